@@ -1,0 +1,5 @@
+"""`python -m sertool`."""
+
+from sertool.cli import main
+
+main()

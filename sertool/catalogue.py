@@ -1,0 +1,80 @@
+"""What the open folders hold, read from their source text: help and completions never run a catalogue's code.
+
+A file in `features/` imports torch, which takes a second; its name, its docstring, its literal constants and the
+fields of its `Settings` are all that help needs, and the syntax tree has them.
+"""
+
+import ast
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a file's `Settings`: `name: Annotated[type, "help"] = default`."""
+
+    name: str
+    kind: str  # "int", "float", "bool", "str", or "choice"
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of an open folder."""
+
+    name: str
+    doc: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return self.doc.partition("\n")[0].rstrip(".")
+
+
+@cache
+def entries(folder: str) -> dict[str, Entry]:
+    """Every file of an open folder, by name, without importing any: `entries("features")["mel"]`."""
+    names = sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_"))
+    return {name: read(PACKAGE / folder / f"{name}.py") for name in names}
+
+
+def names(folder: str) -> list[str]:
+    """The words that stand for the files of an open folder; an underscore in a file name is a dash in the word."""
+    paths = (PACKAGE / folder).glob("*.py")
+    return sorted(path.stem.replace("_", "-") for path in paths if not path.stem.startswith("_"))
+
+
+def read(path: Path) -> Entry:
+    """Docstring, literal constants and settings of one Python file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    facts: dict[str, Any] = {}
+    settings: tuple[Setting, ...] = ()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                facts[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+        elif isinstance(node, ast.ClassDef) and node.name == "Settings":
+            settings = tuple(_setting(item, facts) for item in node.body if isinstance(item, ast.AnnAssign))
+    return Entry(path.stem, ast.get_docstring(tree) or "", facts, settings)
+
+
+def _setting(node: ast.AnnAssign, facts: dict[str, Any]) -> Setting:
+    annotation, text = node.annotation, ""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Annotated":
+        annotation, text = annotation.slice.elts[0], ast.literal_eval(annotation.slice.elts[1])
+    kind, choices = ast.unparse(annotation).removesuffix(" | None"), ()
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        options = annotation.slice
+        kind, choices = "choice", tuple(ast.literal_eval(ast.Tuple(getattr(options, "elts", [options]), ast.Load())))
+    default = facts[node.value.id] if isinstance(node.value, ast.Name) else ast.literal_eval(node.value)
+    return Setting(node.target.id, kind, default, text, choices, default is None)

@@ -1,0 +1,13 @@
+"""The errors that a user may see: one line that says what, where and what to do."""
+
+
+class SertoolError(Exception):
+    """The work failed: shown as one line, exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(SertoolError):
+    """The command line asks for something that cannot be: shown as one line, exit code 2."""
+
+    exit_code = 2

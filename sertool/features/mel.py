@@ -1,0 +1,67 @@
+"""Log-mel spectrogram: the power in bands spaced as hearing spaces them."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from sertool import dsp, slow
+
+DTYPE = "float16"
+
+
+@dataclass(frozen=True)
+class Settings:
+    bands: Annotated[int, "number of mel bands"] = 128
+    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
+    hop: Annotated[int, "samples from one frame to the next"] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
+    center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
+    edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
+    fmin: Annotated[float, "lowest frequency in Hz"] = 0.0
+    fmax: Annotated[float | None, "highest frequency in Hz (default: half the rate)"] = None
+    htk: Annotated[bool, "HTK's mel scale rather than Slaney's"] = False
+    norm: Annotated[Literal["slaney", "none"], "each triangle's area is one, or its peak"] = "slaney"
+    scale: Annotated[Literal["db", "log", "power"], "decibels, natural logarithm, or the power itself"] = "db"
+    ref: Annotated[Literal["one", "max"], "0 dB is a power of one, or the clip's loudest band"] = "one"
+    top_db: Annotated[float | None, "how far below the clip's maximum values may lie, in dB"] = 80.0
+
+
+class Feature(nn.Module):
+    """Rows of `bands` values."""
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.framing = dsp.Framing.of(settings)
+        self.bank = dsp.Bank(dsp.MelScale.of(settings).weights(rate, settings.n_fft))
+        self.columns = [f"mel_{band}" for band in range(settings.bands)]
+
+    def forward(self, frames: dsp.Frames) -> Tensor:
+        """`[frames, bands]`: the power in each band."""
+        return self.bank(frames.power)
+
+    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+        """One clip's `[frames, bands]` on the asked scale."""
+        settings = self.settings
+        if settings.scale == "power":
+            return rows
+        if settings.scale == "log":
+            return rows.clamp(min=1e-10).log()
+        rows = dsp.decibels(rows, rows.max() if settings.ref == "max" else 1.0)
+        return rows if settings.top_db is None else rows.clamp(min=rows.max() - settings.top_db)
+
+
+def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64: `[frames, bands]` of `[samples]`."""
+    power = np.abs(slow.stft(wave, settings)) ** 2
+    rows = power @ dsp.MelScale.of(settings).weights(rate, settings.n_fft).T
+    if settings.scale == "power":
+        return rows
+    rows = np.maximum(rows, 1e-10)
+    if settings.scale == "log":
+        return np.log(rows)
+    rows = 10 * np.log10(rows / (rows.max() if settings.ref == "max" else 1.0))
+    return rows if settings.top_db is None else np.maximum(rows, rows.max() - settings.top_db)

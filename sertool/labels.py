@@ -1,0 +1,38 @@
+"""The canonical emotion words, and the words of others that mean them."""
+
+from sertool.errors import UsageError
+
+EMOTIONS = (
+    "neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise", "contempt", "boredom", "sleepy",
+    "amused", "anxious", "apologetic", "assertive", "concerned", "encouraging", "excited", "frustrated", "pain",
+    "pleasure", "disappointed",
+)  # fmt: skip
+
+SYNONYMS = {
+    "neutrality": "neutral", "neu": "neutral", "calmness": "calm", "happiness": "happy", "hap": "happy", "joy": "happy",
+    "joyful": "happy", "sadness": "sad", "anger": "angry", "ang": "angry", "fearful": "fear", "afraid": "fear",
+    "fea": "fear", "scared": "fear", "disgusted": "disgust", "dis": "disgust", "surprised": "surprise", "sur": "surprise",
+    "ps": "surprise", "pleasant_surprise": "surprise", "pleasant_surprised": "surprise", "bored": "boredom",
+    "sleepiness": "sleepy", "amusement": "amused", "anxiety": "anxious", "excitement": "excited",
+    "frustration": "frustrated", "disappointment": "disappointed",
+}  # fmt: skip
+
+
+def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
+    """The canonical emotion for a word, by the user's mapping first; None when nobody knows it."""
+    key = word.strip().lower().replace(" ", "_").replace("-", "_")
+    for source in (mapping or {}, {name: name for name in EMOTIONS}, SYNONYMS):
+        if key in source:
+            return source[key]
+    return None
+
+
+def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`("ps=surprise", "calm=neutral")` as a dict; a target may be a word of one's own."""
+    mapping = {}
+    for pair in pairs:
+        source, equals, target = pair.partition("=")
+        if not (source and equals and target):
+            raise UsageError(f"--map takes FROM=TO, such as ps=surprise, not {pair!r}")
+        mapping[source.strip().lower().replace(" ", "_").replace("-", "_")] = target.strip()
+    return mapping
