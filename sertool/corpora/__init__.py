@@ -1,0 +1,65 @@
+"""Which corpus a file belongs to, and what its name says: one file of this folder for each corpus."""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path, PurePath
+from types import ModuleType
+
+from sertool import catalogue
+from sertool.errors import UsageError
+
+Row = dict[str, object]
+Parse = Callable[[PurePath], Row | None]
+SAMPLE = 16  # files of a folder that are shown to every corpus
+
+
+def names() -> list[str]:
+    """The corpora that can be recognised."""
+    return catalogue.names("corpora")
+
+
+def load(name: str) -> ModuleType:
+    """The file of one corpus."""
+    if name not in names():
+        raise UsageError(f"no corpus is called {name!r}: choose from {', '.join(names())}")
+    return import_module(f"{__name__}.{name.replace('-', '_')}")
+
+
+def recognise(paths: Sequence[Path], only: str | None = None) -> list[tuple[str, Row] | None]:
+    """For each absolute path its corpus and what the name says, or None.
+
+    All files of one directory belong to one corpus, or to none; `only` names it for all directories.
+    """
+    if only is not None:
+        return _rows(paths, only, load(only).parse)
+    folders: dict[tuple[str, ...], list[int]] = {}
+    for index, path in enumerate(paths):
+        folders.setdefault(path.parts[:-1], []).append(index)
+    parsers: dict[str, Parse] = {name: load(name).parse for name in names()} if folders else {}
+    found: list[tuple[str, Row] | None] = [None] * len(paths)
+    for members in folders.values():
+        files = [paths[index] for index in members]
+        owner = _owner(files[:: -(-len(files) // SAMPLE)], parsers)
+        if owner is not None:
+            for index, row in zip(members, _rows(files, owner, parsers[owner]), strict=True):
+                found[index] = row
+    return found
+
+
+def _rows(paths: Sequence[Path], name: str, parse: Parse) -> list[tuple[str, Row] | None]:
+    return [(name, row) if (row := parse(path)) is not None else None for path in paths]
+
+
+def _owner(sample: Sequence[Path], parsers: dict[str, Parse]) -> str | None:
+    """The corpus that knows most of the files; of two that know as many, the one that reads more out of their names.
+
+    A corpus that knows fewer of them than nobody knows does not get the folder: a few names can agree by accident.
+    """
+    known: set[int] = set()
+    scores = {}
+    for name, parse in parsers.items():
+        rows = {index: row for index, path in enumerate(sample) if (row := parse(path)) is not None}
+        known |= rows.keys()
+        scores[name] = (len(rows), sum(map(len, rows.values())))
+    best = max(scores, key=scores.__getitem__)
+    return best if scores[best][0] >= max(1, len(sample) - len(known)) else None
