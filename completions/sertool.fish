@@ -1,0 +1,345 @@
+# fish completion for sertool. Written by completions/generate.py: change the commands, not this file.
+
+# Whether the line so far names this command ('' for none yet); with a test such as `-ge 2`, of its next argument too.
+function __sertool_at
+    set -l command ''
+    set -l position 1
+    set -l skip no
+    set -l tokens (commandline -opc)
+    for token in $tokens[2..]
+        if test $skip = yes
+            set skip no
+        else if string match -q -- '-?*' $token
+            contains -- "$command $token" \
+                "index --corpus" \
+                "index --pattern" \
+                "index --table" \
+                "index --group" \
+                "index --map" \
+                "index --labels" \
+                "index --votes" \
+                "index --emotions" \
+                "index --where" \
+                "index --check" \
+                "index --update" \
+                "index --root" \
+                "index --split" \
+                "index --folds" \
+                "index --protocol" \
+                "index -o" "index --out" \
+                "index -f" "index --format" \
+                "index --seed" \
+                "index -j" "index --jobs" \
+                "featurize --where" \
+                "featurize --root" \
+                "featurize -o" "featurize --out" \
+                "featurize -f" "featurize --format" \
+                "featurize --device" \
+                "featurize -j" "featurize --jobs" \
+                "featurize --seed" \
+                "featurize --part" \
+                "featurize --verify" \
+                "featurize --plot" \
+                "featurize --rate" \
+                "featurize --channels" \
+                "featurize --trim" \
+                "featurize --offset" \
+                "featurize --seconds" \
+                "featurize --fit" \
+                "featurize --n-fft" \
+                "featurize --hop" \
+                "featurize --win-length" \
+                "featurize --window" \
+                "featurize --normalize" \
+                "featurize --stats" \
+                "featurize --dtype" \
+                "featurize --preset" \
+                "featurize --bandwidth-p" \
+                "featurize --bandwidth-n-fft" \
+                "featurize --bandwidth-hop" \
+                "featurize --bandwidth-win-length" \
+                "featurize --bandwidth-window" \
+                "featurize --bandwidth-edges" \
+                "featurize --centroid-n-fft" \
+                "featurize --centroid-hop" \
+                "featurize --centroid-win-length" \
+                "featurize --centroid-window" \
+                "featurize --centroid-edges" \
+                "featurize --chroma-bins" \
+                "featurize --chroma-tuning" \
+                "featurize --chroma-n-fft" \
+                "featurize --chroma-hop" \
+                "featurize --chroma-win-length" \
+                "featurize --chroma-window" \
+                "featurize --chroma-edges" \
+                "featurize --contrast-bands" \
+                "featurize --contrast-fmin" \
+                "featurize --contrast-quantile" \
+                "featurize --contrast-n-fft" \
+                "featurize --contrast-hop" \
+                "featurize --contrast-win-length" \
+                "featurize --contrast-window" \
+                "featurize --contrast-edges" \
+                "featurize --flatness-n-fft" \
+                "featurize --flatness-hop" \
+                "featurize --flatness-win-length" \
+                "featurize --flatness-window" \
+                "featurize --flatness-edges" \
+                "featurize --mel-bands" \
+                "featurize --mel-n-fft" \
+                "featurize --mel-hop" \
+                "featurize --mel-win-length" \
+                "featurize --mel-window" \
+                "featurize --mel-edges" \
+                "featurize --mel-fmin" \
+                "featurize --mel-fmax" \
+                "featurize --mel-norm" \
+                "featurize --mel-scale" \
+                "featurize --mel-ref" \
+                "featurize --mel-top-db" \
+                "featurize --mfcc-count" \
+                "featurize --mfcc-bands" \
+                "featurize --mfcc-lifter" \
+                "featurize --mfcc-deltas" \
+                "featurize --mfcc-n-fft" \
+                "featurize --mfcc-hop" \
+                "featurize --mfcc-win-length" \
+                "featurize --mfcc-window" \
+                "featurize --mfcc-edges" \
+                "featurize --mfcc-fmin" \
+                "featurize --mfcc-fmax" \
+                "featurize --mfcc-norm" \
+                "featurize --pitch-fmin" \
+                "featurize --pitch-fmax" \
+                "featurize --pitch-frame-length" \
+                "featurize --pitch-hop" \
+                "featurize --pitch-n-thresholds" \
+                "featurize --pitch-beta-a" \
+                "featurize --pitch-beta-b" \
+                "featurize --pitch-boltzmann-parameter" \
+                "featurize --pitch-resolution" \
+                "featurize --pitch-max-transition-rate" \
+                "featurize --pitch-switch-prob" \
+                "featurize --pitch-no-trough-prob" \
+                "featurize --rms-n-fft" \
+                "featurize --rms-hop" \
+                "featurize --rms-edges" \
+                "featurize --rolloff-share" \
+                "featurize --rolloff-n-fft" \
+                "featurize --rolloff-hop" \
+                "featurize --rolloff-win-length" \
+                "featurize --rolloff-window" \
+                "featurize --rolloff-edges" \
+                "featurize --tonnetz-tuning" \
+                "featurize --tonnetz-n-fft" \
+                "featurize --tonnetz-hop" \
+                "featurize --tonnetz-win-length" \
+                "featurize --tonnetz-window" \
+                "featurize --tonnetz-edges" \
+                "featurize --zcr-n-fft" \
+                "featurize --zcr-hop"
+            and set skip yes
+        else if test -z $command
+            set command $token
+        else
+            set position (math $position + 1)
+        end
+    end
+    test "$command" = "$argv[1]"
+    and begin
+        not set -q argv[2]
+        or test $position $argv[2] $argv[3]
+    end
+end
+
+# The words after what stands before the last comma.
+function __sertool_many
+    set -l before (commandline -ct | string replace -r -- '^--[^=]*=' '' | string match -r '.*,')
+    or set before ''
+    for word in $argv
+        string match -q -- "*,"(string split -f 1 -- \t $word)",*" ",$before"
+        or echo $before$word
+    end
+end
+
+complete -c sertool -f
+complete -c sertool -n '__sertool_at "" -eq 1' -a index -d 'Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests'
+complete -c sertool -n '__sertool_at "" -eq 1' -a featurize -d 'Compute features of the clips in MANIFESTS (or stdin, or audio files) and store them in shards'
+complete -c sertool -n '__sertool_at ""' -s V -l version -d 'Show the version and exit.'
+complete -c sertool -n '__sertool_at ""' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at index' -l corpus -r -f -a 'asvpesd cafe cremad emodb emovdb emovo esd jl ravdess savee shemo subesco tess urdu' -d 'Take the files for this corpus; with --pattern or --table any name of your own.'
+complete -c sertool -n '__sertool_at index' -l pattern -r -f -d 'How paths end, such as \'{speaker}_{sentence}_{emotion}.wav\'; {} is anything.'
+complete -c sertool -n '__sertool_at index' -l table -r -f -d 'Labels by path: CSV, TSV, JSON Lines or Parquet; PART is train, dev or test.'
+complete -c sertool -n '__sertool_at index' -l group -r -f -a parent-folder -d 'Speakers are the folders that the files lie in.'
+complete -c sertool -n '__sertool_at index' -l map -r -f -d 'What a label means: ps=surprise, calm=neutral.'
+complete -c sertool -n '__sertool_at index' -l labels -r -f -a 'intended perceived soft' -d 'Emotions as acted, as most listeners heard them, or their votes\' shares as well. [default: intended]'
+complete -c sertool -n '__sertool_at index' -l votes -r -f -a 'voice face both' -d 'What the listeners had: the voice alone, the face, or both. [default: voice]'
+complete -c sertool -n '__sertool_at index' -l emotions -r -f -a '(__sertool_many neutral calm happy sad angry fear disgust surprise contempt boredom sleepy amused anxious apologetic assertive concerned encouraging excited frustrated pain pleasure disappointed)' -d 'Keep only these emotions.'
+complete -c sertool -n '__sertool_at index' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech or song\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
+complete -c sertool -n '__sertool_at index' -l check -r -f -a 'none header full' -d 'How closely files are looked at: not at all, their headers, or every sample. [default: full]'
+complete -c sertool -n '__sertool_at index' -l update -r -F -d 'Look only at files that are new or changed since; speakers keep their split.'
+complete -c sertool -n '__sertool_at index' -l root -r -F -d 'Where the audio of a manifest lies now, if it moved.'
+complete -c sertool -n '__sertool_at index' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'
+complete -c sertool -n '__sertool_at index' -l split -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'speaker:70/15/15, sentence:80/20, speaker+sentence, or a protocol\'s name.'
+complete -c sertool -n '__sertool_at index' -l folds -r -f -d 'K folds that share no speaker. [2<=x<=1000]'
+complete -c sertool -n '__sertool_at index' -l protocol -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'A published split or set of folds: speaker, sentence, speaker+sentence, loso, cremad-nk, cremad-blocks, ravdess-emobox, ravdess-luna, tess-cross, random-80-20, random-70-30, random-60-20-20, random-70-15-15, random-92-8-leaky-copies.'
+complete -c sertool -n '__sertool_at index' -l audit -d 'Say whether speakers, equal sounds, copies or sentences cross the splits; exit 1 on a leak.'
+complete -c sertool -n '__sertool_at index' -l strict-sentences -d 'With --audit: shared sentences are a leak too.'
+complete -c sertool -n '__sertool_at index' -s o -l out -r -F -d 'Write the manifest to this file rather than to stdout.'
+complete -c sertool -n '__sertool_at index' -s f -l format -r -f -a 'parquet csv tsv jsonl table' -d 'Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).'
+complete -c sertool -n '__sertool_at index' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
+complete -c sertool -n '__sertool_at index' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1<=x<=512]'
+complete -c sertool -n '__sertool_at index' -l strict -d 'Fail (exit 1) if any clip is set aside.'
+complete -c sertool -n '__sertool_at index' -l dry-run -d 'Say what would be done, and do nothing.'
+complete -c sertool -n '__sertool_at index' -l list -d 'Show the corpora that are recognised, and stop.'
+complete -c sertool -n '__sertool_at index' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at index' -s v -l verbose -d 'Say more of what is done.'
+complete -c sertool -n '__sertool_at index' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at index -ge 1' -F
+complete -c sertool -n '__sertool_at featurize' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech or song\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
+complete -c sertool -n '__sertool_at featurize' -l root -r -F -d 'Where the audio of a manifest lies now, if it moved.'
+complete -c sertool -n '__sertool_at featurize' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'
+complete -c sertool -n '__sertool_at featurize' -s o -l out -r -F -d 'Folder for the shards and manifest.parquet. [default: features]'
+complete -c sertool -n '__sertool_at featurize' -s f -l format -r -f -a 'parquet csv tsv jsonl table' -d 'Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).'
+complete -c sertool -n '__sertool_at featurize' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
+complete -c sertool -n '__sertool_at featurize' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1<=x<=512]'
+complete -c sertool -n '__sertool_at featurize' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
+complete -c sertool -n '__sertool_at featurize' -l part -r -f -d 'Make only the k-th of n shares, for job arrays.'
+complete -c sertool -n '__sertool_at featurize' -l overwrite -d 'Replace shards made with other settings or of other clips.'
+complete -c sertool -n '__sertool_at featurize' -l verify -r -f -d 'Compute N clips again the slow way, and say how well the shards agree. [x>=1]'
+complete -c sertool -n '__sertool_at featurize' -l plot -r -F -d 'Draw the first clip and its features, and store nothing.'
+complete -c sertool -n '__sertool_at featurize' -l list -d 'Show all features and presets, and stop.'
+complete -c sertool -n '__sertool_at featurize' -l strict -d 'Fail (exit 1) if any clip is set aside.'
+complete -c sertool -n '__sertool_at featurize' -l dry-run -d 'Say what would be done, and do nothing.'
+complete -c sertool -n '__sertool_at featurize' -l wait -d 'Wait for another sertool that writes to the same place.'
+complete -c sertool -n '__sertool_at featurize' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at featurize' -s v -l verbose -d 'Say more of what is done.'
+complete -c sertool -n '__sertool_at featurize' -l rate -r -f -d 'Sample rate in Hz; the audio is resampled to it. [default: 16000] [1000<=x<=384000]'
+complete -c sertool -n '__sertool_at featurize' -l channels -r -f -a 'mono left stereo' -d 'Mean of the channels, the left one, or two (a mono file\'s is copied). [default: mono]'
+complete -c sertool -n '__sertool_at featurize' -l remove-dc -l keep-dc -d 'Subtract the clip\'s mean.'
+complete -c sertool -n '__sertool_at featurize' -l trim -r -f -d 'Drop silent ends: what lies this far below the loudest frame. [x>0]'
+complete -c sertool -n '__sertool_at featurize' -l offset -r -f -d 'Skip this much at the start. [x>=0]'
+complete -c sertool -n '__sertool_at featurize' -l seconds -r -f -d 'Cut or pad with zeros to this length. [x>0]'
+complete -c sertool -n '__sertool_at featurize' -l fit -r -f -a 'start middle random' -d 'Which part --seconds keeps, and where it pads. [default: start]'
+complete -c sertool -n '__sertool_at featurize' -l n-fft -r -f -d 'Samples in a frame, for every feature that has frames.'
+complete -c sertool -n '__sertool_at featurize' -l hop -r -f -d 'Samples from one frame to the next, likewise.'
+complete -c sertool -n '__sertool_at featurize' -l win-length -r -f -d 'Samples under the window, likewise.'
+complete -c sertool -n '__sertool_at featurize' -l window -r -f -a 'hann hamming blackman ones' -d 'Window over a frame, likewise.'
+complete -c sertool -n '__sertool_at featurize' -l center -l no-center -d 'Centre frames on their time, likewise.'
+complete -c sertool -n '__sertool_at featurize' -l normalize -r -f -a '(__sertool_many min-max z-score z-score-columns mean-columns peak)' -d 'Normalise each clip\'s rows: min-max, z-score, z-score-columns, mean-columns, peak, one after another.'
+complete -c sertool -n '__sertool_at featurize' -l stats -r -f -a '(__sertool_many mean std min max range median iqr q05 q25 q75 q95 skew kurtosis slope)' -d 'Keep only statistics over time: mean, std, min, max, range, median, iqr, q05, q25, q75, q95, skew, kurtosis, slope.'
+complete -c sertool -n '__sertool_at featurize' -l dtype -r -f -a 'float16 float32' -d 'Type of the stored numbers (default: as each feature needs; float32 for statistics).'
+complete -c sertool -n '__sertool_at featurize' -l preset -r -f -a 'acnt classic-1d clstm imagenet mel-30 mel-min-max msf-mfcc' -d 'Features and settings of a published system; options given as well win.'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth -d 'Spectral bandwidth: how far the spectrum spreads around its centroid, in Hz.'
+complete -c sertool -n '__sertool_at featurize' -l centroid -d 'Spectral centroid: the centre of gravity of the spectrum in Hz.'
+complete -c sertool -n '__sertool_at featurize' -l chroma -d 'Chroma: the power in each pitch class, C first, the greatest of a frame being one.'
+complete -c sertool -n '__sertool_at featurize' -l contrast -d 'Spectral contrast: how far the peaks of each octave stand above its valleys, in dB.'
+complete -c sertool -n '__sertool_at featurize' -l flatness -d 'Spectral flatness: geometric over arithmetic mean of the power, 1 for white noise, near 0 for a tone.'
+complete -c sertool -n '__sertool_at featurize' -l mel -d 'Log-mel spectrogram: the power in bands spaced as hearing spaces them.'
+complete -c sertool -n '__sertool_at featurize' -l mfcc -d 'Mel-frequency cepstral coefficients: the shape of the log-mel spectrum, coarse to fine.'
+complete -c sertool -n '__sertool_at featurize' -l pitch -d 'Pitch: the fundamental frequency, and whether and how surely there is one.'
+complete -c sertool -n '__sertool_at featurize' -l rms -d 'Root mean square: a frame\'s loudness as an amplitude.'
+complete -c sertool -n '__sertool_at featurize' -l rolloff -d 'Spectral roll-off: the frequency in Hz below which most of the spectrum lies.'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz -d 'Tonnetz: the tonal centroid, where a frame lies on the circles of fifths and of minor and major thirds.'
+complete -c sertool -n '__sertool_at featurize' -l wave -d 'The waveform itself, as 16-bit samples.'
+complete -c sertool -n '__sertool_at featurize' -l zcr -d 'Zero-crossing rate: the share of the samples of a frame where the sign changes.'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth-p -r -f -d 'power of the distances that are averaged: 2 is a standard deviation [default: 2.0]'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth-center -l no-bandwidth-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l bandwidth-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l centroid-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l centroid-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l centroid-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l centroid-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l centroid-center -l no-centroid-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l centroid-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l chroma-bins -r -f -d 'pitch classes in an octave [default: 12]'
+complete -c sertool -n '__sertool_at featurize' -l chroma-tuning -r -f -d 'of the pitch classes, in parts of one (default: each clip\'s own)'
+complete -c sertool -n '__sertool_at featurize' -l chroma-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l chroma-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l chroma-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l chroma-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l chroma-center -l no-chroma-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l chroma-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-bands -r -f -d 'octaves above the lowest band; only as many as begin below half the rate [default: 6]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-fmin -r -f -d 'where the lowest band ends and the octaves begin, in Hz [default: 200.0]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-quantile -r -f -d 'part of a band\'s bins that are its peaks, and its valleys [default: 0.02]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l contrast-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-center -l no-contrast-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l contrast-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l flatness-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l flatness-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l flatness-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l flatness-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l flatness-center -l no-flatness-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l flatness-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l mel-bands -r -f -d 'number of mel bands [default: 128]'
+complete -c sertool -n '__sertool_at featurize' -l mel-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l mel-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l mel-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l mel-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l mel-center -l no-mel-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l mel-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l mel-fmin -r -f -d 'lowest frequency in Hz [default: 0.0]'
+complete -c sertool -n '__sertool_at featurize' -l mel-fmax -r -f -d 'highest frequency in Hz (default: half the rate)'
+complete -c sertool -n '__sertool_at featurize' -l mel-htk -l no-mel-htk -d 'HTK\'s mel scale rather than Slaney\'s [default: false]'
+complete -c sertool -n '__sertool_at featurize' -l mel-norm -r -f -a 'slaney none' -d 'each triangle\'s area is one, or its peak [default: slaney]'
+complete -c sertool -n '__sertool_at featurize' -l mel-scale -r -f -a 'db log power' -d 'decibels, natural logarithm, or the power itself [default: db]'
+complete -c sertool -n '__sertool_at featurize' -l mel-ref -r -f -a 'one max' -d '0 dB is a power of one, or the clip\'s loudest band [default: one]'
+complete -c sertool -n '__sertool_at featurize' -l mel-top-db -r -f -d 'how far below the clip\'s maximum values may lie, in dB [default: 80.0]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-count -r -f -d 'number of coefficients [default: 20]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-bands -r -f -d 'number of mel bands [default: 128]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-lifter -r -f -d 'weight the coefficients by a sine of this many (0: don\'t) [default: 0.0]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-deltas -r -f -a '0 1 2' -d 'add their slopes over 9 frames, or slopes and bends [default: 0]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-center -l no-mfcc-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-fmin -r -f -d 'lowest frequency in Hz [default: 0.0]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-fmax -r -f -d 'highest frequency in Hz (default: half the rate)'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-htk -l no-mfcc-htk -d 'HTK\'s mel scale rather than Slaney\'s [default: false]'
+complete -c sertool -n '__sertool_at featurize' -l mfcc-norm -r -f -a 'slaney none' -d 'each triangle\'s area is one, or its peak [default: slaney]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-fmin -r -f -d 'lowest pitch in Hz [default: 65.0]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-fmax -r -f -d 'highest pitch in Hz [default: 600.0]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-frame-length -r -f -d 'samples in a frame: two periods of the lowest pitch or more [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-center -l no-pitch-center -d 'centre frames on their time, with zeros beyond the ends [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-n-thresholds -r -f -d 'thresholds that a period\'s difference is held against [default: 100]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-beta-a -r -f -d 'first parameter of the thresholds\' beta distribution [default: 2]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-beta-b -r -f -d 'second parameter; the mean threshold is a / (a + b) [default: 18]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-boltzmann-parameter -r -f -d 'how much the shorter of several periods is preferred [default: 2.0]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-resolution -r -f -d 'semitones from one pitch to the next [default: 0.1]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-max-transition-rate -r -f -d 'octaves a second that pitch may move [default: 35.92]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-switch-prob -r -f -d 'probability that voicing begins or ends from one frame to the next [default: 0.01]'
+complete -c sertool -n '__sertool_at featurize' -l pitch-no-trough-prob -r -f -d 'part of the mass for the best period where none is below a threshold [default: 0.01]'
+complete -c sertool -n '__sertool_at featurize' -l rms-n-fft -r -f -d 'samples in a frame [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l rms-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l rms-center -l no-rms-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l rms-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l rolloff-share -r -f -d 'part of the summed magnitudes that lies below [default: 0.85]'
+complete -c sertool -n '__sertool_at featurize' -l rolloff-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l rolloff-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l rolloff-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l rolloff-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l rolloff-center -l no-rolloff-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l rolloff-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz-tuning -r -f -d 'of the pitch classes, in parts of one (default: each clip\'s own)'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz-n-fft -r -f -d 'samples in a frame and its transform [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz-win-length -r -f -d 'samples under the window (default: n_fft)'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz-window -r -f -a 'hann hamming blackman ones' -d 'window over a frame [default: hann]'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz-center -l no-tonnetz-center -d 'centre frames on their time, with the ends extended [default: true]'
+complete -c sertool -n '__sertool_at featurize' -l tonnetz-edges -r -f -a 'zeros reflect' -d 'what lies beyond the ends [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l zcr-n-fft -r -f -d 'samples in a frame [default: 2048]'
+complete -c sertool -n '__sertool_at featurize' -l zcr-hop -r -f -d 'samples from one frame to the next [default: 512]'
+complete -c sertool -n '__sertool_at featurize' -l zcr-center -l no-zcr-center -d 'centre frames on their time, with the ends held [default: true]'
+complete -c sertool -n '__sertool_at featurize' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at featurize -ge 1' -F
