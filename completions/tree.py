@@ -23,7 +23,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Option:
-    names: tuple[str, ...]  # as declared: -o, --out
+    names: tuple[str, ...]  # short ones first: -o, --out
     offs: tuple[str, ...]  # the names that switch it off: --no-center
     metavar: str
     help: str  # with the default and the range, as --help shows them
@@ -105,7 +105,7 @@ def _prose(text: str | None) -> str:
 def _option(option: click.Option, context: click.Context) -> Option:
     takes_value = not (option.is_flag or option.count)
     return Option(
-        names=tuple(option.opts),
+        names=tuple(sorted(option.opts, key=_is_long)),  # click before 8.5 gives --help's in no fixed order
         offs=tuple(option.secondary_opts),
         metavar=option.make_metavar(context) if takes_value else "",
         help=" ".join(click.unstyle(option.get_help_record(context)[1]).split()),
@@ -114,6 +114,10 @@ def _option(option: click.Option, context: click.Context) -> Option:
         repeats=option.multiple or option.count,
         values=_values(option, context) if takes_value else Values(),
     )
+
+
+def _is_long(name: str) -> bool:
+    return name.startswith("--")
 
 
 def _argument(argument: click.Argument, context: click.Context) -> Argument:
