@@ -109,6 +109,17 @@ function __sertool_at
                 "featurize --mfcc-fmin" \
                 "featurize --mfcc-fmax" \
                 "featurize --mfcc-norm" \
+                "featurize --msf-filters" \
+                "featurize --msf-bands" \
+                "featurize --msf-fmin" \
+                "featurize --msf-fmax" \
+                "featurize --msf-modulations" \
+                "featurize --msf-lowest" \
+                "featurize --msf-q" \
+                "featurize --msf-frame-seconds" \
+                "featurize --msf-hop-seconds" \
+                "featurize --msf-output" \
+                "featurize --msf-scale" \
                 "featurize --pitch-fmin" \
                 "featurize --pitch-fmax" \
                 "featurize --pitch-frame-length" \
@@ -163,8 +174,8 @@ function __sertool_many
 end
 
 complete -c sertool -f
-complete -c sertool -n '__sertool_at "" -eq 1' -a index -d 'Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests'
-complete -c sertool -n '__sertool_at "" -eq 1' -a featurize -d 'Compute features of the clips in MANIFESTS (or stdin, or audio files) and store them in shards'
+complete -c sertool -n '__sertool_at "" -eq 1' -a index -d 'Look at folders of audio and write a manifest with one row per clip'
+complete -c sertool -n '__sertool_at "" -eq 1' -a featurize -d 'Compute features of the clips in a manifest and store them in shards'
 complete -c sertool -n '__sertool_at ""' -s V -l version -d 'Show the version and exit.'
 complete -c sertool -n '__sertool_at ""' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at index' -l corpus -r -f -a 'asvpesd cafe cremad emodb emovdb emovo esd jl ravdess savee shemo subesco tess urdu' -d 'Take the files for this corpus; with --pattern or --table any name of your own.'
@@ -175,10 +186,10 @@ complete -c sertool -n '__sertool_at index' -l map -r -f -d 'What a label means:
 complete -c sertool -n '__sertool_at index' -l labels -r -f -a 'intended perceived soft' -d 'Emotions as acted, as most listeners heard them, or their votes\' shares as well. [default: intended]'
 complete -c sertool -n '__sertool_at index' -l votes -r -f -a 'voice face both' -d 'What the listeners had: the voice alone, the face, or both. [default: voice]'
 complete -c sertool -n '__sertool_at index' -l emotions -r -f -a '(__sertool_many neutral calm happy sad angry fear disgust surprise contempt boredom sleepy amused anxious apologetic assertive concerned encouraging excited frustrated pain pleasure disappointed)' -d 'Keep only these emotions.'
-complete -c sertool -n '__sertool_at index' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech or song\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
+complete -c sertool -n '__sertool_at index' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech, song or non-speech\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
 complete -c sertool -n '__sertool_at index' -l check -r -f -a 'none header full' -d 'How closely files are looked at: not at all, their headers, or every sample. [default: full]'
 complete -c sertool -n '__sertool_at index' -l update -r -F -d 'Look only at files that are new or changed since; speakers keep their split.'
-complete -c sertool -n '__sertool_at index' -l root -r -F -d 'Where the audio of a manifest lies now, if it moved.'
+complete -c sertool -n '__sertool_at index' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
 complete -c sertool -n '__sertool_at index' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'
 complete -c sertool -n '__sertool_at index' -l split -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'speaker:70/15/15, sentence:80/20, speaker+sentence, or a protocol\'s name.'
 complete -c sertool -n '__sertool_at index' -l folds -r -f -d 'K folds that share no speaker. [2<=x<=1000]'
@@ -196,10 +207,10 @@ complete -c sertool -n '__sertool_at index' -s q -l quiet -d 'Say nothing but er
 complete -c sertool -n '__sertool_at index' -s v -l verbose -d 'Say more of what is done.'
 complete -c sertool -n '__sertool_at index' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at index -ge 1' -F
-complete -c sertool -n '__sertool_at featurize' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech or song\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
-complete -c sertool -n '__sertool_at featurize' -l root -r -F -d 'Where the audio of a manifest lies now, if it moved.'
+complete -c sertool -n '__sertool_at featurize' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech, song or non-speech\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
+complete -c sertool -n '__sertool_at featurize' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
 complete -c sertool -n '__sertool_at featurize' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'
-complete -c sertool -n '__sertool_at featurize' -s o -l out -r -F -d 'Folder for the shards and manifest.parquet. [default: features]'
+complete -c sertool -n '__sertool_at featurize' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Folder for the shards and manifest.parquet. [default: features]'
 complete -c sertool -n '__sertool_at featurize' -s f -l format -r -f -a 'parquet csv tsv jsonl table' -d 'Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).'
 complete -c sertool -n '__sertool_at featurize' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
 complete -c sertool -n '__sertool_at featurize' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1<=x<=512]'
@@ -237,6 +248,7 @@ complete -c sertool -n '__sertool_at featurize' -l contrast -d 'Spectral contras
 complete -c sertool -n '__sertool_at featurize' -l flatness -d 'Spectral flatness: geometric over arithmetic mean of the power, 1 for white noise, near 0 for a tone.'
 complete -c sertool -n '__sertool_at featurize' -l mel -d 'Log-mel spectrogram: the power in bands spaced as hearing spaces them.'
 complete -c sertool -n '__sertool_at featurize' -l mfcc -d 'Mel-frequency cepstral coefficients: the shape of the log-mel spectrum, coarse to fine.'
+complete -c sertool -n '__sertool_at featurize' -l msf -d 'Modulation spectral features: how fast the loudness of each band of hearing comes and goes.'
 complete -c sertool -n '__sertool_at featurize' -l pitch -d 'Pitch: the fundamental frequency, and whether and how surely there is one.'
 complete -c sertool -n '__sertool_at featurize' -l rms -d 'Root mean square: a frame\'s loudness as an amplitude.'
 complete -c sertool -n '__sertool_at featurize' -l rolloff -d 'Spectral roll-off: the frequency in Hz below which most of the spectrum lies.'
@@ -307,6 +319,17 @@ complete -c sertool -n '__sertool_at featurize' -l mfcc-fmin -r -f -d 'lowest fr
 complete -c sertool -n '__sertool_at featurize' -l mfcc-fmax -r -f -d 'highest frequency in Hz (default: half the rate)'
 complete -c sertool -n '__sertool_at featurize' -l mfcc-htk -l no-mfcc-htk -d 'HTK\'s mel scale rather than Slaney\'s [default: false]'
 complete -c sertool -n '__sertool_at featurize' -l mfcc-norm -r -f -a 'slaney none' -d 'each triangle\'s area is one, or its peak [default: slaney]'
+complete -c sertool -n '__sertool_at featurize' -l msf-filters -r -f -a 'gammatone mel' -d 'gammatone filters, or triangles on the mel scale [default: gammatone]'
+complete -c sertool -n '__sertool_at featurize' -l msf-bands -r -f -d 'number of bands [default: 19]'
+complete -c sertool -n '__sertool_at featurize' -l msf-fmin -r -f -d 'centre of the lowest band in Hz [default: 125.0]'
+complete -c sertool -n '__sertool_at featurize' -l msf-fmax -r -f -d 'centre of the highest band in Hz [default: 3500.0]'
+complete -c sertool -n '__sertool_at featurize' -l msf-modulations -r -f -d 'number of modulation band-passes, an octave apart [default: 5]'
+complete -c sertool -n '__sertool_at featurize' -l msf-lowest -r -f -d 'centre of the lowest modulation band-pass in Hz [default: 4.0]'
+complete -c sertool -n '__sertool_at featurize' -l msf-q -r -f -d 'centre of a modulation band-pass over its width [default: 2.0]'
+complete -c sertool -n '__sertool_at featurize' -l msf-frame-seconds -r -f -d 'seconds in a frame [default: 0.256]'
+complete -c sertool -n '__sertool_at featurize' -l msf-hop-seconds -r -f -d 'seconds from one frame to the next [default: 0.064]'
+complete -c sertool -n '__sertool_at featurize' -l msf-output -r -f -a 'both energies measures' -d 'energies, what is measured of them, or both [default: both]'
+complete -c sertool -n '__sertool_at featurize' -l msf-scale -r -f -a 'energy unit db' -d 'mean squares, parts of the frame\'s sum, or decibels [default: energy]'
 complete -c sertool -n '__sertool_at featurize' -l pitch-fmin -r -f -d 'lowest pitch in Hz [default: 65.0]'
 complete -c sertool -n '__sertool_at featurize' -l pitch-fmax -r -f -d 'highest pitch in Hz [default: 600.0]'
 complete -c sertool -n '__sertool_at featurize' -l pitch-frame-length -r -f -d 'samples in a frame: two periods of the lowest pitch or more [default: 2048]'

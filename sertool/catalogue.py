@@ -78,3 +78,13 @@ def _setting(node: ast.AnnAssign, facts: dict[str, Any]) -> Setting:
         kind, choices = "choice", tuple(ast.literal_eval(ast.Tuple(getattr(options, "elts", [options]), ast.Load())))
     default = facts[node.value.id] if isinstance(node.value, ast.Name) else ast.literal_eval(node.value)
     return Setting(node.target.id, kind, default, text, choices, default is None)
+
+
+@cache
+def keys(file: str, name: str) -> tuple[str, ...]:
+    """The literal keys of a dictionary at the top of a file: `keys("shaping.py", "STATS")`."""
+    for node in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
+        target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
+        if getattr(target, "id", None) == name and isinstance(node.value, ast.Dict):
+            return tuple(ast.literal_eval(key) for key in node.value.keys)
+    raise KeyError(f"{file} has no dictionary {name}")

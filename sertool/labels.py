@@ -9,12 +9,12 @@ EMOTIONS = (
 )  # fmt: skip
 
 SYNONYMS = {
-    "neutrality": "neutral", "neu": "neutral", "calmness": "calm", "happiness": "happy", "hap": "happy", "joy": "happy",
-    "joyful": "happy", "sadness": "sad", "anger": "angry", "ang": "angry", "fearful": "fear", "afraid": "fear",
-    "fea": "fear", "scared": "fear", "disgusted": "disgust", "dis": "disgust", "surprised": "surprise", "sur": "surprise",
-    "ps": "surprise", "pleasant_surprise": "surprise", "pleasant_surprised": "surprise", "bored": "boredom",
-    "sleepiness": "sleepy", "amusement": "amused", "anxiety": "anxious", "excitement": "excited",
-    "frustration": "frustrated", "disappointment": "disappointed",
+    "neutrality": "neutral", "neu": "neutral", "calmness": "calm", "happiness": "happy", "hap": "happy",
+    "joy": "happy", "joyful": "happy", "sadness": "sad", "anger": "angry", "ang": "angry", "fearful": "fear",
+    "afraid": "fear", "fea": "fear", "scared": "fear", "disgusted": "disgust", "dis": "disgust",
+    "surprised": "surprise", "sur": "surprise", "ps": "surprise", "pleasant_surprise": "surprise",
+    "pleasant_surprised": "surprise", "bored": "boredom", "sleepiness": "sleepy", "amusement": "amused",
+    "anxiety": "anxious", "excitement": "excited", "frustration": "frustrated", "disappointment": "disappointed",
 }  # fmt: skip
 
 

@@ -1,0 +1,20 @@
+"""Features by name: each file of this folder is one, and adding a file adds it."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+from sertool import catalogue
+from sertool.errors import UsageError
+
+
+def load(name: str) -> ModuleType:
+    """A feature's module: `Settings`, `Feature`, `definition` and its constants."""
+    if name not in catalogue.names("features"):
+        raise UsageError(f"no feature {name}; there are {', '.join(catalogue.names('features'))}")
+    return importlib.import_module(f"sertool.features.{name.replace('-', '_')}")
+
+
+def settings(name: str, values: dict[str, Any]) -> Any:
+    """A feature's settings with some values set."""
+    return load(name).Settings(**values)

@@ -1,0 +1,101 @@
+"""The command `sertool`: names to lazily imported commands, errors to one line and an exit code."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from sertool import __version__, catalogue, talk
+from sertool.errors import SertoolError
+
+EPILOG = """\b
+Examples:
+  sertool index cremad/ | sertool featurize --mel
+  sertool index cremad/ ravdess/ --split speaker:70/15/15 -o clips.parquet
+  sertool featurize clips.parquet --mfcc --stats mean,std -o features/
+
+Commands meet in Parquet manifests, one row per clip: stdout is data, stderr is talk.
+
+\b
+Exit status:
+  0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+
+class Commands(click.Group):
+    """The files of `commands/`; one is imported when it is called, and not for its line in the list."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return sorted(catalogue.names("commands"), key=_place)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in catalogue.names("commands"):
+            return None
+        command: click.Command = importlib.import_module(f"sertool.commands.{name.replace('-', '_')}").command
+        command.name, command.short_help = name, summary(name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary(name)) for name in self.list_commands(ctx)])
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Commands in the order in which they are used."""
+    order = ("fetch", "index", "featurize", "augment", "train", "eval", "predict", "demo")
+    return (order.index(name) if name in order else len(order), name)
+
+
+def summary(name: str) -> str:
+    """A command's line in the list of commands, without importing it."""
+    return catalogue.read(catalogue.PACKAGE / "commands" / f"{name.replace('-', '_')}.py").title
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="sertool", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Speech emotion recognition as small commands that pipe."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run, and leave with the exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """The exit code of a command line; whatever a user can cause ends in one line on stderr."""
+    try:
+        result: Any = cli.main(arguments, prog_name="sertool", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        return _reader_left()
+    except (SertoolError, click.ClickException, KeyboardInterrupt, click.Abort, MemoryError, OSError) as error:
+        text, code = _told(error)
+        talk.fail(text)
+        return code
+
+
+def _told(error: BaseException) -> tuple[str, int]:
+    """What the user reads of an error, and the exit code."""
+    if isinstance(error, SertoolError):
+        return f"sertool: {error}", error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.ctx.get_help(), 2
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "sertool"
+        return f"sertool: {error.format_message()} (see `{path} --help`)", 2
+    if isinstance(error, click.ClickException):
+        return f"sertool: {error.format_message()}", 1
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"sertool: {(error.strerror or str(error)).lower()}{where}", 1
+    return ("sertool: out of memory", 1) if isinstance(error, MemoryError) else ("sertool: interrupted", 130)
+
+
+def _reader_left() -> int:
+    """The reader of stdout has seen enough, as `head` does: nothing to say, and nothing left to flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

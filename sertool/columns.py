@@ -1,0 +1,93 @@
+"""The manifest's columns: their names, types and meanings. Help, completions and man pages read them from here."""
+
+CLIP = {
+    "clip": ("string", "unique, stable name: corpus/stem; a copy is parent#k"),
+    "path": ("string", "the audio file"),
+    "start": ("double", "where the clip starts in the file, in seconds"),
+    "duration": ("double", "how long it is, in seconds"),
+}
+WHO = {
+    "corpus": ("string", "the corpus it belongs to"),
+    "speaker": ("string", "who speaks, qualified by the corpus: cremad:1001; null when unknown"),
+    "sex": ("string", "female or male"),
+    "age": ("int16", "in years"),
+    "race": ("string", "as the corpus has it"),
+    "ethnicity": ("string", "as the corpus has it"),
+    "language": ("string", "ISO 639-1 code"),
+}
+WHAT = {
+    "emotion": ("string", "canonical word: neutral calm happy sad angry fear disgust surprise ..."),
+    "label": ("string", "the corpus' own code for it"),
+    "intensity": ("string", "low, medium or high"),
+    "sentence": ("string", "identity or text of what was said"),
+    "style": ("string", "speech, song or non-speech"),
+}
+FILE = {
+    "sample_rate": ("int32", "of the file, in Hz"),
+    "channels": ("int16", "in the file"),
+    "samples": ("int64", "in each channel of the file"),
+    "digest": ("string", "of the decoded sound: equal sounds have equal digests"),
+    "size": ("int64", "of the file, in bytes"),
+    "modified": ("int64", "when the file last changed, in nanoseconds"),
+    "issue": ("string", "null, or why the clip is unusable; such clips are skipped"),
+    "notes": ("list", "what is odd but usable"),
+}
+PLACE = {
+    "split": ("string", "train, dev or test, once decided"),
+    "fold": ("int16", "the fold that holds it out, once decided"),
+}
+COPY = {
+    "parent": ("string", "the clip that a copy was made from"),
+    "augmentation": ("string", "the drawn numbers of a copy, as JSON"),
+    "seed": ("int64", "what they were drawn with"),
+}
+OUTCOME = {
+    "run": ("string", "the run that predicted"),
+    "predicted": ("string", "the most probable emotion"),
+    "confidence": ("float", "its probability"),
+}
+
+MEANINGS: dict[str, tuple[str, str]] = CLIP | WHO | WHAT | FILE | PLACE | COPY | OUTCOME
+
+# Families of columns, one column for each emotion, modality or feature: how the name begins or ends, and its type.
+FAMILIES = {
+    "votes_*": ("int32", "listeners' votes by modality and emotion: votes_voice_angry"),
+    "soft_*": ("float", "share of the votes for an emotion: soft_angry"),
+    "p_*": ("float", "predicted probability of an emotion: p_angry"),
+    "*_shard": ("string", "the shard that holds a feature's rows: mel_shard"),
+    "*_offset": ("int64", "its first row in the shard"),
+    "*_rows": ("int64", "how many rows it has"),
+}
+
+ISSUES = {
+    "unreadable": "not audio that can be decoded",
+    "empty": "no bytes or no samples",
+    "lfs-pointer": "a Git LFS pointer: run `git lfs pull` in the corpus, or download the audio itself",
+    "truncated": "the file was cut off: copy or download it again",
+    "not-finite": "values that are no numbers: export the audio again",
+    "silent": "nothing to hear",
+    "too-short": "under 50 ms",
+    "vanished": "the file is not there: restore it, or index again",
+    "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",
+    "duplicate-of": "the same sound as another clip",
+}
+NOTES = {
+    "clipped": "three or more neighbouring samples at full scale",
+    "quiet": "a peak under -40 dBFS",
+    "dc": "an offset over a tenth of the level",
+    "stereo": "more than one channel",
+    "odd-rate": "another sample rate than the rest of its corpus",
+    "odd-name": "not named as its corpus names files",
+    "wrong-duration": "not as long as the table or the header says",
+}
+
+
+def kind_of(name: str) -> str | None:
+    """The type of a column of ours; None for a column of somebody else's."""
+    if name in MEANINGS:
+        return MEANINGS[name][0]
+    for pattern, (kind, _) in FAMILIES.items():
+        prefix, _, suffix = pattern.partition("*")
+        if len(name) > len(pattern) - 1 and name.startswith(prefix) and name.endswith(suffix):
+            return kind
+    return None

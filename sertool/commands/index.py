@@ -1,0 +1,173 @@
+"""Look at folders of audio and write a manifest with one row per clip."""
+
+from typing import Any
+
+import click
+
+from sertool import catalogue, options, talk
+from sertool.errors import UsageError
+from sertool.options import option
+
+EPILOG = """\b
+Examples:
+  sertool index cremad/ -o clips.parquet
+  sertool index corpora/ --split speaker:70/15/15 -o clips.parquet
+  sertool index ravdess/ --protocol ravdess-emobox | sertool featurize --mel
+  sertool index mine/ --pattern '{speaker}/{emotion}_{}.wav' -o mine.parquet
+  sertool index mine/ --table labels.csv --map ps=surprise -f csv > mine.csv
+  sertool index corpora/ --update clips.parquet -o clips.parquet
+  sertool index a.parquet b.parquet --where 'corpus=cremad|tess' -o both.parquet
+  sertool index --audit clips.parquet
+
+Folders are searched for audio at any depth; corpora that sertool knows are recognised by their layout. Manifests
+(Parquet, CSV, JSON Lines) are merged. Input from a pipe is read to its end first.
+"""
+
+
+def _input_options() -> Any:
+    group = "Input"
+    return options.stack(
+        option("--corpus", type=Corpus(), metavar="NAME", group=group,
+               help="Take the files for this corpus; with --pattern or --table any name of your own."),
+        option("--pattern", metavar="TEXT", group=group,
+               help="How paths end, such as '{speaker}_{sentence}_{emotion}.wav'; {} is anything."),
+        option("--table", "tables", multiple=True, metavar="[PART=]FILE", group=group,
+               help="Labels by path: CSV, TSV, JSON Lines or Parquet; PART is train, dev or test."),
+        option("--group", type=click.Choice(["parent-folder"]), group=group,
+               help="Speakers are the folders that the files lie in."),
+        option("--map", "mapping", multiple=True, metavar="FROM=TO", group=group,
+               help="What a label means: ps=surprise, calm=neutral."),
+        option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
+               group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
+        option("--votes", type=click.Choice(["voice", "face", "both"]), default="voice", show_default=True, group=group,
+               help="What the listeners had: the voice alone, the face, or both."),
+        option("--emotions", type=options.Words(_emotions), group=group, help="Keep only these emotions."),
+        options.where,
+        option("--check", type=click.Choice(["none", "header", "full"]), default="full", show_default=True, group=group,
+               help="How closely files are looked at: not at all, their headers, or every sample."),
+        option("--update", type=click.Path(), metavar="MANIFEST", group=group,
+               help="Look only at files that are new or changed since; speakers keep their split."),
+        options.root, options.nul,
+    )  # fmt: skip
+
+
+def _split_options() -> Any:
+    group = "Splits"
+    return options.stack(
+        option("--split", type=Split(), metavar="HOW", group=group,
+               help="speaker:70/15/15, sentence:80/20, speaker+sentence, or a protocol's name."),
+        option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group,
+               help="K folds that share no speaker."),
+        option("--protocol", type=click.Choice(_protocols()), group=group, metavar="NAME",
+               help=f"A published split or set of folds: {', '.join(_protocols())}."),
+        option("--audit", is_flag=True, group=group,
+               help="Say whether speakers, equal sounds, copies or sentences cross the splits; exit 1 on a leak."),
+        option("--strict-sentences", is_flag=True, group=group, help="With --audit: shared sentences are a leak too."),
+    )  # fmt: skip
+
+
+def _output_options() -> Any:
+    return options.stack(
+        options.out("Write the manifest to this file rather than to stdout."),
+        options.wire_format, options.seed, options.jobs, options.strict, options.dry_run,
+        option("--list", "show_list", is_flag=True, help="Show the corpora that are recognised, and stop."),
+        options.quiet, options.verbose,
+    )  # fmt: skip
+
+
+def _protocols() -> list[str]:
+    return list(catalogue.keys("splits.py", "PROTOCOLS"))
+
+
+def _emotions() -> list[str]:
+    from sertool.labels import EMOTIONS
+
+    return list(EMOTIONS)
+
+
+class Corpus(click.ParamType):
+    """A corpus' name; completion offers those that are known."""
+
+    name = "corpus"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return [options.CompletionItem(name) for name in catalogue.names("corpora") if name.startswith(incomplete)]
+
+
+class Split(Corpus):
+    """A `--split` expression; completion offers how it may begin."""
+
+    name = "split"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return [options.CompletionItem(name) for name in _protocols() if name.startswith(incomplete)]
+
+
+@click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", nargs=-1, type=click.Path())
+@options.stack(_input_options(), _split_options(), _output_options())
+def command(paths: tuple[str, ...], **values: Any) -> int | None:
+    """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
+    if values["show_list"]:
+        return _show_list()
+    from sertool import indexing, manifest, splitting, wire
+
+    asked = splitting.asked(values["split"], values["folds"], values["protocol"])
+    kind = wire.format_for(values["out"], values["kind"])
+    old = wire.read(values["update"]) if values["update"] else None
+    looking = indexing.Looking(values["check"], values["jobs"] or indexing.cores(), _labelling(values), old)
+    sources = () if values["tables"] and not paths else options.inputs(paths, "a folder of audio or a manifest")
+    if values["dry_run"]:
+        return _say_plan(sources)
+    table = indexing.read(sources, values["root"], looking, nul=values["null"])
+    if values["labels"] != "intended":
+        table = indexing.labelled(table, values["labels"], values["votes"])
+    if values["emotions"]:
+        table = indexing.only_emotions(table, values["emotions"])
+    table = indexing.refuse_empty(manifest.where(table, values["where"]))
+    if values["audit"]:
+        return splitting.report(table, strict_sentences=values["strict_sentences"])
+    table = splitting.divided(table, asked, values["seed"], old)
+    table = manifest.made_by(table, options.command_line(), values["seed"])
+    _write(table, values["out"], kind)
+    indexing.summary(table)
+    return 1 if values["strict"] and not manifest.usable(table).all() else None
+
+
+def _labelling(values: dict[str, Any]) -> Any:
+    from sertool import labels
+    from sertool.clips import Labelling
+
+    how = Labelling(
+        values["corpus"], values["pattern"], values["tables"], values["group"], labels.parse_mapping(values["mapping"])
+    )
+    if how.corpus and not how.known_corpus and not (how.pattern or how.tables):
+        raise UsageError(f"--corpus {how.corpus}: not one of {', '.join(catalogue.names('corpora'))}; "
+                         "for a corpus of your own say how it is labelled, with --pattern or --table")  # fmt: skip
+    return how
+
+
+def _write(table: Any, out: str | None, kind: str) -> None:
+    from sertool import wire
+
+    if kind == "parquet" and out not in (None, "-") and wire.holds(out, table):
+        talk.say(f"{out} is up to date")
+    else:
+        wire.write(table, out, kind)
+
+
+def _say_plan(sources: tuple[str, ...]) -> None:
+    from sertool import clips
+
+    folders = [source for source in sources if source != "-"]
+    found = clips.find(folders)
+    talk.say(f"would look at {len(found.paths):,} files in {', '.join(folders)}")
+
+
+def _show_list() -> None:
+    rows = [
+        (name, f["SPEAKERS"], f["CLIPS"], f["HOURS"], f["LANGUAGE"], f["LICENCE"], " ".join(f["EMOTIONS"]))
+        for name, f in ((name.replace("_", "-"), entry.facts) for name, entry in catalogue.entries("corpora").items())
+    ]
+    headers = ("corpus", "speakers", "clips", "hours", "language", "licence", "emotions")
+    talk.table(headers, rows, right="speakers clips hours")

@@ -1,0 +1,47 @@
+"""Which device computes, and whether the installed torch can: said in one line before anything is lost."""
+
+import importlib.metadata
+from typing import Any
+
+from sertool.errors import SertoolError, UsageError
+
+CHOICES = ("auto", "cpu", "cuda", "mps")
+PAIRS = 'pip install "torch>=2.11,<2.15" "torchaudio==2.11.*"'
+
+
+def pick(asked: str) -> str:
+    """`auto` is the GPU where there is one; a device that is asked for and absent is an error."""
+    torch = _torch()
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there[asked]:
+        others = ", ".join(name for name in ("auto", *there) if there.get(name, True))
+        raise UsageError(f"--device {asked}: torch {torch.__version__} sees no such device here; choose {others}")
+    return asked
+
+
+def _torch() -> Any:
+    """torch, or one line about why it cannot be loaded; a torchaudio that does not fit breaks later, so look now."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        first = str(error).partition("\n")[0]
+        raise SertoolError(f"torch cannot be loaded ({first}): install it again with {PAIRS}") from None
+    _check_pair(torch.__version__, version_of("torchaudio"))
+    return torch
+
+
+def _check_pair(torch_version: str, audio_version: str | None) -> None:
+    release = tuple(int(part) for part in torch_version.partition("+")[0].split(".")[:2])
+    fits = audio_version is not None and audio_version.startswith("2.11.") and (2, 11) <= release < (2, 15)
+    if not fits:
+        has = f"torchaudio {audio_version}" if audio_version else "no torchaudio"
+        raise SertoolError(f"torch {torch_version} with {has} does not work: {PAIRS}")
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,174 @@
+"""Files that are whole or absent, folders that one process at a time writes in, trees that end."""
+
+import errno
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, unquote_to_bytes
+
+from sertool.errors import SertoolError, UsageError
+
+
+def reason(error: OSError) -> str:
+    """What the system said, without Python's decoration."""
+    return (error.strerror or str(error)).lower()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name only once it is complete and on the disk."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise SertoolError(f"cannot write {path}: {reason(error)}") from None
+    try:
+        with open(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, path)
+    except OSError as error:
+        raise _write_error(path, error) from None
+    finally:
+        with suppress(OSError):
+            os.unlink(beside)
+
+
+def _write_error(path: Path, error: OSError) -> SertoolError:
+    if error.errno == errno.ENOSPC:
+        return SertoolError(f"the disk of {path.parent} is full: make room and run the same command again")
+    return SertoolError(f"cannot write {path}: {reason(error)}")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left half-written; call it under the folder's lock."""
+    for beside in folder.rglob(".*.part"):
+        with suppress(OSError):
+            beside.unlink()
+
+
+@contextmanager
+def alone(folder: Path, wait: bool, part: str = "") -> Iterator[None]:
+    """Hold a folder for this process: a second one is refused, or waits. Processes with different parts share it."""
+    with _held(folder, ".lock", wait, shared=bool(part)):
+        if not part:
+            yield
+            return
+        with _held(folder, f".lock-{part}", wait):
+            yield
+
+
+@contextmanager
+def _held(folder: Path, name: str, wait: bool, shared: bool = False) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = open(folder / name, "a+b")  # noqa: SIM115 (held open for as long as the lock)
+    except OSError as error:
+        raise SertoolError(f"cannot write in {folder}: {reason(error)}") from None
+    with stream:
+        while not _try_lock(stream, shared):
+            if not wait:
+                raise SertoolError(
+                    f"another sertool is at work in {folder}: wait for it with --wait, or use another -o"
+                )
+            time.sleep(0.2)
+        yield
+
+
+def _try_lock(stream: BinaryIO, shared: bool) -> bool:
+    """Lock an open file until it is closed, by whatever the system offers."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            if not shared:  # Windows has no shared locks here
+                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        raise SertoolError(f"cannot lock {stream.name}: {reason(error)}") from None
+    return True
+
+
+def walk(root: Path, failed: list[str]) -> Iterator[Path]:
+    """Every file under a folder in the order of names; each real folder once, so that links make no loops."""
+    pending, seen = [root], set()
+    while pending:
+        folder = pending.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
+        except OSError as error:
+            if folder == root:
+                raise SertoolError(f"cannot read {root}: {reason(error)}") from None
+            failed.append(f"{folder}: {reason(error)}")
+            continue
+        pending.extend(Path(entry.path) for entry in reversed(entries) if _is_folder(entry))
+        yield from (Path(entry.path) for entry in entries if not _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """A path as the text that tables hold: itself, or a `file:` URI when its bytes are not UTF-8."""
+    text = os.fspath(path)
+    with suppress(UnicodeEncodeError):
+        text.encode()
+        return text
+    return "file://" + quote(os.fsencode(text))
+
+
+def path_of(text: str) -> str:
+    """The path that `path_text` wrote down."""
+    return os.fsdecode(unquote_to_bytes(text[7:])) if text.startswith("file://") else text
+
+
+def existing_folder(path: Path) -> Path:
+    """The path itself, or an error that says what it is instead."""
+    if not path.exists():
+        raise UsageError(f"no such file or folder: {path}")
+    if not path.is_dir():
+        raise UsageError(f"not a folder: {path}")
+    return path
+
+
+def size(byte_count: float) -> str:
+    """A byte count for people: 12.3 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if byte_count < 1000:
+            return f"{byte_count:.0f} {unit}" if unit == "B" else f"{byte_count:.1f} {unit}"
+        byte_count /= 1000
+    return f"{byte_count:.1f} TB"
+
+
+def listed(words: Iterable[object], limit: int = 12) -> str:
+    """`a, b, c and 4 more`."""
+    items = [str(word) for word in words]
+    rest = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + rest

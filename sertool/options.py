@@ -1,0 +1,164 @@
+"""Options that commands share, so that one name means one thing everywhere."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from sertool import catalogue, talk
+from sertool.errors import UsageError
+
+
+class Option(click.Option):
+    """An option with the section of the help that it stands in."""
+
+    def __init__(self, *arguments: Any, group: str | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.group = group
+
+
+class Command(click.Command):
+    """A command whose help shows its options in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and not isinstance(parameter, click.Argument):
+                sections.setdefault(getattr(parameter, "group", None) or "Options", []).append(record)
+        last = sections.pop("Options", [])
+        for title, records in {**sections, "Options": last}.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class Words(click.ParamType):
+    """Words joined by commas, each one of the choices (or any, where there are none)."""
+
+    name = "words"
+    many = True
+
+    def __init__(self, choices: Callable[[], list[str]] | None = None, metavar: str = "A,B,..") -> None:
+        self.choices = choices
+        self.metavar = metavar
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in value.split(",") if word.strip())
+        known = self.choices() if self.choices else None
+        for word in words:
+            if known is not None and word not in known:
+                self.fail(f"{word!r} is none of {', '.join(known)}", param, ctx)
+        return words
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, comma, word = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + c) for c in (self.choices or list)() if c.startswith(word)]
+
+
+def files_in(folder: str) -> Words:
+    """Names of files of an open folder."""
+    return Words(lambda: catalogue.names(folder), metavar="NAME,..")
+
+
+def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    """`click.option` with a `group`."""
+    return click.option(*names, cls=Option, **settings)
+
+
+def _set_verbosity(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+    if value:
+        talk.set_verbosity(-1 if _param.name == "quiet" else value)
+
+
+quiet = option(
+    "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Say nothing but errors."
+)
+verbose = option(
+    "-v", "--verbose", count=True, expose_value=False, callback=_set_verbosity, help="Say more of what is done."
+)
+jobs = option("-j", "--jobs", type=click.IntRange(1, 512), metavar="N", help="Threads (default: one for each core).")
+seed = option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="What every random choice is drawn from.",
+)
+wire_format = option(
+    "-f",
+    "--format",
+    "kind",
+    type=click.Choice(["parquet", "csv", "tsv", "jsonl", "table"]),
+    help="Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).",
+)
+dry_run = option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+wait = option("--wait", is_flag=True, help="Wait for another sertool that writes to the same place.")
+strict = option("--strict", is_flag=True, help="Fail (exit 1) if any clip is set aside.")
+root = option(
+    "--root",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    group="Input",
+    help="Where the audio of a manifest lies now, if it moved.",
+)
+nul = option("-0", "--null", is_flag=True, group="Input", help="Paths on stdin end with NUL, as of `find -print0`.")
+
+
+def out(help_text: str, *, folder: bool = False) -> Callable[[Any], Any]:
+    return option("-o", "--out", type=click.Path(file_okay=not folder), metavar="PATH", help=help_text)
+
+
+class Expression(click.ParamType):
+    """A `--where` expression; completion offers the columns."""
+
+    name = "expr"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from sertool.columns import MEANINGS
+
+        return [
+            CompletionItem(f"{name}=", help=text) for name, (_, text) in MEANINGS.items() if name.startswith(incomplete)
+        ]
+
+
+where = option(
+    "--where",
+    multiple=True,
+    metavar="EXPR",
+    type=Expression(),
+    group="Input",
+    help="Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.",
+)
+
+
+def stack(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several decorators as one; the first is shown first."""
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def command_line() -> str:
+    """The command line as it was given, for the artefact to remember."""
+    return shlex.join(["sertool", *sys.argv[1:]])
+
+
+def inputs(paths: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """The given paths, or stdin when there are none and something is piped in."""
+    if paths:
+        return paths
+    if talk.from_terminal():
+        raise UsageError(f"nothing to read: name {what}, or pipe one in (see --help)")
+    return ("-",)

@@ -1,0 +1,156 @@
+"""What happens to a waveform before its features, and to their rows after: the same for every feature."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sertool import dsp
+
+TRIM = dsp.Framing(2048, 512)
+
+
+@dataclass(frozen=True)
+class Wave:
+    """How a clip becomes a waveform."""
+
+    rate: int = 16000
+    channels: str = "mono"
+    dc: bool = False
+    trim: float | None = None
+    offset: float = 0.0
+    seconds: float | None = None
+    fit: str = "start"
+    seed: int = 0
+
+
+def shape(wave: Tensor, how: Wave, clip: str) -> Tensor:
+    """`[channels, samples]` without its offset and silent ends, cut or padded to its length, as asked."""
+    if how.dc:
+        wave = wave - wave.mean(dim=1, keepdim=True)
+    if how.trim is not None:
+        first, last = loud_part(wave.mean(dim=0), how.trim)
+        wave = wave[:, first:last]
+    if how.offset:
+        wave = wave[:, round(how.offset * how.rate) :]
+    return wave if how.seconds is None else _fitted(wave, round(how.seconds * how.rate), how, clip)
+
+
+def loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
+    """Where `[samples]` first and last is within so many dB of its loudest frame."""
+    frames = TRIM.cut(wave)
+    power = torch.cat([run.raw.square().mean(dim=1) for run in dsp.runs(frames, TRIM.window_values(), dsp.RUN)])
+    loud = torch.nonzero(power > power.max() * 10 ** (-decibels / 10)).flatten()
+    if not len(loud):
+        return 0, len(wave)
+    return int(loud[0]) * TRIM.hop, min(len(wave), (int(loud[-1]) + 1) * TRIM.hop)
+
+
+def _fitted(wave: Tensor, length: int, how: Wave, clip: str) -> Tensor:
+    """Exactly `length` samples: cut, or padded with zeros."""
+    spare = wave.shape[1] - length
+    before = {"start": 0, "middle": abs(spare) // 2, "random": _drawn(clip, how.seed, abs(spare))}[how.fit]
+    if spare >= 0:
+        return wave[:, before : before + length]
+    return nn.functional.pad(wave, (before, -spare - before))
+
+
+def _drawn(clip: str, seed: int, most: int) -> int:
+    """A number from 0 to `most` that the clip and the seed decide, whatever the order of the work."""
+    drawn = hashlib.sha256(f"{seed} {clip}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(drawn[:8], "little") % (most + 1)
+
+
+# Normalisations of one clip's rows, `[rows, width]`.
+
+
+def _min_max(rows: Tensor) -> Tensor:
+    low, high = rows.min(), rows.max()
+    return (rows - low) / (high - low).clamp(min=1e-12)
+
+
+def _z_score(rows: Tensor) -> Tensor:
+    return (rows - rows.mean()) / rows.std(correction=0).clamp(min=1e-8)
+
+
+def _column_z_score(rows: Tensor) -> Tensor:
+    return (rows - rows.mean(dim=0)) / rows.std(dim=0, correction=0).clamp(min=1e-8)
+
+
+def _column_mean(rows: Tensor) -> Tensor:
+    return rows - rows.mean(dim=0)
+
+
+def _peak(rows: Tensor) -> Tensor:
+    return rows / rows.abs().max().clamp(min=1e-12)
+
+
+NORMALIZATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "min-max": _min_max,
+    "z-score": _z_score,
+    "z-score-columns": _column_z_score,
+    "mean-columns": _column_mean,
+    "peak": _peak,
+}
+
+
+def normalized(rows: Tensor, chain: tuple[str, ...]) -> Tensor:
+    """The rows after each normalisation of the chain in turn."""
+    for name in chain:
+        rows = NORMALIZATIONS[name](rows)
+    return rows
+
+
+# Statistics over time of `[rows, width]`, each `[width]`.
+
+
+def _quantile(share: float) -> Callable[[Tensor], Tensor]:
+    """Linear between neighbours, by sorting: torch.quantile refuses more than 16 million numbers."""
+
+    def quantile(rows: Tensor) -> Tensor:
+        ordered = rows.sort(dim=0).values
+        place = share * (len(rows) - 1)
+        low = int(place)
+        return torch.lerp(ordered[low], ordered[min(low + 1, len(rows) - 1)], place - low)
+
+    return quantile
+
+
+def _moment(order: int) -> Callable[[Tensor], Tensor]:
+    def moment(rows: Tensor) -> Tensor:
+        centred = rows - rows.mean(dim=0)
+        spread = centred.square().mean(dim=0).sqrt().clamp(min=1e-8)
+        return (centred / spread).pow(order).mean(dim=0) - (3.0 if order == 4 else 0.0)
+
+    return moment
+
+
+def _slope(rows: Tensor) -> Tensor:
+    """Change from one row to the next, by least squares."""
+    time = torch.arange(len(rows), dtype=rows.dtype, device=rows.device) - (len(rows) - 1) / 2
+    return (time[:, None] * rows).sum(dim=0) / time.square().sum().clamp(min=1.0)
+
+
+STATS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda rows: rows.mean(dim=0),
+    "std": lambda rows: rows.std(dim=0, correction=0),
+    "min": lambda rows: rows.min(dim=0).values,
+    "max": lambda rows: rows.max(dim=0).values,
+    "range": lambda rows: rows.max(dim=0).values - rows.min(dim=0).values,
+    "median": _quantile(0.5),
+    "iqr": lambda rows: _quantile(0.75)(rows) - _quantile(0.25)(rows),
+    "q05": _quantile(0.05),
+    "q25": _quantile(0.25),
+    "q75": _quantile(0.75),
+    "q95": _quantile(0.95),
+    "skew": _moment(3),
+    "kurtosis": _moment(4),
+    "slope": _slope,
+}
+
+
+def summary(rows: Tensor, stats: tuple[str, ...]) -> Tensor:
+    """`[1, stats x width]` of `[rows, width]`."""
+    return torch.cat([STATS[name](rows) for name in stats])[None]

@@ -1,0 +1,99 @@
+"""What sertool says on stderr, and the tables that a terminal gets: the only door to rich and tqdm."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TextIO
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_level = {"verbosity": 0}
+
+
+def set_verbosity(level: int) -> None:
+    """-1 says errors only, 0 summaries, 1 what is done on the way."""
+    _level["verbosity"] = level
+
+
+def verbose() -> bool:
+    return _level["verbosity"] > 0
+
+
+def clean(text: object) -> str:
+    """Text from outside, with what would move a terminal's cursor shown as escapes."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
+
+
+def say(text: str = "") -> None:
+    """A line of summary or progress; `-q` silences it."""
+    if _level["verbosity"] >= 0:
+        _line(sys.stderr, text)
+
+
+def detail(text: str) -> None:
+    """A line for `-v`."""
+    if _level["verbosity"] > 0:
+        _line(sys.stderr, text)
+
+
+def warn(text: str) -> None:
+    """A line that `-q` silences too: what must be seen is an error or stands in the data."""
+    say(f"warning: {text}")
+
+
+def fail(text: str) -> None:
+    _line(sys.stderr, text)
+
+
+def out(text: str) -> None:
+    """A line of data on stdout."""
+    sys.stdout.write(clean(text) + "\n")
+
+
+def _line(stream: TextIO, text: str) -> None:
+    # A closed or full stderr must not turn a good run into a failed one.
+    try:
+        stream.write("\n".join(clean(line) for line in text.split("\n")) + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        return
+
+
+def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "clip") -> Iterator[Any]:
+    """The items, with a bar on stderr where it is a terminal: rate and time left."""
+    if _level["verbosity"] < 0 or not _is_terminal(sys.stderr):
+        yield from items
+        return
+    from tqdm import tqdm
+
+    yield from tqdm(items, total=total, desc=what, unit=f" {unit}s", leave=False, dynamic_ncols=True, file=sys.stderr)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, right: str = "") -> None:
+    """A table on stdout for people; `right` holds the headers of columns that align right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for header in headers:
+        drawn.add_column(header, justify="right" if header in right.split() else "left", overflow="ellipsis")
+    for row in rows:
+        drawn.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
+    Console(file=sys.stdout, soft_wrap=False).print(drawn)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def to_terminal() -> bool:
+    """Whether stdout is a terminal, which gets tables and never binary."""
+    return _is_terminal(sys.stdout)
+
+
+def from_terminal() -> bool:
+    """Whether stdin is a terminal: nothing to read there."""
+    return sys.stdin is None or _is_terminal(sys.stdin)

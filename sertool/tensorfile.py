@@ -1,0 +1,89 @@
+"""The safetensors format, written in a stream and read as views of a memory map.
+
+Eight bytes of header length, a JSON header, the tensors' bytes. The format's own library keeps the header's metadata in
+a hash map and writes it in another order every time; equal tensors must give equal bytes here. What is read is checked
+before it is believed: nothing in a header makes this allocate, loop or look beyond the file.
+"""
+
+import json
+import math
+import mmap
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sertool.errors import SertoolError
+from sertool.files import reason
+
+NAMES = {
+    "float16": "F16", "float32": "F32", "float64": "F64", "uint8": "U8",
+    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
+}  # fmt: skip
+DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in NAMES.items()}
+Pieces = tuple[str, tuple[int, ...], Iterable[np.ndarray]]
+LARGEST_HEADER = 100_000_000
+
+
+def write(
+    stream: BinaryIO,
+    metadata: Mapping[str, Any],
+    tensors: Mapping[str, tuple[str, tuple[int, ...], Iterable[np.ndarray]]],
+) -> None:
+    """Write tensors given as dtype, shape and pieces that follow one another; `metadata` is kept as JSON."""
+    header: dict[str, Any] = {"__metadata__": {"sertool": json.dumps(metadata, sort_keys=True, separators=(",", ":"))}}
+    start = 0
+    for name, (dtype, shape, _) in tensors.items():
+        end = start + math.prod(shape) * np.dtype(dtype).itemsize
+        header[name] = {"dtype": NAMES[dtype], "shape": list(shape), "data_offsets": [start, end]}
+        start = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 64)
+    stream.write(len(text).to_bytes(8, "little") + text)
+    for dtype, _, pieces in tensors.values():
+        for piece in pieces:
+            stream.write(np.ascontiguousarray(piece, np.dtype(dtype).newbyteorder("<")).data)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Metadata and memory-mapped tensors; a file that is not whole and sound is one clear error."""
+    try:
+        with open(path, "rb") as stream:
+            length = os.fstat(stream.fileno()).st_size
+            head = stream.read(8)
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if length >= 8 else b""
+    except OSError as error:
+        raise SertoolError(f"cannot read {path}: {reason(error)}") from None
+    try:
+        return _parse(mapped, int.from_bytes(head, "little"), length)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SertoolError(f"{path}: not a whole tensor file ({error}): make it again") from None
+
+
+def header(path: Path) -> dict[str, Any]:
+    """The metadata alone."""
+    return read(path)[0]
+
+
+def _parse(mapped: Any, header_length: int, length: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    if length < 8 or header_length > min(length - 8, LARGEST_HEADER):
+        raise ValueError("it is cut off")
+    held = json.loads(bytes(mapped[8 : 8 + header_length]))
+    metadata = json.loads(held.pop("__metadata__", {}).get("sertool", "{}"))
+    body = memoryview(mapped)[8 + header_length :]
+    tensors = {str(name): _tensor(entry, body) for name, entry in held.items()}
+    if sum(tensor.nbytes for tensor in tensors.values()) != len(body):
+        raise ValueError("its tensors do not fill it")
+    return metadata, tensors
+
+
+def _tensor(entry: Mapping[str, Any], body: memoryview) -> np.ndarray:
+    dtype, shape, (start, end) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    numbers = [*shape, start, end]
+    if not all(type(number) is int and number >= 0 for number in numbers) or len(shape) > 8:
+        raise ValueError("sizes that are none")
+    if end > len(body) or end - start != math.prod(shape) * dtype.itemsize:
+        raise ValueError("a tensor lies outside it")
+    return np.frombuffer(body[start:end], dtype).reshape(shape)

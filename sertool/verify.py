@@ -1,0 +1,96 @@
+"""Whether the shards hold what the features' definitions say: clips computed again, slowly, and compared."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sertool import extract, features, manifest, shaping, shards, talk
+from sertool.errors import SertoolError
+from sertool.extract import Clip, Recipe
+from sertool.featurizing import clips_of
+from sertool.files import whole
+from sertool.manifest import Table
+
+TOLERANCE = 1e-3  # of a value, or of its column's deviation over the clip where that is more
+ROUNDING = {"float16": 2.0**-11, "float32": 2.0**-24, "int16": 0.0}
+NEEDED = 0.999  # of the values of features that step
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How well the shards of one feature agree with its definition."""
+
+    feature: str
+    clips: int
+    values: int
+    within: float  # share of the values within the tolerance
+    worst: float  # the largest difference, in tolerances
+    agrees: bool
+
+
+def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]:
+    """A verdict for each feature, on `count` clips that the seed chooses."""
+    clips = clips_of(table)
+    chosen = np.random.default_rng(seed).permutation(len(clips))[:count]
+    places = {name: place for place, name in enumerate(manifest.column(table, "clip"))}
+    engine = extract.Engine(recipe)
+    differences: dict[str, list[np.ndarray]] = {name: [] for name in recipe.features}
+    for index in talk.progress(sorted(chosen.tolist()), len(chosen), "verifying"):
+        wave = engine.decode(clips[index])
+        for name in recipe.features:
+            stored = _stored(table, name, places[clips[index].name], clips[index])
+            differences[name].append(_in_tolerances(stored, _slowly(wave, name, recipe), recipe.stored(name)))
+    return [_verdict(name, held) for name, held in differences.items()]
+
+
+def _stored(table: Table, feature: str, row: int, clip: Clip) -> np.ndarray:
+    """What the shard has, `[rows, width]`."""
+    shard, offset, rows = (table.column(f"{feature}_{part}")[row].as_py() for part in ("shard", "offset", "rows"))
+    return shards.Reader(feature).rows(clip.name, shard, offset, rows)
+
+
+def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> np.ndarray:
+    """One clip's rows by the definition, `[rows, width]` of `[channels, samples]`."""
+    define = features.load(name).definition
+    settings = recipe.features[name]
+    sides = [define(channel.numpy().astype(np.float64), recipe.wave.rate, settings) for channel in wave]
+    rows = shaping.normalized(torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64)), recipe.normalize)
+    return (shaping.summary(rows, recipe.stats) if recipe.stats else rows).numpy()
+
+
+def _in_tolerances(stored: np.ndarray, defined: np.ndarray, dtype: str) -> np.ndarray:
+    """Differences in units of what is allowed, `[rows, width]`."""
+    if stored.shape != defined.shape:
+        raise SertoolError(f"verify: {stored.shape} rows stored, {defined.shape} by the definition")
+    size = np.maximum(np.abs(defined), defined.std(axis=0, keepdims=True))
+    allowed = TOLERANCE * size + ROUNDING[dtype] * np.abs(defined) + (1.0 if dtype == "int16" else 1e-7)
+    return np.abs(stored.astype(np.float64) - defined) / allowed
+
+
+def _verdict(name: str, differences: list[np.ndarray]) -> Verdict:
+    held = np.concatenate([difference.ravel() for difference in differences])
+    within = float((held <= 1).mean())
+    needed = getattr(features.load(name), "AGREES", NEEDED if getattr(features.load(name), "STEPS", False) else 1.0)
+    return Verdict(name, len(differences), held.size, within, float(held.max()), within >= needed)
+
+
+def report(verdicts: list[Verdict], path: Path) -> None:
+    """Say the verdicts, keep them beside the shards, and fail where one is bad."""
+    for line in _lines(verdicts):
+        talk.say(line)
+    with whole(path) as stream:
+        stream.write(json.dumps([asdict(verdict) for verdict in verdicts], indent=1).encode() + b"\n")
+    bad = [verdict.feature for verdict in verdicts if not verdict.agrees]
+    if bad:
+        raise SertoolError(f"{', '.join(bad)}: the shards do not agree with the definition; details in {path}")
+
+
+def _lines(verdicts: list[Verdict]) -> Iterator[str]:
+    for verdict in verdicts:
+        state = "agrees" if verdict.agrees else "DIFFERS"
+        share = f"{100 * verdict.within:.3f} % of {verdict.values:,} values within tolerance"
+        yield f"verified {verdict.feature}: {state} on {verdict.clips} clips: {share}, worst {verdict.worst:.2g} of it"
