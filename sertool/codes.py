@@ -1,0 +1,115 @@
+"""Columns of words as numbers, for where a Python object per row would cost too much."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+SLICE = 1 << 14  # strings read at once: about a megabyte of letters, which stays in the cache
+
+
+class Codes(NamedTuple):
+    """A dictionary-coded column: row `r` holds `values[index[r]]`.
+
+    The values are distinct, and some may have no row. They are read as late as can be, so that they may stay in Arrow;
+    `len(values)` and `values[i]` are all that they must offer; whole runs are read faster if they have `values[a:b]`.
+    """
+
+    index: np.ndarray  # int32, -1 where null
+    values: Sequence[str]
+
+
+def take(codes: Codes, rows: np.ndarray) -> Codes:
+    """The column at some rows, given by number or by mask."""
+    return Codes(codes.index[rows], codes.values)
+
+
+def counts(codes: Codes, rows: np.ndarray | None = None) -> np.ndarray:
+    """How many rows have each value, `[values]`; `rows` is a mask."""
+    used = codes.index >= 0 if rows is None else (codes.index >= 0) & rows
+    return np.bincount(codes.index[used], minlength=len(codes.values))
+
+
+def strings(values: Sequence[str], start: int, stop: int) -> list[str]:
+    """A run of the values as strings, whatever holds them."""
+    try:
+        return np.asarray(values[start:stop], dtype=object).tolist()
+    except TypeError:  # read one by one only
+        return [str(values[place]) for place in range(start, min(stop, len(values)))]
+
+
+def mix(numbers: np.ndarray) -> np.ndarray:
+    """Each uint64 scrambled so that every bit depends on all bits of what came in (splitmix64's last step)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
+
+
+def hashes(values: Sequence[str], salt: tuple[int, ...] = ()) -> np.ndarray:
+    """A number for each value, uint64 `[values]`, the same on every machine, in every year and at every position.
+
+    The sum of letter times weight of its place, modulo 2^64, then mixed. The sums of all strings of a slice are
+    differences of one running sum, so no string is padded to the longest: three million names of 40 letters take half
+    a second. Of as many names two collide with a chance of one in four million.
+    """
+    out = np.empty(len(values), dtype=np.uint64)
+    for start in range(0, len(values), SLICE):
+        words = strings(values, start, start + SLICE)
+        lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+        letters = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
+        ends = np.cumsum(lengths)
+        places = np.arange(len(letters)) - np.repeat(ends - lengths, lengths)
+        weights = mix(np.arange(1, lengths.max() + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
+        sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(letters * weights[places], dtype=np.uint64)])
+        out[start : start + SLICE] = sums[ends] - sums[ends - lengths]
+    out = mix(out)
+    for number in salt:
+        out = mix(out + mix(np.array([number % 2**64], dtype=np.uint64)))
+    return out
+
+
+def find(wanted: Sequence[str], among: Sequence[str]) -> np.ndarray:
+    """Where each wanted string stands among others, `[wanted]`; -1 where it does not."""
+    if wanted is among:
+        return np.arange(len(among), dtype=np.int32)
+    if not (len(wanted) and len(among)):
+        return np.full(len(wanted), -1, dtype=np.int32)
+    keys, known = hashes(wanted), hashes(among)
+    asked, order = np.argsort(keys), np.argsort(known)  # with both in order the search walks memory once
+    place = np.empty(len(keys), dtype=np.int64)
+    place[asked] = order[np.minimum(np.searchsorted(known[order], keys[asked]), len(known) - 1)]
+    return np.where(known[place] == keys, place, -1).astype(np.int32)
+
+
+class Chain(Sequence):
+    """Two sequences of strings, one after the other, neither copied."""
+
+    def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        return str(self.first[place] if place < len(self.first) else self.second[place - len(self.first)])
+
+
+def families(clip: Codes, parent: Codes) -> Codes:
+    """Rows by the clip that they descend from: a clip, its copies and the copies of those are one family.
+
+    A parent that has no row of its own still joins its copies; it is numbered after the clips.
+    """
+    size = len(clip.values)
+    above = find(parent.values, clip.values)
+    above = np.where(above < 0, np.arange(size, size + len(above), dtype=np.int32), above)
+    origin = np.arange(size + len(above), dtype=np.int32)
+    copies = parent.index >= 0
+    origin[clip.index[copies]] = above[parent.index[copies]]
+    for _ in range(32):  # each step doubles how many generations are skipped
+        further = origin[origin]
+        if np.array_equal(further, origin):
+            break
+        origin = further
+    return Codes(origin[clip.index], Chain(clip.values, parent.values))

@@ -1,0 +1,514 @@
+"""Which clip is for training, for development or for testing: speaker-disjoint splits and folds, the published
+protocols by name, and the guard that finds what leaks from one part into another.
+
+Everything goes by columns (`codes.Codes`), by what a row says and never by where it stands: the same clips and the same
+seed give each clip the same place in whatever order the table comes.
+
+A row that was made from another (it has a parent) is a copy. Parts are drawn from the originals; a copy trains where
+its parent trains, and is nobody's where its parent is held out.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool.codes import Codes, counts, families, find, hashes
+from sertool.errors import UsageError
+
+PARTS = ("train", "dev", "test")
+TRAIN, DEV, TEST = range(3)
+MOST_FOLDS = 32_767
+BUNDLES = 4096  # so many groups are dealt out one by one; where there are more, several go together
+KEEP = Mapping[str, Mapping[str, str]]  # where groups stood before, by column: {"speaker": {"cremad:1001": "train"}}
+
+# What --split may name. `by` is what stays whole; a protocol that names speakers lists those of train, dev and test,
+# or those of each fold. Literals only: help and completions read them from the source.
+PROTOCOLS = {
+    "speaker": {
+        "title": "speakers held out, 70/15/15 unless told otherwise",
+        "kind": "split", "corpus": None, "leaky": False, "by": ["speaker"], "shares": "70/15/15",
+    },
+    "sentence": {
+        "title": "sentences held out: what is said in test was never heard, though the speakers were",
+        "kind": "split", "corpus": None, "leaky": False, "by": ["sentence"], "shares": "70/15/15",
+    },
+    "speaker+sentence": {
+        "title": "speakers and sentences held out together; clips that would bridge two parts are left out",
+        "kind": "split", "corpus": None, "leaky": False, "by": ["speaker", "sentence"], "shares": "70/15/15",
+    },
+    "loso": {
+        "title": "leave one speaker out: a fold for each",
+        "kind": "folds", "corpus": None, "leaky": False, "by": ["speaker"],
+    },
+    "cremad-nk": {
+        "title": "CREMA-D, 57 speakers to train, 15 for dev, 19 for test",
+        "kind": "split", "corpus": "cremad", "leaky": False, "by": ["speaker"],
+        "speakers": [
+            "1001-1091",
+            "1005 1009 1013 1026 1030 1032 1036 1038 1041 1048 1051 1052 1069 1088 1089",
+            "1004 1006 1007 1011 1016 1018 1029 1045 1049 1050 1055 1056 1058 1061 1066 1070 1074 1077 1091",
+        ],
+    },
+    "cremad-blocks": {
+        "title": "CREMA-D, five folds of neighbouring speakers",
+        "kind": "folds", "corpus": "cremad", "leaky": False, "by": ["speaker"],
+        "speakers": ["1001-1018", "1019-1036", "1037-1054", "1055-1072", "1073-1091"],
+    },
+    "ravdess-emobox": {
+        "title": "RAVDESS, the six folds of EmoBox",
+        "kind": "folds", "corpus": "ravdess", "leaky": False, "by": ["speaker"],
+        "speakers": ["01 11 20 21", "04 10 12 14", "08 09 19 23", "03 05 07 24", "02 15 16 18", "06 13 17 22"],
+    },
+    "ravdess-luna": {
+        "title": "RAVDESS, the five folds of Luna-Jimenez and others",
+        "kind": "folds", "corpus": "ravdess", "leaky": False, "by": ["speaker"],
+        "speakers": ["02 05 14 15 16", "03 06 07 13 18", "10 11 12 19 20", "08 17 21 23 24", "01 04 09 22"],
+    },
+    "tess-cross": {
+        "title": "TESS, from one speaker to the other, both ways",
+        "kind": "folds", "corpus": "tess", "leaky": False, "by": ["speaker"],
+        "speakers": ["OAF", "YAF"],
+    },
+    "random-80-20": {
+        "title": "LEAKY: clips at random, no dev",
+        "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "80/20",
+    },
+    "random-70-30": {
+        "title": "LEAKY: clips at random, 5 % of train for dev, seed 42",
+        "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "66.5/3.5/30", "seed": 42,
+    },
+    "random-60-20-20": {
+        "title": "LEAKY: clips at random",
+        "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "60/20/20",
+    },
+    "random-70-15-15": {
+        "title": "LEAKY: clips at random",
+        "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "70/15/15",
+    },
+    "random-92-8-leaky-copies": {
+        "title": "LEAKY: clips and their augmented copies at random, no dev",
+        "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "92/8", "copies": True,
+    },
+}  # fmt: skip
+
+
+class Plan(NamedTuple):
+    """What a --split expression asks for."""
+
+    name: str
+    shares: tuple[float, float, float] | None  # of train, dev and test, adding up to one; None where not by shares
+
+
+@dataclass(frozen=True)
+class Division:
+    """Where every row goes: into `split` (a place in PARTS) or into `fold` (from 0), -1 for nowhere."""
+
+    split: np.ndarray | None = None  # int8
+    fold: np.ndarray | None = None  # int16
+    absent: tuple[str, ...] = ()  # speakers that the protocol names and the table has not
+    bridging: int = 0  # originals left out since their speaker and their sentence went to different parts
+    outside: int = (
+        0  # originals that the method does not place: of no sentence, or of a corpus or speaker it leaves out
+    )
+
+    @property
+    def parts(self) -> Codes:
+        return split_codes(self.split) if self.fold is None else fold_codes(self.fold)
+
+
+def split_codes(split: np.ndarray) -> Codes:
+    """A split as a column."""
+    return Codes(split, PARTS)
+
+
+def fold_codes(fold: np.ndarray) -> Codes:
+    """Fold numbers as a column."""
+    return Codes(fold, [str(number) for number in range(int(fold.max(initial=-1)) + 1)])
+
+
+# What was asked.
+
+
+def parse(asked: str) -> Plan:
+    """`speaker`, `speaker:70/15/15`, `sentence:train=80/test=20`, `cremad-nk`, `random-80-20` ..."""
+    name, colon, text = asked.strip().partition(":")
+    entry = PROTOCOLS.get(name)
+    if entry is None:
+        raise UsageError(f"--split: {name!r} is unknown; choose from {', '.join(PROTOCOLS)}")
+    if colon and (entry["leaky"] or "shares" not in entry):
+        takers = [each for each, one in PROTOCOLS.items() if "shares" in one and not one["leaky"]]
+        raise UsageError(f"--split: {name} takes no shares; {', '.join(takers)} do, such as speaker:70/15/15")
+    text = text if colon else entry.get("shares")
+    return Plan(name, None if text is None else parse_shares(text))
+
+
+def parse_shares(text: str) -> tuple[float, float, float]:
+    """`70/15/15`, `80/20` (train and test) or `train=80/test=20`, in percent or as fractions."""
+    problem = (
+        f"--split: shares are TRAIN/DEV/TEST or TRAIN/TEST, such as 70/15/15, 80/20 or train=80/test=20, not {text!r}"
+    )
+    words = text.split("/")
+    if all("=" in word for word in words):
+        pairs = [tuple(part.strip() for part in word.split("=", 1)) for word in words]
+    else:
+        pairs = list(zip({2: ("train", "test"), 3: PARTS}.get(len(words), ()), words, strict=False))
+    try:
+        given = {name: float(number) for name, number in pairs}
+    except ValueError:
+        raise UsageError(problem) from None
+    whole = sum(given.values())
+    sound = len(given) == len(words) and "train" in given and len(given) > 1 and set(given) <= set(PARTS)
+    if not (sound and all(0 < share < float("inf") for share in given.values())):
+        raise UsageError(problem)
+    if not any(abs(whole - right) < 1e-6 * right for right in (1, 100)):
+        raise UsageError(f"--split: the shares {text} add up to {whole:g}, not to 100")
+    train, dev, test = (given.get(name, 0.0) / whole for name in PARTS)
+    return train, dev, test
+
+
+# The doors: a split or folds for a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus;
+# one that is not given is null everywhere, and only random splits and copies need clip.
+
+
+def divide(
+    plan: Plan | str, columns: Mapping[str, Codes], seed: int | None = None, keep: KEEP | None = None
+) -> Division:
+    """The split or the folds that a --split expression asks for."""
+    plan = parse(plan) if isinstance(plan, str) else plan
+    entry = PROTOCOLS[plan.name]
+    seed = entry.get("seed", 0) if seed is None else seed
+    if "speakers" in entry:
+        return _published(plan.name, columns)
+    if plan.name == "loso":
+        return _leave_one_out(columns)
+    if entry["by"] == ["clip"]:
+        return _clipwise(columns, plan.shares, seed, entry.get("copies", False))
+    return _groupwise(entry["by"], columns, plan.shares, seed, keep or {})
+
+
+def folds(count: int, columns: Mapping[str, Codes], seed: int = 0, keep: KEEP | None = None) -> Division:
+    """`count` folds of whole speakers, alike in size and emotions."""
+    speaker, drawn = _speakers(columns), originals(columns)
+    found = int((counts(speaker, drawn) > 0).sum())
+    if not 2 <= count <= min(found, MOST_FOLDS):
+        raise UsageError(f"--folds {count}: at least 2, and at most as many as there are speakers, {found:,}")
+    held = _numbers((keep or {}).get("speaker", {}), [str(number) for number in range(count)])
+    place = assign(speaker, _emotions(columns), drawn, [1 / count] * count, seed, held)
+    return Division(fold=_follow(_look_up(place, speaker), columns, drop=False).astype(np.int16))
+
+
+def known(column: Codes, parts: Codes) -> dict[str, str]:
+    """Where each group of an older table stands, for `keep`; one that stands in two parts cannot be kept."""
+    place = np.full(len(column.values), -1, dtype=np.int32)
+    placed = (column.index >= 0) & (parts.index >= 0)
+    place[column.index[placed]] = parts.index[placed]
+    torn = placed & (_look_up(place, column) != parts.index)
+    if torn.any():
+        row = int(np.argmax(torn))
+        name, both = str(column.values[column.index[row]]), sorted((parts.index[row], place[column.index[row]]))
+        raise UsageError(
+            f"{name} stands in {' and in '.join(parts.values[part] for part in both)}: a split cannot keep that"
+        )
+    return {str(column.values[value]): parts.values[place[value]] for value in np.flatnonzero(place >= 0)}
+
+
+def dev_of_fold(fold: np.ndarray, speaker: Codes, k: int, seed: int = 0) -> np.ndarray:
+    """Which rows are for development where fold k is the test: those of a seeded eighth of the speakers who are not in
+    it, at least one, though the last is left to train. Bool `[rows]`."""
+    tested = counts(speaker, fold == k) > 0
+    rest = np.flatnonzero((counts(speaker, fold >= 0) > 0) & ~tested)
+    size = 0 if len(rest) < 2 else max(1, (len(rest) + 4) // 8)
+    chosen = np.zeros(len(speaker.values), dtype=bool)
+    chosen[rest[np.argsort(hashes(speaker.values, (seed, k))[rest])[:size]]] = True
+    return (fold >= 0) & (fold != k) & _look_up(chosen, speaker, False)
+
+
+def split_of_fold(fold: np.ndarray, columns: Mapping[str, Codes], k: int, seed: int = 0) -> np.ndarray:
+    """The split in which fold k is the test; copies are for training or for nothing. Int8 `[rows]`, places in PARTS."""
+    split = np.where(fold < 0, -1, np.where(fold == k, TEST, TRAIN)).astype(np.int8)
+    split[dev_of_fold(fold, columns["speaker"], k, seed)] = DEV
+    return _follow(split, columns, drop=True)
+
+
+# The ways to divide.
+
+
+def _groupwise(
+    by: Sequence[str], columns: Mapping[str, Codes], shares: Sequence[float], seed: int, keep: KEEP
+) -> Division:
+    """Whole speakers, whole sentences, or both: then a row goes where both go, or nowhere."""
+    drawn, found = originals(columns), []
+    for name in reversed(by):  # sentences first: where they are too few for all parts, speakers go to those they fill
+        group = _speakers(columns) if name == "speaker" else _sentences(columns)
+        place = assign(group, _emotions(columns), drawn, shares, seed, _numbers(keep.get(name, {}), PARTS))
+        shares = np.where(np.isin(np.arange(len(PARTS)), place), shares, 0)
+        found.append(_look_up(place, group))
+    first, last = found[0], found[-1]
+    outside = drawn & ((first < 0) | (last < 0))
+    bridging = drawn & ~outside & (first != last)
+    split = np.where(first == last, first, -1).astype(np.int8)
+    return Division(_follow(split, columns, drop=True), bridging=int(bridging.sum()), outside=int(outside.sum()))
+
+
+def _leave_one_out(columns: Mapping[str, Codes]) -> Division:
+    """A fold for each speaker, in the order of their names."""
+    speaker = _speakers(columns)
+    there = np.flatnonzero(counts(speaker, originals(columns)))
+    if not 2 <= len(there) <= MOST_FOLDS:
+        raise UsageError(f"--split loso: it takes 2 to {MOST_FOLDS:,} speakers, and here are {len(there):,}")
+    place = np.full(len(speaker.values), -1, dtype=np.int16)
+    place[sorted(there, key=lambda value: str(speaker.values[value]))] = np.arange(len(there))
+    return Division(fold=_follow(_look_up(place, speaker), columns, drop=False))
+
+
+def _published(name: str, columns: Mapping[str, Codes]) -> Division:
+    """The parts or folds of a protocol that names its speakers."""
+    entry, speaker, drawn = PROTOCOLS[name], _column(columns, "speaker"), originals(columns)
+    named = {who: part for part, text in enumerate(entry["speakers"]) for who in _named(entry["corpus"], text)}
+    where = find(list(named), speaker.values)
+    there = _look_up(counts(speaker, drawn) > 0, Codes(where, speaker.values), False)
+    if not there.any():
+        needs = f"--split {name} needs the speakers of {entry['corpus']}"
+        raise UsageError(f"{needs}; the manifest has {_inventory(columns)}")
+    place = np.full(len(speaker.values), -1, dtype=np.int16)
+    place[where[there]] = np.array(list(named.values()))[there]
+    absent = tuple(who for who, present in zip(named, there, strict=True) if not present)
+    part = _look_up(place, speaker)
+    outside = int((drawn & (part < 0)).sum())
+    if entry["kind"] == "folds":
+        return Division(fold=_follow(part, columns, drop=False), absent=absent, outside=outside)
+    return Division(_follow(part.astype(np.int8), columns, drop=True), absent=absent, outside=outside)
+
+
+def _named(corpus: str, text: str) -> list[str]:
+    """`1001-1003 1007` as the speakers that a manifest names: `cremad:1001` and so on."""
+    found = []
+    for word in text.split():
+        first, _, last = word.partition("-")
+        found += [str(number) for number in range(int(first), int(last) + 1)] if last else [first]
+    return [f"{corpus}:{who}" for who in found]
+
+
+def _clipwise(columns: Mapping[str, Codes], shares: Sequence[float], seed: int, copies: bool) -> Division:
+    """Clips at random, each emotion alike: along the clips by emotion and seeded order, every so manyth is held out."""
+    clip, (emotion, _) = columns["clip"], _emotions(columns)
+    rows = np.flatnonzero(originals(columns) | copies)
+    keys = hashes(clip.values, (seed,))[clip.index[rows]]
+    rest = rows[np.lexsort((keys, emotion[rows]))]
+    split = np.full(len(clip.index), -1, dtype=np.int8)
+    split[rest] = TRAIN
+    left = 1.0
+    for part in (TEST, DEV):
+        chosen = np.diff(np.floor(np.arange(len(rest) + 1) * (shares[part] / left) + 0.5)) > 0
+        split[rest[chosen]] = part
+        rest, left = rest[~chosen], left - shares[part]
+    return Division(split if copies else _follow(split, columns, drop=True))
+
+
+# Dealing groups out to parts.
+
+
+def assign(
+    group: Codes,
+    emotion: tuple[np.ndarray, int],
+    drawn: np.ndarray,
+    shares: Sequence[float],
+    seed: int,
+    held: Mapping[str, int],
+) -> np.ndarray:
+    """The part of each group, `[values]`, so that parts have their shares of the clips and of each emotion; -1 for a
+    group without a drawn row. `held` groups stay where they are."""
+    place = np.full(len(group.values), -1, dtype=np.int32)
+    where = find(list(held), group.values)
+    place[where[where >= 0]] = np.array(list(held.values()), dtype=np.int32)[where >= 0]
+    free = np.flatnonzero((counts(group, drawn) > 0) & (place < 0))
+    free = free[np.argsort(hashes(group.values, (seed,))[free])]
+    bundles = min(len(free), BUNDLES)
+    bundle = np.full(len(group.values), -1, dtype=np.int32)
+    bundle[free] = np.arange(len(free)) * bundles // max(len(free), 1)
+    loads = _tally(np.where(drawn, _look_up(bundle, group), -1), bundles, emotion)
+    before = _tally(np.where(drawn, _look_up(place, group), -1), len(shares), emotion)
+    place[free] = _deal(loads, before, np.asarray(shares))[bundle[free]]
+    return place
+
+
+def _tally(unit: np.ndarray, units: int, emotion: tuple[np.ndarray, int]) -> np.ndarray:
+    """Rows by unit and emotion, `[units, kinds]`."""
+    kind, kinds = emotion
+    used = unit >= 0
+    cells = unit[used].astype(np.int64) * kinds + kind[used]
+    return np.bincount(cells, minlength=units * kinds).reshape(units, kinds)
+
+
+def _deal(loads: np.ndarray, before: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """A part for each unit, `[units]`: the largest first, each where it most lessens what the parts lack or have too
+    much of: squared differences of shares, the clip count weighing as much as all emotions together.
+
+    A gap g changes by a load x to g + x, its square by x (2 g + x). A part that is to have something and has nothing
+    gets one of the last units, so that none stays empty while there are enough.
+    """
+    parts = np.zeros(len(loads), dtype=np.int32)
+    order = np.argsort(-np.floor(np.log2(loads.sum(1))), kind="stable")  # alike within a factor of two: as seeded
+    wanted = np.flatnonzero(shares > 0)
+    empty = sorted((part for part in wanted if not before[part].any()), key=lambda part: (-shares[part], -part))
+    whole = np.maximum(loads.sum(0) + before.sum(0), 1)
+    weight = np.sqrt(np.append(np.ones(len(whole)), len(whole)))
+    loads, before = (weight * np.c_[rows / whole, rows.sum(1) / whole.sum()] for rows in (loads, before))
+    gap = (before - (shares / max(shares.sum(), 1e-9))[:, None] * weight)[wanted]
+    for done, unit in enumerate(order):
+        load = loads[unit]
+        best = wanted[np.argmin((load * (2 * gap + load)).sum(1))]
+        parts[unit] = part = empty[0] if len(order) - done <= len(empty) else best
+        empty = [each for each in empty if each != part]
+        gap[wanted == part] += load
+    return parts
+
+
+# Columns as the divisions need them.
+
+
+def originals(columns: Mapping[str, Codes]) -> np.ndarray:
+    """Which rows are no copies, bool `[rows]`."""
+    return _column(columns, "parent").index < 0
+
+
+def _column(columns: Mapping[str, Codes], name: str) -> Codes:
+    """A column; one that is not there is null everywhere."""
+    rows = len(next(iter(columns.values())).index)
+    return columns[name] if name in columns else Codes(np.full(rows, -1, dtype=np.int32), ())
+
+
+def _look_up(place: np.ndarray, codes: Codes, null: int | bool = -1) -> np.ndarray:
+    """What stands at each row's value, `[rows]`; index -1, no value, finds `null` at the end."""
+    return np.append(place, np.array([null], dtype=place.dtype))[codes.index]
+
+
+def _emotions(columns: Mapping[str, Codes]) -> tuple[np.ndarray, int]:
+    """The emotion of each row as a number in the order of the words, with 0 for none, and how many there are."""
+    emotion = _column(columns, "emotion")
+    there = sorted(np.flatnonzero(counts(emotion)), key=lambda value: str(emotion.values[value]))
+    number = np.zeros(len(emotion.values), dtype=np.int32)
+    number[there] = np.arange(1, len(there) + 1)
+    return _look_up(number, emotion, 0), len(there) + 1
+
+
+def _speakers(columns: Mapping[str, Codes]) -> Codes:
+    speaker = _column(columns, "speaker")
+    missing = int((originals(columns) & (speaker.index < 0)).sum())
+    if missing:
+        raise UsageError(
+            f"{missing:,} of {len(speaker.index):,} rows have no speaker, so none can be held out: "
+            "say who speaks with --pattern, --table or --group parent-folder"
+        )
+    return speaker
+
+
+def _sentences(columns: Mapping[str, Codes]) -> Codes:
+    sentence = _column(columns, "sentence")
+    if not (originals(columns) & (sentence.index >= 0)).any():
+        raise UsageError(
+            f"none of {len(sentence.index):,} rows has a sentence, so none can be held out: "
+            "say what is said with --pattern or --table"
+        )
+    return sentence
+
+
+def _inventory(columns: Mapping[str, Codes]) -> str:
+    """What corpora a table has, for an error to name."""
+    corpus, speaker = _column(columns, "corpus"), _column(columns, "speaker")
+    column = corpus if (corpus.index >= 0).any() else speaker
+    sizes, rows = counts(column), Counter()
+    for value in np.flatnonzero(sizes):
+        rows[str(column.values[value]).partition(":")[0]] += int(sizes[value])
+    words = [f"{name} ({size:,} rows)" for name, size in sorted(rows.items())[:12]] or ["no corpus"]
+    nobody = int((speaker.index < 0).sum())
+    return ", ".join(words) + (f"; {nobody:,} rows have no speaker" if nobody else "")
+
+
+def _numbers(held: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
+    """Kept places by number."""
+    number = {name: place for place, name in enumerate(names)}
+    for group, part in held.items():
+        if part not in number:
+            raise UsageError(f"{group} stood in {part}, which cannot be kept: there are {', '.join(names)}")
+    return {group: number[part] for group, part in held.items()}
+
+
+def _follow(part: np.ndarray, columns: Mapping[str, Codes], drop: bool) -> np.ndarray:
+    """Copies put where their parents are, or left with their own group where those have no row; with `drop`, copies
+    that are not to train are to do nothing."""
+    drawn = originals(columns)
+    if drawn.all():
+        return part
+    clip = columns["clip"]
+    family = families(clip, columns["parent"])
+    nobody = -2
+    of_origin = np.full(len(family.values), nobody, dtype=part.dtype)
+    of_origin[clip.index[drawn]] = part[drawn]
+    above = of_origin[family.index]
+    part = np.where(drawn | (above == nobody), part, above)
+    return np.where(~drawn & (part != TRAIN), -1, part).astype(part.dtype) if drop else part
+
+
+# The guard.
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Groups that lie in more than one part."""
+
+    kind: str  # speaker, sentence, digest (equal sounds) or parent (a clip and its copies)
+    groups: int  # that cross
+    rows: int  # in them
+    examples: tuple[tuple[str, dict[str, int]], ...]  # the largest: its name, and how many rows it has in each part
+    leak: bool  # whether it spoils the result, rather than being worth knowing
+
+    def __str__(self) -> str:
+        shown = []
+        for name, parts in self.examples:
+            sizes = [f"{part} {rows:,}" for part, rows in parts.items()]
+            shown.append(f"{name} ({', '.join(sizes[:5])}{', ...' if len(sizes) > 5 else ''})")
+        return f"{self.kind}: {self.groups:,} in more than one part, {self.rows:,} rows: {'; '.join(shown)}"
+
+
+def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = False) -> list[Finding]:
+    """What crosses from one part or fold into another, by kind of group; rows without a part are nobody's.
+
+    Of `groups` it looks at speaker, sentence, digest, and parent with clip; other columns may be there. Crossing
+    sentences are a leak only where a split has promised otherwise.
+    """
+    found = []
+    for kind in ("speaker", "digest", "parent", "sentence"):
+        group = groups.get(kind)
+        if group is None:
+            continue
+        if kind == "parent" and "clip" in groups and (group.index >= 0).any():
+            group = families(groups["clip"], group)
+        found.append(_crossing(kind, group, parts, leak=kind != "sentence" or strict_sentences))
+    return [finding for finding in found if finding]
+
+
+def _crossing(kind: str, group: Codes, parts: Codes, leak: bool) -> Finding | None:
+    """Every row writes its part over its group's, and the last remains: a group lies in one part if and only if all its
+    rows agree with what remained. That is linear in rows, needs no sorting, and serves any number of parts."""
+    rows = (group.index >= 0) & (parts.index >= 0)
+    member, part = group.index[rows], parts.index[rows]
+    remained = np.zeros(len(group.values), dtype=part.dtype)
+    remained[member] = part
+    torn = np.zeros(len(group.values), dtype=bool)
+    torn[member[remained[member] != part]] = True
+    if not torn.any():
+        return None
+    part, member = part[torn[member]], member[torn[member]]
+    sizes = np.bincount(member, minlength=len(torn))
+    largest = np.argsort(-sizes, kind="stable")[: min(3, torn.sum())]
+    examples = tuple((str(group.values[value]), _spread(part[member == value], parts)) for value in largest)
+    return Finding(kind, int(torn.sum()), len(member), examples, leak)
+
+
+def _spread(part: np.ndarray, parts: Codes) -> dict[str, int]:
+    sizes = np.bincount(part)
+    return {str(parts.values[place]): int(sizes[place]) for place in np.flatnonzero(sizes)}

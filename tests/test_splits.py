@@ -1,0 +1,912 @@
+"""The laws of splits: speakers never cross, copies never reach a test, and what leaks is found."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sertool import codes, splits
+from sertool.codes import Codes
+from sertool.errors import UsageError
+from sertool.splits import DEV, PARTS, PROTOCOLS, TEST, TRAIN
+
+CREMA_SENTENCES = ["IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI"]
+EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad"]
+SEEDED = [name for name, entry in PROTOCOLS.items() if "shares" in entry]
+
+
+Row = dict[str, str | None]
+Columns = dict[str, Codes]
+
+
+def coded(words: Sequence[str | None]) -> Codes:
+    values = sorted({word for word in words if word is not None})
+    number = {word: place for place, word in enumerate(values)} | {None: -1}
+    return Codes(np.array([number[word] for word in words], dtype=np.int32), values)
+
+
+def table(rows: list[Row]) -> Columns:
+    """Columns of a list of dicts; `clip` is made up where it is not given."""
+    names = sorted({"clip"} | {name for row in rows for name in row})
+    rows = [{"clip": f"made/{place:05}"} | row for place, row in enumerate(rows)]
+    return {name: coded([row.get(name) for row in rows]) for name in names}
+
+
+def words(column: Codes) -> list[str | None]:
+    return [None if place < 0 else column.values[place] for place in column.index]
+
+
+def crema(speakers: Iterable[int] = range(1001, 1092), lost: int = 20) -> list[Row]:
+    """As CREMA-D: 12 sentences by 6 emotions, one of them at three intensities, a few clips lost."""
+    rows = []
+    for speaker, sentence, emotion in product(speakers, CREMA_SENTENCES, EMOTIONS):
+        for level in ("LO", "MD", "HI") if sentence == "IEO" and emotion != "neutral" else ("XX",):
+            clip = f"cremad/{speaker}_{sentence}_{emotion}_{level}"
+            rows.append(
+                {
+                    "clip": clip,
+                    "corpus": "cremad",
+                    "speaker": f"cremad:{speaker}",
+                    "sentence": sentence,
+                    "emotion": emotion,
+                }
+            )
+    dice = np.random.default_rng(1)
+    gone = set(dice.choice(len(rows), lost, replace=False).tolist())
+    return [row for place, row in enumerate(rows) if place not in gone]
+
+
+def ravdess(actors: Iterable[int] = range(1, 25)) -> list[Row]:
+    return [
+        {
+            "clip": f"ravdess/{a:02}-{s}-{e}-{t}",
+            "speaker": f"ravdess:{a:02}",
+            "sentence": s,
+            "emotion": e,
+            "corpus": "ravdess",
+        }
+        for a, s, e, t in product(actors, ("dogs", "kids"), EMOTIONS, range(2))
+    ]
+
+
+def tess(speakers: Iterable[str] = ("OAF", "YAF")) -> list[Row]:
+    return [
+        {"clip": f"tess/{who}_{w}_{e}", "speaker": f"tess:{who}", "sentence": f"w{w}", "emotion": e, "corpus": "tess"}
+        for who, w, e in product(speakers, range(20), EMOTIONS)
+    ]
+
+
+def with_copies(rows: list[Row]) -> list[Row]:
+    return rows + [row | {"clip": f"{row['clip']}#0", "parent": row["clip"]} for row in rows]
+
+
+def anything(seed: int) -> list[Row]:
+    """A table of speakers of very unequal sizes and tastes."""
+    dice = np.random.default_rng(seed)
+    rows = []
+    for speaker in range(dice.integers(6, 60)):
+        taste = dice.dirichlet(np.ones(5) * dice.choice([0.2, 5]))
+        for _ in range(int(dice.lognormal(2.5, 1)) + 1):
+            emotion = dice.choice([*EMOTIONS[:4], None], p=taste)
+            clip = f"x/{len(rows):05}"
+            rows.append(
+                {"clip": clip, "speaker": f"x:{speaker}", "sentence": f"s{dice.integers(9)}", "emotion": emotion}
+            )
+    return rows
+
+
+def needing(name: str) -> list[Row]:
+    """A table that the protocol can divide, copies included."""
+    corpus = PROTOCOLS[name]["corpus"]
+    return with_copies({"ravdess": ravdess, "tess": tess}.get(corpus, crema)())
+
+
+def shuffled(columns: Columns, seed: int) -> tuple[Columns, np.ndarray]:
+    """The same rows in another order, their values numbered anew, with some that no row has."""
+    dice = np.random.default_rng(seed)
+    rows = dice.permutation(len(columns["clip"].index))
+    found = {}
+    for name, column in columns.items():
+        values = [*column.values, "nobody", "nothing"]
+        order = dice.permutation(len(values))
+        place = np.append(np.argsort(order), -1)
+        found[name] = Codes(place[column.index[rows]].astype(np.int32), [values[old] for old in order])
+    return found, rows
+
+
+def parts_by(columns: Columns, name: str, place: np.ndarray) -> dict[str, set[int]]:
+    """The parts in which each group of a column lies."""
+    found = defaultdict(set)
+    for group, part in zip(words(columns[name]), place.tolist(), strict=True):
+        if part >= 0 and group is not None:
+            found[group].add(part)
+    return found
+
+
+def disjoint(columns: Columns, name: str, place: np.ndarray) -> bool:
+    return all(len(parts) == 1 for parts in parts_by(columns, name, place).values())
+
+
+def worst_shares(columns: Columns, place: np.ndarray, shares: Sequence[float]) -> tuple[float, float]:
+    """How far parts are from their shares of clips and from the whole's emotions, in points."""
+    emotion = columns["emotion"].index
+    whole = np.bincount(emotion[place >= 0]) / (place >= 0).sum()
+    size, mix = [], []
+    for part, share in enumerate(shares):
+        rows = place == part
+        size.append(abs(rows.sum() / (place >= 0).sum() - share))
+        if share:
+            mix.append(np.abs(np.bincount(emotion[rows], minlength=len(whole)) / rows.sum() - whole).max())
+    return 100 * max(size), 100 * max(mix)
+
+
+# Speakers and sentences.
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_speakers_never_cross_splits(seed):
+    columns = table(anything(seed))
+    for asked in ("speaker", "speaker:80/20", "speaker:train=40/dev=60", "speaker+sentence"):
+        assert disjoint(columns, "speaker", splits.divide(asked, columns, seed).split)
+    for division in (splits.folds(5, columns, seed), splits.divide("loso", columns)):
+        assert disjoint(columns, "speaker", division.fold)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sentences_never_cross_where_they_are_held_out(seed):
+    columns = table(anything(seed))
+    for asked in ("sentence", "sentence:80/20", "speaker+sentence:60/20/20"):
+        assert disjoint(columns, "sentence", splits.divide(asked, columns, seed).split)
+
+
+@pytest.mark.parametrize(("text", "shares"), [("70/15/15", (0.7, 0.15, 0.15)), ("80/20", (0.8, 0, 0.2))])
+def test_shares_and_emotions_come_within_two_points_on_a_crema_d_like_table(text, shares):
+    columns = table(crema())
+    for seed in range(20):
+        assert max(worst_shares(columns, splits.divide(f"speaker:{text}", columns, seed).split, shares)) < 1
+
+
+def test_shares_and_emotions_come_within_two_points_with_uneven_speakers():
+    dice = np.random.default_rng(0)
+    rows = [row for row in crema() if dice.random() < 0.2 + 0.8 * (int(row["speaker"][-2:]) % 7) / 6]
+    columns = table(rows)
+    for seed in range(20):
+        place = splits.divide("speaker", columns, seed).split
+        assert max(worst_shares(columns, place, (0.7, 0.15, 0.15))) < 2
+
+
+def test_folds_are_alike_in_size_and_emotions():
+    columns = table(crema())
+    for seed in range(5):
+        assert max(worst_shares(columns, splits.folds(5, columns, seed).fold, [0.2] * 5)) < 2
+
+
+def test_emotions_are_spread_even_where_each_speaker_has_but_one():
+    rows = [
+        {"speaker": f"x:{who}", "emotion": EMOTIONS[who % 6]}
+        for who in range(120)
+        for _ in range(20 + who % 6 + who % 11)
+    ]
+    columns = table(rows)
+    for seed in range(5):
+        size, mix = worst_shares(columns, splits.divide("speaker", columns, seed).split, (0.7, 0.15, 0.15))
+        assert size < 2
+        assert mix < 5
+
+
+def test_every_part_gets_a_speaker_if_there_are_enough():
+    for sizes in ([500, 1, 1], [100, 100, 100, 1], [1, 1, 1], [9] * 7, [1000, 900, 1, 1, 1]):
+        columns = table(
+            [{"speaker": f"x:{who}", "emotion": "sad"} for who, size in enumerate(sizes) for _ in range(size)]
+        )
+        for asked, parts in (("speaker:98/1/1", {0, 1, 2}), ("speaker:99/1", {0, 2})):
+            assert set(splits.divide(asked, columns, 0).split) == parts
+        assert set(splits.folds(3, columns).fold) == {0, 1, 2}
+
+
+def test_two_speakers_train_and_test_and_one_trains():
+    assert set(splits.divide("speaker", table(tess())).split) == {TRAIN, TEST}
+    assert set(splits.divide("speaker", table(tess(["OAF"]))).split) == {TRAIN}
+
+
+def test_speakers_go_only_where_sentences_go():
+    """RAVDESS has two sentences: a third of the speakers would be lost to a part that no sentence fills."""
+    columns = table(ravdess())
+    division = splits.divide("speaker+sentence", columns)
+    assert set(division.split) == {-1, TRAIN, TEST}
+    assert division.bridging == (division.split < 0).sum()
+    assert set(map(len, parts_by(columns, "speaker", division.split).values())) == {1}
+    assert len(parts_by(columns, "speaker", division.split)) == 24
+
+
+def test_clips_that_bridge_are_left_out_and_counted():
+    rows = crema()
+    rows[5] = rows[5] | {"sentence": None}
+    columns = table(rows)
+    division = splits.divide("speaker+sentence", columns, 3)
+    assert disjoint(columns, "speaker", division.split)
+    assert disjoint(columns, "sentence", division.split)
+    assert set(division.split) == {-1, TRAIN, DEV, TEST}
+    assert division.outside == 1
+    assert division.bridging + 1 == (division.split < 0).sum()
+    assert (division.split >= 0).mean() > 0.45
+
+
+def test_a_clip_of_no_sentence_has_no_place_among_sentences():
+    rows = [*crema(), {"speaker": "cremad:1001", "emotion": "sad"}]
+    division = splits.divide("sentence", table(rows))
+    assert division.split[-1] == -1
+    assert division.outside == 1
+
+
+def test_many_speakers_are_dealt_in_bundles_and_stay_whole(monkeypatch):
+    monkeypatch.setattr(splits, "BUNDLES", 32)
+    columns = table(crema())
+    place = splits.divide("speaker", columns, 1).split
+    assert disjoint(columns, "speaker", place)
+    assert max(worst_shares(columns, place, (0.7, 0.15, 0.15))) < 3
+
+
+# Seeds and order.
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_split_does_not_depend_on_row_order(name, seed):
+    columns = table(needing(name))
+    other, rows = shuffled(columns, seed)
+    one, two = splits.divide(name, columns, seed), splits.divide(name, other, seed)
+    np.testing.assert_array_equal(one.parts.index[rows], two.parts.index)
+    assert (one.absent, one.bridging, one.outside) == (two.absent, two.bridging, two.outside)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_folds_do_not_depend_on_row_order(seed):
+    columns = table(with_copies(anything(seed + 100)) if seed % 2 else anything(seed))
+    other, rows = shuffled(columns, seed)
+    one, two = splits.folds(4, columns, seed).fold, splits.folds(4, other, seed).fold
+    np.testing.assert_array_equal(one[rows], two)
+    for k in range(4):
+        dev = splits.dev_of_fold(one, columns["speaker"], k, seed)
+        np.testing.assert_array_equal(dev[rows], splits.dev_of_fold(two, other["speaker"], k, seed))
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_seed_decides_the_split(name):
+    columns = table(needing(name))
+    one, again, other = (splits.divide(name, columns, seed).split for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+def test_the_protocol_with_a_seed_of_its_own_uses_it_unless_told():
+    columns = table(crema())
+    own, told = (splits.divide("random-70-30", columns, seed).split for seed in (None, 42))
+    np.testing.assert_array_equal(own, told)
+    assert (own != splits.divide("random-70-30", columns, 0).split).any()
+
+
+def test_splits_stay_what_they_were_in_every_version():
+    columns = table(ravdess())
+    place = splits.divide("speaker", columns, 0).split
+    held = {part: sorted(who[8:] for who, parts in parts_by(columns, "speaker", place).items() if parts == {part})
+            for part in (DEV, TEST)}  # fmt: skip
+    assert held == {DEV: PINNED_DEV, TEST: PINNED_TEST}
+
+
+PINNED_DEV = ["03", "09", "22", "24"]
+PINNED_TEST = ["02", "07", "17"]
+
+
+# Updates.
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_known_speakers_stay_when_others_come(seed):
+    before = table(crema(range(1001, 1073)))
+    first = splits.divide("speaker", before, seed).split
+    keep = splits.known(before["speaker"], splits.split_codes(first))
+    after = table(crema())
+    second = splits.divide("speaker", after, seed + 1, {"speaker": keep}).split
+    assert {who: {PARTS.index(part)} for who, part in keep.items()}.items() <= parts_by(
+        after, "speaker", second
+    ).items()
+    assert max(worst_shares(after, second, (0.7, 0.15, 0.15))) < 2
+
+
+def test_known_speakers_stay_in_their_folds_and_known_sentences_in_their_parts():
+    before, after = table(crema(range(1001, 1041))), table(crema())
+    first = splits.folds(5, before, 1)
+    keep = splits.known(before["speaker"], first.parts)
+    held = parts_by(after, "speaker", splits.folds(5, after, 2, {"speaker": keep}).fold)
+    assert all(held[who] == {int(fold)} for who, fold in keep.items())
+    sentences = splits.known(before["sentence"], splits.divide("sentence", before, 1).parts)
+    held = parts_by(after, "sentence", splits.divide("sentence", after, 9, {"sentence": sentences}).split)
+    assert {name: {PARTS.index(part)} for name, part in sentences.items()} == held
+
+
+def test_nothing_changes_when_nobody_new_comes():
+    columns = table(crema())
+    first = splits.divide("speaker", columns, 1)
+    keep = {"speaker": splits.known(columns["speaker"], first.parts)}
+    np.testing.assert_array_equal(first.split, splits.divide("speaker", columns, 2, keep).split)
+
+
+def test_what_cannot_be_kept_is_said():
+    columns = table(crema(range(1001, 1011)))
+    with pytest.raises(UsageError, match=r"cremad:\d+ stands in train and in test"):
+        splits.known(columns["speaker"], splits.divide("random-80-20", columns).parts)
+    with pytest.raises(
+        UsageError, match="cremad:1001 stood in valid, which cannot be kept: there are train, dev, test"
+    ):
+        splits.divide("speaker", columns, 0, {"speaker": {"cremad:1001": "valid"}})
+
+
+# Published protocols.
+
+WHO = {
+    "cremad-nk": {
+        DEV: "1005 1009 1013 1026 1030 1032 1036 1038 1041 1048 1051 1052 1069 1088 1089",
+        TEST: "1004 1006 1007 1011 1016 1018 1029 1045 1049 1050 1055 1056 1058 1061 1066 1070 1074 1077 1091",
+    },
+    "ravdess-emobox": dict(
+        enumerate(["1 11 20 21", "4 10 12 14", "8 9 19 23", "3 5 7 24", "2 15 16 18", "6 13 17 22"])
+    ),
+    "ravdess-luna": dict(
+        enumerate(["2 5 14 15 16", "3 6 7 13 18", "10 11 12 19 20", "8 17 21 23 24", "1 4 9 22"])
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHO)
+def test_published_protocols_hold_out_the_published_speakers(name):
+    columns = table(needing(name))
+    division = splits.divide(name, columns)
+    held = parts_by(columns, "speaker", division.parts.index)
+    for part, numbers in WHO[name].items():
+        assert {int(who.split(":")[1]) for who, parts in held.items() if parts == {part}} == set(
+            map(int, numbers.split())
+        )
+    assert (division.absent, division.outside) == ((), 0)
+    assert (division.parts.index[columns["parent"].index < 0] >= 0).all()
+
+
+def test_cremad_nk_trains_with_the_rest():
+    columns = table(crema())
+    sizes = Counter(
+        next(iter(p)) for p in parts_by(columns, "speaker", splits.divide("cremad-nk", columns).split).values()
+    )
+    assert sizes == {TRAIN: 57, DEV: 15, TEST: 19}
+
+
+def test_cremad_blocks_are_neighbours():
+    columns = table(crema())
+    for who, folds in parts_by(columns, "speaker", splits.divide("cremad-blocks", columns).fold).items():
+        assert folds == {min((int(who[7:]) - 1001) // 18, 4)}
+
+
+def test_tess_goes_from_one_speaker_to_the_other_both_ways():
+    columns = table(tess())
+    fold = splits.divide("tess-cross", columns).fold
+    assert parts_by(columns, "speaker", fold) == {"tess:OAF": {0}, "tess:YAF": {1}}
+    for k in (0, 1):
+        split = splits.split_of_fold(fold, columns, k)
+        assert set(split[fold == k]) == {TEST}
+        assert set(split[fold != k]) == {TRAIN}
+
+
+def test_loso_has_a_fold_for_each_speaker_by_name():
+    columns = table(ravdess())
+    assert parts_by(columns, "speaker", splits.divide("loso", columns).fold) == {
+        f"ravdess:{actor:02}": {actor - 1} for actor in range(1, 25)
+    }
+    with pytest.raises(UsageError, match="here are 1"):
+        splits.divide("loso", table(tess(["OAF"])))
+
+
+def test_absent_speakers_of_a_protocol_are_named():
+    division = splits.divide("cremad-nk", table(crema(range(1001, 1073))))
+    assert division.absent == tuple(f"cremad:{number}" for number in range(1073, 1092))
+    assert splits.divide("tess-cross", table(tess(["OAF"]))).absent == ("tess:YAF",)
+
+
+def test_other_corpora_stay_out_of_a_protocol():
+    rows = ravdess() + tess() + [{"emotion": "sad"}]
+    division = splits.divide("ravdess-luna", table(rows))
+    assert (division.fold[: len(ravdess())] >= 0).all()
+    assert (division.fold[len(ravdess()) :] == -1).all()
+    assert division.outside == len(tess()) + 1
+
+
+def test_a_protocol_without_its_corpus_names_what_there_is():
+    words = r"--split cremad-nk needs the speakers of cremad; the manifest has ravdess \(576 rows\), tess \(240 rows\)$"
+    with pytest.raises(UsageError, match=words):
+        splits.divide("cremad-nk", table(ravdess() + tess()))
+    bare = [{name: row[name] for name in ("clip", "speaker")} for row in tess()]
+    with pytest.raises(UsageError, match=r"has tess \(240 rows\)$"):
+        splits.divide("cremad-nk", table(bare))
+    nobody = [row | {"speaker": None} for row in crema([1001])]
+    with pytest.raises(UsageError, match=r"has cremad \(\d+ rows\); \d+ rows have no speaker$"):
+        splits.divide("cremad-nk", table(nobody))
+    with pytest.raises(UsageError, match=r"has no corpus; 1 rows have no speaker$"):
+        splits.divide("cremad-nk", table([{"emotion": "sad"}]))
+
+
+@pytest.mark.parametrize("asked", ["speaker", "speaker+sentence", "loso", "folds"])
+def test_clips_without_a_speaker_are_refused_with_the_way_out(asked):
+    columns = table([*tess(), {"emotion": "sad", "sentence": "w1"}, {"emotion": "sad", "sentence": "w2"}])
+    with pytest.raises(
+        UsageError, match=r"2 of 242 rows have no speaker.* --pattern, --table or --group parent-folder"
+    ) as e:
+        splits.folds(2, columns) if asked == "folds" else splits.divide(asked, columns)
+    assert "\n" not in str(e.value)
+
+
+def test_clips_without_speakers_can_be_split_at_random_or_by_sentence():
+    columns = table([{"emotion": "sad", "sentence": f"w{n % 7}"} for n in range(100)])
+    assert (splits.divide("random-80-20", columns).split >= 0).all()
+    assert disjoint(columns, "sentence", splits.divide("sentence", columns).split)
+    with pytest.raises(UsageError, match="none of 2 rows has a sentence"):
+        splits.divide("sentence", table([{"speaker": "x:1"}, {"speaker": "x:2"}]))
+
+
+# At random.
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [
+        ("random-80-20", (0.8, 0, 0.2)),
+        ("random-70-30", (0.665, 0.035, 0.3)),
+        ("random-60-20-20", (0.6, 0.2, 0.2)),
+        ("random-70-15-15", (0.7, 0.15, 0.15)),
+        ("random-92-8-leaky-copies", (0.92, 0, 0.08)),
+    ],
+)
+def test_random_splits_have_their_shares_of_every_emotion(name, shares):
+    columns = table(crema())
+    place = splits.divide(name, columns, 3).split
+    for emotion, part in product(range(6), range(3)):
+        rows = columns["emotion"].index == emotion
+        assert abs((place[rows] == part).sum() - shares[part] * rows.sum()) <= 2
+    for part in range(3):
+        assert abs((place == part).sum() - shares[part] * len(place)) <= 1
+    assert not disjoint(columns, "speaker", place)
+
+
+def test_only_the_random_splits_are_leaky():
+    assert [name for name, entry in PROTOCOLS.items() if entry["leaky"]] == [
+        n for n in PROTOCOLS if n.startswith("random-")
+    ]
+
+
+# Copies.
+
+
+@pytest.mark.parametrize("name", [n for n, e in PROTOCOLS.items() if e["kind"] == "split" and "copies" not in e])
+def test_copies_train_where_their_parents_train_and_nowhere_else(name):
+    rows = needing(name)
+    columns, bare = table(rows), table([row for row in rows if "parent" not in row])
+    place = splits.divide(name, columns, 2).split
+    half = len(rows) // 2
+    np.testing.assert_array_equal(place[:half], splits.divide(name, bare, 2).split)
+    np.testing.assert_array_equal(place[half:], np.where(place[:half] == TRAIN, TRAIN, -1))
+
+
+def test_only_the_leaky_copies_let_copies_into_test():
+    columns = table(needing("random-92-8-leaky-copies"))
+    place = splits.divide("random-92-8-leaky-copies", columns).split
+    assert (place[columns["parent"].index >= 0] == TEST).any()
+    kinds = {finding.kind for finding in splits.audit(splits.split_codes(place), columns)}
+    assert {"speaker", "parent"} <= kinds
+
+
+@pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if entry["kind"] == "folds"])
+def test_copies_share_the_fold_of_their_parents_and_only_train(name):
+    columns = table(needing(name))
+    fold = splits.divide(name, columns).fold
+    half = len(fold) // 2
+    np.testing.assert_array_equal(fold[:half], fold[half:])
+    for k in range(fold.max() + 1):
+        split = splits.split_of_fold(fold, columns, k)
+        np.testing.assert_array_equal(split[half:], np.where(split[:half] == TRAIN, TRAIN, -1))
+        assert not [f for f in splits.audit(splits.split_codes(split), columns) if f.leak]
+
+
+@pytest.mark.parametrize("name", ["speaker", "random-80-20"])
+def test_copies_of_copies_follow_the_first_of_them(name):
+    rows = crema(range(1001, 1011))
+    chain = [row | {"clip": f"{row['clip']}#1", "parent": row["clip"]} for row in rows]
+    chain += [row | {"clip": f"{row['clip']}#1", "parent": row["clip"]} for row in chain]
+    place = splits.divide(name, table(rows + chain)).split.reshape(3, -1)
+    np.testing.assert_array_equal(place[1], np.where(place[0] == TRAIN, TRAIN, -1))
+    np.testing.assert_array_equal(place[2], place[1])
+
+
+def test_copies_without_their_parents_go_with_their_speaker_or_nowhere():
+    rows = with_copies(crema(range(1001, 1011)))
+    gone = [row for place, row in enumerate(rows) if place % 7 or "parent" in row]
+    columns = table(gone)
+    place = splits.divide("speaker", columns).split
+    assert not splits.audit(splits.split_codes(place), {"speaker": columns["speaker"]})
+    copies = columns["parent"].index >= 0
+    assert set(place[copies]) == {-1, TRAIN}
+    clips = set(words(columns["clip"]))
+    orphans = np.array([parent is not None and parent not in clips for parent in words(columns["parent"])])
+    assert set(place[orphans]) == {-1, TRAIN}
+    assert set(splits.divide("random-80-20", columns).split[orphans]) == {-1}
+
+
+def test_a_table_of_copies_alone_has_nothing_to_hold_out():
+    columns = table([row for row in with_copies(crema([1001, 1002])) if "parent" in row])
+    for name in ("speaker", "speaker:80/20", "random-80-20"):
+        assert set(splits.divide(name, columns).split) == {-1}
+
+
+# Folds.
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_dev_of_a_fold_is_an_eighth_of_the_other_speakers(seed):
+    columns = table(crema(range(1001, 1041)))
+    fold = splits.folds(5, columns, seed).fold
+    for k in range(5):
+        dev = splits.dev_of_fold(fold, columns["speaker"], k, seed)
+        who = {name for name, row in zip(words(columns["speaker"]), dev, strict=True) if row}
+        others = {name for name, row in zip(words(columns["speaker"]), fold != k, strict=True) if row}
+        assert len(who) == round(len(others) / 8)
+        assert who < others
+        assert disjoint(columns, "speaker", splits.split_of_fold(fold, columns, k, seed))
+    choices = {splits.dev_of_fold(fold, columns["speaker"], k, s).tobytes() for k in range(5) for s in range(4)}
+    assert len(choices) > 15
+
+
+def test_dev_of_a_fold_has_a_speaker_and_leaves_one_to_train():
+    for speakers, size in ((2, 0), (3, 1), (4, 1), (12, 1), (13, 2)):
+        columns = table([{"speaker": f"x:{who}"} for who in range(speakers) for _ in range(3)])
+        fold = splits.divide("loso", columns).fold
+        split = splits.split_of_fold(fold, columns, 0)
+        assert (split == DEV).sum() == 3 * size
+        assert (split == TRAIN).any()
+
+
+def test_dev_of_a_fold_never_has_a_speaker_of_the_test_even_where_folds_leak():
+    columns = table(emobox_like(100))
+    fold = fold_column(columns)
+    for k in range(5):
+        dev = splits.dev_of_fold(fold, columns["speaker"], k)
+        assert not set(columns["speaker"].index[dev]) & set(columns["speaker"].index[fold == k])
+
+
+def test_the_number_of_folds_is_checked():
+    columns = table(ravdess())
+    for count in (0, 1, 25):
+        with pytest.raises(UsageError, match=f"--folds {count}: at least 2, .* 24"):
+            splits.folds(count, columns)
+    assert set(splits.folds(24, columns).fold) == set(range(24))
+
+
+# The guard.
+
+
+def emobox_like(shared: int) -> list[Row]:
+    """As a fold file whose folds were cut by clip: `shared` percent of the clips lie in a fold that is not their
+    speaker's."""
+    dice = np.random.default_rng(0)
+    return [
+        row | {"fold": str(dice.integers(5) if dice.integers(100) < shared else int(row["speaker"][7:]) % 5)}
+        for row in crema()
+    ]
+
+
+def fold_column(columns: Columns) -> np.ndarray:
+    return np.array([-1 if word is None else int(word) for word in words(columns["fold"])], dtype=np.int16)
+
+
+def test_folds_that_share_speakers_are_caught():
+    columns = table(emobox_like(100))
+    (found,) = splits.audit(columns["fold"], {"speaker": columns["speaker"]})
+    assert (found.kind, found.groups, found.rows, found.leak) == ("speaker", 91, len(columns["clip"].index), True)
+    name, parts = found.examples[0]
+    assert set(parts) == set("01234")
+    assert sum(parts.values()) == words(columns["speaker"]).count(name)
+    assert len(found.examples) == 3
+    assert str(found).startswith("speaker: 91 in more than one part, 7,442 rows: cremad:1")
+    assert not splits.audit(
+        splits.fold_codes(fold_column(table(emobox_like(0)))), {"speaker": table(crema())["speaker"]}
+    )
+
+
+def test_one_clip_in_another_fold_is_caught():
+    rows = emobox_like(0)
+    rows[4000]["fold"] = "4" if rows[4000]["fold"] != "4" else "3"
+    columns = table(rows)
+    (found,) = splits.audit(columns["fold"], {"speaker": columns["speaker"]})
+    ((name, parts),) = found.examples
+    assert (found.groups, name) == (1, rows[4000]["speaker"])
+    assert parts[rows[4000]["fold"]] == 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_audit_equals_its_slow_twin(seed):
+    dice = np.random.default_rng(seed)
+    rows, groups, parts = dice.integers(1, 200), dice.integers(1, 80), dice.integers(1, 12)
+    group = Codes(dice.integers(-1, groups, rows).astype(np.int32), [f"g{n}" for n in range(groups)])
+    place = Codes(dice.integers(-1, parts, rows).astype(np.int8), [f"p{n}" for n in range(parts)])
+    lies = defaultdict(Counter)
+    for g, p in zip(words(group), words(place), strict=True):
+        if g is not None and p is not None:
+            lies[g][p] += 1
+    crossing = {g: dict(sizes) for g, sizes in lies.items() if len(sizes) > 1}
+    found = splits.audit(place, {"digest": group})
+    assert len(found) == bool(crossing)
+    for finding in found:
+        assert finding.groups == len(crossing)
+        assert finding.rows == sum(sum(sizes.values()) for sizes in crossing.values())
+        assert len(finding.examples) == min(3, len(crossing))
+        assert all(crossing[name] == sizes for name, sizes in finding.examples)
+        shown = [sum(sizes.values()) for _, sizes in finding.examples]
+        assert shown == sorted((sum(sizes.values()) for sizes in crossing.values()), reverse=True)[:3]
+
+
+def test_equal_sounds_in_two_parts_are_a_leak():
+    columns = table([{"digest": "d1"}, {"digest": "d1"}, {"digest": "d2"}, {"digest": None}, {"digest": None}])
+    parts = splits.split_codes(np.array([0, 2, 1, 0, 2], dtype=np.int8))
+    (found,) = splits.audit(parts, {"digest": columns["digest"]})
+    assert (found.examples, found.leak) == ((("d1", {"train": 1, "test": 1}),), True)
+
+
+def test_sentences_that_cross_are_a_leak_only_where_promised_otherwise():
+    columns = table(crema())
+    parts = splits.divide("speaker", columns).parts
+    for strict in (False, True):
+        (found,) = splits.audit(parts, {"sentence": columns["sentence"]}, strict_sentences=strict)
+        assert (found.kind, found.groups, found.leak) == ("sentence", 12, strict)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_copy_and_its_parent_and_copies_of_one_parent_must_not_part(shared):
+    names = {
+        "a": None, "a#1": "a", "b": None, "b#1": "b", "gone#1": "gone", "gone#2": "gone", "c": None, "c#1": "c",
+        "c#1#1": "c#1", "d": None, "d#1": "d",
+    }  # fmt: skip
+    clip, parent = coded(list(names)), coded(list(names.values()))
+    if shared:  # both columns over one list of values
+        values = sorted({*names, "gone"})
+        clip, parent = (
+            Codes(np.array([values.index(w) if w else -1 for w in words(c)]), values) for c in (clip, parent)
+        )
+    place = np.array([0, 2, 0, 0, 0, 1, 0, 0, 2, 2, -1], dtype=np.int8)
+    (found,) = splits.audit(splits.split_codes(place), {"clip": clip, "parent": parent})
+    assert (found.kind, found.groups, found.rows, found.leak) == ("parent", 3, 7, True)
+    assert dict(found.examples) == {
+        "c": {"train": 2, "test": 1}, "a": {"train": 1, "test": 1}, "gone": {"train": 1, "dev": 1},
+    }  # fmt: skip
+
+
+def test_a_finding_is_one_line_however_many_folds_there_are():
+    columns = table(crema())
+    (found,) = splits.audit(splits.divide("loso", columns).parts, {"sentence": columns["sentence"]})
+    assert len(str(found)) < 200
+    assert "IEO (0 16, 1 16, 2 16, 3 15, 4 16, ...)" in str(found)
+
+
+def test_rows_without_a_part_are_nobodys():
+    columns = table(tess())
+    parts = splits.split_codes(np.full(240, -1, dtype=np.int8))
+    assert splits.audit(parts, {"speaker": columns["speaker"], "sentence": columns["sentence"]}) == []
+    assert splits.audit(splits.split_codes(np.zeros(0, np.int8)), {"speaker": Codes(np.zeros(0, np.int32), ())}) == []
+    assert splits.audit(parts, {}) == []
+
+
+@pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if not entry["leaky"]])
+def test_what_the_honest_methods_promise_the_audit_confirms(name):
+    columns = table(needing(name))
+    held = PROTOCOLS[name]["by"]
+    found = splits.audit(
+        splits.divide(name, columns).parts, {each: columns[each] for each in [*held, "clip", "parent"]}, True
+    )
+    assert found == []
+
+
+def test_the_audit_reads_only_the_values_that_it_shows():
+    class Counted(list):
+        reads = 0
+
+        def __getitem__(self, place):
+            self.reads += 1
+            return super().__getitem__(place)
+
+    group = Codes(np.arange(20_000, dtype=np.int32) % 5000, Counted(f"speaker {n}" for n in range(5000)))
+    (found,) = splits.audit(splits.split_codes((np.arange(20_000) // 10_000).astype(np.int8)), {"speaker": group})
+    assert found.groups == 5000
+    assert group.values.reads == 3
+
+
+# Expressions.
+
+
+@pytest.mark.parametrize(
+    ("asked", "shares"),
+    [
+        ("speaker", (0.7, 0.15, 0.15)),
+        ("speaker:80/20", (0.8, 0, 0.2)),
+        ("sentence:80/10/10", (0.8, 0.1, 0.1)),
+        ("speaker+sentence:0.5/0.25/0.25", (0.5, 0.25, 0.25)),
+        ("speaker:test=30/train=70", (0.7, 0, 0.3)),
+        ("speaker:train=90/dev=10", (0.9, 0.1, 0)),
+        ("random-92-8-leaky-copies", (0.92, 0, 0.08)),
+        ("cremad-nk", None),
+        ("loso", None),
+    ],
+)
+def test_expressions(asked, shares):
+    plan = splits.parse(asked)
+    assert plan.name == asked.partition(":")[0]
+    assert plan.shares == (None if shares is None else pytest.approx(shares))
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (
+            "speker:70/15/15",
+            r"choose from speaker, sentence, speaker\+sentence, loso, cremad-nk, .*random-92-8-leaky-copies",
+        ),
+        ("", "choose from speaker"),
+        ("random-80-20:90/10", "random-80-20 takes no shares; speaker, sentence, speaker\\+sentence do"),
+        ("cremad-nk:70/15/15", "takes no shares"),
+        ("speaker:", "such as 70/15/15"),
+        ("speaker:100", "such as 70/15/15"),
+        ("speaker:70/15/10/5", "such as 70/15/15"),
+        ("speaker:80/0/20", "such as 70/15/15"),
+        ("speaker:120/-20", "such as 70/15/15"),
+        ("speaker:nan/20", "such as 70/15/15"),
+        ("speaker:a/b", "such as 70/15/15"),
+        ("speaker:train=50/train=50", "such as 70/15/15"),
+        ("speaker:dev=50/test=50", "such as 70/15/15"),
+        ("speaker:train=80/valid=20", "such as 70/15/15"),
+        ("speaker:train=80/20", "such as 70/15/15"),
+        ("speaker:70/15/5", "add up to 90, not to 100"),
+    ],
+)
+def test_wrong_expressions_are_told_the_right_ones(asked, says):
+    with pytest.raises(UsageError, match=says) as error:
+        splits.parse(asked)
+    assert "\n" not in str(error.value)
+
+
+def test_protocols_are_literals_that_help_can_read():
+    tree = ast.parse(Path(splits.__file__).read_text(encoding="utf-8"))
+    held = next(ast.literal_eval(node.value) for node in tree.body
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PROTOCOLS")  # fmt: skip
+    assert held == PROTOCOLS
+    for entry in held.values():
+        assert entry["kind"] in ("split", "folds")
+        assert "\n" not in entry["title"]
+        assert {"title", "corpus", "leaky", "by"} <= set(entry)
+
+
+# Codes.
+
+
+def test_a_hash_equals_its_slow_twin():
+    def mix(number):
+        number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        number = (number ^ number >> 27) * 0x94D049BB133111EB % 2**64
+        return number ^ number >> 31
+
+    def weight(place):
+        return mix((place + 1) * 0x9E3779B97F4A7C15 % 2**64) | 1
+
+    values = ["", "a", "ab", "ba", "cremad:1001", "Überraschung", "\udce4 undecodable", "x" * 3000, "a\0", "\0"]
+    for salt in ((), (3,), (3, -1)):
+        expected = [
+            mix(sum(ord(letter) * weight(place) for place, letter in enumerate(word)) % 2**64) for word in values
+        ]
+        for number in salt:
+            expected = [mix((one + mix(number % 2**64)) % 2**64) for one in expected]
+        assert codes.hashes(values, salt).tolist() == expected
+
+
+def test_a_hash_does_not_depend_on_how_the_values_are_read(monkeypatch):
+    class OneByOne:
+        def __init__(self, words):
+            self.words = words
+
+        def __len__(self):
+            return len(self.words)
+
+        def __getitem__(self, place):
+            return self.words[int(place)]
+
+    values = [f"corpus/{n:04}" * (n % 5) + str(n) for n in range(1000)]
+    expected = codes.hashes(values)
+    monkeypatch.setattr(codes, "SLICE", 7)
+    for held in (values, OneByOne(values), np.array(values), np.array(values, dtype=object)):
+        np.testing.assert_array_equal(codes.hashes(held), expected)
+    assert len(set(expected.tolist())) == 1000
+    assert len(codes.hashes([])) == 0
+
+
+def test_strings_are_found_among_others():
+    assert codes.find(["b", "x", "a"], ["a", "b", "c"]).tolist() == [1, -1, 0]
+    assert codes.find([], ["a"]).tolist() == []
+    assert codes.find(["a"], ()).tolist() == [-1]
+
+
+def test_rows_are_taken_and_counted():
+    column = coded(["b", "a", None, "b"])
+    assert words(codes.take(column, np.array([3, 2]))) == ["b", None]
+    assert codes.counts(column).tolist() == [1, 2]
+    assert codes.counts(column, np.array([True, False, True, False])).tolist() == [0, 1]
+
+
+def test_splitting_needs_numpy_alone():
+    heavy = "torch", "pyarrow", "scipy", "sklearn", "click", "soundfile"
+    program = f"import sys, sertool.splits; print([name for name in {heavy!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# Three million rows.
+
+MANY = """
+import json, sys, time
+import numpy as np, pyarrow as pa
+from sertool import splits
+from sertool.codes import Codes
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1e6
+
+def names(pattern, many):
+    return pa.array([pattern % number for number in many])
+
+rows, dice, parents = 3_000_000, np.random.default_rng(0), 2_000_000
+every = np.arange(rows, dtype=np.int32)
+clips = pa.concat_arrays([names("corpus/speaker/utterance-%07d", range(start, start + 100_000))
+                          for start in range(0, rows, 100_000)])
+speakers = int(sys.argv[1])
+who = dice.integers(0, speakers, rows).astype(np.int32)
+parent = np.where(every < parents, -1, every - parents).astype(np.int32)
+who[parents:] = who[: rows - parents]
+columns = {
+    "clip": Codes(every, clips),
+    "speaker": Codes(who, names("corpus:%07d", range(speakers))),
+    "sentence": Codes(dice.integers(-1, 50_000, rows).astype(np.int32), names("sentence %d", range(50_000))),
+    "emotion": Codes(dice.integers(0, 7, rows).astype(np.int32), list("abcdefg")),
+    "digest": Codes(every, clips),
+    "parent": Codes(parent, clips.slice(0, parents)),
+}
+seconds, leaks = {}, {}
+for name in sys.argv[2:]:
+    begin = time.perf_counter()
+    division = splits.folds(5, columns) if name == "folds" else splits.divide(name, columns)
+    seconds[name] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    leaks[name] = [found.kind for found in splits.audit(division.parts, columns, False) if found.leak]
+    seconds["audit of " + name] = time.perf_counter() - begin
+print(json.dumps({"seconds": seconds, "leaks": leaks, "gigabytes": peak()}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads its peak from /proc")
+@pytest.mark.parametrize("speakers", [100, 100_000, 2_000_000])
+def test_three_million_rows_take_seconds_and_little_memory(speakers):
+    pytest.importorskip("pyarrow")
+    asked = ["speaker", "speaker+sentence", "folds", "random-80-20"]
+    done = subprocess.run(
+        [sys.executable, "-c", MANY, str(speakers), *asked], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["leaks"] == {"speaker": [], "speaker+sentence": [], "folds": [], "random-80-20": ["speaker"]}
+    assert max(found["seconds"].values()) < 10, found  # one to two on two cores; slow machines are given time
+    assert found["gigabytes"] < 1.2, found
