@@ -510,5 +510,8 @@ def _crossing(kind: str, group: Codes, parts: Codes, leak: bool) -> Finding | No
 
 
 def _spread(part: np.ndarray, parts: Codes) -> dict[str, int]:
-    sizes = np.bincount(part)
-    return {str(parts.values[place]): int(sizes[place]) for place in np.flatnonzero(sizes)}
+    """Rows by part: train before dev before test, folds by number."""
+    sizes = {str(parts.values[place]): int(rows) for place, rows in enumerate(np.bincount(part)) if rows}
+    return dict(
+        sorted(sizes.items(), key=lambda item: (*(item[0] == name for name in PARTS[::-1]), len(item[0]), item[0]))
+    )

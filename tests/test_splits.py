@@ -21,7 +21,6 @@ CREMA_SENTENCES = ["IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA"
 EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad"]
 SEEDED = [name for name, entry in PROTOCOLS.items() if "shares" in entry]
 
-
 Row = dict[str, str | None]
 Columns = dict[str, Codes]
 
@@ -696,6 +695,13 @@ def test_a_finding_is_one_line_however_many_folds_there_are():
     (found,) = splits.audit(splits.divide("loso", columns).parts, {"sentence": columns["sentence"]})
     assert len(str(found)) < 200
     assert "IEO (0 16, 1 16, 2 16, 3 15, 4 16, ...)" in str(found)
+
+
+def test_a_finding_names_parts_in_their_order_whatever_the_order_of_rows():
+    group = coded(["a", "a", "a"])
+    for values in (["test", "train", "dev"], ["10", "2", "0"]):
+        (found,) = splits.audit(Codes(np.arange(3, dtype=np.int32), values), {"digest": group})
+        assert list(found.examples[0][1]) in (["train", "dev", "test"], ["0", "2", "10"])
 
 
 def test_rows_without_a_part_are_nobodys():
