@@ -1,7 +1,9 @@
 """The building blocks of the features' slow twins: NumPy in float64, one clip at a time, straight from the definitions.
 
-Nothing here is shared with the fast way but the filter banks' formulas, so that an error in one shows against the other.
+Nothing here is shared with the fast way but the filter banks' formulas, so an error in one shows against the other.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -37,3 +39,60 @@ def window(settings: object) -> np.ndarray:
 def stft(wave: np.ndarray, settings: object) -> np.ndarray:
     """The spectrum of each frame, complex `[frames, bins]`."""
     return np.fft.rfft(frames(wave, settings) * window(settings))
+
+
+def decibels(power: np.ndarray, top_db: float | None = None, floor: float = 1e-10) -> np.ndarray:
+    """10 log10 of the power, held above `floor` and within `top_db` of the greatest."""
+    rows = 10 * np.log10(np.maximum(power, floor))
+    return rows if top_db is None else np.maximum(rows, rows.max() - top_db)
+
+
+def shares(rows: np.ndarray) -> np.ndarray:
+    """Each row divided by its sum; a row of silence stays 0."""
+    sums = rows.sum(axis=1, keepdims=True)
+    return rows / np.where(sums < np.finfo(np.float32).tiny, 1.0, sums)
+
+
+def derivative(rows: np.ndarray, order: int, width: int) -> np.ndarray:
+    """The order-th derivative by frame of a polynomial of that order, fitted over `width` frames, `[frames, count]`.
+
+    A clip of fewer frames has the greatest odd width that fits; one of 1 or 2 frames has no slope.
+    """
+    width = min(width, len(rows) - 1 + len(rows) % 2)
+    if width < 3:
+        return np.zeros_like(rows)
+    out = np.empty_like(rows)
+    for frame in range(len(rows)):
+        first = min(max(frame - width // 2, 0), len(rows) - width)
+        slopes = np.polyfit(np.arange(width), rows[first : first + width], order)[0]
+        out[frame] = slopes * (2 if order == 2 else 1)
+    return out
+
+
+def chroma(wave: np.ndarray, rate: int, settings: object, weights: Callable[..., np.ndarray]) -> np.ndarray:
+    """The power in each pitch class, the greatest of a frame being one, `[frames, bins]`; `weights` gives the bank."""
+    bins = getattr(settings, "bins", 12)
+    power = np.abs(stft(wave, settings)) ** 2
+    tuning = common_tuning(power, rate, settings.n_fft, bins) if settings.tuning is None else settings.tuning
+    rows = power @ weights(rate, settings.n_fft, bins, tuning).T
+    loudest = rows.max(axis=1, keepdims=True)
+    return rows / np.where(loudest < np.finfo(np.float32).tiny, 1.0, loudest)
+
+
+def common_tuning(power: np.ndarray, rate: int, n_fft: int, bins: int) -> float:
+    """The tuning that most of the louder half of the spectral peaks agree on, in parts of a pitch class."""
+    heights, places = [], []
+    for row in power:
+        for at in range(1, len(row) - 1):
+            left, here, right = row[at - 1 : at + 2]
+            heard = 150 <= at * rate / n_fft < min(4000, rate / 2)
+            if heard and here > left and here >= right and here > 0.1 * row.max():
+                slope, bend = (right - left) / 2, left + right - 2 * here
+                shift = -slope / bend if abs(slope) < abs(bend) else 0.0
+                heights.append(here + slope * shift / 2)
+                places.append((bins * np.log2((at + shift) * rate / n_fft / 27.5) + 0.5) % 1.0 - 0.5)
+    if not heights:
+        return 0.0
+    louder = [place for place, height in zip(places, heights, strict=True) if height >= np.median(heights)]
+    counts = np.bincount([min(int((place + 0.5) * 100), 99) for place in louder], minlength=100)
+    return float(counts.argmax() / 100 - 0.5)

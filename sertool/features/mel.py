@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float16"
+FLOOR = 1e-10  # of the power of a band
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class Feature(nn.Module):
         super().__init__()
         self.settings = settings
         self.framing = dsp.Framing.of(settings)
-        self.bank = dsp.Bank(dsp.MelScale.of(settings).weights(rate, settings.n_fft))
+        self.bank = dsp.MelBank(settings, rate, settings.n_fft)
         self.columns = [f"mel_{band}" for band in range(settings.bands)]
 
     def forward(self, frames: dsp.Frames) -> Tensor:
-        """`[frames, bands]`: the power in each band."""
-        return self.bank(frames.power)
+        """`[frames, bands]`: the power in each band, in decibels where asked for."""
+        return frames.mel_decibels(self.bank) if self.settings.scale == "db" else frames.mel(self.bank)
 
     def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
         """One clip's `[frames, bands]` on the asked scale."""
@@ -49,9 +50,9 @@ class Feature(nn.Module):
         if settings.scale == "power":
             return rows
         if settings.scale == "log":
-            return rows.clamp(min=1e-10).log()
-        rows = dsp.decibels(rows, rows.max() if settings.ref == "max" else 1.0)
-        return rows if settings.top_db is None else rows.clamp(min=rows.max() - settings.top_db)
+            return rows.clamp(min=FLOOR).log()
+        rows = rows - rows.max() if settings.ref == "max" else rows
+        return rows if settings.top_db is None else dsp.within(rows, settings.top_db)
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
@@ -60,8 +61,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     rows = power @ dsp.MelScale.of(settings).weights(rate, settings.n_fft).T
     if settings.scale == "power":
         return rows
-    rows = np.maximum(rows, 1e-10)
     if settings.scale == "log":
-        return np.log(rows)
-    rows = 10 * np.log10(rows / (rows.max() if settings.ref == "max" else 1.0))
-    return rows if settings.top_db is None else np.maximum(rows, rows.max() - settings.top_db)
+        return np.log(np.maximum(rows, FLOOR))
+    rows = slow.decibels(rows, settings.top_db)
+    return rows - rows.max() if settings.ref == "max" else rows

@@ -1,0 +1,43 @@
+"""Spectral centroid: the centre of gravity of the spectrum in Hz."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from sertool import dsp, slow
+
+DTYPE = "float32"
+
+
+@dataclass(frozen=True)
+class Settings:
+    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
+    hop: Annotated[int, "samples from one frame to the next"] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
+    center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
+    edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
+
+
+class Feature(nn.Module):
+    """Rows of one frequency; 0 where there is silence."""
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__()
+        self.framing = dsp.Framing.of(settings)
+        self.bin_width = rate / settings.n_fft
+        self.columns = ["centroid"]
+
+    def forward(self, frames: dsp.Frames) -> Tensor:
+        return frames.centre[:, None] * self.bin_width
+
+    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+        return rows
+
+
+def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64: `[frames, 1]` of `[samples]`."""
+    shares = slow.shares(np.abs(slow.stft(wave, settings)))
+    return (shares * dsp.bin_frequencies(rate, settings.n_fft)).sum(axis=1, keepdims=True)

@@ -1,0 +1,41 @@
+"""Chroma: the power in each pitch class, C first, the greatest of a frame being one."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from torch import Tensor
+
+from sertool import dsp, slow
+
+DTYPE = "float16"
+STEPS = True  # a rounding may move a value by a step
+
+
+@dataclass(frozen=True)
+class Settings:
+    bins: Annotated[int, "pitch classes in an octave"] = 12
+    tuning: Annotated[float | None, "of the pitch classes, in parts of one (default: each clip's own)"] = None
+    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
+    hop: Annotated[int, "samples from one frame to the next"] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
+    center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
+    edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
+
+
+class Feature(dsp.Chroma):
+    """Rows of `bins` values between 0 and 1; all 0 where there is silence."""
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__(rate, settings.n_fft, settings.bins, settings.tuning)
+        self.framing = dsp.Framing.of(settings)
+        self.columns = [f"chroma_{pitch}" for pitch in range(settings.bins)]
+
+    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+        return rows
+
+
+def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64: `[frames, bins]` of `[samples]`."""
+    return slow.chroma(wave, rate, settings, dsp.chroma_weights)

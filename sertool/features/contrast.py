@@ -1,0 +1,123 @@
+"""Spectral contrast: how far the peaks of each octave stand above its valleys, in dB."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import dsp, slow
+
+DTYPE = "float16"
+DEEP = 3e-4  # of a frame's mean magnitude: below, a valley is what float32 rounding leaves, and needs float64
+
+
+@dataclass(frozen=True)
+class Settings:
+    bands: Annotated[int, "octaves above the lowest band; only as many as begin below half the rate"] = 6
+    fmin: Annotated[float, "where the lowest band ends and the octaves begin, in Hz"] = 200.0
+    quantile: Annotated[float, "part of a band's bins that are its peaks, and its valleys"] = 0.02
+    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
+    hop: Annotated[int, "samples from one frame to the next"] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
+    center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
+    edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
+
+
+@dataclass(frozen=True)
+class Band:
+    """Bins `low` to `high - 1`, of which the least and the greatest `count` are valleys and peaks."""
+
+    low: int
+    high: int
+    count: int
+
+
+def spans(settings: Settings, rate: int) -> list[Band]:
+    """The bands, lowest first. Each takes the bin below it, and gives its own uppermost to the next, as in librosa."""
+    frequencies = dsp.bin_frequencies(rate, settings.n_fft)
+    edges = settings.fmin * 2.0 ** np.arange(settings.bands)
+    edges = [0.0, *edges[edges < rate / 2]]
+    bands = []
+    for start, stop in zip(edges, [*edges[1:], None], strict=True):
+        low = max(int(np.searchsorted(frequencies, start)) - (start > 0), 0)
+        last = len(frequencies) if stop is None else int(np.searchsorted(frequencies, stop, side="right"))
+        high = max(last - (stop is not None), low + 1)
+        bands.append(Band(low, high, min(max(round(settings.quantile * (last - low)), 1), high - low)))
+    return bands
+
+
+class Feature(nn.Module):
+    """Rows of one contrast for each band."""
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__()
+        self.framing = dsp.Framing.of(settings)
+        dsp.require(settings.bands >= 1, f"bands {settings.bands}: at least 1 is needed")
+        dsp.require(settings.fmin > 0, f"fmin {settings.fmin:g}: it lies above 0")
+        dsp.require(0 < settings.quantile < 1, f"quantile {settings.quantile:g}: it lies between 0 and 1")
+        self.bands = spans(settings, rate)
+        self.columns = [f"contrast_{band}" for band in range(len(self.bands))]
+        chosen, means = extremes(self.bands)
+        self.register_buffer("chosen", torch.from_numpy(chosen))
+        self.register_buffer("means", torch.from_numpy(means).float())
+
+    def forward(self, frames: dsp.Frames) -> Tensor:
+        """`[frames, 2 bands]`: the mean of each band's valleys, then of its peaks."""
+        rows = self.ends(frames.magnitude)
+        limit = frames.total * (DEEP / frames.magnitude.shape[1])
+        deep = (rows[:, : len(self.bands)] < limit[:, None]).any(1)
+        if deep.any():
+            rows[deep] = self.ends(self.exact(frames.raw[deep]))
+        return rows
+
+    def ends(self, magnitude: Tensor) -> Tensor:
+        return ascending(magnitude, self.bands).index_select(1, self.chosen) @ self.means
+
+    def exact(self, raw: Tensor) -> Tensor:
+        """Magnitudes by a float64 transform, `[frames, bins]`, on a CPU as not every device has one."""
+        spectrum = torch.fft.rfft(raw.cpu().double() * self.framing.window_values())
+        return spectrum.abs().float().to(raw.device)
+
+    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+        valleys, peaks = dsp.decibels(rows).chunk(2, 1)
+        return dsp.within(peaks, 80.0) - dsp.within(valleys, 80.0)
+
+
+def extremes(bands: list[Band]) -> tuple[np.ndarray, np.ndarray]:
+    """Where valleys and peaks lie in sorted bands end to end, `[ends]`, and their means' weights, `[ends, 2 bands]`."""
+    starts = np.cumsum([0] + [band.high - band.low for band in bands])
+    valleys = [start + np.arange(band.count) for start, band in zip(starts, bands, strict=False)]
+    peaks = [stop - 1 - np.arange(band.count) for stop, band in zip(starts[1:], bands, strict=True)]
+    counts = np.array([band.count for band in bands] * 2)
+    return np.concatenate(valleys + peaks), np.repeat(np.diag(1 / counts), counts, axis=0)
+
+
+def ascending(magnitude: Tensor, bands: list[Band]) -> Tensor:
+    """`[frames, bins]` with each band sorted, the bands end to end.
+
+    NumPy's sort is vectorised: for 80 frames 65 microseconds, where Torch's takes 2,360 and its topk 1,100.
+    """
+    if not magnitude.is_cpu:
+        return torch.cat([magnitude[:, band.low : band.high].sort(1)[0] for band in bands], 1)
+    values = magnitude.numpy()
+    values = np.concatenate([values[:, band.low : band.high] for band in bands], axis=1)
+    start = 0
+    for band in bands:
+        stop = start + band.high - band.low
+        values[:, start:stop].sort(axis=1)
+        start = stop
+    return torch.from_numpy(values)
+
+
+def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64: `[frames, bands]` of `[samples]`."""
+    magnitude = np.abs(slow.stft(wave, settings))
+    ends = []
+    for band in spans(settings, rate):
+        values = np.sort(magnitude[:, band.low : band.high], axis=1)
+        ends.append((values[:, : band.count].mean(axis=1), values[:, -band.count :].mean(axis=1)))
+    valleys, peaks = (slow.decibels(np.stack(side, axis=1), top_db=80.0) for side in zip(*ends, strict=True))
+    return peaks - valleys

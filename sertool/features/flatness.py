@@ -1,0 +1,53 @@
+"""Spectral flatness: geometric over arithmetic mean of the power, 1 for white noise, near 0 for a tone."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import dsp, slow
+
+DTYPE = "float32"
+FLOOR = 1e-10  # of the power of a bin
+
+
+@dataclass(frozen=True)
+class Settings:
+    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
+    hop: Annotated[int, "samples from one frame to the next"] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
+    center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
+    edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
+
+
+class Feature(nn.Module):
+    """Rows of one ratio; 1 where there is silence."""
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__()
+        self.framing = dsp.Framing.of(settings)
+        self.columns = ["flatness"]
+
+    def forward(self, frames: dsp.Frames) -> Tensor:
+        # A logarithm costs several products, so the magnitudes, each at least 1e-5, are multiplied by fours and fives
+        # before it: float32 holds the products of magnitudes up to 4e7, that of a tone 40,000 times full scale.
+        values = frames.magnitude.clamp(min=FLOOR**0.5)
+        quarter = values.shape[1] // 4
+        first, second, third, fourth, rest = values.split([quarter] * 4 + [values.shape[1] - 4 * quarter], 1)
+        products = (first * second).mul_(third).mul_(fourth)
+        products[:, : rest.shape[1]].mul_(rest)
+        logs = dsp.logarithm(products).sum(1).mul_(2 / values.shape[1])
+        means = torch.linalg.vector_norm(values, dim=1).square_().div_(values.shape[1])
+        return logs.exp_().div_(means)[:, None]
+
+    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+        return rows
+
+
+def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64: `[frames, 1]` of `[samples]`."""
+    power = np.maximum(np.abs(slow.stft(wave, settings)) ** 2, FLOOR)
+    return np.exp(np.log(power).mean(axis=1, keepdims=True)) / power.mean(axis=1, keepdims=True)

@@ -1,0 +1,100 @@
+"""Mel-frequency cepstral coefficients: the shape of the log-mel spectrum, coarse to fine."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import dsp, slow
+
+DTYPE = "float16"
+WIDTH = 9  # frames that a slope is taken over, or as many as a short clip has
+
+
+@dataclass(frozen=True)
+class Settings:
+    count: Annotated[int, "number of coefficients"] = 20
+    bands: Annotated[int, "number of mel bands"] = 128
+    lifter: Annotated[float, "weight the coefficients by a sine of this many (0: don't)"] = 0.0
+    deltas: Annotated[Literal[0, 1, 2], "add their slopes over 9 frames, or slopes and bends"] = 0
+    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
+    hop: Annotated[int, "samples from one frame to the next"] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
+    center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
+    edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
+    fmin: Annotated[float, "lowest frequency in Hz"] = 0.0
+    fmax: Annotated[float | None, "highest frequency in Hz (default: half the rate)"] = None
+    htk: Annotated[bool, "HTK's mel scale rather than Slaney's"] = False
+    norm: Annotated[Literal["slaney", "none"], "each triangle's area is one, or its peak"] = "slaney"
+
+
+class Feature(nn.Module):
+    """Rows of `count` coefficients, then their slopes, then their bends."""
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__()
+        self.framing = dsp.Framing.of(settings)
+        dsp.require(
+            1 <= settings.count <= settings.bands, f"count {settings.count}: there are 1 to {settings.bands} (bands)"
+        )
+        dsp.require(settings.lifter >= 0, f"lifter {settings.lifter:g}: it lies at 0 or above")
+        self.deltas = settings.deltas
+        self.bank = dsp.MelBank(settings, rate, settings.n_fft)
+        transform = cosines(settings)
+        self.register_buffer("cosines", torch.from_numpy(transform.T.copy()).float())
+        self.register_buffer("level", torch.from_numpy(transform.sum(1) * (np.arange(settings.count) == 0)).float())
+        kinds = ("mfcc", "mfcc_slope", "mfcc_bend")[: settings.deltas + 1]
+        self.columns = [f"{kind}_{number}" for kind in kinds for number in range(settings.count)]
+
+    def forward(self, frames: dsp.Frames) -> Tensor:
+        """`[frames, bands]`: the mel spectrum in decibels."""
+        return frames.mel_decibels(self.bank)
+
+    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+        # All but the first coefficient are blind to the level, in float32 too when it is taken out before the product.
+        loudest = rows.max()
+        rows = torch.addmm(self.level * loudest, (rows - loudest).clamp_(min=-80.0), self.cosines)
+        deltas = [slopes(rows, order) for order in range(1, self.deltas + 1)]
+        return torch.cat([rows, *deltas], 1) if deltas else rows
+
+
+def cosines(settings: Settings) -> np.ndarray:
+    """`[count, bands]`: the orthonormal discrete cosine transform (DCT-II), liftered."""
+    numbers, bands = np.arange(settings.count)[:, None], settings.bands
+    rows = np.cos(np.pi / bands * (np.arange(bands) + 0.5) * numbers) * np.sqrt(np.where(numbers, 2, 1) / bands)
+    if settings.lifter:
+        rows *= 1 + settings.lifter / 2 * np.sin(np.pi * (numbers + 1) / settings.lifter)
+    return rows
+
+
+def fitting(width: int, order: int) -> np.ndarray:
+    """`[width]`: the weights that give the order-th derivative of the polynomial of that order through the frames."""
+    positions = np.arange(width) - width // 2
+    return np.linalg.pinv(np.vander(positions, order + 1, increasing=True))[order] * order
+
+
+def slopes(rows: Tensor, order: int) -> Tensor:
+    """First or second derivative of `[frames, count]` by frame; the ends have that of the nearest whole stretch.
+
+    A polynomial's derivative of its own order is the same everywhere, so the ends need no fit of their own.
+    """
+    width = min(WIDTH, len(rows) - 1 + len(rows) % 2)
+    if width < 3:
+        return torch.zeros_like(rows)
+    weights = torch.from_numpy(fitting(width, order)).to(rows)
+    inner = rows.unfold(0, width, 1) @ weights
+    ends = [inner[:1].expand(width // 2, -1), inner[-1:].expand(width // 2, -1)]
+    return torch.cat([ends[0], inner, ends[1]])
+
+
+def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64: `[frames, count (1 + deltas)]` of `[samples]`."""
+    power = np.abs(slow.stft(wave, settings)) ** 2
+    mel = power @ dsp.MelScale.of(settings).weights(rate, settings.n_fft).T
+    rows = slow.decibels(mel, top_db=80.0) @ cosines(settings).T
+    return np.concatenate(
+        [rows, *(slow.derivative(rows, order, WIDTH) for order in range(1, settings.deltas + 1))], axis=1
+    )
