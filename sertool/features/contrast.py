@@ -82,8 +82,9 @@ class Feature(nn.Module):
         return spectrum.abs().float().to(raw.device)
 
     def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        valleys, peaks = dsp.decibels(rows).chunk(2, 1)
-        return dsp.within(peaks, 80.0) - dsp.within(valleys, 80.0)
+        rows = dsp.decibels(rows).unflatten(1, (2, -1))
+        valleys, peaks = torch.maximum(rows, rows.amax((0, 2), keepdim=True) - 80.0).unbind(1)
+        return peaks - valleys
 
 
 def extremes(bands: list[Band]) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ class Feature(nn.Module):
         first, second, third, fourth, rest = values.split([quarter] * 4 + [values.shape[1] - 4 * quarter], 1)
         products = (first * second).mul_(third).mul_(fourth)
         products[:, : rest.shape[1]].mul_(rest)
-        logs = dsp.logarithm(products).sum(1).mul_(2 / values.shape[1])
+        logs = dsp.log_(products).sum(1).mul_(2 / values.shape[1])
         means = torch.linalg.vector_norm(values, dim=1).square_().div_(values.shape[1])
         return logs.exp_().div_(means)[:, None]
 

@@ -11,6 +11,7 @@ from sertool import dsp, slow
 
 DTYPE = "float16"
 WIDTH = 9  # frames that a slope is taken over, or as many as a short clip has
+AT_ONCE = 1 << 15  # frames transformed at once: hours of audio need no second copy of their mel spectra
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,17 @@ class Feature(nn.Module):
         return frames.mel_decibels(self.bank)
 
     def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        # All but the first coefficient are blind to the level, in float32 too when it is taken out before the product.
         loudest = rows.max()
-        rows = torch.addmm(self.level * loudest, (rows - loudest).clamp_(min=-80.0), self.cosines)
+        rows = torch.cat([self.transformed(part, loudest) for part in rows.split(AT_ONCE)])
         deltas = [slopes(rows, order) for order in range(1, self.deltas + 1)]
         return torch.cat([rows, *deltas], 1) if deltas else rows
+
+    def transformed(self, rows: Tensor, loudest: Tensor) -> Tensor:
+        """Coefficients of mel rows, `[frames, count]` of `[frames, bands]`, whose loudest value is known.
+
+        All but the first are blind to the level: in float32, too, when it is taken out before the product.
+        """
+        return torch.addmm(self.level * loudest, (rows - loudest).clamp_(min=-80.0), self.cosines)
 
 
 def cosines(settings: Settings) -> np.ndarray:
