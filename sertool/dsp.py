@@ -439,10 +439,9 @@ def peaks(power: Tensor, low: int, high: int, width: float) -> Tensor:
     loud = np.flatnonzero(power[:, low:high] > faintest)
     frame = loud // max(high - low, 1)
     bins = loud - frame * (high - low) + low
-    at, flat = frame * power.shape[1] + bins, power.reshape(-1)
-    left, here, right = flat[at - 1], flat[at], flat[at + 1]
-    top = (here > left) & (here >= right)
-    bins, left, here, right = bins[top], left[top], here[top], right[top]
+    triples = power.reshape(-1).take(frame * power.shape[1] + bins + np.array([[-1], [0], [1]]))
+    top = (triples[1] > triples[0]) & (triples[1] >= triples[2])
+    bins, (left, here, right) = bins[top], triples[:, top]
     slope = (right - left) * np.float32(0.5)
     bend = (left + right).astype(np.float64) - 2.0 * here
     shift = np.divide(-slope, bend, out=np.zeros_like(bend), where=np.abs(slope) < np.abs(bend)).astype(np.float32)
