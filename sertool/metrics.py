@@ -1,0 +1,246 @@
+"""How well answers agree with the truth: figures made of sums over clips, and intervals from resampling speakers.
+
+Every figure is a function of sums. So a bootstrap takes each speaker's sums once, `[units, sums]`, and all resamples
+are one matrix product with how often each speaker was drawn; figures then come from `[resamples, sums]` at once.
+Classes are numbers from 0; an answer of -1 is none, and counts nowhere. What is undefined (0 of 0) is NaN.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+BINS = 15
+ENOUGH_SPEAKERS = 8  # with fewer, resampled speakers repeat too much to say how others would do
+EXACT_BELOW = 25  # discordant clips, for McNemar's test
+MOST_CLIPS = 20_000  # that are drawn one by one
+CHUNK = 1 << 21  # draws at once: what stays in the cache
+
+
+class Tally(NamedTuple):
+    """Counts by class, each `[..., classes]`: answered right, truly so, and answered so."""
+
+    right: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts `[classes, classes]`: rows are the truth, columns the answers."""
+    given = predicted >= 0
+    cells = truth[given].astype(np.int64) * classes + predicted[given]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def tally(matrix: np.ndarray) -> Tally:
+    """The counts in confusion matrices `[..., classes, classes]`."""
+    return Tally(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1), matrix.sum(-2))
+
+
+def recall(counts: Tally) -> np.ndarray:
+    """Of the clips of each class, the share answered so; NaN for a class that has none."""
+    return ratio(counts.right, counts.truth)
+
+
+def precision(counts: Tally) -> np.ndarray:
+    """Of the answers for each class, the share that is right; 0 for a class that has clips and no answers."""
+    found = ratio(counts.right, counts.predicted)
+    return np.where((counts.predicted == 0) & (counts.truth > 0), 0.0, found)
+
+
+def f1(counts: Tally) -> np.ndarray:
+    """The harmonic mean of precision and recall; NaN for a class that is neither there nor answered."""
+    return ratio(2 * counts.right, counts.truth + counts.predicted)
+
+
+def uar(counts: Tally) -> np.ndarray:
+    """Unweighted average recall, the mean over the classes that have clips (balanced accuracy)."""
+    return mean(recall(counts))
+
+
+def accuracy(counts: Tally) -> np.ndarray:
+    """The share of clips answered right: WA, weighted accuracy."""
+    return ratio(counts.right.sum(-1), counts.truth.sum(-1))
+
+
+def macro_f1(counts: Tally) -> np.ndarray:
+    return mean(f1(counts))
+
+
+def weighted_f1(counts: Tally) -> np.ndarray:
+    """F1 averaged by how many clips each class has."""
+    return ratio(np.nan_to_num(f1(counts) * counts.truth).sum(-1), counts.truth.sum(-1))
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`part / whole`, and NaN for 0 of 0."""
+    part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
+
+
+def mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The mean of what is not NaN, along one axis."""
+    there = ~np.isnan(values)
+    return ratio(np.where(there, values, 0.0).sum(axis), there.sum(axis))
+
+
+# Confidence and probabilities.
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Sums `[bins, 3]` of clips, confidence and right answers, in bins of equal width."""
+    return bin_sums(confidence, right, np.zeros(len(right), int), 1)[0]
+
+
+def bin_sums(confidence: np.ndarray, right: np.ndarray, unit: np.ndarray, units: int) -> np.ndarray:
+    """`reliability` for each unit: `[units, bins, 3]`; NaN confidence counts nowhere."""
+    known = ~np.isnan(confidence)
+    confidence, right = confidence[known], right[known]
+    cell = unit[known] * BINS + np.minimum((confidence * BINS).astype(int), BINS - 1)
+    columns = [np.bincount(cell, weights, units * BINS) for weights in (None, confidence, right)]
+    return np.stack(columns, -1).reshape(units, BINS, 3)
+
+
+def ece(sums: np.ndarray) -> np.ndarray:
+    """Expected calibration error of `[..., bins, 3]`: how far confidence lies from accuracy, averaged over clips."""
+    clips, confidence, right = np.moveaxis(sums, -1, 0)
+    return ratio(np.abs(confidence - right).sum(-1), clips.sum(-1))
+
+
+def log_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Minus the logarithm of the true class' probability, `[clips]`, from `[clips, classes]`; never infinite."""
+    given = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
+    return -np.log(np.clip(given, np.finfo(float).eps, 1 - np.finfo(float).eps))
+
+
+def brier_scores(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The squared distance of the probabilities from certainty of the truth, `[clips]`: 0 to 2."""
+    given = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
+    return (probabilities**2).sum(1) - 2 * given + 1
+
+
+# People.
+
+
+def vote_shares(votes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The share of each clip's votes `[clips, classes]` that names the truth; NaN where nobody voted."""
+    return ratio(np.take_along_axis(votes, truth[:, None], 1)[:, 0], votes.sum(1))
+
+
+def pluralities(votes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """1 where most votes name the truth, its part of a tie, else 0; NaN where nobody voted."""
+    most = votes == votes.max(1, keepdims=True)
+    given = np.take_along_axis(most, truth[:, None], 1)[:, 0]
+    return np.where(votes.sum(1) > 0, given / most.sum(1), np.nan)
+
+
+# Resampling.
+
+
+class Units(NamedTuple):
+    """What a bootstrap draws: the unit of each clip, and the stratum of each unit, within which it is drawn."""
+
+    of_clip: np.ndarray  # [clips]
+    stratum: np.ndarray  # [units]
+    speakers: int
+    how: str
+
+
+def units_of(speaker: np.ndarray) -> Units:
+    """Speakers where there are enough, else clips within speakers, else clips; a speaker of -1 is unknown.
+
+    A clip whose speaker is unknown is drawn alone.
+    """
+    named, of_named = np.unique(speaker[speaker >= 0], return_inverse=True)
+    count = len(named)
+    numbers = np.full(len(speaker), -1)
+    numbers[speaker >= 0] = of_named
+    if count >= ENOUGH_SPEAKERS:
+        alone = numbers < 0
+        numbers[alone] = count + np.arange(alone.sum())
+        return Units(numbers, np.zeros(count + alone.sum(), int), count, f"over {count} speakers")
+    of_clip, stratum = _clips(numbers)
+    if not count:
+        return Units(of_clip, stratum, 0, "over clips: speakers unknown")
+    whom = (
+        "the one speaker, and says" if count == 1 else f"the {count} speakers, too few to be drawn themselves; it says"
+    )
+    return Units(of_clip, stratum, count, f"over clips within {whom} nothing about others")
+
+
+def _clips(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each clip a unit; very many go together at random, which leaves the spread of their sums as it is."""
+    block = np.random.default_rng(0).permutation(len(stratum)) % MOST_CLIPS
+    _, first, of_clip = np.unique((stratum + 1) * MOST_CLIPS + block, return_index=True, return_inverse=True)
+    return of_clip, stratum[first]
+
+
+def class_sums(units: Units, truth: np.ndarray, credit: np.ndarray, classes: int) -> np.ndarray:
+    """Credit summed by class for each unit, `[units, classes]`; NaN credit counts nowhere."""
+    there = ~np.isnan(credit)
+    count = len(units.stratum)
+    cells = units.of_clip[there] * classes + truth[there]
+    return np.bincount(cells, credit[there], count * classes).reshape(count, classes)
+
+
+def tally_sums(units: Units, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """A `Tally` for each unit, `[units, 3, classes]`."""
+    given = np.where(predicted >= 0, 1.0, np.nan)
+    right = np.where(predicted >= 0, truth == predicted, np.nan)
+    columns = ((truth, right), (truth, given), (predicted, given))
+    return np.stack([class_sums(units, which, credit, classes) for which, credit in columns], 1)
+
+
+def resample(sums: np.ndarray, stratum: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Sums `[units, n]` of as many units drawn with replacement within each stratum: `[resamples, n]`."""
+    dice = np.random.default_rng(seed)
+    drawn = np.zeros((resamples, sums.shape[1]))
+    for one in np.unique(stratum):
+        members = sums[stratum == one]
+        step = max(1, CHUNK // len(members))
+        for start in range(0, resamples, step):
+            part = drawn[start : start + step]
+            part += _how_often(dice, len(part), len(members)) @ members
+    return drawn
+
+
+def _how_often(dice: np.random.Generator, resamples: int, count: int) -> np.ndarray:
+    """How often each of `count` units is drawn in `count` draws, `[resamples, count]`."""
+    draws = dice.integers(0, count, (resamples, count), dtype=np.int32)
+    draws += np.arange(0, resamples * count, count, dtype=np.int32)[:, None]
+    return np.bincount(draws.ravel(), minlength=resamples * count).reshape(resamples, count).astype(float)
+
+
+def interval(values: np.ndarray) -> np.ndarray:
+    """The bounds between which 95 % of the resamples lie, `[2, ...]` from `[resamples, ...]`; NaN is left out."""
+    ordered = np.sort(values, axis=0)  # NaN comes last
+    last = np.maximum((~np.isnan(values)).sum(0) - 1, 0)
+    bounds = []
+    for share in (0.025, 0.975):
+        below = np.floor(share * last).astype(int)
+        low, high = (np.take_along_axis(ordered, place[None], 0)[0] for place in (below, np.minimum(below + 1, last)))
+        bounds.append(low + (share * last - below) * (high - low))
+    return np.stack(bounds)
+
+
+# Two runs on the same clips.
+
+
+def two_sided(differences: np.ndarray) -> float:
+    """How probable so great a difference is by chance, from resampled differences."""
+    beyond = min((differences <= 0).mean(), (differences >= 0).mean())
+    return float(min(1.0, max(2 * beyond, 1 / len(differences))))
+
+
+def mcnemar(only_first: int, only_second: int) -> tuple[float, str]:
+    """How probable it is that two runs differ so much in which clips they get right, and by which test.
+
+    Under chance each discordant clip falls to either run like a coin: counted out where there are few, else by
+    chi-square with one degree of freedom and continuity correction, whose tail is erfc(sqrt(chi2 / 2)).
+    """
+    discordant, fewer = only_first + only_second, min(only_first, only_second)
+    if discordant < EXACT_BELOW:
+        tail = sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant
+        return min(1.0, 2 * tail), "exact"
+    chi2 = max(abs(only_first - only_second) - 1, 0) ** 2 / discordant
+    return math.erfc(math.sqrt(chi2 / 2)), "chi-square"

@@ -1,0 +1,227 @@
+"""Figures agree with scikit-learn, and intervals do what intervals promise."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sertool import metrics
+from sertool.metrics import Tally
+
+CLOSE = {"rel": 0, "abs": 1e-9}
+
+
+def answers(seed: int, clips: int = 400, classes: int = 5, skill: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and answers in which classes are of unequal size and mistakes have favourites."""
+    dice = np.random.default_rng(seed)
+    truth = dice.choice(classes, clips, p=dice.dirichlet(np.full(classes, 2.0)))
+    guess = dice.choice(classes, clips, p=dice.dirichlet(np.full(classes, 1.0)))
+    return truth, np.where(dice.random(clips) < skill, truth, guess)
+
+
+def counted(truth: np.ndarray, predicted: np.ndarray, classes: int = 5) -> Tally:
+    return metrics.tally(metrics.confusion(truth, predicted, classes))
+
+
+def chances(seed: int, clips: int = 300, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    dice = np.random.default_rng(seed)
+    probabilities = dice.dirichlet(np.full(classes, 0.3), clips)
+    return probabilities, np.array([dice.choice(classes, p=row) for row in probabilities])
+
+
+# Figures.
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("skill", [0.0, 0.6, 1.0])
+def test_figures_agree_with_scikit_learn(seed: int, skill: float) -> None:
+    theirs = pytest.importorskip("sklearn.metrics")
+    truth, predicted = answers(seed, skill=skill)
+    ours, seen = counted(truth, predicted), np.union1d(truth, predicted)
+    assert metrics.uar(ours) == pytest.approx(theirs.balanced_accuracy_score(truth, predicted), **CLOSE)
+    assert metrics.accuracy(ours) == pytest.approx(theirs.accuracy_score(truth, predicted), **CLOSE)
+    for figure, average in ((metrics.macro_f1, "macro"), (metrics.weighted_f1, "weighted")):
+        theirs_f1 = theirs.f1_score(truth, predicted, average=average, zero_division=0)
+        assert figure(ours) == pytest.approx(theirs_f1, **CLOSE)
+    matrix = theirs.confusion_matrix(truth, predicted, labels=range(5))
+    assert np.array_equal(metrics.confusion(truth, predicted, 5), matrix)
+    by_class = theirs.precision_recall_fscore_support(truth, predicted, labels=seen, zero_division=0)
+    for figure, expected in zip((metrics.precision, metrics.recall, metrics.f1), by_class, strict=False):
+        assert np.nan_to_num(figure(ours)[seen]) == pytest.approx(expected, **CLOSE)
+    assert np.array_equal(ours.truth[seen], by_class[3])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_log_loss_and_brier_agree_with_scikit_learn(seed: int) -> None:
+    theirs = pytest.importorskip("sklearn.metrics")
+    probabilities, truth = chances(seed)
+    labels = list(range(probabilities.shape[1]))
+    loss = theirs.log_loss(truth, probabilities, labels=labels)
+    assert metrics.log_losses(probabilities, truth).mean() == pytest.approx(loss, **CLOSE)
+    brier = ((probabilities - np.eye(len(labels))[truth]) ** 2).sum(1)
+    assert metrics.brier_scores(probabilities, truth) == pytest.approx(brier, **CLOSE)
+    two = probabilities[:, :2] / probabilities[:, :2].sum(1, keepdims=True)
+    half = theirs.brier_score_loss(truth[truth < 2], two[truth < 2, 1])
+    assert metrics.brier_scores(two[truth < 2], truth[truth < 2]).mean() / 2 == pytest.approx(half, **CLOSE)
+
+
+def test_mcnemar_agrees_with_the_binomial_and_the_chi_square_distribution() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for first, second in ((0, 0), (3, 9), (12, 12), (0, 5), (10, 14)):
+        expected = stats.binomtest(first, first + second).pvalue if first + second else 1
+        assert metrics.mcnemar(first, second) == (pytest.approx(expected, abs=1e-12), "exact")
+    for first, second in ((10, 15), (40, 80), (100, 101), (500, 200)):
+        expected = stats.chi2.sf((abs(first - second) - 1) ** 2 / (first + second), 1)
+        assert metrics.mcnemar(first, second) == (pytest.approx(expected, rel=1e-9), "chi-square")
+
+
+def test_a_class_without_clips_leaves_the_others_alone() -> None:
+    truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
+    ours = counted(truth, predicted, 4)
+    assert metrics.uar(ours) == 0.75
+    assert np.array_equal(metrics.recall(ours), [0.5, 1, np.nan, np.nan], equal_nan=True)
+    assert metrics.macro_f1(ours) == pytest.approx((2 / 3 + 1 + 0) / 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_undefined_is_nan_without_a_warning() -> None:
+    nothing = Tally(*np.zeros((3, 2, 4)))
+    for figure in (metrics.uar, metrics.accuracy, metrics.macro_f1, metrics.weighted_f1):
+        assert np.isnan(figure(nothing)).all()
+    assert np.isnan(metrics.ece(np.zeros((metrics.BINS, 3))))
+    assert np.isnan(metrics.vote_shares(np.zeros((1, 3)), np.array([0]))).all()
+    assert np.isnan(metrics.interval(np.full((10, 2), np.nan))).all()
+
+
+def test_an_answer_of_none_counts_nowhere() -> None:
+    truth, predicted = answers(1)
+    given = np.random.default_rng(2).random(len(truth)) < 0.7
+    with_gaps = np.where(given, predicted, -1)
+    for one, other in zip(counted(truth, with_gaps), counted(truth[given], predicted[given]), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_certain_loss_stays_finite() -> None:
+    assert np.isfinite(metrics.log_losses(np.array([[1.0, 0.0]]), np.array([1]))).all()
+
+
+# Confidence and people.
+
+
+def test_ece_of_an_honest_forecaster_is_small_and_of_a_boaster_is_its_boast() -> None:
+    dice = np.random.default_rng(0)
+    confidence = dice.uniform(0, 1, 200_000)
+    right = (dice.random(len(confidence)) < confidence).astype(float)
+    assert metrics.ece(metrics.reliability(confidence, right)) < 0.01
+    boaster = metrics.reliability(np.full(1000, 0.9), np.repeat([1.0, 0.0], 500))
+    assert metrics.ece(boaster) == pytest.approx(0.4)
+
+
+def test_confidence_of_one_falls_into_the_last_bin() -> None:
+    sums = metrics.reliability(np.array([0.0, 1.0, np.nan]), np.array([0.0, 1.0, 1.0]))
+    assert sums[0, 0] == 1
+    assert sums[-1, 0] == 1
+    assert sums[:, 0].sum() == 2
+
+
+def test_votes_are_credited_by_share_and_ties_in_parts() -> None:
+    votes = np.array([[3, 1, 0], [2, 2, 0], [0, 1, 4], [0, 0, 0]])
+    truth = np.array([0, 1, 0, 2])
+    assert np.array_equal(metrics.vote_shares(votes, truth), [0.75, 0.5, 0, np.nan], equal_nan=True)
+    assert np.array_equal(metrics.pluralities(votes, truth), [1, 0.5, 0, np.nan], equal_nan=True)
+
+
+# Resampling.
+
+
+def test_what_is_drawn_depends_on_how_many_speakers_are_known() -> None:
+    clips = np.arange(40)
+    many = metrics.units_of(clips % 8)
+    assert (len(many.stratum), many.speakers, len(np.unique(many.stratum))) == (8, 8, 1)
+    few = metrics.units_of(clips % 7)
+    assert (len(few.stratum), few.speakers, len(np.unique(few.stratum))) == (40, 7, 7)
+    assert "too few" in few.how
+    none = metrics.units_of(np.full(40, -1))
+    assert (len(none.stratum), none.speakers, len(np.unique(none.stratum))) == (40, 0, 1)
+    assert "speakers unknown" in none.how
+
+
+def test_clips_without_a_speaker_are_drawn_alone() -> None:
+    units = metrics.units_of(np.array([*range(9), *range(9), -1, -1]))
+    assert len(units.stratum) == 11
+    assert units.of_clip[-1] != units.of_clip[-2]
+    assert units.speakers == 9
+
+
+def test_every_resample_draws_as_many_units_from_each_stratum_as_it_has() -> None:
+    stratum = np.repeat([0, 1, 2], [5, 1, 30])
+    members = np.eye(3)[stratum]
+    drawn = metrics.resample(np.c_[members, np.arange(36.0)], stratum, 300, seed=1)
+    assert (drawn[:, :3] == [5, 1, 30]).all()
+    assert len(np.unique(drawn[:, 3])) > 100
+    assert drawn[:, 3].mean() == pytest.approx(np.arange(36).sum(), rel=0.02)
+
+
+def test_a_seed_gives_the_same_resamples_and_another_gives_others() -> None:
+    sums = np.random.default_rng(0).random((20, 2))
+    one, again, other = (metrics.resample(sums, np.zeros(20, int), 50, seed) for seed in (3, 3, 4))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_resampling_in_pieces_draws_from_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "CHUNK", 64)
+    drawn = metrics.resample(np.ones((20, 1)), np.zeros(20, int), 100, seed=0)
+    assert (drawn == 20).all()
+
+
+def test_intervals_are_percentiles_of_what_is_there() -> None:
+    values = np.random.default_rng(0).normal(size=(501, 3))
+    values[::3, 1] = np.nan
+    assert metrics.interval(values) == pytest.approx(np.nanpercentile(values, (2.5, 97.5), axis=0))
+
+
+def test_the_interval_over_speakers_covers_the_truth_about_as_often_as_it_says() -> None:
+    dice, covered, trials = np.random.default_rng(5), 0, 300
+    for trial in range(trials):
+        speaker = np.repeat(np.arange(30), 20)
+        skill = dice.beta(4, 2, 30)[speaker]
+        right = (dice.random(len(speaker)) < skill).astype(float)
+        units = metrics.units_of(speaker)
+        sums = metrics.class_sums(units, np.zeros(len(right), int), right, 1)
+        low, high = metrics.interval(metrics.resample(sums, units.stratum, 400, trial)[:, 0] / len(right))
+        covered += low <= 4 / 6 <= high
+    assert 0.88 < covered / trials < 0.98
+
+
+def test_clips_that_are_drawn_together_give_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = (np.random.default_rng(0).random(20_000) < 0.7).astype(float)
+    widths = []
+    for most in (20_000, 1000):
+        monkeypatch.setattr(metrics, "MOST_CLIPS", most)
+        units = metrics.units_of(np.full(len(right), -1))
+        assert len(units.stratum) == most
+        sums = metrics.class_sums(units, np.zeros(len(right), int), right, 1)
+        low, high = metrics.interval(metrics.resample(sums, units.stratum, 1000, 0)[:, 0] / len(right))
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(widths[0], rel=0.12)
+
+
+def test_speakers_that_differ_widen_the_interval() -> None:
+    dice = np.random.default_rng(0)
+    speaker = np.repeat(np.arange(20), 50)
+    right = (dice.random(1000) < dice.choice([0.2, 0.9], 20)[speaker]).astype(float)
+    widths = []
+    for who in (speaker, np.full(1000, -1)):
+        units = metrics.units_of(who)
+        sums = metrics.class_sums(units, np.zeros(1000, int), right, 1)
+        low, high = metrics.interval(metrics.resample(sums, units.stratum, 500, 0)[:, 0])
+        widths.append(high - low)
+    assert widths[0] > 2 * widths[1]
+
+
+def test_chance_of_a_difference_is_two_sided_and_never_zero() -> None:
+    assert metrics.two_sided(np.zeros(100)) == 1
+    assert metrics.two_sided(np.full(1000, 0.2)) == pytest.approx(0.001)
+    assert metrics.two_sided(np.r_[np.full(50, -1.0), np.full(950, 1.0)]) == pytest.approx(0.1)
+    assert math.isclose(metrics.two_sided(np.r_[np.full(950, -1.0), np.full(50, 1.0)]), 0.1)
