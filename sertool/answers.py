@@ -1,0 +1,206 @@
+"""What runs answered: one row per clip and one column per seed, in numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool import codes, manifest, metrics, predictions, talk
+from sertool.codes import Codes
+from sertool.errors import SertoolError
+from sertool.predictions import Asked, Run
+
+GROUPS = (
+    "corpus", "speaker", "sex", "age", "intensity", "language", "race", "ethnicity", "sentence", "style",
+)  # fmt: skip
+SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 and rounded text stay within it
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One run: `[clips]` for what is true of a clip, `[seeds, clips]` for what was answered (-1 and NaN: nothing)."""
+
+    run: Run
+    classes: tuple[str, ...]
+    seeds: tuple[str, ...]
+    clips: Codes | None  # their names
+    truth: np.ndarray
+    groups: dict[str, Codes]
+    predicted: np.ndarray
+    fold: Codes  # index [seeds, clips]
+    confidence: np.ndarray
+    losses: np.ndarray  # [2, seeds, clips]: log loss and Brier score
+    votes: np.ndarray | None  # [clips, classes]
+    notes: tuple[str, ...]
+
+    @property
+    def speaker(self) -> np.ndarray:
+        return self.groups["speaker"].index
+
+
+def read(sources: Sequence[str], asked: Asked) -> list[Answers]:
+    """The runs in files and stdin, with the same classes for all of them."""
+    runs = predictions.read(sources, asked)
+    classes = predictions.classes(runs)
+    return [_answers(run, classes) for run in runs]
+
+
+# Rows to clips and seeds.
+
+
+def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
+    cells = _cells(run)
+    truth, predicted = _numbers(run.truth, classes), _numbers(run.predicted, classes)
+    _refuse_two_truths(run, cells, truth, classes)
+    confidence, losses, notes = _probable(run, classes)
+    fold = manifest.codes(run.table, "fold")
+    return Answers(
+        run=run,
+        classes=classes,
+        seeds=cells.seeds,
+        clips=cells.names,
+        truth=truth[cells.first],
+        groups={name: codes.take(manifest.codes(run.table, name), cells.first) for name in GROUPS},
+        predicted=_spread(predicted, cells, -1),
+        fold=Codes(_spread(fold.index, cells, -1), fold.values),
+        confidence=_spread(confidence, cells, np.nan),
+        losses=np.stack([_spread(loss, cells, np.nan) for loss in losses]),
+        votes=_votes(run, classes, cells.first),
+        notes=notes,
+    )
+
+
+class Cells(NamedTuple):
+    """Where rows go: which clip and seed each is, and the first row of each clip."""
+
+    clip: np.ndarray
+    seed: np.ndarray
+    first: np.ndarray
+    seeds: tuple[str, ...]
+    names: Codes | None
+
+
+def _cells(run: Run) -> Cells:
+    drawn = manifest.codes(run.table, "seed")
+    there, seed = np.unique(drawn.index, return_inverse=True)
+    seeds = tuple(str(drawn.values[place]) if place >= 0 else "" for place in there)
+    if "clip" not in run.table.column_names:
+        rows = np.arange(len(run.table))
+        return Cells(rows, seed, rows, seeds, None)
+    named = manifest.codes(run.table, "clip")
+    if (named.index < 0).any():
+        raise SertoolError(f"{run.name}: {(named.index < 0).sum():,} rows have no clip id")
+    if "start" in run.table.column_names and _first_repeat(named, seed) is not None:
+        named = _windows(named, manifest.codes(run.table, "start"))
+    if (twice := _first_repeat(named, seed)) is not None:
+        raise SertoolError(f"{run.name}: clip {twice} is predicted twice; give each run a file of its own, "
+                           "or a column run or seed that tells them apart")  # fmt: skip
+    _, first, clip = np.unique(named.index, return_index=True, return_inverse=True)
+    return Cells(clip, seed, first, seeds, codes.take(named, first))
+
+
+def _first_repeat(clip: Codes, seed: np.ndarray) -> str | None:
+    """A clip that has two rows of one seed."""
+    seeds = seed.max() + 1
+    twice = np.bincount(clip.index.astype(np.int64) * seeds + seed) > 1
+    return talk.clean(clip.values[int(np.argmax(twice)) // seeds]) if twice.any() else None
+
+
+def _windows(clip: Codes, start: Codes) -> Codes:
+    """Parts of clips, named by where they start."""
+    keys = clip.index.astype(np.int64) * (len(start.values) + 1) + start.index + 1
+    _, first, part = np.unique(keys, return_index=True, return_inverse=True)
+    pairs = ((codes.take(clip, row), codes.take(start, row)) for row in first)
+    return Codes(part, [f"{c.values[c.index]}@{s.values[s.index] if s.index >= 0 else 0}" for c, s in pairs])
+
+
+def _numbers(words: Codes, classes: tuple[str, ...]) -> np.ndarray:
+    return np.array([classes.index(word) for word in words.values], int)[words.index]
+
+
+def _spread(values: np.ndarray, cells: Cells, nothing: float) -> np.ndarray:
+    """A value per row as `[seeds, clips]`."""
+    spread = np.full((len(cells.seeds), len(cells.first)), nothing, values.dtype)
+    spread[cells.seed, cells.clip] = values
+    return spread
+
+
+def _refuse_two_truths(run: Run, cells: Cells, truth: np.ndarray, classes: tuple[str, ...]) -> None:
+    differs = np.flatnonzero(truth != truth[cells.first][cells.clip])
+    if len(differs):
+        clip, other = cells.clip[differs[0]], classes[truth[differs[0]]]
+        raise SertoolError(f"{run.name}: clip {_name(cells.names, clip)} is {classes[truth[cells.first[clip]]]} "
+                           f"in one row and {other} in another")  # fmt: skip
+
+
+def _name(clips: Codes | None, clip: int) -> str:
+    return talk.clean(clips.values[clips.index[clip]]) if clips else f"number {clip + 1}"
+
+
+def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
+    """The columns of a family by the words they stand for: `[rows, words]`; ones that mean the same are added up."""
+    names = predictions.family(run.table, prefix)
+    words = [predictions.word(name, run.mapping) for name in names]
+    unique = sorted(set(words))
+    summed = np.zeros((len(run.table), len(unique)))
+    for name, word in zip(names, words, strict=True):
+        summed[:, unique.index(word)] += run.table.column(prefix + name).to_numpy()
+    return unique, summed
+
+
+def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Each row's confidence `[rows]`, log loss and Brier score `[2, rows]` (NaN: unknown), and what is odd of them."""
+    words, given = _columns(run, "p_")
+    odd = ~(np.abs(given.sum(1) - 1) <= SUM_TOLERANCE) | (given < 0).any(1)
+    scaled = given / np.where(odd, np.nan, given.sum(1))[:, None]
+    padded = np.c_[scaled, np.zeros(len(given))]  # an emotion that the model does not know has no chance
+    padded[odd] = np.nan
+    place = np.array([words.index(word) if word in words else len(words) for word in classes], int)
+    true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
+    losses = np.stack([metrics.log_losses(padded, true), metrics.brier_scores(padded, true)])
+    confidence = np.take_along_axis(padded, answered[:, None], 1)[:, 0]
+    if "confidence" in run.table.column_names:
+        confidence = run.table.column("confidence").to_numpy().astype(float)
+    outside = (confidence < 0) | (confidence > 1)
+    notes = []
+    if words and odd.any():
+        notes.append(f"{odd.sum():,} rows of probabilities do not sum to 1: they are without log loss and Brier")
+    if outside.any():
+        notes.append(f"confidence lies outside of 0 to 1 in {outside.sum():,} rows: there is no calibration error")
+        confidence = np.full(len(confidence), np.nan)
+    return confidence, losses, tuple(notes)
+
+
+def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray | None:
+    """Listeners' votes on the voice `[clips, classes and others]`, or None where there are none."""
+    words, given = _columns(run, "votes_voice_")
+    if not words:
+        return None
+    others = [word for word in words if word not in classes]
+    votes = np.zeros((len(first), len(classes) + len(others)))
+    for word, column in zip(words, np.nan_to_num(given[first]).T, strict=True):
+        votes[:, (*classes, *others).index(word)] = column
+    return votes if votes.any() else None
+
+
+# Two runs.
+
+
+def common(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray]:
+    """Where the clips that both runs have stand in each, `[common]` twice; by order where they have no names."""
+    if first.clips is None or second.clips is None:
+        if not np.array_equal(first.truth, second.truth):
+            raise SertoolError(f"{first.run.name} and {second.run.name} cannot be paired: without a column clip "
+                               "their rows must be the same clips in the same order")  # fmt: skip
+        return (np.arange(len(first.truth)),) * 2
+    row_of = np.full(len(second.clips.values) + 1, -1)
+    row_of[second.clips.index] = np.arange(len(second.truth))
+    there = row_of[codes.find(first.clips.values, second.clips.values)][first.clips.index]
+    rows, others = np.flatnonzero(there >= 0), there[there >= 0]
+    differs = np.flatnonzero(first.truth[rows] != second.truth[others])
+    if len(differs):
+        row, other = rows[differs[0]], others[differs[0]]
+        raise SertoolError(f"clip {_name(first.clips, row)} is {first.classes[first.truth[row]]} in {first.run.name} "
+                           f"and {first.classes[second.truth[other]]} in {second.run.name}")  # fmt: skip
+    return rows, others

@@ -1,0 +1,172 @@
+"""Pictures of a report, one file for each: what is confused, found, trusted, and how speakers and runs differ."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sertool import reports
+from sertool.evaluating import Report, Scores
+from sertool.files import whole
+from sertool.reports import percent
+
+INK, SOFT, RULE = "#17202a", "#55616d", "#e2e6ea"
+TONES = ("#1d6fab", "#c25a10", "#1d8757", "#8349b0", "#b3295c", "#66750f")
+
+
+def draw(report: Report, folder: str) -> list[str]:
+    """Draw what the report has into a folder; the names of the files."""
+    plt = _pyplot()
+    drawn = []
+    several = len(report.runs) > 1
+    for run in report.runs:
+        mark = f"-{_slug(run.name)}" if several else ""
+        for name, picture in _pictures(run).items():
+            drawn.append(_save(plt, picture(plt, run), Path(folder) / f"{name}{mark}.png"))
+    drawn.append(_save(plt, _recalls(plt, report), Path(folder) / "recall.png"))
+    if several:
+        drawn.append(_save(plt, _comparison(plt, report), Path(folder) / "comparison.png"))
+    return drawn
+
+
+def _pictures(run: Scores) -> dict[str, Callable[[Any, Scores], Any]]:
+    found: dict[str, Callable[[Any, Scores], Any]] = {"confusion": _confusion}
+    if run.reliability[:, 0].any():
+        found["reliability"] = _reliability
+    if len(run.each_speaker) > 1:
+        found["speakers"] = _speakers
+    return found
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": SOFT,
+                         "axes.labelcolor": SOFT, "xtick.color": SOFT, "ytick.color": INK, "font.size": 9,
+                         "axes.titlesize": 10, "axes.titlelocation": "left", "axes.titlepad": 10,
+                         "axes.titlecolor": INK})  # fmt: skip
+    return plt
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+def _save(plt: Any, figure: Any, path: Path) -> str:
+    with whole(path) as stream:
+        figure.savefig(stream, format="png", dpi=150)
+    plt.close(figure)
+    return path.name
+
+
+def _axes(plt: Any, run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    axes.set_title(f"{run.name}: {what}\n{reports.title(run)}")
+    return figure, axes
+
+
+def _confusion(plt: Any, run: Scores) -> Any:
+    names = [one.name for one in run.classes]
+    side = 2.4 + 0.62 * len(names)
+    what = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
+    figure, axes = _axes(plt, run, what, (side, side * 0.88))
+    shares = np.nan_to_num(reports.row_shares(run.confusion))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        text = f"{100 * share:.0f}\n({run.confusion[row, column]:,})"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.55 else INK)
+    axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="true")
+    axes.set_xticklabels(names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(names)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def _ruled(axes: Any, along: str) -> None:
+    axes.grid(axis=along, color=RULE)
+    axes.set_axisbelow(True)
+
+
+def _reliability(plt: Any, run: Scores) -> Any:
+    what = f"ECE {percent(run.figures['ece'].value)} % {reports.bounds(run.figures['ece'])}"
+    figure, axes = _axes(plt, run, what, (4.8, 4.9))
+    clips, confidence, right = run.reliability.T
+    held = clips > 0
+    x, y = 100 * confidence[held] / clips[held], 100 * right[held] / clips[held]
+    axes.plot([0, 100], [0, 100], "--", color=SOFT, linewidth=1)
+    axes.plot(x, y, color=TONES[0], alpha=0.5, linewidth=1.2)
+    axes.scatter(x, y, 12 + 130 * clips[held] / clips.max(), color=TONES[0], zorder=3)
+    edges = np.linspace(0, 100, len(clips) + 1)
+    axes.bar(edges[:-1], 18 * clips / clips.max(), edges[1] * 0.92, align="edge", color=TONES[0], alpha=0.22)
+    axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence, % (bars: how many answers)", ylabel="right, %")
+    _ruled(axes, "both")
+    return figure
+
+
+def _speakers(plt: Any, run: Scores) -> Any:
+    count = len(run.each_speaker)
+    values = np.array([uar for _, _, uar in run.each_speaker]) * 100
+    figure, axes = _axes(plt, run, "UAR of each speaker", (min(4 + 0.11 * count, 14), 3.6))
+    axes.bar(range(count), values, 0.85, color=TONES[0], alpha=0.75)
+    level = 100 * run.figures["uar"].value
+    axes.axhline(level, color=SOFT, linestyle="--", linewidth=1)
+    axes.annotate(f"all {level:.1f}", (0, level), (2, 3), textcoords="offset points", color=SOFT)
+    shown = range(count) if count <= 40 else range(len(run.worst))
+    axes.set(ylim=(0, 100), ylabel="UAR, %", xticks=shown, xlim=(-0.7, count - 0.3))
+    axes.set_xticklabels([run.each_speaker[k][0] for k in shown], rotation=90, fontsize=7)
+    _ruled(axes, "y")
+    return figure
+
+
+def _recalls(plt: Any, report: Report) -> Any:
+    """Bars with intervals for each emotion, one for each run."""
+    count, emotions = len(report.runs), report.runs[0].classes
+    figure, axes = plt.subplots(figsize=(6.8, 1.4 + (0.2 + 0.2 * count) * len(emotions)), layout="constrained")
+    height = 0.8 / count
+    for place, run in enumerate(report.runs):
+        places = np.arange(len(emotions)) + (place - (count - 1) / 2) * height
+        value, low, high = 100 * np.array([[c.recall.value, c.recall.low, c.recall.high] for c in run.classes]).T
+        axes.barh(places, value, 0.9 * height, color=TONES[place % len(TONES)], alpha=0.75, label=run.name)
+        axes.hlines(places, low, high, color=INK, linewidth=1.2)
+    axes.set(yticks=range(len(emotions)), xlim=(0, 100), ylim=(len(emotions) - 0.5, -0.5))
+    axes.set_yticklabels([f"{one.name} ({one.clips:,})" for one in emotions])
+    _ruled(axes, "x")
+    axes.set_title("Recall, % with 95 % interval\n" + _briefly(report))
+    if count > 1:
+        figure.legend(loc="outside lower center", frameon=False, ncols=min(count, 3))
+    return figure
+
+
+def _briefly(report: Report) -> str:
+    return "\n".join(f"{run.name}: {reports.title(run)}" for run in report.runs)
+
+
+def _comparison(plt: Any, report: Report) -> Any:
+    """Each run's UAR, and below it how far each pair is apart."""
+    pairs = [pair for pair in report.comparisons if pair.clips]
+    sizes = [len(report.runs), max(len(pairs), 1)]
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
+    )
+    _dots(above, [(run.name, run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
+    above.set_title("UAR, % with 95 % interval\n" + _briefly(report))
+    named = [(f"{pair.second} less {pair.first}\n({pair.clips:,} clips)", pair.figures["uar"]) for pair in pairs]
+    _dots(below, named, [INK] * len(pairs))
+    below.axvline(0, color=SOFT, linewidth=1)
+    below.set_title("Differences, points of UAR, paired")
+    return figure
+
+
+def _dots(axes: Any, named: list[tuple[str, Any]], tones: list[str]) -> None:
+    for place, ((_, one), tone) in enumerate(zip(named, tones, strict=False)):
+        axes.plot([100 * one.low, 100 * one.high], [place, place], color=tone, linewidth=4, alpha=0.35)
+        axes.plot(100 * one.value, place, "o", color=tone)
+    axes.set(yticks=range(len(named)), ylim=(len(named) - 0.5, -0.5))
+    axes.set_yticklabels([name for name, _ in named])
+    _ruled(axes, "x")

@@ -1,0 +1,116 @@
+"""Score predictions, with intervals, and compare runs."""
+
+from typing import Any
+
+import click
+
+from sertool import catalogue, options, talk
+from sertool.errors import SertoolError, UsageError
+from sertool.options import option
+
+EPILOG = """\b
+Examples:
+  sertool train clips.parquet | sertool eval
+  sertool eval predictions.csv --by sex,age
+  sertool eval runs/a/predictions.parquet runs/b/predictions.parquet
+  sertool eval predictions.csv --html report.html --plot plots/
+  sertool eval predictions.csv --min-uar .6 -f json > scores.json
+  sertool eval theirs.csv --truth y --predicted yhat --map ang=angry
+
+Two columns are enough: the true emotion and the predicted one, as CSV, JSON Lines or Parquet. Rows of test are scored,
+else of dev, never of train unless --split train asks for it; rows without a prediction are counted and not scored.
+Several inputs, or several values in a column run, are runs to compare. Input from a pipe is read to its end first.
+"""
+FORMATS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown"}
+
+
+def _input_options() -> Any:
+    group = "Input"
+    return options.stack(
+        option("--truth", metavar="COLUMN", group=group, help="The column that holds the true emotion."),
+        option("--predicted", metavar="COLUMN", group=group, help="The column that holds the predicted emotion."),
+        option("--split", type=click.Choice(["test", "dev", "train"]), group=group,
+               help="Which rows to score (default: test where there are any, else dev)."),
+        option("--map", "mapping", multiple=True, metavar="FROM=TO", group=group,
+               help="What a label means: ps=surprise, calm=neutral."),
+        options.where,
+    )  # fmt: skip
+
+
+def _groups() -> list[str]:
+    return list(catalogue.read(catalogue.PACKAGE / "answers.py").facts["GROUPS"])
+
+
+def _score_options() -> Any:
+    group = "Scores"
+    return options.stack(
+        option("--by", type=options.Words(_groups), default=(), metavar="COLUMN,..", group=group,
+               help=f"Tables by {', '.join(_groups())}; age in bands."),
+        option("--resamples", type=click.IntRange(100, 100_000), default=2000, show_default=True, metavar="N",
+               group=group, help="How many resamples the intervals are made of."),
+        option("--min-uar", type=click.FloatRange(0, 1), metavar="SHARE", group=group,
+               help="Exit 1 if the UAR of any run is below this share, such as .6."),
+    )  # fmt: skip
+
+
+def _output_options() -> Any:
+    return options.stack(
+        options.out("Write the report to this file (.txt, .json, .csv, .md) rather than to stdout."),
+        option("-f", "--format", "kind", type=click.Choice(list(FORMATS.values())),
+               help="Format of the report (default: by the extension of -o, else a table)."),
+        option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the figures into this folder."),
+        option("--html", type=click.Path(dir_okay=False), metavar="FILE",
+               help="Write the whole report as one page for the browser."),
+        options.seed, options.quiet, options.verbose,
+    )  # fmt: skip
+
+
+@click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", nargs=-1, type=click.Path())
+@options.stack(_input_options(), _score_options(), _output_options())
+def command(paths: tuple[str, ...], **values: Any) -> None:
+    """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
+    from sertool import answers, evaluating, labels, reports
+    from sertool.predictions import Asked
+
+    kind = _format(values["out"], values["kind"])
+    sources = options.inputs(paths, "a table of predictions")
+    asked = Asked(
+        values["truth"], values["predicted"], values["split"], values["where"], labels.parse_mapping(values["mapping"])
+    )
+    runs = answers.read(sources, asked)
+    by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
+    report = evaluating.report(runs, by, evaluating.Dice(values["resamples"], values["seed"]))
+    reports.write(reports.WRITERS[kind](report), values["out"])
+    _draw(report, values["html"], values["plot"])
+    _refuse_below(report, values["min_uar"])
+
+
+def _format(out: str | None, asked: str | None) -> str:
+    from pathlib import Path
+
+    if asked or out in (None, "-"):
+        return asked or "table"
+    suffix = Path(str(out)).suffix.lower()
+    if suffix not in FORMATS:
+        raise UsageError(f"-o {out}: the extension says no format; choose {', '.join(FORMATS)} or give -f")
+    return FORMATS[suffix]
+
+
+def _draw(report: Any, html: str | None, plot: str | None) -> None:
+    if html:
+        from sertool import page, reports
+
+        reports.write(page.html(report), html)
+        talk.say(f"{html}: the report as one page")
+    if plot:
+        from sertool import charts
+
+        talk.say(f"{plot}: {', '.join(charts.draw(report, plot))}")
+
+
+def _refuse_below(report: Any, least: float | None) -> None:
+    low = [run for run in report.runs if not run.figures["uar"].value >= least] if least is not None else []
+    if low:
+        found = ", ".join(f"{run.name} {run.figures['uar'].value:.4f}" for run in low)
+        raise SertoolError(f"UAR below --min-uar {least:g}: {found}")

@@ -1,0 +1,427 @@
+"""From answers to a report: figures with their intervals, by class, group and speaker, and runs against each other."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+import numpy as np
+
+from sertool import answers, codes, metrics
+from sertool.answers import Answers
+from sertool.codes import Codes
+from sertool.errors import UsageError
+from sertool.files import listed
+from sertool.metrics import Tally, Units
+
+AGES = ((18, "under 18"), (30, "18 to 29"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
+FEW = 12  # values of a column that the page shows unasked
+WORST = 5  # speakers that are shown
+Sums = dict[str, np.ndarray]
+OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
+    "uar": metrics.uar, "wa": metrics.accuracy, "macro_f1": metrics.macro_f1, "weighted_f1": metrics.weighted_f1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value, the bounds of its 95 % interval, and its standard deviation over seeds where there are several."""
+
+    value: float
+    low: float
+    high: float
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class Class:
+    """How one emotion fared: of its clips and of the answers that name it."""
+
+    name: str
+    clips: int
+    answered: int
+    precision: Figure
+    recall: Figure
+    f1: Figure
+
+
+@dataclass(frozen=True)
+class Group:
+    """How the clips of one corpus, speaker, age band ... fared."""
+
+    name: str
+    clips: int
+    speakers: int
+    uar: Figure
+    wa: Figure
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All there is to say about one run."""
+
+    name: str
+    split: str | None
+    protocol: str | None
+    leaks: tuple[str, ...]
+    clips: int
+    speakers: int
+    coverage: dict[str, object]
+    bootstrap: str
+    figures: dict[str, Figure]
+    people: dict[str, Figure]
+    people_clips: int
+    classes: tuple[Class, ...]
+    confusion: np.ndarray
+    reliability: np.ndarray
+    seeds: dict[str, dict[str, float]]
+    folds: dict[str, float]
+    by: dict[str, tuple[Group, ...]]
+    each_speaker: tuple[tuple[str, int, float], ...]  # name, clips, UAR: the worst first
+    worst: tuple[Group, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more the second run has, and how probable so much is by chance."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The second run against the first, on the clips that both answered."""
+
+    first: str
+    second: str
+    clips: int
+    speakers: int
+    bootstrap: str
+    figures: dict[str, Difference] = field(default_factory=dict)
+    mcnemar: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    emotions: tuple[str, ...]
+    runs: tuple[Scores, ...]
+    comparisons: tuple[Comparison, ...]
+    resamples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Dice:
+    """How often and from what the bootstrap is drawn."""
+
+    resamples: int = 2000
+    seed: int = 0
+
+
+def report(runs: Sequence[Answers], by: Sequence[str], dice: Dice) -> Report:
+    """Every run by itself, and every pair of them."""
+    scores = tuple(_scores(run, by, dice) for run in runs)
+    pairs = tuple(_comparison(first, second, dice) for first, second in combinations(runs, 2))
+    return Report(runs[0].classes, scores, pairs, dice.resamples, dice.seed)
+
+
+def divisible(runs: Sequence[Answers]) -> list[str]:
+    """What the clips may well be grouped by: what every run knows and that has a few values."""
+    found = []
+    for name in answers.GROUPS:
+        counts = [len(_values(run, name)[1]) for run in runs]
+        if min(counts) and 1 < max(counts) <= FEW:
+            found.append(name)
+    return found
+
+
+# Sums: all figures of a run come from these, so one bootstrap serves them all.
+
+
+def _sums(run: Answers, units: Units) -> Sums:
+    """What the figures are made of, for each unit: `[units, seeds, ...]`."""
+    sums = _only_tally(run, units)
+    if len(_folds(run)) > 1:
+        sums["folds"] = _by_seed(run, lambda seed: _fold_sums(run, units, seed))
+    if not np.isnan(run.confidence).all():
+        sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
+    if not np.isnan(run.losses).all():
+        sums["losses"] = _by_seed(run, lambda seed: _loss_sums(run, units, seed))
+    if run.votes is not None:
+        credits = [metrics.vote_shares(run.votes, run.truth), metrics.pluralities(run.votes, run.truth)]
+        credits.append(np.where(np.isnan(credits[0]), np.nan, 1.0))
+        sums["votes"] = np.stack(
+            [metrics.class_sums(units, run.truth, credit, len(run.classes)) for credit in credits], 1
+        )
+    return sums
+
+
+def _only_tally(run: Answers, units: Units) -> Sums:
+    kinds = len(run.classes)
+    return {"tally": _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], kinds))}
+
+
+def _by_seed(run: Answers, of_seed: Callable[[int], np.ndarray]) -> np.ndarray:
+    return np.stack([of_seed(seed) for seed in range(len(run.seeds))], 1)
+
+
+def _folds(run: Answers) -> np.ndarray:
+    return np.unique(run.fold.index[run.fold.index >= 0])
+
+
+def _fold_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+    """The tally of each fold, `[units, folds, 3, classes]`."""
+    held = [np.where(run.fold.index[seed] == fold, run.predicted[seed], -1) for fold in _folds(run)]
+    return np.stack([metrics.tally_sums(units, run.truth, answer, len(run.classes)) for answer in held], 1)
+
+
+def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+    right = (run.predicted[seed] == run.truth).astype(float)
+    return metrics.bin_sums(run.confidence[seed], right, units.of_clip, len(units.stratum))
+
+
+def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+    """Log loss, Brier score and the clips that have them, `[units, 3]`."""
+    loss, brier = run.losses[:, seed]
+    credits = (loss, brier, np.where(np.isnan(loss), np.nan, 1.0))
+    return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), each, 1)[:, 0] for each in credits], 1)
+
+
+def _drawn(sums: Sums, units: Units, dice: Dice) -> Sums:
+    """The sums of every resample, `[resamples, ...]`."""
+    flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
+    drawn = metrics.resample(flat, units.stratum, dice.resamples, dice.seed)
+    ends = np.cumsum([piece[0].size for piece in sums.values()])
+    pieces = np.split(drawn, ends[:-1], 1)
+    return {name: part.reshape(-1, *sums[name].shape[1:]) for name, part in zip(sums, pieces, strict=True)}
+
+
+def _whole(sums: Sums) -> Sums:
+    """The sums of all units, as if of one resample: `[1, ...]`."""
+    return {name: piece.sum(0)[None] for name, piece in sums.items()}
+
+
+# Figures: from sums `[resamples, ...]` to values `[resamples, seeds]`.
+
+
+def _tallies(tallies: np.ndarray) -> Tally:
+    return Tally(*np.moveaxis(tallies, -2, 0))
+
+
+def _figures(sums: Sums) -> dict[str, np.ndarray]:
+    counts = _tallies(sums["tally"])
+    found = {name: figure(counts) for name, figure in OF_TALLY.items()}
+    if "folds" in sums:
+        found["uar_of_folds"] = metrics.mean(metrics.uar(_tallies(sums["folds"])))
+    if "bins" in sums:
+        found["ece"] = metrics.ece(sums["bins"])
+    if "losses" in sums:
+        loss, brier, clips = np.moveaxis(sums["losses"], -1, 0)
+        found |= {"log_loss": metrics.ratio(loss, clips), "brier": metrics.ratio(brier, clips)}
+    return found
+
+
+def _of_people(sums: Sums) -> dict[str, np.ndarray]:
+    if "votes" not in sums:
+        return {}
+    shares, most, clips = np.moveaxis(sums["votes"], -2, 0)
+    found = {}
+    for name, credit in (("votes", shares), ("plurality", most)):
+        found[f"{name}_uar"] = metrics.mean(metrics.ratio(credit, clips))[:, None]
+        found[f"{name}_wa"] = metrics.ratio(credit.sum(-1), clips.sum(-1))[:, None]
+    return found
+
+
+def _with_interval(point: np.ndarray, drawn: np.ndarray) -> Figure:
+    """A figure averaged over seeds, from `[1, seeds]` and `[resamples, seeds]`."""
+    low, high = metrics.interval(metrics.mean(drawn))
+    seeds = point[0][~np.isnan(point[0])]
+    deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
+    return Figure(float(metrics.mean(point)[0]), float(low), float(high), deviation)
+
+
+def _all_with_interval(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) -> dict[str, Figure]:
+    return {name: _with_interval(point, drawn[name]) for name, point in points.items()}
+
+
+# One run.
+
+
+def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
+    units = metrics.units_of(run.speaker)
+    sums = _sums(run, units)
+    whole, drawn = _whole(sums), _drawn(sums, units, dice)
+    points = _figures(whole)
+    speakers = _each_speaker(run)
+    held = run.run
+    return Scores(
+        name=held.name,
+        split=held.split,
+        protocol=held.protocol,
+        leaks=held.leaks,
+        clips=len(run.truth),
+        speakers=units.speakers,
+        coverage=held.coverage._asdict() | {"share": held.coverage.share},
+        bootstrap=units.how,
+        figures=_all_with_interval(points, _figures(drawn)),
+        people=_all_with_interval(_of_people(whole), _of_people(drawn)),
+        people_clips=int(whole["votes"][0, -1].sum()) if "votes" in whole else 0,
+        classes=_classes(run, whole["tally"], drawn["tally"]),
+        confusion=sum(metrics.confusion(run.truth, answer, len(run.classes)) for answer in run.predicted),
+        reliability=whole["bins"][0].sum(0) if "bins" in whole else np.zeros((metrics.BINS, 3)),
+        seeds=_each_seed(run, points),
+        folds=_each_fold(run, whole),
+        by={name: _groups(run, name, dice) for name in by},
+        each_speaker=speakers,
+        worst=_groups(run, "speaker", dice, [name for name, _, _ in speakers[:WORST]]) if len(speakers) > 1 else (),
+        notes=tuple(_notes(run, units)),
+    )
+
+
+def _classes(run: Answers, whole: np.ndarray, drawn: np.ndarray) -> tuple[Class, ...]:
+    point, resampled = _tallies(whole), _tallies(drawn)
+    of_class = (metrics.precision, metrics.recall, metrics.f1)
+    points, intervals = ([figure(tally) for figure in of_class] for tally in (point, resampled))
+    clips = np.bincount(run.truth, minlength=len(run.classes))
+    answered = point.predicted[0].sum(0)
+    return tuple(
+        Class(name, int(clips[k]), int(answered[k]),
+              *(_with_interval(p[..., k], d[..., k]) for p, d in zip(points, intervals, strict=True)))
+        for k, name in enumerate(run.classes)
+    )  # fmt: skip
+
+
+def _each_seed(run: Answers, points: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    if len(run.seeds) < 2:
+        return {}
+    return {
+        seed: {name: float(value[0, place]) for name, value in points.items()} for place, seed in enumerate(run.seeds)
+    }
+
+
+def _each_fold(run: Answers, whole: Sums) -> dict[str, float]:
+    """The UAR of each fold, averaged over seeds."""
+    if "folds" not in whole:
+        return {}
+    values = metrics.mean(metrics.uar(_tallies(whole["folds"]))[0], 0)
+    return {str(run.fold.values[fold]): float(value) for fold, value in zip(_folds(run), values, strict=True)}
+
+
+def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
+    """Name, clips and UAR of every speaker, the worst first."""
+    there, unit = np.unique(run.speaker, return_inverse=True)
+    units = Units(unit, np.zeros(len(there), int), 0, "")
+    tallies = _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], len(run.classes)))
+    values = metrics.mean(metrics.uar(_tallies(tallies)))
+    names, clips = run.groups["speaker"].values, np.bincount(unit)
+    rows = [(str(names[there[k]]), int(clips[k]), float(values[k])) for k in np.argsort(values) if there[k] >= 0]
+    return tuple(rows)
+
+
+# Groups of clips.
+
+
+def _values(run: Answers, name: str) -> tuple[np.ndarray, dict[str, int]]:
+    """A column's code for each clip, and the codes of its values in order."""
+    column = _in_bands(run.groups["age"]) if name == "age" else run.groups[name]
+    found = {str(column.values[place]): int(place) for place in np.unique(column.index[column.index >= 0])}
+    usual = [band for _, band in AGES] if name == "age" else ["low", "medium", "high"]
+    rank = {value: usual.index(value) if value in usual else len(usual) for value in found}
+    return column.index, dict(sorted(found.items(), key=lambda item: (rank[item[0]], item[0])))
+
+
+def _in_bands(age: Codes) -> Codes:
+    bands = [next(place for place, (top, _) in enumerate(AGES) if float(years) < top) for years in age.values]
+    return Codes(np.array([*bands, -1], int)[age.index], [band for _, band in AGES])
+
+
+def _groups(run: Answers, name: str, dice: Dice, only: Sequence[str] | None = None) -> tuple[Group, ...]:
+    index, values = _values(run, name)
+    if not values:
+        usual = [column for column in answers.GROUPS if (run.groups[column].index >= 0).any()]
+        raise UsageError(f"--by {name}: {run.run.name} has no {name}; it has {listed(usual) or 'no such column'}")
+    return tuple(_group(run, value, np.flatnonzero(index == values[value]), dice) for value in only or values)
+
+
+def _group(run: Answers, name: str, rows: np.ndarray, dice: Dice) -> Group:
+    part = _part(run, rows)
+    units = metrics.units_of(part.speaker)
+    sums = _only_tally(part, units)
+    whole, drawn = _whole(sums), _drawn(sums, units, dice)
+    points, resampled = ({n: OF_TALLY[n](_tallies(s["tally"])) for n in ("uar", "wa")} for s in (whole, drawn))
+    return Group(name, len(rows), units.speakers, **_all_with_interval(points, resampled))
+
+
+def _part(run: Answers, rows: np.ndarray) -> Answers:
+    """The run on some clips only, as far as groups and comparisons need it."""
+    speaker = codes.take(run.groups["speaker"], rows)
+    return replace(run, truth=run.truth[rows], predicted=run.predicted[:, rows], groups={"speaker": speaker})
+
+
+# Two runs.
+
+
+def _comparison(first: Answers, second: Answers, dice: Dice) -> Comparison:
+    """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
+    rows, others = answers.common(first, second)
+    one, other = _part(first, rows), _part(second, others)
+    units = metrics.units_of(one.speaker if (one.speaker >= 0).any() else other.speaker)
+    found = Comparison(first.run.name, second.run.name, len(rows), units.speakers, units.how)
+    if not len(rows):
+        return found
+    sums = {"first": _only_tally(one, units)["tally"], "second": _only_tally(other, units)["tally"]}
+    whole, drawn = _whole(sums), _drawn(sums, units, dice)
+    figures = {name: _difference(of_tally, whole, drawn) for name, of_tally in OF_TALLY.items()}
+    return replace(found, figures=figures, mcnemar=_mcnemar(one, other))
+
+
+def _difference(figure: Callable[[Tally], np.ndarray], whole: Sums, drawn: Sums) -> Difference:
+    point, resampled = (
+        metrics.mean(figure(_tallies(sums["second"]))) - metrics.mean(figure(_tallies(sums["first"])))
+        for sums in (whole, drawn)
+    )
+    low, high = metrics.interval(resampled)
+    return Difference(float(point[0]), float(low), float(high), metrics.two_sided(resampled))
+
+
+def _mcnemar(first: Answers, second: Answers) -> dict[str, object]:
+    """On each run's first seed, for the test takes one answer to a clip."""
+    both = (first.predicted[0] >= 0) & (second.predicted[0] >= 0)
+    right, other = ((run.predicted[0] == run.truth)[both] for run in (first, second))
+    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
+    p, method = metrics.mcnemar(only_first, only_second)
+    seeds = [run.seeds[0] for run in (first, second)] if max(len(first.seeds), len(second.seeds)) > 1 else []
+    return {"only_first": only_first, "only_second": only_second, "p": p, "method": method, "seeds": seeds}
+
+
+# What must be said beside the figures.
+
+
+def _notes(run: Answers, units: Units) -> list[str]:
+    notes = [f"LEAKY: {leak}" for leak in run.run.leaks] + _coverage_notes(run)
+    there, answered = (np.bincount(column[column >= 0].ravel(), minlength=len(run.classes)) > 0
+                       for column in (run.truth, run.predicted))  # fmt: skip
+    for clause, rows in (("is never predicted", there & ~answered), ("is predicted and never true", answered & ~there)):
+        if rows.any():
+            notes.append(f"{listed(np.array(run.classes)[rows])} {clause}")
+    alone = int((run.speaker < 0).sum())
+    if alone and units.speakers:
+        notes.append(f"{alone:,} clips have no speaker")
+    return notes + list(run.notes)
+
+
+def _coverage_notes(run: Answers) -> list[str]:
+    held = run.run.coverage
+    notes = []
+    if held.abstained:
+        notes.append(f"{held.abstained:,} of {held.rows:,} rows have no prediction and are not scored")
+    if held.issues:
+        kinds = listed(f"{count:,} {issue}" for issue, count in held.issues.items())
+        notes.append(f"{sum(held.issues.values()):,} rows have an issue and are not scored: {kinds}")
+    if held.untrue:
+        notes.append(f"{held.untrue:,} rows have no true emotion and are not scored")
+    return notes

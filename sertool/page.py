@@ -1,0 +1,393 @@
+"""A report as one page for the browser: no script, nothing fetched, light or dark as the reader's system is."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool import __version__, metrics, reports
+from sertool.evaluating import Comparison, Difference, Figure, Group, Report, Scores
+from sertool.reports import NAMES, number, percent
+from sertool.sheet import STYLE
+
+TONES = 6  # colours for runs, used again from the first when there are more
+ON_ONE_SCALE = (
+    "uar", "uar_of_folds", "plurality_uar", "votes_uar", "wa", "plurality_wa", "votes_wa", "macro_f1", "weighted_f1",
+)  # fmt: skip
+
+
+class Bar(NamedTuple):
+    """A dot on its interval, and the same in words."""
+
+    figure: Figure | Difference
+    text: str
+    tone: int = 0
+
+
+class Row(NamedTuple):
+    """A line in a plot of intervals: one bar, or one for each run; and further cells in words."""
+
+    name: str
+    bars: Sequence[Bar]
+    clips: int | None = None
+    cells: Sequence[str] = ()
+
+
+def html(report: Report) -> str:
+    single = len(report.runs) == 1
+    heading = report.runs[0].name if single else f"{len(report.runs)} runs compared"
+    leads = [_lead(run, "" if single else _run_name(run, place)) for place, run in enumerate(report.runs)]
+    parts = [
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{escape(heading)}</h1>",
+        *leads,
+        "</header>\n<main>",
+        *(_one(report.runs[0]) if single else _several(report)),
+        _reading(report),
+        f"</main>\n<footer>Written by sertool {__version__}.</footer>\n</body>\n</html>\n",
+    ]
+    return HEAD.format(title=escape(f"{heading}: {reports.title(report.runs[0])}")) + "\n".join(parts)
+
+
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+"""
+
+
+def _lead(run: Scores, name: str) -> str:
+    """What was scored, and what must be known of it."""
+    notes = [f'<li class="{"alarm" if note.startswith("LEAKY") else ""}">{escape(note)}</li>' for note in run.notes]
+    return f'<p class="lead">{name}{escape(reports.title(run))}</p><ul class="notes">{"".join(notes)}</ul>'
+
+
+def _run_name(run: Scores, place: int) -> str:
+    return f'<b style="{_tone(place)}">{escape(run.name)}</b> '
+
+
+def _tone(place: int) -> str:
+    return f"--tone:var(--tone{place % TONES})"
+
+
+def _section(title: str, *parts: str, caption: str = "", width: str = "wide") -> str:
+    said = f'<p class="caption">{escape(caption)}</p>' if caption else ""
+    return f'<section class="{width}">\n<h2>{escape(title)}</h2>{said}\n{"".join(parts)}\n</section>'
+
+
+# One run.
+
+
+def _one(run: Scores) -> list[str]:
+    parts = [_tiles(run), _ladder(run), _emotions(run), _confusion(run)]
+    if run.reliability[:, 0].any():
+        parts.append(_confidence(run))
+    if len(run.each_speaker) > 1:
+        parts.append(_speakers(run))
+    parts += [_section(f"UAR by {name}", _groups(groups), width="half") for name, groups in run.by.items()]
+    if run.folds:
+        parts.append(_section("UAR by fold", _chips(run.folds)))
+    if run.seeds:
+        values = {seed: figures["uar"] for seed, figures in run.seeds.items()}
+        parts.append(_section("UAR by seed", _chips(values)))
+    return parts
+
+
+def _tiles(run: Scores) -> str:
+    shown = [name for name in ("uar", "wa", "macro_f1", "ece") if name in run.figures]
+    return f'<div class="tiles">{"".join(_tile(reports.label(run, name), run.figures[name]) for name in shown)}</div>'
+
+
+def _tile(name: str, figure: Figure) -> str:
+    deviation = f"<span>± {percent(figure.deviation)} over seeds</span>" if figure.deviation is not None else ""
+    bounds = f"<span>{percent(figure.low)} to {percent(figure.high)}</span>"
+    value = f"<strong>{percent(figure.value)}<small> %</small></strong>"
+    return f'<div class="tile"><h3>{name}</h3>{value}{bounds}{deviation}</div>'
+
+
+def _ladder(run: Scores) -> str:
+    """The shares of the run and of people on one scale."""
+    named = {**run.figures, **run.people}
+    rows = [
+        Row(reports.label(run, name), [_bar(named[name], 1 if name in run.people else 0)])
+        for name in ON_ONE_SCALE
+        if name in named
+    ]
+    there = sum(one.clips > 0 for one in run.classes)
+    caption = f"Dashed: UAR by chance, {percent(1 / there)} % with {there} emotions."
+    return _section("At a glance", _plot(rows, mark=1 / there), caption=caption)
+
+
+def _bar(figure: Figure, tone: int = 0) -> Bar:
+    return Bar(figure, f"{percent(figure.value)} {reports.bounds(figure)}", tone)
+
+
+def _emotions(run: Scores) -> str:
+    rows = [
+        Row(one.name, [_bar(one.recall)], one.clips, (percent(one.precision.value), percent(one.f1.value)))
+        for one in run.classes
+    ]
+    plot = _plot(rows, ("recall, %", "precision", "F1"))
+    return _section("By emotion", plot, caption="Of each emotion's clips, how many are found.")
+
+
+def _groups(groups: Iterable[Group]) -> str:
+    return _plot([Row(one.name, [_bar(one.uar)], one.clips) for one in groups])
+
+
+def _chips(values: Mapping[str, float]) -> str:
+    chips = [f"<li><span>{escape(name)}</span> <b>{percent(value)}</b></li>" for name, value in values.items()]
+    return f'<ul class="chips">{"".join(chips)}</ul>'
+
+
+# Plots of intervals: a table whose rows hold dots on bars, all on one scale.
+
+
+def _plot(rows: Sequence[Row], heads: Sequence[str] = ("%",), mark: float | None = None, reach: float = 0) -> str:
+    """`reach` makes the scale go from -reach to reach rather than from 0 to 1."""
+    low, high = (-reach, reach) if reach else (0.0, 1.0)
+    ticks = [f'<span style="left:{25 * k}%">{100 * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
+    clips = "<th>clips</th>" if rows[0].clips is not None else ""
+    axis = f'<th class="ticks"><div>{"".join(ticks)}</div></th>'
+    head = f"<th></th>{clips}{axis}{''.join(f'<th>{name}</th>' for name in heads)}"
+    lines = [_line(row, heads, (low, high), mark) for row in rows]
+    kind = "intervals pairs" if reach else "intervals"
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
+
+
+def _line(row: Row, heads: Sequence[str], scale: tuple[float, float], mark: float | None) -> str:
+    clips = f'<td class="clips">{row.clips:,}</td>' if row.clips is not None else ""
+    drawn = "".join(_drawn(bar, scale, mark) for bar in row.bars)
+    values = "".join(_value(bar, len(row.bars) > 1) for bar in row.bars)
+    cells = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(heads[1:], row.cells, strict=True))
+    name = f'<th scope="row">{escape(row.name)}</th>'
+    return f'<tr>{name}{clips}<td class="plot">{drawn}</td><td class="value">{values}</td>{cells}</tr>\n'
+
+
+def _value(bar: Bar, among_others: bool) -> str:
+    value, _, bounds = bar.text.partition(" ")
+    tone = f' style="color:var(--tone{bar.tone % TONES})"' if among_others else ""
+    return f"<div><b{tone}>{value}</b> <span>{bounds}</span></div>"
+
+
+def _drawn(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
+    def place(value: float) -> float:
+        return 100 * (min(max(value, scale[0]), scale[1]) - scale[0]) / (scale[1] - scale[0])
+
+    figure, inside = bar.figure, ""
+    if mark is not None:
+        inside += f'<i class="{"mark" if scale[0] == 0 else "zero"}" style="left:{place(mark):.2f}%"></i>'
+    if not math.isnan(figure.value):
+        left, right = place(figure.low), place(figure.high)
+        inside += f'<i class="span" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
+        inside += f'<i class="dot" style="left:{place(figure.value):.2f}%"></i>'
+    return f'<div class="scale" style="{_tone(bar.tone)}">{inside}</div>'
+
+
+# Matrices and drawings.
+
+
+def _confusion(run: Scores) -> str:
+    names = [one.name for one in run.classes]
+    shares = reports.row_shares(run.confusion)
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
+    lines = []
+    for row, name in enumerate(names):
+        cells = [_cell(shares[row, k], int(run.confusion[row, k]), (name, other)) for k, other in enumerate(names)]
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>\n')
+    table = f'<table class="confusion"><thead><tr><td></td>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
+    caption = "Per cent of each true emotion (row) by predicted emotion (column)."
+    return _section("Confusion", f'<div class="scroll">{table}</div>', caption=caption, width="half")
+
+
+def _cell(share: float, count: int, pair: tuple[str, str]) -> str:
+    empty = math.isnan(share)
+    kinds = {"right": pair[0] == pair[1], "deep": share > 0.5, "none": not count}
+    kind = " ".join(name for name, on in kinds.items() if on)
+    said = escape(f"{pair[0]}, predicted {pair[1]}: {count:,}")
+    shown = "–" if empty else f"{100 * share:.0f}"
+    return f'<td class="{kind}" style="--share:{0 if empty else 100 * share:.1f}%" title="{said}">{shown}</td>'
+
+
+def _confidence(run: Scores) -> str:
+    """Accuracy over confidence, a dot for each bin as large as its answers are many; below it how many they are."""
+    clips, confidence, right = run.reliability.T
+    held = clips > 0
+    points = np.stack([45 + 300 * confidence[held] / clips[held], 310 - 300 * right[held] / clips[held]], 1)
+    sizes = 3 + 8 * np.sqrt(clips[held] / clips.max())
+    dots = [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{count:,.0f} answers</title></circle>'
+        for (x, y), size, count in zip(points, sizes, clips[held], strict=True)
+    ]
+    wide, heights = 300 / metrics.BINS, 50 * clips / clips.max()
+    bars = [
+        f'<rect x="{46 + wide * k:.1f}" y="{375 - tall:.1f}" width="{wide - 2:.1f}" height="{tall:.1f}"/>'
+        for k, tall in enumerate(heights)
+    ]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    drawing = (
+        '<svg class="drawing" viewBox="0 0 355 412" role="img" aria-label="share right by confidence">'
+        f'{"".join(_grid(k) for k in range(5))}<line class="even" x1="45" y1="310" x2="345" y2="10"/>'
+        f'<polyline points="{path}"/>{"".join(dots)}{"".join(bars)}'
+        '<text x="195" y="408" text-anchor="middle">confidence, %</text>'
+        '<text x="-160" y="10" text-anchor="middle" transform="rotate(-90)">right, %</text></svg>'
+    )
+    return _section("Confidence", drawing, caption=_calibration(run), width="half")
+
+
+def _grid(k: int) -> str:
+    """A line each way at k quarters, and what it stands for."""
+    x, y = 45 + 75 * k, 310 - 75 * k
+    return (
+        f'<line class="rule" x1="{x}" y1="10" x2="{x}" y2="310"/>'
+        f'<line class="rule" x1="45" y1="{y}" x2="345" y2="{y}"/>'
+        f'<text x="{x}" y="390" text-anchor="middle">{25 * k}</text>'
+        f'<text x="38" y="{y + 4}" text-anchor="end">{25 * k}</text>'
+    )
+
+
+def _calibration(run: Scores) -> str:
+    clips, confidence, right = run.reliability.sum(0)
+    named = [
+        f"{NAMES[name]} {number(name, run.figures[name].value)} {reports.bounds(run.figures[name], name)}"
+        for name in ("ece", *reports.PLAIN)
+        if name in run.figures
+    ]
+    return (
+        f"{percent(confidence / clips)} % sure and {percent(right / clips)} % right on average; {'; '.join(named)}. "
+        "Below the dots: how many answers are how sure."
+    )
+
+
+def _speakers(run: Scores) -> str:
+    """A column for each speaker, the worst first, and the worst few by name."""
+    step = 340 / len(run.each_speaker)
+    columns = [
+        f'<rect class="{"low" if k < len(run.worst) else ""}" x="{step * k:.2f}" y="{130 - 125 * uar:.1f}" '
+        f'width="{step * (0.82 if step > 3 else 1):.2f}" height="{125 * uar:.1f}">'
+        f"<title>{escape(name)}: {percent(uar)} %, {clips:,} clips</title></rect>"
+        for k, (name, clips, uar) in enumerate(run.each_speaker)
+        if not math.isnan(uar)
+    ]
+    level = 130 - 125 * run.figures["uar"].value
+    drawing = (
+        '<svg class="drawing flat" viewBox="0 0 340 132" role="img" aria-label="UAR of each speaker">'
+        f'{"".join(columns)}<line class="even" x1="0" y1="{level:.1f}" x2="340" y2="{level:.1f}"/></svg>'
+    )
+    return _section("Speakers", f'<div class="pair">{drawing}{_groups(run.worst)}</div>', caption=_range(run))
+
+
+def _range(run: Scores) -> str:
+    values = np.array([uar for _, _, uar in run.each_speaker])
+    values = values[~np.isnan(values)]
+    return (
+        f"UAR of {len(values)} speakers: {percent(values.min())} to {percent(values.max())} %, median "
+        f"{percent(float(np.median(values)))} %, deviation {percent(float(values.std(ddof=1)))}. Dashed: all clips. "
+        f"The worst {len(run.worst)} by name."
+    )
+
+
+# Several runs.
+
+
+def _several(report: Report) -> list[str]:
+    runs = report.runs
+    there = sum(one.clips > 0 for one in runs[0].classes)
+    overall = [Row(run.name, [_bar(run.figures["uar"], place)], run.clips) for place, run in enumerate(runs)]
+    recalls = [
+        Row(emotion, [_bar(run.classes[k].recall, place) for place, run in enumerate(runs)], runs[0].classes[k].clips)
+        for k, emotion in enumerate(report.emotions)
+    ]
+    return [
+        _section("UAR", _plot(overall, mark=1 / there), caption=f"Dashed: by chance, {percent(1 / there)} %."),
+        *_differences(report),
+        _figures(report),
+        _section("Recall by emotion", _key(report), _plot(recalls)),
+        *(
+            _section(f"UAR by {name}", _key(report), _plot(_group_rows(report, name)), width="half")
+            for name in runs[0].by
+        ),
+        *(_details(run) for run in runs),
+    ]
+
+
+def _key(report: Report) -> str:
+    items = [f'<li style="{_tone(place)}">{escape(run.name)}</li>' for place, run in enumerate(report.runs)]
+    return f'<ul class="key">{"".join(items)}</ul>'
+
+
+def _group_rows(report: Report, name: str) -> list[Row]:
+    """A row for each value that any run has; a run without it has no bar."""
+    values = dict.fromkeys(group.name for run in report.runs for group in run.by[name])
+    rows = []
+    for value in values:
+        found = [
+            (place, group) for place, run in enumerate(report.runs) for group in run.by[name] if group.name == value
+        ]
+        rows.append(Row(value, [_bar(group.uar, place) for place, group in found], found[0][1].clips))
+    return rows
+
+
+def _differences(report: Report) -> list[str]:
+    pairs = [pair for pair in report.comparisons if pair.clips]
+    apart = [f"{pair.first} and {pair.second} have no clip in common." for pair in report.comparisons if not pair.clips]
+    lonely = "".join(f'<p class="caption">{escape(line)}</p>' for line in apart)
+    if not pairs:
+        return [_section("Differences", lonely)]
+    widest = max(abs(bound) for pair in pairs for bound in (pair.figures["uar"].low, pair.figures["uar"].high))
+    reach = max(0.02, math.ceil(50 * widest) / 50)
+    rows = [_pair_row(pair) for pair in pairs]
+    plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach)
+    chance = f" Of {len(pairs)} pairs, one in twenty differs by chance." if len(pairs) > 1 else ""
+    caption = (
+        "UAR of one run less that of another, in points, on the clips that both have, resampled together. "
+        f"McNemar: clips that only the former and only the latter gets right.{chance}"
+    )
+    return [_section("Differences", plot, lonely, caption=caption)]
+
+
+def _pair_row(pair: Comparison) -> Row:
+    uar, test = pair.figures["uar"], pair.mcnemar
+    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {reports.chance(test['p'])}"
+    bar = Bar(uar, reports.signed(uar))
+    return Row(f"{pair.second} less {pair.first}", [bar], pair.clips, (reports.chance(uar.p), discordant))
+
+
+def _figures(report: Report) -> str:
+    names = [name for name in NAMES if any(name in run.figures for run in report.runs)]
+    head = "".join(f'<th scope="col">{NAMES[name]}</th>' for name in names)
+    lines = []
+    for place, run in enumerate(report.runs):
+        shown = [reports.shown(run, name) for name in names]
+        cells = "".join(f"<td>{cell}</td>" for cell in shown)
+        lines.append(f'<tr><th scope="row" class="run" style="{_tone(place)}">{escape(run.name)}</th>{cells}</tr>')
+    table = f'<table class="plain"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    caption = "In per cent, except log loss and Brier score."
+    return _section("Figures", f'<div class="scroll">{table}</div>', caption=caption)
+
+
+def _details(run: Scores) -> str:
+    summary = f"{escape(run.name)} by itself <span>UAR {percent(run.figures['uar'].value)} %</span>"
+    inside = "\n".join(_one(run))
+    return f'<details><summary>{summary}</summary>\n<div class="inside">{inside}</div></details>'
+
+
+# How to read it.
+
+
+def _reading(report: Report) -> str:
+    lines = [
+        *reports.methods(report),
+        "UAR is the mean of the recalls of the emotions that have clips; WA is the share of clips answered right.",
+        f"ECE is how far confidence lies from accuracy, averaged over clips, in {metrics.BINS} bins.",
+    ]
+    if any(run.people for run in report.runs):
+        lines.append("People are listeners' votes on the voice alone, scored like the run; a tie counts in parts.")
+    if any(run.seeds for run in report.runs):
+        lines.append("Figures of several seeds are averaged; their confusion matrices are added up.")
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return _section("How to read this", f"<ul>{items}</ul>", width="wide reading")

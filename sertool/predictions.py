@@ -1,0 +1,289 @@
+"""Predictions of any origin: tables with our names, told apart by run, of the rows that may be scored."""
+
+import math
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sertool import labels, manifest, splits, talk, wire
+from sertool.codes import Codes
+from sertool.errors import SertoolError, UsageError
+from sertool.files import listed
+from sertool.manifest import Table
+
+# What other tools call our columns, the likeliest first.
+NAMES = {
+    "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
+                "label_true", "expected", "label", "class"),
+    "predicted": ("prediction", "y_pred", "pred", "predicted_label", "predicted_emotion", "pred_label", "label_pred",
+                  "hypothesis", "output"),
+    "clip": ("path", "id", "file", "filename", "utterance"),
+    "speaker": ("speaker_id", "spk", "actor", "subject"),
+}  # fmt: skip
+PARTS = {"val": "dev", "valid": "dev", "validation": "dev", "development": "dev"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How predictions are to be read."""
+
+    truth: str | None = None
+    predicted: str | None = None
+    split: str | None = None
+    where: tuple[str, ...] = ()
+    mapping: dict[str, str] = field(default_factory=dict)
+
+
+class Coverage(NamedTuple):
+    """What became of the rows of the split that is scored."""
+
+    rows: int
+    scored: int
+    abstained: int
+    untrue: int  # no true emotion is known
+    issues: dict[str, int]
+
+    @property
+    def share(self) -> float:
+        """Of the rows that could be scored, those that were answered."""
+        return self.scored / max(self.rows - self.untrue, 1)
+
+
+class Run(NamedTuple):
+    """The rows of a run that are scored, their labels as words."""
+
+    name: str
+    table: Table
+    split: str | None
+    coverage: Coverage
+    leaks: tuple[str, ...]
+    protocol: str | None
+    truth: Codes
+    predicted: Codes
+    mapping: dict[str, str]
+
+
+def read(sources: Sequence[str], asked: Asked) -> list[Run]:
+    """The runs in files and stdin."""
+    held = [(source, _table(source, asked)) for source in sources]
+    return [_run(name, table, asked) for name, table in _named(held)]
+
+
+# Tables with our names.
+
+
+def _table(source: str, asked: Asked) -> Table:
+    where = "stdin" if source == "-" else source
+    data = wire.data(source)
+    if data.size and wire.kind_of(data) == "paths":
+        data, asked = _with_our_names(data, where, asked), replace(asked, truth=None, predicted=None)
+    table = wire.parse(data, where)
+    if len(set(table.column_names)) < len(table.column_names):
+        raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
+    table = manifest.typed(_renamed(table, asked), where)
+    for name, what in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
+        if name not in table.column_names:
+            raise SertoolError(f"{where}: {what}: no column {name}; it has {listed(table.column_names, 20)}; "
+                               f"say which it is with --{'truth' if name == 'emotion' else name}")  # fmt: skip
+    table = manifest.where(table, asked.where)
+    if not len(table):
+        raise SertoolError(f"{where}: no rows" + (" for which --where holds" if asked.where else ""))
+    return table
+
+
+def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
+    """A table without any column of ours would be taken for a list of paths: its header is translated first."""
+    header, newline, rest = bytes(data).partition(b"\n")
+    text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
+    separator = "\t" if "\t" in text else ","
+    names = [name.strip().strip('"') for name in text.split(separator)]
+    ours = _translation(names, asked)
+    if not ours:
+        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns such as "
+                           f"emotion and predicted; its first line is {text[:60]!r}")  # fmt: skip
+    translated = separator.join(ours.get(name, name) for name in names)
+    return np.frombuffer(translated.encode() + newline + rest, np.uint8)
+
+
+def _renamed(table: Table, asked: Asked) -> Table:
+    ours = _translation(table.column_names, asked)
+    replaced = set(ours.values())
+    kept = [name for name in table.column_names if name in ours or name not in replaced]
+    renamed = table.select(kept).rename_columns([ours.get(name, name) for name in kept])
+    return manifest.with_provenance(renamed, manifest.provenance(table))
+
+
+def _translation(names: Sequence[str], asked: Asked) -> dict[str, str]:
+    """Our names by those of a table that stand for them: as asked, else by custom."""
+    found = {}
+    for ours, named in {"emotion": asked.truth, "predicted": asked.predicted, "clip": None, "speaker": None}.items():
+        if named and named not in names:
+            raise UsageError(f"no column {named}; there are {listed(names, 20)}")
+        lowered = {name.lower(): name for name in reversed(names)}
+        usual = next((lowered[name] for name in (ours, *NAMES[ours]) if name in lowered), None)
+        if (named or usual) not in (None, ours):
+            found[named or usual] = ours
+    return found
+
+
+def _named(held: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
+    """The runs in tables: by their `run`, else by their file; all in the first way that tells them apart."""
+    names, tables = [], []
+    for source, table in held:
+        path = "stdin" if source == "-" else os.path.splitext(source)[0]
+        stem, run = os.path.basename(path), manifest.codes(table, "run")
+        for value in np.unique(run.index):
+            name = str(run.values[value]) if value >= 0 else stem
+            ways = (name, stem, f"{stem}: {name}", path, f"{path}: {name}", f"{len(names) + 1}: {name}")
+            names.append([talk.clean(way) for way in ways])
+            tables.append(manifest.keep(table, run.index == value))
+    chosen = next(way for way in zip(*names, strict=True) if len(set(way)) == len(way))
+    return list(zip(chosen, tables, strict=True))
+
+
+# The rows that are scored.
+
+
+def _run(name: str, table: Table, asked: Asked) -> Run:
+    parts = _parts(table)
+    split = _held_out(parts, asked.split, name)
+    rows = parts[split] if split else np.ones(len(table), bool)
+    protocol = _protocol(manifest.provenance(table))
+    coverage, kept = _scored(table, rows, name)
+    truth, predicted = (_words(kept, column, asked.mapping) for column in ("emotion", "predicted"))
+    leaks = tuple(_leaks(table, parts, split, protocol))
+    return Run(name, kept, split, coverage, leaks, protocol, truth, predicted, asked.mapping)
+
+
+def _parts(table: Table) -> dict[str, np.ndarray]:
+    """The rows of each part that the table has, as masks."""
+    split = manifest.codes(table, "split")
+    words = np.array([PARTS.get(str(word), str(word)) for word in split.values] + [""], object)[split.index]
+    return {str(word): words == word for word in sorted(set(words) - {""})}
+
+
+def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str | None:
+    """Test where it has clips, else dev; train only when it is asked for; nothing for a table without a split."""
+    if asked and asked not in parts:
+        raise UsageError(f"--split {asked}: {name} has {'only ' + listed(parts) if parts else 'no split'}")
+    chosen = asked or next((part for part in ("test", "dev") if part in parts), None)
+    if parts and chosen is None:
+        raise SertoolError(f"{name}: every row is of {listed(parts)}, none of test or dev; "
+                           "--split train scores what was trained on")  # fmt: skip
+    return chosen
+
+
+def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protocol: str | None) -> Iterator[str]:
+    """Why the figures say nothing about new speakers, as far as the table shows it."""
+    if split == "train":
+        yield "these clips were trained on"
+    if protocol and splits.PROTOCOLS.get(protocol, {}).get("leaky"):
+        yield f"{protocol} puts clips of one speaker on both sides"
+    if "train" in parts and split != "train":
+        speaker = manifest.codes(table, "speaker").index
+        shared = np.intersect1d(*(speaker[parts[part] & (speaker >= 0)] for part in ("train", split)))
+        if len(shared):
+            yield f"{len(shared)} of the speakers are in train too"
+
+
+def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]:
+    truth, answer = (manifest.codes(table, column).index >= 0 for column in ("emotion", "predicted"))
+    usable = manifest.usable(table)
+    scored = rows & truth & answer & usable
+    coverage = Coverage(
+        rows=int(rows.sum()),
+        scored=int(scored.sum()),
+        abstained=int((rows & truth & usable & ~answer).sum()),
+        untrue=int((rows & usable & ~truth).sum()),
+        issues=_issues(table, rows),
+    )
+    if not coverage.scored:
+        why = "no true emotion" if not (rows & truth).any() else "no prediction or no true emotion"
+        raise SertoolError(f"{name}: nothing to score: {why} in any of {coverage.rows:,} rows")
+    return coverage, manifest.keep(table, scored)
+
+
+def _issues(table: Table, rows: np.ndarray) -> dict[str, int]:
+    """How many rows have each kind of issue; what follows a colon names another clip."""
+    found: dict[str, int] = {}
+    for issue, count in manifest.counts(manifest.keep(table, rows), "issue"):
+        kind = issue.partition(":")[0]
+        found[kind] = found.get(kind, 0) + count
+    return found
+
+
+def _protocol(held: dict[str, Any]) -> str | None:
+    """How the clips were divided, from the last command that says so."""
+    for step in reversed(held["chain"]):
+        words = [part for word in _split(str(step.get("command", ""))) for part in word.split("=", 1)]
+        for option in ("--protocol", "--split", "--folds"):
+            if option in words[:-1]:
+                value = words[words.index(option) + 1]
+                return f"{value} folds" if option == "--folds" else value
+        if "--loso" in words:
+            return "loso"
+    return None
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
+
+
+# Labels.
+
+
+def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
+    """A column of labels without null, each in our words."""
+    found = manifest.codes(table, column)
+    words = [word(str(each), mapping) for each in found.values]
+    unique = sorted(set(words))
+    return Codes(np.array([unique.index(each) for each in words], int)[found.index], unique)
+
+
+def word(label: str, mapping: dict[str, str]) -> str:
+    """A label as we have it; one that we do not know stays as it is."""
+    return labels.canonical(label, mapping) or talk.clean(label.strip())
+
+
+def classes(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The emotions that are true or predicted anywhere, in our order and then by name."""
+    truth = {each for run in runs for each in run.truth.values}
+    for run in runs:
+        if len(run.truth.values) < 2:
+            raise SertoolError(f"{run.name}: every true emotion is {run.truth.values[0]}: a score needs at least two")
+        _refuse_other_words(run, truth)
+    return tuple(sorted(truth.union(*(run.predicted.values for run in runs)), key=_place))
+
+
+def _place(label: str) -> tuple[int, float, str]:
+    if label in labels.EMOTIONS:
+        return labels.EMOTIONS.index(label), 0, ""
+    return len(labels.EMOTIONS), float(label) if label.isdecimal() else math.inf, label
+
+
+def _refuse_other_words(run: Run, truth: set[str]) -> None:
+    """Two vocabularies cannot be compared: words on one side that nobody knows, while others are left on the other."""
+    missing, extra = set(run.truth.values) - set(run.predicted.values), set(run.predicted.values) - truth
+    known = {*labels.EMOTIONS, *run.mapping.values()}
+    if set(run.truth.values) & set(run.predicted.values):
+        known |= {word(name, run.mapping) for name in family(run.table, "p_")}
+        known |= {each for each in extra if each.isdecimal()}
+    strange = sorted(extra - known)
+    if strange and missing:
+        raise SertoolError(
+            f"{run.name}: the labels differ: {listed(strange, 6)} only among the predictions, "
+            f"{listed(sorted(missing), 6)} only among the truth; say what a word means, such as "
+            f"--map {strange[0]}={min(missing)}"
+        )
+
+
+def family(table: Table, prefix: str) -> list[str]:
+    """What follows the prefix in the names of a family of columns."""
+    return [name[len(prefix) :] for name in table.column_names if name.startswith(prefix) and name != prefix]

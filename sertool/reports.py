@@ -1,0 +1,311 @@
+"""A report in words and numbers: tables for people, as text or Markdown, and CSV or JSON for machines."""
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sertool import files, metrics, talk
+from sertool.evaluating import Comparison, Difference, Figure, Group, Report, Scores
+
+NAMES = {
+    "uar": "UAR", "uar_of_folds": "UAR, mean over folds", "wa": "WA (accuracy)", "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1", "ece": "ECE", "log_loss": "log loss", "brier": "Brier score",
+    "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
+    "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
+}  # fmt: skip
+PLAIN = ("log_loss", "brier")  # the rest are shares, shown in per cent
+
+
+class Section(NamedTuple):
+    """A table of the report: names in the first columns, as many as `words`, and numbers in the others."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    words: int = 1
+
+
+# Words and numbers.
+
+
+def title(run: Scores) -> str:
+    """What was scored: `dev, 1,224 clips of 15 speakers, cremad-nk`."""
+    seeds = f"{len(run.seeds)} seeds" if run.seeds else None
+    parts = (run.split, f"{run.clips:,} clips of {speakers(run.speakers)}", seeds, run.protocol)
+    return ", ".join(part for part in parts if part)
+
+
+def label(run: Scores, name: str) -> str:
+    """What a figure is called; with folds, UAR may be taken of all clips together or fold by fold."""
+    return "UAR, pooled" if name == "uar" and run.folds else NAMES[name]
+
+
+def speakers(count: int) -> str:
+    return f"{count:,} speaker{'s' * (count != 1)}" if count else "unknown speakers"
+
+
+def method(report: Report, bootstrap: str) -> str:
+    """How the intervals were made."""
+    return f"Intervals of 95 %: bootstrap {bootstrap}; {report.resamples:,} resamples, seed {report.seed}."
+
+
+def percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def number(name: str, value: float) -> str:
+    """A figure as it is shown: in per cent, or as it is where it is no share."""
+    return percent(value) if name not in PLAIN or math.isnan(value) else f"{value:.3f}"
+
+
+def bounds(figure: Figure | Difference, name: str = "") -> str:
+    return f"[{number(name, figure.low)}, {number(name, figure.high)}]"
+
+
+def whole(figure: Figure) -> str:
+    return f"{percent(figure.value)} {bounds(figure)}"
+
+
+def signed(difference: Difference) -> str:
+    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def chance(p: float) -> str:
+    return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
+
+
+# Tables for people.
+
+
+def sections(report: Report) -> list[Section]:
+    found = list(_of_one(report.runs[0]) if len(report.runs) == 1 else _of_several(report))
+    return found + [_by(report, name) for name in report.runs[0].by]
+
+
+def _of_one(run: Scores) -> Iterator[Section]:
+    yield _figures(run)
+    yield _emotions(run)
+    yield from _confusions(run)
+    if run.seeds:
+        names = [name for name in NAMES if name in run.figures]
+        rows = [(seed, *(number(name, values[name]) for name in names)) for seed, values in run.seeds.items()]
+        yield Section("By seed", ("seed", *(NAMES[name] for name in names)), rows)
+    if run.folds:
+        yield Section("By fold", ("fold", "UAR"), [(fold, percent(uar)) for fold, uar in run.folds.items()])
+    if run.worst:
+        rows = [(group.name, f"{group.clips:,}", whole(group.uar), whole(group.wa)) for group in run.worst]
+        yield Section("Worst speakers", ("speaker", "clips", "UAR", "WA"), rows)
+
+
+def _figures(run: Scores) -> Section:
+    rows = [
+        (label(run, name), number(name, figure.value), bounds(figure, name), _deviation(name, figure))
+        for name, figure in {**run.figures, **run.people}.items()
+    ]
+    headers = ("", "%", "95 % interval", "sd of seeds")
+    return Section("Figures", headers, rows) if run.seeds else Section("Figures", headers[:3], [r[:3] for r in rows])
+
+
+def _deviation(name: str, figure: Figure) -> str:
+    return "" if figure.deviation is None else number(name, figure.deviation)
+
+
+def _emotions(run: Scores) -> Section:
+    rows = [
+        (c.name, f"{c.clips:,}", f"{c.answered:,}", whole(c.recall), percent(c.precision.value), percent(c.f1.value))
+        for c in run.classes
+    ]
+    return Section("By emotion", ("emotion", "clips", "answers", "recall", "precision", "F1"), rows)
+
+
+def _confusions(run: Scores) -> Iterator[Section]:
+    names = tuple(one.name for one in run.classes)
+    for what, cells in (("% of its clips", row_shares(run.confusion)), ("answers", run.confusion)):
+        shown = [[percent(cell) if what.startswith("%") else f"{cell:,}" for cell in row] for row in cells]
+        rows = [(name, *row) for name, row in zip(names, shown, strict=True)]
+        yield Section(f"Confusion: for each true emotion (row), {what} by predicted emotion", ("", *names), rows)
+
+
+def row_shares(matrix: np.ndarray) -> np.ndarray:
+    """Counts as shares of their row; NaN in a row without any."""
+    total = matrix.sum(1, keepdims=True)
+    return np.where(total > 0, matrix / np.maximum(total, 1), np.nan)
+
+
+def _group(group: Group) -> tuple[str, ...]:
+    return (group.name, f"{group.clips:,}", f"{group.speakers or '-'}", whole(group.uar), whole(group.wa))
+
+
+def _of_several(report: Report) -> Iterator[Section]:
+    runs, pairs = report.runs, report.comparisons
+    names = [name for name in NAMES if any(name in run.figures for run in runs)]
+    overall = [(run.name, f"{run.clips:,}", whole(run.figures["uar"]), whole(run.figures["wa"])) for run in runs]
+    yield Section("Runs", ("run", "clips", "UAR", "WA"), overall)
+    figures = [(run.name, *(shown(run, name) for name in names)) for run in runs]
+    yield Section("Figures", ("run", *(NAMES[name] for name in names)), figures)
+    title = "Differences: the second run less the first, on the clips that both have"
+    yield Section(title, ("first", "second", "clips", "UAR", "p", "WA", "p"), [_difference(pair) for pair in pairs], 2)
+    title = "McNemar: clips that only one of them gets right"
+    headers = ("first", "second", "only first", "only second", "test", "p")
+    yield Section(title, headers, [_mcnemar(pair) for pair in pairs if pair.clips], 2)
+    recalls = [(emotion, *(whole(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)]
+    yield Section("Recall", ("emotion", *(run.name for run in runs)), recalls)
+
+
+def shown(run: Scores, name: str) -> str:
+    return number(name, run.figures[name].value) if name in run.figures else "-"
+
+
+def _difference(pair: Comparison) -> tuple[str, ...]:
+    if not pair.clips:
+        return (pair.first, pair.second, "none", "", "", "", "")
+    uar, wa = pair.figures["uar"], pair.figures["wa"]
+    return (pair.first, pair.second, f"{pair.clips:,}", signed(uar), chance(uar.p), signed(wa), chance(wa.p))
+
+
+def _mcnemar(pair: Comparison) -> tuple[str, ...]:
+    test = pair.mcnemar
+    how = f"{test['method']}, first seeds" if test["seeds"] else test["method"]
+    return (pair.first, pair.second, f"{test['only_first']:,}", f"{test['only_second']:,}", how, chance(test["p"]))
+
+
+def _by(report: Report, name: str) -> Section:
+    rows = [(run.name, *_group(group)) for run in report.runs for group in run.by[name]]
+    headers = ("run", name, "clips", "speakers", "UAR", "WA")
+    if len(report.runs) > 1:
+        return Section(f"By {name}", headers, rows, 2)
+    return Section(f"By {name}", headers[1:], [row[1:] for row in rows])
+
+
+# What writes them.
+
+
+def text(report: Report) -> str:
+    """The tables as text, the same on a terminal, in a pipe and in a file."""
+    lines = _heads(report)
+    for section in sections(report):
+        widths = [max(map(len, column)) for column in zip(section.headers, *section.rows, strict=True)]
+        lines += ["", section.title]
+        lines += [_aligned(row, widths, section.words) for row in (section.headers, *section.rows)]
+    return _lined([*lines, "", *methods(report)])
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], words: int) -> str:
+    cells = [
+        cell.ljust(width) if place < words else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def markdown(report: Report) -> str:
+    lines = [f"# {len(report.runs)} runs" if len(report.runs) > 1 else f"# {report.runs[0].name}", ""]
+    lines += [f"- {line.strip()}" for line in _heads(report)]
+    for section in sections(report):
+        rule = [("---" if place < section.words else "---:") for place in range(len(section.headers))]
+        rows = ["| " + " | ".join(_escaped(row)) + " |" for row in (section.headers, rule, *section.rows)]
+        lines += ["", f"## {section.title}", "", *rows]
+    return _lined([*lines, "", *methods(report)])
+
+
+def _lined(lines: Sequence[str]) -> str:
+    """Lines of text, with what would move a terminal's cursor shown as escapes."""
+    return "".join(f"{talk.clean(line)}\n" for line in lines)
+
+
+def _escaped(row: Sequence[str]) -> list[str]:
+    return [cell.replace("|", "\\|") for cell in row]
+
+
+def _heads(report: Report) -> list[str]:
+    """What was scored, and what must be known of it."""
+    return [line for run in report.runs for line in (f"{run.name}: {title(run)}", *(f"  {note}" for note in run.notes))]
+
+
+def methods(report: Report) -> list[str]:
+    """How all intervals were made."""
+    ways = dict.fromkeys([*(run.bootstrap for run in report.runs), *(one.bootstrap for one in report.comparisons)])
+    lines = [method(report, way) for way in ways]
+    groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
+    if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
+        lines.append(f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers.")
+    return lines
+
+
+def as_csv(report: Report) -> str:
+    """One figure a line, whichever table it is of."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("run", "against", "table", "row", "figure", "value", "low", "high", "p", "clips", "speakers"))
+    writer.writerows([_plain(cell) for cell in row] for row in _lines(report))
+    return stream.getvalue()
+
+
+def _plain(cell: Any) -> Any:
+    return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
+
+
+def _lines(report: Report) -> Iterator[tuple[Any, ...]]:
+    for run in report.runs:
+        yield from _lines_of(run)
+        for truth, row in zip(report.emotions, run.confusion, strict=True):
+            for answer, count in zip(report.emotions, row, strict=True):
+                yield (run.name, "", "confusion", truth, answer, int(count), "", "", "", run.clips, run.speakers)
+    for pair in report.comparisons:
+        for name, one in pair.figures.items():
+            bounded = (one.value, one.low, one.high, one.p)
+            yield (pair.second, pair.first, "difference", "", name, *bounded, pair.clips, pair.speakers)
+
+
+def _lines_of(run: Scores) -> Iterator[tuple[Any, ...]]:
+    yield from _table_lines(run, ("figures", ""), run.figures, (run.clips, run.speakers))
+    yield from _table_lines(run, ("people", ""), run.people, (run.people_clips, run.speakers))
+    for one in run.classes:
+        figures = {"precision": one.precision, "recall": one.recall, "f1": one.f1}
+        yield from _table_lines(run, ("emotion", one.name), figures, (one.clips, run.speakers))
+    for table, groups in {**run.by, "worst speakers": run.worst}.items():
+        for group in groups:
+            size = (group.clips, group.speakers)
+            yield from _table_lines(run, (table, group.name), {"uar": group.uar, "wa": group.wa}, size)
+
+
+def _table_lines(
+    run: Scores, place: tuple[str, str], figures: Mapping[str, Figure], size: tuple[int, int]
+) -> Iterator[tuple[Any, ...]]:
+    for name, one in figures.items():
+        yield (run.name, "", *place, name, one.value, one.low, one.high, "", *size)
+
+
+def as_json(report: Report) -> str:
+    return json.dumps(_jsonable(asdict(report)), ensure_ascii=False, indent=1) + "\n"
+
+
+def _jsonable(value: Any) -> Any:
+    """Arrays as lists, and NaN as null, for JSON has neither."""
+    if isinstance(value, Mapping):
+        return {name: _jsonable(one) for name, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return _jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_jsonable(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+WRITERS: dict[str, Callable[[Report], str]] = {"table": text, "json": as_json, "csv": as_csv, "markdown": markdown}
+
+
+def write(what: str, out: str | None) -> None:
+    """Text to a file, whole or not at all, or to stdout."""
+    if out in (None, "-"):
+        sys.stdout.write(what)
+        return
+    with files.whole(Path(str(out))) as stream:
+        stream.write(what.encode())

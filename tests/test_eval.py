@@ -1,0 +1,574 @@
+"""What `sertool eval` reads, counts, refuses, compares and writes; all predictions are made up here."""
+
+import csv
+import html.parser
+import io
+import json
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sertool import answers, cli, evaluating, manifest, wire
+from sertool.answers import Answers
+from sertool.errors import SertoolError
+from sertool.evaluating import Dice, Report
+from sertool.predictions import Asked
+
+EMOTIONS = ("neutral", "happy", "sad", "angry")
+FEW = Dice(resamples=200)
+Columns = dict[str, list[Any]]
+
+
+def made(clips: int = 240, speakers: int = 12, skill: float = 0.6, seed: int = 0) -> Columns:
+    """Predictions of a run that knows an emotion as often as `skill` says, speakers differing around it."""
+    dice = np.random.default_rng(1)
+    truth = dice.integers(0, len(EMOTIONS), clips)
+    speaker = np.arange(clips) % speakers
+    dice = np.random.default_rng(100 + seed)
+    logits = dice.gumbel(size=(clips, len(EMOTIONS)))
+    logits[np.arange(clips), truth] += 4 * (skill - 0.25) + np.random.default_rng(2).normal(0, 0.7, speakers)[speaker]
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return {
+        "clip": [f"toy/{k}" for k in range(clips)],
+        "corpus": ["toy"] * clips,
+        "speaker": [f"toy:{k}" for k in speaker],
+        "sex": [("female", "male")[k % 2] for k in speaker],
+        "age": [20 + 5 * int(k) for k in speaker],
+        "emotion": [EMOTIONS[k] for k in truth],
+        "predicted": [EMOTIONS[k] for k in chances.argmax(1)],
+        "confidence": chances.max(1).tolist(),
+        **{f"p_{name}": chances[:, k].tolist() for k, name in enumerate(EMOTIONS)},
+    }
+
+
+def table(path: Path, columns: Columns, kind: str = "csv") -> str:
+    wire.write(manifest.from_columns(columns), str(path), kind)
+    return str(path)
+
+
+def two(path: Path, truth: list[str], predicted: list[str], header: str = "emotion,predicted") -> str:
+    path.write_text("\n".join([header, *(f"{t},{p}" for t, p in zip(truth, predicted, strict=True))]) + "\n")
+    return str(path)
+
+
+def runs(*paths: str, **asked: Any) -> list[Answers]:
+    return answers.read(paths, Asked(**asked))
+
+
+def report(*paths: str, by: tuple[str, ...] = (), dice: Dice = FEW, **asked: Any) -> Report:
+    return evaluating.report(runs(*paths, **asked), by, dice)
+
+
+def refused(*paths: str, **asked: Any) -> str:
+    with pytest.raises(SertoolError) as caught:
+        report(*paths, **asked)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def predicted(tmp_path: Path) -> str:
+    return table(tmp_path / "one.csv", made())
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line: exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = cli.run(["eval", *words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def dropped(columns: Columns, *names: str) -> Columns:
+    return {name: values for name, values in columns.items() if name not in names}
+
+
+# Reading.
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_format_gives_the_same_figures(tmp_path: Path, predicted: str, kind: str) -> None:
+    other = table(tmp_path / f"other.{kind}", made(), kind)
+    expected, found = report(predicted).runs[0], report(other).runs[0]
+    assert np.array_equal(found.confusion, expected.confusion)
+    for name, figure in expected.figures.items():
+        assert found.figures[name].value == pytest.approx(figure.value, abs=1e-6)
+
+
+@pytest.mark.parametrize("header", ["y_true,y_pred", "truth,predicted", "Label,Prediction", "\ufefftarget,pred"])
+def test_two_columns_under_usual_names_are_enough(tmp_path: Path, header: str) -> None:
+    path = two(tmp_path / "two.csv", ["angry", "sad", "sad"], ["angry", "sad", "angry"], header)
+    found = report(path).runs[0]
+    assert found.figures["uar"].value == pytest.approx(0.75)
+    assert found.speakers == 0
+    assert "speakers unknown" in found.bootstrap
+
+
+def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"], "said,heard")
+    assert report(path, truth="said", predicted="heard").runs[0].figures["wa"].value == pytest.approx(2 / 3)
+    assert "said" in refused(path, truth="nowhere", predicted="heard")
+
+
+def test_words_of_others_meet_ours(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["ANG", "happiness", "Sad"], ["angry", "hap", "sadness"])
+    assert report(path).runs[0].figures["wa"].value == 1
+
+
+def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
+    path = table(tmp_path / "one.csv", made())
+    joined = report(path, mapping={"sad": "neutral"})
+    assert joined.emotions == ("neutral", "happy", "angry")
+    assert joined.runs[0].figures["wa"].value > report(path).runs[0].figures["wa"].value
+    assert joined.runs[0].figures["log_loss"].value < report(path).runs[0].figures["log_loss"].value
+
+
+def test_numbers_are_labels_too(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["0", "1", "10", "2"], ["0", "1", "2", "10"], "y_true,y_pred")
+    assert report(path).emotions == ("0", "1", "2", "10")
+
+
+def test_stdin_is_read(predicted: str) -> None:
+    command = [sys.executable, "-m", "sertool", "eval", "-f", "json", "--resamples", "100"]
+    done = subprocess.run(command, input=Path(predicted).read_bytes(), capture_output=True, check=True)
+    assert json.loads(done.stdout)["runs"][0]["name"] == "stdin"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty input"),
+        ("emotion,predicted\n", "no rows"),
+        ("clip,emotion\na,sad\nb,angry\n", "no column predicted"),
+        ("clip,predicted\na,sad\n", "no true emotions"),
+        ("emotion,predicted\nsad,sad\nsad,angry\n", "at least two"),
+        ("emotion,predicted\nsad,\nangry,\n", "nothing to score"),
+        ("emotion,predicted\n,sad\n,sad\n", "no true emotion"),
+        ("emotion,predicted\nsad,S1\nangry,S2\n", "--map S1=angry"),
+        ("clip,emotion,predicted\na,sad,sad\na,sad,angry\nb,angry,sad\n", "clip a is predicted twice"),
+        ("clip,seed,emotion,predicted\na,0,sad,sad\na,1,angry,sad\n", "clip a is sad in one row and angry"),
+        ("a.wav\nb.wav\n", "no table of predictions"),
+        ("emotion,predicted,emotion\nsad,sad,angry\n", "two columns have the same name"),
+        ('emotion,predicted\n"s\na",a\nb,"\x1b[31mred"\n', "--map \\x1b[31mred=b"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    assert words in refused(str(path))
+
+
+# Which rows count.
+
+
+def test_test_is_scored_where_it_is_and_else_dev_and_never_train(tmp_path: Path) -> None:
+    columns = made(clips=60)
+    columns["split"] = ["train"] * 20 + ["dev"] * 20 + ["test"] * 20
+    path = table(tmp_path / "a.csv", columns)
+    assert (report(path).runs[0].split, report(path).runs[0].clips) == ("test", 20)
+    assert report(path, split="dev").runs[0].clips == 20
+    columns["split"] = ["train"] * 40 + ["dev"] * 20
+    assert report(table(tmp_path / "b.csv", columns)).runs[0].split == "dev"
+    columns["split"] = ["train"] * 60
+    path = table(tmp_path / "c.csv", columns)
+    assert "--split train" in refused(path)
+    asked = report(path, split="train").runs[0]
+    assert asked.clips == 60
+    assert "trained on" in asked.leaks[0]
+    assert "only train" in refused(path, split="dev")
+
+
+def test_speakers_on_both_sides_are_called_a_leak(tmp_path: Path) -> None:
+    columns = made(clips=60)
+    columns["split"] = ["train", "test"] * 30
+    columns["speaker"] = ["toy:0"] * 60
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    assert found.notes[0] == "LEAKY: 1 of the speakers are in train too"
+
+
+def test_rows_without_an_answer_are_counted_and_not_scored(tmp_path: Path) -> None:
+    columns = made(clips=100)
+    columns["predicted"][:10] = [None] * 10
+    columns["emotion"][10:15] = [None] * 5
+    columns["issue"] = [None] * 97 + ["silent", "duplicate-of:toy/1", "duplicate-of:toy/2"]
+    found = report(table(tmp_path / "a.jsonl", columns, "jsonl")).runs[0]
+    assert found.clips == 82
+    assert found.coverage == {
+        "rows": 100, "scored": 82, "abstained": 10, "untrue": 5, "issues": {"duplicate-of": 2, "silent": 1},
+        "share": 82 / 95,
+    }  # fmt: skip
+    assert len(found.notes) == 3
+
+
+def test_what_is_never_true_or_never_predicted_is_said(tmp_path: Path) -> None:
+    path = two(tmp_path / "a.csv", ["sad", "angry", "fear", "sad"], ["sad", "calm", "sad", "sad"])
+    notes = report(path).runs[0].notes
+    assert "angry, fear is never predicted" in notes
+    assert "calm is predicted and never true" in notes
+
+
+def test_the_protocol_is_read_from_the_chain_of_commands(tmp_path: Path) -> None:
+    made_by = manifest.made_by(manifest.from_columns(made()), "sertool train --protocol random-80-20 -o 'x y'", 0)
+    wire.write(made_by, str(tmp_path / "a.parquet"), "parquet")
+    found = report(str(tmp_path / "a.parquet")).runs[0]
+    assert found.protocol == "random-80-20"
+    assert "random-80-20 puts clips of one speaker on both sides" in found.leaks
+
+
+# Figures.
+
+
+def test_figures_of_the_whole_chain_agree_with_scikit_learn(predicted: str) -> None:
+    theirs = pytest.importorskip("sklearn.metrics")
+    columns, found = made(), report(predicted).runs[0]
+    truth, guess = columns["emotion"], columns["predicted"]
+    chances = np.array([columns[f"p_{name}"] for name in sorted(EMOTIONS)]).T
+    expected = {
+        "uar": theirs.balanced_accuracy_score(truth, guess),
+        "wa": theirs.accuracy_score(truth, guess),
+        "macro_f1": theirs.f1_score(truth, guess, average="macro"),
+        "weighted_f1": theirs.f1_score(truth, guess, average="weighted"),
+    }
+    for name, value in expected.items():
+        assert found.figures[name].value == pytest.approx(value, abs=1e-9)
+    loss = theirs.log_loss(truth, chances, labels=sorted(EMOTIONS))
+    assert found.figures["log_loss"].value == pytest.approx(loss, abs=1e-6)  # p_ columns hold float32
+    assert [one.name for one in found.classes] == list(EMOTIONS)
+
+
+def test_intervals_hold_their_values(predicted: str) -> None:
+    found = report(predicted, by=("sex",)).runs[0]
+    figures = [*found.figures.values(), *(one.recall for one in found.classes), *(g.uar for g in found.by["sex"])]
+    named = {name: figure for name, figure in found.figures.items() if name != "ece"}  # noise only ever raises ECE
+    assert all(one.low <= one.value <= one.high for one in named.values())
+    assert all(one.low < one.high for one in figures)
+
+
+def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:
+    parts = [made(skill=skill, seed=seed) for seed, skill in enumerate((0.5, 0.6, 0.7))]
+    columns = {name: [value for part in parts for value in part[name]] for name in parts[0]}
+    columns["seed"] = np.repeat([0, 1, 2], 240).tolist()
+    found = report(table(tmp_path / "all.csv", columns)).runs[0]
+    alone = [report(table(tmp_path / f"{k}.csv", part)).runs[0].figures["uar"].value for k, part in enumerate(parts)]
+    assert found.clips == 240
+    assert found.figures["uar"].value == pytest.approx(np.mean(alone))
+    assert found.figures["uar"].deviation == pytest.approx(np.std(alone, ddof=1))
+    assert [one["uar"] for one in found.seeds.values()] == pytest.approx(alone)
+    assert found.confusion.sum() == 720
+
+
+def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) -> None:
+    columns = made(skill=0.5)
+    columns["fold"] = [int(speaker[4:]) % 3 for speaker in columns["speaker"]]
+    path = table(tmp_path / "folds.csv", columns)
+    found = report(path).runs[0]
+    assert found.figures["uar_of_folds"].value == pytest.approx(np.mean(list(found.folds.values())))
+    assert found.figures["uar_of_folds"].value != found.figures["uar"].value
+    _, out, _ = say(path, "--resamples", "100")
+    assert "UAR, pooled" in out
+    assert "UAR, mean over folds" in out
+
+
+def test_people_are_scored_by_each_vote_and_by_most_votes(tmp_path: Path) -> None:
+    columns = {
+        "emotion": ["sad", "sad", "angry", "angry"],
+        "predicted": ["sad", "sad", "sad", "angry"],
+        "votes_voice_sad": [3, 2, 0, None],
+        "votes_voice_angry": [1, 2, 5, None],
+        "votes_voice_neutral": [0, 0, 5, None],
+    }
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    assert found.people_clips == 3
+    assert found.people["votes_wa"].value == pytest.approx((0.75 + 0.5 + 0.5) / 3)
+    assert found.people["votes_uar"].value == pytest.approx((0.625 + 0.5) / 2)
+    assert found.people["plurality_wa"].value == pytest.approx((1 + 0.5 + 0.5) / 3)
+
+
+def test_groups_are_scored_apart_and_ages_in_bands(predicted: str) -> None:
+    found = report(predicted, by=("sex", "age", "speaker")).runs[0]
+    assert [group.name for group in found.by["age"]] == ["18 to 29", "30 to 44", "45 to 59", "60 and over"]
+    assert sum(group.clips for group in found.by["sex"]) == 240
+    assert len(found.by["speaker"]) == 12
+    one = found.by["speaker"][0]
+    alone = report(predicted, where=(f"speaker={one.name}",)).runs[0]
+    assert alone.figures["uar"].value == pytest.approx(one.uar.value)
+    assert "has no language" in refused_by(predicted, "language")
+
+
+def refused_by(path: str, name: str) -> str:
+    with pytest.raises(SertoolError) as caught:
+        report(path, by=(name,))
+    return str(caught.value)
+
+
+def test_the_worst_speakers_come_first(predicted: str) -> None:
+    found = report(predicted).runs[0]
+    values = [uar for _, _, uar in found.each_speaker]
+    assert values == sorted(values)
+    assert [group.uar.value for group in found.worst] == pytest.approx(values[: len(found.worst)])
+
+
+def test_few_speakers_are_said_to_be_few(tmp_path: Path) -> None:
+    found = report(table(tmp_path / "a.csv", made(speakers=7))).runs[0]
+    assert "within the 7 speakers" in found.bootstrap
+    assert report(table(tmp_path / "b.csv", made(speakers=8))).runs[0].bootstrap == "over 8 speakers"
+
+
+def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
+    columns = made()
+    columns["confidence"] = [100 * value for value in columns["confidence"]]
+    columns["p_sad"] = [value + 0.5 for value in columns["p_sad"]]
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    assert not {"ece", "log_loss", "brier"} & set(found.figures)
+    assert len(found.notes) == 2
+
+
+def test_windows_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
+    columns = dropped(made(clips=80), "speaker")
+    columns["clip"] = [f"toy/{k // 4}" for k in range(80)]
+    columns["start"] = [float(k % 4) for k in range(80)]
+    assert report(table(tmp_path / "a.csv", columns)).runs[0].clips == 80
+
+
+# Comparing.
+
+
+def test_identical_runs_differ_by_nothing(tmp_path: Path, predicted: str) -> None:
+    other = table(tmp_path / "again.csv", made())
+    pair = report(predicted, other).comparisons[0]
+    for difference in pair.figures.values():
+        assert (difference.value, difference.low, difference.high, difference.p) == (0, 0, 0, 1)
+    assert pair.mcnemar["p"] == 1
+
+
+def test_a_better_run_is_better_by_both_tests_and_the_other_way_round_worse(tmp_path: Path, predicted: str) -> None:
+    better = table(tmp_path / "better.csv", made(skill=0.9, seed=1))
+    pair, back = report(predicted, better).comparisons[0], report(better, predicted).comparisons[0]
+    assert pair.figures["uar"].low > 0
+    assert pair.figures["uar"].p < 0.05
+    assert pair.mcnemar["p"] < 0.01
+    assert back.figures["uar"].value == pytest.approx(-pair.figures["uar"].value)
+    assert back.mcnemar["only_first"] == pair.mcnemar["only_second"]
+
+
+def test_the_paired_interval_is_narrower_than_that_of_unrelated_runs(tmp_path: Path) -> None:
+    columns, dice = made(clips=1200, speakers=20, skill=0.5), np.random.default_rng(0)
+    other = columns | {"predicted": [truth if dice.random() < 0.05 else guess for truth, guess in
+                                     zip(columns["emotion"], columns["predicted"], strict=True)]}  # fmt: skip
+    found = report(table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", other), dice=Dice(1000))
+    one, two = (run.figures["uar"] for run in found.runs)
+    unpaired = np.hypot(one.high - one.low, two.high - two.low)
+    pair = found.comparisons[0].figures["uar"]
+    assert pair.high - pair.low < 0.5 * unpaired
+
+
+def test_runs_are_compared_on_the_clips_that_both_have_in_any_order(tmp_path: Path, predicted: str) -> None:
+    columns = made(seed=3)
+    order = np.random.default_rng(0).permutation(240)[:100]
+    part = {name: [values[k] for k in order] for name, values in columns.items()}
+    other = table(tmp_path / "part.csv", part)
+    pair = report(predicted, other).comparisons[0]
+    alone = report(predicted, where=("clip=" + "|".join(part["clip"]),)).runs[0].figures["uar"].value
+    assert pair.clips == 100
+    assert pair.figures["uar"].value == pytest.approx(report(other).runs[0].figures["uar"].value - alone)
+
+
+def test_runs_without_a_clip_in_common_are_not_compared(tmp_path: Path, predicted: str, say: Any) -> None:
+    columns = made()
+    columns["clip"] = [f"other/{k}" for k in range(240)]
+    other = table(tmp_path / "other.csv", columns)
+    page = tmp_path / "page.html"
+    code, out, _ = say(predicted, other, "--html", str(page))
+    assert code == 0
+    assert re.search(r"one +other +none", out)
+    assert "no clip in common" in page.read_text()
+
+
+def test_runs_in_one_table_are_told_apart_by_their_name(tmp_path: Path) -> None:
+    parts = [made(seed=seed) for seed in range(2)]
+    columns = {name: parts[0][name] + parts[1][name] for name in parts[0]}
+    columns["run"] = ["first"] * 240 + ["second"] * 240
+    found = report(table(tmp_path / "both.csv", columns))
+    assert [run.name for run in found.runs] == ["first", "second"]
+    assert found.comparisons[0].clips == 240
+
+
+def test_files_named_alike_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        table(tmp_path / name / "predictions.csv", made())
+    paths = [str(tmp_path / name / "predictions.csv") for name in ("a", "b", "b")]
+    assert [run.run.name for run in runs(*paths[:2])] == [path.removesuffix(".csv") for path in paths[:2]]
+    assert len({run.run.name for run in runs(*paths)}) == 3
+
+
+def test_clips_without_names_are_paired_by_order_or_not_at_all(tmp_path: Path) -> None:
+    truth = ["sad", "angry", "sad", "angry"]
+    one = two(tmp_path / "a.csv", truth, truth)
+    other = two(tmp_path / "b.csv", truth, ["sad"] * 4)
+    assert report(one, other).comparisons[0].figures["wa"].value == -0.5
+    third = two(tmp_path / "c.csv", truth[::-1], truth)
+    assert "cannot be paired" in refused(one, third)
+
+
+def test_runs_that_disagree_about_the_truth_are_refused(tmp_path: Path, predicted: str) -> None:
+    columns = made()
+    columns["emotion"][5] = "happy" if columns["emotion"][5] != "happy" else "sad"
+    assert "clip toy/5 is" in refused(predicted, table(tmp_path / "other.csv", columns))
+
+
+# The command.
+
+
+def test_min_uar_decides_the_exit_code(predicted: str, say: Any) -> None:
+    code, out, err = say(predicted, "--min-uar", ".99", "--resamples", "100")
+    assert code == 1
+    assert "UAR" in out
+    assert re.fullmatch(r"sertool: UAR below --min-uar 0.99: one 0\.\d+\n", err)
+    assert say(predicted, "--min-uar", "0.3", "--resamples", "100")[0] == 0
+
+
+@pytest.mark.parametrize("words", [["--by", "shoe-size"], ["--min-uar", "60"], ["-o", "x.docx"], ["missing.csv"]])
+def test_wrong_usage_exits_2_with_one_line(predicted: str, say: Any, words: list[str]) -> None:
+    code, out, err = say(predicted, *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_json_holds_what_a_makefile_needs(predicted: str, say: Any) -> None:
+    code, out, _ = say(predicted, "-f", "json", "--by", "sex", "--resamples", "100")
+    held = json.loads(out)
+    assert code == 0
+    run = held["runs"][0]
+    assert set(run["figures"]["uar"]) == {"value", "low", "high", "deviation"}
+    assert np.array(run["confusion"]).shape == (4, 4)
+    assert held["emotions"] == list(EMOTIONS)
+    assert len(run["by"]["sex"]) == 2
+
+
+def test_csv_has_one_figure_a_line(tmp_path: Path, predicted: str, say: Any) -> None:
+    other = table(tmp_path / "other.csv", made(seed=1))
+    _, out, _ = say(predicted, other, "-f", "csv", "--resamples", "100")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    uar = [row for row in rows if (row["table"], row["figure"], row["run"]) == ("figures", "uar", "one")]
+    assert len(uar) == 1
+    assert float(uar[0]["low"]) <= float(uar[0]["value"]) <= float(uar[0]["high"])
+    assert {row["against"] for row in rows if row["table"] == "difference"} == {"one"}
+    assert not any(value == "nan" for row in rows for value in row.values())
+
+
+def test_tables_of_every_format_are_rectangular(predicted: str, say: Any) -> None:
+    _, out, _ = say(predicted, "-f", "markdown", "--by", "age", "--resamples", "100")
+    tables = re.findall(r"(?:^\|.*\n)+", out, re.MULTILINE)
+    assert len(tables) >= 6
+    for one in tables:
+        assert len({line.count("|") for line in one.splitlines()}) == 1
+
+
+def test_the_format_follows_the_extension_of_out(tmp_path: Path, predicted: str, say: Any) -> None:
+    out = tmp_path / "scores.json"
+    assert say(predicted, "-o", str(out), "--resamples", "100")[1] == ""
+    assert json.loads(out.read_text())["resamples"] == 100
+
+
+def test_the_same_command_says_the_same_again(predicted: str, say: Any) -> None:
+    assert say(predicted, "--seed", "3") == say(predicted, "--seed", "3")
+    assert say(predicted, "--seed", "3")[1] != say(predicted, "--seed", "4")[1]
+
+
+def test_titles_say_what_was_scored(tmp_path: Path, say: Any) -> None:
+    columns = made()
+    columns["split"] = ["dev"] * 240
+    _, out, _ = say(table(tmp_path / "run.csv", columns), "--resamples", "100")
+    assert out.startswith("run: dev, 240 clips of 12 speakers\n")
+
+
+class Tags(html.parser.HTMLParser):
+    """Counts what is opened and closed, and keeps what a browser would fetch."""
+
+    EMPTY = ("meta", "line", "circle", "rect", "polyline", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.EMPTY:
+            assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_page_is_whole_by_itself(tmp_path: Path, say: Any, count: int) -> None:
+    paths = []
+    for seed in range(count):
+        columns = made(seed=seed)
+        columns["speaker"] = [f"<b>&{name}" for name in columns["speaker"]]
+        paths.append(table(tmp_path / f"run<{seed}>.csv", columns))
+    page = tmp_path / "report.html"
+    code, _, err = say(*paths, "--html", str(page), "--resamples", "100")
+    assert code == 0
+    assert str(page) in err
+    text, tags = page.read_text(), Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert "script" not in tags.seen
+    assert tags.fetched == []
+    assert "url(" not in text
+    assert "prefers-color-scheme" in text
+    assert "<b>&toy" not in text
+    assert "run<0>" not in text
+    assert not re.search(r"\bnan\b", text)
+
+
+def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: str, say: Any) -> None:
+    pytest.importorskip("matplotlib")
+    other = table(tmp_path / "other run.csv", made(seed=1))
+    say(predicted, "--plot", str(tmp_path / "one"), "--resamples", "100")
+    drawn = {path.name for path in (tmp_path / "one").iterdir()}
+    assert drawn == {"confusion.png", "reliability.png", "speakers.png", "recall.png"}
+    say(predicted, other, "--plot", str(tmp_path / "two"), "--resamples", "100")
+    drawn = {path.name for path in (tmp_path / "two").iterdir()}
+    assert {"comparison.png", "recall.png", "confusion-one.png", "confusion-other-run.png"} <= drawn
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "two").iterdir())
+
+
+def test_eval_imports_nothing_heavy_and_takes_under_a_second(tmp_path: Path) -> None:
+    path = table(tmp_path / "many.csv", made(clips=10_000, speakers=91))
+    heavy = ("torch", "sklearn", "scipy", "matplotlib", "librosa", "soundfile", "rich")
+    script = (
+        f"import sys; from sertool import cli; cli.run(['eval', {path!r}, '--html', {str(tmp_path / 'a.html')!r}]); "
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert "10,000 clips of 91 speakers" in done.stdout
+    assert after.ru_utime - before.ru_utime < 1.0  # of the processor, for a busy machine's clock says little
+
+
+def test_the_examples_of_the_help_are_options_that_exist() -> None:
+    from sertool.commands import eval as command
+
+    known = {name for parameter in command.command.params for name in parameter.opts}
+    used = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", command.EPILOG.replace("sertool train", "")))
+    assert used <= known
