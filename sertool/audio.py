@@ -1,33 +1,32 @@
-"""Audio files: what they are, whether they are sound, their samples. The only door to soundfile and soxr.
-
-soundfile reads WAV, FLAC, Ogg (Vorbis, Opus) and MP3 alike, but of a file that was cut off it only says less, so the
-containers' own lengths are compared here with what lies on the disk.
-"""
+"""Audio files: what they are, whether they are sound, their samples. The only door to soundfile and soxr."""
 
 import hashlib
 import math
 import os
 import stat
-import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from sertool import containers
 from sertool.errors import SertoolError
 from sertool.files import reason, whole
 
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".au", ".w64", ".caf")
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-BLOCK = 1 << 20  # frames read at once: 65 s at 16 kHz
-SILENT = 2.0**-11  # a peak of 16 steps of 16 bits: dither and the noise of converters
+BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
+SILENT = 2.0**-11  # 16 steps of 16 bits: dither and the noise of converters
 QUIET = 0.01  # -40 dBFS
 FULL_SCALE = 32766 / 32768
 CLIPPED_RUN = 3  # neighbouring samples at full scale; one alone is a file that was normalised
 TOO_SHORT = 0.05  # seconds
 RATES = (4_000, 384_000)
+UNKNOWN_LENGTH = 1 << 62  # what libsndfile says of a FLAC file that was written to a pipe is above
 
 
 @dataclass
@@ -38,6 +37,8 @@ class Look:
     channels: int | None = None
     samples: int | None = None
     digest: str | None = None
+    size: int | None = None
+    modified: int | None = None
     issue: str | None = None
     notes: list[str] = field(default_factory=list)
     detail: str = ""
@@ -51,19 +52,17 @@ class Unusable(SertoolError):
         self.issue = issue
 
 
-def look(path: str, check: str = "full") -> Look:
-    """Examine one file: its header, or (`full`) every sample. Never raises for a bad file."""
+def look(path: str, *, full: bool = True) -> Look:
+    """Examine one file: its header, or every sample. Never raises for a bad file."""
     found = Look()
     try:
-        head, byte_count = _head(path)
-        if check == "none":
-            return found
-        with _open(path) as stream:
-            found.sample_rate, found.channels, found.samples = stream.samplerate, stream.channels, stream.frames
-            _check_header(found)
-            _check_length(path, head, byte_count)
-            if check == "full":
-                _check_samples(stream, found)
+        with _file(path) as file:
+            status = os.fstat(file.fileno())
+            found.size, found.modified = status.st_size, status.st_mtime_ns
+            with _decoder(path, file) as (stream, length):
+                found.sample_rate, found.channels, found.samples = stream.samplerate, stream.channels, length
+                if full:
+                    _hear(stream, found)
     except Unusable as unusable:
         found.issue, found.detail = unusable.issue, str(unusable)
     if found.channels and found.channels > 1:
@@ -71,137 +70,170 @@ def look(path: str, check: str = "full") -> Look:
     return found
 
 
-def _head(path: str) -> tuple[bytes, int]:
-    """The first bytes of a regular file, and its size."""
+def _file(path: str) -> FileIO:
+    """A regular file, open; to open a FIFO in the usual way would wait for ever."""
     try:
-        # Looked at before it is opened: opening a FIFO would wait for ever.
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unusable("unreadable", "not a regular file")
-        with open(path, "rb") as stream:
-            head = stream.read(256)
+        return FileIO(path, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
     except FileNotFoundError:
         raise Unusable("vanished", "no such file" if not os.path.islink(path) else "a link to nothing") from None
+    except OSError as error:
+        raise Unusable("unreadable", reason(error)) from None
+    except ValueError as error:  # a NUL in the name
+        raise Unusable("unreadable", str(error)) from None
+
+
+@contextmanager
+def _decoder(path: str, file: FileIO) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
+    """A file that seems whole, ready to be decoded, and how many samples it has."""
+    account = _account(file)
+    with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
+        if not RATES[0] <= stream.samplerate <= RATES[1]:
+            raise Unusable("unreadable", f"a sample rate of {stream.samplerate} Hz")
+        yield stream, _length(stream, account.samples)
+
+
+def _account(file: FileIO) -> containers.Account:
+    """Refuse what is no audio, or is cut off, before any decoder sees it."""
+    try:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise Unusable("unreadable", "not a regular file")
+        head = file.read(64)
+        account = containers.account(file, head, status.st_size)
     except OSError as error:
         raise Unusable("unreadable", reason(error)) from None
     if not head:
         raise Unusable("empty", "no bytes")
     if head.startswith(LFS_POINTER):
         raise Unusable("lfs-pointer", "a Git LFS pointer, not audio")
-    return head, status.st_size
+    if account.missing:
+        raise Unusable("truncated", account.missing)
+    return account
 
 
-def _open(path: str) -> soundfile.SoundFile:
+def _sound_file(path: str) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
-    except (soundfile.LibsndfileError, TypeError, OSError, ValueError) as error:
-        text = getattr(error, "error_string", str(error)).strip().rstrip(".")
-        raise Unusable("unreadable", text or "not audio that libsndfile knows") from None
+    except (soundfile.SoundFileError, TypeError, OSError, ValueError) as error:
+        raise Unusable("unreadable", _said(error) or "not audio that libsndfile knows") from None
 
 
-def _check_header(found: Look) -> None:
-    if not RATES[0] <= found.sample_rate <= RATES[1]:
-        raise Unusable("unreadable", f"a sample rate of {found.sample_rate} Hz")
-    if found.samples == 0:
+class _Plain:
+    """A WAV file of 16 bits, which needs no decoder: as much of soundfile's interface as is used here.
+
+    Half of soundfile's time for a clip goes into opening it once more, and into asking and setting the place before and
+    after each read.
+    """
+
+    subtype = "PCM_16"
+
+    def __init__(self, stream: FileIO, plain: containers.Plain) -> None:
+        self.stream = stream
+        self.samplerate, self.channels, self.offset, self.frames = plain
+        self.seek(0)
+
+    def __enter__(self) -> "_Plain":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The file is closed by whoever opened it."""
+
+    def seek(self, frame: int) -> None:
+        self.stream.seek(self.offset + 2 * self.channels * frame)
+
+    def read(self, frames: int, dtype: str) -> np.ndarray:
+        block = np.empty(frames * self.channels, "<i2")
+        read = self.stream.readinto(block.data) // 2
+        block = block[: read - read % self.channels].astype(dtype, copy=False)
+        return block if self.channels == 1 else block.reshape(-1, self.channels)
+
+
+def _said(error: Exception) -> str:
+    return str(getattr(error, "error_string", error)).strip().rstrip(".")
+
+
+def _length(stream: soundfile.SoundFile, counted: int | None) -> int:
+    """How many samples a file holds: as its header says or, of an MP3 file that has none, as its frames are.
+
+    Of such an MP3 file libsndfile reads as much as the first frame's bit rate lets it expect.
+    """
+    if not stream.frames:
         raise Unusable("empty", "a header without samples")
+    if stream.frames > UNKNOWN_LENGTH:
+        raise Unusable("unreadable", "its header does not say how long it is: write the file again")
+    if counted is not None and stream.frames < 0.98 * counted:
+        raise Unusable("unreadable", "an MP3 of changing bit rate whose header does not say so: write the file again")
+    return stream.frames if counted is None else min(stream.frames, counted)
 
 
-def _check_length(path: str, head: bytes, byte_count: int) -> None:
-    """Compare the container's own length with the file's."""
-    if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
-        missing = _riff_missing(path, byte_count, "<" if head[:4] == b"RIFF" else ">")
-    elif head[:4] == b"OggS":
-        missing = _ogg_missing(path, byte_count)
-    else:
-        missing = _mp3_missing(head, byte_count)
-    if missing:
-        raise Unusable("truncated", missing)
+@dataclass
+class _Heard:
+    """What there was in the samples so far."""
+
+    samples: int = 0
+    low: float = 0.0
+    high: float = 0.0
+    total: float = 0.0
+    energy: float = 0.0
+    clipped: bool = False
+
+    def add(self, block: np.ndarray) -> None:
+        """`[frames]` or `[frames, channels]`"""
+        values = _as_float(block)
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite(high - low):
+            raise Unusable("not-finite", "values that are no numbers (NaN or infinity)")
+        self.low, self.high = (low, high) if not self.samples else (min(low, self.low), max(high, self.high))
+        self.samples += len(values)
+        self.total += float(values.sum())
+        self.energy += float(np.vdot(values, values))
+        self.clipped = self.clipped or (max(high, -low) >= FULL_SCALE and _has_run(np.abs(values) >= FULL_SCALE))
 
 
-def _riff_missing(path: str, byte_count: int, order: str) -> str:
-    """What a WAV file lacks of its `data` chunk; 0 and 2^32-1 are what streaming writers leave there."""
-    with open(path, "rb") as stream:
-        position = 12
-        while position + 8 <= byte_count:
-            stream.seek(position)
-            name, length = struct.unpack(order + "4sI", stream.read(8))
-            if name == b"data":
-                absent = position + 8 + length - byte_count
-                streamed = length in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFF000)
-                return f"{absent:,} of {length:,} bytes are missing" if absent > 0 and not streamed else ""
-            position += 8 + length + (length & 1)
-    return ""
-
-
-def _ogg_missing(path: str, byte_count: int) -> str:
-    """Whether an Ogg file stops inside a page, or before the page that is marked as its last."""
-    with open(path, "rb") as stream:
-        stream.seek(max(0, byte_count - 131_072))  # two pages of the greatest size
-        tail = stream.read()
-    start = tail.rfind(b"OggS")
-    page = tail[start:]
-    if start < 0 or len(page) < 27 or len(page) < 27 + page[26]:
-        return "the last page is cut"
-    if len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]]):
-        return "the last page is cut"
-    return "" if page[5] & 4 else "the page that ends the stream is missing"
-
-
-def _mp3_missing(head: bytes, byte_count: int) -> str:
-    """Whether an MP3 file is shorter than the byte count in its Xing header, if it has one."""
-    for tag in (b"Xing", b"Info"):
-        at = head.find(tag)
-        if 0 < at <= len(head) - 16 and head[at + 7] & 3 == 3:
-            length = int.from_bytes(head[at + 12 : at + 16], "big")
-            if length > byte_count:
-                return f"{length - byte_count:,} of {length:,} bytes are missing"
-    return ""
-
-
-def _check_samples(stream: soundfile.SoundFile, found: Look) -> None:
+def _hear(stream: soundfile.SoundFile, found: Look) -> None:
     """Decode everything: digest, level, offset, clipping, values that are no numbers."""
     digest = hashlib.sha1(b"%d %d " % (stream.samplerate, stream.channels), usedforsecurity=False)
-    read, total, energy, peak, clipped = 0, 0.0, 0.0, 0.0, False
-    for block in _blocks(stream):
+    heard = _Heard()
+    for block in _blocks(stream, found.samples):
         digest.update(block)
-        values = _as_float(block).reshape(-1)
-        high = float(max(values.max(), -values.min()))
-        if not np.isfinite(high):
-            raise Unusable("not-finite", "values that are no numbers (NaN or infinity)")
-        read, total, peak = read + len(block), total + float(values.sum()), max(peak, high)
-        energy += float(np.dot(values, values))
-        clipped = clipped or (high >= FULL_SCALE and _has_run(np.abs(values) >= FULL_SCALE))
-    if read < found.samples:
-        raise Unusable("truncated", f"{found.samples - read:,} of {found.samples:,} samples are missing")
+        heard.add(block)
+    if heard.samples < found.samples:
+        raise Unusable("truncated", f"{found.samples - heard.samples:,} of {found.samples:,} samples are missing")
     found.digest = digest.hexdigest()[:32]
-    if read / stream.samplerate < TOO_SHORT:
-        raise Unusable("too-short", f"{read:,} samples, {1000 * read / stream.samplerate:.1f} ms")
-    if peak < SILENT:
-        raise Unusable("silent", "digital silence" if peak == 0 else f"nothing above {20 * np.log10(peak):.0f} dBFS")
-    values_read = read * stream.channels
+    if heard.samples / stream.samplerate < TOO_SHORT:
+        raise Unusable("too-short", f"{heard.samples:,} samples, {1000 * heard.samples / stream.samplerate:.1f} ms")
+    peak, values = max(heard.high, -heard.low), heard.samples * stream.channels
+    if heard.high - heard.low < 2 * SILENT:
+        raise Unusable("silent", "nothing above -66 dBFS" if peak else "digital silence")
     marks = {
-        "clipped": clipped,
+        "clipped": heard.clipped,
         "quiet": peak < QUIET,
-        "dc": abs(total / values_read) > 0.1 * (energy / values_read) ** 0.5,
+        "dc": abs(heard.total / values) > 0.1 * (heard.energy / values) ** 0.5,
     }
     found.notes.extend(note for note, applies in marks.items() if applies)
 
 
-def _blocks(stream: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    """The samples as stored, `[frames]` or `[frames, channels]`: int16 where the file is of 16 bits, else float32."""
-    kind = "int16" if stream.subtype == "PCM_16" else "float32"
-    left = stream.frames
+def _blocks(stream: soundfile.SoundFile, length: int) -> Iterator[np.ndarray]:
+    """The next samples as stored, `[frames]` or `[frames, channels]`: int16 where the file is of 16 bits, else float32.
+
+    Never more than a block at once, whatever a header claims.
+    """
+    kind, most = "int16" if stream.subtype == "PCM_16" else "float32", max(1, BLOCK // stream.channels)
+    while length > 0:
+        with _decoding():
+            block = stream.read(min(length, most), dtype=kind)
+        if not len(block):
+            return
+        length -= len(block)
+        yield block
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
     try:
-        while left > 0:
-            # Not more than the header claims at once, and never more than a block: a header may claim anything.
-            block = stream.read(min(left, BLOCK), dtype=kind)
-            if not len(block):
-                return
-            left -= len(block)
-            yield block
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        text = getattr(error, "error_string", str(error)).strip().rstrip(".")
-        raise Unusable("truncated", f"decoding stops at sample {stream.frames - left:,}: {text}") from None
+        yield
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise Unusable("truncated", f"decoding stops: {_said(error)}") from None
 
 
 def _as_float(block: np.ndarray) -> np.ndarray:
@@ -213,7 +245,7 @@ def _as_float(block: np.ndarray) -> np.ndarray:
 
 
 def _has_run(at_full_scale: np.ndarray) -> bool:
-    """Whether `CLIPPED_RUN` neighbours are set, `[samples]`."""
+    """Whether `CLIPPED_RUN` neighbours in one channel are set, `[frames]` or `[frames, channels]`."""
     run = at_full_scale
     for _ in range(CLIPPED_RUN - 1):
         run = run[1:] & at_full_scale[: len(run) - 1]
@@ -230,16 +262,18 @@ class Cut:
 
 def decode(path: str, cut: Cut, start: float = 0.0, duration: float | None = None) -> np.ndarray:
     """A waveform at the asked rate, float32 `[channels, samples]`; long files pass through in blocks."""
-    _head(path)
-    with _open(path) as stream:
-        if not RATES[0] <= stream.samplerate <= RATES[1]:
-            raise Unusable("unreadable", f"a sample rate of {stream.samplerate} Hz")
-        first = round(start * stream.samplerate)
-        last = stream.frames if duration is None else min(stream.frames, first + round(duration * stream.samplerate))
+    with _file(path) as file, _decoder(path, file) as (stream, length):
+        rate = stream.samplerate
+        if not 0 <= start < length / rate:
+            raise Unusable("empty", f"there is nothing at {start:g} s")
+        first, last = round(start * rate), length
+        if duration is not None:
+            last = round(min(length, first + duration * rate))
         if first >= last:
-            raise Unusable("empty", "no samples" if not start else f"it ends before {start:g} s")
+            raise Unusable("empty", f"there is nothing from {start:g} to {start + duration:g} s")
         if first:
-            stream.seek(first)
+            with _decoding():
+                stream.seek(first)
         wave = _read(stream, last - first, cut)
     if not np.isfinite(wave).all():
         raise Unusable("not-finite", "values that are no numbers (NaN or infinity)")
@@ -250,18 +284,21 @@ def _read(stream: soundfile.SoundFile, length: int, cut: Cut) -> np.ndarray:
     """`length` frames as `[channels, samples]`, resampled while they are read, into one array of the final size."""
     rows = 2 if cut.channels == "stereo" else 1
     resampler = None if stream.samplerate == cut.rate else _resampler(stream.samplerate, cut.rate, rows)
-    wave = np.empty((rows, math.ceil(length * cut.rate / stream.samplerate) + 1), np.float32)
+    try:
+        wave = np.empty((rows, math.ceil(length * cut.rate / stream.samplerate) + 1), np.float32)
+    except (MemoryError, ValueError):
+        raise Unusable("unreadable", f"no memory for the {length:,} samples that it claims to have") from None
     read = filled = 0
-    for block in _blocks(stream):
-        piece = _mixed(_as_float(block[: length - read]), cut.channels)
+    for block in _blocks(stream, length):
+        piece = _mixed(_as_float(block), cut.channels)
         read += len(piece)
         if resampler:
             piece = resampler(piece, read == length)
         wave[:, filled : filled + len(piece)] = piece.T
         filled += len(piece)
-        if read == length:
-            return wave[:, :filled]
-    raise Unusable("truncated", f"{length - read:,} of {length:,} samples are missing")
+    if read < length:
+        raise Unusable("truncated", f"{length - read:,} of {length:,} samples are missing")
+    return wave[:, :filled]
 
 
 def _mixed(block: np.ndarray, channels: str) -> np.ndarray:

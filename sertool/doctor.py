@@ -2,46 +2,51 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sertool import audio, columns, talk
+import numpy as np
+
+from sertool import audio, columns, manifest, talk
 from sertool.files import path_of
+from sertool.manifest import Table
 
 Row = dict[str, Any]
 BATCH = 64  # files for a thread at a time: threads that meet after each file wait for each other
-FILE_COLUMNS = ("sample_rate", "channels", "samples", "digest", "issue", "notes")
+FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
+HEARD = ("clipped", "quiet", "dc", "stereo")
+TOLERANCE = 0.1  # seconds: what encoders add
 
 
-def examine(rows: Sequence[Row], check: str, jobs: int, known: dict[str, Row] | None = None) -> int:
-    """Look at the files of the rows and write down what is found; how many were really looked at.
+def examine(rows: Sequence[Row], check: str, jobs: int, known: Mapping[str, Row] | None = None) -> int:
+    """Look at the files of the rows, each once, and write down what is found; how many were opened.
 
     `known`: rows of an older manifest by path; a file of the same size and age is not opened again.
     """
-    fresh = []
+    if check == "none":
+        return 0
+    sharing: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        _stamp(row)
-        old = (known or {}).get(row["path"])
-        if old and _same_file(row, old, check):
-            row.update({name: old[name] for name in FILE_COLUMNS if name in old} | {"notes": _merged_notes(row, old)})
-        else:
-            fresh.append(row)
-    for row, found in talk.progress(_looks(fresh, check, jobs), len(fresh), "looking", "file"):
-        row.update(sample_rate=found.sample_rate, channels=found.channels, samples=found.samples)
-        row.update(digest=found.digest, issue=found.issue, notes=[*row.get("notes", ()), *found.notes])
+        row.setdefault("notes", [])
+        sharing[row["path"]].append(row)
+    fresh = [path for path, members in sharing.items() if not _remembered(members, (known or {}).get(path), check)]
+    for path, found in talk.progress(_looks(fresh, check, jobs), len(fresh), "looking", "file"):
         if found.detail:
-            talk.detail(f"{row['path']}: {found.issue}: {found.detail}")
+            talk.detail(f"{path}: {found.issue}: {found.detail}")
+        for row in sharing[path]:
+            row.update((name, getattr(found, name)) for name in FOUND)
+            row["notes"] = [*row["notes"], *found.notes]
     for row in rows:
         _measure(row)
     return len(fresh)
 
 
-def _looks(rows: Sequence[Row], check: str, jobs: int) -> Iterator[tuple[Row, audio.Look]]:
-    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, audio.Look]]:
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
 
-    def look(batch: Sequence[Row]) -> list[audio.Look]:
-        return [audio.look(path_of(row["path"]), check) for row in batch]
+    def look(batch: Sequence[str]) -> list[audio.Look]:
+        return [audio.look(path_of(path), full=check == "full") for path in batch]
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -51,43 +56,38 @@ def _looks(rows: Sequence[Row], check: str, jobs: int) -> Iterator[tuple[Row, au
             pool.shutdown(cancel_futures=True)
 
 
-def _stamp(row: Row) -> None:
-    """Size and age of the file, by which a later `--update` knows that it is unchanged."""
+def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
+    """Take over what an older look found, if the file has not changed since and was looked at as closely."""
+    seen = old and (old.get("issue") or old.get("digest" if check == "full" else "sample_rate"))
+    if not (old and seen and _unchanged(old)):
+        return False
+    for row in rows:
+        row.update((name, old[name]) for name in FOUND if name in old)
+        # Notes on the name are from now, notes on the sound from then; those on the company are made anew.
+        row["notes"] = [*row["notes"], *(note for note in old.get("notes") or () if note in HEARD)]
+    return True
+
+
+def _unchanged(old: Row) -> bool:
     try:
-        status = os.stat(path_of(row["path"]))
-        row.update(size=status.st_size, modified=status.st_mtime_ns)
+        status = os.stat(path_of(old["path"]))
     except (OSError, ValueError):
-        row.update(size=None, modified=None)
-
-
-def _same_file(row: Row, old: Row, check: str) -> bool:
-    same = row["size"] is not None and (row["size"], row["modified"]) == (old.get("size"), old.get("modified"))
-    seen = {
-        "none": True,
-        "header": old.get("sample_rate") or old.get("issue"),
-        "full": old.get("digest") or old.get("issue"),
-    }
-    return same and bool(seen[check])
-
-
-def _merged_notes(row: Row, old: Row) -> list[str]:
-    """Notes on the name from now, notes on the sound from then; those on the company are made anew."""
-    heard = ("clipped", "quiet", "dc", "stereo")
-    return [*row.get("notes", ()), *(note for note in old.get("notes") or () if note in heard)]
+        return False
+    return (status.st_size, status.st_mtime_ns) == (old.get("size"), old.get("modified"))
 
 
 def _measure(row: Row) -> None:
-    """Duration from the file; a table that says another length is noted."""
+    """Start and duration, in seconds. A table may say them: then they are a part, which must lie within the file."""
     if not row.get("sample_rate"):
         return
-    length = row["samples"] / row["sample_rate"]
-    said, start = row.get("duration"), row.get("start") or 0.0
-    row.setdefault("start", 0.0)
-    if said is None:
-        row["duration"] = length - start
-    elif start + said > length + 0.05 and not row["issue"]:
+    length, start, said = row["samples"] / row["sample_rate"], row.get("start"), row.get("duration")
+    row["start"] = start or 0.0
+    left = length - row["start"]
+    row["duration"] = max(left, 0.0) if said is None or start is None else min(said, left)
+    if left <= 0 and not row["issue"]:
+        row["issue"] = "empty"
+    elif said is not None and (said > left + TOLERANCE or (start is None and said < left - TOLERANCE)):
         row["notes"].append("wrong-duration")
-        row["duration"] = max(0.0, length - start)
 
 
 def compare(rows: Sequence[Row]) -> None:
@@ -101,17 +101,18 @@ def compare(rows: Sequence[Row]) -> None:
 
 
 def _mark_equal_sounds(rows: Sequence[Row]) -> None:
-    by_digest: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if row.get("digest") and not row.get("issue"):
-            by_digest[row["digest"], row.get("start"), row.get("duration")].append(row)
-    for members in by_digest.values():
-        if len({row["emotion"] for row in members if row.get("emotion")}) > 1:
-            for row in members:
+        if row.get("digest") and not row["issue"]:
+            alike[row["digest"], row["start"], row["duration"]].append(row)
+    for first, *others in alike.values():
+        emotions = {row["emotion"] for row in (first, *others) if row.get("emotion")}
+        if len(emotions) > 1:
+            for row in (first, *others):
                 row["issue"] = "label-conflict"
         else:
-            for row in members[1:]:
-                row["issue"] = f"duplicate-of:{members[0]['clip']}"
+            for row in others:
+                row["issue"] = f"duplicate-of:{first['clip']}"
 
 
 def _mark_odd_rates(rows: Sequence[Row]) -> None:
@@ -119,29 +120,32 @@ def _mark_odd_rates(rows: Sequence[Row]) -> None:
     for row in rows:
         if row.get("sample_rate"):
             rates[row["corpus"]][row["sample_rate"]] += 1
-    usual = {corpus: counter.most_common(1)[0] for corpus, counter in rates.items()}
+    most = {corpus: counts.most_common(1)[0] for corpus, counts in rates.items()}
+    usual = {corpus: rate for corpus, (rate, count) in most.items() if count > 0.9 * rates[corpus].total()}
     for row in rows:
-        rate, count = usual.get(row["corpus"], (None, 0))
-        if row.get("sample_rate") not in (None, rate) and count > 0.9 * rates[row["corpus"]].total():
+        if row.get("sample_rate") and usual.get(row["corpus"], row["sample_rate"]) != row["sample_rate"]:
             row["notes"].append("odd-rate")
 
 
-def report(table_issues: Sequence[str | None], notes: Sequence[Sequence[str] | None], clips: Sequence[str]) -> None:
+def report(table: Table) -> None:
     """Say on stderr how many of each kind there are, with an example and the remedy."""
-    issues: dict[str, list[int]] = defaultdict(list)
-    for index, issue in enumerate(table_issues):
-        if issue:
-            issues[issue.partition(":")[0]].append(index)
-    if issues:
-        talk.say(f"set aside: {sum(map(len, issues.values())):,} of {len(clips):,} clips, skipped by default")
-    for kind, members in sorted(issues.items(), key=lambda item: -len(item[1])):
-        example = clips[members[0]]
-        other = table_issues[members[0]].partition(":")[2] if kind == "duplicate-of" else ""
-        remedy = columns.ISSUES.get(kind, "")
-        talk.say(f"  {len(members):>6,} {kind:<14} {example}{' = ' + other if other else ''}: {remedy}")
-    odd: dict[str, list[int]] = defaultdict(list)
-    for index, words in enumerate(notes):
-        for word in words or ():
-            odd[word].append(index)
-    for kind, members in sorted(odd.items(), key=lambda item: -len(item[1])):
-        talk.say(f"  {len(members):>6,} noted {kind:<8} {clips[members[0]]}: usable; {columns.NOTES.get(kind, '')}")
+    issues = manifest.codes(table, "issue")
+    if aside := int((issues.index >= 0).sum()):
+        talk.say(f"set aside: {aside:,} of {len(table):,} clips, skipped by default")
+    for kind, count, row in _tally(issues.index, [issue.partition(":")[0] for issue in issues.values]):
+        other = manifest.cell(table, "issue", row).partition(":")[2]
+        example = manifest.cell(table, "clip", row) + (f" = {other}" if other else "")
+        talk.say(f"  {count:>6,} {kind:<14} {example}: {columns.ISSUES.get(kind, '')}")
+    rows, notes = manifest.words(table, "notes")
+    for kind, count, place in _tally(notes.index, notes.values):
+        example = manifest.cell(table, "clip", int(rows[place]))
+        talk.say(f"  {count:>6,} noted {kind:<8} {example}: usable; {columns.NOTES.get(kind, '')}")
+
+
+def _tally(index: np.ndarray, words: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Each word, how often it stands, and where first, the most frequent first; equal words count as one."""
+    kinds: dict[str, int] = {}
+    numbers = np.array([kinds.setdefault(word, len(kinds)) for word in words] + [-1])
+    coded = numbers[index]
+    found = [(word, int((coded == kind).sum()), int(np.argmax(coded == kind))) for word, kind in kinds.items()]
+    return sorted((entry for entry in found if entry[1]), key=lambda entry: -entry[1])

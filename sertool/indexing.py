@@ -10,9 +10,9 @@ import numpy as np
 
 from sertool import clips, doctor, labels, manifest, talk, wire
 from sertool.audio import EXTENSIONS
-from sertool.clips import Labelling
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
+from sertool.labelling import Labelling
 from sertool.manifest import Table
 
 
@@ -26,6 +26,15 @@ class Looking:
     update: Table | None = None
 
 
+@dataclass
+class Sources:
+    """What is named on the command line, by what it is."""
+
+    roots: list[str] = field(default_factory=list)  # folders and audio files
+    files: list[str] = field(default_factory=list)  # that lists of paths name
+    tables: list[Table] = field(default_factory=list)
+
+
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -33,50 +42,60 @@ def cores() -> int:
 
 def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: bool = False) -> Table:
     """One manifest of all sources: manifests are read, audio is looked at."""
-    audio, tables = [], []
+    found = sort(sources, root, nul=nul)
+    if found.roots or found.files or looking.how.tables:
+        found.tables.append(build(found, looking))
+    elif looking.how != Labelling(mapping=looking.how.mapping) or looking.update is not None:
+        raise UsageError(
+            "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
+        )
+    return _mapped(manifest.merged(found.tables), looking.how.mapping)
+
+
+def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
+    """Tell folders and audio from manifests and lists of paths."""
+    found = Sources()
     for source in sources:
-        if source != "-" and _is_audio(source):
-            audio.append(source)
+        if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in EXTENSIONS):
+            found.roots.append(source)
             continue
-        data = wire.data(source)
-        if wire.kind_of(data, nul=nul) == "paths":
-            audio += wire.paths(data, source, nul=nul)
+        data, zeros = wire.data(source), nul and source == "-"
+        if wire.kind_of(data, nul=zeros) == "paths" and data.size:
+            found.files += _existing(wire.paths(data, source, nul=zeros), source)
         else:
-            tables.append(wire.decoded(data, source, root))
-    if audio or looking.how.tables:
-        tables.append(build(audio, looking))
-    return manifest.merged(tables)
+            found.tables.append(wire.decoded(data, source, root))
+    return found
 
 
-def _is_audio(source: str) -> bool:
-    return os.path.isdir(source) or Path(source).suffix.lower() in EXTENSIONS
+def _existing(paths: list[str], source: str) -> list[str]:
+    """A list of paths, unless none of them is there: then it is a list of something else."""
+    if not any(map(os.path.lexists, paths)):
+        where = "stdin" if source == "-" else source
+        example = paths[0] if len(paths[0]) < 80 else f"{paths[0][:77]}..."
+        raise SertoolError(
+            f"{where}: no manifest (Parquet, CSV, JSON Lines), and no list of paths: no such file {example!r}"
+        )
+    return paths
 
 
-def build(roots: Sequence[str], looking: Looking) -> Table:
-    """The manifest of the audio under some folders."""
-    found = clips.find(roots)
+def build(sources: Sources, looking: Looking) -> Table:
+    """The manifest of audio."""
+    found = clips.find(sources.roots, sources.files)
     for failed in found.failed:
         talk.warn(f"cannot look into {failed}")
-    if not found.paths and not looking.how.tables:
-        raise UsageError(_nothing(roots, found.side))
+    if not found.clips and not looking.how.tables:
+        holds = f"; it holds {listed(found.side, 3)}" if found.side else ""
+        raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
     rows = clips.rows(found, looking.how)
-    known = _rows_by_path(looking.update) if looking.update is not None else None
+    known = None if looking.update is None else {row["path"]: row for row in looking.update.to_pylist()}
     looked = doctor.examine(rows, looking.check, looking.jobs, known)
     doctor.compare(rows)
     if known is not None:
-        gone = len(known.keys() - {row["path"] for row in rows})
-        talk.say(f"{looked:,} files looked at, {len(rows) - looked:,} unchanged, {gone:,} gone")
+        there = {row["path"] for row in rows}
+        gone = len(known.keys() - there)
+        talk.say(f"{looked:,} files looked at, {len(there) - looked:,} unchanged, {gone:,} gone")
     _say_unlabelled(rows, looking.how)
     return manifest.from_columns(_columns(rows))
-
-
-def _nothing(roots: Sequence[str], side: dict[str, Path]) -> str:
-    holds = f"; it holds {listed(side, 3)}" if side else ""
-    return f"no audio under {listed(roots, 3)} ({' '.join(EXTENSIONS)}){holds}"
-
-
-def _rows_by_path(table: Table) -> dict[str, dict[str, Any]]:
-    return {row["path"]: row for row in table.to_pylist()}
 
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
@@ -90,11 +109,22 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     """Rows as columns; what a row does not know is null."""
     names = dict.fromkeys(name for row in rows for name in row)
     made = {name: [row.get(name) for row in rows] for name in names}
-    made["notes"] = [row.get("notes") or None for row in rows]
-    return made
+    return made | {"notes": [row.get("notes") or None for row in rows]}
 
 
-# What listeners heard.
+# What the emotions are.
+
+
+def _mapped(table: Table, mapping: dict[str, str]) -> Table:
+    """Emotions of manifests as the user maps their codes or their words."""
+    for name in ("emotion", "label") if mapping else ():
+        coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
+        meant = [mapping.get(labels.plain(word)) for word in coded.values]
+        words = [*emotions.values, *dict.fromkeys(word for word in meant if word)]
+        place = np.array([-1 if word is None else words.index(word) for word in meant] + [-1])[coded.index]
+        index = np.where(place >= 0, place, emotions.index)
+        table = manifest.with_column(table, "emotion", manifest.from_codes(index, words))
+    return table
 
 
 def labelled(table: Table, source: str, modality: str) -> Table:
@@ -105,52 +135,49 @@ def labelled(table: Table, source: str, modality: str) -> Table:
         raise UsageError(
             f"--labels {source}: the manifest has no columns {prefix}*: index a corpus with its vote tables"
         )
-    votes = np.array([manifest.column(table, name) for name in names], dtype=float).T
+    votes = np.array([table.column(name).fill_null(0).to_numpy() for name in names])
     words = [name.removeprefix(prefix) for name in names]
-    if source == "soft":
-        shares = votes / np.where(votes.sum(axis=1, keepdims=True) > 0, votes.sum(axis=1, keepdims=True), np.nan)
-        for word, share in zip(words, shares.T, strict=True):
-            table = manifest.with_column(table, f"soft_{word}", manifest.numbers(share))
-        return table
-    return manifest.with_column(table, "emotion", _pluralities(votes, words, manifest.column(table, "emotion")))
+    if source == "perceived":
+        return _by_plurality(table, votes, words)
+    total = votes.sum(axis=0)
+    for word, share in zip(words, votes / np.where(total, total, np.nan), strict=True):
+        table = manifest.with_column(table, f"soft_{word}", manifest.numbers(share))
+    return table
 
 
-def _pluralities(votes: np.ndarray, words: list[str], intended: list[str | None]) -> list[str | None]:
-    """The word with most votes; of several the intended one, else none."""
-    made: list[str | None] = []
-    for row, word in zip(np.nan_to_num(votes), intended, strict=True):
-        best = [words[index] for index in np.flatnonzero((row == row.max()) & (row > 0))]
-        made.append(best[0] if len(best) == 1 else word if word in best else None)
-    ties = sum(word is None for word in made)
-    if ties:
-        talk.say(f"{ties:,} clips have no emotion that most listeners chose")
-    return made
+def _by_plurality(table: Table, votes: np.ndarray, words: list[str]) -> Table:
+    """The word with most votes, `[words, rows]`; of several the intended one, else none."""
+    most = (votes == votes.max(axis=0)) & (votes > 0)
+    emotions = manifest.codes(table, "emotion")
+    intended = np.array([words.index(word) if word in words else -1 for word in emotions.values] + [-1])[emotions.index]
+    agreed = (intended >= 0) & most[intended, np.arange(len(table))]
+    chosen = np.where(most.sum(axis=0) == 1, most.argmax(axis=0), np.where(agreed, intended, -1))
+    if none := int((chosen < 0).sum()):
+        talk.say(f"{none:,} clips have no emotion that most listeners chose")
+    return manifest.with_column(table, "emotion", manifest.from_codes(chosen, words))
 
 
 def only_emotions(table: Table, words: Sequence[str]) -> Table:
     """The rows of some emotions; a word that none has is an error that shows those there are."""
-    there = dict(manifest.counts(table, "emotion"))
-    wanted = [labels.canonical(word) or word for word in words]
+    there = [word for word, _ in manifest.counts(table, "emotion")]
+    wanted = [word if word in there else labels.canonical(word) for word in words]
     for word, name in zip(words, wanted, strict=True):
         if name not in there:
-            raise UsageError(f"--emotions: no clip is {word!r}; there are {listed(there, 30)}")
-    return manifest.where(table, [f"emotion={'|'.join(wanted)}"])
+            raise UsageError(f"--emotions: no clip is {word!r}; there are {listed(there, 30) or 'none'}")
+    return manifest.only(table, "emotion", wanted)
 
 
 def summary(table: Table) -> None:
     """Say what is in a manifest: clips, speakers, hours, emotions, and what the doctor found."""
     hours = manifest.total(table, "duration") / 3600
     speakers = len(manifest.counts(table, "speaker"))
-    parts = [f"{len(table):,} clips", f"{speakers} speakers" if speakers else "speakers unknown", f"{hours:.2f} h"]
-    corpora = manifest.counts(table, "corpus")
-    talk.say(", ".join(parts) + " of " + listed(f"{name} {count:,}" for name, count in corpora))
-    emotions = manifest.counts(table, "emotion")
-    if emotions:
-        talk.say("  " + listed((f"{word} {count:,}" for word, count in emotions), 30))
-    for name in ("split", "fold"):
+    parts = [f"{len(table):,} clips", f"{speakers:,} speakers" if speakers else "speakers unknown", f"{hours:.2f} h"]
+    corpora = listed(f"{name} {count:,}" for name, count in manifest.counts(table, "corpus"))
+    talk.say(", ".join(parts) + (f" of {corpora}" if corpora else ""))
+    for name, head in (("emotion", ""), ("split", "split: "), ("fold", "fold: ")):
         if name in table.column_names:
-            talk.say(f"  {name}: " + listed(f"{word} {count:,}" for word, count in manifest.counts(table, name)))
-    doctor.report(*(manifest.column(table, name) for name in ("issue", "notes", "clip")))
+            talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in manifest.counts(table, name)), 30))
+    doctor.report(table)
 
 
 def refuse_empty(table: Table) -> Table:

@@ -18,21 +18,25 @@ SYNONYMS = {
 }  # fmt: skip
 
 
+def plain(word: str) -> str:
+    """A word as it is looked up: `Pleasant Surprise` is `pleasant_surprise`."""
+    return word.strip().lower().replace(" ", "_").replace("-", "_")
+
+
 def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
     """The canonical emotion for a word, by the user's mapping first; None when nobody knows it."""
-    key = word.strip().lower().replace(" ", "_").replace("-", "_")
-    for source in (mapping or {}, {name: name for name in EMOTIONS}, SYNONYMS):
-        if key in source:
-            return source[key]
-    return None
+    key = plain(word)
+    if mapping and key in mapping:
+        return mapping[key]
+    return key if key in EMOTIONS else SYNONYMS.get(key)
 
 
 def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
     """`("ps=surprise", "calm=neutral")` as a dict; a target may be a word of one's own."""
     mapping = {}
     for pair in pairs:
-        source, equals, target = pair.partition("=")
-        if not (source and equals and target):
+        source, _, target = (part.strip() for part in pair.partition("="))
+        if not (source and target):
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, not {pair!r}")
-        mapping[source.strip().lower().replace(" ", "_").replace("-", "_")] = target.strip()
+        mapping[plain(source)] = canonical(target) or target
     return mapping

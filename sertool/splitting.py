@@ -1,18 +1,46 @@
 """Splits and the leak guard on a manifest: its columns in, `split` or `fold` out, findings in words."""
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from sertool import manifest, splits, talk
-from sertool.codes import Codes
+from sertool.codes import Codes, take
 from sertool.errors import UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 
-WEIGHED = ("clip", "speaker", "sentence", "emotion", "parent", "corpus")
 GUARDED = ("speaker", "sentence", "digest", "clip", "parent")
 Asked = str | int | None
+
+
+class Columns(Mapping):
+    """The columns of some rows, coded when they are asked for: most ways to divide need few of them."""
+
+    NAMES = ("clip", "speaker", "sentence", "emotion", "parent", "corpus")
+
+    def __init__(self, table: Table, rows: np.ndarray) -> None:
+        self.table, self.rows = table, rows
+        self.names = [name for name in self.NAMES if name in table.column_names]
+
+    def __getitem__(self, name: str) -> Codes:
+        if name not in self.names:
+            raise KeyError(name)
+        return take(_coded(self.table, name), self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def _coded(table: Table, name: str) -> Codes:
+    """A column by the way that suits it: clip ids are all distinct, and digests nearly so."""
+    how = {"clip": manifest.each, "digest": manifest.hashed}.get(name, manifest.codes)
+    return how(table, name)
 
 
 def asked(split: str | None, folds: int | None, protocol: str | None) -> Asked:
@@ -26,14 +54,14 @@ def asked(split: str | None, folds: int | None, protocol: str | None) -> Asked:
 
 
 def divided(table: Table, how: Asked, seed: int, old: Table | None = None) -> Table:
-    """The table with `split` or `fold` as asked; speakers of an older manifest keep their side."""
-    keep = _kept(old)
+    """The table with `split` or `fold` as asked, or as an older manifest has it; there speakers keep their side."""
     if how is None:
-        return _as_before(table, old) if keep else table
+        return table if old is None else _as_before(table, old)
     rows = manifest.usable(table)
-    held = manifest.keep(table, rows)
-    columns = {name: manifest.codes(held, name) for name in WEIGHED if name in held.column_names}
-    made = splits.folds(how, columns, seed, keep) if isinstance(how, int) else splits.divide(how, columns, seed, keep)
+    parts = None if old is None else parts_of(old)
+    keep = {} if parts is None else {"speaker": splits.known(manifest.codes(old, "speaker"), parts)}
+    divide = splits.folds if isinstance(how, int) else splits.divide
+    made = divide(how, Columns(table, rows), seed, keep)
     _say(made, how)
     return _placed(table, made, rows)
 
@@ -49,29 +77,28 @@ def _placed(table: Table, made: splits.Division, rows: np.ndarray) -> Table:
     return manifest.with_column(table, name, manifest.whole_numbers(place))
 
 
-def _kept(old: Table | None) -> dict[str, dict[str, str]]:
-    """On which side the groups of an older manifest stand."""
-    parts = parts_of(old) if old is not None else None
-    if old is None or parts is None:
-        return {}
-    return {name: splits.known(manifest.codes(old, name), parts) for name in ("speaker",)}
-
-
-def _as_before(table: Table, old: Table | None) -> Table:
-    """Each speaker where the older manifest has it; speakers who are new have no side yet."""
-    speakers = manifest.codes(table, "speaker")
-    names = [speakers.values[i] for i in range(len(speakers.values))]
-    for column in ("split", "fold"):
-        if old is None or column not in old.column_names:
-            continue
-        place = splits.known(manifest.codes(old, "speaker"), manifest.codes(old, column))
-        values = [place.get(name) for name in names] + [None]
-        made = [values[index] for index in speakers.index]
-        table = manifest.with_column(table, column, made if column == "split" else [m and int(m) for m in made])
-        fresh = [name for name in names if name not in place]
-        if fresh:
-            talk.warn(f"new speakers without a {column}: {listed(fresh, 5)}; name the --split again to place them")
+def _as_before(table: Table, old: Table) -> Table:
+    """Each clip where the older manifest has it; a new one goes where its speaker is."""
+    for name in ("split", "fold"):
+        if name in old.column_names:
+            table = manifest.with_column(table, name, _places(table, old, name))
     return table
+
+
+def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
+    """The split or fold of each row."""
+    before = manifest.column(old, name)
+    clips = dict(zip(manifest.column(old, "clip"), before, strict=True))
+    sides: dict[str | None, set[Any]] = defaultdict(set)
+    for speaker, part in zip(manifest.column(old, "speaker"), before, strict=True):
+        sides[speaker] |= {part} - {None}
+    side = {speaker: parts.pop() for speaker, parts in sides.items() if speaker and len(parts) == 1}
+    rows = zip(manifest.column(table, "clip"), manifest.column(table, "speaker"), manifest.usable(table), strict=True)
+    found = [(side.get(speaker) if clips.get(clip) is None else clips[clip], usable) for clip, speaker, usable in rows]
+    fresh = {speaker or "nobody" for speaker in manifest.column(table, "speaker") if speaker not in sides}
+    if fresh:
+        talk.warn(f"new speakers without a {name}: {listed(sorted(fresh), 5)}; name the --split again to place them")
+    return [part if usable else None for part, usable in found]
 
 
 def parts_of(table: Table) -> Codes | None:
@@ -99,7 +126,9 @@ def report(table: Table, *, strict_sentences: bool) -> int:
     parts = parts_of(table)
     if parts is None:
         raise UsageError("--audit: the manifest has neither a split nor folds; make one with --split or --folds")
-    groups = {name: manifest.codes(table, name) for name in GUARDED if name in table.column_names}
+    if not (parts.index >= 0).any():
+        raise UsageError("--audit: no clip of the manifest has a part; make a split with --split or --folds")
+    groups = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
     findings = splits.audit(parts, groups, strict_sentences)
     leaks = [finding for finding in findings if finding.leak]
     for finding in findings:

@@ -1,35 +1,35 @@
 """The manifest in bytes: Parquet, CSV, TSV, JSON Lines, or a list of paths; from files and pipes, to both.
 
 What comes in is told apart by its content, never by its name. Parquet has its footer last, so a reader of a pipe starts
-when the producer ends, and a stream that was cut is refused.
+when the producer ends, and a stream that was cut is refused. Paths are absolute in memory and on the wire, in a file
+relative to its folder where they lie under it.
 """
 
-import json
+import io
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sertool import columns, manifest, talk
+from sertool import formats, manifest, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import reason, whole
 from sertool.manifest import Table
 
-FORMATS = ("parquet", "csv", "tsv", "jsonl", "table")
 EXTENSIONS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+}  # fmt: skip
 ROW_GROUP = 131_072
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
+PATH_COLUMNS = re.compile(r"path|.+_shard")
+ABSOLUTE = r"^(/|[A-Za-z]:[\\/]|\\\\|file://)"
 
 
 def read(source: str, root: str | None = None) -> Table:
@@ -39,111 +39,49 @@ def read(source: str, root: str | None = None) -> Table:
 
 def data(source: str) -> pa.Buffer:
     """The bytes of a file or, for `-`, of stdin."""
-    return _stdin() if source == "-" else _file(source)
+    if source == "-" and talk.from_terminal():
+        raise UsageError("nothing to read: name a manifest or pipe one in")
+    try:
+        return pa.py_buffer(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {source}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{source} is a folder, not a manifest") from None
+    except OSError as error:
+        raise SertoolError(f"cannot read {source}: {reason(error)}") from None
 
 
 def decoded(held: pa.Buffer, source: str, root: str | None = None) -> Table:
     """Bytes as a manifest, with absolute paths."""
     where = "stdin" if source == "-" else source
     folder = os.getcwd() if source == "-" else os.path.dirname(manifest.absolute(source))
-    table = manifest.rebased(manifest.check(parse(held, where), where), folder)
-    return manifest.moved(table, root) if root and "path" in table.column_names else table
+    table = rebased(manifest.check(parse(held, where), where), folder)
+    return moved(table, root) if root else table
 
 
 def load(source: str) -> Table:
     """Any table in a file, as it is: a `--table` need not be a manifest."""
-    return parse(_file(source), source)
-
-
-def _stdin() -> pa.Buffer:
-    if talk.from_terminal():
-        raise UsageError("nothing to read: name a manifest or pipe one in")
-    return pa.py_buffer(sys.stdin.buffer.read())
-
-
-def _file(path: str) -> pa.Buffer:
-    try:
-        with pa.memory_map(path) as mapped:
-            return mapped.read_buffer()
-    except FileNotFoundError:
-        raise UsageError(f"no such file: {path}") from None
-    except OSError as error:
-        if os.path.isdir(path):
-            raise UsageError(f"{path} is a folder, not a manifest") from None
-        if os.path.isfile(path) and not os.path.getsize(path):
-            return pa.py_buffer(b"")  # an empty file cannot be mapped
-        raise SertoolError(f"cannot read {path}: {reason(error)}") from None
-
-
-def sniff(head: bytes) -> str:
-    """What the first bytes are: parquet, jsonl, csv, tsv, or paths."""
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    text = head.removeprefix(b"\xef\xbb\xbf")
-    if text.lstrip()[:1] == b"{":
-        return "jsonl"
-    line = text.partition(b"\n")[0].decode("utf-8", "replace").strip()
-    for kind, separator in (("tsv", "\t"), ("csv", ",")):
-        names = [name.strip().strip('"').lower() for name in line.split(separator)]
-        if any(columns.kind_of(name) for name in names):
-            return kind
-    return "paths"
+    held = data(source)
+    return parse(held, source, "tsv" if b"\t" in bytes(held[:4096]).partition(b"\n")[0] else "csv")
 
 
 def kind_of(held: pa.Buffer, *, nul: bool = False) -> str:
-    return "paths" if nul else sniff(bytes(held[:4096]))
+    return "paths" if nul else formats.sniff(bytes(held[:4096]))
 
 
-def parse(held: pa.Buffer, where: str) -> Table:
-    """Bytes as a table, whatever they are; not yet checked for being a manifest."""
+def parse(held: pa.Buffer, where: str, otherwise: str = "paths") -> Table:
+    """Bytes as a table, not yet checked for being a manifest; `otherwise` is what they are if they do not say."""
     if not held.size:
         raise SertoolError(f"{where}: empty input; the command that should have written it may have failed")
-    kind = kind_of(held)
-    if kind == "paths":
-        return pa.table({"path": paths(held, where)})
-    try:
-        return {"parquet": _parquet, "jsonl": _jsonl, "csv": _csv, "tsv": _tsv}[kind](held)
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        hint = "it was cut off or altered" if kind == "parquet" else str(error).partition("\n")[0]
-        raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
-
-
-def _parquet(data: pa.Buffer) -> Table:
-    table = pq.read_table(pa.BufferReader(data), memory_map=False)
-    table.validate(full=True)
-    return table
-
-
-def _jsonl(data: pa.Buffer) -> Table:
-    from pyarrow import json as arrow_json
-
-    return arrow_json.read_json(pa.BufferReader(data))
-
-
-def _csv(data: pa.Buffer) -> Table:
-    return _delimited(data, ",")
-
-
-def _tsv(data: pa.Buffer) -> Table:
-    return _delimited(data, "\t")
-
-
-def _delimited(data: pa.Buffer, separator: str) -> Table:
-    from pyarrow import csv
-
-    header = bytes(data[:65_536]).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").partition("\n")[0]
-    names = [name.strip().strip('"') for name in header.split(separator)]
-    kinds = {name: columns.kind_of(name) for name in names}
-    types = {n: manifest.TYPES["string" if kind == "list" else kind] for n, kind in kinds.items() if kind}
-    options = csv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
-    parsing = csv.ParseOptions(delimiter=separator, newlines_in_values=True)
-    return csv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=options)
+    kind = kind_of(held).replace("paths", otherwise)
+    return pa.table({"path": paths(held, where)}) if kind == "paths" else formats.parse(held, kind, where)
 
 
 def paths(held: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
     """A list of paths, one a line, or each ended by NUL."""
-    lines = bytes(held).split(b"\0" if nul else b"\n")
-    lines = [line for line in (lines if nul else (line.rstrip(b"\r") for line in lines)) if line]
+    text = bytes(held)
+    lines = text.split(b"\0") if nul else [line.rstrip(b"\r") for line in text.split(b"\n")]
+    lines = [line for line in lines if line]
     if not lines or any(b"\0" in line for line in lines):
         raise SertoolError(f"{where}: neither a manifest (Parquet, CSV, JSON Lines) nor a list of paths")
     return [os.fsdecode(line) for line in lines]
@@ -157,18 +95,17 @@ def format_for(out: str | None, asked: str | None, piped: str = "parquet") -> st
     to_stdout = out in (None, "-")
     if asked == "parquet" and to_stdout and talk.to_terminal():
         raise UsageError("Parquet is no text for a terminal: name a file with -o, or pipe it")
+    if asked == "table" and not to_stdout:
+        raise UsageError(f"-f table is for terminals: leave out -o {out}, or choose another format")
     if asked:
         return asked
     if not to_stdout:
         suffix = Path(out).suffix.lower()
         if suffix not in EXTENSIONS:
-            raise UsageError(f"-o {out}: the extension says no format; choose {listed_extensions()} or give -f")
+            known = ", ".join(EXTENSIONS)
+            raise UsageError(f"-o {out}: the extension says no format; choose {known} or give -f")
         return EXTENSIONS[suffix]
     return "table" if talk.to_terminal() else piped
-
-
-def listed_extensions() -> str:
-    return ", ".join(EXTENSIONS)
 
 
 def write(table: Table, out: str | None, kind: str) -> None:
@@ -176,50 +113,63 @@ def write(table: Table, out: str | None, kind: str) -> None:
     if kind == "table":
         show(table)
     elif out in (None, "-"):
-        _encode(table, sys.stdout.buffer, kind)
+        formats.encode(_pieces(table), sys.stdout.buffer, kind)
         sys.stdout.buffer.flush()
     else:
-        folder = os.path.dirname(manifest.absolute(out))
         with whole(Path(out)) as stream:
-            _encode(manifest.relative(table, folder), stream, kind)
+            formats.encode(_pieces(table, os.path.dirname(manifest.absolute(out))), stream, kind)
 
 
-def holds(out: str, table: Table) -> bool:
-    """Whether a Parquet file holds these rows already."""
-    if not os.path.isfile(out) or not os.path.getsize(out):
+def _pieces(table: Table, folder: str | None = None) -> Iterator[Table]:
+    """A table some rows at a time, at least once; `folder` is what its paths become relative to."""
+    for start in range(0, max(len(table), 1), ROW_GROUP):
+        piece = table.slice(start, ROW_GROUP).combine_chunks()
+        yield relative(piece, folder) if folder else piece
+
+
+def holds(out: str | None, table: Table, kind: str) -> bool:
+    """Whether a file holds these rows already; how a Parquet file says it was made may differ."""
+    if out in (None, "-") or not os.path.isfile(out) or not os.path.getsize(out):
         return False
+    folder = os.path.dirname(manifest.absolute(out))
     try:
-        return manifest.same_rows(read(out), table)
-    except SertoolError:
+        if kind == "parquet":
+            return _same_rows(out, table, folder)
+        with open(out, "rb") as stream:
+            formats.encode(_pieces(table, folder), _Comparing(stream), kind)
+            return not stream.read(1)
+    except (SertoolError, pa.ArrowException, OSError, ValueError):
         return False
 
 
-def _encode(table: Table, stream: BinaryIO, kind: str) -> None:
-    if kind == "parquet":
-        # Through a Python stream, a full disk or a closed pipe raises the system's own error.
-        pq.write_table(table, pa.PythonFile(stream, mode="w"), row_group_size=ROW_GROUP, compression="zstd")
-    elif kind == "jsonl":
-        for batch in table.to_batches(max_chunksize=4096):
-            stream.write(b"".join(_json_lines(batch)))
-    else:
-        from pyarrow import csv
-
-        options = csv.WriteOptions(delimiter={"csv": ",", "tsv": "\t"}[kind])
-        csv.write_csv(_flat(table), pa.PythonFile(stream, mode="w"), options)
-
-
-def _json_lines(batch: pa.RecordBatch) -> Iterable[bytes]:
-    for row in batch.to_pylist():
-        kept: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
-        yield json.dumps(kept, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+def _same_rows(out: str, table: Table, folder: str) -> bool:
+    """Row group by row group, so that the file is never held as a whole."""
+    with pq.ParquetFile(out) as held:
+        if held.metadata.num_rows != len(table) or held.schema_arrow != table.schema:
+            return False
+        start = 0
+        for group in range(held.num_row_groups):
+            part = rebased(held.read_row_group(group), folder)
+            if not part.equals(table.slice(start, len(part))):
+                return False
+            start += len(part)
+    return True
 
 
-def _flat(table: Table) -> Table:
-    """Lists as text joined by semicolons, for formats that have no lists."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_list(field.type):
-            table = table.set_column(index, field.name, pa.compute.binary_join(table.column(index), ";"))
-    return table
+class _Comparing(io.RawIOBase):
+    """A stream that takes only what another one holds."""
+
+    def __init__(self, held: BinaryIO) -> None:
+        self.held = held
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        piece = bytes(piece)
+        if self.held.read(len(piece)) != piece:
+            raise ValueError("it holds something else")
+        return len(piece)
 
 
 def show(table: Table, rows: int = 20) -> None:
@@ -236,3 +186,58 @@ def show(table: Table, rows: int = 20) -> None:
 
 def _cell(value: object) -> object:
     return f"{value:.2f}" if isinstance(value, float) else value
+
+
+# Where the audio lies.
+
+
+def rebased(table: Table, folder: str) -> Table:
+    """Relative paths made absolute: they are relative to `folder`."""
+    return _map_paths(table, lambda paths: _absolute(paths, folder))
+
+
+def relative(table: Table, folder: str) -> Table:
+    """Paths under `folder` made relative to it, with slashes on every system."""
+    return _map_paths(table, lambda paths: _without(paths, folder))
+
+
+def moved(table: Table, root: str) -> Table:
+    """The audio looked for under `root`: there must be some end of its path there."""
+    names = [name for name in pc.min_max(table.column("path")).as_py().values() if name]
+    if not names:
+        return table
+    shared = Path(os.path.commonpath(names) if len(set(names)) > 1 else os.path.dirname(names[0])).parts
+    rests = [os.path.relpath(name, os.path.join(*shared)) for name in names]
+    for cut in range(1, len(shared) + 1):
+        kept = os.path.join(root, *shared[cut:])
+        if any(os.path.exists(os.path.join(kept, rest)) for rest in rests):
+            return _map_paths(table, partial(_rerooted, before=os.path.join(*shared[:cut]), root=root), "path")
+    raise UsageError(f"--root {root}: no end of {names[0]} is there")
+
+
+def _rerooted(paths: pa.Array, before: str, root: str) -> pa.Array:
+    return _absolute(_without(paths, before), manifest.absolute(root))
+
+
+def _map_paths(table: Table, change: Callable[[pa.Array], pa.Array], named: str | None = None) -> Table:
+    """The table with its paths changed, chunk by chunk: there are many, and long ones."""
+    for index, field in enumerate(table.schema):
+        wanted = field.name == named if named else PATH_COLUMNS.fullmatch(field.name)
+        if wanted and pa.types.is_string(field.type):
+            chunks = [change(chunk) for chunk in table.column(index).chunks]
+            table = table.set_column(index, field, pa.chunked_array(chunks, pa.string()))
+    return table
+
+
+def _absolute(paths: pa.Array, folder: str) -> pa.Array:
+    absolute = pc.match_substring_regex(paths, ABSOLUTE)
+    if pc.all(absolute).as_py() in (True, None):
+        return paths
+    joined = pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), paths, os.sep)
+    return pc.if_else(absolute, paths, joined)
+
+
+def _without(paths: pa.Array, folder: str) -> pa.Array:
+    prefix = folder.rstrip(os.sep) + os.sep
+    short = pc.utf8_slice_codeunits(paths, len(prefix))
+    return pc.if_else(pc.starts_with(paths, prefix), pc.replace_substring(short, os.sep, "/"), paths)

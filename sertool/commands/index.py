@@ -41,7 +41,7 @@ def _input_options() -> Any:
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), default="voice", show_default=True, group=group,
                help="What the listeners had: the voice alone, the face, or both."),
-        option("--emotions", type=options.Words(_emotions), group=group, help="Keep only these emotions."),
+        option("--emotions", type=Emotions(_emotions), group=group, help="Keep only these emotions."),
         options.where,
         option("--check", type=click.Choice(["none", "header", "full"]), default="full", show_default=True, group=group,
                help="How closely files are looked at: not at all, their headers, or every sample."),
@@ -94,6 +94,13 @@ class Corpus(click.ParamType):
         return [options.CompletionItem(name) for name in catalogue.names("corpora") if name.startswith(incomplete)]
 
 
+class Emotions(options.Words):
+    """Emotions, of which a mapping may have made new ones; completion offers the usual."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        return options.Words().convert(value, param, ctx)
+
+
 class Split(Corpus):
     """A `--split` expression; completion offers how it may begin."""
 
@@ -113,55 +120,67 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     from sertool import indexing, manifest, splitting, wire
 
     asked = splitting.asked(values["split"], values["folds"], values["protocol"])
+    _refuse_quarrels(values)
     kind = wire.format_for(values["out"], values["kind"])
+    sources = () if values["tables"] and not paths else options.inputs(paths, "a folder of audio or a manifest")
     old = wire.read(values["update"]) if values["update"] else None
     looking = indexing.Looking(values["check"], values["jobs"] or indexing.cores(), _labelling(values), old)
-    sources = () if values["tables"] and not paths else options.inputs(paths, "a folder of audio or a manifest")
     if values["dry_run"]:
-        return _say_plan(sources)
-    table = indexing.read(sources, values["root"], looking, nul=values["null"])
-    if values["labels"] != "intended":
-        table = indexing.labelled(table, values["labels"], values["votes"])
-    if values["emotions"]:
-        table = indexing.only_emotions(table, values["emotions"])
-    table = indexing.refuse_empty(manifest.where(table, values["where"]))
+        return _say_plan(indexing.sort(sources, values["root"], nul=values["null"]))
+    read = indexing.read(sources, values["root"], looking, nul=values["null"])
+    table = _chosen(read, values)
     if values["audit"]:
         return splitting.report(table, strict_sentences=values["strict_sentences"])
     table = splitting.divided(table, asked, values["seed"], old)
-    table = manifest.made_by(table, options.command_line(), values["seed"])
-    _write(table, values["out"], kind)
+    table = manifest.made_by(table, options.command_line(), values["seed"], read)
+    if wire.holds(values["out"], table, kind):
+        talk.say(f"{values['out']} is up to date")
+    else:
+        wire.write(table, values["out"], kind)
     indexing.summary(table)
     return 1 if values["strict"] and not manifest.usable(table).all() else None
 
 
+def _refuse_quarrels(values: dict[str, Any]) -> None:
+    """Options that cannot stand together."""
+    given = [f"--{name}" for name in ("split", "folds", "protocol", "out", "update") if values[name] is not None]
+    if values["audit"] and given:
+        raise UsageError(f"--audit looks at a split that is there and writes nothing: leave out {' and '.join(given)}")
+    if values["strict_sentences"] and not values["audit"]:
+        raise UsageError("--strict-sentences goes with --audit")
+
+
+def _chosen(table: Any, values: dict[str, Any]) -> Any:
+    """The rows that are asked for, with the emotions that are asked for."""
+    from sertool import indexing, manifest
+
+    if values["labels"] != "intended":
+        table = indexing.labelled(table, values["labels"], values["votes"])
+    if values["emotions"]:
+        table = indexing.only_emotions(table, values["emotions"])
+    return indexing.refuse_empty(manifest.where(table, values["where"]))
+
+
 def _labelling(values: dict[str, Any]) -> Any:
     from sertool import labels
-    from sertool.clips import Labelling
+    from sertool.labelling import Labelling
 
-    how = Labelling(
-        values["corpus"], values["pattern"], values["tables"], values["group"], labels.parse_mapping(values["mapping"])
-    )
-    if how.corpus and not how.known_corpus and not (how.pattern or how.tables):
-        raise UsageError(f"--corpus {how.corpus}: not one of {', '.join(catalogue.names('corpora'))}; "
-                         "for a corpus of your own say how it is labelled, with --pattern or --table")  # fmt: skip
-    return how
+    name, known = values["corpus"], catalogue.names("corpora")
+    if name and name not in known:
+        from difflib import get_close_matches  # only here: it takes a while to load
 
-
-def _write(table: Any, out: str | None, kind: str) -> None:
-    from sertool import wire
-
-    if kind == "parquet" and out not in (None, "-") and wire.holds(out, table):
-        talk.say(f"{out} is up to date")
-    else:
-        wire.write(table, out, kind)
+        if meant := get_close_matches(name.lower(), known, cutoff=0.75):
+            raise UsageError(f"--corpus {name}: perhaps {meant[0]}? Those that are known are {', '.join(known)}")
+    mapping = labels.parse_mapping(values["mapping"])
+    return Labelling(name, values["pattern"], values["tables"], values["group"], mapping)
 
 
-def _say_plan(sources: tuple[str, ...]) -> None:
+def _say_plan(sources: Any) -> None:
     from sertool import clips
 
-    folders = [source for source in sources if source != "-"]
-    found = clips.find(folders)
-    talk.say(f"would look at {len(found.paths):,} files in {', '.join(folders)}")
+    found = clips.find(sources.roots, sources.files)
+    rows = sum(map(len, sources.tables))
+    talk.say(f"would look at {len(found.clips):,} files" + (f" and read {rows:,} rows of manifests" if rows else ""))
 
 
 def _show_list() -> None:

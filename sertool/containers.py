@@ -1,0 +1,146 @@
+"""What an audio file says of its own length, against what lies on the disk.
+
+A decoder that meets the end of a file too early mostly just says less. WAV, AIFF, Ogg and MP3 can be held to their own
+account without decoding anything; FLAC cannot, but its decoder counts.
+"""
+
+import mmap
+import struct
+from functools import cache
+from typing import BinaryIO, NamedTuple
+
+CHUNKED = {  # first word: byte order, and the chunk that holds the samples
+    b"RIFF": ("<", b"data"), b"RIFX": (">", b"data"), b"RF64": ("<", b"data"), b"FORM": (">", b"SSND"),
+}  # fmt: skip
+FORMS = (b"WAVE", b"AIFF", b"AIFC")
+EXTENSIBLE = 0xFFFE  # the real code stands further on
+STREAMED = 0x7FFF0000  # writers to pipes, who cannot know a length, leave 0 or something near 2^31 or 2^32
+MOST_CHUNKS = 1000
+TAIL = 131_072  # two Ogg pages of the greatest size
+BIT_RATES = {  # of MPEG 1 and of MPEG 2, layer III, in kbit/s
+    3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+
+
+class Plain(NamedTuple):
+    """Where 16-bit samples lie in a file as they are."""
+
+    rate: int
+    channels: int
+    offset: int
+    frames: int
+
+
+class Account(NamedTuple):
+    """What is missing, in words; how many samples there are, where only a count of the frames can tell; where they lie,
+    if they need no decoder."""
+
+    missing: str = ""
+    samples: int | None = None
+    plain: Plain | None = None
+
+
+def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
+    """Compare a file's own account with its size; `head` is how it begins."""
+    if head[:4] in CHUNKED and head[8:12] in FORMS:
+        return _chunks(stream, *CHUNKED[head[:4]], byte_count)
+    if head[:4] == b"OggS":
+        return Account(_ogg_missing(stream, byte_count))
+    if head[:3] == b"ID3" or _frame(*head[:3].ljust(3, b"\0")):
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _mp3(data)
+    return Account()
+
+
+def _chunks(stream: BinaryIO, order: str, wanted: bytes, byte_count: int) -> Account:
+    """Whether a WAV or AIFF file has all its samples; the lengths of an RF64 file stand in its chunk `ds64`."""
+    position, long, kind = 12, 0, b""
+    for _ in range(MOST_CHUNKS):
+        stream.seek(position)
+        entry = stream.read(8 + 40)
+        if len(entry) < 8:
+            break
+        name, length = struct.unpack_from(order + "4sI", entry)
+        if name == b"ds64":
+            long = int.from_bytes(entry[16:24], "little")
+        if name == b"fmt " and order == "<":
+            kind = entry[8 : 8 + length]
+        if name == wanted:
+            length = length if length < STREAMED else long
+            absent = position + 8 + length - byte_count
+            missing = f"{absent:,} of {length:,} bytes are missing" if absent > 0 else ""
+            return Account(missing, plain=_plain(kind, position + 8, length or -absent))
+        position += 8 + length + length % 2
+    return Account("it ends before its samples begin" if position > byte_count - 8 else "")
+
+
+def _plain(kind: bytes, offset: int, byte_count: int) -> Plain | None:
+    """A WAV file's `fmt ` chunk as that of plain 16-bit samples; None for any other."""
+    if len(kind) < 16:
+        return None
+    code, channels, rate, _, width, bits = struct.unpack("<HHIIHH", kind[:16])
+    code = int.from_bytes(kind[24:26], "little") if code == EXTENSIBLE else code
+    if (code, bits, width) != (1, 16, 2 * channels) or not channels:
+        return None
+    return Plain(rate, channels, offset, byte_count // width)
+
+
+def _ogg_missing(stream: BinaryIO, byte_count: int) -> str:
+    """Whether an Ogg file stops inside a page, or before the page that is marked as its last."""
+    stream.seek(max(0, byte_count - TAIL))
+    tail = stream.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    if len(page) < 27 or len(page) < 27 + page[26] + sum(lengths):
+        return "the last page is cut"
+    return "" if page[5] & 4 else "the page that ends the stream is missing"
+
+
+def _mp3(data: mmap.mmap) -> Account:
+    """Walk from frame to frame. Where a header counts them (Xing, VBRI) it is held to that; else the walk counts."""
+    first = position = _after_tags(data)
+    frames, frame = 0, None
+    while found := _frame(*data[position : position + 3].ljust(3, b"\0")):
+        frame, frames, position = found, frames + 1, position + found[0]
+    if frame is None:
+        return Account()
+    claimed = _claimed_frames(data[first : first + 64])
+    if claimed is None:
+        return Account("the last frame is cut" if position > len(data) else "", frames * frame[1])
+    absent = claimed - (frames - 1)  # the frame that holds the header is none of those it counts
+    if absent > 1 and position >= len(data):
+        return Account(f"{absent:,} of {claimed:,} frames are missing")
+    return Account()
+
+
+def _after_tags(data: mmap.mmap) -> int:
+    """Where the first frame is: after ID3 tags, whose length has seven bits in a byte."""
+    position = 0
+    while data[position : position + 3] == b"ID3" and len(data) >= position + 10:
+        high, upper, lower, low = data[position + 6 : position + 10]
+        position += 10 + (high << 21 | upper << 14 | lower << 7 | low) + 10 * bool(data[position + 5] & 16)
+    return position
+
+
+@cache
+def _frame(sync: int, kind: int, sizes: int) -> tuple[int, int] | None:
+    """Bytes and samples of an MPEG layer III frame by its first three bytes; None if they begin none."""
+    version, layer = kind >> 3 & 3, kind >> 1 & 3
+    bit_rate, rate, padding = sizes >> 4, sizes >> 2 & 3, sizes >> 1 & 1
+    if sync != 0xFF or kind < 0xE0 or version == 1 or layer != 1 or bit_rate in (0, 15) or rate == 3:
+        return None
+    samples = 1152 if version == 3 else 576
+    kilobits = BIT_RATES[version or 2][bit_rate - 1]
+    return samples // 8 * kilobits * 1000 // RATES[version][rate] + padding, samples
+
+
+def _claimed_frames(frame: bytes) -> int | None:
+    """How many frames the first one says there are."""
+    for tag, offset in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
+        before, found, after = frame.partition(tag)
+        counts = found == b"VBRI" or (len(after) > 3 and after[3] & 1)
+        if before and found and counts:
+            return int.from_bytes(after[offset - 4 : offset], "big")
+    return None

@@ -1,0 +1,124 @@
+"""Tables as bytes and back: Parquet, JSON Lines, CSV and TSV. With `manifest` and `wire` the only door to pyarrow."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sertool import columns, manifest
+from sertool.errors import SertoolError
+from sertool.manifest import Table
+
+SEPARATORS = {"csv": ",", "tsv": "\t"}
+BOM = b"\xef\xbb\xbf"
+LINES = 65_536  # that become a table at once
+
+
+def sniff(head: bytes) -> str:
+    """What the first bytes are: parquet, jsonl, csv, tsv, or paths."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = head.removeprefix(BOM)
+    if text.lstrip()[:1] in (b"{", b"["):
+        return "jsonl"
+    line = text.partition(b"\n")[0].decode("utf-8", "replace").strip()
+    for kind in ("tsv", "csv"):
+        names = [name.strip().strip('"').lower() for name in line.split(SEPARATORS[kind])]
+        if any(columns.kind_of(name) for name in names):
+            return kind
+    return "paths"
+
+
+def parse(held: pa.Buffer, kind: str, where: str) -> Table:
+    """Bytes of a known kind as a table."""
+    try:
+        return _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind)
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
+        hint = "it was cut off or altered" if kind == "parquet" else manifest.first_line(error)
+        raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
+
+
+def _parquet(held: pa.Buffer) -> Table:
+    table = pq.ParquetFile(pa.BufferReader(held)).read()
+    table.validate(full=True)
+    return table
+
+
+def _jsonl(held: pa.Buffer) -> Table:
+    """One object a line; what a line does not say is null."""
+    lines = enumerate(io.BytesIO(bytes(held).removeprefix(BOM)), 1)
+    tables = []
+    while batch := list(islice(lines, LINES)):
+        rows = [_object(line, number) for number, line in batch if line.strip()]
+        names = dict.fromkeys(name for row in rows for name in row)
+        tables.append(pa.table({name: pa.array([row.get(name) for row in rows]) for name in names}))
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _object(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number} is no object of names and values")
+    return row
+
+
+def _delimited(held: pa.Buffer, kind: str) -> Table:
+    from pyarrow import csv as arrow_csv
+
+    first = bytes(held[:65_536]).removeprefix(BOM).partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
+    header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
+    kinds = {name: columns.kind_of(name.strip()) for name in header}
+    types = {name: manifest.TYPES["string" if kind == "list" else kind] for name, kind in kinds.items() if kind}
+    converting = arrow_csv.ConvertOptions(
+        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
+    )
+    parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
+    table = arrow_csv.read_csv(pa.BufferReader(held), parse_options=parsing, convert_options=converting)
+    return table.rename_columns([name.strip() for name in table.column_names])
+
+
+def encode(pieces: Iterable[Table], stream: BinaryIO, kind: str) -> None:
+    """Write a table that comes in pieces; equal pieces give equal bytes."""
+    if kind == "jsonl":
+        for piece in pieces:
+            stream.writelines(_json_lines(piece))
+        return
+    pieces = iter(pieces) if kind == "parquet" else map(_flat, pieces)
+    first = next(pieces)
+    # Through a Python stream, a full disk or a closed pipe raises the system's own error.
+    with _writer(pa.PythonFile(stream, mode="w"), first.schema, kind) as writer:
+        for piece in chain([first], pieces):
+            writer.write_table(piece)
+
+
+def _writer(stream: pa.PythonFile, schema: pa.Schema, kind: str) -> Any:
+    if kind == "parquet":
+        return pq.ParquetWriter(stream, schema, compression="zstd")
+    from pyarrow import csv as arrow_csv
+
+    return arrow_csv.CSVWriter(stream, schema, write_options=arrow_csv.WriteOptions(delimiter=SEPARATORS[kind]))
+
+
+def _json_lines(table: Table) -> Iterator[bytes]:
+    rows = (row for batch in table.to_batches(max_chunksize=4096) for row in batch.to_pylist())
+    for row in rows:
+        kept = {name: value for name, value in row.items() if value is not None}
+        yield json.dumps(kept, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _flat(table: Table) -> Table:
+    """Lists of words as text joined by semicolons, for formats that have no lists."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            words = table.column(index).cast(pa.list_(pa.string()))
+            table = table.set_column(index, field.name, pc.binary_join(words, ";"))
+    return table

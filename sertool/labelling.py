@@ -1,0 +1,193 @@
+"""What a clip's path says of it: its corpus' own way of naming files, a pattern of the user's, folders of emotions."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sertool import columns, corpora, labels
+from sertool.errors import UsageError
+from sertool.files import listed
+
+Row = dict[str, Any]
+OURS = columns.WHO | columns.WHAT | columns.PLACE  # what a pattern may set; all else that has our names is measured
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How clips get their labels, as the command line says."""
+
+    corpus: str | None = None
+    pattern: str | None = None
+    tables: tuple[str, ...] = ()
+    group: str | None = None
+    mapping: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Clip:
+    """A file, or a part of one, on its way to become a row."""
+
+    root: Path  # what was named on the command line, or the folder of the table that lists it
+    path: Path
+    row: Row = field(default_factory=dict)
+    key: str | None = None  # its name within its corpus
+    said: Row = field(default_factory=dict)  # what a table says of it
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that it lies in, from the root's own name on."""
+        inside = self.path.parent.parts[len(self.root.parts) :] if self.path.is_relative_to(self.root) else ()
+        return (self.root.name, *inside)
+
+
+def by_path(clips: Sequence[Clip], how: Labelling, side: dict[str, Path]) -> None:
+    """Write down what each path tells; `side` holds the files that are no audio, by lower-case name."""
+    if how.pattern:
+        _by_pattern(clips, how.pattern)
+    elif how.corpus is None or how.corpus in corpora.names():
+        _by_corpus(clips, how.corpus, side)
+    _by_folder([clip for clip in clips if not clip.row.keys() & {"corpus", "emotion", "label"}], how.mapping)
+
+
+# A corpus that is known by its layout.
+
+
+def _by_corpus(clips: Sequence[Clip], only: str | None, side: dict[str, Path]) -> None:
+    members: dict[str, list[Clip]] = defaultdict(list)
+    for clip, match in zip(clips, corpora.recognise([clip.path for clip in clips], only), strict=True):
+        if match:
+            clip.row = {"corpus": match[0], **match[1]}
+            clip.key = clip.row.pop("key", clip.path.stem)
+            members[match[0]].append(clip)
+    if only and not members and clips:
+        raise UsageError(f"--corpus {only}: no file is named as in {only}; an example: {clips[0].path.name}")
+    _mark_strangers(clips)
+    for name, found in members.items():
+        _enrich(name, found, side)
+
+
+def _mark_strangers(clips: Sequence[Clip]) -> None:
+    """A file among those of a corpus that is not named as they are is still the corpus' file."""
+    owners = {clip.path.parent: clip.row["corpus"] for clip in clips if clip.row}
+    for clip in clips:
+        if not clip.row and clip.path.parent in owners:
+            clip.row = {"corpus": owners[clip.path.parent], "notes": ["odd-name"]}
+
+
+def _enrich(name: str, clips: Sequence[Clip], side: dict[str, Path]) -> None:
+    """Let a corpus add what its side tables know."""
+    module = corpora.load(name)
+    tables = {table: side[table.lower()] for table in getattr(module, "SIDE_TABLES", ()) if table.lower() in side}
+    if tables:
+        rows = [clip.row | {"stem": clip.path.stem} for clip in clips]
+        module.enrich(rows, tables)
+        for clip, row in zip(clips, rows, strict=True):
+            del row["stem"]
+            clip.row = row
+
+
+# A folder for each emotion.
+
+
+def _by_folder(clips: Sequence[Clip], mapping: dict[str, str]) -> None:
+    """Label a clip by the nearest folder that stands among folders of emotions; the roots are folders too."""
+    beside: dict[tuple[Path, tuple[str, ...]], set[str]] = defaultdict(set)
+    for clip in clips:
+        for depth, name in enumerate(clip.folders):
+            beside[clip.root.parent, clip.folders[:depth]].add(name)
+    emotional = {place for place, names in beside.items() if _mostly_emotions(names, mapping)}
+    for clip in clips:
+        folders = clip.folders
+        for depth in reversed(range(len(folders))):
+            if (clip.root.parent, folders[:depth]) in emotional:
+                clip.row["label"] = folders[depth]
+                clip.row["emotion"] = of_folder(folders[depth], mapping)
+                break
+
+
+def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
+    """Whether folders that lie side by side are named after emotions; one alone must be so exactly."""
+    if len(names) == 1:
+        return labels.canonical(*names, mapping) is not None
+    known = [of_folder(name, mapping) is not None for name in names]
+    return 2 * sum(known) >= len(known)
+
+
+def of_folder(name: str, mapping: dict[str, str]) -> str | None:
+    """The emotion in a folder's name: `angry`, `05_angry`, `Actor1_angry`; None where there are none or several."""
+    whole = labels.canonical(name, mapping)
+    parts = {labels.canonical(word, mapping) for word in re.split(r"[\W_]+", name) if word} - {None}
+    return whole or (parts.pop() if len(parts) == 1 else None)
+
+
+# A pattern.
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """`{speaker}/{sentence}_{emotion}.wav` as an expression for the end of a path; `{}` is anything."""
+    pieces = re.split(r"\{(\w*)\}", pattern)
+    names = [name for name in pieces[1::2] if name]
+    measured = [name for name in names if columns.kind_of(name) and name not in OURS]
+    if measured or not set(names) & OURS.keys():
+        wrong = f"{{{measured[0]}}} is not for names to say" if measured else "it says nothing of a clip"
+        raise UsageError(f"--pattern {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")
+    seen: set[str] = set()
+    parts = [_piece(text, index % 2 == 1, seen) for index, text in enumerate(pieces)]
+    suffix = "" if re.search(r"\.\w+$", pattern) else r"\.\w+"
+    return re.compile("(?:^|/)" + "".join(parts) + suffix + "$")
+
+
+def _piece(text: str, is_field: bool, seen: set[str]) -> str:
+    if not is_field:
+        return re.escape(text)
+    if text == "_" or not text.isidentifier():
+        return "[^/]*?"
+    if text in seen:
+        return f"(?P={text})"
+    seen.add(text)
+    return f"(?P<{text}>[^/]+?)"
+
+
+def _by_pattern(clips: Sequence[Clip], pattern: str) -> None:
+    expression = compile_pattern(pattern)
+    for clip in clips:
+        match = expression.search(clip.path.as_posix())
+        clip.row = _typed(match.groupdict(), clip.path) if match else {"notes": ["odd-name"]}
+    if clips and all("notes" in clip.row for clip in clips):
+        raise UsageError(f"--pattern {pattern!r} matches no file; an example of what is there: {clips[0].path.name}")
+
+
+def _typed(row: Row, path: Path) -> Row:
+    """Text as the numbers that some columns hold."""
+    for name in row.keys() & {"age", "fold"}:
+        if not row[name].isdecimal():
+            raise UsageError(f"--pattern: the {name} of {path.name} would be {row[name]!r}, which is no number")
+        row[name] = int(row[name])
+    return row
+
+
+# What a label means.
+
+
+def settle_emotions(clips: Sequence[Clip], mapping: dict[str, str]) -> None:
+    """Give each row its canonical emotion: as the user maps its code or its word, else as everybody knows them."""
+    unknown: dict[str, Clip] = {}
+    for clip in clips:
+        words = [str(clip.row[name]) for name in ("label", "emotion") if clip.row.get(name)]
+        meanings = [mapping.get(labels.plain(word)) for word in words]
+        meanings += [word if word in mapping.values() else labels.canonical(word) for word in reversed(words)]
+        emotion = next((meaning for meaning in meanings if meaning), None)
+        if emotion:
+            clip.row.update(emotion=emotion, label=words[0])
+        elif words:
+            unknown.setdefault(words[-1], clip)
+    if unknown:
+        word, clip = next(iter(unknown.items()))
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise UsageError(
+            f"unknown emotion {word!r} of {'/'.join(clip.path.parts[-2:])}{more}: say what it means "
+            f"with --map {labels.plain(word)}=EMOTION ({listed(labels.EMOTIONS, 8)})"
+        )

@@ -1,0 +1,127 @@
+"""Tables of labels, `--table`: which of the files each row means, and what it says of it."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sertool import columns, manifest, talk, wire
+from sertool.audio import EXTENSIONS
+from sertool.errors import SertoolError, UsageError
+from sertool.files import listed, path_of
+from sertool.labelling import Clip, Row
+
+PATH_NAMES = (
+    "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
+)  # fmt: skip
+OTHER_NAMES = {
+    "emo": "emotion", "class": "emotion", "spk": "speaker", "speaker_id": "speaker", "gender": "sex", "dur": "duration",
+    "lang": "language", "text": "sentence", "transcript": "sentence",
+}  # fmt: skip
+PARTS = {
+    "train": "train", "training": "train", "dev": "dev", "development": "dev", "valid": "dev", "validation": "dev",
+    "val": "dev", "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+def listed_clips(clips: Sequence[Clip], tables: Iterable[str]) -> list[Clip]:
+    """A clip for each row of the tables, of the file that it means; a file that is not there keeps its own path."""
+    files = _Files(clips)
+    made: dict[tuple[Path, object], Clip] = {}
+    for spec in tables:
+        part, name = _part_and_file(spec)
+        for path, said in _rows(name):
+            root, whole = files.find(path) or _beside(name, path)
+            clip = Clip(root, whole, said=said | ({"split": part} if part else {}))
+            before = made.setdefault((whole, said.get("start")), clip)
+            _agree(before, clip, spec)
+    if clips and not files.found:
+        raise UsageError(f"--table {listed(tables)}: none of its paths is among the {len(clips):,} files found")
+    if len(files.found) < len(clips):
+        talk.say(f"{len(clips) - len(files.found):,} files are in no table and left out")
+    return list(made.values())
+
+
+def _agree(before: Clip, clip: Clip, spec: str) -> None:
+    """Join what two rows say of one clip; they must not contradict each other."""
+    for name, value in clip.said.items():
+        if before.said.setdefault(name, value) != value:
+            pair = f"{before.said[name]} and {value}"
+            raise SertoolError(f"--table {spec}: {clip.path.name} has more than one {name}: {pair}")
+
+
+def _part_and_file(spec: str) -> tuple[str | None, str]:
+    """`test=fold_1_test.jsonl` as the part and the file; a plain file name has no part."""
+    before, equals, after = spec.partition("=")
+    return (PARTS[before], after) if equals and before in PARTS else (None, spec)
+
+
+def _rows(name: str) -> Iterator[tuple[str, Row]]:
+    """Path and values of each row of a table."""
+    table = wire.load(name)
+    names = {column.strip().lower(): column for column in table.column_names}
+    path_column = next((names[word] for word in PATH_NAMES if word in names), None)
+    if path_column is None:
+        raise UsageError(f"--table {name}: no column with paths ({listed(PATH_NAMES, 4)}); it has {listed(names)}")
+    table = manifest.typed(table.rename_columns(list(_our_names(table.column_names, path_column))), name)
+    for row in table.to_pylist():
+        path = row.pop("path")
+        if row.get("split"):
+            row["split"] = PARTS.get(row["split"].lower(), row["split"])
+        if path:
+            yield path_of(path), {key: value for key, value in row.items() if value is not None}
+
+
+def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
+    """Each column by our name for it, unless another has that name already."""
+    plain = {name.strip().lower() for name in names}
+    for name in names:
+        word = name.strip().lower()
+        ours = OTHER_NAMES.get(word, word)
+        if name == path_column:
+            yield "path"
+        elif ours != "path" and columns.kind_of(ours) and (ours == word or ours not in plain):
+            yield ours
+        else:
+            yield name if word != "path" else "path of the table"
+
+
+def _beside(table: str, path: str) -> tuple[Path, Path]:
+    """Root and path of a file that was not found: as seen from the working folder if it is there, else the table's."""
+    folders = (Path.cwd(), Path(manifest.absolute(table)).parent)
+    root = next((folder for folder in folders if os.path.lexists(folder / path)), folders[-1])
+    return root, Path(manifest.absolute(root / path))
+
+
+class _Files:
+    """Files by the end of their path: a table's paths often start elsewhere, or end in another extension."""
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self.clips = clips
+        self.found: dict[int, str] = {}  # which row's path means a file
+        self.by_stem: dict[str, list[int]] = defaultdict(list)
+        for index, clip in enumerate(clips):
+            self.by_stem[clip.path.stem].append(index)
+
+    def find(self, path: str) -> tuple[Path, Path] | None:
+        """Root and path of the file that a table's path means."""
+        wanted = Path(path.replace("\\", "/"))
+        stem = wanted.stem if wanted.suffix.lower() in EXTENSIONS else wanted.name
+        likeness = {index: _likeness(self.clips[index].path, wanted) for index in self.by_stem.get(stem, ())}
+        best = [index for index, score in likeness.items() if score == max(likeness.values())]
+        if not best:
+            return None
+        clip = self.clips[best[0]]
+        if len(best) > 1:
+            raise SertoolError(f"the table's {path} may be {clip.path} or {self.clips[best[1]].path}: give more of it")
+        other = self.found.setdefault(best[0], path)
+        if other != path:
+            raise SertoolError(f"the table's {other} and {path} both seem to be {clip.path}: index their common folder")
+        return clip.root, clip.path
+
+
+def _likeness(one: Path, other: Path) -> tuple[int, bool]:
+    """How many folders two paths share above their names, and whether they have one extension."""
+    pairs = zip(reversed(one.parts[:-1]), reversed(other.parts[:-1]), strict=False)
+    shared = next((count for count, (left, right) in enumerate(pairs) if left != right), None)
+    return min(len(one.parts), len(other.parts)) - 1 if shared is None else shared, one.suffix == other.suffix

@@ -1,0 +1,383 @@
+"""What is sound passes, what is cut or broken never does, and plain WAV reads as soundfile reads it."""
+
+import io
+import math
+import os
+import struct
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sertool import audio, containers, synth
+from sertool.audio import Cut, Unusable
+
+RATE = 16_000
+LOSSLESS = [
+    ("wav", "WAV", "PCM_16"), ("wav", "WAV", "PCM_24"), ("wav", "WAV", "PCM_32"), ("wav", "WAV", "PCM_U8"),
+    ("wav", "WAV", "FLOAT"), ("wav", "WAV", "DOUBLE"), ("wav", "WAV", "ULAW"), ("wav", "WAV", "ALAW"),
+    ("wav", "WAVEX", "PCM_16"), ("wav", "RF64", "PCM_16"), ("wav", "RF64", "FLOAT"), ("flac", "FLAC", "PCM_16"),
+    ("flac", "FLAC", "PCM_24"), ("aiff", "AIFF", "PCM_16"), ("aif", "AIFF", "FLOAT"),
+]  # fmt: skip
+LOSSY = [
+    ("wav", "WAV", "IMA_ADPCM"),
+    ("ogg", "OGG", "VORBIS"),
+    ("opus", "OGG", "OPUS"),
+    ("mp3", "MP3", "MPEG_LAYER_III"),
+]
+FORMATS = [pytest.param(*each, id="-".join(each[1:])) for each in LOSSLESS + LOSSY]
+
+
+@pytest.fixture(scope="module")
+def voice() -> np.ndarray:
+    wave = synth.voice(0, "happy", 1)
+    return 0.9 * wave / np.abs(wave).max()
+
+
+def written(path: Path, wave: np.ndarray, kind: str, subtype: str, rate: int = RATE, **how: object) -> bytes:
+    soundfile.write(path, wave, rate, format=kind, subtype=subtype, **how)
+    return path.read_bytes()
+
+
+def look_at(path: Path, data: bytes, *, full: bool = True) -> audio.Look:
+    path.write_bytes(data)
+    return audio.look(str(path), full=full)
+
+
+def wav(
+    samples: np.ndarray, rate: int = RATE, *, before: bytes = b"", length: int | None = None, extensible: bool = False
+) -> bytes:
+    """A WAV file made by hand: chunks before the samples, a length that may lie."""
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    data = samples.astype("<i2").tobytes()
+    kind = struct.pack(
+        "<HHIIHH", 0xFFFE if extensible else 1, channels, rate, rate * 2 * channels % 2**32, 2 * channels, 16
+    )
+    if extensible:
+        kind += struct.pack("<HHIH", 22, 16, 0, 1) + bytes.fromhex("000000001000800000aa00389b71")
+    body = b"fmt " + struct.pack("<I", len(kind)) + kind + before + b"data"
+    body += struct.pack("<I", len(data) if length is None else length) + data
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
+
+
+# What is sound
+
+
+@pytest.mark.parametrize(("extension", "kind", "subtype"), FORMATS)
+def test_a_sound_file_of_any_format_has_no_issue(tmp_path, voice, extension, kind, subtype):
+    path = tmp_path / f"clip.{extension}"
+    written(path, voice, kind, subtype)
+    for full in (True, False):
+        found = audio.look(str(path), full=full)
+        assert (found.issue, found.notes) == (None, [])
+        assert (found.sample_rate, found.channels) == (RATE, 1)
+        assert 0 <= found.samples - len(voice) < 2048
+        assert (found.size, found.modified) == (path.stat().st_size, path.stat().st_mtime_ns)
+        assert bool(found.digest) == full
+    decoded = audio.decode(str(path), Cut(RATE))[0][: len(voice)]
+    assert np.corrcoef(decoded, voice)[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE", "AVERAGE"])
+def test_an_mp3_of_any_rate_is_whole(tmp_path, voice, rate, mode):
+    found = look_at(tmp_path / "clip.mp3", mp3(tmp_path, voice, rate, mode))
+    assert (found.issue, found.samples) == (None, len(voice))
+
+
+@pytest.mark.parametrize(("extension", "kind", "subtype"), FORMATS)
+def test_what_follows_the_sound_does_not_matter(tmp_path, voice, extension, kind, subtype):
+    data = written(tmp_path / f"clip.{extension}", voice, kind, subtype)
+    assert look_at(tmp_path / f"tail.{extension}", data + b"TAG" + bytes(125)).issue is None
+
+
+@pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_a_wav_that_was_written_to_a_pipe_is_whole(tmp_path, voice, length):
+    samples = (voice * 32767).astype(np.int16)
+    found = look_at(tmp_path / "clip.wav", wav(samples, length=length))
+    assert (found.issue, found.samples) == (None, len(voice))
+
+
+# What is cut
+
+
+@pytest.mark.parametrize(("extension", "kind", "subtype"), FORMATS)
+def test_a_file_cut_anywhere_is_never_usable(tmp_path, voice, extension, kind, subtype):
+    data = written(tmp_path / f"clip.{extension}", voice, kind, subtype)
+    for tenth in range(10):
+        found = look_at(tmp_path / f"cut.{extension}", data[: len(data) * tenth // 10])
+        assert found.issue == ("truncated" if tenth else "empty"), tenth
+    for length in (1, 4, 11, 12, 13, 20, 40, 43, 44, 60, len(data) - 1500):
+        assert look_at(tmp_path / f"cut.{extension}", data[:length]).issue in ("truncated", "unreadable"), length
+
+
+@pytest.mark.parametrize("kind", ["WAV", "OGG", "AIFF"])
+def test_a_header_tells_that_the_rest_is_cut(tmp_path, voice, kind):
+    data = written(tmp_path / "clip", voice, kind, "VORBIS" if kind == "OGG" else "PCM_16")
+    assert look_at(tmp_path / "cut", data[: len(data) // 2], full=False).issue == "truncated"
+
+
+def frames_of(data: bytes) -> list[int]:
+    """Where the frames of an MP3 file begin, by their own lengths."""
+    starts, position = [], 0
+    while frame := containers._frame(*data[position : position + 3].ljust(3, b"\0")):
+        starts.append(position)
+        position += frame[0]
+    return [*starts, position]
+
+
+def mp3(folder: Path, wave: np.ndarray, rate: int = 44_100, mode: str = "CONSTANT", level: float = 0.4) -> bytes:
+    how = {"bitrate_mode": mode, "compression_level": level}
+    return written(folder / "whole.mp3", wave, "MP3", "MPEG_LAYER_III", rate, **how)
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000])
+def test_an_mp3_without_a_header_is_whole_until_it_is_cut(tmp_path, voice, rate):
+    data = mp3(tmp_path, voice, rate)
+    starts = frames_of(data)
+    bare = data[starts[1] :]
+    found = look_at(tmp_path / "bare.mp3", bare)
+    assert found.issue is None
+    assert 0 <= (len(starts) - 2) * (1152 if rate > 24_000 else 576) - found.samples < 0.02 * found.samples
+    assert len(audio.decode(str(tmp_path / "bare.mp3"), Cut(rate), 0.0, found.samples / rate)[0]) == found.samples
+    assert look_at(tmp_path / "cut.mp3", bare[: starts[len(starts) // 2] - starts[1] + 20]).issue == "truncated"
+
+
+def test_an_mp3_whose_length_cannot_be_known_is_not_read_in_part(tmp_path, voice):
+    wave = np.concatenate([voice, np.zeros(3 * RATE), voice])
+    data = mp3(tmp_path, wave, RATE, "VARIABLE", 0.0)
+    starts = frames_of(data)
+    found = look_at(tmp_path / "bare.mp3", data[starts[4] :])
+    assert found.issue is None or "write the file again" in found.detail
+    assert found.issue or found.samples > 0.97 * (len(starts) - 5) * 576
+
+
+def test_tags_of_any_length_are_skipped(tmp_path, voice):
+    data = mp3(tmp_path, voice)
+    tag = b"ID3\x04\x00\x00" + bytes([0, 1, 100, 3]) + bytes((1 << 14) + (100 << 7) + 3)
+    assert look_at(tmp_path / "tagged.mp3", tag + data).issue is None
+    assert look_at(tmp_path / "cut.mp3", (tag + data)[:-2000]).issue == "truncated"
+
+
+# What is broken
+
+
+def test_nothing_to_hear(tmp_path):
+    def issue(wave: np.ndarray) -> str | None:
+        return look_at(tmp_path / "clip.wav", wav(wave)).issue
+
+    assert issue(np.zeros(RATE)) == "silent"
+    assert issue(np.full(RATE, 5000)) == "silent"  # an offset is no sound
+    assert issue(np.random.default_rng(0).integers(-8, 9, RATE)) == "silent"
+    assert issue(np.random.default_rng(0).integers(-50, 51, RATE)) is None
+    assert issue(np.random.default_rng(0).integers(-999, 999, 799)) == "too-short"
+    assert issue(np.random.default_rng(0).integers(-999, 999, 800)) is None
+    assert issue(np.ones(1)) == "too-short"
+    assert issue(np.zeros(0)) == "empty"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 9_999, -1])
+def test_one_value_that_is_no_number_is_enough(tmp_path, voice, value, place):
+    wave = voice.copy()
+    wave[place] = value
+    written(tmp_path / "clip.wav", wave, "WAV", "FLOAT")
+    assert audio.look(str(tmp_path / "clip.wav")).issue == "not-finite"
+    with pytest.raises(Unusable, match="no numbers"):
+        audio.decode(str(tmp_path / "clip.wav"), Cut())
+
+
+@pytest.mark.parametrize("rate", [0, 1, 3_999, 384_001, 2**31 - 1])
+def test_a_rate_that_no_speech_has_is_unreadable(tmp_path, voice, rate):
+    data = wav(voice * 32767, rate)
+    assert look_at(tmp_path / "clip.wav", data).issue == "unreadable"
+    with pytest.raises(Unusable):
+        audio.decode(str(tmp_path / "clip.wav"), Cut())
+
+
+def test_a_flac_of_unknown_length_is_named_and_one_that_lies_takes_no_memory(tmp_path, voice):
+    data = bytearray(written(tmp_path / "clip.flac", voice, "FLAC", "PCM_16"))
+    data[21] |= 0x0F  # the highest bits of the count of samples
+    found = look_at(tmp_path / "lie.flac", bytes(data))
+    assert (found.issue, found.samples > 1 << 35) == ("truncated", True)
+    with pytest.raises(Unusable):
+        audio.decode(str(tmp_path / "lie.flac"), Cut())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    found = look_at(tmp_path / "piped.flac", bytes(data))
+    assert (found.issue, "write the file again" in found.detail) == ("unreadable", True)
+
+
+@pytest.mark.parametrize(
+    "text", [b"not audio\n", b"RIFF", b"RIFF\0\0\0\0WAVE", b"OggS", b"fLaC", b"ID3\4\0\0\0\0\0\0", b"\xff\xfb"]
+)
+def test_what_only_begins_like_audio_is_refused(tmp_path, text):
+    assert look_at(tmp_path / "clip.wav", text).issue in ("unreadable", "truncated")
+
+
+def test_a_wav_of_endless_empty_chunks_is_given_up(tmp_path):
+    assert look_at(tmp_path / "clip.wav", b"RIFF\0\0\0\0WAVE" + bytes(1_000_000)).issue == "unreadable"
+
+
+def test_pointers_fifos_folders_and_dead_links_are_named(tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    assert look_at(tmp_path / "clip.wav", pointer).issue == "lfs-pointer"
+    os.mkfifo(tmp_path / "fifo.wav")
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "dead.wav").symlink_to(tmp_path / "nothing")
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+    names = ("fifo", "folder", "dead", "loop", "absent")
+    issues = {name: audio.look(str(tmp_path / f"{name}.wav")).issue for name in names}
+    assert issues == {
+        "fifo": "unreadable", "folder": "unreadable", "dead": "vanished", "loop": "unreadable", "absent": "vanished",
+    }  # fmt: skip
+    assert audio.look("nul\0byte.wav").issue == "unreadable"
+
+
+# What is odd
+
+
+def test_clipping_is_three_neighbours_at_full_scale_in_one_channel(tmp_path, voice):
+    wave = np.round(voice / np.abs(voice).max() * 20_000)
+    for count, notes in ((1, []), (2, []), (3, ["clipped"])):
+        wave[5000 : 5000 + count] = -32768 if count % 2 else 32767
+        assert look_at(tmp_path / "clip.wav", wav(wave)).notes == notes
+    both = np.stack([voice * 20_000] * 2, axis=1)
+    both[700:702] = 32767  # two neighbours in each of two channels
+    assert look_at(tmp_path / "clip.wav", wav(both)).notes == ["stereo"]
+
+
+def test_quiet_offset_and_stereo_are_noted_and_no_issue(tmp_path, voice):
+    wave = voice / np.abs(voice).max()
+    assert look_at(tmp_path / "clip.wav", wav(wave * 327)).notes == ["quiet"]
+    assert look_at(tmp_path / "clip.wav", wav(wave * 329)).notes == []
+    rms = float(np.sqrt(np.mean(np.square(wave))))
+    assert look_at(tmp_path / "clip.wav", wav((wave + 0.2 * rms) * 9000)).notes == ["dc"]
+    assert look_at(tmp_path / "clip.wav", wav((wave - wave.mean() + 0.05 * rms) * 9000)).notes == []
+    found = look_at(tmp_path / "clip.wav", wav(np.stack([wave * 9000] * 8, axis=1), 192_000))
+    assert (found.issue, found.notes, found.channels, found.sample_rate) == (None, ["stereo"], 8, 192_000)
+
+
+# Plain WAV files, read without a decoder
+
+HEADERS = {
+    "plain": {},
+    "extensible": {"extensible": True},
+    "a list before": {"before": b"LIST" + struct.pack("<I", 5) + b"INFOx\0"},
+    "a long chunk before": {"before": b"junk" + struct.pack("<I", 70_001) + bytes(70_002)},
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("name", HEADERS)
+def test_plain_wav_reads_as_soundfile_reads_it(tmp_path, voice, name, channels):
+    samples = np.round(np.stack([voice * 20_000 / (c + 1) for c in range(channels)], axis=1)).astype(np.int16)
+    data = wav(samples if channels > 1 else samples[:, 0], **HEADERS[name])
+    (tmp_path / "clip.wav").write_bytes(data)
+    expected, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    assert containers.account(io.BytesIO(data), data[:64], len(data)).plain.frames == len(expected)
+    for start, stop in ((0, len(expected)), (5_000, 9_001), (len(expected) - 1, len(expected))):
+        decoded = audio.decode(str(tmp_path / "clip.wav"), Cut(rate, "left"), start / rate, (stop - start) / rate)
+        np.testing.assert_array_equal(decoded[0], expected[start:stop, 0])
+    stereo = audio.decode(str(tmp_path / "clip.wav"), Cut(rate, "stereo"))
+    np.testing.assert_array_equal(
+        stereo, np.resize(expected.T, (2, len(expected))) if channels == 1 else expected.T[:2]
+    )
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT", "ULAW"])
+def test_only_plain_samples_are_read_plainly(tmp_path, voice, subtype):
+    data = written(tmp_path / "clip.wav", voice, "WAV", subtype)
+    assert containers.account(io.BytesIO(data), data[:64], len(data)).plain is None
+
+
+# Digests
+
+
+def test_equal_sounds_have_equal_digests_whatever_holds_them(tmp_path, voice):
+    samples = np.round(voice * 20_000).astype(np.int16)
+    digests = {
+        kind: (
+            written(tmp_path / f"clip.{kind}", samples, kind, "PCM_16"),
+            audio.look(str(tmp_path / f"clip.{kind}")).digest,
+        )[1]
+        for kind in ("WAV", "FLAC", "AIFF", "RF64")
+    }
+    assert len(set(digests.values())) == 1
+    others = [wav(samples[:-1]), wav(samples, 8_000), wav(samples + (np.arange(len(samples)) == 77))]
+    assert len({look_at(tmp_path / "other.wav", data).digest for data in others} | set(digests.values())) == 4
+
+
+def test_a_long_file_passes_in_blocks(tmp_path, monkeypatch, voice):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(wav(np.stack([voice, -voice, voice], axis=1) * 9000))
+    whole, sound = audio.look(str(path)), audio.decode(str(path), Cut(22_050))
+    monkeypatch.setattr(audio, "BLOCK", 3 * 1024)
+    assert audio.look(str(path)) == whole
+    np.testing.assert_allclose(audio.decode(str(path), Cut(22_050)), sound, atol=1e-6)
+
+
+# Decoding
+
+
+@pytest.mark.parametrize("source", [4_000, 8_000, 11_025, 24_414, 44_100, 48_000, 96_000, 192_000])
+@pytest.mark.parametrize("samples", [1, 2, 799, 20_001])
+def test_resampled_sound_has_its_length(tmp_path, source, samples):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(wav(np.random.default_rng(1).normal(0, 3000, samples), source))
+    decoded = audio.decode(str(path), Cut(RATE))
+    assert decoded.dtype == np.float32
+    assert abs(decoded.shape[1] - samples * RATE / source) <= 1
+
+
+@pytest.mark.parametrize(
+    ("start", "duration", "length"),
+    [
+        (0, None, 20_000),
+        (0.5, None, 12_000),
+        (0.5, 0.25, 4_000),
+        (1.0, 9e9, 4_000),
+        (0, math.inf, 20_000),
+        (0, math.nan, 20_000),
+    ],
+)
+def test_a_part_is_cut_out(tmp_path, start, duration, length):
+    (tmp_path / "clip.wav").write_bytes(wav(np.arange(20_000)))
+    decoded = audio.decode(str(tmp_path / "clip.wav"), Cut(RATE), start, duration)
+    np.testing.assert_array_equal(np.round(decoded[0] * 32768), np.arange(20_000)[round(start * RATE) :][:length])
+
+
+@pytest.mark.parametrize(
+    ("start", "duration"), [(1.25, None), (-1, None), (math.nan, 1), (math.inf, 1), (0, 0), (0, -1), (0.5, -3)]
+)
+def test_a_part_that_is_not_there_is_an_issue(tmp_path, start, duration):
+    (tmp_path / "clip.wav").write_bytes(wav(np.arange(20_000)))
+    with pytest.raises(Unusable, match="nothing") as caught:
+        audio.decode(str(tmp_path / "clip.wav"), Cut(RATE), start, duration)
+    assert caught.value.issue == "empty"
+
+
+def test_a_cut_file_is_not_decoded_in_part(tmp_path, voice):
+    (tmp_path / "clip.wav").write_bytes(wav(voice * 9000)[:-5000])
+    with pytest.raises(Unusable, match="missing"):
+        audio.decode(str(tmp_path / "clip.wav"), Cut())
+
+
+def test_looking_at_a_fifo_does_not_wait(tmp_path):
+    os.mkfifo(tmp_path / "fifo.wav")
+    thread = threading.Thread(target=audio.look, args=(str(tmp_path / "fifo.wav"),), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+# Writing
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])
+def test_what_is_written_is_read_back(tmp_path, voice, extension):
+    audio.write(tmp_path / f"clip.{extension}", voice, RATE)
+    np.testing.assert_allclose(audio.decode(str(tmp_path / f"clip.{extension}"), Cut())[0], voice, atol=0.2)
+    assert os.listdir(tmp_path) == [f"clip.{extension}"]
