@@ -15,7 +15,7 @@ from sertool.files import listed
 from sertool.metrics import Tally, Units
 
 AGES = ((18, "under 18"), (30, "18 to 29"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
-FEW = 12  # values of a column that the page shows unasked
+FEW = 8  # values of a column that the page shows unasked
 WORST = 5  # speakers that are shown
 Sums = dict[str, np.ndarray]
 OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
