@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sertool import __version__, metrics, reports
-from sertool.evaluating import Comparison, Difference, Figure, Group, Report, Scores
+from sertool.evaluating import FEW, Comparison, Difference, Figure, Group, Report, Scores
 from sertool.reports import NAMES, number, percent
 from sertool.sheet import STYLE
 
@@ -88,7 +88,8 @@ def _one(run: Scores) -> list[str]:
         parts.append(_confidence(run))
     if len(run.each_speaker) > 1:
         parts.append(_speakers(run))
-    parts += [_section(f"UAR by {name}", _groups(groups), width="half") for name, groups in run.by.items()]
+    for name, groups in run.by.items():
+        parts.append(_section(f"UAR by {name}", _groups(groups), width=_width(groups)))
     if run.folds:
         parts.append(_section("UAR by fold", _chips(run.folds)))
     if run.seeds:
@@ -137,6 +138,10 @@ def _emotions(run: Scores) -> str:
 
 def _groups(groups: Iterable[Group]) -> str:
     return _plot([Row(one.name, [_bar(one.uar)], one.clips) for one in groups])
+
+
+def _width(rows: Sequence[object]) -> str:
+    return "half" if len(rows) <= FEW else "wide"
 
 
 def _chips(values: Mapping[str, float]) -> str:
@@ -307,10 +312,7 @@ def _several(report: Report) -> list[str]:
         *_differences(report),
         _figures(report),
         _section("Recall by emotion", _key(report), _plot(recalls)),
-        *(
-            _section(f"UAR by {name}", _key(report), _plot(_group_rows(report, name)), width="half")
-            for name in runs[0].by
-        ),
+        *(_by(report, name) for name in runs[0].by),
         *(_details(run) for run in runs),
     ]
 
@@ -318,6 +320,11 @@ def _several(report: Report) -> list[str]:
 def _key(report: Report) -> str:
     items = [f'<li style="{_tone(place)}">{escape(run.name)}</li>' for place, run in enumerate(report.runs)]
     return f'<ul class="key">{"".join(items)}</ul>'
+
+
+def _by(report: Report, name: str) -> str:
+    rows = _group_rows(report, name)
+    return _section(f"UAR by {name}", _key(report), _plot(rows), width=_width(rows))
 
 
 def _group_rows(report: Report, name: str) -> list[Row]:
