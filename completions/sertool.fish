@@ -148,7 +148,20 @@ function __sertool_at
                 "featurize --tonnetz-window" \
                 "featurize --tonnetz-edges" \
                 "featurize --zcr-n-fft" \
-                "featurize --zcr-hop"
+                "featurize --zcr-hop" \
+                "eval --truth" \
+                "eval --predicted" \
+                "eval --split" \
+                "eval --map" \
+                "eval --where" \
+                "eval --by" \
+                "eval --resamples" \
+                "eval --min-uar" \
+                "eval -o" "eval --out" \
+                "eval -f" "eval --format" \
+                "eval --plot" \
+                "eval --html" \
+                "eval --seed"
             and set skip yes
         else if test -z $command
             set command $token
@@ -176,6 +189,7 @@ end
 complete -c sertool -f
 complete -c sertool -n '__sertool_at "" -eq 1' -a index -d 'Look at folders of audio and write a manifest with one row per clip'
 complete -c sertool -n '__sertool_at "" -eq 1' -a featurize -d 'Compute features of the clips in a manifest and store them in shards'
+complete -c sertool -n '__sertool_at "" -eq 1' -a eval -d 'Score predictions, with intervals, and compare runs'
 complete -c sertool -n '__sertool_at ""' -s V -l version -d 'Show the version and exit.'
 complete -c sertool -n '__sertool_at ""' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at index' -l corpus -r -f -a 'asvpesd cafe cremad emodb emovdb emovo esd jl ravdess savee shemo subesco tess urdu' -d 'Take the files for this corpus; with --pattern or --table any name of your own.'
@@ -319,7 +333,7 @@ complete -c sertool -n '__sertool_at featurize' -l mfcc-fmin -r -f -d 'lowest fr
 complete -c sertool -n '__sertool_at featurize' -l mfcc-fmax -r -f -d 'highest frequency in Hz (default: half the rate)'
 complete -c sertool -n '__sertool_at featurize' -l mfcc-htk -l no-mfcc-htk -d 'HTK\'s mel scale rather than Slaney\'s [default: false]'
 complete -c sertool -n '__sertool_at featurize' -l mfcc-norm -r -f -a 'slaney none' -d 'each triangle\'s area is one, or its peak [default: slaney]'
-complete -c sertool -n '__sertool_at featurize' -l msf-filters -r -f -a 'gammatone mel' -d 'gammatone filters, or triangles on the mel scale [default: gammatone]'
+complete -c sertool -n '__sertool_at featurize' -l msf-filters -r -f -a 'gammatone mel' -d 'gammatone filters, or bells on the mel scale [default: gammatone]'
 complete -c sertool -n '__sertool_at featurize' -l msf-bands -r -f -d 'number of bands [default: 19]'
 complete -c sertool -n '__sertool_at featurize' -l msf-fmin -r -f -d 'centre of the lowest band in Hz [default: 125.0]'
 complete -c sertool -n '__sertool_at featurize' -l msf-fmax -r -f -d 'centre of the highest band in Hz [default: 3500.0]'
@@ -366,3 +380,20 @@ complete -c sertool -n '__sertool_at featurize' -l zcr-hop -r -f -d 'samples fro
 complete -c sertool -n '__sertool_at featurize' -l zcr-center -l no-zcr-center -d 'centre frames on their time, with the ends held [default: true]'
 complete -c sertool -n '__sertool_at featurize' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at featurize -ge 1' -F
+complete -c sertool -n '__sertool_at eval' -l truth -r -f -d 'The column that holds the true emotion.'
+complete -c sertool -n '__sertool_at eval' -l predicted -r -f -d 'The column that holds the predicted emotion.'
+complete -c sertool -n '__sertool_at eval' -l split -r -f -a 'test dev train' -d 'Which rows to score (default: test where there are any, else dev).'
+complete -c sertool -n '__sertool_at eval' -l map -r -f -d 'What a label means: ps=surprise, calm=neutral.'
+complete -c sertool -n '__sertool_at eval' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech, song or non-speech\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
+complete -c sertool -n '__sertool_at eval' -l by -r -f -a '(__sertool_many corpus speaker sex age intensity language race ethnicity sentence style)' -d 'Tables by corpus, speaker, sex, age, intensity, language, race, ethnicity, sentence, style; age in bands.'
+complete -c sertool -n '__sertool_at eval' -l resamples -r -f -d 'How many resamples the intervals are made of. [default: 2000; 100<=x<=100000]'
+complete -c sertool -n '__sertool_at eval' -l min-uar -r -f -d 'Exit 1 if the UAR of any run is below this share, such as .6. [0<=x<=1]'
+complete -c sertool -n '__sertool_at eval' -s o -l out -r -F -d 'Write the report to this file (.txt, .json, .csv, .md) rather than to stdout.'
+complete -c sertool -n '__sertool_at eval' -s f -l format -r -f -a 'table json csv markdown' -d 'Format of the report (default: by the extension of -o, else a table).'
+complete -c sertool -n '__sertool_at eval' -l plot -r -f -a '(__fish_complete_directories)' -d 'Draw the figures into this folder.'
+complete -c sertool -n '__sertool_at eval' -l html -r -F -d 'Write the whole report as one page for the browser.'
+complete -c sertool -n '__sertool_at eval' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
+complete -c sertool -n '__sertool_at eval' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at eval' -s v -l verbose -d 'Say more of what is done.'
+complete -c sertool -n '__sertool_at eval' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at eval -ge 1' -F
