@@ -87,13 +87,8 @@ def mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
 # Confidence and probabilities.
 
 
-def reliability(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Sums `[bins, 3]` of clips, confidence and right answers, in bins of equal width."""
-    return bin_sums(confidence, right, np.zeros(len(right), int), 1)[0]
-
-
 def bin_sums(confidence: np.ndarray, right: np.ndarray, unit: np.ndarray, units: int) -> np.ndarray:
-    """`reliability` for each unit: `[units, bins, 3]`; NaN confidence counts nowhere."""
+    """Sums `[units, bins, 3]` of clips, confidence and right answers, in bins of equal width; NaN counts nowhere."""
     known = ~np.isnan(confidence)
     confidence, right = confidence[known], right[known]
     cell = unit[known] * BINS + np.minimum((confidence * BINS).astype(int), BINS - 1)
