@@ -1,0 +1,101 @@
+"""Train a model on a featurized manifest and predict the clips that were held out."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sertool import catalogue, options, talk
+from sertool.errors import UsageError
+from sertool.options import option
+from sertool.recipes import RECIPES
+
+EPILOG = """\b
+Examples:
+  sertool train features/manifest.parquet -m cnn -o run/ | sertool eval
+  sertool index ravdess/ --protocol ravdess-emobox | sertool featurize --mel | sertool train -m sertool | sertool eval
+  sertool train features/manifest.parquet -m cnn-transformer --split speaker:70/15/15 --seeds 3
+  sertool train features/manifest.parquet --recipe cnn-transformer-a --gap
+  sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
+
+The held-out predictions go to stdout as a manifest. A run that was interrupted goes on when it is asked again; one that
+is finished prints its predictions again.
+"""
+
+
+def _settings_options() -> Any:
+    """An option for each setting of the training loop."""
+    entry = catalogue.read(catalogue.PACKAGE / "training.py")
+    words = ((f"--{held.name.replace('_', '-')}", held) for held in entry.settings)
+    return options.stack(*(options.setting(word, held.name, held, "Training") for word, held in words))
+
+
+def _design_options() -> Any:
+    group = "Model"
+    return options.stack(
+        option("-m", "--model", type=click.Choice(catalogue.names("models")), metavar="NAME", group=group,
+               help="The network or classifier (see --list)."),
+        option("--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", group=group,
+               help="Model, training and protocol of a published system; what is given as well wins."),
+        option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
+               help="A setting of the model: --set channels=32,64,128."),
+        option("--features", type=options.files_in("features"), group=group,
+               help="Features to train on, side by side (default: all that the manifest has)."),
+        option("--scale", type=click.Choice(["none", "corpus", "speaker"]), group=group,
+               help="Whose mean and deviation rows are freed of: the training rows', each speaker's. [default: corpus]"),
+    )  # fmt: skip
+
+
+def _division_options() -> Any:
+    group = "Held out"
+    return options.stack(
+        option("--split", metavar="HOW", group=group, help="As of `sertool index`: speaker:70/15/15, or a protocol."),
+        option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group, help="K folds that share no speaker."),
+        option("--loso", is_flag=True, group=group, help="Leave one speaker out, each in turn."),
+        option("--protocol", metavar="NAME", group=group,
+               type=click.Choice(list(catalogue.keys("splits.py", "PROTOCOLS"))), help="A published split or folds."),
+        option("--train-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Train on these corpora."),
+        option("--test-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Hold out these corpora."),
+        option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N", group=group,
+               help="Train with N seeds, from --seed on."),
+        option("--gap", is_flag=True, group=group,
+               help="Train under a leaky protocol and on disjoint speakers, and say the difference."),
+    )  # fmt: skip
+
+
+def _run_options() -> Any:
+    return options.stack(
+        options.where, options.root,
+        options.out("The run's folder. [default: runs/MODEL-SETTINGS]", folder=True),
+        options.wire_format,
+        option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
+               help="Where to compute."),
+        options.jobs, options.seed,
+        option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise."),
+        option("--list", "show_list", is_flag=True, help="Show the models and recipes, and stop."),
+        options.dry_run, options.wait, options.quiet, options.verbose,
+    )  # fmt: skip
+
+
+@click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("manifests", nargs=-1, type=click.Path())
+@options.stack(_design_options(), _division_options(), _settings_options(), _run_options())
+def command(manifests: tuple[str, ...], **values: Any) -> int | None:
+    """Train on the featurized MANIFESTS (or stdin) and predict the clips that were held out."""
+    if values["show_list"]:
+        return _show_list()
+    if not (values["model"] or values["recipe"]):
+        raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
+    from sertool import experiment
+
+    sources = options.inputs(manifests, "a featurized manifest")
+    return experiment.run(sources, values, Path(values["out"]) if values["out"] else None)
+
+
+def _show_list() -> None:
+    entries = catalogue.entries("models").values()
+    rows = [(e.name.replace("_", "-"), e.facts.get("PARAMETERS"), e.title, e.facts.get("ORIGIN", "")) for e in entries]
+    shown = [(name, f"{count:,}" if count else "", title, origin) for name, count, title, origin in rows]
+    talk.table(("model", "parameters", "what it is", "origin"), shown, right="parameters")
+    recipes = [(name, held["model"], held["preset"], held["protocol"], held["about"]) for name, held in RECIPES.items()]
+    talk.table(("recipe", "model", "features", "protocol", "what it is"), recipes)

@@ -1,0 +1,92 @@
+"""Training recipes by name: `sertool train --recipe cnn-transformer-a`.
+
+Each names a network, the features it takes (a preset of `sertool featurize`), how it is trained and the protocol that
+its figure was published under, leaky ones included. Whatever the command line gives as well wins; `--split` in place of
+the protocol gives the figure on new speakers.
+"""
+
+from typing import Any
+
+CREMAD_DEEP = {"preset": "mel-min-max", "protocol": "random-80-20", "scale": "none"}
+PLAIN = {"optimizer": "adam", "schedule": "constant", "batch": 32, "keep": "last"}
+RECURRENT = {
+    "preset": "clstm", "protocol": "random-92-8-leaky-copies", "scale": "corpus",
+    "training": {"optimizer": "adam", "lr": 1e-3, "schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 10,
+                 "clip_value": 0.5, "batch": 64, "epochs": 200, "metric": "wa"},
+}  # fmt: skip
+STATISTICS = {"preset": "classic-1d", "protocol": "random-70-30", "scale": "corpus"}
+IMAGENET = {
+    "preset": "imagenet", "protocol": "random-60-20-20", "scale": "none",
+    "training": {"optimizer": "sgd", "lr": 0.01, "schedule": "constant", "batch": 16, "epochs": 100, "patience": 4,
+                 "metric": "loss", "shift": 0.4, "time_masks": 2, "column_masks": 2, "mask_share": 0.5},
+}  # fmt: skip
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "cnn-a": CREMAD_DEEP | {
+        "about": "CREMA-D deep models: residual CNN", "model": "cnn",
+        "training": PLAIN | {"lr": 1e-3, "epochs": 10},
+    },
+    "cnn-gru-a": CREMAD_DEEP | {
+        "about": "CREMA-D deep models: CNN and bidirectional GRU", "model": "cnn-gru",
+        "training": PLAIN | {"lr": 2.5e-4, "epochs": 15},
+    },
+    "cnn-transformer-a": CREMAD_DEEP | {
+        "about": "CREMA-D deep models: CNN and transformer", "model": "cnn-transformer",
+        "training": PLAIN | {"lr": 1e-4, "epochs": 20},
+    },
+    "resnet18-a": CREMAD_DEEP | {
+        "about": "CREMA-D deep models: ResNet-18 from scratch", "model": "resnet18",
+        "training": PLAIN | {"lr": 1e-3, "epochs": 10},
+    },
+    "mamba-a": CREMAD_DEEP | {
+        "about": "CREMA-D deep models: two Mamba blocks", "model": "mamba",
+        "training": {"optimizer": "adamw", "lr": 1e-4, "schedule": "constant", "batch": 32, "epochs": 50, "clip": 1.0,
+                     "patience": 5, "metric": "wa"},
+    },
+    "mamba-cnn-a": CREMAD_DEEP | {
+        "about": "CREMA-D deep models: CNN and three Mamba blocks", "model": "mamba-cnn",
+        "training": {"optimizer": "adamw", "lr": 5e-4, "weight_decay": 1e-2, "schedule": "restarts",
+                     "restart_epochs": 10, "restart_factor": 2, "smoothing": 0.1, "clip": 1.0, "batch": 32,
+                     "epochs": 70, "patience": 7, "metric": "wa"},
+    },
+    "clstm-b": RECURRENT | {"about": "seven corpora: CNN and LSTM, the published winner", "model": "clstm"},
+    "cnn1d-b": RECURRENT | {"about": "seven corpora: the CNN (layers ours, named so)", "model": "cnn1d"},
+    "lstm-b": RECURRENT | {"about": "seven corpora: the LSTM (layers ours, named so)", "model": "lstm"},
+    "bilstm-b": RECURRENT | {"about": "seven corpora: the BiLSTM (layers ours, named so)", "model": "bilstm"},
+    "gru-b": RECURRENT | {"about": "seven corpora: the GRU (layers ours, named so)", "model": "gru"},
+    "cnn1d-c": STATISTICS | {
+        "about": "CREMA-D and SAVEE: 1D CNN on classic features (layers ours, named so)", "model": "cnn1d",
+        "training": {"optimizer": "adam", "lr": 1e-3, "schedule": "plateau", "plateau_factor": 0.9,
+                     "plateau_patience": 20, "batch": 16, "epochs": 500, "patience": 100, "metric": "loss"},
+    },
+    "lda-c": STATISTICS | {"about": "CREMA-D and SAVEE: linear discriminant on classic features", "model": "lda"},
+    "cnn2d-c": {
+        "about": "CREMA-D and SAVEE: 2D CNN on 30 mels", "model": "cnn2d", "preset": "mel-30",
+        "protocol": "random-70-30", "scale": "corpus",
+        "training": {"optimizer": "adam", "lr": 1e-3, "schedule": "plateau", "plateau_factor": 0.9,
+                     "plateau_patience": 20, "batch": 16, "epochs": 500, "patience": 100, "metric": "loss"},
+    },
+    "msf-cnn-c": {
+        "about": "CREMA-D and SAVEE: 1D CNN on modulation spectra and MFCC", "model": "msf-cnn", "preset": "msf-mfcc",
+        "protocol": "random-70-30", "scale": "corpus",
+        "training": {"optimizer": "adam", "lr": 1e-3, "schedule": "plateau", "plateau_factor": 0.9,
+                     "plateau_patience": 20, "batch": 16, "epochs": 500, "patience": 100, "metric": "loss"},
+    },
+    "densenet161-d": IMAGENET | {"about": "five corpora: DenseNet-161 from ImageNet", "model": "densenet161"},
+    "resnet50-d": IMAGENET | {"about": "five corpora: ResNet-50 from ImageNet", "model": "resnet50"},
+    "resnext50-d": IMAGENET | {"about": "five corpora: ResNeXt-50 from ImageNet", "model": "resnext50"},
+    "acnt-e": {
+        "about": "RAVDESS: residual CNN and transformer", "model": "acnt", "preset": "acnt",
+        "protocol": "random-70-15-15", "scale": "corpus",
+        "training": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 1e-2, "schedule": "plateau", "smoothing": 0.1,
+                     "batch": 32, "epochs": 100, "patience": 15, "time_masks": 1, "column_masks": 1,
+                     "column_width": 8, "gain": 6.0, "noise": 0.1},
+    },
+    "sertool": {
+        "about": "our own log-mel network, from scratch", "model": "sertool", "preset": "mel-64", "scale": "corpus",
+        "protocol": "speaker:70/15/15",
+        "training": {"optimizer": "adamw", "lr": 7e-4, "weight_decay": 0.05, "schedule": "cosine", "warmup": 200,
+                     "batch": 32, "epochs": 24, "smoothing": 0.1, "mixup": 0.3, "ema": 0.998, "clip": 1.0,
+                     "time_masks": 2, "time_width": 30, "column_masks": 2, "column_width": 12, "gain": 0.3},
+    },
+}  # fmt: skip
