@@ -15,14 +15,15 @@ PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Setting:
-    """One field of a file's `Settings`: `name: Annotated[type, "help"] = default`."""
+    """One field of a file's `Settings`: `name: Annotated[type, "help", lowest, highest] = default`."""
 
     name: str
     kind: str  # "int", "float", "bool", "str", or "choice"
     default: Any
     help: str
-    choices: tuple[str, ...] = ()
-    optional: bool = False
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def names(folder: str) -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in paths if not path.stem.startswith("_"))
 
 
-def read(path: Path) -> Entry:
+def read(path: Path, settings_class: str = "Settings") -> Entry:
     """Docstring, literal constants and settings of one Python file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     facts: dict[str, Any] = {}
@@ -63,21 +64,30 @@ def read(path: Path) -> Entry:
                 facts[node.targets[0].id] = ast.literal_eval(node.value)
             except ValueError:
                 continue
-        elif isinstance(node, ast.ClassDef) and node.name == "Settings":
-            settings = tuple(_setting(item, facts) for item in node.body if isinstance(item, ast.AnnAssign))
+        elif isinstance(node, ast.ClassDef) and node.name == settings_class:
+            settings = tuple(_setting(item, facts) for item in node.body if _is_setting(item))
     return Entry(path.stem, ast.get_docstring(tree) or "", facts, settings)
 
 
+def _is_setting(node: ast.stmt) -> bool:
+    """Whether it is a field with words for people."""
+    if not (isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Subscript)):
+        return False
+    return ast.unparse(node.annotation.value) == "Annotated"
+
+
 def _setting(node: ast.AnnAssign, facts: dict[str, Any]) -> Setting:
-    annotation, text = node.annotation, ""
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Annotated":
-        annotation, text = annotation.slice.elts[0], ast.literal_eval(annotation.slice.elts[1])
+    annotation, *literals = node.annotation.slice.elts
+    words = [ast.literal_eval(literal) for literal in literals]
     kind, choices = ast.unparse(annotation).removesuffix(" | None"), ()
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
-        options = annotation.slice
-        kind, choices = "choice", tuple(ast.literal_eval(ast.Tuple(getattr(options, "elts", [options]), ast.Load())))
+        kind, choices = "choice", tuple(ast.literal_eval(part) for part in _parts(annotation.slice))
     default = facts[node.value.id] if isinstance(node.value, ast.Name) else ast.literal_eval(node.value)
-    return Setting(node.target.id, kind, default, text, choices, default is None)
+    return Setting(node.target.id, kind, default, *words, choices=choices)
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    return getattr(node, "elts", [node])
 
 
 @cache

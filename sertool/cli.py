@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sertool import __version__, catalogue, talk
-from sertool.errors import SertoolError
+from sertool.errors import Interrupted, SertoolError, UsageError
 
 EPILOG = """\b
 Examples:
@@ -26,6 +26,20 @@ Exit status:
 
 class Commands(click.Group):
     """The files of `commands/`; one is imported when it is called, and not for its line in the list."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Ours to end, before click does: with a line for Ctrl-C, and without one where the reader of stdout has left.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+        except BrokenPipeError:
+            return 0
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, ...]:
+        if args[0] not in self.list_commands(ctx):
+            raise UsageError(f"no command {args[0]!r}; there are {', '.join(self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return sorted(catalogue.names("commands"), key=_place)
@@ -61,21 +75,25 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run, and leave with the exit code."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if code == Interrupted.exit_code:
+        os._exit(code)  # threads at work on long audio would be waited for otherwise
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of a command line; whatever a user can cause ends in one line on stderr."""
+    talk.begin()
     try:
         result: Any = cli.main(arguments, prog_name="sertool", standalone_mode=False)
         sys.stdout.flush()
-        return result if isinstance(result, int) else 0
     except BrokenPipeError:
-        return _reader_left()
-    except (SertoolError, click.ClickException, KeyboardInterrupt, click.Abort, MemoryError, OSError) as error:
-        text, code = _told(error)
+        result = 0
+    except (SertoolError, click.ClickException, MemoryError, OSError) as error:
+        text, result = _told(error)
         talk.fail(text)
-        return code
+    talk.release_stdout()
+    return result if isinstance(result, int) else 0
 
 
 def _told(error: BaseException) -> tuple[str, int]:
@@ -92,10 +110,4 @@ def _told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return f"sertool: {(error.strerror or str(error)).lower()}{where}", 1
-    return ("sertool: out of memory", 1) if isinstance(error, MemoryError) else ("sertool: interrupted", 130)
-
-
-def _reader_left() -> int:
-    """The reader of stdout has seen enough, as `head` does: nothing to say, and nothing left to flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return "sertool: out of memory", 1

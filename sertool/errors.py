@@ -11,3 +11,9 @@ class UsageError(SertoolError):
     """The command line asks for something that cannot be: shown as one line, exit code 2."""
 
     exit_code = 2
+
+
+class Interrupted(SertoolError):
+    """Somebody pressed Ctrl-C."""
+
+    exit_code = 130

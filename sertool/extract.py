@@ -1,30 +1,28 @@
-"""From clips to frames: decode ahead, features behind on the device, shards behind those.
+"""From clips to frames: decode ahead, features behind.
 
 On a CPU every thread takes a few clips at a time from file to finished rows, each clip alone and with one thread of
 torch: the cores are full, no thread waits for another, and a clip's numbers cannot depend on its company. With a GPU
 the threads decode, and the device takes the clips of a batch packed end to end.
 """
 
-import hashlib
-import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sertool import audio, dsp, features, shaping, shards
-from sertool.errors import SertoolError
+from sertool import audio, dsp, features, shaping, talk
+from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of
 
 BATCH_CLIPS = 16
-BATCH_SECONDS = 60.0
-SECONDS_AHEAD = 3600.0  # of audio decoded and not yet written: 230 MB at 16 kHz
+BATCH_SAMPLES = 1 << 20  # 65 s at 16 kHz
+SAMPLES_AHEAD = 1 << 26  # decoded and not yet taken: 256 MB
+SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 
 
@@ -67,13 +65,6 @@ class Clip:
     duration: float | None
     digest: str | None
 
-    @property
-    def seconds(self) -> float:
-        return self.duration or 0.0
-
-    def identity(self) -> list[Any]:
-        return [self.name, self.digest, self.start or 0.0, self.duration]
-
 
 @dataclass
 class Rows:
@@ -83,16 +74,39 @@ class Rows:
     issue: str | None = None
 
 
+def decoded(clip: Clip, wave: shaping.Wave) -> Tensor:
+    """A clip's shaped waveform, `[channels, samples]`."""
+    cut = audio.Cut(wave.rate, wave.channels)
+    samples = audio.decode(path_of(clip.path), cut, clip.start or 0.0, clip.duration)
+    seconds = samples.shape[1] / wave.rate
+    if clip.duration and seconds < clip.duration - SLACK:
+        raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
+    return shaping.shape(torch.from_numpy(samples), wave, clip.name)
+
+
+def issue_of(clip: Clip, wave: shaping.Wave) -> str | None:
+    """Why a clip cannot be used, as it lies there now."""
+    try:
+        decoded(clip, wave)
+    except audio.Unusable as unusable:
+        return unusable.issue
+    return None
+
+
 class Engine:
     """The features of a recipe, built once, for one device."""
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)
-        self.features = {
-            name: features.load(name).Feature(settings, recipe.wave.rate).to(self.device).eval()
-            for name, settings in recipe.features.items()
-        }
+        self.features = {name: self._feature(name) for name in recipe.features}
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
+
+    def _feature(self, name: str) -> nn.Module:
+        try:
+            feature = features.load(name).Feature(self.recipe.features[name], self.recipe.wave.rate)
+        except UsageError as error:
+            raise UsageError(f"--{name}: {error}") from None
+        return feature.to(self.device).eval()
 
     def _columns(self, feature: Any) -> list[str]:
         sides = ("",) if self.recipe.wave.channels != "stereo" else ("_left", "_right")
@@ -101,11 +115,7 @@ class Engine:
 
     def decode(self, clip: Clip) -> Tensor:
         """A clip's shaped waveform, `[channels, samples]`."""
-        wave = self.recipe.wave
-        samples = audio.decode(
-            path_of(clip.path), audio.Cut(wave.rate, wave.channels), clip.start or 0.0, clip.duration
-        )
-        return shaping.shape(torch.from_numpy(samples), wave, clip.name)
+        return decoded(clip, self.recipe.wave)
 
     @torch.inference_mode()
     def alone(self, wave: Tensor) -> dict[str, np.ndarray]:
@@ -124,8 +134,8 @@ class Engine:
             torch.cuda.empty_cache()
             middle = len(waves) // 2
             return self.packed(waves[:middle]) + self.packed(waves[middle:])
-        per_clip = len(waves[0])
-        return [self._finish(made[start : start + per_clip]) for start in range(0, len(made), per_clip)]
+        sides = len(waves[0])
+        return [self._finish(made[start : start + sides]) for start in range(0, len(made), sides)]
 
     def _finish(self, channels: Sequence[dict[str, Tensor]]) -> dict[str, np.ndarray]:
         """Rows of each channel side by side, normalised, summarised, in the type that is stored."""
@@ -138,6 +148,12 @@ class Engine:
         return finished
 
 
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe, or an error that names the setting that makes no sense: before any clip is looked at."""
+    Engine(recipe)
+    return recipe
+
+
 def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
     stored = rows.to(getattr(torch, dtype)).cpu()
     if dtype == "float16" and bool(torch.isinf(stored).any()):
@@ -145,7 +161,18 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
     return stored.numpy()
 
 
-def prepared(engine: Engine, clips: Sequence[Clip]) -> list[Tensor | Rows | str]:
+def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
+    """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for made in _ahead(pool, lambda batch: _prepared(engine, batch), _batches(clips, engine.recipe), jobs):
+            yield from _on_device(engine, made)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted does not wait for hours of audio
+
+
+def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor]:
     """What a thread makes of a batch: finished rows on a CPU, waveforms for a GPU, or a clip's issue."""
     made: list[Any] = []
     for clip in clips:
@@ -153,21 +180,9 @@ def prepared(engine: Engine, clips: Sequence[Clip]) -> list[Tensor | Rows | str]
             wave = engine.decode(clip)
             made.append(Rows(engine.alone(wave)) if engine.device.type == "cpu" else wave)
         except audio.Unusable as unusable:
+            talk.detail(f"{clip.path}: {unusable.issue}: {unusable}")
             made.append(Rows(issue=unusable.issue))
     return made
-
-
-def rows_of(engine: Engine, clips: Sequence[Clip], jobs: int) -> Iterator[Rows]:
-    """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
-    torch.set_num_threads(1)
-    batches = list(_batches(clips))
-    with ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        pending = _ahead(pool, lambda batch: prepared(engine, batch), batches, jobs)
-        try:
-            for made in pending:
-                yield from _on_device(engine, made)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _on_device(engine: Engine, made: Sequence[Any]) -> list[Rows]:
@@ -177,99 +192,32 @@ def _on_device(engine: Engine, made: Sequence[Any]) -> list[Rows]:
     return [Rows(next(finished)) if isinstance(one, Tensor) else one for one in made]
 
 
-def _batches(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+Batch = tuple[list[Clip], int]  # clips and their samples
+
+
+def _batches(clips: Iterable[Clip], recipe: Recipe) -> Iterator[Batch]:
     """Neighbours, a few at a time: a long one goes alone."""
     batch: list[Clip] = []
+    total = 0
     for clip in clips:
-        if batch and (len(batch) == BATCH_CLIPS or sum(c.seconds for c in batch) + clip.seconds > BATCH_SECONDS):
-            yield batch
-            batch = []
+        samples = int(recipe.wave.samples(clip.duration or 0.0))
+        if batch and (len(batch) == BATCH_CLIPS or total + samples > BATCH_SAMPLES):
+            yield batch, total
+            batch, total = [], 0
         batch.append(clip)
+        total += samples
     if batch:
-        yield batch
+        yield batch, total
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[list[Clip]], Any], batches: list[list[Clip]], jobs: int
+    pool: ThreadPoolExecutor, work: Callable[[list[Clip]], Any], batches: Iterator[Batch], jobs: int
 ) -> Iterator[Any]:
-    """Results in order, with a few batches at work: not over `SECONDS_AHEAD` unless one clip alone is longer."""
-    pending: deque[tuple[float, Future[Any]]] = deque()
-    for batch in batches:
-        seconds = sum(clip.seconds for clip in batch)
-        while pending and (len(pending) > 2 * jobs or sum(s for s, _ in pending) + seconds > SECONDS_AHEAD):
+    """Results in order, with a few batches at work: not over `SAMPLES_AHEAD` unless one clip alone is longer."""
+    pending: deque[tuple[int, Future[Any]]] = deque()
+    for batch, samples in batches:
+        while pending and (len(pending) > 2 * jobs or sum(s for s, _ in pending) + samples > SAMPLES_AHEAD):
             yield pending.popleft()[1].result()
-        pending.append((seconds, pool.submit(work, batch)))
+        pending.append((samples, pool.submit(work, batch)))
     while pending:
         yield pending.popleft()[1].result()
-
-
-# From rows to shards.
-
-
-@dataclass(frozen=True)
-class Task:
-    """One run of clips, the shard it becomes in each feature's folder, and which of those are still to be made."""
-
-    index: int
-    clips: list[Clip]
-    paths: dict[str, Path]
-    keys: dict[str, str]
-    missing: tuple[str, ...]
-
-
-def plan(clips: Sequence[Clip], recipe: Recipe, folder: Path) -> list[Task]:
-    """The shards of these clips, by their order alone, and what is missing of them."""
-    records = {name: recipe.record(name) for name in recipe.features}
-    tasks = []
-    for index, (start, end) in enumerate(shards.cut(np.array([clip.seconds for clip in clips]))):
-        members = list(clips[start:end])
-        identities = [clip.identity() for clip in members]
-        paths = {name: folder / name / shards.name(index) for name in records}
-        keys = {name: shards.key(record, identities) for name, record in records.items()}
-        missing = tuple(name for name in records if not shards.has(paths[name], keys[name]))
-        tasks.append(Task(index, members, paths, keys, missing))
-    return tasks
-
-
-def make(tasks: Sequence[Task], recipe: Recipe, device: str, jobs: int) -> Iterator[Clip]:
-    """Make the shards that are missing; yields each clip as it is done."""
-    groups: dict[tuple[str, ...], list[Task]] = {}
-    for task in tasks:
-        if task.missing:
-            groups.setdefault(task.missing, []).append(task)
-    with ThreadPoolExecutor(1) as writer:
-        for names, members in groups.items():
-            yield from _make_alike(members, Engine(recipe.only(names), device), jobs, writer)
-
-
-def _make_alike(tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor) -> Iterator[Clip]:
-    """Shards that lack the same features, in one stream of clips over their borders."""
-    stream = rows_of(engine, [clip for task in tasks for clip in task.clips], jobs)
-    writing: deque[Future[None]] = deque()
-    for task in tasks:
-        made = []
-        for clip in task.clips:
-            made.append(next(stream))
-            yield clip
-        while len(writing) > 1:
-            writing.popleft().result()
-        writing.append(writer.submit(_write, task, engine, made))
-    stream.close()
-    for one in writing:
-        one.result()
-
-
-def _write(task: Task, engine: Engine, made: Sequence[Rows]) -> None:
-    issues = {clip.name: rows.issue for clip, rows in zip(task.clips, made, strict=True) if rows.issue}
-    names = [clip.name for clip in task.clips]
-    for feature in task.missing:
-        pieces = [rows.values[feature] for rows in made if rows.issue is None]
-        counts = [0 if rows.issue else len(rows.values[feature]) for rows in made]
-        record, columns = engine.recipe.record(feature), engine.columns[feature]
-        head = shards.Shard(task.paths[feature], task.keys[feature], record, columns, names, counts, issues)
-        shards.write(head.path, feature, head, record["dtype"], pieces)
-
-
-def fingerprint(record: dict[str, Any]) -> str:
-    """A short name for settings."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]

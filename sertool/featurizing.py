@@ -1,25 +1,18 @@
 """A manifest and a recipe to a folder of shards and a manifest that points into it."""
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sertool import extract, manifest, shards, wire
+from sertool import doctor, manifest, shards, talk, tasks, wire
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Clip, Recipe, Task
-from sertool.files import sweep
+from sertool.extract import Recipe
+from sertool.files import alone, sweep
 from sertool.manifest import Table
-
-
-def clips_of(table: Table) -> list[Clip]:
-    """The usable clips of a manifest, in its order."""
-    held = manifest.keep(table, manifest.usable(table))
-    names = ("clip", "path", "start", "duration", "digest")
-    return [Clip(*values) for values in zip(*(manifest.column(held, name) for name in names), strict=True)]
+from sertool.tasks import Plan, Task
 
 
 @dataclass(frozen=True)
@@ -46,108 +39,125 @@ class Part:
     def manifest(self) -> str:
         return f"manifest-{self.name}.parquet" if self.name else "manifest.parquet"
 
-    def of(self, tasks: Sequence[Task]) -> list[Task]:
-        first, last = self.bounds(len(tasks))
-        return list(tasks[first:last])
-
-    def bounds(self, count: int) -> tuple[int, int]:
-        return (self.k - 1) * count // self.n, self.k * count // self.n
-
-    def rows(self, tasks: Sequence[Task], usable: np.ndarray) -> slice:
-        """The manifest's rows that this part answers for: its clips, and the unusable ones between them."""
-        places = np.flatnonzero(usable)
-        starts = [0, *np.cumsum([len(task.clips) for task in tasks]).tolist()]
-        first, last = self.bounds(len(tasks))
-        begin = 0 if first == 0 else int(places[starts[first]])
-        end = len(usable) if last == len(tasks) else int(places[starts[last]])
-        return slice(begin, end)
+    def of(self, shares: Sequence[Task]) -> Sequence[Task]:
+        return shares[(self.k - 1) * len(shares) // self.n : self.k * len(shares) // self.n]
 
 
-def refuse_strangers(tasks: Sequence[Task], recipe: Recipe, folder: Path, overwrite: bool) -> None:
-    """Shards of other settings, or of other clips altogether, are not replaced unasked."""
-    for feature in recipe.features:
-        first = folder / feature / shards.name(0)
-        if not first.exists():
-            continue
-        try:
-            head = shards.head_of(first)
-        except SertoolError:
-            continue  # damaged: it is made again
-        if head.settings != recipe.record(feature):
-            _replace(
-                folder / feature,
-                overwrite,
-                f"was made with other settings ({_difference(head.settings, recipe, feature)})",
-            )
-        elif tasks and not set(head.clips) & {clip.name for task in tasks for clip in task.clips}:
-            _replace(folder / feature, overwrite, f"holds other clips ({head.clips[0]} ...)")
+@dataclass(frozen=True)
+class Place:
+    """Where the shards go, which of them this run answers for, and what becomes of those that are there."""
+
+    folder: Path
+    part: Part = Part()
+    overwrite: bool = False
+    wait: bool = False
 
 
-def _replace(folder: Path, overwrite: bool, what: str) -> None:
-    if not overwrite:
-        raise UsageError(f"{folder} {what}: choose another folder with -o, or replace it with --overwrite")
-    shutil.rmtree(folder)
+def plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
+    """What is to be made of a manifest's usable clips."""
+    usable = manifest.keep(table, manifest.usable(table))
+    if not len(usable):
+        raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to do")
+    return Plan(usable, recipe, folder)
 
 
-def _difference(held: object, recipe: Recipe, feature: str) -> str:
-    """The first setting that differs, for people."""
-    asked = recipe.record(feature)
-    if not isinstance(held, dict):
-        return "unknown"
-    for section, now in asked.items():
-        then = held.get(section)
-        if isinstance(now, dict) and isinstance(then, dict):
-            for name, value in now.items():
-                if then.get(name) != value:
-                    return f"{name} {then.get(name)}, now {value}"
-        elif then != now:
-            return f"{section} {then}, now {now}"
-    return "unknown"
+def describe(table: Table, recipe: Recipe, place: Place) -> str:
+    """What `run` would do."""
+    planned = plan(table, recipe, place.folder)
+    if not place.overwrite:
+        tasks.refuse_strangers(planned)
+    mine = place.part.of(planned.tasks)
+    wanted = _wanted(planned, mine)
+    clips = sum(len(task) for task in wanted)
+    return f"would make {len(wanted)} of {len(mine)} shards, of {clips:,} clips, in {place.folder}"
 
 
-def make(tasks: Sequence[Task], recipe: Recipe, folder: Path, device: str, jobs: int) -> Iterator[Clip]:
-    """Make what is missing; yields each clip as it is done."""
-    for feature in recipe.features:
-        if (folder / feature).is_dir():
-            sweep(folder / feature)
-    yield from extract.make(tasks, recipe, device, jobs)
+def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> Table:
+    """Make what is missing, and give this part's rows of the manifest with where their features lie."""
+    planned = plan(table, recipe, place.folder)
+    with alone(place.folder, place.wait, place.part.name):
+        if not place.overwrite:
+            tasks.refuse_strangers(planned)
+        mine = place.part.of(planned.tasks)
+        wanted = _wanted(planned, mine)
+        making = tasks.make(planned, wanted, device, jobs)
+        done = sum(1 for _ in talk.progress(making, sum(map(len, wanted)), "featurizing"))
+        tasks.drop_leftovers(planned)
+        share = _share(table, mine)
+        made = _pointed(share, planned, mine)
+        _save(made, place.folder / place.part.manifest)
+    _say(share, made, done, planned)
+    return made
 
 
-def drop_leftovers(tasks: Sequence[Task], recipe: Recipe, folder: Path) -> None:
-    """Remove shards that no clip of the manifest lies in any more."""
-    for feature in recipe.features:
-        wanted = {task.paths[feature].name for task in tasks}
-        for path in (folder / feature).glob("*.safetensors"):
-            if path.name not in wanted:
-                with suppress(OSError):
-                    path.unlink()
+def _wanted(planned: Plan, mine: Sequence[Task]) -> dict[Task, tuple[str, ...]]:
+    """The tasks that lack features, with what they lack."""
+    lacking = ((task, tasks.missing(planned, task)) for task in mine)
+    return {task: names for task, names in lacking if names}
 
 
-def pointed(table: Table, tasks: Sequence[Task], recipe: Recipe) -> Table:
-    """The manifest with where each clip's rows lie, and with the issues that decoding found."""
-    place = {name: index for index, name in enumerate(manifest.column(table, "clip"))}
-    issues = manifest.column(table, "issue")
-    for feature in recipe.features:
+def _share(table: Table, mine: Sequence[Task]) -> Table:
+    """The rows that some neighbouring tasks answer for: their clips, and the unusable ones up to the next task's."""
+    if not mine:
+        return table.slice(0, 0)
+    places = np.flatnonzero(manifest.usable(table))
+    first = 0 if mine[0].index == 0 else int(places[mine[0].first])
+    last = len(table) if mine[-1].last == len(places) else int(places[mine[-1].last])
+    return table.slice(first, last - first)
+
+
+def _pointed(table: Table, planned: Plan, mine: Sequence[Task]) -> Table:
+    """A share of the manifest with where each clip's rows lie, and with the issues that decoding found."""
+    places = np.flatnonzero(manifest.usable(table))
+    issues: dict[int, str] = {}
+    for feature in planned.recipe.features:
         shard = np.full(len(table), -1, np.int32)
-        offset, rows = np.zeros(len(table), np.int64), np.zeros(len(table), np.int64)
+        offset, rows = np.zeros((2, len(table)), np.int64)
         paths = []
-        for task in tasks:
-            head = shards.head_of(task.paths[feature])
-            for clip, at, count in shards.placed(head):
-                shard[place[clip]], offset[place[clip]], rows[place[clip]] = len(paths), at, count
-            for clip, issue in head.issues.items():
-                issues[place[clip]] = issue
+        for number, task in enumerate(mine):
+            head = shards.head_of(planned.path(task, feature))
+            at, counts = places[task.first - mine[0].first :][: len(task)], np.array(head.rows)
+            offset[at], rows[at] = np.cumsum(counts) - counts, counts
+            shard[at] = np.where(counts > 0, number, -1)
+            issues |= {at[head.clips.index(clip)]: issue for clip, issue in head.issues.items()}
             paths.append(manifest.absolute(head.path))
         table = manifest.with_feature(table, feature, (shard, offset, rows), paths)
-    table = manifest.with_column(table, "issue", issues) if any(issues) else table
-    records = {feature: recipe.record(feature) for feature in recipe.features}
+    table = _with_issues(table, issues) if issues else table
+    records = {feature: planned.recipe.record(feature) for feature in planned.recipe.features}
     held = manifest.provenance(table)
     return manifest.with_provenance(table, held | {"features": held["features"] | records})
 
 
-def save(table: Table, path: Path) -> bool:
-    """Write the manifest unless the file holds these rows already; whether it was written."""
-    if wire.holds(str(path), table):
-        return False
-    wire.write(table, str(path), "parquet")
-    return True
+def _with_issues(table: Table, issues: dict[int, str]) -> Table:
+    column = manifest.column(table, "issue")
+    for row, issue in issues.items():
+        column[row] = issue
+    return manifest.with_column(table, "issue", column)
+
+
+def _save(table: Table, path: Path) -> None:
+    """Write the manifest, unless the file holds these rows of these features already."""
+    sweep(path)
+    try:
+        held = wire.read(str(path))
+        same = manifest.same_rows(held, table) and _records(held) == _records(table)
+    except SertoolError:
+        same = False
+    if not same:
+        wire.write(table, str(path), "parquet")
+
+
+def _records(table: Table) -> dict[str, Any]:
+    return manifest.provenance(table)["features"]
+
+
+def _say(before: Table, after: Table, done: int, planned: Plan) -> None:
+    """The summary: what was made, and what could not be."""
+    usable = manifest.usable(after)
+    lost = manifest.usable(before) & ~usable
+    if lost.any():
+        found = [issue if new else None for issue, new in zip(manifest.column(after, "issue"), lost, strict=True)]
+        doctor.report(manifest.with_column(after.select(["clip"]), "issue", found))
+    aside = f"; {int((~usable).sum()):,} set aside" if not usable.all() else ""
+    names = ", ".join(planned.recipe.features)
+    talk.say(f"{names} of {int(usable.sum()):,} clips in {planned.folder} ({done:,} made now){aside}")

@@ -7,11 +7,15 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes
 
 from sertool.errors import SertoolError, UsageError
+
+UNFINISHED = ".part"
+LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them
 
 
 def reason(error: OSError) -> str:
@@ -21,12 +25,24 @@ def reason(error: OSError) -> str:
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only once it is complete and on the disk."""
+    """A file that appears under its name only once it is complete and on the disk; a pipe or device is written to."""
+    path = Path(os.path.realpath(path))  # a link stays one
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+        with open(path, "wb") if _is_special(path) else _replacing(path) as stream:
+            yield stream
     except OSError as error:
-        raise SertoolError(f"cannot write {path}: {reason(error)}") from None
+        raise _write_error(path, error) from None
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` that takes its name in the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
     try:
         with open(handle, "wb") as stream:
             yield stream
@@ -34,11 +50,22 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         os.chmod(beside, 0o666 & ~_umask())
         os.replace(beside, path)
-    except OSError as error:
-        raise _write_error(path, error) from None
     finally:
         with suppress(OSError):
             os.unlink(beside)
+
+
+def _beside(path: Path) -> str:
+    """How the name begins that a file has until it is whole: file systems allow 255 bytes, a character may have 4."""
+    return f".{path.name[:50]}."
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed runs left half-written of a file; for who alone may write it."""
+    with suppress(OSError):
+        for beside in os.listdir(path.parent):
+            if beside.startswith(_beside(path)) and beside.endswith(UNFINISHED):
+                (path.parent / beside).unlink(missing_ok=True)
 
 
 def _write_error(path: Path, error: OSError) -> SertoolError:
@@ -47,17 +74,12 @@ def _write_error(path: Path, error: OSError) -> SertoolError:
     return SertoolError(f"cannot write {path}: {reason(error)}")
 
 
+@cache
 def _umask() -> int:
+    """Asked once: it can only be asked by setting it, for all threads at once."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a killed run left half-written; call it under the folder's lock."""
-    for beside in folder.rglob(".*.part"):
-        with suppress(OSError):
-            beside.unlink()
 
 
 @contextmanager
@@ -103,7 +125,8 @@ def _try_lock(stream: BinaryIO, shared: bool) -> bool:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
             return False
-        raise SertoolError(f"cannot lock {stream.name}: {reason(error)}") from None
+        if error.errno not in LOCKLESS:
+            raise SertoolError(f"cannot lock {stream.name}: {reason(error)}") from None
     return True
 
 

@@ -1,5 +1,6 @@
 """Options that commands share, so that one name means one thing everywhere."""
 
+import math
 import shlex
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from click.shell_completion import CompletionItem
 
 from sertool import catalogue, talk
 from sertool.errors import UsageError
+
+NUMBERS: dict[str, type[int] | type[float]] = {"int": int, "float": float}
 
 
 class Option(click.Option):
@@ -33,6 +36,30 @@ class Command(click.Command):
         for title, records in {**sections, "Options": last}.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+class Number(click.ParamType):
+    """A number within limits, a whole one where its kind is int; never NaN."""
+
+    def __init__(self, kind: type[int] | type[float], low: float | None = None, high: float | None = None) -> None:
+        self.kind, self.low, self.high = kind, low, high
+        self.name = "n" if kind is int else "x"
+
+    @property
+    def limits(self) -> str:
+        if self.low is None:
+            return ""
+        return f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = self.kind(value)
+        except ValueError:
+            self.fail(f"{value!r} is no {'whole number' if self.kind is int else 'number'}", param, ctx)
+        below, above = self.low is not None and number < self.low, self.high is not None and number > self.high
+        if below or above or not math.isfinite(number):
+            self.fail(f"{value} is not {self.limits or 'finite'}", param, ctx)
+        return number
 
 
 class Words(click.ParamType):
@@ -71,6 +98,24 @@ def files_in(folder: str) -> Words:
 def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """`click.option` with a `group`."""
     return click.option(*names, cls=Option, **settings)
+
+
+def setting(word: str, name: str, held: catalogue.Setting, group: str) -> Callable[[Any], Any]:
+    """An option for a field of a settings dataclass, which says its kind, limits and default; None unless given."""
+    kind: Any = click.Choice(held.choices) if held.kind == "choice" else str
+    if held.kind in NUMBERS:
+        kind = Number(NUMBERS[held.kind], held.low, held.high)
+    elif held.kind == "bool":
+        word, kind = f"{word}/--no-{word.removeprefix('--')}", None
+    facts = [_default(held.default), getattr(kind, "limits", "")]
+    known = "; ".join(fact for fact in facts if fact)
+    text = f"{held.help[:1].upper()}{held.help[1:]}." + (f" [{known}]" if known else "")
+    return option(word, name, type=kind, default=None, group=group, help=text)
+
+
+def _default(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value).lower()
+    return "" if value is None else f"default: {text}"
 
 
 def _set_verbosity(ctx: click.Context, _param: click.Parameter, value: Any) -> None:

@@ -6,12 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from sertool import extract
-from sertool.errors import UsageError
+from sertool import extract, manifest, talk
+from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Recipe
 from sertool.files import whole
+from sertool.manifest import Table
+from sertool.tasks import clips_of
 
 INK, MUTED = "#1f3b57", "#5b6770"
+
+
+def first(table: Table, recipe: Recipe, path: Path) -> None:
+    """Draw the first usable clip of a manifest."""
+    usable = np.flatnonzero(manifest.usable(table))
+    if not len(usable):
+        raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to draw")
+    one = clips_of(table.slice(usable[0], 1))[0]
+    clip(one, recipe, path)
+    talk.say(f"drew {one.name} in {path}")
 
 
 def clip(one: Clip, recipe: Recipe, path: Path) -> None:

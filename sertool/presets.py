@@ -1,48 +1,67 @@
-"""Feature settings of published systems, by name: `sertool featurize --preset crema-2d`.
+"""Feature settings of published systems, by name: `sertool featurize --preset imagenet`.
 
 Each is a list of features and of options as they stand on the command line; what is given there too wins.
 """
 
 from typing import Any
 
+MEL_128 = {"rate": 16000, "n_fft": 2048, "hop": 512, "mel_bands": 128, "mel_scale": "db"}
+
 PRESETS: dict[str, dict[str, Any]] = {
-    # Log-mel with power in dB and each clip scaled to 0..1, as the CREMA-D deep models take it.
     "mel-min-max": {
-        "about": "128 log-mels at 16 kHz, per-clip min-max, DC removed",
+        "about": "CREMA-D deep models: 128 log-mels, DC removed, each clip scaled to 0..1",
         "features": ["mel"],
-        "options": {"rate": 16000, "remove_dc": True, "normalize": ("min-max",),
-                    "mel_bands": 128, "mel_n_fft": 2048, "mel_hop": 512, "mel_scale": "db"},
+        "options": MEL_128 | {"remove_dc": True, "normalize": ("min-max",)},
+    },
+    "mfcc-128": {
+        "about": "CREMA-D CNN: 128 MFCC at 22.05 kHz, 4 s, each clip z-scored",
+        "features": ["mfcc"],
+        "options": {"rate": 22050, "seconds": 4.0, "n_fft": 2048, "hop": 512, "mfcc_count": 128, "mfcc_bands": 128,
+                    "normalize": ("z-score",)},
     },
     "clstm": {
-        "about": "ZCR, RMS and 20 MFCC of 25 ms frames; trimmed at 25 dB, 4 s",
+        "about": "seven corpora: ZCR, RMS and 20 MFCC of 25 ms every 10 ms, trimmed at 25 dB, 4 s",
         "features": ["zcr", "rms", "mfcc"],
         "options": {"rate": 16000, "trim": 25.0, "seconds": 4.0, "n_fft": 400, "hop": 160, "mfcc_count": 20},
     },
     "classic-1d": {
-        "about": "classic features, for selection or LDA, as clip statistics",
+        "about": "CREMA-D and SAVEE: ten classic features and 100 MFCC, as means over the clip",
         "features": ["mfcc", "mel", "zcr", "rms", "chroma", "bandwidth", "rolloff", "contrast", "flatness", "tonnetz"],
         "options": {"rate": 16000, "mfcc_count": 100, "stats": ("mean",)},
     },
     "mel-30": {
-        "about": "30 log-mels of 2.5 s from 0.5 s, for the 2D convolutional nets",
+        "about": "CREMA-D and SAVEE: 30 log-mels of 2.5 s from 0.5 s, for 2D convolutional nets",
         "features": ["mel"],
-        "options": {"rate": 16000, "offset": 0.5, "seconds": 2.5, "mel_bands": 30, "mel_hop": 512},
+        "options": {"rate": 16000, "offset": 0.5, "seconds": 2.5, "n_fft": 2048, "hop": 512, "mel_bands": 30},
     },
     "msf-mfcc": {
-        "about": "modulation spectral features with MFCC, their mean and deviation",
+        "about": "SAVEE and CREMA-D: modulation spectra and MFCC, as means and deviations",
         "features": ["msf", "mfcc"],
         "options": {"rate": 16000, "mfcc_count": 20, "stats": ("mean", "std")},
     },
     "imagenet": {
-        "about": "128 log-mels of 5 s in two channels, min-max then z-score",
+        "about": "five corpora: 128 log-mels of 5 s in two channels, min-max then z-score",
         "features": ["mel"],
-        "options": {"rate": 16000, "channels": "stereo", "seconds": 5.0, "normalize": ("min-max", "z-score"),
-                    "mel_bands": 128, "mel_n_fft": 2048, "mel_hop": 512},
+        "options": MEL_128 | {"channels": "stereo", "seconds": 5.0, "normalize": ("min-max", "z-score")},
     },
     "acnt": {
-        "about": "40 log-mels at 22.05 kHz, 174 frames",
+        "about": "RAVDESS: 40 log-mels at 22.05 kHz, 174 frames",
         "features": ["mel"],
-        "options": {"rate": 22050, "seconds": 4.0176,
-                    "mel_scale": "log", "mel_bands": 40, "mel_n_fft": 2048, "mel_hop": 512},
+        "options": {"rate": 22050, "seconds": 4.02, "n_fft": 2048, "hop": 512, "mel_bands": 40, "mel_scale": "log"},
+    },
+    "mel-64": {
+        "about": "sertool's own net: 64 log-mels (50 to 8,000 Hz) of 25 ms every 10 ms",
+        "features": ["mel"],
+        "options": {"rate": 16000, "n_fft": 512, "win_length": 400, "hop": 160, "mel_bands": 64, "mel_fmin": 50.0,
+                    "mel_fmax": 8000.0, "mel_scale": "log"},
     },
 }  # fmt: skip
+
+
+def filled(values: dict[str, Any]) -> dict[str, Any]:
+    """Options with those of `--preset` where the command line says nothing."""
+    if not values["preset"]:
+        return values
+    preset = PRESETS[values["preset"]]
+    options = {name: value for name, value in preset["options"].items() if values.get(name) is None}
+    return values | options | {f"want_{name}": True for name in preset["features"]}

@@ -3,38 +3,51 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sertool import dsp
+from sertool.audio import Unusable
 
 TRIM = dsp.Framing(2048, 512)
 
 
 @dataclass(frozen=True)
 class Wave:
-    """How a clip becomes a waveform."""
+    """How a clip becomes a waveform, step by step."""
 
-    rate: int = 16000
-    channels: str = "mono"
-    dc: bool = False
-    trim: float | None = None
-    offset: float = 0.0
-    seconds: float | None = None
-    fit: str = "start"
+    rate: Annotated[int, "sample rate in Hz; the audio is resampled to it", 1000, 384_000] = 16000
+    channels: Annotated[
+        Literal["mono", "left", "stereo"], "mean of the channels, the left one, or two (a mono file's is copied)"
+    ] = "mono"
+    remove_dc: Annotated[bool, "subtract the clip's mean"] = False
+    trim: Annotated[float | None, "drop silent ends: what lies so many dB below the loudest frame", 1, 200] = None
+    offset: Annotated[float, "skip so many seconds at the start", 0, 10_800] = 0.0
+    seconds: Annotated[float | None, "cut, or pad with zeros, to this length", 0.001, 10_800] = None
+    fit: Annotated[
+        Literal["start", "middle", "random"], "which part of a longer clip is kept; where a shorter lies"
+    ] = "start"
     seed: int = 0
+
+    def samples(self, seconds: np.ndarray | float) -> np.ndarray:
+        """How many clips of these lengths take at the most."""
+        sides = 2 if self.channels == "stereo" else 1
+        return np.ceil(np.maximum(seconds, self.seconds or 0.0) * self.rate) * sides
 
 
 def shape(wave: Tensor, how: Wave, clip: str) -> Tensor:
-    """`[channels, samples]` without its offset and silent ends, cut or padded to its length, as asked."""
-    if how.dc:
-        wave = wave - wave.mean(dim=1, keepdim=True)
+    """`[channels, samples]` without its mean and silent ends, cut or padded to its length, as asked; in its memory."""
+    if how.remove_dc:
+        wave -= wave.mean(dim=1, keepdim=True)
     if how.trim is not None:
-        first, last = loud_part(wave.mean(dim=0), how.trim)
+        first, last = loud_part(wave.mean(dim=0) if len(wave) > 1 else wave[0], how.trim)
         wave = wave[:, first:last]
-    if how.offset:
-        wave = wave[:, round(how.offset * how.rate) :]
+    wave = wave[:, round(how.offset * how.rate) :]
+    if not wave.shape[1]:
+        raise Unusable("empty", f"nothing lies beyond an offset of {how.offset:g} s")
     return wave if how.seconds is None else _fitted(wave, round(how.seconds * how.rate), how, clip)
 
 

@@ -21,20 +21,19 @@ from sertool.errors import SertoolError
 from sertool.files import whole
 
 CLIPS = 1024
-SECONDS = 7200.0  # of audio in a shard at the most: 230 MB as a waveform of 16 bits at 16 kHz
 VERSION = 1
-FIELDS = ("key", "settings", "columns", "clips", "rows", "issues", "checksum")
+FIELDS = {"key": str, "settings": dict, "dtype": str, "columns": list, "clips": list, "rows": list, "issues": dict}
 
 
-def cut(durations: np.ndarray) -> list[tuple[int, int]]:
-    """Where shards begin and end, by the clips' order and durations alone; `[clips]` in seconds."""
-    spans, start, seconds = [], 0, 0.0
-    for index, duration in enumerate(np.nan_to_num(durations).tolist()):
-        if index > start and (index - start == CLIPS or seconds + duration > SECONDS):
+def cut(sizes: np.ndarray, most: float) -> list[tuple[int, int]]:
+    """Where shards begin and end, by the clips' order and sizes alone: `CLIPS` clips, or fewer of `most` together."""
+    spans, start, total = [], 0, 0.0
+    for index, size in enumerate(sizes.tolist()):
+        if index > start and (index - start == CLIPS or total + size > most):
             spans.append((start, index))
-            start, seconds = index, 0.0
-        seconds += duration
-    return [*spans, (start, len(durations))] if len(durations) else []
+            start, total = index, 0.0
+        total += size
+    return [*spans, (start, len(sizes))] if len(sizes) else []
 
 
 def name(index: int) -> str:
@@ -53,29 +52,27 @@ class Shard:
 
     path: Path
     key: str
-    settings: Any
+    settings: dict[str, Any]
+    dtype: str
     columns: list[str]
     clips: list[str]
     rows: list[int]
     issues: dict[str, str]
-    checksum: int = 0
 
 
-def write(path: Path, feature: str, head: Shard, dtype: str, pieces: Sequence[np.ndarray]) -> None:
+def write(head: Shard, feature: str, pieces: Sequence[np.ndarray]) -> None:
     """Write the clips' rows, each `[rows, width]`, under one name: whole or not at all."""
     shape = (sum(head.rows), len(head.columns))
-    metadata = {
-        "format": VERSION, "feature": feature, "key": head.key, "settings": head.settings, "columns": head.columns,
-        "clips": head.clips, "rows": head.rows, "issues": head.issues,
-        "checksum": _checksum(pieces),
-    }  # fmt: skip
-    with whole(path) as stream:
-        tensorfile.write(stream, metadata, {feature: (dtype, shape, pieces)})
+    metadata = {field: getattr(head, field) for field in FIELDS} | {"format": VERSION, "feature": feature}
+    metadata["checksum"] = _checksum(metadata, pieces)
+    with whole(head.path) as stream:
+        tensorfile.write(stream, metadata, {feature: (head.dtype, shape, pieces)})
 
 
-def _checksum(pieces: Sequence[np.ndarray]) -> int:
-    """CRC-32 of all rows, end to end."""
-    value = 0
+def _checksum(metadata: dict[str, Any], pieces: Sequence[np.ndarray]) -> int:
+    """CRC-32 of what a header says and of all rows, end to end."""
+    said = {name: value for name, value in metadata.items() if name != "checksum"}
+    value = zlib.crc32(json.dumps(said, sort_keys=True).encode())
     for piece in pieces:
         value = zlib.crc32(np.ascontiguousarray(piece).data, value)
     return value
@@ -87,52 +84,60 @@ def head_of(path: Path) -> Shard:
 
 
 def _head(path: Path, held: dict[str, Any]) -> Shard:
-    try:
-        head = Shard(path, **{field: held[field] for field in FIELDS})
-        sound = len(head.clips) == len(head.rows) and all(type(count) is int and count >= 0 for count in head.rows)
-    except (KeyError, TypeError):
-        sound = False
-    if not sound:
+    if not all(isinstance(held.get(field), kind) for field, kind in FIELDS.items()) or not _is_sound(held):
         raise SertoolError(f"{path}: not a shard of sertool's: run featurize again")
-    return head
+    return Shard(path, **{field: held[field] for field in FIELDS})
 
 
-def has(path: Path, expected: str) -> bool:
-    """Whether a sound shard with the expected key lies there."""
-    if not path.exists():
-        return False
+def _is_sound(held: dict[str, Any]) -> bool:
+    """Whether a header's lists fit one another."""
+    counts = all(type(count) is int and count >= 0 for count in held["rows"])
+    words = all(isinstance(clip, str) for clip in (*held["clips"], *held["issues"].values()))
+    return counts and words and len(held["clips"]) == len(held["rows"])
+
+
+def read(path: Path, feature: str) -> tuple[Shard, np.ndarray]:
+    """A shard's header and its rows, mapped; one that is not whole, or of which a byte was altered, is an error."""
+    metadata, tensors = tensorfile.read(path)
+    head, rows = _head(path, metadata), tensors.get(feature)
+    if rows is None or (rows.shape, rows.dtype.name) != ((sum(head.rows), len(head.columns)), head.dtype):
+        raise SertoolError(f"{path}: not a shard of {feature}: run featurize again")
+    if _checksum(metadata, [rows]) != metadata.get("checksum"):
+        raise SertoolError(f"{path}: it was altered: run featurize again")
+    return head, rows
+
+
+def sound(path: Path, feature: str) -> Shard | None:
+    """The header of a shard whose every byte is as it was written, if there is one."""
     try:
-        return head_of(path).key == expected
+        return read(path, feature)[0]
     except SertoolError:
-        return False
+        return None
 
 
 class Reader:
     """The rows of clips by where the manifest says they lie; shards stay memory-mapped."""
 
-    def __init__(self, feature: str) -> None:
-        self.feature = feature
+    def __init__(self, feature: str, settings: dict[str, Any] | None = None) -> None:
+        """`settings`: how the rows must have been made, as the manifest says; a shard made otherwise is refused."""
+        self.feature, self.settings = feature, settings
         self._open: dict[str, np.ndarray] = {}
         self._owners: dict[str, dict[int, tuple[str, int]]] = {}
 
     def rows(self, clip: str, shard: str, offset: int, count: int) -> np.ndarray:
         """One clip's `[rows, width]`, a view; a shard that is not what the manifest describes is refused."""
-        tensor = self._tensor(shard)
-        if self._owners[shard].get(offset) != (clip, count) or offset + count > len(tensor):
-            raise SertoolError(f"{shard}: it does not hold {clip} where the manifest says: run featurize again")
-        return tensor[offset : offset + count]
-
-    def _tensor(self, shard: str) -> np.ndarray:
         if shard not in self._open:
-            metadata, tensors = tensorfile.read(Path(shard))
-            head = _head(Path(shard), metadata)
-            if self.feature not in tensors or len(tensors[self.feature]) != sum(head.rows):
-                raise SertoolError(f"{shard}: not a shard of {self.feature}: run featurize again")
-            if _checksum([tensors[self.feature]]) != head.checksum:
-                raise SertoolError(f"{shard}: its numbers were altered: remove it and run featurize again")
-            self._open[shard] = tensors[self.feature]
-            self._owners[shard] = {at: (clip, rows) for clip, at, rows in placed(head)}
-        return self._open[shard]
+            self._map(shard)
+        if self._owners[shard].get(offset) != (clip, count):
+            raise SertoolError(f"{shard}: it does not hold {clip} where the manifest says: run featurize again")
+        return self._open[shard][offset : offset + count]
+
+    def _map(self, shard: str) -> None:
+        head, rows = read(Path(shard), self.feature)
+        if self.settings not in (None, head.settings):
+            raise SertoolError(f"{shard}: made with other settings than the manifest says: run featurize again")
+        self._open[shard] = rows
+        self._owners[shard] = {at: (clip, rows) for clip, at, rows in placed(head)}
 
 
 def placed(head: Shard) -> Iterator[tuple[str, int, int]]:

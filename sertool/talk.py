@@ -1,5 +1,6 @@
 """What sertool says on stderr, and the tables that a terminal gets: the only door to rich and tqdm."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,6 +8,22 @@ from typing import Any, TextIO
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _level = {"verbosity": 0}
+
+
+def begin() -> None:
+    """Start afresh: the usual verbosity, and nothing to read from or write to in place of streams that are closed."""
+    set_verbosity(0)
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def release_stdout() -> None:
+    """Let go of what stdout does not take, of which Python would complain as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def set_verbosity(level: int) -> None:
@@ -79,7 +96,10 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str |
         drawn.add_column(header, justify="right" if header in right.split() else "left", overflow="ellipsis")
     for row in rows:
         drawn.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
-    Console(file=sys.stdout, soft_wrap=False).print(drawn)
+    console = Console(file=sys.stdout, soft_wrap=False)
+    with console.capture() as captured:  # printing itself, it would leave where a reader leaves
+        console.print(drawn)
+    sys.stdout.write(captured.get())
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -10,10 +10,10 @@ import torch
 
 from sertool import extract, features, manifest, shaping, shards, talk
 from sertool.errors import SertoolError
-from sertool.extract import Clip, Recipe
-from sertool.featurizing import clips_of
+from sertool.extract import Recipe
 from sertool.files import whole
 from sertool.manifest import Table
+from sertool.tasks import clips_of
 
 TOLERANCE = 1e-3  # of a value, or of its column's deviation over the clip where that is more
 ROUNDING = {"float16": 2.0**-11, "float32": 2.0**-24, "int16": 0.0}
@@ -34,23 +34,22 @@ class Verdict:
 
 def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]:
     """A verdict for each feature, on `count` clips that the seed chooses."""
-    clips = clips_of(table)
-    chosen = np.random.default_rng(seed).permutation(len(clips))[:count]
-    places = {name: place for place, name in enumerate(manifest.column(table, "clip"))}
-    engine = extract.Engine(recipe)
+    usable = np.flatnonzero(manifest.usable(table))
+    chosen = np.sort(np.random.default_rng(seed).permutation(usable)[:count])
     differences: dict[str, list[np.ndarray]] = {name: [] for name in recipe.features}
-    for index in talk.progress(sorted(chosen.tolist()), len(chosen), "verifying"):
-        wave = engine.decode(clips[index])
+    for row in talk.progress(chosen.tolist(), len(chosen), "verifying"):
+        clip = table.slice(row, 1)
+        wave = extract.decoded(clips_of(clip)[0], recipe.wave)
         for name in recipe.features:
-            stored = _stored(table, name, places[clips[index].name], clips[index])
+            stored = _stored(clip, name, recipe)
             differences[name].append(_in_tolerances(stored, _slowly(wave, name, recipe), recipe.stored(name)))
     return [_verdict(name, held) for name, held in differences.items()]
 
 
-def _stored(table: Table, feature: str, row: int, clip: Clip) -> np.ndarray:
-    """What the shard has, `[rows, width]`."""
-    shard, offset, rows = (table.column(f"{feature}_{part}")[row].as_py() for part in ("shard", "offset", "rows"))
-    return shards.Reader(feature).rows(clip.name, shard, offset, rows)
+def _stored(clip: Table, feature: str, recipe: Recipe) -> np.ndarray:
+    """What the shard has of a clip, `[rows, width]`."""
+    names = ("clip", f"{feature}_shard", f"{feature}_offset", f"{feature}_rows")
+    return shards.Reader(feature, recipe.record(feature)).rows(*(manifest.column(clip, name)[0] for name in names))
 
 
 def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> np.ndarray:
@@ -74,7 +73,8 @@ def _in_tolerances(stored: np.ndarray, defined: np.ndarray, dtype: str) -> np.nd
 def _verdict(name: str, differences: list[np.ndarray]) -> Verdict:
     held = np.concatenate([difference.ravel() for difference in differences])
     within = float((held <= 1).mean())
-    needed = getattr(features.load(name), "AGREES", NEEDED if getattr(features.load(name), "STEPS", False) else 1.0)
+    module = features.load(name)
+    needed = getattr(module, "AGREES", NEEDED if getattr(module, "STEPS", False) else 1.0)
     return Verdict(name, len(differences), held.size, within, float(held.max()), within >= needed)
 
 

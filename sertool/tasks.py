@@ -1,0 +1,197 @@
+"""Which clips go into which shard, which shards are missing, and their making.
+
+The clips of a manifest are cut into shards by their order alone, so that what belongs in each is known before anything
+is computed, and a run that was killed, or that is one of many parts, makes exactly the bytes of an undisturbed one.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sertool import extract, manifest, shards
+from sertool.errors import SertoolError, UsageError
+from sertool.extract import Clip, Engine, Recipe, Rows
+from sertool.files import path_of, sweep
+from sertool.manifest import Table
+from sertool.shards import Shard
+
+SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bits
+
+
+def clips_of(table: Table) -> list[Clip]:
+    """The rows of a manifest as clips."""
+    names = ("clip", "path", "start", "duration", "digest")
+    return [Clip(*values) for values in zip(*(manifest.column(table, name) for name in names), strict=True)]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard's run of clips, from the first to before the last, among those that are usable."""
+
+    index: int
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A manifest's usable clips, what is to be made of them, and the folder where it goes."""
+
+    table: Table
+    recipe: Recipe
+    folder: Path
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """Every shard, by the clips' order and durations alone."""
+        seconds = np.nan_to_num(np.array(manifest.column(self.table, "duration"), np.float64))
+        spans = shards.cut(self.recipe.wave.samples(seconds), SAMPLES)
+        return [Task(index, *span) for index, span in enumerate(spans)]
+
+    def clips(self, task: Task) -> list[Clip]:
+        return clips_of(self.table.slice(task.first, len(task)))
+
+    def path(self, task: Task, feature: str) -> Path:
+        return self.folder / feature / shards.name(task.index)
+
+    def held(self, feature: str) -> list[Path]:
+        """The feature's shards that lie in the folder."""
+        return sorted((self.folder / feature).glob("*.safetensors"))
+
+
+def key(feature: str, recipe: Recipe, clips: Sequence[Clip]) -> str:
+    """What the shard of these clips must be known by."""
+    identities = [[clip.name, clip.digest or _version(clip), clip.start or 0.0, clip.duration] for clip in clips]
+    return shards.key(recipe.record(feature), identities)
+
+
+def _version(clip: Clip) -> list[int] | None:
+    """Size and age of the file, for a clip whose sound nobody has looked at."""
+    try:
+        status = os.stat(path_of(clip.path))
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def missing(plan: Plan, task: Task) -> tuple[str, ...]:
+    """The features whose shard is not there, not whole, made from something else, or lacks clips that are back."""
+    clips = plan.clips(task)
+    return tuple(name for name in plan.recipe.features if not _stands(plan, task, name, clips))
+
+
+def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
+    head = shards.sound(plan.path(task, feature), feature)
+    if head is None or head.key != key(feature, plan.recipe, clips):
+        return False
+    lost = [clip for clip in clips if clip.name in head.issues]
+    return all(extract.issue_of(clip, plan.recipe.wave) == head.issues[clip.name] for clip in lost)
+
+
+def refuse_strangers(plan: Plan) -> None:
+    """Shards of other settings, or mostly of other clips, are not replaced unasked."""
+    ours = np.sort(_hashes(manifest.column(plan.table, "clip")))
+    for feature in plan.recipe.features:
+        known = total = 0
+        for head in _heads(plan, feature):
+            _refuse_settings(plan, feature, head.settings)
+            known += int(np.isin(_hashes(head.clips), ours).sum())
+            total += len(head.clips)
+        if known * 2 < total:
+            raise _refusal(plan, feature, f"holds {total:,} clips, of which {total - known:,} are not in this manifest")
+
+
+def _heads(plan: Plan, feature: str) -> Iterator[Shard]:
+    """What the shards in the folder say of themselves; a damaged one is made again anyway."""
+    for path in plan.held(feature):
+        try:
+            head = shards.head_of(path)
+        except SertoolError:
+            continue
+        yield head
+
+
+def _hashes(names: Sequence[str]) -> np.ndarray:
+    return np.fromiter(map(hash, names), np.int64, len(names))
+
+
+def _refuse_settings(plan: Plan, feature: str, held: Any) -> None:
+    asked = plan.recipe.record(feature)
+    if held != asked:
+        difference = next(_differences(held, asked), "unknown")
+        raise _refusal(plan, feature, f"was made with other settings ({difference})")
+
+
+def _refusal(plan: Plan, feature: str, what: str) -> UsageError:
+    advice = "choose another folder with -o, or replace it with --overwrite"
+    return UsageError(f"{plan.folder / feature} {what}: {advice}")
+
+
+def _differences(held: Any, asked: dict[str, Any]) -> Iterator[str]:
+    """Settings that differ, for people."""
+    for name, now in asked.items():
+        then = held.get(name) if isinstance(held, dict) else None
+        if isinstance(now, dict):
+            yield from _differences(then, now)
+        elif then != now:
+            yield f"{name} {then}, now {now}"
+
+
+def make(plan: Plan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[Clip]:
+    """Make the wanted features' shards; yields each clip as it is done."""
+    with ThreadPoolExecutor(1) as writer:
+        for names in sorted(set(wanted.values())):
+            alike = [task for task, lacked in wanted.items() if lacked == names]
+            engine = Engine(plan.recipe.only(names), device)
+            yield from _make_alike(plan, alike, engine, jobs, writer)
+
+
+def _make_alike(
+    plan: Plan, tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor
+) -> Iterator[Clip]:
+    """Shards that lack the same features, in one stream of clips over their borders."""
+    stream = extract.rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
+    writing: Future[None] | None = None
+    for task in tasks:
+        clips, made = plan.clips(task), deque[Rows]()
+        for clip, rows in zip(clips, islice(stream, len(clips)), strict=True):
+            made.append(rows)
+            yield clip
+        if writing:
+            writing.result()
+        writing = writer.submit(_write, plan, task, engine, made)
+    if writing:
+        writing.result()
+
+
+def _write(plan: Plan, task: Task, engine: Engine, made: Sequence[Rows]) -> None:
+    clips = plan.clips(task)
+    names = [clip.name for clip in clips]
+    issues = {clip.name: rows.issue for clip, rows in zip(clips, made, strict=True) if rows.issue}
+    for feature, columns in engine.columns.items():
+        counts = [0 if rows.issue else len(rows.values[feature]) for rows in made]
+        pieces = [rows.values[feature] for rows in made if rows.issue is None]
+        path, record = plan.path(task, feature), plan.recipe.record(feature)
+        expected = key(feature, plan.recipe, clips)
+        sweep(path)
+        shards.write(Shard(path, expected, record, record["dtype"], columns, names, counts, issues), feature, pieces)
+
+
+def drop_leftovers(plan: Plan) -> None:
+    """Remove shards that no clip of the manifest lies in any more."""
+    for feature in plan.recipe.features:
+        wanted = {shards.name(task.index) for task in plan.tasks}
+        for path in plan.held(feature):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""sertool's command line inside the tests' own process, where its imports are paid once."""
+
+import io
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sertool import cli, manifest, shards, wire
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code, its data and its talk."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def line(self) -> str:
+        """All that was said, which must be one line."""
+        (line,) = self.err.splitlines()
+        return line
+
+
+def sertool(*arguments: object, stdin: bytes = b"") -> Outcome:
+    """`sertool ARGUMENTS`, with its streams piped."""
+    words = [str(argument) for argument in arguments]
+    kept = sys.stdin, sys.stdout, sys.stderr, sys.argv
+    out, err = io.BytesIO(), io.BytesIO()
+    sys.stdin, sys.stdout, sys.stderr = (io.TextIOWrapper(s, "utf-8") for s in (io.BytesIO(stdin), out, err))
+    sys.argv = ["sertool", *words]
+    try:
+        code = cli.run(words)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return Outcome(code, out.getvalue(), err.getvalue().decode())
+    finally:
+        sys.stdin, sys.stdout, sys.stderr, sys.argv = kept
+
+
+def shell(line: str) -> Outcome:
+    """A line of sertool commands as a shell takes it: words, `|` and `> FILE`; the first that fails ends it."""
+    line, _, target = line.partition(" > ")
+    done = Outcome(0, b"", "")
+    for command in line.split(" | "):
+        name, *words = shlex.split(command)
+        assert name == "sertool"
+        done = sertool(*words, stdin=done.out)
+        if done.code:
+            break
+    if target:
+        Path(target.strip()).write_bytes(done.out)
+    return done
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder with its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def ages(folder: Path) -> dict[str, int]:
+    """When each file of a folder was last written."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def again(path: Path, *words: str) -> Path:
+    """The manifest of the clips beside it, as they are now."""
+    pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
+    done = sertool("index", path.parent / "clips", "--pattern", pattern, *words, "-o", path)
+    assert done.code == 0, done.err
+    return path
+
+
+def rows(folder: Path, feature: str) -> dict[str, np.ndarray]:
+    """Each clip's rows of a feature."""
+    table = wire.read(str(folder / "manifest.parquet"))
+    reader = shards.Reader(feature)
+    names = ("clip", f"{feature}_shard", f"{feature}_offset", f"{feature}_rows")
+    columns = [manifest.column(table, name) for name in names]
+    return {held[0]: reader.rows(*held) for held in zip(*columns, strict=True) if held[1]}

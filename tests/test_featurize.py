@@ -1,0 +1,690 @@
+"""`sertool featurize`: whatever happens to it, its folder is what an undisturbed run would have left."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from running import again, ages, rows, sertool, snapshot
+
+from sertool import (
+    audio,
+    catalogue,
+    dsp,
+    extract,
+    features,
+    files,
+    manifest,
+    shaping,
+    shards,
+    synth,
+    tasks,
+    wire,
+)
+
+pytest_plugins = ("voices",)
+
+ALL = [f"--{name.replace('_', '-')}" for name in catalogue.entries("features")]
+FEW = ("--mel", "--rms")
+DRIVER = """
+import sys
+from sertool import shards
+shards.CLIPS = 5
+from sertool.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def small_shards(monkeypatch) -> None:
+    """Shards of five clips, so that there are five of them."""
+    monkeypatch.setattr(shards, "CLIPS", 5)
+
+
+def process(*arguments: object) -> subprocess.Popen:
+    """sertool as a process of its own, with small shards."""
+    words = [sys.executable, "-c", DRIVER, *map(str, arguments)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+# What is made.
+
+
+def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
+    done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    assert done.code == 0
+    before, after = wire.read(str(voices)), wire.decoded(pa.py_buffer(done.out), "-")
+    assert after.select(before.column_names).equals(before)
+    assert after.column_names[-3:] == ["mel_shard", "mel_offset", "mel_rows"]
+    assert manifest.same_rows(after, wire.read(str(tmp_path / "f" / "manifest.parquet")))
+    assert [step["command"].split()[1] for step in manifest.provenance(after)["chain"]] == ["index", "featurize"]
+
+
+def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
+    sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
+    engine = extract.Engine(
+        extract.Recipe(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
+    )
+    for clip in tasks.clips_of(wire.read(str(voices)))[:3]:
+        expected = engine.alone(engine.decode(clip))
+        for name in ("mel", "rms"):
+            assert np.array_equal(rows(tmp_path / "f", name)[clip.name], expected[name])
+
+
+def test_featurize_adds_a_feature_to_a_featurized_manifest(voices, tmp_path):
+    first = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin=first.out)
+    both = sertool("featurize", voices, *FEW, "-o", tmp_path / "both")
+    for name in ("mel", "rms"):
+        assert snapshot(tmp_path / "f" / name) == snapshot(tmp_path / "both" / name)
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    assert {"mel_rows", "rms_rows"} <= set(table.column_names)
+    assert set(manifest.provenance(table)["features"]) == {"mel", "rms"}
+    assert both.code == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [("csv", b'"clip",'), ("tsv", b'"clip"\t'), ("jsonl", b'{"clip":'), ("parquet", b"PAR1"), ("table", b"clip ")],
+)
+def test_stdout_has_the_manifest_in_the_format_asked_for(voices, tmp_path, kind, first):
+    done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f", "-f", kind)
+    assert done.code == 0
+    assert done.out.startswith(first)
+    assert (tmp_path / "f" / "manifest.parquet").read_bytes().startswith(b"PAR1")
+
+
+def test_without_a_folder_shards_go_to_features_and_that_is_said(voices, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = sertool("featurize", voices, "--rms")
+    assert "in features" in done.line
+    assert (tmp_path / "features" / "rms" / "00000.safetensors").exists()
+
+
+def test_a_folder_that_moves_keeps_its_manifest_valid(copied, tmp_path):
+    sertool("featurize", copied, "--rms", "-o", copied.parent / "f")
+    before = rows(copied.parent / "f", "rms")
+    copied.parent.rename(tmp_path / "moved")
+    after = rows(tmp_path / "moved" / "f", "rms")
+    assert all(np.array_equal(after[clip], held) for clip, held in before.items())
+    done = sertool("featurize", tmp_path / "moved" / "v.parquet", "--rms", "-o", tmp_path / "moved" / "f")
+    assert "(0 made now)" in done.line
+
+
+def test_audio_files_and_folders_and_lists_of_paths_are_taken_as_they_are(voices, tmp_path, monkeypatch):
+    clips = sorted((voices.parent / "clips").rglob("*.wav"))[:3]
+    monkeypatch.chdir(voices.parent)
+    named = sertool("featurize", *clips, "--rms", "-o", tmp_path / "a", "-f", "jsonl")
+    listed = sertool(
+        "featurize", "--rms", "-o", tmp_path / "b", "-f", "jsonl", stdin="\n".join(map(str, clips)).encode()
+    )
+    ended = sertool(
+        "featurize",
+        "-0",
+        "--rms",
+        "-o",
+        tmp_path / "c",
+        "-f",
+        "jsonl",
+        stdin=b"".join(bytes(clip) + b"\0" for clip in clips),
+    )
+    assert {done.code for done in (named, listed, ended)} == {0}
+    assert snapshot(tmp_path / "a" / "rms") == snapshot(tmp_path / "b" / "rms") == snapshot(tmp_path / "c" / "rms")
+
+
+# A clip's numbers are its own.
+
+
+def test_bytes_do_not_depend_on_the_number_of_jobs(voices, tmp_path, small_shards):
+    for jobs in (1, 2, 3, 4):
+        assert sertool("featurize", voices, *ALL, "-j", jobs, "-o", tmp_path / str(jobs)).code == 0
+    for name in catalogue.entries("features"):
+        first, *others = (snapshot(tmp_path / str(jobs) / name) for jobs in (1, 2, 3, 4))
+        assert len(first) == 5
+        assert all(other == first for other in others), name
+
+
+def test_features_do_not_depend_on_batch_mates(voices, tmp_path):
+    clip = manifest.column(wire.read(str(voices)), "clip")[7]
+    assert sertool("featurize", voices, *ALL, "-o", tmp_path / "all").code == 0
+    assert sertool("featurize", voices, *ALL, "--where", f"clip={clip}", "-o", tmp_path / "one").code == 0
+    for flag in ALL:
+        name = flag[2:].replace("-", "_")
+        assert np.array_equal(rows(tmp_path / "one", name)[clip], rows(tmp_path / "all", name)[clip]), name
+
+
+def test_features_do_not_depend_on_one_another(voices, tmp_path):
+    sertool("featurize", voices, *ALL, "-o", tmp_path / "all")
+    for name in ("mel", "mfcc", "chroma", "pitch"):
+        sertool("featurize", voices, f"--{name}", "-o", tmp_path / name)
+        assert snapshot(tmp_path / name / name) == snapshot(tmp_path / "all" / name)
+
+
+def test_a_random_cut_depends_on_the_clip_and_the_seed_alone(voices, tmp_path):
+    how = ("--wave", "--seconds", "0.5", "--fit", "random")
+    clip = manifest.column(wire.read(str(voices)), "clip")[5]
+    sertool("featurize", voices, *how, "-o", tmp_path / "all")
+    sertool("featurize", voices, *how, "--where", f"clip={clip}", "-o", tmp_path / "one")
+    sertool("featurize", voices, *how, "--seed", "1", "-o", tmp_path / "seed")
+    assert np.array_equal(rows(tmp_path / "one", "wave")[clip], rows(tmp_path / "all", "wave")[clip])
+    assert not np.array_equal(rows(tmp_path / "seed", "wave")[clip], rows(tmp_path / "all", "wave")[clip])
+
+
+# Killed, crowded, repeated.
+
+
+def test_a_killed_featurize_resumes_to_the_same_bytes(voices, tmp_path):
+    """Killed after so many shards, or while it writes one, and run again: no byte of the folder tells of it."""
+    words = ("featurize", voices, "--mel", "--pitch", "--msf", "-j", "2", "-o", "f")
+    for name in ("calm", "rough"):
+        (tmp_path / name).mkdir()
+    run_in(tmp_path / "calm", words)
+    made = tmp_path / "rough" / "f"
+    moments = (
+        lambda: any(made.rglob("*.part")),
+        lambda: len(list(made.rglob("*.safetensors"))) >= random.randint(4, 8),
+        lambda: len(list(made.rglob("*.safetensors"))) >= random.randint(9, 14),
+    )
+    killed = [run_in(tmp_path / "rough", words, moment) for moment in moments]
+    assert killed.count(-signal.SIGKILL) >= 2
+    for name in ("mel/.00001.safetensors.abc.part", ".manifest.parquet.abc.part"):  # what a kill while it writes leaves
+        (made / name).write_bytes(b"half")
+    (made / "mel" / "00001.safetensors").unlink()
+    run_in(tmp_path / "rough", words)
+    assert snapshot(tmp_path / "rough") == snapshot(tmp_path / "calm")
+
+
+def run_in(folder: Path, words: tuple, moment=None) -> int:
+    """The exit code of a process in a folder, killed at a certain moment."""
+    command = [sys.executable, "-c", DRIVER, *map(str, words)]
+    running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while moment and running.poll() is None and not moment():
+        time.sleep(0.002)
+    if moment:
+        running.kill()
+    _, talk = running.communicate()
+    assert running.returncode in (0, -signal.SIGKILL), talk.decode()
+    return running.returncode
+
+
+def test_nothing_left_to_do_touches_nothing(voices, tmp_path, small_shards):
+    first = sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
+    before = ages(tmp_path / "f")
+    second = sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
+    assert second.code == 0
+    assert ages(tmp_path / "f") == before
+    assert "(0 made now)" in second.line
+    assert wire.decoded(pa.py_buffer(first.out), "-").equals(wire.decoded(pa.py_buffer(second.out), "-"))
+
+
+def test_a_dry_run_touches_nothing(voices, tmp_path, small_shards):
+    done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f", "--dry-run")
+    assert (done.code, done.out) == (0, b"")
+    assert "would make 5 of 5 shards, of 24 clips" in done.line
+    assert not (tmp_path / "f").exists()
+    sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    (tmp_path / "f" / "mel" / "00003.safetensors").unlink()
+    before = ages(tmp_path)
+    assert (
+        "would make 1 of 5 shards, of 5 clips"
+        in sertool("featurize", voices, "--mel", "-o", tmp_path / "f", "--dry-run").line
+    )
+    assert sertool("featurize", voices, "--mel", "--hop", "256", "-o", tmp_path / "f", "--dry-run").code == 2
+    assert ages(tmp_path) == before
+
+
+def test_a_second_at_work_in_a_folder_is_refused(voices, tmp_path):
+    with files.alone(tmp_path / "f", wait=False):
+        done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
+    assert done.code == 1
+    assert "--wait" in done.line
+
+
+def test_a_second_at_work_in_a_folder_waits_if_asked(voices, tmp_path):
+    held, free = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with files.alone(tmp_path / "f", wait=False):
+            held.set()
+            free.wait(30)
+
+    holder = threading.Thread(target=first)
+    holder.start()
+    held.wait(30)
+    threading.Timer(0.5, free.set).start()
+    start = time.monotonic()
+    done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f", "--wait")
+    holder.join()
+    assert done.code == 0
+    assert time.monotonic() - start > 0.5
+
+
+def test_parts_that_run_at_once_make_what_one_run_makes(voices, tmp_path, small_shards):
+    sertool("featurize", voices, *FEW, "-o", tmp_path / "whole")
+    running = [process("featurize", voices, *FEW, "--part", f"{k}/2", "-o", tmp_path / "parts") for k in (1, 2)]
+    for part in running:
+        _, talk = part.communicate()
+        assert part.returncode == 0, talk.decode()
+    for name in ("mel", "rms"):
+        assert snapshot(tmp_path / "parts" / name) == snapshot(tmp_path / "whole" / name)
+    done = sertool(
+        "index", *sorted((tmp_path / "parts").glob("manifest-*")), "-o", tmp_path / "parts" / "manifest.parquet"
+    )
+    assert done.code == 0
+    merged, whole = (wire.read(str(tmp_path / name / "manifest.parquet")) for name in ("parts", "whole"))
+    assert without_shards(merged).equals(without_shards(whole))
+    assert all(
+        np.array_equal(rows(tmp_path / "parts", "mel")[clip], held)
+        for clip, held in rows(tmp_path / "whole", "mel").items()
+    )
+
+
+def without_shards(table):
+    """A table without the columns that differ between folders, or its provenance."""
+    return table.drop_columns(["mel_shard", "rms_shard"]).replace_schema_metadata(None)
+
+
+@pytest.mark.parametrize("n", [2, 7])
+def test_every_row_is_in_one_part(copied, tmp_path, small_shards, n):
+    """Unusable clips too, and where there are more parts than shards."""
+    for number, path in enumerate(sorted((copied.parent / "clips").rglob("*.wav"))):
+        if number % 5 in (0, 4):
+            path.write_bytes(b"")
+    again(copied)
+    for k in range(1, n + 1):
+        assert sertool("featurize", copied, "--rms", "--part", f"{k}/{n}", "-o", tmp_path / "f").code == 0
+    parts = [wire.read(str(path)) for path in sorted((tmp_path / "f").glob("manifest-*"))]
+    assert [clip for part in parts for clip in manifest.column(part, "clip")] == manifest.column(
+        wire.read(str(copied)), "clip"
+    )
+    assert sertool("index", *sorted((tmp_path / "f").glob("manifest-*")), "-o", tmp_path / "m.parquet").code == 0
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "-1/2", "1/0", "1/2/3"])
+def test_a_part_that_is_none_is_refused(voices, tmp_path, text):
+    done = sertool("featurize", voices, "--rms", "--part", text, "-o", tmp_path / "f")
+    assert done.code == 2
+    assert text in done.line
+
+
+# Never mixed.
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    (["--mel-bands", "64"], "bands 128, now 64"), (["--hop", "256"], "hop 512, now 256"),
+    (["--rate", "8000"], "rate 16000, now 8000"),
+    (["--normalize", "min-max"], "normalize [], now ['min-max']"), (["--stats", "mean"], "stats [], now ['mean']"),
+    (["--dtype", "float32"], "dtype float16, now float32"), (["--trim", "30"], "trim None, now 30.0"),
+    (["--fit", "random", "--seed", "3"], "fit start, now random"),
+])  # fmt: skip
+def test_a_changed_setting_is_refused_by_name_and_replaces_if_asked(voices, tmp_path, change, named, small_shards):
+    sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    before = snapshot(tmp_path / "f")
+    refused = sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "f")
+    assert refused.code == 2
+    assert named in refused.line
+    assert snapshot(tmp_path / "f") == before
+    assert sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "f", "--overwrite").code == 0
+    sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "fresh")
+    assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
+    held = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
+    assert held == shards.head_of(tmp_path / "f" / "mel" / "00000.safetensors").settings
+
+
+def test_an_overwrite_that_was_killed_is_not_taken_for_the_old_or_the_new(voices, tmp_path, small_shards):
+    sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    sertool("featurize", voices, "--mel", "--mel-fmin", "50", "-o", tmp_path / "new")
+    shutil.copy(tmp_path / "new" / "mel" / "00002.safetensors", tmp_path / "f" / "mel")
+    settings = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
+    with pytest.raises(files.SertoolError, match="other settings"):
+        shards.Reader("mel", settings).rows("x", str(tmp_path / "f" / "mel" / "00002.safetensors"), 0, 1)
+    assert sertool("featurize", voices, "--mel", "-o", tmp_path / "f").code == 2
+    assert sertool("featurize", voices, "--mel", "--mel-fmin", "50", "-o", tmp_path / "f", "--overwrite").code == 0
+    assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "new" / "mel")
+
+
+def test_other_clips_in_the_same_folder_are_refused(voices, tmp_path):
+    sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
+    before = snapshot(tmp_path / "f")
+    done = sertool(
+        "featurize", voices, "--rms", "--where", "emotion=angry", "--where", "speaker~s01", "-o", tmp_path / "f"
+    )
+    assert done.code == 2
+    assert "24 clips, of which 21 are not in this manifest" in done.line
+    assert snapshot(tmp_path / "f") == before
+
+
+@pytest.mark.parametrize("check", ["full", "header"])
+@pytest.mark.parametrize(("change", "remade"), [("edit", 5), ("remove", 4), ("add", 5), ("none", 0)])
+def test_changed_clips_are_computed_again_and_no_others(copied, tmp_path, small_shards, change, remade, check):
+    again(copied, "--check", check)
+    sertool("featurize", copied, *FEW, "-o", tmp_path / "f")
+    last = sorted((copied.parent / "clips").rglob("*.wav"))[-1]
+    if change == "edit":
+        audio.write(sorted((copied.parent / "clips").rglob("*.wav"))[2], synth.voice(7, "sad", 9), 16000)
+    elif change == "remove":
+        last.unlink()
+        remade -= 1
+    elif change == "add":
+        audio.write(last.with_name("neutral_9_0.wav"), synth.voice(7, "sad", 8), 16000)
+    again(copied, "--check", check)
+    done = sertool("featurize", copied, *FEW, "-o", tmp_path / "f")
+    assert f"({remade} made now)" in done.line
+    sertool("featurize", copied, *FEW, "-o", tmp_path / "fresh")
+    for name in ("mel", "rms"):
+        assert snapshot(tmp_path / "f" / name) == snapshot(tmp_path / "fresh" / name)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "altered", "header", "empty", "folder"])
+def test_a_damaged_shard_is_made_again(voices, tmp_path, small_shards, damage):
+    sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
+    sound = snapshot(tmp_path / "f")
+    path = tmp_path / "f" / "mel" / "00002.safetensors"
+    spoil(path, damage)
+    done = sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
+    assert done.code == 0
+    assert "(5 made now)" in done.line
+    assert snapshot(tmp_path / "f") == sound
+
+
+def spoil(path: Path, damage: str) -> None:
+    held = bytearray(path.read_bytes())
+    if damage == "altered":
+        held[-100] ^= 4
+    elif damage == "header":
+        held[200] ^= 1
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes({"cut": held[:-50], "empty": b"", "folder": b"x"}.get(damage, held))
+
+
+def test_shards_beyond_the_last_are_removed(voices, tmp_path, small_shards):
+    sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
+    sertool("featurize", voices, "--rms", "--where", "speaker!=s04m", "-o", tmp_path / "f")
+    sertool("featurize", voices, "--rms", "--where", "speaker!=s04m", "-o", tmp_path / "fresh")
+    assert snapshot(tmp_path / "f" / "rms") == snapshot(tmp_path / "fresh" / "rms")
+
+
+# Clips that cannot be used.
+
+
+@pytest.fixture
+def spoilt(copied) -> Path:
+    """A manifest of 24 sound clips of which three were spoilt since."""
+    first, second, third, *_ = sorted((copied.parent / "clips").rglob("*.wav"))
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:3000])
+    third.write_text("not audio")
+    return copied
+
+
+def test_a_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, small_shards):
+    done = sertool("featurize", spoilt, *FEW, "-o", tmp_path / "f")
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    assert done.code == 0
+    assert manifest.column(table, "issue")[:4] == ["vanished", "truncated", "unreadable", None]
+    assert manifest.column(table, "mel_shard")[:3] == [None] * 3
+    assert manifest.column(table, "mel_offset")[3] == 0
+    assert len(table) == 24
+    for word in ("vanished", "truncated", "unreadable", "mel, rms of 21 clips", "3 set aside"):
+        assert word in done.err
+
+
+def test_strict_makes_a_set_aside_clip_a_failure(spoilt, voices, tmp_path):
+    assert sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f", "--strict").code == 1
+    assert len(wire.read(str(tmp_path / "f" / "manifest.parquet"))) == 24
+    assert sertool("featurize", voices, "--rms", "-o", tmp_path / "g", "--strict").code == 0
+
+
+def test_why_a_clip_is_set_aside_is_said_in_detail(spoilt, tmp_path):
+    done = sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f", "-v")
+    assert "neutral_0_0.wav: unreadable: " in done.err or "angry_2_0.wav: unreadable: " in done.err
+
+
+def test_a_clip_that_comes_back_is_computed_without_being_asked_for(spoilt, voices, tmp_path, small_shards):
+    sertool("featurize", spoilt, *FEW, "-o", tmp_path / "f")
+    assert "(0 made now)" in sertool("featurize", spoilt, *FEW, "-o", tmp_path / "f").err
+    shutil.copytree(voices.parent / "clips", spoilt.parent / "clips", dirs_exist_ok=True)
+    done = sertool("featurize", spoilt, *FEW, "-o", tmp_path / "f")
+    assert "(5 made now)" in done.line
+    sertool("featurize", voices, *FEW, "-o", tmp_path / "fresh")
+    assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
+    assert "issue" not in wire.read(str(tmp_path / "f" / "manifest.parquet")).column_names
+
+
+def test_clips_that_all_vanished_are_a_manifest_of_issues(copied, tmp_path):
+    shutil.rmtree(copied.parent / "clips")
+    done = sertool("featurize", copied, "--mel", "-o", tmp_path / "f")
+    assert done.code == 0
+    assert set(manifest.column(wire.read(str(tmp_path / "f" / "manifest.parquet")), "issue")) == {"vanished"}
+    assert sertool("featurize", tmp_path / "f" / "manifest.parquet", "--rms", "-o", tmp_path / "g").code == 1
+
+
+def test_a_clip_that_ends_before_the_offset_is_set_aside(voices, tmp_path):
+    lengths = manifest.column(wire.read(str(voices)), "duration")
+    offset = sorted(lengths)[10]
+    done = sertool("featurize", voices, "--rms", "--offset", offset, "--seconds", "1", "-o", tmp_path / "f")
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    assert done.code == 0
+    assert [issue == "empty" for issue in manifest.column(table, "issue")] == [length <= offset for length in lengths]
+
+
+# When the machine gives out.
+
+
+def test_a_full_disk_is_one_clear_error_and_what_is_whole_stays(voices, tmp_path, small_shards, monkeypatch):
+    sertool("featurize", voices, "--mel", "-o", tmp_path / "fresh")
+    written, fsync = [], os.fsync
+
+    def full_after_two(handle: int) -> None:
+        written.append(handle)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full_after_two)
+    done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    assert done.code == 1
+    assert "is full: make room and run the same command again" in done.line
+    left = snapshot(tmp_path / "f" / "mel")
+    assert len(left) == 2
+    assert left.items() <= snapshot(tmp_path / "fresh" / "mel").items()
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert "(14 made now)" in sertool("featurize", voices, "--mel", "-o", tmp_path / "f").line
+    assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of files are POSIX's")
+def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));{DRIVER}"
+    words = [sys.executable, "-c", limited, "featurize", voices, "--mel", "-o", tmp_path / "f"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert list(snapshot(tmp_path / "f")) == [".lock"]
+
+
+def test_a_device_without_memory_for_the_batch_halves_it_and_goes_on(voices, monkeypatch):
+    recipe = extract.Recipe(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
+    engine = extract.Engine(recipe)
+    waves = [engine.decode(clip) for clip in tasks.clips_of(wire.read(str(voices)))[:7]]
+    sizes, compute = [], dsp.compute_packed
+
+    def scant(made, channels):
+        sizes.append(len(channels))
+        if len(channels) > 4:
+            raise torch.OutOfMemoryError("no memory")
+        return compute(made, channels)
+
+    monkeypatch.setattr(dsp, "compute_packed", scant)
+    halved = engine.packed(waves)
+    assert sizes == [14, 6, 2, 4, 8, 4, 4]
+    for wave, held in zip(waves, halved, strict=True):
+        assert np.allclose(held["mel"], engine.alone(wave)["mel"], atol=0.06)
+    monkeypatch.setattr(dsp, "compute_packed", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+    with pytest.raises(files.SertoolError, match="--device cpu"):
+        engine.packed(waves)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_in_one_line(voices, tmp_path):
+    done = sertool("featurize", voices, "--mel", "--device", "cuda", "-o", tmp_path / "f")
+    assert done.code == 2
+    assert "choose auto, cpu" in done.line
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "audio_version"),
+    [("2.15.0+cu130", "2.11.0"), ("2.10.1", "2.11.0"), ("2.14.1", "2.9.0"), ("2.14.1", None)],
+)
+def test_a_torchaudio_that_does_not_fit_is_said_in_one_line(
+    voices, tmp_path, monkeypatch, torch_version, audio_version
+):
+    monkeypatch.setattr(torch, "__version__", torch_version)
+    monkeypatch.setattr("sertool.device.version_of", lambda _: audio_version)
+    done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    assert done.code == 1
+    assert torch_version in done.line
+    assert "pip install" in done.line
+
+
+def test_a_torch_that_does_not_load_is_said_in_one_line(voices, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    assert done.code == 1
+    assert "torch cannot be loaded" in done.line
+
+
+# Inputs.
+
+
+@pytest.mark.parametrize(("held", "said"), [
+    (b"", "empty input"), (b"PAR1" + bytes(50), "parquet"), (b"a,b\n1,2\n", ""), (b'{"path": 3', "jsonl"),
+    (bytes(range(256)) * 9, "neither a manifest"), (b"path\n", "nothing to do"),
+    (b"no/such/file.wav\n", "no such file"),
+])  # fmt: skip
+def test_what_is_no_manifest_is_refused_in_one_line(tmp_path, held, said):
+    done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin=held)
+    assert done.code in (1, 2)
+    assert said in done.line
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_manifest_that_was_cut_is_refused_wherever_it_was_cut(voices, tmp_path):
+    whole = voices.read_bytes()
+    for length in range(4, len(whole), len(whole) // 20):
+        done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin=whole[:length])
+        assert done.code == 1
+        assert "parquet" in done.line
+
+
+def test_a_table_with_nothing_but_paths_is_enough(voices, tmp_path):
+    paths = manifest.column(wire.read(str(voices)), "path")[:4]
+    done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin="\n".join(["path", *paths]).encode())
+    assert done.code == 0, done.err
+    assert len(rows(tmp_path / "f", "rms")) == 4
+
+
+def test_names_of_any_kind_are_computed(tmp_path):
+    voice = synth.voice(0, "angry", 0)
+    for name in ("a b.wav", "q\"'.wav", "new\nline.wav", "\u2764\ufe0f.wav", os.fsdecode(b"\xff\xfe.wav")):
+        audio.write(tmp_path / "angry" / name, voice, 16000)
+    done = sertool("featurize", tmp_path / "angry", "--rms", "-o", tmp_path / "f", "-f", "jsonl")
+    assert done.code == 0, done.err
+    assert len(rows(tmp_path / "f", "rms")) == 5
+    assert "(0 made now)" in sertool("featurize", tmp_path / "angry", "--rms", "-o", tmp_path / "f").err
+
+
+# Long ones.
+
+
+def test_long_clips_are_decoded_in_blocks_that_equal_the_whole(tmp_path, monkeypatch):
+    voice = np.concatenate([synth.voice(0, "angry", sentence) for sentence in range(4)])
+    audio.write(tmp_path / "a.wav", np.stack([voice, voice[::-1]], axis=1), 16000)
+    for rate in (16000, 22050, 8000):
+        whole = audio.decode(str(tmp_path / "a.wav"), audio.Cut(rate, "stereo"))
+        monkeypatch.setattr(audio, "BLOCK", 1000)
+        blocks = audio.decode(str(tmp_path / "a.wav"), audio.Cut(rate, "stereo"))
+        monkeypatch.undo()
+        assert whole.shape == blocks.shape
+        assert np.abs(whole - blocks).max() < 1e-6
+
+
+GREATEST = 1.5e9  # bytes of memory
+MEASURE = """
+import resource, sys
+from sertool.cli import run
+code = run()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak * (1 if sys.platform == "darwin" else 1024), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX measures memory")
+@pytest.mark.parametrize(("hours", "rate", "channels", "words"), [
+    (3, 16000, 1, ("--mel", "--rms", "--chroma")), (1, 44100, 2, ("--mel",)),
+    (1, 44100, 2, ("--mel", "--channels", "stereo", "--rate", "44100")), (3, 16000, 1, ("--preset", "mel-min-max")),
+    (3, 16000, 1, ("--wave",)), (3, 16000, 1, ("--pitch",)), (3, 16000, 1, ("--msf",)),
+])  # fmt: skip
+def test_hours_of_audio_take_little_memory(tmp_path, hours, rate, channels, words):
+    write_hours(tmp_path / "long.wav", hours, rate, channels)
+    done = subprocess.run([sys.executable, "-c", MEASURE, "featurize", "long.wav", *words, "-o", "f"], cwd=tmp_path,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr.split()[-1]) < GREATEST
+
+
+def write_hours(path: Path, hours: int, rate: int, channels: int) -> None:
+    """Speech-like noise, minute by minute."""
+    dice = np.random.default_rng(0)
+    minute = (3000 * dice.standard_normal((60 * rate, channels))).astype("<i2").tobytes()
+    size = len(minute) * 60 * hours
+    with open(path, "wb") as stream:
+        header = [
+            b"RIFF",
+            size + 36,
+            b"WAVE",
+            b"fmt ",
+            16,
+            1,
+            channels,
+            rate,
+            rate * 2 * channels,
+            2 * channels,
+            16,
+            b"data",
+            size,
+        ]
+        stream.write(struct.pack("<4sI4s4sIHHIIHH4sI", *header))
+        for _ in range(60 * hours):
+            stream.write(minute)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX measures memory")
+def test_memory_does_not_grow_with_the_number_of_clips(voices, tmp_path):
+    paths = manifest.column(wire.read(str(voices)), "path")
+    peaks = []
+    for count in (2_000, 8_000):
+        lines = ["clip,path,duration", *(f"c{number},{paths[number % 24]},2.0" for number in range(count))]
+        (tmp_path / "m.csv").write_text("\n".join(lines))
+        words = [sys.executable, "-c", MEASURE, "featurize", "m.csv", "--mel", "--wave", "-o", str(count)]
+        done = subprocess.run(
+            words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stderr.split()[-1]))
+    assert peaks[1] < 1.1 * peaks[0] < 1.1 * GREATEST

@@ -1,0 +1,190 @@
+"""The settings of `sertool featurize`, and what they do to waveforms and to rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import again, rows, sertool
+
+from sertool import audio, catalogue, manifest, presets, shaping, shards, synth, wire
+
+pytest_plugins = ("voices",)
+
+ALL = [f"--{name.replace('_', '-')}" for name in catalogue.entries("features")]
+
+
+# Settings.
+
+
+@pytest.mark.parametrize("words", [
+    "", "--n-fft 0", "--n-fft -5", "--hop 0", "--mel-n-fft 1", "--mel-win-length 4096", "--mel-win-length 0",
+    "--mel-fmin 9000", "--mel-fmin -1", "--mel-fmin nan", "--mel-fmin 300 --mel-fmax 300", "--mel-fmax 9000",
+    "--mel-bands 0", "--mel-bands 1e9", "--mfcc-count 0", "--mfcc-count 129", "--mfcc-lifter -1", "--mfcc-deltas 3",
+    "--rolloff-share 1.5", "--contrast-quantile 0", "--contrast-fmin 0", "--chroma-bins 0", "--bandwidth-p 0",
+    "--pitch-fmin 0", "--pitch-fmin 700", "--pitch-fmax 9000", "--msf-bands 0", "--msf-fmax 9000", "--seconds 0",
+    "--seconds nan", "--seconds 1e9", "--offset -1", "--trim 0", "--rate 0", "--rate 1e3", "--stats mode",
+    "--normalize minmax", "--preset none", "--dtype float8", "--seed -1", "-j 0", "--verify 0", "--where purple=1",
+    "-f xml", "--device tpu", "--mel --wave --normalize min-max", "--mel --plot x.jpg",
+])  # fmt: skip
+def test_what_makes_no_sense_is_refused_in_one_line_and_nothing_is_made(voices, tmp_path, words):
+    done = sertool("featurize", voices, *words.split(), "-o", tmp_path / "f")
+    assert done.code == 2
+    assert done.line.startswith("sertool: ")
+    assert not (tmp_path / "f").exists()
+
+
+def test_shared_settings_reach_every_feature_and_its_own_win(voices, tmp_path):
+    sertool("featurize", voices, "--mel", "--rms", "--hop", "256", "--rms-hop", "128", "-o", tmp_path / "f")
+    made = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    assert made["mel"]["settings"]["hop"] == 256
+    assert made["rms"]["settings"]["hop"] == 128
+
+
+def test_a_feature_is_asked_for_by_any_of_its_settings(voices, tmp_path):
+    assert "mel of 24 clips" in sertool("featurize", voices, "--mel-bands", "40", "-o", tmp_path / "f").line
+
+
+def test_values_that_float16_cannot_hold_are_refused(voices, tmp_path):
+    loud = ("--mel-scale", "power", "--mel-norm", "none", "--mel-bands", "1", "--mel-window", "ones")
+    done = sertool("featurize", voices, *loud, "--dtype", "float16", "-o", tmp_path / "f")
+    assert done.code == 1
+    assert "--dtype float32" in done.line
+    assert sertool("featurize", voices, *loud, "--dtype", "float32", "-o", tmp_path / "f").code == 0
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_preset_runs_and_options_given_as_well_win(voices, tmp_path, name):
+    given = () if "hop" not in presets.PRESETS[name]["options"] else ("--hop", "200")
+    done = sertool("featurize", voices, "--preset", name, *given, "--where", "speaker~s01", "-o", tmp_path / "f")
+    assert done.code == 0, done.err
+    made = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    assert set(made) == set(presets.PRESETS[name]["features"])
+    assert not given or {record["settings"]["hop"] for record in made.values()} == {200}
+
+
+@pytest.mark.parametrize(("name", "feature", "shape"), [
+    ("acnt", "mel", (174, 40)), ("imagenet", "mel", (157, 256)), ("clstm", "mfcc", (401, 20)),
+    ("mel-30", "mel", (79, 30)), ("classic-1d", "mfcc", (1, 100)), ("mfcc-128", "mfcc", (173, 128)),
+    ("msf-mfcc", "mfcc", (1, 40)),
+])  # fmt: skip
+def test_presets_give_the_shapes_of_the_published_systems(voices, tmp_path, name, feature, shape):
+    sertool("featurize", voices, "--preset", name, "--where", "speaker~s01", "-o", tmp_path / "f")
+    assert {held.shape for held in rows(tmp_path / "f", feature).values()} == {shape}
+
+
+def test_lists_name_every_feature_and_preset():
+    done = sertool("featurize", "--list")
+    assert done.code == 0
+    assert all(word in done.out.decode() for word in [*ALL, *presets.PRESETS])
+
+
+# What becomes of the waveform and of the rows.
+
+
+def wave_of(voices: Path, folder: Path, *words: object) -> np.ndarray:
+    """The stored waveform of one clip, `[samples, channels]`."""
+    clip = manifest.column(wire.read(str(voices)), "clip")[0]
+    assert sertool("featurize", voices, "--wave", "--where", f"clip={clip}", *words, "-o", folder).code == 0
+    return rows(folder, "wave")[clip]
+
+
+def test_the_waveform_is_the_file(voices, tmp_path):
+    path = manifest.column(wire.read(str(voices)), "path")[0]
+    stored = wave_of(voices, tmp_path / "f")
+    assert np.array_equal(stored[:, 0], np.round(audio.decode(path, audio.Cut())[0] * 32768))
+
+
+def test_fixed_lengths_keep_the_part_that_is_asked_for(voices, tmp_path):
+    whole = wave_of(voices, tmp_path / "w")[:, 0]
+    for fit, first in (("start", 0), ("middle", (len(whole) - 8000) // 2)):
+        assert np.array_equal(
+            wave_of(voices, tmp_path / fit, "--seconds", 0.5, "--fit", fit)[:, 0], whole[first : first + 8000]
+        )
+    spare = 64000 - len(whole)
+    for fit, first in (("start", 0), ("middle", spare // 2)):
+        padded = wave_of(voices, tmp_path / f"{fit}4", "--seconds", 4, "--fit", fit)[:, 0]
+        assert np.array_equal(padded, np.pad(whole, (first, spare - first)))
+    random_cut = wave_of(voices, tmp_path / "r", "--seconds", 0.5, "--fit", "random")[:, 0]
+    assert random_cut.tobytes() in whole.tobytes()
+
+
+def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
+    voice = synth.voice(0, "angry", 0)
+    path = Path(manifest.column(wire.read(str(copied)), "path")[0])
+    audio.write(path, np.concatenate([np.zeros(16000), voice, np.zeros(16000)]).astype(np.float32), 16000)
+    again(copied)
+    trimmed = wave_of(copied, tmp_path / "f", "--trim", 40)
+    assert abs(len(trimmed) - len(voice)) < 4096
+
+
+def test_the_mean_is_removed_if_asked(copied, tmp_path):
+    path = Path(manifest.column(wire.read(str(copied)), "path")[0])
+    audio.write(path, synth.voice(0, "angry", 0) * 0.5 + 0.1, 16000)
+    again(copied)
+    assert abs(wave_of(copied, tmp_path / "a").mean()) > 3000
+    assert abs(wave_of(copied, tmp_path / "b", "--remove-dc").mean()) < 1
+
+
+def test_channels_are_mixed_left_or_both(copied, tmp_path):
+    left, right = synth.voice(0, "angry", 0)[:20000] * 0.5, synth.voice(1, "sad", 1)[:20000] * 0.5
+    path = Path(manifest.column(wire.read(str(copied)), "path")[0])
+    audio.write(path, np.stack([left, right], axis=1), 16000)
+    again(copied)
+    both = wave_of(copied, tmp_path / "stereo", "--channels", "stereo").astype(float)
+    assert np.abs(both - np.round(np.stack([left, right], axis=1) * 32768)).max() <= 1
+    assert np.array_equal(wave_of(copied, tmp_path / "left", "--channels", "left")[:, 0], both[:, 0])
+    assert np.abs(wave_of(copied, tmp_path / "mono")[:, 0] - both.mean(axis=1)).max() <= 1
+    mono = manifest.column(wire.read(str(copied)), "clip")[1]
+    sertool("featurize", copied, "--wave", "--channels", "stereo", "-o", tmp_path / "copy")
+    copy = rows(tmp_path / "copy", "wave")[mono]
+    assert np.array_equal(copy[:, 0], copy[:, 1])
+
+
+def test_normalisations_are_a_chain(voices, tmp_path):
+    plain = ("--mel", "--dtype", "float32")
+    sertool("featurize", voices, *plain, "-o", tmp_path / "plain")
+    sertool("featurize", voices, *plain, "--normalize", "min-max,z-score-columns", "-o", tmp_path / "chain")
+    before, after = rows(tmp_path / "plain", "mel"), rows(tmp_path / "chain", "mel")
+    for clip, held in before.items():
+        scaled = (held - held.min()) / (held.max() - held.min())
+        expected = (scaled - scaled.mean(axis=0)) / np.maximum(scaled.std(axis=0), 1e-8)
+        assert np.allclose(after[clip], expected, atol=2e-3)
+
+
+REFERENCES = {
+    "mean": lambda x: x.mean(0), "std": lambda x: x.std(0), "min": lambda x: x.min(0), "max": lambda x: x.max(0),
+    "range": lambda x: np.ptp(x, 0), "median": lambda x: np.median(x, 0),
+    "iqr": lambda x: np.subtract(*np.quantile(x, [0.75, 0.25], 0)), "q05": lambda x: np.quantile(x, 0.05, 0),
+    "q25": lambda x: np.quantile(x, 0.25, 0), "q75": lambda x: np.quantile(x, 0.75, 0),
+    "q95": lambda x: np.quantile(x, 0.95, 0), "skew": lambda x: (((x - x.mean(0)) / x.std(0)) ** 3).mean(0),
+    "kurtosis": lambda x: (((x - x.mean(0)) / x.std(0)) ** 4).mean(0) - 3,
+    "slope": lambda x: np.polyfit(np.arange(len(x)), x, 1)[0],
+}  # fmt: skip
+
+
+def test_statistics_are_those_of_the_rows(voices, tmp_path):
+    assert set(REFERENCES) == set(shaping.STATS)
+    names = list(shaping.STATS)
+    sertool("featurize", voices, "--mel", "--dtype", "float32", "-o", tmp_path / "rows")
+    sertool("featurize", voices, "--mel", "--stats", ",".join(names), "-o", tmp_path / "stats")
+    head = shards.head_of(tmp_path / "stats" / "mel" / "00000.safetensors")
+    assert head.columns[128] == "mel_0_std"
+    for clip, held in rows(tmp_path / "rows", "mel").items():
+        expected = np.concatenate([REFERENCES[name](held.astype(np.float64)) for name in names])
+        assert np.allclose(rows(tmp_path / "stats", "mel")[clip][0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_clip_of_one_row_has_finite_statistics(tmp_path):
+    audio.write(tmp_path / "neutral" / "a.wav", synth.voice(0, "angry", 0)[2000:3000], 16000)
+    done = sertool(
+        "featurize",
+        tmp_path / "neutral",
+        *(set(ALL) - {"--wave"}),
+        "--stats",
+        ",".join(shaping.STATS),
+        "-o",
+        tmp_path / "f",
+    )
+    assert done.code == 0, done.err
+    for name in sorted(set(catalogue.entries("features")) - {"wave"}):
+        assert all(np.isfinite(held).all() for held in rows(tmp_path / "f", name).values()), name
