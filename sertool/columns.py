@@ -1,5 +1,7 @@
 """The manifest's columns: their names, types and meanings. Help, completions and man pages read them from here."""
 
+import re
+
 CLIP = {
     "clip": ("string", "unique, stable name: corpus/stem; a copy is parent#k"),
     "path": ("string", "the audio file"),
@@ -87,7 +89,6 @@ def kind_of(name: str) -> str | None:
     if name in MEANINGS:
         return MEANINGS[name][0]
     for pattern, (kind, _) in FAMILIES.items():
-        prefix, _, suffix = pattern.partition("*")
-        if len(name) > len(pattern) - 1 and name.startswith(prefix) and name.endswith(suffix):
+        if re.fullmatch(pattern.replace("*", r"[\w -]+"), name):
             return kind
     return None

@@ -62,7 +62,7 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
     if not (old and seen and _unchanged(old)):
         return False
     for row in rows:
-        row.update((name, old[name]) for name in FOUND if name in old)
+        row.update((name, old.get(name)) for name in FOUND)
         # Notes on the name are from now, notes on the sound from then; those on the company are made anew.
         row["notes"] = [*row["notes"], *(note for note in old.get("notes") or () if note in HEARD)]
     return True
@@ -80,11 +80,11 @@ def _measure(row: Row) -> None:
     """Start and duration, in seconds. A table may say them: then they are a part, which must lie within the file."""
     if not row.get("sample_rate"):
         return
-    length, start, said = row["samples"] / row["sample_rate"], row.get("start"), row.get("duration")
+    start, said = row.get("start"), row.get("duration")
     row["start"] = start or 0.0
-    left = length - row["start"]
-    row["duration"] = max(left, 0.0) if said is None or start is None else min(said, left)
-    if left <= 0 and not row["issue"]:
+    left = row["samples"] / row["sample_rate"] - row["start"]
+    row["duration"] = max(0.0, left if said is None or start is None else min(said, left))
+    if (left <= 0 or row["start"] < 0) and not row["issue"]:
         row["issue"] = "empty"
     elif said is not None and (said > left + TOLERANCE or (start is None and said < left - TOLERANCE)):
         row["notes"].append("wrong-duration")

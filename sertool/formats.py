@@ -45,7 +45,9 @@ def parse(held: pa.Buffer, kind: str, where: str) -> Table:
 
 
 def _parquet(held: pa.Buffer) -> Table:
-    table = pq.ParquetFile(pa.BufferReader(held)).read()
+    file = pq.ParquetFile(pa.BufferReader(held))
+    groups = [file.read_row_group(group) for group in range(file.num_row_groups)]
+    table = pa.concat_tables(groups) if groups else file.read()
     table.validate(full=True)
     return table
 

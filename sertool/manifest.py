@@ -89,20 +89,22 @@ def check(table: Table, where: str) -> Table:
         raise SertoolError(f"{where}: more than one column is named {listed(sorted(repeated))}")
     if "path" not in names and "clip" not in names:
         raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}")
+    table = ordered(typed(table, where))
     if "clip" not in names:
         table = table.add_column(0, "clip", table.column("path"))
-    table = ordered(typed(table, where))
     if missing := table.column("clip").null_count:
         raise SertoolError(f"{where}: {missing:,} rows have no clip id")
-    if (repeat := first_repeat(hashed(table, "clip"))) is not None:
-        raise SertoolError(f"{where}: clip {repeat} stands twice; clip ids must be unique")
+    if repeats(table):
+        clips = hashed(table, "clip")
+        twice = int(np.argmax(np.bincount(clips.index) > 1))
+        raise SertoolError(f"{where}: clip {clips.values[twice]} stands twice; clip ids must be unique")
     return table
 
 
-def first_repeat(clips: Codes) -> str | None:
-    """A clip that more than one row names."""
-    counts = np.bincount(clips.index, minlength=1)
-    return str(clips.values[int(np.argmax(counts > 1))]) if counts.max() > 1 else None
+def repeats(table: Table) -> bool:
+    """Whether a clip id stands twice."""
+    keys = np.sort(hashes(Values(table.column("clip"))))
+    return bool((keys[1:] == keys[:-1]).any())
 
 
 # Columns.
@@ -132,7 +134,7 @@ def codes(table: Table, name: str) -> Codes:
 
 
 def _codes(column: pa.ChunkedArray) -> Codes:
-    if not column.num_chunks:
+    if not len(column):
         return Codes(np.zeros(0, np.int32), ())
     encoded = column.dictionary_encode().unify_dictionaries()
     index = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
@@ -146,12 +148,14 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def hashed(table: Table, name: str) -> Codes:
     """The same by hashes, for a column whose values are mostly distinct: a dictionary would be the column once more."""
     column = _text(table.column(name))
-    keys = hashes(Values(column.fill_null("")))
-    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-    index = index.astype(np.int32)
+    keys = hashes(Values(column.fill_null("") if column.null_count else column))
+    order = np.argsort(keys, kind="stable")
+    new = np.append(True, np.diff(keys[order]) != 0)[: len(keys)]
+    index = np.empty(len(keys), np.int32)
+    index[order] = np.cumsum(new, dtype=np.int32) - 1
     if column.null_count:
         index[column.is_null().to_numpy()] = -1
-    return Codes(index, Values(column, first))
+    return Codes(index, Values(column, order[new]))
 
 
 def each(table: Table, name: str) -> Codes:
@@ -309,9 +313,9 @@ def merged(tables: Sequence[Table]) -> Table:
 
 def _joined(table: Table) -> Table:
     """Rows of equal clip id made one: each column's first value that is not null."""
-    clips = hashed(table, "clip")
-    if len(clips.values) == len(table):
+    if not repeats(table):
         return table
+    clips = hashed(table, "clip")
     first = _first_rows(clips, np.arange(len(table)))
     result = {}
     for name in table.column_names:

@@ -1,7 +1,9 @@
 """What several test files share."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sertool import audio, synth
@@ -13,3 +15,18 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("voices") / "voices"
     synth.corpus(folder, speakers=3, emotions=("neutral", "happy", "angry"), sentences=2, write=audio.write)
     return folder
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    """`make("a/x.wav", "b/y.wav")` writes clips of a fifth of a second, no two alike; it returns the folder."""
+    count = iter(range(10**6))
+
+    def made(*names: str) -> Path:
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            audio.write(path, np.random.default_rng(next(count)).normal(0, 0.1, 3200), 16_000)
+        return tmp_path
+
+    return made

@@ -167,7 +167,7 @@ def _labelling(values: dict[str, Any]) -> Any:
 
     name, known = values["corpus"], catalogue.names("corpora")
     if name and name not in known:
-        from difflib import get_close_matches  # only here: it takes a while to load
+        from difflib import get_close_matches
 
         if meant := get_close_matches(name.lower(), known, cutoff=0.75):
             raise UsageError(f"--corpus {name}: perhaps {meant[0]}? Those that are known are {', '.join(known)}")

@@ -1,0 +1,774 @@
+"""`sertool index`: labels from names, folders, patterns and tables; the doctor; merging, updating, splitting."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from running import Outcome, sertool
+
+from sertool import audio, columns, manifest, synth, wire
+from sertool.errors import UsageError
+from sertool.labelling import compile_pattern, of_folder
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+corpora = pytest.mark.corpora
+
+
+def index(*arguments: object, stdin: bytes = b"") -> list[dict]:
+    """The rows of a manifest, each with what it knows."""
+    return rows(sertool("index", *arguments, "-f", "jsonl", stdin=stdin))
+
+
+def rows(done: Outcome) -> list[dict]:
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def by_clip(*arguments: object, stdin: bytes = b"") -> dict[str, dict]:
+    return {row["clip"]: row for row in index(*arguments, stdin=stdin)}
+
+
+def refused(*arguments: object, says: str, code: int = 2, stdin: bytes = b"") -> None:
+    done = sertool("index", *arguments, stdin=stdin)
+    assert (done.code, done.out) == (code, b"")
+    assert says in done.line
+
+
+def emotions(held: dict[str, dict]) -> dict[str, str | None]:
+    return {clip: row.get("emotion") for clip, row in held.items()}
+
+
+# Corpora
+
+
+def test_a_known_corpus_needs_no_option(make):
+    folder = make("crema/AudioWAV/1001_IEO_ANG_HI.wav", "crema/AudioWAV/1091_WSI_NEU_XX.wav")
+    assert index(folder)[0].items() >= {
+        "clip": "cremad/1001_IEO_ANG_HI", "corpus": "cremad", "speaker": "cremad:1001", "emotion": "angry",
+        "label": "ANG", "intensity": "high", "sentence": "IEO", "language": "en",
+        "sample_rate": 16_000, "channels": 1, "samples": 3200,
+        "start": 0.0, "duration": 0.2, "path": str(folder / "crema/AudioWAV/1001_IEO_ANG_HI.wav"),
+    }.items()  # fmt: skip
+
+
+def test_several_corpora_and_ones_own_lie_under_one_root(make):
+    held = by_clip(make(
+        "all/ravdess/Actor_01/03-01-05-01-02-01-01.wav", "all/tess/OAF_angry/OAF_back_angry.wav", "all/mine/sad/x.wav",
+        "all/mine/happy/x.wav", "all/savee/DC/a01.wav", "all/emodb/wav/03a01Fa.wav",
+    ) / "all")  # fmt: skip
+    assert emotions(held) == {
+        "ravdess/03-01-05-01-02-01-01": "angry", "tess/OAF_back_angry": "angry", "all/mine/sad/x": "sad",
+        "all/mine/happy/x": "happy", "savee/DC_a01": "angry", "emodb/03a01Fa": "happy",
+    }  # fmt: skip
+
+
+def test_the_same_name_twice_keeps_both_apart_and_finds_the_copy(make):
+    name = "Actor_01/03-01-05-01-02-01-01.wav"
+    folder = make(f"kaggle/{name}") / "kaggle"
+    shutil.copytree(folder / "Actor_01", folder / "again" / "Actor_01")
+    held = by_clip(folder)
+    first, second = f"ravdess/{name}", f"ravdess/again/{name}"
+    assert {clip: row.get("issue") for clip, row in held.items()} == {first: None, second: f"duplicate-of:{first}"}
+
+
+def test_corpus_overrides_what_is_recognised(make):
+    folder = make("x/1001_IEO_ANG_HI.wav", "x/other.wav")
+    assert [row["corpus"] for row in index(folder / "x", "--corpus", "mine")] == ["mine", "mine"]
+    held = by_clip(folder, "--corpus", "cremad")
+    assert held["cremad/x/other"].items() >= {"corpus": "cremad", "notes": ["odd-name"]}.items()
+    refused(folder, "--corpus", "ravdess", says="no file is named as in ravdess; an example: 1001_IEO_ANG_HI.wav")
+    refused(folder, "--corpus", "crema-d", says="perhaps cremad?")
+
+
+def test_votes_and_demographics_come_from_tables_in_the_tree(make):
+    folder = make("AudioWAV/1001_IEO_ANG_HI.wav", "AudioWAV/1001_IEO_SAD_HI.wav", "AudioWAV/1002_IEO_SAD_HI.wav")
+    (folder / "VideoDemographics.csv").write_text(
+        "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,Caucasian,Not Hispanic\n1002,21,Female,Caucasian,Hispanic\n"
+    )
+    (folder / "votes").mkdir()
+    (folder / "votes" / "tabulatedVotes.csv").write_text(
+        '"","A","D","F","H","N","S","fileName","numResponses"\n'
+        '"100001",1,0,0,0,1,3,"1001_IEO_ANG_HI",5\n"100002",0,0,0,0,2,2,"1001_IEO_SAD_HI",4\n'
+        '"200001",5,0,0,0,0,0,"1001_IEO_ANG_HI",5\n"100003",0,0,2,0,2,0,"1002_IEO_SAD_HI",4\n'
+    )  # fmt: skip
+    first = index(folder)[0]
+    assert first.items() >= {"sex": "male", "age": 51, "race": "Caucasian", "ethnicity": "Not Hispanic"}.items()
+    assert (
+        first.items()
+        >= {"votes_voice_angry": 1, "votes_voice_sad": 3, "votes_face_angry": 5, "emotion": "angry"}.items()
+    )
+
+    heard = sertool("index", folder, "--labels", "perceived", "-f", "jsonl")
+    assert [row.get("emotion") for row in rows(heard)] == [
+        "sad",
+        "sad",
+        None,
+    ]  # a tie goes to what was meant, or to none
+    assert "1 clips have no emotion that most listeners chose" in heard.err
+    seen = index(folder, "--labels", "perceived", "--votes", "face")
+    assert [row.get("emotion") for row in seen] == ["angry", None, None]
+    soft = index(folder, "--labels", "soft")
+    assert {n: round(v, 4) for n, v in soft[0].items() if n.startswith("soft_")} == {
+        "soft_angry": 0.2, "soft_disgust": 0, "soft_fear": 0, "soft_happy": 0, "soft_neutral": 0.2, "soft_sad": 0.6,
+    }  # fmt: skip
+    assert [row["emotion"] for row in soft] == ["angry", "sad", "sad"]
+    refused(folder, "--labels", "soft", "--votes", "both", says="no columns votes_both_*")
+
+
+# Folders
+
+
+def test_the_nearest_folder_among_folders_of_emotions_labels(make):
+    folder = make(
+        "mine/anna/Angry/1.wav",
+        "mine/anna/05_sad/take2/1.wav",
+        "mine/ben/happiness/1.wav",
+        "mine/ben/calm/deep/er/1.wav",
+    )
+    held = by_clip(folder / "mine")
+    assert emotions(held) == {
+        "mine/anna/Angry/1": "angry", "mine/anna/05_sad/take2/1": "sad", "mine/ben/happiness/1": "happy",
+        "mine/ben/calm/deep/er/1": "calm",
+    }  # fmt: skip
+    assert held["mine/anna/05_sad/take2/1"]["label"] == "05_sad"
+    assert emotions(by_clip(folder / "mine/anna/Angry")) == {"Angry/1": "angry"}
+    assert set(emotions(by_clip(*(folder / "mine/ben").iterdir())).values()) == {"happy", "calm"}
+
+
+@pytest.mark.parametrize(
+    ("name", "emotion"),
+    [("angry", "angry"), ("Pleasant Surprise", "surprise"), ("Actor1_angry", "angry"), ("01-neutral-x", "neutral"),
+     ("sad_happy", None), ("calls", None), ("", None), ("unangry", None), ("sad_sadness", "sad")],
+)  # fmt: skip
+def test_an_emotion_in_a_folders_name(name, emotion):
+    assert of_folder(name, {}) == emotion
+
+
+def test_an_unknown_folder_among_emotions_is_an_error_with_an_example(make):
+    folder = make("mine/angry/1.wav", "mine/sad/1.wav", "mine/wut/1.wav", "mine/wut/2.wav", "mine/zorn/1.wav")
+    refused(folder / "mine", says="unknown emotion 'wut' of wut/1.wav (and 1 more): say what it means with --map wut=")
+    held = by_clip(folder / "mine", "--map", "wut=anger", "--map", "ZORN = fury")
+    assert Counter(emotions(held).values()) == {"angry": 3, "sad": 1, "fury": 1}
+
+
+def test_unlabelled_audio_is_indexed_with_one_warning(make):
+    folder = make("calls/2024/a.wav", "calls/2025/b.wav", "calls/joy-and-bob/c.wav")
+    done = sertool("index", folder / "calls", "-f", "jsonl")
+    assert ["emotion" in row for row in rows(done)] == [False] * 3
+    assert done.err.count("warning") == 1
+    assert "3 of 3 clips have no emotion, such as calls/2024/a: name their layout with --pattern, or" in done.err
+    assert "speakers unknown" in done.err
+
+
+def test_a_folder_that_is_called_after_somebody_is_no_emotion(make):
+    held = by_clip(make("team/joy/1.wav", "team/bob/1.wav", "team/ann/1.wav") / "team", "--group", "parent-folder")
+    assert set(emotions(held).values()) == {None}
+
+
+def test_group_takes_the_nearest_folder_that_is_no_emotion(make):
+    folder = make("mine/anna/angry/1.wav", "mine/ben/x.wav", "mine/03_sad/2.wav")
+    held = by_clip(folder / "mine", "--group", "parent-folder", "--map", "anna=neutral", "--map", "ben=neutral")
+    assert {row["speaker"] for row in held.values()} == {"mine:mine"}
+    held = by_clip(make("our/anna/angry/1.wav", "our/ben/sad/1.wav") / "our", "--group", "parent-folder")
+    assert {row["speaker"]: row["emotion"] for row in held.values()} == {"our:anna": "angry", "our:ben": "sad"}
+
+
+def test_a_list_of_files_is_labelled_as_their_folder_would_be(make):
+    folder = make("mine/angry/1.wav", "mine/sad/1.wav", "mine/sad/two\nlines.wav")
+    whole = index(folder / "mine", "-q")
+    listed = "".join(f"{path}\0" for path in sorted((folder / "mine").rglob("*.wav"))).encode()
+    assert index("-", "-0", "-q", stdin=listed) == whole
+    assert index(*sorted((folder / "mine").rglob("*.wav")), "-q") == whole
+    some = f"{folder}/mine/angry/1.wav\n{folder}/mine/sad/gone.wav\n".encode()
+    assert [row.get("issue") for row in index("-", stdin=some)] == [None, "vanished"]
+    refused("-", stdin=b"# a text\nof words\n", says="no such file '# a text'", code=1)
+
+
+# Patterns
+
+
+def test_a_pattern_says_what_names_mean(make):
+    folder = make("x/s01_door_happy.wav", "x/s02_dogs_ang.wav", "x/readme.wav")
+    held = by_clip(folder / "x", "--pattern", "{speaker}_{sentence}_{emotion}.wav")
+    assert held["x/s02_dogs_ang"].items() >= {
+        "speaker": "x:s02", "sentence": "dogs", "emotion": "angry", "label": "ang",
+    }.items()  # fmt: skip
+    assert held["x/readme"]["notes"] == ["odd-name"]
+
+
+def test_a_pattern_reaches_into_folders_types_numbers_and_keeps_ones_own_fields(make):
+    folder = make("x/anna/64/happy_1.flac", "x/ben/31/sad_2.wav")
+    held = by_clip(folder, "--pattern", "{speaker}/{age}/{emotion}_{take}")
+    assert held[f"{folder.name}/x/anna/64/happy_1"].items() >= {"age": 64, "take": "1", "emotion": "happy"}.items()
+    assert {row["age"] for row in held.values()} == {64, 31}
+    refused(folder, "--pattern", "{age}/{speaker}/{emotion}_{}", says="the age of happy_1.flac would be 'anna'")
+
+
+def test_a_pattern_without_emotions_leaves_them_to_the_folders(make):
+    held = by_clip(make("x/angry/anna_1.wav", "x/sad/ben_2.wav") / "x", "--pattern", "{speaker}_{}.wav")
+    assert {row["speaker"]: row["emotion"] for row in held.values()} == {"x:anna": "angry", "x:ben": "sad"}
+
+
+def test_wrong_patterns_show_an_example(make):
+    folder = make("x/s01_happy.wav", "x/s02_wut.wav")
+    refused(
+        folder,
+        "--pattern",
+        "{speaker}-{emotion}.wav",
+        says="matches no file; an example of what is there: s01_happy.wav",
+    )
+    refused(folder, "--pattern", "{speaker}_{emotion}.wav", says="unknown emotion 'wut' of x/s02_wut.wav")
+    refused(folder, "--pattern", "*.wav", says="it says nothing of a clip")
+    refused(folder, "--pattern", "{take}_{}.wav", says="it says nothing of a clip")
+    refused(folder, "--pattern", "{speaker}_{digest}.wav", says="{digest} is not for names to say")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "found"),
+    [
+        ("{speaker}_{emotion}.wav", "/x/a_b.wav", ("a", "b")), ("{speaker}_{emotion}.wav", "/x/a_b.WAVE", None),
+        ("{speaker}/{emotion}", "/x/a/b.flac", ("a", "b")), ("{speaker}_{}_{emotion}.wav", "a_1_2_b.wav", ("a", "b")),
+        ("{speaker}_{_}{emotion}x.wav", "a_bx.wav", ("a", "b")), 
+        ("{speaker}{speaker}_{emotion}.wav", "aa_b.wav", ("a", "b")),
+        ("({speaker}+{emotion}).wav", "(a+b).wav", ("a", "b")), ("{speaker}_{emotion}.wav", "/x_/a/b_c/d.wav", None),
+    ],
+)  # fmt: skip
+def test_patterns_match_the_end_of_a_path(pattern, path, found):
+    match = compile_pattern(pattern).search(path)
+    if found is None:
+        assert match is None
+    else:
+        assert (match["speaker"], match["emotion"][-1:]) == found
+
+
+# Tables
+
+
+def table(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "path,emotion,speaker,room\nx/1.wav,happy,7,kitchen\nx/2.wav,ps,8,\n"),
+        ("a.tsv", "filename\temo\tspk\troom\nx/1.wav\thap\t7\tkitchen\nx/2.wav\tps\t8\t\n"),
+        ("a.jsonl", '{"wav": "downloads/x/1.wav", "class": "joy", "speaker": 7, "room": "kitchen"}\n'
+                    '{"wav": "downloads/x/2.wav", "class": "ps", "speaker": 8}\n'),
+        ("a.txt", "File , Label , Speaker_ID , room\nC:\\old\\x\\1.flac,happy,7,kitchen\n"
+                  "C:\\old\\x\\2.flac,surprise,8,\n"),
+    ],
+)  # fmt: skip
+def test_tables_of_any_kind_label_the_files_they_mean(make, name, text):
+    folder = make("mine/x/1.wav", "mine/x/2.wav")
+    one, two = index(folder / "mine", "--table", table(folder, name, text))
+    assert (one["emotion"], one["speaker"], one["room"]) == ("happy", "mine:7", "kitchen")
+    assert (two["emotion"], two["speaker"], "room" in two) == ("surprise", "mine:8", False)
+
+
+def test_a_parquet_manifest_is_a_table_too(make):
+    folder = make("mine/angry/1.wav", "mine/sad/2.wav")
+    held = index(folder / "mine", "-q")
+    sertool("index", folder / "mine", "-o", folder / "labels.parquet")
+    assert index(folder / "mine", "--table", folder / "labels.parquet", "-q") == held
+    assert index("--table", folder / "labels.parquet", "-q") == held  # without its folder: paths are the table's own
+
+
+def test_only_listed_files_are_taken_and_the_rest_is_counted(make):
+    folder = make("mine/1.wav", "mine/2.wav", "mine/3.wav")
+    done = sertool(
+        "index", folder, "--table", table(folder, "a.csv", "path,emotion\n1.wav,sad\n9.wav,sad\n"), "-f", "jsonl"
+    )
+    assert "2 files are in no table and left out" in done.err
+    assert [(row["clip"], row.get("issue")) for row in rows(done)] == [
+        (f"{folder.name}/mine/1", None), (f"{folder.name}/9", "vanished"),
+    ]  # fmt: skip
+    refused(
+        folder,
+        "--table",
+        table(folder, "b.csv", "path,emotion\n7.wav,sad\n"),
+        says="none of its paths is among the 3 files",
+    )
+
+
+def test_parts_of_a_long_file_are_clips_of_their_own(make):
+    folder = make("talk.wav")
+    parts = ("0,0.1,sad", "0.1,0.1,happy", "0.15,9,sad", "7,1,sad")
+    text = "path,start,duration,emotion\n" + "".join(f"talk.wav,{part}\n" for part in parts)
+    held = index(folder, "--table", table(folder, "a.csv", text))
+    assert [round(row["start"], 3) for row in held] == [0, 0.1, 0.15, 7]
+    assert [round(row["duration"], 3) for row in held] == [0.1, 0.1, 0.05, 0]
+    assert [row.get("notes") for row in held] == [None, None, ["wrong-duration"], None]
+    assert [row.get("issue") for row in held] == [None, None, None, "empty"]
+    assert len({row["clip"] for row in held}) == 4
+
+
+def test_a_table_may_name_the_clips_and_their_corpus(make):
+    folder = make("1.wav", "2.wav")
+    text = "path,clip,corpus,speaker,key,stem\n1.wav,first,desd,desd:a,k,s\n2.wav,second,desd,b,k,s\n"
+    one, two = index(folder, "--table", table(folder, "a.csv", text))
+    assert (one["clip"], one["corpus"], one["speaker"], one["key"], one["stem"]) == (
+        "first",
+        "desd",
+        "desd:a",
+        "k",
+        "s",
+    )
+    assert (two["clip"], two["speaker"]) == ("second", "desd:b")
+
+
+def test_tables_must_agree_on_a_clip(make):
+    folder = make("1.wav", "2.wav")
+    a = table(folder, "a.csv", "path,emotion\n1.wav,sad\n2.wav,sad\n")
+    b = table(folder, "b.csv", "path,speaker\n1.wav,x\n")
+    assert (
+        index(folder, "--table", a, "--table", b)[0].items()
+        >= {"emotion": "sad", "speaker": f"{folder.name}:x"}.items()
+    )
+    c = table(folder, "c.csv", "path,emotion\n1.wav,happy\n")
+    refused(folder, "--table", a, "--table", c, code=1, says="1.wav has more than one emotion: sad and happy")
+    refused(folder, "--table", f"train={a}", "--table", f"test={b}", code=1, says="more than one split: train and test")
+
+
+def test_a_tables_path_must_mean_one_file(make):
+    folder = make("a/x/1.wav", "b/x/1.wav", "c/2.wav")
+    held = index(folder, "--table", table(folder, "a.csv", "path,speaker\nold/b/x/1.wav,s\n"))
+    assert [row["path"] for row in held] == [str(folder / "b/x/1.wav")]
+    refused(folder, "--table", table(folder, "b.csv", "path,speaker\nx/1.wav,s\n"), code=1, says="give more of it")
+    wrong = table(folder, "c.csv", "path,speaker\nc/2.wav,s\nd/2.wav,s\n")
+    refused(folder, "--table", wrong, code=1, says="both seem to be")
+
+
+def test_wrong_tables_are_explained(make):
+    folder = make("1.wav")
+    refused(
+        folder,
+        "--table",
+        table(folder, "a.csv", "name,emotion\n1,sad\n"),
+        says="no column with paths (path, file, filename",
+    )
+    refused(folder, "--table", table(folder, "b.csv", "path,emotion\n1.wav,wut\n"), says="unknown emotion 'wut'")
+    refused(folder, "--table", table(folder, "c.csv", "path,age\n1.wav,old\n"), code=1, says="not readable as csv")
+    refused(folder, "--table", table(folder, "d.csv", ""), code=1, says="empty input")
+    refused(folder, "--table", folder / "none.csv", says="no such file")
+
+
+EMOBOX = {"key": "cremad-{0}", "dataset": "cremad", "wav": "downloads/cremad/AudioWAV/{0}.wav", "type": "raw",
+          "sample_rate": 16000, "num_frame": 36837.0, "task": "category", "length": 2.3,
+          "emo": "ANG", "channel": 1}  # fmt: skip
+
+
+def emobox(folder: Path, name: str, clips: list[str]) -> str:
+    lines = (json.dumps(EMOBOX).replace("{0}", clip) for clip in clips)
+    return str(table(folder, name, "\n".join(lines)))
+
+
+def test_fold_files_that_share_speakers_are_caught_without_their_audio(tmp_path):
+    train = emobox(
+        tmp_path, "train.jsonl", ["1001_IEO_ANG_HI", "1001_TIE_ANG_XX", "1002_IEO_ANG_LO", "1003_IEO_ANG_LO"]
+    )
+    test = emobox(tmp_path, "test.jsonl", ["1001_WSI_ANG_XX", "1004_IEO_ANG_LO"])
+    done = sertool("index", "--audit", "--table", f"train={train}", "--table", f"test={test}")
+    said = done.out.decode()
+    assert done.code == 1
+    assert "LEAK  speaker: 1 in more than one part, 3 rows: cremad:1001 (train 2, test 1)" in said
+    assert "leaks of speaker between 2 parts of 6 clips" in said
+    fair = emobox(tmp_path, "fair.jsonl", ["1004_WSI_ANG_XX"])
+    done = sertool("index", "--audit", "--table", f"train={train}", "--table", f"test={fair}")
+    assert (done.code, b"no leak between 2 parts of 5 clips" in done.out) == (0, True)
+
+
+# Emotions
+
+
+def test_mapping_goes_by_code_before_word_and_works_on_manifests(make):
+    folder = make(
+        "Actor_01/03-01-02-01-01-01-01.wav", "Actor_01/03-01-01-01-01-01-01.wav", "Actor_01/03-01-05-01-01-01-01.wav"
+    )
+    mapped = index(folder, "--map", "calm=neutral", "--map", "05=frustration", "--map", "angry=happy", "-q")
+    assert [row["emotion"] for row in mapped] == ["neutral", "neutral", "frustrated"]
+    assert [row["label"] for row in mapped] == ["01", "02", "05"]
+    sertool("index", folder, "-o", folder / "a.parquet")
+    again = index(
+        folder / "a.parquet", "--map", "calm=neutral", "--map", "05=frustration", "--map", "angry=happy", "-q"
+    )
+    assert again == mapped
+    refused(folder, "--map", "calm", says="--map takes FROM=TO, such as ps=surprise, not 'calm'")
+
+
+def test_emotions_keep_a_set(make):
+    folder = make(*(f"x/{name}/1.wav" for name in ("angry", "sad", "happy", "wut")))
+    held = by_clip(folder / "x", "--map", "wut=inner|outer and more", "--emotions", "ANG,inner|outer and more")
+    assert set(emotions(held).values()) == {"angry", "inner|outer and more"}
+    refused(folder / "x", "--map", "wut=fury", "--emotions", "calm", says="no clip is 'calm'; there are angry")
+
+
+# The doctor, among many
+
+
+def test_equal_sounds_are_copies_or_conflicts(make):
+    folder = make("x/angry/1.wav", "x/sad/2.wav", "x/sad/3.wav", "x/sad/4.wav")
+    shutil.copy(folder / "x/angry/1.wav", folder / "x/sad/1 again.wav")
+    shutil.copy(folder / "x/sad/2.wav", folder / "x/sad/2 again.wav")
+    done = sertool("index", folder / "x", "-f", "jsonl")
+    assert {row["clip"]: row.get("issue") for row in rows(done)} == {
+        "x/angry/1": "label-conflict", "x/sad/1 again": "label-conflict", "x/sad/2": None,
+        "x/sad/2 again": None, "x/sad/3": None, "x/sad/4": None,
+    } | {"x/sad/2": "duplicate-of:x/sad/2 again"}  # fmt: skip
+    assert "set aside: 3 of 6 clips" in done.err
+    assert "1 duplicate-of   x/sad/2 = x/sad/2 again: the same sound as another clip" in done.err
+    assert "2 label-conflict x/angry/1: the same sound under two labels: correct" in done.err
+
+
+def test_a_rate_unlike_the_corpus_own_is_noted(make):
+    folder = make(*(f"x/{k}.wav" for k in range(21)))
+    audio.write(folder / "x/0.wav", np.random.default_rng(99).normal(0, 0.1, 8000), 48_000)
+    held = by_clip(folder / "x")
+    assert [clip for clip, row in held.items() if row.get("notes") == ["odd-rate"]] == ["x/0"]
+
+
+def test_a_table_that_says_another_length_is_noted(make):
+    folder = make("1.wav", "2.wav", "3.wav")
+    text = "path,duration\n1.wav,0.2\n2.wav,0.25\n3.wav,0.5\n"
+    held = index(folder, "--table", table(folder, "a.csv", text))
+    assert [(row["duration"], row.get("notes")) for row in held] == [
+        (0.2, None),
+        (0.2, None),
+        (0.2, ["wrong-duration"]),
+    ]
+
+
+def test_every_kind_is_told_with_an_example_and_what_to_do(make):
+    issues = [f"{kind}:c/x" if kind == "duplicate-of" else kind for kind in columns.ISSUES]
+    held = manifest.from_columns({
+        "clip": [f"c/{kind}" for kind in (*columns.ISSUES, *columns.NOTES)],
+        "issue": [*issues, *[None] * len(columns.NOTES)],
+        "notes": [*[None] * len(columns.ISSUES), *([kind] for kind in columns.NOTES)],
+    })  # fmt: skip
+    folder = make()
+    wire.write(held, str(folder / "a.parquet"), "parquet")
+    done = sertool("index", folder / "a.parquet", "-f", "csv")
+    for kind, meaning in columns.ISSUES.items():
+        assert f"1 {kind:<14} c/{kind}" in done.err
+        assert meaning in done.err
+    for kind, meaning in columns.NOTES.items():
+        assert f"1 noted {kind:<8} c/{kind}: usable; {meaning}" in done.err
+    assert f"set aside: {len(columns.ISSUES)} of {len(held)} clips" in done.err
+
+
+def test_how_closely_to_look_is_asked_for(make, monkeypatch):
+    folder = make("1.wav", "2.flac", "3.wav")
+    audio.write(folder / "3.wav", np.zeros(3200), 16_000)
+    for name in ("1.wav", "2.flac"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-2000])
+    found = {
+        check: [row.get("issue") for row in index(folder, "--check", check)] for check in ("full", "header", "none")
+    }
+    assert found == {
+        "full": ["truncated", "truncated", "silent"],
+        "header": ["truncated", None, None],
+        "none": [None] * 3,
+    }
+    header = index(folder, "--check", "header")[2]
+    assert (header["samples"], "digest" in header) == (3200, False)
+    monkeypatch.setattr(audio, "look", lambda *_: 1 / 0)
+    assert "samples" not in index(folder, "--check", "none")[0]
+
+
+def test_strict_makes_a_clip_set_aside_a_failure(make):
+    folder = make("angry/1.wav", "angry/2.wav")
+    assert sertool("index", folder, "--strict", "-q").code == 0
+    (folder / "angry/2.wav").write_bytes(b"")
+    done = sertool("index", folder, "--strict", "-q")
+    assert (done.code, done.out[:4]) == (1, b"PAR1")
+
+
+@corpora
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real corpora are not here")
+def test_the_known_faults_of_real_corpora_are_found_and_nothing_sound_is_flagged():
+    held = by_clip(*(REAL / name for name in ("cremad", "ravdess", "tess", "emodb")), "-q")
+    assert Counter(row["corpus"] for row in held.values()) == {
+        "cremad": 5884,
+        "ravdess": 1200,
+        "tess": 1400,
+        "emodb": 411,
+    }
+    assert {clip: row["issue"] for clip, row in held.items() if "issue" in row} == {
+        "cremad/1076_MTI_SAD_XX": "silent",
+        "cremad/1013_WSI_DIS_XX": "label-conflict", "cremad/1013_WSI_SAD_XX": "label-conflict",
+        "cremad/1017_IWW_ANG_XX": "label-conflict", "cremad/1017_IWW_FEA_XX": "label-conflict",
+        "ravdess/03-01-03-01-02-02-07": "duplicate-of:ravdess/03-01-03-01-02-01-07",
+    }  # fmt: skip
+    noted = {kind: [clip for clip, row in held.items() if kind in row.get("notes", ())] for kind in columns.NOTES}
+    assert noted["odd-name"] == ["tess/OA_bite_neutral"]
+    assert [held[clip]["sample_rate"] for clip in noted["odd-rate"]] == [96_000]
+    assert (len(noted["stereo"]), len(noted["dc"]), len(noted["wrong-duration"])) == (5, 0, 0)
+    assert all(held[clip]["channels"] == 2 for clip in noted["stereo"])
+    assert all("speaker" in row and "emotion" in row for row in held.values())
+    assert all("votes_voice_angry" in row and "age" in row for row in held.values() if row["corpus"] == "cremad")
+
+
+# What goes in, what comes out
+
+
+def test_parts_merge_to_the_whole(make):
+    folder = make("x/angry/1.wav", "x/sad/2.wav", "x/happy/3.wav", "x/calm/4.wav")
+    sertool("index", folder / "x", "-o", folder / "whole.parquet")
+    for emotion in ("angry", "calm", "happy", "sad"):
+        sertool("index", folder / "whole.parquet", "--where", f"emotion={emotion}", "-o", folder / f"{emotion}.parquet")
+    parts = [folder / f"{emotion}.parquet" for emotion in ("angry", "calm", "happy", "sad")]
+    sertool("index", *parts, parts[0], "-o", folder / "merged.parquet")
+    assert wire.read(str(folder / "merged.parquet")).equals(wire.read(str(folder / "whole.parquet")))
+    chain = manifest.provenance(wire.read(str(folder / "merged.parquet")))["chain"]
+    assert [step["command"].split()[1] for step in chain] == ["index"] * 6
+    assert len({json.dumps(step) for step in chain}) == 6
+
+
+def test_audio_and_manifests_go_together(make):
+    folder = make("x/angry/1.wav", "y/sad/2.wav")
+    sertool("index", folder / "x", "-o", folder / "x.parquet")
+    assert set(by_clip(folder / "x.parquet", folder / "y")) == {"x/angry/1", "y/sad/2"}
+
+
+def test_what_is_for_audio_is_refused_for_manifests(make):
+    folder = make("x/angry/1.wav")
+    sertool("index", folder / "x", "-o", folder / "x.parquet")
+    refused(folder / "x.parquet", "--pattern", "{speaker}.wav", says="are for audio, and here are manifests only")
+
+
+def test_a_second_run_with_nothing_to_do_touches_nothing(make):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    for name in ("a.parquet", "a.csv", "a.jsonl"):
+        assert sertool("index", folder / "x", "-o", folder / name).code == 0
+        before = (folder / name).stat()
+        done = sertool("index", folder / "x", "-o", folder / name)
+        after = (folder / name).stat()
+        assert (done.code, "is up to date" in done.err) == (0, True)
+        assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+        sertool("index", folder / "x", "--emotions", "sad", "-o", folder / name)
+        assert (folder / name).stat().st_ino != before.st_ino
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(make):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    sertool("index", folder / "x", "-o", folder / "x.parquet")
+    done = sertool("index", folder / "x", folder / "x.parquet", "--dry-run", "-o", folder / "y.parquet")
+    assert (done.code, done.out, done.line) == (0, b"", "would look at 2 files and read 2 rows of manifests")
+    assert not (folder / "y.parquet").exists()
+
+
+def test_links_are_followed_and_never_into_loops(make):
+    folder = make("x/angry/1.wav", "elsewhere/sad/2.wav")
+    (folder / "x/sad").symlink_to(folder / "elsewhere/sad")
+    (folder / "x/angry/loop").symlink_to(folder / "x")
+    (folder / "x/self").symlink_to("self")
+    assert emotions(by_clip(folder / "x")) == {"x/angry/1": "angry", "x/sad/2": "sad"}
+
+
+def test_what_archives_leave_beside_files_is_no_clip(make):
+    folder = make("x/angry/1.wav", "x/angry/2.wav")
+    (folder / "x/angry/._1.wav").write_bytes(b"\0\5\x16\7")
+    assert list(by_clip(folder / "x")) == ["x/angry/1", "x/angry/2"]
+
+
+@pytest.mark.parametrize("extension", [".wav", ".FLAC", ".Ogg"])
+def test_the_case_of_an_extension_does_not_matter(make, extension):
+    assert list(by_clip(make(f"x/sad/1{extension}") / "x")) == ["x/sad/1"]
+
+
+def test_options_that_quarrel_are_refused(make):
+    folder = make("x/angry/1.wav")
+    refused(folder, "--split", "speaker", "--folds", "3", says="exclude each other")
+    refused(folder, "--audit", "--split", "speaker", says="leave out --split")
+    refused(folder, "--strict-sentences", says="goes with --audit")
+    refused(folder, "-o", folder / "a.txt", says="the extension says no format")
+    refused(folder, "-f", "table", "-o", folder / "a.csv", says="-f table is for terminals")
+    refused(folder, "--where", "emotion=calm", says="no clip is left", code=1)
+    refused(folder, "--audit", says="neither a split nor folds")
+    refused(folder / "absent", says="no such file")
+    refused(folder / "absent.wav", says="no such file or folder")
+    (folder / "empty").mkdir()
+    (folder / "empty" / "notes.txt").write_text("x")
+    refused(folder / "empty", says="no audio under")
+
+
+# Updating
+
+
+def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
+    folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(5)))
+    out = folder / "a.parquet"
+    sertool("index", folder / "x", "-o", out)
+    whole, opened, look = index(folder / "x", "-q"), [], audio.look
+    monkeypatch.setattr(audio, "look", lambda path, **how: opened.append(Path(path).name) or look(path, **how))
+    assert index(folder / "x", "--update", out, "-q") == whole
+    assert opened == []
+
+    audio.write(folder / "x/sad/1.wav", np.zeros(3200), 16_000)
+    audio.write(folder / "x/sad/9.wav", np.ones(3200), 16_000)
+    (folder / "x/sad/2.wav").unlink()
+    os.utime(folder / "x/sad/3.wav")
+    done = sertool("index", folder / "x", "--update", out, "-f", "jsonl")
+    assert sorted(opened) == ["1.wav", "3.wav", "9.wav"]
+    assert "3 files looked at, 7 unchanged, 1 gone" in done.err
+    monkeypatch.undo()
+    assert rows(done) == index(folder / "x", "-q")
+
+
+def test_an_update_looks_again_where_the_older_look_was_less_close(make, monkeypatch):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    sertool("index", folder / "x", "--check", "header", "-o", folder / "a.parquet")
+    opened, look = [], audio.look
+    monkeypatch.setattr(audio, "look", lambda path, **how: opened.append(path) or look(path, **how))
+    assert all("digest" in row for row in index(folder / "x", "--update", folder / "a.parquet", "-q"))
+    assert len(opened) == 2
+    index(folder / "x", "--update", folder / "a.parquet", "--check", "header", "-q")
+    assert len(opened) == 2
+
+
+def test_an_update_judges_copies_anew(make):
+    folder = make("x/sad/1.wav", "x/sad/2.wav")
+    shutil.copy(folder / "x/sad/1.wav", folder / "x/sad/3.wav")
+    sertool("index", folder / "x", "-o", folder / "a.parquet")
+    assert [row.get("issue") for row in index(folder / "a.parquet")] == [None, None, "duplicate-of:x/sad/1"]
+    (folder / "x/sad/1.wav").unlink()
+    assert [row.get("issue") for row in index(folder / "x", "--update", folder / "a.parquet")] == [None, None]
+
+
+def test_after_an_update_speakers_keep_their_side(tmp_path):
+    names = [(speaker, emotion) for speaker in range(12) for emotion in ("angry", "sad")]
+
+    def voices(count: int) -> None:
+        for speaker, emotion in names[: 2 * count]:
+            path = tmp_path / "x" / f"s{speaker:02}" / f"{emotion}.wav"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                audio.write(path, np.random.default_rng([speaker, len(emotion)]).normal(0, 0.1, 3200), 16_000)
+
+    pattern = ("--pattern", "{speaker}/{emotion}.wav")
+    voices(8)
+    sertool("index", tmp_path / "x", *pattern, "--split", "speaker:50/25/25", "-o", tmp_path / "a.parquet")
+    before = {row["clip"]: row["split"] for row in index(tmp_path / "a.parquet")}
+    assert set(before.values()) == {"train", "dev", "test"}
+    voices(12)
+    asked = by_clip(tmp_path / "x", *pattern, "--update", tmp_path / "a.parquet", "--split", "speaker:50/25/25")
+    assert {clip: asked[clip]["split"] for clip in before} == before
+    assert all("split" in row for row in asked.values())
+    kept = sertool("index", tmp_path / "x", *pattern, "--update", tmp_path / "a.parquet", "-f", "jsonl")
+    assert {row["clip"]: row["split"] for row in rows(kept) if "split" in row} == before
+    assert "new speakers without a split: x:s08, x:s09, x:s10, x:s11; name the --split again" in kept.err
+
+
+def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
+    folder = make(*(f"x/sad/{k}.wav" for k in range(9)))
+    sertool("index", folder / "x", "--split", "random-60-20-20", "-o", folder / "a.parquet")
+    before = {row["clip"]: row["split"] for row in index(folder / "a.parquet", "-q")}
+    assert {
+        row["clip"]: row.get("split") for row in index(folder / "x", "--update", folder / "a.parquet", "-q")
+    } == before
+    named = make(*(f"y/{who}/sad/1.wav" for who in "abc"))
+    sertool("index", named / "y", "--group", "parent-folder", "--folds", "3", "-o", folder / "b.parquet")
+    make("y/c/sad/2.wav")
+    held = by_clip(named / "y", "--group", "parent-folder", "--update", folder / "b.parquet", "-q")
+    assert held["y/c/sad/2"]["fold"] == held["y/c/sad/1"]["fold"]
+    assert {row["fold"] for row in held.values()} == {0, 1, 2}
+
+
+# Splits, through the door
+
+
+def test_speakers_never_cross_and_the_guard_confirms_it(tree, tmp_path):
+    pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
+    out = tmp_path / "a.parquet"
+    done = sertool("index", tree, *pattern, "--split", "speaker:34/33/33", "--seed", 7, "-o", out)
+    assert "split: " in done.err
+    held = pq.read_table(out).select(["speaker", "split"]).to_pylist()
+    sides = {(row["speaker"], row["split"]) for row in held}
+    assert len(sides) == 3
+    audit = sertool("index", "--audit", out)
+    assert (audit.code, b"no leak between 3 parts of 18 clips" in audit.out) == (0, True)
+    assert b"shared  sentence: 2 in more than one part" in audit.out
+    assert sertool("index", "--audit", "--strict-sentences", out).code == 1
+    again = sertool("index", tree, *pattern, "--split", "speaker:34/33/33", "--seed", 7, "-o", tmp_path / "b.parquet")
+    assert again.code == 0
+    assert wire.read(str(tmp_path / "b.parquet")).equals(wire.read(str(out)))
+
+
+def test_a_random_split_warns_and_leaks(tree, tmp_path):
+    pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
+    done = sertool("index", tree, *pattern, "--split", "random-60-20-20", "-o", tmp_path / "a.parquet")
+    assert "warning: random-60-20-20 puts clips of one speaker on both sides" in done.err
+    audit = sertool("index", "--audit", tmp_path / "a.parquet")
+    assert (audit.code, b"LEAK  speaker: 3 in more than one part" in audit.out) == (1, True)
+
+
+def test_the_guard_finds_equal_sounds_and_copies(tmp_path):
+    held = manifest.from_columns({
+        "clip": ["a", "b", "c", "c#1"], "speaker": ["x", "y", "z", "z"], "digest": ["1", "1", "2", None],
+        "parent": [None, None, None, "c"], "split": ["train", "test", "test", "train"], "sentence": ["s"] * 4,
+    })  # fmt: skip
+    wire.write(held, str(tmp_path / "a.parquet"), "parquet")
+    done = sertool("index", "--audit", tmp_path / "a.parquet")
+    said = done.out.decode()
+    assert done.code == 1
+    for kind in ("speaker: 1", "digest: 1", "parent: 1"):
+        assert f"LEAK  {kind} in more than one part" in said
+    assert said.rstrip().endswith("leaks of speaker, digest, parent between 2 parts of 4 clips")
+
+
+def test_clips_set_aside_have_no_part(make):
+    folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcd" for k in range(2)))
+    (folder / "x/a/sad/0.wav").write_bytes(b"")
+    held = by_clip(folder / "x", "--group", "parent-folder", "--folds", "2")
+    assert [clip for clip, row in held.items() if "fold" not in row] == ["x/a/sad/0"]
+
+
+def test_nobody_speaking_names_the_ways_out(make):
+    folder = make("x/sad/1.wav", "x/sad/2.wav")
+    refused(folder / "x", "--split", "speaker", says="--pattern, --table or --group parent-folder")
+
+
+# As a process
+
+
+def test_the_pipe_of_the_readme_works_and_head_is_quiet(tree, tmp_path):
+    command = f"{sys.executable} -m sertool index {tree} --pattern '{{speaker}}/{{emotion}}_{{}}.wav'"
+    shell = subprocess.run(
+        f"set -o pipefail; {command} -q | {sys.executable} -m sertool index --where emotion=happy -f csv | head -1",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert shell.returncode == 0
+    assert shell.stdout.startswith('"clip","path"')
+    assert "Traceback" not in shell.stderr
+
+
+def test_index_imports_nothing_heavy(tree):
+    code = "import sys; from sertool import cli; cli.run(sys.argv[1:]); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "index", tree, "-q", "-f", "jsonl"], capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.splitlines()[-1].split()
+    heavy = {"torch", "scipy", "sklearn", "pandas", "soxr", "librosa", "rich", "tqdm", "matplotlib"}
+    assert not heavy & {name.partition(".")[0] for name in loaded}
+    assert not {"pyarrow.dataset", "pyarrow.csv", "pyarrow.json"} & set(loaded)
+
+
+def test_synthetic_voices_are_one_corpus(tree):
+    held = index(tree, "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "-q")
+    assert len(held) == 18
+    assert {row["speaker"] for row in held} == {f"voices:{synth.name(k)}" for k in range(3)}
+    assert not any("issue" in row for row in held)
+
+
+def test_patterns_are_checked_before_any_file_is_looked_at(tmp_path):
+    with pytest.raises(UsageError):
+        compile_pattern("{speaker")

@@ -1,0 +1,316 @@
+"""The manifest's laws: ids are unique, merging loses and invents nothing, a filter means what it says."""
+
+import hashlib
+import json
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sertool import columns, manifest
+from sertool.errors import SertoolError, UsageError
+
+
+def table(rows, **provenance):
+    made = manifest.from_columns(
+        {name: [row.get(name) for row in rows] for name in dict.fromkeys(n for r in rows for n in r)}
+    )
+    return manifest.with_provenance(made, provenance) if provenance else made
+
+
+def rows(held):
+    return [{name: value for name, value in row.items() if value is not None} for row in held.to_pylist()]
+
+
+VOICES = [
+    {
+        "clip": "a/1",
+        "path": "/a/1.wav",
+        "corpus": "a",
+        "speaker": "a:x",
+        "age": 31,
+        "emotion": "sad",
+        "notes": ["clipped"],
+    },
+    {"clip": "a/2", "path": "/a/2.wav", "corpus": "a", "speaker": "a:y", "age": 64, "emotion": "angry"},
+    {
+        "clip": "b/1",
+        "path": "/b/1.wav",
+        "corpus": "b",
+        "emotion": "sad",
+        "issue": "silent",
+        "notes": ["quiet", "stereo"],
+    },
+    {"clip": "b/2", "path": "/b/2.wav", "corpus": "b", "emotion": "happy", "duration": 2.5, "take": 7},
+]
+
+
+# Columns
+
+
+def test_our_columns_come_first_in_our_order_and_have_our_types():
+    held = table(
+        [{"mine": "x", "emotion": "sad", "fold": 2, "path": "/p", "clip": "c", "votes_voice_sad": 3, "p_sad": 0.5}]
+    )
+    assert held.column_names == ["clip", "path", "emotion", "fold", "mine", "votes_voice_sad", "p_sad"]
+    assert [str(kind) for kind in held.schema.types] == [
+        "string",
+        "string",
+        "string",
+        "int16",
+        "string",
+        "int32",
+        "float",
+    ]
+
+
+def test_every_column_has_a_type_and_a_meaning():
+    for name, (kind, meaning) in (columns.MEANINGS | columns.FAMILIES).items():
+        assert kind in manifest.TYPES, name
+        assert meaning
+    assert columns.kind_of("mel_shard") == "string"
+    assert columns.kind_of("votes_voice_sad") == "int32"
+    assert [columns.kind_of(name) for name in ("_shard", "p_", "", "mine")] == [None] * 4
+
+
+def test_types_of_other_tools_become_ours():
+    large = pa.table({
+        "clip": pa.array(["1", "2"], pa.large_string()), "path": pa.array([b"/a", b"/b"], pa.binary()),
+        "emotion": pa.array(["sad", None]).dictionary_encode(), "age": pa.array([31.0, None]),
+        "notes": pa.array([["dc"], None], pa.large_list(pa.large_string())), "fold": pa.array(["1", "2"]),
+        "speaker": pa.array([1001, 1002]), "issue": pa.nulls(2), "start": pa.array([0, 1], pa.int8()),
+    })  # fmt: skip
+    held = manifest.check(large, "here")
+    for field in held.schema:
+        assert field.type == manifest.kind(field.name), field.name
+    assert held.to_pylist()[0] == {
+        "clip": "1", "path": "/a", "start": 0.0, "speaker": "1001", "age": 31, "emotion": "sad", "issue": None,
+        "notes": ["dc"], "fold": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("age", ["old"], "column age holds string, not int16"), ("age", [23.5], "column age holds double"),
+        ("path", [{"a": 1}], "column path holds struct"), ("notes", [3], "column notes holds int64"),
+        ("start", ["x"], "column start holds string"), ("sample_rate", [2**40], "column sample_rate holds int64"),
+    ],
+)  # fmt: skip
+def test_a_column_of_ours_that_cannot_have_its_type_is_named(column, values, says):
+    held = pa.table({"clip": ["c"]}).append_column(column, pa.array(values))
+    with pytest.raises(SertoolError, match=says) as caught:
+        manifest.check(held, "there.parquet")
+    assert str(caught.value).startswith("there.parquet: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (pa.table({"x": [1]}), "no column named path or clip; it has x"),
+        (pa.table({"clip": ["a", "b", "a"]}), "clip a stands twice"),
+        (pa.table({"path": ["/a", "/a"]}), "clip /a stands twice"),
+        (pa.table({"clip": ["a", None]}), "1 rows have no clip id"),
+        (pa.table([["a"], ["b"]], names=["clip", "clip"]), "more than one column is named clip"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(held, says):
+    with pytest.raises(SertoolError, match=says):
+        manifest.check(held, "here")
+
+
+def test_a_table_of_paths_is_a_manifest_whose_ids_are_the_paths():
+    assert manifest.check(pa.table({"path": ["/a", "/b"]}), "here").column("clip").to_pylist() == ["/a", "/b"]
+
+
+# Codes
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+@pytest.mark.parametrize("how", [manifest.codes, manifest.hashed])
+def test_codes_stand_for_their_values(how, chunks):
+    dice = random.Random(4)
+    words = [dice.choice(["sad", "angry", "", "ärger", None, "x" * 50]) for _ in range(999)]
+    size = -(-len(words) // chunks)
+    column = pa.chunked_array([words[i : i + size] for i in range(0, len(words), size)], pa.string())
+    coded = how(pa.table({"emotion": column}), "emotion")
+    assert coded.index.dtype == np.int32
+    assert [None if place < 0 else coded.values[place] for place in coded.index] == words
+    used = {place for place in coded.index if place >= 0}
+    assert len({coded.values[place] for place in used}) == len(used)
+
+
+def test_codes_of_a_column_that_is_absent_or_empty_are_none():
+    assert manifest.codes(table(VOICES), "race").index.tolist() == [-1] * 4
+    empty = table(VOICES).slice(0, 0)
+    for how in (manifest.codes, manifest.hashed, manifest.each):
+        assert len(how(empty, "clip").index) == 0
+    assert manifest.codes(pa.table({"emotion": pa.chunked_array([], pa.string())}), "emotion").index.size == 0
+
+
+def test_words_of_lists_know_their_rows():
+    found, notes = manifest.words(table(VOICES), "notes")
+    assert [(int(row), notes.values[code]) for row, code in zip(found, notes.index, strict=True)] == [
+        (0, "clipped"), (2, "quiet"), (2, "stereo"),
+    ]  # fmt: skip
+    assert manifest.words(table(VOICES[1:2]), "notes")[0].size == 0
+
+
+def test_counts_go_by_frequency_and_leave_null_out():
+    assert manifest.counts(table(VOICES), "emotion") == [("sad", 2), ("angry", 1), ("happy", 1)]
+    assert manifest.counts(table(VOICES), "speaker") == [("a:x", 1), ("a:y", 1)]
+    assert manifest.counts(table(VOICES), "race") == []
+
+
+# Merging
+
+
+def test_parts_come_together_in_their_order():
+    held = table(VOICES)
+    assert manifest.merged([held.slice(0, 1), held.slice(1, 2), held.slice(3)]).equals(held)
+    assert manifest.merged([held]) is held
+
+
+def test_the_same_clip_in_two_manifests_is_joined():
+    features = table(
+        [{"clip": "b/1", "mel_rows": 7}, {"clip": "a/1", "mel_rows": 9}, {"clip": "c/1", "emotion": "calm"}]
+    )
+    joined = manifest.merged([table(VOICES), features])
+    assert [row["clip"] for row in rows(joined)] == ["a/1", "a/2", "b/1", "b/2", "c/1"]
+    assert joined.column("mel_rows").to_pylist() == [9, None, 7, None, None]
+    assert joined.column("emotion").to_pylist() == ["sad", "angry", "sad", "happy", "calm"]
+    assert joined.column("notes").to_pylist()[2] == ["quiet", "stereo"]
+    assert manifest.merged([joined, joined]).equals(joined)
+
+
+def test_manifests_that_contradict_each_other_are_refused():
+    with pytest.raises(SertoolError, match="clip a/1 stands in two manifests with another emotion: sad and angry"):
+        manifest.merged([table(VOICES), table([{"clip": "a/1", "emotion": "angry"}])])
+    same = table([{"clip": "a/1", "size": 1, "modified": 2}]), table([{"clip": "a/1", "size": 3, "modified": 4}])
+    assert rows(manifest.merged(same)) == [
+        {"clip": "a/1", "size": 1, "modified": 2}
+    ]  # copied files are no contradiction
+
+
+def test_columns_that_do_not_fit_together_are_named():
+    with pytest.raises(SertoolError, match=r"do not fit together: .*take"):
+        manifest.merged([table(VOICES), table([{"clip": "c", "take": "x"}])])
+
+
+def test_merging_equals_its_slow_twin():
+    dice = random.Random(9)
+    for _ in range(20):
+        parts = [
+            [{"clip": f"c{k}", "sentence": f"s{k}"} if dice.random() < 0.5 else {"clip": f"c{k}", "age": k}
+             for k in dice.sample(range(12), dice.randint(1, 9))]
+            for _ in range(3)
+        ]  # fmt: skip
+        slow = {}
+        for row in (row for part in parts for row in part):
+            slow.setdefault(row["clip"], {}).update(row)
+        merged = rows(manifest.merged([table(part) for part in parts]))
+        assert merged == [{n: slow[c][n] for n in ("clip", "age", "sentence") if n in slow[c]} for c in slow]
+
+
+# Provenance
+
+
+def test_the_chain_grows_by_a_link_for_each_command():
+    first = manifest.made_by(table(VOICES), "sertool index a", 3)
+    second = manifest.made_by(first.slice(0, 2), "sertool featurize --mel", 0, first)
+    held = manifest.provenance(second)
+    assert [step["command"] for step in held["chain"]] == ["sertool index a", "sertool featurize --mel"]
+    assert [step["seed"] for step in held["chain"]] == [3, 0]
+    assert [step["input"] for step in held["chain"]] == [None, manifest.digest(first)]
+    assert held["version"] == 1
+
+
+def test_merging_keeps_every_chain_once_and_all_features():
+    shared = manifest.made_by(table(VOICES), "sertool index", 0)
+    mel = manifest.with_provenance(shared, manifest.provenance(shared) | {"features": {"mel": {"bands": 64}}})
+    rms = manifest.made_by(shared, "sertool featurize --rms", 0)
+    rms = manifest.with_provenance(rms, manifest.provenance(rms) | {"features": {"rms": {}}})
+    held = manifest.provenance(manifest.merged([mel, rms, shared]))
+    assert [step["command"] for step in held["chain"]] == ["sertool index", "sertool featurize --rms"]
+    assert held["features"] == {"mel": {"bands": 64}, "rms": {}}
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b'{"chain": []}', b'"x"'])
+def test_provenance_that_is_none_is_an_empty_one(text):
+    held = table(VOICES).replace_schema_metadata({b"sertool": text})
+    assert manifest.provenance(held) == {"version": 1, "chain": [], "features": {}}
+
+
+def test_a_newer_format_is_refused():
+    held = table(VOICES).replace_schema_metadata({b"sertool": json.dumps({"version": 2}).encode()})
+    with pytest.raises(SertoolError, match="newer sertool"):
+        manifest.provenance(held)
+
+
+def test_metadata_of_other_tools_stays():
+    held = manifest.with_provenance(table(VOICES).replace_schema_metadata({b"pandas": b"{}"}), {})
+    assert held.schema.metadata[b"pandas"] == b"{}"
+
+
+def test_a_digest_knows_the_clips_and_their_order_but_not_their_chunks():
+    held = table(VOICES)
+    parts = pa.concat_tables([held.slice(0, 1), held.slice(1)])
+    assert manifest.digest(parts) == manifest.digest(held)
+    assert manifest.digest(held.slice(1, 2)) == manifest.digest(table(VOICES[1:3]))
+    others = [table(VOICES[::-1]), table(VOICES[:3]), table([{"clip": "a/"}, {"clip": "1a/2"}, *VOICES[2:]])]
+    assert len({manifest.digest(each) for each in (held, *others)}) == 4
+    assert len(manifest.digest(held)) == len(hashlib.md5(b"").hexdigest()) // 2
+
+
+# Choosing rows
+
+
+@pytest.mark.parametrize(
+    ("expression", "clips"),
+    [
+        ("corpus=a", ["a/1", "a/2"]), ("corpus!=a", ["b/1", "b/2"]), ("corpus = a|b", ["a/1", "a/2", "b/1", "b/2"]),
+        ("age>=40", ["a/2"]), ("age<40", ["a/1"]), ("age>30 and age<40", ["a/1"]), ("age=31|64", ["a/1", "a/2"]),
+        ("age=", ["b/1", "b/2"]), ("age!=", ["a/1", "a/2"]), ("age!=31", ["a/2", "b/1", "b/2"]),
+        ("issue=", ["a/1", "a/2", "b/2"]), ("issue!=", ["b/1"]), ("issue=silent|", ["a/1", "a/2", "b/1", "b/2"]),
+        ("path~^/b/.*wav$", ["b/1", "b/2"]), ("duration=2.5", ["b/2"]), ("duration<=2.5", ["b/2"]), ("take=7", ["b/2"]),
+        ("notes=clipped", ["a/1"]), ("notes=stereo|clipped", ["a/1", "b/1"]), ("notes!=clipped", ["a/2", "b/1", "b/2"]),
+        ("notes=", ["a/2", "b/2"]), ("notes!=", ["a/1", "b/1"]), ("notes~er", ["b/1"]),
+        ("notes=quiet|", ["a/2", "b/1", "b/2"]),
+        ("emotion>n", ["a/1", "b/1"]), ("clip=nothing", []), ("corpus=a and emotion=sad", ["a/1"]),
+    ],
+)  # fmt: skip
+def test_a_filter_keeps_what_it_says(expression, clips):
+    assert manifest.where(table(VOICES), [expression]).column("clip").to_pylist() == clips
+
+
+def test_filters_may_stand_apart_and_words_may_hold_and():
+    assert manifest.where(table(VOICES), ["corpus=a", "age>40"]).column("clip").to_pylist() == ["a/2"]
+    held = table([{"clip": "1", "sentence": "rock and roll", "two words": "x=y"}, {"clip": "2", "sentence": "rock"}])
+    for expression in (
+        "sentence=rock and roll",
+        "sentence=rock and roll and two words=x=y",
+        "clip=1 and sentence~and r",
+    ):
+        assert manifest.where(held, [expression]).column("clip").to_pylist() == ["1"], expression
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("corpus", "takes COLUMN=VALUE"), ("", "takes COLUMN=VALUE"), ("=3", "takes COLUMN=VALUE"),
+        ("colour=red", "no column colour; there are clip, path"), ("age=old", "age holds int16"),
+        ("age>", "age holds int16"),
+        ("path~(", "path holds string"), ("notes~(", "notes holds list"), ("age=1 and colour=2", "no column colour"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_cannot_be_is_explained(expression, says):
+    with pytest.raises(UsageError, match=says) as caught:
+        manifest.where(table(VOICES), [expression])
+    assert "\n" not in str(caught.value)
+
+
+def test_only_keeps_words_whatever_is_in_them():
+    held = table([{"clip": "1", "emotion": "a|b"}, {"clip": "2", "emotion": "a"}, {"clip": "3"}])
+    assert manifest.only(held, "emotion", ["a|b"]).column("clip").to_pylist() == ["1"]

@@ -1,0 +1,387 @@
+"""What goes out comes back, in every format: relative in files, absolute on the wire, equal bytes for equal rows."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from running import sertool
+
+from sertool import formats, manifest, wire
+from sertool.errors import SertoolError, UsageError
+
+TEXTS = [
+    "plain",
+    'a "quoted", comma; semicolon',
+    "two\nlines",
+    "tab\there",
+    "émotion 😀",
+    "=1+1",
+    "NA",
+    " spaces ",
+    "back\\slash",
+]
+
+
+def clips(folder, **more):
+    count = len(TEXTS)
+    return manifest.from_columns({
+        "clip": [f"c/{k}" for k in range(count)],
+        "path": [str(folder / "audio" / f"{text}.wav") for text in TEXTS],
+        "duration": [2.5, 1 / 3, None, *[1.0] * (count - 3)],
+        "age": [31, None, *[64] * (count - 2)],
+        "emotion": ["sad", None, *["happy"] * (count - 2)],
+        "sentence": TEXTS,
+        "modified": [2**60 + k for k in range(count)],
+        "notes": [["clipped"], ["quiet", "dc"], None, *[None] * (count - 3)],
+        "votes_voice_sad": [None, *range(count - 1)],
+        "soft_sad": [0.25, None, *[0.5] * (count - 2)],
+        "mel_shard": [str(folder / "mel" / "00000.safetensors")] * count,
+        "mel_offset": list(range(count)),
+        "take": list(range(count)),
+        "mine": [f"x{k}" for k in range(count)],
+    } | more)  # fmt: skip
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
+def test_what_is_written_is_read_back(tmp_path, kind):
+    held = clips(tmp_path)
+    out = tmp_path / f"clips.{kind}"
+    wire.write(held, str(out), kind)
+    assert wire.read(str(out)).select(held.column_names).equals(held)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
+def test_stdout_is_read_back_from_stdin_in_another_folder(tmp_path, monkeypatch, kind):
+    held = clips(tmp_path)
+    wire.write(held, str(tmp_path / "clips.parquet"), "parquet")
+    piped = sertool("index", tmp_path / "clips.parquet", "-f", kind, "-q")
+    monkeypatch.chdir("/")
+    again = sertool("index", "-", "-f", kind, "-q", stdin=piped.out)
+    assert (piped.code, again.code, again.err) == (0, 0, "")
+    if kind in ("csv", "tsv"):
+        assert again.out == piped.out
+        assert str(tmp_path / "audio" / "plain.wav").encode() in piped.out
+    table = wire.decoded(pa.py_buffer(again.out), "-")
+    assert table.select(held.column_names).equals(held)
+
+
+def test_text_formats_say_null_and_lists_as_people_do(tmp_path):
+    wire.write(clips(tmp_path), str(tmp_path / "a.csv"), "csv")
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert lines[0].startswith('"clip","path","duration","age","emotion"')
+    assert lines[1].startswith('"c/0","audio/plain.wav",2.5,31,"sad","plain",')
+    assert '"quiet;dc"' in lines[2]
+    wire.write(clips(tmp_path), str(tmp_path / "a.jsonl"), "jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert rows[1]["notes"] == ["quiet", "dc"]
+    assert "age" not in rows[1]
+
+
+def test_polars_and_pandas_like_files_are_read(tmp_path):
+    pq.write_table(
+        pa.table({"path": pa.array(["/a.wav"], pa.large_string()), "__index_level_0__": [3]}), tmp_path / "p"
+    )
+    assert wire.read(str(tmp_path / "p")).to_pylist() == [{"clip": "/a.wav", "path": "/a.wav", "__index_level_0__": 3}]
+
+
+def test_columns_of_others_survive_a_filter(tmp_path):
+    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    done = sertool("index", tmp_path / "a.parquet", "--where", "take>=7", "-f", "jsonl", "-q")
+    assert [json.loads(line)["mine"] for line in done.out.splitlines()] == ["x7", "x8"]
+
+
+# Sniffing
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"PAR1...", "parquet"), (b'{"path": 1}', "jsonl"), (b' \n {"a"', "jsonl"), (b'[{"path"', "jsonl"),
+        (b"path\n/a", "tsv"), (b"clip,emotion\n", "csv"), (b"\xef\xbb\xbfpath,x\n", "csv"),
+        (b'"path" , "mine"\n', "csv"), (b"p_sad,mine", "csv"), (b"p_1001.wav\n", "paths"), (b"a/mel_rows\n", "paths"),
+        (b"path\temotion\n", "tsv"), (b"mine,other\n", "paths"), (b"/a/b.wav\n", "paths"), (b"Emotion,x\n", "csv"),
+        (b"a,b/path.wav\n", "paths"), (b"votes_voice_sad,x\r\n", "csv"), (b"\xff\xfe", "paths"), (b"", "paths"),
+    ],
+)  # fmt: skip
+def test_input_is_told_apart_by_its_content(head, kind):
+    assert formats.sniff(head) == kind
+
+
+def test_a_name_does_not_decide_what_is_read(tmp_path):
+    wire.write(clips(tmp_path), str(tmp_path / "clips.csv"), "parquet")
+    assert len(wire.read(str(tmp_path / "clips.csv"))) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+     "path,age\n/a,3\n", "path,age\r\n/a,3\r\n", "\ufeffpath,age\n/a,3\n", " path , age \n/a,3",
+     '"path","age"\n"/a",3\n',
+     'age,"path"\n3,/a\n', "path\tage\n/a\t3\n", '{"path": "/a", "age": 3}\n\n', '\ufeff{"path": "/a", "age": "3"}'],
+)  # fmt: skip
+def test_text_is_read_as_people_write_it(text):
+    held = wire.decoded(pa.py_buffer(text.encode()), "-")
+    assert held.to_pylist() == [{"clip": "/a", "path": "/a", "age": 3}]
+
+
+def test_lines_may_know_different_things():
+    held = wire.decoded(pa.py_buffer(b'{"path": "/a", "speaker": 3}\n{"path": "/b", "mine": [1]}\n'), "-")
+    assert held.column("speaker").to_pylist() == ["3", None]
+    assert held.column("mine").to_pylist() == [None, [1]]
+
+
+def test_many_lines_become_one_table(monkeypatch):
+    monkeypatch.setattr(formats, "LINES", 2)
+    lines = [
+        json.dumps({"path": f"/{k}"} | ({"age": k} if k > 2 else {}) | ({"x": k / 2} if k % 2 else {"x": k}))
+        for k in range(7)
+    ]
+    held = wire.decoded(pa.py_buffer("\n".join(lines).encode()), "-")
+    assert held.column("age").to_pylist() == [None, None, None, 3, 4, 5, 6]
+    assert held.column("x").to_pylist() == [0, 0.5, 2, 1.5, 4, 2.5, 6]
+
+
+def test_null_has_the_words_of_other_tools_unless_quoted():
+    held = wire.decoded(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
+    assert held.column("speaker").to_pylist() == [None, "NA", None]
+    assert held.column("age").to_pylist() == [None, None, 3]
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty input"), (b"PAR1", "not readable as parquet: it was cut off or altered"),
+        (b"PAR1" + bytes(100) + b"PAR1", "cut off or altered"), (b"{", "not readable as jsonl: line 1"),
+        (b'{"path": "/a"}\n{"path": 3', "line 2"), (b'[{"path": "/a"}]', "line 1 is no object"),
+        (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}}', "column path holds struct"),
+        (b'{"path": "/a", "age": [1]}', "column age holds list"), 
+        (b'{"path": 1, "x": 1}\n{"path": 2, "x": "b"}', "jsonl"),
+        (b"path,age\n/a\n", "not readable as csv: "), (b"path,age\n/a,old\n", "not readable as csv: "),
+        (b"path,path\n/a,/b\n", "more than one column is named path"), 
+        (b"path,emotion\n/a,\xe9\n", "not readable as csv"),
+        (b"emotion,age\nsad,3\n", "no column named path or clip; it has emotion, age"),
+        (b"\0\1\2", "neither a manifest"),
+        (b"\n\n", "neither a manifest"), (b'{"path": "\\ud800"}', "surrogates"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_clear_line(data, says):
+    with pytest.raises(SertoolError, match=says) as caught:
+        wire.decoded(pa.py_buffer(data), "-")
+    assert str(caught.value).startswith("stdin: ")
+    assert "\n" not in str(caught.value)
+    done = sertool("index", stdin=data)
+    assert done.code in (1, 2)
+    assert says in done.line or "no such file" in done.line
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_parquet_stream_that_was_cut_is_refused(tmp_path, tenth):
+    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    data = (tmp_path / "a.parquet").read_bytes()
+    done = sertool("index", stdin=data[: len(data) * tenth // 10])
+    assert (done.code, done.out) == (1, b"")
+    assert "cut off" in done.line or "empty input" in done.line
+
+
+def test_files_that_are_not_there_or_are_folders_are_named(tmp_path):
+    with pytest.raises(UsageError, match=r"no such file: .*absent"):
+        wire.read(str(tmp_path / "absent"))
+    with pytest.raises(UsageError, match="is a folder"):
+        wire.read(str(tmp_path))
+    with pytest.raises(SertoolError, match=r"cannot read .*name too long"):
+        wire.read("x" * 4000)
+
+
+# Paths
+
+
+def test_a_manifest_moves_with_its_audio(tmp_path):
+    (tmp_path / "one").mkdir()
+    wire.write(clips(tmp_path / "one"), str(tmp_path / "one" / "clips.parquet"), "parquet")
+    stored = pq.read_table(tmp_path / "one" / "clips.parquet")
+    assert stored.column("path")[0].as_py() == "audio/plain.wav"
+    assert stored.column("mel_shard")[0].as_py() == "mel/00000.safetensors"
+    (tmp_path / "one").rename(tmp_path / "two")
+    moved = wire.read(str(tmp_path / "two" / "clips.parquet"))
+    assert moved.equals(clips(tmp_path / "two"))
+
+
+def test_paths_elsewhere_stay_absolute(tmp_path):
+    (tmp_path / "sub").mkdir()
+    wire.write(clips(tmp_path), str(tmp_path / "sub" / "clips.parquet"), "parquet")
+    stored = pq.read_table(tmp_path / "sub" / "clips.parquet").column("path").to_pylist()
+    assert stored == clips(tmp_path).column("path").to_pylist()
+
+
+@pytest.mark.parametrize("path", ["/a/b.wav", "C:\\a\\b.wav", "c:/a/b.wav", "\\\\host\\a.wav", "file:///a%FF.wav"])
+def test_what_is_absolute_on_any_system_stays(path):
+    held = wire.rebased(manifest.from_columns({"clip": ["1", "2", "3"], "path": [path, "b.wav", None]}), "/here")
+    assert held.column("path").to_pylist() == [path, "/here/b.wav", None]
+
+
+def test_paths_in_files_have_slashes_on_every_system(monkeypatch):
+    held = manifest.from_columns({"clip": ["1"], "path": ["D:\\data\\sub\\a.wav"]})
+    monkeypatch.setattr(os, "sep", "\\")
+    assert wire.relative(held, "D:\\data").column("path").to_pylist() == ["sub/a.wav"]
+
+
+@pytest.mark.parametrize("root", ["", "AudioWAV", "cremad/AudioWAV", "corpora/cremad/AudioWAV"])
+def test_root_may_be_any_folder_above_the_audio(tmp_path, root):
+    held = manifest.from_columns({
+        "clip": ["1", "2", "3"], "path": [f"/old/corpora/cremad/AudioWAV/{n}.wav" for n in "abc"],
+        "mel_shard": ["/old/mel/0"] * 3,
+    })  # fmt: skip
+    audio = tmp_path / "new" / root
+    audio.mkdir(parents=True)
+    (audio / "c.wav").write_bytes(b"x")  # only some need to be there
+    moved = wire.moved(held, str(tmp_path / "new"))
+    assert moved.column("path").to_pylist() == [str(audio / f"{n}.wav") for n in "abc"]
+    assert moved.column("mel_shard").to_pylist() == ["/old/mel/0"] * 3
+
+
+def test_a_root_without_the_audio_is_refused(tmp_path):
+    held = manifest.from_columns({"clip": ["1"], "path": ["/old/cremad/a.wav"]})
+    with pytest.raises(UsageError, match=r"no end of /old/cremad/a\.wav is there"):
+        wire.moved(held, str(tmp_path))
+
+
+# Bytes
+
+
+def test_equal_rows_are_equal_bytes_however_they_came(tmp_path, monkeypatch):
+    monkeypatch.setattr(wire, "ROW_GROUP", 4)
+    held = clips(tmp_path)
+    pieces = pa.concat_tables([held.slice(0, 3), held.slice(3, 1), held.slice(4)])
+    for kind in ("parquet", "csv", "jsonl"):
+        for name, table in (("one", held), ("two", pieces), ("three", held)):
+            wire.write(table, str(tmp_path / f"{name}.{kind}"), kind)
+        assert len({(tmp_path / f"{name}.{kind}").read_bytes() for name in ("one", "two", "three")}) == 1
+    assert pq.ParquetFile(tmp_path / "one.parquet").num_row_groups == 3
+    assert wire.read(str(tmp_path / "one.parquet")).equals(held)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_table_without_rows_is_written_and_read(tmp_path, kind):
+    held = clips(tmp_path).slice(0, 0)
+    wire.write(held, str(tmp_path / "a"), kind)
+    if kind == "jsonl":
+        assert (tmp_path / "a").read_bytes() == b""
+    else:
+        assert wire.read(str(tmp_path / "a")).num_rows == 0
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_file_that_holds_the_rows_is_known_to(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(wire, "ROW_GROUP", 4)
+    held, out = clips(tmp_path), str(tmp_path / "a")
+    assert not wire.holds(out, held, kind)
+    wire.write(held, out, kind)
+    assert wire.holds(out, held, kind)
+    assert wire.holds(out, manifest.made_by(held, "sertool", 0), kind)
+    last = [*held.column("emotion").to_pylist()[:-1], "fear"]
+    for other in (held.slice(1), held.slice(0, 8), manifest.with_column(held, "emotion", last), held.select(["clip"])):
+        assert not wire.holds(out, other, kind)
+    Path(out).write_bytes(Path(out).read_bytes()[:-7])
+    assert not wire.holds(out, held, kind)
+    Path(out).write_bytes(b"")
+    assert not wire.holds(out, held, kind)
+    assert not wire.holds("-", held, kind)
+
+
+# The door
+
+
+@pytest.mark.parametrize(
+    ("out", "asked", "kind"),
+    [
+        (None, None, "parquet"), ("-", None, "parquet"), ("-", "csv", "csv"), ("a.csv", None, "csv"),
+        ("a.TSV", None, "tsv"),
+        ("a.pq", None, "parquet"), ("a.ndjson", None, "jsonl"), ("a.txt", "csv", "csv"),
+        ("a.csv", "parquet", "parquet"),
+    ],
+)  # fmt: skip
+def test_the_format_is_asked_for_or_said_by_the_extension(out, asked, kind):
+    assert wire.format_for(out, asked) == kind
+
+
+@pytest.mark.parametrize(
+    ("out", "asked", "says"),
+    [("a.txt", None, "choose .parquet"), ("a", None, "or give -f"), ("a.csv", "table", "is for terminals")],
+)
+def test_a_format_that_cannot_be_is_refused(out, asked, says):
+    with pytest.raises(UsageError, match=says):
+        wire.format_for(out, asked)
+
+
+def test_a_terminal_gets_a_table_and_never_binary(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
+    assert wire.format_for(None, None) == "table"
+    with pytest.raises(UsageError, match="no text for a terminal"):
+        wire.format_for(None, "parquet")
+    more = pa.concat_tables([clips(tmp_path)] * 3)
+    wire.write(more, None, "table")
+    shown = capsys.readouterr()
+    assert "c/0" in shown.out
+    assert shown.out.count("\n") == 21
+    assert f"{len(more) - 20} more clips" in shown.err
+
+
+def test_nothing_on_a_terminal_is_help_and_not_a_hang(monkeypatch):
+    monkeypatch.setattr("sertool.talk.from_terminal", lambda: True)
+    with pytest.raises(UsageError, match="nothing to read"):
+        wire.read("-")
+
+
+def test_a_manifest_from_process_substitution_is_read(tmp_path):
+    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    if child := os.fork():
+        assert len(wire.read(str(fifo))) == len(TEXTS)
+        os.waitpid(child, 0)
+    else:
+        fifo.write_bytes((tmp_path / "a.parquet").read_bytes())
+        os._exit(0)
+
+
+def test_reading_needs_only_light_parts_of_arrow(tmp_path):
+    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    heavy = ("pyarrow.dataset", "pyarrow.csv", "pyarrow.json", "pandas", "torch", "scipy")
+    code = "import sys; from sertool import wire; wire.read(sys.argv[1]); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.parquet"], capture_output=True, text=True, check=True
+    )
+    assert not set(heavy) & set(done.stdout.split())
+
+
+def test_lists_of_paths_may_have_any_bytes():
+    assert wire.paths(pa.py_buffer(b"a b.wav\r\n\n\xff.wav\n"), "-") == ["a b.wav", os.fsdecode(b"\xff.wav")]
+    assert wire.paths(pa.py_buffer(b"two\nlines.wav\0b.wav\0"), "-", nul=True) == ["two\nlines.wav", "b.wav"]
+
+
+def test_numbers_survive_to_the_last_bit(tmp_path):
+    values = np.random.default_rng(0).normal(0, 1e-9, 50).tolist()
+    held = manifest.from_columns({"clip": [str(k) for k in range(50)], "duration": values})
+    for kind in ("csv", "jsonl", "parquet"):
+        wire.write(held, str(tmp_path / "a"), kind)
+        assert wire.read(str(tmp_path / "a")).column("duration").to_pylist() == values
+
+
+def test_a_stream_that_compares_takes_only_what_is_there():
+    stream = wire._Comparing(io.BytesIO(b"abcdef"))
+    assert stream.write(b"abc") == 3
+    with pytest.raises(ValueError, match="something else"):
+        stream.write(b"xyz")
