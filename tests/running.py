@@ -31,7 +31,9 @@ def sertool(*arguments: object, stdin: bytes = b"") -> Outcome:
     words = [str(argument) for argument in arguments]
     kept = sys.stdin, sys.stdout, sys.stderr, sys.argv
     out, err = io.BytesIO(), io.BytesIO()
-    sys.stdin, sys.stdout, sys.stderr = (io.TextIOWrapper(s, "utf-8") for s in (io.BytesIO(stdin), out, err))
+    sys.stdin, sys.stdout, sys.stderr = (
+        io.TextIOWrapper(s, "utf-8") for s in (io.BufferedReader(io.BytesIO(stdin)), out, err)
+    )
     sys.argv = ["sertool", *words]
     try:
         code = cli.run(words)

@@ -1,0 +1,108 @@
+"""What `sertool predict` is asked: files, folders, manifests and paths from a pipe, one by one as they come."""
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sertool import audio, formats, manifest, talk, wire
+from sertool.errors import UsageError
+from sertool.files import path_text, walk
+
+KEPT = (
+    "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "language", "emotion", "intensity",
+    "sentence", "split", "fold", "issue",
+)  # fmt: skip
+Row = dict[str, Any]
+MOMENT = 0.05  # seconds
+
+
+def asked(sources: Sequence[str], root: str | None, *, nul: bool) -> Iterator[Row]:
+    """A row for each clip, in order, as soon as it is known."""
+    for source in sources:
+        if source == "-":
+            yield from _from_stdin(root, nul=nul)
+        elif os.path.isdir(source):
+            yield from _from_folder(source)
+        elif Path(source).suffix.lower() in wire.EXTENSIONS and os.path.isfile(source):
+            yield from _from_manifest(wire.read(source, root))
+        else:
+            yield _of_path(source)
+
+
+def _of_path(path: str | Path) -> Row:
+    text = path_text(path)
+    return {"clip": text, "path": text}
+
+
+def _from_folder(folder: str) -> Iterator[Row]:
+    failed: list[str] = []
+    found = 0
+    for path in walk(Path(folder), failed):
+        if path.suffix.lower() in audio.EXTENSIONS:
+            found += 1
+            yield _of_path(path)
+    for line in failed:
+        talk.warn(f"cannot look into {line}")
+    if not found:
+        raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
+
+
+def _from_manifest(table: manifest.Table) -> Iterator[Row]:
+    names = [name for name in KEPT if name in table.column_names]
+    for batch in table.select(names).to_batches(max_chunksize=1024):
+        yield from batch.to_pylist()
+
+
+def _from_stdin(root: str | None, *, nul: bool) -> Iterator[Row]:
+    """A manifest that is piped in is read to its end; a list of paths is answered line by line."""
+    if talk.from_terminal():
+        raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
+    stream = sys.stdin.buffer
+    head = b"" if nul else stream.peek(4096)[:4096]
+    if head and formats.sniff(head) != "paths":
+        yield from _from_manifest(wire.read("-", root))
+        return
+    for line in _lines(stream, b"\0" if nul else b"\n"):
+        yield _of_path(os.fsdecode(line))
+
+
+def _lines(stream: Any, end: bytes) -> Iterator[bytes]:
+    """What stands between the ends, each as soon as its end is read."""
+    held = b""
+    while chunk := stream.read1(65_536):
+        *whole, held = (held + chunk).split(end)
+        yield from (part.rstrip(b"\r") for part in whole if part.strip())
+    if held.strip():
+        yield held
+
+
+def gathered(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
+    """What is there already, up to `most` rows; an empty list whenever there was nothing for a moment, so that who
+    waits for more can give out what is finished."""
+    waiting: queue.Queue[Any] = queue.Queue(4 * most)
+
+    def fill() -> None:
+        try:
+            for row in rows:
+                waiting.put(row)
+            waiting.put(None)
+        except BaseException as error:  # handed on to whoever reads
+            waiting.put(error)
+
+    threading.Thread(target=fill, daemon=True).start()
+    end: Any = {}
+    while isinstance(end, dict):
+        batch: list[Any] = []
+        with suppress(queue.Empty):
+            batch.append(waiting.get(timeout=MOMENT))
+            while len(batch) < most and isinstance(batch[-1], dict):
+                batch.append(waiting.get_nowait())
+        end = batch.pop() if batch and not isinstance(batch[-1], dict) else end
+        yield batch
+    if end is not None:
+        raise end

@@ -1,0 +1,156 @@
+"""Predict the emotion of audio files, folders and calls with a trained model."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sertool import options, talk
+from sertool.errors import UsageError
+from sertool.options import option
+
+EPILOG = """\b
+Examples:
+  sertool predict -m run/ calls/ > emotions.csv
+  sertool predict -m run/ clip.wav
+  sertool predict -m run/ --window 3 --hop 1 call.wav
+  sertool predict -m run/ --window 3 --hop 1 --merge -f srt call.wav -o call.srt
+  sertool predict -m run/ --channel each --window 3 --merge calls/
+  find . -name '*.wav' -print0 | sertool predict -m run/ -0 -f jsonl -
+  sertool predict -m run/ features/manifest.parquet | sertool eval
+
+Answers come in the order of what is asked, each as soon as it is known. A file that cannot be read gets a row with its
+issue, and the work goes on.
+"""
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
+EXTENSIONS = {
+    ".parquet": "parquet",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".rttm": "rttm",
+    ".srt": "srt",
+    ".textgrid": "textgrid",
+}
+
+
+def _listening_options() -> Any:
+    group = "Long audio"
+    return options.stack(
+        option("--window", type=click.FloatRange(min=0.05), metavar="SECONDS", group=group,
+               help="Judge windows of this length rather than whole clips."),
+        option("--hop", type=click.FloatRange(min=0.01), metavar="SECONDS", group=group,
+               help="From one window to the next. [default: the window]"),
+        option("--merge", is_flag=True, group=group, help="Neighbouring windows of one emotion as one row."),
+        option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
+               group=group, help="What of stereo audio is judged: calls often have a speaker on each."),
+        option("--silence", type=click.FloatRange(-200, 0), default=-60.0, show_default=True, metavar="DBFS",
+               group=group, help="What is below this level is silent, and not judged."),
+    )  # fmt: skip
+
+
+def _answer_options() -> Any:
+    group = "Answers"
+    return options.stack(
+        option("--threshold", type=click.FloatRange(0, 1), default=0.0, metavar="SHARE", group=group,
+               help="Answer nothing where the best emotion is less probable than this."),
+        option("--top", type=click.IntRange(min=1), metavar="K", group=group,
+               help="A column `top` with the K most probable emotions."),
+    )  # fmt: skip
+
+
+def _run_options() -> Any:
+    return options.stack(
+        option("-m", "--model", type=click.Path(), metavar="MODEL",
+               help="A model file, or a run's folder: its members are averaged."),
+        option("--fold", type=click.IntRange(min=0), metavar="K", help="Only the models of this fold of a run."),
+        options.root, options.nul,
+        options.out("Write to this file rather than to stdout."),
+        option("-f", "--format", "kind", type=click.Choice(FORMATS),
+               help="Format [default: by the extension of -o, else CSV in a pipe and lines on a terminal]."),
+        option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
+               help="Where to compute."),
+        options.jobs, options.strict, options.quiet, options.verbose,
+    )  # fmt: skip
+
+
+@click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", nargs=-1, type=click.Path())
+@options.stack(_listening_options(), _answer_options(), _run_options())
+def command(paths: tuple[str, ...], **values: Any) -> int | None:
+    """Predict the emotion of each clip in PATHS: audio files, folders, manifests, or - for paths on stdin."""
+    if not values["model"]:
+        raise UsageError("name a model with -m: a model file or the folder of a run (make one with `sertool train`)")
+    sources = options.inputs(paths, "files, folders or a manifest")
+    kind = _kind(values)
+    from sertool import asking, device, indexing, predicting
+    from sertool.inference import Predictor
+
+    picked = device.pick(values["device"])
+    members = [Predictor.load(path, picked) for path in predicting.models_in(Path(values["model"]), values["fold"])]
+    jury = predicting.Jury(members)
+    names = ("window", "hop", "channel", "silence", "threshold")
+    how = predicting.Listening(**{name: values[name] for name in names})
+    asked = asking.asked(sources, values["root"], nul=values["null"])
+    rows = predicting.answers(jury, asked, how, values["jobs"] or indexing.cores())
+    if values["merge"] or kind in ("rttm", "srt", "textgrid"):
+        rows = predicting.merged(rows)
+    count = _Count()
+    _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, kind, values)
+    return count.said(strict=values["strict"])
+
+
+def _kind(values: dict[str, Any]) -> str:
+    if values["kind"]:
+        return values["kind"]
+    if values["out"] not in (None, "-"):
+        return EXTENSIONS.get(Path(values["out"]).suffix.lower(), "csv")
+    return "table" if talk.to_terminal() else "csv"
+
+
+class _Count:
+    """How many rows went by, and how many without an answer."""
+
+    def __init__(self) -> None:
+        self.rows, self.issues = 0, 0
+
+    def over(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for row in rows:
+            self.rows += 1
+            self.issues += bool(row.get("issue"))
+            yield row
+
+    def said(self, *, strict: bool) -> int | None:
+        aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
+        talk.say(f"{self.rows:,} rows{aside}")
+        return 1 if strict and self.issues else None
+
+
+def _with_top(rows: Iterator[dict[str, Any]], labels: list[str], top: int | None) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if top and row.get("confidence") is not None:
+            best = sorted(labels, key=lambda label: -row[f"p_{label}"])[:top]
+            row["top"] = ", ".join(f"{label} {row[f'p_{label}']:.2f}" for label in best)
+        yield row
+
+
+def _write(rows: Iterator[dict[str, Any]], labels: list[str], kind: str, values: dict[str, Any]) -> None:
+    from sertool import manifest, streams, wire
+    from sertool.files import whole
+
+    if kind == "parquet":
+        held = list(rows)
+        names = dict.fromkeys(name for row in held for name in row)
+        table = manifest.from_columns({name: [row.get(name) for row in held] for name in names})
+        return wire.write(manifest.made_by(table, options.command_line(), None), values["out"], kind)
+    extra = [name for name, asked in (("channel", values["channel"] == "each"), ("top", values["top"])) if asked]
+    text = streams.WRITERS[kind](rows, labels, extra)
+    if values["out"] not in (None, "-"):
+        with whole(Path(values["out"])) as stream:
+            stream.writelines(line.encode("utf-8", "backslashreplace") for line in text)
+        return None
+    for line in text:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    return None

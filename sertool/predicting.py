@@ -1,0 +1,214 @@
+"""From clips to emotions: decoded ahead in threads, answered in order, whole or window by window."""
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sertool import asking, audio, extract, shaping
+from sertool.asking import Row
+from sertool.errors import UsageError
+from sertool.files import path_of
+from sertool.inference import Predictor
+
+BATCH = 16
+SPAN = 300.0  # seconds of a long file that are decoded at once
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How audio is cut before it is judged, and what is not judged at all."""
+
+    window: float | None = None
+    hop: float | None = None
+    channel: str = "mix"  # or left, right, each
+    silence: float = -60.0  # dBFS
+    threshold: float = 0.0
+
+
+class Jury:
+    """One model or several that know the same emotions; their probabilities are averaged."""
+
+    def __init__(self, members: Sequence[Predictor]) -> None:
+        self.members, self.labels = members, members[0].labels
+        if any(member.labels != self.labels for member in members):
+            raise UsageError("the models know different emotions: choose one with --fold, or train them alike")
+        self.recipes = []
+        for member in members:
+            if member.recipe not in self.recipes:
+                self.recipes.append(member.recipe)
+        self.engines = [extract.Engine(recipe, members[0].device.type) for recipe in self.recipes]
+        if len({recipe.wave.rate for recipe in self.recipes}) > 1:
+            raise UsageError("the models take audio of different rates: choose one with --fold")
+
+    def hear(self, samples: np.ndarray, name: str) -> list[dict[str, np.ndarray]]:
+        """What each recipe makes of a clip's `[channels, samples]`."""
+        waves = [shaping.shape(torch.from_numpy(samples), engine.recipe.wave, name) for engine in self.engines]
+        pairs = zip(self.engines, waves, strict=True)
+        return [one.alone(wave) if one.device.type == "cpu" else one.packed([wave])[0] for one, wave in pairs]
+
+    def judge(self, heard: Sequence[list[dict[str, np.ndarray]]]) -> Tensor:
+        """`[clips, classes]`, the mean over the members."""
+        answers = []
+        for member in self.members:
+            place = self.recipes.index(member.recipe)
+            answers.append(member.of_clips([made[place] for made in heard]))
+        return torch.stack(answers).mean(dim=0)
+
+
+def models_in(place: Path, fold: int | None) -> list[Path]:
+    """The model files that `-m` names: a file, or those of a run's members."""
+    if place.is_file():
+        return [place]
+    found = sorted(place.rglob("model.safetensors"))
+    if fold is not None:
+        found = [path for path in found if f"fold-{fold}" in path.parts]
+    if not found:
+        what = f"fold {fold} of " if fold is not None else ""
+        raise UsageError(f"no model in {what}{place}: give a model file, or the folder of a run of `sertool train`")
+    return found
+
+
+@dataclass
+class Piece:
+    """A stretch of audio that gets one row: the row so far, and what was heard in it."""
+
+    row: Row
+    heard: list[dict[str, np.ndarray]] | None = None
+
+
+def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Row]:
+    """A row for each clip or window, in order, as soon as it is judged."""
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
+    pending: deque[Future[list[Piece]]] = deque()
+    try:
+        for batch in asking.gathered((span for row in rows for span in _spans(row, how)), BATCH):
+            if batch:
+                pending.append(pool.submit(_listened, jury, batch, how))
+            while pending and (len(pending) > 2 * jobs or pending[0].done()):
+                yield from _judged(jury, pending.popleft().result(), how)
+        while pending:
+            yield from _judged(jury, pending.popleft().result(), how)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _spans(row: Row, how: Listening) -> Iterator[Row]:
+    """A row as it is or, for windows, one for each stretch that is decoded at once."""
+    if how.window is None or row.get("issue"):
+        yield row
+        return
+    look = audio.look(path_of(row["path"]), full=False)
+    if look.issue or not look.samples:
+        yield row | {"issue": look.issue or "empty"}
+        return
+    hop = how.hop or how.window
+    length = row.get("duration") or look.samples / look.sample_rate - (row.get("start") or 0.0)
+    count = max(1, math.ceil((length - how.window) / hop - 1e-9) + 1)
+    each = max(1, int(SPAN / hop))
+    for first in range(0, count, each):
+        yield row | {"windows": (first, min(each, count - first), length)}
+
+
+def _listened(jury: Jury, batch: Sequence[Row], how: Listening) -> list[Piece]:
+    """What a thread makes of some rows: their pieces, with what was heard in them."""
+    made: list[Piece] = []
+    for row in batch:
+        if row.get("issue"):
+            made.append(Piece(row))
+            continue
+        try:
+            made += _pieces(jury, row, how)
+        except audio.Unusable as unusable:
+            made.append(
+                Piece({name: value for name, value in row.items() if name != "windows"} | {"issue": unusable.issue})
+            )
+    return made
+
+
+def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
+    rate = jury.recipes[0].wave.rate
+    channels = {"mix": jury.recipes[0].wave.channels, "left": "left"}.get(how.channel, "stereo")
+    start, (first, count, length) = row.get("start") or 0.0, row.get("windows", (0, 1, row.get("duration")))
+    hop, window = how.hop or how.window or 0.0, how.window
+    begin = start + first * hop
+    wanted = length if window is None else min(length - first * hop, (count - 1) * hop + window)
+    samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
+    kept = {name: value for name, value in row.items() if name != "windows"}
+    for index in range(count):
+        low = round(index * hop * rate)
+        cut = samples[:, low : low + round(window * rate)] if window else samples
+        at = begin + index * hop
+        said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
+        for channel, side in _sides(cut, how.channel):
+            yield _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
+
+
+def _sides(samples: np.ndarray, channel: str) -> list[tuple[int | None, np.ndarray]]:
+    """The channels to judge, by number from 1, or the clip as it is."""
+    if channel == "each":
+        return [(1, samples[:1]), (2, samples[1:])]
+    return [(None, samples[1:])] if channel == "right" else [(None, samples)]
+
+
+def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:
+    level = 20 * math.log10(max(float(np.sqrt(np.mean(np.square(samples)))), 1e-9)) if samples.size else -180.0
+    if level < how.silence:
+        return Piece(row | {"issue": "silent"})
+    return Piece(row, jury.hear(samples, str(row["clip"])))
+
+
+def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[Row]:
+    heard = [piece.heard for piece in pieces if piece.heard is not None]
+    found = iter(jury.judge(heard)) if heard else iter(())
+    for piece in pieces:
+        yield piece.row | (_answer(jury.labels, next(found), how) if piece.heard is not None else {})
+
+
+def _answer(labels: Sequence[str], probabilities: Tensor, how: Listening) -> Row:
+    """The emotion, or none where the model is not sure enough."""
+    confidence, index = probabilities.max(dim=0)
+    sure = float(confidence) >= how.threshold
+    answer: Row = {"predicted": labels[int(index)] if sure else None, "confidence": float(confidence)}
+    return answer | {f"p_{label}": float(value) for label, value in zip(labels, probabilities, strict=True)}
+
+
+# Windows as segments.
+
+
+def merged(rows: Iterator[Row]) -> Iterator[Row]:
+    """Neighbouring windows of one answer as one row; where windows overlap, each gives way in the middle of that."""
+    held: Row | None = None
+    for row in rows:
+        if held is None:
+            held = row
+        elif _alike(held, row):
+            held |= {"end": row["end"], "confidence": max((held.get("confidence"), row.get("confidence")), key=_number)}
+        else:
+            border = round((row["start"] + held["end"]) / 2, 3) if _overlap(held, row) else None
+            yield held | ({"end": border} if border is not None else {})
+            held = row | ({"start": border} if border is not None else {})
+    if held is not None:
+        yield held
+
+
+def _number(value: float | None) -> float:
+    return -1.0 if value is None else value
+
+
+def _alike(one: Row, other: Row) -> bool:
+    """Whether two rows are windows of one stretch of audio with the same answer, or with none for the same reason."""
+    names = ("clip", "channel", "predicted", "issue")
+    return "end" in one and "end" in other and all(one.get(name) == other.get(name) for name in names)
+
+
+def _overlap(one: Row, other: Row) -> bool:
+    same = all(one.get(name) == other.get(name) for name in ("clip", "channel"))
+    return same and "end" in one and "end" in other and other["start"] < one["end"]

@@ -1,0 +1,124 @@
+"""Rows written as they come: CSV, TSV, JSON Lines, lines for people, and the formats of annotated time."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sertool.talk import clean
+
+Row = dict[str, Any]
+ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
+
+
+def names_of(labels: Sequence[str], row: Row, extra: Iterable[str]) -> list[str]:
+    """The columns of all rows, told by the first: one that comes later may know more or less."""
+    probabilities = [f"p_{label}" for label in labels]
+    own = [name for name in row if name not in (*ALWAYS, *extra, *probabilities)]
+    return [*ALWAYS[:2], *own, *ALWAYS[2:], *extra, *probabilities]
+
+
+def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], separator: str) -> Iterator[str]:
+    """CSV or TSV, the header first."""
+    names: list[str] = []
+    for row in rows:
+        if not names:
+            names = names_of(labels, row, extra)
+            yield _line(names, separator)
+        yield _line([_cell(row.get(name)) for name in names], separator)
+
+
+def _line(cells: Sequence[object], separator: str) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, delimiter=separator, lineterminator="\n").writerow(cells)
+    return stream.getvalue()
+
+
+def _cell(value: object) -> object:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+
+
+def json_lines(rows: Iterable[Row], *_: object) -> Iterator[str]:
+    for row in rows:
+        kept = {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+        yield json.dumps({name: value for name, value in kept.items() if value is not None}, ensure_ascii=False) + "\n"
+
+
+def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
+    """A line a row: what, how sure, where."""
+    for row in rows:
+        answer = row.get("predicted") or (f"({row['issue']})" if row.get("issue") else "(not sure)")
+        share = f"{100 * row['confidence']:3.0f} %" if row.get("confidence") is not None else "     "
+        when = f"{row['start']:8.2f} {row['end']:8.2f}  " if "end" in row and row.get("start") is not None else ""
+        side = f"channel {row['channel']}  " if row.get("channel") else ""
+        yield f"{answer:<10} {share}  {when}{side}{clean(row['clip'])}\n"
+
+
+def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
+    """Rich Transcription Time Marked: file, channel, start, length, emotion."""
+    for row in _answered(rows):
+        where = "_".join(str(row["clip"]).split())
+        span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
+        answer = f"{row['predicted']} {row['confidence']:.3f}"
+        yield f"SPEAKER {where} {row.get('channel', 1)} {span} <NA> <NA> {answer} <NA>\n"
+
+
+def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
+    """Subtitles, numbered over all files."""
+    for number, row in enumerate(_answered(rows), 1):
+        yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{row['predicted']}\n\n"
+
+
+def _clock(seconds: float) -> str:
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{thousandths:03d}"
+
+
+def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
+    """A Praat TextGrid in its short form: one tier for each file and channel, without gaps."""
+    tiers: dict[str, list[Row]] = {}
+    for row in rows:
+        if "end" in row:
+            side = f" {row['channel']}" if row.get("channel") else ""
+            tiers.setdefault(f"{row['clip']}{side}", []).append(row)
+    end = max((row["end"] for held in tiers.values() for row in held), default=0.0)
+    yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{end}\n<exists>\n{len(tiers)}\n'
+    for name, held in tiers.items():
+        intervals = list(_filled(held, end))
+        yield f'"IntervalTier"\n{_quoted(name)}\n0\n{end}\n{len(intervals)}\n'
+        for low, high, text in intervals:
+            yield f"{low}\n{high}\n{_quoted(text)}\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _filled(rows: Sequence[Row], end: float) -> Iterator[tuple[float, float, str]]:
+    """The rows' intervals, with empty ones where nothing is said."""
+    at = 0.0
+    for row in rows:
+        if row["start"] > at:
+            yield at, row["start"], ""
+        if row["end"] > max(at, row["start"]):
+            yield max(at, row["start"]), row["end"], row.get("predicted") or ""
+            at = row["end"]
+    if end > at:
+        yield at, end, ""
+
+
+def _answered(rows: Iterable[Row]) -> Iterator[Row]:
+    return (row for row in rows if row.get("predicted") and "end" in row)
+
+
+Writer = Callable[[Iterable[Row], Sequence[str], Sequence[str]], Iterator[str]]
+WRITERS: dict[str, Writer] = {
+    "csv": lambda rows, labels, extra: delimited(rows, labels, extra, ","),
+    "tsv": lambda rows, labels, extra: delimited(rows, labels, extra, "\t"),
+    "jsonl": json_lines,
+    "table": people,
+    "rttm": rttm,
+    "srt": srt,
+    "textgrid": textgrid,
+}

@@ -1,0 +1,223 @@
+"""predict: the same answer by every way, in order, as it comes, and for audio of any length and kind."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from running import sertool
+
+from sertool import audio, batches, manifest, modelfile, synth, tensorfile, wire
+from sertool.inference import Predictor
+
+PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with voices, features and a run of two seeds."""
+    folder = tmp_path_factory.mktemp("run")
+    synth.corpus(folder / "voices", speakers=4, sentences=2, write=audio.write)
+    done = sertool("index", folder / "voices", "--pattern", PATTERN, "--split", "speaker:50/25/25")
+    made = sertool("featurize", "--mel", "--mel-bands", "24", "-o", folder / "features", stdin=done.out)
+    trained = sertool("train", "-m", "lstm", "--epochs", "2", "--seeds", "2", "-o", folder / "model", stdin=made.out)
+    assert trained.code == 0, trained.err
+    return folder
+
+
+def rows_of(out: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(out.decode())))
+
+
+def probabilities(row: dict[str, str]) -> list[float]:
+    return [float(value) for name, value in row.items() if name.startswith("p_")]
+
+
+def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path) -> None:
+    predictor = Predictor.load(run / "model" / "seed-0" / "model.safetensors")
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    rows, lengths = batches.load(table, ["mel"], "cpu").take(range(len(table)))
+    from_shards = predictor.probabilities(rows, lengths)
+    done = sertool("predict", "-m", run / "model" / "seed-0", run / "features" / "manifest.parquet")
+    from_waves = torch.tensor([probabilities(row) for row in rows_of(done.out)])
+    assert torch.allclose(from_shards, from_waves, atol=1e-4)
+
+
+def test_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> None:
+    together = rows_of(sertool("predict", "-m", run / "model", run / "voices").out)
+    alone = rows_of(sertool("predict", "-m", run / "model", together[5]["path"]).out)
+    assert probabilities(alone[0]) == pytest.approx(probabilities(together[5]), abs=1e-5)
+
+
+def test_a_run_averages_its_members(run: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    both, first, second = (
+        probabilities(rows_of(sertool("predict", "-m", run / "model" / part, clip).out)[0])
+        for part in ("", "seed-0", "seed-1")
+    )
+    assert both == pytest.approx(np.mean([first, second], axis=0), abs=1e-5)
+    assert first != pytest.approx(second, abs=1e-3)
+
+
+def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: Path) -> None:
+    good = sorted((run / "voices").rglob("*.wav"))[:2]
+    bad = tmp_path / "text.wav"
+    bad.write_text("no audio")
+    asked = [good[1], bad, tmp_path / "gone.wav", good[0]]
+    done = sertool("predict", "-m", run / "model", stdin="\n".join(map(str, asked)).encode())
+    held = rows_of(done.out)
+    assert [row["path"] for row in held] == [str(path) for path in asked]
+    assert [row["issue"] for row in held] == ["", "unreadable", "vanished", ""]
+    assert [bool(row["predicted"]) for row in held] == [True, False, False, True]
+    assert done.code == 0
+    assert sertool("predict", "-m", run / "model", bad, "--strict").code == 1
+
+
+def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    command = [sys.executable, "-m", "sertool", "predict", "-m", str(run / "model"), "-f", "jsonl", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(f"{clip}\n".encode())
+        process.stdin.flush()
+        first = json.loads(process.stdout.readline())
+        process.stdin.write(b"gone.wav\n")
+        rest, _ = process.communicate()
+    assert first["path"] == str(clip)
+    assert json.loads(rest)["issue"] == "vanished"
+
+
+def test_paths_with_any_name_come_through_nul(run: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "a\nb 'c\" é.wav"
+    shutil.copy(next((run / "voices").rglob("*.wav")), clip)
+    done = sertool("predict", "-m", run / "model", "-0", "-f", "jsonl", "-", stdin=str(clip).encode() + b"\0")
+    assert json.loads(done.out)["path"] == str(clip)
+
+
+def _call(run: Path, path: Path) -> float:
+    """Six seconds of voices, then three of silence, on the left; silence on the right. Its seconds."""
+    voices = np.concatenate([soundfile.read(clip)[0] for clip in sorted((run / "voices").rglob("*.wav"))[:5]])[:96_000]
+    left = np.concatenate([voices, np.zeros(48_000)])
+    soundfile.write(path, np.stack([left, np.zeros_like(left)], axis=1), 16_000)
+    return len(left) / 16_000
+
+
+def test_windows_cover_the_file_and_silence_is_no_emotion(run: Path, tmp_path: Path) -> None:
+    seconds = _call(run, tmp_path / "call.wav")
+    held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1).out)
+    assert [float(row["start"]) for row in held] == [float(start) for start in range(len(held))]
+    assert float(held[-1]["end"]) == pytest.approx(seconds, abs=0.01)
+    assert [row["predicted"] for row in held if float(row["start"]) >= 6] == [""] * 2
+    assert all(row["predicted"] for row in held if float(row["start"]) < 4)
+
+
+def test_windows_of_a_long_file_do_not_depend_on_how_it_is_read(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _call(run, tmp_path / "call.wav")
+    asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1)
+    whole = sertool(*asked).out
+    monkeypatch.setattr("sertool.predicting.SPAN", 2.0)
+    assert sertool(*asked).out == whole
+
+
+def test_each_channel_is_judged_by_itself(run: Path, tmp_path: Path) -> None:
+    _call(run, tmp_path / "call.wav")
+    held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "call.wav", "--channel", "each").out)
+    assert [(row["channel"], bool(row["predicted"])) for row in held] == [("1", True), ("2", False)]
+    left = rows_of(sertool("predict", "-m", run / "model", tmp_path / "call.wav", "--channel", "left").out)
+    assert probabilities(left[0]) == probabilities(held[0])
+
+
+def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
+    seconds = _call(run, tmp_path / "call.wav")
+    asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1, "--merge")
+    held = rows_of(sertool(*asked).out)
+    assert [row["start"] for row in held[1:]] == [row["end"] for row in held[:-1]]
+    assert float(held[-1]["end"]) == pytest.approx(seconds, abs=0.01)
+    answers = [row["predicted"] or row["issue"] for row in held]
+    assert all(one != other for one, other in pairwise(answers))
+
+
+def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> None:
+    _call(run, tmp_path / "call.wav")
+    asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "-f")
+    subtitles = sertool(*asked, "srt").out.decode()
+    assert subtitles.startswith("1\n00:00:00,000 --> 00:00:")
+    fields = sertool(*asked, "rttm").out.decode().splitlines()[0].split()
+    assert (fields[0], len(fields)) == ("SPEAKER", 10)
+    grid = sertool(*asked, "textgrid").out.decode().splitlines()
+    assert grid[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
+    assert grid[-1] == '""'  # the silence at the end
+
+
+def test_below_the_threshold_there_is_no_answer(run: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    (row,) = rows_of(sertool("predict", "-m", run / "model", clip, "--threshold", "0.99", "--top", "2").out)
+    assert row["predicted"] == ""
+    assert row["top"].count(",") == 1
+    assert sum(probabilities(row)) == pytest.approx(1, abs=1e-4)
+
+
+def test_parquet_predictions_go_on_to_eval(run: Path) -> None:
+    done = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet", "-f", "parquet")
+    judged = sertool("eval", "-f", "json", stdin=done.out)
+    assert judged.code == 0, judged.err
+
+
+def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: Path) -> None:
+    assert "no audio under" in sertool("predict", "-m", run / "model", tmp_path).line
+    assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
+    assert "name a model with -m" in sertool("predict", "x.wav").line
+    assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
+
+
+def _spoilt(path: Path, change: str) -> None:
+    """A model file that is hostile or foreign in one way."""
+    held = modelfile.read(path)
+    if change == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif change == "foreign":
+        with path.open("wb") as stream:
+            tensorfile.write(stream, {"what": "else"}, {})
+    elif change == "pickle":
+        path.write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
+    else:
+        values = {"architecture": "os", "columns": 10**9, "labels": ["a"], "temperature": 0.0, "features": {}}
+        setattr(held, change, values[change])
+        modelfile.write(path, held)
+
+
+@pytest.mark.parametrize(
+    "change", ["cut", "foreign", "pickle", "architecture", "columns", "labels", "temperature", "features"]
+)
+def test_a_hostile_model_file_is_one_line(run: Path, tmp_path: Path, change: str) -> None:
+    path = tmp_path / "model.safetensors"
+    shutil.copy(run / "model" / "seed-0" / "model.safetensors", path)
+    _spoilt(path, change)
+    done = sertool("predict", "-m", path, "x.wav")
+    assert done.code in (1, 2)
+    assert done.line.startswith("sertool: ")
+
+
+def test_models_of_different_emotions_are_refused_together(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "model", tmp_path / "model")
+    path = tmp_path / "model" / "seed-1" / "model.safetensors"
+    held = modelfile.read(path)
+    held.labels = held.labels[::-1]
+    modelfile.write(path, held)
+    assert "different emotions" in sertool("predict", "-m", tmp_path / "model", "x.wav").line
+
+
+def test_predictions_of_a_manifest_keep_what_it_knows(run: Path) -> None:
+    done = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet", "-f", "jsonl")
+    row = json.loads(done.out.splitlines()[0])
+    known = manifest.column(wire.read(str(run / "features" / "manifest.parquet")), "speaker")[0]
+    assert row["speaker"] == known
