@@ -1,8 +1,10 @@
-"""Augmentation of batches of frames, with the dice passed in: `[clips, time, columns]` of which `lengths` are real."""
+"""Augmentation of batches of frames, with the dice passed in: `[clips, time, columns]` of which `lengths` are real.
+
+The dice lie on the device of the rows, so that nothing waits for anything.
+"""
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,56 +24,56 @@ class Changes:
 
 
 def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator) -> Tensor:
-    """The batch with each clip changed in its own way."""
+    """The batch with each clip changed in its own way; beyond its length it stays zero."""
+    lengths = lengths.to(rows.device, non_blocking=True)
+    inside = (torch.arange(rows.shape[1], device=rows.device) < lengths[:, None])[..., None]
     if changes.shift:
         rows = shifted(rows, lengths, changes.shift, dice)
     if changes.gain:
-        rows = rows + (_drawn(len(rows), dice) * 2 - 1).to(rows)[:, None, None] * changes.gain
+        rows = (rows + (2 * _drawn(len(rows), dice) - 1)[:, None, None] * changes.gain) * inside
     if changes.noise:
-        rows = rows + torch.randn(rows.shape, generator=dice).to(rows) * changes.noise
-    chosen = _drawn(len(rows), dice) < changes.mask_share
-    keep = torch.ones(rows.shape[:2], dtype=torch.bool)
-    for _ in range(changes.time_masks):
-        keep &= ~(_bars(lengths.cpu(), rows.shape[1], changes.time_width, dice) & chosen[:, None])
-    columns = torch.ones(len(rows), rows.shape[2], dtype=torch.bool)
-    full = torch.full((len(rows),), rows.shape[2])
-    for _ in range(changes.column_masks):
-        columns &= ~(_bars(full, rows.shape[2], changes.column_width, dice) & chosen[:, None])
-    inside = torch.arange(rows.shape[1]) < lengths.cpu()[:, None]
-    return rows * (keep & inside).to(rows)[..., None] * columns.to(rows)[:, None]
+        noise = torch.randn(rows.shape, generator=dice, device=rows.device)
+        rows = torch.where(inside, rows + noise * changes.noise, rows)
+    if changes.time_masks or changes.column_masks:
+        rows = rows * ~_masks(rows, lengths, changes, dice)
+    return rows
 
 
 def shifted(rows: Tensor, lengths: Tensor, share: float, dice: torch.Generator) -> Tensor:
     """Each clip rolled in time by up to `share` of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
-    by = ((_drawn(len(rows), dice) * 2 - 1).to(rows.device) * share * lengths).long()
-    places = torch.where(
-        steps < lengths[:, None], (steps - by[:, None]).remainder(lengths[:, None].clamp(min=1)), steps
-    )
+    by = ((_drawn(len(rows), dice) * 2 - 1) * share * lengths).long()[:, None]
+    length = lengths[:, None]
+    places = torch.where(steps < length, (steps - by).remainder(length.clamp(min=1)), steps)
     return rows.gather(1, places[..., None].expand_as(rows))
 
 
+def _masks(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator) -> Tensor:
+    """What bars are laid over, bool `[clips, time, columns]`."""
+    clips, time, columns = rows.shape
+    chosen = (_drawn(clips, dice) < changes.mask_share)[:, None]
+    covered = torch.zeros(clips, time, columns, dtype=torch.bool, device=rows.device)
+    for _ in range(changes.time_masks):
+        covered |= (_bars(lengths, time, changes.time_width, dice) & chosen)[:, :, None]
+    full = torch.full_like(lengths, columns)
+    for _ in range(changes.column_masks):
+        covered |= (_bars(full, columns, changes.column_width, dice) & chosen)[:, None]
+    return covered
+
+
 def _drawn(count: int, dice: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=dice)
+    return torch.rand(count, generator=dice, device=dice.device)
 
 
 def _bars(lengths: Tensor, size: int, width: int, dice: torch.Generator) -> Tensor:
     """One bar of at most `width` within each length, bool `[clips, size]`."""
-    wide = (_drawn(len(lengths), dice) * (torch.minimum(lengths, torch.tensor(width)) + 1)).long()
+    wide = (_drawn(len(lengths), dice) * (lengths.clamp(max=width) + 1)).long()
     start = (_drawn(len(lengths), dice) * (lengths - wide + 1)).long()
-    steps = torch.arange(size)
+    steps = torch.arange(size, device=lengths.device)
     return (steps >= start[:, None]) & (steps < (start + wide)[:, None])
 
 
-def mixed(rows: Tensor, lengths: Tensor, alpha: float, dice: torch.Generator) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Mixup: rows, lengths, each clip's partner and its own share; the longer of the two gives the length."""
-    seed = int(torch.randint(2**62, (1,), generator=dice))
-    share = float(np.random.default_rng(seed).beta(alpha, alpha))
-    partner = torch.randperm(len(rows), generator=dice).to(rows.device)
-    blended = share * rows + (1 - share) * rows[partner]
-    return (
-        blended,
-        torch.maximum(lengths, lengths[partner]),
-        partner,
-        torch.full((len(rows),), share, device=rows.device),
-    )
+def mixed(rows: Tensor, lengths: Tensor, partner: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Mixup: each clip with `1 - share` of its partner in it; the longer of the two gives the length."""
+    blended = torch.lerp(rows[partner.to(rows.device)], rows, share)
+    return blended, torch.maximum(lengths, lengths[partner])

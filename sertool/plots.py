@@ -1,6 +1,6 @@
 """Pictures: a clip and its features. The only door to matplotlib."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sertool.files import whole
 from sertool.manifest import Table
 from sertool.tasks import clips_of
 
-INK, MUTED = "#1f3b57", "#5b6770"
+INK, MUTED, ACCENT = "#1f3b57", "#5b6770", "#c05a1e"
 
 
 def first(table: Table, recipe: Recipe, path: Path) -> None:
@@ -136,3 +136,32 @@ def _unit(name: str, recipe: Recipe) -> str:
         return "normalised"
     unit = UNITS.get(name, "value")
     return unit(recipe.features[name]) if callable(unit) else unit
+
+
+def curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the losses of a training and its dev figures, epoch by epoch."""
+    plt = _pyplot()
+    epochs = [figures["epoch"] for figures in history]
+    with_dev = "dev_loss" in history[0]
+    figure, axes = plt.subplots(1, 1 + with_dev, figsize=(4.5 * (1 + with_dev), 3), layout="constrained", squeeze=False)
+    _lines(axes[0, 0], epochs, history, {"loss": ("train", INK), "dev_loss": ("dev", ACCENT)})
+    axes[0, 0].set(title="loss", ylim=(0, None))
+    if with_dev:
+        shares = [{name: 100 * figures[name] for name in ("dev_uar", "dev_wa")} for figures in history]
+        _lines(axes[0, 1], epochs, shares, {"dev_uar": ("UAR", INK), "dev_wa": ("accuracy", MUTED)})
+        best = int(np.argmax([one["dev_uar"] for one in shares]))
+        axes[0, 1].plot(epochs[best], shares[best]["dev_uar"], "o", color=INK)
+        axes[0, 1].set(title=f"dev, %: best UAR {shares[best]['dev_uar']:.1f} in epoch {epochs[best]}")
+    with whole(path) as stream:
+        figure.savefig(stream, format="png", dpi=130)
+    plt.close(figure)
+
+
+def _lines(axis: Any, epochs: list[int], history: Sequence[dict[str, Any]], names: dict[str, tuple[str, str]]) -> None:
+    for name, (label, colour) in names.items():
+        if name in history[0]:
+            axis.plot(epochs, [figures[name] for figures in history], color=colour, label=label, linewidth=1.5)
+    axis.set_xlabel("epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(axis="y", alpha=0.2)
+    axis.legend(frameon=False)

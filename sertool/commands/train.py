@@ -39,10 +39,16 @@ def _design_options() -> Any:
                help="Model, training and protocol of a published system; what is given as well wins."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128."),
+        option("--weights", type=click.Path(dir_okay=False), metavar="FILE", group=group,
+               help="ImageNet weights of a backbone, where no network is."),
+        option("--scratch", is_flag=True, group=group, help="Begin a backbone with random numbers."),
         option("--features", type=options.files_in("features"), group=group,
                help="Features to train on, side by side (default: all that the manifest has)."),
         option("--scale", type=click.Choice(["none", "corpus", "speaker"]), group=group,
-               help="Whose mean and deviation rows are freed of: the training rows', each speaker's. [default: corpus]"),
+               help="Whose mean and deviation rows are freed of: all of train, each speaker. [default: corpus]"),
+        option("--select", type=click.IntRange(min=1), metavar="N", group=group,
+               help="Of clip statistics, keep the columns that tell emotions apart best, at most N."),
+        option("--reduce", metavar="HOW", group=group, help="Map clip statistics to fewer columns: lda, or pca:N."),
     )  # fmt: skip
 
 
@@ -50,7 +56,7 @@ def _division_options() -> Any:
     group = "Held out"
     return options.stack(
         option("--split", metavar="HOW", group=group, help="As of `sertool index`: speaker:70/15/15, or a protocol."),
-        option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group, help="K folds that share no speaker."),
+        option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group, help="K folds of whole speakers."),
         option("--loso", is_flag=True, group=group, help="Leave one speaker out, each in turn."),
         option("--protocol", metavar="NAME", group=group,
                type=click.Choice(list(catalogue.keys("splits.py", "PROTOCOLS"))), help="A published split or folds."),

@@ -1,0 +1,81 @@
+"""Everything that the next epoch starts from, and how it survives on the disk between two epochs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sertool import tensorfile
+from sertool.files import sweep, whole
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """A model in the making."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: Weights | None  # the weights' moving average
+    best: Weights
+    history: list[dict[str, Any]] = field(default_factory=list)  # each epoch's figures
+    steps: int = 0
+
+    def weights(self) -> Weights:
+        """What is evaluated and kept: the moving average, where there is one."""
+        return self.model.state_dict() if self.average is None else self.average
+
+
+def copied(weights: Mapping[str, Tensor]) -> Weights:
+    return {name: value.detach().clone() for name, value in weights.items()}
+
+
+def save(state: State, path: Path) -> None:
+    """Write the state, whole or not at all."""
+    slots = state.optimizer.state_dict()["state"]
+    parts = {"model": state.model.state_dict(), "best": state.best, "average": state.average or {}}
+    tensors = {f"{part}.{name}": value for part, weights in parts.items() for name, value in weights.items()}
+    tensors |= {f"slot.{index}.{name}": value for index, held in slots.items() for name, value in held.items()}
+    arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items() if isinstance(value, Tensor)}
+    described = {name: (array.dtype.name, array.shape, [array]) for name, array in arrays.items()}
+    with whole(path) as stream:
+        tensorfile.write(stream, {"history": state.history, "steps": state.steps}, described)
+
+
+def restore(state: State, path: Path) -> None:
+    """Put the state back, if there is one on the disk."""
+    sweep(path)
+    if not path.exists():
+        return
+    metadata, tensors = tensorfile.read(path)
+    parts: dict[str, Weights] = {"model": {}, "best": {}, "average": {}, "slot": {}}
+    for name, array in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = torch.from_numpy(array.copy())
+    state.model.load_state_dict(parts["model"])
+    _refill(state.best, parts["best"])
+    _refill(state.average or {}, parts["average"])
+    _restore_slots(state.optimizer, parts["slot"])
+    state.history, state.steps = metadata["history"], metadata["steps"]
+
+
+def _refill(held: Weights, values: Weights) -> None:
+    for name, value in held.items():
+        value.copy_(values[name])
+
+
+def _restore_slots(optimizer: torch.optim.Optimizer, values: Weights) -> None:
+    """What the optimiser keeps of each parameter, laid out in memory as the parameter is: its kernels rely on it."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    slots: dict[int, Weights] = {}
+    for name, value in values.items():
+        index, _, key = name.partition(".")
+        like = parameters[int(index)]
+        slots.setdefault(int(index), {})[key] = (
+            torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        )
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})

@@ -1,0 +1,169 @@
+"""Which rows train, which choose, and which are held out: what was asked for, the manifest's own, or a recipe's way."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sertool import manifest, splits, splitting, talk
+from sertool.errors import SertoolError, UsageError
+from sertool.files import listed
+from sertool.manifest import Table
+from sertool.splits import DEV, TEST, TRAIN
+from sertool.splitting import Asked
+
+DISJOINT, LEAKY = "speaker:70/15/15", "random-80-20"
+
+
+class Way(NamedTuple):
+    """One way to divide a manifest; `how` is None where it has its own split or folds, or where corpora decide."""
+
+    folder: str
+    how: Asked
+    named: str  # for people, and for what the predictions say of how they were made
+
+
+def ways(table: Table, values: dict[str, Any], usual: str | None) -> list[Way]:
+    """The ways that the options ask for: one, or for `--gap` a leaky one and one that keeps speakers apart."""
+    asked = splitting.asked(values["split"], values["folds"], "loso" if values["loso"] else values["protocol"])
+    own = [name for name in ("split", "fold") if name in table.column_names]
+    across = values["train_on"] or values["test_on"]
+    if own and (values["folds"] or values["loso"]):
+        raise UsageError(f"the manifest has a {own[0]} already: leave out --folds and --loso, or index it without")
+    if across and (asked is not None or values["gap"]):
+        raise UsageError("--train-on and --test-on say what is held out: leave out --split, --folds, --protocol, --gap")
+    if across:
+        return [Way("", None, "corpora")]
+    natural = asked if asked is not None else None if own else usual or DISJOINT
+    if not values["gap"]:
+        return [_way("", natural)]
+    honest = DISJOINT if is_leaky(natural) or (natural is None and _names(table, is_leaky)) else natural
+    leaky = next((str(how) for how in (asked, usual) if is_leaky(how)), LEAKY)
+    return [_way("leaky", leaky), _way("disjoint", honest)]
+
+
+def _way(folder: str, how: Asked) -> Way:
+    return Way(folder, how, "its own split" if how is None else f"{how} folds" if isinstance(how, int) else how)
+
+
+def is_leaky(how: Asked) -> bool:
+    """Whether a protocol is known for putting a speaker on both sides."""
+    return bool(_entry(how).get("leaky"))
+
+
+def _entry(how: Asked) -> dict[str, Any]:
+    return splits.PROTOCOLS.get(str(how).partition(":")[0], {})
+
+
+def _names(table: Table, test: Any) -> bool:
+    """Whether one of the commands that made the table names a protocol for which a test holds."""
+    words = [word for step in manifest.provenance(table)["chain"] for word in shlex.split(str(step.get("command", "")))]
+    return any(test(word.rpartition("=")[2]) for word in words)
+
+
+def divided(table: Table, way: Way, values: dict[str, Any]) -> Table:
+    """The table with a split or folds; a leak that nobody asked for by name is refused."""
+    if values["train_on"] or values["test_on"]:
+        table = _across(table, values)
+    elif way.how is not None:
+        table = splitting.divided(table, way.how, _entry(way.how).get("seed", values["seed"]))
+    _refuse_leaks(table, way.how)
+    return table
+
+
+def _across(table: Table, values: dict[str, Any]) -> Table:
+    """Train on some corpora, an eighth of their speakers for dev, and test on others."""
+    corpus = manifest.codes(table, "corpus")
+    there = [str(corpus.values[index]) for index in range(len(corpus.values))]
+    train, test = (set(values[side] or ()) for side in ("train_on", "test_on"))
+    train, test = train or set(there) - test, test or set(there) - train
+    for word in sorted(train | test):
+        if word not in there:
+            raise UsageError(f"no corpus {word} in the manifest; there are {listed(there) or 'none'}")
+    if not train or not test or train & test:
+        both = listed(sorted(train & test)) or listed(sorted(train | test))
+        raise UsageError(f"--train-on and --test-on must leave each side corpora of its own: both want {both}")
+    sides = [0 if name in train else 1 if name in test else -1 for name in there]
+    side = np.array([*sides, -1], np.int16)[corpus.index]
+    split = splits.split_of_fold(side, _columns(table), 1, values["seed"])
+    table = table.drop_columns([name for name in ("fold",) if name in table.column_names])
+    return manifest.with_column(table, "split", manifest.from_codes(split, splits.PARTS))
+
+
+def _columns(table: Table) -> dict[str, Any]:
+    names = [name for name in ("speaker", "parent") if name in table.column_names]
+    return {"clip": manifest.each(table, "clip")} | {name: manifest.codes(table, name) for name in ["speaker", *names]}
+
+
+def _refuse_leaks(table: Table, how: Asked) -> None:
+    """Speakers or copies on both sides are refused, unless a protocol known for it was asked for by name."""
+    parts = splitting.parts_of(table)
+    findings = [finding for finding in splits.audit(parts, _columns(table)) if finding.leak]
+    excused = (
+        {"speaker"}
+        if _asks_for(table, how, lambda word: "speaker" not in _entry(word).get("by", ["speaker"]))
+        else set()
+    )
+    excused |= {"parent"} if _asks_for(table, how, _mixes_copies) else set()
+    leaks = [finding for finding in findings if finding.kind not in excused]
+    if leaks:
+        raise SertoolError(f"the split leaks: {leaks[0]}; make another with --split, or name a leaky --protocol")
+    unknown = int((manifest.codes(table, "speaker").index < 0).sum())
+    if unknown and not is_leaky(how):
+        talk.warn(f"{unknown:,} of {len(table):,} clips have no speaker: whether speakers cross cannot be known")
+
+
+def _asks_for(table: Table, how: Asked, test: Any) -> bool:
+    return test(how) if how is not None else _names(table, test)
+
+
+def _mixes_copies(how: Asked) -> bool:
+    return bool(_entry(how).get("copies"))
+
+
+# What each training sees.
+
+
+def divisions(table: Table, how: Asked, seed: int) -> list[tuple[int | None, np.ndarray]]:
+    """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1."""
+    columns = _columns(table)
+    if "split" in table.column_names:
+        split = _coded_split(table)
+        if "parent" in columns and not _asks_for(table, how, _mixes_copies):
+            split[(columns["parent"].index >= 0) & (split != TRAIN)] = -1
+        return [(None, split)]
+    fold = np.array([-1 if value is None else value for value in manifest.column(table, "fold")], np.int16)
+    return [(int(k), splits.split_of_fold(fold, columns, int(k), seed)) for k in np.unique(fold[fold >= 0])]
+
+
+def _coded_split(table: Table) -> np.ndarray:
+    coded = manifest.codes(table, "split")
+    words = [str(coded.values[index]) for index in range(len(coded.values))]
+    place = {word: index for index, word in enumerate(splits.PARTS)}
+    unknown = [word for word in words if word not in place]
+    if unknown:
+        raise SertoolError(f"split {unknown[0]!r} is none of {', '.join(splits.PARTS)}: name the parts so")
+    return np.array([place[word] for word in words] + [-1], np.int8)[coded.index]
+
+
+def part(split: np.ndarray) -> int:
+    """The part that figures are read on: test where it has clips, else dev."""
+    return TEST if (split == TEST).any() else DEV
+
+
+def check(split: np.ndarray, emotions: Sequence[str | None], name: str) -> None:
+    """Refuse a split that leaves nothing to learn, or nothing to show for it; say what is odd about it."""
+    sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
+    shown = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
+    known = np.array([bool(word) for word in emotions])
+    learnt = {emotions[row] for row in np.flatnonzero((split == TRAIN) & known)}
+    if not sizes[TRAIN] or not (sizes[DEV] or sizes[TEST]):
+        raise SertoolError(
+            f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({shown})"
+        )
+    if len(learnt) < 2:
+        raise SertoolError(f"{name}: the training clips have {listed(learnt) or 'no emotion'}: two emotions are needed")
+    strange = [emotions[row] for row in np.flatnonzero((split == part(split)) & known) if emotions[row] not in learnt]
+    if strange:
+        talk.warn(f"{name}: {len(strange):,} held-out clips are of {listed(sorted(set(strange)))}, which train lacks")

@@ -1,0 +1,282 @@
+"""One training of a run, from a split and a seed to a folder that holds all that is known of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import batches, catalogue, heldout, labels, manifest, modelfile, models, plots, selection, training, wire
+from sertool.batches import Store
+from sertool.errors import UsageError
+from sertool.files import whole
+from sertool.manifest import Table
+from sertool.modelfile import Held
+from sertool.splits import DEV, PARTS, TRAIN
+from sertool.team import Team
+from sertool.training import Data
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is trained, whatever it is trained on."""
+
+    model: str
+    settings: Any
+    training: training.Settings
+    features: tuple[str, ...]
+    scale: str = "corpus"
+    reduce: str | None = None
+    select: int | None = None
+    weights: str | None = None  # the file of a pretrained backbone
+
+
+@dataclass(frozen=True)
+class Member:
+    """One training: a split of the rows and a seed."""
+
+    name: str
+    seed: int
+    fold: int | None
+    split: np.ndarray  # int8 `[rows]`: train, dev, test, or -1
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The rows that members are made of."""
+
+    table: Table
+    store: Store
+    emotions: list[str | None]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears how a training goes: each epoch's figures, and the batches of one as they pass."""
+
+    epoch: Callable[[Figures], None]
+    watch: training.Watch
+
+
+@dataclass
+class Trained:
+    """A model, what it learnt from, and how it answers."""
+
+    model: nn.Module
+    data: Data
+    words: list[str]
+    temperature: float
+    scores: Figures
+
+
+def load(table: Table, design: Design, device: str) -> Sources:
+    return Sources(table, batches.load(table, design.features, device), manifest.column(table, "emotion"))
+
+
+def train(held: Sources, design: Design, member: Member, folder: Path, listener: Listener) -> tuple[Table, Figures]:
+    """Train a member unless it is trained already; its held-out predictions and its scores."""
+    finished = folder / "predictions.parquet"
+    if finished.exists():
+        return wire.read(str(finished)), modelfile.read(folder / "model.safetensors").scores
+    made, history = _trained(held, design, member, folder, listener)
+    predicted = _predictions(held, made, member, folder)
+    if Team().leads:
+        _record(folder, held.table, member, history)
+        modelfile.write(folder / "model.safetensors", _file(held, design, made, member))
+        wire.write(predicted, str(finished), "parquet")
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    return predicted, made.scores
+
+
+def _trained(
+    held: Sources, design: Design, member: Member, folder: Path, listener: Listener
+) -> tuple[Trained, list[Figures]]:
+    words = _words(held, member)
+    data = _data(held, design, member, words)
+    model = _built(design, data, len(words), member.seed)
+    if hasattr(model, "fit"):
+        _fit_at_once(model, data, design, member.seed)
+        history = []
+    else:
+        history = _fitted(model, data, design, member, folder, listener)
+    made = Trained(model, data, words, 1.0, {})
+    if len(data.dev):
+        made.temperature = calibrated(training.logits(model, data, data.dev), data.truth[data.dev])
+    made.scores = _scores(made, member)
+    return made, history
+
+
+# What a member learns from.
+
+
+def _words(held: Sources, member: Member) -> list[str]:
+    """The emotions it learns, in the usual order."""
+    there = {held.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
+    usual = [word for word in labels.EMOTIONS if word in there]
+    return usual + sorted(there - set(usual))
+
+
+def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Data:
+    """Train and dev are the clips of emotions that train knows."""
+    place = {word: index for index, word in enumerate(words)}
+    truth = np.array([place.get(word, -1) for word in held.emotions])
+    train, dev = (np.flatnonzero((member.split == part) & (truth >= 0)) for part in (TRAIN, DEV))
+    group = _speakers(held.table) if design.scale == "speaker" else None
+    scaled = train if group is None else range(len(held.store))
+    scaling = batches.scaling(held.store, scaled, design.scale, group)
+    targets = _targets(held.table, truth, words, design.training.soft).to(held.store.device)
+    data = Data(held.store, targets, train, dev, scaling, truth >= 0, group)
+    return _with_fewer_columns(data, design, held.table)
+
+
+def _speakers(table: Table) -> np.ndarray:
+    speaker = manifest.codes(table, "speaker").index.astype(np.int64)
+    if (speaker < 0).any():
+        raise UsageError(f"--scale speaker: {(speaker < 0).sum():,} clips have no speaker; use --scale corpus")
+    return speaker
+
+
+def _targets(table: Table, truth: np.ndarray, words: list[str], soft: float) -> Tensor:
+    """Probabilities to learn, `[clips, classes]`: the emotion, mixed with the listeners' shares if asked."""
+    targets = nn.functional.one_hot(torch.from_numpy(np.maximum(truth, 0)), len(words)).float()
+    if soft:
+        columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
+        shares = torch.tensor([[value or 0.0 for value in column] for column in columns]).T
+        if not shares.any():
+            raise UsageError("--soft needs the listeners' shares: index with --labels soft")
+        heard = shares.sum(dim=1, keepdim=True)
+        targets = torch.where(heard > 0, (1 - soft) * targets + soft * shares / heard.clamp(min=1e-9), targets)
+    return targets
+
+
+def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
+    """The data behind `--select` and `--reduce`, both learnt from train rows alone."""
+    for how in (design.select, design.reduce):
+        if how is not None:
+            if data.scaling.mode == "speaker":
+                raise UsageError("--select and --reduce go with --scale corpus or none")
+            x, y = _statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
+            data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))
+    return data
+
+
+def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(how, str):
+        found = selection.reduce(how, x, y)
+    else:
+        found = selection.picked(selection.select(x, y, groups, most=how), x.shape[1])
+    return found.offset, found.matrix
+
+
+def _statistics(data: Data, clips: np.ndarray, who: str) -> np.ndarray:
+    """Clips of one row each, `[clips, columns]`."""
+    if data.store.lengths.max() > 1:
+        raise UsageError(f"{who} one row for each clip: featurize with --stats, such as --stats mean,std")
+    return data.rows(clips)[0][:, 0].cpu().numpy()
+
+
+# The model.
+
+
+def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
+    torch.manual_seed(seed)
+    model = models.load(design.model).Model(design.settings, data.columns, classes)
+    if hasattr(model, "pretrain"):
+        model.pretrain(design.weights)
+    return model
+
+
+def _fit_at_once(model: Any, data: Data, design: Design, seed: int) -> None:
+    """A classical model; balanced, each training clip counts so much that emotions weigh alike."""
+    truth = data.truth[data.train]
+    weights = None if design.training.balance == "none" else len(truth) / np.bincount(truth)[truth]
+    model.fit(_statistics(data, data.train, f"{design.model} takes"), truth, weights, seed)
+    model.to(data.store.device)
+
+
+def _fitted(
+    model: nn.Module, data: Data, design: Design, member: Member, folder: Path, listener: Listener
+) -> list[Figures]:
+    """A network, epoch by epoch."""
+    history = []
+    for figures in training.fit(model, data, design.training, member.seed, folder, listener.watch):
+        history.append(figures)
+        listener.epoch(figures)
+    return history
+
+
+def calibrated(logits: Tensor, truth: np.ndarray) -> float:
+    """The temperature under which the probabilities of speakers who were not trained on fit best."""
+    grid, target = torch.logspace(-1, 1, 201), torch.from_numpy(truth)
+    losses = torch.stack([nn.functional.cross_entropy(logits / t, target) for t in grid])
+    return round(float(grid[losses.argmin()]), 4)
+
+
+# What is known of it then.
+
+
+def _scores(made: Trained, member: Member) -> Figures:
+    """Figures on each part that has clips: only of emotions that were learnt, so that train and test compare."""
+    scores: Figures = {}
+    for place, part in enumerate(PARTS):
+        clips = np.flatnonzero((member.split == place) & (made.data.known))
+        if len(clips):
+            uar, accuracy = training.recalls(training.logits(made.model, made.data, clips), made.data.truth[clips])
+            scores |= {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(clips)}
+    return scores
+
+
+def _predictions(held: Sources, made: Trained, member: Member, folder: Path) -> Table:
+    """The held-out rows with what the model says of them."""
+    part = heldout.part(member.split)
+    clips = np.flatnonzero(member.split == part)
+    probabilities = (training.logits(made.model, made.data, clips) / made.temperature).softmax(dim=1)
+    best = probabilities.max(dim=1)
+    run = folder.as_posix().removesuffix(f"/{member.name}")
+    added = {
+        "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
+        "predicted": [made.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),
+    }  # fmt: skip
+    if member.fold is not None:
+        added["fold"] = [member.fold] * len(clips)
+    added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(made.words)}
+    table = held.table.take(clips)
+    for name, values in added.items():
+        table = manifest.with_column(table, name, values)
+    return table
+
+
+def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
+    """Everything that predicting needs, and everything that one may ask of a model."""
+    weights = {name: value.detach().cpu().numpy() for name, value in made.model.state_dict().items()}
+    table = manifest.keep(held.table, member.split == TRAIN)
+    corpora = dict(manifest.counts(table, "corpus"))
+    known = {name: catalogue.entries("corpora").get(name) for name in corpora}
+    trained = {
+        "corpora": corpora, "clips": len(table), "speakers": len(manifest.counts(table, "speaker")),
+        "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
+        "commands": [step.get("command") for step in manifest.provenance(held.table)["chain"]],
+        "seed": member.seed, "fold": member.fold, "training": asdict(design.training),
+    }  # fmt: skip
+    return Held(
+        architecture=design.model, settings=asdict(design.settings), columns=made.data.columns, labels=made.words,
+        features=held.store.records, tensors=weights | made.data.scaling.tensors(), scaling=made.data.scaling.mode,
+        temperature=made.temperature, trained=trained, scores=made.scores,
+    )  # fmt: skip
+
+
+def _record(folder: Path, table: Table, member: Member, history: list[Figures]) -> None:
+    """The epochs as lines and as a picture, and who was where."""
+    with whole(folder / "metrics.jsonl") as stream:
+        stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
+    names = [name for name in ("clip", "path", "corpus", "speaker", "emotion", "parent") if name in table.column_names]
+    divided = manifest.with_column(table.select(names), "split", manifest.from_codes(member.split, PARTS))
+    wire.write(divided, str(folder / "split.parquet"), "parquet")
+    if history:
+        plots.curves(history, folder / "curves.png")

@@ -1,0 +1,139 @@
+"""What a training starts from: the rows of manifests, with features, and the design that options and recipe make."""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from sertool import (
+    batches,
+    catalogue,
+    extract,
+    features,
+    featurizing,
+    indexing,
+    manifest,
+    models,
+    presets,
+    shaping,
+    training,
+    wire,
+)
+from sertool.errors import SertoolError, UsageError
+from sertool.extract import Recipe
+from sertool.featurizing import Place
+from sertool.files import listed
+from sertool.manifest import Table
+from sertool.members import Design
+
+SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+
+
+def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
+    """The usable rows of one or several manifests."""
+    table = manifest.merged([wire.read(source, values["root"]) for source in sources])
+    table = manifest.where(manifest.keep(table, manifest.usable(table)), values["where"])
+    if not len(table):
+        raise SertoolError("no usable clip is left to train on")
+    return table
+
+
+def featurized(table: Table, preset: str | None, folder: Path, values: dict[str, Any], device: str) -> Table:
+    """The table with the features of a recipe, made now where it has none."""
+    if batches.featured(table):
+        return table
+    if preset is None:
+        raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
+    place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"])
+    made = featurizing.run(table, of_preset(preset), place, device, values["jobs"] or indexing.cores())
+    return manifest.keep(made, manifest.usable(made))
+
+
+def of_preset(name: str) -> Recipe:
+    """The feature recipe that `featurize --preset` would follow."""
+    preset = presets.PRESETS[name]
+    given, wave = preset["options"], {field.name for field in fields(shaping.Wave)}
+    chosen = {}
+    for feature in preset["features"]:
+        known = [setting.name for setting in catalogue.entries("features")[feature].settings]
+        shared = {word: given[word] for word in known if word in given}
+        own = {word: given[f"{feature}_{word}"] for word in known if f"{feature}_{word}" in given}
+        chosen[feature] = features.settings(feature, shared | own)
+    how = shaping.Wave(**{word: value for word, value in given.items() if word in wave})
+    return extract.checked(Recipe(how, chosen, given.get("normalize", ()), given.get("stats", ()), given.get("dtype")))
+
+
+def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Design:
+    """What is trained: the recipe, and whatever was given as well."""
+    name = values["model"] or recipe["model"]
+    held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
+    usual = replace(models.load(name).Settings(), **held.get("settings", {}))
+    settings = _switched(changed(usual, values["settings"]), values)
+    given = {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
+    loop = replace(training.Settings(**recipe.get("training", {})), **given)
+    chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
+    return Design(
+        name, settings, loop, tuple(values["features"] or batches.featured(table)), chosen["scale"] or "corpus",
+        chosen["reduce"], chosen["select"], values["weights"],
+    )  # fmt: skip
+
+
+def _switched(settings: Any, values: dict[str, Any]) -> Any:
+    """A backbone's settings without ImageNet's weights, if `--scratch` says so."""
+    if not values["scratch"] and not values["weights"]:
+        return settings
+    if not hasattr(settings, "pretrained"):
+        raise UsageError("--scratch and --weights are for models that begin with ImageNet's weights; this one does not")
+    return replace(settings, pretrained=not values["scratch"])
+
+
+def changed(settings: Any, pairs: Sequence[str]) -> Any:
+    """A model's settings with some of them set from text: `channels=32,64,128`."""
+    known = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    kinds = {field.name: str(field.type) for field in fields(settings)}
+    made = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        key = name.strip().replace("-", "_")
+        if not equals or key not in known:
+            raise UsageError(f"--set {pair}: it takes NAME=VALUE, and the model's settings are {listed(known, 30)}")
+        made[key] = _value(text.strip(), known[key], kinds[key], pair)
+    return replace(settings, **made)
+
+
+def _value(text: str, usual: Any, kind: str, pair: str) -> Any:
+    """Text as a value of the kind that the setting has."""
+    if isinstance(usual, bool) and text.lower() in SWITCHES:
+        return SWITCHES[text.lower()]
+    if text.lower() == "none" and "None" in kind:
+        return None
+    if isinstance(usual, str):
+        return _word(text, kind, pair)
+    try:
+        value = ast.literal_eval(f"({text},)" if isinstance(usual, tuple) else text)
+    except (ValueError, SyntaxError):
+        value = None
+    if isinstance(value, int) and not isinstance(value, bool) and (isinstance(usual, float) or "float" in kind):
+        value = float(value)
+    alike = isinstance(usual, tuple) and usual and value and {type(one) for one in value} == {type(usual[0])}
+    if (
+        value is None
+        or (usual is not None and type(value) is not type(usual))
+        or (isinstance(usual, tuple) and not alike)
+    ):
+        raise UsageError(f"--set {pair}: not a value like {_shown(usual)}")
+    return value
+
+
+def _word(text: str, kind: str, pair: str) -> str:
+    """A word, which must be one of the choices where there are some."""
+    if "Literal[" in kind:
+        choices = ast.literal_eval("[" + kind.partition("Literal[")[2].partition("]")[0] + "]")
+        if text not in choices:
+            raise UsageError(f"--set {pair}: choose from {', '.join(choices)}")
+    return text
+
+
+def _shown(usual: Any) -> str:
+    return ",".join(map(str, usual)) if isinstance(usual, tuple) else str(usual)

@@ -1,0 +1,61 @@
+"""The processes that train together, started by torchrun; alone, a team of one."""
+
+import os
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class Team:
+    """This process' place among them."""
+
+    def __init__(self) -> None:
+        there = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.rank, self.size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if there else (0, 1)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the one that writes and talks."""
+        return self.rank == 0
+
+    def share(self, clips: np.ndarray) -> tuple[np.ndarray, float]:
+        """This process' part of a batch, and what it counts: one for whom nothing is left repeats a clip for nought."""
+        mine = clips[self.rank :: self.size]
+        return (mine, 1.0) if len(mine) else (clips[:1], 0.0)
+
+    def total(self, value: Tensor) -> float:
+        """The sum of a number over the team."""
+        if self.size > 1:
+            torch.distributed.all_reduce(value)
+        return float(value)
+
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Give every process the gradient of the whole batch."""
+        if self.size > 1:
+            _reduce([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
+
+    def average_buffers(self, model: nn.Module) -> None:
+        """Make running statistics, of which each process saw its own clips, the same everywhere."""
+        if self.size > 1:
+            held = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+            _reduce(held)
+            for buffer in held:
+                buffer.div_(self.size)
+
+
+def _reduce(tensors: list[Tensor]) -> None:
+    """Replace each tensor by its sum over the team, all in one exchange."""
+    if not tensors:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    torch.distributed.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view(tensor.shape))
+
+
+def join(device: str) -> str:
+    """Meet the other processes that torchrun started; the device that is this one's own."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device

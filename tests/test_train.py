@@ -1,0 +1,446 @@
+"""What train promises: honest figures, the same ones every time, and one line for whatever cannot be."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import Outcome, ages, rows, sertool
+
+from sertool import audio, heldout, manifest, modelfile, preparing, splits, synth, wire
+from sertool.errors import UsageError
+from sertool.models import cnn1d, cnn2d, svm
+
+NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8")
+TINY = (*NET, "--epochs", "2")
+PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight speakers, three emotions, two sentences; their manifest."""
+    folder = tmp_path_factory.mktemp("train")
+    synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=audio.write)
+    assert sertool("index", folder / "clips", "--pattern", PATTERN, "-o", folder / "clips.parquet").code == 0
+    return folder / "clips.parquet"
+
+
+@pytest.fixture(scope="module")
+def mel(clips: Path) -> Path:
+    """The same with 16 log-mels."""
+    done = sertool("featurize", clips, "--mel", "--mel-bands", 16, "-o", clips.parent / "mel")
+    assert done.code == 0, done.err
+    return clips.parent / "mel" / "manifest.parquet"
+
+
+@pytest.fixture(scope="module")
+def statistics(clips: Path) -> Path:
+    """The same as one row of statistics for each clip."""
+    wanted = ("--mfcc", "--rms", "--stats", "mean,std")
+    assert sertool("featurize", clips, *wanted, "-o", clips.parent / "stats").code == 0
+    return clips.parent / "stats" / "manifest.parquet"
+
+
+def train(*words: object, code: int = 0) -> Outcome:
+    done = sertool("train", *words)
+    assert done.code == code, done.err
+    return done
+
+
+def table(folder: Path) -> dict[str, list]:
+    return wire.read(str(folder / "predictions.parquet")).to_pydict()
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def changed(source: Path, target: Path, **columns: list) -> Path:
+    """A manifest with columns set or replaced."""
+    held = wire.read(str(source))
+    for name, values in columns.items():
+        held = manifest.with_column(held, name, values)
+    wire.write(held, str(target), "parquet")
+    return target
+
+
+def column(source: Path, name: str) -> list:
+    return manifest.column(wire.read(str(source)), name)
+
+
+# The same every time.
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(mel: Path, tmp_path: Path) -> None:
+    for name, seed in {"one": 3, "two": 3, "three": 4}.items():
+        train(mel, *TINY, "--seed", seed, "--split", "speaker:50/25/25", "-o", tmp_path / name)
+    one, two, three = (modelfile.read(tmp_path / n / f"seed-{s}" / "model.safetensors") for n, s in
+                       (("one", 3), ("two", 3), ("three", 4)))  # fmt: skip
+    assert all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
+    assert not all(np.array_equal(one.tensors[name], three.tensors[name]) for name in one.tensors)
+
+
+def _until(process: subprocess.Popen, folder: Path, moment: str) -> None:
+    """Wait until a file of a run is there, or the process has ended."""
+    while process.poll() is None and not list(folder.rglob(moment)):
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--optimizer", "adamw", "--ema", "0.9", "--mixup", "0.2", "--time-masks", "1", "--balance", "sampling"),
+        pytest.param(("--optimizer", "sgd", "--schedule", "plateau", "--noise", "0.1"), marks=pytest.mark.slow),
+        pytest.param(("--precision", "bf16", "--clip", "1", "--shift", "0.2"), marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(mel: Path, tmp_path: Path, words: tuple) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "sertool",
+        "train",
+        str(mel),
+        *NET,
+        "--epochs",
+        "40",
+        "-j",
+        "1",
+        "-o",
+        "run",
+        *words,
+    ]
+    (tmp_path / "calm").mkdir()
+    (tmp_path / "torn").mkdir()
+    subprocess.run(command, cwd=tmp_path / "calm", check=True, capture_output=True)
+    process = subprocess.Popen(command, cwd=tmp_path / "torn", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _until(process, tmp_path / "torn", "checkpoint.safetensors")
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "torn/run/seed-0/predictions.parquet").exists()
+    again = subprocess.run(command, cwd=tmp_path / "torn", check=True, capture_output=True)
+    assert weights(tmp_path / "torn/run/seed-0") == weights(tmp_path / "calm/run/seed-0")
+    assert again.stdout
+    assert not list((tmp_path / "torn").rglob("*.part"))
+
+
+def test_a_finished_run_prints_its_predictions_again_and_trains_nothing(mel: Path, tmp_path: Path) -> None:
+    words = (mel, *TINY, "-o", tmp_path / "run")
+    first, before = train(*words), ages(tmp_path / "run" / "seed-0")
+    again = train(*words)
+    assert again.out == first.out
+    assert ages(tmp_path / "run" / "seed-0") == before
+    assert "epoch" not in again.err
+    assert "UAR train" in again.err
+
+
+def test_other_settings_are_refused_by_name_and_replaced_when_asked(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "-o", tmp_path)
+    refused = train(mel, *TINY, "-o", tmp_path, "--epochs", 3, "--lr", 0.01, code=2)
+    assert "epochs 2, not 3" in refused.line
+    assert "lr 0.001, not 0.01" in refused.line
+    assert "--overwrite" in refused.line
+    train(mel, *TINY, "-o", tmp_path, "--epochs", 3, "--overwrite")
+    assert len((tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_overwriting_goes_on_with_what_is_its_own(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "-o", tmp_path, "--overwrite")
+    before = ages(tmp_path / "seed-0")
+    train(mel, *TINY, "-o", tmp_path, "--overwrite")
+    assert ages(tmp_path / "seed-0") == before
+
+
+def test_members_of_another_run_are_refused_and_not_mixed_in(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "-o", tmp_path, "--seeds", 2)
+    assert "seed-1 is of another run" in train(mel, *TINY, "-o", tmp_path, code=2).line
+    train(mel, *TINY, "-o", tmp_path, "--overwrite")
+    assert [path.name for path in tmp_path.glob("seed-*")] == ["seed-0"]
+
+
+# Who is held out.
+
+
+def test_speakers_never_cross(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--folds", 4, "-o", tmp_path)
+    seen = []
+    for path in sorted(tmp_path.rglob("split.parquet")):
+        held = wire.read(str(path)).to_pydict()
+        parts = {
+            part: {s for s, p in zip(held["speaker"], held["split"], strict=True) if p == part} for part in splits.PARTS
+        }
+        assert not parts["train"] & parts["dev"]
+        assert not (parts["train"] | parts["dev"]) & parts["test"]
+        assert all(parts.values())
+        seen += sorted(parts["test"])
+    assert sorted(seen) == sorted(set(column(mel, "speaker")))
+
+
+def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: Path, tmp_path: Path) -> None:
+    done = train(mel, *TINY, "--folds", 2, "--seeds", 2, "--seed", 5, "-o", tmp_path / "run")
+    names = sorted(path.parent.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob("model.safetensors"))
+    assert names == [f"fold-{fold}/seed-{seed}" for fold in (0, 1) for seed in (5, 6)]
+    for name in names:
+        files = {path.name for path in (tmp_path / "run" / name).iterdir()}
+        assert files == {"settings.json", "split.parquet", "metrics.jsonl", "curves.png", "model.safetensors",
+                         "predictions.parquet"}  # fmt: skip
+    (tmp_path / "out.parquet").write_bytes(done.out)
+    held = manifest.column(wire.load(str(tmp_path / "out.parquet")), "clip")
+    joined = wire.load(str(tmp_path / "out.parquet")).to_pydict()
+    assert len(held) == 2 * 48
+    assert {*zip(joined["fold"], joined["seed"], strict=True)} == {(0, 5), (0, 6), (1, 5), (1, 6)}
+    assert set(joined["run"]) == {str(tmp_path / "run")}
+    assert sertool("eval", stdin=done.out).code == 0
+
+
+def test_held_out_is_test_where_it_has_clips_and_else_dev(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    last = sorted(set(speakers))[-1]
+    for part, rest in (("test", "train"), ("dev", "train")):
+        own = changed(mel, tmp_path / f"{part}.parquet", split=[part if s == last else rest for s in speakers])
+        train(own, *TINY, "-o", tmp_path / part)
+        held = table(tmp_path / part / "seed-0")
+        assert set(held["speaker"]) == {last}
+        assert set(held["split"]) == {part}
+
+
+def test_selection_never_sees_test(mel: Path, tmp_path: Path) -> None:
+    """With every emotion of test exchanged for another, the same weights are chosen and kept."""
+    train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path / "one")
+    split = column(tmp_path / "one" / "seed-0" / "split.parquet", "split")
+    turned = {"neutral": "happy", "happy": "angry", "angry": "neutral"}
+    emotions = [turned[e] if part == "test" else e for e, part in zip(column(mel, "emotion"), split, strict=True)]
+    other = changed(mel, tmp_path / "other.parquet", split=split, emotion=emotions)
+    train(other, *TINY, "-o", tmp_path / "two")
+    one, two = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("one", "two"))
+    assert all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
+    assert one.temperature == two.temperature
+    assert one.scores["dev_uar"] == two.scores["dev_uar"]
+
+
+def test_scaling_uses_train_rows_alone(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path)
+    held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
+    split = column(tmp_path / "seed-0" / "split.parquet", "split")
+    frames = rows(mel.parent, "mel")
+    mine = [frames[clip] for clip, part in zip(column(mel, "clip"), split, strict=True) if part == "train"]
+    packed = np.concatenate(mine).astype(np.float64)
+    np.testing.assert_allclose(held.tensors["scaling.mean"][0], packed.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(held.tensors["scaling.deviation"][0], packed.std(axis=0), rtol=1e-4)
+
+
+def test_scaling_by_speaker_needs_speakers_and_leaves_none_in_the_file(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--scale", "speaker", "-o", tmp_path / "run")
+    held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
+    assert held.scaling == "speaker"
+    assert not [name for name in held.tensors if name.startswith("scaling")]
+    speakers = column(mel, "speaker")
+    nobody = changed(mel, tmp_path / "nobody.parquet", speaker=[None, *speakers[1:]],
+                     split=["test" if s == speakers[-1] else "train" for s in speakers])  # fmt: skip
+    refused = train(nobody, *TINY, "--scale", "speaker", "-o", tmp_path / "other", code=2)
+    assert "--scale speaker: 1 clips have no speaker" in refused.err
+
+
+def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_name(mel: Path, tmp_path: Path) -> None:
+    torn = changed(mel, tmp_path / "torn.parquet", split=["train", "test"] * 24)
+    assert "the split leaks: speaker" in train(torn, *TINY, "-o", tmp_path / "no", code=1).line
+    done = train(mel, *TINY, "--split", "random-80-20", "-o", tmp_path / "yes")
+    assert "random-80-20" in done.err
+    assert "speakers" in sertool("eval", stdin=done.out).out.decode()
+
+
+def test_a_manifest_that_was_split_leakily_by_name_is_taken(clips: Path, tmp_path: Path) -> None:
+    made = sertool("index", clips, "--split", "random-80-20", "-o", tmp_path / "leaky.parquet")
+    assert made.code == 0, made.err
+    assert sertool("featurize", tmp_path / "leaky.parquet", "--mel", "--mel-bands", 16, "-o", tmp_path / "f").code == 0
+    train(tmp_path / "f" / "manifest.parquet", *TINY, "-o", tmp_path / "run")
+
+
+def test_folds_of_a_manifest_with_a_split_are_an_error(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    own = changed(mel, tmp_path / "own.parquet", split=["test" if s == speakers[0] else "train" for s in speakers])
+    for words in (("--folds", 3), ("--loso",)):
+        assert "the manifest has a split already" in train(own, *TINY, *words, "-o", tmp_path / "run", code=2).line
+    assert "exclude each other" in train(mel, *TINY, "--folds", 3, "--split", "speaker", code=2).line
+
+
+def test_one_speaker_is_left_out_at_a_time(mel: Path, tmp_path: Path) -> None:
+    four = "|".join(sorted(set(column(mel, "speaker")))[:4])
+    train(mel, *TINY, "--epochs", 1, "--loso", "--where", f"speaker={four}", "-o", tmp_path)
+    held = table(tmp_path)
+    assert len(set(zip(held["fold"], held["speaker"], strict=True))) == 4
+    assert len(set(held["clip"])) == len(held["clip"]) == 24
+
+
+def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    half = sorted(set(speakers))[4]
+    both = changed(mel, tmp_path / "both.parquet", corpus=["one" if s < half else "two" for s in speakers])
+    train(both, *TINY, "--train-on", "one", "--test-on", "two", "-o", tmp_path / "run")
+    assert set(table(tmp_path / "run")["corpus"]) == {"two"}
+    divided = wire.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
+    assert {c for c, part in zip(divided["corpus"], divided["split"], strict=True) if part != "test"} == {"one"}
+    assert "no corpus three" in train(both, *TINY, "--test-on", "three", "-o", tmp_path / "no", code=2).line
+    assert "both want one" in train(both, *TINY, "--train-on", "one", "--test-on", "one", code=2).line
+    assert "leave out" in train(both, *TINY, "--test-on", "one", "--folds", 2, code=2).line
+
+
+def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
+    done = train(mel, *TINY, "--gap", "-o", tmp_path)
+    assert "optimism gap" in done.err
+    assert "under random-80-20" in done.err
+    assert "under speaker:70/15/15" in done.err
+    leaky, disjoint = (column(tmp_path / name / "seed-0" / "split.parquet", "split") for name in ("leaky", "disjoint"))
+    assert leaky != disjoint
+    assert "speaker:70/15/15" in sertool("eval", stdin=done.out).out.decode()
+
+
+def test_several_manifests_are_trained_on_together(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    middle = sorted(set(speakers))[4]
+    halves = []
+    for name, test in (("low", lambda s: s < middle), ("high", lambda s: s >= middle)):
+        held = wire.read(str(mel))
+        wire.write(
+            manifest.keep(held, np.array([test(s) for s in speakers])), str(tmp_path / f"{name}.parquet"), "parquet"
+        )
+        halves.append(tmp_path / f"{name}.parquet")
+    train(*halves, *TINY, "-o", tmp_path / "both")
+    train(mel, *TINY, "-o", tmp_path / "whole")
+    assert len(column(tmp_path / "both" / "seed-0" / "split.parquet", "clip")) == 48
+
+
+def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
+    held = wire.read(str(mel))
+    copies = manifest.with_column(held, "parent", manifest.column(held, "clip"))
+    copies = manifest.with_column(copies, "clip", [f"{clip}#0" for clip in manifest.column(held, "clip")])
+    both = manifest.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
+    names = manifest.column(both, "parent")
+    values = {"train_on": None, "test_on": None, "seed": 0}
+    way = heldout.Way("", "speaker:50/25/25", "x")
+    ((_, split),) = heldout.divisions(heldout.divided(both, way, values), way.how, 0)
+    of_clip = dict(zip(manifest.column(both, "clip"), split.tolist(), strict=True))
+    for clip, parent in zip(manifest.column(both, "clip"), names, strict=True):
+        if parent is not None:
+            assert of_clip[clip] == (splits.TRAIN if of_clip[parent] == splits.TRAIN else -1)
+    own = manifest.with_column(both, "split", ["test"] * 12 + ["train"] * 36 + ["test"] * 12 + ["train"] * 36)
+    ((_, split),) = heldout.divisions(own, None, 0)
+    assert (split[48:60] == -1).all()
+
+
+# Every error is one line.
+
+
+def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    first = sorted(set(speakers))[0]
+    split = ["test" if s == first else "train" for s in speakers]
+    happy = changed(mel, tmp_path / "happy.parquet", split=split, emotion=["happy"] * 48)
+    empty = changed(mel, tmp_path / "empty.parquet", split=["train"] * 48)
+    odd = changed(mel, tmp_path / "odd.parquet", split=["training"] * 48)
+    one = tmp_path / "one.parquet"
+    wire.write(manifest.with_column(wire.read(str(mel)), "split", split).slice(0, 1), str(one), "parquet")
+    for words, says in {
+        (mel, *TINY, "--optimizer", "sgd", "--lr", 1e30): "the loss is not finite in epoch 1",
+        (happy, *TINY): "the training clips have happy: two emotions are needed",
+        (empty, *TINY): "leaves no clip to hold out (train 48, dev 0, test 0)",
+        (odd, *TINY): "split 'training' is none of train, dev, test",
+        (one, *TINY): "leaves no clip to train",
+        (mel, *TINY, "--where", "emotion=sad"): "no usable clip is left",
+        (mel, "-m", "svm"): "svm takes one row for each clip",
+        (mel, *TINY, "--reduce", "lda"): "take one row for each clip",
+        (statistics, *TINY, "--reduce", "pca"): "--reduce pca",
+        (clips, *TINY): "the manifest has no features",
+        (mel, *TINY, "--features", "mfcc"): "the manifest has no feature mfcc; it has mel",
+        (mel, "-m", "cnn", "--set", "chanels=1"): "--set chanels=1: it takes NAME=VALUE",
+        (mel, "-m", "cnn", "--set", "channels=a"): "not a value like 32,64,128,256",
+        (mel, "-m", "cnn", "--scratch"): "--scratch and --weights are for models",
+        (mel, *TINY, "--soft", 0.5): "--soft needs the listeners' shares",
+        (mel, "-m", "resnet50", "--weights", "none.pth"): "no ImageNet weights at none.pth",
+    }.items():
+        done = sertool("train", *words, "-o", tmp_path / "run")
+        assert done.code in (1, 2), words
+        assert says in done.err.splitlines()[-1], done.err
+        assert "Traceback" not in done.err
+        assert not list((tmp_path / "run").rglob("model.safetensors"))
+
+
+def test_an_emotion_that_train_lacks_is_said_and_counts_as_wrong(mel: Path, tmp_path: Path) -> None:
+    speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
+    first = sorted(set(speakers))[0]
+    split = ["test" if s == first else "train" for s in speakers]
+    sad = ["sad" if s == first and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
+    done = train(changed(mel, tmp_path / "sad.parquet", split=split, emotion=sad), *TINY, "-o", tmp_path / "run")
+    assert "2 held-out clips are of sad, which train lacks" in done.err
+    held = table(tmp_path / "run")
+    assert "sad" in held["emotion"]
+    assert "sad" not in held["predicted"]
+
+
+# Settings and what is left behind.
+
+
+def test_model_settings_are_set_from_words() -> None:
+    made = preparing.changed(cnn2d.Settings(), ["channels=4, 8", "activation=silu", "dropout=0"])
+    assert (made.channels, made.activation, made.dropout) == ((4, 8), "silu", 0.0)
+    assert preparing.changed(svm.Settings(gamma=2.0), ["gamma=none"]).gamma is None
+    assert preparing.changed(svm.Settings(), ["gamma=1"]).gamma == 1.0
+    assert preparing.changed(cnn1d.Settings(), ["dense=64"]).dense == (64,)
+    for word in (
+        "channels=1.5",
+        "activation=tanh",
+        "dropout=x",
+        "channels=",
+        "dense",
+        "frames=1.5",
+        "frames=__import__",
+    ):
+        with pytest.raises(UsageError):
+            preparing.changed(cnn2d.Settings(), [word])
+
+
+def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) -> None:
+    for number, words in enumerate((
+        ("-m", "lda"), ("-m", "svm"), ("-m", "logistic", "--reduce", "pca:5"), ("-m", "forest", "--select", 8),
+        ("-m", "lda", "--select", 12, "--reduce", "lda", "--balance", "weights"),
+    )):  # fmt: skip
+        train(statistics, *words, "--split", "speaker:50/25/25", "-o", tmp_path / str(number))
+        assert table(tmp_path / str(number))["predicted"]
+    assert modelfile.read(tmp_path / "2" / "seed-0" / "model.safetensors").columns == 5
+
+
+def test_the_run_folder_says_what_was_done(mel: Path, tmp_path: Path) -> None:
+    done = train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path)
+    folder = tmp_path / "seed-0"
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert {"loss", "dev_loss", "dev_uar", "dev_wa", "lr", "seconds", "waiting"} <= lines[0].keys()
+    held = modelfile.read(folder / "model.safetensors")
+    assert held.labels == ["neutral", "happy", "angry"]
+    assert {"train_uar", "dev_uar", "test_uar", "test_clips"} <= held.scores.keys()
+    assert held.trained["speakers"] == 4
+    assert held.features["mel"]["settings"]["bands"] == 16
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((folder / "settings.json").read_text())["training"]["epochs"] == 2
+    assert "UAR train" in done.err
+    assert "from train to test" in done.err
+
+
+def test_a_manifest_as_csv_is_enough(mel: Path, tmp_path: Path) -> None:
+    """The shards themselves say how they were made."""
+    held = wire.read(str(mel))
+    wire.write(held, str(tmp_path / "m.csv"), "csv")
+    train(tmp_path / "m.csv", *TINY, "-o", tmp_path / "csv")
+    train(mel, *TINY, "-o", tmp_path / "parquet")
+    csv, parquet = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("csv", "parquet"))
+    assert csv.features == parquet.features
+
+
+def test_a_dry_run_writes_nothing(mel: Path, tmp_path: Path) -> None:
+    assert "would train cnn on 48 clips, speaker:70/15/15" in train(mel, *TINY, "--dry-run", "-o", tmp_path / "r").err
+    assert not (tmp_path / "r").exists()
