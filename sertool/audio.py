@@ -106,6 +106,8 @@ def _account(file: FileIO) -> containers.Account:
         raise Unusable("empty", "no bytes")
     if head.startswith(LFS_POINTER):
         raise Unusable("lfs-pointer", "a Git LFS pointer, not audio")
+    if account is None:
+        raise Unusable("unreadable", "no WAV, FLAC, Ogg, MP3 or AIFF file")
     if account.missing:
         raise Unusable("truncated", account.missing)
     return account
@@ -115,7 +117,7 @@ def _sound_file(path: str) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, TypeError, OSError, ValueError) as error:
-        raise Unusable("unreadable", _said(error) or "not audio that libsndfile knows") from None
+        raise Unusable("unreadable", _said(error)) from None
 
 
 class _Plain:

@@ -42,8 +42,8 @@ class Account(NamedTuple):
     plain: Plain | None = None
 
 
-def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
-    """Compare a file's own account with its size; `head` is how it begins."""
+def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
+    """Compare a file's own account with its size; `head` is how it begins. None where it begins like no audio."""
     if head[:4] in CHUNKED and head[8:12] in FORMS:
         return _chunks(stream, *CHUNKED[head[:4]], byte_count)
     if head[:4] == b"OggS":
@@ -51,7 +51,7 @@ def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
     if head[:3] == b"ID3" or _frame(*head[:3].ljust(3, b"\0")):
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _mp3(data)
-    return Account()
+    return Account() if head[:4] == b"fLaC" else None
 
 
 def _chunks(stream: BinaryIO, order: str, wanted: bytes, byte_count: int) -> Account:
@@ -98,19 +98,21 @@ def _ogg_missing(stream: BinaryIO, byte_count: int) -> str:
     return "" if page[5] & 4 else "the page that ends the stream is missing"
 
 
-def _mp3(data: mmap.mmap) -> Account:
+def _mp3(data: mmap.mmap) -> Account | None:
     """Walk from frame to frame. Where a header counts them (Xing, VBRI) it is held to that; else the walk counts."""
     first = position = _after_tags(data)
+    if data[first : first + 4] == b"fLaC":
+        return Account()
     frames, frame = 0, None
     while found := _frame(*data[position : position + 3].ljust(3, b"\0")):
         frame, frames, position = found, frames + 1, position + found[0]
     if frame is None:
-        return Account()
-    claimed = _claimed_frames(data[first : first + 64])
+        return None
+    cut, claimed = position > len(data), _claimed_frames(data[first : first + 64])
     if claimed is None:
-        return Account("the last frame is cut" if position > len(data) else "", frames * frame[1])
-    absent = claimed - (frames - 1)  # the frame that holds the header is none of those it counts
-    if absent > 1 and position >= len(data):
+        return Account("the last frame is cut" if cut else "", frames * frame[1])
+    absent = claimed - (frames - 1 - cut)  # the frame that holds the header is none of those it counts, or one of them
+    if absent > (not cut) and position >= len(data):
         return Account(f"{absent:,} of {claimed:,} frames are missing")
     return Account()
 

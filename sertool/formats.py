@@ -45,7 +45,7 @@ def parse(held: pa.Buffer, kind: str, where: str) -> Table:
 
 
 def _parquet(held: pa.Buffer) -> Table:
-    file = pq.ParquetFile(pa.BufferReader(held))
+    file = pq.ParquetFile(pa.BufferReader(held), page_checksum_verification=True)
     groups = [file.read_row_group(group) for group in range(file.num_row_groups)]
     table = pa.concat_tables(groups) if groups else file.read()
     table.validate(full=True)
@@ -104,7 +104,7 @@ def encode(pieces: Iterable[Table], stream: BinaryIO, kind: str) -> None:
 
 def _writer(stream: pa.PythonFile, schema: pa.Schema, kind: str) -> Any:
     if kind == "parquet":
-        return pq.ParquetWriter(stream, schema, compression="zstd")
+        return pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True)
     from pyarrow import csv as arrow_csv
 
     return arrow_csv.CSVWriter(stream, schema, write_options=arrow_csv.WriteOptions(delimiter=SEPARATORS[kind]))

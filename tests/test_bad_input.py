@@ -1,0 +1,340 @@
+"""Whatever lies in a folder or comes down a pipe: one clear line, the right exit code, never a traceback or a hang."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from running import sertool
+
+from sertool import audio, manifest, synth, wire
+from sertool.files import path_of
+
+NAMES = [
+    "with space", "two\nlines", "tab\there", "'single' \"double\"", "back\\slash", "emoji 😀", "percent%20", "-dash",
+    "semi;colon,comma", "bell\x07", "combining e\u0301", "dots...", "~", "{braces}", "#hash", "file:", "nul\\0",
+]  # fmt: skip
+
+
+def sound(
+    kind: str = "WAV", subtype: str = "PCM_16", rate: int = 16_000, channels: int = 1, seconds: float = 0.5
+) -> bytes:
+    wave = np.random.default_rng(len(kind) + channels).normal(0, 0.1, (round(seconds * rate), channels))
+    stream = io.BytesIO()
+    soundfile.write(stream, wave, rate, format=kind, subtype=subtype)
+    return stream.getvalue()
+
+
+def floats(value: float) -> bytes:
+    wave = np.random.default_rng(0).normal(0, 0.1, 8000)
+    wave[100] = value
+    stream = io.BytesIO()
+    soundfile.write(stream, wave, 16_000, format="WAV", subtype="FLOAT")
+    return stream.getvalue()
+
+
+WHOLE = sound()
+FILES = {
+    "empty.wav": (b"", "empty"),
+    "header only.wav": (WHOLE[:44], "truncated"),
+    "no samples.wav": (sound(seconds=0), "empty"),
+    "half a header.wav": (WHOLE[:20], "truncated"),
+    "cut.wav": (WHOLE[:-100], "truncated"),
+    "cut.flac": (sound("FLAC")[:-100], "truncated"),
+    "cut.ogg": (sound("OGG", "VORBIS")[:-100], "truncated"),
+    "cut.opus": (sound("OGG", "OPUS")[:-100], "truncated"),
+    "cut.mp3": (sound("MP3", "MPEG_LAYER_III")[:-100], "truncated"),
+    "0 Hz.wav": (WHOLE[:24] + bytes(4) + WHOLE[28:], "unreadable"),
+    "1 sample.wav": (sound(seconds=1 / 16_000), "too-short"),
+    "silence.wav": (WHOLE[:44] + bytes(len(WHOLE) - 44), "silent"),
+    "nan.wav": (floats(np.nan), "not-finite"),
+    "infinite.wav": (floats(np.inf), "not-finite"),
+    "text.wav": (b"This is not audio.\n" * 99, "unreadable"),
+    "html.mp3": (b"<!DOCTYPE html><title>404</title>", "unreadable"),
+    "noise.flac": (np.random.default_rng(0).bytes(9999), "unreadable"),
+    "pointer.wav": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "lfs-pointer"),
+    "8 bit.wav": (sound(subtype="PCM_U8"), None),
+    "24 bit.wav": (sound(subtype="PCM_24"), None),
+    "float.wav": (sound(subtype="FLOAT"), None),
+    "8 channels.wav": (sound(channels=8), None),
+    "192 kHz.wav": (sound(rate=192_000), None),
+    "whole.opus": (sound("OGG", "OPUS"), None),
+}
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of everything that may go wrong."""
+    folder = tmp_path / "zoo"
+    (folder / "x.wav").mkdir(parents=True)
+    for name, (data, _) in FILES.items():
+        (folder / name).write_bytes(data)
+    os.mkfifo(folder / "fifo.wav")
+    with socket.socket(socket.AF_UNIX) as door:
+        monkeypatch.chdir(folder)  # the name of a socket must be short
+        door.bind("socket.wav")
+    (folder / "dead link.wav").symlink_to("nowhere.wav")
+    (folder / "own link.wav").symlink_to("own link.wav")
+    (folder / "x.wav" / "up").symlink_to(folder)
+    return folder
+
+
+def test_every_bad_file_is_set_aside_by_its_name_and_nothing_else_is(zoo):
+    expected = {name: issue for name, (_, issue) in FILES.items()} | {
+        "fifo.wav": "unreadable", "socket.wav": "unreadable", "dead link.wav": "vanished", "own link.wav": "unreadable",
+    }  # fmt: skip
+    done = sertool("index", zoo, "-f", "jsonl")
+    found = {Path(row["path"]).name: row.get("issue") for row in map(json.loads, done.out.splitlines())}
+    assert (done.code, found) == (0, expected)
+    for kind in set(expected.values()) - {None}:
+        assert f" {kind} " in done.err
+
+
+def test_a_process_says_no_more_than_the_summary_of_bad_files(zoo, tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "sertool", "index", zoo, "-o", tmp_path / "a.parquet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    known = ("zoo", "set aside", "warning: ", "      ")
+    assert [line for line in done.stderr.splitlines() if not any(word in line for word in known)] == []
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "opus", "mp3"])
+def test_cut_at_any_tenth_a_file_is_never_usable(tmp_path, extension):
+    kinds = {
+        "ogg": ("OGG", "VORBIS"),
+        "opus": ("OGG", "OPUS"),
+        "mp3": ("MP3", "MPEG_LAYER_III"),
+        "flac": ("FLAC", "PCM_16"),
+    }
+    data = sound(*kinds.get(extension, ("WAV", "PCM_16")))
+    for tenth in range(11):
+        (tmp_path / f"{tenth}.{extension}").write_bytes(data[: len(data) * tenth // 10])
+    done = sertool("index", tmp_path, "-f", "jsonl")
+    issues = {Path(row["path"]).stem: row.get("issue") for row in map(json.loads, done.out.splitlines())}
+    assert issues == {str(tenth): "truncated" for tenth in range(1, 10)} | {"0": "empty", "10": None}
+
+
+# Names
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
+def test_any_name_goes_through_any_format(tmp_path, kind):
+    folder = tmp_path / "names"
+    (folder / "sad").mkdir(parents=True)
+    names = [*(f"{name}.wav" for name in NAMES), os.fsdecode(b"latin-\xe9.wav"), os.fsdecode(b"\xff\xfe.wav")]
+    for count, name in enumerate(names):
+        audio.write(folder / "sad" / name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
+    done = sertool("index", folder, "-o", tmp_path / f"a.{kind}")
+    assert done.code == 0, done.err
+    held = wire.read(str(tmp_path / f"a.{kind}"))
+    assert sorted(path_of(path) for path in held.column("path").to_pylist()) == sorted(
+        str(folder / "sad" / n) for n in names
+    )
+    assert len(set(held.column("clip").to_pylist())) == len(names)
+    assert not held.column("emotion").null_count
+    assert "issue" not in held.column_names
+    assert all(audio.look(path_of(path)).issue is None for path in held.column("path").to_pylist())
+    assert "\x07" not in done.err
+
+
+def test_names_that_are_no_text_come_from_lists_too(tmp_path):
+    names = [tmp_path / os.fsdecode(b"\xff.wav"), tmp_path / "two\nlines.wav", tmp_path / "plain.wav"]
+    for count, name in enumerate(names):
+        audio.write(name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
+    listed = b"".join(os.fsencode(name) + b"\0" for name in names)
+    done = sertool("index", "-", "-0", "-f", "jsonl", stdin=listed)
+    assert [path_of(json.loads(line)["path"]) for line in done.out.splitlines()] == [str(name) for name in names]
+    assert "set aside" not in done.err
+
+
+def test_a_path_of_four_thousand_characters_is_a_path_and_one_of_more_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    while len(os.getcwd()) < 3800:
+        os.mkdir("d" * 150)
+        os.chdir("d" * 150)
+    name = "c" * (4000 - len(os.getcwd()) - 5) + ".wav"
+    assert len(os.path.join(os.getcwd(), name)) == 4000
+    Path(name).write_bytes(WHOLE)
+    for _ in range(2):
+        os.mkdir("e" * 200)
+        os.chdir("e" * 200)
+    Path("unreachable.wav").write_bytes(WHOLE)
+    done = sertool("index", tmp_path, "-o", tmp_path / "a.parquet")
+    assert (done.code, "name too long" in done.err) == (0, True)
+    (row,) = wire.read(str(tmp_path / "a.parquet")).to_pylist()
+    assert (len(row["path"]), row["samples"], "issue" in row) == (4000, 8000, False)
+
+
+def test_an_argument_of_four_thousand_characters_is_refused(tmp_path):
+    for name in ("x" * 4000, "x" * 4000 + ".wav", "/".join(["x"] * 2000)):
+        done = sertool("index", name)
+        assert done.code in (1, 2)
+        assert "no such file" in done.line or "name too long" in done.line
+
+
+# What may not be read
+
+
+def as_nobody(function: object, *arguments: object) -> int:
+    """Call a function in a child that has no rights; its exit code."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        os._exit(function(*arguments))
+    finally:
+        os._exit(99)
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A folder with a file and a folder that only their owner may read; the file is not even that."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if str(folder).startswith("/tmp/pytest") and os.getuid() == 0:
+            folder.chmod(0o755)
+    (tmp_path / "sad").mkdir()
+    for name in ("open.wav", "closed.wav"):
+        audio.write(tmp_path / "sad" / name, synth.voice(0, "sad", len(name)), 16_000)
+    (tmp_path / "private").mkdir()
+    (tmp_path / "sad" / "closed.wav").chmod(0)
+    (tmp_path / "private").chmod(0)
+    return tmp_path
+
+
+def test_what_may_not_be_read_is_set_aside_or_told(closed):
+    def look() -> int:
+        done = sertool("index", closed, "-f", "jsonl")
+        issues = {Path(row["path"]).name: row.get("issue") for row in map(json.loads, done.out.splitlines())}
+        told = f"cannot look into {closed}/private: permission denied" in done.err
+        return 0 if (done.code, issues, told) == (0, {"open.wav": None, "closed.wav": "unreadable"}, True) else 1
+
+    def refuse() -> int:
+        done = sertool("index", closed / "private")
+        return 0 if done.code in (1, 2) and "not readable" in done.line else 1
+
+    assert as_nobody(look) == 0
+    assert as_nobody(refuse) == 0
+
+
+def test_a_manifest_that_may_not_be_read_or_written_is_named(closed):
+    wire.write(manifest.from_columns({"clip": ["a"], "path": ["/a"]}), str(closed / "a.parquet"), "parquet")
+
+    def write() -> int:
+        done = sertool("index", closed / "a.parquet", "-o", closed / "b.parquet", "-q")
+        return 0 if done.code == 1 and "cannot write" in done.line and "permission denied" in done.line else 1
+
+    assert as_nobody(write) == 0
+    (closed / "a.parquet").chmod(0)
+
+    def read() -> int:
+        done = sertool("index", closed / "a.parquet")
+        return 0 if done.code == 2 and "not readable" in done.line else 1
+
+    assert as_nobody(read) == 0
+
+
+# Files that come and go
+
+
+def test_a_file_that_vanishes_between_listing_and_looking_is_an_issue(make, monkeypatch):
+    folder = make("x/sad/1.wav", "x/sad/2.wav")
+    look = audio.look
+
+    def late(path: str, **how: bool) -> audio.Look:
+        Path(path).unlink(missing_ok=path.endswith("2.wav"))
+        return look(path, **how)
+
+    monkeypatch.setattr(audio, "look", late)
+    done = sertool("index", folder / "x", "-f", "jsonl")
+    assert [json.loads(line)["issue"] for line in done.out.splitlines()] == ["vanished", "vanished"]
+    assert "2 vanished       x/sad/1: the file is not there: restore it, or index again" in done.err
+
+
+def test_a_folder_that_vanishes_while_it_is_walked_is_told(make, monkeypatch):
+    folder = make("x/sad/1.wav", "x/angry/2.wav")
+    scandir = os.scandir
+
+    def late(path: object) -> object:
+        if str(path).endswith("sad"):
+            raise FileNotFoundError(2, "No such file or directory")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", late)
+    done = sertool("index", folder / "x", "-f", "jsonl")
+    assert (done.code, done.out.count(b"\n")) == (0, 1)
+    assert "warning: cannot look into" in done.err
+
+
+# Manifests
+
+
+def parquet(**columns: object) -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "says", "code"),
+    [
+        (b"", "empty input", 1), (b"\x89PNG\r\n\x1a\n", "no such file", 1), (b"PAR1" * 9, "cut off or altered", 1),
+        (parquet(x=[1], y=["a"]), "no column named path or clip; it has x, y", 1),
+        (parquet(path=[1.5], age=["old"]), "column age holds string, not int16", 1),
+        (parquet(clip=[{"a": 1}]), "column clip holds struct", 1),
+        (parquet(path=[["/a"]]), "column path holds list", 1),
+        (parquet(clip=["a", "a"], path=["/a", "/b"]), "clip a stands twice", 1),
+        (parquet(clip=["a"], path=["/a"], notes=[{"x": 1}]), "column notes holds struct", 1),
+        (parquet(clip=["a", None]), "1 rows have no clip id", 1),
+        (parquet(clip=pa.array([], pa.string()), path=pa.array([], pa.string())), "no clip is left", 1),
+        (parquet(clip=pa.array([b"\xff"], pa.binary())), "Invalid UTF8", 1),
+        (b"clip,path\n", "no clip is left", 1), (b'clip,path\n"a,/b\n', "not readable as csv", 1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("door", ["file", "pipe"])
+def test_what_is_no_manifest_is_one_line(tmp_path, data, says, code, door):
+    (tmp_path / "a.parquet").write_bytes(data)
+    done = sertool("index", tmp_path / "a.parquet") if door == "file" else sertool("index", stdin=data)
+    assert (done.code, done.out) == (code, b"")
+    assert says in done.line
+
+
+def test_a_manifest_of_nonsense_numbers_does_no_harm(tmp_path):
+    data = parquet(
+        clip=["a", "b"], path=["/nowhere/a.wav", "/nowhere/b.wav"], start=[float("nan"), -1e308],
+        duration=[float("inf"), -1.0],
+        samples=[-1, 2**62], fold=[-1, 32_000], split=["", "x" * 9999], issue=["", None], speaker=["", "\0"],
+    )  # fmt: skip
+    for more in ((), ("--audit",), ("--split", "random-80-20"), ("--where", "start>0 and fold!=3")):
+        done = sertool("index", "-f", "csv", *more, stdin=data)
+        assert done.code in (0, 1)
+        assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("tenth", range(1, 10))
+def test_a_pipe_that_was_cut_is_refused_by_every_reader(tree, tenth):
+    whole = sertool("index", tree, "-q").out
+    done = sertool("index", "--split", "speaker", stdin=whole[: len(whole) * tenth // 10])
+    assert (done.code, done.out) == (1, b"")
+    assert "stdin: not readable as parquet: it was cut off or altered" in done.line
+
+
+def test_a_full_disk_is_told(tree):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    command = f"{sys.executable} -m sertool index {tree} -f csv > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "sertool: no space left on device"
