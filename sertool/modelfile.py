@@ -11,6 +11,11 @@ from sertool.errors import SertoolError
 from sertool.files import whole
 
 FORMAT = 1
+LARGEST = 65_536  # of anything that a network is built from: a hostile file must not take all memory
+KINDS: dict[str, Any] = {
+    "architecture": str, "settings": dict, "columns": int, "labels": list, "features": dict, "scaling": str,
+    "temperature": int | float, "trained": dict, "scores": dict,
+}  # fmt: skip
 
 
 @dataclass
@@ -40,22 +45,21 @@ def write(path: Path, held: Held) -> None:
 def read(path: Path) -> Held:
     """What a model file holds; a file that is none is one clear error."""
     metadata, tensors = tensorfile.read(path)
-    if metadata.get("model_format", 0) > FORMAT:
+    version = metadata.get("model_format") if isinstance(metadata, dict) else None
+    if isinstance(version, int) and version > FORMAT:
         raise SertoolError(f"{path}: made by a newer sertool: upgrade with `pip install -U sertool`")
-    try:
-        kept = {name: metadata[name] for name in Held.__dataclass_fields__ if name != "tensors"}
-        held = Held(**kept, tensors=dict(tensors))
-        sound = _sound(held)
-    except (KeyError, TypeError):
-        sound = False
-    if not sound:
+    if version != FORMAT or not _is_sound(metadata):
         raise SertoolError(f"{path}: not a model file of sertool's")
-    return held
+    return Held(**{name: metadata[name] for name in KINDS}, tensors=dict(tensors))
 
 
-def _sound(held: Held) -> bool:
-    """Whether the values are of the kinds that the rest may rely on."""
-    kinds = {"architecture": str, "settings": dict, "columns": int, "features": dict, "scaling": str, "trained": dict}
-    words = isinstance(held.labels, list) and len(held.labels) > 1 and all(isinstance(w, str) for w in held.labels)
-    number = isinstance(held.temperature, int | float) and 0 < held.temperature < 1e6
-    return words and number and all(isinstance(getattr(held, name), kind) for name, kind in kinds.items())
+def _is_sound(held: dict[str, Any]) -> bool:
+    """Whether the values are of the kinds, and the numbers of a size, that the rest may rely on."""
+    if not all(isinstance(held.get(name), kind) for name, kind in KINDS.items()):
+        return False
+    words = len(held["labels"]) > 1 and all(isinstance(word, str) for word in held["labels"])
+    records = all(isinstance(record, dict) for record in held["features"].values())
+    sizes = [one for value in held["settings"].values() for one in (value if isinstance(value, list) else [value])]
+    sizes = [size for size in sizes if not isinstance(size, str | None)]
+    small = all(isinstance(size, int | float) and abs(size) <= LARGEST for size in [*sizes, len(held["labels"])])
+    return words and records and small and 0 < held["columns"] <= LARGEST and 0 < held["temperature"] <= LARGEST

@@ -65,7 +65,7 @@ def of_preset(name: str) -> Recipe:
 
 
 def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Design:
-    """What is trained: the recipe, and whatever was given as well."""
+    """What is trained: the recipe, and whatever was given as well; features lie side by side in the order of names."""
     name = values["model"] or recipe["model"]
     held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
     usual = replace(models.load(name).Settings(), **held.get("settings", {}))
@@ -74,7 +74,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     loop = replace(training.Settings(**recipe.get("training", {})), **given)
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
     return Design(
-        name, settings, loop, tuple(values["features"] or batches.featured(table)), chosen["scale"] or "corpus",
+        name, settings, loop, tuple(sorted(values["features"] or batches.featured(table))), chosen["scale"] or "corpus",
         chosen["reduce"], chosen["select"], values["weights"],
     )  # fmt: skip
 

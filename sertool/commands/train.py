@@ -43,7 +43,7 @@ def _design_options() -> Any:
                help="ImageNet weights of a backbone, where no network is."),
         option("--scratch", is_flag=True, group=group, help="Begin a backbone with random numbers."),
         option("--features", type=options.files_in("features"), group=group,
-               help="Features to train on, side by side (default: all that the manifest has)."),
+               help="Features to train on, side by side by name (default: all that the manifest has)."),
         option("--scale", type=click.Choice(["none", "corpus", "speaker"]), group=group,
                help="Whose mean and deviation rows are freed of: all of train, each speaker. [default: corpus]"),
         option("--select", type=click.IntRange(min=1), metavar="N", group=group,

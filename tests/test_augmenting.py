@@ -1,0 +1,76 @@
+"""Augmentation changes what lies within a clip, as the dice fall, and nothing behind it."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from sertool import augmenting
+from sertool.augmenting import Changes
+
+LENGTHS = torch.tensor([40, 25, 1, 33])
+EVERYTHING = Changes(2, 8, 2, 4, 1.0, 0.3, 0.5, 1.0)
+
+
+def rows() -> Tensor:
+    """Positive rows of twelve columns, zero behind each clip."""
+    made = torch.rand(4, 40, 12, generator=torch.Generator().manual_seed(0)) + 1
+    return made * (torch.arange(40) < LENGTHS[:, None])[..., None]
+
+
+def dice(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_nothing_asked_changes_nothing() -> None:
+    assert torch.equal(augmenting.changed(rows(), LENGTHS, Changes(), dice()), rows())
+
+
+@pytest.mark.parametrize(
+    "changes", [EVERYTHING, Changes(time_masks=3), Changes(column_masks=1), Changes(shift=0.9), Changes(noise=1.0),
+                Changes(gain=3.0)]
+)  # fmt: skip
+def test_behind_a_clip_it_stays_zero_and_the_same_dice_fall_alike(changes: Changes) -> None:
+    made = augmenting.changed(rows(), LENGTHS, changes, dice())
+    assert all(not one[n:].any() for one, n in zip(made, LENGTHS.tolist(), strict=True))
+    assert torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, dice()))
+    assert not torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, dice(2)))
+
+
+def test_a_shift_rolls_each_clip_within_itself() -> None:
+    made = augmenting.changed(rows(), LENGTHS, Changes(shift=0.5), dice())
+    for before, after, length in zip(rows(), made, LENGTHS.tolist(), strict=True):
+        rolls = [
+            torch.equal(before[:length].roll(by, 0), after[:length]) for by in range(-length // 2, length // 2 + 1)
+        ]
+        assert any(rolls)
+
+
+def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
+    made = augmenting.changed(rows(), LENGTHS, Changes(time_masks=1, time_width=6), dice())
+    for one, length in zip(made, LENGTHS.tolist(), strict=True):
+        covered = (one[:length] == 0).all(dim=1)
+        assert int(covered.sum()) <= min(6, length)
+        assert int((covered[1:] & ~covered[:-1]).sum()) + int(covered[0]) <= 1
+        assert not (one[:length][~covered] == 0).any()
+
+
+def test_every_place_of_a_clip_is_covered_now_and_then() -> None:
+    lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 1)
+    made = augmenting.changed(many, lengths, Changes(time_masks=1, time_width=4), dice())
+    share = (made == 0).float().mean(0)[:, 0]
+    assert share.min() > 0.05
+    assert share.max() < 0.4
+
+
+def test_a_share_of_the_clips_has_bars() -> None:
+    lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 6)
+    made = augmenting.changed(many, lengths, Changes(column_masks=1, column_width=5, mask_share=0.5), dice())
+    barred = float((made == 0).flatten(1).any(dim=1).float().mean())
+    assert 0.36 < barred < 0.47  # half of them, of which one bar in six has no width
+
+
+def test_mixup_is_a_weighted_mean_as_long_as_the_longer() -> None:
+    partner = torch.tensor([1, 0, 3, 2])
+    made, lengths = augmenting.mixed(rows(), LENGTHS, partner, 0.3)
+    torch.testing.assert_close(made, 0.3 * rows() + 0.7 * rows()[partner])
+    assert lengths.tolist() == [40, 40, 33, 33]

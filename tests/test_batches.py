@@ -1,0 +1,120 @@
+"""Batches hold each clip's rows and nothing else, wherever the rows lie, and scaling undoes what it should."""
+
+import numpy as np
+import pytest
+import torch
+
+from sertool import batches
+from sertool.batches import Scaling, Store
+from sertool.errors import SertoolError
+
+LENGTHS = (3, 1, 7, 4, 2)
+
+
+def store(widths: tuple[int, ...] = (2, 3)) -> Store:
+    """Five clips of two features in half precision."""
+    numbers = np.random.default_rng(0)
+    views = [[numbers.normal(size=(n, width)).astype(np.float16) for width in widths] for n in LENGTHS]
+    return Store(views, np.array(LENGTHS), sum(widths), torch.device("cpu"), {}, [])
+
+
+def whole(held: Store, clip: int) -> np.ndarray:
+    return np.concatenate(held.views[clip], axis=1).astype(np.float32)
+
+
+def test_a_batch_holds_each_clips_rows_and_zeros_behind_them() -> None:
+    held = store()
+    rows, lengths = held.take(np.array([2, 1, 4]))
+    assert rows.shape == (3, 7, 5)
+    assert lengths.tolist() == [7, 1, 2]
+    for one, clip, length in zip(rows.numpy(), (2, 1, 4), lengths.tolist(), strict=True):
+        np.testing.assert_array_equal(one[:length], whole(held, clip))
+        assert not one[length:].any()
+
+
+def test_resident_rows_equal_those_from_the_shards() -> None:
+    mapped, resident = store(), batches._resident(store())
+    for clips in ([0], [4, 2, 2], [0, 1, 2, 3, 4]):
+        (one, lengths), (other, same) = (held.take(np.array(clips)) for held in (mapped, resident))
+        assert torch.equal(one, other)
+        assert torch.equal(lengths, same)
+
+
+def test_every_clip_is_in_one_batch_of_an_epoch() -> None:
+    clips, lengths = np.arange(100, 1100), np.random.default_rng(1).integers(1, 500, 1000)
+    made = batches.shuffled(clips, lengths, 16, np.random.default_rng(2))
+    assert sorted(np.concatenate(made).tolist()) == clips.tolist()
+    assert max(map(len, made)) == 16
+    spans = [np.ptp(lengths[batch - 100]) for batch in made]
+    assert np.mean(spans) < 60  # side by side by length: at random it would be 440
+    again = batches.shuffled(clips, lengths, 16, np.random.default_rng(2))
+    assert all(np.array_equal(one, other) for one, other in zip(made, again, strict=True))
+
+
+def test_clips_are_examined_each_once_and_in_order_of_length() -> None:
+    lengths = np.random.default_rng(1).integers(1, 50, 37)
+    made = list(batches.in_order(lengths, 8))
+    assert sorted(np.concatenate(made).tolist()) == list(range(37))
+    assert (np.diff(lengths[np.concatenate(made)]) >= 0).all()
+
+
+def test_scaled_rows_have_mean_0_and_deviation_1_and_stay_zero_behind_a_clip() -> None:
+    held = store()
+    scaling = batches.scaling(held, np.arange(5), "corpus")
+    rows, lengths = held.take(np.arange(5))
+    scaled = scaling.apply(rows, lengths)
+    real = torch.cat([one[:n] for one, n in zip(scaled, lengths.tolist(), strict=True)])
+    torch.testing.assert_close(real.mean(0), torch.zeros(5), atol=1e-6, rtol=0)
+    torch.testing.assert_close(real.std(0, correction=0), torch.ones(5), atol=1e-5, rtol=0)
+    assert all(not one[n:].any() for one, n in zip(scaled, lengths.tolist(), strict=True))
+
+
+def test_each_speaker_is_scaled_alone() -> None:
+    held, group = store(), np.array([0, 0, 1, 1, 0])
+    scaling = batches.scaling(held, range(5), "speaker", group)
+    rows, lengths = held.take(np.arange(5))
+    scaled = scaling.apply(rows, lengths, torch.from_numpy(group))
+    for speaker in (0, 1):
+        real = torch.cat([scaled[c, : LENGTHS[c]] for c in np.flatnonzero(group == speaker)])
+        torch.testing.assert_close(real.mean(0), torch.zeros(5), atol=1e-6, rtol=0)
+
+
+def test_a_column_that_never_changes_stays_finite() -> None:
+    held = store()
+    for parts in held.views:
+        parts[0][:] = 3
+    scaling = batches.scaling(held, np.arange(5), "corpus")
+    rows, lengths = held.take(np.array([2]))
+    assert not scaling.apply(rows, lengths)[:, :, :2].any()
+
+
+@pytest.mark.parametrize("mode", ["none", "corpus"])
+def test_choosing_then_mapping_columns_is_one_map(mode: str) -> None:
+    held, numbers = store(), np.random.default_rng(3)
+    scaling = batches.scaling(held, np.arange(5), mode)
+    chosen, offset, matrix = np.eye(5)[:, [4, 0, 2]], numbers.normal(size=3), numbers.normal(size=(3, 2))
+    mapped = scaling.then(np.zeros(5), chosen).then(offset, matrix)
+    rows, lengths = held.take(np.array([2]))
+    step = (scaling.apply(rows, lengths)[0].numpy() @ chosen - offset) @ matrix
+    np.testing.assert_allclose(mapped.apply(rows, lengths)[0].numpy(), step, atol=1e-5)
+
+
+def test_a_model_file_keeps_the_scaling() -> None:
+    held = store()
+    scaling = batches.scaling(held, np.arange(5), "corpus").then(np.ones(5), np.eye(5)[:, :2])
+    again = batches.kept_scaling("corpus", scaling.tensors(), torch.device("cpu"))
+    rows, lengths = held.take(np.array([0, 3]))
+    assert torch.equal(scaling.apply(rows, lengths), again.apply(rows, lengths))
+    assert Scaling().tensors() == {}
+    with pytest.raises(SertoolError, match="lacks its own normalisation"):
+        batches.kept_scaling("corpus", {}, torch.device("cpu"))
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_batches() -> None:
+    held = store()
+    there = batches._resident(Store(held.views, held.lengths, 5, torch.device("cuda"), {}, []))
+    rows, lengths = there.take(np.array([4, 2]))
+    assert rows.is_cuda
+    assert lengths.device.type == "cpu"
+    assert torch.equal(rows.cpu(), held.take(np.array([4, 2]))[0])

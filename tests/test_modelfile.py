@@ -1,0 +1,112 @@
+"""A model file gives back what was put in; whatever is cut, foreign or hostile is one line and runs nothing."""
+
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sertool import modelfile
+from sertool.errors import SertoolError
+from sertool.modelfile import Held
+
+
+def held() -> Held:
+    return Held(
+        "cnn", {"channels": [4, 8], "frames": 40}, 16, ["neutral", "angry"], {"mel": {"settings": {"hop": 160}}},
+        {"head.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array(3)}, "corpus", 1.25,
+        {"corpora": {"cremad": 3}}, {"dev_uar": 0.5},
+    )  # fmt: skip
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    modelfile.write(tmp_path / "m.safetensors", held())
+    again = modelfile.read(tmp_path / "m.safetensors")
+    for name, value in vars(held()).items():
+        if name != "tensors":
+            assert getattr(again, name) == value
+    assert again.tensors.keys() == held().tensors.keys()
+    for name, array in held().tensors.items():
+        np.testing.assert_array_equal(again.tensors[name], array)
+
+
+def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        modelfile.write(tmp_path / name, held())
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_the_usual_library_reads_it(tmp_path: Path) -> None:
+    numpy = pytest.importorskip("safetensors.numpy")
+    modelfile.write(tmp_path / "m.safetensors", held())
+    np.testing.assert_array_equal(
+        numpy.load_file(tmp_path / "m.safetensors")["head.weight"], held().tensors["head.weight"]
+    )
+
+
+def test_a_file_that_is_cut_anywhere_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    modelfile.write(path, held())
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(SertoolError) as caught:
+            modelfile.read(path)
+        assert "\n" not in str(caught.value)
+
+
+class Trap:
+    def __reduce__(self) -> tuple:
+        return (exec, ("raise RuntimeError('it ran')",))
+
+
+def _container(metadata: object, tensors: dict) -> bytes:
+    text = json.dumps({"__metadata__": {"sertool": json.dumps(metadata)}, **tensors}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+def _altered(**values: object) -> bytes:
+    """A model file without tensors whose header says something else here and there."""
+    sound = {name: value for name, value in vars(held()).items() if name != "tensors"} | {"model_format": 1}
+    return _container(sound | values, {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"RIFF0000WAVE",
+        b"\xff" * 64,
+        struct.pack("<Q", 2**62) + b"{}",
+        pickle.dumps(Trap()),
+        _container({}, {}),
+        _container([], {}),
+        _container({"model_format": "x"}, {}),
+        _container({"format": 1, "feature": "mel"}, {}),
+        _altered(labels="angry"),
+        _altered(temperature=0),
+        _altered(columns="9"),
+        _altered(columns=-9),
+        _altered(scores=9),
+        _altered(settings={"channels": [4, 10**12]}),
+        _altered(settings={"channels": {"width": 4}}),
+        _altered(features={"mel": "log"}),
+        _container({}, {"a": {"dtype": "F32", "shape": [2**60], "data_offsets": [0, 2**62]}}),
+    ],
+    ids=range(18),
+)
+def test_foreign_and_hostile_files_are_one_line_and_nothing_runs(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(SertoolError) as caught:
+        modelfile.read(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_of_a_newer_version_says_so(tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(_altered(model_format=99))
+    with pytest.raises(SertoolError, match="made by a newer sertool"):
+        modelfile.read(tmp_path / "m")

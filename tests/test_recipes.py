@@ -1,0 +1,86 @@
+"""Every published system is one command line: its features are made, its network built, and an epoch trained."""
+
+from pathlib import Path
+
+import pytest
+from running import sertool
+
+from sertool import audio, catalogue, modelfile, preparing, recipes, splits, synth, training, wire
+from sertool.presets import PRESETS
+from sertool.recipes import RECIPES
+
+SMALL = {  # the big networks' layers, fewer or thinner: one epoch of the real ones is for the slow tests
+    "densenet161": ("--scratch",), "resnet50": ("--scratch",), "resnext50": ("--scratch",),
+}  # fmt: skip
+SLOW = ("densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "lstm", "bilstm", "gru", "mamba-cnn")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recipes")
+    synth.corpus(folder / "clips", 6, ("neutral", "happy", "angry"), 1, write=audio.write)
+    pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
+    assert sertool("index", folder / "clips", "--pattern", pattern, "-o", folder / "clips.parquet").code == 0
+    return folder / "clips.parquet"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_names_what_there_is(name: str) -> None:
+    held = RECIPES[name]
+    assert {"about", "model", "preset", "protocol"} <= held.keys()
+    assert held.keys() <= {"about", "model", "preset", "protocol", "scale", "training", "settings", "select", "reduce"}
+    assert held["preset"] in PRESETS
+    assert held["model"] in catalogue.names("models")
+    splits.parse(held["protocol"])
+    training.Settings(**held.get("training", {}))
+    preparing.of_preset(held["preset"])
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if RECIPES[n]["model"] in SLOW else n for n in RECIPES]
+)
+def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) -> None:
+    words = SMALL.get(RECIPES[name]["model"], ())
+    done = sertool("train", clips, "--recipe", name, *words, "--epochs", 1, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert (tmp_path / "run" / "features" / "manifest.parquet").exists()
+    held = modelfile.read(next((tmp_path / "run").rglob("model.safetensors")))
+    assert held.architecture == RECIPES[name]["model"]
+    assert list(held.features) == sorted(PRESETS[RECIPES[name]["preset"]]["features"])
+    seen = sertool("eval", stdin=done.out)
+    assert seen.code == 0, seen.err
+    assert RECIPES[name]["protocol"] in seen.out.decode().splitlines()[0]
+
+
+def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:
+    words = ("--epochs", 1, "--lr", 0.01, "--set", "channels=4,8", "--split", "speaker:50/25/25")
+    done = sertool("train", clips, "--recipe", "cnn-a", *words, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
+    assert held.settings["channels"] == [4, 8]
+    assert held.trained["training"]["lr"] == 0.01
+    assert held.trained["training"]["optimizer"] == "adam"
+    table = wire.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
+    assert {"train", "dev", "test"} == set(table["split"])
+
+
+def test_recipes_say_what_was_published() -> None:
+    """Some figures of the publications, by system."""
+    of = {name: RECIPES[name].get("training", {}) for name in recipes.RECIPES}
+    deep = {"cnn-a": (1e-3, 10), "cnn-gru-a": (2.5e-4, 15), "cnn-transformer-a": (1e-4, 20), "resnet18-a": (1e-3, 10)}
+    for name, (rate, epochs) in deep.items():
+        assert (of[name]["optimizer"], of[name]["lr"], of[name]["epochs"], of[name]["batch"]) == (
+            "adam",
+            rate,
+            epochs,
+            32,
+        )
+    assert (of["mamba-a"]["lr"], of["mamba-a"]["clip"], of["mamba-a"]["patience"]) == (1e-4, 1.0, 5)
+    mamba = of["mamba-cnn-a"]
+    assert (mamba["lr"], mamba["weight_decay"], mamba["smoothing"], mamba["patience"]) == (5e-4, 1e-2, 0.1, 7)
+    assert (mamba["schedule"], mamba["restart_epochs"], mamba["restart_factor"]) == ("restarts", 10, 2)
+    clstm = of["clstm-b"]
+    assert (clstm["clip_value"], clstm["batch"], clstm["epochs"], clstm["plateau_patience"]) == (0.5, 64, 200, 10)
+    assert (of["cnn2d-c"]["batch"], of["cnn2d-c"]["plateau_factor"], of["cnn2d-c"]["patience"]) == (16, 0.9, 100)
+    assert (of["resnet50-d"]["lr"], of["resnet50-d"]["batch"], of["resnet50-d"]["patience"]) == (0.01, 16, 4)
+    assert (of["acnt-e"]["optimizer"], of["acnt-e"]["smoothing"], of["acnt-e"]["schedule"]) == ("adamw", 0.1, "plateau")
