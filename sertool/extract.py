@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import audio, dsp, features, shaping, talk
+from sertool import audio, dsp, effects, features, shaping, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of
 
@@ -64,6 +64,7 @@ class Clip:
     start: float | None
     duration: float | None
     digest: str | None
+    augmentation: str | None = None
 
 
 @dataclass
@@ -81,7 +82,8 @@ def decoded(clip: Clip, wave: shaping.Wave) -> Tensor:
     seconds = samples.shape[1] / wave.rate
     if clip.duration and seconds < clip.duration - SLACK:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
-    return shaping.shape(torch.from_numpy(samples), wave, clip.name)
+    changed = effects.applied(torch.from_numpy(samples), wave.rate, clip.augmentation)
+    return shaping.shape(changed, wave, clip.name)
 
 
 def issue_of(clip: Clip, wave: shaping.Wave) -> str | None:

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from sertool import extract, manifest, talk
+from sertool import extract, features, manifest, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Recipe
 from sertool.files import whole
 from sertool.manifest import Table
+from sertool.shaping import Wave
 from sertool.tasks import clips_of
 
 INK, MUTED, ACCENT = "#1f3b57", "#5b6770", "#c05a1e"
@@ -28,8 +31,7 @@ def first(table: Table, recipe: Recipe, path: Path) -> None:
 
 def clip(one: Clip, recipe: Recipe, path: Path) -> None:
     """Draw a clip's waveform and each of its features over time."""
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise UsageError(f"--plot {path}: choose a name that ends in .png, .pdf or .svg")
+    _check_ending(path)
     plt = _pyplot()
     engine = extract.Engine(recipe)
     wave = engine.decode(one)
@@ -51,6 +53,43 @@ def clip(one: Clip, recipe: Recipe, path: Path) -> None:
     with whole(path) as stream:
         figure.savefig(stream, format=path.suffix[1:].lower(), dpi=130)
     plt.close(figure)
+
+
+def beside(name: str, panels: Sequence[tuple[str, Tensor, int]], path: Path) -> None:
+    """Draw sounds (title, `[channels, samples]`, rate) beside each other: waveforms over spectrograms in mel bands."""
+    _check_ending(path)
+    plt = _pyplot()
+    figure, axes = plt.subplots(
+        2, len(panels), figsize=(5.2 * len(panels), 5), height_ratios=(1, 1.6), sharex=True, sharey="row",
+        layout="constrained", squeeze=False,
+    )  # fmt: skip
+    mel = features.settings("mel", {})
+    rows = [_mel(wave, rate, mel) for _, wave, rate in panels]
+    top = max(float(held.max()) for held in rows)
+    for (upper, lower), held, (title, wave, rate) in zip(axes.T, rows, panels, strict=True):
+        _waveform(upper, wave.numpy(), rate)
+        upper.set(title="\n".join(wrap(title, 60)), ylim=None)
+        edges = np.append(np.arange(len(held)) * mel.hop, wave.shape[1]) / rate
+        mesh = lower.pcolormesh(edges, np.arange(held.shape[1] + 1), held.T, cmap="magma", vmin=top - 80, vmax=top)
+        _hertz(lower, mel, rate, held.shape[1])
+        lower.set(xlabel="time in seconds")
+    figure.colorbar(mesh, ax=axes[1, -1], label="dB", pad=0.01)
+    axes[0, 0].set_xlim(0, max(wave.shape[1] / rate for _, wave, rate in panels))
+    figure.suptitle(f"{name}   {panels[0][2]:,} Hz", fontsize=11, color=MUTED)
+    with whole(path) as stream:
+        figure.savefig(stream, format=path.suffix[1:].lower(), dpi=130)
+    plt.close(figure)
+
+
+def _mel(wave: Tensor, rate: int, settings: Any) -> np.ndarray:
+    """`[frames, bands]` in decibels of the mean of `[channels, samples]`."""
+    engine = extract.Engine(Recipe(Wave(rate), {"mel": settings}))
+    return engine.alone(wave.mean(dim=0, keepdim=True))["mel"].astype(np.float32)
+
+
+def _check_ending(path: Path) -> None:
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UsageError(f"--plot {path}: choose a name that ends in .png, .pdf or .svg")
 
 
 def _pyplot() -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import extract, manifest, shards
+from sertool import effects, extract, manifest, shards
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Recipe, Rows
 from sertool.files import path_of, sweep
@@ -28,7 +28,7 @@ SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bi
 
 def clips_of(table: Table) -> list[Clip]:
     """The rows of a manifest as clips."""
-    names = ("clip", "path", "start", "duration", "digest")
+    names = ("clip", "path", "start", "duration", "digest", "augmentation")
     return [Clip(*values) for values in zip(*(manifest.column(table, name) for name in names), strict=True)]
 
 
@@ -72,8 +72,13 @@ class Plan:
 
 def key(feature: str, recipe: Recipe, clips: Sequence[Clip]) -> str:
     """What the shard of these clips must be known by."""
-    identities = [[clip.name, clip.digest or _version(clip), clip.start or 0.0, clip.duration] for clip in clips]
-    return shards.key(recipe.record(feature), identities)
+    return shards.key(recipe.record(feature), [_identity(clip) for clip in clips])
+
+
+def _identity(clip: Clip) -> list[Any]:
+    """What decides a clip's sound."""
+    changes = [effects.VERSION, clip.augmentation] if effects.pending(clip.augmentation) else []
+    return [clip.name, clip.digest or _version(clip), clip.start or 0.0, clip.duration, *changes]
 
 
 def _version(clip: Clip) -> list[int] | None:

@@ -1,0 +1,201 @@
+"""What copies are made with: effects, settings, shares; from options, from TOML, or as published systems had them."""
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sertool import catalogue, effects
+from sertool.catalogue import Entry, Setting
+from sertool.errors import UsageError
+from sertool.files import listed, reason
+
+# What published systems did, by the names of their features' presets.
+RECIPES: dict[str, dict[str, Any]] = {
+    "clstm": {
+        "about": "seven corpora: noise up to 3.5 % of the peak, 0.9 times as fast, rolled by up to 2,000 samples",
+        "tempo": {"rate": [0.9, 0.9]},
+        "peak_noise": {"level": [0.0, 0.035]},
+        "shift": {"by": [-0.125, 0.125], "wrap": True},
+    },
+    "imagenet": {
+        "about": "five corpora: rolled by up to 40 % of the clip; the masks are put on while training",
+        "shift": {"by": [0.0, 0.4], "unit": "length", "wrap": True},
+    },
+    "acnt": {
+        "about": "RAVDESS: gain, Gaussian noise, pitch, polarity, crop and pad, each on half of the copies (ours)",
+        "pitch": {"semitones": [-2.0, 2.0], "share": 0.5},
+        "noise": {"snr": [10.0, 30.0], "share": 0.5},
+        "gain": {"db": [-6.0, 6.0], "share": 0.5},
+        "polarity": {"share": 0.5},
+        "crop": {"keep": [0.8, 1.0], "share": 0.5},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect with its settings, and the share of the copies that it happens to."""
+
+    name: str
+    settings: Any = None
+    share: float = 1.0
+
+    def draw(self, clip: str, copy: int, seed: int) -> effects.Drawn | None:
+        """What happens to a copy, by this effect's own dice: another effect changes nothing here."""
+        key = hashlib.sha256(f"{seed} {copy} {self.name} {clip}".encode("utf-8", "surrogatepass")).digest()
+        dice = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
+        if dice.random() >= self.share:
+            return None
+        return {"effect": self.name, **effects.load(self.name).draw(dice, self.settings)}
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What copies are made with."""
+
+    effects: tuple[Effect, ...]
+    copies: int = 1
+    seed: int = 0
+
+    def draw(self, clip: str, copy: int) -> str:
+        """A copy's augmentation, as the manifest keeps it."""
+        drawn = (effect.draw(clip, copy, self.seed) for effect in self.effects)
+        return effects.text([one for one in drawn if one is not None])
+
+
+# From what was asked to effects.
+
+
+@dataclass
+class Asked:
+    """Settings of effects by name, as a recipe or the command line has them."""
+
+    effects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    copies: int | None = None
+
+
+def blend(asked: Asked, seed: int) -> Blend:
+    """Effects in the order in which they happen; settings that make no sense are errors."""
+    entries = catalogue.entries("effects")
+    if not asked.effects:
+        known = ", ".join(f"--{name}" for name in catalogue.names("effects"))
+        raise UsageError(f"no effect is asked for: choose among {known}, or a --recipe")
+    for name in (*asked.effects, *asked.shares):
+        if name not in entries:
+            raise UsageError(f"no effect {name}; there are {', '.join(catalogue.names('effects'))}")
+    ordered = sorted(asked.effects, key=lambda name: entries[name].facts["PLACE"])
+    made = (_effect(entries[name], asked.effects[name], asked.shares.get(name)) for name in ordered)
+    return Blend(tuple(made), asked.copies or 1, seed)
+
+
+def _effect(entry: Entry, values: Mapping[str, Any], share: float | None) -> Effect:
+    known = {setting.name: setting for setting in entry.settings}
+    for name in values:
+        if name not in known:
+            raise UsageError(f"{entry.name}: no setting {name}; there are {listed([*known, 'share'])}")
+    checked = {name: _checked(entry.name, known[name], value) for name, value in values.items()}
+    module = effects.load(entry.name)
+    settings = module.Settings(**checked) if known else None
+    if getattr(settings, "folder", None) == "":
+        raise UsageError(f"{entry.name}: name a folder of recordings")
+    return Effect(entry.name, settings, entry.facts.get("SHARE", 1.0) if share is None else share)
+
+
+def _checked(effect: str, setting: Setting, value: Any) -> Any:
+    """A setting's value in its type, or an error with what it may be."""
+    where = f"{effect} {setting.name}"
+    if setting.kind == "Range":
+        return _range(where, setting, value)
+    if setting.kind == "choice" and value not in setting.choices:
+        raise UsageError(f"{where}: {value!r} is none of {', '.join(setting.choices)}")
+    if setting.kind in ("bool", "str") and type(value).__name__ != setting.kind:
+        raise UsageError(f"{where}: {value!r} is no {'true or false' if setting.kind == 'bool' else 'text'}")
+    return value
+
+
+def _range(where: str, setting: Setting, value: Any) -> effects.Range:
+    bounds = (
+        [value, value] if isinstance(value, int | float) else list(value) if isinstance(value, list | tuple) else []
+    )
+    if len(bounds) != 2 or not all(isinstance(one, int | float) for one in bounds):
+        raise UsageError(f"{where}: {value!r} is neither a number nor two, the lowest and the highest")
+    if not setting.low <= bounds[0] <= bounds[1] <= setting.high:
+        raise UsageError(f"{where}: {bounds[0]:g} to {bounds[1]:g} is not within {setting.low:g} to {setting.high:g}")
+    return (float(bounds[0]), float(bounds[1]))
+
+
+def recipe(name: str) -> Asked:
+    """A recipe by its name, or of a TOML file: a table for each effect, `share` among its settings, and `copies`."""
+    if name in RECIPES:
+        held = {key: value for key, value in RECIPES[name].items() if key != "about"}
+    elif name.endswith(".toml"):
+        held = _toml(Path(name))
+    else:
+        raise UsageError(f"--recipe {name}: a file that ends in .toml, or one of {', '.join(RECIPES)}")
+    return _asked(held, name)
+
+
+def _asked(held: dict[str, Any], where: str) -> Asked:
+    copies, asked = held.pop("copies", None), Asked()
+    if copies is not None and not (type(copies) is int and copies >= 1):
+        raise UsageError(f"{where}: copies = {copies!r} is not a whole number from 1")
+    asked.copies = copies
+    for word, value in held.items():
+        name = word.replace("-", "_")
+        settings = dict(value) if isinstance(value, dict) else _shorthand(name, value)
+        share = settings.pop("share", None)
+        if share is not None:
+            asked.shares[name] = _share(f"{where}: {word}", share)
+        asked.effects[name] = settings
+    return asked
+
+
+def _shorthand(name: str, value: Any) -> dict[str, Any]:
+    """`pitch = [-2, 2]` for a table with the first setting alone; `polarity = true` for an empty one."""
+    first = next(iter(catalogue.entries("effects")[name].settings), None) if _is_effect(name) else None
+    return {} if value is True else {first.name if first else "": value}
+
+
+def _is_effect(name: str) -> bool:
+    return name in catalogue.entries("effects")
+
+
+def _share(where: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UsageError(f"{where}: a share of {value!r} is not from 0 to 1")
+    return float(value)
+
+
+def shares(words: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """`--share 0.5` for all effects, `--share pitch=0.5` for one."""
+    held: dict[str, float] = {}
+    for word in words:
+        name, equals, number = word.rpartition("=")
+        try:
+            share = _share(f"--share {word}", float(number))
+        except ValueError:
+            raise UsageError(f"--share takes a number from 0 to 1, or EFFECT=NUMBER, not {word!r}") from None
+        if equals and name.replace("-", "_") not in names:
+            raise UsageError(f"--share {word}: {name} is not asked for; there are {listed(names)}")
+        held |= {name.replace("-", "_"): share} if equals else dict.fromkeys(names, share)
+    return held
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {reason(error)}") from None
+    except ValueError as error:  # of TOML, and of text that is not UTF-8
+        line = str(error).partition("\n")[0]
+        raise UsageError(f"{path} is no TOML: {line}") from None

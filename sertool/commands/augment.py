@@ -1,0 +1,203 @@
+"""Append augmented copies to a manifest, for featurize to make, or write them as audio."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sertool import catalogue, options, talk
+from sertool.catalogue import Setting
+from sertool.options import option
+
+EPILOG = """\b
+Examples:
+  sertool augment clips.parquet --copies 2 --pitch -2:2 --noise 10:30 -o more.parquet
+  sertool index cremad/ --folds 5 | sertool augment --recipe acnt | sertool featurize --mel
+  sertool augment clips.parquet --background noises/ --reverb 0.2:0.6 --share 0.5 -o more.parquet
+  sertool augment clips.parquet --recipe mine.toml --write copies/ -o more.parquet
+  sertool augment voice.wav --pitch 3 --telephone --plot before-after.png
+  sertool augment voice.wav --copies 5 --tempo 0.8:1.2 --gain -6:6 --listen examples/
+
+A copy is the row `parent#k`. Its `augmentation` holds the drawn numbers, which depend on the clip, k and the seed
+alone; featurize applies them, and no audio is written. Rows of dev and test are never copied, and a copy trains only
+where its parent does. Effects happen in the order in which they stand here. Input from a pipe is read to its end first.
+
+\b
+A recipe of your own, mine.toml; settings are named as in the options:
+  copies = 2
+  pitch = [-2, 2]
+  polarity = true
+  [noise]
+  snr = [10, 30]
+  colour = "pink"
+  share = 0.5
+"""
+EFFECTS = dict(sorted(catalogue.entries("effects").items(), key=lambda pair: pair[1].facts["PLACE"]))
+
+
+def word(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+class Span(click.ParamType):
+    """A number, or the lowest and the highest of those that are drawn: -2:2."""
+
+    name = "span"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "LOW:HIGH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        try:
+            numbers = [float(number) for number in value.split(":")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 2):
+            self.fail(f"{value!r} is neither a number nor LOW:HIGH", param, ctx)
+        return (numbers[0], numbers[-1])
+
+
+class Recipe(click.ParamType):
+    """A recipe's name, or a TOML file; completion offers the names."""
+
+    name = "recipe"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return [options.CompletionItem(name) for name in _recipes() if name.startswith(incomplete)]
+
+
+def _recipes() -> tuple[str, ...]:
+    return catalogue.keys("blends.py", "RECIPES")
+
+
+def _effect_options() -> Any:
+    """An option for each file of `effects/`: it takes the first setting, or nothing where there are none."""
+    return options.stack(*(_effect_option(name, entry) for name, entry in EFFECTS.items()))
+
+
+def _effect_option(name: str, entry: catalogue.Entry) -> Any:
+    group = "Effects"
+    if not entry.settings:
+        share = entry.facts.get("SHARE")
+        usual = f" [{share:g} of the copies]" if share else ""
+        return option(word(name), name, is_flag=True, group=group, help=f"{entry.title}.{usual}")
+    return _setting_option(word(name), name, entry.settings[0], (group, f"{entry.title}; {entry.settings[0].help}"))
+
+
+def _setting_option(words: str, name: str, held: Setting, said: tuple[str, str]) -> Any:
+    group, text = said
+    if held.kind == "Range":
+        limits = f"within {held.low:g} to {held.high:g}; such as {held.default[0]:g}:{held.default[1]:g}"
+        return option(words, name, type=Span(), group=group, help=f"{text}. [{limits}]")
+    if held.kind == "str":
+        return option(words, name, type=click.Path(), metavar="DIR", group=group, help=f"{text}.")
+    return options.setting(words, name, held, group)
+
+
+def _further_options() -> Any:
+    """An option for each further setting of each effect."""
+    group = "Settings of effects"
+    return options.stack(*(
+        _setting_option(word(key := f"{name}_{held.name}"), key, held, (group, held.help[:1].upper() + held.help[1:]))
+        for name, entry in EFFECTS.items() for held in entry.settings[1:]
+    ))  # fmt: skip
+
+
+def _copy_options() -> Any:
+    group = "Copies"
+    return options.stack(
+        option("-n", "--copies", type=click.IntRange(1, 1000), metavar="N", group=group,
+               help="Copies of each row. [default: 1, or as the recipe has it]"),
+        option("--recipe", type=Recipe(), metavar="NAME", group=group,
+               help=f"What a published system did ({', '.join(_recipes())}), or a file.toml; options win over it."),
+        option("--share", "shares", multiple=True, metavar="[EFFECT=]X", group=group,
+               help="The share of the copies that an effect happens to, 0 to 1; without a name that of each."),
+    )  # fmt: skip
+
+
+def _output_options() -> Any:
+    return options.stack(
+        option("--write", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
+               help="Write each copy to a file under this folder; the rows then name these files."),
+        option("--as", "kind_of_sound", type=click.Choice(["flac", "wav"]), default="flac", show_default=True,
+               group="Sound", help="How: both have 16 bits, the rate of the parent, and its channels up to two."),
+        option("--listen", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
+               help="Write the first three clips with their copies as WAV files, and stop."),
+        option("--plot", type=click.Path(dir_okay=False), metavar="PNG", group="Sound",
+               help="Draw the first clip and its first copy, and stop."),
+        options.out("Write the manifest to this file rather than to stdout."),
+        options.wire_format, options.seed, options.jobs,
+        option("--list", "show_list", is_flag=True, help="Show all effects and recipes, and stop."),
+        options.strict, options.dry_run, options.wait, options.quiet, options.verbose,
+    )  # fmt: skip
+
+
+@click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("manifests", nargs=-1, type=click.Path())
+@options.stack(options.where, options.root, options.nul, _effect_options(), _further_options(), _copy_options(),
+               _output_options())  # fmt: skip
+def command(manifests: tuple[str, ...], **values: Any) -> int | None:
+    """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
+    if values["show_list"]:
+        return _show_list()
+    from sertool import blends, copying, indexing, manifest, wire
+
+    blend = blends.blend(_asked(values), values["seed"])
+    kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
+    sources = options.inputs(manifests, "a manifest")
+    jobs = values["jobs"] or indexing.cores()
+    read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
+    table = manifest.where(read, values["where"])
+    if values["dry_run"]:
+        count = int(copying.originals(table).sum())
+        return talk.say(f"would append {count * blend.copies:,} copies of {count:,} clips to {len(table):,} rows")
+    table = manifest.made_by(copying.appended(table, blend), options.command_line(), values["seed"], read)
+    return _delivered(table, values, kind, jobs)
+
+
+def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> int | None:
+    """The table, or its copies as sound or as a picture."""
+    from sertool import manifest, wire
+
+    if values["listen"] or values["plot"] or values["write"]:
+        from sertool import rendering
+
+        if values["plot"]:
+            rendering.compared(table, Path(values["plot"]))
+        if values["listen"]:
+            rendering.listen(table, Path(values["listen"]))
+        if kind is None:
+            return None
+        table = rendering.write(table, Path(values["write"]), values["kind_of_sound"], jobs, wait=values["wait"])
+    if wire.holds(values["out"], table, kind):
+        talk.say(f"{values['out']} is up to date")
+    else:
+        wire.write(table, values["out"], kind)
+    return 1 if values["strict"] and not manifest.usable(table).all() else None
+
+
+def _asked(values: dict[str, Any]) -> Any:
+    """What the recipe says, with what the options say."""
+    from sertool import blends
+
+    asked = blends.recipe(values["recipe"]) if values["recipe"] else blends.Asked()
+    for name, entry in EFFECTS.items():
+        given = _given(values, name, entry)
+        if given or (not entry.settings and values[name]):
+            asked.effects[name] = asked.effects.get(name, {}) | given
+    asked.shares |= blends.shares(values["shares"], list(asked.effects))
+    asked.copies = values["copies"] or asked.copies
+    return asked
+
+
+def _given(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str, Any]:
+    """The settings of an effect that stand on the command line."""
+    words = {held.name: name if place == 0 else f"{name}_{held.name}" for place, held in enumerate(entry.settings)}
+    return {setting: values[key] for setting, key in words.items() if values[key] is not None}
+
+
+def _show_list() -> None:
+    talk.table(("effect", "what it is"), [(word(name), entry.title) for name, entry in EFFECTS.items()])
+    from sertool.blends import RECIPES
+
+    talk.table(("recipe", "what it is"), [(f"--recipe {name}", held["about"]) for name, held in RECIPES.items()])

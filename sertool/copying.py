@@ -1,0 +1,76 @@
+"""Copies of a manifest's rows, below them; what happens to each is drawn from clip, number and seed alone."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from sertool import manifest, talk
+from sertool.blends import Blend
+from sertool.errors import SertoolError
+from sertool.manifest import Table
+
+PIECE = 1 << 16  # rows drawn at once
+HELD_OUT = ("dev", "test")
+NUMBERED = re.compile(r"#(\d+)$")
+# What is known of the parent's numbers, and not of the copy's.
+NOT_INHERITED = re.compile(r"digest|run|predicted|confidence|p_.+|.+_(shard|offset|rows)")
+
+
+def originals(table: Table) -> np.ndarray:
+    """Which rows are multiplied, bool `[rows]`: usable, no copies themselves, and neither dev nor test."""
+    held = manifest.usable(table)
+    if "parent" in table.column_names:
+        held = held & table.column("parent").is_null().to_numpy()
+    if "split" in table.column_names:
+        held = held & ~np.isin(np.array(manifest.column(table, "split"), object), HELD_OUT)
+    return held
+
+
+def appended(table: Table, how: Blend) -> Table:
+    """The table with copies below its rows: each first one, then each second one, so that more change nothing above."""
+    rows = np.flatnonzero(originals(table))
+    if not len(rows):
+        raise SertoolError(f"no row of {len(table):,} to copy: all are unusable, copies, or in {' or '.join(HELD_OUT)}")
+    made = manifest.stacked([table, *talk.progress(_pieces(table, rows, how), None, "drawing", "piece")])
+    said = ", ".join(effect.name.replace("_", "-") for effect in how.effects)
+    spared = len(table) - len(rows)
+    rest = f"; {spared:,} rows are held out, unusable or copies, and stay alone" if spared else ""
+    talk.say(f"{len(made) - len(table):,} copies of {len(rows):,} clips with {said}{rest}")
+    return made
+
+
+def _pieces(table: Table, rows: np.ndarray, how: Blend) -> Iterator[Table]:
+    kept = [name for name in table.column_names if not NOT_INHERITED.fullmatch(name)]
+    before = _copies_before(table)
+    for turn in range(1, how.copies + 1):
+        for start in range(0, len(rows), PIECE):
+            held = table.take(rows[start : start + PIECE]).select(kept)
+            parents = manifest.column(held, "clip")
+            numbers = [before.get(parent, 0) + turn for parent in parents]
+            yield _copied(held, parents, numbers, how)
+
+
+def _copied(held: Table, parents: list[str], numbers: list[int], how: Blend) -> Table:
+    pairs = list(zip(parents, numbers, strict=True))
+    columns = {
+        "clip": [f"{parent}#{number}" for parent, number in pairs],
+        "parent": parents,
+        "augmentation": [how.draw(parent, number) for parent, number in pairs],
+        "seed": [how.seed] * len(parents),
+    }
+    for name, values in columns.items():
+        held = manifest.with_column(held, name, values)
+    return held
+
+
+def _copies_before(table: Table) -> dict[str, int]:
+    """The highest number of a copy that each parent has already."""
+    highest: dict[str, int] = {}
+    if "parent" not in table.column_names:
+        return highest
+    copies = table.filter(table.column("parent").is_valid())
+    for clip, parent in zip(manifest.column(copies, "clip"), manifest.column(copies, "parent"), strict=True):
+        found = NUMBERED.search(clip)
+        highest[parent] = max(highest.get(parent, 0), int(found[1]) if found else 0)
+    return highest

@@ -1,0 +1,30 @@
+"""Background noise: a part of a recording, repeated where it is short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from sertool import sounds
+from sertool.effects import Drawn, Range, between
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PLACE = 60
+
+
+@dataclass(frozen=True)
+class Settings:
+    folder: Annotated[str, "a folder of recordings"] = ""
+    snr: Annotated[Range, "how many dB the clip lies above the noise", -40, 100] = (5.0, 30.0)
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    return {**sounds.drawn(dice, settings.folder), "at": round(dice.random(), 6), "snr": between(dice, settings.snr)}
+
+
+def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
+    noise = sounds.part(drawn["file"], drawn["digest"], rate, (drawn["at"], wave.shape[-1]))
+    return sounds.added(wave, wave.new_tensor(noise), drawn["snr"])

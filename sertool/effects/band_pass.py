@@ -1,0 +1,29 @@
+"""Band pass: what lies outside a band is taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from sertool import filters
+from sertool.effects import Drawn, Range, between, hertz_between
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PLACE = 110
+
+
+@dataclass(frozen=True)
+class Settings:
+    hz: Annotated[Range, "its middle in Hz", 10, 100_000] = (500.0, 2000.0)
+    octaves: Annotated[Range, "how wide it is, in octaves", 0.05, 8] = (2.0, 4.0)
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    return {"hz": hertz_between(dice, settings.hz), "octaves": between(dice, settings.octaves)}
+
+
+def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
+    return filters.band(wave, rate, drawn["hz"], drawn["octaves"])

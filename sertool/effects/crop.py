@@ -1,0 +1,32 @@
+"""Crop and pad: a part of the clip, somewhere in silence of the clip's length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from sertool.effects import Drawn, Range, between
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PLACE = 170
+
+
+@dataclass(frozen=True)
+class Settings:
+    keep: Annotated[Range, "share of the clip that is kept", 0.01, 1] = (0.8, 1.0)
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    return {"keep": between(dice, settings.keep), "of": round(dice.random(), 6), "at": round(dice.random(), 6)}
+
+
+def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
+    length = wave.shape[-1]
+    kept = max(1, round(drawn["keep"] * length))
+    first, place = (round(drawn[name] * (length - kept)) for name in ("of", "at"))
+    made = wave.new_zeros(wave.shape)
+    made[..., place : place + kept] = wave[..., first : first + kept]
+    return made

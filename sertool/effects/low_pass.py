@@ -1,0 +1,28 @@
+"""Low pass: what lies above an edge is taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from sertool import filters
+from sertool.effects import Drawn, Range, hertz_between
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PLACE = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    hz: Annotated[Range, "its edge in Hz", 10, 100_000] = (2000.0, 7000.0)
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    return {"hz": hertz_between(dice, settings.hz)}
+
+
+def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
+    return filters.low_passed(wave, rate, drawn["hz"])

@@ -1,0 +1,46 @@
+"""Noise: Gaussian, white or coloured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+
+from sertool import sounds
+from sertool.effects import Drawn, Range, a_seed, between
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PLACE = 70
+SLOPES = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}  # of the power, as powers of the frequency
+
+
+@dataclass(frozen=True)
+class Settings:
+    snr: Annotated[Range, "how many dB the clip lies above the noise", -40, 100] = (10.0, 30.0)
+    colour: Annotated[
+        Literal["white", "pink", "brown", "blue", "violet", "any"], "power by frequency: even, falling or rising"
+    ] = "white"
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    colour = str(dice.choice(list(SLOPES))) if settings.colour == "any" else settings.colour
+    return {"snr": between(dice, settings.snr), "colour": colour, "seed": a_seed(dice)}
+
+
+def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
+    noise = coloured(drawn["seed"], wave.shape[-1], SLOPES[drawn["colour"]])
+    return sounds.added(wave, wave.new_tensor(noise), drawn["snr"])
+
+
+def coloured(seed: int, samples: int, slope: int) -> np.ndarray:
+    """Noise whose power changes by so many times 3 dB an octave, float32 `[samples]`."""
+    if not slope:
+        return sounds.white(seed, samples)
+    size = -(-samples // 4096) * 4096  # a transform of any other length may take ten times as long
+    bins = np.fft.rfft(sounds.white(seed, size))
+    bins[0] = 0.0
+    bins[1:] *= np.arange(1, len(bins)) ** (slope / 2)
+    return np.fft.irfft(bins, size)[:samples].astype(np.float32)

@@ -1,0 +1,29 @@
+"""Noise whose deviation is a share of the clip's peak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from sertool import sounds
+from sertool.effects import Drawn, Range, a_seed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PLACE = 80
+
+
+@dataclass(frozen=True)
+class Settings:
+    level: Annotated[Range, "which share", 0, 1] = (0.0, 0.035)
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    return {"level": round(dice.uniform(*settings.level), 6), "seed": a_seed(dice)}
+
+
+def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
+    noise = wave.new_tensor(sounds.white(drawn["seed"], wave.shape[-1]))
+    return wave + noise * drawn["level"] * wave.abs().amax(dim=-1, keepdim=True)

@@ -1,0 +1,29 @@
+"""Pitch: higher or lower, as long as before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from sertool import stretching
+from sertool.effects import Drawn, Range
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PLACE = 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    semitones: Annotated[Range, "by how many semitones", -24, 24] = (-2.0, 2.0)
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    by = stretching.ratio(2 ** (dice.uniform(*settings.semitones) / 12))
+    return {"semitones": round(stretching.semitones(by), 4)}
+
+
+def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
+    return stretching.pitched(wave, rate, stretching.ratio(2 ** (drawn["semitones"] / 12)))

@@ -1,0 +1,28 @@
+"""Speed: faster and higher, or slower and lower, as a tape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from sertool import stretching
+from sertool.effects import Drawn, Range
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+PLACE = 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    rate: Annotated[Range, "how many times as fast", 0.25, 4] = (0.9, 1.1)
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    return {"rate": round(float(stretching.ratio(dice.uniform(*settings.rate))), 6)}
+
+
+def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
+    return stretching.sped(wave, stretching.ratio(drawn["rate"]))

@@ -1,0 +1,85 @@
+"""Other sounds that are laid over a clip: files of a folder, known by their digest, and what is added at what level."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sertool import audio, manifest
+from sertool.errors import SertoolError, UsageError
+from sertool.files import existing_folder, walk
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@lru_cache(maxsize=16)
+def files(folder: str) -> tuple[str, ...]:
+    """The audio files under a folder, in the order of their names."""
+    found = [str(path) for path in walk(existing_folder(Path(manifest.absolute(folder))), [])
+             if path.suffix.lower() in audio.EXTENSIONS]  # fmt: skip
+    if not found:
+        raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
+    return tuple(found)
+
+
+@lru_cache(maxsize=1 << 16)
+def look(path: str) -> audio.Look:
+    """What a file is; one that is unusable is an error."""
+    found = audio.look(path)
+    if found.issue:
+        raise SertoolError(f"{path} is {found.issue} ({found.detail}): take it out of the folder")
+    return found
+
+
+def drawn(dice: np.random.Generator, folder: str) -> dict[str, str]:
+    """One of a folder's files: where it lies, and the digest of its sound."""
+    names = files(folder)
+    path = names[int(dice.integers(len(names)))]
+    return {"file": path, "digest": str(look(path).digest)}
+
+
+def check(path: str, digest: str) -> audio.Look:
+    """What a file is, unless it is another than was drawn."""
+    found = look(path)
+    if found.digest != digest:
+        raise SertoolError(f"{path} is not the sound that was drawn (digest {digest}): run augment again")
+    return found
+
+
+def part(path: str, digest: str, rate: int, span: tuple[float, int]) -> np.ndarray:
+    """`samples` of a file, float32 `[samples]`, from a share of the way through it; a short one is repeated."""
+    at, samples = span
+    found = check(path, digest)
+    seconds, wanted = found.samples / found.sample_rate, samples / rate
+    start = at * max(0.0, seconds - wanted)
+    held = audio.decode(path, audio.Cut(rate), start, min(wanted + 1 / rate, seconds - start))[0]
+    return np.resize(held, samples)
+
+
+@lru_cache(maxsize=256)
+def response(path: str, digest: str, rate: int) -> np.ndarray:
+    """An impulse response from its peak on, float32 `[samples]`: so it delays nothing."""
+    check(path, digest)
+    held = audio.decode(path, audio.Cut(rate))[0]
+    return held[int(np.abs(held).argmax()) :].copy()
+
+
+def white(seed: int, samples: int) -> np.ndarray:
+    """Gaussian noise that the seed decides, float32 `[samples]`; of a longer one it is the beginning."""
+    return np.random.Generator(np.random.Philox(seed)).standard_normal(samples, np.float32)
+
+
+def added(wave: Tensor, noise: Tensor, snr: float) -> Tensor:
+    """Each `[.., samples]` with `[samples]` of noise, so many dB below its own power."""
+    power, other = (held.square().mean(dim=-1, keepdim=True) for held in (wave, noise))
+    return wave + noise * (power / other.clamp(min=1e-20) * 10 ** (-snr / 10)).sqrt()
+
+
+def as_loud(wave: Tensor, before: Tensor) -> Tensor:
+    """Each `[.., samples]` at the power that it had before."""
+    power, wanted = (held.square().mean(dim=-1, keepdim=True) for held in (wave, before))
+    return wave * (wanted / power.clamp(min=1e-20)).sqrt()
