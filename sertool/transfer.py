@@ -1,0 +1,168 @@
+"""One address to one file: continued where it was cut, its size and digests right before it has its name.
+
+A file is written as NAME.part. NAME.part.tag holds what the server called that version of it, so that it is continued
+only if it is the same one still (If-Range).
+"""
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from sertool import web
+from sertool.errors import SertoolError
+from sertool.files import UNFINISHED, reason, size
+from sertool.web import Again, Damaged, Refused, Reply, Stopped
+
+TAG = ".tag"
+ENDLESS = 10**12  # the longest body of unknown length
+EXPIRED = (400, 401, 403, 404, 410)  # what a link may answer that held once
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of a source: where it is, what is known of it, and what becomes of it."""
+
+    path: str  # its name, with / between folders
+    url: str = ""
+    size: int | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)  # {"md5": ..., "sha256": ...}, as far as published
+    unpack: bool = False
+    into: str | None = None  # the folder for what it holds, less a top folder that all of it shares
+    strip: bool = False  # without the first folder of each member's path
+    take: tuple[str, ...] = ()  # patterns of the members that are wanted; all where there are none
+    lasting: bool = True  # whether its address gives the same bytes ever after; the archive of a branch does not
+
+
+@dataclass(frozen=True)
+class Line:
+    """How a download is told to stop, and where it counts its bytes."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    advance: Callable[[int], None] = lambda _count: None
+
+
+Link = tuple[str, Mapping[str, str]]  # an address, and the headers to ask it with
+Locate = Callable[[Item, bool], Link | None]  # a link for an item; with True a new one, or None where there is no other
+
+
+def download(item: Item, target: Path, locate: Locate, line: Line) -> None:
+    """Bring an item to `target`, whole and checked; what is there of it already is continued."""
+    part = target.with_name(target.name + UNFINISHED)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    line.advance(_length(part))
+    for last in (False, True):
+        try:
+            web.persist(partial(_located, item, part, locate, line), partial(_length, part), line.stop)
+            check(item, part)
+            break
+        except Damaged:  # once more from the start: what was continued may have been damaged before
+            if not _forget(part, line) or last:
+                raise
+    os.replace(part, target)
+    _forget(part, line)
+
+
+def _located(item: Item, part: Path, locate: Locate, line: Line) -> None:
+    """One attempt; a link that has expired is asked for anew."""
+    try:
+        _attempt(item, part, locate(item, False) or (item.url, {}), line)
+    except Refused as refused:
+        link = locate(item, True) if refused.status in EXPIRED else None
+        if link is None:
+            raise
+        _attempt(item, part, link, line)
+    except Again as again:
+        if again.anew:
+            _forget(part, line)
+        raise
+
+
+def _attempt(item: Item, part: Path, link: Link, line: Line) -> None:
+    have, tag = _kept(item, part)
+    if item.size is not None and have == item.size:
+        return
+    url, headers = link
+    with web.opened(web.Request(url, headers, have, tag)) as reply:
+        if item.size is not None and reply.total not in (None, item.size):
+            raise Damaged(f"{web.plain(url)} has {reply.total:,} bytes, not the {item.size:,} published")
+        if reply.start == 0:
+            _forget(part, line)
+            _note_tag(part, reply)
+        _write(item, part, reply.start, _counted(web.blocks(reply, url), line))
+        web.refuse_cut(reply, url, _length(part))
+
+
+def _kept(item: Item, part: Path) -> tuple[int, str | None]:
+    """How much is there to continue, and what the server called it; nothing where nobody could tell a wrong mixture."""
+    have = _length(part)
+    with contextlib.suppress(OSError, ValueError):
+        return have, part.with_name(part.name + TAG).read_text(encoding="ascii")
+    return (have if item.digests and have <= (item.size or ENDLESS) else 0), None
+
+
+def _note_tag(part: Path, reply: Reply) -> None:
+    if reply.tag and reply.tag.isascii():
+        part.with_name(part.name + TAG).write_text(reply.tag, encoding="ascii")
+
+
+def _counted(blocks: Iterable[bytes], line: Line) -> Iterator[bytes]:
+    for block in blocks:
+        yield block
+        line.advance(len(block))
+        if line.stop.is_set():
+            raise Stopped("stopped")
+
+
+def _write(item: Item, part: Path, start: int, blocks: Iterable[bytes]) -> None:
+    """Write what comes behind what is there; without a buffer, so that a killed process leaves what it got."""
+    left = (item.size or ENDLESS) - start
+    try:
+        with part.open("r+b" if start else "wb", buffering=0) as stream:
+            stream.seek(start)
+            for block in blocks:
+                stream.write(block)
+                left -= len(block)
+                if left < 0:
+                    raise Damaged(f"{item.path} is longer than the {size(item.size or ENDLESS)} published")
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise SertoolError(f"cannot write {part}: {reason(error)}") from None
+
+
+def _length(part: Path) -> int:
+    with contextlib.suppress(OSError):
+        return part.stat().st_size
+    return 0
+
+
+def _forget(part: Path, line: Line) -> bool:
+    """Remove what is there of an item, and whether there was anything."""
+    length = _length(part)
+    line.advance(-length)
+    for name in (part.name, part.name + TAG):  # the bytes first: a tag must never stand beside another version's
+        part.with_name(name).unlink(missing_ok=True)
+    return length > 0
+
+
+def check(item: Item, path: Path) -> None:
+    """Compare a file with what is published of it."""
+    if item.size is not None and (got := path.stat().st_size) != item.size:
+        raise Damaged(f"{item.path} has {got:,} bytes, not the {item.size:,} published")
+    for name, found in digests(path, tuple(item.digests)).items():
+        if found != item.digests[name]:
+            raise Damaged(f"the {name.upper()} of {item.path} is {found}, not {item.digests[name]}")
+
+
+def digests(path: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Digests of a file, in one pass."""
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+    with path.open("rb") as stream:
+        while hashes and (block := stream.read(1 << 20)):
+            for made in hashes.values():
+                made.update(block)
+    return {name: made.hexdigest() for name, made in hashes.items()}

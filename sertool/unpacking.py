@@ -1,0 +1,193 @@
+"""Archives from anywhere, taken apart so that nothing leaves the folder, links out of it or explodes."""
+
+import gzip
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO
+
+from sertool.errors import SertoolError
+from sertool.files import reason
+
+BLOCK = 1 << 20
+JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.DS_Store|Thumbs\.db|\._[^/]*)(?:/|$)")
+Naming = Callable[[str], str | None]  # where a member goes, or None where it is not wanted
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What no corpus comes near; digital silence packs a thousandfold, but no archive is silence alone."""
+
+    files: int = 500_000
+    size: int = 10**12
+    ratio: float = 200.0
+    free: int = 64 << 20  # bytes that may come out whatever the ratio
+
+
+LIMITS = Limits()
+
+
+class Unreadable(SertoolError):
+    """The archive is none, or is not whole, or not fit to be taken apart."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive."""
+
+    name: str
+    size: int  # as the archive says
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(archive: Path, folder: Path, naming: Naming) -> Iterator[str]:
+    """Write the wanted members below a folder, and name each."""
+    allowed = min(LIMITS.size, max(LIMITS.free, int(LIMITS.ratio * archive.stat().st_size)))
+    for member, name in _wanted(archive, naming):
+        target = folder / name
+        with _writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stream = target.open("wb")
+        with stream, _reading(archive), member.open() as source:
+            while block := source.read(BLOCK):
+                allowed -= len(block)
+                if allowed < 0:
+                    raise Unreadable(f"{archive.name} holds far more than it can in good faith: refused at {name}")
+                with _writing(target):
+                    stream.write(block)
+        yield name
+
+
+def small(archive: Path, limit: int, naming: Naming) -> Iterator[tuple[str, bytes]]:
+    """The wanted members of no more than `limit` bytes."""
+    for member, name in _wanted(archive, naming):
+        if member.size <= limit:
+            with _reading(archive), member.open() as source:
+                yield name, source.read(limit + 1)
+
+
+def promised(archive: Path, naming: Naming) -> int:
+    """Bytes that the wanted members say they have; of a tar no more than its own, as it would have to be unpacked."""
+    if not _is_zip(archive):
+        return archive.stat().st_size
+    return sum(member.size for member, _ in _wanted(archive, naming))
+
+
+def naming(strip: bool = False, take: tuple[str, ...] = ()) -> Naming:
+    """Members under their own names, or without their first folder; only those that fit a pattern, if there is any."""
+
+    def name(path: str) -> str | None:
+        kept = path.partition("/")[2] if strip else path
+        return kept if kept and (not take or any(fnmatchcase(kept, pattern) for pattern in take)) else None
+
+    return name
+
+
+def safe(name: str) -> str:
+    """A path below a folder, whoever wrote it and for whichever system; or an error."""
+    path = name.replace("\\", "/")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or re.match("[A-Za-z]:", path) or ".." in parts or "\0" in path or not parts:
+        raise Unreadable(f"a name leads out of the folder: {name[:80]!r}")
+    return "/".join(parts)
+
+
+def _wanted(archive: Path, naming: Naming) -> Iterator[tuple[Member, str]]:
+    count = 0
+    with _reading(archive):
+        for member in _members(archive):
+            count += 1
+            if count > LIMITS.files:
+                raise Unreadable(f"{archive.name} holds more than {LIMITS.files:,} files")
+            name = safe(member.name)
+            if not JUNK.search(name) and (kept := naming(name)) is not None:
+                yield member, kept
+
+
+def _members(archive: Path) -> Iterator[Member]:
+    if _is_zip(archive):
+        yield from _zipped(archive)
+    elif tarfile.is_tarfile(archive):
+        yield from _tarred(archive)
+    else:
+        raise Unreadable(f"{archive.name} is no zip or tar archive, or is cut")
+
+
+def _is_zip(archive: Path) -> bool:
+    with archive.open("rb") as stream:
+        return stream.read(4) in (b"PK\3\4", b"PK\5\6")
+
+
+def _zipped(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            mode = info.external_attr >> 16
+            if info.is_dir():
+                continue
+            if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                raise Unreadable(f"{archive.name}: {info.filename[:80]!r} is a link or a device, which is not unpacked")
+            if info.flag_bits & 1:
+                raise Unreadable(f"{archive.name} is encrypted: unpack it yourself with the password, and index that")
+            yield Member(info.filename, info.file_size, lambda info=info: opened.open(info))
+
+
+class _Header(tarfile.TarInfo):
+    """A header that tells whether the archive ended as it should, which tarfile keeps to itself."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:
+            tar.ended = True
+            raise
+
+
+def _tarred(archive: Path) -> Iterator[Member]:
+    with tarfile.open(archive, tarinfo=_Header) as opened:
+        for info in opened:
+            opened.members = []  # it remembers all that it has seen
+            if info.isdir():
+                continue
+            if not info.isreg():
+                raise Unreadable(f"{archive.name}: {info.name[:80]!r} is a link or a device, which is not unpacked")
+            yield Member(info.name, info.size, lambda info=info: opened.extractfile(info))
+        if not getattr(opened, "ended", False):
+            raise Unreadable(f"{archive.name} is cut or damaged")
+        for _ in range(64):  # what follows is padding; a compressed stream checks itself at its end
+            if not opened.fileobj.read(BLOCK):
+                break
+
+
+@contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    """Whatever a damaged archive provokes in the libraries, in one line."""
+    try:
+        yield
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise Unreadable(f"{archive.name} is cut or damaged ({_plain(error)})") from None
+    except (RuntimeError, NotImplementedError, ValueError, OverflowError) as error:
+        raise Unreadable(f"{archive.name} cannot be unpacked ({_plain(error)})") from None
+    except OSError as error:
+        raise SertoolError(f"cannot read {archive}: {reason(error)}") from None
+
+
+def _plain(error: Exception) -> str:
+    return str(error).partition("\n")[0][:100] or type(error).__name__
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        words = reason(error) if isinstance(error, OSError) else str(error)
+        raise SertoolError(f"cannot write {target}: {words}") from None

@@ -1,0 +1,356 @@
+"""What servers say: one request, its body as it comes, and what of its failures may pass."""
+
+import contextlib
+import email.utils
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from sertool import __version__, talk
+from sertool.errors import SertoolError
+from sertool.files import reason, size
+
+AGENT = f"sertool/{__version__}"
+BLOCK = 1 << 16
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # statuses that may pass
+DOCUMENT = 64 << 20  # the longest answer that is read into memory
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server may take."""
+
+    silence: float = 30.0  # seconds without a byte
+    head: float = 60.0  # seconds until the answer begins
+    slowest: float = 1000.0  # bytes a second, over as long as a silence may last
+    attempts: int = 5  # in a row that bring next to nothing
+    pause: float = 1.0  # seconds before the second attempt; then twice as long, and so on
+    longest: float = 120.0  # seconds that a server may ask for before the next attempt
+
+    @property
+    def little(self) -> float:
+        """Bytes that are next to nothing: a server that drips would otherwise have us for ever."""
+        return self.slowest * self.silence
+
+
+PATIENCE = Patience()
+
+
+class Refused(SertoolError):
+    """The server will not give it, and asking again would not help."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Damaged(SertoolError):
+    """What came is not what was promised."""
+
+
+class Unreachable(SertoolError):
+    """The server did not manage to give it, however often it was asked."""
+
+
+class Stopped(SertoolError):
+    """Another download failed, so this one was left."""
+
+
+class Again(Exception):
+    """An attempt failed that may be made again; where `anew`, what is there already is of no use."""
+
+    def __init__(self, text: str, wait: float | None = None, *, anew: bool = False) -> None:
+        super().__init__(text)
+        self.wait, self.anew = wait, anew
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: an address, the bytes that are there of it, and what the server called that version."""
+
+    url: str
+    headers: Mapping[str, str]
+    have: int = 0
+    tag: str | None = None
+    data: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A body that comes, from byte `start` on."""
+
+    stream: Any  # read1 and close
+    start: int
+    total: int | None
+    tag: str | None
+
+
+def ask(url: str, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
+    """A document, such as an index; with `data` it is asked for by POST."""
+    found = bytearray()
+
+    def act() -> None:
+        found.clear()
+        with opened(Request(url, headers or {}, data=data)) as reply:
+            for block in blocks(reply, url):
+                found.extend(block)
+                if len(found) > DOCUMENT:
+                    raise Damaged(f"{plain(url)} is longer than {size(DOCUMENT)}")
+            refuse_cut(reply, url, len(found))
+
+    persist(act, int, threading.Event())
+    return bytes(found)
+
+
+def ask_json(url: str, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> dict[str, Any]:
+    try:
+        answer = json.loads(ask(url, headers, data))
+    except ValueError:
+        raise Damaged(f"{plain(url)} does not answer in JSON") from None
+    if not isinstance(answer, dict):
+        raise Damaged(f"{plain(url)} answers something else than was asked")
+    return answer
+
+
+def persist(act: Callable[[], None], progress: Callable[[], int], stop: threading.Event) -> None:
+    """Act until it succeeds; attempts that bring next to nothing are counted, and the pause between them doubles."""
+    vain = 0
+    while True:
+        before = progress()
+        try:
+            return act()
+        except Again as error:
+            vain = 1 if progress() - before > PATIENCE.little else vain + 1
+            if vain >= PATIENCE.attempts:
+                raise Unreachable(str(error)) from None
+            wait = _pause(vain) if error.wait is None else error.wait
+            if wait > PATIENCE.longest:
+                raise Unreachable(f"{error}, and asks to wait {wait:.0f} s: try again later") from None
+            talk.detail(f"{error}: trying again in {wait:.1f} s")
+            if stop.wait(wait):
+                raise Stopped("stopped") from None
+
+
+def _pause(vain: int) -> float:
+    """Seconds; not the same for all who were turned away at once."""
+    return PATIENCE.pause * 2 ** (vain - 1) * random.uniform(0.5, 1.0)
+
+
+def plain(url: str) -> str:
+    """An address for people: without the keys that its query may hold."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@contextlib.contextmanager
+def opened(request: Request) -> Iterator[Reply]:
+    """The answer to a request, be it from a server or from a `file:` address."""
+    reply = _local(request) if request.url.startswith("file:") else _remote(request)
+    with contextlib.closing(reply.stream):
+        yield reply
+
+
+def blocks(reply: Reply, url: str) -> Iterator[bytes]:
+    """The body as it comes; a server that only drips is left."""
+    got = marked = 0
+    since = time.monotonic()
+    while True:
+        with _told(url):
+            block = reply.stream.read1(BLOCK)
+        if not block:
+            return
+        yield block
+        got += len(block)
+        passed = time.monotonic() - since
+        if passed > PATIENCE.silence:
+            if got - marked < PATIENCE.little:
+                raise Again(f"{plain(url)} gives less than {size(PATIENCE.slowest)} a second")
+            marked, since = got, since + passed
+
+
+def refuse_cut(reply: Reply, url: str, got: int) -> None:
+    if reply.total is None and not got:  # a head that was cut looks like this, and no file is empty
+        raise Again(f"{plain(url)} gave nothing")
+    if reply.total is not None and got < reply.total:
+        raise Again(f"{plain(url)} was cut after {size(got)} of {size(reply.total)}")
+
+
+def _local(request: Request) -> Reply:
+    path = urllib.request.url2pathname(urlsplit(request.url).path)
+    try:
+        stream: BinaryIO = open(path, "rb")  # noqa: SIM115 (closed by whoever reads it)
+        status = os.fstat(stream.fileno())
+    except OSError as error:
+        raise Refused(f"cannot read {path}: {reason(error)}", 404) from None
+    tag = f"{status.st_size}-{status.st_mtime_ns}"
+    start = request.have if request.tag == tag else 0
+    stream.seek(start)
+    return Reply(stream, start, status.st_size, tag)
+
+
+def _remote(request: Request) -> Reply:
+    asked = urllib.request.Request(request.url, request.data, {"User-Agent": AGENT})
+    for name, value in request.headers.items():
+        asked.add_unredirected_header(name, value)  # keys are for the first host alone
+    if request.have:
+        asked.add_header("Range", f"bytes={request.have}-")
+        if request.tag:
+            asked.add_header("If-Range", request.tag)
+    opener = urllib.request.build_opener(_Plain, _Secure, _Redirects)
+    try:
+        with _told(request.url):
+            answer = opener.open(asked, timeout=PATIENCE.silence)
+    except urllib.error.HTTPError as error:
+        return _refusal(error, request)
+    length = answer.headers.get("Content-Length") or ""
+    start, total = _range(answer) if answer.status == 206 else (0, int(length) if length.isdigit() else None)
+    if answer.status == 206 and start != request.have:
+        answer.close()
+        raise Again(f"{plain(request.url)} gave another part than was asked for", anew=True)
+    return Reply(answer, start, total, _tag(answer.headers))
+
+
+def _range(answer: http.client.HTTPResponse) -> tuple[int, int | None]:
+    """The first byte that comes, and the length of the whole."""
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
+    if not found:
+        return -1, None
+    return int(found[1]), None if found[2] == "*" else int(found[2])
+
+
+def _tag(headers: Mapping[str, str]) -> str | None:
+    """What names this very version; a weak ETag does not."""
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified")
+
+
+def _refusal(error: urllib.error.HTTPError, request: Request) -> Reply:
+    """What a status that is no success means; all there is to a file may be what is there already."""
+    with contextlib.closing(error):
+        if error.code == 416 and request.have:
+            total = error.headers.get("Content-Range", "").rpartition("/")[2]
+            if total == str(request.have):
+                return Reply(_Nothing(), request.have, request.have, request.tag)
+            raise Again(f"{plain(request.url)} is shorter than what was there of it", anew=True)
+        said = f"{plain(request.url)} answers {_said(error)}"
+    if error.code in BUSY:
+        raise Again(said, _wait(error.headers.get("Retry-After")))
+    raise Refused(said, error.code)
+
+
+class _Nothing:
+    """A body without bytes."""
+
+    def read1(self, _count: int) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        return
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    """Status and, where the server explains itself in JSON, its own words."""
+    words = str(error.reason or "").partition("\n")[0]
+    with contextlib.suppress(Exception):  # an explanation is welcome, not needed
+        words = json.loads(error.read(BLOCK))["message"] or words
+    return f"{error.code} {words}".strip()[:200]
+
+
+def _wait(text: str | None) -> float | None:
+    """Seconds of a Retry-After, which may be a date."""
+    if not text:
+        return None
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(text))
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    return None
+
+
+@contextlib.contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Troubles of the network in plain words; a status is for the caller."""
+    try:
+        yield
+    except urllib.error.HTTPError:
+        raise
+    except http.client.InvalidURL as error:
+        raise Refused(f"{plain(url)}: {error}") from None
+    except (OSError, http.client.HTTPException) as error:
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise Refused(f"{urlsplit(url).hostname} shows a certificate that is not valid") from None
+        raise Again(f"{plain(url)}: {_words(cause)}") from None
+    except ValueError as error:
+        raise Refused(f"{plain(url)}: {error}") from None
+
+
+def _words(cause: object) -> str:
+    if isinstance(cause, TimeoutError):
+        return f"no answer for {PATIENCE.silence:.0f} s"
+    if isinstance(cause, socket.gaierror):
+        return "no such host, or no network"
+    if isinstance(cause, (http.client.HTTPException, ssl.SSLError)):
+        return "the connection broke"
+    return reason(cause) if isinstance(cause, OSError) else str(cause)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects, in moderation, and never out of an encrypted connection."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new not in ("http", "https") or (old, new) == ("https", "http"):
+            raise Refused(f"{plain(req.full_url)} leads to {plain(newurl)}, which is not safe", code)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _Hurried(http.client.HTTPConnection):
+    """A connection whose answer must begin in time, though its bytes may drip in one by one."""
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        late = threading.Event()
+        guard = threading.Timer(PATIENCE.head, self._hang_up, (late,))
+        guard.daemon = True
+        guard.start()
+        try:
+            response = super().getresponse()
+        except (OSError, http.client.HTTPException):
+            if not late.is_set():
+                raise
+        finally:
+            guard.cancel()
+        if late.is_set():
+            raise TimeoutError
+        return response
+
+    def _hang_up(self, late: threading.Event) -> None:
+        late.set()
+        with contextlib.suppress(OSError, AttributeError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # past TLS, which another thread is reading
+
+
+class _HurriedSecure(_Hurried, http.client.HTTPSConnection):
+    pass
+
+
+class _Plain(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Hurried, req)
+
+
+class _Secure(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_HurriedSecure, req, context=self._context)
