@@ -18,6 +18,7 @@ CITATION = """@misc{landry2021asvpesd,
   year = {2021},
   url = {https://zenodo.org/records/5573185}
 }"""
+SOURCES = ({"kind": "zenodo", "home": "https://zenodo.org/records/7132783", "record": 7132783, "match": "*.zip"},)
 LANGUAGE = "mul"
 SPEAKERS = 131
 CLIPS = 13964

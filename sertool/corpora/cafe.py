@@ -18,6 +18,9 @@ CITATION = """@inproceedings{gournay2018cafe,
   year = {2018},
   doi = {10.1145/3204949.3208121}
 }"""
+SOURCES = (
+    {"kind": "zenodo", "home": "https://zenodo.org/records/1478765", "record": 1478765, "match": "CaFE_48k.zip"},
+)
 LANGUAGE = "fr"
 SPEAKERS = 12
 CLIPS = 936

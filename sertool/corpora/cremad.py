@@ -24,6 +24,34 @@ CITATION = """@article{cao2014cremad,
   year = {2014},
   doi = {10.1109/TAFFC.2014.2336244}
 }"""
+SOURCES = (
+    {
+        "kind": "git", "home": "https://github.com/CheyneyComputerScience/CREMA-D", "about": 630_000_000,
+        "files": {"CREMA-D.zip": {
+            "url": "https://codeload.github.com/CheyneyComputerScience/CREMA-D/zip/refs/heads/master",
+        }},
+        "moving": True, "strip": True,
+        "take": ("AudioWAV/*.wav", "*processedResults/*.csv", "*VideoDemographics.csv", "SentenceFilenames.csv",
+                 "LICENSE*", "README*"),
+    },
+    {
+        "kind": "git", "home": "https://gitlab.com/cs-cooper-lab/crema-d-mirror", "about": 630_000_000,
+        "files": {
+            "AudioWAV.tar.gz": {
+                "url": "https://gitlab.com/cs-cooper-lab/crema-d-mirror/-/archive/main/crema-d-mirror-main.tar.gz"
+                       "?path=AudioWAV",
+            },
+            "processedResults.tar.gz": {
+                "url": "https://gitlab.com/cs-cooper-lab/crema-d-mirror/-/archive/main/crema-d-mirror-main.tar.gz"
+                       "?path=processedResults",
+            },
+            "VideoDemographics.csv": {
+                "url": "https://gitlab.com/cs-cooper-lab/crema-d-mirror/-/raw/main/VideoDemographics.csv",
+            },
+        },
+        "moving": True, "strip": True, "take": ("AudioWAV/*.wav", "processedResults/*.csv"),
+    },
+)  # fmt: skip
 LANGUAGE = "en"
 SPEAKERS = 91
 CLIPS = 7442

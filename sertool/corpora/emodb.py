@@ -19,6 +19,16 @@ CITATION = """@inproceedings{burkhardt2005database,
   year = {2005},
   doi = {10.21437/Interspeech.2005-446}
 }"""
+SOURCES = (
+    {
+        "kind": "zenodo", "home": "https://zenodo.org/records/7447302", "record": 7447302,
+        "files": {"emodb.zip": {"size": 39981818, "md5": "9d21362dbc5676ef3ab4745d83ced0db"}},
+    },
+    {
+        "kind": "https", "home": "http://emodb.bilderbar.info", "about": 40_000_000,
+        "files": {"download.zip": {"url": "http://emodb.bilderbar.info/download/download.zip"}},
+    },
+)  # fmt: skip
 LANGUAGE = "de"
 SPEAKERS = 10
 CLIPS = 535

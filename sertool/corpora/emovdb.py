@@ -16,6 +16,20 @@ CITATION = """@article{adigwe2018emotional,
   journal = {arXiv preprint arXiv:1806.09514},
   year = {2018}
 }"""
+SOURCES = (
+    {
+        "kind": "https", "home": "https://www.openslr.org/115/",
+        "bases": ("https://www.openslr.org/resources/115/", "https://openslr.trmal.net/resources/115/",
+                  "https://openslr.elda.org/resources/115/"),
+        "files": (
+            "bea_Amused.tar.gz", "bea_Angry.tar.gz", "bea_Disgusted.tar.gz", "bea_Neutral.tar.gz", "bea_Sleepy.tar.gz",
+            "jenie_Amused.tar.gz", "jenie_Angry.tar.gz", "jenie_Disgusted.tar.gz", "jenie_Neutral.tar.gz",
+            "jenie_Sleepy.tar.gz", "josh_Amused.tar.gz", "josh_Neutral.tar.gz", "josh_Sleepy.tar.gz",
+            "sam_Amused.tar.gz", "sam_Angry.tar.gz", "sam_Disgusted.tar.gz", "sam_Neutral.tar.gz", "sam_Sleepy.tar.gz",
+        ),
+        "into": True,  # the speaker stands in the name of the archive
+    },
+)  # fmt: skip
 LANGUAGE = "en"
 SPEAKERS = 4
 CLIPS = 6892

@@ -18,6 +18,13 @@ CITATION = """@inproceedings{costantini2014emovo,
   address = {Reykjavik, Iceland},
   year = {2014}
 }"""
+SOURCES = (
+    {
+        "kind": "ask", "home": "http://voice.fub.it/activities/corpora/emovo/index.html",
+        "who": "get emovo.zip from https://drive.google.com/file/d/1SUtaKeA-LYnKaD3qv87Y5wYgihJiNJAo/view, or ask "
+               "costantini@uniroma2.it",
+    },
+)  # fmt: skip
 LANGUAGE = "it"
 SPEAKERS = 6
 CLIPS = 588

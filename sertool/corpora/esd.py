@@ -18,6 +18,13 @@ CITATION = """@inproceedings{zhou2021seen,
   year = {2021},
   doi = {10.1109/ICASSP39728.2021.9413391}
 }"""
+SOURCES = (
+    {
+        "kind": "ask", "home": "https://github.com/HLTSingapore/Emotional-Speech-Data",
+        "who": "sign the licence that https://github.com/HLTSingapore/Emotional-Speech-Data links to, send it to "
+               "zhoukun@u.nus.edu, and get the archive from Google Drive as told there",
+    },
+)  # fmt: skip
 LANGUAGE = "en zh"
 SPEAKERS = 20
 CLIPS = 35000

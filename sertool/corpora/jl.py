@@ -17,6 +17,15 @@ CITATION = """@inproceedings{james2018open,
   year = {2018},
   doi = {10.21437/Interspeech.2018-1349}
 }"""
+SOURCES = (
+    {
+        "kind": "git", "home": "https://github.com/tli725/JL-Corpus",
+        "files": {"Raw JL corpus (unchecked and unannotated).zip": {
+            "size": 468474795, "sha256": "1e94414d4f7a5990176c48fda3a1d2c6cf0f775468a4356e7819bfe61340adf8",
+        }},
+    },
+    {"kind": "kaggle", "home": "https://www.kaggle.com/datasets/tli725/jl-corpus", "dataset": "tli725/jl-corpus"},
+)  # fmt: skip
 LANGUAGE = "en"
 SPEAKERS = 4
 CLIPS = 2400

@@ -21,6 +21,26 @@ CITATION = """@article{livingstone2018ravdess,
   year = {2018},
   doi = {10.1371/journal.pone.0196391}
 }"""
+SOURCES = (
+    {
+        "kind": "zenodo", "home": "https://zenodo.org/records/1188976", "record": 1188976,
+        "files": {"Audio_Speech_Actors_01-24.zip": {"size": 208468073, "md5": "bc696df654c87fed845eb13823edef8a"}},
+    },
+)  # fmt: skip
+PARTS = {
+    "song": {
+        "TITLE": "Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS), song",
+        "SPEAKERS": 23, "CLIPS": 1012, "HOURS": None, "EMOTIONS": ("neutral", "calm", "happy", "sad", "angry", "fear"),
+        "SOURCES": (
+            {
+                "kind": "zenodo", "home": "https://zenodo.org/records/1188976", "record": 1188976,
+                "files": {"Audio_Song_Actors_01-24.zip": {
+                    "size": 225505317, "md5": "5411230427d67a21e18aa4d466e6d1b9",
+                }},
+            },
+        ),
+    },
+}  # fmt: skip
 LANGUAGE = "en"
 SPEAKERS = 24
 CLIPS = 1440

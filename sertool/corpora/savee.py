@@ -17,6 +17,12 @@ CITATION = """@inproceedings{haq2009speaker,
   pages = {53--58},
   year = {2009}
 }"""
+SOURCES = (
+    {
+        "kind": "ask", "home": "http://kahlan.eps.surrey.ac.uk/savee/",
+        "who": "register at https://cvssp.org/savee/Register.html and get AudioData.zip with what you are sent",
+    },
+)  # fmt: skip
 LANGUAGE = "en"
 SPEAKERS = 4
 CLIPS = 480

@@ -20,6 +20,20 @@ CITATION = """@article{mohamadnezami2019shemo,
   year = {2019},
   doi = {10.1007/s10579-018-9427-x}
 }"""
+SOURCES = (
+    {
+        "kind": "git", "home": "https://github.com/mansourehk/ShEMO",
+        "files": {
+            "female.zip": {
+                "size": 374368830, "sha256": "663d8d7dceb44adbbf87d84be3a080fb691d169fbd972f6941e6302bc39f71e6",
+            },
+            "male.zip": {
+                "size": 496606401, "sha256": "747670d0d918e59d5e5020cf66610242890b093d42968c467c4f02eb5e6a6b1a",
+            },
+        },
+        "into": True,  # the sex of the speakers stands in the name of the archive
+    },
+)  # fmt: skip
 LANGUAGE = "fa"
 SPEAKERS = 87
 CLIPS = 3000

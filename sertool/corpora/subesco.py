@@ -19,6 +19,12 @@ CITATION = """@article{sultana2021subesco,
   year = {2021},
   doi = {10.1371/journal.pone.0250173}
 }"""
+SOURCES = (
+    {
+        "kind": "zenodo", "home": "https://zenodo.org/records/4526477", "record": 4526477,
+        "files": {"SUBESCO.zip": {"size": 1664512929, "md5": "13d702cf944bf54d70d66bffc036ed7a"}},
+    },
+)  # fmt: skip
 LANGUAGE = "bn"
 SPEAKERS = 20
 CLIPS = 7000

@@ -17,6 +17,12 @@ CITATION = """@data{pichorafuller2020tess,
   year = {2020},
   doi = {10.5683/SP2/E8H2MF}
 }"""
+SOURCES = (
+    {
+        "kind": "dataverse", "home": "https://borealisdata.ca", "host": "https://borealisdata.ca",
+        "doi": "doi:10.5683/SP2/E8H2MF", "match": "*.wav", "about": 281_000_000,
+    },
+)  # fmt: skip
 LANGUAGE = "en"
 SPEAKERS = 2
 CLIPS = 2800

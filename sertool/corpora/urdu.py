@@ -17,6 +17,15 @@ CITATION = """@inproceedings{latif2018cross,
   year = {2018},
   note = {arXiv:1812.10411}
 }"""
+SOURCES = (
+    {
+        "kind": "git", "home": "https://github.com/siddiquelatif/URDU-Dataset",
+        "files": {"URDU-Dataset.zip": {
+            "url": "https://codeload.github.com/siddiquelatif/URDU-Dataset/zip/refs/heads/master",
+        }},
+        "moving": True, "strip": True, "take": ("*.wav", "README*", "LICENSE*"),
+    },
+)  # fmt: skip
 LANGUAGE = "ur"
 SPEAKERS = 38
 CLIPS = 400

@@ -1,0 +1,64 @@
+"""What can be fetched, as the corpora's files say it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sertool import catalogue, sources
+from sertool.errors import UsageError
+from sertool.sources import Source
+
+NEEDS = {"ask": "a request", "kaggle": "an account"}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A corpus, or a part of one: the word for it is the name of its folder."""
+
+    name: str
+    corpus: str
+    facts: Mapping[str, Any]
+
+    @property
+    def sources(self) -> list[Source]:
+        """The sources in the order in which they are tried; one with several `bases` is several."""
+        return [
+            {**source, "base": base, "home": base} if base else source
+            for source in self.facts["SOURCES"]
+            for base in source.get("bases", (None,))
+        ]
+
+    @property
+    def megabytes(self) -> str:
+        """How much there is to download, as far as it is known; `~` where it is not known exactly."""
+        known, exactly = sources.size(self.sources[0])
+        return "" if known is None else f"{'' if exactly else '~'}{known / 1e6:,.0f}"
+
+    @property
+    def needs(self) -> str:
+        """What a user must have or do."""
+        return NEEDS.get(self.sources[0]["kind"], "")
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a program can get it from anywhere."""
+        return any(source["kind"] != "ask" for source in self.sources)
+
+
+def offers() -> dict[str, Offer]:
+    """All that can be fetched, by name."""
+    found = []
+    for corpus, entry in catalogue.entries("corpora").items():
+        if "SOURCES" in entry.facts:
+            word = corpus.replace("_", "-")
+            found.append(Offer(word, word, entry.facts))
+            parts = entry.facts.get("PARTS", {}).items()
+            found += [Offer(f"{word}-{part}", word, {**entry.facts, **facts}) for part, facts in parts]
+    return {offer.name: offer for offer in found}
+
+
+def offer(name: str) -> Offer:
+    known = offers()
+    if name not in known:
+        raise UsageError(f"no corpus to fetch is called {name!r}: choose from {', '.join(known)}")
+    return known[name]

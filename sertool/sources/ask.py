@@ -1,0 +1,16 @@
+"""A corpus that nobody may pass on, or that lies where a program cannot get it: `who` says whom to ask."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sertool import web
+from sertool.sources import Plan, Source
+from sertool.transfer import Item
+
+
+def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
+    raise web.Refused(words(source))
+
+
+def words(source: Source) -> str:
+    return f"cannot be downloaded freely: {source['who']}; then give what you get with --from"

@@ -1,0 +1,86 @@
+"""A repository on GitHub or GitLab, without git: its archive, and from Git LFS what the archive only points to.
+
+A file of `files` that has no `url` is an object of LFS itself, known by its SHA-256. The archive of a repository that
+keeps its audio in LFS holds files of 130 bytes that name an object; those are asked for as LFS' batch API wants it, a
+hundred at a time, and each takes the place of its pointer.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sertool import unpacking, web
+from sertool.sources import NONSENSE, Plan, Source, elsewhere, items
+from sertool.transfer import Item, Link, Locate
+
+Answer = Link | web.Refused
+BATCH = 100
+MEDIA = "application/vnd.git-lfs+json"
+POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,15})\n"
+)
+POINTER_SIZE = 1024  # at most, by the specification
+
+
+def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
+    declared = items(source, lambda _: "")
+    objects = [item for item in declared if not item.url]
+    for archive in declared:
+        if archive.url and archive.unpack:
+            objects += _pointed_to(archive, get(archive))
+    return Plan((*(item for item in declared if item.url), *objects), _locator(source, objects))
+
+
+def _pointed_to(archive: Item, path: Path) -> list[Item]:
+    """The objects that an archive has pointers to."""
+    found = []
+    for name, data in unpacking.small(path, POINTER_SIZE, unpacking.naming(archive.strip, archive.take)):
+        if pointer := POINTER.fullmatch(data):
+            found.append(Item(name, "", int(pointer[2]), {"sha256": pointer[1].decode()}))
+    return found
+
+
+def _locator(source: Source, objects: Sequence[Item]) -> Locate:
+    """Links to objects; they expire, so they are asked for when their turn comes, and anew when one is refused."""
+    links: dict[str, Answer] = {}
+    places = {item.path: place for place, item in enumerate(objects)}
+    turn = threading.Lock()
+
+    def locate(item: Item, renew: bool) -> Link | None:
+        if item.path not in places:
+            return None if renew else (item.url, {})
+        with turn:
+            if renew or item.digests["sha256"] not in links:
+                start = places[item.path] // BATCH * BATCH
+                links.update(_batch(source, objects[start : start + BATCH]))
+        link = links[item.digests["sha256"]]
+        if isinstance(link, web.Refused):
+            raise link
+        return link
+
+    return locate
+
+
+def _batch(source: Source, items: Sequence[Item]) -> dict[str, Answer]:
+    """What LFS answers for each object: a link, or why there is none."""
+    wanted = {item.digests["sha256"]: item.size for item in items}  # files of equal bytes are one object
+    objects = [{"oid": oid, "size": size} for oid, size in wanted.items()]
+    question = {"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
+    url = f"{source.get('repository', source['home'])}.git/info/lfs/objects/batch"
+    found = web.ask_json(url, {"Accept": MEDIA, "Content-Type": MEDIA}, json.dumps(question).encode())
+    answers: dict[str, Answer] = {oid: web.Refused(f"Git LFS has no object {oid[:12]}…") for oid in wanted}
+    try:
+        return answers | {held["oid"]: _answer(held) for held in found["objects"]}
+    except NONSENSE:
+        raise web.Damaged(f"{web.plain(url)} does not answer as Git LFS does") from None
+
+
+def _answer(held: dict) -> Answer:
+    if "error" in held:
+        error = held["error"]
+        return web.Refused(f"Git LFS answers {error.get('code')} {error.get('message')} for {held['oid'][:12]}…")
+    action = held["actions"]["download"]
+    headers = {str(name): str(value) for name, value in (action.get("header") or {}).items()}
+    return elsewhere(action["href"]), headers

@@ -1,0 +1,12 @@
+"""Files below one address, such as those of OpenSLR: `base`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from sertool.sources import Plan, Source, items
+from sertool.transfer import Item
+
+
+def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
+    return Plan(items(source, lambda name: source.get("base", "") + quote(name)))

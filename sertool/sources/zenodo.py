@@ -1,0 +1,32 @@
+"""A record of Zenodo: `record`, and either `files` with their digests or `match`, a pattern of names.
+
+Where all digests are known the record itself is not asked for: one request less that can fail.
+"""
+
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from urllib.parse import quote
+
+from sertool import web
+from sertool.sources import NONSENSE, Plan, Source, elsewhere, item, items, named
+from sertool.transfer import Item
+
+HOST = "https://zenodo.org"
+
+
+def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
+    host, record = source.get("host", HOST), source["record"]
+    if named(source):
+        return Plan(items(source, lambda name: f"{host}/records/{record}/files/{quote(name)}?download=1"))
+    found = web.ask_json(f"{host}/api/records/{record}")
+    try:
+        files = [_item(file, source) for file in found["files"] if fnmatch(file["key"], source["match"])]
+    except NONSENSE:
+        raise web.Damaged(f"{host}/api/records/{record} does not list its files as Zenodo does") from None
+    return Plan(tuple(files))
+
+
+def _item(file: dict, source: Source) -> Item:
+    algorithm, _, digest = file["checksum"].partition(":")
+    return item(file["key"], elsewhere(file["links"]["self"]), {"size": file["size"], algorithm: digest}, source)
