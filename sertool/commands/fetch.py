@@ -1,0 +1,181 @@
+"""Download corpora from their public sources, checked and unpacked."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from sertool import options, talk
+from sertool.errors import SertoolError, UsageError
+from sertool.options import option
+
+EPILOG = """\b
+Examples:
+  sertool fetch --list
+  sertool fetch cremad -o corpora/
+  sertool fetch ravdess ravdess-song --accept-license -o corpora/
+  sertool fetch emodb --dry-run
+  sertool fetch esd --from 'Emotional Speech Dataset (ESD).zip' -o corpora/
+  sertool fetch tess --cite >> references.bib
+  SERTOOL_CACHE=/srv/cache sertool fetch emodb --accept-license
+  sertool fetch emodb --mirror http://lab.example/cache
+  sertool fetch emodb tess --accept-license | xargs sertool index -o clips.parquet
+
+A second run does nothing, and a run that was cut off continues. What was downloaded stays in the cache; a cache that is
+served by a web server, or lies on a shared disk, is a mirror for others. The folders that are complete are written to
+stdout, one a line. NAME.lock beside a folder tells its files and digests: keep it, and it will come the same again.
+
+\b
+Environment:
+  SERTOOL_CACHE     the cache; else sertool/ in XDG_CACHE_HOME or ~/.cache
+  KAGGLE_API_TOKEN  the token for Kaggle; else KAGGLE_USERNAME and KAGGLE_KEY, or
+                    access_token or kaggle.json in KAGGLE_CONFIG_DIR or ~/.kaggle
+  HTTPS_PROXY       the proxy to go through
+"""
+
+
+class Name(click.ParamType):
+    """What can be fetched; completion says what each is."""
+
+    name = "name"
+    many = False
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from sertool.offers import offers
+
+        if value not in offers():
+            self.fail(f"no corpus to fetch is called {value!r}: choose from {', '.join(offers())}", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from sertool.offers import offers
+
+        known = offers().values()
+        return [CompletionItem(o.name, help=o.facts["TITLE"]) for o in known if o.name.startswith(incomplete)]
+
+
+def _place_options() -> Any:
+    group = "Where it comes from"
+    return options.stack(
+        option("--from", "archives", multiple=True, type=click.Path(path_type=Path), metavar="FILE", group=group,
+               help="Take this archive, of a corpus that is given on request; several if it came in parts."),
+        option("--mirror", metavar="URL", group=group,
+               help="Ask here first: a cache of sertool that is served (http, https, file) or lies in a folder."),
+        option("--cache", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", group=group,
+               help="Keep downloads here rather than in the usual cache."),
+        option("--no-cache", is_flag=True, group=group, help="Keep no downloads once they are unpacked."),
+    )  # fmt: skip
+
+
+def _output_options() -> Any:
+    return options.stack(
+        option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", default="corpora",
+               show_default=True, help="Put each corpus into a folder of its own in this one."),
+        option("--accept-license", "--accept-licence", "accepted", is_flag=True,
+               help="Accept the licences without being asked, for scripts."),
+        option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N",
+               help="Connections at once."),
+        options.dry_run,
+        options.wait,
+        option("--list", "show_list", is_flag=True, help="Show what can be fetched, or all about NAME, and stop."),
+        option("--cite", is_flag=True, help="Print BibTeX for the corpora, and stop."),
+        options.quiet, options.verbose,
+    )  # fmt: skip
+
+
+@click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, metavar="NAME...", type=Name())
+@options.stack(_place_options(), _output_options())
+def command(names: tuple[str, ...], **values: Any) -> int | None:
+    """Download corpora, check them against their published digests, and unpack them; NAME as --list tells."""
+    if values["show_list"]:
+        return _show_list(names)
+    if not names:
+        from sertool.offers import offers
+
+        raise UsageError(f"name a corpus: {', '.join(offers())}; --list tells what they are")
+    if values["cite"]:
+        return _cite(names)
+    if values["archives"] and len(names) > 1:
+        raise UsageError("--from gives one corpus: name one")
+    return _fetch(names, values)
+
+
+def _fetch(names: tuple[str, ...], values: dict[str, Any]) -> int | None:
+    from sertool import fetching
+
+    cache = None if values["no_cache"] else values["cache"] or fetching.cache_folder()
+    wish = fetching.Wish(
+        values["out"], cache, values["mirror"], values["archives"], values["jobs"], values["wait"]
+    )  # fmt: skip
+    failed = False
+    for name in dict.fromkeys(names):
+        try:
+            if values["dry_run"]:
+                talk.say(fetching.outlook(name, wish))
+            else:
+                talk.out(str(fetching.fetch(name, wish, _agreeing(values["accepted"]))))
+        except UsageError:
+            raise
+        except SertoolError as error:  # the others may still come
+            if len(names) == 1:
+                raise
+            talk.fail(f"sertool: {error}")
+            failed = True
+    return 1 if failed else None
+
+
+def _agreeing(accepted: bool) -> Any:
+    """Shows a licence, and asks for it where nobody has accepted it yet."""
+
+    def agree(offer: Any) -> None:
+        facts = offer.facts
+        terms = f"{facts['TITLE']}: {facts['LICENCE']} ({facts['HOMEPAGE']})"
+        if accepted:
+            talk.say(f"accepted: {terms}")
+        elif not talk.from_terminal():
+            raise UsageError(f"{offer.name} has a licence to accept first: {terms}; add --accept-license")
+        elif not click.confirm(f"{talk.clean(terms)}\nDo you accept this licence?", err=True):
+            raise UsageError(f"{offer.name} was not fetched: its licence was not accepted")
+
+    return agree
+
+
+def _cite(names: tuple[str, ...]) -> None:
+    from sertool.offers import offer
+
+    for text in dict.fromkeys(offer(name).facts["CITATION"] for name in names):
+        for line in text.splitlines():
+            talk.out(line)
+
+
+def _show_list(names: tuple[str, ...]) -> None:
+    from sertool.offers import offer, offers
+
+    if names:
+        for name in names:
+            talk.table(("", name), _all_about(offer(name)))
+        return
+    rows = [
+        (o.name, f["SPEAKERS"], f["CLIPS"], f["HOURS"], len(f["EMOTIONS"]), f["LANGUAGE"],
+         o.megabytes, f["LICENCE"], o.needs)
+        for o in offers().values() for f in [o.facts]
+    ]  # fmt: skip
+    headers = ("corpus", "speakers", "clips", "hours", "emotions", "language", "MB", "licence", "needs")
+    talk.table(headers, rows, right="speakers clips hours emotions MB")
+
+
+def _all_about(offer: Any) -> list[tuple[str, object]]:
+    facts = offer.facts
+    figures = f"{facts['SPEAKERS']} speakers, {facts['CLIPS']:,} clips"
+    return [
+        ("title", facts["TITLE"]),
+        ("home", facts["HOMEPAGE"]),
+        ("licence", facts["LICENCE"]),
+        ("figures", figures + (f", {facts['HOURS']} hours" if facts["HOURS"] else "")),
+        ("language", facts["LANGUAGE"]),
+        ("emotions", ", ".join(facts["EMOTIONS"])),
+        ("download", f"{offer.megabytes} MB" if offer.megabytes else "unknown"),
+        *(("source", source.get("who", source["home"])) for source in offer.sources),
+    ]

@@ -1,0 +1,104 @@
+"""How what was downloaded becomes the folder of a corpus: laid out beside it, listed, and then given its name.
+
+`OUT/NAME.lock` lists the files and the digests of what they came in. It is written before the folder has its name, so
+that a folder without a lock is always somebody else's.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sertool import files, talk, unpacking
+from sertool.errors import SertoolError
+from sertool.store import refuse_full
+from sertool.transfer import Item
+
+Lock = Mapping[str, Any]
+
+
+def lock_path(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
+
+
+def read_lock(folder: Path) -> Lock | None:
+    path = lock_path(folder)
+    if not path.exists():
+        return None
+    try:
+        lock = json.loads(path.read_text(encoding="utf-8"))
+        return {"items": dict(lock["items"]), "files": dict(lock["files"])}
+    except (OSError, ValueError, LookupError, TypeError):
+        raise SertoolError(f"{path} is not what fetch wrote: remove it") from None
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether all that was fetched is still there."""
+    lock = read_lock(folder)
+    return lock is not None and all(_size(folder / name) == size for name, size in lock["files"].items())
+
+
+def _size(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_size
+    return None
+
+
+def lay_out(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) -> dict[str, int]:
+    """Unpack and copy everything below a new folder; the size of each file by its path."""
+    shutil.rmtree(folder, ignore_errors=True)
+    refuse_full(folder, sum(_promised(item, where(item)) for item in items), f"unpacking {folder.parent}")
+    for _ in talk.progress(_laid(items, where, folder), None, "unpacking", "file"):
+        pass
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files.walk(folder, [])}
+
+
+def _promised(item: Item, path: Path) -> int:
+    return unpacking.promised(path, _naming(item)) if item.unpack else path.stat().st_size
+
+
+def _naming(item: Item) -> unpacking.Naming:
+    return unpacking.naming(item.strip, item.take)
+
+
+def _laid(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) -> Iterator[str]:
+    for number, item in enumerate(items):
+        if not item.unpack:
+            target = folder / unpacking.safe(item.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(where(item), target)
+            yield item.path
+        elif item.into is None:
+            yield from unpacking.unpack(where(item), folder, _naming(item))
+        else:
+            beside = folder / f".{number}"
+            yield from unpacking.unpack(where(item), beside, _naming(item))
+            _lower(beside, folder / unpacking.safe(item.into))
+
+
+def _lower(beside: Path, target: Path) -> None:
+    """Give a folder its name, less the folders that hold all of it."""
+    held = beside
+    while held.is_dir() and len(inner := list(held.iterdir())) == 1 and inner[0].is_dir():
+        held = inner[0]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(held, target)
+    shutil.rmtree(beside, ignore_errors=True)
+
+
+def settle(beside: Path, folder: Path, lock: Lock) -> None:
+    """Give what is laid out its name; where the folder is there already, each file its place in it."""
+    if hasattr(os, "sync"):
+        os.sync()  # once, for thousands of files
+    with files.whole(lock_path(folder)) as stream:
+        stream.write(json.dumps(lock, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+    if not folder.exists():
+        os.replace(beside, folder)
+        return
+    for name in lock["files"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(beside / name, folder / name)
+    shutil.rmtree(beside)

@@ -1,0 +1,190 @@
+"""A folder of downloads: `files/`, and `index.json`, which says what they are; served by anything, it is a mirror.
+
+What is in `files/` under its own name is whole; what is not checked against a digest on its way in is pinned by the
+index, so that it is the same ever after.
+"""
+
+import json
+import queue
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from sertool import files, talk, transfer, unpacking, web
+from sertool.errors import SertoolError
+from sertool.sources import DIGESTS, NONSENSE, Plan
+from sertool.transfer import Item, Line
+
+INDEX = "index.json"
+MEGABYTE = 10**6
+SPARE = 64 << 20  # bytes that a disk must keep
+
+Pins = Mapping[str, Mapping[str, str]]  # digests by the path of an item
+
+
+def place(store: Path, item: Item) -> Path:
+    return store / "files" / unpacking.safe(item.path)
+
+
+def bring(store: Path, plan: Plan, pins: Pins, jobs: int, what: str) -> tuple[list[Item], int]:
+    """Have all items in the store; also how many bytes had to come for it."""
+    items = [pinned(item, pins) for item in plan.items]
+    missing = [item for item in items if not _is_held(store, item)]
+    sizes = [item.size or 0 for item in missing]
+    refuse_full(store, sum(sizes) - sum(map(partial(_begun, store), missing)), what)
+    if missing:
+        _download(store, missing, plan, jobs, what)
+    return items, sum(place(store, item).stat().st_size for item in missing)
+
+
+def pinned(item: Item, pins: Pins) -> Item:
+    """An item with all digests that are known of it; a source that promises something else is refused."""
+    known = pins.get(item.path, {})
+    for name, digest in known.items():
+        if item.digests.get(name, digest) != digest:
+            raise web.Damaged(f"the {name.upper()} of {item.path} is to be {digest}, and here it is another")
+    return replace(item, digests={**known, **item.digests})
+
+
+def _is_held(store: Path, item: Item) -> bool:
+    path = place(store, item)
+    if not path.is_file():
+        return False
+    try:
+        transfer.check(item, path)
+    except web.Damaged as damaged:
+        talk.warn(f"{damaged}: getting it again")
+        path.unlink()
+        return False
+    return True
+
+
+def drop(store: Path, items: Sequence[Item]) -> None:
+    """Forget items, so that they are got anew."""
+    for item in items:
+        place(store, item).unlink(missing_ok=True)
+        (store / INDEX).unlink(missing_ok=True)
+
+
+def _begun(store: Path, item: Item) -> int:
+    path = place(store, item)
+    part = path.with_name(path.name + files.UNFINISHED)
+    return min(item.size or 0, part.stat().st_size) if part.is_file() else 0
+
+
+def refuse_full(folder: Path, wanted: int, what: str) -> None:
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if wanted and wanted + SPARE > free:
+        raise SertoolError(f"{what} needs {files.size(wanted)}, and the disk of {folder} has {files.size(free)} left")
+
+
+# Several at once
+
+
+def _download(store: Path, items: Sequence[Item], plan: Plan, jobs: int, what: str) -> None:
+    """Download with several connections, and count megabytes; the first failure ends all of them."""
+    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+    line = Line(threading.Event(), news.put)
+    # Daemons, so that Ctrl-C need not wait for a silent server; what they have written by then is continued.
+    workers = [threading.Thread(target=_work, args=(store, waiting, news, plan, line), daemon=True)
+               for _ in range(min(jobs, len(items)))]  # fmt: skip
+    for worker in workers:
+        worker.start()
+    total = None if any(item.size is None for item in items) else sum(item.size or 0 for item in items) // MEGABYTE
+    try:
+        for _ in talk.progress(_megabytes(news, len(workers)), total, f"fetching {what}", "megabyte"):
+            pass
+    except Exception:
+        line.stop.set()
+        for worker in workers:
+            worker.join()
+        raise
+
+
+def _work(
+    store: Path, waiting: "queue.SimpleQueue[Item]", news: "queue.SimpleQueue[int | BaseException | None]", plan: Plan,
+    line: Line,
+) -> None:  # fmt: skip
+    try:
+        while not line.stop.is_set():
+            item = waiting.get_nowait()
+            transfer.download(item, place(store, item), plan.locate, line)
+    except queue.Empty:
+        pass
+    except BaseException as error:
+        news.put(_explained(error, plan))
+    finally:
+        news.put(None)
+
+
+def _explained(error: BaseException, plan: Plan) -> BaseException:
+    """A refusal of somebody whom the place does not know says what is needed."""
+    if isinstance(error, web.Refused) and error.status in (401, 403) and plan.needs:
+        return web.Refused(f"{error}: {plan.needs}", error.status)
+    return error
+
+
+def _megabytes(news: "queue.SimpleQueue[int | BaseException | None]", workers: int) -> Iterator[None]:
+    """One for each megabyte that has come; raises what went wrong."""
+    got = told = 0
+    while workers:
+        message = news.get()
+        if message is None:
+            workers -= 1
+        elif isinstance(message, BaseException):
+            raise message
+        else:
+            got += message
+            yield from (None for _ in range(got // MEGABYTE - told))
+            told = max(told, got // MEGABYTE)
+
+
+# The index
+
+
+def seal(store: Path, items: Sequence[Item], home: str) -> list[Item]:
+    """Write the index; the items with their SHA-256."""
+    sealed = []
+    for item in items:
+        path = place(store, item)
+        missing = () if "sha256" in item.digests else ("sha256",)
+        found = {**item.digests, **transfer.digests(path, missing)}
+        sealed.append(replace(item, url="", size=path.stat().st_size, digests=found))
+    with files.whole(store / INDEX) as stream:
+        stream.write(json.dumps({"source": home, "items": [asdict(item) for item in sealed]}, indent=1).encode())
+    return sealed
+
+
+def read_index(base: str) -> Plan:
+    """What a store holds, be it here (a `file:` address) or a mirror."""
+    try:
+        index = web.ask_json(f"{base}/{INDEX}")
+        items = tuple(_indexed(entry, f"{base}/files/{quote(entry['path'])}") for entry in index["items"])
+        return Plan(items, home=str(index["source"]))
+    except NONSENSE:
+        raise web.Damaged(f"{web.plain(base)}/{INDEX} is no index of a store") from None
+
+
+def _indexed(entry: dict, url: str) -> Item:
+    """An item from an index, which may be anybody's."""
+    size, into = entry["size"], entry.get("into")
+    return Item(
+        entry["path"],
+        url,
+        None if size is None else int(size),
+        {word: str(digest) for word, digest in entry["digests"].items() if word in DIGESTS},
+        bool(entry.get("unpack")),
+        None if into is None else str(into),
+        bool(entry.get("strip")),
+        tuple(map(str, entry.get("take", ()))),
+        bool(entry.get("lasting", True)),
+    )
