@@ -11,6 +11,11 @@ function __sertool_at
             set skip no
         else if string match -q -- '-?*' $token
             contains -- "$command $token" \
+                "fetch --from" \
+                "fetch --mirror" \
+                "fetch --cache" \
+                "fetch -o" "fetch --out" \
+                "fetch -j" "fetch --jobs" \
                 "index --corpus" \
                 "index --pattern" \
                 "index --table" \
@@ -150,6 +155,94 @@ function __sertool_at
                 "featurize --part" \
                 "featurize --verify" \
                 "featurize --plot" \
+                "augment --where" \
+                "augment --root" \
+                "augment --pitch" \
+                "augment --tempo" \
+                "augment --speed" \
+                "augment --impulse" \
+                "augment --reverb" \
+                "augment --background" \
+                "augment --noise" \
+                "augment --peak-noise" \
+                "augment --high-pass" \
+                "augment --low-pass" \
+                "augment --band-pass" \
+                "augment --band-stop" \
+                "augment --gain" \
+                "augment --shift" \
+                "augment --crop" \
+                "augment --splice" \
+                "augment --reverb-direct" \
+                "augment --background-snr" \
+                "augment --noise-colour" \
+                "augment --band-pass-octaves" \
+                "augment --band-stop-octaves" \
+                "augment --shift-unit" \
+                "augment --splice-width" \
+                "augment -n" "augment --copies" \
+                "augment --recipe" \
+                "augment --share" \
+                "augment --write" \
+                "augment --as" \
+                "augment --listen" \
+                "augment --plot" \
+                "augment -o" "augment --out" \
+                "augment -f" "augment --format" \
+                "augment --seed" \
+                "augment -j" "augment --jobs" \
+                "train -m" "train --model" \
+                "train --recipe" \
+                "train --set" \
+                "train --weights" \
+                "train --features" \
+                "train --scale" \
+                "train --select" \
+                "train --reduce" \
+                "train --split" \
+                "train --folds" \
+                "train --protocol" \
+                "train --train-on" \
+                "train --test-on" \
+                "train --seeds" \
+                "train --epochs" \
+                "train --batch" \
+                "train --optimizer" \
+                "train --lr" \
+                "train --weight-decay" \
+                "train --momentum" \
+                "train --schedule" \
+                "train --warmup" \
+                "train --plateau-factor" \
+                "train --plateau-patience" \
+                "train --restart-epochs" \
+                "train --restart-factor" \
+                "train --smoothing" \
+                "train --balance" \
+                "train --clip" \
+                "train --clip-value" \
+                "train --patience" \
+                "train --metric" \
+                "train --keep" \
+                "train --ema" \
+                "train --mixup" \
+                "train --soft" \
+                "train --time-masks" \
+                "train --time-width" \
+                "train --column-masks" \
+                "train --column-width" \
+                "train --mask-share" \
+                "train --shift" \
+                "train --noise" \
+                "train --gain" \
+                "train --precision" \
+                "train --where" \
+                "train --root" \
+                "train -o" "train --out" \
+                "train -f" "train --format" \
+                "train --device" \
+                "train -j" "train --jobs" \
+                "train --seed" \
                 "eval --truth" \
                 "eval --predicted" \
                 "eval --split" \
@@ -162,7 +255,22 @@ function __sertool_at
                 "eval -f" "eval --format" \
                 "eval --plot" \
                 "eval --html" \
-                "eval --seed"
+                "eval --seed" \
+                "predict --window" \
+                "predict --hop" \
+                "predict --channel" \
+                "predict --silence" \
+                "predict --threshold" \
+                "predict --top" \
+                "predict -m" "predict --model" \
+                "predict --fold" \
+                "predict --root" \
+                "predict -o" "predict --out" \
+                "predict -f" "predict --format" \
+                "predict --device" \
+                "predict -j" "predict --jobs" \
+                "demo -o" "demo --out" \
+                "demo --seed"
             and set skip yes
         else if test -z $command
             set command $token
@@ -188,11 +296,31 @@ function __sertool_many
 end
 
 complete -c sertool -f
+complete -c sertool -n '__sertool_at "" -eq 1' -a fetch -d 'Download corpora from their public sources, checked and unpacked'
 complete -c sertool -n '__sertool_at "" -eq 1' -a index -d 'Look at folders of audio and write a manifest with one row per clip'
 complete -c sertool -n '__sertool_at "" -eq 1' -a featurize -d 'Compute features of the clips in a manifest and store them in shards'
+complete -c sertool -n '__sertool_at "" -eq 1' -a augment -d 'Append augmented copies to a manifest, for featurize to make, or write them as audio'
+complete -c sertool -n '__sertool_at "" -eq 1' -a train -d 'Train a model on a featurized manifest and predict the clips that were held out'
 complete -c sertool -n '__sertool_at "" -eq 1' -a eval -d 'Score predictions, with intervals, and compare runs'
+complete -c sertool -n '__sertool_at "" -eq 1' -a predict -d 'Predict the emotion of audio files, folders and calls with a trained model'
+complete -c sertool -n '__sertool_at "" -eq 1' -a demo -d 'Show the whole pipe on a small corpus of synthesised voices'
 complete -c sertool -n '__sertool_at ""' -s V -l version -d 'Show the version and exit.'
 complete -c sertool -n '__sertool_at ""' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at fetch' -l from -r -F -d 'Take this archive, of a corpus that is given on request; several if it came in parts.'
+complete -c sertool -n '__sertool_at fetch' -l mirror -r -f -d 'Ask here first: a cache of sertool that is served (http, https, file) or lies in a folder.'
+complete -c sertool -n '__sertool_at fetch' -l cache -r -f -a '(__fish_complete_directories)' -d 'Keep downloads here rather than in the usual cache.'
+complete -c sertool -n '__sertool_at fetch' -l no-cache -d 'Keep no downloads once they are unpacked.'
+complete -c sertool -n '__sertool_at fetch' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Put each corpus into a folder of its own in this one. [default: corpora]'
+complete -c sertool -n '__sertool_at fetch' -l accept-license -l accept-licence -d 'Accept the licences without being asked, for scripts.'
+complete -c sertool -n '__sertool_at fetch' -s j -l jobs -r -f -d 'Connections at once. [default: 8; 1<=x<=64]'
+complete -c sertool -n '__sertool_at fetch' -l dry-run -d 'Say what would be done, and do nothing.'
+complete -c sertool -n '__sertool_at fetch' -l wait -d 'Wait for another sertool that writes to the same place.'
+complete -c sertool -n '__sertool_at fetch' -l list -d 'Show what can be fetched, or all about NAME, and stop.'
+complete -c sertool -n '__sertool_at fetch' -l cite -d 'Print BibTeX for the corpora, and stop.'
+complete -c sertool -n '__sertool_at fetch' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at fetch' -s v -l verbose -d 'Say more of what is done.'
+complete -c sertool -n '__sertool_at fetch' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at fetch -ge 1' -f -a 'asvpesd\\t\'Audio, Speech and Vision Processing Lab Emotional Sound database (ASVP-ESD)\' cafe\\t\'Canadian French Emotional speech dataset (CaFE)\' cremad\\t\'Crowd-sourced Emotional Multimodal Actors Dataset (CREMA-D)\' emodb\\t\'Berlin Database of Emotional Speech (EMO-DB)\' emovdb\\t\'Emotional Voices Database (EmoV-DB)\' emovo\\t\'EMOVO: an Italian Emotional Speech Database\' esd\\t\'Emotional Speech Dataset (ESD)\' jl\\t\'JL corpus\' ravdess\\t\'Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS)\' ravdess-song\\t\'Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS), song\' savee\\t\'Surrey Audio-Visual Expressed Emotion database (SAVEE)\' shemo\\t\'Sharif Emotional Speech Database (ShEMO)\' subesco\\t\'SUST Bangla Emotional Speech Corpus (SUBESCO)\' tess\\t\'Toronto Emotional Speech Set (TESS)\' urdu\\t\'URDU dataset\''
 complete -c sertool -n '__sertool_at index' -l corpus -r -f -a 'asvpesd cafe cremad emodb emovdb emovo esd jl ravdess savee shemo subesco tess urdu' -d 'Take the files for this corpus; with --pattern or --table any name of your own.'
 complete -c sertool -n '__sertool_at index' -l pattern -r -f -d 'How paths end, such as \'{speaker}_{sentence}_{emotion}.wav\'; {} is anything.'
 complete -c sertool -n '__sertool_at index' -l table -r -f -d 'Labels by path: CSV, TSV, JSON Lines or Parquet; PART is train, dev or test.'
@@ -382,6 +510,118 @@ complete -c sertool -n '__sertool_at featurize' -s q -l quiet -d 'Say nothing bu
 complete -c sertool -n '__sertool_at featurize' -s v -l verbose -d 'Say more of what is done.'
 complete -c sertool -n '__sertool_at featurize' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at featurize -ge 1' -F
+complete -c sertool -n '__sertool_at augment' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech, song or non-speech\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
+complete -c sertool -n '__sertool_at augment' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
+complete -c sertool -n '__sertool_at augment' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'
+complete -c sertool -n '__sertool_at augment' -l pitch -r -f -d 'Pitch: higher or lower, as long as before; by how many semitones. [within -24 to 24; such as -2:2]'
+complete -c sertool -n '__sertool_at augment' -l tempo -r -f -d 'Tempo: faster or slower, as high as before; how many times as fast. [within 0.25 to 4; such as 0.9:1.1]'
+complete -c sertool -n '__sertool_at augment' -l speed -r -f -d 'Speed: faster and higher, or slower and lower, as a tape; how many times as fast. [within 0.25 to 4; such as 0.9:1.1]'
+complete -c sertool -n '__sertool_at augment' -l impulse -r -F -d 'Impulse response of a room or a microphone; a folder of such recordings.'
+complete -c sertool -n '__sertool_at augment' -l reverb -r -f -d 'Reverberation: a synthetic room, as loud as before; seconds in which it falls by 60 dB. [within 0.05 to 5; such as 0.2:0.8]'
+complete -c sertool -n '__sertool_at augment' -l background -r -F -d 'Background noise: a part of a recording, repeated where it is short; a folder of recordings.'
+complete -c sertool -n '__sertool_at augment' -l noise -r -f -d 'Noise: Gaussian, white or coloured; how many dB the clip lies above the noise. [within -40 to 100; such as 10:30]'
+complete -c sertool -n '__sertool_at augment' -l peak-noise -r -f -d 'Noise whose deviation is a share of the clip\'s peak; which share. [within 0 to 1; such as 0:0.035]'
+complete -c sertool -n '__sertool_at augment' -l high-pass -r -f -d 'High pass: what lies below an edge is taken out; its edge in Hz. [within 10 to 100000; such as 50:400]'
+complete -c sertool -n '__sertool_at augment' -l low-pass -r -f -d 'Low pass: what lies above an edge is taken out; its edge in Hz. [within 10 to 100000; such as 2000:7000]'
+complete -c sertool -n '__sertool_at augment' -l band-pass -r -f -d 'Band pass: what lies outside a band is taken out; its middle in Hz. [within 10 to 100000; such as 500:2000]'
+complete -c sertool -n '__sertool_at augment' -l band-stop -r -f -d 'Band stop: a band is taken out; its middle in Hz. [within 10 to 100000; such as 200:4000]'
+complete -c sertool -n '__sertool_at augment' -l telephone -d 'Telephone: 300 to 3,400 Hz, in 8 bits by the mu-law.'
+complete -c sertool -n '__sertool_at augment' -l gain -r -f -d 'Gain: louder or softer; by how many dB. [within -60 to 60; such as -6:6]'
+complete -c sertool -n '__sertool_at augment' -l polarity -d 'Polarity: the waveform upside down. [0.5 of the copies]'
+complete -c sertool -n '__sertool_at augment' -l shift -r -f -d 'Time shift: earlier or later, as long as before; how much later. [within -60 to 60; such as -0.1:0.1]'
+complete -c sertool -n '__sertool_at augment' -l crop -r -f -d 'Crop and pad: a part of the clip, somewhere in silence of the clip\'s length; share of the clip that is kept. [within 0.01 to 1; such as 0.8:1]'
+complete -c sertool -n '__sertool_at augment' -l splice -r -f -d 'Splice-out: short pieces are cut out, and the ends faded into each other; how many pieces. [within 1 to 100; such as 2:8]'
+complete -c sertool -n '__sertool_at augment' -l reverb-direct -r -f -d 'How many dB the direct sound lies above the reverberation. [within -20 to 40; such as 0:12]'
+complete -c sertool -n '__sertool_at augment' -l background-snr -r -f -d 'How many dB the clip lies above the noise. [within -40 to 100; such as 5:30]'
+complete -c sertool -n '__sertool_at augment' -l noise-colour -r -f -a 'white pink brown blue violet any' -d 'Power by frequency: even, falling or rising. [default: white]'
+complete -c sertool -n '__sertool_at augment' -l band-pass-octaves -r -f -d 'How wide it is, in octaves. [within 0.05 to 8; such as 2:4]'
+complete -c sertool -n '__sertool_at augment' -l band-stop-octaves -r -f -d 'How wide it is, in octaves. [within 0.05 to 8; such as 0.3:1]'
+complete -c sertool -n '__sertool_at augment' -l shift-unit -r -f -a 'seconds length' -d 'Of what: seconds, or the clip\'s length. [default: seconds]'
+complete -c sertool -n '__sertool_at augment' -l shift-wrap -l no-shift-wrap -d 'What leaves at one end comes in at the other, rather than silence. [default: false]'
+complete -c sertool -n '__sertool_at augment' -l splice-width -r -f -d 'How long each is, in seconds. [within 0.002 to 5; such as 0.01:0.1]'
+complete -c sertool -n '__sertool_at augment' -s n -l copies -r -f -d 'Copies of each row. [default: 1, or as the recipe has it] [1<=x<=1000]'
+complete -c sertool -n '__sertool_at augment' -l recipe -r -f -a 'clstm imagenet acnt' -d 'What a published system did (clstm, imagenet, acnt), or a file.toml; options win over it.'
+complete -c sertool -n '__sertool_at augment' -l share -r -f -d 'The share of the copies that an effect happens to, 0 to 1; without a name that of each.'
+complete -c sertool -n '__sertool_at augment' -l write -r -f -a '(__fish_complete_directories)' -d 'Write each copy to a file under this folder; the rows then name these files.'
+complete -c sertool -n '__sertool_at augment' -l as -r -f -a 'flac wav' -d 'How: both have 16 bits, the rate of the parent, and its channels up to two. [default: flac]'
+complete -c sertool -n '__sertool_at augment' -l listen -r -f -a '(__fish_complete_directories)' -d 'Write the first three clips with their copies as WAV files, and stop.'
+complete -c sertool -n '__sertool_at augment' -l plot -r -F -d 'Draw the first clip and its first copy, and stop.'
+complete -c sertool -n '__sertool_at augment' -s o -l out -r -F -d 'Write the manifest to this file rather than to stdout.'
+complete -c sertool -n '__sertool_at augment' -s f -l format -r -f -a 'parquet csv tsv jsonl table' -d 'Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).'
+complete -c sertool -n '__sertool_at augment' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
+complete -c sertool -n '__sertool_at augment' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1<=x<=512]'
+complete -c sertool -n '__sertool_at augment' -l list -d 'Show all effects and recipes, and stop.'
+complete -c sertool -n '__sertool_at augment' -l strict -d 'Fail (exit 1) if any clip is set aside.'
+complete -c sertool -n '__sertool_at augment' -l dry-run -d 'Say what would be done, and do nothing.'
+complete -c sertool -n '__sertool_at augment' -l wait -d 'Wait for another sertool that writes to the same place.'
+complete -c sertool -n '__sertool_at augment' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at augment' -s v -l verbose -d 'Say more of what is done.'
+complete -c sertool -n '__sertool_at augment' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at augment -ge 1' -F
+complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn msf-cnn resnet18 resnet50 resnext50 sertool svm' -d 'The network or classifier (see --list).'
+complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
+complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128.'
+complete -c sertool -n '__sertool_at train' -l weights -r -F -d 'ImageNet weights of a backbone, where no network is.'
+complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers.'
+complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff tonnetz wave zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
+complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus speaker' -d 'Whose mean and deviation rows are freed of: all of train, each speaker. [default: corpus]'
+complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statistics, keep the columns that tell emotions apart best, at most N. [x>=1]'
+complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, or pca:N.'
+complete -c sertool -n '__sertool_at train' -l split -r -f -d 'As of `sertool index`: speaker:70/15/15, or a protocol.'
+complete -c sertool -n '__sertool_at train' -l folds -r -f -d 'K folds of whole speakers. [2<=x<=1000]'
+complete -c sertool -n '__sertool_at train' -l loso -d 'Leave one speaker out, each in turn.'
+complete -c sertool -n '__sertool_at train' -l protocol -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'A published split or folds.'
+complete -c sertool -n '__sertool_at train' -l train-on -r -f -a '(__sertool_many )' -d 'Train on these corpora.'
+complete -c sertool -n '__sertool_at train' -l test-on -r -f -a '(__sertool_many )' -d 'Hold out these corpora.'
+complete -c sertool -n '__sertool_at train' -l seeds -r -f -d 'Train with N seeds, from --seed on. [default: 1; 1<=x<=1000]'
+complete -c sertool -n '__sertool_at train' -l gap -d 'Train under a leaky protocol and on disjoint speakers, and say the difference.'
+complete -c sertool -n '__sertool_at train' -l epochs -r -f -d 'Times over the training clips. [default: 30]'
+complete -c sertool -n '__sertool_at train' -l batch -r -f -d 'Clips in a batch. [default: 32]'
+complete -c sertool -n '__sertool_at train' -l optimizer -r -f -a 'adam adamw sgd' -d 'Optimiser. [default: adamw]'
+complete -c sertool -n '__sertool_at train' -l lr -r -f -d 'Learning rate. [default: 0.001]'
+complete -c sertool -n '__sertool_at train' -l weight-decay -r -f -d 'Weight decay. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l momentum -r -f -d 'Momentum of SGD. [default: 0.9]'
+complete -c sertool -n '__sertool_at train' -l schedule -r -f -a 'constant plateau cosine restarts one-cycle' -d 'How the learning rate changes. [default: cosine]'
+complete -c sertool -n '__sertool_at train' -l warmup -r -f -d 'Steps over which the learning rate rises from zero. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l plateau-factor -r -f -d 'What plateau multiplies the rate by. [default: 0.5]'
+complete -c sertool -n '__sertool_at train' -l plateau-patience -r -f -d 'Epochs that may bring nothing better before it does. [default: 10]'
+complete -c sertool -n '__sertool_at train' -l restart-epochs -r -f -d 'Epochs of the first cosine of restarts. [default: 10]'
+complete -c sertool -n '__sertool_at train' -l restart-factor -r -f -d 'How much longer each next one is. [default: 2]'
+complete -c sertool -n '__sertool_at train' -l smoothing -r -f -d 'Label smoothing. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l balance -r -f -a 'none weights sampling' -d 'How rarer emotions are made up for. [default: none]'
+complete -c sertool -n '__sertool_at train' -l clip -r -f -d 'Greatest norm of the gradient.'
+complete -c sertool -n '__sertool_at train' -l clip-value -r -f -d 'Greatest value in the gradient.'
+complete -c sertool -n '__sertool_at train' -l patience -r -f -d 'Stop after so many epochs without a better dev figure.'
+complete -c sertool -n '__sertool_at train' -l metric -r -f -a 'uar loss wa' -d 'Dev figure that chooses the epoch. [default: uar]'
+complete -c sertool -n '__sertool_at train' -l keep -r -f -a 'best last' -d 'The epoch whose weights are kept. [default: best]'
+complete -c sertool -n '__sertool_at train' -l ema -r -f -d 'Decay of the weights\' moving average, which is what is evaluated and kept.'
+complete -c sertool -n '__sertool_at train' -l mixup -r -f -d 'Alpha of mixup.'
+complete -c sertool -n '__sertool_at train' -l soft -r -f -d 'Share of the listeners\' votes in the targets, the rest being the intended emotion. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l time-masks -r -f -d 'Bars of time set to zero in each clip. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l time-width -r -f -d 'Greatest width of a time bar in rows. [default: 30]'
+complete -c sertool -n '__sertool_at train' -l column-masks -r -f -d 'Bars of columns set to zero in each clip. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l column-width -r -f -d 'Greatest width of a column bar. [default: 12]'
+complete -c sertool -n '__sertool_at train' -l mask-share -r -f -d 'Share of the clips that bars are laid over. [default: 1]'
+complete -c sertool -n '__sertool_at train' -l shift -r -f -d 'Greatest roll in time, as a share of the clip. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l noise -r -f -d 'Deviation of Gaussian noise on the rows. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l gain -r -f -d 'Greatest offset of all columns of a clip. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l precision -r -f -a 'float32 bf16' -d 'Arithmetic of training. [default: float32]'
+complete -c sertool -n '__sertool_at train' -l compile -l no-compile -d 'Compile the network. [default: false]'
+complete -c sertool -n '__sertool_at train' -l where -r -f -a '\'clip=\'\\t\'unique, stable name: corpus/stem; a copy is parent#k\' \'path=\'\\t\'the audio file\' \'start=\'\\t\'where the clip starts in the file, in seconds\' \'duration=\'\\t\'how long it is, in seconds\' \'corpus=\'\\t\'the corpus it belongs to\' \'speaker=\'\\t\'who speaks, qualified by the corpus: cremad:1001; null when unknown\' \'sex=\'\\t\'female or male\' \'age=\'\\t\'in years\' \'race=\'\\t\'as the corpus has it\' \'ethnicity=\'\\t\'as the corpus has it\' \'language=\'\\t\'ISO 639-1 code\' \'emotion=\'\\t\'canonical word: neutral calm happy sad angry fear disgust surprise ...\' \'label=\'\\t\'the corpus\\\' own code for it\' \'intensity=\'\\t\'low, medium or high\' \'sentence=\'\\t\'identity or text of what was said\' \'style=\'\\t\'speech, song or non-speech\' \'sample_rate=\'\\t\'of the file, in Hz\' \'channels=\'\\t\'in the file\' \'samples=\'\\t\'in each channel of the file\' \'digest=\'\\t\'of the decoded sound: equal sounds have equal digests\' \'size=\'\\t\'of the file, in bytes\' \'modified=\'\\t\'when the file last changed, in nanoseconds\' \'issue=\'\\t\'null, or why the clip is unusable; such clips are skipped\' \'notes=\'\\t\'what is odd but usable\' \'split=\'\\t\'train, dev or test, once decided\' \'fold=\'\\t\'the fold that holds it out, once decided\' \'parent=\'\\t\'the clip that a copy was made from\' \'augmentation=\'\\t\'the drawn numbers of a copy, as JSON\' \'seed=\'\\t\'what they were drawn with\' \'run=\'\\t\'the run that predicted\' \'predicted=\'\\t\'the most probable emotion\' \'confidence=\'\\t\'its probability\'' -d 'Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.'
+complete -c sertool -n '__sertool_at train' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
+complete -c sertool -n '__sertool_at train' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'The run\'s folder. [default: runs/MODEL-SETTINGS]'
+complete -c sertool -n '__sertool_at train' -s f -l format -r -f -a 'parquet csv tsv jsonl table' -d 'Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).'
+complete -c sertool -n '__sertool_at train' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
+complete -c sertool -n '__sertool_at train' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1<=x<=512]'
+complete -c sertool -n '__sertool_at train' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
+complete -c sertool -n '__sertool_at train' -l overwrite -d 'Replace a run that was trained otherwise.'
+complete -c sertool -n '__sertool_at train' -l list -d 'Show the models and recipes, and stop.'
+complete -c sertool -n '__sertool_at train' -l dry-run -d 'Say what would be done, and do nothing.'
+complete -c sertool -n '__sertool_at train' -l wait -d 'Wait for another sertool that writes to the same place.'
+complete -c sertool -n '__sertool_at train' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at train' -s v -l verbose -d 'Say more of what is done.'
+complete -c sertool -n '__sertool_at train' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at train -ge 1' -F
 complete -c sertool -n '__sertool_at eval' -l truth -r -f -d 'The column that holds the true emotion.'
 complete -c sertool -n '__sertool_at eval' -l predicted -r -f -d 'The column that holds the predicted emotion.'
 complete -c sertool -n '__sertool_at eval' -l split -r -f -a 'test dev train' -d 'Which rows to score (default: test where there are any, else dev).'
@@ -399,3 +639,27 @@ complete -c sertool -n '__sertool_at eval' -s q -l quiet -d 'Say nothing but err
 complete -c sertool -n '__sertool_at eval' -s v -l verbose -d 'Say more of what is done.'
 complete -c sertool -n '__sertool_at eval' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at eval -ge 1' -F
+complete -c sertool -n '__sertool_at predict' -l window -r -f -d 'Judge windows of this length rather than whole clips. [x>=0.05]'
+complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From one window to the next. [default: the window] [x>=0.01]'
+complete -c sertool -n '__sertool_at predict' -l merge -d 'Neighbouring windows of one emotion as one row.'
+complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'What of stereo audio is judged: calls often have a speaker on each. [default: mix]'
+complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'What is below this level is silent, and not judged. [default: -60.0; -200<=x<=0]'
+complete -c sertool -n '__sertool_at predict' -l threshold -r -f -d 'Answer nothing where the best emotion is less probable than this. [0<=x<=1]'
+complete -c sertool -n '__sertool_at predict' -l top -r -f -d 'A column `top` with the K most probable emotions. [x>=1]'
+complete -c sertool -n '__sertool_at predict' -s m -l model -r -F -d 'A model file, or a run\'s folder: its members are averaged.'
+complete -c sertool -n '__sertool_at predict' -l fold -r -f -d 'Only the models of this fold of a run. [x>=0]'
+complete -c sertool -n '__sertool_at predict' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
+complete -c sertool -n '__sertool_at predict' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'
+complete -c sertool -n '__sertool_at predict' -s o -l out -r -F -d 'Write to this file rather than to stdout.'
+complete -c sertool -n '__sertool_at predict' -s f -l format -r -f -a 'csv tsv jsonl parquet table rttm srt textgrid' -d 'Format [default: by the extension of -o, else CSV in a pipe and lines on a terminal].'
+complete -c sertool -n '__sertool_at predict' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
+complete -c sertool -n '__sertool_at predict' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1<=x<=512]'
+complete -c sertool -n '__sertool_at predict' -l strict -d 'Fail (exit 1) if any clip is set aside.'
+complete -c sertool -n '__sertool_at predict' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at predict' -s v -l verbose -d 'Say more of what is done.'
+complete -c sertool -n '__sertool_at predict' -s h -l help -d 'Show this message and exit.'
+complete -c sertool -n '__sertool_at predict -ge 1' -F
+complete -c sertool -n '__sertool_at demo' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Folder for everything that is made. [default: sertool-demo]'
+complete -c sertool -n '__sertool_at demo' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
+complete -c sertool -n '__sertool_at demo' -s q -l quiet -d 'Say nothing but errors.'
+complete -c sertool -n '__sertool_at demo' -s h -l help -d 'Show this message and exit.'
