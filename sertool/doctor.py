@@ -103,8 +103,8 @@ def compare(rows: Sequence[Row]) -> None:
 def _mark_equal_sounds(rows: Sequence[Row]) -> None:
     alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if row.get("digest") and not row["issue"]:
-            alike[row["digest"], row["start"], row["duration"]].append(row)
+        if row.get("digest") and not row.get("issue"):
+            alike[row["digest"], row.get("start"), row.get("duration")].append(row)
     for first, *others in alike.values():
         emotions = {row["emotion"] for row in (first, *others) if row.get("emotion")}
         if len(emotions) > 1:

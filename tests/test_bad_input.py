@@ -3,9 +3,12 @@
 import io
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -200,18 +203,19 @@ def as_nobody(function: object, *arguments: object) -> int:
 
 
 @pytest.fixture
-def closed(tmp_path: Path) -> Path:
-    """A folder with a file and a folder that only their owner may read; the file is not even that."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if str(folder).startswith("/tmp/pytest") and os.getuid() == 0:
-            folder.chmod(0o755)
-    (tmp_path / "sad").mkdir()
-    for name in ("open.wav", "closed.wav"):
-        audio.write(tmp_path / "sad" / name, synth.voice(0, "sad", len(name)), 16_000)
-    (tmp_path / "private").mkdir()
-    (tmp_path / "sad" / "closed.wav").chmod(0)
-    (tmp_path / "private").chmod(0)
-    return tmp_path
+def closed() -> Iterator[Path]:
+    """A file and a folder that only root may read, not in the folder of pytest, which others cannot enter."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "sad").mkdir()
+        for file in ("open.wav", "closed.wav"):
+            audio.write(folder / "sad" / file, synth.voice(0, "sad", len(file)), 16_000)
+        (folder / "private").mkdir()
+        (folder / "sad" / "closed.wav").chmod(0)
+        (folder / "private").chmod(0)
+        yield folder
+        (folder / "private").chmod(0o700)
 
 
 def test_what_may_not_be_read_is_set_aside_or_told(closed):
@@ -338,3 +342,43 @@ def test_a_full_disk_is_told(tree):
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "sertool: no space left on device"
+
+
+# Options
+
+
+WAYS = [
+    "--corpus cremad", "--corpus own", "--pattern {speaker}_{emotion}_{}.wav", "--pattern {speaker}/{}/{}",
+    "--table labels.csv", "--table test=labels.csv", "--table mine.parquet", "--group parent-folder", "--map sad=angry",
+    "--labels perceived", "--labels soft", "--emotions sad,angry", "--emotions foo", "--where emotion=sad",
+    "--where issue=", "--where notes=dc", "--check none", "--check header", "--update mine.parquet",
+    "--update parted.csv", "--root .", "--root /", "-0", "--split speaker:70/15/15", "--split sentence", "--split loso",
+    "--split random-92-8-leaky-copies", "--folds 3", "--protocol cremad-nk", "--audit", "--strict-sentences",
+    "--seed 3", "--strict", "--dry-run", "-f csv", "-f jsonl", "-f table", "-q", "-v", "-o out.parquet", "-o out.csv", "-o -",
+]  # fmt: skip
+THINGS = [
+    ["voices"], ["bad"], ["voices", "bad"], ["mine.parquet"], ["parted.csv", "mine.parquet"],
+    ["mine.parquet", "voices"], [], ["nowhere"], ["-"], ["labels.csv"],
+]  # fmt: skip
+
+
+def test_no_combination_of_options_ends_in_a_traceback(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("voices").symlink_to(tree)
+    Path("bad").mkdir()
+    for length in range(3):
+        Path(f"bad/{length}.wav").write_bytes(b"x" * length)
+    sertool("index", "voices", "--group", "parent-folder", "-o", "mine.parquet")
+    sertool("index", "voices", "--group", "parent-folder", "--split", "speaker:34/33/33", "-o", "parted.csv")
+    paths = sorted(tree.rglob("*.wav"))
+    Path("labels.csv").write_text(
+        "path,emotion,speaker\n" + "".join(f"{p},sad,z{k % 3}\n" for k, p in enumerate(paths))
+    )
+    dice = random.Random(5)
+    streams = [b"", Path("mine.parquet").read_bytes(), Path("parted.csv").read_bytes(), f"{paths[0]}\n".encode()]
+    for _ in range(150):
+        options = [word for way in dice.sample(WAYS, dice.randint(1, 4)) for word in way.split()]
+        arguments = [*dice.choice(THINGS), *options]
+        done = sertool("index", *arguments, stdin=dice.choice(streams))
+        assert done.code in (0, 1, 2), arguments
+        assert done.code != 2 or done.err.splitlines()[-1].startswith("sertool: "), arguments

@@ -278,6 +278,8 @@ def test_a_digest_knows_the_clips_and_their_order_but_not_their_chunks():
         ("notes=clipped", ["a/1"]), ("notes=stereo|clipped", ["a/1", "b/1"]), ("notes!=clipped", ["a/2", "b/1", "b/2"]),
         ("notes=", ["a/2", "b/2"]), ("notes!=", ["a/1", "b/1"]), ("notes~er", ["b/1"]),
         ("notes=quiet|", ["a/2", "b/1", "b/2"]),
+        ("race=", ["a/1", "a/2", "b/1", "b/2"]), ("race!=x", ["a/1", "a/2", "b/1", "b/2"]), ("race=x", []),
+        ("fold<3", []),
         ("emotion>n", ["a/1", "b/1"]), ("clip=nothing", []), ("corpus=a and emotion=sad", ["a/1"]),
     ],
 )  # fmt: skip
