@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import stretching
+from sertool import sounds, stretching
 from sertool.effects import Drawn, Range
 
 if TYPE_CHECKING:
@@ -26,4 +26,5 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    return stretching.pitched(wave, rate, stretching.ratio(2 ** (drawn["semitones"] / 12)))
+    made = stretching.pitched(wave, rate, stretching.ratio(2 ** (drawn["semitones"] / 12)))
+    return sounds.as_loud(made, wave)  # a phase vocoder takes some dB from steady tones

@@ -1,0 +1,334 @@
+"""Every effect is decided by its drawn numbers alone, and does what its name says."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from sertool import audio, catalogue, effects, filters, sounds, stretching
+from sertool.errors import SertoolError
+
+RATE = 16_000
+ENTRIES = catalogue.entries("effects")
+CHANGES_LENGTH = ("tempo", "speed")
+
+
+@pytest.fixture(scope="module")
+def noises(tmp_path_factory):
+    """Two noises: one longer than the clips here, one shorter."""
+    folder = tmp_path_factory.mktemp("noises")
+    for name, seconds in (("long", 3.0), ("short", 0.3)):
+        wave = np.random.default_rng(len(name)).normal(0, 0.1, round(seconds * 22_050))
+        audio.write(folder / f"{name}.wav", wave.astype(np.float32), 22_050)
+    return str(folder)
+
+
+def voice(samples=RATE, seed=0):
+    """Something with harmonics, pauses and noise, `[samples]`."""
+    time = np.arange(samples) / RATE
+    tone = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 8))
+    wave = 0.2 * tone * (np.sin(2 * np.pi * 2 * time) > 0) + np.random.default_rng(seed).normal(0, 1e-3, samples)
+    return torch.from_numpy(wave.astype(np.float32))
+
+
+def tone(hz, seconds=1.0):
+    return torch.from_numpy(np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE).astype(np.float32)) * 0.5
+
+
+def pitch_of(wave):
+    """The strongest frequency of the middle of `[samples]`."""
+    middle = wave[len(wave) // 4 : -len(wave) // 4].numpy()
+    power = np.abs(np.fft.rfft(middle * np.hanning(len(middle)), 1 << 18))
+    return float(power.argmax()) * RATE / (1 << 18)
+
+
+def decibels(wave):
+    return 10 * float(wave.double().square().mean().clamp(min=1e-30).log10())
+
+
+def settings_of(name, noises, **values):
+    module = effects.load(name)
+    if not ENTRIES[name].settings:
+        return None
+    folder = {"folder": noises} if ENTRIES[name].settings[0].name == "folder" else {}
+    return module.Settings(**folder, **values)
+
+
+def dice(seed=0):
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def drawn(name, noises, seed=0, **values):
+    return effects.load(name).draw(dice(seed), settings_of(name, noises, **values))
+
+
+def apply(name, wave, numbers):
+    return effects.load(name).apply(wave, RATE, numbers)
+
+
+# The contract of every file of the folder
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+class TestContract:
+    def test_it_says_what_it_is_and_where_it_stands(self, name):
+        entry = ENTRIES[name]
+        places = [other.facts["PLACE"] for other in ENTRIES.values()]
+        assert entry.title
+        assert places.count(entry.facts["PLACE"]) == 1
+        for setting in entry.settings:
+            assert setting.help
+            if setting.kind == "Range":
+                assert setting.low <= setting.default[0] <= setting.default[1] <= setting.high
+
+    def test_help_knows_the_settings_that_it_has(self, name, noises):
+        settings = settings_of(name, noises)
+        assert [held.name for held in ENTRIES[name].settings] == (list(asdict(settings)) if settings else [])
+
+    def test_what_is_drawn_is_plain_within_bounds_and_the_dices_alone(self, name, noises):
+        bounds = {held.name: held.default for held in ENTRIES[name].settings if held.kind == "Range"}
+        for seed in range(20):
+            numbers = drawn(name, noises, seed)
+            assert numbers == drawn(name, noises, seed)
+            assert json.loads(json.dumps(numbers)) == numbers
+            for setting in bounds.keys() & numbers.keys() - {"pieces"}:
+                low, high = bounds[setting]
+                assert low - 0.09 <= numbers[setting] <= high + 0.09  # ratios are rounded to what resamples quickly
+
+    def test_nothing_but_the_drawn_numbers_decides_the_sound(self, name, noises):
+        numbers, wave = drawn(name, noises), voice()
+        kept = wave.clone()
+        made = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            made.append(apply(name, wave, json.loads(json.dumps(numbers))))
+        assert torch.equal(*made)
+        assert torch.equal(wave, kept)
+        torch.manual_seed(1)
+        before = torch.random.get_rng_state()
+        apply(name, wave, numbers)
+        assert torch.equal(before, torch.random.get_rng_state())
+
+    @pytest.mark.parametrize("samples", [RATE, 9_999])
+    def test_a_channel_does_not_depend_on_the_other(self, name, samples, noises):
+        numbers = drawn(name, noises, 3)
+        one, other = voice(samples), voice(samples, 1) * 0.1
+        both = apply(name, torch.stack([one, other]), numbers)
+        for alone, together in zip((one, other), both, strict=True):
+            flat = apply(name, alone, numbers)
+            assert flat.shape == together.shape
+            assert (flat - together).abs().max() < 1e-5
+            assert torch.equal(apply(name, alone[None], numbers)[0], flat)
+
+    def test_it_is_as_long_as_before_and_finite(self, name, noises):
+        for seed in range(5):
+            made = apply(name, voice()[None], drawn(name, noises, seed))
+            assert made.dtype == torch.float32
+            assert bool(made.isfinite().all())
+            assert name in CHANGES_LENGTH or made.shape == (1, RATE)
+
+    @pytest.mark.parametrize("samples", [1, 7, 300, 801])
+    def test_short_clips_are_taken(self, name, samples, noises):
+        for seed in range(4):
+            made = apply(name, voice(samples)[None], drawn(name, noises, seed))
+            assert made.shape[1] >= 1
+            assert name in CHANGES_LENGTH or made.shape[1] == samples
+            assert bool(made.isfinite().all())
+
+    def test_silence_stays_finite(self, name, noises):
+        assert bool(apply(name, torch.zeros(1, 4000), drawn(name, noises)).isfinite().all())
+
+
+# What each one does
+
+
+@pytest.mark.parametrize("semitones", [-12, -3.3, -0.4, 0.2, 2, 7])
+def test_pitch_moves_the_pitch_and_keeps_the_length(semitones):
+    made = apply("pitch", tone(440), {"semitones": semitones})
+    exact = 440 * 2 ** (semitones / 12)
+    assert pitch_of(made) == pytest.approx(exact, rel=0.005)
+    assert len(made) == RATE
+    assert abs(decibels(made[2000:-2000]) - decibels(tone(440))) < 1.5
+
+
+def test_the_recorded_semitones_are_those_that_are_applied():
+    module = effects.load("pitch")
+    for seed in range(200):
+        numbers = module.draw(dice(seed), module.Settings((-7.0, 7.0)))
+        ratio = stretching.ratio(2 ** (numbers["semitones"] / 12))
+        assert stretching.semitones(ratio) == pytest.approx(numbers["semitones"], abs=1e-4)
+        assert ratio.denominator <= stretching.PARTS
+
+
+@pytest.mark.parametrize(("name", "moves"), [("tempo", False), ("speed", True)])
+@pytest.mark.parametrize("rate", [0.5, 0.9, 1.1, 1.7])
+def test_tempo_changes_the_length_and_speed_the_pitch_as_well(name, moves, rate):
+    made = apply(name, tone(440), {"rate": rate})
+    assert len(made) == pytest.approx(RATE / rate, abs=2)
+    assert pitch_of(made) == pytest.approx(440 * (rate if moves else 1), rel=0.005)
+
+
+@pytest.mark.parametrize("colour", ["white", "pink", "brown", "blue", "violet"])
+@pytest.mark.parametrize("snr", [-5.0, 20.0])
+def test_noise_lies_as_far_below_the_clip_as_was_drawn(snr, colour):
+    wave = voice()
+    made = apply("noise", wave, {"snr": snr, "colour": colour, "seed": 7})
+    assert decibels(wave) - decibels(made - wave) == pytest.approx(snr, abs=0.05)
+
+
+@pytest.mark.parametrize(("colour", "slope"), [("white", 0), ("pink", -3), ("brown", -6), ("blue", 3), ("violet", 6)])
+def test_coloured_noise_falls_or_rises_as_its_colour_does(colour, slope):
+    module = effects.load("noise")
+    power = np.abs(np.fft.rfft(module.coloured(1, 1 << 18, module.SLOPES[colour]))) ** 2
+    bands = [10 * np.log10(power[1 << k : 2 << k].mean()) for k in range(9, 17)]
+    assert np.diff(bands) == pytest.approx([slope] * 7, abs=0.6)
+
+
+def test_any_colour_is_each_of_them():
+    module = effects.load("noise")
+    found = {module.draw(dice(seed), module.Settings(colour="any"))["colour"] for seed in range(60)}
+    assert found == set(module.SLOPES)
+
+
+def test_peak_noise_has_the_deviation_that_was_drawn():
+    wave = voice()
+    made = apply("peak_noise", wave, {"level": 0.035, "seed": 1})
+    assert float((made - wave).std()) == pytest.approx(0.035 * float(wave.abs().max()), rel=0.02)
+
+
+def test_background_noise_is_the_file_at_the_drawn_level(noises):
+    wave = voice()
+    numbers = {**sounds.drawn(dice(), noises), "at": 0.5, "snr": 10.0}
+    added = apply("background", wave, numbers) - wave
+    assert decibels(wave) - decibels(added) == pytest.approx(10.0, abs=0.05)
+    other = sounds.part(numbers["file"], numbers["digest"], RATE, (0.5, len(wave)))
+    assert np.corrcoef(added.numpy(), other)[0, 1] > 0.999
+
+
+def test_a_short_noise_is_repeated_and_both_files_are_drawn(noises):
+    found = {sounds.drawn(dice(seed), noises)["file"].rpartition("/")[2] for seed in range(20)}
+    assert found == {"long.wav", "short.wav"}
+    short = next(path for path in sounds.files(noises) if path.endswith("short.wav"))
+    held = sounds.part(short, sounds.look(short).digest, RATE, (0.9, RATE))
+    length = round(0.3 * RATE)
+    assert held.shape == (RATE,)
+    assert np.allclose(held[:1000], held[length : length + 1000], atol=0.02)
+
+
+def test_a_noise_that_is_another_by_now_is_refused(noises):
+    numbers = {**sounds.drawn(dice(), noises), "at": 0.0, "snr": 10.0}
+    with pytest.raises(SertoolError, match="is not the sound that was drawn"):
+        apply("background", voice(), numbers | {"digest": "0" * 32})
+    with pytest.raises(SertoolError, match="vanished"):
+        apply("background", voice(), numbers | {"file": "/nowhere/x.wav"})
+
+
+def test_an_impulse_changes_nothing_and_an_echo_comes_when_it_should(tmp_path):
+    response = np.zeros(4000, np.float32)
+    response[100], response[1700] = 0.9, 0.45
+    audio.write(tmp_path / "echo.wav", response, RATE)
+    numbers = sounds.drawn(dice(), str(tmp_path))
+    click = torch.zeros(RATE)
+    click[500] = 0.5
+    made = apply("impulse", click, numbers)
+    peaks = made.abs().topk(2).indices.sort().values.tolist()
+    assert peaks == [500, 2100]
+    assert float(made[2100] / made[500]) == pytest.approx(0.5, abs=0.01)
+    assert decibels(made) == pytest.approx(decibels(click), abs=0.01)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.8])
+def test_reverberation_falls_by_60_db_in_the_drawn_time(seconds):
+    room = effects.load("reverb").room(RATE, {"seconds": seconds, "direct": 3.0, "seed": 5})
+    tail = np.square(room[1:].astype(np.float64))
+    left = 10 * np.log10(np.cumsum(tail[::-1])[::-1] / tail.sum())
+    place = np.argmax(left < -20)
+    assert place / RATE == pytest.approx(seconds / 3, rel=0.1)
+    assert 10 * np.log10(room[0] ** 2 / tail.sum()) == pytest.approx(3.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "kept", "lost"),
+    [
+        ("low_pass", {"hz": 1000.0}, (200, 700), (1500, 4000)),
+        ("high_pass", {"hz": 1000.0}, (1500, 4000), (200, 600)),
+        ("band_pass", {"hz": 1000.0, "octaves": 2.0}, (900, 1200), (200, 4000)),
+        ("band_stop", {"hz": 1000.0, "octaves": 2.0}, (150, 4000), (900, 1200)),
+        ("telephone", {"low": 300, "high": 3400, "bits": 8}, (600, 2500), (60, 6000)),
+    ],
+)
+def test_filters_keep_and_take_what_they_say(name, numbers, kept, lost):
+    for hz in kept:
+        assert abs(decibels(apply(name, tone(hz), numbers)[3000:-3000]) - decibels(tone(hz))) < 1.0
+    for hz in lost:
+        assert decibels(apply(name, tone(hz), numbers)[3000:-3000]) - decibels(tone(hz)) < -20
+
+
+def test_edges_beyond_what_the_rate_holds_are_no_error():
+    assert torch.equal(filters.low_passed(voice(), RATE, 9000.0), voice())
+    assert decibels(filters.high_passed(voice(), RATE, 9000.0)) < -40
+    assert bool(filters.band(voice(), RATE, 20_000.0, 1.0).isfinite().all())
+
+
+def test_the_telephone_is_coarse_but_loud_as_before():
+    made = apply("telephone", tone(1000), {"low": 300, "high": 3400, "bits": 8})
+    assert len(made.unique()) <= 256
+    assert decibels(made) == pytest.approx(decibels(tone(1000)), abs=0.2)
+
+
+def test_gain_and_polarity_are_exact():
+    assert decibels(apply("gain", voice(), {"db": -6.0})) == pytest.approx(decibels(voice()) - 6, abs=1e-3)
+    assert torch.equal(apply("polarity", voice(), {}), -voice())
+
+
+def test_a_shift_moves_the_clip_with_silence_or_around():
+    wave = torch.arange(1.0, 11.0)
+    half = {"by": 0.2, "unit": "length"}
+    assert apply("shift", wave, half | {"wrap": False}).tolist() == [0, 0, *range(1, 9)]
+    assert apply("shift", wave, half | {"wrap": True}).tolist() == [9, 10, *range(1, 9)]
+    assert apply("shift", wave, {"by": -0.2, "unit": "length", "wrap": False}).tolist() == [*range(3, 11), 0, 0]
+    assert apply("shift", voice(), {"by": 0.1, "unit": "seconds", "wrap": False})[:1600].abs().max() == 0
+    assert apply("shift", wave, {"by": 5.0, "unit": "length", "wrap": False}).tolist() == [0.0] * 10
+
+
+def test_a_crop_is_a_part_in_silence():
+    wave = voice() + 1.0
+    made = apply("crop", wave, {"keep": 0.5, "of": 0.25, "at": 1.0})
+    assert torch.equal(made[8000:], wave[2000:10_000])
+    assert not made[:8000].any()
+
+
+def test_splicing_takes_out_as_much_as_was_drawn():
+    made = apply("splice", voice() + 1.0, {"pieces": [[0.1, 0.05], [0.6, 0.1]]})
+    assert int((made == 0).sum()) == round(0.15 * RATE)
+    smooth = apply("splice", tone(5) * 0 + 1.0, {"pieces": [[0.5, 0.05]]})[: RATE - 800]
+    assert smooth.tolist() == pytest.approx([1.0] * len(smooth))
+
+
+# The chain
+
+
+def test_effects_happen_one_after_another_and_a_written_sound_is_left_alone():
+    chain = effects.text([{"effect": "gain", "db": 6.0}, {"effect": "polarity"}])
+    made = effects.applied(voice(), RATE, chain)
+    assert torch.allclose(made, -voice() * 10**0.3)
+    assert torch.equal(effects.applied(voice(), RATE, effects.written(chain)), voice())
+    assert torch.equal(effects.applied(voice(), RATE, None), voice())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("no json", "no augmentation that sertool wrote"),
+        ('{"effects":[{"db":1}]}', "no augmentation that sertool wrote"),
+        ("[1]", "no augmentation that sertool wrote"),
+        ('{"effects":[{"effect":"nonsense"}]}', "no effect nonsense; there are"),
+        ('{"effects":[{"effect":"gain"}]}', "augmentation gain: it lacks 'db'"),
+    ],
+)
+def test_an_augmentation_that_makes_no_sense_is_one_line(text, says):
+    with pytest.raises(SertoolError, match=says):
+        effects.applied(voice(), RATE, text)
