@@ -48,12 +48,24 @@ def _size(path: Path) -> int | None:
 
 
 def lay_out(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) -> dict[str, int]:
-    """Unpack and copy everything below a new folder; the size of each file by its path."""
+    """Unpack and copy everything below a new folder; the size of each file by its path.
+
+    Until all is there the files end in `.part`, so that whoever looks for audio meanwhile, or after a kill, finds none.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     refuse_full(folder, sum(_promised(item, where(item)) for item in items), f"unpacking {folder.parent}")
     for _ in talk.progress(_laid(items, where, folder), None, "unpacking", "file"):
         pass
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files.walk(folder, [])}
+    laid = [_finished(path) for path in files.walk(folder, [])]
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in laid}
+
+
+def _finished(path: Path) -> Path:
+    name = path.name.removesuffix(files.UNFINISHED)
+    try:
+        return path.rename(path.with_name(name))
+    except OSError as error:
+        raise unpacking.Unreadable(f"{name} cannot have its name: {files.reason(error)}") from None
 
 
 def _promised(item: Item, path: Path) -> int:
@@ -61,13 +73,14 @@ def _promised(item: Item, path: Path) -> int:
 
 
 def _naming(item: Item) -> unpacking.Naming:
-    return unpacking.naming(item.strip, item.take)
+    name = unpacking.naming(item.strip, item.take)
+    return lambda path: f"{kept}{files.UNFINISHED}" if (kept := name(path)) else None
 
 
 def _laid(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) -> Iterator[str]:
     for number, item in enumerate(items):
         if not item.unpack:
-            target = folder / unpacking.safe(item.path)
+            target = folder / f"{unpacking.safe(item.path)}{files.UNFINISHED}"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(where(item), target)
             yield item.path

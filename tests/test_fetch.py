@@ -1080,6 +1080,7 @@ def test_a_kill_while_unpacking_leaves_nothing_that_looks_whole(server, offered,
     assert run("emodb") == 130
     assert not Path("corpora/emodb").exists()
     assert not Path("corpora/emodb.lock").exists()
+    assert not list(Path("corpora").rglob("*.wav"))  # as `index corpora/` would find them
     monkeypatch.setattr(unpacking, "unpack", real)
     asked = len(server.asked)
     assert run("emodb") == 0
