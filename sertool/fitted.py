@@ -1,0 +1,75 @@
+"""What the classical models share: scikit-learn fits them, tensors keep what it found, and torch alone evaluates them.
+
+So a model file never needs a pickle, nor prediction scikit-learn.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool.errors import SertoolError
+
+ABSENT = -100.0  # the logit of an emotion that was not among those fitted
+
+
+class Fitted(nn.Module):
+    """A model of clip statistics, each scaled to mean 0 and deviation 1 first.
+
+    Its tensors get their sizes when it is fitted, or when a state is loaded.
+    """
+
+    def __init__(self, columns: int, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.keep(mean=np.zeros(columns), scale=np.ones(columns), present=np.arange(classes))
+
+    def keep(self, **arrays: Any) -> None:
+        """Buffers of these values: whole numbers as int32, others as float32."""
+        for name, values in arrays.items():
+            array = np.asarray(values)
+            kind = np.int32 if np.issubdtype(array.dtype, np.integer) else np.float32
+            self.register_buffer(name, torch.from_numpy(np.array(array, dtype=kind, order="C")))
+
+    def begin(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Learn the scale of `x` `[clips, columns]` and which emotions there are, and scale it."""
+        present = np.unique(y)
+        if len(present) < 2:
+            raise SertoolError(f"fitting needs clips of two emotions at least, and {len(y)} clips have {len(present)}")
+        spread = x.std(axis=0, dtype=np.float64)
+        self.keep(mean=x.mean(axis=0, dtype=np.float64), scale=np.where(spread > 0, spread, 1.0), present=present)
+        return (x - self.mean.numpy()) / self.scale.numpy().astype(np.float64)
+
+    def scaled(self, rows: Tensor) -> Tensor:
+        """`[clips, columns]` of `[clips, time, columns]`: statistics are a clip's first and only row."""
+        return (rows[:, 0] - self.mean) / self.scale
+
+    def spread(self, logits: Tensor) -> Tensor:
+        """`[clips, classes]` of the logits of those that are present."""
+        full = logits.new_full((len(logits), self.classes), ABSENT)
+        return full.index_copy(1, self.present.long(), logits)
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        for name, buffer in self.named_buffers(recurse=False):
+            if prefix + name in state:
+                setattr(self, name, buffer.new_empty(state[prefix + name].shape))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class FittedLinear(Fitted):
+    """Logits that are linear in the statistics."""
+
+    def __init__(self, columns: int, classes: int) -> None:
+        super().__init__(columns, classes)
+        self.keep(weight=np.zeros((classes, columns)), bias=np.zeros(classes))
+
+    def adopt(self, estimator: Any) -> None:
+        """What a linear classifier of scikit-learn found; of two classes it keeps the second's odds alone."""
+        weight, bias = estimator.coef_, estimator.intercept_
+        if len(bias) == 1:
+            weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
+        self.keep(weight=weight, bias=bias)
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.spread(self.scaled(rows) @ self.weight.T + self.bias)

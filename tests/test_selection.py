@@ -1,0 +1,109 @@
+"""Columns chosen or projected: learnt from what is given, judged on speakers held out, and kept as a linear map."""
+
+import numpy as np
+import pytest
+
+from sertool import selection
+from sertool.errors import SertoolError, UsageError
+
+
+@pytest.fixture
+def clips() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """60 columns of 20 speakers, of which 3, 17 and 41 tell three emotions apart, each two of them."""
+    draw = np.random.default_rng(0)
+    speakers = np.repeat(np.arange(20), 30)
+    y = np.tile(np.arange(3), 200)
+    x = draw.normal(size=(600, 60)) * draw.uniform(0.01, 100, 60) + draw.normal(size=60)
+    for column, emotion in ((3, 0), (17, 1), (41, 2)):
+        x[:, column] += 2 * x[:, column].std() * (y == emotion)
+    return x, y, speakers
+
+
+def test_the_columns_that_matter_are_found(clips):
+    chosen = selection.select(*clips)
+    assert {3, 17, 41} <= set(chosen)
+    assert set(chosen[:3]) == {3, 17, 41}
+    assert len(chosen) < 20
+
+
+def test_the_same_seed_chooses_the_same(clips):
+    assert selection.select(*clips, seed=2) == selection.select(*clips, seed=2)
+
+
+def test_no_more_are_chosen_than_asked_for(clips):
+    assert len(selection.select(*clips, most=2)) <= 2
+
+
+def test_columns_are_judged_on_speakers_held_out():
+    """Columns that tell who speaks tell everything where a speaker has one emotion, but of who was seen alone."""
+    speakers = np.repeat(np.arange(20), 30)
+    x, y = np.eye(20)[speakers] + np.random.default_rng(1).normal(size=(600, 20)) * 0.1, speakers // 2 % 2
+    recalls = []
+    for groups in (speakers, np.arange(600)):
+        fold = selection._folds(groups, 0)
+        recalls.append(np.mean([selection._recalls(x, y, fold == number, [20]) for number in range(5)]))
+    assert recalls[0] < 0.7
+    assert recalls[1] > 0.95
+
+
+def test_one_speaker_cannot_be_held_out(clips):
+    with pytest.raises(SertoolError, match="two speakers"):
+        selection.select(clips[0], clips[1], np.zeros(600))
+
+
+def test_ranking_is_by_variance_between_over_within(clips):
+    """The slow twin: scikit-learn's analysis of variance."""
+    from sklearn.feature_selection import f_classif
+
+    x, y, _ = clips
+    assert selection.ranking(x, y)[:10].tolist() == np.argsort(-f_classif(x, y)[0])[:10].tolist()
+
+
+def test_a_choice_is_a_projection(clips):
+    x = clips[0]
+    np.testing.assert_array_equal(selection.picked([41, 3], 60)(x), x[:, [41, 3]])
+
+
+def test_principal_components_are_those_of_scaled_columns(clips):
+    from sklearn.decomposition import PCA
+
+    x, y, _ = clips
+    mine = selection.reduce("pca:5", x, y)
+    z = (x - x.mean(0)) / x.std(0)
+    twin = PCA(5).fit_transform(z)
+    got = mine(x)
+    np.testing.assert_allclose(np.abs(got), np.abs(twin), atol=1e-8)
+    assert mine.matrix.shape == (60, 5)
+
+
+def test_discriminants_are_one_fewer_than_emotions(clips):
+    x, y, _ = clips
+    reduced = selection.reduce("lda", x, y)(x)
+    assert reduced.shape == (600, 2)
+    means = np.stack([reduced[y == emotion].mean(0) for emotion in range(3)])
+    within = np.mean([reduced[y == emotion].var(0) for emotion in range(3)], axis=0)
+    assert (means.var(0) / within > 0.5).all()
+
+
+def test_columns_that_repeat_or_never_change_do_no_harm(clips):
+    x, y, speakers = clips
+    x = np.concatenate([x, x, np.ones((600, 1))], axis=1)
+    for how in ("lda", "pca:3"):
+        assert np.isfinite(selection.reduce(how, x, y)(x)).all()
+    assert set(selection.select(x, y, speakers)) & {3, 63}
+
+
+@pytest.mark.parametrize("how", ["pca", "pca:0", "pca:x", "lda:2", "ica:4", ""])
+def test_another_reduction_is_refused_with_the_choices(how, clips):
+    with pytest.raises(UsageError, match="lda or pca:N"):
+        selection.reduce(how, *clips[:2])
+
+
+def test_no_more_directions_than_there_are(clips):
+    with pytest.raises(UsageError, match="600 clips of 60 columns have 60"):
+        selection.reduce("pca:61", *clips[:2])
+
+
+def test_one_emotion_alone_leaves_nothing_to_tell_apart(clips):
+    with pytest.raises(SertoolError, match="two emotions"):
+        selection.reduce("lda", clips[0], np.zeros(600))
