@@ -46,6 +46,7 @@ GROUP, GROUPS = 8, 8  # frames of a group, and groups of a block, on other devic
 DEVICE_NUMBERS = 1 << 22  # in an array of a block there: 17 MB
 
 
+@torch.compiler.disable  # unrolled, its steps would take a compiler minutes, and it has fused what can be
 def scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
     """`[clips, frames, channels]`, as `x` and `dt` are; `a` `[channels, states]` is negative, `b` and `c` are
     `[clips, frames, states]`, and `d` `[channels]` is what counts of `x` itself."""

@@ -1,0 +1,59 @@
+"""What the ImageNet backbones share: where their weights lie, and how spectrograms of several channels enter."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sertool import layers, tensorfile
+from sertool.errors import SertoolError, UsageError
+
+URL = "https://download.pytorch.org/models/"
+
+
+def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
+    """A backbone's published weights from a file, or from where torchvision keeps what it has downloaded."""
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    found = cached if path is None else Path(path)
+    if not found.is_file():
+        raise SertoolError(
+            f"no ImageNet weights at {found}: download {URL}{name} and put it there, name it with --weights, "
+            "or train from random numbers with --scratch"
+        )
+    if found.suffix == ".safetensors":
+        return {key: torch.from_numpy(array.copy()) for key, array in tensorfile.read(found)[1].items()}
+    try:
+        held = torch.load(found, map_location="cpu", weights_only=True)
+        return {key: value for key, value in held.items() if isinstance(value, Tensor)}
+    except Exception as error:  # whatever a broken or hostile file makes of the reader
+        reason = type(error).__name__
+        raise SertoolError(
+            f"{found} holds no weights that can be read ({reason}): download {URL}{name} again"
+        ) from None
+
+
+def adopt(network: nn.Module, state: dict[str, Tensor], first: str, name: str) -> None:
+    """Weights into a network; the first convolution's are averaged over colours and given to each channel."""
+    own = network.state_dict()
+    state = {key: own[key] for key in own if key.endswith("num_batches_tracked")} | state  # older files have none
+    if first in state and state[first].dim() == own[first].dim():
+        state[first] = state[first].mean(1, keepdim=True).expand(-1, own[first].shape[1], -1, -1)
+    unfit = [key for key in own if key not in state or state[key].shape != own[key].shape]
+    if unfit:
+        raise SertoolError(f"these are not {name}'s weights: {unfit[0]} is missing or of another size; use {URL}{name}")
+    network.load_state_dict({key: state[key] for key in own})
+
+
+def images(rows: Tensor, lengths: Tensor, frames: int, channels: int) -> Tensor:
+    """`[clips, channels, bands, frames]` of `[clips, time, channels x bands]`."""
+    return layers.framed(rows, lengths, frames).unflatten(2, (channels, -1)).permute(0, 2, 3, 1)
+
+
+def check(columns: int, channels: int, frames: int, least: int = 1) -> None:
+    """Whether rows of so many columns are images that a backbone can halve as often as it does."""
+    if columns % channels:
+        raise UsageError(
+            f"{columns} columns are not {channels} channels: featurize with --channels stereo, or --set channels=1"
+        )
+    if min(frames, columns // channels) < least:
+        raise UsageError(f"{frames} frames of {columns // channels} bands are too few: {least} of both are needed")

@@ -1,0 +1,270 @@
+"""What several models are made of; what follows sees where padding lies, so that no clip feels its batch-mates.
+
+A batch is `[clips, time, columns]` with `lengths` `[clips]`, kept on the CPU where possible: whether anything is padded
+is then known without waiting for the device, and a batch without padding costs nothing more.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPS, MOMENTUM = 1e-5, 0.1  # of batch normalisation
+
+
+def valid(lengths: Tensor, time: int, device: torch.device) -> Tensor:
+    """`[clips, time]`: true where a clip has frames."""
+    return torch.arange(time, device=device) < lengths.to(device, non_blocking=True)[:, None]
+
+
+def cleared(rows: Tensor, lengths: Tensor) -> Tensor:
+    """`[clips, time, columns]` with zeros behind each clip, whatever lay there."""
+    return rows.masked_fill(~valid(lengths, rows.shape[1], rows.device)[..., None], 0.0)
+
+
+def framed(rows: Tensor, lengths: Tensor, frames: int) -> Tensor:
+    """`[clips, frames, columns]`: cut, or padded with zeros, to a model's own length."""
+    rows = cleared(rows[:, :frames], lengths)
+    return F.pad(rows, (0, 0, 0, frames - rows.shape[1]))
+
+
+def halved(lengths: Tensor) -> Tensor:
+    """What steps of 2 leave of lengths; an odd frame at the end counts."""
+    return (lengths + 1) // 2
+
+
+def reduced(size: int, times: int) -> int:
+    """What is left of a size that is halved so many times."""
+    return -(-size // 2**times)
+
+
+def mask(lengths: Tensor, x: Tensor) -> Tensor | None:
+    """`[clips, 1, time, ..]` for `x` `[clips, channels, time, ..]`: one where a clip has frames.
+
+    None where all have.
+    """
+    if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and bool((lengths >= x.shape[2]).all()):
+        return None
+    rows = valid(lengths, x.shape[2], x.device).to(x.dtype)
+    return rows.view(len(x), 1, -1, *[1] * (x.dim() - 3))
+
+
+def masked(x: Tensor, where: Tensor | None) -> Tensor:
+    return x if where is None else x * where.to(x.dtype)
+
+
+def mean(x: Tensor, lengths: Tensor) -> Tensor:
+    """`[clips, channels]` of `[clips, channels, time, ..]`: over each clip's own frames, the rest being zero."""
+    share = lengths.clamp(max=x.shape[2]).to(x.device, x.dtype)[:, None] / x.shape[2]
+    return x.mean(tuple(range(2, x.dim()))) / share
+
+
+def last(rows: Tensor, lengths: Tensor) -> Tensor:
+    """`[clips, columns]`: each clip's last frame."""
+    return rows[torch.arange(len(rows), device=rows.device), lengths.to(rows.device) - 1]
+
+
+def flipped(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Each clip's frames from back to front, padding where it was."""
+    time = torch.arange(rows.shape[1], device=rows.device)
+    back = lengths.to(rows.device)[:, None] - 1 - time
+    return rows.gather(1, torch.where(back < 0, time, back)[..., None].expand_as(rows))
+
+
+def positions(time: int, width: int, device: torch.device) -> Tensor:
+    """`[time, width]`: sines and cosines in turn, of wavelengths from 2 pi to 20,000 pi frames."""
+    rates = 10000.0 ** (-torch.arange(0, width, 2, device=device) / width)
+    angles = torch.arange(time, device=device)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
+
+
+def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers from each width to the next, with ReLU and dropout between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers[:-2])
+
+
+class AttentionPool(nn.Linear):
+    """The mean over time, `[clips, width]` of `[clips, time, width]`, weighted by the softmax of one score a frame."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return (super().forward(rows).softmax(1).mT @ rows)[:, 0]
+
+
+class Convolutions(nn.Module):
+    """3x3 convolutions of `[clips, 1, time, bands]`, each with ReLU, halving by maxima and batch normalisation.
+
+    With `skip`, what leaves the first is added, through a 1x1 convolution in steps of 2, to what leaves the second.
+    """
+
+    def __init__(self, channels: tuple[int, ...], skip: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(inputs, outputs, 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(2, ceil_mode=True),
+                nn.BatchNorm2d(outputs),
+            )
+            for inputs, outputs in pairwise((1, *channels))
+        )
+        self.skip = nn.Conv2d(channels[0], channels[1], 1, stride=2) if skip else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[clips, channels, time / 2^n, bands / 2^n]`."""
+        for place, block in enumerate(self.blocks):
+            before, x = x, block(x)
+            if place == 1 and self.skip is not None:
+                x = x + self.skip(before)
+        return x
+
+
+class Convolution1d(nn.Module):
+    """A convolution over time with ReLU, halving by maxima, batch normalisation and dropout; odd lengths round up."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dropout: float, norm_first: bool) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(inputs, outputs, kernel, padding="same")
+        self.norm = BatchNorm(outputs)
+        self.pool = nn.MaxPool1d(2, ceil_mode=True)
+        self.dropout = nn.Dropout(dropout)
+        self.norm_first = norm_first
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """`[clips, outputs, time / 2]` and what is left of `lengths`, of `[clips, inputs, time]`."""
+        where, x = mask(lengths, x), self.convolution(x)
+        x = masked(self.norm(x, where).relu() if self.norm_first else x.relu(), where)
+        x, lengths = self.pool(x), halved(lengths)
+        if not self.norm_first:
+            x = self.norm(x, mask(lengths, x))
+        return self.dropout(x), lengths
+
+
+class Recurrent(nn.Module):
+    """Recurrent layers, one on another, with dropout after each.
+
+    Torch's packed sequences would do the same for 5 to 30 times the time on a CPU.
+    """
+
+    def __init__(
+        self,
+        kind: type[nn.LSTM | nn.GRU],
+        columns: int,
+        width: int,
+        layers: int,
+        dropout: float,
+        both_ways: bool = False,
+    ) -> None:
+        super().__init__()
+        ways = 2 if both_ways else 1
+        self.width = width
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(kind(size, width, batch_first=True) for _ in range(ways))
+            for size in (columns, *[width * ways] * (layers - 1))
+        )
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """`[clips, width]`, the state after a clip's last frame; both ways, beside it that of the way back."""
+        for onward, *back in self.layers:
+            ways = [onward(rows)[0], *(flipped(way(flipped(rows, lengths))[0], lengths) for way in back)]
+            rows = self.dropout(torch.cat(ways, 2))
+        return torch.cat([last(rows, lengths)[:, : self.width], rows[:, 0, self.width :]], 1)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation whose statistics are those of the clips' own frames; padding is zero before and after."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
+        """`[clips, channels, time, ..]`; `where` `[clips, 1, time, ..]` is a `mask`."""
+        running = self.running_mean, self.running_var
+        learning = self.training and x.numel() > x.shape[1]  # a single value has no variance
+        if where is None or not learning:
+            x = F.batch_norm(x, *running, self.weight, self.bias, learning, MOMENTUM, EPS)
+            return masked(x, where)
+        count = where.sum(dtype=torch.float32) * x[0, 0, 0].numel()
+        norm = compilable_norm if torch.compiler.is_compiling() else _MaskedNorm.apply
+        x, mean, var = norm(x, self.weight, self.bias, where.to(x.dtype), count)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, MOMENTUM)
+            self.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
+        return x
+
+
+def compilable_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_MaskedNorm`, in operations that a compiler can fuse."""
+    dims = [dim for dim in range(x.dim()) if dim != 1]
+    shape = (-1, *[1] * (x.dim() - 2))
+    wide = x.float() * where
+    mean = wide.sum(dims) / count
+    centred = (wide - mean.view(shape)) * where
+    var = centred.square().sum(dims) / count
+    y = centred * (weight * torch.rsqrt(var + EPS)).view(shape) + bias.view(shape) * where
+    return y.to(x.dtype), mean.detach(), var.detach()
+
+
+class _MaskedNorm(torch.autograd.Function):
+    """What `F.batch_norm` makes of the frames that count, by its own fast kernels for all frames.
+
+    With m and v a channel's mean and variance over all P positions, those without frames being zero, over the n that
+    count the mean is m P/n and the mean square (v + m^2) P/n. Then y = w (x - mean) / s + b with s = sqrt(var + eps),
+    and of the sums over positions db = sum dy and dw = sum dy (x - mean) / s the gradient is, where frames are,
+
+        dx = w/s (dy - db/n - (x - mean)/s dw/n) = [w/s dy] + slope x + offset,
+
+    [..] and both sums being what the kernel for fixed statistics gives.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x = x * where
+        positions = x.numel() // x.shape[1]
+        mean, var = _statistics(x)
+        square = (var + mean.square()) * (positions / count)
+        mean = mean * (positions / count)
+        var = (square - mean.square()).clamp(min=0)
+        ctx.save_for_backward(x, weight, mean, var, where, count)
+        ctx.mark_non_differentiable(mean, var)
+        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, EPS).mul_(where), mean, var
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, var, where, count = ctx.saved_tensors
+        dx, dw, db = torch.ops.aten.native_batch_norm_backward(
+            dy * where, x, weight, mean, var, None, None, False, EPS, [True, True, True]
+        )
+        scale = torch.rsqrt(var + EPS)
+        slope = -weight * scale.square() * dw / count
+        offset = -weight * scale * db / count - slope * mean
+        slope, offset = (each.to(x.dtype).view(-1, *[1] * (x.dim() - 2)) for each in (slope, offset))
+        return dx.addcmul_(x, slope).add_(offset).mul_(where), dw, db, None, None, None
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Each channel's mean and variance, float32; `var_mean` takes 30 times as long on a CPU with channels last."""
+    if not x.is_cpu:
+        var, mean = torch.var_mean(x.float(), [dim for dim in range(x.dim()) if dim != 1], correction=0)
+        return mean, var
+    mean, var = torch.zeros(2, x.shape[1]).unbind()
+    torch.batch_norm_update_stats(x, mean, var, 1.0)  # what it returns has the precision of x, what it updates has not
+    positions = x.numel() // x.shape[1]
+    return mean, var * ((positions - 1) / positions)

@@ -1,0 +1,24 @@
+"""Architectures by name: each file of this folder is one, and adding a file adds it.
+
+A file has `Settings`, literal facts (`ORIGIN`, `PARAMETERS` at the usual `INPUT` and six classes) and a `Model`:
+
+- `Model(settings, columns, classes)` is built with random numbers, and from nothing else;
+- `forward(rows, lengths)` gives logits `[clips, classes]` of `[clips, time, columns]`, zeros or anything else lying
+  behind each clip; `lengths` are best left on the CPU. A clip's logits never depend on its company;
+- `embed(rows, lengths)`, of networks, is `[clips, width]`, and `head(embed(..))` is `forward`;
+- `pretrain(path)`, of backbones, puts ImageNet's weights in;
+- `fit(x, y, weights, seed)`, of classical models, takes the place of training by gradients.
+"""
+
+import importlib
+from types import ModuleType
+
+from sertool import catalogue
+from sertool.errors import UsageError
+
+
+def load(name: str) -> ModuleType:
+    """An architecture's module: `Settings`, `Model` and its constants."""
+    if name not in catalogue.names("models"):
+        raise UsageError(f"no model {name}; there are {', '.join(catalogue.names('models'))}")
+    return importlib.import_module(f"sertool.models.{name.replace('-', '_')}")

@@ -1,0 +1,37 @@
+"""Four 3x3 convolutions, the greatest value of each channel, and two dense layers.
+
+The published skip connection is read as leaving the first block and joining what leaves the second.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from sertool import layers
+
+ORIGIN = "published for CREMA-D, six emotions (reference system A)"
+PARAMETERS = 407_750
+INPUT = {"mel": 128}
+
+
+@dataclass(frozen=True)
+class Settings:
+    frames: Annotated[int, "frames that a clip is cut or padded to"] = 160
+    channels: Annotated[tuple[int, ...], "channels of each convolution"] = (32, 64, 128, 256)
+    dense: Annotated[int, "width of the hidden dense layer"] = 64
+
+
+class Model(nn.Module):
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+        super().__init__()
+        self.frames = settings.frames
+        self.convolutions = layers.Convolutions(settings.channels, skip=True)
+        self.head = layers.dense(settings.channels[-1], settings.dense, classes)
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        image = layers.framed(rows, lengths, self.frames)[:, None]
+        return self.convolutions(image).amax((2, 3))
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))

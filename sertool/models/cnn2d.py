@@ -1,0 +1,67 @@
+"""Four wide convolutions over time and frequency, and one hidden dense layer, with ReLU or SiLU."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from torch import Tensor, nn
+
+from sertool import layers
+from sertool.errors import SertoolError
+
+ORIGIN = "published for CREMA-D and SAVEE, with ReLU and with SiLU (reference system C)"
+PARAMETERS = 133_318
+INPUT = {"mel": 30}
+
+
+@dataclass(frozen=True)
+class Settings:
+    frames: Annotated[int, "frames that a clip is cut or padded to"] = 79
+    channels: Annotated[tuple[int, ...], "channels of each convolution"] = (32, 32, 32, 32)
+    activation: Annotated[Literal["relu", "silu"], "what follows each norm"] = "relu"
+    dropout: Annotated[float, "dropout after each convolution and around the hidden layer"] = 0.2
+    dense: Annotated[int, "width of the hidden dense layer"] = 64
+
+
+class Model(nn.Module):
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+        super().__init__()
+        self.frames = settings.frames
+        parts = 2 ** len(settings.channels)
+        if min(columns, settings.frames) < parts:
+            raise SertoolError(
+                f"cnn2d halves {settings.frames} frames of {columns} columns {len(settings.channels)} times: "
+                f"at least {parts} of both are needed; give it more, or fewer --set channels"
+            )
+        activation = {"relu": nn.ReLU, "silu": nn.SiLU}[settings.activation]
+        self.convolutions = nn.Sequential(
+            *(block(*pair, activation, settings.dropout) for pair in pairwise((1, *settings.channels)))
+        )
+        left = settings.channels[-1] * (settings.frames // parts) * (columns // parts)
+        self.head = nn.Sequential(
+            nn.Linear(left, settings.dense),
+            nn.Dropout(settings.dropout),
+            layers.BatchNorm(settings.dense),
+            activation(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.dense, classes),
+        )
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        image = layers.framed(rows, lengths, self.frames)[:, None]
+        return self.convolutions(image).flatten(1)
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))
+
+
+def block(inputs: int, outputs: int, activation: type[nn.Module], dropout: float) -> nn.Sequential:
+    """10 frames by 4 bands under a convolution, the odd row and column of padding last."""
+    return nn.Sequential(
+        nn.ZeroPad2d((1, 2, 4, 5)),
+        nn.Conv2d(inputs, outputs, (10, 4)),
+        nn.BatchNorm2d(outputs),
+        activation(),
+        nn.MaxPool2d(2),
+        nn.Dropout(dropout),
+    )

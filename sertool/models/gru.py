@@ -1,0 +1,37 @@
+"""Three gated recurrent layers, of which each clip's last state is kept.
+
+The publication leaves its layers open: depth, width, dropout and dense layers are those of `clstm`.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from sertool import layers
+
+ORIGIN = "ours: system B publishes a GRU without its layers; they are those of its winner"
+PARAMETERS = 283_558
+INPUT = {"zcr": 1, "rms": 1, "mfcc": 20}
+
+
+@dataclass(frozen=True)
+class Settings:
+    width: Annotated[int, "width of a recurrent layer"] = 128
+    layers: Annotated[int, "number of recurrent layers"] = 3
+    dropout: Annotated[float, "dropout after each recurrent layer"] = 0.3
+    dense: Annotated[tuple[int, ...], "widths of the hidden dense layers"] = (128, 64, 32)
+
+
+class Model(nn.Module):
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+        super().__init__()
+        size = settings.width, settings.layers, settings.dropout
+        self.recurrent = layers.Recurrent(nn.GRU, columns, *size)
+        self.head = layers.dense(settings.width, *settings.dense, classes)
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.recurrent(layers.cleared(rows, lengths), lengths)
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))

@@ -1,0 +1,36 @@
+"""Linear discriminant analysis of clip statistics."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from sertool.fitted import FittedLinear
+
+ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
+PARAMETERS = 1_554
+INPUT = {"mfcc": 100, "mel": 128, "zcr": 1, "rms": 1, "chroma": 12, "bandwidth": 1, "rolloff": 1, "contrast": 7,
+         "flatness": 1, "tonnetz": 6}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    shrinkage: Annotated[bool, "shrink the covariance as Ledoit and Wolf do, for few clips"] = False
+
+
+class Model(FittedLinear):
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+        super().__init__(columns, classes)
+        self.settings = settings
+
+    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
+        """Of `[clips, columns]`; weights count as how frequent each emotion is, and nothing is drawn."""
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+        z = self.begin(x, y)
+        priors = None
+        if weights is not None:
+            sums = np.bincount(y, weights)[self.present.numpy()]
+            priors = sums / sums.sum()
+        solver = {"solver": "lsqr", "shrinkage": "auto"} if self.settings.shrinkage else {"solver": "svd"}
+        self.adopt(LinearDiscriminantAnalysis(**solver, priors=priors).fit(z, y))

@@ -1,0 +1,615 @@
+"""Every file of `models/` keeps the same contract; each published architecture has the layers that were published."""
+
+import warnings
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sertool import catalogue, imagenet, layers, models
+from sertool.errors import SertoolError, UsageError
+
+CLASSICAL = ("lda", "svm", "logistic", "forest")
+BACKBONES = ("densenet161", "resnet50", "resnext50")
+EVERY = [pytest.param(name, marks=pytest.mark.slow if name in BACKBONES else ()) for name in catalogue.names("models")]
+NETWORKS = [each for each in EVERY if each.values[0] not in CLASSICAL]
+STATISTICS = (*CLASSICAL, "msf-cnn")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """What is this small is slower on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def made(name: str, classes: int = 6, columns: int | None = None, **settings: object) -> nn.Module:
+    module = models.load(name)
+    torch.manual_seed(0)
+    model = module.Model(replace(module.Settings(), **settings), columns or width(module), classes)
+    if hasattr(model, "fit"):
+        x, y = statistics(columns or width(module), classes)
+        model.fit(x, y, None, 0)
+    return model.eval()
+
+
+def width(module: ModuleType) -> int:
+    return sum(module.INPUT.values())
+
+
+def statistics(columns: int, classes: int, clips: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that tell the classes apart, though not without fail, on scales of their own."""
+    draw = np.random.default_rng(0)
+    y = np.arange(clips) % classes
+    x = draw.normal(size=(classes, columns))[y] * 0.3 + draw.normal(size=(clips, columns))
+    return (x * draw.uniform(0.1, 30, columns) + draw.normal(size=columns)).astype(np.float32), y
+
+
+def batch(columns: int, *lengths: int, behind: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Random clips in one batch, and what lies behind them."""
+    rows = torch.full((len(lengths), max(lengths), columns), behind)
+    draw = torch.Generator().manual_seed(1)
+    for place, length in enumerate(lengths):
+        rows[place, :length] = torch.randn(length, columns, generator=draw)
+    return rows, torch.tensor(lengths)
+
+
+def one_by_one(model: nn.Module, rows: Tensor, lengths: Tensor) -> Tensor:
+    return torch.cat([model(rows[at : at + 1, :length], lengths[at : at + 1]) for at, length in enumerate(lengths)])
+
+
+# --- what every file keeps ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", catalogue.names("models"))
+def test_facts_are_there_without_importing(name):
+    entry = catalogue.read(catalogue.PACKAGE / "models" / f"{name.replace('-', '_')}.py")
+    assert entry.title
+    assert isinstance(entry.facts["ORIGIN"], str)
+    assert isinstance(entry.facts["PARAMETERS"], int)
+    assert all(isinstance(columns, int) for columns in entry.facts["INPUT"].values())
+    assert all(setting.help for setting in entry.settings)
+
+
+def test_an_unknown_name_is_refused_with_the_choices():
+    with pytest.raises(UsageError, match=r"no model cnn3.*cnn-gru"):
+        models.load("cnn3")
+
+
+@pytest.mark.parametrize("name", EVERY)
+@torch.no_grad()
+def test_a_clip_answers_the_same_alone_and_in_company(name):
+    model = made(name)
+    columns = width(models.load(name))
+    rows, lengths = batch(columns, 61, 7, 1, 200, 2, 161)
+    together = model(rows, lengths)
+    assert together.shape == (6, 6)
+    assert together.isfinite().all()
+    limit = 1e-5 * max(1.0, float(together.abs().max()))
+    assert (together - one_by_one(model, rows, lengths)).abs().max() < limit
+    assert (together - model(torch.flip(rows, [0]), lengths.flip(0)).flip(0)).abs().max() < limit
+    noisy, _ = batch(columns, 61, 7, 1, 200, 2, 161, behind=torch.nan)
+    assert (together - model(noisy, lengths)).abs().max() < limit
+    assert (together[1] - together[0]).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("name", EVERY)
+@torch.no_grad()
+def test_three_minutes_are_survived(name):
+    rows, lengths = batch(width(models.load(name)), 6000)
+    assert made(name)(rows, lengths).isfinite().all()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_learns_and_its_gradients_are_finite(name):
+    fields = models.load(name).Settings.__dataclass_fields__
+    model = made(name, classes=2, **({"frames": 32} if "frames" in fields else {})).train()
+    columns = width(models.load(name))
+    lengths = torch.tensor([30, 12, 1, 25, 16, 30, 9, 21])
+    labels = torch.arange(8) % 2
+    rows = torch.randn(8, 30, columns) * 0.1 + torch.where(labels == 1, 1.0, -1.0)[:, None, None]
+    rows = layers.cleared(rows, lengths)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    losses = []
+    while len(losses) < 40 and min(losses, default=1.0) >= 0.7 * max(losses[:1], default=0.0):
+        loss = F.cross_entropy(model(rows, lengths), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        assert all(each.grad.isfinite().all() for each in model.parameters())
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_seed_decides_how_a_network_begins(name):
+    first, again = (made(name).state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    torch.manual_seed(1)
+    module = models.load(name)
+    other = module.Model(module.Settings(), width(module), 6).state_dict()
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_a_network_is_what_it_embeds_and_a_head(name):
+    model = made(name)
+    rows, lengths = batch(width(models.load(name)), 40, 9)
+    vectors = model.embed(rows, lengths)
+    assert vectors.dim() == 2
+    torch.testing.assert_close(model.head(vectors), model(rows, lengths))
+
+
+@pytest.mark.parametrize("name", EVERY)
+@torch.no_grad()
+def test_a_state_is_all_that_a_fresh_model_needs(name):
+    model, module = made(name), models.load(name)
+    fresh = module.Model(module.Settings(), width(module), 6).eval()
+    fresh.load_state_dict(model.state_dict())
+    rows, lengths = batch(width(module), 20, 3)
+    assert torch.equal(fresh(rows, lengths), model(rows, lengths))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_batch_of_one_frame_of_one_clip_trains(name):
+    model = made(name).train()
+    rows, lengths = batch(width(models.load(name)), 1)
+    assert model(rows, lengths).isfinite().all()
+
+
+@pytest.mark.parametrize("name", [each for each in EVERY if each.values[0] not in STATISTICS])
+@pytest.mark.parametrize("columns", [16, 37])
+@torch.no_grad()
+def test_other_widths_than_the_usual_are_taken(name, columns):
+    columns *= 4 if name in BACKBONES else 1
+    rows, lengths = batch(columns, 30, 5)
+    assert made(name, columns=columns, classes=3)(rows, lengths).shape == (2, 3)
+
+
+# --- layers, counted by hand -------------------------------------------------------------------------------------
+
+
+def conv(inputs: int, outputs: int, size: int, bias: bool = True) -> int:
+    return inputs * outputs * size + bias * outputs
+
+
+def dense(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def gates(kinds: int, inputs: int, width: int) -> int:
+    """Torch keeps two biases for each gate."""
+    return kinds * width * (inputs + width + 2)
+
+
+def attention_layer(width: int, feedforward: int) -> int:
+    attention = 4 * dense(width, width)
+    return attention + dense(width, feedforward) + dense(feedforward, width) + 2 * 2 * width
+
+
+MAMBA = (
+    256 * 1024  # in, with gate
+    + conv(1, 512, 4)  # each channel by itself
+    + 512 * (16 + 16 + 16)  # step of rank 256 / 16, b, c
+    + dense(16, 512)  # step
+    + 512 * 16  # a
+    + 512  # d
+    + 512 * 256  # out
+)
+CONVOLUTIONS = conv(1, 32, 9) + conv(32, 64, 9) + conv(64, 128, 9) + conv(128, 256, 9) + 2 * (32 + 64 + 128 + 256)
+SKIP = conv(32, 64, 1)
+CONVOLUTIONS_B = conv(22, 1024, 5) + conv(1024, 512, 5) + conv(512, 256, 5) + 2 * (1024 + 512 + 256)
+DENSE_B = dense(128, 128) + dense(128, 64) + dense(64, 32) + dense(32, 6)
+RESNET18 = (
+    conv(1, 64, 49, False) + 2 * 64
+    + 4 * (conv(64, 64, 9, False) + 2 * 64)
+    + sum(
+        conv(before, after, 9, False) + 3 * conv(after, after, 9, False) + 4 * 2 * after
+        + conv(before, after, 1, False) + 2 * after
+        for before, after in ((64, 128), (128, 256), (256, 512))
+    )
+    + dense(512, 6)
+)  # fmt: skip
+ACNT = (
+    sum(
+        conv(before, after, 9, False) + conv(after, after, 9, False) + conv(before, after, 1, False) + 3 * 2 * after
+        for before, after in ((1, 16), (16, 32), (32, 64), (64, 128))
+    )
+    + dense(128 * 5, 128)
+    + 2 * attention_layer(128, 512)
+    + dense(128, 64)
+    + dense(64, 6)
+)
+SERTOOL = (
+    conv(1, 24, 25, False) + 2 * 24
+    + sum(
+        conv(before, after, 9, False) + conv(after, after, 9, False) + 2 * 2 * after
+        + dense(after, after // 4) + dense(after // 4, after)
+        + (0 if before == after else conv(before, after, 1, False) + 2 * after)
+        for before, after in ((24, 24), (24, 48), (48, 96), (96, 160))
+    )
+    + dense(160 * 64 // 16, 256)
+    + attention_layer(256, 512)
+    + dense(256, 64) + dense(64, 4)
+    + dense(2 * 256, 6)
+)  # fmt: skip
+
+
+def bottlenecks(width: int, groups: int) -> int:
+    """The body of ResNet-50 (width 64, one group) or ResNeXt-50 (width 128, 32 groups)."""
+    total, before = 0, 64
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        inner, after = width * 2**stage, 256 * 2**stage
+        total += conv(before, after, 1, False) + 2 * after  # beside the first
+        for _ in range(blocks):
+            total += (
+                conv(before, inner, 1, False) + conv(inner // groups, inner, 9, False) + conv(inner, after, 1, False)
+            )
+            total += 2 * (inner + inner + after)
+            before = after
+    return total
+
+
+def densenet161() -> int:
+    total, channels = conv(2, 96, 49, False) + 2 * 96, 96
+    for stage, blocks in enumerate((6, 12, 36, 24)):
+        for _ in range(blocks):
+            total += 2 * channels + conv(channels, 192, 1, False) + 2 * 192 + conv(192, 48, 9, False)
+            channels += 48
+        if stage < 3:
+            total += 2 * channels + conv(channels, channels // 2, 1, False)
+            channels //= 2
+    return total + 2 * channels + dense(channels, 6)
+
+
+COUNTS = {
+    "cnn": CONVOLUTIONS + SKIP + dense(256, 64) + dense(64, 6),
+    "cnn-gru": CONVOLUTIONS + SKIP + 2 * gates(3, 256 * 8, 128) + dense(256, 64) + dense(64, 6),
+    "cnn-transformer": CONVOLUTIONS
+    + dense(2048, 256)
+    + 2 * attention_layer(256, 2048)
+    + dense(256, 64)
+    + dense(64, 6),
+    "resnet18": RESNET18,
+    "mamba": dense(128, 256) + 2 * MAMBA + dense(256, 1) + dense(256, 6),
+    "mamba-cnn": conv(1, 64, 25) + 2 * 64 + conv(64, 256, 9) + 2 * 256
+    + 2 * 256 + 3 * (MAMBA + 2 * 256) + dense(256, 1) + dense(256, 128) + dense(128, 6),
+    "cnn1d": CONVOLUTIONS_B + dense(256, 128) + dense(128, 64) + dense(64, 32) + dense(32, 6),
+    "lstm": gates(4, 22, 128) + 2 * gates(4, 128, 128) + DENSE_B,
+    "bilstm": 2 * (gates(4, 22, 128) + 2 * gates(4, 256, 128)) + DENSE_B + 128 * 128,
+    "gru": gates(3, 22, 128) + 2 * gates(3, 128, 128) + DENSE_B,
+    "clstm": CONVOLUTIONS_B + gates(4, 256, 128) + 2 * gates(4, 128, 128) + DENSE_B,
+    "cnn2d": conv(1, 32, 40) + 3 * conv(32, 32, 40) + 4 * 2 * 32 + dense(32 * 1 * 4, 64) + 2 * 64 + dense(64, 6),
+    "msf-cnn": conv(1, 128, 5) + conv(128, 256, 5) + conv(256, 512, 5) + 2 * (128 + 256 + 512)
+    + dense(512 * 35, 64) + dense(64, 6),
+    "acnt": ACNT,
+    "sertool": SERTOOL,
+    "resnet50": conv(2, 64, 49, False) + 2 * 64 + bottlenecks(64, 1) + dense(2048, 6),
+    "resnext50": conv(2, 64, 49, False) + 2 * 64 + bottlenecks(128, 32) + dense(2048, 6),
+    "densenet161": densenet161(),
+    "lda": dense(258, 6),
+    "logistic": dense(258, 6),
+    "svm": 0,
+    "forest": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_parameters_are_those_of_the_written_out_layers(name):
+    module = models.load(name)
+    assert COUNTS[name] == module.PARAMETERS
+    if name in CLASSICAL:
+        state = made(name).state_dict()
+        assert COUNTS[name] in (0, state.get("weight", Tensor()).numel() + 6)
+    else:
+        assert sum(each.numel() for each in made(name).parameters()) == COUNTS[name]
+
+
+def shapes(model: nn.Module, columns: int, frames: int) -> dict[str, tuple[int, ...]]:
+    """What leaves each part of a model, without the clips."""
+    found = {}
+
+    def note(name: str):
+        def hook(_module: nn.Module, _given: object, out: object) -> None:
+            found[name] = tuple((out[0] if isinstance(out, tuple) else out).shape[1:])
+
+        return hook
+
+    for name, part in model.named_modules():
+        part.register_forward_hook(note(name))
+    model(torch.zeros(2, frames, columns), torch.tensor([frames, frames]))
+    return found
+
+
+@torch.no_grad()
+def test_published_sizes_between_layers():
+    """What the publications say of the tensors between their layers; time is before bands here."""
+    found = shapes(made("cnn-gru"), 128, 160)
+    assert found["convolutions"] == (256, 10, 8)
+    assert found["gru"] == (10, 256)
+    assert shapes(made("cnn-transformer"), 128, 160)["project"] == (10, 256)
+    assert shapes(made("mamba-cnn"), 128, 160)["convolutions"] == (256, 40, 32)
+    assert shapes(made("cnn2d"), 30, 79)["convolutions"] == (32, 4, 1)
+    assert shapes(made("resnet18"), 128, 160)["stages"] == (512, 5, 4)
+    found = shapes(made("acnt", classes=8), 40, 174)
+    assert found["convolutions"] == (128, 22, 5)
+    assert found["project"] == (22, 128)
+    assert found["head"] == (8,)
+    found = shapes(made("clstm"), 22, 401)
+    assert [found[f"blocks.{place}.convolution"] for place in range(3)] == [(1024, 401), (512, 201), (256, 101)]
+
+
+def test_the_transformer_of_acnt_can_be_left_out():
+    with_it, without = made("acnt"), made("acnt", use_transformer=False)
+    gone = {key.partition(".")[0] for key in with_it.state_dict()} - {
+        key.partition(".")[0] for key in without.state_dict()
+    }
+    assert gone == {"encoder"}
+    rows, lengths = batch(40, 174, 50)
+    assert without(rows, lengths).shape == (2, 6)
+
+
+def test_cnn2d_has_relu_or_silu():
+    for name, kind in (("relu", nn.ReLU), ("silu", nn.SiLU)):
+        kinds = {type(part) for part in made("cnn2d", activation=name).modules()}
+        assert kinds & {nn.ReLU, nn.SiLU} == {kind}
+
+
+def test_cnn2d_says_what_is_too_narrow_for_it():
+    with pytest.raises(SertoolError, match="halves 79 frames of 13 columns 4 times: at least 16"):
+        made("cnn2d", columns=13)
+
+
+@torch.no_grad()
+def test_cnn1d_is_also_the_net_of_system_c():
+    """Along the columns of clip statistics, with the blocks of `msf-cnn`."""
+    settings = {"channels": (128, 256, 512), "norm": "before", "dropout": 0.2, "dense": (64,), "along": "columns"}
+    mine, theirs = made("cnn1d", columns=258, **settings), made("msf-cnn", columns=258)
+    assert [tuple(each.shape) for each in mine.parameters()] == [tuple(each.shape) for each in theirs.parameters()]
+    theirs.load_state_dict(mine.state_dict())
+    rows, lengths = batch(258, 1, 1)
+    torch.testing.assert_close(mine(rows, lengths), theirs(rows, lengths))
+
+
+def test_channels_can_be_set():
+    assert made("cnn", channels=(8, 16, 24)).convolutions.blocks[2][0].out_channels == 24
+    assert made("sertool", channels=(8, 16, 24), width=64).project.in_features == 24 * 8
+    assert made("acnt", channels=(8, 16)).project.in_features == 16 * 20
+
+
+# --- layers that see padding -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [
+        ((5, 7, 20), torch.contiguous_format),
+        ((5, 7, 20, 6), torch.contiguous_format),
+        ((5, 7, 20, 6), torch.channels_last),
+    ],
+)
+@pytest.mark.parametrize("compiling", [False, True])
+def test_batch_norm_is_that_of_the_frames_alone(shape, layout, compiling, monkeypatch):
+    """The slow twin gathers the frames and normalises them with Torch's own layer."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    torch.manual_seed(0)
+    x = (3 + torch.randn(shape)).contiguous(memory_format=layout)
+    lengths = torch.tensor([20, 3, 11, 1, 17])
+    mine, twin = layers.BatchNorm(7), nn.BatchNorm1d(7)
+    nn.init.normal_(twin.weight)
+    nn.init.normal_(twin.bias)
+    mine.load_state_dict(twin.state_dict(), strict=False)
+    slope = torch.randn(shape)
+    results = []
+    valid = layers.valid(lengths, 20, x.device)
+    for norm in (mine, twin):
+        leaf = x.clone().requires_grad_()
+        if norm is mine:
+            y = mine(leaf, layers.mask(lengths, leaf))
+        else:
+            frames = leaf.movedim(1, -1)[valid]
+            y = torch.zeros_like(leaf.movedim(1, -1))
+            y[valid] = twin(frames.flatten(0, -2)).view_as(frames)
+            y = y.movedim(-1, 1)
+        (y * slope).sum().backward()
+        results.append([y, leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_batch_norm_in_bfloat16_keeps_its_statistics():
+    torch.manual_seed(0)
+    x, lengths = 2 + torch.randn(8, 4, 50, 6), torch.randint(10, 51, (8,))
+    norm = layers.BatchNorm(4)
+    fine = norm(x, layers.mask(lengths, x))
+    statistics = norm.running_mean.clone()
+    coarse = norm(x.bfloat16(), layers.mask(lengths, x.bfloat16()))
+    assert coarse.dtype == torch.bfloat16
+    assert (coarse - fine).abs().max() < 0.05
+    torch.testing.assert_close(norm.running_mean, 0.9 * statistics + statistics, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("both_ways", [False, True])
+@torch.no_grad()
+def test_recurrent_layers_are_torchs_on_packed_sequences(kind, both_ways):
+    torch.manual_seed(0)
+    mine = layers.Recurrent(kind, 5, 8, 3, 0.3, both_ways).eval()
+    twin = kind(5, 8, 3, batch_first=True, bidirectional=both_ways)
+    for place, ways in enumerate(mine.layers):
+        for way, ending in zip(ways, ("", "_reverse"), strict=False):
+            for name, values in way.named_parameters():
+                getattr(twin, name.replace("_l0", f"_l{place}{ending}")).copy_(values)
+    rows, lengths = batch(5, 20, 1, 13)
+    _, state = twin(nn.utils.rnn.pack_padded_sequence(rows, lengths, batch_first=True, enforce_sorted=False))
+    state = state[0] if kind is nn.LSTM else state
+    ends = torch.cat([state[-2], state[-1]], 1) if both_ways else state[-1]
+    torch.testing.assert_close(mine(rows, lengths), ends)
+
+
+def test_padding_changes_no_gradient_of_our_own_model():
+    """Training, too: a batch padded further is the same batch."""
+    module = models.load("sertool")
+    rows, lengths = batch(64, 90, 40, 77)
+    found = []
+    for further in (0, 50):
+        torch.manual_seed(0)
+        model = module.Model(module.Settings(dropout=0.0), 64, 6).train()
+        F.cross_entropy(model(F.pad(rows, (0, 0, 0, further)), lengths), torch.tensor([0, 1, 2])).backward()
+        found.append([each.grad for each in model.parameters()])
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-3)
+
+
+# --- backbones ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_absent_weights_say_which_file_goes_where(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    file = catalogue.read(catalogue.PACKAGE / "models" / f"{name}.py").facts["WEIGHTS"]
+    for path, expected in ((None, tmp_path / "checkpoints" / file), ("here.pth", "here.pth")):
+        with pytest.raises(SertoolError, match="--scratch") as error:
+            imagenet.weights(file, path)
+        assert f"{expected}: download https://download.pytorch.org/models/{file}" in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES)
+def test_published_weights_enter_and_colours_are_averaged(name, tmp_path):
+    """A file in torchvision's layout, as old as it may be: without counts of batches, DenseNet's with other names."""
+    import torchvision
+
+    source = getattr(torchvision.models, "resnext50_32x4d" if name == "resnext50" else name)(weights=None)
+    state = {key.replace(".norm1.", ".norm.1."): value for key, value in source.state_dict().items()}
+    torch.save({key: value for key, value in state.items() if "num_batches" not in key}, tmp_path / "weights.pth")
+    model = made(name)
+    model.pretrain(tmp_path / "weights.pth")
+    first = "features.conv0" if name == "densenet161" else "conv1"
+    mine, theirs = (net.get_submodule(first).weight for net in (model.backbone, source))
+    torch.testing.assert_close(mine, theirs.mean(1, keepdim=True).repeat(1, 2, 1, 1))
+    colours = torch.randn(1, 1, 64, 64).expand(1, 3, 64, 64)
+    source.get_submodule("classifier" if name == "densenet161" else "fc").register_forward_pre_hook(
+        lambda _module, given: found.append(given[0])
+    )
+    found: list[Tensor] = []
+    with torch.no_grad():
+        source.eval()(colours)
+        torch.testing.assert_close(model.backbone(colours[:, :2] * 1.5), found[0], rtol=1e-3, atol=1e-3)
+    scratch = made(name, pretrained=False)
+    scratch.pretrain(tmp_path / "nowhere.pth")
+
+
+def test_weights_of_something_else_are_refused(tmp_path):
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
+    net = nn.Sequential()
+    net.conv1, net.deeper = nn.Conv2d(2, 64, 7), nn.Linear(2, 2)
+    with pytest.raises(SertoolError, match="not resnet50"):
+        imagenet.adopt(net, imagenet.weights("", tmp_path / "other.pth"), "conv1.weight", "resnet50.pth")
+    (tmp_path / "broken.pth").write_bytes(b"PK\x03\x04 no")
+    with pytest.raises(SertoolError, match=r"broken\.pth holds no weights"):
+        imagenet.weights("resnet50.pth", tmp_path / "broken.pth")
+
+
+def test_what_does_not_fit_a_backbone_is_said():
+    with pytest.raises(UsageError, match="129 columns are not 2 channels"):
+        imagenet.check(129, 2, 157)
+    with pytest.raises(UsageError, match="157 frames of 20 bands"):
+        imagenet.check(40, 2, 157, least=29)
+
+
+def test_channels_lie_side_by_side_in_columns():
+    rows = torch.arange(2 * 3 * 8.0).view(2, 3, 8)
+    image = imagenet.images(rows, torch.tensor([3, 2]), 5, 2)
+    assert image.shape == (2, 2, 4, 5)
+    assert torch.equal(image[0, 1, :, 0], rows[0, 0, 4:])
+    assert image[0, :, :, 3:].eq(0).all()
+    assert image[1, :, :, 2:].eq(0).all()
+
+
+# --- classical models --------------------------------------------------------------------------------------------
+
+
+def twin(name: str, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """What scikit-learn itself says of the rows that it was fitted to."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.svm import SVC
+
+    z = (x - x.mean(0)) / x.std(0)
+    folds = StratifiedKFold(5, shuffle=True, random_state=3)
+    machine = SVC(gamma=1 / x.shape[1])
+    with warnings.catch_warnings(action="ignore"):
+        fitted = {
+            "lda": lambda: LinearDiscriminantAnalysis().fit(z, y),
+            "logistic": lambda: LogisticRegression(C=0.1, max_iter=1000).fit(z, y, weights),
+            "svm": lambda: CalibratedClassifierCV(machine, cv=folds, ensemble=False).fit(z, y, weights),
+            "forest": lambda: RandomForestClassifier(random_state=3).fit(x, y, weights),
+        }[name]()
+    return fitted.predict_proba(x if name == "forest" else z)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_probabilities_are_those_of_scikit_learn(name, classes):
+    x, y = statistics(258, classes, 240)
+    weights = None if name == "lda" else np.where(y == 0, 2.0, 1.0)
+    model = models.load(name).Model(models.load(name).Settings(), 258, classes)
+    model.fit(x, y, weights, 3)
+    rows = torch.from_numpy(x)[:, None]
+    mine = model(rows, torch.ones(len(x), dtype=torch.long)).softmax(1)
+    assert np.abs(mine.numpy() - twin(name, x, y, weights)).max() < 1e-5
+    assert float((mine.argmax(1).numpy() == y).mean()) > 1 / classes
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_an_emotion_without_clips_is_never_predicted(name):
+    module = models.load(name)
+    x, y = statistics(20, 3)
+    model = module.Model(module.Settings(), 20, 5)
+    model.fit(x, np.array([1, 3, 4])[y])
+    mine = model(torch.from_numpy(x)[:, None], torch.ones(len(x), dtype=torch.long)).softmax(1)
+    assert mine[:, [0, 2]].max() < 1e-20
+    torch.testing.assert_close(mine.sum(1), torch.ones(len(x)))
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_column_that_never_changes_does_no_harm(name):
+    x, y = statistics(20, 3)
+    x[:, 4] = 7.0
+    module = models.load(name)
+    model = module.Model(module.Settings(), 20, 3)
+    model.fit(x, y)
+    assert model(torch.from_numpy(x)[:, None], torch.ones(len(x), dtype=torch.long)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_one_emotion_alone_cannot_be_fitted(name):
+    module = models.load(name)
+    with pytest.raises(SertoolError, match="two emotions"):
+        module.Model(module.Settings(), 4, 2).fit(np.ones((5, 4), np.float32), np.zeros(5, int))
+
+
+def test_a_machine_needs_two_clips_of_each_emotion():
+    module = models.load("svm")
+    x, y = statistics(4, 2)
+    with pytest.raises(SertoolError, match="two at least"):
+        module.Model(module.Settings(), 4, 2).fit(x, np.r_[1, 0 * y[1:]])
+
+
+def test_thresholds_ask_the_same_of_float32():
+    forest = models.load("forest")
+    exact = np.array([0.1, -0.1, 1 / 3, 2.0, -1e-42])
+    rounded = forest.below(exact)
+    assert (rounded <= exact).all()
+    assert (np.nextafter(rounded.astype(np.float32), np.float32(np.inf)).astype(float) > exact).all()
