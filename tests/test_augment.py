@@ -1,0 +1,405 @@
+"""`sertool augment`: copies whose numbers clip, copy and seed decide, and which go only where their parents go."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import Outcome, ages, rows, sertool, snapshot
+
+from sertool import audio, blends, catalogue, manifest, shards, wire
+
+pytest_plugins = ("voices",)
+
+CHAIN = ("--pitch", "-2:2", "--noise", "10:30", "--gain", "-6:6")
+
+
+def augmented(source: object, *words: object) -> dict[str, dict]:
+    """The rows that augment gives, by clip."""
+    done = sertool("augment", source, *words, "-f", "jsonl", "-q")
+    assert done.code == 0, done.err
+    return {row["clip"]: row for row in map(json.loads, done.out.splitlines())}
+
+
+def copies(held: dict[str, dict]) -> dict[str, dict]:
+    return {clip: row for clip, row in held.items() if row.get("parent")}
+
+
+def chains(held: dict[str, dict]) -> dict[str, str]:
+    return {clip: row["augmentation"] for clip, row in copies(held).items()}
+
+
+def save(rows_: list[dict], path: Path) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows_) + "\n")
+    return path
+
+
+def refused(*words: object, says: str) -> Outcome:
+    done = sertool("augment", *words)
+    assert (done.code, done.out) == (2, b"")
+    assert says in done.line
+    return done
+
+
+# The rows
+
+
+def test_copies_stand_below_their_parents_with_what_was_drawn(voices):
+    held = augmented(voices, "--copies", 2, *CHAIN, "--seed", 7)
+    parents = wire.read(str(voices))
+    names = manifest.column(parents, "clip")
+    assert list(held) == names + [f"{name}#{k}" for k in (1, 2) for name in names]
+    for clip, row in copies(held).items():
+        parent = held[row["parent"]]
+        assert clip.startswith(f"{row['parent']}#")
+        assert row["seed"] == 7
+        assert row.get("digest") is None
+        assert parent["digest"]
+        assert [one["effect"] for one in json.loads(row["augmentation"])["effects"]] == ["pitch", "noise", "gain"]
+        same = parent.keys() - {"clip", "digest"}
+        assert {name: row[name] for name in same} == {name: parent[name] for name in same}
+
+
+def test_clip_copy_and_seed_alone_decide_what_is_drawn(voices, tmp_path):
+    base = augmented(voices, "--copies", 2, *CHAIN)
+    names = [row for row in base.values() if not row.get("parent")]
+    backwards = save(names[::-1], tmp_path / "back.jsonl")
+    few = save(names[3:5], tmp_path / "few.jsonl")
+    assert chains(augmented(backwards, "--copies", 2, *CHAIN)) == chains(base)
+    assert chains(augmented(few, "--copies", 2, *CHAIN)).items() <= chains(base).items()
+    assert chains(base).items() <= chains(augmented(voices, "--copies", 3, *CHAIN)).items()
+    assert chains(augmented(voices, "--copies", 2, *CHAIN, "--seed", 1)) != chains(base)
+    assert len(set(chains(base).values())) == len(chains(base))
+
+
+def test_another_effect_changes_nothing_of_what_the_others_draw(voices):
+    def noise(*words):
+        return [
+            one for text in chains(augmented(voices, *words)).values() for one in json.loads(text)["effects"]
+            if one["effect"] == "noise"
+        ]  # fmt: skip
+
+    assert noise("--noise", "5:25") == noise("--noise", "5:25", "--pitch", "-1:1", "--polarity", "--crop", "0.9")
+
+
+def test_rows_that_are_held_out_unusable_or_copies_are_not_multiplied(voices, tmp_path):
+    table = [row for row in augmented(voices, "--gain", 1).values() if not row.get("parent")]
+    for row, split in zip(table, ["train", "dev", "test", None] * len(table), strict=False):
+        row["split"] = split
+    table[0]["issue"] = "silent"
+    held = copies(augmented(save(table, tmp_path / "m.jsonl"), "--gain", 2))
+    expected = [row for row in table if row["split"] in ("train", None) and not row.get("issue")]
+    assert [row["parent"] for row in held.values()] == [row["clip"] for row in expected]
+    assert [row.get("split") for row in held.values()] == [row["split"] for row in expected]
+    again = augmented(save([*table, *held.values()], tmp_path / "n.jsonl"), "--gain", 3)
+    assert {row["parent"] for row in copies(again).values()} == {row["clip"] for row in expected}
+    assert sum(clip.endswith("#2") for clip in again) == len(expected) == sum(clip.endswith("#1") for clip in again)
+    assert not [clip for clip in again if clip.count("#") > 1]
+
+
+def test_nothing_left_to_copy_is_one_line(voices, tmp_path):
+    table = [row | {"split": "test"} for row in augmented(voices, "--gain", 1).values()]
+    done = sertool("augment", save(table, tmp_path / "m.jsonl"), "--gain", 1)
+    assert done.code == 1
+    assert "no row of" in done.line
+
+
+def test_copies_never_leak_through_the_splits_that_index_makes(voices, tmp_path):
+    for how in (["--split", "speaker:50/25/25"], ["--folds", "3"]):
+        place = tmp_path / f"{how[0][2:]}.parquet"
+        assert sertool("augment", voices, "--copies", 2, "--gain", "-3:3", "-o", tmp_path / "a.parquet").code == 0
+        assert sertool("index", tmp_path / "a.parquet", *how, "-o", place).code == 0
+        assert sertool("index", "--audit", place).code == 0
+        assert sertool("index", voices, *how, "-o", place, "-q").code == 0
+        sertool("augment", place, "--gain", 1, "-o", tmp_path / "b.parquet")
+        assert sertool("index", "--audit", tmp_path / "b.parquet").code == 0
+    moved = [dict(row) for row in augmented(place, "--gain", 1).values()]
+    moved[-1]["fold"] = (moved[-1]["fold"] + 1) % 3
+    told = sertool("index", "--audit", save(moved, tmp_path / "leak.jsonl"))
+    assert told.code == 1
+    assert b"LEAK  parent: 1 in more than one part" in told.out
+
+
+def test_copies_do_not_claim_their_parents_features(voices, tmp_path):
+    sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
+    held = augmented(tmp_path / "f" / "manifest.parquet", "--gain", 3)
+    assert all(row.get("rms_shard") is None and row.get("rms_rows") is None for row in copies(held).values())
+    assert all(row["rms_shard"] for row in held.values() if not row.get("parent"))
+
+
+def test_drawing_needs_no_torch(voices):
+    code = "import sys; from sertool import cli; code = cli.run(sys.argv[1:]); assert 'torch' not in sys.modules, 1"
+    words = ["augment", str(voices), "--copies", "2", *CHAIN, "--reverb", "0.3", "--recipe", "acnt", "-f", "csv"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_same_command_again_touches_nothing(voices, tmp_path):
+    line = ("augment", voices, "--noise", "10:30", "-o", tmp_path / "m.parquet")
+    assert sertool(*line).code == 0
+    before = ages(tmp_path)
+    assert "up to date" in sertool(*line).err
+    assert ages(tmp_path) == before
+
+
+def test_a_dry_run_says_how_many_and_writes_nothing(voices, tmp_path):
+    done = sertool("augment", voices, "--copies", 3, "--gain", 1, "-o", tmp_path / "m.parquet", "--dry-run")
+    count = len(wire.read(str(voices)))
+    assert done.line == f"would append {3 * count} copies of {count} clips to {count} rows"
+    assert not list(tmp_path.glob("m*"))
+
+
+# What featurize makes of them
+
+
+def test_featurize_hears_the_copies_as_a_file_of_them_would_sound(voices, tmp_path):
+    chain = ("--gain", "-9:-3", "--polarity", "--low-pass", "3000", "--shift", "-0.05:0.05")
+    sertool("augment", voices, *chain, "-o", tmp_path / "rows.parquet")
+    sertool("augment", voices, *chain, "--write", tmp_path / "sound", "--as", "wav", "-o", tmp_path / "files.parquet")
+    for name in ("rows", "files"):
+        assert sertool("featurize", tmp_path / f"{name}.parquet", "--wave", "-o", tmp_path / name).code == 0
+    held, written = (rows(tmp_path / name, "wave") for name in ("rows", "files"))
+    assert held.keys() == written.keys()
+    for clip, samples in held.items():
+        assert np.abs(samples.astype(int) - written[clip].astype(int)).max() <= 1
+    plain = [clip for clip in held if "#" not in clip]
+    assert all(not np.array_equal(held[clip], held[f"{clip}#1"]) for clip in plain)
+
+
+def test_a_copy_is_the_same_whatever_the_order_the_jobs_and_the_parts(voices, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "CLIPS", 5)
+    sertool("augment", voices, *CHAIN, "--copies", 2, "--reverb", "0.1:0.3", "-o", tmp_path / "m.parquet")
+    many = tmp_path / "m.parquet"
+    assert sertool("featurize", many, "--mel", "-o", tmp_path / "a", "-j", 1).code == 0
+    assert sertool("featurize", many, "--mel", "-o", tmp_path / "b", "-j", 3).code == 0
+    for part in ("2/3", "1/3", "3/3"):
+        assert sertool("featurize", many, "--mel", "-o", tmp_path / "c", "--part", part, "-j", 2).code == 0
+    made = [snapshot(tmp_path / name / "mel") for name in "abc"]
+    assert made[0] == made[1] == made[2]
+    back = wire.read(str(many)).take(np.arange(len(wire.read(str(many))))[::-1])
+    wire.write(back, str(tmp_path / "back.parquet"), "parquet")
+    assert sertool("featurize", tmp_path / "back.parquet", "--mel", "-o", tmp_path / "d").code == 0
+    held, other = rows(tmp_path / "a", "mel"), rows(tmp_path / "d", "mel")
+    assert held.keys() == other.keys()
+    assert all(np.array_equal(held[clip], other[clip]) for clip in held)
+
+
+def test_other_numbers_make_only_their_own_shards_anew(voices, tmp_path, monkeypatch):
+    count = len(wire.read(str(voices)))
+    monkeypatch.setattr(shards, "CLIPS", count)
+    for seed in (0, 1):
+        sertool("augment", voices, "--gain", "-6:6", "--seed", seed, "-o", tmp_path / "m.parquet")
+        done = sertool("featurize", tmp_path / "m.parquet", "--mel", "-o", tmp_path / "f")
+        assert f"({count * (2 - seed)} made now)" in done.err
+
+
+def test_verify_agrees_on_copies(voices, tmp_path):
+    sertool("augment", voices, *CHAIN, "-o", tmp_path / "m.parquet")
+    done = sertool("featurize", tmp_path / "m.parquet", "--mel", "-o", tmp_path / "f", "--verify", 100)
+    assert done.code == 0
+    assert "agrees" in done.err
+
+
+# Sound
+
+
+def test_written_copies_are_files_whose_rows_say_so(voices, tmp_path):
+    line = ("augment", voices, "--copies", 2, "--tempo", "0.7:0.9", "--write", tmp_path / "s", "-f", "jsonl")
+    held = [json.loads(row) for row in sertool(*line).out.splitlines()]
+    made = [row for row in held if row.get("parent")]
+    assert len(made) == 2 * len(wire.read(str(voices)))
+    for row in made:
+        found = audio.look(row["path"])
+        assert Path(row["path"]) == tmp_path / "s" / f"{row['clip']}.flac"
+        assert (found.issue, found.samples, found.size) == (None, row["samples"], row["size"])
+        assert json.loads(row["augmentation"])["written"] is True
+        parent = next(one for one in held if one["clip"] == row["parent"])
+        assert row["duration"] > 1.08 * parent["duration"]
+        assert row["sample_rate"] == parent["sample_rate"]
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(voices, tmp_path):
+    line = ("augment", voices, *CHAIN, "--write", tmp_path / "s", "--as", "wav", "-o", tmp_path / "m.parquet")
+    assert sertool(*line).code == 0
+    whole, before = snapshot(tmp_path / "s"), ages(tmp_path / "s")
+    victims = sorted((tmp_path / "s").rglob("*.wav"))[::3]
+    for path in victims:
+        path.unlink()
+    assert f"({len(victims)} written now)" in sertool(*line, "-j", 1).err
+    after = ages(tmp_path / "s")
+    assert snapshot(tmp_path / "s") == whole
+    kept = [name for name in before if name.endswith(".wav") and tmp_path / "s" / name not in victims]
+    assert kept
+    assert all(before[name] == after[name] for name in kept)
+    assert "(0 written now)" in sertool(*line).err
+    assert ages(tmp_path / "s") == after
+
+
+def test_files_of_other_numbers_or_of_another_sound_are_not_kept(voices, tmp_path):
+    shutil.copytree(voices.parent / "clips", tmp_path / "clips")
+    sertool("index", tmp_path / "clips", "-o", tmp_path / "clips.parquet")
+    line = (
+        "augment",
+        tmp_path / "clips.parquet",
+        "--noise",
+        "0:9",
+        "--write",
+        tmp_path / "s",
+        "-o",
+        tmp_path / "m.parquet",
+    )
+    count = len(wire.read(str(tmp_path / "clips.parquet")))
+    assert f"({count} written now)" in sertool(*line).err
+    assert f"({count} written now)" in sertool(*line, "--seed", 1).err
+    one = next((tmp_path / "clips").rglob("*.wav"))
+    audio.write(one, np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), 16_000)
+    assert "(1 written now)" in sertool(*line, "--seed", 1).err
+
+
+def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):
+    shutil.copytree(voices.parent / "clips", tmp_path / "clips")
+    sertool("index", tmp_path / "clips", "-o", tmp_path / "clips.parquet")
+    next((tmp_path / "clips").rglob("*.wav")).unlink()
+    line = ("augment", tmp_path / "clips.parquet", "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
+    done = sertool(*line, "--strict")
+    assert done.code == 1
+    assert "1 could not be made" in done.err
+    assert manifest.column(wire.read(str(tmp_path / "m.parquet")), "issue").count("vanished") == 1
+
+
+def test_loud_copies_are_not_cut_off(tmp_path, make):
+    folder = make("x/a/1.wav")
+    sertool("augment", folder / "x", "--gain", 40, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
+    (path,) = (tmp_path / "s").rglob("*.flac")
+    assert "clipped" not in audio.look(str(path)).notes
+
+
+def test_no_clip_id_leads_out_of_the_folder(tmp_path, make):
+    folder = make("x/1.wav", "x/2.wav")
+    table = [
+        {"clip": "../../out", "path": str(folder / "x" / "1.wav")},
+        {"clip": "/etc/out2", "path": str(folder / "x" / "2.wav")},
+    ]
+    done = sertool(
+        "augment", save(table, tmp_path / "m.jsonl"), "--gain", 1, "--write", tmp_path / "s" / "t", "-f", "csv"
+    )
+    assert done.code == 0
+    assert {path.name for path in (tmp_path / "s" / "t").rglob("*.flac")} == {"out#1.flac", "out2#1.flac"}
+    twins = [table[0], table[1] | {"clip": "out"}]
+    done = sertool(
+        "augment", save(twins, tmp_path / "n.jsonl"), "--gain", 1, "--write", tmp_path / "u", "-f", "csv", "-q"
+    )
+    assert done.code == 1
+    assert "would both be written to" in done.line
+
+
+def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
+    from sertool import files
+
+    with files.alone(tmp_path / "s", wait=False):
+        done = sertool("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-f", "csv", "-q")
+    assert done.code == 1
+    assert "another sertool is at work" in done.line
+
+
+def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
+    clip = next((voices.parent / "clips").rglob("*.wav"))
+    done = sertool("augment", clip, "--copies", 2, "--pitch", "2:4", "--reverb", "0.3", "--listen", tmp_path / "l")
+    assert (done.code, done.out) == (0, b"")
+    assert "pitch semitones" in done.err
+    assert len(list((tmp_path / "l").glob("*.wav"))) == 3
+    done = sertool("augment", clip, "--noise", 5, "--plot", tmp_path / "p.png")
+    assert (done.code, done.out) == (0, b"")
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize("name", blends.RECIPES)
+def test_recipes_of_published_systems_have_names(name, voices):
+    held = chains(augmented(voices, "--recipe", name))
+    asked = blends.RECIPES[name].keys() - {"about"}
+    assert {one["effect"] for text in held.values() for one in json.loads(text)["effects"]} == asked
+
+
+def test_a_recipe_of_ones_own_is_what_the_options_would_be(voices, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'copies = 2\npitch = [-2, 2]\npolarity = true\n[noise]\nsnr = [10, 30]\ncolour = "pink"\nshare = 0.5\n'
+    )
+    options = ("--copies", 2, "--pitch", "-2:2", "--polarity", "--noise", "10:30", "--noise-colour", "pink")
+    assert augmented(voices, "--recipe", path) == augmented(voices, *options, "--share", "noise=0.5")
+    louder = chains(augmented(voices, "--recipe", path, "--noise", "0", "--copies", 1, "--share", 1))
+    for text in louder.values():
+        noise = json.loads(text)["effects"][1]
+        assert (noise["snr"], noise["colour"]) == (0, "pink")
+
+
+def test_a_share_is_the_share_of_the_copies(voices):
+    held = chains(augmented(voices, "--copies", 40, "--gain", 3, "--polarity", "--share", "gain=0.25"))
+    drawn = [[one["effect"] for one in json.loads(text)["effects"]] for text in held.values()]
+    assert np.mean(["gain" in names for names in drawn]) == pytest.approx(0.25, abs=0.05)
+    assert np.mean(["polarity" in names for names in drawn]) == pytest.approx(0.5, abs=0.06)
+    assert any(names == [] for names in drawn)
+
+
+def test_effects_happen_in_the_order_that_help_has(voices):
+    words = [f"--{name}" for name in catalogue.names("effects")]
+    text = sertool("augment", "--help").out.decode()
+    places = {word: text.index(f"  {word} ") for word in words}
+    facts = catalogue.entries("effects")
+    by_place = sorted(words, key=lambda word: facts[word[2:].replace("-", "_")].facts["PLACE"])
+    assert sorted(words, key=places.get) == by_place
+    held = chains(augmented(voices, "--gain", 1, "--noise", 20, "--pitch", 1))
+    assert [one["effect"] for one in json.loads(next(iter(held.values())))["effects"]] == ["pitch", "noise", "gain"]
+
+
+def test_the_list_has_every_effect_and_recipe():
+    text = sertool("augment", "--list").out.decode()
+    for word in [*(f"--{name}" for name in catalogue.names("effects")), *blends.RECIPES]:
+        assert word in text
+
+
+def test_usage_errors_are_one_line_with_the_choices(voices, tmp_path):
+    refused(voices, says="no effect is asked for: choose among --background, --band-pass")
+    refused(voices, "--pitch", "2:-2", says="pitch semitones: 2 to -2 is not within -24 to 24")
+    refused(voices, "--pitch", "x", says="neither a number nor LOW:HIGH")
+    refused(voices, "--pitch", "1:2:3", says="neither a number nor LOW:HIGH")
+    refused(voices, "--pitch", "nan", says="is not within -24 to 24")
+    refused(voices, "--noise", "10", "--noise-colour", "red", says="pink")
+    refused(voices, "--background-snr", "3", says="background: name a folder of recordings")
+    refused(voices, "--background", tmp_path / "none", says="no such file or folder")
+    refused(voices, "--impulse", tmp_path, says="no audio under")
+    refused(voices, "--recipe", "x", says="a file that ends in .toml, or one of clstm, imagenet, acnt")
+    refused(voices, "--recipe", tmp_path / "x.toml", says="cannot read")
+    refused(voices, "--gain", "1", "--share", "2", says="is not from 0 to 1")
+    refused(voices, "--gain", "1", "--share", "pitch=0.5", says="pitch is not asked for; there are gain")
+    refused(voices, "--gain", "1", "--share", "gain", says="takes a number from 0 to 1, or EFFECT=NUMBER")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("copies = 0", "copies = 0 is not a whole number from 1"),
+        ("pitch = [1", "is no TOML"),
+        ("[pich]\nsemitones = 1", "no effect pich; there are"),
+        ("[pitch]\nsemitone = 1", "pitch: no setting semitone; there are semitones, share"),
+        ('[pitch]\nsemitones = "high"', "neither a number nor two"),
+        ("[pitch]\nsemitones = [1, 2, 3]", "neither a number nor two"),
+        ("[pitch]\nshare = 7", "a share of 7 is not from 0 to 1"),
+        ('[noise]\ncolour = "red"', "'red' is none of white, pink"),
+        ("[shift]\nwrap = 1", "shift wrap: 1 is no true or false"),
+        ("[background]\nfolder = 3", "background folder: 3 is no text"),
+        ("polarity = 0.3", "polarity: no setting"),
+        ("copies = 3", "no effect is asked for"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_one_line(text, says, voices, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    refused(voices, "--recipe", path, says=says)
