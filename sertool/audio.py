@@ -1,6 +1,5 @@
 """Audio files: what they are, whether they are sound, their samples. The only door to soundfile and soxr."""
 
-import hashlib
 import math
 import os
 import stat
@@ -14,17 +13,14 @@ import numpy as np
 import soundfile
 
 from sertool import containers
+from sertool.digests import Digest
 from sertool.errors import SertoolError
 from sertool.files import reason, whole
+from sertool.hearing import Heard
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
-SILENT = 2.0**-11  # 16 steps of 16 bits: dither and the noise of converters
-QUIET = 0.01  # -40 dBFS
-FULL_SCALE = 32766 / 32768
-CLIPPED_RUN = 3  # neighbouring samples at full scale; one alone is a file that was normalised
-TOO_SHORT = 0.05  # seconds
 RATES = (4_000, 384_000)
 UNKNOWN_LENGTH = 1 << 62  # what libsndfile says of a FLAC file that was written to a pipe is above
 
@@ -168,51 +164,18 @@ def _length(stream: soundfile.SoundFile, counted: int | None) -> int:
     return stream.frames if counted is None else min(stream.frames, counted)
 
 
-@dataclass
-class _Heard:
-    """What there was in the samples so far."""
-
-    samples: int = 0
-    low: float = 0.0
-    high: float = 0.0
-    total: float = 0.0
-    energy: float = 0.0
-    clipped: bool = False
-
-    def add(self, block: np.ndarray) -> None:
-        """`[frames]` or `[frames, channels]`"""
-        values = _as_float(block)
-        low, high = float(values.min()), float(values.max())
-        if not np.isfinite(high - low):
-            raise Unusable("not-finite", "values that are no numbers (NaN or infinity)")
-        self.low, self.high = (low, high) if not self.samples else (min(low, self.low), max(high, self.high))
-        self.samples += len(values)
-        self.total += float(values.sum())
-        self.energy += float(np.vdot(values, values))
-        self.clipped = self.clipped or (max(high, -low) >= FULL_SCALE and _has_run(np.abs(values) >= FULL_SCALE))
-
-
-def _hear(stream: soundfile.SoundFile, found: Look) -> None:
-    """Decode everything: digest, level, offset, clipping, values that are no numbers."""
-    digest = hashlib.sha1(b"%d %d " % (stream.samplerate, stream.channels), usedforsecurity=False)
-    heard = _Heard()
+def _hear(stream: soundfile.SoundFile | _Plain, found: Look) -> None:
+    """Decode everything, and say what was heard."""
+    heard, digest = Heard(), Digest(stream.samplerate, stream.channels)
     for block in _blocks(stream, found.samples):
-        digest.update(block)
-        heard.add(block)
-    if heard.samples < found.samples:
+        digest.add(block)
+        heard.add(_as_float(block))
+    if heard.samples < found.samples and heard.finite:
         raise Unusable("truncated", f"{found.samples - heard.samples:,} of {found.samples:,} samples are missing")
-    found.digest = digest.hexdigest()[:32]
-    if heard.samples / stream.samplerate < TOO_SHORT:
-        raise Unusable("too-short", f"{heard.samples:,} samples, {1000 * heard.samples / stream.samplerate:.1f} ms")
-    peak, values = max(heard.high, -heard.low), heard.samples * stream.channels
-    if heard.high - heard.low < 2 * SILENT:
-        raise Unusable("silent", "nothing above -66 dBFS" if peak else "digital silence")
-    marks = {
-        "clipped": heard.clipped,
-        "quiet": peak < QUIET,
-        "dc": abs(heard.total / values) > 0.1 * (heard.energy / values) ** 0.5,
-    }
-    found.notes.extend(note for note, applies in marks.items() if applies)
+    found.digest = digest.text()
+    if fault := heard.fault(stream.samplerate):
+        raise Unusable(*fault)
+    found.notes.extend(heard.notes(stream.channels))
 
 
 def _blocks(stream: soundfile.SoundFile, length: int) -> Iterator[np.ndarray]:
@@ -244,14 +207,6 @@ def _as_float(block: np.ndarray) -> np.ndarray:
     values = block.astype(np.float32)
     values *= 1 / 32768
     return values
-
-
-def _has_run(at_full_scale: np.ndarray) -> bool:
-    """Whether `CLIPPED_RUN` neighbours in one channel are set, `[frames]` or `[frames, channels]`."""
-    run = at_full_scale
-    for _ in range(CLIPPED_RUN - 1):
-        run = run[1:] & at_full_scale[: len(run) - 1]
-    return bool(run.any())
 
 
 @dataclass(frozen=True)

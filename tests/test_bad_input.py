@@ -354,7 +354,8 @@ WAYS = [
     "--where issue=", "--where notes=dc", "--check none", "--check header", "--update mine.parquet",
     "--update parted.csv", "--root .", "--root /", "-0", "--split speaker:70/15/15", "--split sentence", "--split loso",
     "--split random-92-8-leaky-copies", "--folds 3", "--protocol cremad-nk", "--audit", "--strict-sentences",
-    "--seed 3", "--strict", "--dry-run", "-f csv", "-f jsonl", "-f table", "-q", "-v", "-o out.parquet", "-o out.csv", "-o -",
+    "--seed 3", "--strict", "--dry-run", "-f csv", "-f jsonl", "-f table", "-q", "-v", "-o out.parquet",
+    "-o out.csv", "-o -",
 ]  # fmt: skip
 THINGS = [
     ["voices"], ["bad"], ["voices", "bad"], ["mine.parquet"], ["parted.csv", "mine.parquet"],

@@ -1,0 +1,68 @@
+"""What is in a sound: level, offset, clipping, values that are no numbers; from blocks, so that any length will do."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+SILENT = 2.0**-11  # 16 steps of 16 bits: dither and the noise of converters
+QUIET = 0.01  # -40 dBFS
+FULL_SCALE = 32766 / 32768
+CLIPPED_RUN = 3  # neighbouring samples at full scale; one alone is a file that was normalised
+OFFSET = 0.1  # of the level
+TOO_SHORT = 0.05  # seconds
+
+
+@dataclass
+class Heard:
+    """What there was in the samples so far."""
+
+    samples: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    total: float = 0.0
+    energy: float = 0.0
+    clipped: bool = False
+    finite: bool = True
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in float32 `[frames]` or `[frames, channels]`, full scale being 1."""
+        low, high = float(values.min()), float(values.max())
+        self.samples += len(values)
+        self.low, self.high = min(low, self.low), max(high, self.high)
+        if not math.isfinite(high - low):
+            self.finite = False
+        elif self.finite:
+            self.total += float(values.sum())
+            self.energy += float(np.vdot(values, values))
+            loud = max(high, -low) >= FULL_SCALE
+            self.clipped = self.clipped or (loud and _has_run(np.abs(values) >= FULL_SCALE))
+
+    @property
+    def peak(self) -> float:
+        return max(self.high, -self.low)
+
+    def fault(self, rate: int) -> tuple[str, str] | None:
+        """Why it cannot be used: the manifest's word, and what was heard."""
+        if not self.finite:
+            return "not-finite", "values that are no numbers (NaN or infinity)"
+        if self.samples / rate < TOO_SHORT:
+            return "too-short", f"{self.samples:,} samples, {1000 * self.samples / rate:.1f} ms"
+        if self.high - self.low < 2 * SILENT:
+            return "silent", "nothing above -66 dBFS" if self.peak else "digital silence"
+        return None
+
+    def notes(self, channels: int) -> list[str]:
+        """What is odd about it."""
+        values = self.samples * channels
+        offset, level = abs(self.total / values), math.sqrt(self.energy / values)
+        marks = {"clipped": self.clipped, "quiet": self.peak < QUIET, "dc": offset > OFFSET * level}
+        return [note for note, applies in marks.items() if applies]
+
+
+def _has_run(at_full_scale: np.ndarray) -> bool:
+    """Whether `CLIPPED_RUN` neighbours in one channel are set, `[frames]` or `[frames, channels]`."""
+    run = at_full_scale
+    for _ in range(CLIPPED_RUN - 1):
+        run = run[1:] & at_full_scale[: len(run) - 1]
+    return bool(run.any())
