@@ -34,25 +34,14 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     if not Team().leads:
         talk.set_verbosity(-1)
     with alone(folder, values["wait"]) if Team().leads else nullcontext():
-        made = _all(table, recipe, ways, values, (folder, own))
+        with team.leader_first():
+            table = preparing.featurized(table, recipe.get("preset"), folder, values, picked)
+        design = preparing.design(table, values, recipe)
+        made = [_divided(table, way, design, values, (folder / way.folder, own)) for way in ways]
+        _say_gap(ways, made)
     if Team().leads and not (talk.to_terminal() and values["kind"] is None):
-        wire.write(made, None, kind)
+        wire.write(made[-1], None, kind)
     return None
-
-
-def _all(
-    table: Table, recipe: dict[str, Any], ways: Sequence[Way], values: dict[str, Any], place: tuple[Path, str]
-) -> Table:
-    """Every way to divide, trained; the predictions of the last, which is the honest one."""
-    folder, own = place
-    table = preparing.featurized(table, recipe.get("preset"), folder, values, own)
-    design = preparing.design(table, values, recipe)
-    made = [_divided(table, way, design, values, (folder / way.folder, own)) for way in ways]
-    if len(made) > 1:
-        flattered, honest = (100 * _uar(each) for each in made)
-        gap = f"optimism gap {flattered - honest:+.1f} points of UAR"
-        talk.say(f"{gap}: {flattered:.1f} under {ways[0].named}, {honest:.1f} under {ways[1].named}")
-    return made[-1]
 
 
 def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: tuple[Path, str]) -> Table:
@@ -62,7 +51,7 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     wanted = runs.members(heldout.divisions(table, way.how, values["seed"]), values["seeds"], values["seed"])
     held = members.load(table, design, own)
     for member in wanted:
-        heldout.check(member.split, held.emotions, f"{folder / member.name}")
+        heldout.check(member.split, table, f"{folder / member.name}")
     if Team().leads:
         runs.claim(folder, {each.name: runs.described(held, design, each) for each in wanted}, values["overwrite"])
     trained = [_one(held, design, each, folder, alone=len(wanted) == 1) for each in wanted]
@@ -79,7 +68,7 @@ def _one(held: Sources, design: Design, member: Member, folder: Path, *, alone: 
         (talk.say if alone else talk.detail)(epoch_line(figures))
 
     def watch(order: list[np.ndarray], what: str) -> Iterable[np.ndarray]:
-        return talk.progress(order, len(order), what if alone else f"{member.name}, {what}", "batche")
+        return talk.progress(order, len(order), what if alone else f"{member.name}, {what}", "step")
 
     predicted, scores = members.train(held, design, member, folder / member.name, Listener(say, watch))
     if not alone:
@@ -128,6 +117,14 @@ def _say_result(table: Table, scores: Sequence[Figures], way: Way, folder: Path)
     count = len(manifest.counts(table, "speaker"))
     who = f"{len(table):,} held-out rows of {count} speaker{'s' if count != 1 else ''}"
     talk.say(f"{_line(scores)}{many}; {who}, {way.named}; the run lies in {folder}")
+
+
+def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
+    """How much better a leaky way makes it look, if two were trained."""
+    if len(made) > 1:
+        flattered, honest = (100 * _uar(each) for each in made)
+        gap = f"optimism gap {flattered - honest:+.1f} points of UAR"
+        talk.say(f"{gap}: {flattered:.1f} under {ways[0].named}, {honest:.1f} under {ways[1].named}")
 
 
 def _say_plan(table: Table, values: dict[str, Any], ways: Sequence[Way], folder: Path) -> None:

@@ -1,7 +1,5 @@
 """Which rows train, which choose, and which are held out: what was asked for, the manifest's own, or a recipe's way."""
 
-import shlex
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +56,7 @@ def _entry(how: Asked) -> dict[str, Any]:
 
 def _names(table: Table, test: Any) -> bool:
     """Whether one of the commands that made the table names a protocol for which a test holds."""
-    words = [word for step in manifest.provenance(table)["chain"] for word in shlex.split(str(step.get("command", "")))]
+    words = [word for step in manifest.provenance(table)["chain"] for word in str(step.get("command", "")).split()]
     return any(test(word.rpartition("=")[2]) for word in words)
 
 
@@ -152,18 +150,29 @@ def part(split: np.ndarray) -> int:
     return TEST if (split == TEST).any() else DEV
 
 
-def check(split: np.ndarray, emotions: Sequence[str | None], name: str) -> None:
+def check(split: np.ndarray, table: Table, name: str) -> None:
     """Refuse a split that leaves nothing to learn, or nothing to show for it; say what is odd about it."""
     sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
     shown = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
-    known = np.array([bool(word) for word in emotions])
-    learnt = {emotions[row] for row in np.flatnonzero((split == TRAIN) & known)}
+    learnt, tested = (
+        dict(manifest.counts(manifest.keep(table, split == one), "emotion")) for one in (TRAIN, part(split))
+    )
     if not sizes[TRAIN] or not (sizes[DEV] or sizes[TEST]):
         raise SertoolError(
             f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({shown})"
         )
     if len(learnt) < 2:
         raise SertoolError(f"{name}: the training clips have {listed(learnt) or 'no emotion'}: two emotions are needed")
-    strange = [emotions[row] for row in np.flatnonzero((split == part(split)) & known) if emotions[row] not in learnt]
-    if strange:
-        talk.warn(f"{name}: {len(strange):,} held-out clips are of {listed(sorted(set(strange)))}, which train lacks")
+    if strange := sorted(set(tested) - set(learnt)):
+        count = sum(tested[word] for word in strange)
+        talk.warn(f"{name}: {count:,} held-out clips are of {listed(strange)}, which train lacks")
+    if alone := _of_one_voice(manifest.keep(table, split == TRAIN)):
+        talk.warn(f"{name}: {listed(alone)} is heard from one speaker in train: it may be learnt as that voice")
+
+
+def _of_one_voice(table: Table) -> list[str]:
+    """The emotions that one speaker alone has, where there are several speakers."""
+    speaker, emotion = manifest.codes(table, "speaker"), manifest.codes(table, "emotion")
+    both = np.unique(np.stack([emotion.index, speaker.index])[:, (emotion.index >= 0) & (speaker.index >= 0)], axis=1)
+    heard = np.bincount(both[0], minlength=len(emotion.values))
+    return [str(emotion.values[one]) for one in np.flatnonzero(heard == 1)] if len(np.unique(both[1])) > 1 else []

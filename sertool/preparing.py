@@ -26,6 +26,7 @@ from sertool.featurizing import Place
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import Design
+from sertool.team import Team
 
 SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
@@ -45,7 +46,7 @@ def featurized(table: Table, preset: str | None, folder: Path, values: dict[str,
         return table
     if preset is None:
         raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
-    place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"])
+    place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"] or not Team().leads)
     made = featurizing.run(table, of_preset(preset), place, device, values["jobs"] or indexing.cores())
     return manifest.keep(made, manifest.usable(made))
 

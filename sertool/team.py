@@ -1,6 +1,8 @@
 """The processes that train together, started by torchrun; alone, a team of one."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -54,8 +56,22 @@ def _reduce(tensors: list[Tensor]) -> None:
         tensor.copy_(part.view(tensor.shape))
 
 
+@contextmanager
+def leader_first() -> Iterator[None]:
+    """What writes files once: the leader goes first, and the others find them there."""
+    team = Team()
+    if not team.leads:
+        torch.distributed.barrier()
+    yield
+    if team.leads and team.size > 1:
+        torch.distributed.barrier()
+
+
 def join(device: str) -> str:
     """Meet the other processes that torchrun started; the device that is this one's own."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
+    if device != "cuda" or "LOCAL_RANK" not in os.environ:
+        return device
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return f"cuda:{os.environ['LOCAL_RANK']}"

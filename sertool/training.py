@@ -149,8 +149,8 @@ def fit(
 
 def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
     model.to(data.store.device)
-    if settings.precision == "bf16":
-        model.to(memory_format=torch.channels_last)
+    if data.store.device.type == "cpu" or settings.precision == "bf16":
+        model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
     network = torch.compile(model) if settings.compile else model
     loop = Loop(network, data, settings, _class_weights(data, settings), Team())
     average = checkpoint.copied(model.state_dict()) if settings.ema else None

@@ -18,7 +18,7 @@ SLOW = ("densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "l
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipes")
-    synth.corpus(folder / "clips", 6, ("neutral", "happy", "angry"), 1, write=audio.write)
+    synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=audio.write)
     pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
     assert sertool("index", folder / "clips", "--pattern", pattern, "-o", folder / "clips.parquet").code == 0
     return folder / "clips.parquet"

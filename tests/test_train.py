@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from running import Outcome, ages, rows, sertool
 
-from sertool import audio, heldout, manifest, modelfile, preparing, splits, synth, wire
+from sertool import audio, heldout, manifest, members, modelfile, preparing, splits, synth, wire
 from sertool.errors import UsageError
 from sertool.models import cnn1d, cnn2d, svm
 
@@ -126,6 +127,29 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(mel: Path, tmp_p
     again = subprocess.run(command, cwd=tmp_path / "torn", check=True, capture_output=True)
     assert weights(tmp_path / "torn/run/seed-0") == weights(tmp_path / "calm/run/seed-0")
     assert again.stdout
+    assert not list((tmp_path / "torn").rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_any_number_of_kills_at_any_moment_leaves_the_same_bytes(mel: Path, tmp_path: Path) -> None:
+    """At random moments, so that some fall between two files of a member's end."""
+    words = [*NET, "--epochs", "15", "-j", "1", "--folds", "2", "--seeds", "2", "-o", "run"]
+    command = [sys.executable, "-m", "sertool", "train", str(mel), *words]
+    (tmp_path / "calm").mkdir()
+    (tmp_path / "torn").mkdir()
+    calm = subprocess.run(command, cwd=tmp_path / "calm", check=True, capture_output=True)
+    moments, killed = np.random.default_rng(0), 0
+    for _ in range(12):
+        process = subprocess.Popen(command, cwd=tmp_path / "torn", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _until(process, tmp_path / "torn", "settings.json")
+        time.sleep(moments.uniform(3, 6) if killed else 3)
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+    assert killed
+    last = subprocess.run(command, cwd=tmp_path / "torn", check=True, capture_output=True)
+    for name in ("fold-0/seed-0", "fold-0/seed-1", "fold-1/seed-0", "fold-1/seed-1"):
+        assert weights(tmp_path / "torn/run" / name) == weights(tmp_path / "calm/run" / name)
+    assert last.stdout == calm.stdout
     assert not list((tmp_path / "torn").rglob("*.part"))
 
 
@@ -382,6 +406,47 @@ def test_an_emotion_that_train_lacks_is_said_and_counts_as_wrong(mel: Path, tmp_
     assert "sad" not in held["predicted"]
 
 
+def test_an_emotion_of_one_voice_is_said(mel: Path, tmp_path: Path) -> None:
+    speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
+    first, *_, last = sorted(set(speakers))
+    split = ["test" if s == first else "train" for s in speakers]
+    fear = ["fear" if s == last and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
+    done = train(changed(mel, tmp_path / "fear.parquet", split=split, emotion=fear), *TINY, "-o", tmp_path / "run")
+    assert "fear is heard from one speaker in train" in done.err
+
+
+# What is kept.
+
+
+def test_the_weights_of_the_best_dev_epoch_are_kept(mel: Path, tmp_path: Path) -> None:
+    train(mel, *NET, "--epochs", 12, "--lr", 0.01, "--split", "speaker:50/25/25", "-o", tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()]
+    held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
+    assert held.scores["dev_uar"] == max(line["dev_uar"] for line in lines)
+    assert len({line["dev_uar"] for line in lines}) > 1
+
+
+def test_patience_ends_with_dev_and_only_with_dev(mel: Path, tmp_path: Path) -> None:
+    still = ("-m", "lstm", "--set", "width=8", "--set", "layers=1", "--set", "dense=8", "--epochs", 6, "--lr", 0)
+    for split, epochs in (("speaker:50/25/25", 3), ("random-80-20", 6)):
+        train(mel, *still, "--patience", 2, "--optimizer", "sgd", "--split", split, "-o", tmp_path / split)
+        assert len((tmp_path / split / "seed-0" / "metrics.jsonl").read_text().splitlines()) == epochs
+
+
+def test_temperature_undoes_what_is_too_sure() -> None:
+    sure = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
+    truth = torch.multinomial(sure.softmax(dim=1), 1, generator=torch.Generator().manual_seed(1))[:, 0].numpy()
+    assert members.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
+    assert members.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
+
+
+def test_listeners_shares_are_mixed_into_the_targets() -> None:
+    shares = {"soft_happy": [0.75, None], "soft_angry": [0.25, None]}
+    held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
+    made = members._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
+    np.testing.assert_allclose(made, [[0.3, 0.7], [1, 0]], atol=1e-6)
+
+
 # Settings and what is left behind.
 
 
@@ -444,3 +509,25 @@ def test_a_manifest_as_csv_is_enough(mel: Path, tmp_path: Path) -> None:
 def test_a_dry_run_writes_nothing(mel: Path, tmp_path: Path) -> None:
     assert "would train cnn on 48 clips, speaker:70/15/15" in train(mel, *TINY, "--dry-run", "-o", tmp_path / "r").err
     assert not (tmp_path / "r").exists()
+
+
+# Together.
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path) -> None:
+    """Without batch statistics and dropout, which see one process' clips, gradients are those of whole batches."""
+    net = ("-m", "mamba", "--set", "width=16", "--set", "blocks=1", "--set", "frames=40", "--batch", "5", "-j", "1")
+    words = ["train", str(mel), *net, "--epochs", "3", "--seeds", "2", "--clip", "1", "--keep", "last"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    together = subprocess.run([*run, "-m", "sertool", *words, "-o", tmp_path / "two"], capture_output=True, check=False)
+    assert together.returncode == 0, together.stderr.decode()
+    assert together.stderr.decode().count("the run lies in") == 1
+    (tmp_path / "out.parquet").write_bytes(together.stdout)
+    assert len(wire.load(str(tmp_path / "out.parquet"))) == 2 * len(table(tmp_path / "two" / "seed-0")["clip"])
+    train(*words[1:], "-o", tmp_path / "one")
+    for seed in ("seed-0", "seed-1"):
+        one, two = (modelfile.read(tmp_path / name / seed / "model.safetensors") for name in ("one", "two"))
+        for name, values in one.tensors.items():
+            np.testing.assert_allclose(two.tensors[name], values, atol=1e-4)
+        assert one.scores == two.scores
