@@ -99,7 +99,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _told(error: BaseException) -> tuple[str, int]:
     """What the user reads of an error, and the exit code."""
     if isinstance(error, SertoolError):
-        return f"sertool: {error}", error.exit_code
+        return f"sertool: {talk.clean(error)}", error.exit_code
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.ctx.get_help(), 2
     if isinstance(error, click.UsageError):

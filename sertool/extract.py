@@ -39,7 +39,7 @@ class Recipe:
     def stored(self, name: str) -> str:
         """The type that a feature's rows are kept in."""
         usual = features.load(name).DTYPE
-        if usual == "int16" and not self.stats:
+        if usual == "int16":
             return usual
         return self.dtype or ("float32" if self.stats else usual)
 

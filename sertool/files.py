@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes
 
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError
 
 UNFINISHED = ".part"
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them
@@ -170,15 +170,6 @@ def path_text(path: str | os.PathLike[str]) -> str:
 def path_of(text: str) -> str:
     """The path that `path_text` wrote down."""
     return os.fsdecode(unquote_to_bytes(text[7:])) if text.startswith("file://") else text
-
-
-def existing_folder(path: Path) -> Path:
-    """The path itself, or an error that says what it is instead."""
-    if not path.exists():
-        raise UsageError(f"no such file or folder: {path}")
-    if not path.is_dir():
-        raise UsageError(f"not a folder: {path}")
-    return path
 
 
 def size(byte_count: float) -> str:

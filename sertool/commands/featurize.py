@@ -141,8 +141,8 @@ def _wanted(values: dict[str, Any]) -> list[str]:
     wanted = [name for name, entry in FEATURES.items() if values[f"want_{name}"] or _own(values, name, entry)]
     if not wanted:
         raise UsageError(f"no feature is asked for: choose among {', '.join(map(word, FEATURES))}, or a --preset")
-    if values["normalize"] and "wave" in wanted:
-        raise UsageError("--normalize is for rows of features, not for --wave: make the two in separate runs")
+    if "wave" in wanted and (values["normalize"] or values["stats"]):
+        raise UsageError("--normalize and --stats are not for --wave: make it in a run of its own")
     return wanted
 
 

@@ -1,0 +1,164 @@
+"""The house: imports run strictly downward, a dependency has one door, and nobody pays for what they don't use."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sertool import catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "sertool"
+
+# From the ground up, floor by floor and along each. A file may import those before it, and none of its own folder.
+HOUSE = {
+    "bedrock": "errors __init__",
+    "ground": """augmenting catalogue codes columns containers digests filters layers metrics presets pyin recipes scan
+        schedules sheet slow stretching talk team device dsp files fitted labels options selection splits streams
+        synth tensorfile unpacking web""",
+    "catalogue": "corpora encoders features imagenet models",
+    "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping splitting doctor checkpoint
+        wire transfer effects sources""",
+    "flow": """batches heldout offers store landing blends asking extract predictions tables training copying inference
+        tasks clips answers demonstration""",
+    "loops": """evaluating fetching indexing featurizing predicting verify panels plots members rendering reports
+        preparing runs experiment""",
+    "pages": "charts page",
+    "door": "cli commands __main__",
+}
+PLACES = " ".join(HOUSE.values()).split()
+
+DOORS = {
+    "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio"},
+    "soxr": {"audio"}, "matplotlib": {"plots", "charts"}, "pyarrow": {"manifest", "formats", "wire"},
+}  # fmt: skip
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+HEAVY = ("torch", "torchaudio", "torchvision", "sklearn", "scipy.signal", "matplotlib")
+BANNED = {"utils", "core", "common", "base", "helpers", "manager", "misc"}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def house(path: Path) -> str:
+    """The file or open folder that a path belongs to: `audio`, or `features` for `features/mel.py`."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Everything that a file imports, at its top or later, down to the names: `sertool.files.whole`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    """Of the imports those of our own files and folders, by name; `from sertool import __version__` is the package."""
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("sertool.")}
+    return {"__init__" if name.startswith("__") else name for name in names}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_run_strictly_downward(path):
+    own = house(path)
+    assert own in PLACES, f"{own} has no place in the house yet: give it one"
+    below = PLACES[: PLACES.index(own)]
+    assert ours(path) - {own} <= set(below)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_siblings_in_an_open_folder_never_import_each_other(path):
+    siblings = {other.stem for other in path.parent.glob("*.py")} - {"__init__"}
+    within = (name.split(".")[2:3] for name in imports(path) if name.startswith(f"sertool.{house(path)}."))
+    assert path.parent == PACKAGE or not siblings & {name for names in within for name in names}
+
+
+def third_parties(path: Path) -> set[str]:
+    tops = {name.partition(".")[0] for name in imports(path)}
+    return {name for name in tops if name not in sys.stdlib_module_names and name != "sertool"}
+
+
+@pytest.mark.parametrize("dependency", DOORS)
+def test_each_dependency_has_one_door(dependency):
+    users = {house(path) for path in FILES if dependency in third_parties(path)}
+    assert users <= DOORS[dependency]
+
+
+def test_every_import_is_a_declared_dependency():
+    lines = re.findall(r'^\s+"([A-Za-z0-9_-]+)[<>=~!\[]', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)
+    declared = {name.lower().replace("_", "-") for name in lines}
+    for path in FILES:
+        assert {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in third_parties(path)} <= declared, path
+
+
+def test_names_say_something():
+    assert not {path.stem for path in PACKAGE.rglob("*")} & BANNED
+
+
+def test_help_index_and_completions_run_without_torch_or_scikit_learn(tree):
+    code = f"""
+import sys
+from sertool.cli import run
+for words in {[["--help"], *([name, "--help"] for name in catalogue.names("commands"))]}:
+    assert run(words) == 0, words
+assert run(["index", {str(tree)!r}]) == 0
+sys.path.insert(0, {str(ROOT)!r})
+from completions.tree import read
+from sertool.cli import cli
+read(cli)
+print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr.decode().splitlines()[-1] == "[]"
+
+
+def test_the_package_itself_imports_nothing_heavy():
+    code = "import sys; before = set(sys.modules); import sertool; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in done.stdout.split()} - set(sys.stdlib_module_names) <= {"sertool"}
+
+
+# The catalogue reads what a file says of itself without running it.
+
+
+def test_settings_are_read_with_their_limits(tmp_path):
+    (tmp_path / "x.py").write_text('''"""A thing: of a kind.
+
+More."""
+import nothing_of_the_kind
+SIZE = 3
+class Settings:
+    """Words."""
+    a: Annotated[int, "how many", 1, 9] = SIZE
+    b: Annotated[float | None, "how much", None, 0.5] = None
+    c: Annotated[Literal["x", "y"], "which"] = "x"
+    d: Annotated[bool, "whether"] = True
+    seed: int = 0
+    def method(self): ...
+''')
+    entry = catalogue.read(tmp_path / "x.py")
+    assert (entry.title, entry.facts) == ("A thing: of a kind", {"SIZE": 3})
+    assert [(s.name, s.kind, s.default, s.low, s.high, s.choices) for s in entry.settings] == [
+        ("a", "int", 3, 1, 9, ()), ("b", "float", None, None, 0.5, ()), ("c", "choice", "x", None, None, ("x", "y")),
+        ("d", "bool", True, None, None, ()),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", catalogue.entries("features"))
+def test_what_the_catalogue_reads_is_what_python_reads(name):
+    from sertool import features
+
+    module, entry = features.load(name), catalogue.entries("features")[name]
+    defaults = module.Settings()
+    assert {s.name: s.default for s in entry.settings} == vars(defaults)
+    assert entry.facts["DTYPE"] == module.DTYPE
+    assert all(s.help for s in entry.settings)

@@ -1,0 +1,349 @@
+"""The command line's manners: what people read, what pipes read, and how it ends."""
+
+import errno
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+
+import click
+import pytest
+from running import sertool, shell
+
+from sertool import __version__, audio, catalogue, cli, options, synth, talk
+from sertool.errors import SertoolError, UsageError
+
+pytest_plugins = ("voices",)
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = sorted(catalogue.names("commands"))
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+
+
+def process(*arguments: object, **settings: object) -> subprocess.CompletedProcess:
+    """`python -m sertool` as a process of its own."""
+    words = [sys.executable, "-m", "sertool", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, check=False, **{"cwd": ROOT, **settings})
+
+
+# What it says of itself.
+
+
+def test_the_console_script_and_the_module_are_the_same():
+    done = process("--version")
+    assert (done.returncode, done.stdout.decode().strip()) == (0, f"sertool {__version__}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples_and_a_line_in_the_list(command):
+    done = sertool(command, "--help")
+    assert done.code == 0
+    assert "Examples:" in done.out.decode()
+    assert command in sertool("--help").out.decode()
+    assert done.out == sertool(command, "-h").out
+
+
+def test_no_command_is_a_help_on_stderr_and_a_failure():
+    done = sertool()
+    assert (done.code, done.out) == (2, b"")
+    assert "Usage:" in done.err
+
+
+def test_help_shows_input_first_and_options_last():
+    text = sertool("featurize", "--help").out.decode()
+    sections = re.findall(r"^(\w[^\n]*):$", text, flags=re.MULTILINE)
+    assert [name.partition(",")[0] for name in sections[:5]] == ["Input", "Features", "Waveform", "Frames", "Rows"]
+    assert sections[-1] == "Options"
+    assert all(name.startswith("Settings of --") for name in sections[5:-1])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_that_commands_share_has_one_name_and_one_meaning(command):
+    shared = {"-o": "--out", "-f": "--format", "-j": "--jobs", "-q": "--quiet", "-v": "--verbose", "-h": "--help"}
+    made = cli.cli.get_command(click.Context(cli.cli), command)
+    for parameter in made.params:
+        for short, long in shared.items():
+            assert (short in parameter.opts) == (long in parameter.opts)
+        assert all(
+            name.startswith("--") or len(name) == 2 for name in getattr(parameter, "opts", ()) if name[:1] == "-"
+        )
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS)])
+def test_help_takes_a_quarter_of_a_second(words):
+    """Of a core, which does not tell what else the machine does meanwhile."""
+    import resource
+
+    took = []
+    for _ in range(7):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        process(*words, "--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert median(took) < 0.25
+
+
+# How it ends.
+
+
+@pytest.mark.parametrize(("error", "code", "said"), [
+    (SertoolError("it failed"), 1, "sertool: it failed"), (UsageError("not so"), 2, "sertool: not so"),
+    (OSError(errno.ENOSPC, "No space left on device"), 1, "sertool: no space left on device"),
+    (OSError(errno.EACCES, "Permission denied", "x"), 1, "sertool: permission denied: x"),
+    (MemoryError(), 1, "sertool: out of memory"), (KeyboardInterrupt(), 130, "sertool: interrupted"),
+    (click.UsageError("wrong"), 2, "sertool: wrong (see `sertool --help`)"),
+    (click.ClickException("bad"), 1, "sertool: bad"),
+])  # fmt: skip
+def test_every_error_is_one_line_and_an_exit_code(monkeypatch, error, code, said):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.Commands, "resolve_command", fail)
+    done = sertool("index")
+    assert (done.code, done.line) == (code, said)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["indx"], "there are "), (["--nothing"], "No such option"), (["index", "--split"], "requires an argument"),
+    (["index", "x", "--check", "some"], "'none', 'header', 'full'"), (["featurize", "x", "-j", "0"], "0"),
+    (["featurize", "x", "--mell"], "--mel"), (["index", "no/such/folder"], "no/such/folder"),
+])  # fmt: skip
+def test_wrong_usage_is_exit_code_2_and_prints_the_choices(words, said):
+    done = sertool(*words)
+    assert (done.code, done.out) == (2, b"")
+    assert said in done.line
+
+
+def test_text_from_outside_cannot_move_the_cursor():
+    done = sertool("index", "no\x1b[2J\nfolder\x9b")
+    assert "\\x1b[2J\\x0afolder\\x9b" in done.line
+
+
+@posix
+@pytest.mark.parametrize("wait", [0.3, 1.2])
+def test_an_interrupt_is_one_line_and_exit_code_130(voices, tmp_path, wait):
+    words = [sys.executable, "-m", "sertool", "featurize", voices, "--pitch", "--msf", "-o", tmp_path / "f"]
+    running = subprocess.Popen(map(str, words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(wait)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=20)
+    if running.returncode == 0:  # it was quicker
+        return
+    assert running.returncode == 130
+    assert (out, err.decode().splitlines()) == (b"", ["sertool: interrupted"])
+    assert not list(tmp_path.rglob("manifest*"))
+
+
+@posix
+def test_an_interrupt_does_not_wait_for_hours_of_audio(tmp_path):
+    wave = audio.decode(str(write_voice(tmp_path / "v.wav")), audio.Cut())[0]
+    audio.write(tmp_path / "neutral" / "long.wav", wave.repeat(400), 16_000)
+    words = [sys.executable, "-m", "sertool", "featurize", tmp_path / "neutral", "--pitch", "-o", tmp_path / "f"]
+    running = subprocess.Popen(map(str, words), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    time.sleep(4)
+    start = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=20)
+    assert time.monotonic() - start < 2
+    assert (running.returncode, err.decode().splitlines()[-1:]) == (130, ["sertool: interrupted"])
+
+
+def write_voice(path: Path) -> Path:
+    audio.write(path, synth.voice(0, "angry", 0), 16_000)
+    return path
+
+
+# Pipes.
+
+
+@posix
+@pytest.mark.parametrize("line", [
+    "featurize --help | head -1", "featurize --list | head -2", "index voices -f csv | head -1", "--help | head -1",
+    "index voices | head -c 10",
+])  # fmt: skip
+def test_a_reader_that_leaves_is_quiet(voices, tmp_path, line):
+    shutil.copytree(voices.parent / "clips", tmp_path / "voices")
+    shutil.copy(voices, tmp_path)
+    words = ["bash", "-c", f"{sys.executable} -m sertool {line} >seen; echo ${{PIPESTATUS[0]}} >code"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert "rror" not in done.stderr.replace("sertool: error", "")
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert (tmp_path / "seen").stat().st_size
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@posix
+@pytest.mark.parametrize("words", ["--help", "featurize --list", "index -q voices", "index -q voices -f csv"])
+def test_a_full_stdout_is_one_line_and_a_failure(voices, tmp_path, words):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    shutil.copytree(voices.parent / "clips", tmp_path / "voices")
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "sertool", *words.split()]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"sertool: no space left on device\n")
+
+
+@posix
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(voices, tmp_path, closed):
+    shutil.copytree(voices.parent / "clips", tmp_path / "voices")
+    line = f"{sys.executable} -m sertool index voices {closed}; echo $? >code"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, check=False)
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert b"Traceback" not in done.stderr
+    assert done.stdout.startswith(b"PAR1") == (">&-" not in closed.split())
+
+
+def test_an_empty_stdin_is_one_clear_error():
+    for command in ("index", "featurize"):
+        words = ("-",) if command == "index" else ("-", "--rms")
+        done = sertool(command, *words)
+        assert done.code == 1
+        assert "empty" in done.line
+
+
+# Terminals.
+
+
+@posix
+@pytest.mark.parametrize("words", [["featurize", "--mel"], ["index"]])
+def test_no_input_on_a_terminal_is_a_hint_and_not_a_hang(words):
+    code, seen = on_terminal(*words)
+    assert code == 2
+    assert "--help" in seen
+
+
+@posix
+def test_a_terminal_gets_a_table_a_bar_and_never_binary(voices, tmp_path):
+    code, seen = on_terminal("featurize", voices, "--rms", "-o", tmp_path / "f")
+    assert code == 0
+    assert "PAR1" not in seen
+    assert re.search(r"featurizing: .*clips/s", seen)
+    assert re.search(r"clip +speaker +emotion +duration", seen)
+    assert "rms of 24 clips" in seen
+    code, seen = on_terminal("featurize", voices, "--rms", "-o", tmp_path / "f", "-f", "parquet")
+    assert (code, "PAR1" in seen) == (2, False)
+
+
+@posix
+def test_quiet_is_quiet(voices, tmp_path):
+    code, seen = on_terminal("index", voices, "-q", "-o", tmp_path / "m.parquet")
+    assert (code, seen) == (0, "")
+    assert sertool("featurize", voices, "--rms", "-o", tmp_path / "f", "-q").err == ""
+    assert "rms of 24 clips" in sertool("featurize", voices, "--rms", "-o", tmp_path / "f").err
+
+
+def on_terminal(*arguments: object) -> tuple[int, str]:
+    """Exit code and screen of a process whose streams are a terminal."""
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+    words = [sys.executable, "-m", "sertool", *map(str, arguments)]
+    running = subprocess.Popen(words, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = bytearray()
+    with suppress(OSError):  # where the terminal ends
+        while data := os.read(ours, 65_536):
+            seen += data
+    os.close(ours)
+    return running.wait(20), click.unstyle(seen.decode("utf-8", "replace"))
+
+
+# Options.
+
+
+@pytest.mark.parametrize(("kind", "low", "high", "good", "bad"), [
+    (int, 1, 10, ["1", "10"], ["0", "11", "1.5", "x", "", "nan", "1e1"]),
+    (float, 0.5, None, ["0.5", "1e9", "7"], ["0.4", "nan", "inf", "-inf", "x"]),
+    (float, None, None, ["-3", "0"], ["nan", "inf"]),
+])  # fmt: skip
+def test_numbers_are_within_limits_and_finite(kind, low, high, good, bad):
+    number = options.Number(kind, low, high)
+    assert [number.convert(text, None, None) for text in good] == [kind(text) for text in good]
+    for text in bad:
+        with pytest.raises(click.BadParameter):
+            number.convert(text, None, None)
+
+
+def test_words_complete_after_a_comma():
+    words = options.Words(lambda: ["mean", "median", "std"])
+    assert [item.value for item in words.shell_complete(None, None, "std,me")] == ["std,mean", "std,median"]
+
+
+def test_talk_survives_a_stderr_that_is_closed(monkeypatch):
+    class Closed:
+        def write(self, _: str) -> None:
+            raise ValueError("I/O operation on closed file")
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    talk.fail("unheard")
+
+
+# The examples.
+
+
+def examples() -> list[str]:
+    """Every line of the examples in the help of the group, of index and of featurize."""
+    epilogs = [
+        cli.cli.epilog,
+        *(cli.cli.get_command(click.Context(cli.cli), name).epilog for name in ("index", "featurize")),
+    ]
+    lines = [line.strip() for epilog in epilogs for line in epilog.splitlines() if line.startswith("  sertool ")]
+    return list(dict.fromkeys(lines))
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Path:
+    """A folder in which the examples find what they name: two corpora, files of one's own, manifests, a recording."""
+    folder = tmp_path_factory.mktemp("stage")
+    said = dict(zip(("ANG", "SAD", "NEU", "HAP"), ("angry", "sad", "neutral", "happy"), strict=True))
+    for actor in range(6):
+        for code, emotion in said.items():
+            voice = synth.voice(actor, emotion, 0)
+            audio.write(folder / "cremad" / "AudioWAV" / f"{1001 + actor}_IEO_{code}_HI.wav", voice, 16_000)
+            number = {"ANG": 5, "SAD": 4, "NEU": 1, "HAP": 3}[code]
+            name = f"03-01-{number:02d}-01-01-01-{actor + 1:02d}.wav"
+            audio.write(folder / "ravdess" / f"Actor_{actor + 1:02d}" / name, synth.voice(actor, emotion, 1), 16_000)
+            audio.write(folder / "mine" / f"s{actor}" / f"{emotion}_1.wav", synth.voice(actor, emotion, 2), 16_000)
+    shutil.copytree(folder / "cremad", folder / "corpora" / "cremad")
+    shutil.copytree(folder / "ravdess", folder / "corpora" / "ravdess")
+    audio.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)
+    rows = [f"{path.relative_to(folder / 'mine')},{'ps' if 'happy' in path.name else path.stem[:-2]}"
+            for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip
+    (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
+    shutil.copy(folder / "mine" / "labels.csv", folder)
+    here = Path.cwd()
+    os.chdir(folder)
+    for line in ("index corpora/ --split speaker:70/15/15 -o clips.parquet", "index cremad/ -o a.parquet",
+                 "index ravdess/ -o b.parquet"):  # fmt: skip
+        done = sertool(*line.split())
+        assert done.code == 0, done.err
+    os.chdir(here)
+    return folder
+
+
+@pytest.mark.parametrize("line", examples())
+def test_the_examples_of_the_help_do_what_they_say(stage, tmp_path, monkeypatch, line):
+    shutil.copytree(stage, tmp_path / "stage")
+    monkeypatch.chdir(tmp_path / "stage")
+    done = shell(line)
+    assert done.code == 0, done.err

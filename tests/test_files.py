@@ -1,0 +1,221 @@
+"""Files are whole or absent, folders have one writer at a time, trees end, and paths survive as text."""
+
+import errno
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sertool import files
+from sertool.errors import SertoolError
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+# Whole or absent.
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    with files.whole(tmp_path / "a" / "b.txt") as stream:
+        stream.write(b"half")
+        assert not (tmp_path / "a" / "b.txt").exists()
+        stream.write(b" and half")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == b"half and half"
+    assert names(tmp_path / "a") == ["b.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SertoolError])
+def test_a_file_that_is_given_up_leaves_the_old_one(tmp_path, error):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(error):
+        give_up(tmp_path / "a", error)
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def give_up(path: Path, error: type[BaseException]) -> None:
+    with files.whole(path) as stream:
+        stream.write(b"new")
+        raise error
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, call):
+    (tmp_path / "a").write_bytes(b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(SertoolError, match="is full: make room"), files.whole(tmp_path / "a") as stream:
+        stream.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "a", tmp_path / "folder", tmp_path / ("long" * 100)):
+        with pytest.raises(SertoolError, match="cannot write"), files.whole(path) as stream:
+            stream.write(b"x")
+
+
+@posix
+def test_a_file_gets_the_usual_rights(tmp_path):
+    with files.whole(tmp_path / "a") as stream:
+        stream.write(b"x")
+    (tmp_path / "b").write_bytes(b"x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@posix
+def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "a")
+    with files.whole(tmp_path / "link") as stream:
+        stream.write(b"x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "a").read_bytes() == b"x"
+
+
+@posix
+def test_a_device_or_a_pipe_is_written_to_and_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    taken: list[bytes] = []
+    reader = threading.Thread(target=lambda: taken.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    with files.whole(tmp_path / "pipe") as stream:
+        stream.write(b"x")
+    reader.join()
+    assert taken == [b"x"]
+    assert names(tmp_path) == ["pipe"]
+    with files.whole(Path("/dev/null")) as stream:
+        stream.write(b"x")
+    assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "\u2764" * 80, ".hidden"])
+def test_any_name_that_the_file_system_takes_is_taken(tmp_path, name):
+    with files.whole(tmp_path / name) as stream:
+        stream.write(b"x")
+    assert names(tmp_path) == [name]
+
+
+def test_what_killed_runs_left_of_a_file_is_swept_and_nothing_else(tmp_path):
+    for name in (".a.txt.123.part", ".a.txt.4_5.part", ".b.txt.6.part", "a.txt", "a.part", ".a.txt.rc"):
+        (tmp_path / name).write_bytes(b"x")
+    files.sweep(tmp_path / "a.txt")
+    assert names(tmp_path) == [".a.txt.rc", ".b.txt.6.part", "a.part", "a.txt"]
+    files.sweep(tmp_path / "nowhere" / "a.txt")
+
+
+# One at a time.
+
+
+def test_a_folder_has_one_writer(tmp_path):
+    with (
+        files.alone(tmp_path, wait=False),
+        pytest.raises(SertoolError, match="--wait"),
+        files.alone(tmp_path, wait=False),
+    ):
+        pass
+    with files.alone(tmp_path, wait=False):
+        pass
+
+
+def test_parts_share_a_folder_unless_they_are_the_same(tmp_path):
+    with files.alone(tmp_path, wait=False, part="1-of-2"), files.alone(tmp_path, wait=False, part="2-of-2"):
+        for part in ("", "1-of-2"):
+            with pytest.raises(SertoolError, match="at work"), files.alone(tmp_path, wait=False, part=part):
+                pass
+
+
+def test_whoever_waits_goes_on_when_the_other_is_done(tmp_path):
+    order = []
+
+    def second() -> None:
+        with files.alone(tmp_path, wait=True):
+            order.append("second")
+
+    with files.alone(tmp_path, wait=False):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        time.sleep(0.3)
+        order.append("first")
+    waiting.join(10)
+    assert order == ["first", "second"]
+
+
+@posix
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_can_be_written_to(tmp_path, monkeypatch, number):
+    import fcntl
+
+    def none(*_: object) -> None:
+        raise OSError(number, "none")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with files.alone(tmp_path, wait=False):
+        pass
+
+
+# Trees and paths.
+
+
+def test_a_tree_is_walked_in_the_order_of_names(tmp_path):
+    for name in ("b/2.wav", "b/10.wav", "a.wav", "c.wav", "b/a/x.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in files.walk(tmp_path, [])]
+    assert found == ["a.wav", "c.wav", "b/10.wav", "b/2.wav", "b/a/x.wav"]
+
+
+@posix
+def test_links_make_no_loops(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "x.wav").touch()
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to("self")
+    found = [path.name for path in files.walk(tmp_path, [])]
+    assert sorted(found) == ["self", "x.wav"]
+
+
+def test_a_root_that_cannot_be_read_is_an_error_and_a_folder_in_it_is_told(tmp_path, monkeypatch):
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "x.wav").touch()
+    scan = os.scandir
+
+    def denied(folder: Path) -> object:
+        if Path(folder).name in ("shut", "root"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    failed: list[str] = []
+    assert [path.name for path in files.walk(tmp_path, failed)] == ["x.wav"]
+    assert failed == [f"{tmp_path / 'shut'}: permission denied"]
+    (tmp_path / "root").mkdir()
+    with pytest.raises(SertoolError, match="permission denied"):
+        list(files.walk(tmp_path / "root", []))
+
+
+@pytest.mark.parametrize("name", [b"a b", b"n\nl", b"100%", b"\xff\xfe%41", "\u2764\ufe0f".encode(), b"file:", b"#?"])
+def test_any_path_survives_as_text(name):
+    path = os.fsdecode(name)
+    text = files.path_text(path)
+    assert files.path_of(text) == path
+    assert text.encode()
+
+
+def test_sizes_and_lists_are_for_people():
+    assert [files.size(count) for count in (3, 1500, 2_000_000, 3e12)] == ["3 B", "1.5 kB", "2.0 MB", "3.0 TB"]
+    assert files.listed(range(5), 3) == "0, 1, 2 and 2 more"
+    assert files.listed([1]) == "1"

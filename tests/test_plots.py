@@ -1,0 +1,113 @@
+"""Pictures of clips: what lies where on the axes, and that every feature can be drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import sertool
+
+from sertool import audio, catalogue
+
+pytest_plugins = ("voices",)
+
+ALL = [f"--{name.replace('_', '-')}" for name in catalogue.entries("features") if name != "wave"]
+STARTS = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+
+
+@pytest.fixture
+def tone(tmp_path) -> Path:
+    """1.5 s of 1,000 Hz, then as long of 250 Hz."""
+    time = np.arange(24_000) / 16_000
+    wave = np.concatenate([np.sin(2 * np.pi * hz * time) for hz in (1000, 250)])
+    audio.write(tmp_path / "neutral" / "tone.wav", 0.5 * wave, 16_000)
+    return tmp_path / "neutral" / "tone.wav"
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list:
+    """The figures that are drawn, kept open."""
+    import matplotlib.pyplot as plt
+
+    drawn: list = []
+    monkeypatch.setattr(plt, "close", drawn.append)
+    return drawn
+
+
+def draw(figures: list, clip: Path, *words: str) -> dict:
+    """The axes of a clip's picture by the first word of their titles."""
+    done = sertool("featurize", clip, *words, "--plot", clip.parent / "p.png")
+    assert done.code == 0, done.err
+    return {axis.get_title(loc="left").partition(" ")[0]: axis for axis in figures[-1].axes}
+
+
+@pytest.mark.parametrize("suffix", STARTS)
+def test_a_clip_is_drawn_and_nothing_is_stored(tone, tmp_path, suffix):
+    done = sertool("featurize", tone, "--mel", "--rms", "--plot", tmp_path / f"p{suffix}", "-o", tmp_path / "f")
+    assert (done.code, done.out) == (0, b"")
+    assert "drew neutral/tone in" in done.err
+    assert (tmp_path / f"p{suffix}").read_bytes().startswith(STARTS[suffix])
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--stats", "mean,std,max"), ("--channels", "stereo", "--no-center")])
+def test_every_feature_can_be_drawn(voices, tmp_path, words):
+    done = sertool("featurize", voices, *ALL, *words, "--plot", tmp_path / "p.png")
+    assert done.code == 0, done.err
+    assert (tmp_path / "p.png").stat().st_size > 20_000
+
+
+def test_a_silent_clip_and_a_short_one_can_be_drawn(tmp_path):
+    audio.write(tmp_path / "neutral" / "a.wav", np.zeros(16_000), 16_000)
+    audio.write(tmp_path / "neutral" / "b.wav", np.ones(900) * 0.1, 16_000)
+    for name in ("a", "b"):
+        paths = f"path\n{tmp_path / 'neutral' / name}.wav".encode()
+        done = sertool("featurize", "-", *ALL, "--plot", tmp_path / "p.png", stdin=paths)
+        assert done.code == 0, done.err
+
+
+def test_a_tone_is_brightest_beside_its_frequency(tone, figures):
+    axis = draw(figures, tone, "--mel")["Log-mel"]
+    values = axis.collections[0].get_array()
+    places = dict(zip((text.get_text() for text in axis.get_yticklabels()), axis.get_yticks(), strict=True))
+    for mark, row in (("1,000", 20), ("250", 70)):
+        assert abs(values[:, row].argmax() + 0.5 - places[mark]) <= 1.5
+
+
+def test_what_happens_lies_at_its_time(tone, figures):
+    axes = draw(figures, tone, "--zcr", "--mel")
+    assert all(axes[name].get_xlim() == (0, 3) for name in ("Waveform", "Zero-crossing", "Log-mel"))
+    (line,) = axes["Zero-crossing"].lines
+    times, crossings = line.get_data()
+    assert np.allclose(crossings[(times > 0.1) & (times < 1.4)], 0.125, atol=0.002)
+    assert np.allclose(crossings[(times > 1.6) & (times < 2.9)], 0.031, atol=0.002)
+    edges = axes["Log-mel"].collections[0].get_coordinates()[0, :, 0]
+    assert np.allclose(np.diff(edges), 512 / 16_000)
+    assert edges[0] < 0 < edges[1]
+
+
+def test_pitch_is_drawn_where_there_is_one(tone, figures):
+    axis = draw(figures, tone, "--pitch")["Pitch:"]
+    times, pitch = axis.lines[0].get_data()
+    assert np.isclose(np.nanmedian(pitch[times > 1.7]), 250, rtol=0.01)
+    assert axis.get_ylabel() == "Hz where voiced"
+
+
+@pytest.mark.parametrize(
+    ("words", "label"), [((), "dB"), (("--mel-scale", "log"), "log power"), (("--normalize", "z-score"), "normalised")]
+)
+def test_colours_say_their_unit(tone, figures, words, label):
+    draw(figures, tone, "--mel", *words)
+    assert label in [axis.get_ylabel() for axis in figures[-1].axes]
+
+
+def test_statistics_are_bars_with_their_names(tone, figures):
+    axis = draw(figures, tone, "--rms", "--stats", "mean,max")["Root"]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["rms_mean", "rms_max"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["mean", "max"]
+
+
+def test_a_picture_of_a_kind_that_is_not_drawn_is_refused(tone, tmp_path):
+    done = sertool("featurize", tone, "--mel", "--plot", tmp_path / "p.jpg")
+    assert done.code == 2
+    assert ".png, .pdf, .svg" in done.err
+    assert not (tmp_path / "p.jpg").exists()
