@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 # The scan, for each channel and each of its states on its own:
 #
-#     h_t = exp(dt_t a) h_(t-1) + dt_t x_t b_t        y_t = sum over states of c_t h_t
+#     h_t = exp(dt_t a) h_(t-1) + dt_t x_t b_t        y_t = (sum over states of c_t h_t) + d x_t
 #
 # Written out, a loop over frames computes an exponential, five products and two sums for each step, all of them small.
 # All at once, [clips, frames, channels, states] lies in memory several times over. This goes between them:
@@ -54,7 +54,7 @@ def scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> T
     with torch.autocast(x.device.type, enabled=False):
         x, dt, a, b, c, d = (each.float() for each in (x, dt, a, b, c, d))
         if kernel is None:
-            return torch.addcmul(_Scan.apply(x, dt, a.T.contiguous(), b, c), x, d)
+            return _Scan.apply(x, dt, a.T.contiguous(), b, c, d)
         x, dt, b, c = (each.mT.contiguous() for each in (x, dt, b, c))
         return kernel(x, dt, a, b, c, d).mT
 
@@ -68,20 +68,22 @@ def fused_kernel(device: str) -> Callable[..., Tensor] | None:
 
 
 class _Scan(torch.autograd.Function):
-    """The sums over states; `a` is `[states, channels]`."""
+    """As `scan`, but that `a` is `[states, channels]`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        y, entered = torch.empty_like(x), []
+    def forward(  # noqa: PLR0917
+        ctx: Any, x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor
+    ) -> Tensor:
+        y, entered = x * d, []
         for clips, blocks in _blocks(x, len(a)):
             state = x.new_zeros(len(x[clips]), *a.shape)
             for frames in blocks:
                 at = clips, frames
                 entered.append(state)
                 states, _ = _advance(x[at], dt[at], a, b[at], state)
-                y[at] = _by_rows(c[at], states)
+                y[at] += _by_rows(c[at], states)
                 state = states[:, -1].clone()
-        ctx.save_for_backward(x, dt, a, b, c, *entered)
+        ctx.save_for_backward(x, dt, a, b, c, d, *entered)
         return y
 
     @staticmethod
@@ -93,8 +95,8 @@ class _Scan(torch.autograd.Function):
 
 def _gradients(dy: Tensor, *saved: Tensor) -> tuple[Tensor, ...]:
     """Block by block from the end, each computed again from the state that entered it."""
-    x, dt, a, b, c, *entered = saved
-    dx, ddt, da, db, dc = (torch.zeros_like(each) for each in (x, dt, a, b, c))
+    x, dt, a, b, c, d, *entered = saved
+    dx, ddt, da, db, dc, dd = (torch.zeros_like(each) for each in (x, dt, a, b, c, d))
     for clips, blocks in reversed(_blocks(x, len(a))):
         entering = x.new_zeros(len(x[clips]), *a.shape)
         for frames in reversed(blocks):
@@ -107,10 +109,11 @@ def _gradients(dy: Tensor, *saved: Tensor) -> tuple[Tensor, ...]:
             db[at] = _by_rows(dt[at] * x[at], adjoint.mT)
             gain = _by_rows(b[at], adjoint)
             exponent = _exponent_gradient(adjoint, decays, states, before)
-            dx[at] = gain * dt[at]
+            dx[at] = torch.addcmul(gain * dt[at], dy[at], d)
+            dd += (dy[at] * x[at]).sum((0, 1))
             ddt[at] = (exponent * a).sum(2).addcmul_(gain, x[at])
             da += exponent.mul_(dt[at][:, :, None]).sum((0, 1))
-    return dx, ddt, da, db, dc
+    return dx, ddt, da, db, dc, dd
 
 
 def _blocks(x: Tensor, states: int) -> list[tuple[slice, list[slice]]]:
