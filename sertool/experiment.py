@@ -1,15 +1,17 @@
 """From the words of `sertool train` to a run: what is trained, on which rows, how often, and what is said of it."""
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from sertool import device, heldout, manifest, members, metrics, options, preparing, runs, talk, team, wire
+from sertool import device, heldout, manifest, members, metrics, options, preparing, runs, talk, team, training, wire
 from sertool.files import alone
 from sertool.heldout import Way
 from sertool.manifest import Table
@@ -17,6 +19,8 @@ from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.recipes import RECIPES
 from sertool.splits import PARTS
 from sertool.team import Team
+
+NAMING = ("scale", "select", "reduce", "split", "folds", "loso", "protocol", "gap")  # beside the loop's settings
 
 
 def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> None:
@@ -27,7 +31,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
         torch.set_num_threads(values["jobs"])
     table = preparing.read(sources, values)
     ways = heldout.ways(table, values, recipe.get("protocol"))
-    folder = out or Path("runs") / "-".join([values["recipe"] or values["model"], *(values["features"] or ())])
+    folder = out or _folder(values)
     if values["dry_run"]:
         return _say_plan(table, values, ways, folder)
     own = team.join(picked)
@@ -44,13 +48,22 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     return None
 
 
+def _folder(values: dict[str, Any]) -> Path:
+    """Where a run goes that nobody gave a folder: a name for the model and what was said of it."""
+    said = [field.name for field in fields(training.Settings)] + list(NAMING)
+    given = {name: values[name] for name in said if values[name] not in (None, False)}
+    words = [values["recipe"], values["model"], *(values["features"] or ()), *values["settings"]]
+    words += [name if value is True else f"{name}={value}" for name, value in given.items()]
+    return Path("runs") / re.sub(r"[^\w.,=-]+", "_", "-".join(word for word in words if word))[:120]
+
+
 def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: tuple[Path, str]) -> Table:
     """All members of one way to divide; their held-out predictions together."""
     folder, own = place
     table = heldout.divided(table, way, values)
     wanted = runs.members(heldout.divisions(table, way.how, values["seed"]), values["seeds"], values["seed"])
     held = members.load(table, design, own)
-    for member in wanted:
+    for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
     if Team().leads:
         runs.claim(folder, {each.name: runs.described(held, design, each) for each in wanted}, values["overwrite"])

@@ -13,7 +13,7 @@ import pytest
 import torch
 from running import Outcome, ages, rows, sertool
 
-from sertool import audio, heldout, manifest, members, modelfile, preparing, splits, synth, wire
+from sertool import audio, files, heldout, manifest, members, modelfile, preparing, splits, synth, wire
 from sertool.errors import UsageError
 from sertool.models import cnn1d, cnn2d, svm
 
@@ -504,6 +504,22 @@ def test_a_manifest_as_csv_is_enough(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path / "parquet")
     csv, parquet = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("csv", "parquet"))
     assert csv.features == parquet.features
+
+
+def test_a_second_training_in_one_folder_is_refused_while_the_first_is_at_it(mel: Path, tmp_path: Path) -> None:
+    with files.alone(tmp_path, wait=False):
+        assert str(tmp_path) in train(mel, *TINY, "-o", tmp_path, code=1).line
+
+
+def test_runs_without_a_folder_are_named_by_what_was_said(
+    mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train(mel, *TINY, "--split", "speaker:50/25/25")
+    train(mel, *TINY, "--lr", 0.5)
+    names = {path.name for path in (tmp_path / "runs").iterdir()}
+    settings = "cnn-channels=4,8-frames=40-dense=8-epochs=2-batch=8"
+    assert names == {f"{settings}-split=speaker_50_25_25", f"{settings}-lr=0.5"}
 
 
 def test_a_dry_run_writes_nothing(mel: Path, tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ Examples:
   sertool train features/manifest.parquet -m cnn -o run/ | sertool eval
   sertool index ravdess/ --protocol ravdess-emobox | sertool featurize --mel | sertool train -m sertool | sertool eval
   sertool train features/manifest.parquet -m cnn-transformer --split speaker:70/15/15 --seeds 3
-  sertool train features/manifest.parquet --recipe cnn-transformer-a --gap
+  sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
 
-The held-out predictions go to stdout as a manifest. A run that was interrupted goes on when it is asked again; one that
-is finished prints its predictions again.
+A recipe makes the features that a manifest lacks. The held-out predictions go to stdout as a manifest. A run that was
+interrupted goes on when it is asked again; one that is finished prints its predictions again.
 """
 
 
