@@ -96,8 +96,8 @@ def _account(file: FileIO) -> containers.Account:
             raise Unusable("unreadable", "not a regular file")
         head = file.read(64)
         account = containers.account(file, head, status.st_size)
-    except OSError as error:
-        raise Unusable("unreadable", reason(error)) from None
+    except (OSError, ValueError) as error:  # the file may shrink meanwhile
+        raise Unusable("unreadable", str(error)) from None
     if not head:
         raise Unusable("empty", "no bytes")
     if head.startswith(LFS_POINTER):
@@ -197,6 +197,8 @@ def _blocks(stream: soundfile.SoundFile, length: int) -> Iterator[np.ndarray]:
 def _decoding() -> Iterator[None]:
     try:
         yield
+    except OSError as error:
+        raise Unusable("unreadable", reason(error)) from None
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise Unusable("truncated", f"decoding stops: {_said(error)}") from None
 

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Clip:
     key: str | None = None  # its name within its corpus
     said: Row = field(default_factory=dict)  # what a table says of it
 
-    @property
+    @cached_property
     def folders(self) -> tuple[str, ...]:
         """The folders that it lies in, from the root's own name on."""
         inside = self.path.parent.parts[len(self.root.parts) :] if self.path.is_relative_to(self.root) else ()
@@ -94,18 +95,17 @@ def _enrich(name: str, clips: Sequence[Clip], side: dict[str, Path]) -> None:
 
 def _by_folder(clips: Sequence[Clip], mapping: dict[str, str]) -> None:
     """Label a clip by the nearest folder that stands among folders of emotions; the roots are folders too."""
+    places = [[(clip.root.parent, clip.folders[:depth]) for depth in range(len(clip.folders))] for clip in clips]
     beside: dict[tuple[Path, tuple[str, ...]], set[str]] = defaultdict(set)
-    for clip in clips:
-        for depth, name in enumerate(clip.folders):
-            beside[clip.root.parent, clip.folders[:depth]].add(name)
+    for clip, above in zip(clips, places, strict=True):
+        for place, name in zip(above, clip.folders, strict=True):
+            beside[place].add(name)
     emotional = {place for place, names in beside.items() if _mostly_emotions(names, mapping)}
-    for clip in clips:
-        folders = clip.folders
-        for depth in reversed(range(len(folders))):
-            if (clip.root.parent, folders[:depth]) in emotional:
-                clip.row["label"] = folders[depth]
-                clip.row["emotion"] = of_folder(folders[depth], mapping)
-                break
+    for clip, above in zip(clips, places, strict=True):
+        nearest = next((depth for depth in reversed(range(len(above))) if above[depth] in emotional), None)
+        if nearest is not None:
+            name = clip.folders[nearest]
+            clip.row.update(label=name, emotion=of_folder(name, mapping))
 
 
 def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:

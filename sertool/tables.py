@@ -122,6 +122,9 @@ class _Files:
 
 def _likeness(one: Path, other: Path) -> tuple[int, bool]:
     """How many folders two paths share above their names, and whether they have one extension."""
-    pairs = zip(reversed(one.parts[:-1]), reversed(other.parts[:-1]), strict=False)
-    shared = next((count for count, (left, right) in enumerate(pairs) if left != right), None)
-    return min(len(one.parts), len(other.parts)) - 1 if shared is None else shared, one.suffix == other.suffix
+    shared = 0
+    for left, right in zip(reversed(one.parts[:-1]), reversed(other.parts[:-1]), strict=False):
+        if left != right:
+            break
+        shared += 1
+    return shared, one.suffix == other.suffix

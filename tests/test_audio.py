@@ -239,6 +239,17 @@ def test_pointers_fifos_folders_and_dead_links_are_named(tmp_path):
     assert audio.look("nul\0byte.wav").issue == "unreadable"
 
 
+def test_a_disk_that_fails_while_a_file_is_read_is_told(tmp_path, voice, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    for name, kind in (("clip.wav", "WAV"), ("clip.flac", "FLAC")):
+        written(tmp_path / name, voice, kind, "PCM_16")
+        monkeypatch.setattr(audio._Plain if kind == "WAV" else soundfile.SoundFile, "read", fail)
+        found = audio.look(str(tmp_path / name))
+        assert (found.issue, found.detail) == ("unreadable", "input/output error")
+
+
 # What is odd
 
 
