@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -129,14 +130,24 @@ def report(table: Table, *, strict_sentences: bool) -> int:
     if not (parts.index >= 0).any():
         raise UsageError("--audit: no clip of the manifest has a part; make a split with --split or --folds")
     groups = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
-    findings = splits.audit(parts, groups, strict_sentences)
-    leaks = [finding for finding in findings if finding.leak]
+    findings = [_told(finding, table) for finding in splits.audit(parts, groups, strict_sentences)]
     for finding in findings:
         talk.out(f"{'LEAK' if finding.leak else 'shared'}  {finding}")
     absent = [name for name in ("speaker", "sentence", "digest") if name not in groups]
     if absent:
         talk.out(f"not checked: the manifest has no {' and no '.join(absent)}")
-    placed = int((parts.index >= 0).sum())
-    verdict = f"leaks of {', '.join(finding.kind for finding in leaks)}" if leaks else "no leak"
-    talk.out(f"{verdict} between {len(parts.values)} parts of {placed:,} clips")
+    leaks = [finding.kind for finding in findings if finding.leak]
+    verdict = f"leaks of {', '.join(leaks)}" if leaks else "no leak"
+    talk.out(f"{verdict} between {len(parts.values)} parts of {int((parts.index >= 0).sum()):,} clips")
     return 1 if leaks else 0
+
+
+def _told(finding: splits.Finding, table: Table) -> splits.Finding:
+    """Equal sounds by the name of a clip that has them: nobody knows a digest."""
+    if finding.kind != "digest":
+        return finding
+    clips = (
+        (manifest.cell(table, "clip", manifest.row_of(table, "digest", name)), where)
+        for name, where in finding.examples
+    )
+    return replace(finding, kind="equal sounds", examples=tuple(clips))

@@ -720,9 +720,10 @@ def test_the_guard_finds_equal_sounds_and_copies(tmp_path):
     done = sertool("index", "--audit", tmp_path / "a.parquet")
     said = done.out.decode()
     assert done.code == 1
-    for kind in ("speaker: 1", "digest: 1", "parent: 1"):
+    for kind in ("speaker: 1", "equal sounds: 1", "parent: 1"):
         assert f"LEAK  {kind} in more than one part" in said
-    assert said.rstrip().endswith("leaks of speaker, digest, parent between 2 parts of 4 clips")
+    assert "rows: a (train 1, test 1)" in said
+    assert said.rstrip().endswith("leaks of speaker, equal sounds, parent between 2 parts of 4 clips")
 
 
 def test_clips_set_aside_have_no_part(make):
