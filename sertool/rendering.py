@@ -18,7 +18,7 @@ import torch
 from sertool import audio, effects, manifest, talk, wire
 from sertool.errors import SertoolError
 from sertool.extract import Clip
-from sertool.files import alone, path_of, path_text, sweep
+from sertool.files import UNFINISHED, alone, path_of, path_text
 from sertool.manifest import Table
 from sertool.tasks import clips_of
 
@@ -108,10 +108,11 @@ def _missing(sounds: list[Sound], folder: Path) -> list[Sound]:
     """What must be made; the plan is on the disk before the first file, and what it does not know is gone by then."""
     plan = {str(sound.path.relative_to(folder)): sound.made_from for sound in sounds}
     before = _planned(folder / PLAN)
+    for left in folder.rglob(f".*{UNFINISHED}"):
+        left.unlink(missing_ok=True)  # by a run that was killed
     for sound, (name, source) in zip(sounds, plan.items(), strict=True):
         if not source or before.get(name) != source:
             sound.path.unlink(missing_ok=True)
-        sweep(sound.path)
     if not plan.items() <= before.items():
         both = before | plan
         rows = manifest.from_columns({"clip": list(both), "made_from": list(both.values())})

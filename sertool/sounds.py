@@ -10,7 +10,7 @@ import numpy as np
 
 from sertool import audio, manifest
 from sertool.errors import SertoolError, UsageError
-from sertool.files import existing_folder, walk
+from sertool.files import walk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=16)
 def files(folder: str) -> tuple[str, ...]:
     """The audio files under a folder, in the order of their names."""
-    found = [str(path) for path in walk(existing_folder(Path(manifest.absolute(folder))), [])
+    root = Path(manifest.absolute(folder))
+    if not root.is_dir():
+        raise UsageError(f"no such folder: {folder}")
+    found = [str(path) for path in walk(root, [])
              if path.suffix.lower() in audio.EXTENSIONS]  # fmt: skip
     if not found:
         raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
@@ -75,11 +78,16 @@ def white(seed: int, samples: int) -> np.ndarray:
 
 def added(wave: Tensor, noise: Tensor, snr: float) -> Tensor:
     """Each `[.., samples]` with `[samples]` of noise, so many dB below its own power."""
-    power, other = (held.square().mean(dim=-1, keepdim=True) for held in (wave, noise))
-    return wave + noise * (power / other.clamp(min=1e-20) * 10 ** (-snr / 10)).sqrt()
+    level = _length(wave) / _length(noise).clamp(min=1e-20) * 10 ** (-snr / 20)
+    return (noise * level).add_(wave)
 
 
 def as_loud(wave: Tensor, before: Tensor) -> Tensor:
     """Each `[.., samples]` at the power that it had before."""
-    power, wanted = (held.square().mean(dim=-1, keepdim=True) for held in (wave, before))
-    return wave * (wanted / power.clamp(min=1e-20)).sqrt()
+    change = (wave.shape[-1] / before.shape[-1]) ** 0.5
+    return wave * (_length(before) / _length(wave).clamp(min=1e-20) * change)
+
+
+def _length(wave: Tensor) -> Tensor:
+    """Of a vector of samples; it takes no memory, unlike the mean of the squares."""
+    return wave.norm(dim=-1, keepdim=True)

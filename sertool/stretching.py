@@ -1,17 +1,19 @@
-"""Pitch, tempo and speed by ratios of small whole numbers: the only door to torch-pitch-shift."""
+"""Pitch, tempo and speed by ratios of small whole numbers: a phase vocoder, and torchaudio's resampler."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torchaudio.transforms import Resample
 
 FRAME = 0.032  # seconds in a frame of the phase vocoder
-OVERLAP = 4  # frames over each sample
+OVERLAP = 4  # frames over each sample; the squares of so many Hann windows add up to LEVEL everywhere
+LEVEL = 1.5
 PARTS = 100  # the largest denominator: steps of a sixth of a semitone at the most, and short resampling filters
 
 
@@ -27,40 +29,42 @@ def semitones(number: Fraction) -> float:
 def pitched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
     """`[channels, samples]` or `[samples]` higher by a ratio, as long as before.
 
-    torch-pitch-shift is handed frames and a hop for speech: its own, 64 frames a second with 32 over each sample under
-    a rectangular window, take a second for a clip of two. It resamples from the "rate" to the "rate" over the ratio;
-    handed the numerator for a rate it builds as few filters as there can be.
+    It equals torch-pitch-shift's with these frames, in less than half its time. Its usual ones, 64 a second with 32
+    over each sample under a rectangular window, take a second for a clip of two.
     """
-    from torch_pitch_shift import pitch_shift
+    import torch
 
-    size = frame(rate)
-    how = {"n_fft": size, "hop_length": size // OVERLAP, "window": _window(size)}
-    if by == 1:
-        return wave
-    return _long_enough(wave, size, lambda held: pitch_shift(held[None], by, by.numerator, **how)[0])
+    made = sped(paced(wave, rate, 1 / by), by)[..., : wave.shape[-1]]
+    return torch.nn.functional.pad(made, (0, wave.shape[-1] - made.shape[-1]))
 
 
 def paced(wave: Tensor, rate: int, by: Fraction) -> Tensor:
     """`[.., samples]` faster by a ratio and as high as before; shorter by it."""
     import torch
-    from torchaudio.transforms import TimeStretch
 
-    size = frame(rate)
-    hop, length = size // OVERLAP, math.ceil(wave.shape[-1] / by)
-
-    def stretched(held: Tensor) -> Tensor:
-        bins = torch.stft(held, size, hop, window=_window(size), return_complex=True)
-        changed = TimeStretch(hop, size // 2 + 1, float(by))(bins)
-        return torch.istft(changed, size, hop, window=_window(size), length=max(length, size))
-
-    return wave if by == 1 else _long_enough(wave, size, stretched)[..., :length]
+    if by == 1:
+        return wave
+    size, length = frame(rate), math.ceil(wave.shape[-1] / by)
+    flat = wave.reshape(-1, wave.shape[-1])
+    flat = torch.nn.functional.pad(flat, (0, max(0, size - wave.shape[-1])))
+    window = torch.hann_window(size, device=wave.device)
+    bins = torch.stft(flat, size, size // OVERLAP, window=window, return_complex=True).transpose(1, 2)
+    made = _overlapped(torch.fft.irfft(_stretched(bins, by), n=size), window)[:, :length]
+    made = torch.nn.functional.pad(made, (0, length - made.shape[1]))
+    return made.reshape(*wave.shape[:-1], length)
 
 
 def sped(wave: Tensor, by: Fraction) -> Tensor:
     """`[.., samples]` faster and higher by a ratio, as a tape would be."""
-    from torchaudio.functional import resample
+    return wave if by == 1 else _resampler(by).to(wave.device)(wave)
 
-    return resample(wave, by.numerator, by.denominator)
+
+@lru_cache(maxsize=512)
+def _resampler(by: Fraction) -> Resample:
+    """Its filters are as many as the denominator, whatever the rates: only their ratio counts."""
+    from torchaudio.transforms import Resample
+
+    return Resample(by.numerator, by.denominator)
 
 
 def frame(rate: int) -> int:
@@ -68,18 +72,45 @@ def frame(rate: int) -> int:
     return 2 ** round(math.log2(FRAME * rate))
 
 
-def _window(size: int) -> Tensor:
+def _stretched(bins: Tensor, pace: Fraction) -> Tensor:
+    """Frames `[channels, frames, bins]` at another pace, each bin's phase going on as fast as before.
+
+    Output frame t lies at place t pace of the input, in frame i(t) or on the way to the next. Its phase is that of the
+    frame before it plus the step from i(t - 1) to i(t - 1) + 1. Where i(t) = i(t - 1) + 1, as nearly always when the
+    pace is near one, the sum is the phase of frame i(t) itself plus whatever it differed by before; it differs by more
+    only where a frame is repeated or left out, by phase(i(t - 1) + 1) - phase(i(t)). So no angle is ever computed:
+    phases are numbers of length one, and their products over those few places turn the frames after each.
+    """
     import torch
 
-    return torch.hann_window(size)
+    count = math.ceil(bins.shape[1] / pace)
+    places = torch.arange(count, device=bins.device) * pace.numerator
+    first, share = places // pace.denominator, (places % pace.denominator).float() / pace.denominator
+    bins = torch.nn.functional.pad(torch.view_as_real(bins), (0, 0, 0, 0, 0, 1))
+    size = torch.linalg.vector_norm(bins, dim=-1)
+    unit = bins.div_(size.clamp(min=1e-30)[..., None])
+    unit[..., 0] += size == 0
+    unit = torch.view_as_complex(unit)
+    breaks = torch.nonzero(first[1:] != first[:-1] + 1).flatten()
+    turns = unit.index_select(1, first[breaks] + 1) * unit.index_select(1, first[breaks + 1]).conj()
+    turns = torch.cat([torch.ones_like(turns[:, :1]), turns.cumprod(dim=1)], dim=1) if len(breaks) else turns
+    runs = torch.bucketize(torch.arange(count, device=bins.device), breaks)
+    phase = unit.index_select(1, first)
+    phase = phase.mul_(turns.index_select(1, runs)) if len(breaks) else phase
+    loud = torch.lerp(size.index_select(1, first), size.index_select(1, first + 1), share[:, None])
+    return torch.view_as_complex(torch.view_as_real(phase).mul_(loud[..., None]))
 
 
-def _long_enough(wave: Tensor, least: int, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """The change of `[channels, samples]`, padded for it to a frame where it is shorter."""
-    import torch
-
-    flat = wave.reshape(-1, wave.shape[-1])
-    short = max(0, least - flat.shape[1])
-    changed = change(torch.nn.functional.pad(flat, (0, short)) if short else flat)
-    kept = changed if not short else changed[:, : max(1, round(changed.shape[1] * wave.shape[-1] / least))]
-    return kept.reshape(*wave.shape[:-1], -1)
+def _overlapped(frames: Tensor, window: Tensor) -> Tensor:
+    """Windowed frames `[channels, frames, samples]` added where they overlap, without the halves beyond the ends."""
+    channels, count, size = frames.shape
+    hop = size // OVERLAP
+    parts = (frames * (window / LEVEL)).view(channels, count, OVERLAP, hop)
+    made = frames.new_zeros(channels, count + OVERLAP - 1, hop)
+    for place in range(OVERLAP):
+        made[:, place : place + count] += parts[:, :, place]
+    made = made[:, OVERLAP // 2 : -(OVERLAP // 2)]
+    squares = window.square().view(OVERLAP, hop)
+    made[:, 0] *= LEVEL / (LEVEL - squares[-1])  # no frame before the first, none after the last
+    made[:, -1] *= LEVEL / (LEVEL - squares[0])
+    return made.reshape(channels, -1)

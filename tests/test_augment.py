@@ -373,7 +373,7 @@ def test_usage_errors_are_one_line_with_the_choices(voices, tmp_path):
     refused(voices, "--pitch", "nan", says="is not within -24 to 24")
     refused(voices, "--noise", "10", "--noise-colour", "red", says="pink")
     refused(voices, "--background-snr", "3", says="background: name a folder of recordings")
-    refused(voices, "--background", tmp_path / "none", says="no such file or folder")
+    refused(voices, "--background", tmp_path / "none", says="no such folder")
     refused(voices, "--impulse", tmp_path, says="no audio under")
     refused(voices, "--recipe", "x", says="a file that ends in .toml, or one of clstm, imagenet, acnt")
     refused(voices, "--recipe", tmp_path / "x.toml", says="cannot read")

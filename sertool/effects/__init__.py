@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ Range = tuple[float, float]
 Drawn = dict[str, Any]
 
 
+@cache
 def load(name: str) -> ModuleType:
     """An effect's module."""
     if name.replace("_", "-") not in catalogue.names("effects"):

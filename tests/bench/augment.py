@@ -1,0 +1,116 @@
+"""How fast augment writes copies, as ratios to a loop of audiomentations over the same files: noise, gain and pitch.
+
+    python tests/bench/augment.py FOLDER_OF_WAV [--repeats 3] [--threads 2]
+
+Both take turns, each in a process of its own, from wav files on disk to wav files on disk; the medians are compared.
+Steady seconds leave out start-up (importing, and the rival's first clip). The seconds of a machine that others use as
+well say little; those that the process spent on the cores (cpu) say what it costs.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+BEGAN = time.perf_counter()
+CHAIN = ("--noise", "10:30", "--gain", "-6:6", "--pitch", "-2:2")
+WHO = ("sertool", "sertool, 1 thread", "audiomentations", "its librosa", "decode and write")
+
+
+def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
+    from sertool import rendering, stretching
+    from sertool.cli import run
+
+    stretching.pitched(rendering.torch.zeros(16_000), 16_000, stretching.ratio(1.1))  # imports what it needs
+    words = ["augment", folder, *CHAIN, "--write", out, "--as", "wav", "-o", out / "m.parquet", "-q", "-j", threads]
+    return lambda: sys.exit(1) if run([str(word) for word in words]) else None
+
+
+def rival(folder: Path, out: Path, method: str) -> Callable[[], None]:
+    """The loop as its documentation shows it."""
+    import audiomentations
+    import numpy as np
+    import soundfile
+
+    change = audiomentations.Compose([
+        audiomentations.AddGaussianSNR(min_snr_db=10, max_snr_db=30, p=1.0),
+        audiomentations.Gain(min_gain_db=-6, max_gain_db=6, p=1.0),
+        audiomentations.PitchShift(min_semitones=-2, max_semitones=2, method=method, p=1.0),
+    ])  # fmt: skip
+    change(np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), 16_000)
+
+    def work() -> None:
+        for path in sorted(folder.rglob("*.wav")):
+            wave, rate = soundfile.read(path, dtype="float32")
+            soundfile.write(out / path.name, change(wave, rate), rate)
+
+    return work
+
+
+def floor(folder: Path, out: Path) -> Callable[[], None]:
+    """The least that any loop costs."""
+    import soundfile
+
+    def work() -> None:
+        for path in sorted(folder.rglob("*.wav")):
+            wave, rate = soundfile.read(path, dtype="float32")
+            soundfile.write(out / path.name, wave, rate)
+
+    return work
+
+
+def one(who: str, folder: Path, out: Path, threads: int) -> None:
+    """Do one's work, and say how long it took."""
+    made = {
+        "sertool": lambda: sertool(folder, out, threads),
+        "sertool, 1 thread": lambda: sertool(folder, out, 1),
+        "audiomentations": lambda: rival(folder, out, "signalsmith_stretch"),
+        "its librosa": lambda: rival(folder, out, "librosa_phase_vocoder"),
+        "decode and write": lambda: floor(folder, out),
+    }
+    work = made[who]()
+    started, spent = time.perf_counter(), time.process_time()
+    work()
+    held = {"steady": time.perf_counter() - started, "cpu": time.process_time() - spent, "startup": started - BEGAN}
+    print(json.dumps({"files": len(list(out.rglob("*.wav"))), **held}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--one", nargs=2, metavar=("WHO", "OUT"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        return one(asked.one[0], asked.folder, Path(asked.one[1]), asked.threads)
+    from features import medians, timed
+
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {asked.threads} threads")
+    runs: dict[str, list[dict[str, float]]] = {who: [] for who in WHO}
+    for _ in range(asked.repeats):
+        for who, held in runs.items():
+            with tempfile.TemporaryDirectory() as out:
+                script = [sys.executable, __file__, asked.folder, "--threads", asked.threads, "--one", who, out]
+                held.append(timed([str(word) for word in script]))
+    ours = medians(runs["sertool"])
+    heads = (
+        f"{'files':>7}{'steady s':>10}{'cpu ms a file':>15}{'start-up s':>12}{'steady x':>10}{'cpu x':>7}{'whole x':>9}"
+    )
+    print(f"\n  {'':<18}{heads}")
+    for who, held in runs.items():
+        mid = medians(held)
+        row = (
+            f"{mid['files']:7.0f}{mid['steady']:10.2f}{1000 * mid['steady'] / mid['files']:11.2f}{mid['startup']:12.2f}"
+        )
+        print(f"  {who:<18}{row}{mid['steady'] / ours['steady']:10.2f}{mid['whole'] / ours['whole']:9.2f}")
+    return None
+
+
+if __name__ == "__main__":
+    main()
