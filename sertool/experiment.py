@@ -65,8 +65,9 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     held = members.load(table, design, own)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
-    if Team().leads:
-        runs.claim(folder, {each.name: runs.described(held, design, each) for each in wanted}, values["overwrite"])
+    with team.leader_first():
+        if Team().leads:
+            runs.claim(folder, {each.name: runs.described(held, design, each) for each in wanted}, values["overwrite"])
     trained = [_one(held, design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
     predicted = manifest.made_by(predicted, _command(way, values), values["seed"], table)

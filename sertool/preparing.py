@@ -1,6 +1,7 @@
 """What a training starts from: the rows of manifests, with features, and the design that options and recipe make."""
 
 import ast
+import shutil
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from sertool.manifest import Table
 from sertool.members import Design
 from sertool.team import Team
 
+COMPILERS = ("c++", "g++", "clang++", "cl")
 SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
 
@@ -73,6 +75,8 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     settings = _switched(changed(usual, values["settings"]), values)
     given = {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
     loop = replace(training.Settings(**recipe.get("training", {})), **given)
+    if loop.compile and not any(map(shutil.which, COMPILERS)):
+        raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
     return Design(
         name, settings, loop, tuple(sorted(values["features"] or batches.featured(table))), chosen["scale"] or "corpus",
