@@ -87,7 +87,7 @@ def _stretched(bins: Tensor, pace: Fraction) -> Tensor:
     places = torch.arange(count, device=bins.device) * pace.numerator
     first, share = places // pace.denominator, (places % pace.denominator).float() / pace.denominator
     bins = torch.nn.functional.pad(torch.view_as_real(bins), (0, 0, 0, 0, 0, 1))
-    size = torch.linalg.vector_norm(bins, dim=-1)
+    size = torch.view_as_complex(bins).abs()
     unit = bins.div_(size.clamp(min=1e-30)[..., None])
     unit[..., 0] += size == 0
     unit = torch.view_as_complex(unit)

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import asdict
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from torch_pitch_shift import pitch_shift
 
 from sertool import audio, catalogue, effects, filters, sounds, stretching
 from sertool.errors import SertoolError
@@ -152,6 +154,20 @@ def test_pitch_moves_the_pitch_and_keeps_the_length(semitones):
     assert pitch_of(made) == pytest.approx(exact, rel=0.005)
     assert len(made) == RATE
     assert abs(decibels(made[2000:-2000]) - decibels(tone(440))) < 1.5
+
+
+@pytest.mark.parametrize("by", [Fraction(100, 87), Fraction(87, 100), Fraction(9, 8), Fraction(1, 2), Fraction(2)])
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
+    """The slow twin, with frames for speech and the ratio in place of the rates."""
+    size = stretching.frame(rate)
+    wave = torch.stack([voice(), voice(seed=1) * 0.1])
+    wave[:, 4000:7000] = 0.0  # digital silence has no phase
+    how = {"n_fft": size, "hop_length": size // 4, "window": torch.hann_window(size)}
+    twin = pitch_shift(wave[None], by, by.numerator, **how)[0]
+    made = stretching.pitched(wave, rate, by)
+    assert made.shape == twin.shape
+    assert float((made - twin).abs().max() / twin.abs().max()) < 5e-3
 
 
 def test_the_recorded_semitones_are_those_that_are_applied():

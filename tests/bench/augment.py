@@ -23,7 +23,7 @@ WHO = ("sertool", "sertool, 1 thread", "audiomentations", "its librosa", "decode
 
 
 def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
-    from sertool import rendering, stretching
+    from sertool import blends, copying, indexing, rendering, stretching  # noqa: F401 (start-up: what augment imports)
     from sertool.cli import run
 
     stretching.pitched(rendering.torch.zeros(16_000), 16_000, stretching.ratio(1.1))  # imports what it needs
