@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from running import again, rows, sertool
 
-from sertool import audio, catalogue, manifest, presets, shaping, shards, synth, wire
+from sertool import audio, catalogue, extract, features, manifest, presets, shaping, shards, synth, wire
+from sertool.errors import UsageError
 
 pytest_plugins = ("voices",)
 
@@ -31,6 +33,26 @@ def test_what_makes_no_sense_is_refused_in_one_line_and_nothing_is_made(voices, 
     assert done.code == 2
     assert done.line.startswith("sertool: ")
     assert not (tmp_path / "f").exists()
+
+
+LIMITS = [
+    (name, setting.name, limit)
+    for name, entry in catalogue.entries("features").items()
+    for setting in entry.settings
+    for limit in (setting.low, setting.high)
+    if limit is not None
+]
+
+
+@pytest.mark.parametrize(("feature", "setting", "limit"), LIMITS)
+def test_every_setting_works_at_its_limits_or_is_refused(feature, setting, limit):
+    recipe = extract.Recipe(shaping.Wave(), {feature: features.settings(feature, {setting: limit})})
+    try:
+        engine = extract.Engine(recipe)
+    except UsageError:
+        return
+    rows = engine.alone(torch.from_numpy(synth.voice(0, "angry", 0)[:2000])[None])[feature]
+    assert np.isfinite(rows).all()
 
 
 def test_shared_settings_reach_every_feature_and_its_own_win(voices, tmp_path):

@@ -15,12 +15,12 @@ DEEP = 3e-4  # of a frame's mean magnitude: below, a valley is what float32 roun
 
 @dataclass(frozen=True)
 class Settings:
-    bands: Annotated[int, "octaves above the lowest band; only as many as begin below half the rate"] = 6
-    fmin: Annotated[float, "where the lowest band ends and the octaves begin, in Hz"] = 200.0
-    quantile: Annotated[float, "part of a band's bins that are its peaks, and its valleys"] = 0.02
-    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
-    hop: Annotated[int, "samples from one frame to the next"] = 512
-    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    bands: Annotated[int, "octaves above the lowest band; only as many as begin below half the rate", 1, 16] = 6
+    fmin: Annotated[float, "where the lowest band ends and the octaves begin, in Hz", 1] = 200.0
+    quantile: Annotated[float, "part of a band's bins that are its peaks, and its valleys", 0.001, 0.5] = 0.02
+    n_fft: Annotated[int, "samples in a frame and its transform", 16, 65_536] = 2048
+    hop: Annotated[int, "samples from one frame to the next", 1] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)", 1] = None
     window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
     center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"

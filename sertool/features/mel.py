@@ -14,20 +14,20 @@ FLOOR = 1e-10  # of the power of a band
 
 @dataclass(frozen=True)
 class Settings:
-    bands: Annotated[int, "number of mel bands"] = 128
-    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
-    hop: Annotated[int, "samples from one frame to the next"] = 512
-    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    bands: Annotated[int, "number of mel bands", 1, 1024] = 128
+    n_fft: Annotated[int, "samples in a frame and its transform", 16, 65_536] = 2048
+    hop: Annotated[int, "samples from one frame to the next", 1] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)", 1] = None
     window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
     center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
-    fmin: Annotated[float, "lowest frequency in Hz"] = 0.0
-    fmax: Annotated[float | None, "highest frequency in Hz (default: half the rate)"] = None
+    fmin: Annotated[float, "lowest frequency in Hz", 0] = 0.0
+    fmax: Annotated[float | None, "highest frequency in Hz (default: half the rate)", 1] = None
     htk: Annotated[bool, "HTK's mel scale rather than Slaney's"] = False
     norm: Annotated[Literal["slaney", "none"], "each triangle's area is one, or its peak"] = "slaney"
     scale: Annotated[Literal["db", "log", "power"], "decibels, natural logarithm, or the power itself"] = "db"
     ref: Annotated[Literal["one", "max"], "0 dB is a power of one, or the clip's loudest band"] = "one"
-    top_db: Annotated[float | None, "how far below the clip's maximum values may lie, in dB"] = 80.0
+    top_db: Annotated[float | None, "how far below the clip's maximum values may lie, in dB", 1] = 80.0
 
 
 class Feature(nn.Module):

@@ -16,18 +16,18 @@ AT_ONCE = 1 << 15  # frames transformed at once: hours of audio need no second c
 
 @dataclass(frozen=True)
 class Settings:
-    count: Annotated[int, "number of coefficients"] = 20
-    bands: Annotated[int, "number of mel bands"] = 128
-    lifter: Annotated[float, "weight the coefficients by a sine of this many (0: don't)"] = 0.0
+    count: Annotated[int, "number of coefficients", 1, 1024] = 20
+    bands: Annotated[int, "number of mel bands", 1, 1024] = 128
+    lifter: Annotated[float, "weight the coefficients by a sine of this many (0: don't)", 0] = 0.0
     deltas: Annotated[Literal[0, 1, 2], "add their slopes over 9 frames, or slopes and bends"] = 0
-    n_fft: Annotated[int, "samples in a frame and its transform"] = 2048
-    hop: Annotated[int, "samples from one frame to the next"] = 512
-    win_length: Annotated[int | None, "samples under the window (default: n_fft)"] = None
+    n_fft: Annotated[int, "samples in a frame and its transform", 16, 65_536] = 2048
+    hop: Annotated[int, "samples from one frame to the next", 1] = 512
+    win_length: Annotated[int | None, "samples under the window (default: n_fft)", 1] = None
     window: Annotated[Literal["hann", "hamming", "blackman", "ones"], "window over a frame"] = "hann"
     center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
-    fmin: Annotated[float, "lowest frequency in Hz"] = 0.0
-    fmax: Annotated[float | None, "highest frequency in Hz (default: half the rate)"] = None
+    fmin: Annotated[float, "lowest frequency in Hz", 0] = 0.0
+    fmax: Annotated[float | None, "highest frequency in Hz (default: half the rate)", 1] = None
     htk: Annotated[bool, "HTK's mel scale rather than Slaney's"] = False
     norm: Annotated[Literal["slaney", "none"], "each triangle's area is one, or its peak"] = "slaney"
 

@@ -37,14 +37,14 @@ FLOOR = 1e-12  # added to every energy, so that silence is flat and its level -1
 @dataclass(frozen=True)
 class Settings:
     filters: Annotated[Literal["gammatone", "mel"], "gammatone filters, or bells on the mel scale"] = "gammatone"
-    bands: Annotated[int, "number of bands"] = 19
-    fmin: Annotated[float, "centre of the lowest band in Hz"] = 125.0
-    fmax: Annotated[float, "centre of the highest band in Hz"] = 3500.0
-    modulations: Annotated[int, "number of modulation band-passes, an octave apart"] = 5
-    lowest: Annotated[float, "centre of the lowest modulation band-pass in Hz"] = 4.0
-    q: Annotated[float, "centre of a modulation band-pass over its width"] = 2.0
-    frame_seconds: Annotated[float, "seconds in a frame"] = 0.256
-    hop_seconds: Annotated[float, "seconds from one frame to the next"] = 0.064
+    bands: Annotated[int, "number of bands", 1, 128] = 19
+    fmin: Annotated[float, "centre of the lowest band in Hz", 1] = 125.0
+    fmax: Annotated[float, "centre of the highest band in Hz", 1] = 3500.0
+    modulations: Annotated[int, "number of modulation band-passes, an octave apart", 1, 12] = 5
+    lowest: Annotated[float, "centre of the lowest modulation band-pass in Hz", 0.1, 100] = 4.0
+    q: Annotated[float, "centre of a modulation band-pass over its width", 0.1, 100] = 2.0
+    frame_seconds: Annotated[float, "seconds in a frame", 0.01, 10] = 0.256
+    hop_seconds: Annotated[float, "seconds from one frame to the next", 0.001, 10] = 0.064
     output: Annotated[Literal["both", "energies", "measures"], "energies, what is measured of them, or both"] = "both"
     scale: Annotated[Literal["energy", "unit", "db"], "mean squares, parts of the frame's sum, or decibels"] = "energy"
 

@@ -19,19 +19,21 @@ DTYPE = "float32"
 # The range is that of speaking and shouting voices, children's among them; the rest is as librosa's `pyin` has it.
 @dataclass(frozen=True)
 class Settings:
-    fmin: Annotated[float, "lowest pitch in Hz"] = 65.0
-    fmax: Annotated[float, "highest pitch in Hz"] = 600.0
-    frame_length: Annotated[int, "samples in a frame: two periods of the lowest pitch or more"] = 2048
-    hop: Annotated[int, "samples from one frame to the next"] = 512
+    fmin: Annotated[float, "lowest pitch in Hz", 10] = 65.0
+    fmax: Annotated[float, "highest pitch in Hz", 10] = 600.0
+    frame_length: Annotated[int, "samples in a frame: two periods of the lowest pitch or more", 64, 65_536] = 2048
+    hop: Annotated[int, "samples from one frame to the next", 1] = 512
     center: Annotated[bool, "centre frames on their time, with zeros beyond the ends"] = True
-    n_thresholds: Annotated[int, "thresholds that a period's difference is held against"] = 100
-    beta_a: Annotated[int, "first parameter of the thresholds' beta distribution"] = 2
-    beta_b: Annotated[int, "second parameter; the mean threshold is a / (a + b)"] = 18
-    boltzmann_parameter: Annotated[float, "how much the shorter of several periods is preferred"] = 2.0
-    resolution: Annotated[float, "semitones from one pitch to the next"] = 0.1
-    max_transition_rate: Annotated[float, "octaves a second that pitch may move"] = 35.92
-    switch_prob: Annotated[float, "probability that voicing begins or ends from one frame to the next"] = 0.01
-    no_trough_prob: Annotated[float, "part of the mass for the best period where none is below a threshold"] = 0.01
+    n_thresholds: Annotated[int, "thresholds that a period's difference is held against", 1, 1000] = 100
+    beta_a: Annotated[int, "first parameter of the thresholds' beta distribution", 1, 100] = 2
+    beta_b: Annotated[int, "second parameter; the mean threshold is a / (a + b)", 1, 100] = 18
+    boltzmann_parameter: Annotated[float, "how much the shorter of several periods is preferred", 0.01, 100] = 2.0
+    resolution: Annotated[float, "semitones from one pitch to the next", 0.01, 1] = 0.1
+    max_transition_rate: Annotated[float, "octaves a second that pitch may move", 0.1, 1000] = 35.92
+    switch_prob: Annotated[float, "probability that voicing begins or ends from one frame to the next", 0, 1] = 0.01
+    no_trough_prob: Annotated[float, "part of the mass for the best period where none is below a threshold", 0, 1] = (
+        0.01
+    )
 
 
 class Feature(nn.Module):

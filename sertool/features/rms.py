@@ -14,8 +14,8 @@ DTYPE = "float32"
 
 @dataclass(frozen=True)
 class Settings:
-    n_fft: Annotated[int, "samples in a frame"] = 2048
-    hop: Annotated[int, "samples from one frame to the next"] = 512
+    n_fft: Annotated[int, "samples in a frame", 16, 65_536] = 2048
+    hop: Annotated[int, "samples from one frame to the next", 1] = 512
     center: Annotated[bool, "centre frames on their time, with the ends extended"] = True
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
 

@@ -15,8 +15,8 @@ FAINTEST = 1e-10  # nearer to zero a sample is zero, and positive
 
 @dataclass(frozen=True)
 class Settings:
-    n_fft: Annotated[int, "samples in a frame"] = 2048
-    hop: Annotated[int, "samples from one frame to the next"] = 512
+    n_fft: Annotated[int, "samples in a frame", 16, 65_536] = 2048
+    hop: Annotated[int, "samples from one frame to the next", 1] = 512
     center: Annotated[bool, "centre frames on their time, with the ends held"] = True
 
 
