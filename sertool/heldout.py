@@ -32,7 +32,8 @@ def ways(table: Table, values: dict[str, Any], usual: str | None) -> list[Way]:
     if across and (asked is not None or values["gap"]):
         raise UsageError("--train-on and --test-on say what is held out: leave out --split, --folds, --protocol, --gap")
     if across:
-        return [Way("", None, "corpora")]
+        sides = (",".join(values[side] or ()) or "all others" for side in ("train_on", "test_on"))
+        return [Way("", None, "from {} to {}".format(*sides))]
     natural = asked if asked is not None else None if own else usual or DISJOINT
     if not values["gap"]:
         return [_way("", natural)]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from running import Outcome, ages, rows, sertool
 
-from sertool import audio, files, heldout, manifest, members, modelfile, preparing, splits, synth, wire
+from sertool import audio, batches, files, heldout, manifest, members, modelfile, models, preparing, splits, synth, wire
 from sertool.errors import UsageError
 from sertool.models import cnn1d, cnn2d, svm
 
@@ -305,7 +305,8 @@ def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) 
     speakers = column(mel, "speaker")
     half = sorted(set(speakers))[4]
     both = changed(mel, tmp_path / "both.parquet", corpus=["one" if s < half else "two" for s in speakers])
-    train(both, *TINY, "--train-on", "one", "--test-on", "two", "-o", tmp_path / "run")
+    done = train(both, *TINY, "--train-on", "one", "--test-on", "two", "-o", tmp_path / "run")
+    assert "from one to two" in done.err
     assert set(table(tmp_path / "run")["corpus"]) == {"two"}
     divided = wire.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
     assert {c for c, part in zip(divided["corpus"], divided["split"], strict=True) if part != "test"} == {"one"}
@@ -445,6 +446,30 @@ def test_listeners_shares_are_mixed_into_the_targets() -> None:
     held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
     made = members._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
     np.testing.assert_allclose(made, [[0.3, 0.7], [1, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "words", [("-m", "lda"), ("-m", "lda", "--select", 9, "--reduce", "pca:4"), ("-m", "msf-cnn", "--epochs", 1)]
+)
+def test_a_model_file_and_the_shards_give_the_predictions_again(
+    statistics: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    train(statistics, *words, "--split", "speaker:50/25/25", "-o", tmp_path)
+    held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
+    predicted = wire.read(str(tmp_path / "predictions.parquet"))
+    store = batches.load(predicted, list(held.features), "cpu")
+    rows, lengths = store.take(np.arange(len(store)))
+    module = models.load(held.architecture)
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in held.settings.items()}
+    model = module.Model(module.Settings(**settings), held.columns, len(held.labels)).eval()
+    model.load_state_dict(
+        {name: torch.from_numpy(value.copy()) for name, value in held.tensors.items() if name not in batches.SCALING}
+    )
+    scaled = batches.kept_scaling(held.scaling, held.tensors, store.device).apply(rows, lengths)
+    with torch.inference_mode():
+        answer = (model(scaled, lengths) / held.temperature).softmax(dim=1).numpy()
+    for index, label in enumerate(held.labels):
+        np.testing.assert_allclose(answer[:, index], manifest.column(predicted, f"p_{label}"), atol=1e-5)
 
 
 # Settings and what is left behind.
