@@ -226,9 +226,10 @@ class _MaskedNorm(torch.autograd.Function):
     count the mean is m P/n and the mean square (v + m^2) P/n. Then y = w (x - mean) / s + b with s = sqrt(var + eps),
     and of the sums over positions db = sum dy and dw = sum dy (x - mean) / s the gradient is, where frames are,
 
-        dx = w/s (dy - db/n - (x - mean)/s dw/n) = [w/s dy] + slope x + offset,
+        dx = w/s (dy - db/n - dw/n (x - mean)/s).
 
-    [..] and both sums being what the kernel for fixed statistics gives.
+    The first term and both sums are what the backward kernel for fixed statistics gives, and the other two terms are
+    once more a normalisation of x, with weight -dw w/(n s) and bias -db w/(n s).
     """
 
     @staticmethod
@@ -252,11 +253,9 @@ class _MaskedNorm(torch.autograd.Function):
         dx, dw, db = torch.ops.aten.native_batch_norm_backward(
             dy * where, x, weight, mean, var, None, None, False, EPS, [True, True, True]
         )
-        scale = torch.rsqrt(var + EPS)
-        slope = -weight * scale.square() * dw / count
-        offset = -weight * scale * db / count - slope * mean
-        slope, offset = (each.to(x.dtype).view(-1, *[1] * (x.dim() - 2)) for each in (slope, offset))
-        return dx.addcmul_(x, slope).add_(offset).mul_(where), dw, db, None, None, None
+        share = -weight * torch.rsqrt(var + EPS) / count
+        rest = F.batch_norm(x, mean, var, share * dw, share * db, False, 0.0, EPS)
+        return dx.add_(rest).mul_(where), dw, db, None, None
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
