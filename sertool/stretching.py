@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FRAME = 0.032  # seconds in a frame of the phase vocoder
 OVERLAP = 4  # frames over each sample; the squares of so many Hann windows add up to LEVEL everywhere
 LEVEL = 1.5
+TINY = 1e-15  # what a bin is never below, so that silence has a phase
 PARTS = 100  # the largest denominator: steps of a sixth of a semitone at the most, and short resampling filters
 
 
@@ -86,11 +87,9 @@ def _stretched(bins: Tensor, pace: Fraction) -> Tensor:
     count = math.ceil(bins.shape[1] / pace)
     places = torch.arange(count, device=bins.device) * pace.numerator
     first, share = places // pace.denominator, (places % pace.denominator).float() / pace.denominator
-    bins = torch.nn.functional.pad(torch.view_as_real(bins), (0, 0, 0, 0, 0, 1))
-    size = torch.view_as_complex(bins).abs()
-    unit = bins.div_(size.clamp(min=1e-30)[..., None])
-    unit[..., 0] += size == 0
-    unit = torch.view_as_complex(unit)
+    bins = torch.nn.functional.pad(bins, (0, 0, 0, 1)) + TINY
+    size = (bins * bins.conj()).real.sqrt()  # abs takes ten times as long
+    unit = bins * size.reciprocal()
     breaks = torch.nonzero(first[1:] != first[:-1] + 1).flatten()
     turns = unit.index_select(1, first[breaks] + 1) * unit.index_select(1, first[breaks + 1]).conj()
     turns = torch.cat([torch.ones_like(turns[:, :1]), turns.cumprod(dim=1)], dim=1) if len(breaks) else turns
@@ -98,7 +97,7 @@ def _stretched(bins: Tensor, pace: Fraction) -> Tensor:
     phase = unit.index_select(1, first)
     phase = phase.mul_(turns.index_select(1, runs)) if len(breaks) else phase
     loud = torch.lerp(size.index_select(1, first), size.index_select(1, first + 1), share[:, None])
-    return torch.view_as_complex(torch.view_as_real(phase).mul_(loud[..., None]))
+    return phase * loud
 
 
 def _overlapped(frames: Tensor, window: Tensor) -> Tensor:
