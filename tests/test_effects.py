@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch_pitch_shift import pitch_shift
+from torchaudio.functional import resample
 
 from sertool import audio, catalogue, effects, filters, sounds, stretching
 from sertool.errors import SertoolError
@@ -168,6 +169,13 @@ def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
     made = stretching.pitched(wave, rate, by)
     assert made.shape == twin.shape
     assert float((made - twin).abs().max() / twin.abs().max()) < 5e-3
+
+
+@pytest.mark.parametrize("by", [Fraction(100, 87), Fraction(87, 100), Fraction(3, 2), Fraction(1, 4), Fraction(4)])
+def test_the_product_resamples_as_torchaudios_convolution(by):
+    for wave in (voice(9_999), torch.stack([voice(), voice(seed=1)]), voice(1)):
+        twin = resample(wave, by.numerator, by.denominator)
+        assert torch.allclose(stretching.sped(wave, by), twin, atol=1e-6)
 
 
 def test_the_recorded_semitones_are_those_that_are_applied():
