@@ -96,8 +96,8 @@ def _account(file: FileIO) -> containers.Account:
             raise Unusable("unreadable", "not a regular file")
         head = file.read(64)
         account = containers.account(file, head, status.st_size)
-    except (OSError, ValueError) as error:  # the file may shrink meanwhile
-        raise Unusable("unreadable", str(error)) from None
+    except OSError as error:
+        raise Unusable("unreadable", reason(error)) from None
     if not head:
         raise Unusable("empty", "no bytes")
     if head.startswith(LFS_POINTER):

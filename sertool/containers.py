@@ -4,8 +4,8 @@ A decoder that meets the end of a file too early mostly just says less. WAV, AIF
 account without decoding anything; FLAC cannot, but its decoder counts.
 """
 
-import mmap
 import struct
+from collections.abc import Callable
 from functools import cache
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +16,7 @@ FORMS = (b"WAVE", b"AIFF", b"AIFC")
 EXTENSIBLE = 0xFFFE  # the real code stands further on
 STREAMED = 0x7FFF0000  # writers to pipes, who cannot know a length, leave 0 or something near 2^31 or 2^32
 MOST_CHUNKS = 1000
+WINDOW = 1 << 18
 TAIL = 131_072  # two Ogg pages of the greatest size
 BIT_RATES = {  # of MPEG 1 and of MPEG 2, layer III, in kbit/s
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -49,8 +50,7 @@ def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
     if head[:4] == b"OggS":
         return Account(_ogg_missing(stream, byte_count))
     if head[:3] == b"ID3" or _frame(*head[:3].ljust(3, b"\0")):
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _mp3(data)
+        return _mp3(stream, byte_count)
     return Account() if head[:4] == b"fLaC" else None
 
 
@@ -98,31 +98,46 @@ def _ogg_missing(stream: BinaryIO, byte_count: int) -> str:
     return "" if page[5] & 4 else "the page that ends the stream is missing"
 
 
-def _mp3(data: mmap.mmap) -> Account | None:
+def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
     """Walk from frame to frame. Where a header counts them (Xing, VBRI) it is held to that; else the walk counts."""
-    first = position = _after_tags(data)
-    if data[first : first + 4] == b"fLaC":
+    peek = _peeker(stream)
+    first = position = _after_tags(peek)
+    if peek(first, 4) == b"fLaC":
         return Account()
     frames, frame = 0, None
-    while found := _frame(*data[position : position + 3].ljust(3, b"\0")):
+    while found := _frame(*peek(position, 3).ljust(3, b"\0")):
         frame, frames, position = found, frames + 1, position + found[0]
     if frame is None:
         return None
-    cut, claimed = position > len(data), _claimed_frames(data[first : first + 64])
+    cut, claimed = position > byte_count, _claimed_frames(peek(first, 64))
     if claimed is None:
         return Account("the last frame is cut" if cut else "", frames * frame[1])
     absent = claimed - (frames - 1 - cut)  # the frame that holds the header is none of those it counts, or one of them
-    if absent > (not cut) and position >= len(data):
+    if absent > (not cut) and position >= byte_count:
         return Account(f"{absent:,} of {claimed:,} frames are missing")
     return Account()
 
 
-def _after_tags(data: mmap.mmap) -> int:
+def _peeker(stream: BinaryIO) -> Callable[[int, int], bytes]:
+    """A function of a position and a count that gives those bytes; a map of the file would crash if it shrank."""
+    start, window = 0, b""
+
+    def peek(position: int, count: int) -> bytes:
+        nonlocal start, window
+        if not start <= position <= start + len(window) - count:
+            stream.seek(position)
+            start, window = position, stream.read(WINDOW)
+        return window[position - start : position - start + count]
+
+    return peek
+
+
+def _after_tags(peek: Callable[[int, int], bytes]) -> int:
     """Where the first frame is: after ID3 tags, whose length has seven bits in a byte."""
     position = 0
-    while data[position : position + 3] == b"ID3" and len(data) >= position + 10:
-        high, upper, lower, low = data[position + 6 : position + 10]
-        position += 10 + (high << 21 | upper << 14 | lower << 7 | low) + 10 * bool(data[position + 5] & 16)
+    while len(tag := peek(position, 10)) == 10 and tag[:3] == b"ID3":
+        high, upper, lower, low = tag[6:]
+        position += 10 + (high << 21 | upper << 14 | lower << 7 | low) + 10 * bool(tag[5] & 16)
     return position
 
 
