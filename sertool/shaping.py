@@ -38,36 +38,50 @@ class Wave:
         return np.ceil(np.maximum(seconds, self.seconds or 0.0) * self.rate) * sides
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which samples of a waveform are kept, and how many zeros come before and after them."""
+
+    first: int
+    last: int
+    before: int = 0
+    after: int = 0
+
+    def __len__(self) -> int:
+        return self.before + self.last - self.first + self.after
+
+
 def shape(wave: Tensor, how: Wave, clip: str) -> Tensor:
     """`[channels, samples]` without its mean and silent ends, cut or padded to its length, as asked; in its memory."""
     if how.remove_dc:
-        wave -= wave.mean(dim=1, keepdim=True)
-    if how.trim is not None:
-        first, last = loud_part(wave.mean(dim=0) if len(wave) > 1 else wave[0], how.trim)
-        wave = wave[:, first:last]
-    wave = wave[:, round(how.offset * how.rate) :]
-    if not wave.shape[1]:
+        wave -= torch.from_numpy(wave.numpy().mean(axis=1, keepdims=True, dtype=np.float64)).float()
+    kept = part(wave[0] if len(wave) == 1 or how.trim is None else wave.mean(dim=0), how, clip)
+    wave = wave[:, kept.first : kept.last]
+    return nn.functional.pad(wave, (kept.before, kept.after)) if kept.before or kept.after else wave
+
+
+def part(wave: Tensor, how: Wave, clip: str) -> Part:
+    """What is kept of `[samples]`."""
+    first, last = (0, len(wave)) if how.trim is None else loud_part(wave, how.trim)
+    first += round(how.offset * how.rate)
+    if first >= last:
         raise Unusable("empty", f"nothing lies beyond an offset of {how.offset:g} s")
-    return wave if how.seconds is None else _fitted(wave, round(how.seconds * how.rate), how, clip)
+    if how.seconds is None:
+        return Part(first, last)
+    spare = last - first - round(how.seconds * how.rate)
+    begin = {"start": 0, "middle": abs(spare) // 2, "random": _drawn(clip, how.seed, abs(spare))}[how.fit]
+    if spare >= 0:
+        return Part(first + begin, last - spare + begin)
+    return Part(first, last, begin, -spare - begin)
 
 
 def loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
     """Where `[samples]` first and last is within so many dB of its loudest frame."""
-    frames = TRIM.cut(wave)
-    power = torch.cat([run.raw.square().mean(dim=1) for run in dsp.runs(frames, TRIM.window_values(), dsp.RUN)])
+    power = torch.cat([run.raw.square().mean(dim=1) for run in TRIM.runs(wave, dsp.RUN)])
     loud = torch.nonzero(power > power.max() * 10 ** (-decibels / 10)).flatten()
     if not len(loud):
         return 0, len(wave)
     return int(loud[0]) * TRIM.hop, min(len(wave), (int(loud[-1]) + 1) * TRIM.hop)
-
-
-def _fitted(wave: Tensor, length: int, how: Wave, clip: str) -> Tensor:
-    """Exactly `length` samples: cut, or padded with zeros."""
-    spare = wave.shape[1] - length
-    before = {"start": 0, "middle": abs(spare) // 2, "random": _drawn(clip, how.seed, abs(spare))}[how.fit]
-    if spare >= 0:
-        return wave[:, before : before + length]
-    return nn.functional.pad(wave, (before, -spare - before))
 
 
 def _drawn(clip: str, seed: int, most: int) -> int:

@@ -635,9 +635,8 @@ sys.exit(code)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX measures memory")
 @pytest.mark.parametrize(("hours", "rate", "channels", "words"), [
-    (3, 16000, 1, ("--mel", "--rms", "--chroma")), (1, 44100, 2, ("--mel",)),
-    (1, 44100, 2, ("--mel", "--channels", "stereo", "--rate", "44100")), (3, 16000, 1, ("--preset", "mel-min-max")),
-    (3, 16000, 1, ("--wave",)), (3, 16000, 1, ("--pitch",)), (3, 16000, 1, ("--msf",)),
+    (1, 16000, 1, ("--mel", "--rms", "--chroma")), (1, 44100, 2, ("--mel",)),
+    (1, 16000, 1, ("--preset", "mel-min-max")), (1, 16000, 1, ("--wave", "--pitch", "--msf")),
 ])  # fmt: skip
 def test_hours_of_audio_take_little_memory(tmp_path, hours, rate, channels, words):
     write_hours(tmp_path / "long.wav", hours, rate, channels)
@@ -648,9 +647,10 @@ def test_hours_of_audio_take_little_memory(tmp_path, hours, rate, channels, word
 
 
 def write_hours(path: Path, hours: int, rate: int, channels: int) -> None:
-    """Speech-like noise, minute by minute."""
-    dice = np.random.default_rng(0)
-    minute = (3000 * dice.standard_normal((60 * rate, channels))).astype("<i2").tobytes()
+    """The same minute of speech again and again."""
+    voices = [synth.voice(speaker, "angry", sentence, rate=rate) for speaker in range(2) for sentence in range(8)]
+    minute = np.resize(np.concatenate(voices), 60 * rate)
+    minute = (32767 * np.stack([minute] * channels, axis=1)).astype("<i2").tobytes()
     size = len(minute) * 60 * hours
     with open(path, "wb") as stream:
         header = [
