@@ -149,12 +149,18 @@ def fit(
 
 def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
     model.to(data.store.device)
-    if data.store.device.type == "cpu" or settings.precision == "bf16":
+    if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
     network = torch.compile(model) if settings.compile else model
     loop = Loop(network, data, settings, _class_weights(data, settings), Team())
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
+
+
+def _takes_channels_last(model: nn.Module) -> bool:
+    """Not with 1x1 convolutions in steps: going backward with channels last, torch 2.14 reads beyond memory on CPUs."""
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    return not any(one.kernel_size == (1, 1) and one.stride != (1, 1) for one in convolutions)
 
 
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
