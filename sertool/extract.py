@@ -1,13 +1,14 @@
 """From clips to frames: decode ahead, features behind.
 
-On a CPU every thread takes a few clips at a time from file to finished rows, each clip alone and with one thread of
-torch: the cores are full, no thread waits for another, and a clip's numbers cannot depend on its company. With a GPU
-the threads decode, and the device takes the clips of a batch packed end to end.
+On a CPU every worker takes a few clips at a time from file to finished rows, each clip alone and with one thread of
+torch: the cores are full, nobody waits for another, and a clip's numbers cannot depend on its company. With a GPU the
+workers decode, and the device takes the clips of a batch packed end to end.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import audio, dsp, effects, features, shaping, talk
+from sertool import audio, dsp, effects, features, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of
 
-BATCH_CLIPS = 16
-BATCH_SAMPLES = 1 << 20  # 65 s at 16 kHz
+BATCH_CLIPS = 64
+BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # decoded and not yet taken: 256 MB
 SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a change of it makes all shards anew
@@ -100,6 +101,7 @@ class Engine:
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)
+        self.dtypes = {name: recipe.stored(name) for name in recipe.features}
         self.features = {name: self._feature(name) for name in recipe.features}
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
 
@@ -146,7 +148,7 @@ class Engine:
             rows = channels[0][name] if len(channels) == 1 else torch.cat([one[name] for one in channels], dim=1)
             rows = shaping.normalized(rows, self.recipe.normalize)
             rows = shaping.summary(rows, self.recipe.stats) if self.recipe.stats else rows
-            finished[name] = _as_stored(rows, self.recipe.stored(name), name)
+            finished[name] = _as_stored(rows, self.dtypes[name], name)
         return finished
 
 
@@ -166,12 +168,15 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
+    batches = _batches(clips, engine.recipe)
+    first = list(itertools.islice(batches, 2 * jobs + 1))
+    many = len(first) > 2 * jobs and jobs > 1 and engine.device.type == "cpu"
+    team = workers.Team(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
     try:
-        for made in _ahead(pool, lambda batch: _prepared(engine, batch), _batches(clips, engine.recipe), jobs):
+        for made in _ahead(team, itertools.chain(first, batches), jobs):
             yield from _on_device(engine, made)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted does not wait for hours of audio
+        team.leave()
 
 
 def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor]:
@@ -212,14 +217,12 @@ def _batches(clips: Iterable[Clip], recipe: Recipe) -> Iterator[Batch]:
         yield batch, total
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[list[Clip]], Any], batches: Iterator[Batch], jobs: int
-) -> Iterator[Any]:
+def _ahead(team: workers.Team, batches: Iterable[Batch], jobs: int) -> Iterator[Any]:
     """Results in order, with a few batches at work: not over `SAMPLES_AHEAD` unless one clip alone is longer."""
     pending: deque[tuple[int, Future[Any]]] = deque()
     for batch, samples in batches:
         while pending and (len(pending) > 2 * jobs or sum(s for s, _ in pending) + samples > SAMPLES_AHEAD):
-            yield pending.popleft()[1].result()
-        pending.append((samples, pool.submit(work, batch)))
+            yield workers.result(pending.popleft()[1])
+        pending.append((samples, team.submit(batch, near=samples > BATCH_SAMPLES)))
     while pending:
-        yield pending.popleft()[1].result()
+        yield workers.result(pending.popleft()[1])

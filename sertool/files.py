@@ -107,7 +107,19 @@ def _held(folder: Path, name: str, wait: bool, shared: bool = False) -> Iterator
                     f"another sertool is at work in {folder}: wait for it with --wait, or use another -o"
                 )
             time.sleep(0.2)
-        yield
+        try:
+            yield
+        finally:
+            _unlock(stream)
+
+
+def _unlock(stream: BinaryIO) -> None:
+    """Let go at once: a fork that has not ended yet holds the file open, and with it the lock."""
+    if sys.platform != "win32":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_UN)
 
 
 def _try_lock(stream: BinaryIO, shared: bool) -> bool:

@@ -16,9 +16,9 @@ PACKAGE = ROOT / "sertool"
 # From the ground up, floor by floor and along each. A file may import those before it, and none of its own folder.
 HOUSE = {
     "bedrock": "errors __init__",
-    "ground": """augmenting catalogue codes columns containers digests filters layers metrics presets pyin recipes scan
-        schedules sheet slow stretching talk team device dsp files fitted labels options selection splits streams
-        synth tensorfile unpacking web""",
+    "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
+        recipes scan schedules sheet slow stretching talk team device dsp files fitted labels options selection
+        splits streams synth tensorfile unpacking web""",
     "catalogue": "corpora encoders features imagenet models",
     "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping splitting doctor checkpoint
         wire transfer effects sources""",
