@@ -8,22 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import extract, features, modelfile, models, shaping
-from sertool.batches import Scaling
+from sertool import batches, extract, features, modelfile, models, shaping
 from sertool.errors import SertoolError
 from sertool.extract import Clip, Recipe
 from sertool.modelfile import Held
-
-SCALING = ("scaling.mean", "scaling.deviation")
 
 
 class Predictor:
     """A model file made ready on a device."""
 
     def __init__(self, held: Held, device: str = "cpu") -> None:
+        if held.scaling == "speaker":
+            raise SertoolError("the model was trained with --scale speaker, and predict does not know who speaks")
         self.held, self.labels, self.device = held, held.labels, torch.device(device)
         self.model = _network(held).to(self.device).eval()
-        self.scaling = _scaling(held, self.device)
+        self.scaling = batches.kept_scaling(held.scaling, held.tensors, self.device)
         self.recipe = recipe_of(held.features)
 
     @classmethod
@@ -31,10 +30,10 @@ class Predictor:
         return cls(modelfile.read(path), device)
 
     @torch.inference_mode()
-    def probabilities(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
+    def probabilities(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """`[clips, classes]` of padded `[clips, time, columns]`."""
-        scaled = self.scaling.apply(rows.to(self.device), lengths.to(self.device), group)
-        logits = self.model(scaled, lengths.to(self.device)).float()
+        scaled = self.scaling.apply(rows.to(self.device), lengths)
+        logits = self.model(scaled, lengths).float()
         return (logits / self.held.temperature).softmax(dim=1).cpu()
 
     def engine(self) -> extract.Engine:
@@ -57,7 +56,9 @@ def _network(held: Held) -> torch.nn.Module:
         module = models.load(held.architecture)
         network = module.Model(module.Settings(**_tuples(held.settings)), held.columns, len(held.labels))
         weights = {
-            name: torch.from_numpy(np.array(array)) for name, array in held.tensors.items() if name not in SCALING
+            name: torch.from_numpy(np.array(array))
+            for name, array in held.tensors.items()
+            if name not in batches.SCALING
         }
         network.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
@@ -69,18 +70,6 @@ def _network(held: Held) -> torch.nn.Module:
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they were before JSON made lists of tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-
-
-def _scaling(held: Held, device: torch.device) -> Scaling:
-    if held.scaling == "none":
-        return Scaling()
-    if held.scaling == "speaker":
-        return Scaling("none")
-    missing = [name for name in SCALING if name not in held.tensors]
-    if missing or any(held.tensors[name].shape != (1, held.columns) for name in SCALING):
-        raise SertoolError("the model file lacks its own normalisation")
-    mean, deviation = (torch.from_numpy(np.array(held.tensors[name])).to(device) for name in SCALING)
-    return Scaling(held.scaling, mean, deviation)
 
 
 def recipe_of(records: dict[str, Any]) -> Recipe:
