@@ -140,11 +140,13 @@ def _save(table: Table, path: Path) -> None:
     sweep(path)
     try:
         held = wire.read(str(path))
-        same = manifest.same_rows(held, table) and _records(held) == _records(table)
     except SertoolError:
-        same = False
-    if not same:
+        held = None
+    if held is None or not (manifest.same_rows(held, table) and _records(held) == _records(table)):
         wire.write(table, str(path), "parquet")
+    gone = sorted(_records(held).keys() - _records(table).keys()) if held is not None else []
+    if gone:
+        talk.warn(f"{path} pointed to {', '.join(gone)} too: to add a feature, featurize that manifest; or name all")
 
 
 def _records(table: Table) -> dict[str, Any]:

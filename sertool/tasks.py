@@ -23,6 +23,7 @@ from sertool.files import path_of, sweep
 from sertool.manifest import Table
 from sertool.shards import Shard
 
+NAMES = 65_536  # of clips, that are held as Python has them
 SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bits
 
 
@@ -55,7 +56,8 @@ class Plan:
     @cached_property
     def tasks(self) -> list[Task]:
         """Every shard, by the clips' order and durations alone."""
-        seconds = np.nan_to_num(np.array(manifest.column(self.table, "duration"), np.float64))
+        known = "duration" in self.table.column_names
+        seconds = np.nan_to_num(self.table.column("duration").to_numpy()) if known else np.zeros(len(self.table))
         spans = shards.cut(self.recipe.wave.samples(seconds), SAMPLES)
         return [Task(index, *span) for index, span in enumerate(spans)]
 
@@ -106,11 +108,12 @@ def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool
 
 def refuse_strangers(plan: Plan) -> None:
     """Shards of other settings, or mostly of other clips, are not replaced unasked."""
-    ours = np.sort(_hashes(manifest.column(plan.table, "clip")))
+    ours: np.ndarray | None = None
     for feature in plan.recipe.features:
         known = total = 0
         for head in _heads(plan, feature):
             _refuse_settings(plan, feature, head.settings)
+            ours = _clips(plan) if ours is None else ours
             known += int(np.isin(_hashes(head.clips), ours).sum())
             total += len(head.clips)
         if known * 2 < total:
@@ -125,6 +128,12 @@ def _heads(plan: Plan, feature: str) -> Iterator[Shard]:
         except SertoolError:
             continue
         yield head
+
+
+def _clips(plan: Plan) -> np.ndarray:
+    """Hashes of the names of the manifest's clips, sorted; never all names at once."""
+    starts = range(0, len(plan.table), NAMES)
+    return np.sort(np.concatenate([_hashes(manifest.column(plan.table.slice(at, NAMES), "clip")) for at in starts]))
 
 
 def _hashes(names: Sequence[str]) -> np.ndarray:

@@ -94,6 +94,38 @@ def test_featurize_adds_a_feature_to_a_featurized_manifest(voices, tmp_path):
     assert both.code == 0
 
 
+def test_a_manifest_that_loses_a_feature_says_so(voices, tmp_path):
+    sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
+    assert "pointed to mel too" in done.err
+    assert "(0 made now)" in sertool("featurize", voices, *FEW, "-o", tmp_path / "f").line
+
+
+def test_a_featurized_manifest_can_be_featurized_again(voices, tmp_path):
+    sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    before = ages(tmp_path / "f")
+    assert (
+        "(0 made now)" in sertool("featurize", tmp_path / "f" / "manifest.parquet", "--mel", "-o", tmp_path / "f").line
+    )
+    assert ages(tmp_path / "f") == before
+    sertool("featurize", tmp_path / "f" / "manifest.parquet", "--mel", "--hop", "256", "-o", tmp_path / "g")
+    assert all(
+        str(tmp_path / "g") in shard
+        for shard in manifest.column(wire.read(str(tmp_path / "g" / "manifest.parquet")), "mel_shard")
+    )
+
+
+def test_parts_of_a_file_are_clips_of_their_own(voices, tmp_path):
+    path = manifest.column(wire.read(str(voices)), "path")[0]
+    lines = ["clip,path,start,duration", f"a,{path},0.0,0.5", f"b,{path},0.5,0.5", f"c,{path},0.25,0.5"]
+    done = sertool("featurize", "-", "--wave", "-o", tmp_path / "f", stdin="\n".join(lines).encode())
+    assert done.code == 0, done.err
+    held = rows(tmp_path / "f", "wave")
+    whole = np.round(audio.decode(path, audio.Cut())[0] * 32768)
+    for clip, first in (("a", 0), ("b", 8000), ("c", 4000)):
+        assert np.array_equal(held[clip][:, 0], whole[first : first + 8000])
+
+
 @pytest.mark.parametrize(
     ("kind", "first"),
     [("csv", b'"clip",'), ("tsv", b'"clip"\t'), ("jsonl", b'{"clip":'), ("parquet", b"PAR1"), ("table", b"clip ")],
@@ -503,6 +535,14 @@ def test_a_full_disk_is_one_clear_error_and_what_is_whole_stays(voices, tmp_path
     monkeypatch.setattr(os, "fsync", fsync)
     assert "(14 made now)" in sertool("featurize", voices, "--mel", "-o", tmp_path / "f").line
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
+
+
+def test_what_stands_in_the_way_is_one_clear_error(voices, tmp_path):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "rms").write_text("a file where a folder should be")
+    done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
+    assert done.code == 1
+    assert "cannot write" in done.line
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of files are POSIX's")

@@ -1,12 +1,17 @@
 """`--verify` tells shards that hold what the definitions say from shards that do not."""
 
 import json
+from pathlib import Path
 
+import pytest
 from running import sertool
 
-from sertool import shards
+from sertool import catalogue, shards
 
 pytest_plugins = ("voices",)
+
+ALL = [f"--{name.replace('_', '-')}" for name in catalogue.entries("features")]
+CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
 
 def test_verify_agrees_and_keeps_its_result(voices, tmp_path):
@@ -32,3 +37,17 @@ def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
     assert done.code == 1
     assert "DIFFERS" in done.err
     assert not json.loads((tmp_path / "f" / "verify.json").read_text())[0]["agrees"]
+
+
+@pytest.mark.slow
+@pytest.mark.corpora
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="the real corpora are not here")
+@pytest.mark.parametrize("corpus", ["cremad", "ravdess", "tess", "emodb"])
+def test_all_features_of_real_clips_agree_with_their_definitions(tmp_path, corpus):
+    audio = sorted(path for path in (CORPORA / corpus).rglob("*") if path.suffix in (".ogg", ".flac", ".wav"))
+    for path in audio[:: len(audio) // 12][:12]:
+        (tmp_path / "angry").mkdir(exist_ok=True)
+        (tmp_path / "angry" / path.name).symlink_to(path)
+    done = sertool("featurize", tmp_path / "angry", *ALL, "--verify", 12, "-o", tmp_path / "f")
+    assert done.code == 0, done.err
+    assert done.err.count("agrees on 12 clips") == len(ALL)
