@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sertool import device, heldout, manifest, members, metrics, options, preparing, runs, talk, team, training, wire
-from sertool.files import alone
+from sertool.files import alone, sweep_all
 from sertool.heldout import Way
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
@@ -38,6 +38,8 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     if not Team().leads:
         talk.set_verbosity(-1)
     with alone(folder, values["wait"]) if Team().leads else nullcontext():
+        if Team().leads:
+            sweep_all(folder)
         with team.leader_first():
             table = preparing.featurized(table, recipe.get("preset"), folder, values, picked)
         design = preparing.design(table, values, recipe)

@@ -68,6 +68,13 @@ def sweep(path: Path) -> None:
                 (path.parent / beside).unlink(missing_ok=True)
 
 
+def sweep_all(folder: Path) -> None:
+    """The same of every file under a folder, for who holds it alone."""
+    for beside in folder.rglob(f".*{UNFINISHED}"):
+        with suppress(OSError):
+            beside.unlink()
+
+
 def _write_error(path: Path, error: OSError) -> SertoolError:
     if error.errno == errno.ENOSPC:
         return SertoolError(f"the disk of {path.parent} is full: make room and run the same command again")
