@@ -143,12 +143,14 @@ class Engine:
 
     def _finish(self, channels: Sequence[dict[str, Tensor]]) -> dict[str, np.ndarray]:
         """Rows of each channel side by side, normalised, summarised, in the type that is stored."""
-        finished = {}
+        finished, recipe = {}, self.recipe
         for name in self.features:
-            rows = channels[0][name] if len(channels) == 1 else torch.cat([one[name] for one in channels], dim=1)
-            rows = shaping.normalized(rows, self.recipe.normalize)
-            rows = shaping.summary(rows, self.recipe.stats) if self.recipe.stats else rows
-            finished[name] = _as_stored(rows, self.dtypes[name], name)
+            parts = (one.pop(name) for one in channels)
+            if recipe.normalize or recipe.stats:
+                rows = shaping.normalized(torch.cat(list(parts), dim=1), recipe.normalize)
+                parts = iter([shaping.summary(rows, recipe.stats) if recipe.stats else rows])
+            stored = [_as_stored(rows, self.dtypes[name], name) for rows in parts]
+            finished[name] = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=1)
         return finished
 
 

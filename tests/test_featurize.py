@@ -38,9 +38,8 @@ pytest_plugins = ("voices",)
 ALL = [f"--{name.replace('_', '-')}" for name in catalogue.entries("features")]
 FEW = ("--mel", "--rms")
 DRIVER = """
-import sys
-from sertool import shards
-shards.CLIPS = 5
+from sertool import extract, shards
+shards.CLIPS, extract.BATCH_CLIPS = 5, 2
 from sertool.cli import main
 main()
 """
@@ -48,8 +47,9 @@ main()
 
 @pytest.fixture
 def small_shards(monkeypatch) -> None:
-    """Shards of five clips, so that there are five of them."""
+    """Shards of five clips, so that there are five of them, and batches of two, so that there are more than workers."""
     monkeypatch.setattr(shards, "CLIPS", 5)
+    monkeypatch.setattr(extract, "BATCH_CLIPS", 2)
 
 
 def process(*arguments: object) -> subprocess.Popen:
