@@ -61,10 +61,16 @@ def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sour
             continue
         data, zeros = wire.data(source), nul and source == "-"
         if wire.kind_of(data, nul=zeros) == "paths" and data.size:
-            found.files += _existing(wire.paths(data, source, nul=zeros), source)
+            _add_listed(_existing(wire.paths(data, source, nul=zeros), source), found)
         else:
             found.tables.append(wire.decoded(data, source, root))
     return found
+
+
+def _add_listed(paths: list[str], found: Sources) -> None:
+    """What a list names: a folder is searched as on the command line, all else is a clip, be it there or not."""
+    for path in paths:
+        (found.roots if os.path.isdir(path) else found.files).append(path)
 
 
 def _existing(paths: list[str], source: str) -> list[str]:
@@ -87,7 +93,7 @@ def build(sources: Sources, looking: Looking) -> Table:
         holds = f"; it holds {listed(found.side, 3)}" if found.side else ""
         raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
     rows = clips.rows(found, looking.how)
-    known = None if looking.update is None else {row["path"]: row for row in looking.update.to_pylist()}
+    known = None if looking.update is None else _by_path(looking.update)
     looked = doctor.examine(rows, looking.check, looking.jobs, known)
     doctor.compare(rows)
     if known is not None:
@@ -96,6 +102,11 @@ def build(sources: Sources, looking: Looking) -> Table:
         talk.say(f"{looked:,} files looked at, {len(there) - looked:,} unchanged, {gone:,} gone")
     _say_unlabelled(rows, looking.how)
     return manifest.from_columns(_columns(rows))
+
+
+def _by_path(old: Table) -> dict[str, dict[str, Any]]:
+    """The rows of an older manifest by path; of an augmented copy its file's numbers are not known."""
+    return {row["path"]: row for row in old.to_pylist() if not row.get("parent")}
 
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:

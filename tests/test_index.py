@@ -191,6 +191,19 @@ def test_a_list_of_files_is_labelled_as_their_folder_would_be(make):
     refused("-", stdin=b"# a text\nof words\n", says="no such file '# a text'", code=1)
 
 
+def test_folders_in_a_list_are_searched_as_on_the_command_line(make):
+    folder = make("mine/angry/1.wav", "mine/sad/1.wav", "crema/AudioWAV/1001_IEO_ANG_HI.wav")
+    (folder / "crema" / "VideoDemographics.csv").write_text("ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,x,y\n")
+    listed = f"{folder}/mine\n{folder}/crema\n".encode()
+    assert index("-", "-q", stdin=listed) == index(folder / "mine", folder / "crema", "-q")
+    mixed = by_clip("-", "-q", stdin=listed.replace(b"/mine\n", b"/mine/sad/1.wav\n"))
+    assert {"cremad/1001_IEO_ANG_HI", "sad/1"} == mixed.keys()
+    assert mixed["cremad/1001_IEO_ANG_HI"]["age"] == 51
+    (folder / "list.txt").write_bytes(listed)
+    assert len(index(folder / "list.txt", "-q")) == 3
+    assert "would look at 3 files" in sertool("index", "-", "--dry-run", stdin=listed).err
+
+
 # Patterns
 
 
@@ -642,6 +655,21 @@ def test_an_update_judges_copies_anew(make):
     assert [row.get("issue") for row in index(folder / "a.parquet")] == [None, None, "duplicate-of:x/sad/1"]
     (folder / "x/sad/1.wav").unlink()
     assert [row.get("issue") for row in index(folder / "x", "--update", folder / "a.parquet")] == [None, None]
+
+
+def test_an_augmented_copy_never_stands_in_for_its_parent(make, monkeypatch):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    whole = index(folder / "x", "-q")
+    sertool("index", folder / "x", "-o", folder / "a.parquet")
+    sertool("augment", folder / "a.parquet", "--gain", 3, "--copies", 2, "-o", folder / "b.parquet")
+    opened, look = [], audio.look
+    monkeypatch.setattr(audio, "look", lambda path, **how: opened.append(path) or look(path, **how))
+    assert index(folder / "x", "--update", folder / "b.parquet", "-q") == whole
+    assert opened == []
+    copies = [row for row in index(folder / "b.parquet", "-q") if row.get("parent")]
+    (folder / "copies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in copies))
+    assert index(folder / "x", "--update", folder / "copies.jsonl", "-q") == whole
+    assert len(opened) == 2
 
 
 def test_after_an_update_speakers_keep_their_side(tmp_path):
