@@ -68,7 +68,8 @@ def _from_stdin(root: str | None, *, nul: bool) -> Iterator[Row]:
         yield from _from_manifest(wire.read("-", root))
         return
     for line in _lines(stream, b"\0" if nul else b"\n"):
-        yield _of_path(os.fsdecode(line))
+        path = os.fsdecode(line)
+        yield from _from_folder(path) if os.path.isdir(path) else (_of_path(path),)
 
 
 def _lines(stream: Any, end: bytes) -> Iterator[bytes]:

@@ -79,6 +79,9 @@ def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: P
     assert [bool(row["predicted"]) for row in held] == [True, False, False, True]
     assert done.code == 0
     assert sertool("predict", "-m", run / "model", bad, "--strict").code == 1
+    listed = f"{good[0].parent}\n{good[1]}\n".encode()
+    found = [row["path"] for row in rows_of(sertool("predict", "-m", run / "model", stdin=listed).out)]
+    assert found == [*map(str, sorted(good[0].parent.glob("*.wav"))), str(good[1])]
 
 
 def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None:
