@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sertool.errors import UsageError
+
 EPS, MOMENTUM = 1e-5, 0.1  # of batch normalisation
 
 
@@ -88,6 +90,18 @@ def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
     return nn.Sequential(*layers[:-2])
 
 
+def parts(rows: Tensor, groups: int) -> Tensor:
+    """`[.., groups, columns / groups]` of `[.., columns]`: what lies side by side, such as the layers of an encoder."""
+    return rows.unflatten(-1, (groups, -1))
+
+
+def part_width(columns: int, groups: int) -> int:
+    """How many columns each of the groups has."""
+    if groups < 1 or columns % groups:
+        raise UsageError(f"{columns} columns are not {groups} groups of one width: say how many with --set groups=N")
+    return columns // groups
+
+
 class AttentionPool(nn.Linear):
     """The mean over time, `[clips, width]` of `[clips, time, width]`, weighted by the softmax of one score a frame."""
 
@@ -96,6 +110,25 @@ class AttentionPool(nn.Linear):
 
     def forward(self, rows: Tensor) -> Tensor:
         return (super().forward(rows).softmax(1).mT @ rows)[:, 0]
+
+
+class Statistics(nn.Module):
+    """Mean and deviation over time, `[clips, 2 width]` of `[clips, time, width]`.
+
+    Each head weighs the frames in its own way, for its share of the columns.
+    """
+
+    def __init__(self, width: int, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.score = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, heads))
+
+    def forward(self, rows: Tensor, valid: Tensor) -> Tensor:
+        weights = self.score(rows).masked_fill(~valid[..., None], -torch.inf).softmax(1)[..., None]
+        rows = rows.unflatten(2, (self.heads, -1))
+        mean = (weights * rows).sum(1)
+        spread = (weights * (rows - mean[:, None]).square()).sum(1)
+        return torch.cat([mean.flatten(1), spread.clamp(min=1e-6).sqrt().flatten(1)], 1)
 
 
 class Convolutions(nn.Module):

@@ -13,11 +13,12 @@ from torch.nn import functional as F
 from sertool import catalogue, imagenet, layers, models
 from sertool.errors import SertoolError, UsageError
 
-CLASSICAL = ("lda", "svm", "logistic", "forest")
+CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
 BACKBONES = ("densenet161", "resnet50", "resnext50")
 EVERY = [pytest.param(name, marks=pytest.mark.slow if name in BACKBONES else ()) for name in catalogue.names("models")]
 NETWORKS = [each for each in EVERY if each.values[0] not in CLASSICAL]
 STATISTICS = (*CLASSICAL, "msf-cnn")
+LAYERED = ("mlp", "attentive")  # whose columns are those of an encoder's layers, side by side
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -164,7 +165,7 @@ def test_a_batch_of_one_frame_of_one_clip_trains(name):
     assert model(rows, lengths).isfinite().all()
 
 
-@pytest.mark.parametrize("name", [each for each in EVERY if each.values[0] not in STATISTICS])
+@pytest.mark.parametrize("name", [each for each in EVERY if each.values[0] not in (*STATISTICS, *LAYERED)])
 @pytest.mark.parametrize("columns", [16, 37])
 @torch.no_grad()
 def test_other_widths_than_the_usual_are_taken(name, columns):
@@ -294,6 +295,9 @@ COUNTS = {
     "resnet50": conv(2, 64, 49, False) + 2 * 64 + bottlenecks(64, 1) + dense(2048, 6),
     "resnext50": conv(2, 64, 49, False) + 2 * 64 + bottlenecks(128, 32) + dense(2048, 6),
     "densenet161": densenet161(),
+    "mlp": 7 * dense(1024, 64) + 2 * 448 + dense(448, 256) + dense(256, 6),
+    "attentive": 7 + dense(512, 256) + dense(256, 64) + dense(64, 4) + dense(512, 6),
+    "probe": dense(7168, 6),
     "lda": dense(258, 6),
     "logistic": dense(258, 6),
     "svm": 0,
@@ -376,6 +380,21 @@ def test_cnn1d_is_also_the_net_of_system_c():
     theirs.load_state_dict(mine.state_dict())
     rows, lengths = batch(258, 1, 1)
     torch.testing.assert_close(mine(rows, lengths), theirs(rows, lengths))
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_an_encoders_layers_lie_side_by_side(name):
+    assert made(name, columns=24, groups=3).narrow is not None
+    with pytest.raises(UsageError, match="16 columns are not 7 groups of one width"):
+        made(name, columns=16)
+
+
+@torch.no_grad()
+def test_attentive_without_training_weighs_all_layers_alike():
+    model = made("attentive", columns=24, groups=3)
+    rows, lengths = batch(24, 9, 4)
+    swapped = rows.unflatten(2, (3, 8)).flip(2).flatten(2)
+    torch.testing.assert_close(model(rows, lengths), model(swapped, lengths))
 
 
 def test_channels_can_be_set():
@@ -553,6 +572,7 @@ def twin(name: str, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) ->
         fitted = {
             "lda": lambda: LinearDiscriminantAnalysis().fit(z, y),
             "logistic": lambda: LogisticRegression(C=0.1, max_iter=1000).fit(z, y, weights),
+            "probe": lambda: LogisticRegression(C=5 / len(x), max_iter=300).fit(z, y, weights),
             "svm": lambda: CalibratedClassifierCV(machine, cv=folds, ensemble=False).fit(z, y, weights),
             "forest": lambda: RandomForestClassifier(random_state=3).fit(x, y, weights),
         }[name]()

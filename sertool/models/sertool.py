@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
 
-import torch
 from torch import Tensor, nn
 
 from sertool import layers
@@ -59,22 +58,6 @@ class Block(nn.Module):
         return (x + y).relu(), lengths
 
 
-class Statistics(nn.Module):
-    """Mean and deviation over time, each head's weights its own: `[clips, 2 width]` of `[clips, time, width]`."""
-
-    def __init__(self, width: int, hidden: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.score = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, heads))
-
-    def forward(self, rows: Tensor, valid: Tensor) -> Tensor:
-        weights = self.score(rows).masked_fill(~valid[..., None], -torch.inf).softmax(1)[..., None]
-        rows = rows.unflatten(2, (self.heads, -1))
-        mean = (weights * rows).sum(1)
-        spread = (weights * (rows - mean[:, None]).square()).sum(1)
-        return torch.cat([mean.flatten(1), spread.clamp(min=1e-6).sqrt().flatten(1)], 1)
-
-
 class Model(nn.Module):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
@@ -91,7 +74,7 @@ class Model(nn.Module):
             nn.TransformerEncoderLayer(width, settings.heads, **size, batch_first=True, norm_first=True)
             for _ in range(settings.layers)
         )
-        self.statistics = Statistics(width, settings.attention, settings.heads)
+        self.statistics = layers.Statistics(width, settings.attention, settings.heads)
         self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(2 * width, classes))
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:

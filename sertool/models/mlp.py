@@ -1,0 +1,48 @@
+"""Dense layers on statistics of an encoder's layers, each of which is first made narrow by itself.
+
+The layers of an encoder know different things of a voice, and a weighted sum of them forgets which layer knew what: so
+each is mapped to a few numbers of its own, and these lie side by side for the layers behind. Rows over time are taken
+at their mean.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from sertool import layers
+
+ORIGIN = "ours"
+PARAMETERS = 576_582
+INPUT = {"whisper": 7168}
+
+
+@dataclass(frozen=True)
+class Settings:
+    groups: Annotated[int, "groups that the columns consist of, such as an encoder's layers", 1, 1024] = 7
+    width: Annotated[int, "what each group is mapped to", 1, 4096] = 64
+    dense: Annotated[int, "width of the hidden layer", 1, 65_536] = 256
+    dropout_in: Annotated[float, "dropout of the columns", 0, 1] = 0.3
+    dropout: Annotated[float, "dropout before and behind the hidden layer", 0, 1] = 0.5
+
+
+class Model(nn.Module):
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+        super().__init__()
+        part, width = layers.part_width(columns, settings.groups), settings.width
+        self.dropout_in, self.dropout = nn.Dropout(settings.dropout_in), nn.Dropout(settings.dropout)
+        self.narrow = nn.ModuleList(nn.Linear(part, width) for _ in range(settings.groups))
+        self.norm = layers.BatchNorm(settings.groups * width)
+        self.hidden = nn.Linear(settings.groups * width, settings.dense)
+        self.head = nn.Linear(settings.dense, classes)
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        columns = self.dropout_in(layers.mean(layers.cleared(rows, lengths).mT, lengths))
+        parts = layers.parts(columns, len(self.narrow)).unbind(1)
+        narrow = [layer(part) for layer, part in zip(self.narrow, parts, strict=True)]
+        x = nn.functional.gelu(self.norm(torch.cat(narrow, 1)))
+        return self.dropout(nn.functional.gelu(self.hidden(self.dropout(x))))
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))
