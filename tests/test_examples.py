@@ -1,0 +1,95 @@
+"""The examples in README.md: each is taken from its text and run as it stands there."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sertool import audio, synth
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+SAID = {"ANG": "angry", "SAD": "sad", "NEU": "neutral", "HAP": "happy"}
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def example(language: str) -> str:
+    """The code of a language under the heading of the examples."""
+    section = README.read_text(encoding="utf-8").partition("\n## Examples\n")[2].partition("\n## ")[0]
+    (code,) = re.findall(rf"^```{language}\n(.+?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    return code
+
+
+def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        words, cwd=folder, env=os.environ | {"PATH": PATH}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A corpus, and what the Makefile makes of it with two features."""
+    if not shutil.which("make"):
+        pytest.skip("needs make")
+    folder = tmp_path_factory.mktemp("examples")
+    for actor in range(5):
+        for code, emotion in SAID.items():
+            path = folder / "corpora" / "cremad" / "AudioWAV" / f"{1001 + actor}_IEO_{code}_XX.wav"
+            audio.write(path, synth.voice(actor, emotion, 0), 16_000)
+    (folder / "Makefile").write_text(example("make"))
+    run(folder, "make", "-j2", "FEATURES=mel rms")
+    return folder
+
+
+def test_the_makefile_makes_what_is_missing_and_then_nothing(made):
+    assert (made / "report.html").read_text(encoding="utf-8").count("runs/") >= 2
+    assert "up to date" in run(made, "make", "FEATURES=mel rms").stdout
+    (made / "runs" / "rms" / "predictions.parquet").unlink()
+    planned = [line for line in run(made, "make", "-n", "FEATURES=mel rms").stdout.splitlines() if "train" in line]
+    assert planned == ["sertool train features/rms/manifest.parquet -m svm -o runs/rms > /dev/null"]
+    assert "features/pitch" in run(made, "make", "-n").stdout
+
+
+def test_the_night_answers_for_what_is_new_and_makes_up_for_one_that_failed(made, tmp_path):
+    (tmp_path / "nightly.sh").write_text(example("sh"))
+    first, second = sorted((made / "corpora").rglob("*.wav"))[:2]
+    (tmp_path / "inbox" / "monday").mkdir(parents=True)
+    shutil.copy2(first, tmp_path / "inbox" / "monday" / "a call.wav")
+
+    def night(code: int = 0) -> list[str]:
+        """What is answered in a night."""
+        run(tmp_path, "sh", "nightly.sh", str(tmp_path), code=code)
+        answers = list((tmp_path / "emotions").glob("*.csv"))
+        rows = [row for path in answers for row in csv.DictReader(path.open(encoding="utf-8"))]
+        assert {row["predicted"] for row in rows} <= set(SAID.values())
+        for path in answers:
+            path.unlink()
+        return sorted({Path(row["path"]).name for row in rows})
+
+    assert night(code=2) == []  # there is no model yet
+    shutil.copytree(made / "runs" / "mel", tmp_path / "run")
+    assert night() == ["a call.wav"]
+    assert night() == []
+    shutil.copy2(second, tmp_path / "inbox" / "b.wav")
+    assert night() == ["b.wav"]
+
+
+def test_duckdb_reads_a_manifest(made, monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(made)
+    held = duckdb.sql(example("sql")).fetchall()
+    assert sum(clips for _, clips, _ in held) == 20
+    assert [accuracy for *_, accuracy in held] == sorted(accuracy for *_, accuracy in held)
+
+
+def test_pandas_reads_a_manifest(made):
+    pytest.importorskip("pandas")
+    run(made, sys.executable, "-c", example("python"))
+    with (made / "listen.csv").open(encoding="utf-8") as stream:
+        assert all(row["emotion"] != row["predicted"] for row in csv.DictReader(stream))
