@@ -1,0 +1,86 @@
+"""What a teacher knows, for a smaller model to learn: its answers clip by clip, and the features that it heard.
+
+A teacher is whatever wrote a manifest of predictions. Those that `sertool train --folds` holds out are the best of
+all, since the teacher never heard the speakers whom it answers for.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sertool import manifest, wire
+from sertool.batches import Store
+from sertool.errors import SertoolError
+from sertool.manifest import Table
+
+DIRECTIONS = 192  # of the features' greatest variance, that are imitated
+ROUNDS = 4  # of the search for them
+
+
+class Taught(NamedTuple):
+    """A teacher's answers, by the rows of the student's table; NaN where it gave none."""
+
+    words: tuple[str, ...]
+    shares: np.ndarray  # float32 `[rows, words]`
+
+    @property
+    def known(self) -> np.ndarray:
+        """Bool `[rows]`."""
+        return ~np.isnan(self.shares).any(axis=1)
+
+    def over(self, words: Sequence[str]) -> np.ndarray:
+        """The answers as probabilities of a student's emotions, `[rows, len(words)]`."""
+        lost = [word for word in words if word not in self.words]
+        if lost:
+            raise SertoolError(f"--teacher: it knows no {', '.join(lost)}: its answers are {', '.join(self.words)}")
+        shares = self.shares[:, [self.words.index(word) for word in words]]
+        return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
+
+
+def taught(table: Table, source: str) -> Taught:
+    """A teacher's predictions from a file, for the clips of a table; a copy without any has its parent's."""
+    given = manifest.typed(wire.parse(wire.data(source), source), source)
+    words = tuple(name.removeprefix("p_") for name in given.column_names if name.startswith("p_"))
+    if not words or "clip" not in given.column_names:
+        raise SertoolError(
+            f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"
+        )
+    answers = _by_clip(given, words)
+    parents = manifest.column(table, "parent")
+    none = np.full(len(words), np.nan, np.float32)
+    names = zip(manifest.column(table, "clip"), parents, strict=True)
+    shares = np.array([answers.get(clip, answers.get(parent, none)) for clip, parent in names], np.float32)
+    made = Taught(words, shares)
+    if not made.known.any():
+        raise SertoolError(f"--teacher {source}: it answers for none of the clips")
+    return made
+
+
+def _by_clip(given: Table, words: Sequence[str]) -> dict[str, np.ndarray]:
+    """Each clip's answer, the mean where it has several."""
+    shares = np.stack([np.array(manifest.column(given, f"p_{word}"), np.float32) for word in words], axis=1)
+    clips = manifest.codes(given, "clip")
+    count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
+    total = np.zeros((len(clips.values), len(words)), np.float32)
+    np.add.at(total, clips.index, shares)
+    return {str(clips.values[index]): total[index] / count[index] for index in range(len(clips.values))}
+
+
+def goals(store: Store, train: np.ndarray) -> Tensor:
+    """What is to be imitated of each clip, `[clips, directions]`: where it lies along those that train varies in most.
+
+    Each column is scaled first to mean 0 and deviation 1.
+    """
+    if store.lengths.max() > 1:
+        raise SertoolError("--imitate takes one row for each clip: featurize it with --stats, such as --stats mean,std")
+    rows = store.take(np.arange(len(store)))[0][:, 0]
+    deviation, mean = torch.std_mean(rows[torch.from_numpy(train)], dim=0, correction=0)
+    rows = (rows - mean) / deviation.clamp(min=1e-5)
+    learnt = rows[torch.from_numpy(train)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        axes = torch.svd_lowrank(learnt, min(DIRECTIONS, *learnt.shape), ROUNDS)[2]
+    return rows @ axes
