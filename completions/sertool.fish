@@ -37,6 +37,7 @@ function __sertool_at
                 "index -j" "index --jobs" \
                 "featurize --where" \
                 "featurize --root" \
+                "featurize --whisper" \
                 "featurize --preset" \
                 "featurize --rate" \
                 "featurize --channels" \
@@ -49,6 +50,9 @@ function __sertool_at
                 "featurize --win-length" \
                 "featurize --window" \
                 "featurize --edges" \
+                "featurize --layers" \
+                "featurize --precision" \
+                "featurize --weights" \
                 "featurize --normalize" \
                 "featurize --stats" \
                 "featurize --dtype" \
@@ -145,6 +149,8 @@ function __sertool_at
                 "featurize --tonnetz-win-length" \
                 "featurize --tonnetz-window" \
                 "featurize --tonnetz-edges" \
+                "featurize --whisper-layers" \
+                "featurize --whisper-precision" \
                 "featurize --zcr-n-fft" \
                 "featurize --zcr-hop" \
                 "featurize -o" "featurize --out" \
@@ -197,8 +203,12 @@ function __sertool_at
                 "train --weights" \
                 "train --features" \
                 "train --scale" \
+                "train --adapt" \
+                "train --prior-clips" \
                 "train --select" \
                 "train --reduce" \
+                "train --teacher" \
+                "train --imitate" \
                 "train --split" \
                 "train --folds" \
                 "train --protocol" \
@@ -227,6 +237,9 @@ function __sertool_at
                 "train --ema" \
                 "train --mixup" \
                 "train --soft" \
+                "train --teach" \
+                "train --likeness" \
+                "train --strangers" \
                 "train --time-masks" \
                 "train --time-width" \
                 "train --column-masks" \
@@ -260,6 +273,9 @@ function __sertool_at
                 "predict --hop" \
                 "predict --channel" \
                 "predict --silence" \
+                "predict --adapt" \
+                "predict --speakers" \
+                "predict --enroll" \
                 "predict --threshold" \
                 "predict --top" \
                 "predict -m" "predict --model" \
@@ -366,6 +382,7 @@ complete -c sertool -n '__sertool_at featurize' -l rms -d 'Root mean square: a f
 complete -c sertool -n '__sertool_at featurize' -l rolloff -d 'Spectral roll-off: the frequency in Hz below which most of the spectrum lies.'
 complete -c sertool -n '__sertool_at featurize' -l tonnetz -d 'Tonnetz: the tonal centroid, where a frame lies on the circles of fifths and of minor and major thirds.'
 complete -c sertool -n '__sertool_at featurize' -l wave -d 'The waveform itself, as 16-bit samples.'
+complete -c sertool -n '__sertool_at featurize' -l whisper -r -f -a 'tiny base small medium large-v3' -d 'Layers of Whisper\'s pretrained encoder, 50 frames a second (tiny, base, small, medium or large-v3).'
 complete -c sertool -n '__sertool_at featurize' -l zcr -d 'Zero-crossing rate: the share of the samples of a frame where the sign changes.'
 complete -c sertool -n '__sertool_at featurize' -l preset -r -f -a 'mel-min-max mfcc-128 clstm classic-1d mel-30 msf-mfcc imagenet acnt mel-64' -d 'Features and settings of a published system (see --list); options given as well win.'
 complete -c sertool -n '__sertool_at featurize' -l rate -r -f -d 'Sample rate in Hz; the audio is resampled to it. [default: 16000; 1000 to 384000]'
@@ -381,6 +398,9 @@ complete -c sertool -n '__sertool_at featurize' -l win-length -r -f -d 'Samples 
 complete -c sertool -n '__sertool_at featurize' -l window -r -f -a 'hann hamming blackman ones' -d 'Window over a frame. [default: hann]'
 complete -c sertool -n '__sertool_at featurize' -l center -l no-center -d 'Centre frames on their time, with the ends extended. [default: true]'
 complete -c sertool -n '__sertool_at featurize' -l edges -r -f -a 'zeros reflect' -d 'What lies beyond the ends. [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l layers -r -f -d 'Layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last. [default: all]'
+complete -c sertool -n '__sertool_at featurize' -l precision -r -f -a 'auto bf16 float32' -d 'Of the products; auto is bf16 where the processor has it. [default: auto]'
+complete -c sertool -n '__sertool_at featurize' -l weights -r -F -d 'Weights of the encoder, a checkpoint or safetensors. [default: fetched once into the cache]'
 complete -c sertool -n '__sertool_at featurize' -l normalize -r -f -a '(__sertool_many min-max z-score z-score-columns mean-columns peak)' -d 'Normalise each clip\'s rows: min-max, z-score, z-score-columns, mean-columns, peak, one after another.'
 complete -c sertool -n '__sertool_at featurize' -l stats -r -f -a '(__sertool_many mean std min max range median iqr q05 q25 q75 q95 skew kurtosis slope)' -d 'Keep only statistics over time: mean, std, min, max, range, median, iqr, q05, q25, q75, q95, skew, kurtosis, slope.'
 complete -c sertool -n '__sertool_at featurize' -l dtype -r -f -a 'float16 float32' -d 'Type of the stored numbers. [default: as each feature needs; float32 for statistics]'
@@ -490,6 +510,8 @@ complete -c sertool -n '__sertool_at featurize' -l tonnetz-win-length -r -f -d '
 complete -c sertool -n '__sertool_at featurize' -l tonnetz-window -r -f -a 'hann hamming blackman ones' -d 'Window over a frame. [default: hann]'
 complete -c sertool -n '__sertool_at featurize' -l tonnetz-center -l no-tonnetz-center -d 'Centre frames on their time, with the ends extended. [default: true]'
 complete -c sertool -n '__sertool_at featurize' -l tonnetz-edges -r -f -a 'zeros reflect' -d 'What lies beyond the ends. [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l whisper-layers -r -f -d 'Layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last. [default: all]'
+complete -c sertool -n '__sertool_at featurize' -l whisper-precision -r -f -a 'auto bf16 float32' -d 'Of the products; auto is bf16 where the processor has it. [default: auto]'
 complete -c sertool -n '__sertool_at featurize' -l zcr-n-fft -r -f -d 'Samples in a frame. [default: 2048; 16 to 65536]'
 complete -c sertool -n '__sertool_at featurize' -l zcr-hop -r -f -d 'Samples from one frame to the next. [default: 512; 1 or more]'
 complete -c sertool -n '__sertool_at featurize' -l zcr-center -l no-zcr-center -d 'Centre frames on their time, with the ends held. [default: true]'
@@ -558,15 +580,19 @@ complete -c sertool -n '__sertool_at augment' -s q -l quiet -d 'Say nothing but 
 complete -c sertool -n '__sertool_at augment' -s v -l verbose -d 'Say more of what is done.'
 complete -c sertool -n '__sertool_at augment' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at augment -ge 1' -F
-complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn msf-cnn resnet18 resnet50 resnext50 sertool svm' -d 'The network or classifier (see --list).'
+complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 sertool svm' -d 'The network or classifier (see --list).'
 complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128.'
 complete -c sertool -n '__sertool_at train' -l weights -r -F -d 'ImageNet weights of a backbone, where no network is.'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers.'
-complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff tonnetz wave zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
-complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus speaker' -d 'Whose mean and deviation rows are freed of: all of train, each speaker. [default: corpus]'
+complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
+complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus' -d 'Free rows of mean and deviation of all of train, or of nothing. [default: corpus]'
+complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Free rows of each speaker\'s own mean and deviation. Held-out figures are transductive then.'
+complete -c sertool -n '__sertool_at train' -l prior-clips -r -f -d 'With --adapt, what all of train counts for beside a speaker\'s own clips. [default: 15] [0<=x<=1000000.0]'
 complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statistics, keep the columns that tell emotions apart best, at most N. [x>=1]'
 complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, or pca:N.'
+complete -c sertool -n '__sertool_at train' -l teacher -r -F -d 'Learn from these predictions too (of train or predict); clips without a label count then.'
+complete -c sertool -n '__sertool_at train' -l imitate -r -f -a 'bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff tonnetz wave whisper zcr' -d 'A feature of the manifest, kept as --stats, that the network learns to tell and does not see.'
 complete -c sertool -n '__sertool_at train' -l split -r -f -d 'As of `sertool index`: speaker:70/15/15, or a protocol.'
 complete -c sertool -n '__sertool_at train' -l folds -r -f -d 'K folds of whole speakers. [2<=x<=1000]'
 complete -c sertool -n '__sertool_at train' -l loso -d 'Leave one speaker out, each in turn.'
@@ -597,6 +623,9 @@ complete -c sertool -n '__sertool_at train' -l keep -r -f -a 'best last' -d 'The
 complete -c sertool -n '__sertool_at train' -l ema -r -f -d 'Decay of the weights\' moving average, which is what is evaluated and kept.'
 complete -c sertool -n '__sertool_at train' -l mixup -r -f -d 'Alpha of mixup.'
 complete -c sertool -n '__sertool_at train' -l soft -r -f -d 'Share of the listeners\' votes in the targets, the rest being the intended emotion. [default: 0]'
+complete -c sertool -n '__sertool_at train' -l teach -r -f -d 'Share of the teacher\'s answers in the targets. [default: 0.7; 0 to 1]'
+complete -c sertool -n '__sertool_at train' -l likeness -r -f -d 'What likeness to the imitated features counts beside the answers. [default: 1; 0 or more]'
+complete -c sertool -n '__sertool_at train' -l strangers -r -f -d 'With --adapt, share of the clips that are scaled as if nobody knew who speaks. [default: 0.5; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l time-masks -r -f -d 'Bars of time set to zero in each clip. [default: 0]'
 complete -c sertool -n '__sertool_at train' -l time-width -r -f -d 'Greatest width of a time bar in rows. [default: 30]'
 complete -c sertool -n '__sertool_at train' -l column-masks -r -f -d 'Bars of columns set to zero in each clip. [default: 0]'
@@ -644,6 +673,9 @@ complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From one window t
 complete -c sertool -n '__sertool_at predict' -l merge -d 'Neighbouring windows of one emotion as one row.'
 complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'What of stereo audio is judged: calls often have a speaker on each. [default: mix]'
 complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'What is below this level is silent, and not judged. [default: -60.0; -200<=x<=0]'
+complete -c sertool -n '__sertool_at predict' -l adapt -r -f -a speaker -d 'Scale each speaker\'s clips by what they have in common: all of them are heard before the first row.'
+complete -c sertool -n '__sertool_at predict' -l speakers -r -f -d 'Who speaks: parent-folder, a column, or a pattern such as \'{speaker}_{}.wav\'. [default: speaker]'
+complete -c sertool -n '__sertool_at predict' -l enroll -r -F -d 'Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come.'
 complete -c sertool -n '__sertool_at predict' -l threshold -r -f -d 'Answer nothing where the best emotion is less probable than this. [0<=x<=1]'
 complete -c sertool -n '__sertool_at predict' -l top -r -f -d 'A column `top` with the K most probable emotions. [x>=1]'
 complete -c sertool -n '__sertool_at predict' -s m -l model -r -F -d 'A model file, or a run\'s folder: its members are averaged.'

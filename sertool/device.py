@@ -21,6 +21,20 @@ def pick(asked: str) -> str:
     return asked
 
 
+def precision(asked: str, device: str) -> str:
+    """What the products of a pretrained encoder are computed in: `auto` is bf16 where it is in the hardware."""
+    return ("bf16" if _has_bf16(device) else "float32") if asked == "auto" else asked
+
+
+def _has_bf16(device: str) -> bool:
+    import torch
+
+    if device == "cpu":
+        kinds = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, kind, lambda: False)() for kind in kinds)
+    return device == "cuda" and torch.cuda.is_bf16_supported()
+
+
 def _torch() -> Any:
     """torch, or one line about why it cannot be loaded; a torchaudio that does not fit breaks later, so look now."""
     try:

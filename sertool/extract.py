@@ -9,7 +9,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -154,8 +154,10 @@ class Engine:
         return finished
 
 
-def checked(recipe: Recipe) -> Recipe:
-    """The recipe, or an error that names the setting that makes no sense: before any clip is looked at."""
+def checked(recipe: Recipe, device: str = "cpu") -> Recipe:
+    """The recipe, settled for a device, or an error that names the setting that makes no sense: before any clip."""
+    chosen = {name: features.settled(name, settings, device) for name, settings in recipe.features.items()}
+    recipe = replace(recipe, features=chosen)
     Engine(recipe)
     return recipe
 

@@ -3,7 +3,6 @@
 What comes is laid out in `OUT/.NAME.part` and has its name `OUT/NAME` only when all of it is there.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,13 +43,6 @@ class _Try:
 
     home: str
     plan: Callable[[Get], Plan]
-
-
-def cache_folder() -> Path:
-    """$SERTOOL_CACHE, else where the system keeps caches."""
-    if own := os.environ.get("SERTOOL_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sertool"
 
 
 def fetch(name: str, wish: Wish, agree: Agree) -> Path:

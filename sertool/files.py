@@ -5,7 +5,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,13 @@ from sertool.errors import SertoolError
 
 UNFINISHED = ".part"
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them
+
+
+def cache_folder() -> Path:
+    """$SERTOOL_CACHE, else where the system keeps caches."""
+    if own := os.environ.get("SERTOOL_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sertool"
 
 
 def reason(error: OSError) -> str:
@@ -73,6 +81,34 @@ def sweep_all(folder: Path) -> None:
     for beside in folder.rglob(f".*{UNFINISHED}"):
         with suppress(OSError):
             beside.unlink()
+
+
+def write_beside(path: Path, data: bytes) -> None:
+    """Write a file beside `path`, which has its name once `name_together` is told of it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(_waiting(path), "wb") as stream:
+            stream.write(data)
+            if not hasattr(os, "sync"):
+                stream.flush()
+                os.fsync(stream.fileno())
+    except OSError as error:
+        raise _write_error(path, error) from None
+
+
+def name_together(paths: Sequence[Path]) -> None:
+    """Give files their names once all of them are on the disk: one wait for thousands, not one for each."""
+    if hasattr(os, "sync"):
+        os.sync()
+    for path in paths:
+        try:
+            os.replace(_waiting(path), path)
+        except OSError as error:
+            raise _write_error(path, error) from None
+
+
+def _waiting(path: Path) -> Path:
+    return path.with_name(f"{_beside(path)}{zlib.crc32(os.fsencode(path.name)):08x}{UNFINISHED}")
 
 
 def _write_error(path: Path, error: OSError) -> SertoolError:

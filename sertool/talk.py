@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -83,6 +84,18 @@ def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "cl
     from tqdm import tqdm
 
     yield from tqdm(items, total=total, desc=what, unit=f" {unit}s", leave=False, dynamic_ncols=True, file=sys.stderr)
+
+
+@contextmanager
+def counter(what: str) -> Iterator[Callable[[int], Any]]:
+    """A count of bytes as they come, on stderr where it is a terminal; they may also be taken back."""
+    if _level["verbosity"] < 0 or not _is_terminal(sys.stderr):
+        yield lambda _count: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=what, unit="B", unit_scale=True, leave=False, dynamic_ncols=True, file=sys.stderr) as bar:
+        yield bar.update
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, right: str = "") -> None:

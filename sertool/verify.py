@@ -42,7 +42,8 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
         wave = extract.decoded(clips_of(clip)[0], recipe.wave)
         for name in recipe.features:
             stored = _stored(clip, name, recipe)
-            differences[name].append(_in_tolerances(stored, _slowly(wave, name, recipe), recipe.stored(name)))
+            allowed = _allowed(name, recipe)
+            differences[name].append(_in_tolerances(stored, _slowly(wave, name, recipe), recipe.stored(name), allowed))
     return [_verdict(name, held) for name, held in differences.items()]
 
 
@@ -61,12 +62,18 @@ def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> np.ndarray:
     return (shaping.summary(rows, recipe.stats) if recipe.stats else rows).numpy()
 
 
-def _in_tolerances(stored: np.ndarray, defined: np.ndarray, dtype: str) -> np.ndarray:
+def _allowed(name: str, recipe: Recipe) -> float:
+    """The tolerance; a feature that may be computed in less than float32 says its own."""
+    own = getattr(features.load(name), "tolerance", None)
+    return own(recipe.features[name]) if own else TOLERANCE
+
+
+def _in_tolerances(stored: np.ndarray, defined: np.ndarray, dtype: str, tolerance: float = TOLERANCE) -> np.ndarray:
     """Differences in units of what is allowed, `[rows, width]`."""
     if stored.shape != defined.shape:
         raise SertoolError(f"verify: {stored.shape} rows stored, {defined.shape} by the definition")
     size = np.maximum(np.abs(defined), defined.std(axis=0, keepdims=True))
-    allowed = TOLERANCE * size + ROUNDING[dtype] * np.abs(defined) + (1.0 if dtype == "int16" else 1e-7)
+    allowed = tolerance * size + ROUNDING[dtype] * np.abs(defined) + (1.0 if dtype == "int16" else 1e-7)
     return np.abs(stored.astype(np.float64) - defined) / allowed
 
 

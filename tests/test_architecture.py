@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,14 @@ PACKAGE = ROOT / "sertool"
 HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
-        recipes scan schedules sheet slow stretching talk team device dsp files fitted labels options selection
-        splits streams synth tensorfile unpacking web""",
+        recipes rounding scan schedules sheet slow stretching talk team device dsp files fitted labels options selection
+        splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders features imagenet models",
     "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping splitting doctor checkpoint
-        wire transfer effects sources""",
-    "flow": """batches heldout offers store landing blends asking extract predictions tables training copying inference
-        tasks clips answers demonstration""",
-    "loops": """evaluating fetching indexing featurizing predicting verify panels plots members rendering reports
+        wire effects sources""",
+    "flow": """batches teaching heldout offers store landing blends asking extract predictions tables training copying
+        inference tasks clips answers demonstration""",
+    "loops": """evaluating fetching indexing featurizing predicting voices verify panels plots members rendering reports
         preparing runs experiment""",
     "pages": "charts page",
     "door": "cli commands __main__",
@@ -159,6 +160,7 @@ def test_what_the_catalogue_reads_is_what_python_reads(name):
 
     module, entry = features.load(name), catalogue.entries("features")[name]
     defaults = module.Settings()
-    assert {s.name: s.default for s in entry.settings} == vars(defaults)
+    said = {field.name for field in fields(defaults) if hasattr(field.type, "__metadata__")}
+    assert {s.name: s.default for s in entry.settings} == {name: vars(defaults)[name] for name in said}
     assert entry.facts["DTYPE"] == module.DTYPE
     assert all(s.help for s in entry.settings)

@@ -59,9 +59,10 @@ def test_no_command_is_a_help_on_stderr_and_a_failure():
 def test_help_shows_input_first_and_options_last():
     text = sertool("featurize", "--help").out.decode()
     sections = re.findall(r"^(\w[^\n]*):$", text, flags=re.MULTILINE)
-    assert [name.partition(",")[0] for name in sections[:5]] == ["Input", "Features", "Waveform", "Frames", "Rows"]
+    first = ["Input", "Features", "Waveform", "Frames", "Pretrained encoders", "Rows"]
+    assert [name.partition(",")[0] for name in sections[:6]] == first
     assert sections[-1] == "Options"
-    assert all(name.startswith("Settings of --") for name in sections[5:-1])
+    assert all(name.startswith("Settings of --") for name in sections[6:-1])
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -10,7 +10,8 @@ from sertool import audio, catalogue
 
 pytest_plugins = ("voices",)
 
-ALL = [f"--{name.replace('_', '-')}" for name in catalogue.entries("features") if name != "wave"]
+ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
+       if name != "wave" and "CHOICE" not in held.facts]  # fmt: skip
 STARTS = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
 

@@ -10,7 +10,8 @@ from sertool import catalogue, shards
 
 pytest_plugins = ("voices",)
 
-ALL = [f"--{name.replace('_', '-')}" for name in catalogue.entries("features")]
+ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
+       if "CHOICE" not in held.facts]  # fmt: skip
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
 

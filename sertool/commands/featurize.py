@@ -27,6 +27,8 @@ WAVE = catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings
 # Settings that one option sets for every feature that has them.
 SHARED = {setting.name: setting for setting in FEATURES["mel"].settings if setting.name in (
     "n_fft", "hop", "win_length", "window", "center", "edges")}  # fmt: skip
+# Likewise of every pretrained encoder.
+LAYERS = {setting.name: setting for setting in FEATURES["whisper"].settings if setting.name in ("layers", "precision")}
 
 
 def word(name: str) -> str:
@@ -38,9 +40,9 @@ def _input_options() -> Any:
 
 
 def _feature_options() -> Any:
-    """A flag for each file of `features/`."""
+    """A flag for each file of `features/`; one that comes in several kinds takes which."""
     group = "Features"
-    flags = [option(word(name), f"want_{name}", is_flag=True, group=group, help=f"{entry.title}.")
+    flags = [option(word(name), f"want_{name}", group=group, help=f"{entry.title}.", **_kind_of_flag(entry))
              for name, entry in FEATURES.items()]  # fmt: skip
     return options.stack(*flags, option(
         "--preset", type=click.Choice(list(presets.PRESETS)), metavar="NAME", group=group,
@@ -48,12 +50,26 @@ def _feature_options() -> Any:
     ))  # fmt: skip
 
 
+def _kind_of_flag(entry: catalogue.Entry) -> dict[str, Any]:
+    kinds = [setting.choices for setting in entry.settings if setting.name == entry.facts.get("CHOICE")]
+    return {"type": click.Choice(kinds[0]), "metavar": "NAME"} if kinds else {"is_flag": True}
+
+
 def _shared_options() -> Any:
     """What is asked of the waveform, and of every feature."""
     wave = [options.setting(word(setting.name), setting.name, setting, "Waveform") for setting in WAVE]
     frames = [options.setting(word(name), name, setting, "Frames, of every feature that has such a setting")
               for name, setting in SHARED.items()]  # fmt: skip
-    return options.stack(*wave, *frames)
+    group = "Pretrained encoders"
+    layers = [options.setting(word(name), name, setting, group) for name, setting in LAYERS.items()]
+    file = option(
+        "--weights",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        group=group,
+        help="Weights of the encoder, a checkpoint or safetensors. [default: fetched once into the cache]",
+    )
+    return options.stack(*wave, *frames, *layers, file)
 
 
 def _row_options() -> Any:
@@ -74,7 +90,7 @@ def _setting_options() -> Any:
     """An option for each setting of each feature."""
     return options.stack(*(
         options.setting(word(f"{name}_{setting.name}"), f"{name}_{setting.name}", setting, f"Settings of {word(name)}")
-        for name, entry in FEATURES.items() for setting in entry.settings
+        for name, entry in FEATURES.items() for setting in entry.settings if setting.name != entry.facts.get("CHOICE")
     ))  # fmt: skip
 
 
@@ -111,7 +127,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     from sertool import device, featurizing, indexing, manifest, plots, verify, wire
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
-    recipe = _recipe(values, wanted)
+    recipe = _recipe(values, wanted, picked)
     jobs = values["jobs"] or indexing.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
     table = manifest.made_by(manifest.where(read, values["where"]), options.command_line(), values["seed"], read)
@@ -148,21 +164,28 @@ def _wanted(values: dict[str, Any]) -> list[str]:
 
 def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str, Any]:
     """What is asked of a feature's own settings."""
-    given = {setting.name: values[f"{name}_{setting.name}"] for setting in entry.settings}
+    choice = entry.facts.get("CHOICE")
+    given = {setting.name: values[f"want_{name}" if setting.name == choice else f"{name}_{setting.name}"]
+             for setting in entry.settings}  # fmt: skip
     return {setting: value for setting, value in given.items() if value is not None}
 
 
-def _recipe(values: dict[str, Any], wanted: list[str]) -> Any:
-    from sertool import extract, features, shaping
+def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
+    from sertool import extract, features, shaping, weights
+
+    pretrained = [name for name in wanted if "CHOICE" in FEATURES[name].facts]
+    if values["weights"] and len(pretrained) != 1:
+        raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
+    weights.give(values["weights"])
 
     chosen = {}
     for name in wanted:
         known = {setting.name for setting in FEATURES[name].settings}
-        shared = {key: values[key] for key in SHARED if key in known and values[key] is not None}
+        shared = {key: values[key] for key in SHARED | LAYERS if key in known and values[key] is not None}
         chosen[name] = features.settings(name, shared | _own(values, name, FEATURES[name]))
     wave = {setting.name: values[setting.name] for setting in WAVE if values[setting.name] is not None}
     seed = values["seed"] if wave.get("fit") == "random" else 0
     how = shaping.Wave(**wave, seed=seed)
     return extract.checked(
-        extract.Recipe(how, chosen, values["normalize"] or (), values["stats"] or (), values["dtype"])
+        extract.Recipe(how, chosen, values["normalize"] or (), values["stats"] or (), values["dtype"]), picked
     )

@@ -103,9 +103,9 @@ def command(names: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _fetch(names: tuple[str, ...], values: dict[str, Any]) -> int | None:
-    from sertool import fetching
+    from sertool import fetching, files
 
-    cache = None if values["no_cache"] else values["cache"] or fetching.cache_folder()
+    cache = None if values["no_cache"] else values["cache"] or files.cache_folder()
     wish = fetching.Wish(
         values["out"], cache, values["mirror"], values["archives"], values["jobs"], values["wait"]
     )  # fmt: skip

@@ -15,6 +15,12 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"sertool.features.{name.replace('-', '_')}")
 
 
+def settled(name: str, settings: Any, device: str) -> Any:
+    """The settings with what only a device or a file of weights can tell: what a shard is to record."""
+    module = load(name)
+    return module.settled(settings, device) if hasattr(module, "settled") else settings
+
+
 def settings(name: str, values: dict[str, Any]) -> Any:
     """A feature's settings with some values set."""
     return load(name).Settings(**values)

@@ -1,0 +1,56 @@
+"""Pretrained encoders by name: each file of this folder is a family of them, and adding a file adds it.
+
+A file says as literal facts what help and lists show: `SIZES` with what each has, `LICENCE`, `CITATION`, `URL`.
+"""
+
+import importlib
+from itertools import pairwise
+from types import ModuleType
+
+from sertool import catalogue
+from sertool.errors import UsageError
+
+
+def load(name: str) -> ModuleType:
+    """A family's module."""
+    if name not in catalogue.names("encoders"):
+        raise UsageError(f"no encoder {name}; there are {', '.join(catalogue.names('encoders'))}")
+    return importlib.import_module(f"sertool.encoders.{name.replace('-', '_')}")
+
+
+def chosen(text: str, count: int) -> tuple[int, ...]:
+    """Layers by number, in order: `all`, `3`, `1-5` or `0,2-4` of the layers 0 to `count`."""
+    if text == "all":
+        return tuple(range(count + 1))
+    wanted: set[int] = set()
+    for word in text.split(","):
+        first, dash, last = word.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= count):
+            raise UsageError(f"--layers {text}: the encoder has layers 0 to {count}; say which as 3, 1-5, 0,2-4 or all")
+        wanted.update(range(int(first), int(last) + 1))
+    return tuple(sorted(wanted))
+
+
+def spelled(layers: tuple[int, ...]) -> str:
+    """Layers as text, one way only: `0,2-4`."""
+    words: list[str] = []
+    for place, layer in enumerate(layers):
+        if place and layers[place - 1] == layer - 1:
+            words[-1] = f"{words[-1].partition('-')[0]}-{layer}"
+        else:
+            words.append(str(layer))
+    return ",".join(words)
+
+
+def windows(frames: int, most: int, margin: int) -> list[tuple[int, int, int, int]]:
+    """How a long clip is cut: first and last + 1 frame of each window, and of its middle that is kept.
+
+    Windows of `most` frames, evenly spread, overlap by twice `margin` at the least, and neighbours meet in the middle.
+    """
+    if frames <= most:
+        return [(0, frames, 0, frames)]
+    count = 1 + -(-(frames - most) // (most - 2 * margin))
+    starts = [(frames - most) * index // (count - 1) for index in range(count)]
+    borders = [0, *((before + most + after) // 2 for before, after in pairwise(starts)), frames]
+    return [(start, start + most, *borders[index : index + 2]) for index, start in enumerate(starts)]

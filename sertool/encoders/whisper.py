@@ -1,0 +1,291 @@
+"""Whisper's encoder: taught by OpenAI to hear for 680,000 hours of transcribed speech.
+
+Log-mel frames pass two convolutions, the second of which halves their rate to 50 a second, get sinusoidal positions and
+go through blocks of attention. Layer 0 is what enters the first block, layer k what leaves the k-th: the residual
+stream as it is, before the norm that ends the encoder.
+
+The stream is float32 in any precision; in bf16 the products alone are in bf16. Audio is not padded to 30 s. Where clips
+share a batch, frames beyond a clip's end are zeros before either convolution and are hidden from attention, so a clip's
+frames do not depend on what else is in the batch.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sertool import dsp, encoders, weights
+from sertool.errors import UsageError
+from sertool.weights import Published
+
+LICENCE = "MIT"
+CITATION = "Radford et al. 2023, Robust Speech Recognition via Large-Scale Weak Supervision, ICML"
+URL = "https://openaipublic.azureedge.net/main/whisper/models/{sha256}/{size}.pt"
+SIZES = {
+    "tiny": {
+        "bands": 80, "width": 384, "heads": 6, "layers": 4, "parameters": 7_632_384, "megabytes": 76,
+        "sha256": "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9",
+    },
+    "base": {
+        "bands": 80, "width": 512, "heads": 8, "layers": 6, "parameters": 19_822_592, "megabytes": 145,
+        "sha256": "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e",
+    },
+    "small": {
+        "bands": 80, "width": 768, "heads": 12, "layers": 12, "parameters": 87_002_112, "megabytes": 484,
+        "sha256": "9ecf779972d90ba49c06d968637d720dd632c55bbf19d441fb42bf17a411e794",
+    },
+    "medium": {
+        "bands": 80, "width": 1024, "heads": 16, "layers": 24, "parameters": 305_680_384, "megabytes": 1528,
+        "sha256": "345ae4da62f9b3d59415adc60127b97c714f32e89e936602e85993674d08dcb1",
+    },
+    "large-v3": {
+        "bands": 128, "width": 1280, "heads": 20, "layers": 32, "parameters": 635_048_960, "megabytes": 3087,
+        "sha256": "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb",
+    },
+}  # fmt: skip
+RATE = 16_000
+FLOOR = 1e-10  # of the power in a band
+DEPTH = 8.0  # how far below the clip's loudest band values may lie, in powers of ten
+FRAMES = 1500  # of 20 ms, for which there are positions: 30 s
+MARGIN = 100  # frames of a window that a neighbour has too, and that are not kept
+PACK = 16_384  # frames in a batch, for devices that need much work at once
+
+
+class LogMel(nn.Module):
+    """What Whisper hears of a waveform: 100 frames a second."""
+
+    def __init__(self, bands: int) -> None:
+        super().__init__()
+        self.framing = dsp.Framing(400, 160, edges="reflect")
+        self.bank = dsp.MelBank(dsp.MelScale(bands), RATE, 400)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """`[frames, bands]` of `[samples]`; the last frame, half of which lies beyond the end, is left out."""
+        runs = self.framing.runs(wave, dsp.RUN if wave.is_cpu else dsp.PACK)
+        rows = torch.cat([frames.mel(self.bank) for frames in runs])
+        rows = rows[: max(1, len(wave) // self.framing.hop)].clamp(min=FLOOR).log10()
+        return (torch.maximum(rows, rows.max() - DEPTH) + 4.0) / 4.0
+
+
+class Block(nn.Module):
+    """Attention, then two layers by themselves; what each finds is added to the stream."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(
+            width, 3 * width
+        )  # as published the keys have no bias; attention is blind to it
+        self.attention_out = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, 4 * width)
+        self.outer = nn.Linear(4 * width, width)
+
+    def forward(self, stream: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`[clips, frames, width]` of the same; `mask` `[clips, 1, 1, frames]` is true where a clip has a frame."""
+        heads = self.query_key_value(self._normed(self.attention_norm, stream)).unflatten(2, (3, self.heads, -1))
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        stream = stream + self.attention_out(seen.transpose(1, 2).flatten(2))
+        return stream + self.outer(functional.gelu(self.inner(self._normed(self.norm, stream))))
+
+    def _normed(self, norm: nn.Module, stream: Tensor) -> Tensor:
+        """In the products' precision."""
+        return norm(stream).to(self.inner.weight.dtype)
+
+
+class Network(nn.Module):
+    """The encoder without its final norm, with as many blocks as `layers`."""
+
+    def __init__(self, bands: int, width: int, heads: int, layers: int) -> None:
+        super().__init__()
+        # Convolutions as products over frames laid side by side: those of oneDNN are compiled anew for every length.
+        self.first = nn.Linear(3 * bands, width)
+        self.second = nn.Linear(3 * width, width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.register_buffer("positions", positions(FRAMES, width), persistent=False)
+
+    def stem(self, mel: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Layer 0, float32 `[clips, (frames + 1) // 2, width]`, of `[clips, frames, bands]` of these lengths."""
+        made = functional.gelu(self.first(_triples(_masked(mel, lengths).to(self.first.weight.dtype), 1)))
+        made = functional.gelu(self.second(_triples(_masked(made, lengths), 2)))
+        return made + self.positions[: made.shape[1]]
+
+    def run(
+        self, stream: Tensor, lengths: Tensor | None = None, first: int = 0, last: int | None = None
+    ) -> list[Tensor]:
+        """Layers `first` + 1 to `last`, each `[clips, frames, width]`, of layer `first`; clips of these lengths."""
+        mask = None if lengths is None else present(lengths, stream.shape[1])[:, None, None]
+        made: list[Tensor] = []
+        for block in self.blocks[first:last]:
+            stream = block(stream, mask)
+            made.append(stream)
+        return made
+
+    def forward(self, mel: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        """All layers from 0, each `[clips, (frames + 1) // 2, width]`, of `[clips, frames, bands]`."""
+        stream = self.stem(mel, lengths)
+        return [stream, *self.run(stream, None if lengths is None else (lengths + 1) // 2)]
+
+    def to_precision(self, precision: str) -> "Network":
+        """With the products' weights in bf16 or float32; the norms and the stream stay float32."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                module.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+        return self
+
+
+def positions(frames: int, width: int) -> Tensor:
+    """Sines, then cosines, of wavelengths from 2 pi to 20,000 pi frames, `[frames, width]`."""
+    rates = np.exp(-np.log(10_000) * np.arange(width // 2) / (width // 2 - 1))
+    angles = np.arange(frames)[:, None] * rates
+    return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1)).float()
+
+
+def present(lengths: Tensor, frames: int) -> Tensor:
+    """Where clips of these lengths have frames, bool `[clips, frames]`."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+
+
+def _masked(rows: Tensor, lengths: Tensor | None) -> Tensor:
+    """`[clips, frames, width]` with zeros beyond each clip's end."""
+    return rows if lengths is None else rows * present(lengths, rows.shape[1])[:, :, None]
+
+
+def _triples(rows: Tensor, step: int) -> Tensor:
+    """Every `step`-th frame with both its neighbours, `[clips, frames / step, 3 width]` of `[clips, frames, width]`."""
+    return functional.pad(rows, (0, 0, 1, 1)).unfold(1, 3, step).flatten(2)
+
+
+# Weights
+
+
+def published(size: str) -> Published:
+    """Where the publisher has the weights of a size."""
+    sha256 = SIZES[size]["sha256"]
+    return Published(f"whisper-{size}", URL.format(sha256=sha256, size=size), sha256)
+
+
+def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
+    """Digest and tensors, named as published, of the first `layers` blocks; those of the digest `known` if given."""
+    held = weights.held(known)
+    if known and held:
+        return known, held
+    source = published(size)
+    path = weights.find(source)
+    found = weights.fitting(weights.read(path), shapes(size, layers), source.name, path)
+    digest = weights.digest(found)
+    weights.refuse_other(known, digest, source.name, path)
+    return weights.hold(found), found
+
+
+def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
+    """What the first `layers` blocks are made of, by the published names."""
+    bands, width = SIZES[size]["bands"], SIZES[size]["width"]
+    wanted: dict[str, tuple[int, ...]] = {
+        "encoder.conv1.weight": (width, bands, 3), "encoder.conv1.bias": (width,),
+        "encoder.conv2.weight": (width, width, 3), "encoder.conv2.bias": (width,),
+    }  # fmt: skip
+    square = {"attn.query": 1, "attn.key": 1, "attn.value": 1, "attn.out": 1}
+    for layer in range(layers):
+        block = f"encoder.blocks.{layer}."
+        wanted |= {f"{block}{word}.weight": (width, width) for word in square}
+        wanted |= {f"{block}mlp.0.weight": (4 * width, width), f"{block}mlp.2.weight": (width, 4 * width)}
+        biases = {"attn_ln": 1, "mlp_ln": 1, **square, "mlp.0": 4, "mlp.2": 1}
+        wanted |= {f"{block}{word}.bias": (times * width,) for word, times in biases.items() if word != "attn.key"}
+        wanted |= {f"{block}{word}.weight": (width,) for word in ("attn_ln", "mlp_ln")}
+    return wanted
+
+
+def network(size: str, layers: int, state: dict[str, Tensor]) -> Network:
+    """A network of the first `layers` blocks with the published tensors."""
+    facts = SIZES[size]
+    made = Network(facts["bands"], facts["width"], facts["heads"], layers)
+    made.load_state_dict(translated(state, layers))
+    return made
+
+
+def translated(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Tensors by the names that `Network` has for them."""
+    made = {}
+    for number, word in ((1, "first"), (2, "second")):
+        made[f"{word}.weight"] = state[f"encoder.conv{number}.weight"].flatten(1)
+        made[f"{word}.bias"] = state[f"encoder.conv{number}.bias"]
+    names = {"attn_ln": "attention_norm", "attn.out": "attention_out", "mlp_ln": "norm", "mlp.0": "inner",
+             "mlp.2": "outer"}  # fmt: skip
+    for layer in range(layers):
+        old, new = f"encoder.blocks.{layer}.", f"blocks.{layer}."
+        made |= {
+            f"{new}{names[word]}.{kind}": state[f"{old}{word}.{kind}"] for word in names for kind in ("weight", "bias")
+        }
+        parts = [f"{old}attn.{word}" for word in ("query", "key", "value")]
+        bias = {part: state.get(f"{part}.bias", torch.zeros_like(state[f"{old}attn.query.bias"])) for part in parts}
+        made[f"{new}query_key_value.weight"] = torch.cat([state[f"{part}.weight"] for part in parts])
+        made[f"{new}query_key_value.bias"] = torch.cat(list(bias.values()))
+    return made
+
+
+# Waveforms to frames
+
+
+class Encoder(nn.Module):
+    """Some layers of the encoder, for waveforms of 16 kHz."""
+
+    def __init__(
+        self, size: str, layers: Sequence[int], precision: str = "float32", known: str | None = None
+    ) -> None:  # fmt: skip
+        """`known`: the digest that the weights must have."""
+        super().__init__()
+        self.layers, self.width = tuple(layers), SIZES[size]["width"]
+        top = max(self.layers)
+        self.weights, state = tensors(size, top, known)
+        self.mel = LogMel(SIZES[size]["bands"])
+        self.network = network(size, top, state).to_precision(precision).eval().requires_grad_(False)
+
+    def forward(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """Of each `[samples]` the layers side by side, float32 `[frames, layers x width]`."""
+        mels = [self.mel(wave) for wave in waves]
+        cuts = [(clip, *window) for clip, mel in enumerate(mels)
+                for window in encoders.windows((len(mel) + 1) // 2, FRAMES, MARGIN)]  # fmt: skip
+        pieces = [mels[clip][2 * first : 2 * last] for clip, first, last, *_ in cuts]
+        made: list[list[Tensor]] = [[] for _ in waves]
+        for (clip, first, _, begin, end), rows in zip(cuts, self._pieces(pieces), strict=True):
+            made[clip].append(rows[begin - first : end - first])
+        return [parts[0] if len(parts) == 1 else torch.cat(parts) for parts in made]
+
+    def _pieces(self, mels: Sequence[Tensor]) -> Iterator[Tensor]:
+        """`[frames, layers x width]` of each `[frames, bands]`: on a CPU by itself, elsewhere in batches."""
+        if mels[0].is_cpu:
+            yield from (self._joined(self.network(mel[None]))[0] for mel in mels)
+            return
+        order = sorted(range(len(mels)), key=lambda index: len(mels[index]))
+        made: dict[int, Tensor] = {}
+        for batch in _batches(order, [len(mel) for mel in mels]):
+            lengths = torch.tensor([len(mels[index]) for index in batch], device=mels[0].device)
+            rows = self._joined(self.network(nn.utils.rnn.pad_sequence([mels[i] for i in batch], True), lengths))
+            made |= {index: one[: (len(mels[index]) + 1) // 2] for index, one in zip(batch, rows, strict=True)}
+        yield from (made[index] for index in range(len(mels)))
+
+    def _joined(self, layers: Sequence[Tensor]) -> Tensor:
+        """The layers that were asked for side by side, `[clips, frames, layers x width]`."""
+        return torch.cat([layers[layer] for layer in self.layers], dim=2)
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Neighbours in an order by length, `PACK` frames at the most with what pads them."""
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * lengths[index] > 2 * PACK:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def require_rate(rate: int) -> None:
+    if rate != RATE:
+        raise UsageError(f"whisper hears {RATE:,} Hz alone: leave --rate away")

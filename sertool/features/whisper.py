@@ -1,0 +1,134 @@
+"""Layers of Whisper's pretrained encoder, 50 frames a second (tiny, base, small, medium or large-v3).
+
+The columns are the layers side by side in the order of their numbers, `layer3_17` being value 17 of layer 3: layer 0 is
+what enters the first block, layer k what leaves the k-th. With `--stats` come all columns of the first statistic, then
+all of the second, and so on: `[statistics, layers, width]` laid out in a row.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import device, dsp, encoders
+from sertool.encoders import whisper
+
+DTYPE = "float16"
+AGREES = 0.98  # of the values must be within the tolerance
+CHOICE = "size"  # the setting whose value stands behind the feature's own option: `--whisper base`
+
+
+@dataclass(frozen=True)
+class Settings:
+    size: Annotated[Literal["tiny", "base", "small", "medium", "large-v3"], "size of the encoder"] = "base"
+    layers: Annotated[str, "layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last"] = "all"
+    precision: Annotated[
+        Literal["auto", "bf16", "float32"], "of the products; auto is bf16 where the processor has it"
+    ] = "auto"
+    weights: str | None = None  # the digest of the weights that decide the numbers
+
+
+def settled(settings: Settings, where: str) -> Settings:
+    """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
+    layers = encoders.chosen(settings.layers, whisper.SIZES[settings.size]["layers"])
+    known, _ = whisper.tensors(settings.size, layers[-1], settings.weights)
+    return replace(
+        settings, layers=encoders.spelled(layers), precision=device.precision(settings.precision, where), weights=known
+    )
+
+
+class Feature(nn.Module):
+    """Rows of `layers x width` values."""
+
+    framing = None
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__()
+        whisper.require_rate(rate)
+        layers = encoders.chosen(settings.layers, whisper.SIZES[settings.size]["layers"])
+        precision = device.precision(settings.precision, "cpu")
+        self.encoder = whisper.Encoder(settings.size, layers, precision, settings.weights)
+        self.columns = [f"layer{layer}_{place}" for layer in layers for place in range(self.encoder.width)]
+
+    def clips(self, waves: list[Tensor]) -> list[Tensor]:
+        """`[frames, layers x width]` of each `[samples]`."""
+        return self.encoder(waves)
+
+
+def tolerance(settings: Settings) -> float:
+    """How far values may be from the definition's, of a value or of its column's deviation over the clip.
+
+    Products in bf16 move most values by some hundredths of that, and a few of the deepest layers' by more.
+    """
+    return 0.1 if settings.precision == "bf16" else 2e-3
+
+
+def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64: `[frames, layers x width]` of `[samples]`, each window by itself."""
+    whisper.require_rate(rate)
+    layers = encoders.chosen(settings.layers, whisper.SIZES[settings.size]["layers"])
+    _, state = whisper.tensors(settings.size, layers[-1], settings.weights)
+    held = {name.removeprefix("encoder."): tensor.double().numpy() for name, tensor in state.items()}
+    mel = _log_mel(wave, whisper.SIZES[settings.size]["bands"])
+    parts = []
+    for first, last, begin, end in encoders.windows((len(mel) + 1) // 2, whisper.FRAMES, whisper.MARGIN):
+        stream = _stem(mel[2 * first : 2 * last], held)
+        made = [stream]
+        for layer in range(layers[-1]):
+            block = {name.removeprefix(f"blocks.{layer}."): value for name, value in held.items()}
+            stream = _block(stream, block, whisper.SIZES[settings.size]["heads"])
+            made.append(stream)
+        parts.append(np.concatenate([made[layer][begin - first : end - first] for layer in layers], axis=1))
+    return np.concatenate(parts)
+
+
+def _log_mel(wave: np.ndarray, bands: int) -> np.ndarray:
+    """`[frames, bands]`: frames of 400 samples around every 160th, the ends mirrored, the last frame left out."""
+    places = np.arange(-200, 200) + 160 * np.arange(max(1, len(wave) // 160))[:, None]
+    period = max(2 * (len(wave) - 1), 1)
+    places = np.minimum(places % period, period - places % period)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    power = np.abs(np.fft.rfft(np.asarray(wave, dtype=np.float64)[places] * window)) ** 2
+    rows = np.log10(np.maximum(power @ dsp.MelScale(bands).weights(whisper.RATE, 400).T, 1e-10))
+    return (np.maximum(rows, rows.max() - 8) + 4) / 4
+
+
+def _stem(mel: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
+    """`[frames / 2, width]`: two convolutions over three frames, then positions."""
+    made = _gelu(_convolved(mel, held["conv1.weight"], 1) + held["conv1.bias"])
+    made = _gelu(_convolved(made, held["conv2.weight"], 2) + held["conv2.bias"])
+    half = made.shape[1] // 2
+    angles = np.arange(len(made))[:, None] / 10_000 ** (np.arange(half) / (half - 1))
+    return made + np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def _convolved(rows: np.ndarray, kernel: np.ndarray, step: int) -> np.ndarray:
+    padded = np.pad(rows, ((1, 1), (0, 0)))
+    return sum(padded[tap : tap + len(rows)] @ kernel[:, :, tap].T for tap in range(3))[::step]
+
+
+def _block(stream: np.ndarray, held: dict[str, np.ndarray], heads: int) -> np.ndarray:
+    """`[frames, width]` of the same."""
+    normed = _normed(stream) * held["attn_ln.weight"] + held["attn_ln.bias"]
+    query = normed @ held["attn.query.weight"].T + held["attn.query.bias"]
+    key = normed @ held["attn.key.weight"].T
+    value = normed @ held["attn.value.weight"].T + held["attn.value.bias"]
+    seen = []
+    for part in np.split(np.arange(stream.shape[1]), heads):
+        scores = query[:, part] @ key[:, part].T / np.sqrt(len(part))
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        seen.append(scores / scores.sum(axis=1, keepdims=True) @ value[:, part])
+    stream = stream + np.concatenate(seen, axis=1) @ held["attn.out.weight"].T + held["attn.out.bias"]
+    normed = _normed(stream) * held["mlp_ln.weight"] + held["mlp_ln.bias"]
+    inner = _gelu(normed @ held["mlp.0.weight"].T + held["mlp.0.bias"])
+    return stream + inner @ held["mlp.2.weight"].T + held["mlp.2.bias"]
+
+
+def _normed(rows: np.ndarray) -> np.ndarray:
+    return (rows - rows.mean(axis=1, keepdims=True)) / np.sqrt(rows.var(axis=1, keepdims=True) + 1e-5)
+
+
+def _gelu(values: np.ndarray) -> np.ndarray:
+    return values * 0.5 * (1 + torch.special.erf(torch.from_numpy(values / np.sqrt(2))).numpy())

@@ -1,0 +1,163 @@
+"""Pretrained weights: where a file of them lies or comes from, and what is read of it. Nothing in it is executed.
+
+Tensors are known by a digest of their own numbers, whatever file they came in: features record it, and who has an
+encoder's tensors from elsewhere, such as a model file, gives them to whoever asks for that digest (`hold`).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sertool import files, talk, tensorfile, transfer, web
+from sertool.errors import SertoolError, UsageError
+from sertool.transfer import Item, Line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Tensors = dict[str, Tensor]
+
+PIN = ".sha256"
+LENGTH = 32  # of a digest, in hexadecimal digits
+NESTED = ("model_state_dict", "state_dict", "model")  # where a checkpoint may keep its tensors
+
+_given: list[Path] = []
+_held: dict[str, "Tensors"] = {}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of weights, where its publisher has it."""
+
+    name: str  # of the encoder: whisper-base
+    url: str
+    sha256: str | None = None  # pinned at the first download where none is published
+
+    @property
+    def place(self) -> Path:
+        """Where it lies in the cache."""
+        return files.cache_folder() / "weights" / (self.name + Path(self.url).suffix)
+
+
+def give(path: str | Path | None) -> None:
+    """Take weights from this file, whatever encoder asks (`--weights`); None forgets it."""
+    if path is not None and not Path(path).is_file():
+        raise UsageError(f"--weights {path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
+    _given[:] = [] if path is None else [Path(path)]
+
+
+def hold(tensors: "Tensors") -> str:
+    """Keep tensors for whoever asks for their digest, which is returned."""
+    known = digest(tensors)
+    _held.setdefault(known, tensors)
+    return known
+
+
+def held(known: str | None) -> "Tensors | None":
+    """The tensors of a digest, if this process has them."""
+    return _held.get(known or "")
+
+
+def digest(tensors: "Tensors") -> str:
+    """What tensors are known by: their names, shapes and values, not the type or file that they are stored in."""
+    made = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        made.update(f"{name} {list(tensor.shape)} ".encode())
+        made.update(tensor.float().contiguous().numpy().data)
+    return made.hexdigest()[:LENGTH]
+
+
+# The file
+
+
+def find(published: Published) -> Path:
+    """The file of an encoder's weights: what `--weights` names, else the cache's, else it is downloaded."""
+    if _given:
+        return _given[0]
+    if not published.place.is_file():
+        _download(published)
+    _check(published)
+    return published.place
+
+
+def _item(published: Published) -> Item:
+    pin = published.place.with_name(published.place.name + PIN)
+    known = published.sha256 or (pin.read_text(encoding="ascii").strip() if pin.is_file() else None)
+    return Item(published.place.name, published.url, digests={"sha256": known} if known else {})
+
+
+def _download(published: Published) -> None:
+    place = published.place
+    talk.say(f"fetching the weights of {published.name} from {web.plain(published.url)} to {place}")
+    with files.alone(place.parent, wait=True):
+        if place.is_file():  # another process was quicker
+            return
+        item = _item(published)
+        try:
+            with talk.counter(f"fetching {published.name}") as advance:
+                transfer.download(item, place, lambda _item, _anew: None, Line(advance=advance))
+        except (web.Refused, web.Damaged, web.Unreachable) as error:
+            what = f"that file (sha256 {published.sha256})" if published.sha256 else "that file"
+            raise SertoolError(
+                f"no weights of {published.name} from {published.url} ({error}): "
+                f"put {what} at {place}, or name it with --weights FILE"
+            ) from None
+        if not item.digests:
+            with files.whole(place.with_name(place.name + PIN)) as stream:
+                stream.write(transfer.digests(place, ("sha256",))["sha256"].encode())
+
+
+def _check(published: Published) -> None:
+    """Refuse a file of the cache that is not the published one, or not the one that came first."""
+    try:
+        transfer.check(_item(published), published.place)
+    except (web.Damaged, OSError) as error:
+        raise SertoolError(
+            f"{published.place} is not the file that {published.url} has ({error}): remove it to have it fetched again"
+        ) from None
+
+
+# What it holds
+
+
+def read(path: Path) -> "Tensors":
+    """The tensors in a safetensors file or in a checkpoint of torch's; a file that is neither is one clear error."""
+    import torch
+
+    if path.suffix == ".safetensors":
+        return {name: torch.from_numpy(array.copy()) for name, array in tensorfile.read(path)[1].items()}
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        for word in NESTED:
+            found = found.get(word, found)
+        tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    except Exception as error:  # whatever a broken or hostile file makes of the reader
+        raise SertoolError(
+            f"{path} holds no weights that can be read ({type(error).__name__}; nothing in it was run): "
+            "give a checkpoint of torch's, or safetensors"
+        ) from None
+    return tensors
+
+
+def fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: str, path: Path) -> "Tensors":
+    """Those of the tensors that an encoder needs, in float32; where one is missing or of another size, an error."""
+    for word, shape in shapes.items():
+        tensor = tensors.get(word)
+        if tensor is None:
+            raise SertoolError(f"{path} holds no weights of {name}: {word} is not in it")
+        if tuple(tensor.shape) != shape or not tensor.is_floating_point():
+            raise SertoolError(
+                f"{path} holds no weights of {name}: {word} is {list(tensor.shape)} in it, not {list(shape)}"
+            )
+    return {word: tensors[word].float().clone() for word in shapes}
+
+
+def refuse_other(known: str | None, found: str, name: str, path: Path) -> None:
+    """Features that were made with some weights are not to be made with others."""
+    if known not in (None, found):
+        raise SertoolError(
+            f"{path} holds other weights of {name} ({found}) than the features were made with ({known}): "
+            "name the file with --weights"
+        )
