@@ -191,6 +191,7 @@ function __sertool_at
                 "augment --share" \
                 "augment --write" \
                 "augment --as" \
+                "augment --part" \
                 "augment --listen" \
                 "augment --plot" \
                 "augment -o" "augment --out" \
@@ -566,6 +567,7 @@ complete -c sertool -n '__sertool_at augment' -l recipe -r -f -a 'clstm imagenet
 complete -c sertool -n '__sertool_at augment' -l share -r -f -d 'The share of the copies that an effect happens to, 0 to 1; without a name that of each.'
 complete -c sertool -n '__sertool_at augment' -l write -r -f -a '(__fish_complete_directories)' -d 'Write each copy to a file under this folder; the rows then name these files.'
 complete -c sertool -n '__sertool_at augment' -l as -r -f -a 'flac wav' -d 'How: both have 16 bits, the rate of the parent, and its channels up to two. [default: flac]'
+complete -c sertool -n '__sertool_at augment' -l part -r -f -d 'Write only the k-th of n shares, for job arrays.'
 complete -c sertool -n '__sertool_at augment' -l listen -r -f -a '(__fish_complete_directories)' -d 'Write the first three clips with their copies as WAV files, and stop.'
 complete -c sertool -n '__sertool_at augment' -l plot -r -F -d 'Draw the first clip and its first copy, and stop.'
 complete -c sertool -n '__sertool_at augment' -s o -l out -r -F -d 'Write the manifest to this file rather than to stdout.'
@@ -673,7 +675,7 @@ complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From one window t
 complete -c sertool -n '__sertool_at predict' -l merge -d 'Neighbouring windows of one emotion as one row.'
 complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'What of stereo audio is judged: calls often have a speaker on each. [default: mix]'
 complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'What is below this level is silent, and not judged. [default: -60.0; -200<=x<=0]'
-complete -c sertool -n '__sertool_at predict' -l adapt -r -f -a speaker -d 'Scale each speaker\'s clips by what they have in common: all of them are heard before the first row.'
+complete -c sertool -n '__sertool_at predict' -l adapt -r -f -a speaker -d 'Scale each speaker\'s clips by what they have in common; they are all heard before the first row.'
 complete -c sertool -n '__sertool_at predict' -l speakers -r -f -d 'Who speaks: parent-folder, a column, or a pattern such as \'{speaker}_{}.wav\'. [default: speaker]'
 complete -c sertool -n '__sertool_at predict' -l enroll -r -F -d 'Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come.'
 complete -c sertool -n '__sertool_at predict' -l threshold -r -f -d 'Answer nothing where the best emotion is less probable than this. [0<=x<=1]'

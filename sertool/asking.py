@@ -11,7 +11,7 @@ from typing import Any
 
 from sertool import audio, formats, manifest, talk, wire
 from sertool.errors import UsageError
-from sertool.files import path_text, walk
+from sertool.files import listed, path_text, walk
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "language", "emotion", "intensity",
@@ -21,15 +21,15 @@ Row = dict[str, Any]
 MOMENT = 0.05  # seconds
 
 
-def asked(sources: Sequence[str], root: str | None, *, nul: bool) -> Iterator[Row]:
-    """A row for each clip, in order, as soon as it is known."""
+def asked(sources: Sequence[str], root: str | None, *, nul: bool, also: str | None = None) -> Iterator[Row]:
+    """A row for each clip, in order, as soon as it is known; `also` is one more column to keep of a manifest."""
     for source in sources:
         if source == "-":
-            yield from _from_stdin(root, nul=nul)
+            yield from _from_stdin(root, nul=nul, also=also)
         elif os.path.isdir(source):
             yield from _from_folder(source)
         elif Path(source).suffix.lower() in wire.EXTENSIONS and os.path.isfile(source):
-            yield from _from_manifest(wire.read(source, root))
+            yield from _from_manifest(wire.read(source, root), also)
         else:
             yield _of_path(source)
 
@@ -52,20 +52,22 @@ def _from_folder(folder: str) -> Iterator[Row]:
         raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
 
 
-def _from_manifest(table: manifest.Table) -> Iterator[Row]:
-    names = [name for name in KEPT if name in table.column_names]
+def _from_manifest(table: manifest.Table, also: str | None) -> Iterator[Row]:
+    if also is not None and also not in table.column_names:
+        raise UsageError(f"no column {also} in the manifest; it has {listed(table.column_names, 20)}")
+    names = [name for name in table.column_names if name in (*KEPT, also)]
     for batch in table.select(names).to_batches(max_chunksize=1024):
         yield from batch.to_pylist()
 
 
-def _from_stdin(root: str | None, *, nul: bool) -> Iterator[Row]:
+def _from_stdin(root: str | None, *, nul: bool, also: str | None) -> Iterator[Row]:
     """A manifest that is piped in is read to its end; a list of paths is answered line by line."""
     if talk.from_terminal():
         raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
     stream = sys.stdin.buffer
     head = b"" if nul else stream.peek(4096)[:4096]
     if head and formats.sniff(head) != "paths":
-        yield from _from_manifest(wire.read("-", root))
+        yield from _from_manifest(wire.read("-", root), also)
         return
     for line in _lines(stream, b"\0" if nul else b"\n"):
         path = os.fsdecode(line)

@@ -4,8 +4,8 @@ Where all frames fit on the device they go there once, end to end, and a batch i
 they stay in the shards' memory maps.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sertool import manifest, shards
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
+from sertool.modelfile import Held
 from sertool.shards import Shard
 
 SORTED_BATCHES = 32  # whose clips are put side by side by length, so that little is padded
@@ -138,19 +139,44 @@ def in_order(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 SCALING = ("scaling.mean", "scaling.deviation", "scaling.matrix")  # its tensors' names in a model file
+MODES = ("corpus", "speaker")
+FLAT = 1e-5  # a column whose deviation is below it never changes, and stays as it is
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What some groups of clips, such as each speaker's, have in every column."""
+
+    clips: np.ndarray  # how many each group has, `[groups]`
+    mean: np.ndarray  # of their rows, float64 `[groups, columns]`
+    variance: np.ndarray
+
+
+def moments(clips: Iterable[tuple[int, Sequence[np.ndarray]]], groups: int, columns: int) -> Moments:
+    """Of clips given as group and rows, `[rows, width]` of each feature; those of group -1 count for none."""
+    totals = np.zeros((groups, 2 * columns + 2))
+    for group, parts in clips:
+        if group >= 0:
+            rows = np.concatenate(parts, axis=1).astype(np.float64)
+            totals[group] += np.concatenate([[1, len(rows)], rows.sum(axis=0), np.square(rows).sum(axis=0)])
+    count = np.maximum(totals[:, 1:2], 1)
+    mean = totals[:, 2 : columns + 2] / count
+    return Moments(totals[:, 0], mean, np.maximum(totals[:, columns + 2 :] / count - mean**2, 0))
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and deviation by column that rows are freed of: of the training rows, or of each speaker's own clips.
+    """Mean and deviation by column that rows are freed of: of all training rows or, once known, of each speaker's.
 
-    What is left may be mapped to fewer columns by a matrix.
+    Group 0 is everybody, and who is not known; the others are speakers. What is left of the rows may be mapped to fewer
+    columns by a matrix.
     """
 
     mode: str = "none"  # or corpus, or speaker
     mean: Tensor | None = None  # `[groups, columns]`
     deviation: Tensor | None = None
     matrix: Tensor | None = None  # `[columns, fewer]`
+    prior_clips: float = 0.0  # what everybody counts for beside a speaker's own clips
 
     def apply(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
         """`[clips, time, columns]` scaled, and zero again beyond each clip's length."""
@@ -160,6 +186,22 @@ class Scaling:
             inside = torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
             rows = rows * inside[..., None]
         return rows if self.matrix is None else rows @ self.matrix
+
+    def knowing(self, own: Moments) -> "Scaling":
+        """This with speakers as groups 1, 2 and so on, where there was everybody alone.
+
+        Few clips say little of a voice, and their emotions colour what they say. So everybody's mean and variance stand
+        beside n clips of a speaker's as if they were those of k more, where k is `prior_clips`,
+
+            (n m + k M) / (n + k)  and  (n' v + k V) / (n' + k),  n' = n - 1,
+
+        for the spread of a single clip says nothing of how clips differ.
+        """
+        everybody, spread = self.mean[:1].double().cpu().numpy(), self.deviation[:1].double().cpu().numpy() ** 2
+        mean = _between(everybody, own.mean, own.clips, self.prior_clips)
+        variance = _between(spread, own.variance, np.maximum(own.clips - 1, 0), self.prior_clips)
+        both = (np.concatenate([everybody, mean]), _deviation(np.concatenate([spread, variance])))
+        return replace(self, **dict(zip(("mean", "deviation"), _tensors(both, self.mean.device), strict=True)))
 
     def then(self, offset: np.ndarray, matrix: np.ndarray) -> "Scaling":
         """This, and `(rows - offset) @ matrix` of the result; columns may have been chosen before, not mapped.
@@ -176,31 +218,58 @@ class Scaling:
         return Scaling("corpus", *(part.to(device) for part in held))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What a model file keeps of it: not the speakers', whom nobody will meet again."""
-        parts = zip(SCALING, (self.mean, self.deviation, self.matrix), strict=True)
-        kept = {name: value.cpu().numpy() for name, value in parts if value is not None}
-        return kept if self.mode != "speaker" else {name: kept[name] for name in kept if name == SCALING[2]}
+        """What a model file keeps of it: everybody's, for it will meet other speakers."""
+        first = [None if part is None else part[:1] for part in (self.mean, self.deviation)]
+        parts = zip(SCALING, (*first, self.matrix), strict=True)
+        return {name: value.cpu().numpy() for name, value in parts if value is not None}
 
 
-def kept_scaling(mode: str, tensors: Mapping[str, np.ndarray], device: torch.device) -> Scaling:
-    """The scaling that a model file keeps; of speakers, the rows come scaled already."""
-    held = [torch.from_numpy(np.array(tensors[name])).to(device) if name in tensors else None for name in SCALING]
-    if mode == "corpus" and (held[0] is None or held[1] is None or held[0].shape != held[1].shape):
-        raise SertoolError("the model file lacks its own normalisation")
-    return Scaling(mode if mode == "corpus" else "none", *held)
+def _between(prior: np.ndarray, own: np.ndarray, count: np.ndarray, prior_count: float) -> np.ndarray:
+    """`[groups, columns]`: own values and the prior's, weighed as so many clips each."""
+    share = (count / np.maximum(count + prior_count, 1e-9))[:, None]
+    return share * own + (1 - share) * prior
 
 
-def scaling(store: Store, clips: Iterable[int], mode: str, group: np.ndarray | None = None) -> Scaling:
-    """What the rows of `clips` have for mean and deviation, as a whole or by group."""
+def _deviation(variance: np.ndarray) -> np.ndarray:
+    deviation = np.sqrt(variance)
+    return np.where(deviation > FLAT, deviation, 1.0)
+
+
+def _tensors(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor]:
+    return [torch.from_numpy(part).float().to(device) for part in parts]
+
+
+def kept_scaling(held: Held, device: torch.device) -> Scaling:
+    """The scaling that a model file keeps; one that does not fit the rest of it is refused."""
+    parts = [held.tensors.get(name) for name in SCALING]
+    if not _fits(held, *parts):
+        raise SertoolError("the model file lacks its own normalisation, or has one that does not fit it")
+    made = (None if part is None else torch.from_numpy(np.array(part)).to(device) for part in parts)
+    return Scaling(held.scaling, *made, held.prior_clips)
+
+
+def _fits(held: Held, *parts: np.ndarray | None) -> bool:
+    """Whether mean, deviation and matrix are there as they must be, with numbers to calculate with."""
+    if any(part is not None and not (part.dtype == np.float32 and np.isfinite(part).all()) for part in parts):
+        return False
+    mean, deviation, matrix = parts
+    if matrix is not None and (matrix.ndim != 2 or matrix.shape[1] != held.columns):
+        return False
+    if mean is None or deviation is None:
+        return held.scaling == "none" and mean is None and deviation is None
+    columns = held.columns if matrix is None else len(matrix)
+    return held.scaling in MODES and mean.shape == deviation.shape == (1, columns) and bool((deviation > 0).all())
+
+
+def scaling(store: Store, clips: Iterable[int], mode: str, prior_clips: float = 0.0) -> Scaling:
+    """What the rows of `clips` have for mean and deviation."""
     if mode == "none":
         return Scaling()
-    group = np.zeros(len(store), np.int64) if group is None else group
-    totals = np.zeros((int(group.max()) + 1, 2 * store.columns + 1))
-    for clip in clips:
-        rows = np.concatenate(store.views[clip], axis=1).astype(np.float64)
-        totals[group[clip]] += np.concatenate([[len(rows)], rows.sum(axis=0), np.square(rows).sum(axis=0)])
-    count = np.maximum(totals[:, :1], 1)
-    mean = totals[:, 1 : store.columns + 1] / count
-    deviation = np.sqrt(np.maximum(totals[:, store.columns + 1 :] / count - mean**2, 0))
-    deviation = np.where(deviation > 1e-5, deviation, 1.0)  # a column that never changes stays as it is
-    return Scaling(mode, *(torch.from_numpy(part).float().to(store.device) for part in (mean, deviation)))
+    own = moments(((0, store.views[clip]) for clip in clips), 1, store.columns)
+    return Scaling(mode, *_tensors((own.mean, _deviation(own.variance)), store.device), prior_clips=prior_clips)
+
+
+def by_speaker(store: Store, everybody: Scaling, group: np.ndarray) -> Scaling:
+    """The same for each speaker's clips; `group` `[clips]` counts speakers from 1, and 0 is nobody known."""
+    own = moments(zip(group - 1, store.views, strict=True), int(group.max()), store.columns)
+    return everybody.knowing(own)

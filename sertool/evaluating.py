@@ -63,6 +63,7 @@ class Scores:
     name: str
     split: str | None
     protocol: str | None
+    adapted: str | None
     leaks: tuple[str, ...]
     clips: int
     speakers: int
@@ -262,6 +263,7 @@ def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
         name=held.name,
         split=held.split,
         protocol=held.protocol,
+        adapted=held.adapted,
         leaks=held.leaks,
         clips=len(run.truth),
         speakers=units.speakers,

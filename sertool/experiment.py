@@ -20,7 +20,9 @@ from sertool.recipes import RECIPES
 from sertool.splits import PARTS
 from sertool.team import Team
 
-NAMING = ("scale", "select", "reduce", "split", "folds", "loso", "protocol", "gap")  # beside the loop's settings
+NAMING = (  # beside the loop's settings
+    "scale", "adapt", "prior_clips", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
+)  # fmt: skip
 
 
 def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> None:

@@ -9,20 +9,21 @@ import torch
 from torch import Tensor
 
 from sertool import batches, extract, features, modelfile, models, shaping
+from sertool.batches import Scaling
 from sertool.errors import SertoolError
 from sertool.extract import Clip, Recipe
 from sertool.modelfile import Held
+
+Voices = tuple[Scaling, Tensor]  # adapted to speakers, and which of them each clip is of, `[clips]`; 0 is nobody known
 
 
 class Predictor:
     """A model file made ready on a device."""
 
     def __init__(self, held: Held, device: str = "cpu") -> None:
-        if held.scaling == "speaker":
-            raise SertoolError("the model was trained with --scale speaker, and predict does not know who speaks")
         self.held, self.labels, self.device = held, held.labels, torch.device(device)
         self.model = _network(held).to(self.device).eval()
-        self.scaling = batches.kept_scaling(held.scaling, held.tensors, self.device)
+        self.scaling = batches.kept_scaling(held, self.device)
         self.recipe = recipe_of(held.features)
 
     @classmethod
@@ -30,9 +31,10 @@ class Predictor:
         return cls(modelfile.read(path), device)
 
     @torch.inference_mode()
-    def probabilities(self, rows: Tensor, lengths: Tensor) -> Tensor:
+    def probabilities(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
         """`[clips, classes]` of padded `[clips, time, columns]`."""
-        scaled = self.scaling.apply(rows.to(self.device), lengths)
+        scaling, group = (self.scaling, None) if voices is None else voices
+        scaled = scaling.apply(rows.to(self.device), lengths, group)
         logits = self.model(scaled, lengths).float()
         return (logits / self.held.temperature).softmax(dim=1).cpu()
 
@@ -40,14 +42,22 @@ class Predictor:
         """What turns a clip into this model's rows."""
         return extract.Engine(self.recipe, self.device.type)
 
-    def of_clips(self, finished: Sequence[dict[str, np.ndarray]]) -> Tensor:
+    def knowing(self, speakers: Sequence[Sequence[dict[str, np.ndarray]]]) -> Scaling:
+        """Its scaling, adapted to speakers by what the engine made of some clips of each."""
+        clips = [(place, self._parts(clip)) for place, own in enumerate(speakers) for clip in own]
+        return self.scaling.knowing(batches.moments(clips, len(speakers), self.scaling.mean.shape[1]))
+
+    def _parts(self, clip: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [clip[name] for name in self.recipe.features]
+
+    def of_clips(self, finished: Sequence[dict[str, np.ndarray]], voices: Voices | None = None) -> Tensor:
         """`[clips, classes]` of what the engine made of some clips."""
-        rows = [np.concatenate([held[name] for name in self.recipe.features], axis=1) for held in finished]
+        rows = [np.concatenate(self._parts(clip), axis=1) for clip in finished]
         lengths = torch.tensor([len(one) for one in rows])
         padded = torch.zeros(len(rows), int(lengths.max()), rows[0].shape[1])
         for target, one in zip(padded, rows, strict=True):
             target[: len(one)] = torch.from_numpy(one)
-        return self.probabilities(padded, lengths)
+        return self.probabilities(padded, lengths, voices)
 
 
 def _network(held: Held) -> torch.nn.Module:

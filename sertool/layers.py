@@ -90,15 +90,22 @@ def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
     return nn.Sequential(*layers[:-2])
 
 
-def parts(rows: Tensor, groups: int) -> Tensor:
-    """`[.., groups, columns / groups]` of `[.., columns]`: what lies side by side, such as the layers of an encoder."""
-    return rows.unflatten(-1, (groups, -1))
+def parts(rows: Tensor, groups: int, stats: int = 1) -> Tensor:
+    """`[.., groups, columns / groups]` of `[.., columns]`: what lies side by side, such as the layers of an encoder.
+
+    Of several statistics all columns of the first come first; here each group has its own of all of them.
+    """
+    return rows.unflatten(-1, (stats, groups, -1)).transpose(-3, -2).flatten(-2)
 
 
-def part_width(columns: int, groups: int) -> int:
+def part_width(columns: int, groups: int, stats: int = 1) -> int:
     """How many columns each of the groups has."""
-    if groups < 1 or columns % groups:
-        raise UsageError(f"{columns} columns are not {groups} groups of one width: say how many with --set groups=N")
+    if columns % (groups * stats):
+        counted = f"{stats} statistics of " if stats > 1 else ""
+        hint = "--set groups=N" + (" and stats=N" if stats > 1 else "")
+        raise UsageError(
+            f"{columns} columns are not {counted}{groups} groups of one width: say what they are with {hint}"
+        )
     return columns // groups
 
 

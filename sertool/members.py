@@ -10,13 +10,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import batches, catalogue, heldout, labels, manifest, modelfile, models, plots, selection, training, wire
+from sertool import (
+    batches,
+    catalogue,
+    heldout,
+    labels,
+    manifest,
+    modelfile,
+    models,
+    plots,
+    selection,
+    teaching,
+    training,
+    wire,
+)
 from sertool.batches import Store
 from sertool.errors import UsageError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.modelfile import Held
 from sertool.splits import DEV, PARTS, TRAIN
+from sertool.teaching import Taught
 from sertool.team import Team
 from sertool.training import Data
 
@@ -32,9 +46,13 @@ class Design:
     training: training.Settings
     features: tuple[str, ...]
     scale: str = "corpus"
+    adapt: str | None = None  # to each speaker, by that speaker's own clips
+    prior_clips: float = 15.0  # what all of train counts for beside them
     reduce: str | None = None
     select: int | None = None
     weights: str | None = None  # the file of a pretrained backbone
+    teacher: str | None = None  # the file of a teacher's predictions
+    imitate: str | None = None  # a feature that the network learns to tell, and does not see
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,8 @@ class Sources:
     table: Table
     store: Store
     emotions: list[str | None]
+    taught: Taught | None = None
+    imitated: Store | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +96,13 @@ class Trained:
 
 
 def load(table: Table, design: Design, device: str) -> Sources:
-    return Sources(table, batches.load(table, design.features, device), manifest.column(table, "emotion"))
+    return Sources(
+        table,
+        batches.load(table, design.features, device),
+        manifest.column(table, "emotion"),
+        teaching.taught(table, design.teacher) if design.teacher else None,
+        batches.load(table, (design.imitate,), device) if design.imitate else None,
+    )
 
 
 def train(held: Sources, design: Design, member: Member, folder: Path, listener: Listener) -> tuple[Table, Figures]:
@@ -85,7 +111,7 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
     if finished.exists():
         return wire.read(str(finished)), modelfile.read(folder / "model.safetensors").scores
     made, history = _trained(held, design, member, folder, listener)
-    predicted = _predictions(held, made, member, folder)
+    predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
         _record(folder, held.table, member, history)
         modelfile.write(folder / "model.safetensors", _file(held, design, made, member))
@@ -101,6 +127,8 @@ def _trained(
     data = _data(held, design, member, words)
     model = _built(design, data, len(words), member.seed)
     if hasattr(model, "fit"):
+        if design.imitate:
+            raise UsageError(f"--imitate is for networks: {design.model} is fitted at once, to labels alone")
         _fit_at_once(model, data, design, member.seed)
         history = []
     else:
@@ -123,23 +151,30 @@ def _words(held: Sources, member: Member) -> list[str]:
 
 
 def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Data:
-    """Train and dev are the clips of emotions that train knows."""
+    """Train and dev are the clips of emotions that train knows; train also those that only a teacher knows."""
     place = {word: index for index, word in enumerate(words)}
     truth = np.array([place.get(word, -1) for word in held.emotions])
-    train, dev = (np.flatnonzero((member.split == part) & (truth >= 0)) for part in (TRAIN, DEV))
-    group = _speakers(held.table) if design.scale == "speaker" else None
-    scaled = train if group is None else range(len(held.store))
-    scaling = batches.scaling(held.store, scaled, design.scale, group)
-    targets = _targets(held.table, truth, words, design.training.soft).to(held.store.device)
-    data = Data(held.store, targets, train, dev, scaling, truth >= 0, group)
+    unlabelled = np.array([word is None for word in held.emotions]) & (held.taught is not None and held.taught.known)
+    train = np.flatnonzero((member.split == TRAIN) & ((truth >= 0) | unlabelled))
+    dev = np.flatnonzero((member.split == DEV) & (truth >= 0))
+    group = _speakers(held.table) if design.adapt else None
+    scaling = batches.scaling(held.store, train, design.adapt or design.scale, design.prior_clips)
+    if group is not None:
+        scaling = batches.by_speaker(held.store, scaling, group)
+    targets = _taught(_targets(held.table, truth, words, design.training.soft), held, truth, words, design)
+    goals = None if held.imitated is None else teaching.goals(held.imitated, train)
+    data = Data(held.store, targets.to(held.store.device), train, dev, scaling, truth >= 0, group, goals)
     return _with_fewer_columns(data, design, held.table)
 
 
 def _speakers(table: Table) -> np.ndarray:
+    """Each clip's speaker, counted from 1, `[clips]`."""
     speaker = manifest.codes(table, "speaker").index.astype(np.int64)
     if (speaker < 0).any():
-        raise UsageError(f"--scale speaker: {(speaker < 0).sum():,} clips have no speaker; use --scale corpus")
-    return speaker
+        raise UsageError(
+            f"--adapt speaker: {(speaker < 0).sum():,} clips have no speaker: say who speaks at `sertool index`"
+        )
+    return speaker + 1
 
 
 def _targets(table: Table, truth: np.ndarray, words: list[str], soft: float) -> Tensor:
@@ -155,12 +190,21 @@ def _targets(table: Table, truth: np.ndarray, words: list[str], soft: float) -> 
     return targets
 
 
+def _taught(targets: Tensor, held: Sources, truth: np.ndarray, words: list[str], design: Design) -> Tensor:
+    """The targets with a share of the teacher's answers in them; its answers alone where nobody knows better."""
+    if held.taught is None:
+        return targets
+    share = np.where(held.taught.known, np.where(truth >= 0, design.training.teach, 1.0), 0.0)
+    answers = torch.from_numpy(np.nan_to_num(held.taught.over(words)))
+    return torch.lerp(targets, answers, torch.from_numpy(share).float()[:, None])
+
+
 def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
     """The data behind `--select` and `--reduce`, both learnt from train rows alone."""
     for how in (design.select, design.reduce):
         if how is not None:
             if data.scaling.mode == "speaker":
-                raise UsageError("--select and --reduce go with --scale corpus or none")
+                raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
             x, y = _statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
             data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))
     return data
@@ -194,9 +238,13 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int) -> None:
     """A classical model; balanced, each training clip counts so much that emotions weigh alike."""
-    truth = data.truth[data.train]
+    rows, truth = _statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
+    if data.group is not None and design.training.strangers:
+        strange = torch.ones(len(data.train), dtype=torch.bool, device=data.store.device)
+        rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
+        truth = np.tile(truth, 2)
     weights = None if design.training.balance == "none" else len(truth) / np.bincount(truth)[truth]
-    model.fit(_statistics(data, data.train, f"{design.model} takes"), truth, weights, seed)
+    model.fit(rows, truth, weights, seed)
     model.to(data.store.device)
 
 
@@ -232,8 +280,8 @@ def _scores(made: Trained, member: Member) -> Figures:
     return scores
 
 
-def _predictions(held: Sources, made: Trained, member: Member, folder: Path) -> Table:
-    """The held-out rows with what the model says of them."""
+def _predictions(held: Sources, design: Design, made: Trained, member: Member, folder: Path) -> Table:
+    """The held-out rows with what the model says of them, and whether their own speakers' rows helped it."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)
     probabilities = (training.logits(made.model, made.data, clips) / made.temperature).softmax(dim=1)
@@ -243,6 +291,8 @@ def _predictions(held: Sources, made: Trained, member: Member, folder: Path) -> 
         "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
         "predicted": [made.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),
     }  # fmt: skip
+    if design.adapt:
+        added["adapted"] = ["transductive"] * len(clips)
     if member.fold is not None:
         added["fold"] = [member.fold] * len(clips)
     added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(made.words)}
@@ -263,10 +313,12 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
         "commands": [step.get("command") for step in manifest.provenance(held.table)["chain"]],
         "seed": member.seed, "fold": member.fold, "training": asdict(design.training),
+        "taught": held.taught is not None, "imitated": design.imitate,
     }  # fmt: skip
     return Held(
         architecture=design.model, settings=asdict(design.settings), columns=made.data.columns, labels=made.words,
         features=held.store.records, tensors=weights | made.data.scaling.tensors(), scaling=made.data.scaling.mode,
+        prior_clips=made.data.scaling.prior_clips,
         temperature=made.temperature, trained=trained, scores=made.scores,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ FORMAT = 1
 LARGEST = 65_536  # of anything that a network is built from: a hostile file must not take all memory
 KINDS: dict[str, Any] = {
     "architecture": str, "settings": dict, "columns": int, "labels": list, "features": dict, "scaling": str,
-    "temperature": int | float, "trained": dict, "scores": dict,
+    "prior_clips": int | float, "temperature": int | float, "trained": dict, "scores": dict,
 }  # fmt: skip
 
 
@@ -28,10 +28,11 @@ class Held:
     labels: list[str]
     features: dict[str, Any]  # a record of how each was made, as in the shards
     tensors: dict[str, np.ndarray]
-    scaling: str = "none"
+    scaling: str = "none"  # or corpus, or speaker
     temperature: float = 1.0
     trained: dict[str, Any] = field(default_factory=dict)  # on what, how, by which commands, under which licences
     scores: dict[str, Any] = field(default_factory=dict)
+    prior_clips: float = 0.0  # what all of train counts for beside a speaker's own clips
 
 
 def write(path: Path, held: Held) -> None:
@@ -48,7 +49,8 @@ def read(path: Path) -> Held:
     version = metadata.get("model_format") if isinstance(metadata, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise SertoolError(f"{path}: made by a newer sertool: upgrade with `pip install -U sertool`")
-    if version != FORMAT or not _is_sound(metadata):
+    metadata = {"prior_clips": 0.0} | metadata if version == FORMAT else {}  # files from before --adapt have none
+    if not _is_sound(metadata):
         raise SertoolError(f"{path}: not a model file of sertool's")
     return Held(**{name: metadata[name] for name in KINDS}, tensors=dict(tensors))
 

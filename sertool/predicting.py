@@ -13,11 +13,13 @@ from torch import Tensor
 
 from sertool import asking, audio, extract, shaping
 from sertool.asking import Row
+from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.files import path_of
 from sertool.inference import Predictor
 
 BATCH = 16
+Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
 SPAN = 300.0  # seconds of a long file that are decoded at once
 
 
@@ -30,6 +32,19 @@ class Listening:
     channel: str = "mix"  # or left, right, each
     silence: float = -60.0  # dBFS
     threshold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Acquaintance:
+    """How each member scales the clips of the speakers that are known."""
+
+    scalings: list[Scaling]
+    speakers: list[str]
+
+    def places(self, who: Sequence[str], device: torch.device) -> Tensor:
+        """The speakers' groups, `[clips]`; 0 is for whoever is not known."""
+        place = {name: index for index, name in enumerate(self.speakers, 1)}
+        return torch.tensor([place.get(name, 0) for name in who], device=device)
 
 
 class Jury:
@@ -47,19 +62,29 @@ class Jury:
         if len({recipe.wave.rate for recipe in self.recipes}) > 1:
             raise UsageError("the models take audio of different rates: choose one with --fold")
 
-    def hear(self, samples: np.ndarray, name: str) -> list[dict[str, np.ndarray]]:
+    def hear(self, samples: np.ndarray, name: str) -> Heard:
         """What each recipe makes of a clip's `[channels, samples]`."""
         waves = [shaping.shape(torch.from_numpy(samples), engine.recipe.wave, name) for engine in self.engines]
         pairs = zip(self.engines, waves, strict=True)
         return [one.alone(wave) if one.device.type == "cpu" else one.packed([wave])[0] for one, wave in pairs]
 
-    def judge(self, heard: Sequence[list[dict[str, np.ndarray]]]) -> Tensor:
-        """`[clips, classes]`, the mean over the members."""
+    def judge(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> Tensor:
+        """`[clips, classes]`, the mean over the members; `who` speaks in each clip, if speakers are known."""
         answers = []
-        for member in self.members:
-            place = self.recipes.index(member.recipe)
-            answers.append(member.of_clips([made[place] for made in heard]))
+        for index, member in enumerate(self.members):
+            own = None if known is None else (known.scalings[index], known.places(who, member.device))
+            answers.append(member.of_clips(self._of(member, heard), own))
         return torch.stack(answers).mean(dim=0)
+
+    def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
+        """What is known of speakers from some clips of each."""
+        own = [[self._of(member, clips) for clips in speakers.values()] for member in self.members]
+        return Acquaintance([m.knowing(clips) for m, clips in zip(self.members, own, strict=True)], list(speakers))
+
+    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[dict[str, np.ndarray]]:
+        """A member's own rows of some clips."""
+        place = self.recipes.index(member.recipe)
+        return [made[place] for made in heard]
 
 
 def models_in(place: Path, fold: int | None) -> list[Path]:
@@ -80,11 +105,17 @@ class Piece:
     """A stretch of audio that gets one row: the row so far, and what was heard in it."""
 
     row: Row
-    heard: list[dict[str, np.ndarray]] | None = None
+    heard: Heard | None = None
 
 
 def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is judged."""
+    for pieces in listened(jury, rows, how, jobs):
+        yield from judged(jury, pieces, how)
+
+
+def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
+    """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
     torch.set_num_threads(1)
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
     pending: deque[Future[list[Piece]]] = deque()
@@ -93,9 +124,9 @@ def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Itera
             if batch:
                 pending.append(pool.submit(_listened, jury, batch, how))
             while pending and (len(pending) > 2 * jobs or pending[0].done()):
-                yield from _judged(jury, pending.popleft().result(), how)
+                yield pending.popleft().result()
         while pending:
-            yield from _judged(jury, pending.popleft().result(), how)
+            yield pending.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -165,11 +196,19 @@ def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:
     return Piece(row, jury.hear(samples, str(row["clip"])))
 
 
-def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[Row]:
-    heard = [piece.heard for piece in pieces if piece.heard is not None]
-    found = iter(jury.judge(heard)) if heard else iter(())
+def judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaintance | None = None) -> Iterator[Row]:
+    """The pieces' rows with their answers."""
+    heard = [piece for piece in pieces if piece.heard is not None]
+    who = [speaker(piece.row) for piece in heard]
+    found = iter(jury.judge([piece.heard for piece in heard], known, who)) if heard else iter(())
     for piece in pieces:
         yield piece.row | (_answer(jury.labels, next(found), how) if piece.heard is not None else {})
+
+
+def speaker(row: Row) -> str:
+    """Who is heard in a piece; on each channel it is somebody else."""
+    channel = f" on channel {row['channel']}" if row.get("channel") else ""
+    return f"{row.get('speaker') or ''}{channel}"
 
 
 def _answer(labels: Sequence[str], probabilities: Tensor, how: Listening) -> Row:

@@ -62,6 +62,7 @@ class Run(NamedTuple):
     coverage: Coverage
     leaks: tuple[str, ...]
     protocol: str | None
+    adapted: str | None  # how the model was adapted to the speakers, if it was
     truth: Codes
     predicted: Codes
     mapping: dict[str, str]
@@ -156,7 +157,7 @@ def _run(name: str, table: Table, asked: Asked) -> Run:
     coverage, kept = _scored(table, rows, name)
     truth, predicted = (_words(kept, column, asked.mapping) for column in ("emotion", "predicted"))
     leaks = tuple(_leaks(table, parts, split, protocol))
-    return Run(name, kept, split, coverage, leaks, protocol, truth, predicted, asked.mapping)
+    return Run(name, kept, split, coverage, leaks, protocol, _adapted(kept), truth, predicted, asked.mapping)
 
 
 def _parts(table: Table) -> dict[str, np.ndarray]:
@@ -227,6 +228,14 @@ def _protocol(held: dict[str, Any]) -> str | None:
         if "--loso" in words:
             return "loso"
     return None
+
+
+def _adapted(table: Table) -> str | None:
+    """How the model was adapted to the speakers: transductive is by the very clips that are scored."""
+    if "adapted" not in table.column_names:
+        return None
+    ways = [str(way) for way, _ in manifest.counts(table, "adapted")]
+    return f"adapted to each speaker ({', '.join(sorted(ways))})" if ways else None
 
 
 def _split(command: str) -> list[str]:

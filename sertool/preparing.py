@@ -78,9 +78,16 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
+    seen = values["features"] or [feature for feature in batches.featured(table) if feature != values["imitate"]]
+    if not seen:
+        raise UsageError(f"--imitate {values['imitate']}: the manifest has no other feature to learn it from")
+    if values["adapt"] and values["scale"] == "none":
+        raise UsageError("--adapt speaker scales rows, which --scale none says not to: leave one of them out")
+    prior = Design.prior_clips if values["prior_clips"] is None else values["prior_clips"]
     return Design(
-        name, settings, loop, tuple(sorted(values["features"] or batches.featured(table))), chosen["scale"] or "corpus",
-        chosen["reduce"], chosen["select"], values["weights"],
+        name, settings, loop, tuple(sorted(seen)), chosen["scale"] or "corpus", values["adapt"], prior,
+        reduce=chosen["reduce"], select=chosen["select"], weights=values["weights"], teacher=values["teacher"],
+        imitate=values["imitate"],
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class Section(NamedTuple):
 def title(run: Scores) -> str:
     """What was scored: `dev, 1,224 clips of 15 speakers, cremad-nk`."""
     seeds = f"{len(run.seeds)} seeds" if run.seeds else None
-    parts = (run.split, f"{run.clips:,} clips of {speakers(run.speakers)}", seeds, run.protocol)
+    parts = (run.split, f"{run.clips:,} clips of {speakers(run.speakers)}", seeds, run.protocol, run.adapted)
     return ", ".join(part for part in parts if part)
 
 

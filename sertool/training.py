@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sertool import augmenting, batches, checkpoint, metrics, schedules
 from sertool.batches import Scaling, Store
 from sertool.checkpoint import State
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, UsageError
 from sertool.team import Team
 
 SAVING_SHARE = 0.1  # of the time that saving may take: where epochs are short, not each of them is saved
@@ -52,6 +52,11 @@ class Settings:
     ema: Annotated[float | None, "decay of the weights' moving average, which is what is evaluated and kept"] = None
     mixup: Annotated[float | None, "alpha of mixup"] = None
     soft: Annotated[float, "share of the listeners' votes in the targets, the rest being the intended emotion"] = 0.0
+    teach: Annotated[float, "share of the teacher's answers in the targets", 0, 1] = 0.7
+    likeness: Annotated[float, "what likeness to the imitated features counts beside the answers", 0] = 1.0
+    strangers: Annotated[
+        float, "with --adapt, share of the clips that are scaled as if nobody knew who speaks", 0, 1
+    ] = 0.5
     time_masks: Annotated[int, "bars of time set to zero in each clip"] = 0
     time_width: Annotated[int, "greatest width of a time bar in rows"] = 30
     column_masks: Annotated[int, "bars of columns set to zero in each clip"] = 0
@@ -78,7 +83,8 @@ class Data:
     dev: np.ndarray
     scaling: Scaling
     known: np.ndarray  # bool `[clips]`: whose emotion is among the classes
-    group: np.ndarray | None = None  # of each clip, for scaling by speaker
+    group: np.ndarray | None = None  # of each clip, who speaks, as the scaling counts them
+    goals: Tensor | None = None  # `[clips, directions]`: what the network's summary of a clip is to tell
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -95,10 +101,12 @@ class Data:
         """The same with fewer columns: `(rows - offset) @ matrix`."""
         return replace(self, scaling=self.scaling.then(offset, matrix))
 
-    def rows(self, clips: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The clips' scaled rows, `[clips, time, columns]`, and their lengths."""
+    def rows(self, clips: np.ndarray, strange: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The clips' scaled rows, `[clips, time, columns]`, and their lengths; `strange` are those of nobody known."""
         rows, lengths = self.store.take(clips)
         group = None if self.group is None else torch.from_numpy(self.group[clips]).to(rows.device)
+        if group is not None and strange is not None:
+            group = group.masked_fill(strange, 0)
         return self.scaling.apply(rows, lengths, group), lengths
 
 
@@ -145,9 +153,13 @@ def fit(
             cost = saved - ended
         yield state.history[-1]
     model.load_state_dict(state.best)
+    if data.goals is not None:
+        del model.imitation
 
 
 def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
+    if data.goals is not None:
+        _let_imitate(model, data)
     model.to(data.store.device)
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
@@ -155,6 +167,15 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
     loop = Loop(network, data, settings, _class_weights(data, settings), Team())
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
+
+
+def _let_imitate(model: nn.Module, data: Data) -> None:
+    """Give a network, while it trains, a layer that guesses the goals from its summary of a clip."""
+    if not (hasattr(model, "embed") and hasattr(model, "head")):
+        raise UsageError("--imitate is for networks that sum up a clip before they answer; this model does not")
+    with torch.inference_mode():
+        width = model.eval().embed(*data.rows(data.train[:1])).shape[1]
+    model.imitation = nn.Linear(width, data.goals.shape[1])
 
 
 def _takes_channels_last(model: nn.Module) -> bool:
@@ -192,7 +213,7 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
         _set_rate(state, loop, epoch + index / len(order))
         asked = time.perf_counter()
         mine, counts = loop.team.share(clips)
-        batch = loop.data.rows(mine)
+        batch = loop.data.rows(mine, _strange(len(mine), loop, dice))
         waited += time.perf_counter() - asked
         loss += _step(state, loop, dice, (mine, *batch), counts / len(clips)) * len(clips)
     loop.team.average_buffers(state.model)
@@ -223,19 +244,31 @@ def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
     return choices.choice(train, len(train), p=share / share.sum())
 
 
+def _strange(count: int, loop: Loop, dice: Dice) -> Tensor | None:
+    """Which of the clips of a batch are scaled as strangers': a network learns both, and is better at either for it."""
+    if loop.data.group is None:
+        return None
+    return torch.rand(count, generator=dice.device, device=dice.device.device) < loop.settings.strangers
+
+
 def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor, Tensor], share: float) -> Tensor:
     """One step of the optimiser on this process' part of a batch; `share` is what each clip's loss counts."""
     settings, (clips, rows, lengths) = loop.settings, batch
     rows = augmenting.changed(rows, lengths, settings.changes, dice.device)
-    targets = loop.data.targets[torch.from_numpy(clips).to(rows.device)]
+    places = torch.from_numpy(clips).to(rows.device)
+    targets = loop.data.targets[places]
+    goals = None if loop.data.goals is None else loop.data.goals[places]
     targets = targets * (1 - settings.smoothing) + settings.smoothing / targets.shape[1]
     if settings.mixup:
         own, partner = dice.choices.beta(settings.mixup, settings.mixup), _partners(len(clips), dice)
         rows, lengths = augmenting.mixed(rows, lengths, partner, own)
         targets = torch.lerp(targets[partner.to(rows.device)], targets, own)
+        goals = None if goals is None else torch.lerp(goals[partner.to(rows.device)], goals, own)
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits = loop.network(rows, lengths)
+        logits, guess = (loop.network(rows, lengths), None) if goals is None else _imitating(state.model, rows, lengths)
     loss = -(targets * loop.weights * logits.float().log_softmax(dim=1)).sum() * share
+    if guess is not None:
+        loss = loss + settings.likeness * (1 - nn.functional.cosine_similarity(guess.float(), goals)).sum() * share
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     loop.team.sum_gradients(state.model)
@@ -244,6 +277,12 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     state.steps += 1
     _follow(state, settings)
     return loss.detach()
+
+
+def _imitating(model: Any, rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and the guess of the goals, from one summary of each clip."""
+    summary = model.embed(rows, lengths)
+    return model.head(summary), model.imitation(summary)
 
 
 def _partners(count: int, dice: Dice) -> Tensor:

@@ -385,8 +385,15 @@ def test_cnn1d_is_also_the_net_of_system_c():
 @pytest.mark.parametrize("name", LAYERED)
 def test_an_encoders_layers_lie_side_by_side(name):
     assert made(name, columns=24, groups=3).narrow is not None
-    with pytest.raises(UsageError, match="16 columns are not 7 groups of one width"):
+    with pytest.raises(UsageError, match=r"16 columns are not .*7 groups of one width"):
         made(name, columns=16)
+
+
+def test_a_group_has_its_own_columns_of_every_statistic():
+    """Rows come as `[statistics, layers, width]` in a row."""
+    rows = torch.arange(2 * 3 * 4)
+    assert layers.parts(rows, 3, stats=2)[1].tolist() == [4, 5, 6, 7, 16, 17, 18, 19]
+    assert layers.parts(rows, 3)[1].tolist() == list(range(8, 16))
 
 
 @torch.no_grad()

@@ -224,3 +224,99 @@ def test_predictions_of_a_manifest_keep_what_it_knows(run: Path) -> None:
     row = json.loads(done.out.splitlines()[0])
     known = manifest.column(wire.read(str(run / "features" / "manifest.parquet")), "speaker")[0]
     assert row["speaker"] == known
+
+
+# Adapted to who speaks.
+
+
+@pytest.fixture(scope="module")
+def adaptable(run: Path) -> Path:
+    """A model that was trained to adapt."""
+    words = ("-m", "lstm", "--epochs", "2", "--adapt", "speaker", "--prior-clips", "2")
+    done = sertool("train", run / "features" / "manifest.parquet", *words, "-o", run / "adaptable")
+    assert done.code == 0, done.err
+    return run / "adaptable"
+
+
+def test_adapted_rows_are_those_that_training_held_out(run: Path, adaptable: Path) -> None:
+    trained = wire.read(str(adaptable / "predictions.parquet")).to_pydict()
+    done = sertool("predict", "-m", adaptable, "--adapt", "speaker", run / "features" / "manifest.parquet")
+    mine = {row["clip"]: row for row in rows_of(done.out)}
+    for place, clip in enumerate(trained["clip"]):
+        assert mine[clip]["adapted"] == "transductive" == trained["adapted"][place]
+        wanted = [trained[name][place] for name in mine[clip] if name.startswith("p_")]
+        assert probabilities(mine[clip]) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_adapted_rows_keep_the_order_also_of_speakers_who_take_turns(
+    run: Path, adaptable: Path, tmp_path: Path
+) -> None:
+    by_speaker = [sorted(folder.glob("*.wav"))[:3] for folder in sorted((run / "voices").iterdir())[:2]]
+    asked = [clip for pair in zip(*by_speaker, strict=True) for clip in pair]
+    (tmp_path / "bad.wav").write_text("no audio")
+    asked.insert(3, tmp_path / "bad.wav")
+    words = ("predict", "-m", adaptable, "--adapt", "speaker", "--speakers", "parent-folder")
+    held = rows_of(sertool(*words, stdin="\n".join(map(str, asked)).encode()).out)
+    assert [row["path"] for row in held] == [str(path) for path in asked]
+    assert [row["adapted"] for row in held] == ["transductive"] * 3 + [""] + ["transductive"] * 3
+    one_by_one = [row for clips in by_speaker for row in rows_of(sertool(*words, *clips).out)]
+    alone = {row["path"]: probabilities(row) for row in one_by_one}
+    for row in held:
+        if row["predicted"]:
+            assert probabilities(row) == pytest.approx(alone[row["path"]], abs=1e-5)
+
+
+def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Path) -> None:
+    words = ("predict", "-m", adaptable, "--adapt", "speaker", run / "voices", "--speakers")
+    assert sertool(*words, "parent-folder").out == sertool(*words, "{speaker}/{}.wav").out
+    assert "says nothing of a clip" in sertool(*words, "{who}.wav").line
+    assert "it names no {speaker}" in sertool(*words, "{emotion}.wav").line
+    assert "nobody says who speaks" in sertool(*words, "{speaker}_{}.mp3").line
+
+
+def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable: Path) -> None:
+    folder = sorted((run / "voices").iterdir())[0]
+    words = ("predict", "-m", adaptable, "--speakers", "parent-folder")
+    together = rows_of(sertool(*words, "--adapt", "speaker", folder).out)
+    done = sertool(*words, "--enroll", folder, run / "voices")
+    known = [row for row in rows_of(done.out) if row["speaker"] == folder.name]
+    assert [probabilities(row) for row in known] == [pytest.approx(probabilities(row), abs=1e-5) for row in together]
+    assert {row["adapted"] for row in rows_of(done.out)} == {"enrolled", ""}
+    assert "is not enrolled" in done.err
+    one_voice = rows_of(sertool("predict", "-m", adaptable, "--enroll", folder, folder).out)
+    assert [probabilities(row) for row in one_voice] == [
+        pytest.approx(probabilities(row), abs=1e-5) for row in together
+    ]
+    several = sertool("predict", "-m", adaptable, "--enroll", folder, run / "features" / "manifest.parquet")
+    assert "is one voice, and the manifest names several" in several.err
+
+
+def test_enrolled_speakers_are_answered_while_the_last_file_is_unread(run: Path, adaptable: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    command = [sys.executable, "-m", "sertool", "predict", "-m", str(adaptable), "--enroll", str(clip.parent), "-"]
+    with subprocess.Popen([*command, "-f", "jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(f"{clip}\n".encode())
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["adapted"] == "enrolled"
+        process.stdin.close()
+
+
+def test_each_channel_of_a_call_is_a_speaker_of_its_own(run: Path, adaptable: Path, tmp_path: Path) -> None:
+    _call(run, tmp_path / "call.wav")
+    words = ("--adapt", "speaker", "--speakers", "{speaker}.wav", "--window", 2)
+    held = rows_of(sertool("predict", "-m", adaptable, tmp_path / "call.wav", *words, "--channel", "each").out)
+    left = rows_of(sertool("predict", "-m", adaptable, tmp_path / "call.wav", *words, "--channel", "left").out)
+    mine = [row for row in held if row["channel"] == "1" and row["predicted"]]
+    assert [probabilities(row) for row in mine] == [probabilities(row) for row in left if row["predicted"]]
+
+
+def test_without_adapting_everybody_is_a_stranger_and_that_is_said(run: Path, adaptable: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    done = sertool("predict", "-m", adaptable, clip)
+    assert "it takes everybody for a stranger" in done.err.splitlines()[0]
+    assert "adapted" not in rows_of(done.out)[0]
+    assert "was not trained with --adapt" in sertool("predict", "-m", run / "model", clip, "--adapt", "speaker").line
+    assert "--speakers goes with" in sertool("predict", "-m", adaptable, clip, "--speakers", "parent-folder").line
+    column = sertool("predict", "-m", adaptable, run / "features" / "manifest.parquet", "--adapt", "speaker",
+                     "--speakers", "actor")  # fmt: skip
+    assert "no column actor" in column.line

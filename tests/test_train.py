@@ -258,16 +258,19 @@ def test_scaling_uses_train_rows_alone(mel: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(held.tensors["scaling.deviation"][0], packed.std(axis=0), rtol=1e-4)
 
 
-def test_scaling_by_speaker_needs_speakers_and_leaves_none_in_the_file(mel: Path, tmp_path: Path) -> None:
-    train(mel, *TINY, "--scale", "speaker", "-o", tmp_path / "run")
+def test_adapting_needs_speakers_marks_its_answers_and_leaves_nobody_in_the_file(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--adapt", "speaker", "-o", tmp_path / "run")
     held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
-    assert held.scaling == "speaker"
-    assert not [name for name in held.tensors if name.startswith("scaling")]
+    assert (held.scaling, held.prior_clips) == ("speaker", 15.0)
+    assert {held.tensors[name].shape for name in held.tensors if name.startswith("scaling")} == {(1, 16)}
+    assert set(table(tmp_path / "run")["adapted"]) == {"transductive"}
+    seen = sertool("eval", tmp_path / "run" / "predictions.parquet").out.decode()
+    assert "adapted to each speaker (transductive)" in seen.splitlines()[0]
     speakers = column(mel, "speaker")
     nobody = changed(mel, tmp_path / "nobody.parquet", speaker=[None, *speakers[1:]],
                      split=["test" if s == speakers[-1] else "train" for s in speakers])  # fmt: skip
-    refused = train(nobody, *TINY, "--scale", "speaker", "-o", tmp_path / "other", code=2)
-    assert "--scale speaker: 1 clips have no speaker" in refused.err
+    refused = train(nobody, *TINY, "--adapt", "speaker", "-o", tmp_path / "other", code=2)
+    assert "--adapt speaker: 1 clips have no speaker" in refused.err
 
 
 def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_name(mel: Path, tmp_path: Path) -> None:
@@ -465,7 +468,7 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
     model.load_state_dict(
         {name: torch.from_numpy(value.copy()) for name, value in held.tensors.items() if name not in batches.SCALING}
     )
-    scaled = batches.kept_scaling(held.scaling, held.tensors, store.device).apply(rows, lengths)
+    scaled = batches.kept_scaling(held, store.device).apply(rows, lengths)
     with torch.inference_mode():
         answer = (model(scaled, lengths) / held.temperature).softmax(dim=1).numpy()
     for index, label in enumerate(held.labels):

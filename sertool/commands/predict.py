@@ -20,6 +20,8 @@ Examples:
   sertool predict -m run/ --channel each --window 3 --merge calls/
   find . -name '*.wav' -print0 | sertool predict -m run/ -0 -f jsonl -
   sertool predict -m run/ features/manifest.parquet | sertool eval
+  sertool predict -m run/ --adapt speaker --speakers parent-folder calls/
+  sertool predict -m run/ --enroll anna/ --window 3 call.wav
 
 Answers come in the order of what is asked, each as soon as it is known. A file that cannot be read gets a row with its
 issue, and the work goes on.
@@ -60,6 +62,18 @@ def _answer_options() -> Any:
     )  # fmt: skip
 
 
+def _speaker_options() -> Any:
+    group = "Speakers"
+    return options.stack(
+        option("--adapt", type=click.Choice(["speaker"]), group=group,
+               help="Scale each speaker's clips by what they have in common; they are all heard before the first row."),
+        option("--speakers", metavar="HOW", group=group,
+               help="Who speaks: parent-folder, a column, or a pattern such as '{speaker}_{}.wav'. [default: speaker]"),
+        option("--enroll", type=click.Path(exists=True), metavar="DIR", group=group,
+               help="Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come."),
+    )  # fmt: skip
+
+
 def _run_options() -> Any:
     return options.stack(
         option("-m", "--model", type=click.Path(), metavar="MODEL",
@@ -77,14 +91,14 @@ def _run_options() -> Any:
 
 @click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, type=click.Path())
-@options.stack(_listening_options(), _answer_options(), _run_options())
+@options.stack(_listening_options(), _speaker_options(), _answer_options(), _run_options())
 def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Predict the emotion of each clip in PATHS: audio files, folders, manifests, or - for paths on stdin."""
     if not values["model"]:
         raise UsageError("name a model with -m: a model file or the folder of a run (make one with `sertool train`)")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
-    from sertool import asking, device, indexing, predicting
+    from sertool import asking, device, predicting, voices
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
@@ -92,13 +106,27 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     jury = predicting.Jury(members)
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
-    asked = asking.asked(sources, values["root"], nul=values["null"])
-    rows = predicting.answers(jury, asked, how, values["jobs"] or indexing.cores())
+    asked = asking.asked(sources, values["root"], nul=values["null"], also=voices.column(values["speakers"]))
+    rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = predicting.merged(rows)
     count = _Count()
     _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, kind, values)
     return count.said(strict=values["strict"])
+
+
+def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Rows for all alike or, if that was asked for, adapted to who speaks."""
+    from sertool import indexing, predicting, voices
+
+    jobs = values["jobs"] or indexing.cores()
+    if values["adapt"] or values["enroll"]:
+        return voices.answers(jury, asked, values["speakers"], values["enroll"], how, jobs)
+    if values["speakers"]:
+        raise UsageError("--speakers goes with --adapt speaker or --enroll")
+    if any(member.held.scaling == "speaker" for member in jury.members):
+        talk.say("the model can adapt to who speaks (--adapt speaker, --enroll); now it takes everybody for a stranger")
+    return predicting.answers(jury, asked, how, jobs)
 
 
 def _kind(values: dict[str, Any]) -> str:

@@ -44,11 +44,25 @@ def _design_options() -> Any:
         option("--scratch", is_flag=True, group=group, help="Begin a backbone with random numbers."),
         option("--features", type=options.files_in("features"), group=group,
                help="Features to train on, side by side by name (default: all that the manifest has)."),
-        option("--scale", type=click.Choice(["none", "corpus", "speaker"]), group=group,
-               help="Whose mean and deviation rows are freed of: all of train, each speaker. [default: corpus]"),
+        option("--scale", type=click.Choice(["none", "corpus"]), group=group,
+               help="Free rows of mean and deviation of all of train, or of nothing. [default: corpus]"),
+        option("--adapt", type=click.Choice(["speaker"]), group=group,
+               help="Free rows of each speaker's own mean and deviation. Held-out figures are transductive then."),
+        option("--prior-clips", type=click.FloatRange(0, 1e6), metavar="N", group=group,
+               help="With --adapt, what all of train counts for beside a speaker's own clips. [default: 15]"),
         option("--select", type=click.IntRange(min=1), metavar="N", group=group,
                help="Of clip statistics, keep the columns that tell emotions apart best, at most N."),
         option("--reduce", metavar="HOW", group=group, help="Map clip statistics to fewer columns: lda, or pca:N."),
+    )  # fmt: skip
+
+
+def _teaching_options() -> Any:
+    group = "Teaching"
+    return options.stack(
+        option("--teacher", type=click.Path(dir_okay=False), metavar="FILE", group=group,
+               help="Learn from these predictions too (of train or predict); clips without a label count then."),
+        option("--imitate", type=click.Choice(catalogue.names("features")), metavar="NAME", group=group,
+               help="A feature of the manifest, kept as --stats, that the network learns to tell and does not see."),
     )  # fmt: skip
 
 
@@ -85,7 +99,7 @@ def _run_options() -> Any:
 
 @click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("manifests", nargs=-1, type=click.Path())
-@options.stack(_design_options(), _division_options(), _settings_options(), _run_options())
+@options.stack(_design_options(), _teaching_options(), _division_options(), _settings_options(), _run_options())
 def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Train on the featurized MANIFESTS (or stdin) and predict the clips that were held out."""
     if values["show_list"]:

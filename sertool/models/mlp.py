@@ -21,6 +21,7 @@ INPUT = {"whisper": 7168}
 @dataclass(frozen=True)
 class Settings:
     groups: Annotated[int, "groups that the columns consist of, such as an encoder's layers", 1, 1024] = 7
+    stats: Annotated[int, "statistics of each of them", 1, 64] = 2
     width: Annotated[int, "what each group is mapped to", 1, 4096] = 64
     dense: Annotated[int, "width of the hidden layer", 1, 65_536] = 256
     dropout_in: Annotated[float, "dropout of the columns", 0, 1] = 0.3
@@ -30,7 +31,8 @@ class Settings:
 class Model(nn.Module):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
-        part, width = layers.part_width(columns, settings.groups), settings.width
+        part, width = layers.part_width(columns, settings.groups, settings.stats), settings.width
+        self.stats = settings.stats
         self.dropout_in, self.dropout = nn.Dropout(settings.dropout_in), nn.Dropout(settings.dropout)
         self.narrow = nn.ModuleList(nn.Linear(part, width) for _ in range(settings.groups))
         self.norm = layers.BatchNorm(settings.groups * width)
@@ -39,7 +41,7 @@ class Model(nn.Module):
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         columns = self.dropout_in(layers.mean(layers.cleared(rows, lengths).mT, lengths))
-        parts = layers.parts(columns, len(self.narrow)).unbind(1)
+        parts = layers.parts(columns, len(self.narrow), self.stats).unbind(1)
         narrow = [layer(part) for layer, part in zip(self.narrow, parts, strict=True)]
         x = nn.functional.gelu(self.norm(torch.cat(narrow, 1)))
         return self.dropout(nn.functional.gelu(self.hidden(self.dropout(x))))

@@ -1,0 +1,154 @@
+"""Predictions adapted to who speaks: by the very clips that are asked for, or by others that were enrolled before.
+
+A model that was trained with --adapt scales rows by a speaker's own mean and deviation. Which emotions those clips hold
+nobody needs to know; but figures of clips that were adapted by themselves are transductive, and are marked so.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sertool import asking, labelling, predicting, talk
+from sertool.asking import Row
+from sertool.errors import UsageError
+from sertool.predicting import BATCH, Acquaintance, Heard, Jury, Listening, Piece
+
+Naming = Callable[[Row], str | None]
+WAYS = "parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
+
+
+def naming(how: str | None) -> Naming:
+    """How a row's speaker is told: by its nearest folder that is no emotion, by a pattern, or by a column."""
+    if how == "parent-folder":
+        return _folder
+    if how and "{" in how:
+        expression = labelling.compile_pattern(how)
+        if "speaker" not in expression.groupindex:
+            raise UsageError(f"--speakers {how!r}: it names no {{speaker}}; it is {WAYS}")
+        return lambda row: match["speaker"] if (match := expression.search(Path(row["path"]).as_posix())) else None
+    return lambda row: None if row.get(how or "speaker") is None else str(row[how or "speaker"])
+
+
+def column(how: str | None) -> str | None:
+    """The column of a manifest that names speakers, if one does."""
+    return None if how in (None, "parent-folder") or "{" in how else how
+
+
+def _folder(row: Row) -> str | None:
+    folders = reversed(Path(row["path"]).absolute().parent.parts[1:])
+    return next((name for name in folders if labelling.of_folder(name, {}) is None), None)
+
+
+def require_adaptable(jury: Jury) -> None:
+    if any(member.held.scaling != "speaker" for member in jury.members):
+        raise UsageError("the model was not trained with --adapt speaker: predict without --adapt and --enroll")
+
+
+# Adapted by the clips that are asked for.
+
+
+def adapted(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Iterator[Row]:
+    """A row for each clip or window, in the order asked, once all clips of its speaker and of those before are heard.
+
+    Speakers are heard one after another, so that one speaker's clips are held at a time, and of the others answers.
+    """
+    named = [row | {"speaker": name(row), "place": place} for place, row in enumerate(rows)]
+    first: dict[str | None, int] = {}
+    for row in named:
+        first.setdefault(row["speaker"], row["place"])
+    if not first.keys() - {None}:
+        raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
+    turns = sorted(named, key=lambda row: first[row["speaker"]])
+    answered: dict[int, list[Row]] = {}
+    due = 0
+    for pieces in _by_speaker(predicting.listened(jury, iter(turns), how, jobs)):
+        for row in _together(jury, pieces, how):
+            answered.setdefault(row.pop("place"), []).append(row)
+        while due in answered:
+            yield from answered.pop(due)
+            due += 1
+
+
+def _by_speaker(some: Iterable[list[Piece]]) -> Iterator[list[Piece]]:
+    """All pieces of each speaker, who come one after another; of nobody known, those that are there."""
+    held: list[Piece] = []
+    for piece in (piece for pieces in some for piece in pieces):
+        if held and (held[0].row["speaker"] != piece.row["speaker"] or piece.row["speaker"] is None):
+            yield held
+            held = []
+        held.append(piece)
+    if held:
+        yield held
+
+
+def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[Row]:
+    """The answers to all that one speaker said."""
+    own = {} if pieces[0].row["speaker"] is None else _heard(pieces)
+    known = jury.acquainted(own) if own else None
+    for start in range(0, len(pieces), BATCH):
+        for row in predicting.judged(jury, pieces[start : start + BATCH], how, known):
+            yield row | {"adapted": "transductive" if predicting.speaker(row) in own else None}
+
+
+def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
+    """What was heard of each speaker; on each channel it is somebody else."""
+    own: dict[str, list[Heard]] = {}
+    for piece in pieces:
+        if piece.heard is not None and piece.row["speaker"] is not None:
+            own.setdefault(predicting.speaker(piece.row), []).append(piece.heard)
+    return own
+
+
+# Adapted by clips that were enrolled.
+
+
+def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Acquaintance:
+    """What is known of the speakers of some clips."""
+    named = (row | {"speaker": name(row)} for row in rows)
+    own = _heard(piece for pieces in predicting.listened(jury, named, how, jobs) for piece in pieces)
+    if not own:
+        raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
+    clips = sum(map(len, own.values()))
+    talk.say(f"enrolled {clips:,} clip{'s' * (clips != 1)} of {len(own):,} speaker{'s' * (len(own) != 1)}")
+    return jury.acquainted(own)
+
+
+def recognised(
+    jury: Jury, rows: Iterable[Row], name: Naming, known: Acquaintance, how: Listening, jobs: int
+) -> Iterator[Row]:
+    """A row for each clip or window, in order, as soon as it is judged."""
+    strange: set[str] = set()
+    named = (row | {"speaker": name(row)} for row in rows)
+    for pieces in predicting.listened(jury, named, how, jobs):
+        for row in predicting.judged(jury, pieces, how, known):
+            who = predicting.speaker(row)
+            if who not in known.speakers and not strange:
+                strange.add(who)
+                talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
+            yield row | {"adapted": "enrolled" if who in known.speakers else None}
+
+
+def one_voice(folder: str) -> Naming:
+    """Everybody is the one who was enrolled; rows that name somebody are refused if they name several."""
+    who = Path(folder).name or folder
+    named: set[str] = set()
+
+    def name(row: Row) -> str:
+        named.update({str(row["speaker"])} if row.get("speaker") else ())
+        if len(named) > 1:
+            raise UsageError(f"--enroll {folder} is one voice, and the manifest names several: add --speakers speaker")
+        return who
+
+    return name
+
+
+def answers(
+    jury: Jury, rows: Iterable[Row], speakers: str | None, enroll: str | None, how: Listening, jobs: int
+) -> Iterator[Row]:
+    """Rows adapted in the way that was asked for."""
+    require_adaptable(jury)
+    if enroll is None:
+        return adapted(jury, rows, naming(speakers), how, jobs)
+    name = naming(speakers) if speakers else one_voice(enroll)
+    before = asking.asked([enroll], None, nul=False, also=column(speakers))
+    known = enrolled(jury, before, name if speakers else one_voice(enroll), how, jobs)
+    return recognised(jury, rows, name, known, how, jobs)
