@@ -4,7 +4,7 @@ Log-mel frames pass two convolutions, the second of which halves their rate to 5
 go through blocks of attention. Layer 0 is what enters the first block, layer k what leaves the k-th: the residual
 stream as it is, before the norm that ends the encoder.
 
-The stream is float32 in any precision; in bf16 the products alone are in bf16. Audio is not padded to 30 s. Where clips
+The convolutions and the stream are float32 in any precision; in bf16 the blocks' products alone are in bf16. Audio is not padded to 30 s. Where clips
 share a batch, frames beyond a clip's end are zeros before either convolution and are hidden from attention, so a clip's
 frames do not depend on what else is in the batch.
 """
@@ -25,23 +25,23 @@ CITATION = "Radford et al. 2023, Robust Speech Recognition via Large-Scale Weak 
 URL = "https://openaipublic.azureedge.net/main/whisper/models/{sha256}/{size}.pt"
 SIZES = {
     "tiny": {
-        "bands": 80, "width": 384, "heads": 6, "layers": 4, "parameters": 7_632_384, "megabytes": 76,
+        "bands": 80, "width": 384, "heads": 6, "layers": 4, "parameters": 7_631_616, "megabytes": 76,
         "sha256": "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9",
     },
     "base": {
-        "bands": 80, "width": 512, "heads": 8, "layers": 6, "parameters": 19_822_592, "megabytes": 145,
+        "bands": 80, "width": 512, "heads": 8, "layers": 6, "parameters": 19_821_568, "megabytes": 145,
         "sha256": "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e",
     },
     "small": {
-        "bands": 80, "width": 768, "heads": 12, "layers": 12, "parameters": 87_002_112, "megabytes": 484,
+        "bands": 80, "width": 768, "heads": 12, "layers": 12, "parameters": 87_000_576, "megabytes": 484,
         "sha256": "9ecf779972d90ba49c06d968637d720dd632c55bbf19d441fb42bf17a411e794",
     },
     "medium": {
-        "bands": 80, "width": 1024, "heads": 16, "layers": 24, "parameters": 305_680_384, "megabytes": 1528,
+        "bands": 80, "width": 1024, "heads": 16, "layers": 24, "parameters": 305_678_336, "megabytes": 1528,
         "sha256": "345ae4da62f9b3d59415adc60127b97c714f32e89e936602e85993674d08dcb1",
     },
     "large-v3": {
-        "bands": 128, "width": 1280, "heads": 20, "layers": 32, "parameters": 635_048_960, "megabytes": 3087,
+        "bands": 128, "width": 1280, "heads": 20, "layers": 32, "parameters": 635_046_400, "megabytes": 3087,
         "sha256": "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb",
     },
 }  # fmt: skip
@@ -110,7 +110,7 @@ class Network(nn.Module):
 
     def stem(self, mel: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Layer 0, float32 `[clips, (frames + 1) // 2, width]`, of `[clips, frames, bands]` of these lengths."""
-        made = functional.gelu(self.first(_triples(_masked(mel, lengths).to(self.first.weight.dtype), 1)))
+        made = functional.gelu(self.first(_triples(_masked(mel, lengths), 1)))
         made = functional.gelu(self.second(_triples(_masked(made, lengths), 2)))
         return made + self.positions[: made.shape[1]]
 
@@ -131,8 +131,8 @@ class Network(nn.Module):
         return [stream, *self.run(stream, None if lengths is None else (lengths + 1) // 2)]
 
     def to_precision(self, precision: str) -> "Network":
-        """With the products' weights in bf16 or float32; the norms and the stream stay float32."""
-        for module in self.modules():
+        """With the weights of the blocks' products in bf16 or float32; all else stays float32."""
+        for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
                 module.to(torch.bfloat16 if precision == "bf16" else torch.float32)
         return self

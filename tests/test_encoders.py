@@ -1,0 +1,467 @@
+"""Pretrained encoders: equal to their definition, the same in any company, and no weights but those that were meant."""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import server as play
+import torch
+from pretrained import checkpoint, whisper_state
+from running import rows, sertool, snapshot
+
+from sertool import catalogue, encoders, extract, features, inference, manifest, synth, tensorfile, web, wire
+from sertool import weights as pretrained_weights
+from sertool.encoders import whisper
+from sertool.errors import SertoolError, UsageError
+from sertool.web import Patience
+
+pytest_plugins = ("voices", "pretrained")
+REAL = Path(__file__).resolve().parents[2] / "shared" / "weights" / "whisper-base-encoder.safetensors"
+CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Short patience, no proxies, and no file given by an earlier test."""
+    monkeypatch.setattr(web, "PATIENCE", Patience(0.3, 0.5, attempts=2, pause=0.01))
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    pretrained_weights.give(None)
+
+
+@pytest.fixture
+def small(small_encoders: Path) -> Path:
+    return small_encoders
+
+
+def speech(samples: int, seed: int = 0) -> torch.Tensor:
+    said = torch.from_numpy(synth.voice(seed % 4, "angry", seed))
+    return said.repeat(1 + samples // len(said))[:samples].clone()
+
+
+def made(waves: list[torch.Tensor], layers: str = "all", precision: str = "float32") -> list[np.ndarray]:
+    feature = features.load("whisper").Feature(
+        features.settings("whisper", {"layers": layers, "precision": precision}), 16_000
+    )
+    with torch.inference_mode():
+        return [one.numpy() for one in feature.clips(waves)]
+
+
+def defined(wave: torch.Tensor, layers: str = "all") -> np.ndarray:
+    settings = features.settings("whisper", {"layers": layers})
+    return features.load("whisper").definition(wave.numpy(), 16_000, settings)
+
+
+# What an encoder computes
+
+
+def test_layers_are_named_by_number_ranges_and_lists() -> None:
+    assert encoders.chosen("all", 3) == (0, 1, 2, 3)
+    assert encoders.chosen("0,2-3, 2", 3) == (0, 2, 3)
+    assert encoders.spelled((0, 1, 2, 4, 6, 7)) == "0-2,4,6-7"
+
+
+@pytest.mark.parametrize("text", ["", "4", "3-1", "x", "-1", "1,,2", "1-"])
+def test_layers_that_are_not_there_are_refused_with_those_that_are(text: str) -> None:
+    with pytest.raises(UsageError, match="layers 0 to 3"):
+        encoders.chosen(text, 3)
+
+
+@pytest.mark.parametrize("frames", [1, 1500, 1501, 2000, 2801, 90_000])
+def test_windows_keep_every_frame_once_and_have_company_on_either_side(frames: int) -> None:
+    cuts = encoders.windows(frames, 1500, 100)
+    kept = [place for _, _, begin, end in cuts for place in range(begin, end)]
+    assert kept == list(range(frames))
+    for first, last, begin, end in cuts:
+        assert last - first == min(frames, 1500)
+        assert begin - first >= 100 or begin == first == 0
+        assert last - end >= 100 or last == end == frames
+
+
+def test_the_log_mel_is_as_librosa_has_it() -> None:
+    librosa = pytest.importorskip("librosa")
+    wave = speech(20_011)
+    for bands in (80, 128):
+        power = librosa.feature.melspectrogram(
+            y=wave.numpy(), sr=16_000, n_fft=400, hop_length=160, n_mels=bands, pad_mode="reflect"
+        )
+        log = np.log10(np.maximum(power, 1e-10))[:, :-1]
+        known = (np.maximum(log, log.max() - 8) + 4) / 4
+        assert np.abs(whisper.LogMel(bands)(wave).numpy() - known.T).max() < 1e-4
+
+
+def test_a_clip_has_a_frame_for_every_50th_of_a_second(small: Path) -> None:
+    for samples, frames in ((1, 1), (320, 1), (480, 2), (16_000, 50), (16_319, 51)):
+        assert made([speech(samples)])[0].shape == (frames, 4 * 32)
+
+
+def test_layers_alone_are_columns_of_all_of_them(small: Path) -> None:
+    wave = speech(9_000)
+    whole = made([wave])[0].reshape(-1, 4, 32)
+    assert np.array_equal(made([wave], "2")[0], whole[:, 2])
+    assert np.array_equal(made([wave], "0,3")[0], whole[:, [0, 3]].reshape(len(whole), -1))
+
+
+def test_a_long_clip_is_cut_where_nobody_can_tell(small: Path) -> None:
+    """Windows see other positions, but the definition is cut alike; what lies before the first border is as alone."""
+    wave = speech(16_000 * 65)
+    found, known = made([wave], "3")[0], defined(wave, "3")
+    assert found.shape == known.shape == (3250, 32)
+    assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
+    assert len(encoders.windows(3250, whisper.FRAMES, whisper.MARGIN)) == 3
+
+
+def network_and_mels(lengths: list[int]) -> tuple[whisper.Network, list[torch.Tensor]]:
+    _, state = whisper.tensors("base", 3)
+    return whisper.network("base", 3, state).eval(), [torch.randn(length, 80) for length in lengths]
+
+
+@torch.inference_mode()
+def test_padding_and_company_change_nothing(small: Path) -> None:
+    network, mels = network_and_mels([121, 7, 200, 1])
+    lengths = torch.tensor([len(mel) for mel in mels])
+    padded = torch.full((4, 230, 80), 3.0)
+    for target, mel in zip(padded, mels, strict=True):
+        target[: len(mel)] = mel
+    together = network(padded, lengths)
+    for index, mel in enumerate(mels):
+        for layer, one in zip(together, network(mel[None]), strict=True):
+            assert torch.allclose(layer[index, : one.shape[1]], one[0], atol=1e-4)
+
+
+@torch.inference_mode()
+def test_blocks_run_from_any_layer_to_any_other(small: Path) -> None:
+    network, (mel,) = network_and_mels([90])
+    layers = network(mel[None])
+    for first, last in ((0, 1), (1, 3), (2, 3)):
+        run = network.run(layers[first], torch.tensor([45]), first, last)
+        assert len(run) == last - first
+        assert torch.allclose(run[-1], layers[last], atol=1e-5)
+
+
+def test_a_network_learns_from_a_layer_on(small: Path) -> None:
+    network, (mel,) = network_and_mels([90])
+    with torch.no_grad():
+        second = network(mel[None])[2]
+    with torch.autocast("cpu", torch.bfloat16):
+        network.run(second, torch.tensor([45]), 2)[-1].square().mean().backward()
+    touched = {name.split(".")[1] for name, weight in network.named_parameters() if weight.grad is not None}
+    assert touched == {"2"}
+
+
+def test_bf16_is_close_and_the_stream_stays_float32(small: Path) -> None:
+    wave = speech(30_000)
+    exact, quick = made([wave])[0], made([wave], precision="bf16")[0]
+    assert quick.dtype == np.float32
+    assert not np.array_equal(exact, quick)
+    assert cosine(exact, quick) > 0.9995
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum()))
+
+
+# On the command line
+
+
+def test_featurize_stores_layers_and_says_how_they_were_made(small: Path, voices: Path, tmp_path: Path) -> None:
+    done = sertool("featurize", voices, "--whisper", "base", "--layers", "1-3", "--precision", "float32",
+                   "--verify", "4", "-o", tmp_path / "f")  # fmt: skip
+    assert done.code == 0, done.err
+    assert "verified whisper: agrees on 4 clips: 100.000 %" in done.err
+    record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
+    known, _ = whisper.tensors("base", 3)
+    expected = {"size": "base", "layers": "1-3", "precision": "float32", "weights": known}
+    assert (record["settings"], record["dtype"]) == (expected, "float16")
+    head = tensorfile.header(tmp_path / "f" / "whisper" / "00000.safetensors")
+    assert head["columns"][:2] + head["columns"][-1:] == ["layer1_0", "layer1_1", "layer3_31"]
+    assert not any(str(small) in str(value) for value in head.values())
+
+
+def test_statistics_come_one_after_another_each_with_all_layers(small: Path, voices: Path, tmp_path: Path) -> None:
+    for words, place in (((), "frames"), (("--stats", "mean,std"), "stats")):
+        done = sertool("featurize", voices, "--whisper", "base", *words, "--dtype", "float32", "-o", tmp_path / place)
+        assert done.code == 0, done.err
+    frames, stats = rows(tmp_path / "frames", "whisper"), rows(tmp_path / "stats", "whisper")
+    head = tensorfile.header(tmp_path / "stats" / "whisper" / "00000.safetensors")
+    assert [head["columns"][place] for place in (0, 127, 128, 160)] == [
+        "layer0_0_mean", "layer3_31_mean", "layer0_0_std", "layer1_0_std"
+    ]  # fmt: skip
+    for clip, row in stats.items():
+        assert np.allclose(row.reshape(2, -1)[0], frames[clip].mean(axis=0), atol=1e-4)
+
+
+def test_auto_is_recorded_as_what_it_came_to(small: Path, voices: Path, tmp_path: Path) -> None:
+    assert sertool("featurize", voices, "--whisper", "base", "-o", tmp_path / "f").code == 0
+    record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
+    assert record["settings"]["precision"] in ("bf16", "float32")
+    assert record["settings"]["layers"] == "0-3"
+
+
+def test_bytes_do_not_depend_on_jobs_or_on_the_other_clips(small: Path, voices: Path, tmp_path: Path) -> None:
+    words = ("--whisper", "base", "--layers", "2-3")
+    for jobs in (1, 3):
+        assert sertool("featurize", voices, *words, "-j", jobs, "-o", tmp_path / str(jobs)).code == 0
+    assert snapshot(tmp_path / "1" / "whisper") == snapshot(tmp_path / "3" / "whisper")
+    assert sertool("featurize", voices, *words, "--where", "emotion=angry", "-o", tmp_path / "few").code == 0
+    everyone = rows(tmp_path / "1", "whisper")
+    for clip, held in rows(tmp_path / "few", "whisper").items():
+        assert np.array_equal(held, everyone[clip])
+
+
+def test_another_rate_is_refused_in_one_line(small: Path, voices: Path, tmp_path: Path) -> None:
+    done = sertool("featurize", voices, "--whisper", "base", "--rate", "8000", "-o", tmp_path / "f")
+    assert done.code == 2
+    assert "16,000 Hz" in done.line
+
+
+def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Path, tmp_path: Path) -> None:
+    words = ("--whisper", "base", "--layers", "2", "--stats", "mean")
+    assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    engine = extract.Engine(inference.recipe_of(manifest.provenance(table)["features"]))
+    clip = extract.Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
+    again = inference.rows_of_clip(engine, clip)["whisper"]
+    assert np.array_equal(again, rows(tmp_path / "f", "whisper")[clip.name])
+
+
+# Weights
+
+
+def other(cache: Path, **changes: object) -> Path:
+    """A file of other weights of the same encoder."""
+    path = cache / "other.pt"
+    path.write_bytes(checkpoint(whisper_state(seed=1) | changes))
+    return path
+
+
+def test_shards_of_other_weights_do_not_mix(small: Path, voices: Path, tmp_path: Path) -> None:
+    words = ("featurize", voices, "--whisper", "base", "-o", tmp_path / "f")
+    assert sertool(*words).code == 0
+    done = sertool(*words, "--weights", other(tmp_path))
+    assert done.code != 0
+    assert "weights" in done.line
+    assert "--overwrite" in done.line
+
+
+def test_features_of_other_weights_are_not_made_by_mistake(small: Path, tmp_path: Path) -> None:
+    pretrained_weights.give(other(tmp_path))
+    known = features.settled("whisper", features.settings("whisper", {}), "cpu")
+    pretrained_weights._held.pop(known.weights)  # as in another process
+    pretrained_weights.give(None)
+    with pytest.raises(SertoolError, match="--weights") as refusal:
+        features.load("whisper").Feature(known, 16_000)
+    assert known.weights in str(refusal.value)
+    pretrained_weights.give(other(tmp_path))
+    assert features.load("whisper").Feature(known, 16_000).encoder.weights == known.weights
+
+
+def test_weights_are_known_by_their_numbers_whatever_file_they_come_in(small: Path, tmp_path: Path) -> None:
+    state = whisper_state()
+    with open(tmp_path / "w.safetensors", "wb") as stream:
+        named = {name: (str(t.numpy().dtype), tuple(t.shape), [t.numpy()]) for name, t in state.items()}
+        tensorfile.write(stream, {}, named)
+    torch.save({name: tensor.float() for name, tensor in state.items()}, tmp_path / "w.pt")
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    known = whisper.tensors("base", 3)[0]
+    for name in ("w.safetensors", "w.pt", "old.pt"):
+        pretrained_weights.give(tmp_path / name)
+        assert whisper.tensors("base", 3)[0] == known, name
+
+
+def test_tensors_that_somebody_holds_need_no_file(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {
+        name: tensor.float() for name, tensor in whisper_state(seed=7).items() if name in whisper.shapes("base", 2)
+    }
+    known = pretrained_weights.hold(state)
+    monkeypatch.setenv("SERTOOL_CACHE", os.devnull)
+    settings = features.settings("whisper", {"layers": "1-2", "precision": "float32", "weights": known})
+    assert features.load("whisper").Feature(settings, 16_000).encoder.weights == known
+
+
+@pytest.fixture
+def publisher(small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[play.Server]:
+    """A server that has the small weights where OpenAI has the real ones, and an empty cache."""
+    made = play.Server()
+    monkeypatch.setattr(whisper, "URL", made.url + "/models/{sha256}/{size}.pt")
+    monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "cache"))
+    made.put(f"/models/{whisper.SIZES['base']['sha256']}/base.pt", checkpoint(whisper_state()))
+    yield made
+    made.close()
+
+
+def address(server: play.Server) -> str:
+    (path,) = server.things
+    return path
+
+
+def test_weights_are_fetched_once_and_checked(publisher: play.Server, voices: Path, tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        done = sertool("featurize", voices, "--whisper", "base", "-o", tmp_path / place)
+        assert done.code == 0, done.err
+    assert publisher.count(address(publisher)) == 1
+    assert [path.name for path in (tmp_path / "cache" / "weights").glob("[!.]*")] == ["whisper-base.pt"]
+    assert snapshot(tmp_path / "one" / "whisper") == snapshot(tmp_path / "two" / "whisper")
+
+
+def test_a_cut_download_is_continued(publisher: play.Server) -> None:
+    publisher.things[address(publisher)].faults.extend([play.cut(50_000), None])
+    whisper.tensors("base", 3)
+    assert publisher.asked[-1].headers["Range"] == "bytes=50000-"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda thing: thing.faults.append(play.status(404)), "404"),
+        (lambda thing: setattr(thing, "body", b"x" * 999), "SHA256"),
+        (lambda thing: thing.faults.append(play.silent), ""),
+    ],
+)
+def test_what_cannot_be_fetched_is_a_line_that_says_which_file_to_put_where(
+    publisher: play.Server, voices: Path, tmp_path: Path, spoil: Callable[[play.Thing], object], said: str
+) -> None:
+    spoil(publisher.things[address(publisher)])
+    done = sertool("featurize", voices, "--whisper", "base", "-o", tmp_path / "f")
+    assert done.code == 1
+    line = done.err.splitlines()[-1]
+    for part in (said, publisher.url, whisper.SIZES["base"]["sha256"], str(tmp_path / "cache"), "--weights FILE"):
+        assert part in line
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_file_in_the_cache_that_is_another_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = hashlib.sha256(b"").hexdigest()
+    monkeypatch.setitem(whisper.SIZES["base"], "sha256", wrong)
+    with pytest.raises(SertoolError, match="remove it") as refusal:
+        whisper.tensors("base", 3)
+    assert wrong in str(refusal.value)
+
+
+class Bomb:
+    """What would be run by whoever unpickles it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.mkdir, ("executed",))
+
+
+def spoilt(path: Path, kind: str) -> None:
+    whole = checkpoint(whisper_state())
+    if kind == "hostile":
+        path.write_bytes(pickle.dumps(Bomb()))
+    elif kind == "hostile in a checkpoint":
+        torch.save({"model_state_dict": whisper_state(), "extra": Bomb()}, path)
+    elif kind == "no tensors":
+        torch.save({"model_state_dict": [1, 2]}, path)
+    elif kind == "another size":
+        torch.save(whisper_state() | {"encoder.conv1.weight": torch.zeros(64, 80, 3)}, path)
+    elif kind == "whole numbers":
+        torch.save(whisper_state() | {"encoder.conv1.bias": torch.zeros(32, dtype=torch.int64)}, path)
+    elif kind == "a block short":
+        torch.save({name: held for name, held in whisper_state().items() if ".blocks.2." not in name}, path)
+    else:
+        path.write_bytes({"empty": b"", "cut": whole[:-5000], "text": b"hello\n" * 99}[kind])
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize(
+    "kind",
+    ["hostile", "hostile in a checkpoint", "no tensors", "another size", "whole numbers", "a block short", "empty",
+     "cut", "text"],
+)  # fmt: skip
+def test_a_file_that_is_no_such_weights_is_one_line_and_nothing_of_it_is_run(
+    small: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spoilt(tmp_path / name, kind)
+    done = sertool("featurize", voices, "--whisper", "base", "--weights", name, "-o", tmp_path / "f")
+    assert done.code == 1
+    assert done.line.startswith(f"sertool: {name}")
+    assert not (tmp_path / "executed").exists()
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_file_with_fewer_blocks_does_where_fewer_are_asked_for(small: Path, voices: Path, tmp_path: Path) -> None:
+    spoilt(tmp_path / "w.pt", "a block short")
+    words = ("--whisper", "base", "--weights", tmp_path / "w.pt", "--layers", "0-2")
+    assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
+
+
+def test_weights_are_named_for_one_encoder_alone(small: Path, voices: Path, tmp_path: Path) -> None:
+    for words in (("--mel",), ()):
+        done = sertool("featurize", voices, *words, "--weights", "w.pt", "-o", tmp_path / "f")
+        assert done.code == 2
+    done = sertool("featurize", voices, "--whisper", "base", "--weights", tmp_path / "no.pt", "-o", tmp_path / "f")
+    assert (done.code, "no such file" in done.line) == (2, True)
+
+
+# What the files say
+
+
+@pytest.mark.parametrize("name", catalogue.entries("encoders"))
+def test_an_encoder_says_what_it_is_without_being_run(name: str) -> None:
+    facts = catalogue.entries("encoders")[name].facts
+    assert facts["URL"].startswith("https://")
+    for size in facts["SIZES"].values():
+        assert {"width", "layers", "parameters", "megabytes", "licence", "citation"} <= size.keys() | {
+            word.lower() for word in facts
+        }
+
+
+@pytest.mark.parametrize("size", catalogue.entries("encoders")["whisper"].facts["SIZES"])
+def test_the_number_of_parameters_is_as_said(size: str) -> None:
+    facts = catalogue.entries("encoders")["whisper"].facts["SIZES"][size]
+    with torch.device("meta"):
+        network = whisper.Network(facts["bands"], facts["width"], facts["heads"], facts["layers"])
+    of_keys = facts["layers"] * facts["width"]  # biases that are not published
+    assert sum(weight.numel() for weight in network.parameters()) == facts["parameters"] + of_keys
+
+
+# The real encoder
+
+
+@pytest.fixture
+def real_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real encoder, even where the small one was in place before."""
+    facts = catalogue.entries("encoders")["whisper"].facts["SIZES"]
+    monkeypatch.setattr(whisper, "SIZES", facts)
+    pretrained_weights.give(REAL)
+
+
+def clips(count: int) -> list[torch.Tensor]:
+    soundfile = pytest.importorskip("soundfile")
+    paths = sorted(CORPORA.glob("cremad/**/*.ogg"))
+    return [
+        torch.from_numpy(soundfile.read(path, dtype="float32")[0]) for path in paths[:: len(paths) // count][:count]
+    ]
+
+
+@pytest.mark.corpora
+@pytest.mark.skipif(not REAL.is_file() or not CORPORA.is_dir(), reason="the real encoder is not here")
+@pytest.mark.usefixtures("real_encoder")
+def test_the_real_encoder_in_bf16_has_a_cosine_of_9995_to_float32() -> None:
+    waves = clips(12)
+    exact, quick = made(waves), made(waves, precision="bf16")
+    for layer in range(7):
+        one, other = (np.concatenate(held).reshape(-1, 7, 512)[:, layer] for held in (exact, quick))
+        assert cosine(one, other) >= 0.9995, layer
+        for each, fast in zip(exact, quick, strict=True):
+            means = (held.reshape(-1, 7, 512)[:, layer].mean(axis=0) for held in (each, fast))
+            assert cosine(*means) >= 0.9995, layer
+
+
+@pytest.mark.corpora
+@pytest.mark.skipif(not REAL.is_file() or not CORPORA.is_dir(), reason="the real encoder is not here")
+@pytest.mark.usefixtures("real_encoder")
+def test_the_real_encoder_is_as_defined_and_fits_float16() -> None:
+    for wave in clips(3):
+        (found,), known = made([wave]), defined(wave)
+        found, known = (held.reshape(-1, 7, 512) for held in (found, known))
+        assert np.abs(known).max() < 10_000
+        for layer in range(7):
+            assert np.abs(found[:, layer] - known[:, layer]).max() < 1e-3 * np.abs(known[:, layer]).max()
