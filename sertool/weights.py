@@ -5,6 +5,7 @@ encoder's tensors from elsewhere, such as a model file, gives them to whoever as
 """
 
 import hashlib
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,7 +131,9 @@ def read(path: Path) -> "Tensors":
     if path.suffix == ".safetensors":
         return {name: torch.from_numpy(array.copy()) for name, array in tensorfile.read(path)[1].items()}
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
         for word in NESTED:
             found = found.get(word, found)
         tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}

@@ -4,9 +4,9 @@ Log-mel frames pass two convolutions, the second of which halves their rate to 5
 go through blocks of attention. Layer 0 is what enters the first block, layer k what leaves the k-th: the residual
 stream as it is, before the norm that ends the encoder.
 
-The convolutions and the stream are float32 in any precision; in bf16 the blocks' products alone are in bf16. Audio is not padded to 30 s. Where clips
-share a batch, frames beyond a clip's end are zeros before either convolution and are hidden from attention, so a clip's
-frames do not depend on what else is in the batch.
+The convolutions and the stream are float32 in any precision; in bf16 the blocks' products alone are in bf16. Audio is
+not padded to 30 s. Where clips share a batch, frames beyond a clip's end are zeros before either convolution and are
+hidden from attention, so a clip's frames do not depend on what else is in the batch.
 """
 
 from collections.abc import Iterator, Sequence
