@@ -237,6 +237,7 @@ function __sertool_at
                 "train --keep" \
                 "train --ema" \
                 "train --mixup" \
+                "train --mixes" \
                 "train --soft" \
                 "train --teach" \
                 "train --likeness" \
@@ -280,6 +281,7 @@ function __sertool_at
                 "predict --threshold" \
                 "predict --top" \
                 "predict -m" "predict --model" \
+                "predict --weights" \
                 "predict --fold" \
                 "predict --root" \
                 "predict -o" "predict --out" \
@@ -385,7 +387,7 @@ complete -c sertool -n '__sertool_at featurize' -l tonnetz -d 'Tonnetz: the tona
 complete -c sertool -n '__sertool_at featurize' -l wave -d 'The waveform itself, as 16-bit samples.'
 complete -c sertool -n '__sertool_at featurize' -l whisper -r -f -a 'tiny base small medium large-v3' -d 'Layers of Whisper\'s pretrained encoder, 50 frames a second (tiny, base, small, medium or large-v3).'
 complete -c sertool -n '__sertool_at featurize' -l zcr -d 'Zero-crossing rate: the share of the samples of a frame where the sign changes.'
-complete -c sertool -n '__sertool_at featurize' -l preset -r -f -a 'mel-min-max mfcc-128 clstm classic-1d mel-30 msf-mfcc imagenet acnt mel-64' -d 'Features and settings of a published system (see --list); options given as well win.'
+complete -c sertool -n '__sertool_at featurize' -l preset -r -f -a 'mel-min-max mfcc-128 clstm classic-1d mel-30 msf-mfcc imagenet acnt mel-64 whisper-stats whisper-2' -d 'Features and settings of a published system (see --list); options given as well win.'
 complete -c sertool -n '__sertool_at featurize' -l rate -r -f -d 'Sample rate in Hz; the audio is resampled to it. [default: 16000; 1000 to 384000]'
 complete -c sertool -n '__sertool_at featurize' -l channels -r -f -a 'mono left stereo' -d 'Mean of the channels, the left one, or two (a mono file\'s is copied). [default: mono]'
 complete -c sertool -n '__sertool_at featurize' -l remove-dc -l no-remove-dc -d 'Subtract the clip\'s mean. [default: false]'
@@ -582,10 +584,10 @@ complete -c sertool -n '__sertool_at augment' -s q -l quiet -d 'Say nothing but 
 complete -c sertool -n '__sertool_at augment' -s v -l verbose -d 'Say more of what is done.'
 complete -c sertool -n '__sertool_at augment' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at augment -ge 1' -F
-complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 sertool svm' -d 'The network or classifier (see --list).'
-complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
+complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 sertool svm whisper' -d 'The network or classifier (see --list).'
+complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp whisper-tuned sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128.'
-complete -c sertool -n '__sertool_at train' -l weights -r -F -d 'ImageNet weights of a backbone, where no network is.'
+complete -c sertool -n '__sertool_at train' -l weights -r -F -d 'Published weights of a backbone or an encoder, where no network is.'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers.'
 complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
 complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus' -d 'Free rows of mean and deviation of all of train, or of nothing. [default: corpus]'
@@ -624,6 +626,7 @@ complete -c sertool -n '__sertool_at train' -l metric -r -f -a 'uar loss wa' -d 
 complete -c sertool -n '__sertool_at train' -l keep -r -f -a 'best last' -d 'The epoch whose weights are kept. [default: best]'
 complete -c sertool -n '__sertool_at train' -l ema -r -f -d 'Decay of the weights\' moving average, which is what is evaluated and kept.'
 complete -c sertool -n '__sertool_at train' -l mixup -r -f -d 'Alpha of mixup.'
+complete -c sertool -n '__sertool_at train' -l mixes -r -f -a 'rows summary' -d 'What mixup mixes: rows, or what a network sums a clip up to. [default: rows]'
 complete -c sertool -n '__sertool_at train' -l soft -r -f -d 'Share of the listeners\' votes in the targets, the rest being the intended emotion. [default: 0]'
 complete -c sertool -n '__sertool_at train' -l teach -r -f -d 'Share of the teacher\'s answers in the targets. [default: 0.7; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l likeness -r -f -d 'What likeness to the imitated features counts beside the answers. [default: 1; 0 or more]'
@@ -681,6 +684,7 @@ complete -c sertool -n '__sertool_at predict' -l enroll -r -F -d 'Adapt by these
 complete -c sertool -n '__sertool_at predict' -l threshold -r -f -d 'Answer nothing where the best emotion is less probable than this. [0<=x<=1]'
 complete -c sertool -n '__sertool_at predict' -l top -r -f -d 'A column `top` with the K most probable emotions. [x>=1]'
 complete -c sertool -n '__sertool_at predict' -s m -l model -r -F -d 'A model file, or a run\'s folder: its members are averaged.'
+complete -c sertool -n '__sertool_at predict' -l weights -r -F -d 'Weights of the encoder that the model\'s features need. [default: fetched into the cache]'
 complete -c sertool -n '__sertool_at predict' -l fold -r -f -d 'Only the models of this fold of a run. [x>=0]'
 complete -c sertool -n '__sertool_at predict' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
 complete -c sertool -n '__sertool_at predict' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'

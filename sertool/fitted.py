@@ -3,6 +3,7 @@
 So a model file never needs a pickle, nor prediction scikit-learn.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,25 @@ from torch import Tensor, nn
 from sertool.errors import SertoolError
 
 ABSENT = -100.0  # the logit of an emotion that was not among those fitted
+
+
+def regression(z: np.ndarray, y: np.ndarray, freedom: float, steps: int = 300, weights: Any = None) -> Any:
+    """Logistic regression of scaled rows; what holds weights back grows with the clips, as their losses do."""
+    from sklearn.linear_model import LogisticRegression
+
+    with warnings.catch_warnings(action="ignore"):
+        return LogisticRegression(C=freedom / len(y), max_iter=steps).fit(z.astype(np.float32), y, weights)
+
+
+def linear(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Weights `[classes, columns]` and bias that a linear classifier of scikit-learn found.
+
+    Of two classes it keeps the second's odds alone.
+    """
+    weight, bias = estimator.coef_, estimator.intercept_
+    return (
+        (np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])) if len(bias) == 1 else (weight, bias)
+    )
 
 
 class Fitted(nn.Module):
@@ -65,10 +85,8 @@ class FittedLinear(Fitted):
         self.keep(weight=np.zeros((classes, columns)), bias=np.zeros(classes))
 
     def adopt(self, estimator: Any) -> None:
-        """What a linear classifier of scikit-learn found; of two classes it keeps the second's odds alone."""
-        weight, bias = estimator.coef_, estimator.intercept_
-        if len(bias) == 1:
-            weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
+        """What a linear classifier of scikit-learn found."""
+        weight, bias = linear(estimator)
         self.keep(weight=weight, bias=bias)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:

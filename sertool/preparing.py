@@ -19,6 +19,7 @@ from sertool import (
     presets,
     shaping,
     training,
+    weights,
     wire,
 )
 from sertool.errors import SertoolError, UsageError
@@ -49,22 +50,27 @@ def featurized(table: Table, preset: str | None, folder: Path, values: dict[str,
     if preset is None:
         raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
     place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"] or not Team().leads)
-    made = featurizing.run(table, of_preset(preset), place, device, values["jobs"] or indexing.cores())
+    weights.give(values["weights"])
+    made = featurizing.run(table, of_preset(preset, device), place, device, values["jobs"] or indexing.cores())
     return manifest.keep(made, manifest.usable(made))
 
 
-def of_preset(name: str) -> Recipe:
+def of_preset(name: str, device: str = "cpu") -> Recipe:
     """The feature recipe that `featurize --preset` would follow."""
     preset = presets.PRESETS[name]
     given, wave = preset["options"], {field.name for field in fields(shaping.Wave)}
     chosen = {}
     for feature in preset["features"]:
-        known = [setting.name for setting in catalogue.entries("features")[feature].settings]
+        entry = catalogue.entries("features")[feature]
+        known = [setting.name for setting in entry.settings]
         shared = {word: given[word] for word in known if word in given}
         own = {word: given[f"{feature}_{word}"] for word in known if f"{feature}_{word}" in given}
-        chosen[feature] = features.settings(feature, shared | own)
+        kind = {entry.facts["CHOICE"]: given[f"want_{feature}"]} if "CHOICE" in entry.facts else {}
+        chosen[feature] = features.settings(feature, shared | own | kind)
     how = shaping.Wave(**{word: value for word, value in given.items() if word in wave})
-    return extract.checked(Recipe(how, chosen, given.get("normalize", ()), given.get("stats", ()), given.get("dtype")))
+    return extract.checked(
+        Recipe(how, chosen, given.get("normalize", ()), given.get("stats", ()), given.get("dtype")), device
+    )
 
 
 def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Design:
@@ -72,7 +78,8 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     name = values["model"] or recipe["model"]
     held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
     usual = replace(models.load(name).Settings(), **held.get("settings", {}))
-    settings = _switched(changed(usual, values["settings"]), values)
+    encoded = any("CHOICE" in catalogue.entries("features")[name].facts for name in batches.featured(table))
+    settings = _switched(changed(usual, values["settings"]), values, encoded)
     given = {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
     loop = replace(training.Settings(**recipe.get("training", {})), **given)
     if loop.compile and not any(map(shutil.which, COMPILERS)):
@@ -91,13 +98,15 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     )  # fmt: skip
 
 
-def _switched(settings: Any, values: dict[str, Any]) -> Any:
-    """A backbone's settings without ImageNet's weights, if `--scratch` says so."""
+def _switched(settings: Any, values: dict[str, Any], encoded: bool) -> Any:
+    """A backbone's settings without published weights, if `--scratch` says so; `encoded` features may need some too."""
     if not values["scratch"] and not values["weights"]:
         return settings
-    if not hasattr(settings, "pretrained"):
-        raise UsageError("--scratch and --weights are for models that begin with ImageNet's weights; this one does not")
-    return replace(settings, pretrained=not values["scratch"])
+    if hasattr(settings, "pretrained"):
+        return replace(settings, pretrained=not values["scratch"])
+    if values["scratch"] or not encoded:
+        raise UsageError("--scratch and --weights are for models and features that begin with published weights")
+    return settings
 
 
 def changed(settings: Any, pairs: Sequence[str]) -> Any:

@@ -55,6 +55,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "options": {"rate": 16000, "n_fft": 512, "win_length": 400, "hop": 160, "mel_bands": 64, "mel_fmin": 50.0,
                     "mel_fmax": 8000.0, "mel_scale": "log"},
     },
+    "whisper-stats": {
+        "about": "pretrained Whisper base: mean and deviation over time of all seven layers",
+        "features": ["whisper"],
+        "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std")},
+    },
+    "whisper-2": {
+        "about": "pretrained Whisper base: frames of layer 2, for the blocks behind it to be trained on",
+        "features": ["whisper"],
+        "options": {"want_whisper": "base", "layers": "2"},
+    },
 }  # fmt: skip
 
 
@@ -64,4 +74,5 @@ def filled(values: dict[str, Any]) -> dict[str, Any]:
         return values
     preset = PRESETS[values["preset"]]
     options = {name: value for name, value in preset["options"].items() if values.get(name) is None}
-    return values | options | {f"want_{name}": True for name in preset["features"]}
+    wanted = {f"want_{name}": True for name in preset["features"] if not values[f"want_{name}"]}
+    return values | wanted | options

@@ -94,6 +94,23 @@ RECIPES: dict[str, dict[str, Any]] = {
                      "batch": 32, "epochs": 100, "patience": 15, "time_masks": 1, "column_masks": 1,
                      "column_width": 8, "shift": 0.1, "gain": 0.5, "noise": 0.1},
     },
+    "whisper-probe": {
+        "about": "Whisper base, frozen: regression on statistics of all layers", "model": "probe",
+        "preset": "whisper-stats", "scale": "corpus", "protocol": "speaker:70/15/15",
+    },
+    "whisper-mlp": {
+        "about": "Whisper base, frozen: dense layers on statistics of all layers", "model": "mlp",
+        "preset": "whisper-stats", "scale": "corpus", "protocol": "speaker:70/15/15",
+        "training": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.1, "schedule": "cosine", "batch": 64,
+                     "epochs": 20, "smoothing": 0.1, "mixup": 0.4, "keep": "last"},
+    },
+    "whisper-tuned": {
+        "about": "Whisper base, its blocks 3 and 4 trained on", "model": "whisper", "preset": "whisper-2",
+        "scale": "none", "protocol": "speaker:70/15/15",
+        "training": {"optimizer": "adamw", "lr": 5e-4, "weight_decay": 0.01, "schedule": "cosine", "warmup": 60,
+                     "batch": 32, "epochs": 6, "clip": 1.0, "smoothing": 0.1, "mixup": 0.4, "mixes": "summary",
+                     "ema": 0.998, "time_masks": 2, "time_width": 20, "keep": "last", "precision": "bf16"},
+    },
     "sertool": {
         "about": "our own log-mel network, from scratch", "model": "sertool", "preset": "mel-64", "scale": "corpus",
         "protocol": "speaker:70/15/15",

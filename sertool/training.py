@@ -51,6 +51,7 @@ class Settings:
     keep: Annotated[Literal["best", "last"], "the epoch whose weights are kept"] = "best"
     ema: Annotated[float | None, "decay of the weights' moving average, which is what is evaluated and kept"] = None
     mixup: Annotated[float | None, "alpha of mixup"] = None
+    mixes: Annotated[Literal["rows", "summary"], "what mixup mixes: rows, or what a network sums a clip up to"] = "rows"
     soft: Annotated[float, "share of the listeners' votes in the targets, the rest being the intended emotion"] = 0.0
     teach: Annotated[float, "share of the teacher's answers in the targets", 0, 1] = 0.7
     likeness: Annotated[float, "what likeness to the imitated features counts beside the answers", 0] = 1.0
@@ -129,12 +130,25 @@ class Dice:
     device: torch.Generator
 
 
+@dataclass(frozen=True)
+class Blend:
+    """Mixup: of each clip a share, the rest being of its partner."""
+
+    share: float
+    partner: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        return torch.lerp(values[self.partner.to(values.device)], values, self.share)
+
+
 def fit(
     model: nn.Module, data: Data, settings: Settings, seed: int, folder: Path, watch: Watch = lambda order, _: order
 ) -> Iterator[dict[str, Any]]:
     """Train, leaving the chosen weights in the model; yields each epoch's figures, those done earlier first."""
-    loop, state = _started(model, data, settings)
     path = folder / "checkpoint.safetensors"
+    if hasattr(model, "warm") and not path.exists():
+        model.to(data.store.device).warm(_summaries(model, data, settings), data.truth[data.train])
+    loop, state = _started(model, data, settings)
     checkpoint.restore(state, path)
     yield from list(state.history)
     saved, cost = -math.inf, 0.0
@@ -142,7 +156,9 @@ def fit(
         if _stale(state.history, loop):
             break
         began = time.perf_counter()
-        figures = {"epoch": epoch + 1} | _epoch(state, loop, seed, epoch, watch) | _examined(state, data)
+        figures = (
+            {"epoch": epoch + 1} | _epoch(state, loop, seed, epoch, watch) | _examined(state, data, settings.precision)
+        )
         if _is_best(state.history, figures, loop):
             state.best = checkpoint.copied(state.weights())
         ended = time.perf_counter()
@@ -187,7 +203,15 @@ def _takes_channels_last(model: nn.Module) -> bool:
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     made = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[settings.optimizer]
     extra = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
-    return made(model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True, **extra)
+    return made(_shares(model), settings.lr, weight_decay=settings.weight_decay, fused=True, **extra)
+
+
+def _shares(model: nn.Module) -> list[dict[str, Any]]:
+    """A network's parameters, those together that learn at one share of the rate."""
+    parts = model.slower() if hasattr(model, "slower") else []
+    groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
+    slow = {id(one) for group in groups for one in group["params"]}
+    return [{"params": [one for one in model.parameters() if id(one) not in slow], "share": 1.0}, *groups]
 
 
 def _class_weights(data: Data, settings: Settings) -> Tensor:
@@ -259,13 +283,13 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     targets = loop.data.targets[places]
     goals = None if loop.data.goals is None else loop.data.goals[places]
     targets = targets * (1 - settings.smoothing) + settings.smoothing / targets.shape[1]
-    if settings.mixup:
-        own, partner = dice.choices.beta(settings.mixup, settings.mixup), _partners(len(clips), dice)
-        rows, lengths = augmenting.mixed(rows, lengths, partner, own)
-        targets = torch.lerp(targets[partner.to(rows.device)], targets, own)
-        goals = None if goals is None else torch.lerp(goals[partner.to(rows.device)], goals, own)
+    blend = _blend(len(clips), settings, dice)
+    if blend is not None:
+        targets, goals = blend.of(targets), None if goals is None else blend.of(goals)
+        if settings.mixes == "rows":
+            rows, lengths = augmenting.mixed(rows, lengths, blend.partner, blend.share)
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits, guess = (loop.network(rows, lengths), None) if goals is None else _imitating(state.model, rows, lengths)
+        logits, guess = _answers(state.model, loop, (rows, lengths), blend)
     loss = -(targets * loop.weights * logits.float().log_softmax(dim=1)).sum() * share
     if guess is not None:
         loss = loss + settings.likeness * (1 - nn.functional.cosine_similarity(guess.float(), goals)).sum() * share
@@ -279,14 +303,21 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     return loss.detach()
 
 
-def _imitating(model: Any, rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the guess of the goals, from one summary of each clip."""
-    summary = model.embed(rows, lengths)
-    return model.head(summary), model.imitation(summary)
+def _answers(model: Any, loop: Loop, batch: tuple[Tensor, Tensor], blend: Blend | None) -> tuple[Tensor, Tensor | None]:
+    """Logits, and the guess of the goals where there are any, from one summary of each clip."""
+    late = blend is not None and loop.settings.mixes == "summary"
+    if loop.data.goals is None and not late:
+        return loop.network(*batch), None
+    summary = model.embed(*batch)
+    summary = blend.of(summary) if late else summary
+    return model.head(summary), None if loop.data.goals is None else model.imitation(summary)
 
 
-def _partners(count: int, dice: Dice) -> Tensor:
-    return torch.from_numpy(dice.choices.permutation(count))
+def _blend(count: int, settings: Settings, dice: Dice) -> Blend | None:
+    if not settings.mixup:
+        return None
+    share = dice.choices.beta(settings.mixup, settings.mixup)
+    return Blend(share, torch.from_numpy(dice.choices.permutation(count)))
 
 
 def _clip(model: nn.Module, settings: Settings) -> None:
@@ -324,20 +355,31 @@ def _set_rate(state: State, loop: Loop, epoch: float) -> None:
     if settings.warmup:
         factor *= min(1.0, (state.steps + 1) / settings.warmup)
     for group in state.optimizer.param_groups:
-        group["lr"] = settings.lr * factor
+        group["lr"] = settings.lr * factor * group["share"]
 
 
 # After an epoch.
 
 
-@torch.inference_mode()
-def logits(model: nn.Module, data: Data, clips: np.ndarray, size: int = 64) -> Tensor:
+def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "float32") -> Tensor:
     """The network's answer for some clips, `[clips, classes]`, on the CPU."""
-    model.eval()
-    made = torch.zeros(len(clips), data.targets.shape[1])
+    return _of_each(model.eval(), data, clips, precision)
+
+
+def _summaries(model: Any, data: Data, settings: Settings) -> np.ndarray:
+    """What a network sums up the training clips to, `[clips, width]`."""
+    return _of_each(model.eval().summary, data, data.train, settings.precision).numpy()
+
+
+@torch.inference_mode()
+def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str, size: int = 64) -> Tensor:
+    """What a network makes of each of some clips, float32 `[clips, width]`, on the CPU."""
+    made: dict[int, Tensor] = {}
     for places in batches.in_order(data.store.lengths[clips], size):
-        made[places] = model(*data.rows(clips[places])).float().cpu()
-    return made
+        with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            answer = network(*data.rows(clips[places])).float().cpu()
+        made |= dict(zip(places.tolist(), answer, strict=True))
+    return torch.stack([made[place] for place in range(len(clips))])
 
 
 def recalls(answer: Tensor, truth: np.ndarray) -> tuple[float, float]:
@@ -346,23 +388,23 @@ def recalls(answer: Tensor, truth: np.ndarray) -> tuple[float, float]:
     return float(metrics.uar(counted)), float(metrics.accuracy(counted))
 
 
-def _examined(state: State, data: Data) -> dict[str, Any]:
+def _examined(state: State, data: Data, precision: str) -> dict[str, Any]:
     """The dev figures of the weights that would be kept."""
     if not len(data.dev):
         return {}
-    answer = _answered(state, data)
+    answer = _answered(state, data, precision)
     truth = data.truth[data.dev]
     uar, accuracy = recalls(answer, truth)
     loss = float(nn.functional.cross_entropy(answer, torch.from_numpy(truth)))
     return {"dev_loss": loss, "dev_uar": uar, "dev_wa": accuracy}
 
 
-def _answered(state: State, data: Data) -> Tensor:
+def _answered(state: State, data: Data, precision: str) -> Tensor:
     if state.average is None:
-        return logits(state.model, data, data.dev)
+        return logits(state.model, data, data.dev, precision)
     own = checkpoint.copied(state.model.state_dict())
     state.model.load_state_dict(state.average)
-    answer = logits(state.model, data, data.dev)
+    answer = logits(state.model, data, data.dev, precision)
     state.model.load_state_dict(own)
     return answer
 

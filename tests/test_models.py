@@ -18,7 +18,7 @@ BACKBONES = ("densenet161", "resnet50", "resnext50")
 EVERY = [pytest.param(name, marks=pytest.mark.slow if name in BACKBONES else ()) for name in catalogue.names("models")]
 NETWORKS = [each for each in EVERY if each.values[0] not in CLASSICAL]
 STATISTICS = (*CLASSICAL, "msf-cnn")
-LAYERED = ("mlp", "attentive")  # whose columns are those of an encoder's layers, side by side
+LAYERED = ("mlp", "attentive", "whisper")  # whose columns are those of an encoder's layers, side by side
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -298,6 +298,7 @@ COUNTS = {
     "mlp": 7 * dense(1024, 64) + 2 * 448 + dense(448, 256) + dense(256, 6),
     "attentive": 7 + dense(512, 256) + dense(256, 64) + dense(64, 4) + dense(512, 6),
     "probe": dense(7168, 6),
+    "whisper": 2 * attention_layer(512, 2048) + 2 * 1024 + dense(1024, 6),
     "lda": dense(258, 6),
     "logistic": dense(258, 6),
     "svm": 0,
@@ -382,7 +383,7 @@ def test_cnn1d_is_also_the_net_of_system_c():
     torch.testing.assert_close(mine(rows, lengths), theirs(rows, lengths))
 
 
-@pytest.mark.parametrize("name", LAYERED)
+@pytest.mark.parametrize("name", ["mlp", "attentive"])
 def test_an_encoders_layers_lie_side_by_side(name):
     assert made(name, columns=24, groups=3).narrow is not None
     with pytest.raises(UsageError, match=r"16 columns are not .*7 groups of one width"):
@@ -402,6 +403,29 @@ def test_attentive_without_training_weighs_all_layers_alike():
     rows, lengths = batch(24, 9, 4)
     swapped = rows.unflatten(2, (3, 8)).flip(2).flatten(2)
     torch.testing.assert_close(model(rows, lengths), model(swapped, lengths))
+
+
+@torch.no_grad()
+def test_whisper_says_which_rows_it_takes_and_how_many_blocks_there_are():
+    with pytest.raises(UsageError, match="--whisper base --layers 3 and no --stats"):
+        made("whisper", columns=7168, layers=5)
+    with pytest.raises(UsageError, match="has 6 blocks"):
+        made("whisper", layers=7)
+    assert made("whisper", tune=3, pooling="attentive", heads=8).attend.heads == 8
+
+
+def test_whispers_blocks_learn_more_slowly_than_the_head_and_earlier_ones_most():
+    shares = [share for _, share in made("whisper", layers=4, tune=3, share=0.4, fade=0.5).slower()]
+    assert shares == pytest.approx([0.1, 0.2, 0.4])
+
+
+@torch.no_grad()
+def test_whispers_head_begins_as_regression_on_untouched_blocks():
+    model = made("whisper", classes=2, columns=384, size="tiny", layers=2, tune=1)
+    x, y = statistics(768, 2)
+    model.warm(x, y)
+    answer = model.head(model.norm(torch.from_numpy(x))).argmax(1).numpy()
+    assert (answer == y).mean() > 0.95
 
 
 def test_channels_can_be_set():

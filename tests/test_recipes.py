@@ -9,14 +9,16 @@ from sertool import audio, catalogue, modelfile, preparing, recipes, splits, syn
 from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
 
+pytest_plugins = ("pretrained",)
 SMALL = {  # the big networks' layers, fewer or thinner: one epoch of the real ones is for the slow tests
     "densenet161": ("--scratch",), "resnet50": ("--scratch",), "resnext50": ("--scratch",),
+    "mlp": ("--set", "groups=4"), "whisper": ("--set", "layers=3", "--set", "tune=1"),
 }  # fmt: skip
 SLOW = ("densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "lstm", "bilstm", "gru", "mamba-cnn")
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
     folder = tmp_path_factory.mktemp("recipes")
     synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=audio.write)
     pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -24,6 +26,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "clips.parquet"
 
 
+@pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_names_what_there_is(name: str) -> None:
     held = RECIPES[name]

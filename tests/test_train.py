@@ -153,6 +153,13 @@ def test_any_number_of_kills_at_any_moment_leaves_the_same_bytes(mel: Path, tmp_
     assert not list((tmp_path / "torn").rglob("*.part"))
 
 
+def test_summaries_may_be_mixed_in_place_of_rows(mel: Path, tmp_path: Path) -> None:
+    for way in ("rows", "summary"):
+        train(mel, *TINY, "--mixup", 0.4, "--mixes", way, "--split", "speaker:50/25/25", "-o", tmp_path / way)
+    rows, summary = (modelfile.read(tmp_path / way / "seed-0/model.safetensors") for way in ("rows", "summary"))
+    assert not np.array_equal(rows.tensors["head.0.weight"], summary.tensors["head.0.weight"])
+
+
 def test_a_finished_run_prints_its_predictions_again_and_trains_nothing(mel: Path, tmp_path: Path) -> None:
     words = (mel, *TINY, "-o", tmp_path / "run")
     first, before = train(*words), ages(tmp_path / "run" / "seed-0")

@@ -78,6 +78,8 @@ def _run_options() -> Any:
     return options.stack(
         option("-m", "--model", type=click.Path(), metavar="MODEL",
                help="A model file, or a run's folder: its members are averaged."),
+        option("--weights", type=click.Path(dir_okay=False), metavar="FILE",
+               help="Weights of the encoder that the model's features need. [default: fetched into the cache]"),
         option("--fold", type=click.IntRange(min=0), metavar="K", help="Only the models of this fold of a run."),
         options.root, options.nul,
         options.out("Write to this file rather than to stdout."),
@@ -98,10 +100,11 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError("name a model with -m: a model file or the folder of a run (make one with `sertool train`)")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
-    from sertool import asking, device, predicting, voices
+    from sertool import asking, device, predicting, voices, weights
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
+    weights.give(values["weights"])
     members = [Predictor.load(path, picked) for path in predicting.models_in(Path(values["model"]), values["fold"])]
     jury = predicting.Jury(members)
     names = ("window", "hop", "channel", "silence", "threshold")

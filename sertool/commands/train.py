@@ -40,7 +40,7 @@ def _design_options() -> Any:
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128."),
         option("--weights", type=click.Path(dir_okay=False), metavar="FILE", group=group,
-               help="ImageNet weights of a backbone, where no network is."),
+               help="Published weights of a backbone or an encoder, where no network is."),
         option("--scratch", is_flag=True, group=group, help="Begin a backbone with random numbers."),
         option("--features", type=options.files_in("features"), group=group,
                help="Features to train on, side by side by name (default: all that the manifest has)."),

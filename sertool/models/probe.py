@@ -4,13 +4,12 @@ Thousands of columns and few thousand clips call for small weights: what holds t
 losses do, so that one setting serves a corpus of any size.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear
+from sertool.fitted import FittedLinear, regression
 
 ORIGIN = "the usual probe of pretrained encoders"
 PARAMETERS = 43_014
@@ -30,9 +29,5 @@ class Model(FittedLinear):
 
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
         """Of `[clips, columns]`, each clip counting by its weight; nothing is drawn."""
-        from sklearn.linear_model import LogisticRegression
-
-        z = self.begin(x, y).astype(np.float32)
-        with warnings.catch_warnings(action="ignore"):
-            regression = LogisticRegression(C=self.settings.freedom / len(y), max_iter=self.settings.steps)
-            self.adopt(regression.fit(z, y, weights))
+        z = self.begin(x, y)
+        self.adopt(regression(z, y, self.settings.freedom, self.settings.steps, weights))

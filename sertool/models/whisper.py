@@ -1,0 +1,110 @@
+"""Whisper's last blocks trained on: rows are frames of an earlier layer of its encoder, which stays as it is.
+
+With `layers` 4 and `tune` 2, rows are those of `featurize --whisper base --layers 2`: what goes before the blocks that
+learn is computed once. The encoder's later blocks, which care for words, are left out. What leaves the last block is
+summed up by its mean and deviation over time, or by attention, and normalised for a linear layer, which begins as
+logistic regression on the untouched blocks' answer and learns faster than they do.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import fitted, layers, weights
+from sertool.encoders import whisper
+from sertool.errors import UsageError
+
+ORIGIN = "Radford et al. 2023, the last blocks trained on"
+PARAMETERS = 6_312_966
+INPUT = {"whisper": 512}
+FREEDOM = 5.0  # of the regression that the head begins as
+
+
+@dataclass(frozen=True)
+class Settings:
+    size: Annotated[Literal["tiny", "base", "small", "medium", "large-v3"], "size of the encoder"] = "base"
+    layers: Annotated[int, "blocks of the encoder that are used", 1, 32] = 4
+    tune: Annotated[int, "of them, the last ones, that are trained; rows are of the layer before", 1, 32] = 2
+    pretrained: Annotated[bool, "begin with the published weights"] = True
+    pooling: Annotated[Literal["statistics", "attentive"], "mean and deviation over time, or attention's"] = (
+        "statistics"
+    )
+    heads: Annotated[int, "heads of attentive pooling; they divide the width", 1, 64] = 4
+    attention: Annotated[int, "width of what scores a frame for it", 1, 4096] = 64
+    share: Annotated[float, "of the learning rate, what the last block gets", 0, 1] = 0.2
+    fade: Annotated[float, "of a block's rate, what the block before it gets", 0, 1] = 1.0
+    dropout: Annotated[float, "dropout before the last layer", 0, 1] = 0.3
+
+
+class Model(nn.Module):
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+        super().__init__()
+        facts, self.settings = whisper.SIZES[settings.size], settings
+        width = facts["width"]
+        if not settings.tune <= settings.layers <= facts["layers"]:
+            raise UsageError(f"whisper {settings.size} has {facts['layers']} blocks: layers={settings.layers} of them, "
+                             f"tune={settings.tune}, cannot be")  # fmt: skip
+        if columns != width:
+            before = settings.layers - settings.tune
+            raise UsageError(f"rows of {columns} columns are no layer of whisper {settings.size}, which has {width}: "
+                             f"featurize with --whisper {settings.size} --layers {before} and no --stats")  # fmt: skip
+        self.blocks = nn.ModuleList(whisper.Block(width, facts["heads"]) for _ in range(settings.tune))
+        attentive = settings.pooling == "attentive"
+        self.attend = layers.Statistics(width, settings.attention, settings.heads) if attentive else None
+        self.norm = layers.BatchNorm(2 * width)
+        self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(2 * width, classes))
+
+    def pretrain(self, path: str | None = None) -> None:
+        """Put the published weights in: from a file, the cache, or where they are published."""
+        if not self.settings.pretrained:
+            return
+        if path is not None:
+            weights.give(path)
+        size, count, first = self.settings.size, self.settings.layers, self.settings.layers - self.settings.tune
+        state = whisper.translated(whisper.tensors(size, count)[1], count)
+        for place, block in enumerate(self.blocks, first):
+            own = f"blocks.{place}."
+            block.load_state_dict({name.removeprefix(own): state[name] for name in state if name.startswith(own)})
+
+    def slower(self) -> list[tuple[nn.Module, float]]:
+        """The parts that learn at a share of the rate."""
+        depths = reversed(range(len(self.blocks)))
+        return [
+            (block, self.settings.share * self.settings.fade**depth)
+            for block, depth in zip(self.blocks, depths, strict=True)
+        ]
+
+    def warm(self, vectors: np.ndarray, truth: np.ndarray) -> None:
+        """Let the head begin as logistic regression on what the clips are summed up to, `[clips, 2 width]`."""
+        mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
+        found = fitted.regression((vectors - mean) / np.sqrt(variance + layers.EPS), truth, FREEDOM)
+        weight, bias = (torch.from_numpy(part).float() for part in fitted.linear(found))
+        self.norm.running_mean.copy_(torch.from_numpy(mean))
+        self.norm.running_var.copy_(torch.from_numpy(variance))
+        present = torch.from_numpy(np.unique(truth)).to(self.head[1].bias.device)
+        with torch.no_grad():
+            self.head[1].weight[present], self.head[1].bias[present] = (
+                weight.to(present.device),
+                bias.to(present.device),
+            )
+
+    def summary(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """`[clips, 2 width]`, before it is normalised."""
+        stream = layers.cleared(rows, lengths)
+        valid = layers.valid(lengths, rows.shape[1], rows.device)
+        for block in self.blocks:
+            stream = block(stream, valid[:, None, None])
+        if self.attend is not None:
+            return self.attend(stream, valid)
+        mean = layers.mean(layers.cleared(stream, lengths).mT, lengths)
+        spread = layers.mean((stream - mean[:, None]).square().masked_fill(~valid[..., None], 0).mT, lengths)
+        return torch.cat([mean, spread.clamp(min=1e-6).sqrt()], 1)
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.norm(self.summary(rows, lengths))
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))
