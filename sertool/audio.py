@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from sertool.files import reason, whole
 from sertool.hearing import Heard
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
+KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
 RATES = (4_000, 384_000)
@@ -279,8 +280,30 @@ def _resampler(source: int, target: int, channels: int) -> Callable[[np.ndarray,
 
 def write(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write float32 `[samples]` or `[samples, channels]` as 16-bit WAV or FLAC, or Ogg Vorbis, by the extension."""
-    kind = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}.get(path.suffix.lower())
-    if kind is None:
-        raise SertoolError(f"cannot write {path}: choose .wav, .flac or .ogg")
+    data = encoded(samples, rate, path.suffix)
     with whole(path) as stream:
-        soundfile.write(stream, samples, rate, format=kind[0], subtype=kind[1])
+        stream.write(data)
+
+
+def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "") -> memoryview:
+    """The bytes of such a file; what is remarked in it `remark` gives back."""
+    if extension.lower() not in KINDS:
+        raise SertoolError(f"cannot write {extension or 'a file without an extension'}: choose {' or '.join(KINDS)}")
+    kind, subtype = KINDS[extension.lower()]
+    made = BytesIO()
+    with soundfile.SoundFile(
+        made, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, None, kind
+    ) as file:
+        if remark:
+            file.comment = remark
+        file.write(samples)
+    return made.getbuffer()
+
+
+def remark(path: str) -> str:
+    """What is remarked in a file; nothing where it cannot be read."""
+    try:
+        with _sound_file(path) as file:
+            return str(file.comment)
+    except Unusable:
+        return ""

@@ -8,39 +8,12 @@ from typing import Any
 import numpy as np
 
 from sertool import doctor, manifest, shards, talk, tasks, wire
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.files import alone, sweep
 from sertool.manifest import Table
+from sertool.parts import WHOLE, Part
 from sertool.tasks import Plan, Task
-
-
-@dataclass(frozen=True)
-class Part:
-    """A contiguous share of the shards, k of n: `--part 3/16`."""
-
-    k: int = 1
-    n: int = 1
-
-    @classmethod
-    def parse(cls, text: str | None) -> "Part":
-        if text is None:
-            return cls()
-        k, slash, n = text.partition("/")
-        if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-            raise UsageError(f"--part takes K/N with K from 1 to N, such as 3/16, not {text!r}")
-        return cls(int(k), int(n))
-
-    @property
-    def name(self) -> str:
-        return "" if self.n == 1 else f"{self.k:0{len(str(self.n))}d}-of-{self.n}"
-
-    @property
-    def manifest(self) -> str:
-        return f"manifest-{self.name}.parquet" if self.name else "manifest.parquet"
-
-    def of(self, shares: Sequence[Task]) -> Sequence[Task]:
-        return shares[(self.k - 1) * len(shares) // self.n : self.k * len(shares) // self.n]
 
 
 @dataclass(frozen=True)
@@ -48,9 +21,13 @@ class Place:
     """Where the shards go, which of them this run answers for, and what becomes of those that are there."""
 
     folder: Path
-    part: Part = Part()
+    part: Part = WHOLE
     overwrite: bool = False
     wait: bool = False
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / (f"manifest-{self.part.name}.parquet" if self.part.name else "manifest.parquet")
 
 
 def plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
@@ -85,7 +62,7 @@ def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> T
         tasks.drop_leftovers(planned)
         share = _share(table, mine)
         made = _pointed(share, planned, mine)
-        _save(made, place.folder / place.part.manifest)
+        _save(made, place.manifest)
     _say(share, made, done, planned)
     return made
 

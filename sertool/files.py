@@ -1,11 +1,11 @@
 """Files that are whole or absent, folders that one process at a time writes in, trees that end."""
 
 import errno
+import hashlib
 import os
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -83,7 +83,7 @@ def sweep_all(folder: Path) -> None:
             beside.unlink()
 
 
-def write_beside(path: Path, data: bytes) -> None:
+def write_beside(path: Path, data: bytes | memoryview) -> None:
     """Write a file beside `path`, which has its name once `name_together` is told of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,8 @@ def name_together(paths: Sequence[Path]) -> None:
 
 
 def _waiting(path: Path) -> Path:
-    return path.with_name(f"{_beside(path)}{zlib.crc32(os.fsencode(path.name)):08x}{UNFINISHED}")
+    name = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    return path.with_name(_beside(path) + name + UNFINISHED)
 
 
 def _write_error(path: Path, error: OSError) -> SertoolError:

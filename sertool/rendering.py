@@ -5,26 +5,44 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from sertool import audio, effects, manifest, talk, wire
+from sertool import audio, effects, manifest, talk, workers
 from sertool.errors import SertoolError
 from sertool.extract import Clip
-from sertool.files import UNFINISHED, alone, path_of, path_text
+from sertool.files import alone, name_together, path_of, path_text, sweep_all, write_beside
 from sertool.manifest import Table
+from sertool.parts import WHOLE, Part
 from sertool.tasks import clips_of
 
-PLAN = "augment.parquet"  # of every file of a folder what it was made from
 UNPLAIN = re.compile(r"[^\w#.-]+")
 FILE = ("path", "start", "duration", "sample_rate", "channels", "samples", "size", "modified", "issue", "augmentation")
+
+
+TOGETHER = 1024  # files that get their names together
+BATCH, SECONDS = (
+    64,
+    200.0,
+)  # clips that a worker takes at a time, and how long they last at the most: one alone may be longer
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where copies are written, as what, and which of them."""
+
+    folder: Path
+    kind: str = "flac"
+    part: Part = WHOLE
+    wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,43 +54,106 @@ class Sound:
 
     @property
     def made_from(self) -> str:
-        """All that decides the file's bytes."""
+        """All that decides the file's bytes; it stands in the file."""
         with suppress(OSError, ValueError):
             status = os.stat(path_of(self.clip.path))
             source = [self.clip.path, status.st_size, status.st_mtime_ns, self.clip.start, self.clip.duration]
             text = json.dumps([effects.VERSION, *source, self.clip.augmentation])
-            return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            return "sertool " + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return ""
 
+    @property
+    def stands(self) -> bool:
+        """Whether the file is there, sound, and made from just this."""
+        path = str(self.path)
+        return self.path.exists() and audio.remark(path) == self.made_from and not audio.look(path, full=False).issue
 
-def write(table: Table, folder: Path, kind: str, jobs: int, *, wait: bool = False) -> Table:
+
+def write(table: Table, place: Place, jobs: int) -> Table:
     """Each copy's sound in a file of the folder, and the table with the copies' rows of these files.
 
-    What lies there already and was made from the same is kept, so that a run that was killed goes on.
+    What lies there already and was made from the same is kept, so that a run that was killed goes on. Of the rows a
+    part has as many that are to be written as every other part, and those between them.
     """
     rows = np.flatnonzero([bool(effects.pending(text)) for text in manifest.column(table, "augmentation")])
-    clips = clips_of(table.take(rows))
-    sounds = [Sound(clip, _place(folder, clip.name, kind)) for clip in clips]
+    sounds = [Sound(clip, _file(place, clip.name)) for clip in clips_of(table.take(rows))]
     _refuse_twins(sounds)
-    with alone(folder, wait):
-        missing = _missing(sounds, folder)
-        made = _each(missing, render, jobs)
-        issues = {sound.clip.name: issue for sound, issue in talk.progress(made, len(missing), "writing")}
+    first, last = _bounds(rows, place.part, len(table))
+    sounds, rows = place.part.of(sounds), place.part.of(rows) - first
+    with alone(place.folder, place.wait, place.part.name):
+        if not place.part.name:
+            sweep_all(place.folder)  # what a run left that was killed
+        missing = [sound for sound in sounds if not sound.stands]
+        issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
         found = [_row(sound, issues.get(sound.clip.name)) for sound in sounds]
     lost = sum(1 for row in found if row["issue"])
     aside = f"; {lost:,} could not be made" if lost else ""
-    talk.say(f"{len(sounds) - lost:,} copies in {folder} ({len(missing) - lost:,} written now){aside}")
-    return _with_files(table, rows, found)
+    talk.say(f"{len(sounds) - lost:,} copies in {place.folder} ({len(missing) - lost:,} written now){aside}")
+    return _with_files(table.slice(first, last - first), rows, found)
 
 
-def render(sound: Sound) -> str | None:
-    """Write a copy's file as its parent is, in rate and channels; or the issue that stands against it."""
+def _bounds(rows: np.ndarray, part: Part, length: int) -> tuple[int, int]:
+    """The first row of a part and the first behind it, where `rows` are shared out evenly."""
+    first, last = (int(rows[at]) if at < len(rows) else length for at in (part.start(len(rows)), part.stop(len(rows))))
+    return (0 if part.k == 1 else first), (length if part.k == part.n else last)
+
+
+def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
+    """Make files; each clip with the issue that stands against it, once its file has its name."""
+    results = _rendered(sounds, jobs)
+    for start in range(0, len(sounds), TOGETHER):
+        group, done = sounds[start : start + TOGETHER], []
+        for sound, issue in zip(group, islice(results, len(group)), strict=True):
+            done += [] if issue else [sound.path]
+            yield sound.clip.name, issue
+        name_together(done)
+
+
+def _rendered(sounds: list[Sound], jobs: int) -> Iterator[str | None]:
+    """What workers make of the sounds, in order, with a few batches ahead."""
+    torch.set_num_threads(1)
+    yield from _render_all(sounds[:1])  # here, for forks to share what it imports
+    batches = list(_batches(sounds[1:]))
+    team = workers.Team(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
+    pending: deque[Future[Any]] = deque()
+    try:
+        for batch in batches:
+            if len(pending) > 2 * jobs:
+                yield from workers.result(pending.popleft())
+            pending.append(team.submit(batch))
+        for future in pending:
+            yield from workers.result(future)
+    finally:
+        team.leave()
+
+
+def _batches(sounds: list[Sound]) -> Iterator[list[Sound]]:
+    batch: list[Sound] = []
+    seconds = 0.0
+    for sound in sounds:
+        length = sound.clip.duration or 0.0
+        if batch and (len(batch) == BATCH or seconds + length > SECONDS):
+            yield batch
+            batch, seconds = [], 0.0
+        batch.append(sound)
+        seconds += length
+    if batch:
+        yield batch
+
+
+def _render_all(sounds: list[Sound]) -> list[str | None]:
+    return [_render(sound) for sound in sounds]
+
+
+def _render(sound: Sound) -> str | None:
+    """Write a copy as its parent is, in rate and channels, beside its file; or the issue that stands against it."""
     try:
         wave, rate = heard(sound.clip)
     except audio.Unusable as unusable:
         talk.detail(f"{sound.clip.path}: {unusable.issue}: {unusable}")
         return unusable.issue
-    audio.write(sound.path, within_full_scale(wave).numpy().T, rate)
+    samples = within_full_scale(wave).numpy().T
+    write_beside(sound.path, audio.encoded(samples, rate, sound.path.suffix, sound.made_from))
     return None
 
 
@@ -91,10 +172,10 @@ def within_full_scale(wave: torch.Tensor) -> torch.Tensor:
     return wave / max(1.0, float(wave.abs().max()))
 
 
-def _place(folder: Path, clip: str, kind: str) -> Path:
+def _file(place: Place, clip: str) -> Path:
     """A file of the clip's name under the folder, never outside."""
     parts = [part for part in re.split(r"[\\/]", clip) if part not in ("", ".", "..")]
-    return folder.joinpath(*parts[:-1], f"{parts[-1]}.{kind}")
+    return place.folder.joinpath(*parts[:-1], f"{parts[-1]}.{place.kind}")
 
 
 def _refuse_twins(sounds: list[Sound]) -> None:
@@ -102,47 +183,6 @@ def _refuse_twins(sounds: list[Sound]) -> None:
     for sound in sounds:
         if held.setdefault(sound.path, sound.clip.name) != sound.clip.name:
             raise SertoolError(f"{held[sound.path]} and {sound.clip.name} would both be written to {sound.path}")
-
-
-def _missing(sounds: list[Sound], folder: Path) -> list[Sound]:
-    """What must be made; the plan is on the disk before the first file, and what it does not know is gone by then."""
-    plan = {str(sound.path.relative_to(folder)): sound.made_from for sound in sounds}
-    before = _planned(folder / PLAN)
-    for left in folder.rglob(f".*{UNFINISHED}"):
-        left.unlink(missing_ok=True)  # by a run that was killed
-    for sound, (name, source) in zip(sounds, plan.items(), strict=True):
-        if not source or before.get(name) != source:
-            sound.path.unlink(missing_ok=True)
-    if not plan.items() <= before.items():
-        both = before | plan
-        rows = manifest.from_columns({"clip": list(both), "made_from": list(both.values())})
-        wire.write(rows, str(folder / PLAN), "parquet")
-    return [sound for sound in sounds if not sound.path.exists()]
-
-
-def _planned(path: Path) -> dict[str, str]:
-    try:
-        held = wire.read(str(path))
-        return dict(zip(manifest.column(held, "clip"), manifest.column(held, "made_from"), strict=True))
-    except SertoolError:
-        return {}
-
-
-def _each(sounds: Iterable[Sound], work: Callable[[Sound], Any], jobs: int) -> Iterator[tuple[Sound, Any]]:
-    """Each sound with what threads make of it, in order, with a few ahead."""
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
-    pending: deque[tuple[Sound, Future[Any]]] = deque()
-    try:
-        for sound in sounds:
-            if len(pending) > 4 * jobs:
-                first, future = pending.popleft()
-                yield first, future.result()
-            pending.append((sound, pool.submit(work, sound)))
-        for first, future in pending:
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
@@ -175,9 +215,11 @@ def listen(table: Table, folder: Path, count: int = 3) -> None:
     """A few clips before and after, as WAV files of one folder."""
     for clip in _examples(table, count):
         name = UNPLAIN.sub("-", clip.name).strip("-")
-        place = folder / f"{name}.wav"
-        issue = render(Sound(clip, place))
-        talk.say(f"{place}: {issue or (shown(clip.augmentation) or 'as it is')}")
+        sound = Sound(clip, folder / f"{name}.wav")
+        issue = _render(sound)
+        if not issue:
+            name_together([sound.path])
+        talk.say(f"{sound.path}: {issue or (shown(clip.augmentation) or 'as it is')}")
 
 
 def _examples(table: Table, count: int) -> list[Clip]:

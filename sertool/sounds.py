@@ -73,7 +73,7 @@ def response(path: str, digest: str, rate: int) -> np.ndarray:
 
 def white(seed: int, samples: int) -> np.ndarray:
     """Gaussian noise that the seed decides, float32 `[samples]`; of a longer one it is the beginning."""
-    return np.random.Generator(np.random.Philox(seed)).standard_normal(samples, np.float32)
+    return np.random.Generator(np.random.SFC64(seed)).standard_normal(samples, np.float32)
 
 
 def added(wave: Tensor, noise: Tensor, snr: float) -> Tensor:

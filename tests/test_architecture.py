@@ -19,8 +19,8 @@ HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
         recipes rounding scan schedules sheet slow stretching talk team device dsp files fitted labels options selection
-        splits streams synth tensorfile unpacking web transfer weights""",
-    "catalogue": "corpora encoders features imagenet models",
+        parts splits streams synth tensorfile unpacking web transfer weights""",
+    "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping splitting doctor checkpoint
         wire effects sources""",
     "flow": """batches teaching heldout offers store landing blends asking extract predictions tables training copying

@@ -438,3 +438,17 @@ def test_what_is_written_is_read_back(tmp_path, voice, extension):
     audio.write(tmp_path / f"clip.{extension}", voice, RATE)
     np.testing.assert_allclose(audio.decode(str(tmp_path / f"clip.{extension}"), Cut())[0], voice, atol=0.2)
     assert os.listdir(tmp_path) == [f"clip.{extension}"]
+
+
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
+def test_a_remark_is_read_back_and_is_no_sound(tmp_path, voice, extension):
+    path = tmp_path / f"clip{extension}"
+    path.write_bytes(audio.encoded(voice, RATE, extension, "made from é 123"))
+    assert audio.remark(str(path)) == "made from é 123"
+    assert audio.look(str(path)).samples == len(voice)
+    audio.write(tmp_path / f"plain{extension}", voice, RATE)
+    assert audio.remark(str(tmp_path / f"plain{extension}")) == ""
+    held = [audio.decode(str(one), Cut()) for one in (path, tmp_path / f"plain{extension}")]
+    np.testing.assert_array_equal(*held)
+    (tmp_path / "text.wav").write_text("no audio")
+    assert audio.remark(str(tmp_path / "text.wav")) == ""

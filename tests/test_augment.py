@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from running import Outcome, ages, rows, sertool, snapshot
 
-from sertool import audio, blends, catalogue, manifest, shards, wire
+from sertool import audio, blends, catalogue, manifest, rendering, shards, wire
 
 pytest_plugins = ("voices",)
 
@@ -236,6 +236,72 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(voices, tmp_
     assert all(before[name] == after[name] for name in kept)
     assert "(0 written now)" in sertool(*line).err
     assert ages(tmp_path / "s") == after
+
+
+KILLED = """
+import os, signal, sys
+from sertool import cli, rendering
+rendering.TOGETHER, rendering.BATCH, turns, named = 7, 2, iter(range(99)), rendering.name_together
+end = lambda: os.kill(os.getpid(), getattr(signal, {how!r}))
+rendering.name_together = lambda paths: named(paths) if next(turns) < 2 else end()
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
+def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, tmp_path):
+    chain = (*CHAIN, "--copies", 2, "--write", tmp_path / "s", "--as", "wav")
+    words = list(map(str, ("augment", voices, *chain, "-o", tmp_path / "m.parquet", "-j", 2)))
+    done = subprocess.run([sys.executable, "-c", KILLED.format(how=how), *words], capture_output=True, check=False)
+    assert done.returncode == code, done.stderr.decode()
+    whole = {path: path.read_bytes() for path in (tmp_path / "s").rglob("*.wav")}
+    assert len(whole) == 14
+    assert not (tmp_path / "m.parquet").exists()
+    assert f"({2 * len(wire.read(str(voices))) - 14} written now)" in sertool(*words).err
+    assert not list((tmp_path / "s").rglob(".*.part"))
+    assert whole.items() <= {path: path.read_bytes() for path in (tmp_path / "s").rglob("*.wav")}.items()
+    again = ("augment", voices, *chain[:-3], tmp_path / "again", "--as", "wav", "-o", tmp_path / "n.parquet")
+    assert sertool(*again).code == 0
+    assert snapshot(tmp_path / "again") == snapshot(tmp_path / "s")
+
+
+def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voices, tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "BATCH", 2)  # so that forks have work
+    chain = ("augment", voices, *CHAIN, "--reverb", "0.1:0.3", "--copies", 2, "--as", "flac")
+    assert sertool(*chain, "--write", tmp_path / "whole", "-o", tmp_path / "whole.parquet", "-j", 1).code == 0
+    assert sertool(*chain, "--write", tmp_path / "many", "-o", tmp_path / "many.parquet", "-j", 4).code == 0
+    held = wire.read(str(tmp_path / "whole.parquet"))
+    for n in (3, 60):
+        parts = []
+        for k in (2, *(k for k in range(1, n + 1) if k != 2)):
+            parts.append(tmp_path / f"{n}-{k:02d}.parquet")
+            done = sertool(*chain, "--write", tmp_path / f"s{n}", "--part", f"{k}/{n}", "-o", parts[-1])
+            assert done.code == 0
+            assert n > 3 or "16 copies" in done.err
+        assert sertool("index", *sorted(parts), "-o", tmp_path / "merged.parquet").code == 0
+        merged = wire.read(str(tmp_path / "merged.parquet"))
+        assert manifest.column(merged, "clip") == manifest.column(held, "clip")
+        assert manifest.column(merged, "augmentation") == manifest.column(held, "augmentation")
+        sounds = [{name: data for name, data in snapshot(tmp_path / one).items() if name.endswith(".flac")}
+                  for one in ("whole", "many", f"s{n}")]  # fmt: skip
+        assert sounds[0] == sounds[1] == sounds[2]
+    assert "(0 written now)" in sertool(*chain, "--write", tmp_path / "s3", "-o", tmp_path / "m.parquet").err
+
+
+def test_a_part_of_what_is_not_written_is_refused(voices, tmp_path):
+    refused(voices, "--gain", 1, "--part", "1/2", says="--part goes with --write")
+    refused(voices, "--gain", 1, "--write", tmp_path / "s", "--part", "3/2", says="--part takes K/N with K from 1 to N")
+
+
+def test_a_damaged_file_is_written_again(voices, tmp_path):
+    line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "--as", "wav", "-o", tmp_path / "m.parquet")
+    sertool(*line)
+    whole = snapshot(tmp_path / "s")
+    first, second = sorted((tmp_path / "s").rglob("*.wav"))[:2]
+    first.write_bytes(first.read_bytes()[:-100])
+    second.write_bytes(b"")
+    assert "(2 written now)" in sertool(*line).err
+    assert snapshot(tmp_path / "s") == whole
 
 
 def test_files_of_other_numbers_or_of_another_sound_are_not_kept(voices, tmp_path):

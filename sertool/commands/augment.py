@@ -7,7 +7,9 @@ import click
 
 from sertool import catalogue, options, talk
 from sertool.catalogue import Setting
+from sertool.errors import UsageError
 from sertool.options import option
+from sertool.parts import Part
 
 EPILOG = """\b
 Examples:
@@ -121,6 +123,7 @@ def _output_options() -> Any:
                help="Write each copy to a file under this folder; the rows then name these files."),
         option("--as", "kind_of_sound", type=click.Choice(["flac", "wav"]), default="flac", show_default=True,
                group="Sound", help="How: both have 16 bits, the rate of the parent, and its channels up to two."),
+        option("--part", metavar="K/N", group="Sound", help="Write only the k-th of n shares, for job arrays."),
         option("--listen", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
                help="Write the first three clips with their copies as WAV files, and stop."),
         option("--plot", type=click.Path(dir_okay=False), metavar="PNG", group="Sound",
@@ -142,6 +145,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     from sertool import blends, copying, indexing, manifest, wire
 
+    if values["part"] and not (values["write"] and Part.parse(values["part"])):
+        raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
     blend = blends.blend(_asked(values), values["seed"])
     kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest")
@@ -150,7 +155,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     table = manifest.where(read, values["where"])
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
-        return talk.say(f"would append {count * blend.copies:,} copies of {count:,} clips to {len(table):,} rows")
+        place = f", and write them to {values['write']}" if values["write"] else ""
+        return talk.say(
+            f"would append {count * blend.copies:,} copies of {count:,} clips to {len(table):,} rows{place}"
+        )
     table = manifest.made_by(copying.appended(table, blend), options.command_line(), values["seed"], read)
     return _delivered(table, values, kind, jobs)
 
@@ -168,7 +176,10 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
             rendering.listen(table, Path(values["listen"]))
         if kind is None:
             return None
-        table = rendering.write(table, Path(values["write"]), values["kind_of_sound"], jobs, wait=values["wait"])
+        place = rendering.Place(
+            Path(values["write"]), values["kind_of_sound"], Part.parse(values["part"]), values["wait"]
+        )
+        table = rendering.write(table, place, jobs)
     if wire.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
     else:

@@ -22,7 +22,7 @@ from sertool.errors import SertoolError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 1  # of the effects' numbers; a change of it makes the shards of all copies anew
+VERSION = 2  # of the effects' numbers; a change of it makes the shards of all copies anew
 Range = tuple[float, float]
 Drawn = dict[str, Any]
 

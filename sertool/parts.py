@@ -1,0 +1,43 @@
+"""A share of the work, for job arrays: `--part 3/16`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sertool.errors import UsageError
+
+Items = TypeVar("Items", bound=Sequence)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A contiguous share, k of n."""
+
+    k: int = 1
+    n: int = 1
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Part":
+        if text is None:
+            return cls()
+        k, slash, n = text.partition("/")
+        if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+            raise UsageError(f"--part takes K/N with K from 1 to N, such as 3/16, not {text!r}")
+        return cls(int(k), int(n))
+
+    @property
+    def name(self) -> str:
+        """`03-of-16`, or nothing for the whole."""
+        return "" if self.n == 1 else f"{self.k:0{len(str(self.n))}d}-of-{self.n}"
+
+    def start(self, length: int) -> int:
+        return (self.k - 1) * length // self.n
+
+    def stop(self, length: int) -> int:
+        return self.k * length // self.n
+
+    def of(self, items: Items) -> Items:
+        return items[self.start(len(items)) : self.stop(len(items))]
+
+
+WHOLE = Part()
