@@ -37,6 +37,7 @@ function __sertool_at
                 "index -j" "index --jobs" \
                 "featurize --where" \
                 "featurize --root" \
+                "featurize --ssl" \
                 "featurize --whisper" \
                 "featurize --preset" \
                 "featurize --rate" \
@@ -143,6 +144,8 @@ function __sertool_at
                 "featurize --rolloff-win-length" \
                 "featurize --rolloff-window" \
                 "featurize --rolloff-edges" \
+                "featurize --ssl-layers" \
+                "featurize --ssl-precision" \
                 "featurize --tonnetz-tuning" \
                 "featurize --tonnetz-n-fft" \
                 "featurize --tonnetz-hop" \
@@ -383,6 +386,7 @@ complete -c sertool -n '__sertool_at featurize' -l msf -d 'Modulation spectral f
 complete -c sertool -n '__sertool_at featurize' -l pitch -d 'Pitch: the fundamental frequency, and whether and how surely there is one.'
 complete -c sertool -n '__sertool_at featurize' -l rms -d 'Root mean square: a frame\'s loudness as an amplitude.'
 complete -c sertool -n '__sertool_at featurize' -l rolloff -d 'Spectral roll-off: the frequency in Hz below which most of the spectrum lies.'
+complete -c sertool -n '__sertool_at featurize' -l ssl -r -f -a 'wav2vec2-base wav2vec2-large wav2vec2-large-lv60k xlsr-53 xlsr-300m xlsr-1b xlsr-2b hubert-base hubert-large hubert-xlarge wavlm-base wavlm-base-plus wavlm-large' -d 'Layers of a pretrained encoder that taught itself, 50 frames a second (wav2vec 2.0, XLSR, HuBERT or WavLM).'
 complete -c sertool -n '__sertool_at featurize' -l tonnetz -d 'Tonnetz: the tonal centroid, where a frame lies on the circles of fifths and of minor and major thirds.'
 complete -c sertool -n '__sertool_at featurize' -l wave -d 'The waveform itself, as 16-bit samples.'
 complete -c sertool -n '__sertool_at featurize' -l whisper -r -f -a 'tiny base small medium large-v3' -d 'Layers of Whisper\'s pretrained encoder, 50 frames a second (tiny, base, small, medium or large-v3).'
@@ -506,6 +510,8 @@ complete -c sertool -n '__sertool_at featurize' -l rolloff-win-length -r -f -d '
 complete -c sertool -n '__sertool_at featurize' -l rolloff-window -r -f -a 'hann hamming blackman ones' -d 'Window over a frame. [default: hann]'
 complete -c sertool -n '__sertool_at featurize' -l rolloff-center -l no-rolloff-center -d 'Centre frames on their time, with the ends extended. [default: true]'
 complete -c sertool -n '__sertool_at featurize' -l rolloff-edges -r -f -a 'zeros reflect' -d 'What lies beyond the ends. [default: zeros]'
+complete -c sertool -n '__sertool_at featurize' -l ssl-layers -r -f -d 'Layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last. [default: all]'
+complete -c sertool -n '__sertool_at featurize' -l ssl-precision -r -f -a 'auto bf16 float32' -d 'Of the products; auto is bf16 where the processor has it. [default: auto]'
 complete -c sertool -n '__sertool_at featurize' -l tonnetz-tuning -r -f -d 'Of the pitch classes, in parts of one (default: each clip\'s own). [-0.5 to 0.5]'
 complete -c sertool -n '__sertool_at featurize' -l tonnetz-n-fft -r -f -d 'Samples in a frame and its transform. [default: 2048; 16 to 65536]'
 complete -c sertool -n '__sertool_at featurize' -l tonnetz-hop -r -f -d 'Samples from one frame to the next. [default: 512; 1 or more]'
@@ -527,7 +533,7 @@ complete -c sertool -n '__sertool_at featurize' -l part -r -f -d 'Make only the 
 complete -c sertool -n '__sertool_at featurize' -l overwrite -d 'Replace shards made with other settings or of other clips.'
 complete -c sertool -n '__sertool_at featurize' -l verify -r -f -d 'Compute N clips again the slow way, and say how well the shards agree. [x>=1]'
 complete -c sertool -n '__sertool_at featurize' -l plot -r -F -d 'Draw the first clip and its features, and store nothing.'
-complete -c sertool -n '__sertool_at featurize' -l list -d 'Show all features and presets, and stop.'
+complete -c sertool -n '__sertool_at featurize' -l list -d 'Show all features, encoders and presets, and stop.'
 complete -c sertool -n '__sertool_at featurize' -l strict -d 'Fail (exit 1) if any clip is set aside.'
 complete -c sertool -n '__sertool_at featurize' -l dry-run -d 'Say what would be done, and do nothing.'
 complete -c sertool -n '__sertool_at featurize' -l wait -d 'Wait for another sertool that writes to the same place.'
@@ -589,14 +595,14 @@ complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a 
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128.'
 complete -c sertool -n '__sertool_at train' -l weights -r -F -d 'Published weights of a backbone or an encoder, where no network is.'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers.'
-complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
+complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
 complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus' -d 'Free rows of mean and deviation of all of train, or of nothing. [default: corpus]'
 complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Free rows of each speaker\'s own mean and deviation. Held-out figures are transductive then.'
 complete -c sertool -n '__sertool_at train' -l prior-clips -r -f -d 'With --adapt, what all of train counts for beside a speaker\'s own clips. [default: 15] [0<=x<=1000000.0]'
 complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statistics, keep the columns that tell emotions apart best, at most N. [x>=1]'
 complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, or pca:N.'
 complete -c sertool -n '__sertool_at train' -l teacher -r -F -d 'Learn from these predictions too (of train or predict); clips without a label count then.'
-complete -c sertool -n '__sertool_at train' -l imitate -r -f -a 'bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff tonnetz wave whisper zcr' -d 'A feature of the manifest, kept as --stats, that the network learns to tell and does not see.'
+complete -c sertool -n '__sertool_at train' -l imitate -r -f -a 'bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr' -d 'A feature of the manifest, kept as --stats, that the network learns to tell and does not see.'
 complete -c sertool -n '__sertool_at train' -l split -r -f -d 'As of `sertool index`: speaker:70/15/15, or a protocol.'
 complete -c sertool -n '__sertool_at train' -l folds -r -f -d 'K folds of whole speakers. [2<=x<=1000]'
 complete -c sertool -n '__sertool_at train' -l loso -d 'Leave one speaker out, each in turn.'
@@ -699,5 +705,4 @@ complete -c sertool -n '__sertool_at predict' -s h -l help -d 'Show this message
 complete -c sertool -n '__sertool_at predict -ge 1' -F
 complete -c sertool -n '__sertool_at demo' -s o -l out -r -f -a '(__fish_complete_directories)' -d 'Folder for everything that is made. [default: sertool-demo]'
 complete -c sertool -n '__sertool_at demo' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
-complete -c sertool -n '__sertool_at demo' -s q -l quiet -d 'Say nothing but errors.'
 complete -c sertool -n '__sertool_at demo' -s h -l help -d 'Show this message and exit.'

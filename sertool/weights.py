@@ -50,16 +50,22 @@ def give(path: str | Path | None) -> None:
     _given[:] = [] if path is None else [Path(path)]
 
 
+def chosen(published: Published, shapes: Mapping[str, tuple[int, ...]], known: str | None) -> tuple[str, "Tensors"]:
+    """Digest and tensors of these shapes: those of the digest `known`, where this process has them, else a file's."""
+    if known and known in _held:
+        return known, _held[known]
+    path = _find(published)
+    found = _fitting(read(path), shapes, published.name, path)
+    made = digest(found)
+    _refuse_other(known, made, published.name, path)
+    return made, _held.setdefault(made, found)
+
+
 def hold(tensors: "Tensors") -> str:
     """Keep tensors for whoever asks for their digest, which is returned."""
     known = digest(tensors)
     _held.setdefault(known, tensors)
     return known
-
-
-def held(known: str | None) -> "Tensors | None":
-    """The tensors of a digest, if this process has them."""
-    return _held.get(known or "")
 
 
 def digest(tensors: "Tensors") -> str:
@@ -74,7 +80,7 @@ def digest(tensors: "Tensors") -> str:
 # The file
 
 
-def find(published: Published) -> Path:
+def _find(published: Published) -> Path:
     """The file of an encoder's weights: what `--weights` names, else the cache's, else it is downloaded."""
     if _given:
         return _given[0]
@@ -145,8 +151,10 @@ def read(path: Path) -> "Tensors":
     return tensors
 
 
-def fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: str, path: Path) -> "Tensors":
+def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: str, path: Path) -> "Tensors":
     """Those of the tensors that an encoder needs, in float32; where one is missing or of another size, an error."""
+    import torch
+
     for word, shape in shapes.items():
         tensor = tensors.get(word)
         if tensor is None:
@@ -155,10 +163,11 @@ def fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: str
             raise SertoolError(
                 f"{path} holds no weights of {name}: {word} is {list(tensor.shape)} in it, not {list(shape)}"
             )
-    return {word: tensors[word].float().clone() for word in shapes}
+    with torch.inference_mode(False):  # they may be trained on, whoever reads them first
+        return {word: tensors[word].float().clone() for word in shapes}
 
 
-def refuse_other(known: str | None, found: str, name: str, path: Path) -> None:
+def _refuse_other(known: str | None, found: str, name: str, path: Path) -> None:
     """Features that were made with some weights are not to be made with others."""
     if known not in (None, found):
         raise SertoolError(

@@ -1,14 +1,20 @@
-"""Pretrained encoders in the publishers' own layout, but small and with random weights: a plugin of pytest's."""
+"""Pretrained encoders in the publishers' own layouts, but small and with random weights: a plugin of pytest's."""
 
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 SMALL = {"bands": 80, "width": 32, "heads": 2, "layers": 3}
+SMALL_SSL = {
+    "extractor_conv_layer_config": [(16, 10, 5), *[(16, 3, 2)] * 4, *[(16, 2, 2)] * 2], "encoder_embed_dim": 32,
+    "encoder_num_layers": 3, "encoder_num_heads": 2, "encoder_ff_interm_features": 64, "encoder_pos_conv_groups": 4,
+}  # fmt: skip
+SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # each of another kind
 
 
 def whisper_state(seed: int = 0, size: str = "base") -> dict[str, torch.Tensor]:
@@ -26,9 +32,25 @@ def whisper_state(seed: int = 0, size: str = "base") -> dict[str, torch.Tensor]:
 
 def checkpoint(state: dict[str, torch.Tensor]) -> bytes:
     """A file as OpenAI publishes it."""
+    return saved({"dims": {"n_mels": 80, "n_audio_ctx": 1500}, "model_state_dict": state})
+
+
+def saved(held: object) -> bytes:
     made = io.BytesIO()
-    torch.save({"dims": {"n_mels": 80, "n_audio_ctx": 1500}, "model_state_dict": state}, made)
+    torch.save(held, made)
     return made.getvalue()
+
+
+def ssl_state(model: str, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random tensors under the names that torchaudio's files have."""
+    from sertool.encoders import ssl
+
+    dice = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, shape in ssl.shapes(model, ssl.SIZES[model]["layers"]).items():
+        spread = torch.randn(shape, generator=dice) * (shape[-1] if len(shape) > 1 else 16) ** -0.5
+        state[name] = spread + ("norm.weight" in name or "weight_g" in name)
+    return state
 
 
 @pytest.fixture(scope="module")
@@ -46,5 +68,19 @@ def small_encoders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         place = whisper.published("base").place
         place.parent.mkdir()
         place.write_bytes(held)
+        _put_ssl(patch)
         weights.give(None)
         yield cache
+
+
+def _put_ssl(patch: pytest.MonkeyPatch) -> None:
+    import torchaudio
+
+    from sertool.encoders import ssl
+
+    for model in SSL:
+        bundle = ssl.bundle(model)
+        small = replace(bundle, _params=bundle._params | SMALL_SSL)
+        patch.setattr(torchaudio.pipelines, ssl.SIZES[model]["bundle"], small)
+        patch.setitem(ssl.SIZES, model, ssl.SIZES[model] | {"width": 32, "layers": 3})
+        ssl.published(model).place.write_bytes(saved(ssl_state(model)))

@@ -20,7 +20,7 @@ from running import sertool, shell
 from sertool import __version__, audio, catalogue, cli, options, synth, talk
 from sertool.errors import SertoolError, UsageError
 
-pytest_plugins = ("voices",)
+pytest_plugins = ("voices", "pretrained")
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = sorted(catalogue.names("commands"))
@@ -343,6 +343,7 @@ def stage(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("line", examples())
 def test_the_examples_of_the_help_do_what_they_say(stage, tmp_path, monkeypatch, line):
     shutil.copytree(stage, tmp_path / "stage")

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import server as play
 import torch
-from pretrained import checkpoint, whisper_state
+from pretrained import SSL, checkpoint, saved, ssl_state, whisper_state
 from running import rows, sertool, snapshot
+from torchaudio.pipelines._wav2vec2 import impl
 
 from sertool import catalogue, encoders, extract, features, inference, manifest, synth, tensorfile, web, wire
 from sertool import weights as pretrained_weights
-from sertool.encoders import whisper
+from sertool.encoders import ssl, whisper
 from sertool.errors import SertoolError, UsageError
 from sertool.web import Patience
 
@@ -400,6 +401,82 @@ def test_weights_are_named_for_one_encoder_alone(small: Path, voices: Path, tmp_
     assert (done.code, "no such file" in done.line) == (2, True)
 
 
+# Encoders that taught themselves
+
+
+def layers_of(model: str, wave: torch.Tensor, precision: str = "float32", layers: str = "all") -> np.ndarray:
+    settings = features.settings("ssl", {"model": model, "precision": precision, "layers": layers})
+    with torch.inference_mode():
+        return features.load("ssl").Feature(settings, 16_000).clips([wave])[0].numpy()
+
+
+@pytest.mark.parametrize("model", SSL)
+def test_each_kind_of_self_taught_encoder_is_as_torchaudio_has_it(small: Path, model: str) -> None:
+    for samples in (1, 400, 16_321, 16_000 * 40):
+        wave = speech(samples)
+        known = features.load("ssl").definition(wave.numpy(), 16_000, features.settings("ssl", {"model": model}))
+        found = layers_of(model, wave)
+        assert found.shape == known.shape == (max(0, samples - 400) // 320 + 1, 4 * 32)
+        assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
+
+
+@pytest.mark.parametrize("model", SSL)
+def test_a_self_taught_encoder_in_bf16_is_close(small: Path, model: str) -> None:
+    exact, quick = (layers_of(model, speech(40_000), precision) for precision in ("float32", "bf16"))
+    assert quick.dtype == np.float32
+    assert not np.array_equal(exact, quick)
+    assert cosine(exact, quick) > 0.9995
+
+
+@pytest.mark.parametrize("model", SSL)
+def test_layers_of_a_self_taught_encoder_are_columns_of_all_of_them(small: Path, model: str) -> None:
+    whole = layers_of(model, speech(9_000)).reshape(-1, 4, 32)
+    for layer in (0, 2):
+        assert np.allclose(layers_of(model, speech(9_000), layers=str(layer)), whole[:, layer], atol=1e-5)
+
+
+@pytest.mark.parametrize("model", SSL)
+def test_self_taught_encoders_are_asked_for_by_name(small: Path, voices: Path, tmp_path: Path, model: str) -> None:
+    words = ("featurize", voices, "--ssl", model, "--layers", "1-2", "--precision", "float32", "--verify", "3")
+    done = sertool(*words, "-o", tmp_path / "f")
+    assert done.code == 0, done.err
+    assert "verified ssl: agrees on 3 clips: 100.000 %" in done.err
+    record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["ssl"]
+    assert (record["settings"]["model"], record["settings"]["layers"]) == (model, "1-2")
+    assert len(record["settings"]["weights"]) == 32
+
+
+def test_both_kinds_of_encoders_stand_beside_each_other(small: Path, voices: Path, tmp_path: Path) -> None:
+    words = ("--whisper", "base", "--ssl", "wavlm-base-plus", "--mel", "--layers", "1", "--whisper-layers", "2")
+    done = sertool("featurize", voices, *words, "-o", tmp_path / "f")
+    assert done.code == 0, done.err
+    held = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    assert {name: held[name]["settings"]["layers"] for name in ("whisper", "ssl")} == {"whisper": "2", "ssl": "1"}
+
+
+def test_weights_without_a_published_digest_are_pinned_at_the_first_download(
+    small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = play.Server()
+    monkeypatch.setattr(ssl, "URL", server.url + "/models/")
+    monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "cache"))
+    server.put("/models/" + ssl.SIZES["wavlm-base-plus"]["file"], saved(ssl_state("wavlm-base-plus")))
+    known, _ = ssl.tensors("wavlm-base-plus", 2)
+    place = ssl.published("wavlm-base-plus").place
+    pin = place.with_name(place.name + ".sha256")
+    assert pin.read_text() == hashlib.sha256(place.read_bytes()).hexdigest()
+    place.write_bytes(saved(ssl_state("wavlm-base-plus", seed=1)))
+    with pytest.raises(SertoolError, match="remove it"):
+        ssl.tensors("wavlm-base-plus", 2)
+    server.put("/models/" + ssl.SIZES["wavlm-base-plus"]["file"], place.read_bytes())
+    place.unlink()
+    with pytest.raises(SertoolError, match="SHA256"):
+        ssl.tensors("wavlm-base-plus", 2)
+    server.put("/models/" + ssl.SIZES["wavlm-base-plus"]["file"], saved(ssl_state("wavlm-base-plus")))
+    assert ssl.tensors("wavlm-base-plus", 2)[0] == known
+    server.close()
+
+
 # What the files say
 
 
@@ -411,6 +488,19 @@ def test_an_encoder_says_what_it_is_without_being_run(name: str) -> None:
         assert {"width", "layers", "parameters", "megabytes", "licence", "citation"} <= size.keys() | {
             word.lower() for word in facts
         }
+
+
+@pytest.mark.parametrize("model", catalogue.entries("encoders")["ssl"].facts["SIZES"])
+def test_what_is_said_of_a_self_taught_encoder_is_what_torchaudio_has(model: str) -> None:
+    facts = catalogue.entries("encoders")["ssl"].facts["SIZES"][model]
+    bundle = getattr(impl, facts["bundle"])
+    with torch.device("meta"):
+        network = ssl.MAKERS[bundle._model_type](**bundle._params)
+    assert facts["file"] == bundle._path
+    assert facts["layers"] == len(network.encoder.transformer.layers)
+    assert facts["parameters"] == sum(weight.numel() for weight in network.parameters())
+    assert facts["width"] == network.encoder.transformer.pos_conv_embed.embed_dim
+    assert bundle.sample_rate == ssl.RATE
 
 
 @pytest.mark.parametrize("size", catalogue.entries("encoders")["whisper"].facts["SIZES"])

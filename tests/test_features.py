@@ -53,7 +53,7 @@ EDGES = {"one sample": np.array([0.5], dtype=np.float32), "silence": np.zeros(50
 
 pytest_plugins = ("pretrained",)
 pytestmark = pytest.mark.usefixtures("small_encoders")
-EXACT = {"whisper": {"precision": "float32"}}
+EXACT = {"whisper": {"precision": "float32"}, "ssl": {"precision": "float32"}}
 
 
 def chosen(name: str, settings: dict[str, Any]) -> Any:

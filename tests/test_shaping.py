@@ -95,10 +95,12 @@ def test_presets_give_the_shapes_of_the_published_systems(voices, tmp_path, name
     assert {held.shape for held in rows(tmp_path / "f", feature).values()} == {shape}
 
 
-def test_lists_name_every_feature_and_preset():
+def test_lists_name_every_feature_encoder_and_preset():
     done = sertool("featurize", "--list")
     assert done.code == 0
-    assert all(word in done.out.decode() for word in [*ALL, *presets.PRESETS])
+    encoders = [f"--{family} {name}" for family, entry in catalogue.entries("encoders").items()
+                for name in entry.facts["SIZES"]]  # fmt: skip
+    assert all(word in done.out.decode() for word in [*ALL, *presets.PRESETS, *encoders, "MIT", "Radford et al."])
 
 
 # What becomes of the waveform and of the rows.

@@ -1,5 +1,6 @@
 """Compute features of the clips in a manifest and store them in shards."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ Examples:
   sertool featurize clips.parquet --mel --mel-bands 64 -o features/
   sertool featurize clips.parquet --mfcc --rms --zcr --stats mean,std -o statistics/
   sertool featurize clips.parquet --preset imagenet -o features/
+  sertool featurize clips.parquet --whisper base --layers 1-5 --stats mean,std -o layers/
   sertool featurize clips.parquet --mel --part 3/16 -o features/
   sertool featurize clips.parquet --mel -o features/ --verify 10
   sertool featurize calls/monday.wav --mel --pitch --plot monday.png
@@ -23,6 +25,7 @@ Input from a pipe is read to its end first. Shards and `manifest.parquet` lie in
 goes to stdout. The same command again makes only what is missing.
 """
 FEATURES = catalogue.entries("features")
+ENCODERS = catalogue.entries("encoders")
 WAVE = catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings
 # Settings that one option sets for every feature that has them.
 SHARED = {setting.name: setting for setting in FEATURES["mel"].settings if setting.name in (
@@ -108,7 +111,7 @@ def _run_options() -> Any:
                help="Compute N clips again the slow way, and say how well the shards agree."),
         option("--plot", type=click.Path(dir_okay=False), metavar="PNG",
                help="Draw the first clip and its features, and store nothing."),
-        option("--list", "show_list", is_flag=True, help="Show all features and presets, and stop."),
+        option("--list", "show_list", is_flag=True, help="Show all features, encoders and presets, and stop."),
         options.strict, options.dry_run, options.wait, options.quiet, options.verbose,
     )  # fmt: skip
 
@@ -148,8 +151,31 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
 def _show_list() -> None:
     rows = [(word(name), entry.facts["DTYPE"], len(entry.settings), entry.title) for name, entry in FEATURES.items()]
     talk.table(("feature", "stored as", "settings", "what it is"), rows, right="settings")
+    headers = ("pretrained encoder", "parameters", "download", "layers", "width", "licence")
+    talk.table(headers, _encoders(), right="parameters download layers width")
+    talk.table(("encoder", "publication"), _publications().items())
     held = [(f"--preset {name}", preset["about"]) for name, preset in presets.PRESETS.items()]
     talk.table(("preset", "what it is"), held)
+
+
+def _encoders() -> Iterator[tuple[object, ...]]:
+    """Each pretrained encoder by the option that asks for it."""
+    for family, entry in ENCODERS.items():
+        for name, held in entry.facts["SIZES"].items():
+            yield (
+                f"{word(family)} {name}", f"{held['parameters'] / 1e6:,.1f} M", f"{held['megabytes']:,} MB",
+                held["layers"], held["width"], entry.facts["LICENCE"],
+            )  # fmt: skip
+
+
+def _publications() -> dict[str, str]:
+    """What to cite, by encoders."""
+    said: dict[str, list[str]] = {}
+    for family, entry in ENCODERS.items():
+        for name, held in entry.facts["SIZES"].items():
+            text = held.get("citation") or entry.facts["CITATION"]
+            said.setdefault(text, []).append(name if "citation" in held else family)
+    return {", ".join(dict.fromkeys(names)): text for text, names in said.items()}
 
 
 def _wanted(values: dict[str, Any]) -> list[str]:

@@ -171,15 +171,7 @@ def published(size: str) -> Published:
 
 def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
     """Digest and tensors, named as published, of the first `layers` blocks; those of the digest `known` if given."""
-    held = weights.held(known)
-    if known and held:
-        return known, held
-    source = published(size)
-    path = weights.find(source)
-    found = weights.fitting(weights.read(path), shapes(size, layers), source.name, path)
-    digest = weights.digest(found)
-    weights.refuse_other(known, digest, source.name, path)
-    return weights.hold(found), found
+    return weights.chosen(published(size), shapes(size, layers), known)
 
 
 def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:

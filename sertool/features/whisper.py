@@ -5,19 +5,20 @@ what enters the first block, layer k what leaves the k-th. With `--stats` come a
 all of the second, and so on: `[statistics, layers, width]` laid out in a row.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from sertool import device, dsp, encoders
+from sertool import dsp, encoders, pretrained
 from sertool.encoders import whisper
 
 DTYPE = "float16"
 AGREES = 0.98  # of the values must be within the tolerance
 CHOICE = "size"  # the setting whose value stands behind the feature's own option: `--whisper base`
+
+tolerance = pretrained.tolerance
 
 
 @dataclass(frozen=True)
@@ -32,43 +33,20 @@ class Settings:
 
 def settled(settings: Settings, where: str) -> Settings:
     """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
-    layers = encoders.chosen(settings.layers, whisper.SIZES[settings.size]["layers"])
-    known, _ = whisper.tensors(settings.size, layers[-1], settings.weights)
-    return replace(
-        settings, layers=encoders.spelled(layers), precision=device.precision(settings.precision, where), weights=known
-    )
+    return pretrained.settled(whisper, settings.size, settings, where)
 
 
-class Feature(nn.Module):
+class Feature(pretrained.Layers):
     """Rows of `layers x width` values."""
 
-    framing = None
-
     def __init__(self, settings: Settings, rate: int) -> None:
-        super().__init__()
-        whisper.require_rate(rate)
-        layers = encoders.chosen(settings.layers, whisper.SIZES[settings.size]["layers"])
-        precision = device.precision(settings.precision, "cpu")
-        self.encoder = whisper.Encoder(settings.size, layers, precision, settings.weights)
-        self.columns = [f"layer{layer}_{place}" for layer in layers for place in range(self.encoder.width)]
-
-    def clips(self, waves: list[Tensor]) -> list[Tensor]:
-        """`[frames, layers x width]` of each `[samples]`."""
-        return self.encoder(waves)
-
-
-def tolerance(settings: Settings) -> float:
-    """How far values may be from the definition's, of a value or of its column's deviation over the clip.
-
-    Products in bf16 move most values by some hundredths of that, and a few of the deepest layers' by more.
-    """
-    return 0.1 if settings.precision == "bf16" else 2e-3
+        super().__init__(whisper, settings.size, settings, rate)
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, layers x width]` of `[samples]`, each window by itself."""
     whisper.require_rate(rate)
-    layers = encoders.chosen(settings.layers, whisper.SIZES[settings.size]["layers"])
+    layers = pretrained.layers(whisper, settings.size, settings)
     _, state = whisper.tensors(settings.size, layers[-1], settings.weights)
     held = {name.removeprefix("encoder."): tensor.double().numpy() for name, tensor in state.items()}
     mel = _log_mel(wave, whisper.SIZES[settings.size]["bands"])

@@ -1,0 +1,207 @@
+"""Encoders that taught themselves on speech without text: wav2vec 2.0, XLSR, HuBERT and WavLM, as torchaudio has them.
+
+Convolutions over the waveform give a frame every 20 ms; a wider convolution says where it stands, and blocks of
+attention follow. Layer 0 is what enters the first block, layer k what leaves the k-th, as it is.
+
+A clip is always computed alone, on any device: some of these normalise over the whole clip before anything else, and
+WavLM's attention knows no masks. In bf16 the products of the blocks' linear layers are in bf16, all else is float32.
+"""
+
+import re
+from collections.abc import Sequence
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional
+from torchaudio.models import wav2vec2_model, wavlm_model
+
+from sertool import encoders, weights
+from sertool.errors import UsageError
+from sertool.weights import Published
+
+LICENCE = "MIT"
+URL = "https://download.pytorch.org/torchaudio/models/"
+SIZES = {
+    "wav2vec2-base": {
+        "bundle": "WAV2VEC2_BASE", "file": "wav2vec2_fairseq_base_ls960.pth", "width": 768, "layers": 12,
+        "parameters": 94_370_944, "megabytes": 377,
+        "citation": "Baevski et al. 2020, wav2vec 2.0, NeurIPS",
+    },
+    "wav2vec2-large": {
+        "bundle": "WAV2VEC2_LARGE", "file": "wav2vec2_fairseq_large_ls960.pth", "width": 1024, "layers": 24,
+        "parameters": 315_427_968, "megabytes": 1262,
+        "citation": "Baevski et al. 2020, wav2vec 2.0, NeurIPS",
+    },
+    "wav2vec2-large-lv60k": {
+        "bundle": "WAV2VEC2_LARGE_LV60K", "file": "wav2vec2_fairseq_large_lv60k.pth", "width": 1024, "layers": 24,
+        "parameters": 315_437_696, "megabytes": 1262,
+        "citation": "Baevski et al. 2020, wav2vec 2.0, NeurIPS",
+    },
+    "xlsr-53": {
+        "bundle": "WAV2VEC2_XLSR53", "file": "wav2vec2_fairseq_large_xlsr53.pth", "width": 1024, "layers": 24,
+        "parameters": 315_437_696, "megabytes": 1262,
+        "citation": "Conneau et al. 2021, Unsupervised Cross-lingual Representation Learning, Interspeech",
+    },
+    "xlsr-300m": {
+        "bundle": "WAV2VEC2_XLSR_300M", "file": "wav2vec2_xlsr_300m.pth", "width": 1024, "layers": 24,
+        "parameters": 315_437_696, "megabytes": 1262,
+        "citation": "Babu et al. 2022, XLS-R, Interspeech",
+    },
+    "xlsr-1b": {
+        "bundle": "WAV2VEC2_XLSR_1B", "file": "wav2vec2_xlsr_1b.pth", "width": 1280, "layers": 48,
+        "parameters": 962_496_128, "megabytes": 3850,
+        "citation": "Babu et al. 2022, XLS-R, Interspeech",
+    },
+    "xlsr-2b": {
+        "bundle": "WAV2VEC2_XLSR_2B", "file": "wav2vec2_xlsr_2b.pth", "width": 1920, "layers": 48,
+        "parameters": 2_159_257_728, "megabytes": 8637,
+        "citation": "Babu et al. 2022, XLS-R, Interspeech",
+    },
+    "hubert-base": {
+        "bundle": "HUBERT_BASE", "file": "hubert_fairseq_base_ls960.pth", "width": 768, "layers": 12,
+        "parameters": 94_370_944, "megabytes": 377,
+        "citation": "Hsu et al. 2021, HuBERT, IEEE/ACM TASLP",
+    },
+    "hubert-large": {
+        "bundle": "HUBERT_LARGE", "file": "hubert_fairseq_large_ll60k.pth", "width": 1024, "layers": 24,
+        "parameters": 315_434_112, "megabytes": 1262,
+        "citation": "Hsu et al. 2021, HuBERT, IEEE/ACM TASLP",
+    },
+    "hubert-xlarge": {
+        "bundle": "HUBERT_XLARGE", "file": "hubert_fairseq_xlarge_ll60k.pth", "width": 1280, "layers": 48,
+        "parameters": 962_492_544, "megabytes": 3850,
+        "citation": "Hsu et al. 2021, HuBERT, IEEE/ACM TASLP",
+    },
+    "wavlm-base": {
+        "bundle": "WAVLM_BASE", "file": "wavlm_base.pth", "width": 768, "layers": 12,
+        "parameters": 94_381_168, "megabytes": 378,
+        "citation": "Chen et al. 2022, WavLM, IEEE JSTSP",
+    },
+    "wavlm-base-plus": {
+        "bundle": "WAVLM_BASE_PLUS", "file": "wavlm_base_plus.pth", "width": 768, "layers": 12,
+        "parameters": 94_381_168, "megabytes": 378,
+        "citation": "Chen et al. 2022, WavLM, IEEE JSTSP",
+    },
+    "wavlm-large": {
+        "bundle": "WAVLM_LARGE", "file": "wavlm_large.pth", "width": 1024, "layers": 24,
+        "parameters": 315_452_096, "megabytes": 1262,
+        "citation": "Chen et al. 2022, WavLM, IEEE JSTSP",
+    },
+}  # fmt: skip
+MAKERS = {"Wav2Vec2": wav2vec2_model, "WavLM": wavlm_model}
+RATE = 16_000
+HOP = 320  # samples from one frame to the next
+LEAST = 400  # samples that a frame hears
+FRAMES = 1500  # of 20 ms in a window: 30 s
+MARGIN = 100  # frames of a window that a neighbour has too, and that are not kept
+# What newer torch calls the two factors of a weight that is kept as length and direction, and what the files call them.
+FACTORS = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+
+
+class Product(nn.Linear):
+    """A linear layer whose product is in bf16, for numbers of any type."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return functional.linear(rows.bfloat16(), self.weight, self.bias).to(rows.dtype)
+
+
+class Encoder(nn.Module):
+    """Some layers of an encoder, for waveforms of 16 kHz."""
+
+    def __init__(self, size: str, layers: Sequence[int], precision: str = "float32", known: str | None = None) -> None:
+        """`known`: the digest that the weights must have."""
+        super().__init__()
+        self.layers, self.width = tuple(layers), SIZES[size]["width"]
+        self.normalised = bundle(size)._normalize_waveform
+        top = max(self.layers)
+        self.weights, state = tensors(size, top, known)
+        self.network = network(size, top, state).eval().requires_grad_(False)
+        if precision == "bf16":
+            _to_bf16(self.network.encoder.transformer.layers)
+
+    def forward(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """Of each `[samples]` the layers side by side, float32 `[frames, layers x width]`."""
+        return [self._alone(wave) for wave in waves]
+
+    def _alone(self, wave: Tensor) -> Tensor:
+        wave = functional.pad(wave, (0, max(0, LEAST - len(wave))))
+        wave = functional.layer_norm(wave, wave.shape) if self.normalised else wave
+        frames = (len(wave) - LEAST) // HOP + 1
+        parts = []
+        for first, last, begin, end in encoders.windows(frames, FRAMES, MARGIN):
+            made = self._layers(wave[None, first * HOP : (last - 1) * HOP + LEAST])
+            parts.append(torch.cat([made[layer][0, begin - first : end - first] for layer in self.layers], dim=1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _layers(self, wave: Tensor) -> list[Tensor]:
+        """All layers from 0, each `[1, frames, width]`, of `[1, samples]`."""
+        encoder = self.network.encoder
+        stream = entering(self.network, wave)
+        made, bias = [stream], None
+        for block in encoder.transformer.layers:
+            stream, bias = block(stream, position_bias=bias)
+            made.append(stream)
+        return made
+
+
+def entering(network: nn.Module, waves: Tensor) -> Tensor:
+    """What enters the first block, `[clips, frames, width]` of `[clips, samples]`."""
+    found, _ = network.feature_extractor(waves, None)
+    return network.encoder.transformer._preprocess(network.encoder.feature_projection(found))
+
+
+def _to_bf16(module: nn.Module) -> None:
+    """Linear layers that are called as such become `Product`s; attention that reads their weights itself stays."""
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            made = Product(child.in_features, child.out_features, child.bias is not None, device="meta")
+            made.load_state_dict({key: value.bfloat16() for key, value in child.state_dict().items()}, assign=True)
+            setattr(module, name, made.requires_grad_(False))
+        elif not isinstance(child, nn.MultiheadAttention):
+            _to_bf16(child)
+
+
+def bundle(size: str) -> torchaudio.pipelines.Wav2Vec2Bundle:
+    return getattr(torchaudio.pipelines, SIZES[size]["bundle"])
+
+
+def empty(size: str, layers: int) -> nn.Module:
+    """The network with its first `layers` blocks, without numbers."""
+    held = bundle(size)
+    with torch.device("meta"):
+        made = MAKERS[held._model_type](**held._params)
+    del made.encoder.transformer.layers[layers:]
+    return made
+
+
+def network(size: str, layers: int, state: dict[str, Tensor]) -> nn.Module:
+    """A network of the first `layers` blocks with the published tensors."""
+    made = empty(size, layers)
+    made.load_state_dict({name: state[_published(name)] for name in made.state_dict()}, assign=True)
+    return made
+
+
+def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
+    """What the first `layers` blocks and what comes before are made of, by the published names."""
+    return {_published(name): tuple(tensor.shape) for name, tensor in empty(size, layers).state_dict().items()}
+
+
+def _published(name: str) -> str:
+    """A tensor's name as the files have it."""
+    return re.sub("|".join(map(re.escape, FACTORS)), lambda found: FACTORS[found[0]], name)
+
+
+def published(size: str) -> Published:
+    """Where torchaudio has the weights; no digests are published, so the first download's is kept."""
+    return Published(size, URL + SIZES[size]["file"])
+
+
+def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
+    """Digest and tensors of the first `layers` blocks, named as published; those of the digest `known` if given."""
+    return weights.chosen(published(size), shapes(size, layers), known)
+
+
+def require_rate(rate: int) -> None:
+    if rate != RATE:
+        raise UsageError(f"these encoders hear {RATE:,} Hz alone: leave --rate away")

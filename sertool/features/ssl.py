@@ -1,0 +1,68 @@
+"""Layers of a pretrained encoder that taught itself, 50 frames a second (wav2vec 2.0, XLSR, HuBERT or WavLM).
+
+The columns are the layers side by side in the order of their numbers, `layer3_17` being value 17 of layer 3: layer 0 is
+what enters the first block, layer k what leaves the k-th. With `--stats` come all columns of the first statistic, then
+all of the second, and so on: `[statistics, layers, width]` laid out in a row.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+
+from sertool import encoders, pretrained
+from sertool.encoders import ssl
+
+DTYPE = "float16"
+AGREES = 0.98  # of the values must be within the tolerance
+CHOICE = "model"  # the setting whose value stands behind the feature's own option: `--ssl wavlm-large`
+
+tolerance = pretrained.tolerance
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: Annotated[
+        Literal[
+            "wav2vec2-base", "wav2vec2-large", "wav2vec2-large-lv60k", "xlsr-53", "xlsr-300m", "xlsr-1b", "xlsr-2b",
+            "hubert-base", "hubert-large", "hubert-xlarge", "wavlm-base", "wavlm-base-plus", "wavlm-large",
+        ],
+        "which encoder",
+    ] = "wavlm-base-plus"  # fmt: skip
+    layers: Annotated[str, "layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last"] = "all"
+    precision: Annotated[
+        Literal["auto", "bf16", "float32"], "of the products; auto is bf16 where the processor has it"
+    ] = "auto"
+    weights: str | None = None  # the digest of the weights that decide the numbers
+
+
+def settled(settings: Settings, where: str) -> Settings:
+    """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
+    return pretrained.settled(ssl, settings.model, settings, where)
+
+
+class Feature(pretrained.Layers):
+    """Rows of `layers x width` values."""
+
+    def __init__(self, settings: Settings, rate: int) -> None:
+        super().__init__(ssl, settings.model, settings, rate)
+
+
+def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
+    """The slow twin in float64, by torchaudio's own way: `[frames, layers x width]` of `[samples]`."""
+    ssl.require_rate(rate)
+    layers = pretrained.layers(ssl, settings.model, settings)
+    _, state = ssl.tensors(settings.model, layers[-1], settings.weights)
+    network = ssl.network(settings.model, layers[-1], state).double().eval()
+    samples = torch.from_numpy(np.pad(np.asarray(wave, dtype=np.float64), (0, max(0, ssl.LEAST - len(wave)))))
+    if ssl.bundle(settings.model)._normalize_waveform:
+        samples = (samples - samples.mean()) / torch.sqrt(samples.var(correction=0) + 1e-5)
+    parts = []
+    frames = (len(samples) - ssl.LEAST) // ssl.HOP + 1
+    for first, last, begin, end in encoders.windows(frames, ssl.FRAMES, ssl.MARGIN):
+        part = samples[None, first * ssl.HOP : (last - 1) * ssl.HOP + ssl.LEAST]
+        with torch.no_grad():
+            made = [ssl.entering(network, part.clone()), *network.extract_features(part.clone())[0]]
+        parts.append(np.concatenate([made[layer][0, begin - first : end - first].numpy() for layer in layers], axis=1))
+    return np.concatenate(parts)

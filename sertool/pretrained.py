@@ -1,0 +1,48 @@
+"""What the features of pretrained encoders share: layers side by side, and settings that say what made them."""
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor, nn
+
+from sertool import device, encoders
+
+
+def layers(family: ModuleType, size: str, settings: Any) -> tuple[int, ...]:
+    """The layers that the settings ask for."""
+    return encoders.chosen(settings.layers, family.SIZES[size]["layers"])
+
+
+def settled(family: ModuleType, size: str, settings: Any, where: str) -> Any:
+    """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
+    wanted = layers(family, size, settings)
+    known, _ = family.tensors(size, wanted[-1], settings.weights)
+    precision = device.precision(settings.precision, where)
+    return replace(settings, layers=encoders.spelled(wanted), precision=precision, weights=known)
+
+
+def tolerance(settings: Any) -> float:
+    """How far values may be from the definition's, in parts of a value or of its column's deviation over the clip.
+
+    Products in bf16 move most values by some hundredths of that, and a few of the deepest layers' by more.
+    """
+    return 0.1 if settings.precision == "bf16" else 2e-3
+
+
+class Layers(nn.Module):
+    """Rows of `layers x width` values: `layer3_17` is value 17 of layer 3."""
+
+    framing = None
+
+    def __init__(self, family: ModuleType, size: str, settings: Any, rate: int) -> None:
+        super().__init__()
+        family.require_rate(rate)
+        wanted = layers(family, size, settings)
+        precision = device.precision(settings.precision, "cpu")
+        self.encoder = family.Encoder(size, wanted, precision, settings.weights)
+        self.columns = [f"layer{layer}_{place}" for layer in wanted for place in range(self.encoder.width)]
+
+    def clips(self, waves: list[Tensor]) -> list[Tensor]:
+        """`[frames, layers x width]` of each `[samples]`."""
+        return self.encoder(waves)
