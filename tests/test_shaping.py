@@ -10,7 +10,7 @@ from running import again, rows, sertool
 from sertool import audio, catalogue, extract, features, manifest, presets, shaping, shards, synth, wire
 from sertool.errors import UsageError
 
-pytest_plugins = ("voices",)
+pytest_plugins = ("voices", "pretrained")
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
        if "CHOICE" not in held.facts]  # fmt: skip
@@ -75,6 +75,7 @@ def test_values_that_float16_cannot_hold_are_refused(voices, tmp_path):
     assert sertool("featurize", voices, *loud, "--dtype", "float32", "-o", tmp_path / "f").code == 0
 
 
+@pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_preset_runs_and_options_given_as_well_win(voices, tmp_path, name):
     given = () if "hop" not in presets.PRESETS[name]["options"] else ("--hop", "200")

@@ -16,7 +16,7 @@ Examples:
   sertool featurize clips.parquet --mel --mel-bands 64 -o features/
   sertool featurize clips.parquet --mfcc --rms --zcr --stats mean,std -o statistics/
   sertool featurize clips.parquet --preset imagenet -o features/
-  sertool featurize clips.parquet --whisper base --layers 1-5 --stats mean,std -o layers/
+  sertool featurize clips.parquet --whisper base --layers 2-3 --stats mean,std -o layers/
   sertool featurize clips.parquet --mel --part 3/16 -o features/
   sertool featurize clips.parquet --mel -o features/ --verify 10
   sertool featurize calls/monday.wav --mel --pitch --plot monday.png
