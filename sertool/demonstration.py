@@ -1,8 +1,8 @@
 """The demo: synthesised voices through every command, each line as one would type it."""
 
 import os
+import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -13,50 +13,61 @@ from sertool.errors import SertoolError
 
 SPEAKERS, SENTENCES = 12, 5
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
-FEATURES = "--mel --mfcc --pitch --rms --stats mean,std"
+UNHEARD = ("angry", "sad")  # said by two more speakers
+LEFT = {
+    "voices/": "the audio",
+    "clips.parquet": "the manifest: DuckDB, Polars and pandas read it",
+    "angry.png": "one clip and two of its features",
+    "features/": "the tensors, and the manifest that points into them",
+    "model/": "the four models, and what they answered for speakers they did not know",
+}
 
 
 def run(folder: Path, seed: int) -> None:
     """Synthesise the voices and run every line, stopping at the first that fails."""
     began = time.perf_counter()
-    voices = folder / "voices"
-    paths = synth.corpus(voices, SPEAKERS, sentences=SENTENCES, seed=seed, write=audio.write)
-    talk.out(f"# {len(paths)} clips of {SPEAKERS} synthesised speakers and 4 emotions in {voices}")
-    for line in _lines(folder, paths):
+    paths = synth.corpus(folder / "voices", SPEAKERS, sentences=SENTENCES, seed=seed, write=audio.write)
+    talk.out(f"# {len(paths)} clips of {SPEAKERS} synthesised speakers and 4 emotions in {folder / 'voices'}")
+    for line in _lines(folder, _more(folder / "unheard", seed)):
         _type(line)
     talk.out("")
-    talk.out(f"# everything lies in {folder}; {time.perf_counter() - began:.0f} s. What next: sertool --help")
+    talk.out(f"# {time.perf_counter() - began:.0f} s. What was made lies in {folder}:")
+    for name, what in LEFT.items():
+        talk.out(f"#   {name:<14} {what}")
+    talk.out("# What next: sertool --help")
 
 
-def _lines(folder: Path, paths: list[Path]) -> list[str]:
+def _more(folder: Path, seed: int) -> list[Path]:
+    """Speakers and a sentence that are in no manifest."""
+    paths = [folder / f"{emotion}.wav" for emotion in UNHEARD]
+    for speaker, (path, emotion) in enumerate(zip(paths, UNHEARD, strict=True), SPEAKERS):
+        audio.write(path, synth.voice(speaker, emotion, SENTENCES, seed=seed), 16_000)
+    return paths
+
+
+def _lines(folder: Path, unheard: list[Path]) -> list[str]:
     """The command lines, in the order in which one would use them."""
-    voices, clips, features, model, picture, first, last = (
-        shlex.quote(os.fspath(path))
-        for path in (
-            folder / "voices",
-            folder / "clips.parquet",
-            folder / "features",
-            folder / "model",
-            folder / "angry.png",
-            paths[0],
-            paths[-1],
-        )
-    )
+    names = ("voices", "clips.parquet", "features", "model", "angry.png")
+    voices, clips, features, model, picture = (shlex.quote(os.fspath(folder / name)) for name in names)
     return [
-        f"sertool index {voices} --pattern '{PATTERN}' --split speaker:67/16/17 -o {clips}",
-        f"sertool featurize {clips} --mel --pitch --where 'emotion=angry' --plot {picture}",
-        f"sertool featurize {clips} {FEATURES} -o {features}"
-        f" | sertool train -m logistic -o {model} | sertool eval --resamples 500",
-        f"sertool predict -m {model} {first} {last} -f table",
+        f"sertool index {voices} --folds 4 \\\n  --pattern '{PATTERN}' -o {clips}",
+        f"sertool featurize {clips} --mel --pitch --where emotion=angry \\\n  --plot {picture}",
+        f"sertool augment {clips} --tempo 0.9:1.1 \\\n"
+        f"  | sertool featurize --mel --mfcc --pitch --rms --stats mean,std -o {features} \\\n"
+        f"  | sertool train -m logistic -o {model} \\\n"
+        f"  | sertool eval --resamples 500",
+        f"sertool predict -m {model} -f table \\\n  {' '.join(shlex.quote(os.fspath(path)) for path in unheard)}",
     ]
 
 
 def _type(line: str) -> None:
-    """Print a command line and run it."""
+    """Print a command line and run it, with this very sertool."""
     talk.out("")
-    talk.out(f"$ {line}")
+    for piece in f"$ {line}".split("\n"):
+        talk.out(piece)
     sys.stdout.flush()
-    program = "sertool" if shutil.which("sertool") else f"{shlex.quote(sys.executable)} -m sertool"
-    typed = " | ".join(part.replace("sertool", program, 1) for part in line.split(" | "))
+    own = Path(sys.executable).with_name("sertool")
+    program = shlex.quote(str(own)) if own.exists() else f"{shlex.quote(sys.executable)} -m sertool"
+    typed = re.sub(r"^( *\| )?sertool ", lambda found: f"{found[1] or ''}{program} ", line, flags=re.MULTILINE)
     if subprocess.run(typed, shell=True, check=False).returncode:
         raise SertoolError(f"the demo stopped at: {line}")

@@ -18,9 +18,8 @@ Needs no network and no audio. Every command line is printed before it runs, and
 @click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @options.out("Folder for everything that is made. [default: sertool-demo]", folder=True)
 @options.seed
-@options.quiet
 def command(out: str | None, seed: int) -> None:
-    """Synthesise speakers and emotions, index them, compute features, and show where everything lies."""
+    """Synthesise speakers and emotions, index and augment them, compute features, train, judge and predict."""
     from sertool import demonstration
 
     demonstration.run(Path(out or "sertool-demo"), seed)

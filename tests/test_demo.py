@@ -1,0 +1,101 @@
+"""`sertool demo`: the whole pipe in under a minute, by lines that can be pasted."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import sertool
+
+from sertool import demonstration, manifest, wire
+
+FOLDER = "my demo's"
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "HTTPS_PROXY": "http://127.0.0.1:9",  # nobody listens there: nothing may be asked for
+    "HTTP_PROXY": "http://127.0.0.1:9",
+}
+
+
+def shell(line: str, folder: Path) -> str:
+    done = subprocess.run(line, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def commands(text: str) -> list[str]:
+    """What was printed to be typed: from each `$ ` to the end of its continued lines."""
+    return re.findall(r"^\$ ((?:.*\\\n)*.*)$", text, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> tuple[Path, str, float]:
+    """Where the demo ran, what it printed, and the seconds it took."""
+    where = tmp_path_factory.mktemp("demo")
+    began = time.perf_counter()
+    text = shell(f'sertool demo -o "{FOLDER}"', where)
+    return where, text, time.perf_counter() - began
+
+
+@pytest.mark.slow
+def test_the_demo_shows_the_whole_pipe_in_under_a_minute(shown):
+    where, text, seconds = shown
+    assert seconds < 60
+    words = re.findall(r"^(?:\$ |  \| )sertool (\w+)", text, flags=re.MULTILINE)
+    assert words == ["index", "featurize", "augment", "featurize", "train", "eval", "predict"]
+    places = [text.index(said) for said in ("Confusion: ", "predict -m", "angry.wav\n", "What was made lies in")]
+    assert places == sorted(places)
+    assert all((where / FOLDER / name).exists() for name in demonstration.LEFT)
+    assert all(name in text for name in demonstration.LEFT)
+
+
+@pytest.mark.slow
+def test_the_lines_that_it_prints_can_be_pasted(shown, tmp_path):
+    where, text, _ = shown
+    lines = commands(text)
+    assert len(lines) == 4
+    assert all(len(piece) < 110 for line in lines for piece in line.splitlines())
+    answers = text.partition(lines[-1])[2].strip().splitlines()[: len(demonstration.UNHEARD)]
+    for line in lines:  # once more where all of it is there
+        said = shell(line, where)
+    assert said.strip().splitlines() == answers
+    for part in ("voices", "unheard"):
+        shutil.copytree(where / FOLDER / part, tmp_path / FOLDER / part)
+    for line in lines:  # and where there is only the audio
+        said = shell(line, tmp_path)
+    assert said.strip().splitlines() == answers
+
+
+@pytest.mark.slow
+def test_what_the_demo_shows_is_learned_and_cannot_be_guessed(shown, tmp_path):
+    where, _, _ = shown
+
+    def uar(path: Path) -> float:
+        table = wire.read(str(path))
+        true, said = (np.array(manifest.column(table, name)) for name in ("emotion", "predicted"))
+        return float(np.mean([np.mean(said[true == word] == word) for word in set(true)]))
+
+    assert uar(where / FOLDER / "model" / "predictions.parquet") > 0.75
+    table = wire.read(str(where / FOLDER / "features" / "manifest.parquet"))
+    table = table.filter(table.column("parent").is_null())
+    shuffled = np.random.default_rng(0).permutation(manifest.column(table, "emotion")).tolist()
+    wire.write(manifest.with_column(table, "emotion", shuffled), str(tmp_path / "m.parquet"), "parquet")
+    assert sertool("train", tmp_path / "m.parquet", "-m", "logistic", "-o", tmp_path / "run").code == 0
+    assert uar(tmp_path / "run" / "predictions.parquet") < 0.4
+
+
+def test_a_line_that_fails_ends_the_demo_with_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(demonstration, "SPEAKERS", 1)
+    monkeypatch.setattr(demonstration, "SENTENCES", 1)
+    done = sertool("demo", "-o", tmp_path / "d")
+    assert done.code == 1
+    assert "the demo stopped at: sertool index" in done.err.splitlines()[-1]
+    (tmp_path / "file").write_text("x")
+    done = sertool("demo", "-o", tmp_path / "file")
+    assert done.code in (1, 2)
+    assert len(done.err.splitlines()) == 1
