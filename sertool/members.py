@@ -30,7 +30,7 @@ from sertool.files import whole
 from sertool.manifest import Table
 from sertool.modelfile import Held
 from sertool.splits import DEV, PARTS, TRAIN
-from sertool.teaching import Taught
+from sertool.teaching import Imitated, Taught
 from sertool.team import Team
 from sertool.training import Data
 
@@ -73,7 +73,7 @@ class Sources:
     store: Store
     emotions: list[str | None]
     taught: Taught | None = None
-    imitated: Store | None = None
+    imitated: Imitated | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def load(table: Table, design: Design, device: str) -> Sources:
         batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
         teaching.taught(table, design.teacher) if design.teacher else None,
-        batches.load(table, (design.imitate,), device) if design.imitate else None,
+        teaching.imitated(table, design.imitate, device) if design.imitate else None,
     )
 
 

@@ -67,7 +67,7 @@ def described(held: Sources, design: Design, member: Member) -> dict[str, Any]:
         "features": held.store.records, "shards": _digest(*held.store.keys), "clips": manifest.digest(held.table),
         "emotions": _digest(*map(str, held.emotions)), "split": _digest(member.split.tobytes().hex()),
         "teacher": held.taught and _digest(held.taught.shares.tobytes().hex()),
-        "imitate": held.imitated and _digest(design.imitate, *held.imitated.keys), "seed": member.seed,
+        "imitate": held.imitated and _digest(design.imitate, *held.imitated.store.keys), "seed": member.seed,
     }  # fmt: skip
     return json.loads(json.dumps(words))
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import manifest, wire
+from sertool import batches, manifest, wire
 from sertool.batches import Store
 from sertool.errors import SertoolError
 from sertool.manifest import Table
@@ -69,18 +69,42 @@ def _by_clip(given: Table, words: Sequence[str]) -> dict[str, np.ndarray]:
     return {str(clips.values[index]): total[index] / count[index] for index in range(len(clips.values))}
 
 
-def goals(store: Store, train: np.ndarray) -> Tensor:
+class Imitated(NamedTuple):
+    """Features that a student is to tell."""
+
+    store: Store
+    place: np.ndarray  # `[rows]`: where in the store those of each row of the student's table are
+
+
+def imitated(table: Table, feature: str, device: str) -> Imitated:
+    """A feature of all clips; a copy without any has its parent's, so that a student hears through the change."""
+    held = np.array([shard is not None for shard in manifest.column(table, f"{feature}_shard")])
+    if not held.any():
+        raise SertoolError(
+            f"--imitate {feature}: no clip has it: run featurize --{feature} --stats on the manifest first"
+        )
+    own = manifest.keep(table, held)
+    at = {clip: place for place, clip in enumerate(manifest.column(own, "clip"))}
+    names = zip(manifest.column(table, "clip"), manifest.column(table, "parent"), strict=True)
+    place = np.array([at.get(clip, at.get(parent, -1)) for clip, parent in names])
+    if (place < 0).any():
+        raise SertoolError(f"--imitate {feature}: {(place < 0).sum():,} clips lack it: run featurize on them first")
+    return Imitated(batches.load(own, (feature,), device), place)
+
+
+def goals(heard: Imitated, train: np.ndarray) -> Tensor:
     """What is to be imitated of each clip, `[clips, directions]`: where it lies along those that train varies in most.
 
     Each column is scaled first to mean 0 and deviation 1.
     """
+    store = heard.store
     if store.lengths.max() > 1:
         raise SertoolError("--imitate takes one row for each clip: featurize it with --stats, such as --stats mean,std")
-    rows = store.take(np.arange(len(store)))[0][:, 0]
+    rows, train = store.take(np.arange(len(store)))[0][:, 0], np.unique(heard.place[train])
     deviation, mean = torch.std_mean(rows[torch.from_numpy(train)], dim=0, correction=0)
     rows = (rows - mean) / deviation.clamp(min=1e-5)
     learnt = rows[torch.from_numpy(train)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         axes = torch.svd_lowrank(learnt, min(DIRECTIONS, *learnt.shape), ROUNDS)[2]
-    return rows @ axes
+    return (rows @ axes)[torch.from_numpy(heard.place)]

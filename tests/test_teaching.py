@@ -1,0 +1,125 @@
+"""A teacher's answers and features: what a student takes from them, and what must not be mixed up."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from running import sertool
+
+from sertool import audio, batches, manifest, modelfile, synth, teaching, wire
+from sertool.errors import SertoolError
+
+NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
+EMOTIONS = ("neutral", "happy", "angry")
+
+
+def predictions(path: Path, clips: list[str], **shares: list[float]) -> str:
+    wire.write(manifest.from_columns({"clip": clips, **shares}), str(path), "parquet")
+    return str(path)
+
+
+def test_several_answers_for_a_clip_count_as_their_mean_and_a_copy_has_its_parents(tmp_path: Path) -> None:
+    source = predictions(tmp_path / "t.parquet", ["a", "b", "a"], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
+    table = manifest.from_columns({"clip": ["a", "a#1", "c"], "parent": [None, "a", None]})
+    made = teaching.taught(table, source)
+    assert made.known.tolist() == [True, True, False]
+    np.testing.assert_allclose(made.over(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
+
+
+def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> None:
+    source = predictions(tmp_path / "t.parquet", ["a"], p_sad=[0.2], p_angry=[0.2], p_happy=[0.6])
+    made = teaching.taught(manifest.from_columns({"clip": ["a"]}), source)
+    np.testing.assert_allclose(made.over(["angry", "sad"]), [[0.5, 0.5]])
+    with pytest.raises(SertoolError, match="knows no fear"):
+        made.over(["fear"])
+
+
+@pytest.mark.parametrize("columns", [{"clip": ["z"], "p_sad": [1.0]}, {"clip": ["a"]}])
+def test_a_teacher_that_says_nothing_of_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
+    wire.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
+    with pytest.raises(SertoolError, match="--teacher"):
+        teaching.taught(manifest.from_columns({"clip": ["a"]}), str(tmp_path / "t.parquet"))
+
+
+def test_goals_are_learnt_from_train_alone() -> None:
+    rows = torch.randn(40, 1, 6, generator=torch.Generator().manual_seed(0)).numpy()
+
+    def heard(held: np.ndarray) -> teaching.Imitated:
+        views = [[clip] for clip in held]
+        store = batches.Store(views, np.ones(len(held), np.int64), 6, torch.device("cpu"), {}, [])
+        return teaching.Imitated(store, np.arange(len(held)))
+
+    other = rows.copy()
+    other[30:] *= 100
+    one, two = (teaching.goals(heard(held), np.arange(30)) for held in (rows, other))
+    assert one.shape == (40, 6)
+    torch.testing.assert_close(one[:30], two[:30])
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log-mels of six speakers, and statistics of their MFCC beside them; the last speaker's clips have no label."""
+    folder = tmp_path_factory.mktemp("teaching")
+    synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=audio.write)
+    pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
+    split = ("--split", "speaker:50/25/25")
+    assert sertool("index", folder / "clips", "--pattern", pattern, *split, "-o", folder / "c.parquet").code == 0
+    assert sertool("featurize", folder / "c.parquet", "--mfcc", "--stats", "mean,std", "-o", folder / "f").code == 0
+    done = sertool("featurize", folder / "f" / "manifest.parquet", "--mel", "--mel-bands", 16, "-o", folder / "g")
+    assert done.code == 0, done.err
+    return folder / "g" / "manifest.parquet"
+
+
+def test_a_student_is_kept_without_what_it_only_needed_to_learn(heard: Path, tmp_path: Path) -> None:
+    table = wire.read(str(heard))
+    clips = manifest.column(table, "clip")
+    even = {f"p_{word}": [1 / 3] * len(clips) for word in EMOTIONS}
+    source = predictions(tmp_path / "t.parquet", clips, **even)
+    words = (heard, *NET, "--teacher", source, "--imitate", "mfcc")
+    for name in ("one", "two"):
+        done = sertool("train", *words, "-o", tmp_path / name)
+        assert done.code == 0, done.err
+    one, two = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("one", "two"))
+    assert not [name for name in one.tensors if "imitation" in name]
+    assert all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
+    assert (list(one.features), one.trained["taught"], one.trained["imitated"]) == (["mel"], True, "mfcc")
+    refused = sertool("train", *words, "--teach", "0.5", "-o", tmp_path / "one")
+    assert (refused.code, "teach 0.7, not 0.5" in refused.line) == (2, True)
+
+
+def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path) -> None:
+    table = wire.read(str(heard))
+    emotions = manifest.column(table, "emotion")
+    both = enumerate(zip(emotions, manifest.column(table, "split"), strict=True))
+    hidden = [None if split == "train" and place % 2 else word for place, (word, split) in both]
+    wire.write(manifest.with_column(table, "emotion", hidden), str(tmp_path / "half.parquet"), "parquet")
+    sure = {f"p_{word}": [float(word == emotion) for emotion in emotions] for word in EMOTIONS}
+    source = predictions(tmp_path / "t.parquet", manifest.column(table, "clip"), **sure)
+    for name, extra in {"all": (heard,), "half": (tmp_path / "half.parquet", "--teacher", source)}.items():
+        done = sertool("train", *extra, *NET, "--teach", "1", "--features", "mel", "-o", tmp_path / name)
+        assert done.code == 0, done.err
+    whole, half = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("all", "half"))
+    assert all(np.allclose(whole.tensors[name], half.tensors[name]) for name in whole.tensors)
+
+
+def test_a_copy_is_to_tell_what_its_parent_sounded_like(heard: Path, tmp_path: Path) -> None:
+    table = wire.read(str(heard))
+    mfcc = manifest.keep(table, np.ones(len(table), bool))
+    for part in ("shard", "offset", "rows"):
+        names = [name for name in mfcc.column_names if name != f"mel_{part}"]
+        mfcc = mfcc.select(names)
+    wire.write(mfcc, str(tmp_path / "m.parquet"), "parquet")
+    done = sertool("augment", tmp_path / "m.parquet", "--copies", 1, "--noise", "10:20", "-o", tmp_path / "a.parquet")
+    assert done.code == 0, done.err
+    copied = wire.read(str(tmp_path / "a.parquet"))
+    made = teaching.imitated(copied, "mfcc", "cpu")
+    at = dict(zip(manifest.column(copied, "clip"), made.place, strict=True))
+    parents = zip(manifest.column(copied, "clip"), manifest.column(copied, "parent"), strict=True)
+    assert [at[clip] for clip, parent in parents if parent] == [at[p] for p in manifest.column(copied, "parent") if p]
+    assert len(made.place) > len(made.store)
+
+
+def test_a_model_that_cannot_imitate_says_so(heard: Path, tmp_path: Path) -> None:
+    done = sertool("train", heard, "-m", "logistic", "--features", "mfcc", "--imitate", "mfcc", "-o", tmp_path / "r")
+    assert (done.code, "--imitate" in done.line) == (2, True)
