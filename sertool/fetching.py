@@ -200,6 +200,8 @@ def outlook(name: str, wish: Wish) -> str:
         return f"would unpack {files.listed(wish.archives)} into {folder}"
     if not wanted.is_free and not wish.mirror:
         return f"{name} {ask.words(wanted.sources[0])}"
-    homes = ([wish.mirror] if wish.mirror else []) + [source["home"] for source in wanted.sources]
+    homes = [attempt.home for attempt in _tries(wanted, wish)]
+    if homes[0].startswith("the cache"):
+        return f"would unpack {name} from {homes[0]} into {folder}"
     known = f"{wanted.megabytes} MB" if wanted.megabytes else "an unknown number of bytes"
     return f"would fetch {name}: {known} from {', else '.join(homes)}, by way of {wish.store(name)}, into {folder}"

@@ -8,10 +8,11 @@ import json
 import queue
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sertool import files, talk, transfer, unpacking, web
@@ -20,7 +21,6 @@ from sertool.sources import DIGESTS, NONSENSE, Plan
 from sertool.transfer import Item, Line
 
 INDEX = "index.json"
-MEGABYTE = 10**6
 SPARE = 64 << 20  # bytes that a disk must keep
 
 Pins = Mapping[str, Mapping[str, str]]  # digests by the path of an item
@@ -88,7 +88,7 @@ def refuse_full(folder: Path, wanted: int, what: str) -> None:
 
 
 def _download(store: Path, items: Sequence[Item], plan: Plan, jobs: int, what: str) -> None:
-    """Download with several connections, and count megabytes; the first failure ends all of them."""
+    """Download with several connections, and count bytes; the first failure ends all of them."""
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
     news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
     for item in items:
@@ -99,10 +99,10 @@ def _download(store: Path, items: Sequence[Item], plan: Plan, jobs: int, what: s
                for _ in range(min(jobs, len(items)))]  # fmt: skip
     for worker in workers:
         worker.start()
-    total = None if any(item.size is None for item in items) else sum(item.size or 0 for item in items) // MEGABYTE
+    total = None if any(item.size is None for item in items) else sum(item.size or 0 for item in items)
     try:
-        for _ in talk.progress(_megabytes(news, len(workers)), total, f"fetching {what}", "megabyte"):
-            pass
+        with talk.counter(f"fetching {what}", total) as advance:
+            _count(news, len(workers), advance)
     except Exception:
         line.stop.set()
         for worker in workers:
@@ -133,9 +133,8 @@ def _explained(error: BaseException, plan: Plan) -> BaseException:
     return error
 
 
-def _megabytes(news: "queue.SimpleQueue[int | BaseException | None]", workers: int) -> Iterator[None]:
-    """One for each megabyte that has come; raises what went wrong."""
-    got = told = 0
+def _count(news: "queue.SimpleQueue[int | BaseException | None]", workers: int, advance: Callable[[int], Any]) -> None:
+    """Count what comes until all workers are done; raises what went wrong."""
     while workers:
         message = news.get()
         if message is None:
@@ -143,9 +142,7 @@ def _megabytes(news: "queue.SimpleQueue[int | BaseException | None]", workers: i
         elif isinstance(message, BaseException):
             raise message
         else:
-            got += message
-            yield from (None for _ in range(got // MEGABYTE - told))
-            told = max(told, got // MEGABYTE)
+            advance(message)
 
 
 # The index

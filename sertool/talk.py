@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+WIDEST = 1000  # columns of a table in a pipe
 _level = {"verbosity": 0}
 
 
@@ -87,32 +88,40 @@ def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "cl
 
 
 @contextmanager
-def counter(what: str) -> Iterator[Callable[[int], Any]]:
-    """A count of bytes as they come, on stderr where it is a terminal; they may also be taken back."""
+def counter(what: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
+    """A count of bytes as they come, on stderr where it is a terminal: rate, and time left where it is known how many
+    there are; they may also be taken back."""
     if _level["verbosity"] < 0 or not _is_terminal(sys.stderr):
         yield lambda _count: None
         return
     from tqdm import tqdm
 
-    with tqdm(desc=what, unit="B", unit_scale=True, leave=False, dynamic_ncols=True, file=sys.stderr) as bar:
+    with tqdm(
+        desc=what, total=total, unit="B", unit_scale=True, leave=False, dynamic_ncols=True, file=sys.stderr
+    ) as bar:
         yield bar.update
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, right: str = "") -> None:
-    """A table on stdout for people; `right` holds the headers of columns that align right."""
+    """A table on stdout for people; `right` holds the headers of columns that align right.
+
+    A terminal gets it folded into its width, save the first column and the numbers; a pipe as wide as it is.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for header in headers:
-        drawn.add_column(header, justify="right" if header in right.split() else "left", overflow="ellipsis")
+        to_right = header in right.split()
+        kept = to_right or header == headers[0]
+        drawn.add_column(header, justify="right" if to_right else "left", overflow="fold", no_wrap=kept)
     for row in rows:
         drawn.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
-    console = Console(file=sys.stdout, soft_wrap=False)
+    console = Console(file=sys.stdout, soft_wrap=False, width=None if to_terminal() else WIDEST)
     with console.capture() as captured:  # printing itself, it would leave where a reader leaves
         console.print(drawn)
-    sys.stdout.write(captured.get())
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 import server as play
 
-from sertool import catalogue, cli, offers, sources, talk, transfer, unpacking, web
+from sertool import catalogue, cli, offers, sources, store, talk, transfer, unpacking, web
 from sertool.errors import SertoolError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -407,6 +409,17 @@ def test_a_dry_run_tells_bytes_and_destination_and_does_nothing(capsys):
     assert str(Path("corpora/ravdess")) in line
     assert not Path("corpora").exists()
     assert not Path("cache").exists()
+
+
+def test_a_dry_run_knows_the_cache(server, offered, capsys):
+    server.put("/emodb.zip", ARCHIVE)
+    offered("emodb", plain(server))
+    assert run("emodb") == 0
+    capsys.readouterr()
+    assert cli.run(["fetch", "emodb", "-o", "elsewhere", "--dry-run"]) == 0
+    assert "would unpack emodb from the cache" in one_line(capsys)
+    assert run("emodb", "--dry-run") == 0
+    assert one_line(capsys) == f"emodb is complete in {Path('corpora/emodb')}"
 
 
 def test_a_second_run_does_nothing(server, offered, capsys):
@@ -1111,18 +1124,46 @@ def test_a_kill_between_lock_and_name_is_mended(server, offered, monkeypatch):
 # Small things
 
 
-def test_progress_counts_megabytes(server, offered, monkeypatch, tmp_path):
+@pytest.mark.parametrize("size", [None, 3_600_000])
+def test_progress_counts_bytes_up_to_what_is_known(size, server, monkeypatch, tmp_path):
     body = noise(3_600_000)
-    server.put("/big", body)
-    seen = []
-    monkeypatch.setattr(talk, "progress", lambda items, total, what, unit="": seen.append((total, unit)) or items)
-    from sertool import store
+    server.put("/big", body, faults=[play.cut(1_000_000), None])
+    totals, counted = [], []
 
-    item = transfer.Item("big", f"{server.url}/big", len(body))
+    @contextmanager
+    def counter(what: str, total: int | None):
+        totals.append((what, total))
+        yield counted.append
+
+    monkeypatch.setattr(talk, "counter", counter)
+    item = transfer.Item("big", f"{server.url}/big", size)
     items, came = store.bring(tmp_path, sources.Plan((item,)), {}, 2, "x")
-    assert seen == [(3, "megabyte")]
-    assert came == len(body)
+    assert totals == [("fetching x", size)]
+    assert came == sum(counted) == len(body)
     assert [held.path for held in items] == ["big"]
+
+
+def test_a_terminal_sees_bytes_rate_and_time_left(monkeypatch):
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", stream)
+    with talk.counter("fetching x", 2_000_000) as advance:
+        time.sleep(0.15)
+        advance(1_000_000)
+        time.sleep(0.15)
+        advance(500_000)
+    shown = stream.getvalue().split("\r")
+    assert any(re.search(r"fetching x: +50%.* 1.00M/2.00M \[00:00<00:\d\d, .*[kM]B/s\]", line) for line in shown)
+
+
+def test_a_list_in_a_pipe_is_neither_cut_nor_folded(capsys):
+    assert cli.run(["fetch", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(offers.offers())
+    for line, offer in zip(lines[1:], offers.offers().values(), strict=True):
+        assert line.split()[0] == offer.name
+        assert offer.facts["LICENCE"] in line
+        assert f"{offer.facts['CLIPS']:,}" in line
 
 
 def test_bytes_that_were_thrown_away_are_not_counted_twice(server, tmp_path):

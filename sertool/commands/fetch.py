@@ -158,7 +158,7 @@ def _show_list(names: tuple[str, ...]) -> None:
             talk.table(("", name), _all_about(offer(name)))
         return
     rows = [
-        (o.name, f["SPEAKERS"], f["CLIPS"], f["HOURS"], len(f["EMOTIONS"]), f["LANGUAGE"],
+        (o.name, f["SPEAKERS"], f"{f['CLIPS']:,}", f["HOURS"], len(f["EMOTIONS"]), f["LANGUAGE"],
          o.megabytes, f["LICENCE"], o.needs)
         for o in offers().values() for f in [o.facts]
     ]  # fmt: skip
