@@ -8,8 +8,6 @@ from sertool import catalogue, sources
 from sertool.errors import UsageError
 from sertool.sources import Source
 
-NEEDS = {"ask": "a request", "kaggle": "an account"}
-
 
 @dataclass(frozen=True)
 class Offer:
@@ -33,11 +31,6 @@ class Offer:
         """How much there is to download, as far as it is known; `~` where it is not known exactly."""
         known, exactly = sources.size(self.sources[0])
         return "" if known is None else f"{'' if exactly else '~'}{known / 1e6:,.0f}"
-
-    @property
-    def needs(self) -> str:
-        """What a user must have or do."""
-        return NEEDS.get(self.sources[0]["kind"], "")
 
     @property
     def is_free(self) -> bool:

@@ -161,7 +161,7 @@ def test_list_shows_all_that_is_offered(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     assert cli.run(["fetch", "--list"]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in ("cremad", "tess", " 208 ", "a request"))
+    assert all(name in out for name in ("cremad", "tess", " 208 ", " ask "))
 
 
 def test_an_unknown_name_is_refused_with_the_choices(capsys):
@@ -394,7 +394,7 @@ def test_a_licence_is_accepted_before_the_first_download_and_once(server, offere
     offered("emodb", plain(server))
     assert cli.run(["fetch", "emodb", "-o", "corpora"]) == 2
     line = one_line(capsys)
-    assert "free for research" in line
+    assert "CC BY 4.0" in line
     assert "--accept-license" in line
     assert server.asked == []
     assert run("emodb") == 1

@@ -159,10 +159,10 @@ def _show_list(names: tuple[str, ...]) -> None:
         return
     rows = [
         (o.name, f["SPEAKERS"], f"{f['CLIPS']:,}", f["HOURS"], len(f["EMOTIONS"]), f["LANGUAGE"],
-         o.megabytes, f["LICENCE"], o.needs)
+         o.megabytes if o.is_free else "ask", f["LICENCE"])
         for o in offers().values() for f in [o.facts]
     ]  # fmt: skip
-    headers = ("corpus", "speakers", "clips", "hours", "emotions", "language", "MB", "licence", "needs")
+    headers = ("corpus", "speakers", "clips", "hours", "emotions", "language", "MB", "licence")
     talk.table(headers, rows, right="speakers clips hours emotions MB")
 
 

@@ -10,7 +10,7 @@ from sertool.errors import SertoolError
 
 TITLE = "Berlin Database of Emotional Speech (EMO-DB)"
 HOMEPAGE = "http://emodb.bilderbar.info/"
-LICENCE = "free for research"
+LICENCE = "CC BY 4.0, by its record on Zenodo"
 CITATION = """@inproceedings{burkhardt2005database,
   title = {A database of {German} emotional speech},
   author = {Burkhardt, Felix and Paeschke, Astrid and Rolfes, Miriam and Sendlmeier, Walter F. and Weiss, Benjamin},

@@ -20,9 +20,15 @@ CITATION = """@inproceedings{costantini2014emovo,
 }"""
 SOURCES = (
     {
+        "kind": "https", "home": "https://drive.google.com/file/d/1SUtaKeA-LYnKaD3qv87Y5wYgihJiNJAo/view",
+        "files": {"emovo.zip": {
+            "url": "https://drive.usercontent.google.com/download?id=1SUtaKeA-LYnKaD3qv87Y5wYgihJiNJAo"
+                   "&export=download&confirm=t",
+        }},
+    },
+    {
         "kind": "ask", "home": "http://voice.fub.it/activities/corpora/emovo/index.html",
-        "who": "get emovo.zip from https://drive.google.com/file/d/1SUtaKeA-LYnKaD3qv87Y5wYgihJiNJAo/view, or ask "
-               "costantini@uniroma2.it",
+        "who": "get emovo.zip with a browser from where that page links to, or ask costantini@uniroma2.it",
     },
 )  # fmt: skip
 LANGUAGE = "it"
