@@ -26,6 +26,11 @@ def precision(asked: str, device: str) -> str:
     return ("bf16" if _has_bf16(device) else "float32") if asked == "auto" else asked
 
 
+def computed(asked: str, device: str) -> str:
+    """What a precision is computed in: bf16 that is not in the hardware would be slower than float32."""
+    return precision(asked, device) if _has_bf16(device) else "float32"
+
+
 def _has_bf16(device: str) -> bool:
     import torch
 

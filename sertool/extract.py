@@ -107,7 +107,8 @@ class Engine:
 
     def _feature(self, name: str) -> nn.Module:
         try:
-            feature = features.load(name).Feature(self.recipe.features[name], self.recipe.wave.rate)
+            settings = features.suited(name, self.recipe.features[name], self.device.type)
+            feature = features.load(name).Feature(settings, self.recipe.wave.rate)
         except UsageError as error:
             raise UsageError(f"--{name}: {error}") from None
         return feature.to(self.device).eval()

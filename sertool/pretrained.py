@@ -22,6 +22,11 @@ def settled(family: ModuleType, size: str, settings: Any, where: str) -> Any:
     return replace(settings, layers=encoders.spelled(wanted), precision=precision, weights=known)
 
 
+def suited(settings: Any, where: str) -> Any:
+    """Settings in a precision that the device is made for."""
+    return replace(settings, precision=device.computed(settings.precision, where))
+
+
 def tolerance(settings: Any) -> float:
     """How far values may be from the definition's, in parts of a value or of its column's deviation over the clip.
 

@@ -10,17 +10,31 @@ import numpy as np
 import pytest
 import server as play
 import torch
-from pretrained import SSL, checkpoint, saved, ssl_state, whisper_state
+from published import checkpoint, saved, ssl_state, whisper_state
 from running import rows, sertool, snapshot
 from torchaudio.pipelines._wav2vec2 import impl
 
-from sertool import catalogue, encoders, extract, features, inference, manifest, synth, tensorfile, web, wire
+from sertool import (
+    catalogue,
+    device,
+    encoders,
+    extract,
+    features,
+    inference,
+    manifest,
+    shaping,
+    synth,
+    tensorfile,
+    web,
+    wire,
+)
 from sertool import weights as pretrained_weights
 from sertool.encoders import ssl, whisper
 from sertool.errors import SertoolError, UsageError
 from sertool.web import Patience
 
 pytest_plugins = ("voices", "pretrained")
+SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # each of another kind
 REAL = Path(__file__).resolve().parents[2] / "shared" / "weights" / "whisper-base-encoder.safetensors"
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
@@ -229,6 +243,19 @@ def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Pa
     clip = extract.Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
     again = inference.rows_of_clip(engine, clip)["whisper"]
     assert np.array_equal(again, rows(tmp_path / "f", "whisper")[clip.name])
+
+
+def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = features.settings("whisper", {"precision": "bf16"})
+    recipe = extract.Recipe(shaping.Wave(), {"whisper": settings})
+    for has, kind in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(device, "_has_bf16", lambda _device, has=has: has)
+        engine = extract.Engine(recipe)
+        assert engine.features["whisper"].encoder.network.blocks[0].inner.weight.dtype == kind
+        assert features.settled("whisper", settings, "cpu").precision == "bf16"
+        assert features.settled("whisper", features.settings("whisper", {}), "cpu").precision == (
+            "bf16" if has else "float32"
+        )
 
 
 # Weights

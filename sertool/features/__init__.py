@@ -21,6 +21,12 @@ def settled(name: str, settings: Any, device: str) -> Any:
     return module.settled(settings, device) if hasattr(module, "settled") else settings
 
 
+def suited(name: str, settings: Any, device: str) -> Any:
+    """The settings as a device computes them best, within what they tolerate; shards record them as they were."""
+    module = load(name)
+    return module.suited(settings, device) if hasattr(module, "suited") else settings
+
+
 def settings(name: str, values: dict[str, Any]) -> Any:
     """A feature's settings with some values set."""
     return load(name).Settings(**values)

@@ -18,7 +18,7 @@ DTYPE = "float16"
 AGREES = 0.98  # of the values must be within the tolerance
 CHOICE = "model"  # the setting whose value stands behind the feature's own option: `--ssl wavlm-large`
 
-tolerance = pretrained.tolerance
+tolerance, suited = pretrained.tolerance, pretrained.suited
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ DTYPE = "float16"
 AGREES = 0.98  # of the values must be within the tolerance
 CHOICE = "size"  # the setting whose value stands behind the feature's own option: `--whisper base`
 
-tolerance = pretrained.tolerance
+tolerance, suited = pretrained.tolerance, pretrained.suited
 
 
 @dataclass(frozen=True)
