@@ -237,6 +237,7 @@ def shown(augmentation: str | None) -> str:
     parts = []
     for drawn in effects.pending(augmentation):
         facts = {name: value for name, value in drawn.items() if name not in ("effect", "seed", "digest")}
+        facts |= {"file": Path(drawn["file"]).name} if "file" in drawn else {}
         parts.append(
             " ".join([drawn["effect"].replace("_", "-"), *(f"{name} {value}" for name, value in facts.items())])
         )

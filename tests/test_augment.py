@@ -1,6 +1,7 @@
 """`sertool augment`: copies whose numbers clip, copy and seed decide, and which go only where their parents go."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -380,6 +381,8 @@ def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
     done = sertool("augment", clip, "--noise", 5, "--plot", tmp_path / "p.png")
     assert (done.code, done.out) == (0, b"")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    done = sertool("augment", clip, "--background", clip.parent, "--listen", tmp_path / "b")
+    assert re.search(r"background file \w+\.wav at 0\.\d+ snr \d+", done.err)
     refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
 
 

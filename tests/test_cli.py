@@ -303,12 +303,13 @@ def test_talk_survives_a_stderr_that_is_closed(monkeypatch):
 # The examples.
 
 
+def epilog(command: str) -> str:
+    return cli.cli.get_command(click.Context(cli.cli), command).epilog
+
+
 def examples() -> list[str]:
-    """Every line of the examples in the help of the group, of index and of featurize."""
-    epilogs = [
-        cli.cli.epilog,
-        *(cli.cli.get_command(click.Context(cli.cli), name).epilog for name in ("index", "featurize")),
-    ]
+    """Every line of the examples in the help of the group, of index, of augment and of featurize."""
+    epilogs = [cli.cli.epilog, *map(epilog, ("index", "augment", "featurize"))]
     lines = [line.strip() for epilog in epilogs for line in epilog.splitlines() if line.startswith("  sertool ")]
     return list(dict.fromkeys(lines))
 
@@ -333,6 +334,10 @@ def stage(tmp_path_factory) -> Path:
             for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip
     (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
     shutil.copy(folder / "mine" / "labels.csv", folder)
+    for path in ("voice.wav", "noises/street.wav"):
+        audio.write(folder / path, synth.voice(7, "sad", 4), 16_000)
+    recipe = epilog("augment").partition("mine.toml; ")[2].splitlines()[1:]
+    (folder / "mine.toml").write_text("\n".join(line.strip() for line in recipe))
     here = Path.cwd()
     os.chdir(folder)
     for line in ("index corpora/ --split speaker:70/15/15 -o clips.parquet", "index cremad/ -o a.parquet",

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import pytest
 import server as play
 
@@ -1154,6 +1156,17 @@ def test_a_terminal_sees_bytes_rate_and_time_left(monkeypatch):
         advance(500_000)
     shown = stream.getvalue().split("\r")
     assert any(re.search(r"fetching x: +50%.* 1.00M/2.00M \[00:00<00:\d\d, .*[kM]B/s\]", line) for line in shown)
+
+
+def test_the_examples_of_the_help_make_sense(monkeypatch):
+    """As far as they do without the network: what would be fetched is told."""
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was reached"))
+    Path("Emotional Speech Dataset (ESD).zip").write_bytes(ARCHIVE)
+    command = cli.cli.get_command(click.Context(cli.cli), "fetch")
+    lines = re.findall(r"^  (?:\w+=\S+ )?sertool (fetch .+?)(?: [|>].*)?$", command.epilog, flags=re.MULTILINE)
+    assert len(lines) > 8
+    for line in lines:
+        assert cli.run([*shlex.split(line), "--dry-run"]) == 0
 
 
 def test_a_list_in_a_pipe_is_neither_cut_nor_folded(capsys):
