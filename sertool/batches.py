@@ -5,7 +5,7 @@ they stay in the shards' memory maps.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -138,30 +138,14 @@ def in_order(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield order[start : start + size]
 
 
-SCALING = ("scaling.mean", "scaling.deviation", "scaling.matrix")  # its tensors' names in a model file
+SCALING = (
+    "scaling.mean",
+    "scaling.deviation",
+    "scaling.matrix",
+    "scaling.offsets",
+)  # its tensors' names in a model file
 MODES = ("corpus", "speaker")
 FLAT = 1e-5  # a column whose deviation is below it never changes, and stays as it is
-
-
-@dataclass(frozen=True)
-class Moments:
-    """What some groups of clips, such as each speaker's, have in every column."""
-
-    clips: np.ndarray  # how many each group has, `[groups]`
-    mean: np.ndarray  # of their rows, float64 `[groups, columns]`
-    variance: np.ndarray
-
-
-def moments(clips: Iterable[tuple[int, Sequence[np.ndarray]]], groups: int, columns: int) -> Moments:
-    """Of clips given as group and rows, `[rows, width]` of each feature; those of group -1 count for none."""
-    totals = np.zeros((groups, 2 * columns + 2))
-    for group, parts in clips:
-        if group >= 0:
-            rows = np.concatenate(parts, axis=1).astype(np.float64)
-            totals[group] += np.concatenate([[1, len(rows)], rows.sum(axis=0), np.square(rows).sum(axis=0)])
-    count = np.maximum(totals[:, 1:2], 1)
-    mean = totals[:, 2 : columns + 2] / count
-    return Moments(totals[:, 0], mean, np.maximum(totals[:, columns + 2 :] / count - mean**2, 0))
 
 
 @dataclass(frozen=True)
@@ -176,6 +160,7 @@ class Scaling:
     mean: Tensor | None = None  # `[groups, columns]`
     deviation: Tensor | None = None
     matrix: Tensor | None = None  # `[columns, fewer]`
+    offsets: Tensor | None = None  # what each emotion adds to anybody's mean, `[emotions, columns]`
     prior_clips: float = 0.0  # what everybody counts for beside a speaker's own clips
 
     def apply(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
@@ -186,22 +171,6 @@ class Scaling:
             inside = torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
             rows = rows * inside[..., None]
         return rows if self.matrix is None else rows @ self.matrix
-
-    def knowing(self, own: Moments) -> "Scaling":
-        """This with speakers as groups 1, 2 and so on, where there was everybody alone.
-
-        Few clips say little of a voice, and their emotions colour what they say. So everybody's mean and variance stand
-        beside n clips of a speaker's as if they were those of k more, where k is `prior_clips`,
-
-            (n m + k M) / (n + k)  and  (n' v + k V) / (n' + k),  n' = n - 1,
-
-        for the spread of a single clip says nothing of how clips differ.
-        """
-        everybody, spread = self.mean[:1].double().cpu().numpy(), self.deviation[:1].double().cpu().numpy() ** 2
-        mean = _between(everybody, own.mean, own.clips, self.prior_clips)
-        variance = _between(spread, own.variance, np.maximum(own.clips - 1, 0), self.prior_clips)
-        both = (np.concatenate([everybody, mean]), _deviation(np.concatenate([spread, variance])))
-        return replace(self, **dict(zip(("mean", "deviation"), _tensors(both, self.mean.device), strict=True)))
 
     def then(self, offset: np.ndarray, matrix: np.ndarray) -> "Scaling":
         """This, and `(rows - offset) @ matrix` of the result; columns may have been chosen before, not mapped.
@@ -220,22 +189,16 @@ class Scaling:
     def tensors(self) -> dict[str, np.ndarray]:
         """What a model file keeps of it: everybody's, for it will meet other speakers."""
         first = [None if part is None else part[:1] for part in (self.mean, self.deviation)]
-        parts = zip(SCALING, (*first, self.matrix), strict=True)
+        parts = zip(SCALING, (*first, self.matrix, self.offsets), strict=True)
         return {name: value.cpu().numpy() for name, value in parts if value is not None}
 
 
-def _between(prior: np.ndarray, own: np.ndarray, count: np.ndarray, prior_count: float) -> np.ndarray:
-    """`[groups, columns]`: own values and the prior's, weighed as so many clips each."""
-    share = (count / np.maximum(count + prior_count, 1e-9))[:, None]
-    return share * own + (1 - share) * prior
-
-
-def _deviation(variance: np.ndarray) -> np.ndarray:
+def deviation_of(variance: np.ndarray) -> np.ndarray:
     deviation = np.sqrt(variance)
     return np.where(deviation > FLAT, deviation, 1.0)
 
 
-def _tensors(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor]:
+def tensors_of(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor]:
     return [torch.from_numpy(part).float().to(device) for part in parts]
 
 
@@ -245,19 +208,21 @@ def kept_scaling(held: Held, device: torch.device) -> Scaling:
     if not _fits(held, *parts):
         raise SertoolError("the model file lacks its own normalisation, or has one that does not fit it")
     made = (None if part is None else torch.from_numpy(np.array(part)).to(device) for part in parts)
-    return Scaling(held.scaling, *made, held.prior_clips)
+    return Scaling(held.scaling, *made, prior_clips=held.prior_clips)
 
 
 def _fits(held: Held, *parts: np.ndarray | None) -> bool:
     """Whether mean, deviation and matrix are there as they must be, with numbers to calculate with."""
     if any(part is not None and not (part.dtype == np.float32 and np.isfinite(part).all()) for part in parts):
         return False
-    mean, deviation, matrix = parts
+    mean, deviation, matrix, offsets = parts
     if matrix is not None and (matrix.ndim != 2 or matrix.shape[1] != held.columns):
         return False
     if mean is None or deviation is None:
         return held.scaling == "none" and mean is None and deviation is None
     columns = held.columns if matrix is None else len(matrix)
+    if held.scaling == "speaker" and (offsets is None or offsets.shape != (len(held.labels), columns)):
+        return False
     return held.scaling in MODES and mean.shape == deviation.shape == (1, columns) and bool((deviation > 0).all())
 
 
@@ -265,11 +230,10 @@ def scaling(store: Store, clips: Iterable[int], mode: str, prior_clips: float = 
     """What the rows of `clips` have for mean and deviation."""
     if mode == "none":
         return Scaling()
-    own = moments(((0, store.views[clip]) for clip in clips), 1, store.columns)
-    return Scaling(mode, *_tensors((own.mean, _deviation(own.variance)), store.device), prior_clips=prior_clips)
-
-
-def by_speaker(store: Store, everybody: Scaling, group: np.ndarray) -> Scaling:
-    """The same for each speaker's clips; `group` `[clips]` counts speakers from 1, and 0 is nobody known."""
-    own = moments(zip(group - 1, store.views, strict=True), int(group.max()), store.columns)
-    return everybody.knowing(own)
+    total = np.zeros(2 * store.columns + 1)
+    for clip in clips:
+        rows = np.concatenate(store.views[clip], axis=1).astype(np.float64)
+        total += np.concatenate([[len(rows)], rows.sum(axis=0), np.square(rows).sum(axis=0)])
+    mean, squares = total[1:].reshape(2, 1, -1) / max(total[0], 1)
+    both = tensors_of((mean, deviation_of(np.maximum(squares - mean**2, 0))), store.device)
+    return Scaling(mode, *both, prior_clips=prior_clips)

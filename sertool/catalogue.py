@@ -5,12 +5,18 @@ fields of its `Settings` are all that help needs, and the syntax tree has them.
 """
 
 import ast
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sertool.errors import UsageError
+
 PACKAGE = Path(__file__).parent
+NUMBERS = {"int": (int,), "float": (int, float)}
+LONGEST = 16  # of a setting that is a list
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,40 @@ def _setting(node: ast.AnnAssign, facts: dict[str, Any]) -> Setting:
 
 def _parts(node: ast.expr) -> list[ast.expr]:
     return getattr(node, "elts", [node])
+
+
+def check(owner: str, known: Sequence[Setting], values: Mapping[str, Any]) -> None:
+    """Refuse values that are none of the settings', not of their kind, or beyond their limits."""
+    by_name = {setting.name: setting for setting in known}
+    for name, value in values.items():
+        if name not in by_name:
+            raise UsageError(f"{owner} has no setting {name}; it has {', '.join(by_name) or 'none'}")
+        held = by_name[name]
+        parts = value if held.kind.startswith("tuple") and isinstance(value, tuple) else (value,)
+        nothing = value is None and held.default is None
+        if not nothing and not (0 < len(parts) <= LONGEST and all(_is_within(held, part) for part in parts)):
+            raise UsageError(f"{owner}: {name} cannot be {str(value)[:40]!r}: {_wanted(held)}")
+
+
+def _is_within(held: Setting, value: Any) -> bool:
+    """Whether a value is of a setting's kind and within its limits."""
+    kind = held.kind.removeprefix("tuple[").partition(",")[0].removesuffix("]")
+    if kind == "choice":
+        return value in held.choices
+    if kind not in NUMBERS:
+        return type(value).__name__ == kind
+    if type(value) not in NUMBERS[kind] or not math.isfinite(value):
+        return False
+    return (held.low is None or value >= held.low) and (held.high is None or value <= held.high)
+
+
+def _wanted(held: Setting) -> str:
+    if held.choices:
+        return f"choose from {', '.join(map(str, held.choices))}"
+    low, high = (
+        f" {word} {limit:g}" if limit is not None else "" for word, limit in (("from", held.low), ("to", held.high))
+    )
+    return f"it is {held.kind.replace('[int, ...]', ' of int')}{low}{high}"
 
 
 @cache

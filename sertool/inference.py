@@ -8,12 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import batches, extract, features, modelfile, models, shaping
+from sertool import adapting, batches, catalogue, extract, features, modelfile, models, shaping
 from sertool.batches import Scaling
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Recipe
 from sertool.modelfile import Held
 
+WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
+DTYPES = ("float16", "float32", "int16")
+AT_ONCE = 64  # clips
+Finished = dict[str, np.ndarray]  # a clip's rows, by feature
 Voices = tuple[Scaling, Tensor]  # adapted to speakers, and which of them each clip is of, `[clips]`; 0 is nobody known
 
 
@@ -31,50 +35,97 @@ class Predictor:
         return cls(modelfile.read(path), device)
 
     @torch.inference_mode()
-    def probabilities(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
+    def logits(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
         """`[clips, classes]` of padded `[clips, time, columns]`."""
         scaling, group = (self.scaling, None) if voices is None else voices
         scaled = scaling.apply(rows.to(self.device), lengths, group)
-        logits = self.model(scaled, lengths).float()
-        return (logits / self.held.temperature).softmax(dim=1).cpu()
+        return self.model(scaled, lengths).float().cpu()
 
-    def engine(self) -> extract.Engine:
-        """What turns a clip into this model's rows."""
-        return extract.Engine(self.recipe, self.device.type)
+    def probabilities(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
+        """The same as calibrated probabilities."""
+        return (self.logits(rows, lengths, voices) / self.held.temperature).softmax(dim=1)
 
-    def knowing(self, speakers: Sequence[Sequence[dict[str, np.ndarray]]]) -> Scaling:
+    def require(self, engine: extract.Engine) -> None:
+        """Refuse features of another width than the model takes."""
+        made = sum(map(len, engine.columns.values()))
+        wanted = self.held.columns if self.scaling.matrix is None else len(self.scaling.matrix)
+        if made != wanted:
+            raise SertoolError(f"the model file's features have {made} columns, and its model takes {wanted}")
+
+    def acquainted(self, speakers: Sequence[Sequence[Finished]]) -> Scaling:
         """Its scaling, adapted to speakers by what the engine made of some clips of each."""
-        clips = [(place, self._parts(clip)) for place, own in enumerate(speakers) for clip in own]
-        return self.scaling.knowing(batches.moments(clips, len(speakers), self.scaling.mean.shape[1]))
+        clips = [clip for own in speakers for clip in own]
+        group = np.repeat(np.arange(1, len(speakers) + 1), [len(own) for own in speakers])
 
-    def _parts(self, clip: dict[str, np.ndarray]) -> list[np.ndarray]:
+        def ask(scaling: Scaling) -> np.ndarray:
+            made = []
+            for start in range(0, len(clips), AT_ONCE):
+                some = slice(start, start + AT_ONCE)
+                voices = scaling, torch.from_numpy(group[some]).to(self.device)
+                made.append(self.logits(*self._padded(clips[some]), voices).softmax(dim=1))
+            return torch.cat(made).numpy()
+
+        parts = [self._parts(clip) for clip in clips]
+        return adapting.acquainted(parts, group, len(speakers), self.scaling, ask)
+
+    def _parts(self, clip: Finished) -> list[np.ndarray]:
         return [clip[name] for name in self.recipe.features]
 
-    def of_clips(self, finished: Sequence[dict[str, np.ndarray]], voices: Voices | None = None) -> Tensor:
+    def of_clips(self, finished: Sequence[Finished], voices: Voices | None = None) -> Tensor:
         """`[clips, classes]` of what the engine made of some clips."""
+        return self.probabilities(*self._padded(finished), voices)
+
+    def _padded(self, finished: Sequence[Finished]) -> tuple[Tensor, Tensor]:
+        """`[clips, time, columns]` and the clips' lengths."""
         rows = [np.concatenate(self._parts(clip), axis=1) for clip in finished]
         lengths = torch.tensor([len(one) for one in rows])
         padded = torch.zeros(len(rows), int(lengths.max()), rows[0].shape[1])
         for target, one in zip(padded, rows, strict=True):
             target[: len(one)] = torch.from_numpy(one)
-        return self.probabilities(padded, lengths, voices)
+        return padded, lengths
 
 
 def _network(held: Held) -> torch.nn.Module:
-    """The network with its weights; a file whose tensors do not fit its settings is refused."""
+    """The network with its weights; a file whose tensors do not fit its settings is refused.
+
+    It is built without memory first, so that nothing larger than the file's own tensors is ever allocated.
+    """
+    arrays = {name: array for name, array in held.tensors.items() if name not in batches.SCALING}
     try:
-        module = models.load(held.architecture)
-        network = module.Model(module.Settings(**_tuples(held.settings)), held.columns, len(held.labels))
-        weights = {
-            name: torch.from_numpy(np.array(array))
-            for name, array in held.tensors.items()
-            if name not in batches.SCALING
-        }
-        network.load_state_dict(weights)
-    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        module, settings = models.load(held.architecture), models.settings(held.architecture, _tuples(held.settings))
+        size = held.columns, len(held.labels)
+        with torch.device("meta"):
+            planned = module.Model(settings, *size)
+        _require_fitting(arrays, planned)
+        network = module.Model(settings, *size)
+        network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
+        if hasattr(network, "fit"):
+            _try_out(network.eval(), size)
+    except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AssertionError, UsageError) as error:
         first = str(error).partition("\n")[0]
         raise SertoolError(f"the model file does not fit its own settings ({first})") from None
     return network
+
+
+def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module) -> None:
+    """Whether the file has the tensors that its settings come to; of classical models, sizes are the file's own."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in planned.state_dict().items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    fixed = not hasattr(planned, "fit")
+    if wanted.keys() != shapes.keys() or (fixed and wanted != shapes):
+        odd = sorted(wanted.items() ^ shapes.items()) if fixed else sorted(wanted.keys() ^ shapes.keys())
+        raise ValueError(f"tensors such as {odd[0]} are missing, of another size, or too many")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} has values that are no numbers")
+
+
+@torch.inference_mode()
+def _try_out(network: torch.nn.Module, size: tuple[int, int]) -> None:
+    """Whether a classical model, whose tensors may be of any size, answers a clip."""
+    answer = network(torch.zeros(1, 1, size[0]), torch.ones(1, dtype=torch.long))
+    if tuple(answer.shape) != (1, size[1]):
+        raise ValueError(f"it answers {list(answer.shape)}")
 
 
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
@@ -86,14 +137,30 @@ def recipe_of(records: dict[str, Any]) -> Recipe:
     """The features' recipe from what the shards recorded of it."""
     try:
         first = next(iter(records.values()))
-        chosen = {name: features.settings(name, record["settings"]) for name, record in records.items()}
+        chosen = {name: _settings(name, record["settings"]) for name, record in records.items()}
+        catalogue.check("the waveform", WAVE, first["wave"])
         wave = shaping.Wave(**first["wave"])
         recipe = Recipe(wave, chosen, tuple(first["normalize"]), tuple(first["stats"]), first["dtype"])
-    except (StopIteration, KeyError, TypeError) as error:
+        known = {*recipe.normalize} <= shaping.NORMALIZATIONS.keys() and {*recipe.stats} <= shaping.STATS.keys()
+        if not known or recipe.dtype not in DTYPES or len(recipe.normalize) > 16:
+            raise ValueError("unknown steps")
+        alike = all(
+            record["wave"] == first["wave"] and record["stats"] == first["stats"] for record in records.values()
+        )
+    except (StopIteration, KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise SertoolError(f"the model file does not say how its features are made ({error})") from None
-    if any(record["wave"] != first["wave"] or record["stats"] != first["stats"] for record in records.values()):
+    if not alike:
         raise SertoolError("the model's features were made from different waveforms: make them in one run")
     return recipe
+
+
+def _settings(name: str, values: dict[str, Any]) -> Any:
+    """A feature's settings, each of which must make sense; a digest of weights is none that people set."""
+    own = {key: value for key, value in values.items() if key != "weights"}
+    if not isinstance(values.get("weights"), str | None):
+        raise TypeError("weights")
+    catalogue.check(name, catalogue.entries("features")[name].settings, own)
+    return features.settings(name, values)
 
 
 def rows_of_clip(engine: extract.Engine, clip: Clip) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sertool import (
+    adapting,
     batches,
     catalogue,
     heldout,
@@ -47,7 +48,7 @@ class Design:
     features: tuple[str, ...]
     scale: str = "corpus"
     adapt: str | None = None  # to each speaker, by that speaker's own clips
-    prior_clips: float = 15.0  # what all of train counts for beside them
+    prior_clips: float = 3.0  # what all of train counts for beside them
     reduce: str | None = None
     select: int | None = None
     weights: str | None = None  # the file of a pretrained backbone
@@ -159,9 +160,9 @@ def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Da
     dev = np.flatnonzero((member.split == DEV) & (truth >= 0))
     group = _speakers(held.table) if design.adapt else None
     scaling = batches.scaling(held.store, train, design.adapt or design.scale, design.prior_clips)
-    if group is not None:
-        scaling = batches.by_speaker(held.store, scaling, group)
     targets = _taught(_targets(held.table, truth, words, design.training.soft), held, truth, words, design)
+    if group is not None:
+        scaling = adapting.learnt(held.store, train, group, targets.numpy(), scaling)
     goals = None if held.imitated is None else teaching.goals(held.imitated, train)
     data = Data(held.store, targets.to(held.store.device), train, dev, scaling, truth >= 0, group, goals)
     return _with_fewer_columns(data, design, held.table)

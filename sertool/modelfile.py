@@ -11,7 +11,8 @@ from sertool.errors import SertoolError
 from sertool.files import whole
 
 FORMAT = 1
-LARGEST = 65_536  # of anything that a network is built from: a hostile file must not take all memory
+LARGEST = 1_000_000  # columns
+MOST_LABELS = 1000
 KINDS: dict[str, Any] = {
     "architecture": str, "settings": dict, "columns": int, "labels": list, "features": dict, "scaling": str,
     "prior_clips": int | float, "temperature": int | float, "trained": dict, "scores": dict,
@@ -57,11 +58,12 @@ def read(path: Path) -> Held:
 
 def _is_sound(held: dict[str, Any]) -> bool:
     """Whether the values are of the kinds, and the numbers of a size, that the rest may rely on."""
-    if not all(isinstance(held.get(name), kind) for name, kind in KINDS.items()):
+    if not all(isinstance(held.get(name), kind) and held[name] is not True for name, kind in KINDS.items()):
         return False
-    words = len(held["labels"]) > 1 and all(isinstance(word, str) for word in held["labels"])
+    labels = held["labels"]
+    words = (
+        all(isinstance(word, str) and word for word in labels) and 1 < len(set(labels)) == len(labels) <= MOST_LABELS
+    )
     records = all(isinstance(record, dict) for record in held["features"].values())
-    sizes = [one for value in held["settings"].values() for one in (value if isinstance(value, list) else [value])]
-    sizes = [size for size in sizes if not isinstance(size, str | None)]
-    small = all(isinstance(size, int | float) and abs(size) <= LARGEST for size in [*sizes, len(held["labels"])])
-    return words and records and small and 0 < held["columns"] <= LARGEST and 0 < held["temperature"] <= LARGEST
+    prior, temperature = held["prior_clips"], held["temperature"]
+    return words and records and 0 < held["columns"] <= LARGEST and 0 <= prior <= 1e9 and 1e-3 <= temperature <= 1e3

@@ -59,6 +59,8 @@ class Jury:
             if member.recipe not in self.recipes:
                 self.recipes.append(member.recipe)
         self.engines = [extract.Engine(recipe, members[0].device.type) for recipe in self.recipes]
+        for member in members:
+            member.require(self.engines[self.recipes.index(member.recipe)])
         if len({recipe.wave.rate for recipe in self.recipes}) > 1:
             raise UsageError("the models take audio of different rates: choose one with --fold")
 
@@ -79,7 +81,7 @@ class Jury:
     def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
         """What is known of speakers from some clips of each."""
         own = [[self._of(member, clips) for clips in speakers.values()] for member in self.members]
-        return Acquaintance([m.knowing(clips) for m, clips in zip(self.members, own, strict=True)], list(speakers))
+        return Acquaintance([m.acquainted(clips) for m, clips in zip(self.members, own, strict=True)], list(speakers))
 
     def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[dict[str, np.ndarray]]:
         """A member's own rows of some clips."""

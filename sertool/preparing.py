@@ -77,9 +77,10 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     """What is trained: the recipe, and whatever was given as well; features lie side by side in the order of names."""
     name = values["model"] or recipe["model"]
     held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
-    usual = replace(models.load(name).Settings(), **held.get("settings", {}))
+    usual = models.settings(name, held.get("settings", {}))
     encoded = any("CHOICE" in catalogue.entries("features")[name].facts for name in batches.featured(table))
-    settings = _switched(changed(usual, values["settings"]), values, encoded)
+    settings = models.settings(name, vars(changed(usual, values["settings"])))
+    settings = _switched(settings, values, encoded)
     given = {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
     loop = replace(training.Settings(**recipe.get("training", {})), **given)
     if loop.compile and not any(map(shutil.which, COMPILERS)):

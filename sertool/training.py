@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import augmenting, batches, checkpoint, metrics, schedules
+from sertool import adapting, augmenting, batches, checkpoint, metrics, schedules
 from sertool.batches import Scaling, Store
 from sertool.checkpoint import State
 from sertool.errors import SertoolError, UsageError
@@ -362,8 +362,21 @@ def _set_rate(state: State, loop: Loop, epoch: float) -> None:
 
 
 def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "float32") -> Tensor:
-    """The network's answer for some clips, `[clips, classes]`, on the CPU."""
-    return _of_each(model.eval(), data, clips, precision)
+    """The network's answer for some clips, `[clips, classes]`, on the CPU; their speakers it knows by these alone."""
+    model.eval()
+    if data.group is not None:
+        data = replace(data, scaling=_acquainted(model, data, clips, precision))
+    return _of_each(model, data, clips, precision)
+
+
+def _acquainted(model: nn.Module, data: Data, clips: np.ndarray, precision: str) -> Scaling:
+    """The scaling by what these clips tell of their speakers."""
+
+    def ask(scaling: Scaling) -> np.ndarray:
+        return _of_each(model, replace(data, scaling=scaling), clips, precision).softmax(dim=1).numpy()
+
+    views, group = [data.store.views[clip] for clip in clips], data.group[clips]
+    return adapting.acquainted(views, group, int(data.group.max()), data.scaling, ask)
 
 
 def _summaries(model: Any, data: Data, settings: Settings) -> np.ndarray:

@@ -70,38 +70,16 @@ def test_scaled_rows_have_mean_0_and_deviation_1_and_stay_zero_behind_a_clip() -
     assert all(not one[n:].any() for one, n in zip(scaled, lengths.tolist(), strict=True))
 
 
-def test_each_speaker_is_scaled_alone() -> None:
-    held, group = store(), np.array([1, 1, 2, 2, 1])
-    scaling = batches.by_speaker(held, batches.scaling(held, range(5), "speaker"), group)
-    rows, lengths = held.take(np.arange(5))
-    scaled = scaling.apply(rows, lengths, torch.from_numpy(group))
-    for speaker in (1, 2):
-        real = torch.cat([scaled[c, : LENGTHS[c]] for c in np.flatnonzero(group == speaker)])
-        torch.testing.assert_close(real.mean(0), torch.zeros(5), atol=1e-6, rtol=0)
-
-
-def test_few_clips_of_a_speaker_move_the_scaling_little_and_many_move_it_all_the_way() -> None:
-    own = [np.full((4, 1), 8.0, np.float32), np.full((4, 1), 10.0, np.float32)]
-    everybody = Scaling("speaker", torch.zeros(1, 1), torch.ones(1, 1), prior_clips=2.0)
-    for many, mean in ((1, 9 * 2 / 4), (100, 9 * 200 / 202)):
-        moments = batches.moments([(0, [clip]) for clip in own * many], 1, 1)
-        known = everybody.knowing(moments)
-        assert known.mean.tolist() == [[0.0], [pytest.approx(mean)]]
-        share = (2 * many - 1) / (2 * many + 1)
-        assert float(known.deviation[1, 0]) ** 2 == pytest.approx(share * 1.0 + (1 - share) * 1.0)
-    nobody = everybody.knowing(batches.moments([], 1, 1))
-    assert torch.equal(nobody.mean[1], everybody.mean[0])
-
-
-def test_who_is_not_known_is_scaled_as_everybody() -> None:
+def test_each_clip_is_scaled_by_its_own_group() -> None:
     held = store()
-    everybody = batches.scaling(held, range(5), "speaker", 3.0)
-    known = batches.by_speaker(held, everybody, np.array([1, 1, 2, 2, 0]))
+    both = Scaling("speaker", torch.tensor([[0.0] * 5, [2.0] * 5]), torch.tensor([[1.0] * 5, [4.0] * 5]))
     rows, lengths = held.take(np.array([4, 0]))
-    first, second = known.apply(rows, lengths, torch.tensor([0, 1]))
-    assert torch.equal(first, everybody.apply(rows, lengths)[0])
-    assert not torch.equal(second, everybody.apply(rows, lengths)[1])
-    assert [name for name in known.tensors() if known.tensors()[name].shape != (1, 5)] == []
+    first, second = both.apply(rows, lengths, torch.tensor([0, 1]))
+    assert torch.equal(first, rows[0])
+    torch.testing.assert_close(second[:3], (rows[1, :3] - 2) / 4)
+    assert {name: tensor.shape for name, tensor in both.tensors().items()} == {
+        "scaling.mean": (1, 5), "scaling.deviation": (1, 5)
+    }  # fmt: skip
 
 
 def test_a_column_that_never_changes_stays_finite() -> None:
@@ -148,6 +126,8 @@ def kept(mode: str, columns: int, **tensors: np.ndarray) -> Held:
         ("corpus", {"mean": np.zeros((2, 3)), "deviation": np.ones((2, 3))}),
         ("corpus", {"mean": np.zeros((1, 4)), "deviation": np.ones((1, 4))}),
         ("corpus", {"mean": np.zeros((1, 3)), "deviation": np.zeros((1, 3))}),
+        ("speaker", {"mean": np.zeros((1, 3)), "deviation": np.ones((1, 3))}),
+        ("speaker", {"mean": np.zeros((1, 3)), "deviation": np.ones((1, 3)), "offsets": np.zeros((3, 3))}),
         ("speaker", {"mean": np.full((1, 3), np.nan), "deviation": np.ones((1, 3))}),
         ("corpus", {"mean": np.zeros((1, 3), int), "deviation": np.ones((1, 3))}),
     ],

@@ -158,6 +158,28 @@ def test_a_state_is_all_that_a_fresh_model_needs(name):
     assert torch.equal(fresh(rows, lengths), model(rows, lengths))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_can_be_planned_without_memory(name):
+    module = models.load(name)
+    with torch.device("meta"):
+        planned = module.Model(module.Settings(), width(module), 6).state_dict()
+    state = made(name).state_dict()
+    assert {key: each.shape for key, each in planned.items()} == {key: each.shape for key, each in state.items()}
+    assert all(each.is_meta for each in planned.values())
+
+
+@pytest.mark.parametrize("name", catalogue.names("models"))
+def test_settings_have_limits_within_which_the_usual_ones_lie(name):
+    usual = models.settings(name, {})
+    assert models.settings(name, vars(usual)) == usual
+    for setting in catalogue.entries("models")[name.replace("-", "_")].settings:
+        if setting.kind in ("int", "float", "tuple[int, ...]"):
+            assert setting.low is not None
+            assert setting.high is not None
+            with pytest.raises(UsageError, match=f"{name}: {setting.name} cannot be"):
+                models.settings(name, {setting.name: 10**9})
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_batch_of_one_frame_of_one_clip_trains(name):
     model = made(name).train()

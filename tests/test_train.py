@@ -268,8 +268,9 @@ def test_scaling_uses_train_rows_alone(mel: Path, tmp_path: Path) -> None:
 def test_adapting_needs_speakers_marks_its_answers_and_leaves_nobody_in_the_file(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--adapt", "speaker", "-o", tmp_path / "run")
     held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
-    assert (held.scaling, held.prior_clips) == ("speaker", 15.0)
-    assert {held.tensors[name].shape for name in held.tensors if name.startswith("scaling")} == {(1, 16)}
+    assert (held.scaling, held.prior_clips) == ("speaker", 3.0)
+    scaling = {name: held.tensors[name].shape for name in held.tensors if name.startswith("scaling")}
+    assert scaling == {"scaling.mean": (1, 16), "scaling.deviation": (1, 16), "scaling.offsets": (3, 16)}
     assert set(table(tmp_path / "run")["adapted"]) == {"transductive"}
     seen = sertool("eval", tmp_path / "run" / "predictions.parquet").out.decode()
     assert "adapted to each speaker (transductive)" in seen.splitlines()[0]

@@ -49,7 +49,7 @@ def _design_options() -> Any:
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Free rows of each speaker's own mean and deviation. Held-out figures are transductive then."),
         option("--prior-clips", type=click.FloatRange(0, 1e6), metavar="N", group=group,
-               help="With --adapt, what all of train counts for beside a speaker's own clips. [default: 15]"),
+               help="With --adapt, what all of train counts for beside a speaker's own clips. [default: 3]"),
         option("--select", type=click.IntRange(min=1), metavar="N", group=group,
                help="Of clip statistics, keep the columns that tell emotions apart best, at most N."),
         option("--reduce", metavar="HOW", group=group, help="Map clip statistics to fewer columns: lda, or pca:N."),

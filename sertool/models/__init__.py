@@ -12,6 +12,7 @@ A file has `Settings`, literal facts (`ORIGIN`, `PARAMETERS` at the usual `INPUT
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 from sertool import catalogue
 from sertool.errors import UsageError
@@ -22,3 +23,10 @@ def load(name: str) -> ModuleType:
     if name not in catalogue.names("models"):
         raise UsageError(f"no model {name}; there are {', '.join(catalogue.names('models'))}")
     return importlib.import_module(f"sertool.models.{name.replace('-', '_')}")
+
+
+def settings(name: str, values: dict[str, Any]) -> Any:
+    """An architecture's settings with some values set, each of which must make sense."""
+    module = load(name)
+    catalogue.check(name, catalogue.entries("models")[name.replace("-", "_")].settings, values)
+    return module.Settings(**values)

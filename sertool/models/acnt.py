@@ -20,15 +20,15 @@ SLOPE = 0.1  # of the leaky ReLU below nought
 
 @dataclass(frozen=True)
 class Settings:
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 174
-    channels: Annotated[tuple[int, ...], "channels of each residual block"] = (16, 32, 64, 128)
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 174
+    channels: Annotated[tuple[int, ...], "channels of each residual block", 1, 4096] = (16, 32, 64, 128)
     use_transformer: Annotated[bool, "look at all of time between the convolutions and the mean"] = True
-    width: Annotated[int, "width of the transformer"] = 128
-    layers: Annotated[int, "layers of the transformer"] = 2
-    heads: Annotated[int, "attention heads of a layer"] = 8
-    feedforward: Annotated[int, "width within a layer"] = 512
-    dropout: Annotated[float, "dropout of whole channels, and in the transformer"] = 0.2
-    dense: Annotated[int, "width of the hidden dense layer"] = 64
+    width: Annotated[int, "width of the transformer", 1, 4096] = 128
+    layers: Annotated[int, "layers of the transformer", 1, 32] = 2
+    heads: Annotated[int, "attention heads of a layer", 1, 64] = 8
+    feedforward: Annotated[int, "width within a layer", 1, 16_384] = 512
+    dropout: Annotated[float, "dropout of whole channels, and in the transformer", 0, 1] = 0.2
+    dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
 class Block(nn.Module):

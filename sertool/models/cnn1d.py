@@ -20,11 +20,11 @@ INPUT = {"zcr": 1, "rms": 1, "mfcc": 20}
 
 @dataclass(frozen=True)
 class Settings:
-    channels: Annotated[tuple[int, ...], "channels of each convolution"] = (1024, 512, 256)
-    kernel: Annotated[int, "frames or columns under a convolution"] = 5
+    channels: Annotated[tuple[int, ...], "channels of each convolution", 1, 4096] = (1024, 512, 256)
+    kernel: Annotated[int, "frames or columns under a convolution", 1, 255] = 5
     norm: Annotated[Literal["after", "before"], "normalise after pooling, or before ReLU"] = "after"
-    dropout: Annotated[float, "dropout after each convolution"] = 0.3
-    dense: Annotated[tuple[int, ...], "widths of the hidden dense layers"] = (128, 64, 32)
+    dropout: Annotated[float, "dropout after each convolution", 0, 1] = 0.3
+    dense: Annotated[tuple[int, ...], "widths of the hidden dense layers", 1, 16_384] = (128, 64, 32)
     along: Annotated[Literal["time", "columns"], "what the convolutions move along"] = "time"
 
 

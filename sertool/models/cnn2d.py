@@ -16,11 +16,11 @@ INPUT = {"mel": 30}
 
 @dataclass(frozen=True)
 class Settings:
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 79
-    channels: Annotated[tuple[int, ...], "channels of each convolution"] = (32, 32, 32, 32)
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 79
+    channels: Annotated[tuple[int, ...], "channels of each convolution", 1, 4096] = (32, 32, 32, 32)
     activation: Annotated[Literal["relu", "silu"], "what follows each norm"] = "relu"
-    dropout: Annotated[float, "dropout after each convolution and around the hidden layer"] = 0.2
-    dense: Annotated[int, "width of the hidden dense layer"] = 64
+    dropout: Annotated[float, "dropout after each convolution and around the hidden layer", 0, 1] = 0.2
+    dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
 class Model(nn.Module):

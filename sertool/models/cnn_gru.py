@@ -17,10 +17,10 @@ INPUT = {"mel": 128}
 
 @dataclass(frozen=True)
 class Settings:
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 160
-    channels: Annotated[tuple[int, ...], "channels of each convolution"] = (32, 64, 128, 256)
-    width: Annotated[int, "width of the recurrent layer, each way"] = 128
-    dense: Annotated[int, "width of the hidden dense layer"] = 64
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 160
+    channels: Annotated[tuple[int, ...], "channels of each convolution", 1, 4096] = (32, 64, 128, 256)
+    width: Annotated[int, "width of the recurrent layer, each way", 1, 4096] = 128
+    dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
 class Model(nn.Module):

@@ -17,14 +17,14 @@ INPUT = {"mel": 128}
 
 @dataclass(frozen=True)
 class Settings:
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 160
-    channels: Annotated[tuple[int, ...], "channels of each convolution"] = (32, 64, 128, 256)
-    width: Annotated[int, "width of the transformer"] = 256
-    layers: Annotated[int, "layers of the transformer"] = 2
-    heads: Annotated[int, "attention heads of a layer"] = 4
-    feedforward: Annotated[int, "width within a layer"] = 2048
-    dropout: Annotated[float, "dropout in the transformer"] = 0.2
-    dense: Annotated[int, "width of the hidden dense layer"] = 64
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 160
+    channels: Annotated[tuple[int, ...], "channels of each convolution", 1, 4096] = (32, 64, 128, 256)
+    width: Annotated[int, "width of the transformer", 1, 4096] = 256
+    layers: Annotated[int, "layers of the transformer", 1, 32] = 2
+    heads: Annotated[int, "attention heads of a layer", 1, 64] = 4
+    feedforward: Annotated[int, "width within a layer", 1, 16_384] = 2048
+    dropout: Annotated[float, "dropout in the transformer", 0, 1] = 0.2
+    dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
 class Model(nn.Module):

@@ -18,8 +18,8 @@ WEIGHTS = "densenet161-8d451a50.pth"
 @dataclass(frozen=True)
 class Settings:
     pretrained: Annotated[bool, "begin with ImageNet's weights"] = True
-    channels: Annotated[int, "channels of a spectrogram, side by side in its columns"] = 2
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 157
+    channels: Annotated[int, "channels of a spectrogram, side by side in its columns", 1, 4096] = 2
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 157
 
 
 class Model(nn.Module):

@@ -17,10 +17,10 @@ INPUT = {"zcr": 1, "rms": 1, "mfcc": 20}
 
 @dataclass(frozen=True)
 class Settings:
-    width: Annotated[int, "width of a recurrent layer"] = 128
-    layers: Annotated[int, "number of recurrent layers"] = 3
-    dropout: Annotated[float, "dropout after each recurrent layer"] = 0.3
-    dense: Annotated[tuple[int, ...], "widths of the hidden dense layers"] = (128, 64, 32)
+    width: Annotated[int, "width of a recurrent layer", 1, 4096] = 128
+    layers: Annotated[int, "number of recurrent layers", 1, 32] = 3
+    dropout: Annotated[float, "dropout after each recurrent layer", 0, 1] = 0.3
+    dense: Annotated[tuple[int, ...], "widths of the hidden dense layers", 1, 16_384] = (128, 64, 32)
 
 
 class Model(nn.Module):

@@ -16,8 +16,8 @@ INPUT = {"mfcc": 100, "mel": 128, "zcr": 1, "rms": 1, "chroma": 12, "bandwidth":
 
 @dataclass(frozen=True)
 class Settings:
-    c: Annotated[float, "the smaller, the more large weights are held back"] = 0.1
-    steps: Annotated[int, "steps of the solver at most"] = 1000
+    c: Annotated[float, "the smaller, the more large weights are held back", 1e-6, 1e6] = 0.1
+    steps: Annotated[int, "steps of the solver at most", 1, 1_000_000] = 1000
 
 
 class Model(FittedLinear):

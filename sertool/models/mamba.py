@@ -18,12 +18,12 @@ INPUT = {"mel": 128}
 
 @dataclass(frozen=True)
 class Settings:
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 160
-    width: Annotated[int, "width of a block"] = 256
-    blocks: Annotated[int, "number of blocks"] = 2
-    state: Annotated[int, "states of a channel"] = 16
-    kernel: Annotated[int, "frames under a block's convolution"] = 4
-    expand: Annotated[int, "channels within a block for one outside"] = 2
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 160
+    width: Annotated[int, "width of a block", 1, 4096] = 256
+    blocks: Annotated[int, "number of blocks", 1, 64] = 2
+    state: Annotated[int, "states of a channel", 1, 256] = 16
+    kernel: Annotated[int, "frames under a block's convolution", 1, 255] = 4
+    expand: Annotated[int, "channels within a block for one outside", 1, 16] = 2
 
 
 class Model(nn.Module):

@@ -15,15 +15,15 @@ INPUT = {"mel": 128}
 
 @dataclass(frozen=True)
 class Settings:
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 160
-    channels: Annotated[int, "channels of the first convolution"] = 64
-    width: Annotated[int, "channels of the second, and width of a block"] = 256
-    blocks: Annotated[int, "number of Mamba blocks"] = 3
-    state: Annotated[int, "states of a channel"] = 16
-    kernel: Annotated[int, "frames under a block's convolution"] = 4
-    expand: Annotated[int, "channels within a block for one outside"] = 2
-    dense: Annotated[int, "width of the hidden dense layer"] = 128
-    dropout: Annotated[float, "dropout after the convolutions, the blocks and the hidden layer"] = 0.5
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 160
+    channels: Annotated[int, "channels of the first convolution", 1, 4096] = 64
+    width: Annotated[int, "channels of the second, and width of a block", 1, 4096] = 256
+    blocks: Annotated[int, "number of Mamba blocks", 1, 64] = 3
+    state: Annotated[int, "states of a channel", 1, 256] = 16
+    kernel: Annotated[int, "frames under a block's convolution", 1, 255] = 4
+    expand: Annotated[int, "channels within a block for one outside", 1, 16] = 2
+    dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 128
+    dropout: Annotated[float, "dropout after the convolutions, the blocks and the hidden layer", 0, 1] = 0.5
 
 
 class Model(nn.Module):

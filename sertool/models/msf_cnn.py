@@ -16,10 +16,10 @@ INPUT = {"msf": 236, "mfcc": 40}
 
 @dataclass(frozen=True)
 class Settings:
-    channels: Annotated[tuple[int, ...], "channels of each convolution"] = (128, 256, 512)
-    kernel: Annotated[int, "columns under a convolution"] = 5
-    dropout: Annotated[float, "dropout after each convolution"] = 0.2
-    dense: Annotated[int, "width of the hidden dense layer"] = 64
+    channels: Annotated[tuple[int, ...], "channels of each convolution", 1, 4096] = (128, 256, 512)
+    kernel: Annotated[int, "columns under a convolution", 1, 255] = 5
+    dropout: Annotated[float, "dropout after each convolution", 0, 1] = 0.2
+    dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
 class Model(nn.Module):

@@ -15,8 +15,8 @@ INPUT = {"mel": 128}
 
 @dataclass(frozen=True)
 class Settings:
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 160
-    channels: Annotated[tuple[int, ...], "channels of each stage of two blocks"] = (64, 128, 256, 512)
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 160
+    channels: Annotated[tuple[int, ...], "channels of each stage of two blocks", 1, 4096] = (64, 128, 256, 512)
 
 
 class Block(nn.Module):

@@ -17,8 +17,8 @@ WEIGHTS = "resnet50-0676ba61.pth"
 @dataclass(frozen=True)
 class Settings:
     pretrained: Annotated[bool, "begin with ImageNet's weights"] = True
-    channels: Annotated[int, "channels of a spectrogram, side by side in its columns"] = 2
-    frames: Annotated[int, "frames that a clip is cut or padded to"] = 157
+    channels: Annotated[int, "channels of a spectrogram, side by side in its columns", 1, 4096] = 2
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 157
 
 
 class Model(nn.Module):

@@ -21,14 +21,14 @@ INPUT = {"mel": 64}
 
 @dataclass(frozen=True)
 class Settings:
-    channels: Annotated[tuple[int, ...], "channels of each residual block"] = (24, 48, 96, 160)
-    squeeze: Annotated[int, "channels for one within squeeze and excitation"] = 4
-    width: Annotated[int, "width of the transformer"] = 256
-    layers: Annotated[int, "layers of the transformer"] = 1
-    heads: Annotated[int, "attention heads, of a layer and of the statistics"] = 4
-    feedforward: Annotated[int, "width within a layer"] = 512
-    attention: Annotated[int, "width of what scores a frame for the statistics"] = 64
-    dropout: Annotated[float, "dropout in the transformer and before the end"] = 0.2
+    channels: Annotated[tuple[int, ...], "channels of each residual block", 1, 4096] = (24, 48, 96, 160)
+    squeeze: Annotated[int, "channels for one within squeeze and excitation", 1, 256] = 4
+    width: Annotated[int, "width of the transformer", 1, 4096] = 256
+    layers: Annotated[int, "layers of the transformer", 1, 32] = 1
+    heads: Annotated[int, "attention heads, of a layer and of the statistics", 1, 64] = 4
+    feedforward: Annotated[int, "width within a layer", 1, 16_384] = 512
+    attention: Annotated[int, "width of what scores a frame for the statistics", 1, 4096] = 64
+    dropout: Annotated[float, "dropout in the transformer and before the end", 0, 1] = 0.2
 
 
 class Block(nn.Module):

@@ -1,0 +1,146 @@
+"""Getting to know speakers by their clips, whatever emotions these hold.
+
+A speaker's rows are freed of that speaker's own mean and deviation. Where all emotions are heard alike, the plain ones
+of the clips are best; but of clips that are mostly neutral, or angry, they would take the emotion away with the voice.
+So a clip's emotion e, as far as the model can tell it, is taken off first: with d[e] being what it adds to anybody's
+mean, as learnt from the training speakers, and p[i, e] what the model answers to clip i,
+
+    x[i] - sum_e p[i, e] d[e]
+
+has the voice's mean, and the variance that the emotions would add, mean_e d[e]^2, is put back. The model's answers
+depend on the scaling, so they are asked for again with what was found: twice are enough. Both ways are blended by how
+evenly the clips' answers are spread over the emotions. What was found is blended with everybody's, too, by the number
+of clips, for few say little of a voice.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sertool import batches
+from sertool.batches import Scaling, Store
+
+ROUNDS = 2
+CAUTION = 4  # the power of evenness that plain moments are trusted by
+FITTING = 10  # rounds in which emotions and voices are told apart in the training clips
+
+Parts = Sequence[np.ndarray]  # a clip's rows, `[rows, width]` of each feature
+Asking = Callable[[Scaling], np.ndarray]  # what the model answers under a scaling, `[clips, emotions]`
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of each of some clips: its number of rows, `[clips, 1]`, and by column their sum and that of their squares."""
+
+    rows: np.ndarray
+    total: np.ndarray  # float64 `[clips, columns]`
+    squares: np.ndarray
+
+    def moments(self, shift: np.ndarray | float = 0.0) -> np.ndarray:
+        """Mean and variance of all rows, `[2, columns]`, each clip's less its `shift` `[clips, columns]`."""
+        count = self.rows.sum()
+        mean = (self.total - self.rows * shift).sum(axis=0) / count
+        squares = self.squares - 2 * shift * self.total + self.rows * np.square(shift)
+        return np.stack([mean, np.maximum(squares.sum(axis=0) / count - mean**2, 0)])
+
+
+def summed(clips: Iterable[Parts]) -> Sums:
+    made = []
+    for parts in clips:
+        rows = np.concatenate(parts, axis=1).astype(np.float64)
+        made.append((rows.sum(axis=0), np.square(rows).sum(axis=0), [len(rows)]))
+    total, squares, count = (np.stack(part) for part in zip(*made, strict=True))
+    return Sums(count, total, squares)
+
+
+def voice(own: Sums, shares: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Mean and variance of a speaker's rows, `[2, columns]`, from clips with these answers, `[clips, emotions]`."""
+    freed = own.moments(shares @ offsets)
+    freed[1] += np.square(offsets).mean(axis=0)
+    trust = evenness(shares.mean(axis=0)) ** CAUTION
+    return trust * own.moments() + (1 - trust) * freed
+
+
+def evenness(shares: np.ndarray) -> float:
+    """0 for one emotion alone, 1 for all alike: by how many the entropy of `shares` `[emotions]` counts them."""
+    shares = shares / shares.sum()
+    return float((np.exp(-(shares * np.log(np.maximum(shares, 1e-12))).sum()) - 1) / (len(shares) - 1))
+
+
+def known(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) -> Scaling:
+    """A scaling with speakers as groups 1, 2 and so on, each given as a number of clips and `[2, columns]`.
+
+    Everybody's mean M and variance V, group 0, stand beside a speaker's m and v as if they were of k more clips:
+
+        (n m + k M) / (n + k)  and  (n' v + k V) / (n' + k),  n' = n - 1,
+
+    for the spread of a single clip says nothing of how clips differ.
+    """
+    everybody = np.stack([scaling.mean[0].double().cpu().numpy(), scaling.deviation[0].double().cpu().numpy() ** 2])
+    made = [everybody]
+    for clips, own in voices:
+        counts = np.array([[clips], [max(clips - 1, 0)]], float)
+        share = counts / np.maximum(counts + scaling.prior_clips, 1e-9)
+        made.append(share * own + (1 - share) * everybody)
+    mean, variance = np.stack(made, axis=1)
+    both = batches.tensors_of((mean, batches.deviation_of(variance)), scaling.mean.device)
+    return replace(scaling, mean=both[0], deviation=both[1])
+
+
+def met(clips: Sequence[Parts], group: np.ndarray, speakers: int, shares: np.ndarray, scaling: Scaling) -> Scaling:
+    """A scaling that knows so many speakers, counted from 1 in `group` `[clips]`, by answers to clips of some."""
+    voices = []
+    for speaker in range(1, speakers + 1):
+        places = np.flatnonzero(group == speaker)
+        own = summed(clips[place] for place in places) if len(places) else None
+        voices.append((len(places), 0.0 if own is None else voice(own, shares[places], _offsets(scaling))))
+    return known(scaling, voices)
+
+
+def _offsets(scaling: Scaling) -> np.ndarray:
+    return scaling.offsets.double().cpu().numpy()
+
+
+def acquainted(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling: Scaling, ask: Asking) -> Scaling:
+    """The same where nobody but the model can tell the emotions."""
+    found = known(scaling, [(0, 0.0)] * speakers)
+    for _ in range(ROUNDS):
+        found = met(clips, group, speakers, ask(found), scaling)
+    return found
+
+
+def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotions: int) -> np.ndarray:
+    """What each emotion adds to the mean of a clip's rows, whoever speaks: `[emotions, columns]`, 0 in the mean.
+
+    A clip's mean is taken for a voice's plus an emotion's, and each is fitted in turn to what the other leaves.
+    """
+    columns = sum(part.shape[1] for part in clips[0])
+    total, count = np.zeros((int(group.max()) + 1, emotions, columns)), np.zeros((int(group.max()) + 1, emotions, 1))
+    for parts, speaker, emotion in zip(clips, group, truth, strict=True):
+        total[speaker, emotion] += np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts])
+        count[speaker, emotion] += 1
+    cells = total / np.maximum(count, 1)
+    there = np.sign(count)
+    found = np.zeros((emotions, columns))
+    for _ in range(FITTING):
+        voices = _mean(cells - found, there, axis=1)
+        found = _mean(cells - voices, there, axis=0)[0]
+        found -= found.mean(axis=0)
+    return found
+
+
+def _mean(cells: np.ndarray, there: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of the cells `[speakers, emotions, columns]` that are there."""
+    return (cells * there).sum(axis=axis, keepdims=True) / np.maximum(there.sum(axis=axis, keepdims=True), 1)
+
+
+def learnt(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarray, scaling: Scaling) -> Scaling:
+    """A scaling that knows the speakers of the training clips by what is known of their emotions, and what these add.
+
+    `group` and `targets` are of all clips: who speaks, counted from 1, and what is learnt, `[clips, emotions]`.
+    """
+    clips, shares = [store.views[clip] for clip in train], targets[train]
+    found = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
+    scaling = replace(scaling, offsets=batches.tensors_of((found,), store.device)[0])
+    return met(clips, group[train], int(group.max()), shares, scaling)
