@@ -44,6 +44,14 @@ class Recipe:
             return usual
         return self.dtype or ("float32" if self.stats else usual)
 
+    def heft(self) -> float:
+        """Bytes that a second of audio comes to at the most, of the features that say how much it is."""
+        if self.stats:
+            return 0.0
+        said = {name: getattr(features.load(name), "values_per_second", None) for name in self.features}
+        return max((say(self.features[name]) * np.dtype(self.stored(name)).itemsize
+                    for name, say in said.items() if say), default=0.0)  # fmt: skip
+
     def record(self, name: str) -> dict[str, Any]:
         """What a shard says of how its numbers were made."""
         return {

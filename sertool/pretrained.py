@@ -35,6 +35,11 @@ def tolerance(settings: Any) -> float:
     return 0.1 if settings.precision == "bf16" else 2e-3
 
 
+def values_per_second(family: ModuleType, size: str, settings: Any) -> float:
+    """How many numbers a second of audio comes to."""
+    return 50.0 * family.SIZES[size]["width"] * len(layers(family, size, settings))
+
+
 class Layers(nn.Module):
     """Rows of `layers x width` values: `layer3_17` is value 17 of layer 3."""
 

@@ -25,6 +25,7 @@ from sertool.shards import Shard
 
 NAMES = 65_536  # of clips, that are held as Python has them
 SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bits
+BYTES = 256e6  # likewise, of features that are larger than the waveform
 
 
 def clips_of(table: Table) -> list[Clip]:
@@ -55,10 +56,11 @@ class Plan:
 
     @cached_property
     def tasks(self) -> list[Task]:
-        """Every shard, by the clips' order and durations alone."""
+        """Every shard, by the clips' order and durations and how wide the features are."""
         known = "duration" in self.table.column_names
         seconds = np.nan_to_num(self.table.column("duration").to_numpy()) if known else np.zeros(len(self.table))
-        spans = shards.cut(self.recipe.wave.samples(seconds), SAMPLES)
+        heft = self.recipe.heft() / self.recipe.wave.rate
+        spans = shards.cut(self.recipe.wave.samples(seconds), min(SAMPLES, BYTES / heft) if heft else SAMPLES)
         return [Task(index, *span) for index, span in enumerate(spans)]
 
     def clips(self, task: Task) -> list[Clip]:

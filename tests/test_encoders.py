@@ -24,6 +24,7 @@ from sertool import (
     manifest,
     shaping,
     synth,
+    tasks,
     tensorfile,
     web,
     wire,
@@ -256,6 +257,31 @@ def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.M
         assert features.settled("whisper", features.settings("whisper", {}), "cpu").precision == (
             "bf16" if has else "float32"
         )
+
+
+@torch.inference_mode()
+def test_batches_for_other_devices_give_what_each_clip_gives_alone(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = whisper.Encoder("base", (0, 3))
+    mels = [torch.randn(length, 80) for length in (50, 301, 2, 50, 999, 1)]
+    for pack in (whisper.PACK, 100):
+        monkeypatch.setattr(whisper, "PACK", pack)
+        for alone, together in zip(encoder._pieces(mels), encoder._together(mels), strict=True):
+            assert torch.allclose(alone, together, atol=1e-4)
+
+
+def test_frames_of_many_layers_are_cut_into_more_shards(
+    small: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "BYTES", 100_000.0)
+    counts = []
+    for words in ((), ("--layers", "1"), ("--stats", "mean")):
+        place = tmp_path / "".join(words)
+        assert sertool("featurize", voices, "--whisper", "base", *words, "-o", place).code == 0
+        assert set(rows(place, "whisper")) == set(manifest.column(wire.read(str(voices)), "clip"))
+        counts.append(len(list((place / "whisper").glob("*.safetensors"))))
+    assert counts[0] > counts[1] > counts[2] == 1
 
 
 # Weights

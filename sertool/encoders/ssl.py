@@ -128,11 +128,11 @@ class Encoder(nn.Module):
         wave = functional.pad(wave, (0, max(0, LEAST - len(wave))))
         wave = functional.layer_norm(wave, wave.shape) if self.normalised else wave
         frames = (len(wave) - LEAST) // HOP + 1
-        parts = []
+        rows = wave.new_empty(frames, len(self.layers) * self.width)
         for first, last, begin, end in encoders.windows(frames, FRAMES, MARGIN):
             made = self._layers(wave[None, first * HOP : (last - 1) * HOP + LEAST])
-            parts.append(torch.cat([made[layer][0, begin - first : end - first] for layer in self.layers], dim=1))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            rows[begin:end] = torch.cat([made[layer][0, begin - first : end - first] for layer in self.layers], dim=1)
+        return rows
 
     def _layers(self, wave: Tensor) -> list[Tensor]:
         """All layers from 0, each `[1, frames, width]`, of `[1, samples]`."""

@@ -226,9 +226,7 @@ def translated(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 class Encoder(nn.Module):
     """Some layers of the encoder, for waveforms of 16 kHz."""
 
-    def __init__(
-        self, size: str, layers: Sequence[int], precision: str = "float32", known: str | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, size: str, layers: Sequence[int], precision: str = "float32", known: str | None = None) -> None:
         """`known`: the digest that the weights must have."""
         super().__init__()
         self.layers, self.width = tuple(layers), SIZES[size]["width"]
@@ -243,16 +241,18 @@ class Encoder(nn.Module):
         cuts = [(clip, *window) for clip, mel in enumerate(mels)
                 for window in encoders.windows((len(mel) + 1) // 2, FRAMES, MARGIN)]  # fmt: skip
         pieces = [mels[clip][2 * first : 2 * last] for clip, first, last, *_ in cuts]
-        made: list[list[Tensor]] = [[] for _ in waves]
+        columns = len(self.layers) * self.width
+        made = [mel.new_empty((len(mel) + 1) // 2, columns) for mel in mels]
         for (clip, first, _, begin, end), rows in zip(cuts, self._pieces(pieces), strict=True):
-            made[clip].append(rows[begin - first : end - first])
-        return [parts[0] if len(parts) == 1 else torch.cat(parts) for parts in made]
+            made[clip][begin:end] = rows[begin - first : end - first]
+        return made
 
     def _pieces(self, mels: Sequence[Tensor]) -> Iterator[Tensor]:
         """`[frames, layers x width]` of each `[frames, bands]`: on a CPU by itself, elsewhere in batches."""
-        if mels[0].is_cpu:
-            yield from (self._joined(self.network(mel[None]))[0] for mel in mels)
-            return
+        return (self._joined(self.network(mel[None]))[0] for mel in mels) if mels[0].is_cpu else self._together(mels)
+
+    def _together(self, mels: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The same for clips of similar lengths in one batch, padded and masked."""
         order = sorted(range(len(mels)), key=lambda index: len(mels[index]))
         made: dict[int, Tensor] = {}
         for batch in _batches(order, [len(mel) for mel in mels]):

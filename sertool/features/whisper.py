@@ -36,6 +36,11 @@ def settled(settings: Settings, where: str) -> Settings:
     return pretrained.settled(whisper, settings.size, settings, where)
 
 
+def values_per_second(settings: Settings) -> float:
+    """How many numbers a second of audio comes to: shards are cut by it."""
+    return pretrained.values_per_second(whisper, settings.size, settings)
+
+
 class Feature(pretrained.Layers):
     """Rows of `layers x width` values."""
 
