@@ -1,5 +1,6 @@
 """Every published system is one command line: its features are made, its network built, and an epoch trained."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,15 @@ def test_recipes_say_what_was_published() -> None:
     assert (of["cnn2d-c"]["batch"], of["cnn2d-c"]["plateau_factor"], of["cnn2d-c"]["patience"]) == (16, 0.9, 100)
     assert (of["resnet50-d"]["lr"], of["resnet50-d"]["batch"], of["resnet50-d"]["patience"]) == (0.01, 16, 4)
     assert (of["acnt-e"]["optimizer"], of["acnt-e"]["smoothing"], of["acnt-e"]["schedule"]) == ("adamw", 0.1, "plateau")
+
+
+@pytest.mark.parametrize("name", ["whisper-tuned", "whisper-mlp", "whisper-probe"])
+def test_with_an_encoder_predict_answers_what_training_held_out(name: str, clips: Path, tmp_path: Path) -> None:
+    words = SMALL.get(RECIPES[name]["model"], ())
+    trained = sertool("train", clips, "--recipe", name, *words, "--epochs", 1, "-f", "jsonl", "-o", tmp_path / "run")
+    held = {row["clip"]: row for row in map(json.loads, trained.out.splitlines())}
+    done = sertool("predict", "-m", tmp_path / "run", clips, "-f", "jsonl")
+    mine = {row["clip"]: row for row in map(json.loads, done.out.splitlines())}
+    for clip, row in held.items():
+        for word in ("p_neutral", "p_happy", "p_angry"):
+            assert mine[clip][word] == pytest.approx(row[word], abs=1e-4)

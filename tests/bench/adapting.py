@@ -1,0 +1,94 @@
+"""How much a model gains by knowing who speaks, by how many clips and which: over speakers that it was not trained on.
+
+    sertool train MANIFEST --recipe whisper-mlp --adapt speaker --folds 4 -o run
+    python tests/bench/adapting.py run [--draws 3]
+
+Of each held-out speaker some clips are drawn, and all of that speaker's clips are answered after these were met, whose
+emotions nobody tells. Draws are even over what there is; four in five neutral; or of one emotion alone. Where a speaker
+has too few of an emotion they are drawn again. UAR in per cent, of all speakers together, the mean over draws.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sertool import adapting, batches, manifest, metrics, wire
+from sertool.inference import Predictor
+
+COUNTS = (1, 5, 10, 20, 40, 80)
+
+
+class Fold:
+    """A model, and the clips of speakers whom it never heard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model = Predictor.load(folder / "model.safetensors")
+        table = wire.read(str(folder / "predictions.parquet"))
+        self.rows, self.lengths = (store := batches.load(table, list(self.model.held.features), "cpu")).take(
+            np.arange(len(table))
+        )
+        self.views = store.views
+        self.truth = np.array([self.model.labels.index(word) for word in manifest.column(table, "emotion")])
+        self.speaker = manifest.codes(table, "speaker").index
+
+    def answers(self, clips: np.ndarray, scaling: batches.Scaling, group: int) -> torch.Tensor:
+        who = torch.full((len(clips),), group)
+        return self.model.logits(self.rows[clips], self.lengths[clips], (scaling, who))
+
+    def met(self, clips: np.ndarray) -> batches.Scaling:
+        """What some clips of one speaker tell."""
+        views, group = [self.views[clip] for clip in clips], np.ones(len(clips), np.int64)
+        ask = lambda scaling: self.answers(clips, scaling, 1).softmax(dim=1).numpy()  # noqa: E731
+        return adapting.acquainted(views, group, 1, self.model.scaling, ask)
+
+    def speakers(self) -> Iterator[np.ndarray]:
+        for one in np.unique(self.speaker):
+            yield np.flatnonzero(self.speaker == one)
+
+
+def some(fold: Fold, clips: np.ndarray, count: int, kind: str, dice: np.random.Generator) -> np.ndarray:
+    """Clips to meet a speaker by."""
+    truth = fold.truth[clips]
+    if kind == "even":
+        return dice.choice(clips, min(count, len(clips)), replace=False)
+    emotion = fold.model.labels.index("neutral") if kind == "neutral" else dice.choice(np.unique(truth))
+    most = max(1, round(0.8 * count)) if kind == "neutral" else count
+    mine, others = clips[truth == emotion], clips[truth != emotion]
+    return np.concatenate([dice.choice(mine, most, replace=most > len(mine)), dice.choice(others, count - most)])
+
+
+def uar(folds: list[Fold], predicted: list[np.ndarray]) -> float:
+    truth = np.concatenate([fold.truth for fold in folds])
+    return 100 * float(metrics.uar(metrics.tally(metrics.confusion(truth, np.concatenate(predicted), truth.max() + 1))))
+
+
+def judged(folds: list[Fold], count: int, kind: str, seed: int) -> float:
+    dice, predicted = np.random.default_rng(seed), []
+    for fold in folds:
+        made = np.zeros(len(fold.truth), np.int64)
+        for clips in fold.speakers():
+            scaling = fold.met(some(fold, clips, count, kind, dice)) if count else fold.model.scaling
+            made[clips] = fold.answers(clips, scaling, int(count > 0)).argmax(dim=1).numpy()
+        predicted.append(made)
+    return uar(folds, predicted)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--draws", type=int, default=3)
+    given = parser.parse_args()
+    folds = [Fold(path.parent) for path in sorted(given.run.rglob("model.safetensors"))]
+    print(f"nobody known: {judged(folds, 0, 'even', 0):.1f}")
+    print("| clips of a speaker | all emotions | four in five neutral | one emotion |\n| --- | --- | --- | --- |")
+    for count in COUNTS:
+        means = [np.mean([judged(folds, count, kind, seed) for seed in range(given.draws)])
+                 for kind in ("even", "neutral", "one")]  # fmt: skip
+        print(f"| {count} | " + " | ".join(f"{mean:.1f}" for mean in means) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
