@@ -21,6 +21,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of
 
 BATCH_CLIPS = 64
+SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers end together
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # decoded and not yet taken: 256 MB
 SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
@@ -112,6 +113,8 @@ class Engine:
         self.dtypes = {name: recipe.stored(name) for name in recipe.features}
         self.features = {name: self._feature(name) for name in recipe.features}
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
+        slow = any(hasattr(features.load(name), "values_per_second") for name in recipe.features)
+        self.most = SLOW_CLIPS if slow and self.device.type == "cpu" else BATCH_CLIPS  # clips in a batch
 
     def _feature(self, name: str) -> nn.Module:
         try:
@@ -181,7 +184,7 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
     torch.set_num_threads(1)
-    batches = _batches(clips, engine.recipe)
+    batches = _batches(clips, engine.recipe, engine.most)
     first = list(itertools.islice(batches, 2 * jobs + 1))
     many = len(first) > 2 * jobs and jobs > 1 and engine.device.type == "cpu"
     team = workers.Team(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
@@ -215,13 +218,13 @@ def _on_device(engine: Engine, made: Sequence[Any]) -> list[Rows]:
 Batch = tuple[list[Clip], int]  # clips and their samples
 
 
-def _batches(clips: Iterable[Clip], recipe: Recipe) -> Iterator[Batch]:
+def _batches(clips: Iterable[Clip], recipe: Recipe, most: int) -> Iterator[Batch]:
     """Neighbours, a few at a time: a long one goes alone."""
     batch: list[Clip] = []
     total = 0
     for clip in clips:
         samples = int(recipe.wave.samples(clip.duration or 0.0))
-        if batch and (len(batch) == BATCH_CLIPS or total + samples > BATCH_SAMPLES):
+        if batch and (len(batch) == most or total + samples > BATCH_SAMPLES):
             yield batch, total
             batch, total = [], 0
         batch.append(clip)

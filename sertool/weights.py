@@ -7,7 +7,7 @@ encoder's tensors from elsewhere, such as a model file, gives them to whoever as
 import hashlib
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,12 +50,17 @@ def give(path: str | Path | None) -> None:
     _given[:] = [] if path is None else [Path(path)]
 
 
-def chosen(published: Published, shapes: Mapping[str, tuple[int, ...]], known: str | None) -> tuple[str, "Tensors"]:
-    """Digest and tensors of these shapes: those of the digest `known`, where this process has them, else a file's."""
+def chosen(
+    published: Published, shapes: Mapping[str, tuple[int, ...]], known: str | None, rename: Callable[[str], str] = str
+) -> tuple[str, "Tensors"]:
+    """Digest and tensors of these shapes: those of the digest `known`, where this process has them, else a file's.
+
+    `rename` gives the published name of a tensor that a file may call otherwise.
+    """
     if known and known in _held:
         return known, _held[known]
     path = _find(published)
-    found = _fitting(read(path), shapes, published.name, path)
+    found = _fitting({rename(name): tensor for name, tensor in read(path).items()}, shapes, published.name, path)
     made = digest(found)
     _refuse_other(known, made, published.name, path)
     return made, _held.setdefault(made, found)

@@ -219,7 +219,10 @@ def test_auto_is_recorded_as_what_it_came_to(small: Path, voices: Path, tmp_path
     assert record["settings"]["layers"] == "0-3"
 
 
-def test_bytes_do_not_depend_on_jobs_or_on_the_other_clips(small: Path, voices: Path, tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_jobs_or_on_the_other_clips(
+    small: Path, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "SLOW_CLIPS", 2)  # enough batches for forks
     words = ("--whisper", "base", "--layers", "2-3")
     for jobs in (1, 3):
         assert sertool("featurize", voices, *words, "-j", jobs, "-o", tmp_path / str(jobs)).code == 0
@@ -497,6 +500,16 @@ def test_self_taught_encoders_are_asked_for_by_name(small: Path, voices: Path, t
     record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["ssl"]
     assert (record["settings"]["model"], record["settings"]["layers"]) == (model, "1-2")
     assert len(record["settings"]["weights"]) == 32
+
+
+@pytest.mark.parametrize("model", SSL)
+def test_what_torchaudio_saves_today_are_the_weights_that_it_published(small: Path, tmp_path: Path, model: str) -> None:
+    known, state = ssl.tensors(model, 3)
+    today = ssl.network(model, 3, state).state_dict()
+    assert today.keys() != state.keys()
+    (tmp_path / "today.pt").write_bytes(saved(today))
+    pretrained_weights.give(tmp_path / "today.pt")
+    assert ssl.tensors(model, 3)[0] == known
 
 
 def test_both_kinds_of_encoders_stand_beside_each_other(small: Path, voices: Path, tmp_path: Path) -> None:

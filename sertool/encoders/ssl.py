@@ -199,7 +199,7 @@ def published(size: str) -> Published:
 
 def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
     """Digest and tensors of the first `layers` blocks, named as published; those of the digest `known` if given."""
-    return weights.chosen(published(size), shapes(size, layers), known)
+    return weights.chosen(published(size), shapes(size, layers), known, _published)
 
 
 def require_rate(rate: int) -> None:
