@@ -296,8 +296,14 @@ def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "") ->
     ) as file:
         if remark:
             file.comment = remark
-        file.write(samples)
+        file.write(_in_16_bits(samples) if subtype == "PCM_16" else samples)
     return made.getbuffer()
+
+
+def _in_16_bits(samples: np.ndarray) -> np.ndarray:
+    """What is read back as the same: libsndfile would scale by 32,767, and read by 32,768."""
+    values = np.rint(samples * np.float32(32768))
+    return np.clip(values, -32768, 32767, out=values).astype(np.int16)
 
 
 def remark(path: str) -> str:

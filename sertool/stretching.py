@@ -7,6 +7,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -87,28 +89,34 @@ def frame(rate: int) -> int:
 def _stretched(bins: Tensor, pace: Fraction) -> Tensor:
     """Frames `[channels, frames, bins]` at another pace, each bin's phase going on as fast as before.
 
-    Output frame t lies at place t pace of the input, in frame i(t) or on the way to the next. Its phase is that of the
-    frame before it plus the step from i(t - 1) to i(t - 1) + 1. Where i(t) = i(t - 1) + 1, as nearly always when the
-    pace is near one, the sum is the phase of frame i(t) itself plus whatever it differed by before; it differs by more
-    only where a frame is repeated or left out, by phase(i(t - 1) + 1) - phase(i(t)). So no angle is ever computed:
-    phases are numbers of length one, and their products over those few places turn the frames after each.
+    Output frame t lies at place t pace of the input, in frame i(t) or on the way to the next, and is as loud as they
+    are there: frame i(t) times its growth towards the next. Its phase is that of the frame before it plus the step from
+    i(t - 1) to i(t - 1) + 1. Where i(t) = i(t - 1) + 1, as nearly always when the pace is near one, the sum is the
+    phase of frame i(t) itself plus whatever it differed by before; it differs by more only where a frame is repeated or
+    left out, by phase(i(t - 1) + 1) - phase(i(t)). So no angle is ever computed: products of numbers of length one over
+    those few places turn the frames after each.
     """
     import torch
 
     count = math.ceil(bins.shape[1] / pace)
-    places = torch.arange(count, device=bins.device) * pace.numerator
-    first, share = places // pace.denominator, (places % pace.denominator).float() / pace.denominator
-    bins = torch.nn.functional.pad(bins, (0, 0, 0, 1)) + TINY
-    size = (bins * bins.conj()).real.sqrt()  # abs takes ten times as long
-    unit = bins * size.reciprocal()
-    breaks = torch.nonzero(first[1:] != first[:-1] + 1).flatten()
-    turns = unit.index_select(1, first[breaks] + 1) * unit.index_select(1, first[breaks + 1]).conj()
-    turns = torch.cat([torch.ones_like(turns[:, :1]), turns.cumprod(dim=1)], dim=1) if len(breaks) else turns
-    runs = torch.bucketize(torch.arange(count, device=bins.device), breaks)
-    phase = unit.index_select(1, first)
-    phase = phase.mul_(turns.index_select(1, runs)) if len(breaks) else phase
-    loud = torch.lerp(size.index_select(1, first), size.index_select(1, first + 1), share[:, None])
-    return phase * loud
+    places = np.arange(count) * pace.numerator
+    first, share = places // pace.denominator, (places % pace.denominator / pace.denominator).astype(np.float32)
+    breaks = np.flatnonzero(np.diff(first) != 1)
+    runs = np.searchsorted(breaks, np.arange(count))  # how many breaks lie before each frame
+    bins = torch.nn.functional.pad(bins, (0, 0, 0, 1)).add_(TINY)
+    size = bins.real.square().addcmul_(bins.imag, bins.imag).sqrt_()  # abs takes ten times as long
+    growth = (size[:, 1:] / size[:, :-1]).sub_(1)
+
+    def at(frames: Tensor, index: np.ndarray) -> Tensor:
+        return frames.index_select(1, torch.from_numpy(index).to(frames.device))
+
+    made = at(bins, first)
+    made.mul_(at(growth, first).mul_(torch.from_numpy(share).to(bins.device)[:, None]).add_(1))
+    if not len(breaks):
+        return made
+    turns = at(bins, first[breaks] + 1) * at(bins, first[breaks + 1]).conj()
+    turns = (turns / turns.abs()).cumprod(dim=1)
+    return made.mul_(at(torch.cat([torch.ones_like(turns[:, :1]), turns], dim=1), runs))
 
 
 def _overlapped(frames: Tensor, window: Tensor) -> Tensor:

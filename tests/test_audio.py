@@ -452,3 +452,13 @@ def test_a_remark_is_read_back_and_is_no_sound(tmp_path, voice, extension):
     np.testing.assert_array_equal(*held)
     (tmp_path / "text.wav").write_text("no audio")
     assert audio.remark(str(tmp_path / "text.wav")) == ""
+
+
+@pytest.mark.parametrize("extension", [".wav", ".flac"])
+def test_samples_of_16_bits_are_written_as_they_were_read(tmp_path, extension):
+    samples = np.random.default_rng(0).integers(-32768, 32768, (500, 2)).astype(np.float32) / 32768
+    audio.write(tmp_path / f"x{extension}", samples, RATE)
+    np.testing.assert_array_equal(audio.decode(str(tmp_path / f"x{extension}"), Cut(RATE, "stereo")).T, samples)
+    audio.write(tmp_path / f"loud{extension}", np.float32([1.5, -1.5, 1.0]), RATE)
+    heard = audio.decode(str(tmp_path / f"loud{extension}"), Cut(RATE))[0]
+    np.testing.assert_allclose(heard, [32767 / 32768, -1, 32767 / 32768])
