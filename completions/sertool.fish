@@ -597,7 +597,7 @@ complete -c sertool -n '__sertool_at train' -l weights -r -F -d 'Published weigh
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers.'
 complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
 complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus' -d 'Free rows of mean and deviation of all of train, or of nothing. [default: corpus]'
-complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Free rows of each speaker\'s own mean and deviation. Held-out figures are transductive then.'
+complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Put everybody\'s mean and deviation in place of a speaker\'s. Held-out figures are transductive.'
 complete -c sertool -n '__sertool_at train' -l prior-clips -r -f -d 'With --adapt, what all of train counts for beside a speaker\'s own clips. [default: 3] [0<=x<=1000000.0]'
 complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statistics, keep the columns that tell emotions apart best, at most N. [x>=1]'
 complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, or pca:N.'

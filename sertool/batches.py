@@ -144,7 +144,8 @@ SCALING = (
     "scaling.matrix",
     "scaling.offsets",
 )  # its tensors' names in a model file
-MODES = ("corpus", "speaker")
+ADAPTS = {"corpus": "speaker", "none": "moved"}  # what --adapt makes of a way to scale
+MODES = ("corpus", *ADAPTS.values())
 FLAT = 1e-5  # a column whose deviation is below it never changes, and stays as it is
 
 
@@ -153,21 +154,27 @@ class Scaling:
     """Mean and deviation by column that rows are freed of: of all training rows or, once known, of each speaker's.
 
     Group 0 is everybody, and who is not known; the others are speakers. What is left of the rows may be mapped to fewer
-    columns by a matrix.
+    columns by a matrix. Rows that are only moved get everybody's mean and deviation in place of the speaker's.
     """
 
-    mode: str = "none"  # or corpus, or speaker
+    mode: str = "none"  # or corpus, speaker, moved
     mean: Tensor | None = None  # `[groups, columns]`
     deviation: Tensor | None = None
     matrix: Tensor | None = None  # `[columns, fewer]`
     offsets: Tensor | None = None  # what each emotion adds to anybody's mean, `[emotions, columns]`
     prior_clips: float = 0.0  # what everybody counts for beside a speaker's own clips
 
+    @property
+    def adapts(self) -> bool:
+        """Whether it can know speakers."""
+        return self.mode in ADAPTS.values()
+
     def apply(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
         """`[clips, time, columns]` scaled, and zero again beyond each clip's length."""
         if self.mode != "none":
             group = torch.zeros(len(rows), dtype=torch.long, device=rows.device) if group is None else group
             rows = (rows - self.mean[group][:, None]) / self.deviation[group][:, None]
+            rows = rows * self.deviation[0] + self.mean[0] if self.mode == "moved" else rows
             inside = torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
             rows = rows * inside[..., None]
         return rows if self.matrix is None else rows @ self.matrix
@@ -221,7 +228,7 @@ def _fits(held: Held, *parts: np.ndarray | None) -> bool:
     if mean is None or deviation is None:
         return held.scaling == "none" and mean is None and deviation is None
     columns = held.columns if matrix is None else len(matrix)
-    if held.scaling == "speaker" and (offsets is None or offsets.shape != (len(held.labels), columns)):
+    if held.scaling in ADAPTS.values() and (offsets is None or offsets.shape != (len(held.labels), columns)):
         return False
     return held.scaling in MODES and mean.shape == deviation.shape == (1, columns) and bool((deviation > 0).all())
 

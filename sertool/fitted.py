@@ -90,4 +90,4 @@ class FittedLinear(Fitted):
         self.keep(weight=weight, bias=bias)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.spread(self.scaled(rows) @ self.weight.T + self.bias)
+        return self.spread(self.scaled(rows) @ self.weight.mT + self.bias)

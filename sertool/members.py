@@ -48,7 +48,7 @@ class Design:
     features: tuple[str, ...]
     scale: str = "corpus"
     adapt: str | None = None  # to each speaker, by that speaker's own clips
-    prior_clips: float = 3.0  # what all of train counts for beside them
+    prior_clips: float = 0.0  # what all of train counts for beside them
     reduce: str | None = None
     select: int | None = None
     weights: str | None = None  # the file of a pretrained backbone
@@ -159,7 +159,8 @@ def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Da
     train = np.flatnonzero((member.split == TRAIN) & ((truth >= 0) | unlabelled))
     dev = np.flatnonzero((member.split == DEV) & (truth >= 0))
     group = _speakers(held.table) if design.adapt else None
-    scaling = batches.scaling(held.store, train, design.adapt or design.scale, design.prior_clips)
+    scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
+    scaling = batches.scaling(held.store, train, scale, design.prior_clips)
     targets = _taught(_targets(held.table, truth, words, design.training.soft), held, truth, words, design)
     if group is not None:
         scaling = adapting.learnt(held.store, train, group, targets.numpy(), scaling)
@@ -204,7 +205,7 @@ def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
     """The data behind `--select` and `--reduce`, both learnt from train rows alone."""
     for how in (design.select, design.reduce):
         if how is not None:
-            if data.scaling.mode == "speaker":
+            if data.scaling.adapts:
                 raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
             x, y = _statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
             data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))

@@ -29,7 +29,7 @@ class Held:
     labels: list[str]
     features: dict[str, Any]  # a record of how each was made, as in the shards
     tensors: dict[str, np.ndarray]
-    scaling: str = "none"  # or corpus, or speaker
+    scaling: str = "none"  # or corpus, speaker, moved
     temperature: float = 1.0
     trained: dict[str, Any] = field(default_factory=dict)  # on what, how, by which commands, under which licences
     scores: dict[str, Any] = field(default_factory=dict)

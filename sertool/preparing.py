@@ -30,6 +30,7 @@ from sertool.manifest import Table
 from sertool.members import Design
 from sertool.team import Team
 
+PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
 SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
@@ -89,9 +90,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     seen = values["features"] or [feature for feature in batches.featured(table) if feature != values["imitate"]]
     if not seen:
         raise UsageError(f"--imitate {values['imitate']}: the manifest has no other feature to learn it from")
-    if values["adapt"] and values["scale"] == "none":
-        raise UsageError("--adapt speaker scales rows, which --scale none says not to: leave one of them out")
-    prior = Design.prior_clips if values["prior_clips"] is None else values["prior_clips"]
+    prior = 0.0 if not values["adapt"] else PRIOR_CLIPS if values["prior_clips"] is None else values["prior_clips"]
     return Design(
         name, settings, loop, tuple(sorted(seen)), chosen["scale"] or "corpus", values["adapt"], prior,
         reduce=chosen["reduce"], select=chosen["select"], weights=values["weights"], teacher=values["teacher"],

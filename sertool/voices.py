@@ -39,7 +39,7 @@ def _folder(row: Row) -> str | None:
 
 
 def require_adaptable(jury: Jury) -> None:
-    if any(member.held.scaling != "speaker" for member in jury.members):
+    if not all(member.scaling.adapts for member in jury.members):
         raise UsageError("the model was not trained with --adapt speaker: predict without --adapt and --enroll")
 
 

@@ -82,6 +82,15 @@ def test_each_clip_is_scaled_by_its_own_group() -> None:
     }  # fmt: skip
 
 
+def test_rows_that_are_moved_are_a_strangers_as_they_were_and_a_speakers_like_everybodys() -> None:
+    held = store()
+    mean, deviation = torch.tensor([[1.0] * 5, [4.0] * 5]), torch.tensor([[2.0] * 5, [3.0] * 5])
+    rows, lengths = held.take(np.array([4, 0]))
+    first, second = Scaling("moved", mean, deviation).apply(rows, lengths, torch.tensor([0, 1]))
+    torch.testing.assert_close(first, rows[0])
+    torch.testing.assert_close(second[:3], (rows[1, :3] - 4) / 3 * 2 + 1)
+
+
 def test_a_column_that_never_changes_stays_finite() -> None:
     held = store()
     for parts in held.views:

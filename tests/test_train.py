@@ -274,6 +274,8 @@ def test_adapting_needs_speakers_marks_its_answers_and_leaves_nobody_in_the_file
     assert set(table(tmp_path / "run")["adapted"]) == {"transductive"}
     seen = sertool("eval", tmp_path / "run" / "predictions.parquet").out.decode()
     assert "adapted to each speaker (transductive)" in seen.splitlines()[0]
+    train(mel, *TINY, "--adapt", "speaker", "--scale", "none", "-o", tmp_path / "moved")
+    assert modelfile.read(tmp_path / "moved" / "seed-0" / "model.safetensors").scaling == "moved"
     speakers = column(mel, "speaker")
     nobody = changed(mel, tmp_path / "nobody.parquet", speaker=[None, *speakers[1:]],
                      split=["test" if s == speakers[-1] else "train" for s in speakers])  # fmt: skip

@@ -127,7 +127,7 @@ def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[
         return voices.answers(jury, asked, values["speakers"], values["enroll"], how, jobs)
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
-    if any(member.held.scaling == "speaker" for member in jury.members):
+    if any(member.scaling.adapts for member in jury.members):
         talk.say("the model can adapt to who speaks (--adapt speaker, --enroll); now it takes everybody for a stranger")
     return predicting.answers(jury, asked, how, jobs)
 

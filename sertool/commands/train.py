@@ -47,7 +47,7 @@ def _design_options() -> Any:
         option("--scale", type=click.Choice(["none", "corpus"]), group=group,
                help="Free rows of mean and deviation of all of train, or of nothing. [default: corpus]"),
         option("--adapt", type=click.Choice(["speaker"]), group=group,
-               help="Free rows of each speaker's own mean and deviation. Held-out figures are transductive then."),
+               help="Put everybody's mean and deviation in place of a speaker's. Held-out figures are transductive."),
         option("--prior-clips", type=click.FloatRange(0, 1e6), metavar="N", group=group,
                help="With --adapt, what all of train counts for beside a speaker's own clips. [default: 3]"),
         option("--select", type=click.IntRange(min=1), metavar="N", group=group,
