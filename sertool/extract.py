@@ -168,7 +168,8 @@ class Engine:
 
 def checked(recipe: Recipe, device: str = "cpu") -> Recipe:
     """The recipe, settled for a device, or an error that names the setting that makes no sense: before any clip."""
-    chosen = {name: features.settled(name, settings, device) for name, settings in recipe.features.items()}
+    rate = recipe.wave.rate
+    chosen = {name: features.settled(name, settings, device, rate) for name, settings in recipe.features.items()}
     recipe = replace(recipe, features=chosen)
     Engine(recipe)
     return recipe

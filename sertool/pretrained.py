@@ -14,8 +14,9 @@ def layers(family: ModuleType, size: str, settings: Any) -> tuple[int, ...]:
     return encoders.chosen(settings.layers, family.SIZES[size]["layers"])
 
 
-def settled(family: ModuleType, size: str, settings: Any, where: str) -> Any:
+def settled(family: ModuleType, size: str, settings: Any, where: str, rate: int) -> Any:
     """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
+    family.require_rate(rate)  # before anything is fetched
     wanted = layers(family, size, settings)
     known, _ = family.tensors(size, wanted[-1], settings.weights)
     precision = device.precision(settings.precision, where)

@@ -113,9 +113,9 @@ def _download(published: Published) -> None:
                 transfer.download(item, place, lambda _item, _anew: None, Line(advance=advance))
         except (web.Refused, web.Damaged, web.Unreachable) as error:
             what = f"that file (sha256 {published.sha256})" if published.sha256 else "that file"
+            said = str(error) if published.url in str(error) else f"{published.url}: {error}"
             raise SertoolError(
-                f"no weights of {published.name} from {published.url} ({error}): "
-                f"put {what} at {place}, or name it with --weights FILE"
+                f"no weights of {published.name} ({said}): put {what} at {place}, or name it with --weights FILE"
             ) from None
         if not item.digests:
             with files.whole(place.with_name(place.name + PIN)) as stream:

@@ -256,8 +256,8 @@ def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.M
         monkeypatch.setattr(device, "_has_bf16", lambda _device, has=has: has)
         engine = extract.Engine(recipe)
         assert engine.features["whisper"].encoder.network.blocks[0].inner.weight.dtype == kind
-        assert features.settled("whisper", settings, "cpu").precision == "bf16"
-        assert features.settled("whisper", features.settings("whisper", {}), "cpu").precision == (
+        assert features.settled("whisper", settings, "cpu", 16_000).precision == "bf16"
+        assert features.settled("whisper", features.settings("whisper", {}), "cpu", 16_000).precision == (
             "bf16" if has else "float32"
         )
 
@@ -308,7 +308,7 @@ def test_shards_of_other_weights_do_not_mix(small: Path, voices: Path, tmp_path:
 
 def test_features_of_other_weights_are_not_made_by_mistake(small: Path, tmp_path: Path) -> None:
     pretrained_weights.give(other(tmp_path))
-    known = features.settled("whisper", features.settings("whisper", {}), "cpu")
+    known = features.settled("whisper", features.settings("whisper", {}), "cpu", 16_000)
     pretrained_weights._held.pop(known.weights)  # as in another process
     pretrained_weights.give(None)
     with pytest.raises(SertoolError, match="--weights") as refusal:
@@ -449,10 +449,10 @@ def test_a_file_with_fewer_blocks_does_where_fewer_are_asked_for(small: Path, vo
     assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
 
 
-def test_weights_are_named_for_one_encoder_alone(small: Path, voices: Path, tmp_path: Path) -> None:
-    for words in (("--mel",), ()):
-        done = sertool("featurize", voices, *words, "--weights", "w.pt", "-o", tmp_path / "f")
-        assert done.code == 2
+def test_what_is_for_encoders_is_refused_without_one(small: Path, voices: Path, tmp_path: Path) -> None:
+    for words in (("--weights", "w.pt"), ("--layers", "2"), ("--precision", "bf16")):
+        done = sertool("featurize", voices, "--mel", *words, "-o", tmp_path / "f")
+        assert (done.code, "--whisper base" in done.line) == (2, True)
     done = sertool("featurize", voices, "--whisper", "base", "--weights", tmp_path / "no.pt", "-o", tmp_path / "f")
     assert (done.code, "no such file" in done.line) == (2, True)
 

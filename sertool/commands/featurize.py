@@ -200,6 +200,8 @@ def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
     from sertool import extract, features, shaping, weights
 
     pretrained = [name for name in wanted if "CHOICE" in FEATURES[name].facts]
+    if not pretrained and any(values[name] for name in LAYERS):
+        raise UsageError(f"{' and '.join(map(word, LAYERS))} are for pretrained encoders, such as --whisper base")
     if values["weights"] and len(pretrained) != 1:
         raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
     weights.give(values["weights"])

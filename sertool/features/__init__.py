@@ -15,10 +15,10 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"sertool.features.{name.replace('-', '_')}")
 
 
-def settled(name: str, settings: Any, device: str) -> Any:
+def settled(name: str, settings: Any, device: str, rate: int) -> Any:
     """The settings with what only a device or a file of weights can tell: what a shard is to record."""
     module = load(name)
-    return module.settled(settings, device) if hasattr(module, "settled") else settings
+    return module.settled(settings, device, rate) if hasattr(module, "settled") else settings
 
 
 def suited(name: str, settings: Any, device: str) -> Any:

@@ -37,9 +37,9 @@ class Settings:
     weights: str | None = None  # the digest of the weights that decide the numbers
 
 
-def settled(settings: Settings, where: str) -> Settings:
+def settled(settings: Settings, where: str, rate: int) -> Settings:
     """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
-    return pretrained.settled(ssl, settings.model, settings, where)
+    return pretrained.settled(ssl, settings.model, settings, where, rate)
 
 
 def values_per_second(settings: Settings) -> float:
