@@ -17,6 +17,7 @@ Examples:
   sertool index cremad/ --folds 5 | sertool augment --recipe acnt | sertool featurize --mel
   sertool augment clips.parquet --background noises/ --reverb 0.2:0.6 --share 0.5 -o more.parquet
   sertool augment clips.parquet --recipe mine.toml --write copies/ -o more.parquet
+  sertool augment clips.parquet --noise 10:30 --write copies/ --part 3/16 -o more-03.parquet
   sertool augment voice.wav --pitch 3 --telephone --plot before-after.png
   sertool augment voice.wav --copies 5 --tempo 0.8:1.2 --gain -6:6 --listen examples/
 

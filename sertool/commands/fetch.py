@@ -20,7 +20,7 @@ Examples:
   sertool fetch tess --cite >> references.bib
   SERTOOL_CACHE=/srv/cache sertool fetch emodb --accept-license
   sertool fetch emodb --mirror http://lab.example/cache
-  sertool fetch emodb tess --accept-license | xargs sertool index -o clips.parquet
+  sertool fetch emodb tess --accept-license | sertool index -o clips.parquet
 
 A second run does nothing, and a run that was cut off continues. What was downloaded stays in the cache; a cache that is
 served by a web server, or lies on a shared disk, is a mirror for others. The folders that are complete are written to
