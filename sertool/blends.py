@@ -126,7 +126,8 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
     if len(bounds) != 2 or not all(isinstance(one, int | float) for one in bounds):
         raise UsageError(f"{where}: {value!r} is neither a number nor two, the lowest and the highest")
     if not setting.low <= bounds[0] <= bounds[1] <= setting.high:
-        raise UsageError(f"{where}: {bounds[0]:g} to {bounds[1]:g} is not within {setting.low:g} to {setting.high:g}")
+        asked = " to ".join(f"{number:g}" for number in dict.fromkeys(bounds))
+        raise UsageError(f"{where}: {asked} is not within {setting.low:g} to {setting.high:g}")
     return (float(bounds[0]), float(bounds[1]))
 
 

@@ -19,7 +19,7 @@ import torch
 from sertool import audio, effects, manifest, talk, workers
 from sertool.errors import SertoolError
 from sertool.extract import Clip
-from sertool.files import alone, name_together, path_of, path_text, sweep_all, write_beside
+from sertool.files import alone, name_together, path_of, path_text, write_beside
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part
 from sertool.tasks import clips_of
@@ -72,8 +72,8 @@ class Sound:
 def write(table: Table, place: Place, jobs: int) -> Table:
     """Each copy's sound in a file of the folder, and the table with the copies' rows of these files.
 
-    What lies there already and was made from the same is kept, so that a run that was killed goes on. Of the rows a
-    part has as many that are to be written as every other part, and those between them.
+    What lies there already and was made from the same is kept, so that a run that was killed goes on, and what it left
+    without a name is written over. Of the rows a part has as many that are to be written as every other part, and those between them.
     """
     rows = np.flatnonzero([bool(effects.pending(text)) for text in manifest.column(table, "augmentation")])
     sounds = [Sound(clip, _file(place, clip.name)) for clip in clips_of(table.take(rows))]
@@ -81,8 +81,6 @@ def write(table: Table, place: Place, jobs: int) -> Table:
     first, last = _bounds(rows, place.part, len(table))
     sounds, rows = place.part.of(sounds), place.part.of(rows) - first
     with alone(place.folder, place.wait, place.part.name):
-        if not place.part.name:
-            sweep_all(place.folder)  # what a run left that was killed
         missing = [sound for sound in sounds if not sound.stands]
         issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
         found = [_row(sound, issues.get(sound.clip.name)) for sound in sounds]
