@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import click
 import pytest
 import server as play
+from running import sertool
 
 from sertool import catalogue, cli, offers, sources, store, talk, transfer, unpacking, web
 from sertool.errors import SertoolError
@@ -422,6 +423,17 @@ def test_a_dry_run_knows_the_cache(server, offered, capsys):
     assert "would unpack emodb from the cache" in one_line(capsys)
     assert run("emodb", "--dry-run") == 0
     assert one_line(capsys) == f"emodb is complete in {Path('corpora/emodb')}"
+
+
+def test_what_fetch_prints_pipes_into_index(server, offered, capsys):
+    server.put("/emodb.zip", ARCHIVE)
+    offered("emodb", plain(server))
+    assert run("emodb") == 0
+    done = sertool("index", "-f", "jsonl", stdin=capsys.readouterr().out.encode())
+    held = [json.loads(line) for line in done.out.splitlines()]
+    assert len(held) == len(WAVS)
+    assert {row["corpus"] for row in held} == {"emodb"}
+    assert {row["emotion"] for row in held} == {"angry", "happy", "neutral"}
 
 
 def test_a_second_run_does_nothing(server, offered, capsys):
