@@ -261,6 +261,7 @@ function __sertool_at
                 "train --device" \
                 "train -j" "train --jobs" \
                 "train --seed" \
+                "train --pack" \
                 "eval --truth" \
                 "eval --predicted" \
                 "eval --split" \
@@ -654,6 +655,7 @@ complete -c sertool -n '__sertool_at train' -s f -l format -r -f -a 'parquet csv
 complete -c sertool -n '__sertool_at train' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
 complete -c sertool -n '__sertool_at train' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1<=x<=512]'
 complete -c sertool -n '__sertool_at train' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0<=x<=9223372036854775807]'
+complete -c sertool -n '__sertool_at train' -l pack -r -f -a 'half 8-bit' -d 'Put the features\' pretrained encoder into the model file, which then needs nothing else.'
 complete -c sertool -n '__sertool_at train' -l overwrite -d 'Replace a run that was trained otherwise.'
 complete -c sertool -n '__sertool_at train' -l list -d 'Show the models and recipes, and stop.'
 complete -c sertool -n '__sertool_at train' -l dry-run -d 'Say what would be done, and do nothing.'

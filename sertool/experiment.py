@@ -21,7 +21,7 @@ from sertool.splits import PARTS
 from sertool.team import Team
 
 NAMING = (  # beside the loop's settings
-    "scale", "adapt", "prior_clips", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
+    "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
 )  # fmt: skip
 
 

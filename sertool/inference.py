@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import adapting, batches, catalogue, extract, features, modelfile, models, shaping
+from sertool import adapting, batches, catalogue, extract, features, modelfile, models, packing, shaping
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Recipe
@@ -25,7 +25,7 @@ class Predictor:
     """A model file made ready on a device."""
 
     def __init__(self, held: Held, device: str = "cpu") -> None:
-        self.held, self.labels, self.device = held, held.labels, torch.device(device)
+        self.held, self.labels, self.device = (held := packing.opened(held)), held.labels, torch.device(device)
         self.model = _network(held).to(self.device).eval()
         self.scaling = batches.kept_scaling(held, self.device)
         self.recipe = recipe_of(held.features)
@@ -115,9 +115,6 @@ def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module) ->
     if wanted.keys() != shapes.keys() or (fixed and wanted != shapes):
         odd = sorted(wanted.items() ^ shapes.items()) if fixed else sorted(wanted.keys() ^ shapes.keys())
         raise ValueError(f"tensors such as {odd[0]} are missing, of another size, or too many")
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name} has values that are no numbers")
 
 
 @torch.inference_mode()
@@ -161,6 +158,15 @@ def _settings(name: str, values: dict[str, Any]) -> Any:
         raise TypeError("weights")
     catalogue.check(name, catalogue.entries("features")[name].settings, own)
     return features.settings(name, values)
+
+
+def engine_of(recipe: Recipe, device: str) -> extract.Engine:
+    """What turns clips into rows; an encoder that a model file brought may have tensors of any names and sizes."""
+    try:
+        return extract.Engine(recipe, device)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        first = str(error).partition("\n")[0]
+        raise SertoolError(f"the model file's features cannot be made ({first})") from None
 
 
 def rows_of_clip(engine: extract.Engine, clip: Clip) -> dict[str, np.ndarray]:

@@ -15,10 +15,12 @@ from sertool import (
     batches,
     catalogue,
     heldout,
+    inference,
     labels,
     manifest,
     modelfile,
     models,
+    packing,
     plots,
     selection,
     teaching,
@@ -54,6 +56,7 @@ class Design:
     weights: str | None = None  # the file of a pretrained backbone
     teacher: str | None = None  # the file of a teacher's predictions
     imitate: str | None = None  # a feature that the network learns to tell, and does not see
+    pack: str | None = None  # the encoder into the model file: half precision, or 8-bit
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
     predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
         _record(folder, held.table, member, history)
-        modelfile.write(folder / "model.safetensors", _file(held, design, made, member))
+        modelfile.write(folder / "model.safetensors", _packed(_file(held, design, made, member), design.pack))
         wire.write(predicted, str(finished), "parquet")
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return predicted, made.scores
@@ -323,6 +326,10 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         prior_clips=made.data.scaling.prior_clips,
         temperature=made.temperature, trained=trained, scores=made.scores,
     )  # fmt: skip
+
+
+def _packed(held: Held, how: str | None) -> Held:
+    return packing.packed(held, inference.recipe_of(held.features), in_8_bits=how == "8-bit") if how else held
 
 
 def _record(folder: Path, table: Table, member: Member, history: list[Figures]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import asking, audio, extract, shaping
+from sertool import asking, audio, inference, shaping
 from sertool.asking import Row
 from sertool.batches import Scaling
 from sertool.errors import UsageError
@@ -58,7 +58,7 @@ class Jury:
         for member in members:
             if member.recipe not in self.recipes:
                 self.recipes.append(member.recipe)
-        self.engines = [extract.Engine(recipe, members[0].device.type) for recipe in self.recipes]
+        self.engines = [inference.engine_of(recipe, members[0].device.type) for recipe in self.recipes]
         for member in members:
             member.require(self.engines[self.recipes.index(member.recipe)])
         if len({recipe.wave.rate for recipe in self.recipes}) > 1:

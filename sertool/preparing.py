@@ -94,7 +94,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     return Design(
         name, settings, loop, tuple(sorted(seen)), chosen["scale"] or "corpus", values["adapt"], prior,
         reduce=chosen["reduce"], select=chosen["select"], weights=values["weights"], teacher=values["teacher"],
-        imitate=values["imitate"],
+        imitate=values["imitate"], pack=values["pack"],
     )  # fmt: skip
 
 

@@ -91,6 +91,8 @@ def _run_options() -> Any:
         option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
                help="Where to compute."),
         options.jobs, options.seed,
+        option("--pack", type=click.Choice(["half", "8-bit"]),
+               help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
         option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise."),
         option("--list", "show_list", is_flag=True, help="Show the models and recipes, and stop."),
         options.dry_run, options.wait, options.quiet, options.verbose,

@@ -1,0 +1,76 @@
+"""A model file that brings the pretrained encoder which its features come from, so that nothing else is needed.
+
+The encoder's tensors lie in it as `pretrained.FEATURE.NAME`, and whoever computes the feature is given them by their
+digest. They are kept in half precision where that loses nothing, as it does not with those that were published so; or,
+with the model's own, in 8 bits, which changes them a little: the feature's record then names what they have become.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from sertool import encoders, features, pretrained, rounding, weights
+from sertool.errors import SertoolError
+from sertool.extract import Recipe
+from sertool.modelfile import Held
+
+PREFIX = "pretrained."
+
+
+def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
+    """The same model with its encoder, if its features have one."""
+    tensors = {**unpacked(held.tensors), **dict(_encoders(recipe))}
+    kept = rounding.rounded(tensors) if in_8_bits else {name: _halved(name, array) for name, array in tensors.items()}
+    records = copy.deepcopy(held.features)
+    for name, digest in _digests(rounding.restored(kept)).items():
+        records[name]["settings"]["weights"] = digest
+    return replace(held, tensors=kept, features=records)
+
+
+def _encoders(recipe: Recipe) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors that a recipe's pretrained features need, from where the features find them."""
+    for feature, settings in recipe.features.items():
+        if choice := getattr(features.load(feature), "CHOICE", None):
+            family, kind = encoders.load(feature), getattr(settings, choice)
+            _, tensors = family.tensors(kind, pretrained.layers(family, kind, settings)[-1], settings.weights)
+            yield from ((f"{PREFIX}{feature}.{name}", tensor.numpy()) for name, tensor in tensors.items())
+
+
+def _halved(name: str, array: np.ndarray) -> np.ndarray:
+    """An encoder's tensor in half precision, if it is the same there."""
+    half = array.astype(np.float16) if name.startswith(PREFIX) else array
+    return half if np.array_equal(half.astype(array.dtype), array) else array
+
+
+def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """What the encoder of each feature is known by; held from now on."""
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for name, array in tensors.items():
+        if name.startswith(PREFIX):
+            feature, _, own = name.removeprefix(PREFIX).partition(".")
+            parts.setdefault(feature, {})[own] = torch.from_numpy(np.array(array, np.float32))
+    return {feature: weights.hold(own) for feature, own in parts.items()}
+
+
+def unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A model's own tensors in full precision."""
+    restored = rounding.restored(tensors)
+    return {name: array for name, array in restored.items() if not name.startswith(PREFIX)}
+
+
+def opened(held: Held) -> Held:
+    """A model whose encoder, if it brought one, is there for its features."""
+    try:
+        tensors = rounding.restored(held.tensors)
+        found = _digests(tensors)
+        if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in tensors.values()):
+            raise ValueError("some values are no numbers")
+        odd = [name for name, digest in found.items() if held.features[name]["settings"].get("weights") != digest]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SertoolError(f"the model file's tensors do not fit its features ({error})") from None
+    if odd:
+        raise SertoolError(f"the model file brings another encoder than its feature {odd[0]} was made with")
+    return replace(held, tensors={name: array for name, array in tensors.items() if not name.startswith(PREFIX)})

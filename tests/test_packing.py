@@ -1,0 +1,90 @@
+"""A packed model file needs nothing else, and says the same; in 8 bits nearly."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import sertool
+
+from sertool import audio, inference, modelfile, packing, synth, weights
+from sertool.errors import SertoolError
+
+pytest_plugins = ("pretrained",)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
+    """A model of an encoder's features, and its clips."""
+    folder = tmp_path_factory.mktemp("packing")
+    synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=audio.write)
+    indexed = sertool("index", folder / "clips", "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
+    words = ("--recipe", "whisper-mlp", "--set", "groups=4", "--epochs", 2, "-o", folder / "run")
+    done = sertool("train", *words, stdin=indexed.out)
+    assert done.code == 0, done.err
+    return folder
+
+
+def answers(run: Path, model: Path) -> np.ndarray:
+    done = sertool("predict", "-m", model, run / "clips", "-f", "jsonl")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    return np.array([[row["p_neutral"], row["p_angry"]] for row in rows])
+
+
+def packed(run: Path, name: str, *, in_8_bits: bool) -> Path:
+    held = modelfile.read(run / "run" / "seed-0" / "model.safetensors")
+    made = packing.packed(held, inference.recipe_of(held.features), in_8_bits=in_8_bits)
+    modelfile.write(run / name, made)
+    return run / name
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cache and nothing kept of the encoder."""
+    monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(weights, "_held", {})
+
+
+@pytest.mark.usefixtures("nowhere")
+@pytest.mark.parametrize(("in_8_bits", "off"), [(False, 1e-6), (True, 0.05)])
+def test_a_packed_model_needs_nothing_else(
+    run: Path, monkeypatch: pytest.MonkeyPatch, in_8_bits: bool, off: float, small_encoders: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("SERTOOL_CACHE", str(small_encoders))
+        usual = answers(run, run / "run")
+        path = packed(run, f"packed-{in_8_bits}.safetensors", in_8_bits=in_8_bits)
+    weights._held.clear()
+    assert np.abs(answers(run, path) - usual).max() < off
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_8_bits_take_a_quarter_and_packing_again_changes_nothing(run: Path) -> None:
+    whole, small = (modelfile.read(packed(run, f"{bits}", in_8_bits=bits)) for bits in (False, True))
+    sizes = [sum(array.nbytes for array in held.tensors.values()) for held in (whole, small)]
+    assert sizes[1] < 0.7 * sizes[0]
+    again = packing.packed(whole, inference.recipe_of(whole.features))
+    assert again.features == whole.features
+    assert all(np.array_equal(again.tensors[name], whole.tensors[name]) for name in whole.tensors)
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_an_encoder_that_was_altered_is_refused(run: Path) -> None:
+    held = modelfile.read(packed(run, "p", in_8_bits=False))
+    name = next(name for name in held.tensors if name.startswith(packing.PREFIX))
+    altered = replace(held, tensors=held.tensors | {name: held.tensors[name] + 1})
+    with pytest.raises(SertoolError, match="brings another encoder"):
+        inference.Predictor(altered)
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, small_encoders: Path) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("SERTOOL_CACHE", str(small_encoders))
+        words = ("-m", "mlp", "--set", "groups=4", "--epochs", 1, "--pack", "8-bit", "-o", run / "small")
+        done = sertool("train", run / "run" / "features" / "manifest.parquet", *words)
+        assert done.code == 0, done.err
+    weights._held.clear()
+    assert answers(run, run / "small").shape == (24, 2)
