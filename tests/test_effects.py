@@ -171,6 +171,15 @@ def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
     assert float((made - twin).abs().max() / twin.abs().max()) < 5e-3
 
 
+@pytest.mark.parametrize("by", [Fraction(93, 100), Fraction(9, 8), Fraction(1, 2), Fraction(4)])
+@pytest.mark.parametrize("block", [1, 7, 50])
+def test_hours_are_stretched_block_by_block_as_in_one(by, block, monkeypatch):
+    wave = torch.stack([voice(30_001), voice(30_001, 1)])
+    whole = stretching.paced(wave, RATE, by)
+    monkeypatch.setattr(stretching, "BLOCK", block)
+    assert (stretching.paced(wave, RATE, by) - whole).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("by", [Fraction(100, 87), Fraction(87, 100), Fraction(3, 2), Fraction(1, 4), Fraction(4)])
 def test_the_product_resamples_as_torchaudios_convolution(by):
     for wave in (voice(9_999), torch.stack([voice(), voice(seed=1)]), voice(1)):
