@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from sertool import encoders, features, pretrained, rounding, weights
+from sertool import batches, encoders, features, pretrained, rounding, weights
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.modelfile import Held
@@ -23,7 +23,7 @@ PREFIX = "pretrained."
 def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
     """The same model with its encoder, if its features have one."""
     tensors = {**unpacked(held.tensors), **dict(_encoders(recipe))}
-    kept = rounding.rounded(tensors) if in_8_bits else {name: _halved(name, array) for name, array in tensors.items()}
+    kept = _rounded(tensors) if in_8_bits else {name: _halved(name, array) for name, array in tensors.items()}
     records = copy.deepcopy(held.features)
     for name, digest in _digests(rounding.restored(kept)).items():
         records[name]["settings"]["weights"] = digest
@@ -37,6 +37,12 @@ def _encoders(recipe: Recipe) -> Iterator[tuple[str, np.ndarray]]:
             family, kind = encoders.load(feature), getattr(settings, choice)
             _, tensors = family.tensors(kind, pretrained.layers(family, kind, settings)[-1], settings.weights)
             yield from ((f"{PREFIX}{feature}.{name}", tensor.numpy()) for name, tensor in tensors.items())
+
+
+def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """All in 8 bits but the scaling, whose columns are of sizes that one scale for all would not do justice to."""
+    scaling = {name: array for name, array in tensors.items() if name in batches.SCALING}
+    return scaling | rounding.rounded({name: tensors[name] for name in tensors if name not in scaling})
 
 
 def _halved(name: str, array: np.ndarray) -> np.ndarray:

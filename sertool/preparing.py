@@ -46,12 +46,12 @@ def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
 
 def featurized(table: Table, preset: str | None, folder: Path, values: dict[str, Any], device: str) -> Table:
     """The table with the features of a recipe, made now where it has none."""
+    weights.give(values["weights"])
     if batches.featured(table):
         return table
     if preset is None:
         raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
     place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"] or not Team().leads)
-    weights.give(values["weights"])
     made = featurizing.run(table, of_preset(preset, device), place, device, values["jobs"] or indexing.cores())
     return manifest.keep(made, manifest.usable(made))
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import audio, inference, modelfile, packing, synth, weights
+from sertool import audio, features, inference, modelfile, packing, shaping, synth, weights
 from sertool.errors import SertoolError
+from sertool.extract import Recipe
+from sertool.modelfile import Held
 
 pytest_plugins = ("pretrained",)
 
@@ -68,6 +70,16 @@ def test_8_bits_take_a_quarter_and_packing_again_changes_nothing(run: Path) -> N
     again = packing.packed(whole, inference.recipe_of(whole.features))
     assert again.features == whole.features
     assert all(np.array_equal(again.tensors[name], whole.tensors[name]) for name in whole.tensors)
+
+
+def test_the_scaling_is_never_rounded() -> None:
+    recipe = Recipe(shaping.Wave(), {"mel": features.settings("mel", {})}, (), ("mean",))
+    scaling = {"scaling.mean": np.logspace(-3, 3, 5000, dtype=np.float32)[None]}
+    large = {"head.weight": np.random.default_rng(0).normal(size=(6, 5000)).astype(np.float32)}
+    held = Held("mlp", {}, 5000, ["neutral", "angry"], {"mel": recipe.record("mel")}, scaling | large, "corpus")
+    made = packing.packed(held, recipe, in_8_bits=True)
+    assert np.array_equal(made.tensors["scaling.mean"], scaling["scaling.mean"])
+    assert made.tensors["head.weight"].dtype == np.int8
 
 
 @pytest.mark.usefixtures("small_encoders")
