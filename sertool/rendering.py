@@ -73,7 +73,8 @@ def write(table: Table, place: Place, jobs: int) -> Table:
     """Each copy's sound in a file of the folder, and the table with the copies' rows of these files.
 
     What lies there already and was made from the same is kept, so that a run that was killed goes on, and what it left
-    without a name is written over. Of the rows a part has as many that are to be written as every other part, and those between them.
+    without a name is written over. Of the rows a part has as many that are to be written as every other part, and those
+    between them.
     """
     rows = np.flatnonzero([bool(effects.pending(text)) for text in manifest.column(table, "augmentation")])
     sounds = [Sound(clip, _file(place, clip.name)) for clip in clips_of(table.take(rows))]
