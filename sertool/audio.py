@@ -219,9 +219,34 @@ class Cut:
     rate: int = 16000
     channels: str = "mono"  # the channels' mean; or "left"; or "stereo", where mono is copied
 
+    @property
+    def rows(self) -> int:
+        return 2 if self.channels == "stereo" else 1
+
 
 def decode(path: str, cut: Cut, start: float = 0.0, duration: float | None = None) -> np.ndarray:
     """A waveform at the asked rate, float32 `[channels, samples]`; long files pass through in blocks."""
+    with _placed(path, start, duration) as (stream, length):
+        try:
+            wave = np.empty((cut.rows, math.ceil(length * cut.rate / stream.samplerate) + 1), np.float32)
+        except (MemoryError, ValueError):
+            raise Unusable("unreadable", f"no memory for the {length:,} samples that it claims to have") from None
+        filled = 0
+        for piece in _pieces(stream, length, cut):
+            wave[:, filled : filled + piece.shape[1]] = piece
+            filled += piece.shape[1]
+    return wave[:, :filled]
+
+
+def pieces(path: str, cut: Cut, start: float = 0.0, duration: float | None = None) -> Iterator[np.ndarray]:
+    """The same, `[channels, samples]` after `[channels, samples]`, for hours that nobody wants to hold."""
+    with _placed(path, start, duration) as (stream, length):
+        yield from _pieces(stream, length, cut)
+
+
+@contextmanager
+def _placed(path: str, start: float, duration: float | None) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
+    """A file at the place where a waveform begins, and how many of its samples that takes."""
     with _file(path) as file, _decoder(path, file) as (stream, length):
         rate = stream.samplerate
         if not 0 <= start < length / rate:
@@ -234,31 +259,23 @@ def decode(path: str, cut: Cut, start: float = 0.0, duration: float | None = Non
         if first:
             with _decoding():
                 stream.seek(first)
-        wave = _read(stream, last - first, cut)
-    if not np.isfinite(wave).all():
-        raise Unusable("not-finite", "values that are no numbers (NaN or infinity)")
-    return wave
+        yield stream, last - first
 
 
-def _read(stream: soundfile.SoundFile, length: int, cut: Cut) -> np.ndarray:
-    """`length` frames as `[channels, samples]`, resampled while they are read, into one array of the final size."""
-    rows = 2 if cut.channels == "stereo" else 1
-    resampler = None if stream.samplerate == cut.rate else _resampler(stream.samplerate, cut.rate, rows)
-    try:
-        wave = np.empty((rows, math.ceil(length * cut.rate / stream.samplerate) + 1), np.float32)
-    except (MemoryError, ValueError):
-        raise Unusable("unreadable", f"no memory for the {length:,} samples that it claims to have") from None
-    read = filled = 0
+def _pieces(stream: "soundfile.SoundFile | _Plain", length: int, cut: Cut) -> Iterator[np.ndarray]:
+    """`length` frames block by block, resampled while they are read."""
+    resampler = None if stream.samplerate == cut.rate else _resampler(stream.samplerate, cut.rate, cut.rows)
+    read = 0
     for block in _blocks(stream, length):
         piece = _mixed(_as_float(block), cut.channels)
         read += len(piece)
         if resampler:
             piece = resampler(piece, read == length)
-        wave[:, filled : filled + len(piece)] = piece.T
-        filled += len(piece)
+        if not np.isfinite(piece).all():
+            raise Unusable("not-finite", "values that are no numbers (NaN or infinity)")
+        yield piece.T
     if read < length:
         raise Unusable("truncated", f"{length - read:,} of {length:,} samples are missing")
-    return wave[:, :filled]
 
 
 def _mixed(block: np.ndarray, channels: str) -> np.ndarray:

@@ -16,14 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import audio, dsp, effects, features, shaping, talk, workers
+from sertool import audio, dsp, effects, features, reel, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of
+from sertool.reel import Reel
+from sertool.shaping import Wave
 
 BATCH_CLIPS = 64
 SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers end together
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # decoded and not yet taken: 256 MB
+LONG = 1 << 25  # samples that are held at once: of a longer clip, 35 minutes at 16 kHz, only the piece at work
 SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 
@@ -32,7 +35,7 @@ VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 class Recipe:
     """Everything that decides the numbers: the waveform, the features, and what becomes of their rows."""
 
-    wave: shaping.Wave
+    wave: Wave
     features: dict[str, Any]  # settings by name
     normalize: tuple[str, ...] = ()
     stats: tuple[str, ...] = ()
@@ -85,18 +88,39 @@ class Rows:
     issue: str | None = None
 
 
-def decoded(clip: Clip, wave: shaping.Wave) -> Tensor:
+def decoded(clip: Clip, wave: Wave) -> Tensor:
     """A clip's shaped waveform, `[channels, samples]`."""
-    cut = audio.Cut(wave.rate, wave.channels)
-    samples = audio.decode(path_of(clip.path), cut, clip.start or 0.0, clip.duration)
-    seconds = samples.shape[1] / wave.rate
-    if clip.duration and seconds < clip.duration - SLACK:
-        raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
+    samples = audio.decode(*_cut(clip, wave))
+    _refuse_short(clip, samples.shape[1] / wave.rate)
     changed = effects.applied(torch.from_numpy(samples), wave.rate, clip.augmentation)
     return shaping.shape(changed, wave, clip.name)
 
 
-def issue_of(clip: Clip, wave: shaping.Wave) -> str | None:
+def channels(clip: Clip, wave: Wave) -> Sequence[Tensor | Reel]:
+    """The channels of a clip's shaped waveform, each `[samples]`; those of a long one stay in their file."""
+    if clip.augmentation or wave.samples(clip.duration or 0.0) <= LONG:
+        return decoded(clip, wave)
+    return reel.reels(lambda: _pieces(clip, wave), wave, clip.name)
+
+
+def _pieces(clip: Clip, wave: Wave) -> Iterator[np.ndarray]:
+    count = 0
+    for piece in audio.pieces(*_cut(clip, wave)):
+        count += piece.shape[1]
+        yield piece
+    _refuse_short(clip, count / wave.rate)
+
+
+def _cut(clip: Clip, wave: Wave) -> tuple[str, audio.Cut, float, float | None]:
+    return path_of(clip.path), audio.Cut(wave.rate, wave.channels), clip.start or 0.0, clip.duration
+
+
+def _refuse_short(clip: Clip, seconds: float) -> None:
+    if clip.duration and seconds < clip.duration - SLACK:
+        raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
+
+
+def issue_of(clip: Clip, wave: Wave) -> str | None:
     """Why a clip cannot be used, as it lies there now."""
     try:
         decoded(clip, wave)
@@ -134,7 +158,7 @@ class Engine:
         return decoded(clip, self.recipe.wave)
 
     @torch.inference_mode()
-    def alone(self, wave: Tensor) -> dict[str, np.ndarray]:
+    def alone(self, wave: Sequence[Tensor | Reel]) -> dict[str, np.ndarray]:
         """The finished rows of one clip's `[channels, samples]`, computed by itself."""
         return self._finish([dsp.compute(self.features, channel) for channel in wave])
 
@@ -201,8 +225,10 @@ def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor]:
     made: list[Any] = []
     for clip in clips:
         try:
-            wave = engine.decode(clip)
-            made.append(Rows(engine.alone(wave)) if engine.device.type == "cpu" else wave)
+            if engine.device.type == "cpu":
+                made.append(Rows(engine.alone(channels(clip, engine.recipe.wave))))
+            else:
+                made.append(engine.decode(clip))
         except audio.Unusable as unusable:
             talk.detail(f"{clip.path}: {unusable.issue}: {unusable}")
             made.append(Rows(issue=unusable.issue))

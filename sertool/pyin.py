@@ -8,6 +8,7 @@ near bins, voicing seldom switches.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
@@ -118,10 +119,14 @@ class Candidates:
     voicing: np.ndarray  # [frames]
 
 
-def observed(frames: Tensor, grid: Grid, prior: Prior) -> Candidates:
-    """The candidates of `[frames, samples]`, found for a part of the clip at a time: a clip may last hours."""
-    starts = range(0, len(frames), PART)
-    parts = [candidates(differences(frames[start : start + PART], grid), grid, prior) for start in starts]
+def observed(frames: Callable[[int, int], Tensor], count: int, grid: Grid, prior: Prior) -> Candidates:
+    """The candidates of `count` frames, found for a part of the clip at a time: a clip may last hours.
+
+    `frames(first, last)` gives frames first to last - 1, `[frames, samples]`.
+    """
+    starts = range(0, count, PART)
+    cuts = (frames(start, min(start + PART, count)) for start in starts)
+    parts = [candidates(differences(cut, grid), grid, prior) for cut in cuts]
     return Candidates(
         np.concatenate([part.frame + start for part, start in zip(parts, starts, strict=True)]),
         np.concatenate([part.bin for part in parts]),

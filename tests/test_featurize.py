@@ -650,16 +650,33 @@ def test_names_of_any_kind_are_computed(tmp_path):
 # Long ones.
 
 
-def test_long_clips_are_decoded_in_blocks_that_equal_the_whole(tmp_path, monkeypatch):
-    voice = np.concatenate([synth.voice(0, "angry", sentence) for sentence in range(4)])
-    audio.write(tmp_path / "a.wav", np.stack([voice, voice[::-1]], axis=1), 16000)
-    for rate in (16000, 22050, 8000):
-        whole = audio.decode(str(tmp_path / "a.wav"), audio.Cut(rate, "stereo"))
-        monkeypatch.setattr(audio, "BLOCK", 1000)
-        blocks = audio.decode(str(tmp_path / "a.wav"), audio.Cut(rate, "stereo"))
-        monkeypatch.undo()
-        assert whole.shape == blocks.shape
-        assert np.abs(whole - blocks).max() < 1e-6
+@pytest.mark.parametrize("words", [
+    [], ["--remove-dc"], ["--channels", "stereo"], ["--trim", "30", "--offset", "0.1", "--channels", "stereo"],
+    ["--seconds", "1", "--fit", "middle"], ["--seconds", "9", "--fit", "random"], ["--no-center"],
+    ["--edges", "reflect"], ["--rate", "22050"], ["--rate", "8000", "--channels", "left"],
+])  # fmt: skip
+def test_long_clips_that_pass_in_pieces_give_the_rows_of_the_whole(tmp_path, monkeypatch, words):
+    voice = np.concatenate([synth.voice(0, "angry", sentence) for sentence in range(2)])
+    audio.write(tmp_path / "angry" / "a.wav", np.stack([voice, 0.5 * voice[::-1] + 0.05], axis=1), 16_000)
+    flags = [flag for flag in ALL if flag != "--wave" or not words]
+    assert sertool("featurize", tmp_path / "angry", *flags, *words, "-o", tmp_path / "whole").code == 0
+    monkeypatch.setattr(extract, "LONG", 1000)
+    monkeypatch.setattr(audio, "BLOCK", 3000)
+    done = sertool("featurize", tmp_path / "angry", *flags, *words, "-o", tmp_path / "pieces")
+    assert done.code == 0, done.err
+    for flag in flags:
+        name = flag[2:].replace("-", "_")
+        whole, pieces = rows(tmp_path / "whole", name), rows(tmp_path / "pieces", name)
+        for clip, held in whole.items():
+            spread = np.maximum(np.abs(held), held.std(axis=0, dtype=np.float64)) if "--rate" in words else 0.0
+            assert np.all(np.abs(pieces[clip] - held) <= 1e-3 * spread), name
+
+
+def test_a_long_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, monkeypatch):
+    monkeypatch.setattr(extract, "LONG", 1000)
+    sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f")
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    assert manifest.column(table, "issue")[:4] == ["vanished", "truncated", "unreadable", None]
 
 
 GREATEST = 1.5e9  # bytes of memory
@@ -676,8 +693,9 @@ sys.exit(code)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX measures memory")
 @pytest.mark.parametrize(("hours", "rate", "channels", "words"), [
-    (1, 16000, 1, ("--mel", "--rms", "--chroma")), (1, 44100, 2, ("--mel",)),
-    (1, 16000, 1, ("--preset", "mel-min-max")), (1, 16000, 1, ("--wave", "--pitch", "--msf")),
+    (3, 16000, 1, ("--mel", "--rms", "--zcr")), (1, 44100, 2, ("--mel",)),
+    (1, 44100, 2, ("--mel", "--channels", "stereo", "--rate", "44100")), (3, 16000, 1, ("--preset", "mel-min-max")),
+    (3, 16000, 1, ("--wave",)), (3, 16000, 1, ("--pitch",)), (3, 16000, 1, ("--msf",)),
 ])  # fmt: skip
 def test_hours_of_audio_take_little_memory(tmp_path, hours, rate, channels, words):
     write_hours(tmp_path / "long.wav", hours, rate, channels)

@@ -125,7 +125,7 @@ class Encoder(nn.Module):
         return [self._alone(wave) for wave in waves]
 
     def _alone(self, wave: Tensor) -> Tensor:
-        wave = functional.pad(wave, (0, max(0, LEAST - len(wave))))
+        wave = functional.pad(wave[:], (0, max(0, LEAST - len(wave))))
         wave = functional.layer_norm(wave, wave.shape) if self.normalised else wave
         frames = (len(wave) - LEAST) // HOP + 1
         rows = wave.new_empty(frames, len(self.layers) * self.width)

@@ -47,7 +47,7 @@ class Feature(nn.Module):
         _check(settings, rate)
         self.framing = None
         self.columns = ["f0", "voiced", "voicing"]
-        self.cut = _framing(settings).cut
+        self.cutting = _framing(settings)
         steps = math.ceil(1 / settings.resolution)
         self.grid = pyin.Grid(rate, settings.fmin, settings.fmax, steps)
         self.prior = pyin.Prior(
@@ -65,7 +65,10 @@ class Feature(nn.Module):
         return [self._rows(wave).to(wave.device) for wave in waves]
 
     def _rows(self, wave: Tensor) -> Tensor:
-        found = pyin.observed(self.cut(wave.cpu()), self.grid, self.prior)
+        count = self.cutting.count(len(wave))
+        found = pyin.observed(
+            lambda first, last: self.cutting.cut(wave, first, last).cpu(), count, self.grid, self.prior
+        )
         states = self.lattice.path(found)
         voiced = states < self.grid.bins
         pitch = np.where(voiced, self.frequencies[states % self.grid.bins], 0.0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 DTYPE = "int16"
+BLOCK = 1 << 20  # samples converted at once: a clip may last hours
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,14 @@ class Feature(nn.Module):
         self.columns = ["sample"]
 
     def clips(self, waves: list[Tensor]) -> list[Tensor]:
-        return [(wave * 32768).round_().clamp_(-32768, 32767).to(torch.int16)[:, None] for wave in waves]
+        return [self._rows(wave) for wave in waves]
+
+    def _rows(self, wave: Tensor) -> Tensor:
+        rows = torch.empty(len(wave), 1, dtype=torch.int16, device=wave.device)
+        for start in range(0, len(wave), BLOCK):
+            block = wave[start : start + BLOCK]
+            rows[start : start + BLOCK, 0] = (block * 32768).round_().clamp_(-32768, 32767)
+        return rows
 
 
 def definition(wave: np.ndarray, _rate: int, _settings: Settings) -> np.ndarray:

@@ -1,0 +1,74 @@
+"""A waveform too long to hold: read from its file piece by piece, as often as it is looked at.
+
+Features look at a waveform's length and at slices of it, from its beginning to its end, so that this is enough for
+them: hours of audio take the memory of a minute, and give the same rows.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sertool import shaping
+from sertool.shaping import Part, Wave
+
+Pieces = Callable[[], Iterator[np.ndarray]]  # each time from the beginning, `[channels, samples]`
+
+
+class Reel:
+    """One channel, or the mean of all, `[samples]`."""
+
+    device, is_cpu = torch.device("cpu"), True
+
+    def __init__(self, pieces: Pieces, channel: int | None, mean: np.ndarray, kept: Part) -> None:
+        """`mean`: what is taken off each channel, `[channels, 1]`; `kept`: which of the file's samples these are."""
+        self._pieces, self._channel, self._mean, self._kept = pieces, channel, mean, kept
+        self._wind(iter(()), 0)
+
+    def _wind(self, source: Iterator[np.ndarray], at: int) -> None:
+        self._source, self._held, self._at = source, torch.empty(0), at
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def contiguous(self) -> "Reel":
+        return self
+
+    def __getitem__(self, place: slice | Tensor) -> Tensor:
+        """Some samples; to go back is to read from the beginning again."""
+        if isinstance(place, Tensor):
+            low, high = int(place.min()), int(place.max())
+            return self[low : high + 1][place - low]
+        start, stop, _ = place.indices(len(self))
+        kept, offset = self._kept, self._kept.first - self._kept.before
+        first, last = (min(max(end + offset, kept.first), kept.last) for end in (start, stop))
+        inside = self._read(first, last)
+        before = min(stop, kept.before) - min(start, kept.before)
+        return torch.nn.functional.pad(inside, (before, max(stop - start, 0) - before - len(inside)))
+
+    def _read(self, first: int, last: int) -> Tensor:
+        """The file's samples first to last - 1."""
+        if first < self._at or not len(self._held):
+            self._wind(self._pieces(), 0)
+        while self._at + len(self._held) < last:
+            passed = min(max(first - self._at, 0), len(self._held))
+            self._held = torch.cat([self._held[passed:], self._next()])
+            self._at += passed
+        return self._held[first - self._at : last - self._at]
+
+    def _next(self) -> Tensor:
+        piece = next(self._source) - self._mean
+        return torch.from_numpy(piece.mean(axis=0) if self._channel is None else piece[self._channel])
+
+
+def reels(pieces: Pieces, how: Wave, clip: str) -> list[Reel]:
+    """The shaped channels of a file."""
+    length, total = 0, np.zeros(1)
+    for piece in pieces():
+        length += piece.shape[1]
+        total = total + piece.sum(axis=1, keepdims=True, dtype=np.float64)
+    mean = (total / length if how.remove_dc else 0 * total).astype(np.float32)
+    whole = Part(0, length)
+    kept = shaping.part(Reel(pieces, 0 if len(mean) == 1 else None, mean, whole), how, clip)
+    return [Reel(pieces, channel, mean, kept) for channel in range(len(mean))]
