@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -170,15 +171,20 @@ def runs(frames: Tensor, window: Tensor, length: int) -> Iterator[Frames]:
 
 
 @torch.no_grad()
-def compute(features: dict[str, nn.Module], wave: Tensor) -> dict[str, Tensor]:
-    """One clip's features, `{name: [rows, width]}` of `[samples]`; equal framings share one spectrum."""
+def compute(
+    features: dict[str, nn.Module], wave: Tensor, keep: Callable[[str, Tensor], Any] = lambda _name, rows: rows
+) -> dict[str, Any]:
+    """One clip's features, `{name: [rows, width]}` of `[samples]`; equal framings share one spectrum.
+
+    `keep` makes of a feature's rows what is held until all are done: of hours of audio that had better be small.
+    """
     wave, done = wave.contiguous(), {}
-    for framing, group in _by_framing(features).items():
+    for framing, group in sorted(_by_framing(features).items(), key=lambda item: item[0] is None):
         if framing is None:
-            done |= {name: feature.clips([wave])[0] for name, feature in group.items()}
+            done |= {name: keep(name, feature.clips([wave])[0]) for name, feature in group.items()}
         else:
             rows = _rows(framing, group, wave, RUN)
-            done |= {name: feature.finish(rows.pop(name), wave) for name, feature in group.items()}
+            done |= {name: keep(name, feature.finish(rows.pop(name), wave)) for name, feature in group.items()}
     return {name: done[name] for name in features}
 
 
@@ -222,7 +228,8 @@ def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: i
                 parts.append(group[name].survey(run))
             if count <= KEPT:
                 kept.append(run)
-        settled = {name: (group[name].settle(_joined(parts)),) for name, parts in found.items()}
+        settled = _settled(group, found)
+        found.clear()
     rows: dict[str, Tensor] = {}
     start = 0
     for run in kept or framing.runs(wave, length):
@@ -233,6 +240,16 @@ def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: i
         _place(made, rows, start, count)
         start += len(run.raw)
     return rows
+
+
+def _settled(group: dict[str, nn.Module], found: dict[str, list[Tensor]]) -> dict[str, tuple[Tensor]]:
+    """What each feature makes of what it found in all runs; what two found together is joined once."""
+    joined: dict[tuple[int, ...], Tensor] = {}
+    for parts in found.values():
+        known = tuple(map(id, parts))
+        if known not in joined:
+            joined[known] = _joined(parts)
+    return {name: (group[name].settle(joined[tuple(map(id, parts))]),) for name, parts in found.items()}
 
 
 def _place(made: dict[str, Tensor], rows: dict[str, Tensor], start: int, count: int) -> None:

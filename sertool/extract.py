@@ -160,14 +160,15 @@ class Engine:
     @torch.inference_mode()
     def alone(self, wave: Sequence[Tensor | Reel]) -> dict[str, np.ndarray]:
         """The finished rows of one clip's `[channels, samples]`, computed by itself."""
-        return self._finish([dsp.compute(self.features, channel) for channel in wave])
+        return self._finish([dsp.compute(self.features, channel, self._kept) for channel in wave])
 
     @torch.inference_mode()
     def packed(self, waves: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
         """The same for several clips at once; where the device lacks the memory, for half of them at a time."""
         try:
             channels = [channel.to(self.device, non_blocking=True) for wave in waves for channel in wave]
-            made = dsp.compute_packed(self.features, channels)
+            packed = dsp.compute_packed(self.features, channels)
+            made = [{name: self._kept(name, rows) for name, rows in one.items()} for one in packed]
         except torch.OutOfMemoryError:
             if len(waves) == 1:
                 raise SertoolError("the device has no memory for a single clip: use --device cpu") from None
@@ -177,15 +178,20 @@ class Engine:
         sides = len(waves[0])
         return [self._finish(made[start : start + sides]) for start in range(0, len(made), sides)]
 
-    def _finish(self, channels: Sequence[dict[str, Tensor]]) -> dict[str, np.ndarray]:
+    def _kept(self, name: str, rows: Tensor) -> Any:
+        """A channel's rows as they are stored, or as they are where something is made of them yet."""
+        later = self.recipe.normalize or self.recipe.stats
+        return rows if later else _as_stored(rows, self.dtypes[name], name)
+
+    def _finish(self, channels: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         """Rows of each channel side by side, normalised, summarised, in the type that is stored."""
         finished, recipe = {}, self.recipe
         for name in self.features:
-            parts = (one.pop(name) for one in channels)
+            stored = [one.pop(name) for one in channels]
             if recipe.normalize or recipe.stats:
-                rows = shaping.normalized(torch.cat(list(parts), dim=1), recipe.normalize)
-                parts = iter([shaping.summary(rows, recipe.stats) if recipe.stats else rows])
-            stored = [_as_stored(rows, self.dtypes[name], name) for rows in parts]
+                rows = shaping.normalized(torch.cat(stored, dim=1), recipe.normalize)
+                rows = shaping.summary(rows, recipe.stats) if recipe.stats else rows
+                stored = [_as_stored(rows, self.dtypes[name], name)]
             finished[name] = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=1)
         return finished
 

@@ -24,10 +24,11 @@ class Reel:
     def __init__(self, pieces: Pieces, channel: int | None, mean: np.ndarray, kept: Part) -> None:
         """`mean`: what is taken off each channel, `[channels, 1]`; `kept`: which of the file's samples these are."""
         self._pieces, self._channel, self._mean, self._kept = pieces, channel, mean, kept
-        self._wind(iter(()), 0)
+        self._buffer = torch.empty(0)  # holds `_length` samples of the file from `_at` on
+        self._wind(iter(()))
 
-    def _wind(self, source: Iterator[np.ndarray], at: int) -> None:
-        self._source, self._held, self._at = source, torch.empty(0), at
+    def _wind(self, source: Iterator[np.ndarray]) -> None:
+        self._source, self._at, self._length = source, 0, 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -49,13 +50,21 @@ class Reel:
 
     def _read(self, first: int, last: int) -> Tensor:
         """The file's samples first to last - 1."""
-        if first < self._at or not len(self._held):
-            self._wind(self._pieces(), 0)
-        while self._at + len(self._held) < last:
-            passed = min(max(first - self._at, 0), len(self._held))
-            self._held = torch.cat([self._held[passed:], self._next()])
-            self._at += passed
-        return self._held[first - self._at : last - self._at]
+        if first < self._at or not self._length:
+            self._wind(self._pieces())
+        while self._at + self._length < last:
+            self._append(self._next(), first)
+        return self._buffer[first - self._at : last - self._at].clone()
+
+    def _append(self, piece: Tensor, first: int) -> None:
+        """Add a piece, dropping what lies before `first`. In place: arrays of ever other sizes break memory up."""
+        passed = min(max(first - self._at, 0), self._length)
+        left = self._length - passed
+        if left + len(piece) > len(self._buffer):
+            self._buffer = torch.cat([self._buffer, torch.empty(2 * (left + len(piece)) - len(self._buffer))])
+        self._buffer[:left] = self._buffer[passed : self._length].clone()
+        self._buffer[left : left + len(piece)] = piece
+        self._at, self._length = self._at + passed, left + len(piece)
 
     def _next(self) -> Tensor:
         piece = next(self._source) - self._mean

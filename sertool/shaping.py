@@ -77,7 +77,10 @@ def part(wave: Tensor, how: Wave, clip: str) -> Part:
 
 def loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
     """Where `[samples]` first and last is within so many dB of its loudest frame."""
-    power = torch.cat([run.raw.square().mean(dim=1) for run in TRIM.runs(wave, dsp.RUN)])
+    power, start = torch.empty(TRIM.count(len(wave))), 0
+    for run in TRIM.runs(wave, dsp.RUN):  # into one array: of hours, many small ones would leave memory full of holes
+        power[start : start + len(run.raw)] = run.raw.square().mean(dim=1)
+        start += len(run.raw)
     loud = torch.nonzero(power > power.max() * 10 ** (-decibels / 10)).flatten()
     if not len(loud):
         return 0, len(wave)
