@@ -14,8 +14,8 @@ from sertool.errors import UsageError
 from sertool.files import listed, path_text, walk
 
 KEPT = (
-    "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "language", "emotion", "intensity",
-    "sentence", "split", "fold", "issue",
+    "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
+    "intensity", "sentence", "split", "fold", "issue",
 )  # fmt: skip
 Row = dict[str, Any]
 MOMENT = 0.05  # seconds

@@ -3,6 +3,9 @@
 import importlib
 import os
 import sys
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import click
@@ -73,8 +76,19 @@ def cli() -> None:
     """Speech emotion recognition as small commands that pipe."""
 
 
+class WithoutPandas(Loader):
+    """Keeps pyarrow from importing pandas, where it is installed, at its first list: half a second for nothing."""
+
+    def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise ModuleNotFoundError("sertool has no use for pandas", name=module.__name__)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run, and leave with the exit code."""
+    sys.meta_path.insert(0, WithoutPandas())
     code = run(arguments)
     if code == Interrupted.exit_code:
         os._exit(code)  # threads at work on long audio would be waited for otherwise

@@ -140,7 +140,7 @@ def _trained(
     made = Trained(model, data, words, 1.0, {})
     if len(data.dev):
         made.temperature = calibrated(training.logits(model, data, data.dev), data.truth[data.dev])
-    made.scores = _scores(made, member)
+    made.scores = _scores(held, made, member)
     return made, history
 
 
@@ -274,11 +274,12 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
 # What is known of it then.
 
 
-def _scores(made: Trained, member: Member) -> Figures:
-    """Figures on each part that has clips: only of emotions that were learnt, so that train and test compare."""
+def _scores(held: Sources, made: Trained, member: Member) -> Figures:
+    """Figures on each part that has clips: of emotions that were learnt, and not of train's copies: all compare so."""
     scores: Figures = {}
+    copies = np.array([parent is not None for parent in manifest.column(held.table, "parent")])
     for place, part in enumerate(PARTS):
-        clips = np.flatnonzero((member.split == place) & (made.data.known))
+        clips = np.flatnonzero((member.split == place) & made.data.known & ~(copies & (place == TRAIN)))
         if len(clips):
             uar, accuracy = training.recalls(training.logits(made.model, made.data, clips), made.data.truth[clips])
             scores |= {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(clips)}

@@ -19,12 +19,12 @@ HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
         recipes rounding scan schedules sheet slow stretching talk team device dsp files fitted labels options selection
-        parts splits streams synth tensorfile unpacking web transfer weights""",
+        parts shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping reel splitting doctor
         checkpoint wire effects sources""",
     "flow": """batches adapting teaching heldout offers store landing blends asking extract predictions tables training
-        copying packing inference tasks clips answers demonstration""",
+        copying packing inference cards tasks clips answers demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting voices verify panels plots members rendering reports
         preparing runs experiment""",
     "pages": "charts page",

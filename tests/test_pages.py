@@ -1,6 +1,7 @@
 """The man pages and the completions say what the commands say, and real shells and a real `man` read them so."""
 
 import importlib.util
+import json
 import os
 import pty
 import select
@@ -33,6 +34,7 @@ def load(path: str) -> ModuleType:
 
 man = load("man/generate.py")
 completions = load("completions/generate.py")
+records = load("tests/bench/records.py")
 
 
 class Names(click.ParamType):
@@ -386,3 +388,13 @@ def test_fish_explains_what_it_offers(tmp_path):
 @pytest.mark.parametrize("command", REAL.commands, ids=lambda command: command.name)
 def test_fish_offers_every_option_of_a_command(command, tmp_path):
     assert sorted(fish(REAL, f"sertool {command.name} --", tmp_path)) == option_words(command)
+
+
+# README.
+
+
+def test_readme_shows_the_records_as_they_were_measured():
+    held = json.loads(records.HELD.read_text(encoding="utf-8"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert held.keys() <= records.RECORDS.keys()
+    assert records.with_table(text, held) == text

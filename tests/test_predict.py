@@ -178,7 +178,7 @@ def test_parquet_predictions_go_on_to_eval(run: Path) -> None:
 def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: Path) -> None:
     assert "no audio under" in sertool("predict", "-m", run / "model", tmp_path).line
     assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
-    assert "name a model with -m" in sertool("predict", "x.wav").line
+    assert "no model nowhere" in sertool("predict", "-m", "nowhere", "x.wav").line
     assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
 
 

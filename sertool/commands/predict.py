@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from sertool import options, talk
+from sertool import options, shipped, talk
 from sertool.errors import UsageError
 from sertool.options import option
 
 EPILOG = """\b
 Examples:
+  sertool predict clip.wav calls/
   sertool predict -m run/ calls/ > emotions.csv
   sertool predict -m run/ clip.wav
   sertool predict -m run/ --window 3 --hop 1 call.wav
@@ -77,7 +78,9 @@ def _speaker_options() -> Any:
 def _run_options() -> Any:
     return options.stack(
         option("-m", "--model", type=click.Path(), metavar="MODEL",
-               help="A model file, or a run's folder: its members are averaged."),
+               help="A model file, a run's folder, whose members are averaged, or one of the package: base, tiny. "
+                    "[default: base]"),
+        option("--model-card", is_flag=True, help="Say what the model is and where it came from, and stop."),
         option("--weights", type=click.Path(dir_okay=False), metavar="FILE",
                help="Weights of the encoder that the model's features need. [default: fetched into the cache]"),
         option("--fold", type=click.IntRange(min=0), metavar="K", help="Only the models of this fold of a run."),
@@ -96,8 +99,9 @@ def _run_options() -> Any:
 @options.stack(_listening_options(), _speaker_options(), _answer_options(), _run_options())
 def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Predict the emotion of each clip in PATHS: audio files, folders, manifests, or - for paths on stdin."""
-    if not values["model"]:
-        raise UsageError("name a model with -m: a model file or the folder of a run (make one with `sertool train`)")
+    place = shipped.place(values["model"])
+    if values["model_card"]:
+        return _say_card(place, values["fold"])
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
     from sertool import asking, device, predicting, voices, weights
@@ -105,7 +109,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
 
     picked = device.pick(values["device"])
     weights.give(values["weights"])
-    members = [Predictor.load(path, picked) for path in predicting.models_in(Path(values["model"]), values["fold"])]
+    members = [Predictor.load(path, picked) for path in predicting.models_in(place, values["fold"])]
     jury = predicting.Jury(members)
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
@@ -116,6 +120,13 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     count = _Count()
     _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, kind, values)
     return count.said(strict=values["strict"])
+
+
+def _say_card(place: Path, fold: int | None) -> None:
+    from sertool import cards, modelfile, predicting
+
+    for path in predicting.models_in(place, fold):
+        click.echo((shipped.card(path) or f"# {path}\n\n") + cards.card(modelfile.read(path)))
 
 
 def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,34 @@
+"""What a model file says of itself, for people: `sertool predict --model-card`."""
+
+from typing import Any
+
+from sertool.modelfile import Held
+
+
+def card(held: Held) -> str:
+    """A model's origin and figures, as Markdown."""
+    trained, lines = held.trained, [f"architecture: {held.architecture}", f"emotions: {', '.join(held.labels)}"]
+    lines.append(f"features: {', '.join(map(_feature, held.features.items()))}")
+    corpora = trained.get("corpora") or {}
+    if corpora:
+        licences = trained.get("licences") or {}
+        shown = (
+            f"{name} ({count:,} clips; {licences.get(name, 'licence unknown')})" for name, count in corpora.items()
+        )
+        lines.append(f"trained on: {', '.join(shown)}, {trained.get('speakers', 0):,} speakers")
+    lines += [f"made by: {command}" for command in trained.get("commands") or () if command]
+    lines += [
+        f"{part}: {_figures(held.scores, part)}" for part in ("train", "dev", "test") if f"{part}_uar" in held.scores
+    ]
+    return "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def _feature(item: tuple[str, Any]) -> str:
+    name, record = item
+    stats = record.get("stats")
+    return f"{name} ({', '.join(stats)} over time)" if stats else name
+
+
+def _figures(scores: dict[str, Any], part: str) -> str:
+    uar, accuracy = (100 * scores[f"{part}_{figure}"] for figure in ("uar", "wa"))
+    return f"UAR {uar:.1f} %, accuracy {accuracy:.1f} %, {scores[f'{part}_clips']:,} clips"

@@ -1,0 +1,30 @@
+"""The models inside the package, each with its card: `sertool predict` takes the default where none is named."""
+
+from pathlib import Path
+
+from sertool.errors import UsageError
+
+FOLDER = Path(__file__).parent
+DEFAULT = "base"
+
+
+def names() -> list[str]:
+    """The models that are here."""
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def place(model: str | None) -> Path:
+    """Where a model lies: one of these by its name, or whatever file or folder was named; the default for none."""
+    name = model or DEFAULT
+    if name in names():
+        return FOLDER / f"{name}.safetensors"
+    if not Path(name).exists():
+        here = f"; inside the package are {', '.join(names())}" if names() else ""
+        raise UsageError(f"no model {name}: give a model file, or the folder of a run of `sertool train`{here}")
+    return Path(name)
+
+
+def card(place: Path) -> str | None:
+    """What is to be known of a model of the package."""
+    written = place.with_suffix(".md")
+    return written.read_text(encoding="utf-8") if place.parent == FOLDER and written.is_file() else None

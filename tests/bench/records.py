@@ -1,0 +1,197 @@
+"""Figures that anyone can repeat: each is a few `sertool` command lines, what they said is kept, README shows it.
+
+    python tests/bench/records.py CORPORA WORK [NAME...]     run those that are named, or all that were never run
+    python tests/bench/records.py --readme                   write the table into README.md again
+    python tests/bench/records.py --readme --check           fail if README.md shows anything else
+
+CORPORA holds the folders cremad, ravdess, emodb and tess; in WORK lies all that is made, and what is there is not made
+again. Weights of Whisper come from the cache or its publisher, or from `--weights FILE`.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+HELD = Path(__file__).with_name("records.json")
+README = ROOT / "README.md"
+BEGIN, END = "<!-- records: python tests/bench/records.py --readme -->\n", "<!-- end of records -->\n"
+
+
+class Record(NamedTuple):
+    """A figure: on what, by whom, and how. The last of its commands writes the predictions that are scored."""
+
+    corpus: str
+    protocol: str
+    system: str
+    commands: tuple[str, ...]
+
+
+class Anchor(NamedTuple):
+    """What others published, under a split of their own."""
+
+    corpus: str
+    protocol: str
+    system: str
+    uar: str
+
+
+def encoder(corpus: str, how: str) -> str:
+    """Statistics of Whisper's layers over a corpus, divided in a published way."""
+    index = f"sertool index {{corpora}}/{corpus} --protocol {how}"
+    return f"{index} | sertool featurize --whisper base --stats mean,std {{weights}} -o {corpus}-whisper > /dev/null"
+
+
+def head(corpus: str, recipe: str, *words: str) -> str:
+    name = "-".join([corpus, recipe, *("speaker" for word in words if word == "--adapt")])
+    options = " ".join(words)
+    return (
+        f"sertool train {corpus}-whisper/manifest.parquet --recipe {recipe} {options} -o runs/{name} > {name}.parquet"
+    )
+
+
+def heads(corpus: str, how: str) -> dict[str, Record]:
+    """Frozen encoder, with a regression or a small network on it, and the network adapted to each speaker."""
+    first = encoder(corpus, how)
+    return {
+        f"{corpus}-probe": Record(corpus, how, "frozen Whisper-base, regression",
+                                  (first, head(corpus, "whisper-probe"))),
+        f"{corpus}-mlp": Record(corpus, how, "frozen Whisper-base, small network",
+                                (first, head(corpus, "whisper-mlp", "--seeds 3"))),
+        f"{corpus}-mlp-speaker": Record(corpus, how, "the same, adapted to each speaker",
+                                        (first, head(corpus, "whisper-mlp", "--seeds 3", "--adapt", "speaker"))),
+    }  # fmt: skip
+
+
+COPIES = (
+    "sertool augment cremad-whisper/manifest.parquet --copies 4 --speed 0.88:1.12 --noise 5:30 --noise-colour any"
+    " --reverb 0.2:0.6 --telephone --gain=-20:6 --share speed=0.85 --share noise=0.25 --share reverb=0.15"
+    " --share telephone=0.12 --share gain=0.2 | sertool featurize --preset mel-64 -o cremad-mel > /dev/null"
+)
+TEACHER = (
+    "sertool index cremad-whisper/manifest.parquet --where split=train --folds 5"
+    " | sertool train --recipe whisper-mlp --adapt speaker --strangers 0 --prior-clips 0 -o runs/teacher > /dev/null"
+)
+NET = "sertool train cremad-mel/manifest.parquet --recipe sertool --precision bf16 --keep last --epochs 8"
+TUNED = (
+    "sertool index {corpora}/cremad --protocol cremad-nk"
+    " | sertool featurize --whisper base --layers 2 {weights} -o cremad-layer-2 > /dev/null"
+)
+RECORDS: dict[str, Record] = {
+    **heads("cremad", "cremad-nk"),
+    "cremad-tuned": Record(
+        "cremad", "cremad-nk", "Whisper-base, two of four blocks trained on",
+        (TUNED, "sertool train cremad-layer-2/manifest.parquet --recipe whisper-tuned {weights} --pack 8-bit"
+                " -o runs/cremad-tuned > cremad-tuned.parquet"),
+    ),
+    "cremad-scratch": Record(
+        "cremad", "cremad-nk", "`-m sertool` from scratch, 1.3 M",
+        (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --features mel -o runs/scratch > cremad-scratch.parquet"),
+    ),
+    "cremad-distilled": Record(
+        "cremad", "cremad-nk", "the same, taught by the encoder",
+        (encoder("cremad", "cremad-nk"), COPIES, TEACHER,
+         f"{NET} --teacher runs/teacher/predictions.parquet --imitate whisper -o runs/distilled"
+         " > cremad-distilled.parquet"),
+    ),
+    **heads("ravdess", "ravdess-emobox"),
+    **heads("emodb", "loso"),
+    **heads("tess", "tess-cross"),
+}  # fmt: skip
+
+ANCHORS = (
+    Anchor("cremad", "63/9/19 speakers", "from scratch (LEAF)", "57"),
+    Anchor("cremad", "63/9/19 speakers", "frozen BEATs, linear", "67.6"),
+    Anchor("cremad", "63/9/19 speakers", "frozen Whisper-base, linear", "70.8"),
+    Anchor("cremad", "63/9/19 speakers", "frozen Dasheng-1.2B, linear", "76.9"),
+    Anchor("ravdess", "Luna's 5 folds", "from scratch (ResLSTM)", "62.3"),
+    Anchor("ravdess", "Luna's 5 folds", "fine-tuned XLSR", "82.3"),
+    Anchor("ravdess", "EmoBox's 6 folds", "frozen Whisper-large-v3", "75.3"),
+    Anchor("tess", "one speaker to the other", "classical", "about 17"),
+)
+
+
+def run(name: str, places: dict[str, str], work: Path) -> dict[str, Any]:
+    """A record's figures, its commands run where nothing came of them yet."""
+    record, made = RECORDS[name], work / "made"
+    made.mkdir(parents=True, exist_ok=True)
+    for command in record.commands:
+        done = made / f"{zlib.crc32(command.encode()):08x}"
+        if not done.exists():
+            text = command.format(**places)
+            print(f"+ {text}", flush=True)
+            subprocess.run(["bash", "-euo", "pipefail", "-c", text], check=True, cwd=work)
+            done.touch()
+    output = work / record.commands[-1].rpartition("> ")[2]
+    scored = subprocess.run([sys.executable, "-m", "sertool", "eval", output, "-f", "json"], check=True,
+                            cwd=ROOT, capture_output=True).stdout  # fmt: skip
+    held = json.loads(scored)["runs"][0]
+    figures = {figure: {side: round(100 * value, 1) for side, value in held["figures"][figure].items()
+                        if side in ("value", "low", "high")} for figure in ("uar", "wa")}  # fmt: skip
+    seeds = shlex.split(record.commands[-1])
+    return figures | {
+        "part": held["split"], "clips": held["clips"], "speakers": held["speakers"],
+        "seeds": int(seeds[seeds.index("--seeds") + 1]) if "--seeds" in seeds else 1,
+    }  # fmt: skip
+
+
+def table(held: dict[str, Any]) -> str:
+    """The records as README shows them, each corpus with what others reached."""
+    lines = ["| corpus, protocol | system | UAR % [95 %] | accuracy % | on | seeds |",
+             "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    for corpus in dict.fromkeys(record.corpus for record in RECORDS.values()):
+        lines += [f"| {a.corpus}, {a.protocol} | *published:* {a.system} | {a.uar} | | | |"
+                  for a in ANCHORS if a.corpus == corpus]  # fmt: skip
+        lines += [_row(RECORDS[name], held[name]) for name in RECORDS
+                  if RECORDS[name].corpus == corpus and name in held]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _row(record: Record, figures: dict[str, Any]) -> str:
+    uar, wa = figures["uar"], figures["wa"]
+    where = f"{figures['part']}: {figures['clips']:,} clips, {figures['speakers']} speakers"
+    shown = f"{uar['value']:.1f} [{uar['low']:.1f}, {uar['high']:.1f}] | {wa['value']:.1f}"
+    return f"| {record.corpus}, `{record.protocol}` | {record.system} | {shown} | {where} | {figures['seeds']} |"
+
+
+def with_table(text: str, held: dict[str, Any]) -> str:
+    """README with its table as the records have it."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"README.md has no block that begins with {BEGIN.strip()}")
+    return f"{before}{BEGIN}{table(held)}{END}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("places", nargs="*", metavar="CORPORA WORK NAME")
+    parser.add_argument("--weights", help="a file of Whisper-base's weights")
+    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    asked = parser.parse_intermixed_args()
+    held = json.loads(HELD.read_text()) if HELD.exists() else {}
+    if not asked.readme:
+        corpora, work, *names = asked.places
+        weights = f"--weights {shlex.quote(str(Path(asked.weights).resolve()))}" if asked.weights else ""
+        places = {"corpora": str(Path(corpora).resolve()), "weights": weights}
+        for name in names or [name for name in RECORDS if name not in held]:
+            held[name] = run(name, places, Path(work).resolve())
+            print(name, held[name], flush=True)
+            HELD.write_text(json.dumps({name: held[name] for name in RECORDS if name in held}, indent=1) + "\n")
+        return
+    text = README.read_text(encoding="utf-8")
+    fresh = with_table(text, held)
+    if asked.check and fresh != text:
+        raise SystemExit("README.md shows other figures than records.json: python tests/bench/records.py --readme")
+    if not asked.check:
+        README.write_text(fresh, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

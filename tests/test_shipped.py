@@ -1,0 +1,56 @@
+"""The models inside the package: there from the start, small enough, and honest about themselves."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from running import sertool
+
+from sertool import audio, modelfile, shipped, synth
+
+EMOTIONS = ["neutral", "happy", "sad", "angry", "fear", "disgust"]
+MEGABYTES = {"base": 16, "tiny": 2}
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    audio.write(tmp_path / "clip.wav", synth.voice(0, "angry", 0), 16_000)
+    return tmp_path / "clip.wav"
+
+
+def test_the_default_is_among_them():
+    assert shipped.DEFAULT in shipped.names()
+    assert shipped.names() == sorted(MEGABYTES)
+
+
+@pytest.mark.parametrize("name", MEGABYTES)
+def test_they_know_the_six_emotions_and_are_small(name: str):
+    held = modelfile.read(shipped.place(name))
+    assert sorted(held.labels) == sorted(EMOTIONS)
+    assert shipped.place(name).stat().st_size < MEGABYTES[name] * 1e6
+
+
+@pytest.mark.parametrize("words", [(), ("-m", "tiny")])
+def test_they_answer_with_nothing_else_on_the_machine(clip: Path, tmp_path: Path, monkeypatch, words: tuple):
+    monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
+    done = sertool("predict", *words, clip, "-f", "csv")
+    assert done.code == 0, done.err
+    (row,) = csv.DictReader(io.StringIO(done.out))
+    shares = [float(row[f"p_{word}"]) for word in EMOTIONS]
+    assert row["predicted"] in EMOTIONS
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert not (tmp_path / "empty").exists()
+
+
+@pytest.mark.parametrize("name", MEGABYTES)
+def test_the_card_names_data_licence_figures_and_limits(name: str):
+    done = sertool("predict", "-m", name, "--model-card")
+    assert done.code == 0, done.err
+    for word in ("CREMA-D", "ODbL", "UAR", "acted", "not", "made by: sertool"):
+        assert word in done.out
+
+
+def test_a_model_that_is_nowhere_is_one_line_with_the_choices(clip: Path):
+    done = sertool("predict", "-m", "huge", clip)
+    assert (done.code, "inside the package are base, tiny" in done.line) == (2, True)
