@@ -36,7 +36,7 @@ def test_they_answer_with_nothing_else_on_the_machine(clip: Path, tmp_path: Path
     monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
     done = sertool("predict", *words, clip, "-f", "csv")
     assert done.code == 0, done.err
-    (row,) = csv.DictReader(io.StringIO(done.out))
+    (row,) = csv.DictReader(io.StringIO(done.out.decode()))
     shares = [float(row[f"p_{word}"]) for word in EMOTIONS]
     assert row["predicted"] in EMOTIONS
     assert sum(shares) == pytest.approx(1, abs=1e-3)
@@ -48,7 +48,7 @@ def test_the_card_names_data_licence_figures_and_limits(name: str):
     done = sertool("predict", "-m", name, "--model-card")
     assert done.code == 0, done.err
     for word in ("CREMA-D", "ODbL", "UAR", "acted", "not", "made by: sertool"):
-        assert word in done.out
+        assert word in done.out.decode()
 
 
 def test_a_model_that_is_nowhere_is_one_line_with_the_choices(clip: Path):
