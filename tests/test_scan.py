@@ -1,6 +1,5 @@
-"""The selective scan: equal to its definition, whatever the blocks; faster than the loop, and small in memory."""
+"""The selective scan: equal to its definition, whatever the blocks, and small in memory."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -159,24 +158,3 @@ def test_the_states_of_all_frames_never_lie_in_memory(clips):
     given = inputs(clips, 172, 512, 16)
     assert peak(lambda: scan(*given)) < 0.5 * peak(lambda: materialised(*given))
     assert peak(lambda: gradients(scan, given)) < 0.5 * peak(lambda: gradients(materialised, given))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("clips", [1, 32])
-def test_the_scan_is_faster_than_the_loop(clips):
-    given, rounds = inputs(clips, 172, 512, 16), 40 // clips + 4
-    torch.set_num_threads(2)
-    with torch.no_grad():
-        assert ratio(lambda: loop(*given), lambda: scan(*given), rounds) > 1.3
-    assert ratio(lambda: gradients(loop, given), lambda: gradients(scan, given), rounds) > 1.3
-
-
-def ratio(slow: Callable[[], object], fast: Callable[[], object], rounds: int) -> float:
-    """Of the best times of both, taken in turns."""
-    best = [float("inf"), float("inf")]
-    for _ in range(rounds):
-        for place, work in enumerate((slow, fast)):
-            start = time.perf_counter()
-            work()
-            best[place] = min(best[place], time.perf_counter() - start)
-    return best[0] / best[1]
