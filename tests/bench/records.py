@@ -82,6 +82,22 @@ TUNED = (
     "sertool index {corpora}/cremad --protocol cremad-nk"
     " | sertool featurize --whisper base --layers 2 {weights} -o cremad-layer-2 > /dev/null"
 )
+FOUR_BLOCKS = (
+    "sertool index {corpora}/cremad --protocol cremad-nk"
+    " | sertool featurize --whisper base --layers 0-4 --stats mean,std {weights} -o cremad-layers-4 > /dev/null",
+    "sertool train cremad-layers-4/manifest.parquet --recipe whisper-mlp --set groups=5 --adapt speaker {weights}"
+    " --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
+)
+DEV = "sertool index {corpora}/cremad --protocol cremad-nk | sertool index --where split=dev -o cremad-dev.parquet"
+
+
+def shipped(model: str, *words: str) -> tuple[str, ...]:
+    """A model of the package asked about the dev speakers' audio."""
+    name = "-".join(["cremad", "shipped", model, *("speaker" for word in words if word.startswith("--adapt"))])
+    asked = " ".join(["sertool predict -m", model, *words, "cremad-dev.parquet -f parquet"])
+    return (DEV, f"{asked} > {name}.parquet")
+
+
 RECORDS: dict[str, Record] = {
     **heads("cremad", "cremad-nk"),
     "cremad-tuned": Record(
@@ -98,6 +114,14 @@ RECORDS: dict[str, Record] = {
         (encoder("cremad", "cremad-nk"), COPIES, TEACHER,
          f"{NET} --teacher runs/teacher/predictions.parquet --imitate whisper -o runs/distilled"
          " > cremad-distilled.parquet"),
+    ),
+    "cremad-base": Record(
+        "cremad", "cremad-nk", "frozen Whisper-base, four blocks, adapted to each speaker", FOUR_BLOCKS
+    ),
+    "cremad-shipped-tiny": Record("cremad", "cremad-nk", "the package's `tiny`", shipped("tiny")),
+    "cremad-shipped-base": Record("cremad", "cremad-nk", "the package's `base`", shipped("base")),
+    "cremad-shipped-base-speaker": Record(
+        "cremad", "cremad-nk", "the same, adapted to each speaker", shipped("base", "--adapt speaker")
     ),
     **heads("ravdess", "ravdess-emobox"),
     **heads("emodb", "loso"),
