@@ -15,11 +15,12 @@ def card(held: Held) -> str:
         shown = (
             f"{name} ({count:,} clips; {licences.get(name, 'licence unknown')})" for name, count in corpora.items()
         )
-        lines.append(f"trained on: {', '.join(shown)}, {trained.get('speakers', 0):,} speakers")
+        copies = f" and {trained['copies']:,} copies" if trained.get("copies") else ""
+        lines.append(f"trained on: {', '.join(shown)}{copies}, {trained.get('speakers', 0):,} speakers")
     lines += [f"made by: {command}" for command in trained.get("commands") or () if command]
-    lines += [
-        f"{part}: {_figures(held.scores, part)}" for part in ("train", "dev", "test") if f"{part}_uar" in held.scores
-    ]
+    adapted = "" if held.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
+    parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in held.scores]
+    lines += [f"{part}: {_figures(held.scores, part)}{adapted}" for part in parts]
     return "\n".join(f"- {line}" for line in lines) + "\n"
 
 

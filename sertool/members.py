@@ -312,10 +312,12 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
     """Everything that predicting needs, and everything that one may ask of a model."""
     weights = {name: value.detach().cpu().numpy() for name, value in made.model.state_dict().items()}
     table = manifest.keep(held.table, member.split == TRAIN)
-    corpora = dict(manifest.counts(table, "corpus"))
+    own = manifest.keep(table, np.array([parent is None for parent in manifest.column(table, "parent")]))
+    corpora = dict(manifest.counts(own, "corpus"))
     known = {name: catalogue.entries("corpora").get(name) for name in corpora}
     trained = {
-        "corpora": corpora, "clips": len(table), "speakers": len(manifest.counts(table, "speaker")),
+        "corpora": corpora, "clips": len(own), "copies": len(table) - len(own),
+        "speakers": len(manifest.counts(table, "speaker")),
         "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
         "commands": [step.get("command") for step in manifest.provenance(held.table)["chain"]],
         "seed": member.seed, "fold": member.fold, "training": asdict(design.training),

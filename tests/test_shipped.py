@@ -54,3 +54,9 @@ def test_the_card_names_data_licence_figures_and_limits(name: str):
 def test_a_model_that_is_nowhere_is_one_line_with_the_choices(clip: Path):
     done = sertool("predict", "-m", "huge", clip)
     assert (done.code, "inside the package are base, tiny" in done.line) == (2, True)
+
+
+def test_a_card_says_which_figures_were_adapted_to_the_speakers():
+    figures = {name: sertool("predict", "-m", name, "--model-card").out.decode().splitlines() for name in MEGABYTES}
+    dev = {name: next(line for line in lines if line.startswith("- dev: UAR")) for name, lines in figures.items()}
+    assert ("adapted" in dev["base"], "adapted" in dev["tiny"]) == (True, False)
