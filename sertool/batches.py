@@ -138,12 +138,7 @@ def in_order(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield order[start : start + size]
 
 
-SCALING = (
-    "scaling.mean",
-    "scaling.deviation",
-    "scaling.matrix",
-    "scaling.offsets",
-)  # its tensors' names in a model file
+SCALING = tuple(f"scaling.{part}" for part in ("mean", "deviation", "matrix", "offsets"))  # names in a model file
 ADAPTS = {"corpus": "speaker", "none": "moved"}  # what --adapt makes of a way to scale
 MODES = ("corpus", *ADAPTS.values())
 FLAT = 1e-5  # a column whose deviation is below it never changes, and stays as it is

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sertool import layers, tensorfile
+from sertool import layers
+from sertool import weights as pretrained_weights
 from sertool.errors import SertoolError, UsageError
 
 URL = "https://download.pytorch.org/models/"
@@ -20,16 +21,7 @@ def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
             f"no ImageNet weights at {found}: download {URL}{name} and put it there, name it with --weights, "
             "or train from random numbers with --scratch"
         )
-    if found.suffix == ".safetensors":
-        return {key: torch.from_numpy(array.copy()) for key, array in tensorfile.read(found)[1].items()}
-    try:
-        held = torch.load(found, map_location="cpu", weights_only=True)
-        return {key: value for key, value in held.items() if isinstance(value, Tensor)}
-    except Exception as error:  # whatever a broken or hostile file makes of the reader
-        reason = type(error).__name__
-        raise SertoolError(
-            f"{found} holds no weights that can be read ({reason}): download {URL}{name} again"
-        ) from None
+    return pretrained_weights.read(found)
 
 
 def adopt(network: nn.Module, state: dict[str, Tensor], first: str, name: str) -> None:

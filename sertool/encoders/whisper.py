@@ -76,9 +76,7 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.attention_norm = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(
-            width, 3 * width
-        )  # as published the keys have no bias; attention is blind to it
+        self.query_key_value = nn.Linear(width, 3 * width)  # keys are published without a bias: theirs is nought
         self.attention_out = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width, 4 * width)
