@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 NYQUIST = 0.499  # of the sample rate: the highest edge that a filter may have
+ZEROS = 8  # of a filter's sinc on both sides together, as torch-audiomentations has them
 
 
 def _transformed(wave: Tensor, rate: int, name: str, drawn: dict[str, float], **settings: Any) -> Tensor:
@@ -36,10 +41,14 @@ def high_passed(wave: Tensor, rate: int, hz: float) -> Tensor:
 
 def band(wave: Tensor, rate: int, hz: float, octaves: float) -> Tensor:
     """What lies in a band of so many octaves about a frequency."""
-    high = min(hz * 2 ** (octaves / 2), NYQUIST * rate)
-    low = min(hz * 2 ** (-octaves / 2), 0.9 * high)
+    low, high = _edges(rate, hz, octaves)
     middle = (low + high) / 2
     return _transformed(wave, rate, "BandPassFilter", {"center_freq": middle, "bandwidth": (high - low) / middle})
+
+
+def _edges(rate: int, hz: float, octaves: float) -> tuple[float, float]:
+    high = min(hz * 2 ** (octaves / 2), NYQUIST * rate)
+    return min(hz * 2 ** (-octaves / 2), 0.9 * high), high
 
 
 def shifted(wave: Tensor, rate: int, by: int, *, wrap: bool) -> Tensor:
@@ -52,3 +61,61 @@ def convolved(wave: Tensor, response: Tensor) -> Tensor:
     from torch_audiomentations.utils.convolution import convolve
 
     return convolve(wave, response)[..., : wave.shape[-1]]
+
+
+# The same for many clips at once. torch-audiomentations filters one after another, and its convolutions of a few taps
+# are rounded to 10 bits on a GPU that can; here all are products of spectra, with the taps of the same filters.
+
+
+def low_taps(rate: int, hz: float) -> np.ndarray:
+    """What `low_passed` convolves with, `[taps]`, an odd number of them; the ends of a clip go on beyond it."""
+    return _sinc(hz / rate, hz / rate) if hz < NYQUIST * rate else np.ones(1)
+
+
+def high_taps(rate: int, hz: float) -> np.ndarray:
+    edge = min(hz / rate, NYQUIST)
+    return rest(_sinc(edge, edge))
+
+
+def band_taps(rate: int, hz: float, octaves: float) -> np.ndarray:
+    low, high = (edge / rate for edge in _edges(rate, hz, octaves))
+    return _sinc(high, low) - _sinc(low, low)
+
+
+def rest(taps: np.ndarray) -> np.ndarray:
+    """The filter that keeps what another takes out."""
+    made = -taps
+    made[len(made) // 2] += 1
+    return made
+
+
+def _sinc(edge: float, lowest: float) -> np.ndarray:
+    """A low pass with an edge at a share of the rate, as long as it is for the `lowest` one."""
+    half = int(ZEROS / lowest / 2)
+    taps = np.hanning(2 * half + 1) * np.sinc(2 * edge * np.arange(-half, half + 1))
+    return taps / taps.sum()
+
+
+def filtered(waves: Sequence[Tensor], taps: Sequence[np.ndarray]) -> list[Tensor]:
+    """Each `[channels, samples]` through its own filter."""
+    import torch
+
+    halves = [len(one) // 2 for one in taps]
+    wide = [torch.nn.functional.pad(wave, (half, half), mode="replicate")
+            for wave, half in zip(waves, halves, strict=True)]  # fmt: skip
+    return [made[:, 2 * half :] for made, half in zip(convolved_together(wide, taps), halves, strict=True)]
+
+
+def convolved_together(waves: Sequence[Tensor], responses: Sequence[np.ndarray]) -> list[Tensor]:
+    """Each `[channels, samples]` through its own impulse response; as long as before."""
+    import torch
+
+    lengths = [wave.shape[-1] for wave in waves]
+    responses = [response[:length] for response, length in zip(responses, lengths, strict=True)]
+    size = -(-(max(lengths) + max(map(len, responses)) - 1) // 4096) * 4096
+    bank = np.zeros((len(waves), 1, max(map(len, responses))), np.float32)
+    for row, response in zip(bank, responses, strict=True):
+        row[0, : len(response)] = response
+    padded = torch.stack([torch.nn.functional.pad(wave, (0, max(lengths) - wave.shape[-1])) for wave in waves])
+    made = torch.fft.rfft(padded, size).mul_(torch.fft.rfft(torch.from_numpy(bank).to(padded.device), size))
+    return [row[:, :length] for row, length in zip(torch.fft.irfft(made, size), lengths, strict=True)]

@@ -54,10 +54,17 @@ class Part:
 def shape(wave: Tensor, how: Wave, clip: str) -> Tensor:
     """`[channels, samples]` without its mean and silent ends, cut or padded to its length, as asked; in its memory."""
     if how.remove_dc:
-        wave -= torch.from_numpy(wave.numpy().mean(axis=1, keepdims=True, dtype=np.float64)).float()
+        wave -= _mean(wave)
     kept = part(wave[0] if len(wave) == 1 or how.trim is None else wave.mean(dim=0), how, clip)
     wave = wave[:, kept.first : kept.last]
     return nn.functional.pad(wave, (kept.before, kept.after)) if kept.before or kept.after else wave
+
+
+def _mean(wave: Tensor) -> Tensor:
+    """Of each channel, `[channels, 1]`; some devices have no float64."""
+    if not wave.is_cpu:
+        return wave.mean(dim=1, keepdim=True)
+    return torch.from_numpy(wave.numpy().mean(axis=1, keepdims=True, dtype=np.float64)).float()
 
 
 def part(wave: Tensor, how: Wave, clip: str) -> Part:

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 from torch_pitch_shift import pitch_shift
 from torchaudio.functional import resample
 
@@ -16,6 +17,7 @@ from sertool.errors import SertoolError
 RATE = 16_000
 ENTRIES = catalogue.entries("effects")
 CHANGES_LENGTH = ("tempo", "speed")
+LENGTHS = (RATE, 1, 9_999, 30_001, 300, 25_000, 513)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,22 @@ def drawn(name, noises, seed=0, **values):
 
 
 def apply(name, wave, numbers):
-    return effects.load(name).apply(wave, RATE, numbers)
+    return effects.applied(wave, RATE, effects.text([{"effect": name, **numbers}]))
+
+
+def together(waves, chains):
+    """What is made of clips at once, `[channels, samples]` each, as on a device."""
+    texts = [effects.text(chain) for chain in chains]
+    readied = [effects.readied(wave.shape[1], RATE, text) for wave, text in zip(waves, texts, strict=True)]
+    return effects.applied_together(waves, RATE, readied)
+
+
+def alike(one, other, name=""):
+    """Whether two sounds differ by rounding; the telephone's may fall to the next level where they do."""
+    if one.shape != other.shape:
+        return False
+    far = (one - other).abs() > 1e-4
+    return float(far.float().mean()) < 1e-3 if name == "telephone" else not bool(far.any())
 
 
 # The contract of every file of the folder
@@ -144,6 +161,41 @@ class TestContract:
     def test_silence_stays_finite(self, name, noises):
         assert bool(apply(name, torch.zeros(1, 4000), drawn(name, noises)).isfinite().all())
 
+    @pytest.mark.parametrize("sides", [1, 2])
+    def test_many_clips_at_once_sound_as_each_alone_whatever_their_company(self, name, sides, noises):
+        waves = [torch.stack([voice(samples, seed) for seed in range(sides)]) for samples in LENGTHS]
+        chains = [[{"effect": name, **drawn(name, noises, seed)}] for seed in range(len(waves))]
+        alone = [effects.applied(wave, RATE, effects.text(chain)) for wave, chain in zip(waves, chains, strict=True)]
+        kept = [wave.clone() for wave in waves]
+        for order in (range(len(waves)), range(len(waves))[::-1], (0,), (3, 5), (6, 4, 1)):
+            for at, made in zip(
+                order, together([waves[at] for at in order], [chains[at] for at in order]), strict=True
+            ):
+                assert alike(made, alone[at], name), at
+        assert all(torch.equal(*pair) for pair in zip(waves, kept, strict=True))
+
+    @pytest.mark.parametrize("count", [1, 4])
+    def test_a_gpus_clips_stay_there(self, name, count, noises):
+        """On a GPU that has no memory and does not compute, but refuses what lies elsewhere."""
+        chains = [[{"effect": name, **drawn(name, noises, seed)}] for seed in range(count)]
+        readied = [effects.readied(RATE, RATE, effects.text(chain)) for chain in chains]
+        try:
+            with FakeTensorMode():
+                waves = [torch.zeros(1, RATE, device="cuda") for _ in range(count)]
+                made = effects.applied_together(waves, RATE, readied)
+                assert {(one.device.type, one.dtype) for one in made} == {("cuda", torch.float32)}
+        finally:
+            stretching._filters.cache_clear()
+
+    @pytest.mark.gpu
+    def test_a_gpu_makes_the_same_sound(self, name, noises):
+        waves = [voice(samples, samples)[None] for samples in LENGTHS]
+        chains = [[{"effect": name, **drawn(name, noises, seed)}] for seed in range(len(waves))]
+        made = together([wave.cuda() for wave in waves], chains)
+        for wave, chain, one in zip(waves, chains, made, strict=True):
+            assert one.is_cuda
+            assert alike(one.cpu(), effects.applied(wave, RATE, effects.text(chain)), name)
+
 
 # What each one does
 
@@ -185,6 +237,32 @@ def test_the_product_resamples_as_torchaudios_convolution(by):
     for wave in (voice(9_999), torch.stack([voice(), voice(seed=1)]), voice(1)):
         twin = resample(wave, by.numerator, by.denominator)
         assert torch.allclose(stretching.sped(wave, by), twin, atol=1e-6)
+
+
+def test_clips_are_stretched_together_each_at_its_own_pace():
+    paces = [Fraction(*pair) for pair in ((1, 4), (9, 8), (1, 1), (4, 1), (87, 100), (1, 2), (3, 1), (99, 100))]
+    waves = [
+        torch.stack([voice(samples, 1), voice(samples, 2)]) for samples in (9000, 1, 700, 12_001, 5000, 129, 16, 2)
+    ]
+    for wave in waves:
+        wave[:, len(wave[0]) // 3 : len(wave[0]) // 2] = 0.0  # digital silence has no phase
+    for made, wave, pace in zip(stretching.paced_together(waves, RATE, paces), waves, paces, strict=True):
+        assert alike(made, stretching.paced(wave, RATE, pace))
+
+
+@pytest.mark.parametrize("octaves", [0.05, 2.0, 8.0])
+@pytest.mark.parametrize("hz", [10.0, 997.0, 7990.0, 100_000.0])
+def test_filters_have_the_taps_of_torch_audiomentations(hz, octaves):
+    wave = voice(12_345)[None]
+    band = filters.band_taps(RATE, hz, octaves)
+    pairs = [
+        (filters.low_taps(RATE, hz), filters.low_passed(wave, RATE, hz)),
+        (filters.high_taps(RATE, hz), filters.high_passed(wave, RATE, hz)),
+        (band, filters.band(wave, RATE, hz, octaves)),
+        (filters.rest(band), wave - filters.band(wave, RATE, hz, octaves)),
+    ]
+    for taps, twin in pairs:
+        assert (filters.filtered([wave], [taps])[0] - twin).abs().max() < 1e-5
 
 
 def test_the_recorded_semitones_are_those_that_are_applied():
@@ -275,7 +353,7 @@ def test_an_impulse_changes_nothing_and_an_echo_comes_when_it_should(tmp_path):
 
 @pytest.mark.parametrize("seconds", [0.2, 0.8])
 def test_reverberation_falls_by_60_db_in_the_drawn_time(seconds):
-    room = effects.load("reverb").room(RATE, {"seconds": seconds, "direct": 3.0, "seed": 5})
+    room = effects.load("reverb").sound(0, RATE, {"seconds": seconds, "direct": 3.0, "seed": 5})
     tail = np.square(room[1:].astype(np.float64))
     left = 10 * np.log10(np.cumsum(tail[::-1])[::-1] / tail.sum())
     place = np.argmax(left < -20)
@@ -352,6 +430,19 @@ def test_effects_happen_one_after_another_and_a_written_sound_is_left_alone():
     assert torch.equal(effects.applied(voice(), RATE, None), voice())
 
 
+def test_chains_of_any_order_and_length_are_followed_each_to_its_end(noises):
+    names = list(ENTRIES)
+    waves, chains = [], []
+    for seed in range(12):
+        chosen = dice(seed).permutation(names)[: seed % 5]
+        waves.append(voice(LENGTHS[seed % len(LENGTHS)], seed)[None])
+        chains.append(
+            [{"effect": str(name), **drawn(str(name), noises, seed)} for name in chosen if name != "telephone"]
+        )
+    for made, wave, chain in zip(together(waves, chains), waves, chains, strict=True):
+        assert alike(made, effects.applied(wave, RATE, effects.text(chain)))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -365,3 +456,5 @@ def test_effects_happen_one_after_another_and_a_written_sound_is_left_alone():
 def test_an_augmentation_that_makes_no_sense_is_one_line(text, says):
     with pytest.raises(SertoolError, match=says):
         effects.applied(voice(), RATE, text)
+    with pytest.raises(SertoolError, match=says):
+        effects.applied_together([voice()[None]], RATE, [effects.readied(RATE, RATE, text)])

@@ -2,14 +2,18 @@
 
 A file has a place in the chain (`PLACE`), perhaps a `SHARE` of the copies that it usually happens to, `Settings`, whose
 first field is what its option takes, `draw(dice, settings)`, which gives plain numbers, and `apply(wave, rate, drawn)`,
-which is decided by them alone: `[channels, samples]` or `[samples]` in, the same out, perhaps of another length.
-Drawing needs no torch.
+which is decided by them alone: `[channels, samples]` or `[samples]` in, the same out, perhaps of another length, which
+`length(samples, drawn)` tells. One that lays another sound over the clip has `sound(samples, rate, drawn)` too, float32
+`[..]`, which `apply` takes as well. Drawing and such sounds need no torch. `together(waves, rate, drawn)` stands beside
+`apply` where a device is much faster with many clips at once: lists in, and a list out that differs by rounding.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 VERSION = 2  # of the effects' numbers; a change of it makes the shards of all copies anew
 Range = tuple[float, float]
 Drawn = dict[str, Any]
+Link = tuple[Drawn, tuple[np.ndarray, ...]]  # what was drawn for an effect, and the sound it lays over, if any
 
 
 @cache
@@ -81,8 +86,54 @@ def pending(augmentation: str | None) -> tuple[Drawn, ...]:
 def applied(wave: Tensor, rate: int, augmentation: str | None) -> Tensor:
     """`[channels, samples]` after a row's effects, one after another; the wave that came in is left as it was."""
     for drawn in pending(augmentation):
-        try:
-            wave = load(drawn["effect"]).apply(wave, rate, drawn)
-        except LookupError as missing:
-            raise SertoolError(f"augmentation {drawn['effect']}: it lacks {missing}") from None
+        with _complete(drawn["effect"]) as module:
+            wave = module.apply(wave, rate, drawn, *_sound(module, wave.shape[-1], rate, drawn))
     return wave
+
+
+def readied(samples: int, rate: int, augmentation: str | None) -> list[Link]:
+    """A row's effects for a clip of so many samples, with their sounds drawn and read: the rest any device can do."""
+    chain = []
+    for drawn in pending(augmentation):
+        with _complete(drawn["effect"]) as module:
+            chain.append((drawn, _sound(module, samples, rate, drawn)))
+            samples = module.length(samples, drawn) if hasattr(module, "length") else samples
+    return chain
+
+
+def applied_together(waves: Sequence[Tensor], rate: int, chains: Sequence[Sequence[Link]]) -> list[Tensor]:
+    """`applied`, to many `[channels, samples]`: what stands first is applied to all clips of like lengths at once."""
+    made, left = list(waves), [list(chain)[::-1] for chain in chains]
+    while waiting := [at for at, chain in enumerate(left) if chain]:
+        names = {at: left[at][-1][0]["effect"] for at in waiting}
+        first = min(names.values(), key=lambda name: load(name).PLACE)
+        groups: dict[int, list[int]] = {}
+        for at in (at for at, name in names.items() if name == first):
+            groups.setdefault(made[at].shape[-1].bit_length(), []).append(at)  # so that no more than half is padding
+        for group in groups.values():
+            links = [left[at].pop() for at in group]
+            for at, wave in zip(group, _together(first, [made[at] for at in group], rate, links), strict=True):
+                made[at] = wave
+    return made
+
+
+def _together(name: str, waves: list[Tensor], rate: int, links: Sequence[Link]) -> list[Tensor]:
+    with _complete(name) as module:
+        if hasattr(module, "together"):
+            sounds = zip(*(sound for _, sound in links), strict=True)
+            return module.together(waves, rate, [drawn for drawn, _ in links], *sounds)
+        return [module.apply(wave, rate, drawn, *sound) for wave, (drawn, sound) in zip(waves, links, strict=True)]
+
+
+def _sound(module: ModuleType, samples: int, rate: int, drawn: Drawn) -> tuple[np.ndarray, ...]:
+    return (module.sound(samples, rate, drawn),) if hasattr(module, "sound") else ()
+
+
+@contextmanager
+def _complete(name: str) -> Iterator[ModuleType]:
+    """An effect, to be used on what was drawn for it: a number that is not there is one line."""
+    module = load(name)
+    try:
+        yield module
+    except LookupError as missing:
+        raise SertoolError(f"augmentation {name}: it lacks {missing}") from None

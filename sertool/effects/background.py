@@ -25,6 +25,9 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
     return {**sounds.drawn(dice, settings.folder), "at": round(dice.random(), 6), "snr": between(dice, settings.snr)}
 
 
-def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    noise = sounds.part(drawn["file"], drawn["digest"], rate, (drawn["at"], wave.shape[-1]))
+def sound(samples: int, rate: int, drawn: Drawn) -> np.ndarray:
+    return sounds.part(drawn["file"], drawn["digest"], rate, (drawn["at"], samples))
+
+
+def apply(wave: Tensor, _rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
     return sounds.added(wave, wave.new_tensor(noise), drawn["snr"])

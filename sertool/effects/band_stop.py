@@ -9,6 +9,8 @@ from sertool import filters
 from sertool.effects import Drawn, Range, between, hertz_between
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor
 
@@ -27,3 +29,7 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     return wave - filters.band(wave, rate, drawn["hz"], drawn["octaves"])
+
+
+def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
+    return filters.filtered(waves, [filters.rest(filters.band_taps(rate, one["hz"], one["octaves"])) for one in drawn])

@@ -9,6 +9,8 @@ from sertool import filters
 from sertool.effects import Drawn, Range, hertz_between
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor
 
@@ -26,3 +28,7 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     return filters.high_passed(wave, rate, drawn["hz"])
+
+
+def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
+    return filters.filtered(waves, [filters.high_taps(rate, one["hz"]) for one in drawn])

@@ -9,6 +9,8 @@ from sertool import filters, sounds
 from sertool.effects import Drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor
 
@@ -24,6 +26,16 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
     return sounds.drawn(dice, settings.folder)
 
 
-def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    response = wave.new_tensor(sounds.response(drawn["file"], drawn["digest"], rate))
-    return sounds.as_loud(filters.convolved(wave, response), wave)
+def sound(_samples: int, rate: int, drawn: Drawn) -> np.ndarray:
+    return sounds.response(drawn["file"], drawn["digest"], rate)
+
+
+def apply(wave: Tensor, _rate: int, _drawn: Drawn, response: np.ndarray) -> Tensor:
+    return sounds.as_loud(filters.convolved(wave, wave.new_tensor(response)), wave)
+
+
+def together(
+    waves: Sequence[Tensor], _rate: int, _drawn: Sequence[Drawn], responses: Sequence[np.ndarray]
+) -> list[Tensor]:
+    made = filters.convolved_together(waves, responses)
+    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]

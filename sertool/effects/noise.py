@@ -30,8 +30,11 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
     return {"snr": between(dice, settings.snr), "colour": colour, "seed": a_seed(dice)}
 
 
-def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
-    noise = coloured(drawn["seed"], wave.shape[-1], SLOPES[drawn["colour"]])
+def sound(samples: int, _rate: int, drawn: Drawn) -> np.ndarray:
+    return coloured(drawn["seed"], samples, SLOPES[drawn["colour"]])
+
+
+def apply(wave: Tensor, _rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
     return sounds.added(wave, wave.new_tensor(noise), drawn["snr"])
 
 

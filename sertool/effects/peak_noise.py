@@ -24,6 +24,9 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
     return {"level": round(dice.uniform(*settings.level), 6), "seed": a_seed(dice)}
 
 
-def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
-    noise = wave.new_tensor(sounds.white(drawn["seed"], wave.shape[-1]))
-    return wave + noise * drawn["level"] * wave.abs().amax(dim=-1, keepdim=True)
+def sound(samples: int, _rate: int, drawn: Drawn) -> np.ndarray:
+    return sounds.white(drawn["seed"], samples)
+
+
+def apply(wave: Tensor, _rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
+    return wave + wave.new_tensor(noise) * drawn["level"] * wave.abs().amax(dim=-1, keepdim=True)

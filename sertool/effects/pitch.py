@@ -9,6 +9,9 @@ from sertool import sounds, stretching
 from sertool.effects import Drawn, Range
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
     import numpy as np
     from torch import Tensor
 
@@ -26,5 +29,14 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    made = stretching.pitched(wave, rate, stretching.ratio(2 ** (drawn["semitones"] / 12)))
+    made = stretching.pitched(wave, rate, _ratio(drawn))
     return sounds.as_loud(made, wave)  # a phase vocoder takes some dB from steady tones
+
+
+def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
+    made = stretching.pitched_together(waves, rate, [_ratio(one) for one in drawn])
+    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]
+
+
+def _ratio(drawn: Drawn) -> Fraction:
+    return stretching.ratio(2 ** (drawn["semitones"] / 12))

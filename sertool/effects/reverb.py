@@ -11,6 +11,8 @@ from sertool import filters, sounds
 from sertool.effects import Drawn, Range, a_seed, between
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 PLACE = 50
@@ -27,14 +29,19 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
     return {"seconds": seconds, "direct": direct, "seed": a_seed(dice)}
 
 
-def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    return sounds.as_loud(filters.convolved(wave, wave.new_tensor(room(rate, drawn))), wave)
-
-
-def room(rate: int, drawn: Drawn) -> np.ndarray:
+def sound(_samples: int, rate: int, drawn: Drawn) -> np.ndarray:
     """An impulse, and noise after it that falls by 60 dB in the drawn time, float32 `[taps]`."""
     taps = round(drawn["seconds"] * rate)
     tail = sounds.white(drawn["seed"], taps) * 10 ** (-3 * np.arange(taps) / taps)
     tail *= 10 ** (-drawn["direct"] / 20) / np.sqrt(np.square(tail).sum())
     tail[0] = 1.0
     return tail.astype(np.float32)
+
+
+def apply(wave: Tensor, _rate: int, _drawn: Drawn, room: np.ndarray) -> Tensor:
+    return sounds.as_loud(filters.convolved(wave, wave.new_tensor(room)), wave)
+
+
+def together(waves: Sequence[Tensor], _rate: int, _drawn: Sequence[Drawn], rooms: Sequence[np.ndarray]) -> list[Tensor]:
+    made = filters.convolved_together(waves, rooms)
+    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]

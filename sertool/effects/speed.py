@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,10 @@ class Settings:
 
 def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
     return {"rate": round(float(stretching.ratio(dice.uniform(*settings.rate))), 6)}
+
+
+def length(samples: int, drawn: Drawn) -> int:
+    return math.ceil(samples / stretching.ratio(drawn["rate"]))
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:

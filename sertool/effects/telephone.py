@@ -9,6 +9,8 @@ from sertool import filters
 from sertool.effects import Drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor
 
@@ -20,7 +22,17 @@ def draw(_dice: np.random.Generator, _settings: None) -> Drawn:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    line = filters.low_passed(filters.high_passed(wave, rate, drawn["low"]), rate, drawn["high"])
+    return _in_bits(filters.low_passed(filters.high_passed(wave, rate, drawn["low"]), rate, drawn["high"]), drawn)
+
+
+def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
+    """A sample on the edge of two levels may fall to either."""
+    high = filters.filtered(waves, [filters.high_taps(rate, one["low"]) for one in drawn])
+    lines = filters.filtered(high, [filters.low_taps(rate, one["high"]) for one in drawn])
+    return [_in_bits(line, one) for line, one in zip(lines, drawn, strict=True)]
+
+
+def _in_bits(line: Tensor, drawn: Drawn) -> Tensor:
     mu, half = 2.0 ** drawn["bits"] - 1, 2.0 ** (drawn["bits"] - 1) - 1
     loud = (line.abs().clamp(max=1.0) * mu).log1p() / math.log1p(mu)
     return line.sign() * ((loud * half).round() / half * math.log1p(mu)).expm1() / mu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,8 @@ from sertool import sounds, stretching
 from sertool.effects import Drawn, Range
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor
 
@@ -24,6 +27,15 @@ def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
     return {"rate": round(float(stretching.ratio(dice.uniform(*settings.rate))), 6)}
 
 
+def length(samples: int, drawn: Drawn) -> int:
+    return math.ceil(samples / stretching.ratio(drawn["rate"]))
+
+
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     made = stretching.paced(wave, rate, stretching.ratio(drawn["rate"]))
     return sounds.as_loud(made, wave)  # a phase vocoder takes some dB from steady tones
+
+
+def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
+    made = stretching.paced_together(waves, rate, [stretching.ratio(one["rate"]) for one in drawn])
+    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]
