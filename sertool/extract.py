@@ -2,13 +2,15 @@
 
 On a CPU every worker takes a few clips at a time from file to finished rows, each clip alone and with one thread of
 torch: the cores are full, nobody waits for another, and a clip's numbers cannot depend on its company. With a GPU the
-workers decode, and the device takes the clips of a batch packed end to end.
+workers decode, and draw or read what effects lay over copies; the device applies the effects to the copies of a batch
+together, and takes all its clips packed end to end.
 """
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -88,12 +90,25 @@ class Rows:
     issue: str | None = None
 
 
+@dataclass(frozen=True)
+class Copy:
+    """An augmented clip before its effects, `[channels, samples]`."""
+
+    clip: Clip
+    wave: Tensor
+    chain: list[effects.Link]
+
+
 def decoded(clip: Clip, wave: Wave) -> Tensor:
     """A clip's shaped waveform, `[channels, samples]`."""
+    changed = effects.applied(_raw(clip, wave), wave.rate, clip.augmentation)
+    return shaping.shape(changed, wave, clip.name)
+
+
+def _raw(clip: Clip, wave: Wave) -> Tensor:
     samples = audio.decode(*_cut(clip, wave))
     _refuse_short(clip, samples.shape[1] / wave.rate)
-    changed = effects.applied(torch.from_numpy(samples), wave.rate, clip.augmentation)
-    return shaping.shape(changed, wave, clip.name)
+    return torch.from_numpy(samples)
 
 
 def channels(clip: Clip, wave: Wave) -> Sequence[Tensor | Reel]:
@@ -139,6 +154,8 @@ class Engine:
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
         slow = any(hasattr(features.load(name), "values_per_second") for name in recipe.features)
         self.most = SLOW_CLIPS if slow and self.device.type == "cpu" else BATCH_CLIPS  # clips in a batch
+        self.gathers = self.device.type != "cpu"  # the clips of a batch, for the device
+        self.changes = self.device.type == "cuda"  # copies there too: effects are not known to work on MPS
 
     def _feature(self, name: str) -> nn.Module:
         try:
@@ -157,6 +174,26 @@ class Engine:
         """A clip's shaped waveform, `[channels, samples]`."""
         return decoded(clip, self.recipe.wave)
 
+    def begun(self, clip: Clip) -> Rows | Tensor | Copy:
+        """What a worker makes of a clip: finished rows or, where the device takes batches, what is to go there."""
+        wave = self.recipe.wave
+        if not self.gathers:
+            return Rows(self.alone(channels(clip, wave)))
+        if self.changes and effects.pending(clip.augmentation):
+            raw = _raw(clip, wave)
+            return Copy(clip, raw, effects.readied(raw.shape[1], wave.rate, clip.augmentation))
+        return self.decode(clip)
+
+    def changed(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
+        """The shaped waveforms of copies, made on the device, each `[channels, samples]`; or a copy's issue."""
+        return self._fitting(self._changed, copies)
+
+    def _changed(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
+        how, waves = self.recipe.wave, [copy.wave.to(self.device, non_blocking=True) for copy in copies]
+        made = effects.applied_together(waves, how.rate, [copy.chain for copy in copies])
+        return [_tried(copy.clip, lambda clip, wave=wave: shaping.shape(wave, how, clip.name))
+                for copy, wave in zip(copies, made, strict=True)]  # fmt: skip
+
     @torch.inference_mode()
     def alone(self, wave: Sequence[Tensor | Reel]) -> dict[str, np.ndarray]:
         """The finished rows of one clip's `[channels, samples]`, computed by itself."""
@@ -164,19 +201,28 @@ class Engine:
 
     @torch.inference_mode()
     def packed(self, waves: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
-        """The same for several clips at once; where the device lacks the memory, for half of them at a time."""
-        try:
-            channels = [channel.to(self.device, non_blocking=True) for wave in waves for channel in wave]
-            packed = dsp.compute_packed(self.features, channels)
-            made = [{name: self._kept(name, rows) for name, rows in one.items()} for one in packed]
-        except torch.OutOfMemoryError:
-            if len(waves) == 1:
-                raise SertoolError("the device has no memory for a single clip: use --device cpu") from None
-            torch.cuda.empty_cache()
-            middle = len(waves) // 2
-            return self.packed(waves[:middle]) + self.packed(waves[middle:])
+        """The same for several clips at once."""
+        return self._fitting(self._packed, waves)
+
+    def _packed(self, waves: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
+        channels = [channel.to(self.device, non_blocking=True) for wave in waves for channel in wave]
+        packed = dsp.compute_packed(self.features, channels)
+        made = [{name: self._kept(name, rows) for name, rows in one.items()} for one in packed]
         sides = len(waves[0])
         return [self._finish(made[start : start + sides]) for start in range(0, len(made), sides)]
+
+    def _fitting(self, work: Callable[[Sequence[Any]], list[Any]], clips: Sequence[Any]) -> list[Any]:
+        """What the work makes of some clips; where the device lacks the memory, of half of them at a time.
+
+        Not while the error is handled: it holds all that was made until then.
+        """
+        with suppress(torch.OutOfMemoryError):
+            return work(clips)
+        if len(clips) == 1:
+            raise SertoolError("the device has no memory for a single clip: use --device cpu")
+        torch.cuda.empty_cache()
+        middle = len(clips) // 2
+        return self._fitting(work, clips[:middle]) + self._fitting(work, clips[middle:])
 
     def _kept(self, name: str, rows: Tensor) -> Any:
         """A channel's rows as they are stored, or as they are where something is made of them yet."""
@@ -217,7 +263,7 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     torch.set_num_threads(1)
     batches = _batches(clips, engine.recipe, engine.most)
     first = list(itertools.islice(batches, 2 * jobs + 1))
-    many = len(first) > 2 * jobs and jobs > 1 and engine.device.type == "cpu"
+    many = len(first) > 2 * jobs and jobs > 1 and not engine.gathers
     team = workers.Team(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
     try:
         for made in _ahead(team, itertools.chain(first, batches), jobs):
@@ -226,26 +272,31 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
         team.leave()
 
 
-def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor]:
-    """What a thread makes of a batch: finished rows on a CPU, waveforms for a GPU, or a clip's issue."""
-    made: list[Any] = []
-    for clip in clips:
-        try:
-            if engine.device.type == "cpu":
-                made.append(Rows(engine.alone(channels(clip, engine.recipe.wave))))
-            else:
-                made.append(engine.decode(clip))
-        except audio.Unusable as unusable:
-            talk.detail(f"{clip.path}: {unusable.issue}: {unusable}")
-            made.append(Rows(issue=unusable.issue))
-    return made
+def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor | Copy]:
+    """What a worker makes of a batch, or each clip's issue."""
+    return [_tried(clip, engine.begun) for clip in clips]
+
+
+def _tried(clip: Clip, make: Callable[[Clip], Any]) -> Any:
+    """What is made of a clip, or no rows and its issue."""
+    try:
+        return make(clip)
+    except audio.Unusable as unusable:
+        talk.detail(f"{clip.path}: {unusable.issue}: {unusable}")
+        return Rows(issue=unusable.issue)
 
 
 def _on_device(engine: Engine, made: Sequence[Any]) -> list[Rows]:
-    """Waveforms among what the threads made, turned into rows on the device."""
-    waves = [one for one in made if isinstance(one, Tensor)]
-    finished = iter(engine.packed(waves) if waves else ())
-    return [Rows(next(finished)) if isinstance(one, Tensor) else one for one in made]
+    """Copies and waveforms among what the workers made, turned into rows on the device."""
+    made = _replaced(made, Copy, engine.changed)
+    return _replaced(made, Tensor, lambda waves: map(Rows, engine.packed(waves)))
+
+
+def _replaced(made: Sequence[Any], kind: type, work: Callable[[list[Any]], Iterable[Any]]) -> list[Any]:
+    """The list with all of one kind in it replaced by what the work makes of them together."""
+    found = [one for one in made if isinstance(one, kind)]
+    finished = iter(work(found) if found else ())
+    return [next(finished) if isinstance(one, kind) else one for one in made]
 
 
 Batch = tuple[list[Clip], int]  # clips and their samples

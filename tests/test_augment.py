@@ -5,13 +5,29 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from running import Outcome, ages, rows, sertool, snapshot
 
-from sertool import audio, blends, catalogue, manifest, rendering, shards, wire
+from sertool import (
+    audio,
+    blends,
+    catalogue,
+    effects,
+    extract,
+    features,
+    manifest,
+    rendering,
+    shaping,
+    shards,
+    sounds,
+    tasks,
+    wire,
+)
 
 pytest_plugins = ("voices",)
 
@@ -186,6 +202,86 @@ def test_a_copy_is_the_same_whatever_the_order_the_jobs_and_the_parts(voices, tm
     held, other = rows(tmp_path / "a", "mel"), rows(tmp_path / "d", "mel")
     assert held.keys() == other.keys()
     assert all(np.array_equal(held[clip], other[clip]) for clip in held)
+
+
+# The way that copies take with a GPU, walked without one: workers decode, and a batch is changed together.
+
+EVERY = ("--pitch", "-4:4", "--tempo", "0.8:1.2", "--speed", "0.8:1.2", "--reverb", "0.1:0.3", "--noise", "10:30",
+         "--high-pass", "50:400", "--low-pass", "2000:7000", "--band-stop", "300:3000", "--gain", "-6:6", "--polarity",
+         "--shift", "-0.1:0.1", "--crop", "0.8:1.0", "--splice", "2:8", "--share", "0.4")  # fmt: skip
+
+
+def copied_clips(source: Path, folder: Path, *words: object) -> list[extract.Clip]:
+    sertool("augment", source, *words, "-o", folder / "m.parquet")
+    return tasks.clips_of(wire.read(str(folder / "m.parquet")))
+
+
+def engine_of(device: str = "cpu", **how: object) -> extract.Engine:
+    recipe = extract.Recipe(shaping.Wave(**how), {name: features.settings(name, {}) for name in ("wave", "mel")})
+    engine = extract.Engine(recipe, device)
+    engine.gathers = engine.changes = True
+    return engine
+
+
+def heard(engine: extract.Engine, clips: list[extract.Clip]) -> dict[str, np.ndarray]:
+    made = extract.rows_of(engine, clips, 2)
+    return {clip.name: rows.values["wave"] for clip, rows in zip(clips, made, strict=True)}
+
+
+def far(one: np.ndarray, other: np.ndarray) -> int:
+    """How many steps of 16 bits two sounds are apart at most."""
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"channels": "stereo", "remove_dc": True}, {"trim": 30.0, "seconds": 1.0, "fit": "random"}]
+)
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_copies_made_together_sound_as_those_made_alone_in_any_order(voices, tmp_path, how, device, monkeypatch):
+    clips = copied_clips(voices, tmp_path, *EVERY, "--copies", 2)
+    engine = engine_of(device, **how)
+    alone = {clip.name: extract.decoded(clip, engine.recipe.wave) for clip in clips}
+    once = heard(engine, clips)
+    monkeypatch.setattr(extract, "BATCH_SAMPLES", 40_000)
+    again = heard(engine, clips[::-1])
+    for clip, wave in alone.items():
+        assert far(once[clip], np.round(wave.T.numpy() * 32768).clip(-32768, 32767)) <= 4
+        assert far(once[clip], again[clip]) <= 4
+
+
+def test_effects_that_do_not_fit_on_the_device_are_applied_to_half_the_copies(voices, tmp_path, monkeypatch):
+    clips = copied_clips(voices, tmp_path, *CHAIN)
+    engine = engine_of(remove_dc=True)
+    whole, sizes, apply = heard(engine, clips), [], effects.applied_together
+
+    def scant(waves, *rest):
+        sizes.append(len(waves))
+        if len(waves) > 3:
+            raise torch.OutOfMemoryError("no memory")
+        return apply(waves, *rest)
+
+    monkeypatch.setattr(effects, "applied_together", scant)
+    halved = heard(engine, clips)
+    assert max(sizes) > 3 >= min(sizes)
+    assert all(far(whole[clip], halved[clip]) <= 1 for clip in whole)
+
+
+def test_a_copy_that_cannot_be_made_leaves_its_neighbours_alone(voices, tmp_path):
+    noise = tmp_path / "noise.wav"
+    audio.write(noise, np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32), 16_000)
+    clips = [clip for clip in copied_clips(voices, tmp_path, *CHAIN) if clip.augmentation][:5]
+    lost = [{"effect": "background", "at": 0.0, "snr": 9.0, "digest": "", "file": str(noise)}]
+    lost[0]["digest"] = sounds.look(str(noise)).digest
+    noise.write_bytes(b"")
+    clips[1] = replace(clips[1], augmentation=effects.text(lost))
+    clips[3] = replace(clips[3], augmentation=effects.text([{"effect": "speed", "rate": 4.0}] * 2))
+    engine = engine_of(offset=0.5)
+    made = list(extract.rows_of(engine, clips, 2))
+    assert [bool(rows.issue) for rows in made] == [False, True, False, True, False]
+    assert made[3].issue == "empty"
+    together = heard(engine, [clips[0], clips[2], clips[4]])
+    assert all(far(rows.values["wave"], together[clip.name]) <= 1
+               for rows, clip in zip(made, clips, strict=True) if not rows.issue)  # fmt: skip
 
 
 def test_other_numbers_make_only_their_own_shards_anew(voices, tmp_path, monkeypatch):

@@ -22,8 +22,9 @@ Examples:
   sertool augment voice.wav --copies 5 --tempo 0.8:1.2 --gain -6:6 --listen examples/
 
 A copy is the row `parent#k`. Its `augmentation` holds the drawn numbers, which depend on the clip, k and the seed
-alone; featurize applies them, and no audio is written. Rows of dev and test are never copied, and a copy trains only
-where its parent does. Effects happen in the order in which they stand here. Input from a pipe is read to its end first.
+alone; featurize applies them, with CUDA on the device, and no audio is written. Rows of dev and test are never copied,
+and a copy trains only where its parent does. Effects happen in the order in which they stand here. Input from a pipe is
+read to its end first.
 
 \b
 A recipe of your own, mine.toml; settings are named as in the options:
