@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sertool.errors import UsageError
 
 RUN = 128  # frames worked on at once: at 2,048 samples a frame they and their spectra stay in a core's cache
+STRIPE = 32  # frames transformed at once: their spectra are still in the core's own cache when their sizes are taken
 KEPT = 8 * RUN  # frames of a clip, at most, whose views are kept for a second look: 17 MB
 PACK = 8192  # frames worked on at once on other devices
 
@@ -38,7 +39,7 @@ class Framing:
     win_length: int | None = None
     window: str = "hann"
     center: bool = True
-    edges: str = "zeros"  # beyond the ends, when centred: zeros, reflect, or "last", the last sample
+    edges: str = "zeros"  # beyond the ends, when centred: zeros or reflect
 
     @classmethod
     def of(cls, settings: object, **changes: object) -> "Framing":
@@ -96,8 +97,6 @@ def stretch(wave: Tensor, start: int, stop: int, edges: str) -> Tensor:
         return inside
     if edges == "zeros":
         return nn.functional.pad(inside, (before, after))
-    if edges == "last":
-        return torch.cat([wave[:1].expand(before), inside, wave[-1:].expand(after)])
     beyond = torch.cat([torch.arange(-before, 0), torch.arange(after) + len(wave)]).to(wave.device)
     period = max(2 * (len(wave) - 1), 1)  # to and fro as often as it takes: a clip may be shorter than what is missing
     beyond = beyond.remainder(period)
@@ -127,16 +126,16 @@ class Frames:
         return [Frames(raw, self._window, magnitude) for raw, magnitude in pairs]
 
     @cached_property
-    def spectrum(self) -> Tensor:
-        return torch.fft.rfft(self.raw * self._window)
-
-    @cached_property
     def magnitude(self) -> Tensor:
+        if not self.raw.is_cpu:
+            return torch.fft.rfft(self.raw * self._window).abs()
         # 80 frames of 2,048 in microseconds: NumPy's complex magnitude 15, Torch's 222, the square root of the sum of
         # squares 55 and more. Its square is then one contiguous product of 5, so the power costs less this way too.
-        if self.raw.is_cpu:
-            return torch.from_numpy(np.abs(self.spectrum.numpy()))
-        return self.spectrum.abs()
+        made = np.empty((self.raw.shape[0], self.raw.shape[1] // 2 + 1), np.float32)
+        for start in range(0, len(made), STRIPE):
+            stripe = slice(start, start + STRIPE)
+            np.abs(torch.fft.rfft(self.raw[stripe] * self._window).numpy(), out=made[stripe])
+        return torch.from_numpy(made)
 
     @cached_property
     def power(self) -> Tensor:
@@ -462,13 +461,14 @@ def peaks(power: Tensor, low: int, high: int, width: float) -> Tensor:
     frame = loud // max(high - low, 1)
     bins = loud - frame * (high - low) + low
     triples = power.reshape(-1).take(frame * power.shape[1] + bins + np.array([[-1], [0], [1]]))
-    top = (triples[1] > triples[0]) & (triples[1] >= triples[2])
-    bins, (left, here, right) = bins[top], triples[:, top]
+    top = np.flatnonzero((triples[1] > triples[0]) & (triples[1] >= triples[2]))
+    bins, (left, here, right) = bins.take(top), triples.take(top, axis=1)
     slope = (right - left) * np.float32(0.5)
     bend = (left + right).astype(np.float64) - 2.0 * here
     shift = np.divide(-slope, bend, out=np.zeros_like(bend), where=np.abs(slope) < np.abs(bend)).astype(np.float32)
-    heights, frequencies = here + np.float32(0.5) * slope * shift, (bins + shift) * width
-    return torch.from_numpy(np.stack([heights, frequencies.astype(np.float32)], axis=1))
+    found = np.empty((len(top), 2), np.float32)
+    found[:, 0], found[:, 1] = here + np.float32(0.5) * slope * shift, (bins + shift) * width
+    return torch.from_numpy(found)
 
 
 def common_tuning(found: np.ndarray, bins: int) -> float:
@@ -476,8 +476,8 @@ def common_tuning(found: np.ndarray, bins: int) -> float:
     if not len(found):
         return 0.0
     heights, frequencies = found.T
-    middle = [(len(found) - 1) // 2, len(found) // 2]
-    median = np.partition(heights, middle)[middle].mean()
+    ordered = np.sort(heights)
+    median = (ordered[(len(found) - 1) // 2] + ordered[len(found) // 2]) / np.float32(2)
     parts = np.float32(bins) * np.log2(frequencies[heights >= median] / np.float32(440 / 16))
     parts -= np.floor(parts)
     parts[parts >= 0.5] -= 1.0

@@ -29,6 +29,7 @@ SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers end
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # decoded and not yet taken: 256 MB
 LONG = 1 << 25  # samples that are held at once: of a longer clip, 35 minutes at 16 kHz, only the piece at work
+HALF = 65_520.0  # from here on, float16 rounds to infinity
 SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 
@@ -252,10 +253,12 @@ def checked(recipe: Recipe, device: str = "cpu") -> Recipe:
 
 
 def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
-    stored = rows.to(getattr(torch, dtype)).cpu()
-    if dtype == "float16" and bool(torch.isinf(stored).any()):
-        raise SertoolError(f"{name} has values that float16 cannot hold: use --dtype float32")
-    return stored.numpy()
+    if dtype == "float16" and rows.numel():
+        # Sought so, what becomes infinite costs a sixth of the time that isinf takes, and no copy.
+        ends = rows.numpy() if rows.is_cpu else torch.stack(rows.aminmax()).cpu().numpy()
+        if ends.max() >= HALF or ends.min() <= -HALF:
+            raise SertoolError(f"{name} has values that float16 cannot hold: use --dtype float32")
+    return rows.to(getattr(torch, dtype)).cpu().numpy()
 
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:

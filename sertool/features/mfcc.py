@@ -56,7 +56,8 @@ class Feature(nn.Module):
 
     def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
         loudest = rows.max()
-        rows = torch.cat([self.transformed(part, loudest) for part in rows.split(AT_ONCE)])
+        parts = [self.transformed(part, loudest) for part in rows.split(AT_ONCE)]
+        rows = parts[0] if len(parts) == 1 else torch.cat(parts)
         deltas = [slopes(rows, order) for order in range(1, self.deltas + 1)]
         return torch.cat([rows, *deltas], 1) if deltas else rows
 

@@ -12,6 +12,7 @@ from sertool import dsp, slow
 DTYPE = "float32"
 STEPS = True  # a rounding may move a value by a step
 ROUNDING = 1.5e-6  # of a running sum in float32, relatively
+BLOCK = 32  # bins
 
 
 @dataclass(frozen=True)
@@ -44,26 +45,34 @@ class Feature(nn.Module):
 
 
 def reach(values: Tensor, share: float) -> Tensor:
-    """The first bin up to which each of `[frames, bins]` sums to `share` of its whole, `[frames, 1]`."""
-    sums = values.cumsum(1)
+    """The first bin up to which each of `[frames, bins]` sums to `share` of its whole, `[frames, 1]`.
+
+    Blocks of bins are summed first, and only in the block where the goal lies do the sums run on from bin to bin.
+    librosa sums in float32, whose rounding is worth a step in one frame of a thousand: where the goal is so near to the
+    sum at a bin that this decides, we sum as it does.
+    """
+    blocks = in_blocks(values)
+    sums = blocks.cumsum(1)
     goal = sums[:, -1:] * share
-    bins = torch.searchsorted(sums, goal)
+    block = torch.searchsorted(sums, goal).clamp_(max=blocks.shape[1] - 1)
+    places = (block * BLOCK + torch.arange(BLOCK, device=values.device)).clamp_(max=values.shape[1] - 1)
+    inside = values.gather(1, places)
+    running = inside.cumsum(1).add_((sums - blocks).gather(1, block))
+    step = torch.searchsorted(running, goal).clamp_(max=BLOCK - 1)
+    bins = places.gather(1, step)
     if values.is_cpu:
-        near = near_an_edge(sums.numpy(), goal.numpy()[:, 0], bins.numpy()[:, 0])
-        if len(near):
-            bins[near, 0] = torch.from_numpy(reach_in_turn(values.numpy()[near], share))
+        gap = running.gather(1, step).sub_(goal)  # to the sum at this bin, and how far beyond the one before it
+        near = torch.minimum(gap.abs(), (inside.gather(1, step) - gap).abs_()) < goal * ROUNDING
+        frames = np.flatnonzero(near.numpy())
+        bins.numpy()[frames, 0] = reach_in_turn(values.numpy()[frames], share)
     return bins
 
 
-def near_an_edge(sums: np.ndarray, goal: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """The frames whose goal is so near to the sum at a bin that its rounding decides.
-
-    Torch sums in float64. librosa sums in float32, whose rounding is worth a step in one frame of a thousand: there we
-    sum as it does.
-    """
-    at, flat = np.arange(len(bins)) * sums.shape[1] + bins, sums.reshape(-1)
-    gap = np.minimum(np.abs(flat[at] - goal), np.abs(flat[at - 1] - goal))
-    return np.flatnonzero(gap < ROUNDING * goal)
+def in_blocks(values: Tensor) -> Tensor:
+    """The sum of each block of bins, `[frames, blocks]` of `[frames, bins]`; the last has what is left over."""
+    whole = values.shape[1] // BLOCK
+    parts = [values[:, : whole * BLOCK].unflatten(1, (whole, BLOCK)).sum(2), values[:, whole * BLOCK :].sum(1, True)]
+    return torch.cat(parts, 1)
 
 
 def reach_in_turn(values: np.ndarray, share: float) -> np.ndarray:

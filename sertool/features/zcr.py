@@ -11,6 +11,7 @@ from sertool import dsp, slow
 
 DTYPE = "float32"
 FAINTEST = 1e-10  # nearer to zero a sample is zero, and positive
+BLOCK = 1 << 22  # samples looked at together
 
 
 @dataclass(frozen=True)
@@ -23,36 +24,40 @@ class Settings:
 class Feature(nn.Module):
     """Rows of one rate between 0 and 1."""
 
+    framing = None
+
     def __init__(self, settings: Settings, _rate: int) -> None:
         super().__init__()
-        self.framing = dsp.Framing.of(settings, edges="last")
+        self.cutting = dsp.Framing.of(settings)
         self.columns = ["zcr"]
 
-    def forward(self, frames: dsp.Frames) -> Tensor:
-        counts = counted_once(frames.raw) if frames.raw.is_cpu else counted_each(frames.raw)
-        return counts[:, None] / frames.raw.shape[1]
+    def clips(self, waves: list[Tensor]) -> list[Tensor]:
+        """`[frames, 1]` of each `[samples]`."""
+        return [self._rows(wave) for wave in waves]
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        return rows
+    def _rows(self, wave: Tensor) -> Tensor:
+        """Each change of sign is looked for once, a block at a time; a frame has those before its end less its start's.
+
+        A list of the changes would cost more: to make one is to guess wrong at each of them.
+        """
+        length, size, framing = len(wave), self.cutting.n_fft, self.cutting
+        starts = np.arange(framing.count(length)) * framing.hop - (size // 2 if framing.center else 0)
+        low, high = np.maximum(starts, 0), np.minimum(starts + size, length) - 1
+        counts = np.zeros(len(starts), np.int64)
+        for first in range(0, length, BLOCK):
+            sums = running(wave[first : first + BLOCK + 1])
+            counts += sums.take(high - first, mode="clip") - sums.take(low - first, mode="clip")
+        if starts[0] + size > length and not framing.center:  # after a clip shorter than a frame there is silence
+            counts += bool(wave[-1] < -FAINTEST)
+        return torch.from_numpy((counts / size).astype(np.float32)[:, None]).to(wave.device)
 
 
-def counted_each(frames: Tensor) -> Tensor:
-    """How often the sign changes within each of `[frames, n_fft]`."""
-    negative = frames < -FAINTEST
-    return (negative[:, 1:] != negative[:, :-1]).sum(1)
-
-
-def counted_once(frames: Tensor) -> Tensor:
-    """The same of overlapping frames, a view on one waveform: each change is looked for once.
-
-    The k-th frame begins k hops from the first; how many changes lie before its last sample and how many before its
-    first a search in their sorted places tells.
-    """
-    hop, length = frames.stride(0), frames.shape[1]
-    starts = np.arange(len(frames)) * hop
-    negative = frames.as_strided((int(starts[-1]) + length,), (1,)).numpy() < np.float32(-FAINTEST)
-    places = np.flatnonzero(negative[1:] != negative[:-1])
-    return torch.from_numpy(places.searchsorted(starts + length - 1) - places.searchsorted(starts))
+def running(wave: Tensor) -> np.ndarray:
+    """How often the sign changes up to each of `[samples]`."""
+    negative = wave.cpu().numpy() < np.float32(-FAINTEST)
+    sums = np.zeros(len(negative), np.int32)
+    np.cumsum(negative[1:] != negative[:-1], dtype=np.int32, out=sums[1:])
+    return sums
 
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:

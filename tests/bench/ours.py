@@ -24,7 +24,9 @@ def main() -> None:
         from sertool import indexing, splitting  # noqa: F401
 
         arguments = ["index", folder, "-o", f"{out}/clips.parquet", "-q", "-j", threads]
-    from sertool.cli import run
+    from sertool.cli import WithoutPandas, run
+
+    sys.meta_path.insert(0, WithoutPandas())  # as the program's own entry does
 
     if command == "featurize" and not manifest.exists():
         run(["index", folder, "-o", str(manifest), "-q"])
