@@ -233,6 +233,7 @@ function __sertool_at
                 "train --restart-factor" \
                 "train --smoothing" \
                 "train --balance" \
+                "train --absent-emotions" \
                 "train --clip" \
                 "train --clip-value" \
                 "train --patience" \
@@ -625,7 +626,8 @@ complete -c sertool -n '__sertool_at train' -l plateau-patience -r -f -d 'Epochs
 complete -c sertool -n '__sertool_at train' -l restart-epochs -r -f -d 'Epochs of the first cosine of restarts. [default: 10]'
 complete -c sertool -n '__sertool_at train' -l restart-factor -r -f -d 'How much longer each next one is. [default: 2]'
 complete -c sertool -n '__sertool_at train' -l smoothing -r -f -d 'Label smoothing. [default: 0]'
-complete -c sertool -n '__sertool_at train' -l balance -r -f -a 'none weights sampling' -d 'How rarer emotions are made up for. [default: none]'
+complete -c sertool -n '__sertool_at train' -l balance -r -f -a 'none weights sampling corpus corpus-emotion' -d 'Make up for rarer emotions by weights or sampling, for smaller corpora or for both by sampling. [default: none]'
+complete -c sertool -n '__sertool_at train' -l absent-emotions -r -f -a 'mask count' -d 'Of several corpora, judge a clip among its own one\'s emotions, or count them all. [default: mask]'
 complete -c sertool -n '__sertool_at train' -l clip -r -f -d 'Greatest norm of the gradient.'
 complete -c sertool -n '__sertool_at train' -l clip-value -r -f -d 'Greatest value in the gradient.'
 complete -c sertool -n '__sertool_at train' -l patience -r -f -d 'Stop after so many epochs without a better dev figure.'

@@ -11,13 +11,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from sertool import device, heldout, manifest, members, metrics, options, preparing, runs, talk, team, training, wire
+from sertool import (
+    device,
+    heldout,
+    manifest,
+    members,
+    metrics,
+    models,
+    options,
+    preparing,
+    runs,
+    talk,
+    team,
+    training,
+    wire,
+)
 from sertool.files import alone, sweep_all
 from sertool.heldout import Way
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.recipes import RECIPES
-from sertool.splits import PARTS
+from sertool.splits import PARTS, TRAIN
 from sertool.team import Team
 
 NAMING = (  # beside the loop's settings
@@ -72,6 +86,7 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     with team.leader_first():
         if Team().leads:
             runs.claim(folder, {each.name: runs.described(held, design, each) for each in wanted}, values["overwrite"])
+    _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
     trained = [_one(held, design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
     predicted = manifest.made_by(predicted, _command(way, values), values["seed"], table)
@@ -121,13 +136,26 @@ def _uar(table: Table) -> float:
 
 def _line(scores: Sequence[Figures]) -> str:
     """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
-    parts = [part for part in PARTS if f"{part}_uar" in scores[0]]
-    uar = {
-        part: 100 * float(np.mean([each[f"{part}_uar"] for each in scores if f"{part}_uar" in each])) for part in parts
-    }
-    shown = ", ".join(f"{part} {value:.1f}" for part, value in uar.items())
+    uar = _means(scores, "uar")
+    parts, shown = list(uar), _shown(uar)
     lost = f" ({uar[parts[-1]] - uar['train']:+.1f} from train to {parts[-1]})" if len(parts) > 1 else ""
     return f"UAR {shown}{lost}"
+
+
+def _means(scores: Sequence[Figures], figure: str) -> dict[str, float]:
+    """A figure in per cent on each part that has it, the mean over members."""
+    held = {part: [each[f"{part}_{figure}"] for each in scores if f"{part}_{figure}" in each] for part in PARTS}
+    return {part: 100 * float(np.mean(values)) for part, values in held.items() if values}
+
+
+def _shown(means: dict[str, float]) -> str:
+    return ", ".join(f"{part} {value:.1f}" for part, value in means.items())
+
+
+def _among_own(scores: Sequence[Figures]) -> str:
+    """How a corpus fares when answers are chosen among its own emotions alone."""
+    own = _means(scores, "uar_own")
+    return f"; among its own emotions {_shown(own)}" if own else ""
 
 
 def _say_result(table: Table, scores: Sequence[Figures], way: Way, folder: Path) -> None:
@@ -135,6 +163,24 @@ def _say_result(table: Table, scores: Sequence[Figures], way: Way, folder: Path)
     count = len(manifest.counts(table, "speaker"))
     who = f"{len(table):,} held-out rows of {count} speaker{'s' if count != 1 else ''}"
     talk.say(f"{_line(scores)}{many}; {who}, {way.named}; the run lies in {folder}")
+    for name in dict.fromkeys(name for each in scores for name in each.get("by_corpus", ())):
+        mine = [each["by_corpus"][name] for each in scores if name in each.get("by_corpus", {})]
+        talk.say(f"  {name}: {_line(mine)}{_among_own(mine)}")
+
+
+def _say_emotions(train: Table, design: Design) -> None:
+    """That corpora have different emotions, and what becomes of those that one lacks."""
+    corpora = sorted(name for name, _ in manifest.counts(train, "corpus"))
+    emotions = {name: manifest.counts(manifest.only(train, "corpus", [name]), "emotion") for name in corpora}
+    sets = {name: {word for word, _ in found} for name, found in emotions.items() if found}
+    everywhere = set.intersection(*sets.values()) if sets else set()
+    more = {name: sorted(words - everywhere) for name, words in sets.items() if words - everywhere}
+    if not more:
+        return
+    shown = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
+    counts = design.training.absent_emotions == "count" or hasattr(models.load(design.model).Model, "fit")
+    how = "count as wrong for its clips" if counts else "are left out of its clips' loss"
+    talk.say(f"the corpora share {len(everywhere)} emotions ({shown}): those that a corpus lacks {how}")
 
 
 def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:

@@ -18,6 +18,7 @@ from sertool import (
     inference,
     labels,
     manifest,
+    mingling,
     modelfile,
     models,
     packing,
@@ -164,11 +165,13 @@ def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Da
     group = _speakers(held.table) if design.adapt else None
     scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
     scaling = batches.scaling(held.store, train, scale, design.prior_clips)
-    targets = _taught(_targets(held.table, truth, words, design.training.soft), held, truth, words, design)
+    corpus, (targets, judged) = _corpora(held.table), _aims(held, design, words, truth, train)
     if group is not None:
         scaling = adapting.learnt(held.store, train, group, targets.numpy(), scaling)
     goals = None if held.imitated is None else teaching.goals(held.imitated, train)
-    data = Data(held.store, targets.to(held.store.device), train, dev, scaling, truth >= 0, group, goals)
+    device = held.store.device
+    judged = None if judged is None else judged.to(device)
+    data = Data(held.store, targets.to(device), train, dev, scaling, truth, group, goals, corpus, judged)
     return _with_fewer_columns(data, design, held.table)
 
 
@@ -180,6 +183,26 @@ def _speakers(table: Table) -> np.ndarray:
             f"--adapt speaker: {(speaker < 0).sum():,} clips have no speaker: say who speaks at `sertool index`"
         )
     return speaker + 1
+
+
+def _corpora(table: Table) -> np.ndarray:
+    """Each clip's corpus, counted from 1, `[clips]`; 0 for those of none."""
+    return manifest.codes(table, "corpus").index.astype(np.int64) + 1
+
+
+def _aims(
+    held: Sources, design: Design, words: list[str], truth: np.ndarray, train: np.ndarray
+) -> tuple[Tensor, Tensor | None]:
+    """Probabilities to learn, and the emotions that each clip is judged among, both `[clips, classes]`."""
+    how = design.training
+    targets = _targets(held.table, truth, words, how.soft)
+    masks = how.absent_emotions == "mask"
+    judged = mingling.among(targets, _corpora(held.table), train, truth >= 0) if masks else None
+    if held.taught is not None:
+        shares = np.where(np.isin(np.arange(len(truth)), train), np.where(truth >= 0, how.teach, 1.0), 0.0)
+        targets = _taught(targets, held.taught, words, shares)
+        targets = targets if judged is None else mingling.within(targets, judged)
+    return targets, judged
 
 
 def _targets(table: Table, truth: np.ndarray, words: list[str], soft: float) -> Tensor:
@@ -195,13 +218,10 @@ def _targets(table: Table, truth: np.ndarray, words: list[str], soft: float) -> 
     return targets
 
 
-def _taught(targets: Tensor, held: Sources, truth: np.ndarray, words: list[str], design: Design) -> Tensor:
-    """The targets with a share of the teacher's answers in them; its answers alone where nobody knows better."""
-    if held.taught is None:
-        return targets
-    share = np.where(held.taught.known, np.where(truth >= 0, design.training.teach, 1.0), 0.0)
-    answers = torch.from_numpy(np.nan_to_num(held.taught.over(words)))
-    return torch.lerp(targets, answers, torch.from_numpy(share).float()[:, None])
+def _taught(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
+    """The targets with a share of the teacher's answers in each, where it has one."""
+    answers = torch.from_numpy(np.nan_to_num(taught.over(words)))
+    return torch.lerp(targets, answers, torch.from_numpy(shares * taught.known).float()[:, None])
 
 
 def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
@@ -242,13 +262,14 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
 
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int) -> None:
-    """A classical model; balanced, each training clip counts so much that emotions weigh alike."""
+    """A classical model; balanced, each training clip counts so much that emotions, or corpora, weigh alike."""
     rows, truth = _statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
+    balance = design.training.balance
+    weights = None if balance == "none" else len(truth) / data.crowd(balance)
     if data.group is not None and design.training.strangers:
         strange = torch.ones(len(data.train), dtype=torch.bool, device=data.store.device)
         rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
-        truth = np.tile(truth, 2)
-    weights = None if design.training.balance == "none" else len(truth) / np.bincount(truth)[truth]
+        truth, weights = np.tile(truth, 2), None if weights is None else np.tile(weights, 2)
     model.fit(rows, truth, weights, seed)
     model.to(data.store.device)
 
@@ -278,12 +299,45 @@ def _scores(held: Sources, made: Trained, member: Member) -> Figures:
     """Figures on each part that has clips: of emotions that were learnt, and not of train's copies: all compare so."""
     scores: Figures = {}
     copies = np.array([parent is not None for parent in manifest.column(held.table, "parent")])
+    names, corpus = _several(held.table, member), made.data.corpus
+    by_corpus: dict[str, Figures] = {name: {} for name in names.values()}
     for place, part in enumerate(PARTS):
         clips = np.flatnonzero((member.split == place) & made.data.known & ~(copies & (place == TRAIN)))
-        if len(clips):
-            uar, accuracy = training.recalls(training.logits(made.model, made.data, clips), made.data.truth[clips])
-            scores |= {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(clips)}
-    return scores
+        if not len(clips):
+            continue
+        answer, truth = training.logits(made.model, made.data, clips), made.data.truth[clips]
+        scores |= _figures(part, answer, truth)
+        for number, name in names.items():
+            if (own := corpus[clips] == number).any():
+                by_corpus[name] |= _figures(part, answer[own], truth[own])
+                by_corpus[name] |= _among_own(part, answer[own], truth[own], _emotions_of(number, made.data, member))
+    known = {name: figures for name, figures in by_corpus.items() if figures}
+    return scores | ({"by_corpus": known} if known else {})
+
+
+def _figures(part: str, answer: Tensor, truth: np.ndarray) -> Figures:
+    """The recall over the emotions that these clips have, their accuracy and their number."""
+    uar, accuracy = training.recalls(answer, truth)
+    return {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(truth)}
+
+
+def _emotions_of(corpus: int, data: Data, member: Member) -> np.ndarray:
+    """The emotions that the clips of a corpus have, by number."""
+    return np.unique(data.emotion[(data.corpus == corpus) & data.known & (member.split >= 0)])
+
+
+def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) -> Figures:
+    """The recall where answers are chosen among a corpus' own emotions alone; nothing where it has all."""
+    if len(own) == answer.shape[1]:
+        return {}
+    return {f"{part}_uar_own": training.recalls(answer[:, own], np.searchsorted(own, truth))[0]}
+
+
+def _several(table: Table, member: Member) -> dict[int, str]:
+    """The corpora of a member's clips by number, where there are several."""
+    there = np.unique(_corpora(table)[member.split >= 0])
+    names = ["no corpus", *map(str, manifest.codes(table, "corpus").values)]
+    return {int(number): names[number] for number in there} if len(there) > 1 else {}
 
 
 def _predictions(held: Sources, design: Design, made: Trained, member: Member, folder: Path) -> Table:
@@ -323,12 +377,20 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         "seed": member.seed, "fold": member.fold, "training": asdict(design.training),
         "taught": held.taught is not None, "imitated": design.imitate,
     }  # fmt: skip
+    if len(corpora) > 1:
+        trained["emotions"] = {name: _own_words(own, made.words, name) for name in corpora}
     return Held(
         architecture=design.model, settings=asdict(design.settings), columns=made.data.columns, labels=made.words,
         features=held.store.records, tensors=weights | made.data.scaling.tensors(), scaling=made.data.scaling.mode,
         prior_clips=made.data.scaling.prior_clips,
         temperature=made.temperature, trained=trained, scores=made.scores,
     )  # fmt: skip
+
+
+def _own_words(table: Table, words: list[str], corpus: str) -> list[str]:
+    """The emotions that a corpus' clips have, in the usual order."""
+    there = dict(manifest.counts(manifest.only(table, "corpus", [corpus]), "emotion"))
+    return [word for word in words if word in there]
 
 
 def _packed(held: Held, how: str | None) -> Held:

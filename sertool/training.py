@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import adapting, augmenting, batches, checkpoint, metrics, schedules
+from sertool import adapting, augmenting, batches, checkpoint, metrics, mingling, schedules
 from sertool.batches import Scaling, Store
 from sertool.checkpoint import State
 from sertool.errors import SertoolError, UsageError
@@ -43,7 +43,13 @@ class Settings:
     restart_epochs: Annotated[int, "epochs of the first cosine of restarts"] = 10
     restart_factor: Annotated[int, "how much longer each next one is"] = 2
     smoothing: Annotated[float, "label smoothing"] = 0.0
-    balance: Annotated[Literal["none", "weights", "sampling"], "how rarer emotions are made up for"] = "none"
+    balance: Annotated[
+        Literal["none", "weights", "sampling", "corpus", "corpus-emotion"],
+        "make up for rarer emotions by weights or sampling, for smaller corpora or for both by sampling",
+    ] = "none"
+    absent_emotions: Annotated[
+        Literal["mask", "count"], "of several corpora, judge a clip among its own one's emotions, or count them all"
+    ] = "mask"
     clip: Annotated[float | None, "greatest norm of the gradient"] = None
     clip_value: Annotated[float | None, "greatest value in the gradient"] = None
     patience: Annotated[int | None, "stop after so many epochs without a better dev figure"] = None
@@ -83,14 +89,26 @@ class Data:
     train: np.ndarray
     dev: np.ndarray
     scaling: Scaling
-    known: np.ndarray  # bool `[clips]`: whose emotion is among the classes
+    emotion: np.ndarray  # of each clip, -1 where it is none of the classes, `[clips]`
     group: np.ndarray | None = None  # of each clip, who speaks, as the scaling counts them
     goals: Tensor | None = None  # `[clips, directions]`: what the network's summary of a clip is to tell
+    corpus: np.ndarray | None = None  # of each clip, by number, `[clips]`
+    judged: Tensor | None = None  # bool `[clips, classes]`: the emotions that a clip is judged among, where not all
+
+    @property
+    def known(self) -> np.ndarray:
+        """Whose emotion is among the classes, bool `[clips]`."""
+        return self.emotion >= 0
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """The emotion of each clip, `[clips]`."""
-        return self.targets.argmax(dim=1).cpu().numpy()
+        """The emotion of each clip, or what its targets come closest to, `[clips]`."""
+        return np.where(self.known, self.emotion, self.targets.argmax(dim=1).cpu().numpy())
+
+    def crowd(self, how: str) -> np.ndarray:
+        """How many clips each training clip shares its weight with, by a way to balance, `[train]`."""
+        corpus = np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
+        return mingling.crowd(how, self.truth[self.train], corpus[self.train])
 
     @property
     def columns(self) -> int:
@@ -259,12 +277,11 @@ def _dice(loop: Loop, seed: int, epoch: int) -> Dice:
 
 
 def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
-    """The clips of an epoch: all for training, or, balanced, as many with each emotion equally likely."""
+    """The clips of an epoch: all for training or, balanced, as many with each emotion or corpus equally likely."""
     train = loop.data.train
-    if loop.settings.balance != "sampling":
+    if loop.settings.balance in ("none", "weights"):
         return train
-    truth = loop.data.truth[train]
-    share = 1.0 / np.bincount(truth)[truth]
+    share = 1.0 / loop.data.crowd(loop.settings.balance)
     return choices.choice(train, len(train), p=share / share.sum())
 
 
@@ -280,17 +297,15 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     settings, (clips, rows, lengths) = loop.settings, batch
     rows = augmenting.changed(rows, lengths, settings.changes, dice.device)
     places = torch.from_numpy(clips).to(rows.device)
-    targets = loop.data.targets[places]
     goals = None if loop.data.goals is None else loop.data.goals[places]
-    targets = targets * (1 - settings.smoothing) + settings.smoothing / targets.shape[1]
     blend = _blend(len(clips), settings, dice)
     if blend is not None:
-        targets, goals = blend.of(targets), None if goals is None else blend.of(goals)
+        goals = None if goals is None else blend.of(goals)
         if settings.mixes == "rows":
             rows, lengths = augmenting.mixed(rows, lengths, blend.partner, blend.share)
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         logits, guess = _answers(state.model, loop, (rows, lengths), blend)
-    loss = -(targets * loop.weights * logits.float().log_softmax(dim=1)).sum() * share
+    loss = _loss(logits.float(), loop, places, blend) * share
     if guess is not None:
         loss = loss + settings.likeness * (1 - nn.functional.cosine_similarity(guess.float(), goals)).sum() * share
     state.optimizer.zero_grad(set_to_none=True)
@@ -301,6 +316,22 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     state.steps += 1
     _follow(state, settings)
     return loss.detach()
+
+
+def _loss(logits: Tensor, loop: Loop, places: Tensor, blend: Blend | None) -> Tensor:
+    """What the answers to a batch cost; each part of a mixture is judged among the emotions of its own corpus."""
+    targets, smoothing = loop.data.targets[places], loop.settings.smoothing
+    if loop.data.judged is None:
+        targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
+        targets = targets if blend is None else blend.of(targets)
+        return -(targets * loop.weights * logits.log_softmax(dim=1)).sum()
+    judged = loop.data.judged[places]
+    targets = (targets * (1 - smoothing) + smoothing * judged / judged.sum(dim=1, keepdim=True)) * loop.weights
+    lost = mingling.losses(logits, targets, judged)
+    if blend is not None:
+        partner = blend.partner.to(logits.device)
+        lost = torch.lerp(mingling.losses(logits, targets[partner], judged[partner]), lost, blend.share)
+    return lost.sum()
 
 
 def _answers(model: Any, loop: Loop, batch: tuple[Tensor, Tensor], blend: Blend | None) -> tuple[Tensor, Tensor | None]:

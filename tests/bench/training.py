@@ -64,7 +64,7 @@ def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str
     clips = np.arange(len(store))
     targets = torch.nn.functional.one_hot(torch.from_numpy(clips % CLASSES), CLASSES).float().to(store.device)
     scaling = batches.scaling(store, clips, "corpus")
-    data = training.Data(store, targets, clips, clips[:0], scaling, clips >= 0)
+    data = training.Data(store, targets, clips, clips[:0], scaling, clips % CLASSES)
     settings = training.Settings(epochs=epochs, batch=BATCH, optimizer="adam", lr=1e-4, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         yield from training.fit(network(name, store.columns), data, settings, 0, Path(folder))

@@ -1,0 +1,174 @@
+"""Several corpora in one training: no corpus teaches what it never asked for, and none is drowned."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from running import Outcome, sertool
+
+from sertool import audio, batches, manifest, mingling, modelfile, synth, training, wire
+
+NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
+CORPORA = {"one": ("neutral", "happy", "angry"), "two": ("neutral", "angry", "sad")}
+SPLIT = ("--split", "speaker:50/25/25")
+PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A manifest for each of two corpora of four speakers with 16 log-mels; the second has twice as many clips."""
+    folder = tmp_path_factory.mktemp("mingling")
+    made = []
+    for seed, (name, emotions) in enumerate(CORPORA.items()):
+        synth.corpus(folder / name, 4, emotions, 1 + seed, seed=seed, write=audio.write)
+        words = ("--corpus", name, "--pattern", PATTERN, *SPLIT, "-o", folder / f"{name}.parquet")
+        indexed = sertool("index", folder / name, *words)
+        assert indexed.code == 0, indexed.err
+        out = folder / f"{name}-mel"
+        assert sertool("featurize", folder / f"{name}.parquet", "--mel", "--mel-bands", 16, "-o", out).code == 0
+        made.append(out / "manifest.parquet")
+    return made
+
+
+def train(*words: object) -> Outcome:
+    done = sertool("train", *words)
+    assert done.code == 0, done.err
+    return done
+
+
+def same(one: Path, two: Path) -> bool:
+    held, other = (modelfile.read(path / "seed-0" / "model.safetensors").tensors for path in (one, two))
+    return all(np.array_equal(held[name], other[name]) for name in held)
+
+
+TARGETS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
+CORPUS = np.array([1, 1, 2, 2, 2])
+
+
+def test_a_clip_is_judged_among_what_its_corpus_has_in_train_and_one_without_a_label_among_all() -> None:
+    labelled = np.array([True, True, True, True, False])
+    judged = mingling.among(TARGETS, CORPUS, np.arange(5), labelled)
+    assert judged.tolist() == [[True, True, False]] * 2 + [[False, True, True]] * 2 + [[True] * 3]
+    fewer = mingling.among(TARGETS, CORPUS, np.array([0, 1, 2]), labelled)
+    assert fewer.tolist() == [[True, True, False]] * 2 + [[True] * 3] * 3
+
+
+def test_corpora_of_the_same_emotions_are_judged_as_one() -> None:
+    assert mingling.among(TARGETS, CORPUS, np.array([0, 1]), np.ones(5, bool)) is not None
+    assert mingling.among(TARGETS[:2, :2], CORPUS[:2], np.arange(2), np.ones(2, bool)) is None
+
+
+@given(st.integers(0, 2**31))
+@settings(deadline=None, max_examples=30)
+def test_the_loss_pushes_nothing_at_emotions_that_the_corpus_lacks(seed: int) -> None:
+    dice = torch.Generator().manual_seed(seed)
+    logits = torch.randn(6, 5, generator=dice).mul(5).requires_grad_()
+    judged = torch.rand(6, 5, generator=dice) < 0.6
+    judged[:, 0] = True
+    targets = mingling.within(torch.rand(6, 5, generator=dice), judged)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(6))
+    lost = mingling.losses(logits, targets, judged)
+    lost.sum().backward()
+    assert (logits.grad[~judged] == 0).all()
+    for clip in range(6):
+        own = judged[clip]
+        alone = torch.nn.functional.cross_entropy(logits[clip][own][None], targets[clip][own][None])
+        torch.testing.assert_close(lost[clip], alone)
+
+
+def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus() -> None:
+    judged = torch.tensor([[True, True, False], [False, True, True]])
+    store = batches.Store([[]] * 2, np.ones(2, np.int64), 1, torch.device("cpu"), {}, [])
+    data = training.Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), batches.Scaling(), np.array([0, 2]),
+                         judged=judged)  # fmt: skip
+    loop = training.Loop(torch.nn.Identity(), data, training.Settings(smoothing=0.2), torch.ones(3), None)
+    logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
+    blend = training.Blend(0.75, torch.tensor([1, 0]))
+    first, second = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.1, 0.9]])
+
+    def lost(row: int, places: list[int], targets: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(logits[row][places][None], targets)
+
+    expected = 0.75 * (lost(0, [0, 1], first) + lost(1, [1, 2], second))
+    expected += 0.25 * (lost(0, [1, 2], second) + lost(1, [0, 1], first))
+    torch.testing.assert_close(training._loss(logits, loop, torch.arange(2), blend), expected)
+
+
+def test_balanced_corpora_weigh_alike_and_so_do_the_emotions_within_each() -> None:
+    emotion, corpus = np.array([0, 0, 0, 1, 0, 2]), np.array([0, 0, 0, 0, 1, 1])
+    weights = {how: 1 / mingling.crowd(how, emotion, corpus) for how in ("sampling", "corpus", "corpus-emotion")}
+    np.testing.assert_allclose(np.bincount(emotion, weights["sampling"]), 1)
+    np.testing.assert_allclose(np.bincount(corpus, weights["corpus"]), 1)
+    cells = np.bincount(3 * corpus + emotion, weights["corpus-emotion"], minlength=6)
+    np.testing.assert_allclose(cells, [0.5, 0.5, 0, 0.5, 0, 0.5])
+
+
+def test_corpora_of_other_emotions_train_together_and_are_scored_apart(both: list[Path], tmp_path: Path) -> None:
+    done = train(*both, *NET, "--mixup", "0.3", "--smoothing", "0.1", "-o", tmp_path / "run")
+    said = "the corpora share 2 emotions (one also happy; two also sad): those that a corpus lacks are left out"
+    assert said in done.err
+    assert [line.split(":")[0] for line in done.err.splitlines()[-2:]] == ["  one", "  two"]
+    held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
+    assert held.labels == ["neutral", "happy", "sad", "angry"]
+    assert held.trained["training"]["absent_emotions"] == "mask"
+    assert held.trained["emotions"] == {"two": ["neutral", "sad", "angry"], "one": ["neutral", "happy", "angry"]}
+    parts = held.scores["by_corpus"]
+    assert parts["one"]["test_clips"] + parts["two"]["test_clips"] == held.scores["test_clips"]
+    table = manifest.keep(
+        wire.read(str(tmp_path / "run" / "predictions.parquet")), np.ones(held.scores["test_clips"], bool)
+    )
+    rows = zip(*(manifest.column(table, name) for name in ("corpus", "emotion", "predicted")), strict=True)
+    own = [(emotion, predicted) for corpus, emotion, predicted in rows if corpus == "one"]
+    recalls = [np.mean([said == word for emotion, said in own if emotion == word]) for word in CORPORA["one"]]
+    assert parts["one"]["test_uar"] == pytest.approx(np.mean(recalls))
+    assert parts["one"]["test_uar_own"] >= parts["one"]["test_uar"]
+    assert done.err.splitlines()[-1].count("among its own emotions train") == 1
+
+
+def test_emotions_that_a_corpus_lacks_count_where_that_is_asked_for(both: list[Path], tmp_path: Path) -> None:
+    for how in ("mask", "count"):
+        train(*both, *NET, "--absent-emotions", how, "-o", tmp_path / how)
+    assert not same(tmp_path / "mask", tmp_path / "count")
+    refused = sertool("train", *both, *NET, "--absent-emotions", "count", "-o", tmp_path / "mask")
+    assert (refused.code, "absent_emotions mask, not count" in refused.line) == (2, True)
+
+
+def test_one_corpus_trains_the_same_either_way_and_is_said_to_be_nothing_else(both: list[Path], tmp_path: Path) -> None:
+    for how in ("mask", "count"):
+        done = train(both[0], *NET, "--absent-emotions", how, "-o", tmp_path / how)
+        assert "share" not in done.err
+        assert "run lies in" in done.err.splitlines()[-1]
+    assert same(tmp_path / "mask", tmp_path / "count")
+
+
+def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_path: Path) -> None:
+    for how in ("corpus", "corpus-emotion"):
+        train(*both, *NET, "--balance", how, "-o", tmp_path / how)
+    corpus = np.repeat([0, 1], [20, 180])
+    store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
+    data = training.Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), batches.Scaling(),
+                         np.arange(200) % 2, corpus=corpus)  # fmt: skip
+    loop = training.Loop(torch.nn.Identity(), data, training.Settings(balance="corpus"), torch.ones(2), None)
+    drawn = np.concatenate([training._drawn(loop, np.random.default_rng(seed)) for seed in range(20)])
+    assert 0.45 < (drawn < 20).mean() < 0.55
+
+
+def test_a_classifier_that_is_fitted_at_once_says_that_it_counts_what_a_corpus_lacks(
+    both: list[Path], tmp_path: Path
+) -> None:
+    words = ("--mfcc", "--stats", "mean,std", "-o", tmp_path / "stats")
+    done = sertool("featurize", *both, *words)
+    assert done.code == 0, done.err
+    run = ("-m", "logistic", "--balance", "corpus-emotion", "-o", tmp_path / "run", "--features", "mfcc")
+    assert "those that a corpus lacks count as wrong" in train(tmp_path / "stats" / "manifest.parquet", *run).err
+
+
+def test_listeners_and_teachers_never_change_what_is_true() -> None:
+    store = batches.Store([[]] * 3, np.ones(3, np.int64), 1, torch.device("cpu"), {}, [])
+    targets = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.1, 0.9]])
+    data = training.Data(store, targets, np.arange(2), np.arange(2, 3), batches.Scaling(), np.array([0, 0, -1]))
+    assert data.truth.tolist() == [0, 0, 1]
+    assert data.known.tolist() == [True, True, False]
