@@ -20,8 +20,12 @@ from sertool.hearing import Heard
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
 KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
+CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a sound can be sent through
+CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
+               "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
+LATE = 1105  # samples by which a decoded MP3 comes late: 576 of the encoder, 529 of the decoder
 RATES = (4_000, 384_000)
 UNKNOWN_LENGTH = 1 << 62  # what libsndfile says of a FLAC file that was written to a pipe is above
 
@@ -315,6 +319,36 @@ def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "") ->
             file.comment = remark
         file.write(_in_16_bits(samples) if subtype == "PCM_16" else samples)
     return made.getbuffer()
+
+
+def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray:
+    """What a codec at so many kilobits a second leaves of float32 `[samples]`: as many, and none later than before."""
+    if rate not in CODED_RATES[codec]:
+        return _resampled(coded(_resampled(samples, rate, 48_000), 48_000, codec, kbps), 48_000, rate, len(samples))
+    kind, subtype = CODECS[codec]
+    stream = BytesIO()
+    level = min(max(_thrift(rate, codec, kbps), 0.0), 0.999)
+    steady = {} if codec == "opus" else {"bitrate_mode": "CONSTANT"}
+    soundfile.write(stream, np.clip(samples, -1, 1), rate, subtype, format=kind, compression_level=level, **steady)
+    stream.seek(0)
+    heard, _ = soundfile.read(stream, dtype="float32")
+    late = LATE if codec == "mp3" and len(heard) > len(samples) else 0  # unless the file says so itself
+    return _fitted(heard[late:], len(samples))
+
+
+def _thrift(rate: int, codec: str, kbps: float) -> float:
+    """libsndfile's level of compression from 0 to 1, which it turns into a bit rate by the codec's own range."""
+    low, high = (6, 256) if codec == "opus" else (8, 64) if rate < 16_000 else (8, 160) if rate < 32_000 else (32, 320)
+    return (high - kbps) / (high - low)
+
+
+def _fitted(samples: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(samples[:length], (0, max(length - len(samples), 0)))
+
+
+def _resampled(samples: np.ndarray, source: int, target: int, length: int | None = None) -> np.ndarray:
+    made = _resampler(source, target, 1)(samples[:, None], True)[:, 0]
+    return made if length is None else _fitted(made, length)
 
 
 def _in_16_bits(samples: np.ndarray) -> np.ndarray:

@@ -1,0 +1,34 @@
+"""Codec: what a call or an upload leaves, coded at a low rate and decoded again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+
+from sertool import audio
+from sertool.effects import Drawn, Range, between
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PLACE = 145
+SHARE = 0.3  # it takes longer than all others together
+
+
+@dataclass(frozen=True)
+class Settings:
+    kbps: Annotated[Range, "kilobits for a second of a channel", 6, 64] = (8.0, 24.0)
+    kind: Annotated[Literal["opus", "mp3", "any"], "which codec"] = "any"
+
+
+def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+    kind = str(dice.choice(sorted(audio.CODECS))) if settings.kind == "any" else settings.kind
+    return {"kind": kind, "kbps": between(dice, settings.kbps)}
+
+
+def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
+    channels = wave.reshape(-1, wave.shape[-1]).cpu().numpy()
+    made = np.stack([audio.coded(channel, rate, drawn["kind"], drawn["kbps"]) for channel in channels])
+    return wave.new_tensor(made).reshape(wave.shape)
