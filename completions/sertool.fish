@@ -178,7 +178,9 @@ function __sertool_at
                 "augment --low-pass" \
                 "augment --band-pass" \
                 "augment --band-stop" \
+                "augment --clipping" \
                 "augment --gain" \
+                "augment --codec" \
                 "augment --shift" \
                 "augment --crop" \
                 "augment --splice" \
@@ -187,6 +189,7 @@ function __sertool_at
                 "augment --noise-colour" \
                 "augment --band-pass-octaves" \
                 "augment --band-stop-octaves" \
+                "augment --codec-kind" \
                 "augment --shift-unit" \
                 "augment --splice-width" \
                 "augment -n" "augment --copies" \
@@ -558,8 +561,10 @@ complete -c sertool -n '__sertool_at augment' -l high-pass -r -f -d 'High pass: 
 complete -c sertool -n '__sertool_at augment' -l low-pass -r -f -d 'Low pass: what lies above an edge is taken out; its edge in Hz. [within 10 to 100000; such as 2000:7000]'
 complete -c sertool -n '__sertool_at augment' -l band-pass -r -f -d 'Band pass: what lies outside a band is taken out; its middle in Hz. [within 10 to 100000; such as 500:2000]'
 complete -c sertool -n '__sertool_at augment' -l band-stop -r -f -d 'Band stop: a band is taken out; its middle in Hz. [within 10 to 100000; such as 200:4000]'
+complete -c sertool -n '__sertool_at augment' -l clipping -r -f -d 'Clipping: peaks cut off, as by a microphone that was too near; how far below the greatest peak they are cut, in dB. [within 0 to 60; such as 3:12]'
 complete -c sertool -n '__sertool_at augment' -l telephone -d 'Telephone: 300 to 3,400 Hz, in 8 bits by the mu-law.'
 complete -c sertool -n '__sertool_at augment' -l gain -r -f -d 'Gain: louder or softer; by how many dB. [within -60 to 60; such as -6:6]'
+complete -c sertool -n '__sertool_at augment' -l codec -r -f -d 'Codec: what a call or an upload leaves, coded at a low rate and decoded again; kilobits for a second of a channel. [within 6 to 64; such as 8:24]'
 complete -c sertool -n '__sertool_at augment' -l polarity -d 'Polarity: the waveform upside down. [0.5 of the copies]'
 complete -c sertool -n '__sertool_at augment' -l shift -r -f -d 'Time shift: earlier or later, as long as before; how much later. [within -60 to 60; such as -0.1:0.1]'
 complete -c sertool -n '__sertool_at augment' -l crop -r -f -d 'Crop and pad: a part of the clip, somewhere in silence of the clip\'s length; share of the clip that is kept. [within 0.01 to 1; such as 0.8:1]'
@@ -569,6 +574,7 @@ complete -c sertool -n '__sertool_at augment' -l background-snr -r -f -d 'How ma
 complete -c sertool -n '__sertool_at augment' -l noise-colour -r -f -a 'white pink brown blue violet any' -d 'Power by frequency: even, falling or rising. [default: white]'
 complete -c sertool -n '__sertool_at augment' -l band-pass-octaves -r -f -d 'How wide it is, in octaves. [within 0.05 to 8; such as 2:4]'
 complete -c sertool -n '__sertool_at augment' -l band-stop-octaves -r -f -d 'How wide it is, in octaves. [within 0.05 to 8; such as 0.3:1]'
+complete -c sertool -n '__sertool_at augment' -l codec-kind -r -f -a 'opus mp3 any' -d 'Which codec. [default: any]'
 complete -c sertool -n '__sertool_at augment' -l shift-unit -r -f -a 'seconds length' -d 'Of what: seconds, or the clip\'s length. [default: seconds]'
 complete -c sertool -n '__sertool_at augment' -l shift-wrap -l no-shift-wrap -d 'What leaves at one end comes in at the other, rather than silence. [default: false]'
 complete -c sertool -n '__sertool_at augment' -l splice-width -r -f -d 'How long each is, in seconds. [within 0.002 to 5; such as 0.01:0.1]'
@@ -603,7 +609,7 @@ complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Put ev
 complete -c sertool -n '__sertool_at train' -l prior-clips -r -f -d 'With --adapt, what all of train counts for beside a speaker\'s own clips. [default: 3] [0<=x<=1000000.0]'
 complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statistics, keep the columns that tell emotions apart best, at most N. [x>=1]'
 complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, or pca:N.'
-complete -c sertool -n '__sertool_at train' -l teacher -r -F -d 'Learn from these predictions too (of train or predict); clips without a label count then.'
+complete -c sertool -n '__sertool_at train' -l teacher -r -F -d 'Learn from what a model, or a run, answers too, or from predictions (of train or predict). Clips without a label count then, for training where they have no part of their own.'
 complete -c sertool -n '__sertool_at train' -l imitate -r -f -a 'bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr' -d 'A feature of the manifest, kept as --stats, that the network learns to tell and does not see.'
 complete -c sertool -n '__sertool_at train' -l split -r -f -d 'As of `sertool index`: speaker:70/15/15, or a protocol.'
 complete -c sertool -n '__sertool_at train' -l folds -r -f -d 'K folds of whole speakers. [2<=x<=1000]'

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from sertool import (
     device,
     heldout,
+    indexing,
     manifest,
     members,
     metrics,
@@ -24,6 +25,7 @@ from sertool import (
     talk,
     team,
     training,
+    tutoring,
     wire,
 )
 from sertool.files import alone, sweep_all
@@ -33,7 +35,9 @@ from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.recipes import RECIPES
 from sertool.splits import PARTS, TRAIN
 from sertool.team import Team
+from sertool.tutoring import Staff
 
+Place = tuple[Path, str, Staff | None]  # the folder, the device, and who teaches
 NAMING = (  # beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
 )  # fmt: skip
@@ -58,8 +62,9 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
             sweep_all(folder)
         with team.leader_first():
             table = preparing.featurized(table, recipe.get("preset"), folder, values, picked)
+            staff = _staff(table, values, folder, picked)
         design = preparing.design(table, values, recipe)
-        made = [_divided(table, way, design, values, (folder / way.folder, own)) for way in ways]
+        made = [_divided(table, way, design, values, (folder / way.folder, own, staff)) for way in ways]
         _say_gap(ways, made)
     if Team().leads and not (talk.to_terminal() and values["kind"] is None):
         wire.write(made[-1], None, kind)
@@ -75,25 +80,46 @@ def _folder(values: dict[str, Any]) -> Path:
     return Path("runs") / re.sub(r"[^\w.,=-]+", "_", "-".join(word for word in words if word))[:120]
 
 
-def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: tuple[Path, str]) -> Table:
+def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: Place) -> Table:
     """All members of one way to divide; their held-out predictions together."""
-    folder, own = place
+    folder, own, staff = place
     table = heldout.divided(table, way, values)
-    wanted = runs.members(heldout.divisions(table, way.how, values["seed"]), values["seeds"], values["seed"])
-    held = members.load(table, design, own)
+    wanted = runs.members(heldout.divisions(table, way.how, values), values["seeds"], values["seed"])
+    held = _taught(members.load(table, design, own), wanted, staff)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
     with team.leader_first():
         if Team().leads:
-            runs.claim(folder, {each.name: runs.described(held, design, each) for each in wanted}, values["overwrite"])
+            runs.claim(
+                folder,
+                {each.name: runs.described(held[each.name], design, each) for each in wanted},
+                values["overwrite"],
+            )
     _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
-    trained = [_one(held, design, each, folder, alone=len(wanted) == 1) for each in wanted]
+    trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
     predicted = manifest.made_by(predicted, _command(way, values), values["seed"], table)
     if Team().leads:
         wire.write(predicted, str(folder / "predictions.parquet"), "parquet")
         _say_result(predicted, [scores for _, scores in trained], way, folder)
     return predicted
+
+
+def _staff(table: Table, values: dict[str, Any], folder: Path, device: str) -> Staff | None:
+    """The teacher, if it is a model, with its answers."""
+    source = values["teacher"]
+    if source is None or not tutoring.is_model(source):
+        return None
+    return tutoring.staff(table, source, folder, device, values["jobs"] or indexing.cores())
+
+
+def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Sources]:
+    """What each member learns from: of a teacher's models, those that do not know whom it holds out."""
+    if staff is None:
+        return {each.name: held for each in wanted}
+    lessons = {each.name: tutoring.lesson(staff, held.table, each.split) for each in wanted}
+    tutoring.say(staff, held.table, wanted[0].split, lessons[wanted[0].name])
+    return {name: replace(held, taught=lesson) for name, lesson in lessons.items()}
 
 
 def _one(held: Sources, design: Design, member: Member, folder: Path, *, alone: bool) -> tuple[Table, Figures]:

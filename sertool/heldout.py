@@ -66,9 +66,48 @@ def divided(table: Table, way: Way, values: dict[str, Any]) -> Table:
     if values["train_on"] or values["test_on"]:
         table = _across(table, values)
     elif way.how is not None:
-        table = splitting.divided(table, way.how, _entry(way.how).get("seed", values["seed"]))
+        table = _by_labels(table, way.how, values)
+    table = _with_their_speakers(table) if values["teacher"] else table
     _refuse_leaks(table, way.how)
     return table
+
+
+def _by_labels(table: Table, how: Asked, values: dict[str, Any]) -> Table:
+    """The table divided as was asked; clips that only a teacher labels have no say in it, and no part yet."""
+    seed, labelled = _entry(how).get("seed", values["seed"]), ~_unlabelled(table)
+    if not values["teacher"] or labelled.all():
+        return splitting.divided(table, how, seed)
+    made = splitting.divided(manifest.keep(table, labelled), how, seed)
+    name = _part_column(made)
+    places: list[Any] = [None] * len(table)
+    for row, place in zip(np.flatnonzero(labelled), manifest.column(made, name), strict=True):
+        places[row] = place
+    other = {"split": "fold", "fold": "split"}[name]
+    table = table.drop_columns([other]) if other in table.column_names else table
+    return manifest.with_column(table, name, places)
+
+
+def _with_their_speakers(table: Table) -> Table:
+    """Clips without a label and without a part go where their speakers are, who must not cross."""
+    name = _part_column(table)
+    places, speakers = manifest.column(table, name), manifest.column(table, "speaker")
+    sides: dict[str, set[Any]] = {}
+    for who, place in zip(speakers, places, strict=True):
+        sides.setdefault(who, set()).update({place} - {None})
+    side = {who: next(iter(found)) for who, found in sides.items() if who and len(found) == 1}
+    rows = zip(places, speakers, _unlabelled(table), strict=True)
+    return manifest.with_column(
+        table, name, [side.get(who) if place is None and bare else place for place, who, bare in rows]
+    )
+
+
+def _part_column(table: Table) -> str:
+    return "split" if "split" in table.column_names else "fold"
+
+
+def _unlabelled(table: Table) -> np.ndarray:
+    """Whose emotion nobody named, bool `[rows]`."""
+    return manifest.codes(table, "emotion").index < 0
 
 
 def _across(table: Table, values: dict[str, Any]) -> Table:
@@ -124,8 +163,20 @@ def _mixes_copies(how: Asked) -> bool:
 # What each training sees.
 
 
-def divisions(table: Table, how: Asked, seed: int) -> list[tuple[int | None, np.ndarray]]:
-    """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1."""
+def divisions(table: Table, how: Asked, values: dict[str, Any]) -> list[tuple[int | None, np.ndarray]]:
+    """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1.
+
+    With a teacher, clips without a label and without a part are for training, whatever is held out.
+    """
+    made = _divisions(table, how, values["seed"])
+    if values["teacher"]:
+        free = _unlabelled(table) & (manifest.codes(table, _part_column(table)).index < 0)
+        for _, split in made:
+            split[free] = TRAIN
+    return made
+
+
+def _divisions(table: Table, how: Asked, seed: int) -> list[tuple[int | None, np.ndarray]]:
     columns = _columns(table)
     if "split" in table.column_names:
         split = _coded_split(table)

@@ -26,6 +26,7 @@ from sertool import (
     selection,
     teaching,
     training,
+    tutoring,
     wire,
 )
 from sertool.batches import Store
@@ -55,7 +56,7 @@ class Design:
     reduce: str | None = None
     select: int | None = None
     weights: str | None = None  # the file of a pretrained backbone
-    teacher: str | None = None  # the file of a teacher's predictions
+    teacher: str | None = None  # a model, a run, or the file of a teacher's predictions
     imitate: str | None = None  # a feature that the network learns to tell, and does not see
     pack: str | None = None  # the encoder into the model file: half precision, or 8-bit
 
@@ -105,7 +106,7 @@ def load(table: Table, design: Design, device: str) -> Sources:
         table,
         batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
-        teaching.taught(table, design.teacher) if design.teacher else None,
+        teaching.taught(table, design.teacher) if design.teacher and not tutoring.is_model(design.teacher) else None,
         teaching.imitated(table, design.imitate, device) if design.imitate else None,
     )
 

@@ -72,11 +72,15 @@ class Jury:
 
     def judge(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> Tensor:
         """`[clips, classes]`, the mean over the members; `who` speaks in each clip, if speakers are known."""
+        return torch.stack(self.each(heard, known, who)).mean(dim=0)
+
+    def each(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> list[Tensor]:
+        """The same of each member by itself."""
         answers = []
         for index, member in enumerate(self.members):
             own = None if known is None else (known.scalings[index], known.places(who, member.device))
             answers.append(member.of_clips(self._of(member, heard), own))
-        return torch.stack(answers).mean(dim=0)
+        return answers
 
     def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
         """What is known of speakers from some clips of each."""

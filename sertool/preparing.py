@@ -19,6 +19,7 @@ from sertool import (
     presets,
     shaping,
     training,
+    tutoring,
     weights,
     wire,
 )
@@ -80,6 +81,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
     usual = models.settings(name, held.get("settings", {}))
     encoded = any("CHOICE" in catalogue.entries("features")[name].facts for name in batches.featured(table))
+    encoded = encoded or tutoring.is_model(values["teacher"] or "")  # whose features may be
     settings = models.settings(name, vars(changed(usual, values["settings"])))
     settings = _switched(settings, values, encoded)
     given = {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}

@@ -25,8 +25,8 @@ HOUSE = {
         checkpoint wire effects sources""",
     "flow": """batches adapting mingling teaching heldout offers store landing blends asking extract predictions tables
         training copying packing inference cards tasks clips answers demonstration""",
-    "loops": """evaluating fetching indexing featurizing predicting voices verify panels plots members rendering reports
-        preparing runs experiment""",
+    "loops": """evaluating fetching indexing featurizing predicting tutoring voices verify panels plots members
+        rendering reports preparing runs experiment""",
     "pages": "charts page",
     "door": "cli commands __main__",
 }

@@ -59,8 +59,9 @@ def _design_options() -> Any:
 def _teaching_options() -> Any:
     group = "Teaching"
     return options.stack(
-        option("--teacher", type=click.Path(dir_okay=False), metavar="FILE", group=group,
-               help="Learn from these predictions too (of train or predict); clips without a label count then."),
+        option("--teacher", type=click.Path(), metavar="MODEL", group=group,
+               help="Learn from what a model, or a run, answers too, or from predictions (of train or predict). Clips "
+                    "without a label count then, for training where they have no part of their own."),
         option("--imitate", type=click.Choice(catalogue.names("features")), metavar="NAME", group=group,
                help="A feature of the manifest, kept as --stats, that the network learns to tell and does not see."),
     )  # fmt: skip

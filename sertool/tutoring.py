@@ -1,0 +1,194 @@
+"""A teacher that is a model: what it answers for a student's clips, and for whom it may answer.
+
+What the models of a run were trained on lies beside them. Those that know a clip or a speaker whom the student holds
+out teach nothing, for what they know would reach the student; and a clip is best taught by those that never heard its
+speaker, for of the others' voices they are surer than they should be.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from sertool import batches, manifest, predicting, shipped, talk, wire
+from sertool.batches import Store
+from sertool.errors import SertoolError
+from sertool.files import listed
+from sertool.inference import Predictor
+from sertool.manifest import Table
+from sertool.predicting import Jury, Listening
+from sertool.splits import DEV, TEST, TRAIN
+from sertool.teaching import Taught
+
+EVERYTHING = Listening(silence=-200.0)
+AT_ONCE = 64  # clips
+
+
+class Staff(NamedTuple):
+    """The models of a teacher, each with what it was trained on, and their answers by the rows of a table."""
+
+    source: str
+    words: tuple[str, ...]
+    met: np.ndarray  # bool `[models, rows]`: it was trained on the clip, or on its speaker
+    learnt: np.ndarray  # bool `[models, rows]`: on the very clip
+    shares: np.ndarray  # float32 `[models, rows, words]`; NaN where there is no answer
+
+
+def is_model(source: str) -> bool:
+    """Whether a teacher is a model, or a run's folder, and no file of predictions."""
+    return source in shipped.names() or Path(source).is_dir() or Path(source).suffix == ".safetensors"
+
+
+def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> Staff:
+    """What a teacher's models answer for the clips of a table; asked once, the answers lie in the student's folder."""
+    paths = predicting.models_in(shipped.place(source), None)
+    kept = folder / f"teacher-{_key(paths, table)}.parquet"
+    if not kept.exists():
+        wire.write(_answers(table, paths, device, jobs), str(kept), "parquet")
+    given = wire.load(str(kept))
+    words = tuple(name.removeprefix("p_") for name in given.column_names if name.startswith("p_"))
+    met, learnt = (np.stack(part) for part in zip(*(_known(table, path) for path in paths), strict=True))
+    return Staff(source, words, met, learnt, _by_row(table, given, words, len(paths)))
+
+
+def _key(paths: Sequence[Path], table: Table) -> str:
+    """What the answers depend on: the models, and the sound of the clips."""
+    held = hashlib.sha256()
+    for path in paths:
+        held.update(hashlib.sha256(path.read_bytes()).digest())
+    held.update(manifest.digest(table).encode())
+    held.update("\n".join(map(str, manifest.column(table, "digest"))).encode())
+    return held.hexdigest()[:16]
+
+
+def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Table:
+    """A row for each model and clip that it could hear."""
+    models = [Predictor.load(path, device) for path in paths]
+    if any(model.labels != models[0].labels for model in models):
+        raise SertoolError("--teacher: its models know different emotions: name one of them")
+    store = _frames(table, models, device)
+    found = _of_frames(table, models, store) if store else _of_audio(table, models, jobs)
+    if not found:
+        raise SertoolError("--teacher: it can hear none of the clips: the manifest has other features, and no audio")
+    clips, numbers, shares = (list(part) for part in zip(*found, strict=True))
+    columns = {f"p_{word}": np.array(shares)[:, place] for place, word in enumerate(models[0].labels)}
+    return manifest.from_columns({"clip": clips, "model": numbers, **columns})
+
+
+Answer = tuple[str, int, np.ndarray]  # the clip, the model's number, and its probabilities
+
+
+def _frames(table: Table, models: Sequence[Predictor], device: str) -> Store | None:
+    """The features that all models take, where the manifest has them made in just that way."""
+    records = models[0].held.features
+    there = all(f"{name}_shard" in table.column_names for name in records)
+    if any(model.held.features != records for model in models) or not there:
+        return None
+    if any(shard is None for name in records for shard in manifest.column(table, f"{name}_shard")):
+        return None
+    store = batches.load(table, list(records), device)
+    return store if store.records == records else None
+
+
+def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[Answer]:
+    clips, found = manifest.column(table, "clip"), []
+    for places in talk.progress(list(batches.in_order(store.lengths, AT_ONCE)), None, "the teacher answers", "batch"):
+        rows, lengths = store.take(places)
+        for number, model in enumerate(models):
+            answer = model.probabilities(rows, lengths).numpy()
+            found += [(clips[place], number, one) for place, one in zip(places, answer, strict=True)]
+    return found
+
+
+def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
+    """From the clips themselves; copies are not heard, and have their parents' answers."""
+    jury, threads = Jury(models), torch.get_num_threads()
+    try:
+        heard = predicting.listened(jury, _rows(table), EVERYTHING, jobs)
+        pieces = [piece for some in heard for piece in _told(jury, some)]
+    finally:
+        torch.set_num_threads(threads)
+    return pieces
+
+
+def _rows(table: Table) -> Iterator[predicting.Row]:
+    names = ("clip", "path", "start", "duration", "parent")
+    rows = zip(*(manifest.column(table, name) for name in names), strict=True)
+    held = [dict(zip(names, row, strict=True)) for row in rows]
+    own = [row for row in held if row.pop("parent") is None]
+    yield from talk.progress(own, len(own), "the teacher listens", "clip")
+
+
+def _told(jury: Jury, pieces: Sequence[predicting.Piece]) -> Iterator[Answer]:
+    there = [piece for piece in pieces if piece.heard is not None]
+    if there:
+        for number, answer in enumerate(jury.each([piece.heard for piece in there])):
+            for piece, one in zip(there, answer.numpy(), strict=True):
+                yield str(piece.row["clip"]), number, one
+
+
+def _by_row(table: Table, given: Table, words: Sequence[str], models: int) -> np.ndarray:
+    """The answers by the rows of a table, `[models, rows, words]`; a copy without any has its parent's."""
+    shares = np.stack([np.array(manifest.column(given, f"p_{word}"), np.float32) for word in words], axis=1)
+    pairs = zip(manifest.column(given, "clip"), manifest.column(given, "model"), strict=True)
+    at = {pair: place for place, pair in enumerate(pairs)}
+    shares = np.concatenate([shares, np.full((1, len(words)), np.nan, np.float32)])
+    names = list(zip(manifest.column(table, "clip"), manifest.column(table, "parent"), strict=True))
+    return np.stack(
+        [shares[[at.get((clip, one), at.get((parent, one), -1)) for clip, parent in names]] for one in range(models)]
+    )
+
+
+def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Of which rows a model was trained on the speaker or the clip, and of which on the clip, both `[rows]`."""
+    beside = path.parent / "split.parquet"
+    if not beside.exists():
+        _say_unknown(table, path)
+        return np.zeros(len(table), bool), np.zeros(len(table), bool)
+    trained = manifest.where(wire.read(str(beside)), ["split=train"])
+    clips, speakers = ({*manifest.column(trained, name)} - {None} for name in ("clip", "speaker"))
+    learnt = np.array([clip in clips for clip in manifest.column(table, "clip")])
+    return learnt | np.array([who in speakers for who in manifest.column(table, "speaker")]), learnt
+
+
+def _say_unknown(table: Table, path: Path) -> None:
+    trained = Predictor.load(path).held.trained.get("corpora") or {}
+    both = [name for name, _ in manifest.counts(table, "corpus") if name in trained]
+    shared = f"; it was trained on {listed(both)}, which these clips are of" if both else ""
+    talk.warn(f"no split.parquet lies beside {path}: whether it knows speakers held out here cannot be known{shared}")
+
+
+def lesson(staff: Staff, table: Table, split: np.ndarray) -> Taught:
+    """The mean answer of those that may teach, for each clip of those that know its speaker least."""
+    fit = ~_leaks(staff, table, split)
+    if not fit.any():
+        raise SertoolError(
+            f"--teacher {staff.source}: it was trained on speakers or clips that are held out here, and would tell of "
+            "them: train it on this very split or these folds, or give its held-out predictions"
+        )
+    met, shares = staff.met[fit], staff.shares[fit]
+    chosen = (~met | met.all(axis=0)) & ~np.isnan(shares).any(axis=2)
+    total = np.where(chosen[:, :, None], shares, 0).sum(axis=0)
+    count = chosen.sum(axis=0)[:, None]
+    return Taught(staff.words, np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32))
+
+
+def _leaks(staff: Staff, table: Table, split: np.ndarray) -> np.ndarray:
+    """Which models know a clip that is held out, or a speaker who is nowhere in train, `[models]`."""
+    held = (split == DEV) | (split == TEST)
+    speaker = manifest.codes(table, "speaker").index
+    strange = held & (speaker >= 0) & ~np.isin(speaker, speaker[split == TRAIN])
+    return (staff.learnt & held).any(axis=1) | (staff.met & strange).any(axis=1)
+
+
+def say(staff: Staff, table: Table, split: np.ndarray, taught: Taught) -> None:
+    """How many training clips the teacher answers for, and whether it knows who speaks in them."""
+    train = split == TRAIN
+    met = staff.met[~_leaks(staff, table, split)].all(axis=0)
+    line = f"the teacher answers for {(taught.known & train).sum():,} of {train.sum():,} training clips"
+    if count := int((met & train).sum()):
+        line += f"; it was trained on the speakers of {count:,}, and is surer of them than of others"
+    talk.say(line)

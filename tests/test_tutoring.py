@@ -1,0 +1,174 @@
+"""A teacher that is a model: it answers once, for whom it may, and never tells of whom the student holds out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import Outcome, ages, sertool
+
+from sertool import audio, manifest, modelfile, synth, tutoring, wire
+from sertool.errors import SertoolError
+from sertool.splits import DEV, TEST, TRAIN
+
+NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
+EMOTIONS = ("neutral", "happy", "angry")
+PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
+SPLIT = ("--split", "speaker:50/25/25")
+
+
+@pytest.fixture(scope="module")
+def mel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen log-mels of eight speakers."""
+    folder = tmp_path_factory.mktemp("tutoring")
+    synth.corpus(folder / "clips", 8, EMOTIONS, 1, write=audio.write)
+    assert sertool("index", folder / "clips", "--pattern", PATTERN, "-o", folder / "c.parquet").code == 0
+    done = sertool("featurize", folder / "c.parquet", "--mel", "--mel-bands", 16, "-o", folder / "mel")
+    assert done.code == 0, done.err
+    return folder / "mel" / "manifest.parquet"
+
+
+@pytest.fixture(scope="module")
+def teacher(mel: Path) -> Path:
+    """A run on half of the speakers."""
+    train(mel, *NET, *SPLIT, "-o", mel.parent / "teacher")
+    return mel.parent / "teacher"
+
+
+def train(*words: object, code: int = 0) -> Outcome:
+    done = sertool("train", *words)
+    assert done.code == code, done.err
+    return done
+
+
+def tensors(run: Path) -> dict[str, np.ndarray]:
+    return modelfile.read(run / "seed-0" / "model.safetensors").tensors
+
+
+def answers(run: Path) -> dict[str, list]:
+    (path,) = run.glob("teacher-*.parquet")
+    return wire.load(str(path)).to_pydict()
+
+
+def test_a_model_teaches_what_its_predictions_would(mel: Path, teacher: Path, tmp_path: Path) -> None:
+    done = train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run")
+    assert "the teacher answers for 12 of 12 training clips; it was trained on the speakers of 12" in done.err
+    said = answers(tmp_path / "run")
+    assert sorted(said["clip"]) == sorted(manifest.column(wire.read(str(mel)), "clip"))
+    table = manifest.from_columns({name: said[name] for name in said if name != "model"})
+    wire.write(table, str(tmp_path / "t.parquet"), "parquet")
+    train(mel, *NET, *SPLIT, "--teacher", tmp_path / "t.parquet", "-o", tmp_path / "file")
+    one, two = tensors(tmp_path / "run"), tensors(tmp_path / "file")
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    before = ages(tmp_path / "run")
+    train(mel, *NET, *SPLIT, "--teacher", teacher / "seed-0" / "model.safetensors", "-o", tmp_path / "run")
+    assert ages(tmp_path / "run").keys() == before.keys()
+
+
+def test_a_teacher_hears_the_clips_where_the_manifest_has_other_features(
+    mel: Path, teacher: Path, tmp_path: Path
+) -> None:
+    clips = mel.parent.parent / "c.parquet"
+    assert sertool("featurize", clips, "--mel", "--mel-bands", 12, "-o", tmp_path / "f").code == 0
+    train(tmp_path / "f" / "manifest.parquet", *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "heard")
+    train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "read")
+    heard, read = answers(tmp_path / "heard"), answers(tmp_path / "read")
+    at = {clip: place for place, clip in enumerate(read["clip"])}
+    order = [at[clip] for clip in heard["clip"]]
+    for word in EMOTIONS:
+        np.testing.assert_allclose(heard[f"p_{word}"], np.array(read[f"p_{word}"])[order], atol=1e-4)
+
+
+def test_a_teacher_who_knows_speakers_that_are_held_out_is_refused(mel: Path, teacher: Path, tmp_path: Path) -> None:
+    other = train(mel, *NET, *SPLIT, "--seed", 1, "--teacher", teacher, "-o", tmp_path / "run", code=1)
+    assert "trained on speakers or clips that are held out here" in other.line
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((teacher / "seed-0" / "model.safetensors").read_bytes())
+    done = train(mel, *NET, *SPLIT, "--seed", 1, "--teacher", alone, "-o", tmp_path / "run")
+    assert "cannot be known" in done.err
+
+
+def test_each_fold_is_taught_by_the_model_that_holds_out_the_same(mel: Path, tmp_path: Path) -> None:
+    train(mel, *NET, "--folds", 4, "-o", tmp_path / "teacher")
+    done = train(mel, *NET, "--folds", 4, "--teacher", tmp_path / "teacher", "-o", tmp_path / "run")
+    assert done.err.count("the teacher answers") == 1
+
+
+def staff(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[float]]) -> tutoring.Staff:
+    made = np.array(shares, np.float32)
+    return tutoring.Staff("t", ("a", "b"), np.array(met), np.array(learnt), np.stack([made, 1 - made], axis=2))
+
+
+def test_clips_are_taught_by_those_that_never_heard_their_speaker_and_by_all_where_all_did() -> None:
+    table = manifest.from_columns({"clip": ["w", "x", "y", "z"], "speaker": ["1", "2", "3", "4"]})
+    split = np.array([TRAIN, TRAIN, TRAIN, TEST])
+    met = [[True, False, True, False], [False, True, True, False], [False, False, False, True]]
+    held = staff(met, met, [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.9, 0.9, 0.9, 0.9]])
+    made = tutoring.lesson(held, table, split)
+    np.testing.assert_allclose(made.shares[:, 0], [0.5, 0.2, 0.5, 0.6], atol=1e-6)
+    with pytest.raises(SertoolError, match="held out here"):
+        tutoring.lesson(staff(met[2:], met[2:], [[0.9] * 4]), table, split)
+
+
+def test_where_speakers_stand_on_both_sides_only_the_clips_held_out_are_secret() -> None:
+    table = manifest.from_columns({"clip": ["w", "x"], "speaker": ["1", "1"]})
+    split = np.array([TRAIN, DEV])
+    fit = staff([[True, True]], [[True, False]], [[0.1, 0.2]])
+    assert tutoring.lesson(fit, table, split).known.all()
+    with pytest.raises(SertoolError, match="held out here"):
+        tutoring.lesson(staff([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
+
+
+@pytest.fixture(scope="module")
+def bare(mel: Path) -> Path:
+    """Clips of nobody known and without a label, with the same features."""
+    folder = mel.parent / "bare"
+    for path in synth.corpus(folder / "made", 2, EMOTIONS, 1, seed=9, write=audio.write):
+        (folder / "calls").mkdir(exist_ok=True)
+        path.rename(folder / "calls" / f"{path.parent.name}x{len(list((folder / 'calls').iterdir()))}.wav")
+    assert sertool("index", folder / "calls", "-o", folder / "c.parquet").code == 0
+    assert sertool("featurize", folder / "c.parquet", "--mel", "--mel-bands", 16, "-o", folder / "mel").code == 0
+    return folder / "mel" / "manifest.parquet"
+
+
+@pytest.mark.parametrize("how", [SPLIT, ("--folds", "2")])
+def test_audio_that_nobody_labelled_is_learnt_from_the_teacher_alone(
+    mel: Path, bare: Path, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    train(mel, *NET, *how, "-o", tmp_path / "teacher")
+    for name, words in {"with": (bare,), "without": ()}.items():
+        done = train(mel, *words, *NET, *how, "--teacher", tmp_path / "teacher", "-o", tmp_path / name)
+        assert "held-out" in done.err
+    for path in sorted((tmp_path / "with").rglob("split.parquet")):
+        held = wire.read(str(path)).to_pydict()
+        loose = [part for part, emotion in zip(held["split"], held["emotion"], strict=True) if emotion is None]
+        assert loose == ["train"] * 6
+        without = wire.read(str(tmp_path / "without" / path.relative_to(tmp_path / "with"))).to_pydict()
+        assert held["split"][: len(without["split"])] == without["split"]
+        one, two = (modelfile.read(tmp_path / name / path.parent.relative_to(tmp_path / "with") / "model.safetensors")
+                    for name in ("with", "without"))  # fmt: skip
+        assert not all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
+
+
+def test_unlabelled_clips_go_where_their_speaker_is_and_never_across(mel: Path, teacher: Path, tmp_path: Path) -> None:
+    table = wire.read(str(mel))
+    emotions = [None if place % 3 == 0 else word for place, word in enumerate(manifest.column(table, "emotion"))]
+    wire.write(manifest.with_column(table, "emotion", emotions), str(tmp_path / "half.parquet"), "parquet")
+    folds = ("--folds", "2", "--teacher")
+    wire.write(manifest.from_columns({"clip": manifest.column(table, "clip"), **{f"p_{word}": [1 / 3] * len(table)
+               for word in EMOTIONS}}), str(tmp_path / "t.parquet"), "parquet")  # fmt: skip
+    train(tmp_path / "half.parquet", *NET, *folds, tmp_path / "t.parquet", "-o", tmp_path / "run")
+    for path in (tmp_path / "run").rglob("split.parquet"):
+        held = wire.read(str(path)).to_pydict()
+        parts = {(who, part) for who, part in zip(held["speaker"], held["split"], strict=True)}
+        assert len(parts) == 8
+
+
+def test_a_teacher_of_other_emotions_or_of_nothing_is_one_line(mel: Path, teacher: Path, tmp_path: Path) -> None:
+    table = wire.read(str(mel))
+    words = ["fear" if word == "angry" else word for word in manifest.column(table, "emotion")]
+    wire.write(manifest.with_column(table, "emotion", words), str(tmp_path / "fear.parquet"), "parquet")
+    done = train(tmp_path / "fear.parquet", *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run", code=1)
+    assert "it knows no fear: its answers are neutral, happy, angry" in done.err.splitlines()[-1]
+    (tmp_path / "empty").mkdir()
+    done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "empty", "-o", tmp_path / "run", code=2)
+    assert "no model in" in done.line
