@@ -51,16 +51,19 @@ def give(path: str | Path | None) -> None:
 
 
 def chosen(
-    published: Published, shapes: Mapping[str, tuple[int, ...]], known: str | None, rename: Callable[[str], str] = str
+    published: Published,
+    shapes: Mapping[str, tuple[int, ...]],
+    known: str | None,
+    arrange: Callable[["Tensors"], "Tensors"],
 ) -> tuple[str, "Tensors"]:
     """Digest and tensors of these shapes: those of the digest `known`, where this process has them, else a file's.
 
-    `rename` gives the published name of a tensor that a file may call otherwise.
+    `arrange` gives tensors their published names, of which a file may have others.
     """
     if known and known in _held:
         return known, _held[known]
     path = _find(published)
-    found = _fitting({rename(name): tensor for name, tensor in read(path).items()}, shapes, published.name, path)
+    found = _fitting(arrange(read(path)), shapes, published.name, path)
     made = digest(found)
     _refuse_other(known, made, published.name, path)
     return made, _held.setdefault(made, found)

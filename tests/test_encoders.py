@@ -331,6 +331,39 @@ def test_weights_are_known_by_their_numbers_whatever_file_they_come_in(small: Pa
         assert whisper.tensors("base", 3)[0] == known, name
 
 
+def retrained() -> dict[str, np.ndarray]:
+    """What a packed model file holds of an encoder whose last block was trained on."""
+    _, state = whisper.tensors("base", 3)
+    last = whisper.network("base", 3, state).blocks[2].state_dict()
+    before = {f"{whisper.BROUGHT}{name}": tensor for name, tensor in state.items() if ".blocks.2." not in name}
+    own = {f"blocks.0.{name}": tensor for name, tensor in last.items()}
+    return {name: tensor.numpy() for name, tensor in (before | own | {"head.1.bias": torch.zeros(4)}).items()}
+
+
+def test_an_encoder_comes_out_of_the_model_file_that_trained_it_on(small: Path, tmp_path: Path) -> None:
+    known, _ = whisper.tensors("base", 3)
+    pretrained_weights._held.clear()
+    path = saved_as_model(retrained(), tmp_path)
+    pretrained_weights.give(path)
+    assert whisper.tensors("base", 3)[0] == known
+
+
+def test_a_model_file_that_lacks_part_of_its_encoder_is_one_line(small: Path, tmp_path: Path) -> None:
+    held = {name: value for name, value in retrained().items() if "query_key_value.weight" not in name}
+    pretrained_weights.give(saved_as_model(held, tmp_path))
+    pretrained_weights._held.clear()
+    with pytest.raises(SertoolError, match="holds no weights of whisper-base"):
+        whisper.tensors("base", 3)
+
+
+def saved_as_model(held: dict[str, np.ndarray], folder: Path) -> Path:
+    path = folder / "model.safetensors"
+    with path.open("wb") as stream:
+        parts = {name: (value.dtype.name, value.shape, [value]) for name, value in held.items()}
+        tensorfile.write(stream, {"format": 1}, parts)
+    return path
+
+
 def test_tensors_that_somebody_holds_need_no_file(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = {
         name: tensor.float() for name, tensor in whisper_state(seed=7).items() if name in whisper.shapes("base", 2)

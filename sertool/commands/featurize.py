@@ -70,7 +70,8 @@ def _shared_options() -> Any:
         type=click.Path(dir_okay=False),
         metavar="FILE",
         group=group,
-        help="Weights of the encoder, a checkpoint or safetensors. [default: fetched once into the cache]",
+        help="Weights of the encoder: a checkpoint, safetensors, or a model file of `train -m whisper --pack half`, "
+        "whose blocks know the speakers that they were trained on. [default: fetched once into the cache]",
     )
     return options.stack(*wave, *frames, *layers, file)
 

@@ -9,6 +9,7 @@ not padded to 30 s. Where clips share a batch, frames beyond a clip's end are ze
 hidden from attention, so a clip's frames do not depend on what else is in the batch.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -50,6 +51,10 @@ FLOOR = 1e-10  # of the power in a band
 DEPTH = 8.0  # how far below the clip's loudest band values may lie, in powers of ten
 FRAMES = 1500  # of 20 ms, for which there are positions: 30 s
 MARGIN = 100  # frames of a window that a neighbour has too, and that are not kept
+PARTS = {"attn_ln": "attention_norm", "attn.out": "attention_out", "mlp_ln": "norm", "mlp.0": "inner",
+         "mlp.2": "outer"}  # of a block, by their published names  # fmt: skip
+THREE = ("query", "key", "value")  # which are published apart
+BROUGHT = "pretrained.whisper."  # before the names of the encoder's tensors in a model file that brings it
 PACK = 16_384  # frames in a batch, for devices that need much work at once
 
 
@@ -169,7 +174,7 @@ def published(size: str) -> Published:
 
 def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
     """Digest and tensors, named as published, of the first `layers` blocks; those of the digest `known` if given."""
-    return weights.chosen(published(size), shapes(size, layers), known)
+    return weights.chosen(published(size), shapes(size, layers), known, arranged)
 
 
 def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
@@ -204,18 +209,36 @@ def translated(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
     for number, word in ((1, "first"), (2, "second")):
         made[f"{word}.weight"] = state[f"encoder.conv{number}.weight"].flatten(1)
         made[f"{word}.bias"] = state[f"encoder.conv{number}.bias"]
-    names = {"attn_ln": "attention_norm", "attn.out": "attention_out", "mlp_ln": "norm", "mlp.0": "inner",
-             "mlp.2": "outer"}  # fmt: skip
     for layer in range(layers):
         old, new = f"encoder.blocks.{layer}.", f"blocks.{layer}."
         made |= {
-            f"{new}{names[word]}.{kind}": state[f"{old}{word}.{kind}"] for word in names for kind in ("weight", "bias")
+            f"{new}{PARTS[word]}.{kind}": state[f"{old}{word}.{kind}"] for word in PARTS for kind in ("weight", "bias")
         }
-        parts = [f"{old}attn.{word}" for word in ("query", "key", "value")]
+        parts = [f"{old}attn.{word}" for word in THREE]
         bias = {part: state.get(f"{part}.bias", torch.zeros_like(state[f"{old}attn.query.bias"])) for part in parts}
         made[f"{new}query_key_value.weight"] = torch.cat([state[f"{part}.weight"] for part in parts])
         made[f"{new}query_key_value.bias"] = torch.cat(list(bias.values()))
     return made
+
+
+def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by their published names; so, too, those of a model file that has trained the last blocks on."""
+    made = {name.removeprefix(BROUGHT): tensor for name, tensor in tensors.items()}
+    there = _blocks(made, "encoder.blocks.{}.attn.out.weight")
+    for number in range(_blocks(made, "blocks.{}.attention_out.weight")):
+        old, new = f"blocks.{number}.", f"encoder.blocks.{there + number}."
+        own = {name.removeprefix(old): tensor for name, tensor in made.items() if name.startswith(old)}
+        for kind in ("weight", "bias"):
+            made |= {f"{new}{word}.{kind}": own[f"{part}.{kind}"] for word, part in PARTS.items()
+                     if f"{part}.{kind}" in own}  # fmt: skip
+            three = own[f"query_key_value.{kind}"].chunk(3) if f"query_key_value.{kind}" in own else ()
+            made |= {f"{new}attn.{word}.{kind}": part for word, part in zip(THREE, three, strict=False)}
+    return made
+
+
+def _blocks(tensors: dict[str, Tensor], name: str) -> int:
+    """How many blocks from 0 on have a tensor so named."""
+    return next(number for number in itertools.count() if name.format(number) not in tensors)
 
 
 # Waveforms to frames
