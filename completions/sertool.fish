@@ -412,7 +412,7 @@ complete -c sertool -n '__sertool_at featurize' -l center -l no-center -d 'Centr
 complete -c sertool -n '__sertool_at featurize' -l edges -r -f -a 'zeros reflect' -d 'What lies beyond the ends. [default: zeros]'
 complete -c sertool -n '__sertool_at featurize' -l layers -r -f -d 'Layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last. [default: all]'
 complete -c sertool -n '__sertool_at featurize' -l precision -r -f -a 'auto bf16 float32' -d 'Of the products; auto is bf16 where the processor has it. [default: auto]'
-complete -c sertool -n '__sertool_at featurize' -l weights -r -F -d 'Weights of the encoder, a checkpoint or safetensors. [default: fetched once into the cache]'
+complete -c sertool -n '__sertool_at featurize' -l weights -r -F -d 'Weights of the encoder: a checkpoint, safetensors, or a model file of `train -m whisper --pack half`, whose blocks know the speakers that they were trained on. [default: fetched once into the cache]'
 complete -c sertool -n '__sertool_at featurize' -l normalize -r -f -a '(__sertool_many min-max z-score z-score-columns mean-columns peak)' -d 'Normalise each clip\'s rows: min-max, z-score, z-score-columns, mean-columns, peak, one after another.'
 complete -c sertool -n '__sertool_at featurize' -l stats -r -f -a '(__sertool_many mean std min max range median iqr q05 q25 q75 q95 skew kurtosis slope)' -d 'Keep only statistics over time: mean, std, min, max, range, median, iqr, q05, q25, q75, q95, skew, kurtosis, slope.'
 complete -c sertool -n '__sertool_at featurize' -l dtype -r -f -a 'float16 float32' -d 'Type of the stored numbers. [default: as each feature needs; float32 for statistics]'
