@@ -1,0 +1,179 @@
+"""How the package's models stand what they were not made for: other ways to record, and corpora they never saw.
+
+    python tests/bench/conditions.py CORPORA WORK [--model base] [--model tiny]    measure, and keep the figures
+    python tests/bench/conditions.py --readme [--check]                            write README's tables again
+
+CORPORA holds the folders cremad, ravdess, emodb and tess; what was made of them lies in WORK. The ways to record are
+effects on the dev speakers' clips; of the other corpora those emotions are asked for that the models know.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+HELD = Path(__file__).with_name("conditions.json")
+README = ROOT / "README.md"
+BEGIN, END = "<!-- conditions: python tests/bench/conditions.py --readme -->\n", "<!-- end of conditions -->\n"
+EMOTIONS = "neutral,happy,sad,angry,fear,disgust"
+WAYS = {
+    "as recorded": "",
+    "telephone, 8 bits": "--telephone",
+    "white noise at 10 dB": "--noise 10",
+    "Opus at 8 kbit/s": "--codec 8 --codec-kind opus",
+    "MP3 at 16 kbit/s": "--codec 16 --codec-kind mp3",
+    "a room, 0.5 s": "--reverb 0.5",
+    "40 dB softer": "--gain=-40",
+    "peaks cut by 12 dB": "--clipping 12",
+    "stereo, one side softer": "stereo",
+}
+OTHERS = {"ravdess": "RAVDESS, speech", "emodb": "EMO-DB", "tess": "TESS"}
+Figures = dict[str, dict[str, dict[str, float]]]  # by table, row and model
+
+
+def made(command: str, work: Path, output: str) -> Path:
+    """What a line of the shell makes, if it was not made before."""
+    path = work / output
+    if not path.exists():
+        print(f"+ {command}", flush=True)
+        subprocess.run(["bash", "-euo", "pipefail", "-c", command], check=True, cwd=work)
+    return path
+
+
+def recorded(way: str, corpora: Path, work: Path) -> Path:
+    """The dev speakers' clips of CREMA-D recorded in a way, as a manifest."""
+    dev = f"sertool index {shlex.quote(str(corpora / 'cremad'))} --protocol cremad-nk | sertool index --where split=dev"
+    clean = made(f"{dev} -o clean.parquet", work, "clean.parquet")
+    effects = WAYS[way]
+    if not effects:
+        return clean
+    name = "".join(letter if letter.isalnum() else "-" for letter in way)
+    if effects == "stereo":
+        return made_stereo(clean, work / name)
+    asked = f"sertool augment undivided.parquet --copies 1 {effects} --write {name} -o {name}.all.parquet"
+    undivided(clean, work / "undivided.parquet")
+    made(asked, work, f"{name}.all.parquet")
+    return copies(work / f"{name}.all.parquet", work / f"{name}.parquet")
+
+
+def undivided(source: Path, target: Path) -> None:
+    """The manifest without its split: no copies are made of dev."""
+    from sertool import wire
+
+    wire.write(wire.read(str(source)).drop_columns(["split"]), str(target), "parquet")
+
+
+def copies(source: Path, target: Path) -> Path:
+    from sertool import manifest, wire
+
+    table = wire.read(str(source))
+    there = np.array([parent is not None for parent in manifest.column(table, "parent")])
+    wire.write(manifest.keep(table, there), str(target), "parquet")
+    return target
+
+
+def made_stereo(clean: Path, folder: Path) -> Path:
+    """Each clip with a second channel, 12 dB softer and 1 ms late, and the clips' manifest."""
+    import soundfile
+
+    from sertool import manifest, wire
+
+    table = wire.read(str(clean))
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for clip, path in zip(*(manifest.column(table, name) for name in ("clip", "path")), strict=True):
+        samples, rate = soundfile.read(path, dtype="float32")
+        late = rate // 1000
+        softer = 0.25 * np.concatenate([np.zeros(late, np.float32), samples[: len(samples) - late]])
+        paths.append(str(folder / f"{Path(clip).stem}.wav"))
+        soundfile.write(paths[-1], np.stack([samples, softer], axis=1), rate)
+    target = folder.with_suffix(".parquet")
+    wire.write(manifest.with_column(table, "path", paths), str(target), "parquet")
+    return target
+
+
+def score(clips: Path, model: str, work: Path) -> dict[str, float]:
+    """UAR of a model's answers to a manifest's clips, with its interval."""
+    asked = [sys.executable, "-m", "sertool"]
+    answers = subprocess.run([*asked, "predict", "-m", model, clips, "-f", "parquet"], check=True, cwd=work,
+                             capture_output=True).stdout  # fmt: skip
+    said = subprocess.run([*asked, "eval", "-", "-f", "json"], check=True, input=answers, capture_output=True).stdout
+    run = json.loads(said)["runs"][0]
+    uar = {side: round(100 * run["figures"]["uar"][side], 1) for side in ("value", "low", "high")}
+    return uar | {"clips": run["clips"], "speakers": run["speakers"]}
+
+
+def measure(corpora: Path, work: Path, model: str, held: Figures) -> None:
+    for way in WAYS:
+        clips = recorded(way, corpora, work)
+        held.setdefault("ways", {}).setdefault(way, {})[model] = score(clips, model, work)
+    for corpus in OTHERS:
+        folder = shlex.quote(str(corpora / corpus))
+        index = f"sertool index {folder} --emotions {EMOTIONS} -o {corpus}.parquet"
+        clips = made(index, work, f"{corpus}.parquet")
+        held.setdefault("others", {}).setdefault(corpus, {})[model] = score(clips, model, work)
+
+
+def tables(held: Figures) -> str:
+    """Both tables as README has them."""
+    models = list(next(iter(held["ways"].values())))
+    head = " | ".join(f"`{model}`" for model in models)
+    lines = [f"| CREMA-D's dev speakers, recorded so | {head} |", "| --- |" + " --- |" * len(models)]
+    lines += [f"| {way} | {_cells(held['ways'][way])} |" for way in WAYS]
+    lines += ["", f"| a corpus never seen, six emotions | clips, speakers | {head} |",
+              "| --- | --- |" + " --- |" * len(models)]  # fmt: skip
+    for corpus, title in OTHERS.items():
+        figures = held["others"][corpus]
+        one = next(iter(figures.values()))
+        lines.append(f"| {title} | {one['clips']:,}, {one['speakers']} | {_cells(figures)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(figures: dict[str, dict[str, float]]) -> str:
+    return " | ".join(f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in figures.values())
+
+
+def with_tables(text: str, held: Figures) -> str:
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"README.md has no block that begins with {BEGIN.strip()}")
+    return f"{before}{BEGIN}{tables(held)}{END}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("places", nargs="*", metavar="CORPORA WORK")
+    parser.add_argument("--model", action="append", help="a model of the package, or a file (default: base and tiny)")
+    parser.add_argument("--try", action="store_true", dest="tried", help="print the figures, and keep none")
+    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    asked = parser.parse_args()
+    held: dict[str, Any] = json.loads(HELD.read_text()) if HELD.exists() and not asked.tried else {}
+    if not asked.readme:
+        corpora, work = (Path(place).resolve() for place in asked.places)
+        work.mkdir(parents=True, exist_ok=True)
+        for model in asked.model or ("base", "tiny"):
+            measure(corpora, work, model, held)
+            print(tables(held))
+            if not asked.tried:
+                HELD.write_text(json.dumps(held, indent=1) + "\n")
+        return
+    text = README.read_text(encoding="utf-8")
+    fresh = with_tables(text, held)
+    if asked.check and fresh != text:
+        raise SystemExit(
+            "README.md shows other figures than conditions.json: python tests/bench/conditions.py --readme"
+        )
+    if not asked.check:
+        README.write_text(fresh, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

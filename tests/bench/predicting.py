@@ -1,0 +1,128 @@
+"""How fast predict is, as a ratio to a loop that takes a file at a time through librosa, torchaudio and the same model.
+
+    python tests/bench/predicting.py FOLDER_OF_CREMA-D_WAV [--repeats 3] [--models cnn-transformer,sertool,base,tiny]
+
+Models that are not the package's are trained for a moment: what they answer does not matter here. Everybody takes turns,
+each in a process of its own; steady seconds begin when all is imported, for the loop when its model is read, too. The
+first row is timed from the start of the whole process.
+"""
+
+import argparse
+import contextlib
+import csv
+import io
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SHIPPED = ("base", "tiny")
+PRESETS = {"cnn-transformer": ["--mel"], "sertool": ["--preset", "mel-64"]}
+
+
+def trained(name: str, folder: Path, out: Path) -> str:
+    """A model file of a few clips."""
+    if name in SHIPPED:
+        return name
+    sertool, few = [sys.executable, "-m", "sertool"], out / "few.txt"
+    few.write_text("\n".join(map(str, sorted(folder.rglob("*.wav"))[::10])))
+    shards, run = str(out / f"{name}-shards"), str(out / name)
+    featurize = [*sertool, "featurize", str(few), *PRESETS.get(name, ["--mel"]), "-o", shards, "-q"]
+    train = [*sertool, "train", f"{shards}/manifest.parquet", "-m", name, "--epochs", "1", "-o", run, "-q"]
+    for command in (featurize, train):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return str(next(Path(run).rglob("model.safetensors")))
+
+
+def ours(model: str, folder: Path, threads: int) -> dict[str, float]:
+    """Steady seconds of the command."""
+    from sertool import predicting, talk  # noqa: F401 (start-up: what the command imports)
+    from sertool.cli import WithoutPandas, run
+
+    sys.meta_path.insert(0, WithoutPandas())
+    began = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run(["predict", "-m", model, str(folder), "-q", "-f", "csv", "-j", str(threads)])
+    return {"rows": said.getvalue().count("\n") - 1, "steady": time.perf_counter() - began}
+
+
+def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
+    """The same of the loop."""
+    import librosa
+    import torch
+    import torchaudio
+
+    from sertool.inference import Predictor
+
+    torch.set_num_threads(threads)
+    held = Predictor.load(Path(model))
+    settings = held.held.features["mel"]["settings"]
+    mel = torchaudio.transforms.MelSpectrogram(
+        16_000, settings["n_fft"], settings["win_length"], settings["hop"], n_mels=settings["bands"], power=2.0
+    )
+    decibels = torchaudio.transforms.AmplitudeToDB(top_db=80.0)
+    librosa.load(next(folder.rglob("*.wav")), sr=16_000)  # what it imports at its first file
+    began, sink = time.perf_counter(), io.StringIO()
+    writer, rows = csv.writer(sink), 0
+    for path in sorted(folder.rglob("*.wav")):
+        samples, _ = librosa.load(path, sr=16_000)
+        with torch.inference_mode():
+            frames = decibels(mel(torch.from_numpy(samples))).T[None]
+            shares = held.probabilities(frames, torch.tensor([frames.shape[1]]))[0]
+        writer.writerow([path.name, held.labels[int(shares.argmax())], *shares.tolist()])
+        rows += 1
+    return {"rows": rows, "steady": time.perf_counter() - began}
+
+
+def first_row(model: str, folder: Path) -> float:
+    """Seconds from the start of the process to its first answer."""
+    command = [sys.executable, "-m", "sertool", "predict", "-m", model, str(folder), "-q", "-f", "csv"]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # the columns' names
+        process.stdout.readline()
+        spent = time.perf_counter() - began
+        process.kill()
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--models", default="cnn-transformer,sertool,base,tiny")
+    parser.add_argument("--who", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.who:
+        who = {"sertool": ours, "loop": theirs}[asked.who]
+        print(json.dumps(who(asked.models, asked.folder, asked.threads)))
+        return
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {asked.threads} threads")
+    with tempfile.TemporaryDirectory() as out:
+        for name in asked.models.split(","):
+            model = trained(name, asked.folder, Path(out))
+            rivals = ["sertool"] if name in SHIPPED else ["sertool", "loop"]
+            command = [sys.executable, __file__, asked.folder, "--models", model, "--threads", str(asked.threads)]
+            runs = {who: [] for who in rivals}
+            for _ in range(asked.repeats):
+                for who, held in runs.items():
+                    ended = subprocess.run([*command, "--who", who], check=True, capture_output=True, text=True)
+                    held.append(json.loads(ended.stdout))
+            steady = {who: statistics.median(run["steady"] for run in held) for who, held in runs.items()}
+            rows = runs["sertool"][0]["rows"]
+            first = statistics.median(first_row(model, asked.folder) for _ in range(asked.repeats))
+            against = (
+                f"  x{steady['loop'] / steady['sertool']:.2f} the loop ({steady['loop']:.2f} s)" if rivals[1:] else ""
+            )
+            seconds = steady["sertool"]
+            print(f"{name:<16}{rows} files {seconds:7.2f} s {rows / seconds:6.0f}/s  first row {first:.2f} s{against}")
+
+
+if __name__ == "__main__":
+    main()
