@@ -116,6 +116,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "protocol": "speaker:70/15/15",
         "training": {"optimizer": "adamw", "lr": 7e-4, "weight_decay": 0.05, "schedule": "cosine", "warmup": 200,
                      "batch": 32, "epochs": 24, "smoothing": 0.1, "mixup": 0.3, "ema": 0.998, "clip": 1.0,
-                     "keep": "last", "time_masks": 2, "time_width": 30, "column_masks": 2, "column_width": 12, "gain": 0.3},
+                     "time_masks": 2, "time_width": 30, "column_masks": 2, "column_width": 12, "gain": 0.3,
+                     "keep": "last"},
     },
 }  # fmt: skip

@@ -2,9 +2,9 @@
 
     python tests/bench/predicting.py FOLDER_OF_CREMA-D_WAV [--repeats 3] [--models cnn-transformer,sertool,base,tiny]
 
-Models that are not the package's are trained for a moment: what they answer does not matter here. Everybody takes turns,
-each in a process of its own; steady seconds begin when all is imported, for the loop when its model is read, too. The
-first row is timed from the start of the whole process.
+Models that are not the package's are trained for a moment: what they answer does not matter here. All take turns, each
+in a process of its own; steady seconds begin when all is imported, for the loop when its model is read, too. The first
+row is timed from the start of the whole process.
 """
 
 import argparse
