@@ -2,10 +2,11 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,20 +116,29 @@ class Piece:
 
 
 def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Row]:
-    """A row for each clip or window, in order, as soon as it is judged."""
-    for pieces in listened(jury, rows, how, jobs):
-        yield from judged(jury, pieces, how)
+    """A row for each clip or window, in order, as soon as it is judged: on a CPU by the thread that heard it."""
+    if jury.members[0].device.type != "cpu":
+        for pieces in listened(jury, rows, how, jobs):
+            yield from judged(jury, pieces, how)
+        return
+    for done in _ahead(lambda batch: [*judged(jury, _listened(jury, batch, how), how)], rows, how, jobs):
+        yield from done
 
 
 def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
     """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
+    return _ahead(lambda batch: _listened(jury, batch, how), rows, how, jobs)
+
+
+def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Any]:
+    """What threads make of some rows at a time, in order."""
     torch.set_num_threads(1)
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
-    pending: deque[Future[list[Piece]]] = deque()
+    pending: deque[Future[list[Any]]] = deque()
     try:
         for batch in asking.gathered((span for row in rows for span in _spans(row, how)), BATCH):
             if batch:
-                pending.append(pool.submit(_listened, jury, batch, how))
+                pending.append(pool.submit(work, batch))
             while pending and (len(pending) > 2 * jobs or pending[0].done()):
                 yield pending.popleft().result()
         while pending:
