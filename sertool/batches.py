@@ -21,6 +21,7 @@ from sertool.modelfile import Held
 from sertool.shards import Shard
 
 SORTED_BATCHES = 32  # whose clips are put side by side by length, so that little is padded
+STEP = 16  # frames: long batches have a multiple of it
 RESIDENT_SHARE = 0.5  # of the device's free memory that frames may take
 
 
@@ -45,7 +46,7 @@ class Store:
         lengths = torch.from_numpy(self.lengths[clips])
         if self.resident is not None:
             return self._gathered(torch.from_numpy(clips), lengths), lengths
-        rows = np.zeros((len(clips), int(lengths.max()), self.columns), np.float32)
+        rows = np.zeros((len(clips), rounded(int(lengths.max())), self.columns), np.float32)
         for target, clip in zip(rows, clips, strict=True):
             start = 0
             for part in self.views[clip]:
@@ -54,10 +55,15 @@ class Store:
         return torch.from_numpy(rows).to(self.device), lengths
 
     def _gathered(self, clips: Tensor, lengths: Tensor) -> Tensor:
-        steps = torch.arange(int(lengths.max()), device=self.device)
+        steps = torch.arange(rounded(int(lengths.max())), device=self.device)
         inside = steps < lengths.to(self.device, non_blocking=True)[:, None]
         starts = self.starts[clips.to(self.device, non_blocking=True)]
         return self.resident[torch.where(inside, starts[:, None] + steps, 0)].float() * inside[..., None]
+
+
+def rounded(time: int) -> int:
+    """How long a batch is made: kernels and their memory are kept for each length, so there had better be few."""
+    return time if time < STEP * 4 else -(-time // STEP) * STEP
 
 
 def load(table: Table, features: Sequence[str], device: str) -> Store:
