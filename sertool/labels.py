@@ -36,7 +36,7 @@ def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
     mapping = {}
     for pair in pairs:
         source, _, target = (part.strip() for part in pair.partition("="))
-        if not (source and target):
-            raise UsageError(f"--map takes FROM=TO, such as ps=surprise, not {pair!r}")
+        if not (source and target) or "=" in target:
+            raise UsageError(f"--map takes one FROM=TO, such as ps=surprise, each time it is given, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target
     return mapping

@@ -114,6 +114,8 @@ def _say(made: splits.Division, how: Asked) -> None:
     entry: dict[str, Any] = splits.PROTOCOLS.get(str(how).partition(":")[0], {})
     if entry.get("leaky"):
         talk.warn(f"{how} puts clips of one speaker on both sides: its figures say nothing about new speakers")
+    elif entry and "speaker" not in entry["by"]:
+        talk.warn(f"{how} holds out what is said and not who speaks: for new speakers as well, speaker+sentence")
     if made.absent:
         talk.say(f"{how}: {len(made.absent)} of its speakers are not here: {listed(made.absent, 5)}")
     if made.bridging:
@@ -124,22 +126,46 @@ def _say(made: splits.Division, how: Asked) -> None:
 
 def report(table: Table, *, strict_sentences: bool) -> int:
     """Say what crosses; the exit code: 1 if anything leaks."""
-    parts = parts_of(table)
-    if parts is None:
-        raise UsageError("--audit: the manifest has neither a split nor folds; make one with --split or --folds")
-    if not (parts.index >= 0).any():
-        raise UsageError("--audit: no clip of the manifest has a part; make a split with --split or --folds")
+    parts = _comparable(table)
     groups = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
     findings = [_told(finding, table) for finding in splits.audit(parts, groups, strict_sentences)]
     for finding in findings:
         talk.out(f"{'LEAK' if finding.leak else 'shared'}  {finding}")
-    absent = [name for name in ("speaker", "sentence", "digest") if name not in groups]
-    if absent:
-        talk.out(f"not checked: the manifest has no {' and no '.join(absent)}")
+    for gap in _unchecked(table, groups, parts):
+        talk.out(f"not checked: {gap}")
     leaks = [finding.kind for finding in findings if finding.leak]
     verdict = f"leaks of {', '.join(leaks)}" if leaks else "no leak"
     talk.out(f"{verdict} between {len(parts.values)} parts of {int((parts.index >= 0).sum()):,} clips")
     return 1 if leaks else 0
+
+
+def _comparable(table: Table) -> Codes:
+    """The parts of a manifest, if there are two or more: a guard that has nothing to compare must not say that all is
+    well."""
+    parts = parts_of(table)
+    if parts is None:
+        raise UsageError("--audit: the manifest has neither a split nor folds; make one with --split or --folds")
+    placed = parts.index[parts.index >= 0]
+    if not len(placed):
+        raise UsageError("--audit: no clip of the manifest has a part; make a split with --split or --folds")
+    if (placed == placed[0]).all():
+        where = parts.values[placed[0]]
+        raise UsageError(
+            f"--audit: every clip that has a part is in {where}, {len(placed):,} of them: nothing to compare"
+        )
+    return parts
+
+
+def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Iterator[str]:
+    """What the guard could not look at."""
+    absent = [name for name in ("speaker", "sentence", "digest") if name not in groups]
+    if absent:
+        yield f"the manifest has no {' and no '.join(absent)}"
+    apart, sound = parts.index < 0, manifest.usable(table)
+    if sound[~apart].all():  # what is set aside has no part, unless a table of clips that are not here gave it one
+        apart &= sound
+    if apart.any():
+        yield f"{apart.sum():,} clips have no part, such as {manifest.cell(table, 'clip', int(apart.argmax()))}"
 
 
 def _told(finding: splits.Finding, table: Table) -> splits.Finding:

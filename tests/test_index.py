@@ -414,7 +414,13 @@ def test_mapping_goes_by_code_before_word_and_works_on_manifests(make):
         folder / "a.parquet", "--map", "calm=neutral", "--map", "05=frustration", "--map", "angry=happy", "-q"
     )
     assert again == mapped
-    refused(folder, "--map", "calm", says="--map takes FROM=TO, such as ps=surprise, not 'calm'")
+    for wrong in ("calm", "calm=neutral,ps=surprise"):
+        refused(
+            folder,
+            "--map",
+            wrong,
+            says=f"--map takes one FROM=TO, such as ps=surprise, each time it is given, not {wrong!r}",
+        )
 
 
 def test_emotions_keep_a_set(make):
@@ -737,6 +743,27 @@ def test_a_random_split_warns_and_leaks(tree, tmp_path):
     assert "warning: random-60-20-20 puts clips of one speaker on both sides" in done.err
     audit = sertool("index", "--audit", tmp_path / "a.parquet")
     assert (audit.code, b"LEAK  speaker: 3 in more than one part" in audit.out) == (1, True)
+
+
+def test_a_split_of_sentences_says_that_speakers_cross(tree, tmp_path):
+    pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
+    done = sertool("index", tree, *pattern, "--split", "sentence:80/20", "-o", tmp_path / "a.parquet")
+    assert "warning: sentence:80/20 holds out what is said and not who speaks" in done.err
+    assert b"LEAK  speaker: 3" in sertool("index", "--audit", tmp_path / "a.parquet").out
+    done = sertool("index", tree, *pattern, "--split", "speaker", "-o", tmp_path / "a.parquet")
+    assert "warning" not in done.err
+
+
+def test_the_guard_says_what_it_could_not_compare(tmp_path):
+    test = emobox(tmp_path, "test.jsonl", ["1001_WSI_ANG_XX", "1004_IEO_ANG_LO"])
+    train = emobox(tmp_path, "train.jsonl", ["1001_IEO_ANG_HI", "1001_TIE_ANG_XX", "1002_IEO_ANG_LO"])
+    alone = sertool("index", "--audit", "--table", f"test={test}")
+    assert alone.code == 2
+    assert alone.line.endswith("every clip that has a part is in test, 2 of them: nothing to compare")
+    fair = emobox(tmp_path, "fair.jsonl", ["1007_WSI_ANG_XX"])
+    done = sertool("index", "--audit", "--table", train, "--table", f"test={test}", "--table", f"dev={fair}")
+    assert done.code == 0
+    assert b"not checked: 3 clips have no part, such as cremad/1001_IEO_ANG_HI\n" in done.out
 
 
 def test_the_guard_finds_equal_sounds_and_copies(tmp_path):
