@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, BinaryIO
@@ -18,6 +19,7 @@ from sertool.manifest import Table
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 BOM = b"\xef\xbb\xbf"
 LINES = 65_536  # that become a table at once
+DOCUMENT = re.compile(rb"\s*(\[|\{\s*\n)")  # how JSON begins that is not an object a line
 
 
 def sniff(head: bytes) -> str:
@@ -39,7 +41,7 @@ def parse(held: pa.Buffer, kind: str, where: str) -> Table:
     """Bytes of a known kind as a table."""
     try:
         return _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         hint = "it was cut off or altered" if kind == "parquet" else manifest.first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
 
@@ -53,14 +55,29 @@ def _parquet(held: pa.Buffer) -> Table:
 
 
 def _jsonl(held: pa.Buffer) -> Table:
-    """One object a line; what a line does not say is null."""
-    lines = enumerate(io.BytesIO(bytes(held).removeprefix(BOM)), 1)
+    """One object a line, or a JSON document of objects; what one does not say is null."""
+    text = bytes(held).removeprefix(BOM)
+    if DOCUMENT.match(text):
+        return _of_objects(_document(text))
+    lines = enumerate(io.BytesIO(text), 1)
     tables = []
     while batch := list(islice(lines, LINES)):
-        rows = [_object(line, number) for number, line in batch if line.strip()]
-        names = dict.fromkeys(name for row in rows for name in row)
-        tables.append(pa.table({name: pa.array([row.get(name) for row in rows]) for name in names}))
+        tables.append(_of_objects([_object(line, number) for number, line in batch if line.strip()]))
     return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _of_objects(rows: list[dict[str, Any]]) -> Table:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+
+
+def _document(text: bytes) -> list[dict[str, Any]]:
+    """The objects of a list, or of an object that holds them by name."""
+    held = json.loads(text)
+    rows = list(held.values()) if isinstance(held, dict) else held
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("the document holds something else than objects of names and values")
+    return rows
 
 
 def _object(line: bytes, number: int) -> dict[str, Any]:
@@ -118,9 +135,18 @@ def _json_lines(table: Table) -> Iterator[bytes]:
 
 
 def _flat(table: Table) -> Table:
-    """Lists of words as text joined by semicolons, for formats that have no lists."""
+    """Text in place of what formats without lists cannot hold."""
     for index, field in enumerate(table.schema):
-        if pa.types.is_list(field.type):
-            words = table.column(index).cast(pa.list_(pa.string()))
-            table = table.set_column(index, field.name, pc.binary_join(words, ";"))
+        if pa.types.is_nested(field.type):
+            table = table.set_column(index, field.name, _text(table.column(index)))
     return table
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Lists of words joined by semicolons, anything deeper as JSON."""
+    if pa.types.is_list(column.type) and not pa.types.is_nested(column.type.value_type):
+        return pc.binary_join(column.cast(pa.list_(pa.string())), ";")
+    told = (
+        None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in column.to_pylist()
+    )
+    return pa.array(told, pa.string())

@@ -140,6 +140,25 @@ def test_lines_may_know_different_things():
     assert held.column("mine").to_pylist() == [None, [1]]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"path": "/a", "emotion": "sad"}, {"path": "/b", "x": 1}]',
+        '{\n  "one": {"path": "/a", "emotion": "sad"},\n  "two": {"path": "/b", "x": 1}\n}',
+    ],
+)
+def test_a_json_document_is_read_as_its_lines_would_be(text):
+    lines = b'{"path": "/a", "emotion": "sad"}\n{"path": "/b", "x": 1}\n'
+    assert wire.decoded(pa.py_buffer(text.encode()), "-") == wire.decoded(pa.py_buffer(lines), "-")
+
+
+def test_what_is_nested_is_json_in_text_formats():
+    deep = b'{"path": "/a", "x": {"a": ["1", "\xc3\xa4"]}, "y": [[1], [2]], "z": ["b", "c"]}\n{"path": "/b"}\n'
+    said = sertool("index", "-f", "tsv", "-q", stdin=deep).out.decode().splitlines()
+    assert said[1].split("\t")[2:] == ['"{""a"": [""1"", ""ä""]}"', '"[[1], [2]]"', '"b;c"']
+    assert said[2].split("\t")[2:] == ["", "", ""]
+
+
 def test_many_lines_become_one_table(monkeypatch):
     monkeypatch.setattr(formats, "LINES", 2)
     lines = [
@@ -165,7 +184,9 @@ def test_null_has_the_words_of_other_tools_unless_quoted():
     [
         (b"", "empty input"), (b"PAR1", "not readable as parquet: it was cut off or altered"),
         (b"PAR1" + bytes(100) + b"PAR1", "cut off or altered"), (b"{", "not readable as jsonl: line 1"),
-        (b'{"path": "/a"}\n{"path": 3', "line 2"), (b'[{"path": "/a"}]', "line 1 is no object"),
+        (b"[" * 100_000, "not readable as jsonl: maximum recursion"), (b'{"a":' * 100_000, "maximum recursion"),
+        (b'{"path": "/a"}\n{"path": 3', "line 2"), (b'[{"path": "/a"}, 7]', "the document holds something else"),
+        (b'{\n"path": "/a"\n}', "the document holds something else"), (b'[{"path": "/a"}', "not readable as jsonl"),
         (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}}', "column path holds struct"),
         (b'{"path": "/a", "age": [1]}', "column age holds list"), 
         (b'{"path": 1, "x": 1}\n{"path": 2, "x": "b"}', "jsonl"),
