@@ -135,18 +135,28 @@ def _json_lines(table: Table) -> Iterator[bytes]:
 
 
 def _flat(table: Table) -> Table:
-    """Text in place of what formats without lists cannot hold."""
+    """Text in place of what formats without lists and bytes cannot hold."""
     for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
+        if pa.types.is_nested(field.type) or _is_bytes(field.type):
             table = table.set_column(index, field.name, _text(table.column(index)))
     return table
 
 
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+
+
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """Lists of words joined by semicolons, anything deeper as JSON."""
-    if pa.types.is_list(column.type) and not pa.types.is_nested(column.type.value_type):
+    if pa.types.is_list(column.type) and not (pa.types.is_nested(kind := column.type.value_type) or _is_bytes(kind)):
         return pc.binary_join(column.cast(pa.list_(pa.string())), ";")
-    told = (
-        None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in column.to_pylist()
-    )
-    return pa.array(told, pa.string())
+    return pa.array([None if value is None else _told(value) for value in column.to_pylist()], pa.string())
+
+
+def _told(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain) if not isinstance(value, bytes) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """What JSON has no word for."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

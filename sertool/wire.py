@@ -27,6 +27,7 @@ EXTENSIONS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
 }  # fmt: skip
 ROW_GROUP = 131_072
+BLOCK = 1 << 20  # bytes that are read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
 PATH_COLUMNS = re.compile(r"path|.+_shard")
 ABSOLUTE = r"^(/|[A-Za-z]:[\\/]|\\\\|file://)"
@@ -42,13 +43,25 @@ def data(source: str) -> pa.Buffer:
     if source == "-" and talk.from_terminal():
         raise UsageError("nothing to read: name a manifest or pipe one in")
     try:
-        return pa.py_buffer(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
+        if source == "-":
+            return _held(sys.stdin.buffer)
+        with open(source, "rb") as stream:
+            return _held(stream)
     except FileNotFoundError:
         raise UsageError(f"no such file: {source}") from None
     except IsADirectoryError:
         raise UsageError(f"{source} is a folder, not a manifest") from None
     except OSError as error:
         raise SertoolError(f"cannot read {source}: {reason(error)}") from None
+
+
+def _held(stream: BinaryIO) -> pa.Buffer:
+    """All bytes of a stream in Arrow's own memory. A thread of Arrow that lets go of Python's while Python ends brings
+    the process down."""
+    held = pa.BufferOutputStream()
+    while block := stream.read(BLOCK):
+        held.write(block)
+    return held.getvalue()
 
 
 def decoded(held: pa.Buffer, source: str, root: str | None = None) -> Table:

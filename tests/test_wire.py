@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,15 @@ def test_what_is_nested_is_json_in_text_formats():
     assert said[2].split("\t")[2:] == ["", "", ""]
 
 
+def test_bytes_are_text_in_text_formats(tmp_path):
+    raw = {"path": ["/a"], "x": [b"\xffa"], "y": [{"bytes": b"\xff", "day": date(2020, 1, 2)}], "z": [[b"b"]]}
+    pq.write_table(pa.table(raw), tmp_path / "a.parquet")
+    said = sertool("index", tmp_path / "a.parquet", "-f", "tsv", "-q").out.decode().splitlines()
+    assert said[1].split("\t")[2:] == [
+        '"\\xffa"', '"{""bytes"": ""\\\\xff"", ""day"": ""2020-01-02""}"', '"[""b""]"',
+    ]  # fmt: skip
+
+
 def test_many_lines_become_one_table(monkeypatch):
     monkeypatch.setattr(formats, "LINES", 2)
     lines = [
@@ -174,6 +184,14 @@ def test_null_has_the_words_of_other_tools_unless_quoted():
     held = wire.decoded(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
     assert held.column("speaker").to_pylist() == [None, "NA", None]
     assert held.column("age").to_pylist() == [None, None, 3]
+
+
+def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path):
+    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    before = pa.total_allocated_bytes()
+    held = wire.data(str(tmp_path / "a.parquet"))
+    assert held.to_pybytes() == (tmp_path / "a.parquet").read_bytes()
+    assert pa.total_allocated_bytes() - before >= held.size > 0
 
 
 # What cannot be read
