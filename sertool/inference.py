@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sertool import adapting, batches, catalogue, extract, features, modelfile, models, packing, shaping
+from sertool import device as devices
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Recipe
@@ -26,7 +27,10 @@ class Predictor:
 
     def __init__(self, held: Held, device: str = "cpu") -> None:
         self.held, self.labels, self.device = (held := packing.opened(held)), held.labels, torch.device(device)
+        self.precision = devices.computed(trained_in(held), self.device.type)
         self.model = _network(held).to(self.device).eval()
+        if device == "cpu" or self.precision == "bf16":
+            self.model.to(memory_format=torch.channels_last)  # as in training
         self.scaling = batches.kept_scaling(held, self.device)
         self.recipe = recipe_of(held.features)
 
@@ -39,7 +43,8 @@ class Predictor:
         """`[clips, classes]` of padded `[clips, time, columns]`."""
         scaling, group = (self.scaling, None) if voices is None else voices
         scaled = scaling.apply(rows.to(self.device), lengths, group)
-        return self.model(scaled, lengths).float().cpu()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self.model(scaled, lengths).float().cpu()
 
     def probabilities(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
         """The same as calibrated probabilities."""
@@ -83,6 +88,12 @@ class Predictor:
         for target, one in zip(padded, rows, strict=True):
             target[: len(one)] = torch.from_numpy(one)
         return padded, lengths
+
+
+def trained_in(held: Held) -> str:
+    """The precision that a model file's network learnt in, and answers in where the hardware has it."""
+    training = held.trained.get("training")
+    return "bf16" if isinstance(training, dict) and training.get("precision") == "bf16" else "float32"
 
 
 def _network(held: Held) -> torch.nn.Module:

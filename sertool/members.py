@@ -29,6 +29,7 @@ from sertool import (
     tutoring,
     wire,
 )
+from sertool import device as devices
 from sertool.batches import Store
 from sertool.errors import UsageError
 from sertool.files import whole
@@ -99,6 +100,11 @@ class Trained:
     words: list[str]
     temperature: float
     scores: Figures
+    precision: str  # of its answers
+
+    def logits(self, clips: np.ndarray) -> Tensor:
+        """What it answers to some clips, `[clips, classes]`, as whoever reads its file will hear it."""
+        return training.logits(self.model, self.data, clips, self.precision)
 
 
 def load(table: Table, design: Design, device: str) -> Sources:
@@ -139,9 +145,10 @@ def _trained(
         history = []
     else:
         history = _fitted(model, data, design, member, folder, listener)
-    made = Trained(model, data, words, 1.0, {})
+    precision = devices.computed(design.training.precision, data.store.device.type)
+    made = Trained(model, data, words, 1.0, {}, precision)
     if len(data.dev):
-        made.temperature = calibrated(training.logits(model, data, data.dev), data.truth[data.dev])
+        made.temperature = calibrated(made.logits(data.dev), data.truth[data.dev])
     made.scores = _scores(held, made, member)
     return made, history
 
@@ -306,7 +313,7 @@ def _scores(held: Sources, made: Trained, member: Member) -> Figures:
         clips = np.flatnonzero((member.split == place) & made.data.known & ~(copies & (place == TRAIN)))
         if not len(clips):
             continue
-        answer, truth = training.logits(made.model, made.data, clips), made.data.truth[clips]
+        answer, truth = made.logits(clips), made.data.truth[clips]
         scores |= _figures(part, answer, truth)
         for number, name in names.items():
             if (own := corpus[clips] == number).any():
@@ -345,7 +352,7 @@ def _predictions(held: Sources, design: Design, made: Trained, member: Member, f
     """The held-out rows with what the model says of them, and whether their own speakers' rows helped it."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)
-    probabilities = (training.logits(made.model, made.data, clips) / made.temperature).softmax(dim=1)
+    probabilities = (made.logits(clips) / made.temperature).softmax(dim=1)
     best = probabilities.max(dim=1)
     run = folder.as_posix().removesuffix(f"/{member.name}")
     added = {

@@ -35,6 +35,7 @@ def load(path: str) -> ModuleType:
 man = load("man/generate.py")
 completions = load("completions/generate.py")
 records = load("tests/bench/records.py")
+conditions = load("tests/bench/conditions.py")
 
 
 class Names(click.ParamType):
@@ -398,3 +399,9 @@ def test_readme_shows_the_records_as_they_were_measured():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert held.keys() <= records.RECORDS.keys()
     assert records.with_table(text, held) == text
+
+
+def test_readme_shows_the_conditions_as_they_were_measured():
+    held = json.loads(conditions.HELD.read_text(encoding="utf-8"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert conditions.with_tables(text, held) == text

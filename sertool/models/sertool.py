@@ -42,20 +42,22 @@ class Block(nn.Module):
         self.second_norm = layers.BatchNorm(outputs)
         self.weigh = layers.dense(outputs, outputs // squeeze, outputs)
         same = stride == 1 and inputs == outputs
-        self.skip = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        # Its steps are taken by leaving rows out: torch 2.14 cannot learn through a 1x1 convolution that takes them
+        # itself where channels lie last in memory, which is the faster way on CPUs.
+        self.skip = None if same else nn.Conv2d(inputs, outputs, 1, bias=False)
         self.skip_norm = None if same else layers.BatchNorm(outputs)
-        self.halves = stride == 2
+        self.stride = stride
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """`[clips, outputs, time / stride, bands / stride]` and what is left of `lengths`."""
-        lengths = layers.halved(lengths) if self.halves else lengths
+        lengths = layers.halved(lengths) if self.stride == 2 else lengths
         y = self.first(x)
         where = layers.mask(lengths, y)
-        y = self.second_norm(self.second(self.first_norm(y, where).relu()), where)
+        y = self.second_norm(self.second(self.first_norm(y, where).relu_()), where)
         y = y * self.weigh(layers.mean(y, lengths)).sigmoid()[:, :, None, None]
         if self.skip is not None:
-            x = self.skip_norm(self.skip(x), where)
-        return (x + y).relu(), lengths
+            x = self.skip_norm(self.skip(x[:, :, :: self.stride, :: self.stride]), where)
+        return (x + y).relu_(), lengths
 
 
 class Model(nn.Module):
@@ -79,7 +81,7 @@ class Model(nn.Module):
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         x, lengths = self.stem(layers.cleared(rows, lengths)[:, None]), layers.halved(lengths)
-        x = self.stem_norm(x, layers.mask(lengths, x)).relu()
+        x = self.stem_norm(x, layers.mask(lengths, x)).relu_()
         for block in self.blocks:
             x, lengths = block(x, lengths)
         rows = self.project(x.transpose(1, 2).flatten(2))
