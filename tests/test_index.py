@@ -808,11 +808,15 @@ def test_the_pipe_of_the_readme_works_and_head_is_quiet(tree, tmp_path):
 
 
 def test_index_imports_nothing_heavy(tree):
-    code = "import atexit, sys; from sertool import cli; atexit.register(lambda: print(*sys.modules)); cli.main()"
+    code = (
+        "import os, sys; from sertool import cli; leave = os._exit; "
+        "os._exit = lambda code: (print(*sys.modules, flush=True), leave(code)); cli.main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "index", tree, "-q", "-f", "jsonl"], capture_output=True, text=True, check=True
     )
     loaded = done.stdout.splitlines()[-1].split()
+    assert "sertool.indexing" in loaded
     heavy = {"torch", "scipy", "sklearn", "pandas", "soxr", "librosa", "rich", "tqdm", "matplotlib"}
     assert not heavy & {name.partition(".")[0] for name in loaded}
     assert not {"pyarrow.dataset", "pyarrow.csv", "pyarrow.json"} & set(loaded)
