@@ -29,7 +29,7 @@ WAYS = {
     "Opus at 8 kbit/s": "--codec 8 --codec-kind opus",
     "MP3 at 16 kbit/s": "--codec 16 --codec-kind mp3",
     "a room, 0.5 s": "--reverb 0.5",
-    "40 dB softer": "--gain=-40",
+    "20 dB softer": "--gain=-20",
     "peaks cut by 12 dB": "--clipping 12",
     "stereo, one side softer": "stereo",
 }

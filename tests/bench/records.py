@@ -77,16 +77,28 @@ TEACHER = (
     "sertool index cremad-whisper/manifest.parquet --where split=train --folds 5"
     " | sertool train --recipe whisper-mlp --adapt speaker --strangers 0 --prior-clips 0 -o runs/teacher > /dev/null"
 )
+ROBUST = (
+    "--copies 4 --speed 0.88:1.12 --noise 5:30 --noise-colour any --reverb 0.2:0.7 --telephone --codec 8:24"
+    " --clipping 3:15 --gain=-30:6 --share speed=0.7 --share noise=0.3 --share reverb=0.2 --share telephone=0.15"
+    " --share codec=0.2 --share clipping=0.15 --share gain=0.3"
+)
 NET = "sertool train cremad-mel/manifest.parquet --recipe sertool --precision bf16 --keep last --epochs 8"
 TUNED = (
     "sertool index {corpora}/cremad --protocol cremad-nk"
     " | sertool featurize --whisper base --layers 2 {weights} -o cremad-layer-2 > /dev/null"
 )
 FOUR_BLOCKS = (
-    "sertool index {corpora}/cremad --protocol cremad-nk"
-    " | sertool featurize --whisper base --layers 0-4 --stats mean,std {weights} -o cremad-layers-4 > /dev/null",
-    "sertool train cremad-layers-4/manifest.parquet --recipe whisper-mlp --set groups=5 --adapt speaker {weights}"
-    " --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
+    f"sertool index {{corpora}}/cremad --protocol cremad-nk | sertool augment - {ROBUST}"
+    " | sertool featurize --whisper base --layers 0-4 --stats mean,std {weights} -o cremad-robust-4 > /dev/null",
+    "sertool train cremad-robust-4/manifest.parquet --recipe whisper-mlp --set groups=5 --epochs 8 --adapt speaker"
+    " {weights} --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
+)
+TINY = (
+    f"sertool augment cremad-whisper/manifest.parquet {ROBUST}"
+    " | sertool featurize --preset mel-64 -o cremad-robust-mel > /dev/null",
+    TEACHER,
+    "sertool train cremad-robust-mel/manifest.parquet --recipe sertool --precision bf16 --epochs 10 --features mel"
+    " --teacher runs/teacher/predictions.parquet --imitate whisper -o runs/tiny > cremad-tiny.parquet",
 )
 DEV = "sertool index {corpora}/cremad --protocol cremad-nk | sertool index --where split=dev -o cremad-dev.parquet"
 
@@ -116,7 +128,11 @@ RECORDS: dict[str, Record] = {
          " > cremad-distilled.parquet"),
     ),
     "cremad-base": Record(
-        "cremad", "cremad-nk", "frozen Whisper-base, four blocks, adapted to each speaker", FOUR_BLOCKS
+        "cremad", "cremad-nk", "four blocks of it, copies among the clips, adapted to each speaker", FOUR_BLOCKS
+    ),
+    "cremad-tiny": Record(
+        "cremad", "cremad-nk", "`-m sertool` taught by the encoder, copies through codecs, too",
+        (encoder("cremad", "cremad-nk"), *TINY),
     ),
     "cremad-shipped-tiny": Record("cremad", "cremad-nk", "the package's `tiny`", shipped("tiny")),
     "cremad-shipped-base": Record("cremad", "cremad-nk", "the package's `base`", shipped("base")),

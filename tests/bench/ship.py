@@ -1,6 +1,6 @@
 """From the records' runs to the models inside the package: packed in 8 bits, and told how they were made.
 
-python tests/bench/records.py CORPORA WORK cremad-base cremad-distilled
+python tests/bench/records.py CORPORA WORK cremad-base cremad-tiny
 python tests/bench/ship.py WORK [--weights FILE]
 """
 
@@ -14,7 +14,7 @@ import records
 
 from sertool import inference, modelfile, packing, rounding, shipped, weights
 
-MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-distilled", "runs/distilled")}
+MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
 
 
 def ship(name: str, work: Path) -> Path:
