@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
@@ -102,7 +103,7 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         result = 0
-    except (SertoolError, click.ClickException, MemoryError, OSError) as error:
+    except (SertoolError, click.ClickException, MemoryError, OSError, ImportError) as error:
         text, result = _told(error)
         talk.fail(text)
     talk.release_stdout()
@@ -120,7 +121,22 @@ def _told(error: BaseException) -> tuple[str, int]:
         return f"sertool: {error.format_message()} (see `{path} --help`)", 2
     if isinstance(error, click.ClickException):
         return f"sertool: {error.format_message()}", 1
-    if isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        return f"sertool: {(error.strerror or str(error)).lower()}{where}", 1
-    return "sertool: out of memory", 1
+    return f"sertool: {_of_the_system(error)}", 1
+
+
+def _of_the_system(error: BaseException) -> str:
+    """What the machine could not do: find memory, load a package, read or write."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, ImportError) or _is_of_a_library(error):
+        from sertool.device import PAIRS
+
+        first = talk.clean(str(error).partition("\n")[0])
+        return f"a package cannot be loaded ({first}): install it again; torch with {PAIRS}"
+    where = f": {error.filename}" if error.filename else ""
+    return f"{(error.strerror or str(error)).lower()}{where}"
+
+
+def _is_of_a_library(error: BaseException) -> bool:
+    """Whether the system could not load a package's library; of files and folders it says the name."""
+    return isinstance(error, OSError) and not error.filename and bool(re.search(r"\.(so|dll|dylib)\b", str(error)))

@@ -607,6 +607,22 @@ def test_a_torch_that_does_not_load_is_said_in_one_line(voices, tmp_path, monkey
     assert "torch cannot be loaded" in done.line
 
 
+@pytest.mark.parametrize(
+    "error", ["ImportError('libtorch.so: undefined symbol: x')", "OSError('libcudart.so.13: gone')"]
+)
+@pytest.mark.parametrize("command", [("featurize", "--mel"), ("predict",)])
+def test_a_process_says_in_one_line_that_torch_does_not_load(voices, tmp_path, error, command):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(f"raise {error}")
+    done = subprocess.run(
+        [sys.executable, "-m", "sertool", *command, voices], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'install it again; torch with pip install "torch' in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 # Inputs.
 
 
