@@ -33,6 +33,7 @@ WAYS = {
     "peaks cut by 12 dB": "--clipping 12",
     "stereo, one side softer": "stereo",
 }
+ADAPTED = "base --adapt speaker"
 OTHERS = {"ravdess": "RAVDESS, speech", "emodb": "EMO-DB", "tess": "TESS"}
 Figures = dict[str, dict[str, dict[str, float]]]  # by table, row and model
 
@@ -101,8 +102,8 @@ def made_stereo(clean: Path, folder: Path) -> Path:
 def score(clips: Path, model: str, work: Path) -> dict[str, float]:
     """UAR of a model's answers to a manifest's clips, with its interval."""
     asked = [sys.executable, "-m", "sertool"]
-    answers = subprocess.run([*asked, "predict", "-m", model, clips, "-f", "parquet"], check=True, cwd=work,
-                             capture_output=True).stdout  # fmt: skip
+    predict = [*asked, "predict", "-m", *shlex.split(model), clips, "-f", "parquet"]
+    answers = subprocess.run(predict, check=True, cwd=work, capture_output=True).stdout
     said = subprocess.run([*asked, "eval", "-", "-f", "json"], check=True, input=answers, capture_output=True).stdout
     run = json.loads(said)["runs"][0]
     uar = {side: round(100 * run["figures"]["uar"][side], 1) for side in ("value", "low", "high")}
@@ -125,17 +126,17 @@ def tables(held: Figures) -> str:
     models = list(next(iter(held["ways"].values())))
     head = " | ".join(f"`{model}`" for model in models)
     lines = [f"| CREMA-D's dev speakers, recorded so | {head} |", "| --- |" + " --- |" * len(models)]
-    lines += [f"| {way} | {_cells(held['ways'][way])} |" for way in WAYS]
+    lines += [f"| {way} | {cells(held['ways'][way])} |" for way in WAYS]
     lines += ["", f"| a corpus never seen, six emotions | clips, speakers | {head} |",
               "| --- | --- |" + " --- |" * len(models)]  # fmt: skip
     for corpus, title in OTHERS.items():
         figures = held["others"][corpus]
         one = next(iter(figures.values()))
-        lines.append(f"| {title} | {one['clips']:,}, {one['speakers']} | {_cells(figures)} |")
+        lines.append(f"| {title} | {one['clips']:,}, {one['speakers']} | {cells(figures)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cells(figures: dict[str, dict[str, float]]) -> str:
+def cells(figures: dict[str, dict[str, float]]) -> str:
     return " | ".join(f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in figures.values())
 
 
@@ -159,7 +160,7 @@ def main() -> None:
     if not asked.readme:
         corpora, work = (Path(place).resolve() for place in asked.places)
         work.mkdir(parents=True, exist_ok=True)
-        for model in asked.model or ("base", "tiny"):
+        for model in asked.model or ("base", ADAPTED, "tiny"):
             measure(corpora, work, model, held)
             print(tables(held))
             if not asked.tried:

@@ -1,20 +1,84 @@
-"""From the records' runs to the models inside the package: packed in 8 bits, and told how they were made.
+"""From the records' runs to the models inside the package: packed in 8 bits, told how they were made, and described.
 
 python tests/bench/records.py CORPORA WORK cremad-base cremad-tiny
 python tests/bench/ship.py WORK [--weights FILE]
+python tests/bench/records.py CORPORA WORK cremad-shipped-base cremad-shipped-base-speaker cremad-shipped-tiny
+python tests/bench/conditions.py CORPORA WORK
+python tests/bench/ship.py WORK --cards
 """
 
 import argparse
+import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+import conditions
 import records
 
 from sertool import inference, modelfile, packing, rounding, shipped, weights
 
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
+
+
+INTRODUCED = {
+    "base": """The first four of the six blocks of Whisper's base encoder as published, and a dense network on what five
+layers hold over time, all in 8 bits. It learnt from clips and from copies of them with noise, rooms, telephones and
+codecs.
+""",
+    "tiny": """A log-mel network of 1.3 million parameters, for speed: it learnt from labels and from a network on
+Whisper's encoder, of clips and of copies of them with noise, rooms, telephones and codecs.
+""",
+}
+DATA = """**Data.** CREMA-D (Cao et al. 2014, ODbL 1.0): acted English, twelve sentences of two to three seconds, 57
+speakers of the protocol `cremad-nk` for training. The encoder, where there is one, is OpenAI's Whisper base (MIT).
+"""
+LIMITS = """
+**Limits.** It learnt from acted speech in one language, recorded in one studio: spontaneous, foreign or noisy speech is
+harder, and a label is what an actor meant, not what somebody felt. Groups differ, as the table shows, and have few
+speakers. Accuracy for a single person can be far from the mean.
+
+**It must not be used** to judge people: not in hiring, at work, at school, by police or border guards, in insurance,
+medicine or credit, nor to learn of feelings that somebody does not wish to show.
+
+"""
+
+
+def card(name: str, work: Path) -> str:
+    """What a model is, how well it does and for whom, and what it is not for."""
+    run, figures = _scored(work / f"cremad-shipped-{name}.parquet"), _interval
+    own, adapted = run["figures"], work / f"cremad-shipped-{name}-speaker.parquet"
+    lines = [f"# {name}", "", INTRODUCED[name], DATA]
+    lines += [
+        f"**Figures**, in per cent with 95 % intervals, on the {run['speakers']} dev speakers of `cremad-nk`, whom it",
+        f"never heard, {run['clips']:,} clips: UAR {figures(own['uar'])}, accuracy {figures(own['wa'])}, calibration",
+        f"error {100 * own['ece']['value']:.1f}. The tables are of the model alone.",
+    ]
+    if adapted.exists():
+        uar = figures(_scored(adapted)["figures"]["uar"])
+        lines += [f"Adapted to each speaker by that speaker's own clips (`--adapt speaker`): UAR {uar};",
+                  "balanced emotions, as here, flatter it."]  # fmt: skip
+    lines += ["", "| group | clips | speakers | UAR |", "| --- | --- | --- | --- |"]
+    lines += [f"| {column}: {group['name']} | {group['clips']} | {group['speakers']} | {figures(group['uar'])} |"
+              for column, groups in run["by"].items() for group in groups]  # fmt: skip
+    held = json.loads(conditions.HELD.read_text())
+    rows = {**held["ways"], **{conditions.OTHERS[corpus]: found for corpus, found in held["others"].items()}}
+    lines += ["", "| recorded so, or another corpus | UAR |", "| --- | --- |"]
+    lines += [f"| {way} | {conditions.cells({name: found[name]})} |" for way, found in rows.items()]
+    return "\n".join([*lines, LIMITS])
+
+
+def _scored(predictions: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "sertool", "eval", predictions, "--by", "sex,race,age", "-f", "json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["runs"][0]
+
+
+def _interval(figure: dict[str, float]) -> str:
+    value, low, high = (100 * figure[side] for side in ("value", "low", "high"))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def ship(name: str, work: Path) -> Path:
@@ -37,9 +101,13 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--weights", help="a file of Whisper-base's weights")
     parser.add_argument("--only", choices=list(MODELS))
+    parser.add_argument("--cards", action="store_true", help="write the model cards, of what was measured")
     asked = parser.parse_args()
     weights.give(asked.weights)
     for name in [asked.only] if asked.only else MODELS:
+        if asked.cards:
+            (shipped.FOLDER / f"{name}.md").write_text(card(name, asked.work), encoding="utf-8")
+            continue
         place = ship(name, asked.work)
         print(f"{place.name}: {place.stat().st_size:,} bytes")
 
