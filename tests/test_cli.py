@@ -144,6 +144,7 @@ def test_an_interrupt_is_one_line_and_exit_code_130(voices, tmp_path, wait):
     assert not list(tmp_path.rglob("manifest*"))
 
 
+@pytest.mark.slow
 @posix
 def test_an_interrupt_does_not_wait_for_hours_of_audio(tmp_path):
     wave = audio.decode(str(write_voice(tmp_path / "v.wav")), audio.Cut())[0]

@@ -100,6 +100,7 @@ def test_a_clip_answers_the_same_alone_and_in_company(name):
     assert (together[1] - together[0]).abs().max() > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
 def test_three_minutes_are_survived(name):
