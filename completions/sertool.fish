@@ -564,7 +564,7 @@ complete -c sertool -n '__sertool_at augment' -l band-stop -r -f -d 'Band stop: 
 complete -c sertool -n '__sertool_at augment' -l clipping -r -f -d 'Clipping: peaks cut off, as by a microphone that was too near; how far below the greatest peak they are cut, in dB. [within 0 to 60; such as 3:12]'
 complete -c sertool -n '__sertool_at augment' -l telephone -d 'Telephone: 300 to 3,400 Hz, in 8 bits by the mu-law.'
 complete -c sertool -n '__sertool_at augment' -l gain -r -f -d 'Gain: louder or softer; by how many dB. [within -60 to 60; such as -6:6]'
-complete -c sertool -n '__sertool_at augment' -l codec -r -f -d 'Codec: what a call or an upload leaves, coded at a low rate and decoded again; kilobits for a second of a channel. [within 6 to 64; such as 8:24]'
+complete -c sertool -n '__sertool_at augment' -l codec -r -f -d 'Codec: what a call or an upload leaves, coded at a low rate and decoded again; kilobits for a second of a channel, of MP3 at least 8, or 32 from 32 kHz on. [within 6 to 64; such as 8:24]'
 complete -c sertool -n '__sertool_at augment' -l polarity -d 'Polarity: the waveform upside down. [0.5 of the copies]'
 complete -c sertool -n '__sertool_at augment' -l shift -r -f -d 'Time shift: earlier or later, as long as before; how much later. [within -60 to 60; such as -0.1:0.1]'
 complete -c sertool -n '__sertool_at augment' -l crop -r -f -d 'Crop and pad: a part of the clip, somewhere in silence of the clip\'s length; share of the clip that is kept. [within 0.01 to 1; such as 0.8:1]'

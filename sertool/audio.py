@@ -329,9 +329,12 @@ def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray
     stream = BytesIO()
     level = min(max(_thrift(rate, codec, kbps), 0.0), 0.999)
     steady = {} if codec == "opus" else {"bitrate_mode": "CONSTANT"}
-    soundfile.write(stream, np.clip(samples, -1, 1), rate, subtype, format=kind, compression_level=level, **steady)
-    stream.seek(0)
-    heard, _ = soundfile.read(stream, dtype="float32")
+    try:
+        soundfile.write(stream, np.clip(samples, -1, 1), rate, subtype, format=kind, compression_level=level, **steady)
+        stream.seek(0)
+        heard, _ = soundfile.read(stream, dtype="float32")
+    except (soundfile.SoundFileError, ValueError) as error:
+        raise SertoolError(f"libsndfile {soundfile.__libsndfile_version__} cannot code {codec}: {error}") from None
     late = LATE if codec == "mp3" and len(heard) > len(samples) else 0  # unless the file says so itself
     return _fitted(heard[late:], len(samples))
 

@@ -34,6 +34,7 @@ def load(path: str) -> ModuleType:
 
 man = load("man/generate.py")
 completions = load("completions/generate.py")
+sys.path.append(str(ROOT / "tests" / "bench"))  # where the scripts of figures have what they share
 records = load("tests/bench/records.py")
 conditions = load("tests/bench/conditions.py")
 gaps = load("tests/bench/gaps.py")

@@ -8,19 +8,15 @@ effects on the dev speakers' clips; of the other corpora those emotions are aske
 """
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import shown
 
-ROOT = Path(__file__).resolve().parents[2]
 HELD = Path(__file__).with_name("conditions.json")
-README = ROOT / "README.md"
-BEGIN, END = "<!-- conditions: python tests/bench/conditions.py --readme -->\n", "<!-- end of conditions -->\n"
 EMOTIONS = "neutral,happy,sad,angry,fear,disgust"
 WAYS = {
     "as recorded": "",
@@ -33,7 +29,7 @@ WAYS = {
     "peaks cut by 12 dB": "--clipping 12",
     "stereo, one side softer": "stereo",
 }
-ADAPTED = "base --adapt speaker"
+MODELS = ("base", "base --adapt speaker", "tiny")
 OTHERS = {"ravdess": "RAVDESS, speech", "emodb": "EMO-DB", "tess": "TESS"}
 Figures = dict[str, dict[str, dict[str, float]]]  # by table, row and model
 
@@ -101,13 +97,12 @@ def made_stereo(clean: Path, folder: Path) -> Path:
 
 def score(clips: Path, model: str, work: Path) -> dict[str, float]:
     """UAR of a model's answers to a manifest's clips, with its interval."""
-    asked = [sys.executable, "-m", "sertool"]
-    predict = [*asked, "predict", "-m", *shlex.split(model), clips, "-f", "parquet"]
-    answers = subprocess.run(predict, check=True, cwd=work, capture_output=True).stdout
-    said = subprocess.run([*asked, "eval", "-", "-f", "json"], check=True, input=answers, capture_output=True).stdout
-    run = json.loads(said)["runs"][0]
-    uar = {side: round(100 * run["figures"]["uar"][side], 1) for side in ("value", "low", "high")}
-    return uar | {"clips": run["clips"], "speakers": run["speakers"]}
+    answers = work / "answers.parquet"
+    command = [sys.executable, "-m", "sertool", "predict", "-m", *shlex.split(model), clips, "-f", "parquet"]
+    with answers.open("wb") as stream:
+        subprocess.run(command, check=True, cwd=work, stdout=stream)
+    run = shown.scored(answers)
+    return shown.per_cent(run["figures"]["uar"]) | {"clips": run["clips"], "speakers": run["speakers"]}
 
 
 def measure(corpora: Path, work: Path, model: str, held: Figures) -> None:
@@ -137,15 +132,11 @@ def tables(held: Figures) -> str:
 
 
 def cells(figures: dict[str, dict[str, float]]) -> str:
-    return " | ".join(f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in figures.values())
+    return " | ".join(map(shown.interval, figures.values()))
 
 
 def with_tables(text: str, held: Figures) -> str:
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"README.md has no block that begins with {BEGIN.strip()}")
-    return f"{before}{BEGIN}{tables(held)}{END}{after}"
+    return shown.placed(text, "conditions", tables(held))
 
 
 def main() -> None:
@@ -153,27 +144,19 @@ def main() -> None:
     parser.add_argument("places", nargs="*", metavar="CORPORA WORK")
     parser.add_argument("--model", action="append", help="a model of the package, or a file (default: base and tiny)")
     parser.add_argument("--try", action="store_true", dest="tried", help="print the figures, and keep none")
-    parser.add_argument("--readme", action="store_true")
-    parser.add_argument("--check", action="store_true")
+    shown.add_options(parser)
     asked = parser.parse_args()
-    held: dict[str, Any] = json.loads(HELD.read_text()) if HELD.exists() and not asked.tried else {}
-    if not asked.readme:
-        corpora, work = (Path(place).resolve() for place in asked.places)
-        work.mkdir(parents=True, exist_ok=True)
-        for model in asked.model or ("base", ADAPTED, "tiny"):
-            measure(corpora, work, model, held)
-            print(tables(held))
-            if not asked.tried:
-                HELD.write_text(json.dumps(held, indent=1) + "\n")
+    held = {} if asked.tried else shown.kept(HELD)
+    if asked.readme:
+        shown.settle(asked, lambda text: with_tables(text, held))
         return
-    text = README.read_text(encoding="utf-8")
-    fresh = with_tables(text, held)
-    if asked.check and fresh != text:
-        raise SystemExit(
-            "README.md shows other figures than conditions.json: python tests/bench/conditions.py --readme"
-        )
-    if not asked.check:
-        README.write_text(fresh, encoding="utf-8")
+    corpora, work = (Path(place).resolve() for place in asked.places)
+    work.mkdir(parents=True, exist_ok=True)
+    for model in asked.model or MODELS:
+        measure(corpora, work, model, held)
+        print(tables(held))
+        if not asked.tried:
+            shown.keep(HELD, held)
 
 
 if __name__ == "__main__":

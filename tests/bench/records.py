@@ -9,18 +9,15 @@ again. Weights of Whisper come from the cache or its publisher, or from `--weigh
 """
 
 import argparse
-import json
 import shlex
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
+import shown
+
 HELD = Path(__file__).with_name("records.json")
-README = ROOT / "README.md"
-BEGIN, END = "<!-- records: python tests/bench/records.py --readme -->\n", "<!-- end of records -->\n"
 
 
 class Record(NamedTuple):
@@ -128,10 +125,10 @@ RECORDS: dict[str, Record] = {
          " > cremad-distilled.parquet"),
     ),
     "cremad-base": Record(
-        "cremad", "cremad-nk", "four blocks of it, copies among the clips, adapted to each speaker", FOUR_BLOCKS
+        "cremad", "cremad-nk", "frozen Whisper-base, four blocks, copies with noise, adapted", FOUR_BLOCKS
     ),
     "cremad-tiny": Record(
-        "cremad", "cremad-nk", "`-m sertool` taught by the encoder, copies through codecs, too",
+        "cremad", "cremad-nk", "`-m sertool` taught by the encoder, copies with codecs, too",
         (encoder("cremad", "cremad-nk"), *TINY),
     ),
     "cremad-shipped-tiny": Record("cremad", "cremad-nk", "the package's `tiny`", shipped("tiny")),
@@ -167,12 +164,8 @@ def run(name: str, places: dict[str, str], work: Path) -> dict[str, Any]:
             print(f"+ {text}", flush=True)
             subprocess.run(["bash", "-euo", "pipefail", "-c", text], check=True, cwd=work)
             done.touch()
-    output = work / record.commands[-1].rpartition("> ")[2]
-    scored = subprocess.run([sys.executable, "-m", "sertool", "eval", output, "-f", "json"], check=True,
-                            cwd=ROOT, capture_output=True).stdout  # fmt: skip
-    held = json.loads(scored)["runs"][0]
-    figures = {figure: {side: round(100 * value, 1) for side, value in held["figures"][figure].items()
-                        if side in ("value", "low", "high")} for figure in ("uar", "wa")}  # fmt: skip
+    held = shown.scored(work / record.commands[-1].rpartition("> ")[2])
+    figures = {figure: shown.per_cent(held["figures"][figure]) for figure in ("uar", "wa")}
     seeds = shlex.split(record.commands[-1])
     return figures | {
         "part": held["split"], "clips": held["clips"], "speakers": held["speakers"],
@@ -195,42 +188,32 @@ def table(held: dict[str, Any]) -> str:
 def _row(record: Record, figures: dict[str, Any]) -> str:
     uar, wa = figures["uar"], figures["wa"]
     where = f"{figures['part']}: {figures['clips']:,} clips, {figures['speakers']} speakers"
-    shown = f"{uar['value']:.1f} [{uar['low']:.1f}, {uar['high']:.1f}] | {wa['value']:.1f}"
-    return f"| {record.corpus}, `{record.protocol}` | {record.system} | {shown} | {where} | {figures['seeds']} |"
+    both = f"{shown.interval(uar)} | {wa['value']:.1f}"
+    return f"| {record.corpus}, `{record.protocol}` | {record.system} | {both} | {where} | {figures['seeds']} |"
 
 
 def with_table(text: str, held: dict[str, Any]) -> str:
     """README with its table as the records have it."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"README.md has no block that begins with {BEGIN.strip()}")
-    return f"{before}{BEGIN}{table(held)}{END}{after}"
+    return shown.placed(text, "records", table(held))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("places", nargs="*", metavar="CORPORA WORK NAME")
     parser.add_argument("--weights", help="a file of Whisper-base's weights")
-    parser.add_argument("--readme", action="store_true")
-    parser.add_argument("--check", action="store_true")
+    shown.add_options(parser)
     asked = parser.parse_intermixed_args()
-    held = json.loads(HELD.read_text()) if HELD.exists() else {}
-    if not asked.readme:
-        corpora, work, *names = asked.places
-        weights = f"--weights {shlex.quote(str(Path(asked.weights).resolve()))}" if asked.weights else ""
-        places = {"corpora": str(Path(corpora).resolve()), "weights": weights}
-        for name in names or [name for name in RECORDS if name not in held]:
-            held[name] = run(name, places, Path(work).resolve())
-            print(name, held[name], flush=True)
-            HELD.write_text(json.dumps({name: held[name] for name in RECORDS if name in held}, indent=1) + "\n")
+    held = shown.kept(HELD)
+    if asked.readme:
+        shown.settle(asked, lambda text: with_table(text, held))
         return
-    text = README.read_text(encoding="utf-8")
-    fresh = with_table(text, held)
-    if asked.check and fresh != text:
-        raise SystemExit("README.md shows other figures than records.json: python tests/bench/records.py --readme")
-    if not asked.check:
-        README.write_text(fresh, encoding="utf-8")
+    corpora, work, *names = asked.places
+    weights = f"--weights {shlex.quote(str(Path(asked.weights).resolve()))}" if asked.weights else ""
+    places = {"corpora": str(Path(corpora).resolve()), "weights": weights}
+    for name in names or [name for name in RECORDS if name not in held]:
+        held[name] = run(name, places, Path(work).resolve())
+        print(name, held[name], flush=True)
+        shown.keep(HELD, {name: held[name] for name in RECORDS if name in held})
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ python tests/bench/ship.py WORK --cards
 """
 
 import argparse
-import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 import conditions
 import records
+import shown
 
 from sertool import inference, modelfile, packing, rounding, shipped, weights
 
@@ -64,7 +63,7 @@ def card(name: str, work: Path) -> str:
     lines += ["", "| group | clips | speakers | UAR |", "| --- | --- | --- | --- |"]
     lines += [f"| {column}: {group['name']} | {group['clips']} | {group['speakers']} | {figures(group['uar'])} |"
               for column, groups in run["by"].items() for group in groups]  # fmt: skip
-    held = json.loads(conditions.HELD.read_text())
+    held = shown.kept(conditions.HELD)
     rows = {**held["ways"], **{conditions.OTHERS[corpus]: found for corpus, found in held["others"].items()}}
     lines += ["", "| recorded so, or another corpus | UAR |", "| --- | --- |"]
     lines += [f"| {way} | {conditions.cells({name: found[name]})} |" for way, found in rows.items()]
@@ -72,13 +71,11 @@ def card(name: str, work: Path) -> str:
 
 
 def _scored(predictions: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "sertool", "eval", predictions, "--by", "sex,race,age", "-f", "json"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["runs"][0]
+    return shown.scored(predictions, "--by", "sex,race,age")
 
 
-def _interval(figure: dict[str, float]) -> str:
-    value, low, high = (100 * figure[side] for side in ("value", "low", "high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+def _interval(figure: shown.Figure) -> str:
+    return shown.interval(shown.per_cent(figure))
 
 
 def ship(name: str, work: Path) -> Path:

@@ -1,0 +1,60 @@
+"""What the scripts of figures share: predictions to figures, and figures to README, where a test finds them fresh."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+Figure = dict[str, float]
+
+
+def scored(predictions: Path, *words: str) -> dict[str, Any]:
+    """What `sertool eval` says of a file of predictions."""
+    command = [sys.executable, "-m", "sertool", "eval", predictions, *words, "-f", "json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["runs"][0]
+
+
+def per_cent(figure: Figure) -> Figure:
+    return {side: round(100 * figure[side], 1) for side in ("value", "low", "high")}
+
+
+def interval(figure: Figure) -> str:
+    """A figure in per cent with its interval, as tables show it."""
+    return f"{figure['value']:.1f} [{figure['low']:.1f}, {figure['high']:.1f}]"
+
+
+def placed(text: str, script: str, tables: str) -> str:
+    """A text with these tables in the block that a script's name marks."""
+    begin, end = f"<!-- {script}: python tests/bench/{script}.py --readme -->\n", f"<!-- end of {script} -->\n"
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise SystemExit(f"README.md has no block that begins with {begin.strip()}")
+    return f"{before}{begin}{tables}{end}{after}"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--readme", action="store_true", help="write README's table again, of what was measured")
+    parser.add_argument("--check", action="store_true", help="with --readme: fail if it shows anything else")
+
+
+def settle(asked: argparse.Namespace, renew: Callable[[str], str]) -> None:
+    """Write README's block anew, or fail where it is not what `renew` makes of it."""
+    text = README.read_text(encoding="utf-8")
+    fresh = renew(text)
+    if asked.check and fresh != text:
+        raise SystemExit("README.md shows other figures than were measured: write it again with --readme")
+    if not asked.check:
+        README.write_text(fresh, encoding="utf-8")
+
+
+def keep(place: Path, held: dict[str, Any]) -> None:
+    place.write_text(json.dumps(held, indent=1) + "\n")
+
+
+def kept(place: Path) -> dict[str, Any]:
+    return json.loads(place.read_text()) if place.exists() else {}
