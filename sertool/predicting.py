@@ -2,9 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from sertool.inference import Predictor
 
 BATCH = 16
 Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
-SPAN = 300.0  # seconds of a long file that are decoded at once
+SPAN = 120.0  # seconds of a long file that are decoded at once
+SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Itera
 
 def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
     """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
-    return _ahead(lambda batch: _listened(jury, batch, how), rows, how, jobs)
+    return _ahead(lambda batch: [*_listened(jury, batch, how)], rows, how, jobs)
 
 
 def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Any]:
@@ -136,7 +138,9 @@ def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Lis
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
     pending: deque[Future[list[Any]]] = deque()
     try:
-        for batch in asking.gathered((span for row in rows for span in _spans(row, how)), BATCH):
+        for batch in asking.gathered(
+            (span for row in rows for span in _spans(row, how)), SPANS if how.window else BATCH
+        ):
             if batch:
                 pending.append(pool.submit(work, batch))
             while pending and (len(pending) > 2 * jobs or pending[0].done()):
@@ -164,20 +168,17 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
         yield row | {"windows": (first, min(each, count - first), length)}
 
 
-def _listened(jury: Jury, batch: Sequence[Row], how: Listening) -> list[Piece]:
+def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piece]:
     """What a thread makes of some rows: their pieces, with what was heard in them."""
-    made: list[Piece] = []
     for row in batch:
         if row.get("issue"):
-            made.append(Piece(row))
+            yield Piece(row)
             continue
         try:
-            made += _pieces(jury, row, how)
+            yield from _pieces(jury, row, how)
         except audio.Unusable as unusable:
-            made.append(
-                Piece({name: value for name, value in row.items() if name != "windows"} | {"issue": unusable.issue})
-            )
-    return made
+            kept = {name: value for name, value in row.items() if name != "windows"}
+            yield Piece(kept | {"issue": unusable.issue})
 
 
 def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
@@ -212,8 +213,14 @@ def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:
     return Piece(row, jury.hear(samples, str(row["clip"])))
 
 
-def judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaintance | None = None) -> Iterator[Row]:
-    """The pieces' rows with their answers."""
+def judged(jury: Jury, pieces: Iterable[Piece], how: Listening, known: Acquaintance | None = None) -> Iterator[Row]:
+    """The pieces' rows with their answers; of any number, a few are there at a time."""
+    coming = iter(pieces)
+    while some := [*islice(coming, BATCH)]:
+        yield from _judged(jury, some, how, known)
+
+
+def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaintance | None) -> Iterator[Row]:
     heard = [piece for piece in pieces if piece.heard is not None]
     who = [speaker(piece.row) for piece in heard]
     found = iter(jury.judge([piece.heard for piece in heard], known, who)) if heard else iter(())

@@ -10,7 +10,7 @@ from pathlib import Path
 from sertool import asking, labelling, predicting, talk
 from sertool.asking import Row
 from sertool.errors import UsageError
-from sertool.predicting import BATCH, Acquaintance, Heard, Jury, Listening, Piece
+from sertool.predicting import Acquaintance, Heard, Jury, Listening, Piece
 
 Naming = Callable[[Row], str | None]
 WAYS = "parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
@@ -84,9 +84,8 @@ def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[R
     """The answers to all that one speaker said."""
     own = {} if pieces[0].row["speaker"] is None else _heard(pieces)
     known = jury.acquainted(own) if own else None
-    for start in range(0, len(pieces), BATCH):
-        for row in predicting.judged(jury, pieces[start : start + BATCH], how, known):
-            yield row | {"adapted": "transductive" if predicting.speaker(row) in own else None}
+    for row in predicting.judged(jury, pieces, how, known):
+        yield row | {"adapted": "transductive" if predicting.speaker(row) in own else None}
 
 
 def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:

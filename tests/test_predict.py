@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, batches, manifest, modelfile, synth, tensorfile, wire
+from sertool import audio, batches, manifest, modelfile, predicting, synth, tensorfile, wire
 from sertool.inference import Predictor
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -129,6 +130,30 @@ def test_windows_of_a_long_file_do_not_depend_on_how_it_is_read(
     whole = sertool(*asked).out
     monkeypatch.setattr("sertool.predicting.SPAN", 2.0)
     assert sertool(*asked).out == whole
+
+
+def test_of_a_long_file_few_windows_are_there_at_a_time(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 100 * 16_000), 16_000)
+    there: set[int] = set()
+    most, judge, hear = [0], predicting.Jury.judge, predicting.Jury.hear
+
+    def heard(jury: predicting.Jury, *given: Any) -> Any:
+        made = hear(jury, *given)
+        there.add(id(made))
+        return made
+
+    def answered(jury: predicting.Jury, some: Any, *given: Any) -> Any:
+        most[0] = max(most[0], len(there))
+        there.difference_update(map(id, some))
+        return judge(jury, some, *given)
+
+    monkeypatch.setattr(predicting.Jury, "hear", heard)
+    monkeypatch.setattr(predicting.Jury, "judge", answered)
+    done = sertool("predict", "-m", run / "model", "--window", "1", "-j", "1", tmp_path / "long.wav")
+    assert len(rows_of(done.out)) == 100
+    assert 0 < most[0] <= predicting.BATCH
 
 
 def test_each_channel_is_judged_by_itself(run: Path, tmp_path: Path) -> None:
