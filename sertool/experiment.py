@@ -47,6 +47,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     """Train every member and write the held-out predictions."""
     recipe = RECIPES.get(values["recipe"] or "", {})
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
+    device.keep_memory()
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
     table = preparing.read(sources, values)

@@ -108,6 +108,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
+    device.keep_memory()
     weights.give(values["weights"])
     members = [Predictor.load(path, picked) for path in predicting.models_in(place, values["fold"])]
     jury = predicting.Jury(members)
