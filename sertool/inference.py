@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import adapting, batches, catalogue, extract, features, modelfile, models, packing, shaping
+from sertool import adapting, batches, catalogue, extract, features, folding, modelfile, models, packing, shaping
 from sertool import device as devices
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError
@@ -28,7 +28,7 @@ class Predictor:
     def __init__(self, held: Held, device: str = "cpu") -> None:
         self.held, self.labels, self.device = (held := packing.opened(held)), held.labels, torch.device(device)
         self.precision = devices.computed(trained_in(held), self.device.type)
-        self.model = _network(held).to(self.device).eval()
+        self.model = folding.folded(_network(held).eval(), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
             self.model.to(memory_format=torch.channels_last)  # as in training
         self.scaling = batches.kept_scaling(held, self.device)

@@ -59,8 +59,8 @@ def masked(x: Tensor, where: Tensor | None) -> Tensor:
 
 def mean(x: Tensor, lengths: Tensor) -> Tensor:
     """`[clips, channels]` of `[clips, channels, time, ..]`: over each clip's own frames, the rest being zero."""
-    share = lengths.clamp(max=x.shape[2]).to(x.device, x.dtype)[:, None] / x.shape[2]
-    return x.mean(tuple(range(2, x.dim()))) / share
+    count = lengths.clamp(max=x.shape[2]).to(x.device)[:, None] * x[0, 0, 0].numel()
+    return (x.sum(tuple(range(2, x.dim()))) / count).to(x.dtype)
 
 
 def last(rows: Tensor, lengths: Tensor) -> Tensor:

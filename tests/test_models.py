@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sertool import catalogue, imagenet, layers, models
+from sertool import catalogue, folding, imagenet, layers, models
 from sertool.errors import SertoolError, UsageError
 
 CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
@@ -98,6 +98,21 @@ def test_a_clip_answers_the_same_alone_and_in_company(name):
     noisy, _ = batch(columns, 61, 7, 1, 200, 2, 161, behind=torch.nan)
     assert (together - model(noisy, lengths)).abs().max() < limit
     assert (together[1] - together[0]).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_folded_for_answering_it_answers_the_same(name, precision):
+    model, draw = made(name), torch.Generator().manual_seed(2)
+    for norm in (each for each in model.modules() if isinstance(each, folding.NORMS)):
+        for part, low in ((norm.weight, 0.5), (norm.bias, -0.5), (norm.running_mean, -0.5), (norm.running_var, 0.5)):
+            part.uniform_(low, low + 1, generator=draw)
+    rows, lengths = batch(width(models.load(name)), 61, 7, 40)
+    exact = model(rows, lengths)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        before, after = (answers(rows, lengths).float() for answers in (model, folding.folded(model, precision)))
+    assert (after - exact).abs().max() <= 2 * (before - exact).abs().max() + 1e-4 * exact.abs().max()
 
 
 @pytest.mark.slow

@@ -1,0 +1,55 @@
+"""A trained network made ready to answer: what it would work out again at every call is worked out once.
+
+Where batch normalisation follows a convolution with nothing between them, both are one convolution with other weights;
+and weights that autocast would round to bf16 at each call are rounded now. A norm follows a convolution if it comes
+next in an `nn.Sequential`, or if it is named after it: `first` and `first_norm`.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from sertool import layers
+
+NORMS = (nn.BatchNorm2d, layers.BatchNorm)
+
+
+class Masked(nn.Module):
+    """What a norm leaves to do that was folded into the convolution before it: padding stays zero."""
+
+    def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
+        return x if where is None else x.mul_(where.to(x.dtype))
+
+
+def folded(network: nn.Module, precision: str) -> nn.Module:
+    """The same network, which can no longer learn."""
+    for parent in [*network.modules()]:
+        for convolution, name in _followed(parent):
+            _fold(getattr(parent, convolution), getattr(parent, name))
+            setattr(parent, name, Masked())
+    if precision == "bf16":
+        for module in network.modules():
+            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+                module.bfloat16()
+    return network
+
+
+def _followed(parent: nn.Module) -> Iterator[tuple[str, str]]:
+    """The names of a module's convolutions and of the norms that follow them."""
+    named = dict(parent.named_children())
+    pairs = pairwise(named) if isinstance(parent, nn.Sequential) else ((name, f"{name}_norm") for name in named)
+    for name, norm in pairs:
+        if isinstance(named[name], nn.Conv2d) and isinstance(named.get(norm), NORMS):
+            yield name, norm
+
+
+@torch.no_grad()
+def _fold(convolution: nn.Conv2d, norm: nn.Module) -> None:
+    """Make of a convolution what it is with the norm behind it, whose mean and variance are fixed."""
+    eps = norm.eps if isinstance(norm, nn.BatchNorm2d) else layers.EPS
+    scale = norm.weight * torch.rsqrt(norm.running_var + eps)
+    shift = 0 if convolution.bias is None else convolution.bias
+    convolution.weight.mul_(scale[:, None, None, None])
+    convolution.bias = nn.Parameter((shift - norm.running_mean) * scale + norm.bias)
