@@ -9,7 +9,7 @@ differently at another position or in a matrix of another height.
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class Frames:
         self._window = window
         self._made: dict[Hashable, Tensor] = {}
         if magnitude is not None:
-            self.magnitude = magnitude
+            self._made["magnitude"] = magnitude
 
     def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """What `make` gives, made for the first who asks and kept for whoever asks with an equal key."""
@@ -125,8 +125,34 @@ class Frames:
         pairs = zip(self.raw.split(lengths), self.magnitude.split(lengths), strict=True)
         return [Frames(raw, self._window, magnitude) for raw, magnitude in pairs]
 
-    @cached_property
+    # Python 3.11 and older compute a `cached_property` in one thread at a time, whichever frames it is of.
+
+    @property
     def magnitude(self) -> Tensor:
+        return self.once("magnitude", self._magnitude)
+
+    @property
+    def power(self) -> Tensor:
+        return self.once("power", self.magnitude.square)
+
+    @property
+    def total(self) -> Tensor:
+        """`[frames]`: the sum of the magnitudes."""
+        return self.once("total", lambda: self.magnitude.sum(1))
+
+    @property
+    def centre(self) -> Tensor:
+        """`[frames]`: the centre of gravity of the magnitudes, in bins."""
+        return self.once("centre", self._centre)
+
+    def mel(self, bank: "MelBank") -> Tensor:
+        """`[frames, bands]`: the power in each band."""
+        return self.once(bank.key, lambda: bank.forward(self.power))
+
+    def mel_decibels(self, bank: "MelBank") -> Tensor:
+        return self.once((bank.key, "decibels"), lambda: decibels(self.mel(bank)))
+
+    def _magnitude(self) -> Tensor:
         if not self.raw.is_cpu:
             return torch.fft.rfft(self.raw * self._window).abs()
         # 80 frames of 2,048 in microseconds: NumPy's complex magnitude 15, Torch's 222, the square root of the sum of
@@ -137,27 +163,9 @@ class Frames:
             np.abs(torch.fft.rfft(self.raw[stripe] * self._window).numpy(), out=made[stripe])
         return torch.from_numpy(made)
 
-    @cached_property
-    def power(self) -> Tensor:
-        return self.magnitude.square()
-
-    @cached_property
-    def total(self) -> Tensor:
-        """`[frames]`: the sum of the magnitudes."""
-        return self.magnitude.sum(1)
-
-    @cached_property
-    def centre(self) -> Tensor:
-        """`[frames]`: the centre of gravity of the magnitudes, in bins."""
+    def _centre(self) -> Tensor:
         bins = torch.arange(self.magnitude.shape[1], dtype=torch.float32, device=self.raw.device)
         return self.magnitude.mv(bins).div_(divisor(self.total))
-
-    def mel(self, bank: "MelBank") -> Tensor:
-        """`[frames, bands]`: the power in each band."""
-        return self.once(bank.key, lambda: bank.forward(self.power))
-
-    def mel_decibels(self, bank: "MelBank") -> Tensor:
-        return self.once((bank.key, "decibels"), lambda: decibels(self.mel(bank)))
 
 
 def runs(frames: Tensor, window: Tensor, length: int) -> Iterator[Frames]:

@@ -17,7 +17,8 @@ from sertool.modelfile import Held
 
 WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
 DTYPES = ("float16", "float32", "int16")
-AT_ONCE = 64  # clips
+AT_ONCE = 64  # clips whose speakers are got to know
+TOGETHER = 16  # clips in a batch: more than some are no faster on a CPU, and more are padded
 Finished = dict[str, np.ndarray]  # a clip's rows, by feature
 Voices = tuple[Scaling, Tensor]  # adapted to speakers, and which of them each clip is of, `[clips]`; 0 is nobody known
 
@@ -28,7 +29,7 @@ class Predictor:
     def __init__(self, held: Held, device: str = "cpu") -> None:
         self.held, self.labels, self.device = (held := packing.opened(held)), held.labels, torch.device(device)
         self.precision = devices.computed(trained_in(held), self.device.type)
-        self.model = folding.folded(_network(held).eval(), self.precision).to(self.device)
+        self.model = folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
             self.model.to(memory_format=torch.channels_last)  # as in training
         self.scaling = batches.kept_scaling(held, self.device)
@@ -77,14 +78,22 @@ class Predictor:
         return [clip[name] for name in self.recipe.features]
 
     def of_clips(self, finished: Sequence[Finished], voices: Voices | None = None) -> Tensor:
-        """`[clips, classes]` of what the engine made of some clips."""
-        return self.probabilities(*self._padded(finished), voices)
+        """`[clips, classes]` of what the engine made of some clips; those of similar lengths share a batch."""
+        order = sorted(range(len(finished)), key=lambda place: len(self._parts(finished[place])[0]))
+        found = torch.empty(len(finished), len(self.labels))
+        for start in range(0, len(order), TOGETHER):
+            some = order[start : start + TOGETHER]
+            who = None if voices is None else (voices[0], voices[1][some])
+            found[some] = self.probabilities(*self._padded([finished[place] for place in some]), who)
+        return found
 
     def _padded(self, finished: Sequence[Finished]) -> tuple[Tensor, Tensor]:
         """`[clips, time, columns]` and the clips' lengths."""
         rows = [np.concatenate(self._parts(clip), axis=1) for clip in finished]
         lengths = torch.tensor([len(one) for one in rows])
-        padded = torch.zeros(len(rows), int(lengths.max()), rows[0].shape[1])
+        longest = int(lengths.max())
+        alike = bool((lengths == longest).all())  # as windows are: what is not padded need not be masked
+        padded = torch.zeros(len(rows), longest if alike else batches.rounded(longest), rows[0].shape[1])
         for target, one in zip(padded, rows, strict=True):
             target[: len(one)] = torch.from_numpy(one)
         return padded, lengths
@@ -96,7 +105,7 @@ def trained_in(held: Held) -> str:
     return "bf16" if isinstance(training, dict) and training.get("precision") == "bf16" else "float32"
 
 
-def _network(held: Held) -> torch.nn.Module:
+def network(held: Held) -> torch.nn.Module:
     """The network with its weights; a file whose tensors do not fit its settings is refused.
 
     It is built without memory first, so that nothing larger than the file's own tensors is ever allocated.
@@ -108,14 +117,14 @@ def _network(held: Held) -> torch.nn.Module:
         with torch.device("meta"):
             planned = module.Model(settings, *size)
         _require_fitting(arrays, planned)
-        network = module.Model(settings, *size)
-        network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
-        if hasattr(network, "fit"):
-            _try_out(network.eval(), size)
+        made = module.Model(settings, *size)
+        made.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
+        if hasattr(made, "fit"):
+            _try_out(made.eval(), size)
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AssertionError, UsageError) as error:
         first = str(error).partition("\n")[0]
         raise SertoolError(f"the model file does not fit its own settings ({first})") from None
-    return network
+    return made.eval()
 
 
 def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module) -> None:

@@ -59,12 +59,12 @@ def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
     import torch
     import torchaudio
 
-    from sertool.inference import Predictor
+    from sertool import batches, inference, modelfile
 
     torch.set_num_threads(threads)
-    held = Predictor.load(Path(model))
-    network = held.model.to(memory_format=torch.contiguous_format)  # as whoever writes such a loop has it
-    settings = held.held.features["mel"]["settings"]
+    held = modelfile.read(Path(model))
+    network, scaling = inference.network(held), batches.kept_scaling(held, "cpu")
+    settings = held.features["mel"]["settings"]
     mel = torchaudio.transforms.MelSpectrogram(
         16_000, settings["n_fft"], settings["win_length"], settings["hop"], n_mels=settings["bands"], power=2.0
     )
@@ -77,7 +77,7 @@ def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
         with torch.inference_mode():
             frames = decibels(mel(torch.from_numpy(samples))).T[None]
             lengths = torch.tensor([frames.shape[1]])
-            shares = network(held.scaling.apply(frames, lengths), lengths)[0].softmax(0)
+            shares = network(scaling.apply(frames, lengths), lengths)[0].softmax(0)
         writer.writerow([path.name, held.labels[int(shares.argmax())], *shares.tolist()])
         rows += 1
     return {"rows": rows, "steady": time.perf_counter() - began}
