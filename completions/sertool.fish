@@ -695,7 +695,7 @@ complete -c sertool -n '__sertool_at predict' -l merge -d 'Neighbouring windows 
 complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'What of stereo audio is judged: calls often have a speaker on each. [default: mix]'
 complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'What is below this level is silent, and not judged. [default: -60.0; -200<=x<=0]'
 complete -c sertool -n '__sertool_at predict' -l adapt -r -f -a speaker -d 'Scale each speaker\'s clips by what they have in common; they are all heard before the first row.'
-complete -c sertool -n '__sertool_at predict' -l speakers -r -f -d 'Who speaks: parent-folder, a column, or a pattern such as \'{speaker}_{}.wav\'. [default: speaker]'
+complete -c sertool -n '__sertool_at predict' -l speakers -r -f -d 'Whose voice it is: parent-folder, a column, a pattern such as \'{speaker}_{}.wav\', or all for one: for recordings of another kind than the model knows. [default: speaker]'
 complete -c sertool -n '__sertool_at predict' -l enroll -r -F -d 'Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come.'
 complete -c sertool -n '__sertool_at predict' -l threshold -r -f -d 'Answer nothing where the best emotion is less probable than this. [0<=x<=1]'
 complete -c sertool -n '__sertool_at predict' -l top -r -f -d 'A column `top` with the K most probable emotions. [x>=1]'

@@ -225,16 +225,16 @@ def judged(jury: Jury, pieces: Iterable[Piece], how: Listening, known: Acquainta
 
 def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaintance | None) -> Iterator[Row]:
     heard = [piece for piece in pieces if piece.heard is not None]
-    who = [speaker(piece.row) for piece in heard]
+    who = [voice(piece.row) for piece in heard]
     found = iter(jury.judge([piece.heard for piece in heard], known, who)) if heard else iter(())
     for piece in pieces:
         yield piece.row | (_answer(jury.labels, next(found), how) if piece.heard is not None else {})
 
 
-def speaker(row: Row) -> str:
+def voice(row: Row) -> str:
     """Who is heard in a piece; on each channel it is somebody else."""
     channel = f" on channel {row['channel']}" if row.get("channel") else ""
-    return f"{row.get('speaker') or ''}{channel}"
+    return f"{row.get('voice') or ''}{channel}"
 
 
 def _answer(labels: Sequence[str], probabilities: Tensor, how: Listening) -> Row:

@@ -13,11 +13,14 @@ from sertool.errors import UsageError
 from sertool.predicting import Acquaintance, Heard, Jury, Listening, Piece
 
 Naming = Callable[[Row], str | None]
-WAYS = "parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
+WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
+EVERYBODY = ""  # whose voice it is where all clips are taken for one voice's: nobody's name
 
 
 def naming(how: str | None) -> Naming:
-    """How a row's speaker is told: by its nearest folder that is no emotion, by a pattern, or by a column."""
+    """How a row's voice is told: all are one, or by its nearest folder that is no emotion, a pattern, or a column."""
+    if how == "all":
+        return lambda row: EVERYBODY
     if how == "parent-folder":
         return _folder
     if how and "{" in how:
@@ -30,7 +33,7 @@ def naming(how: str | None) -> Naming:
 
 def column(how: str | None) -> str | None:
     """The column of a manifest that names speakers, if one does."""
-    return None if how in (None, "parent-folder") or "{" in how else how
+    return None if how in (None, "all", "parent-folder") or "{" in how else how
 
 
 def _folder(row: Row) -> str | None:
@@ -51,13 +54,13 @@ def adapted(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs:
 
     Speakers are heard one after another, so that one speaker's clips are held at a time, and of the others answers.
     """
-    named = [row | {"speaker": name(row), "place": place} for place, row in enumerate(rows)]
+    named = [row | {"voice": name(row), "place": place} for place, row in enumerate(rows)]
     first: dict[str | None, int] = {}
     for row in named:
-        first.setdefault(row["speaker"], row["place"])
+        first.setdefault(row["voice"], row["place"])
     if not first.keys() - {None}:
         raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
-    turns = sorted(named, key=lambda row: first[row["speaker"]])
+    turns = sorted(named, key=lambda row: first[row["voice"]])
     answered: dict[int, list[Row]] = {}
     due = 0
     for pieces in _by_speaker(predicting.listened(jury, iter(turns), how, jobs)):
@@ -72,7 +75,7 @@ def _by_speaker(some: Iterable[list[Piece]]) -> Iterator[list[Piece]]:
     """All pieces of each speaker, who come one after another; of nobody known, those that are there."""
     held: list[Piece] = []
     for piece in (piece for pieces in some for piece in pieces):
-        if held and (held[0].row["speaker"] != piece.row["speaker"] or piece.row["speaker"] is None):
+        if held and (held[0].row["voice"] != piece.row["voice"] or piece.row["voice"] is None):
             yield held
             held = []
         held.append(piece)
@@ -82,19 +85,25 @@ def _by_speaker(some: Iterable[list[Piece]]) -> Iterator[list[Piece]]:
 
 def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[Row]:
     """The answers to all that one speaker said."""
-    own = {} if pieces[0].row["speaker"] is None else _heard(pieces)
+    own = {} if pieces[0].row["voice"] is None else _heard(pieces)
     known = jury.acquainted(own) if own else None
     for row in predicting.judged(jury, pieces, how, known):
-        yield row | {"adapted": "transductive" if predicting.speaker(row) in own else None}
+        yield _said(row, "transductive" if predicting.voice(row) in own else None)
 
 
 def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
     """What was heard of each speaker; on each channel it is somebody else."""
     own: dict[str, list[Heard]] = {}
     for piece in pieces:
-        if piece.heard is not None and piece.row["speaker"] is not None:
-            own.setdefault(predicting.speaker(piece.row), []).append(piece.heard)
+        if piece.heard is not None and piece.row["voice"] is not None:
+            own.setdefault(predicting.voice(piece.row), []).append(piece.heard)
     return own
+
+
+def _said(row: Row, adapted: str | None) -> Row:
+    """A row with who is known to speak, and how it was adapted."""
+    kept = {name: value for name, value in row.items() if name != "voice"}
+    return kept | {"speaker": row.get("speaker") or row["voice"] or None, "adapted": adapted}
 
 
 # Adapted by clips that were enrolled.
@@ -102,7 +111,7 @@ def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
 
 def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Acquaintance:
     """What is known of the speakers of some clips."""
-    named = (row | {"speaker": name(row)} for row in rows)
+    named = (row | {"voice": name(row)} for row in rows)
     own = _heard(piece for pieces in predicting.listened(jury, named, how, jobs) for piece in pieces)
     if not own:
         raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
@@ -116,14 +125,14 @@ def recognised(
 ) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is judged."""
     strange: set[str] = set()
-    named = (row | {"speaker": name(row)} for row in rows)
+    named = (row | {"voice": name(row)} for row in rows)
     for pieces in predicting.listened(jury, named, how, jobs):
         for row in predicting.judged(jury, pieces, how, known):
-            who = predicting.speaker(row)
+            who = predicting.voice(row)
             if who not in known.speakers and not strange:
                 strange.add(who)
                 talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
-            yield row | {"adapted": "enrolled" if who in known.speakers else None}
+            yield _said(row, "enrolled" if who in known.speakers else None)
 
 
 def one_voice(folder: str) -> Naming:

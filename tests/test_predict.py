@@ -299,6 +299,19 @@ def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Pat
     assert "nobody says who speaks" in sertool(*words, "{speaker}_{}.mp3").line
 
 
+def test_all_can_be_taken_for_one_voice_and_keep_their_names(run: Path, adaptable: Path, tmp_path: Path) -> None:
+    for clip in (run / "voices").rglob("*.wav"):
+        shutil.copy(clip, tmp_path / f"{clip.parent.name}-{clip.name}")
+    words = ("predict", "-m", adaptable, "--adapt", "speaker", "--speakers")
+    one = rows_of(sertool(*words, "all", tmp_path).out)
+    same = rows_of(sertool(*words, "parent-folder", tmp_path).out)
+    assert [probabilities(row) for row in one] == [pytest.approx(probabilities(row), abs=1e-6) for row in same]
+    assert {row["adapted"] for row in one} == {"transductive"}
+    assert {row.get("speaker") for row in one} <= {"", None}
+    known = sertool(*words, "all", run / "features" / "manifest.parquet", "-f", "jsonl").out.splitlines()
+    assert len({json.loads(line)["speaker"] for line in known}) == 4
+
+
 def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable: Path) -> None:
     folder = sorted((run / "voices").iterdir())[0]
     words = ("predict", "-m", adaptable, "--speakers", "parent-folder")

@@ -22,6 +22,7 @@ Examples:
   find . -name '*.wav' -print0 | sertool predict -m run/ -0 -f jsonl -
   sertool predict -m run/ features/manifest.parquet | sertool eval
   sertool predict -m run/ --adapt speaker --speakers parent-folder calls/
+  sertool predict --adapt speaker --speakers all calls/
   sertool predict -m run/ --enroll anna/ --window 3 call.wav
 
 Answers come in the order of what is asked, each as soon as it is known. A file that cannot be read gets a row with its
@@ -69,7 +70,8 @@ def _speaker_options() -> Any:
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Scale each speaker's clips by what they have in common; they are all heard before the first row."),
         option("--speakers", metavar="HOW", group=group,
-               help="Who speaks: parent-folder, a column, or a pattern such as '{speaker}_{}.wav'. [default: speaker]"),
+               help="Whose voice it is: parent-folder, a column, a pattern such as '{speaker}_{}.wav', or all for one: "
+                    "for recordings of another kind than the model knows. [default: speaker]"),
         option("--enroll", type=click.Path(exists=True), metavar="DIR", group=group,
                help="Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come."),
     )  # fmt: skip

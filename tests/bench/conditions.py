@@ -29,7 +29,7 @@ WAYS = {
     "peaks cut by 12 dB": "--clipping 12",
     "stereo, one side softer": "stereo",
 }
-MODELS = ("base", "base --adapt speaker", "tiny")
+MODELS = ("base", "base --adapt speaker --speakers all", "base --adapt speaker", "tiny")
 OTHERS = {"ravdess": "RAVDESS, speech", "emodb": "EMO-DB", "tess": "TESS"}
 Figures = dict[str, dict[str, dict[str, float]]]  # by table, row and model
 
