@@ -56,14 +56,14 @@ PRESETS: dict[str, dict[str, Any]] = {
                     "mel_fmax": 8000.0, "mel_scale": "log"},
     },
     "whisper-stats": {
-        "about": "pretrained Whisper base: mean and deviation over time of all seven layers",
+        "about": "pretrained Whisper base: mean and deviation over time of all seven layers, silent ends left out",
         "features": ["whisper"],
-        "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std")},
+        "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std"), "trim": 30.0},
     },
     "whisper-2": {
-        "about": "pretrained Whisper base: frames of layer 2, for the blocks behind it to be trained on",
+        "about": "pretrained Whisper base: frames of layer 2 without silent ends, for the blocks behind it to train on",
         "features": ["whisper"],
-        "options": {"want_whisper": "base", "layers": "2"},
+        "options": {"want_whisper": "base", "layers": "2", "trim": 30.0},
     },
 }  # fmt: skip
 

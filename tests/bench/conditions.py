@@ -11,6 +11,7 @@ import argparse
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ WAYS = {
     "20 dB softer": "--gain=-20",
     "peaks cut by 12 dB": "--clipping 12",
     "stereo, one side softer": "stereo",
+    "a second of quiet at both ends": "quiet",
 }
 MODELS = ("base", "base --adapt speaker --speakers all", "base --adapt speaker", "tiny")
 OTHERS = {"ravdess": "RAVDESS, speech", "emodb": "EMO-DB", "tess": "TESS"}
@@ -51,8 +53,8 @@ def recorded(way: str, corpora: Path, work: Path) -> Path:
     if not effects:
         return clean
     name = "".join(letter if letter.isalnum() else "-" for letter in way)
-    if effects == "stereo":
-        return made_stereo(clean, work / name)
+    if effects in WRITTEN:
+        return written(clean, work / name, WRITTEN[effects])
     asked = f"sertool augment undivided.parquet --copies 1 {effects} --write {name} -o {name}.all.parquet"
     undivided(clean, work / "undivided.parquet")
     made(asked, work, f"{name}.all.parquet")
@@ -75,24 +77,39 @@ def copies(source: Path, target: Path) -> Path:
     return target
 
 
-def made_stereo(clean: Path, folder: Path) -> Path:
-    """Each clip with a second channel, 12 dB softer and 1 ms late, and the clips' manifest."""
+def written(clean: Path, folder: Path, change: Callable[[np.ndarray, int], np.ndarray]) -> Path:
+    """The clips, each changed, as files, and their manifest."""
     import soundfile
 
     from sertool import manifest, wire
 
-    table = wire.read(str(clean))
+    table = wire.read(str(clean)).drop_columns(["duration", "samples"])
     folder.mkdir(exist_ok=True)
     paths = []
     for clip, path in zip(*(manifest.column(table, name) for name in ("clip", "path")), strict=True):
         samples, rate = soundfile.read(path, dtype="float32")
-        late = rate // 1000
-        softer = 0.25 * np.concatenate([np.zeros(late, np.float32), samples[: len(samples) - late]])
         paths.append(str(folder / f"{Path(clip).stem}.wav"))
-        soundfile.write(paths[-1], np.stack([samples, softer], axis=1), rate)
+        soundfile.write(paths[-1], change(samples, rate), rate)
     target = folder.with_suffix(".parquet")
     wire.write(manifest.with_column(table, "path", paths), str(target), "parquet")
     return target
+
+
+def stereo(samples: np.ndarray, rate: int) -> np.ndarray:
+    """With a second channel, 12 dB softer and 1 ms late: `[samples, 2]`."""
+    late = rate // 1000
+    softer = 0.25 * np.concatenate([np.zeros(late, np.float32), samples[: len(samples) - late]])
+    return np.stack([samples, softer], axis=1)
+
+
+def quiet(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Between a second of faint noise and another, 60 dB below the clip's peak."""
+    dice = np.random.default_rng(len(samples))
+    before, after = dice.normal(0, 1e-3 * np.abs(samples).max(), (2, rate)).astype(np.float32)
+    return np.concatenate([before, samples, after])
+
+
+WRITTEN = {"stereo": stereo, "quiet": quiet}
 
 
 def score(clips: Path, model: str, work: Path) -> dict[str, float]:
