@@ -95,6 +95,16 @@ def files_in(folder: str) -> Words:
     return Words(lambda: catalogue.names(folder), metavar="NAME,..")
 
 
+def offering(*words: str, path: str = "") -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What completes a value that may be anything: some words, and a path of a kind."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        paths = [CompletionItem(incomplete, type=path)] if path else []
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)] + paths
+
+    return complete
+
+
 def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """`click.option` with a `group`."""
     return click.option(*names, cls=Option, **settings)

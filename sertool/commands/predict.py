@@ -70,6 +70,7 @@ def _speaker_options() -> Any:
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Scale each speaker's clips by what they have in common; they are all heard before the first row."),
         option("--speakers", metavar="HOW", group=group,
+               shell_complete=options.offering("all", "parent-folder", "speaker"),
                help="Whose voice it is: parent-folder, a column, a pattern such as '{speaker}_{}.wav', or all for one: "
                     "for recordings of another kind than the model knows. [default: speaker]"),
         option("--enroll", type=click.Path(exists=True), metavar="DIR", group=group,
@@ -80,6 +81,7 @@ def _speaker_options() -> Any:
 def _run_options() -> Any:
     return options.stack(
         option("-m", "--model", type=click.Path(), metavar="MODEL",
+               shell_complete=options.offering(*shipped.names(), path="file"),
                help="A model file, a run's folder, whose members are averaged, or one of the package: base, tiny. "
                     "[default: base]"),
         option("--model-card", is_flag=True, help="Say what the model is and where it came from, and stop."),
