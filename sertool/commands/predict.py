@@ -144,7 +144,8 @@ def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
     if any(member.scaling.adapts for member in jury.members):
-        talk.say("the model can adapt to who speaks (--adapt speaker, --enroll); now it takes everybody for a stranger")
+        talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
+                 "now it takes everybody for a stranger")  # fmt: skip
     return predicting.answers(jury, asked, how, jobs)
 
 
