@@ -120,6 +120,11 @@ RECORDS: dict[str, Record] = {
         "cremad", "cremad-nk", "`-m sertool` from scratch, 1.3 M",
         (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --features mel -o runs/scratch > cremad-scratch.parquet"),
     ),
+    "cremad-cnn-transformer": Record(
+        "cremad", "cremad-nk", "system A's CNN and transformer, from scratch as published",
+        ("sertool index {corpora}/cremad --protocol cremad-nk | sertool train --recipe cnn-transformer-a"
+         " --precision bf16 --seeds 3 -o runs/cnn-transformer-a > cremad-cnn-transformer.parquet",),
+    ),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "the same, taught by the encoder",
         (encoder("cremad", "cremad-nk"), COPIES, TEACHER,
