@@ -249,19 +249,28 @@ def _answer(labels: Sequence[str], probabilities: Tensor, how: Listening) -> Row
 
 
 def merged(rows: Iterator[Row]) -> Iterator[Row]:
-    """Neighbouring windows of one answer as one row; where windows overlap, each gives way in the middle of that."""
-    held: Row | None = None
+    """Neighbouring windows of one answer as one row; where windows overlap, each gives way in the middle of that.
+
+    Channels take turns: each has a row that may go on, and what began after another's comes after it.
+    """
+    begun: deque[Row] = deque()
+    held: dict[int | None, Row] = {}
     for row in rows:
-        if held is None:
-            held = row
-        elif _alike(held, row):
-            held |= {"end": row["end"], "confidence": max((held.get("confidence"), row.get("confidence")), key=_number)}
-        else:
-            border = round((row["start"] + held["end"]) / 2, 3) if _overlap(held, row) else None
-            yield held | ({"end": border} if border is not None else {})
-            held = row | ({"start": border} if border is not None else {})
-    if held is not None:
-        yield held
+        if begun and begun[-1]["clip"] != row["clip"]:
+            yield from begun
+            begun, held = deque(), {}
+        before = held.get(row.get("channel"))
+        if before is not None and _alike(before, row):
+            best = max((before.get("confidence"), row.get("confidence")), key=_number)
+            before.update(end=row["end"], confidence=best)
+            continue
+        if before is not None and _overlap(before, row):
+            before["end"] = row["start"] = round((row["start"] + before["end"]) / 2, 3)
+        held[row.get("channel")] = row
+        begun.append(row)
+        while begun[0] is not held[begun[0].get("channel")]:
+            yield begun.popleft()
+    yield from begun
 
 
 def _number(value: float | None) -> float:

@@ -5,6 +5,7 @@ nobody needs to know; but figures of clips that were adapted by themselves are t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from sertool import asking, labelling, predicting, talk
@@ -72,15 +73,14 @@ def adapted(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs:
 
 
 def _by_speaker(some: Iterable[list[Piece]]) -> Iterator[list[Piece]]:
-    """All pieces of each speaker, who come one after another; of nobody known, those that are there."""
-    held: list[Piece] = []
-    for piece in (piece for pieces in some for piece in pieces):
-        if held and (held[0].row["voice"] != piece.row["voice"] or piece.row["voice"] is None):
-            yield held
-            held = []
-        held.append(piece)
-    if held:
-        yield held
+    """All pieces of each speaker, who come one after another; of nobody known, those of each clip."""
+    for _, own in groupby((piece for pieces in some for piece in pieces), _whose):
+        yield [*own]
+
+
+def _whose(piece: Piece) -> tuple[str | None, int | None]:
+    voice = piece.row["voice"]
+    return voice, piece.row["place"] if voice is None else None
 
 
 def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[Row]:

@@ -174,6 +174,18 @@ def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
     assert all(one != other for one, other in pairwise(answers))
 
 
+def test_of_each_channel_windows_are_merged_as_if_it_were_alone(run: Path, tmp_path: Path) -> None:
+    _call(run, tmp_path / "call.wav")
+    words = ("predict", "-m", run / "model", tmp_path / "call.wav")
+    asked = (*words, "--window", 2, "--hop", 1, "--merge", "--channel")
+    held = rows_of(sertool(*asked, "each").out)
+    for channel, side in (("1", "left"), ("2", "right")):
+        own = [row | {"channel": None} for row in held if row["channel"] == channel]
+        assert own == [row | {"channel": None} for row in rows_of(sertool(*asked, side).out)]
+    starts = [float(row["start"]) for row in held]
+    assert starts == sorted(starts)
+
+
 def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> None:
     _call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "-f")
@@ -289,6 +301,18 @@ def test_adapted_rows_keep_the_order_also_of_speakers_who_take_turns(
     for row in held:
         if row["predicted"]:
             assert probabilities(row) == pytest.approx(alone[row["path"]], abs=1e-5)
+
+
+def test_of_clips_whose_speaker_is_not_known_each_window_and_channel_gets_its_row(
+    run: Path, adaptable: Path, tmp_path: Path
+) -> None:
+    for name in ("a.wav", "b_1.wav", "c.wav"):
+        _call(run, tmp_path / name)
+    words = ("predict", "-m", adaptable, tmp_path, "--window", "1", "--channel", "each")
+    adapted = rows_of(sertool(*words, "--adapt", "speaker", "--speakers", "{speaker}_{}.wav").out)
+    heard = rows_of(sertool(*words).out)
+    names = ("path", "start", "channel")
+    assert [[row[name] for name in names] for row in adapted] == [[row[name] for name in names] for row in heard]
 
 
 def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Path) -> None:
