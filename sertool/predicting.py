@@ -168,7 +168,7 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
     count = max(1, math.ceil((length - how.window) / hop - 1e-9) + 1)
     each = max(1, int(SPAN / hop))
     for first in range(0, count, each):
-        yield row | {"windows": (first, min(each, count - first), length)}
+        yield row | {"_windows": (first, min(each, count - first), length)}
 
 
 def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piece]:
@@ -180,19 +180,19 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
         try:
             yield from _pieces(jury, row, how)
         except audio.Unusable as unusable:
-            kept = {name: value for name, value in row.items() if name != "windows"}
+            kept = {name: value for name, value in row.items() if name != "_windows"}
             yield Piece(kept | {"issue": unusable.issue})
 
 
 def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
     rate = jury.recipes[0].wave.rate
     channels = {"mix": jury.recipes[0].wave.channels, "left": "left"}.get(how.channel, "stereo")
-    start, (first, count, length) = row.get("start") or 0.0, row.get("windows", (0, 1, row.get("duration")))
+    start, (first, count, length) = row.get("start") or 0.0, row.get("_windows", (0, 1, row.get("duration")))
     hop, window = how.hop or how.window or 0.0, how.window
     begin = start + first * hop
     wanted = length if window is None else min(length - first * hop, (count - 1) * hop + window)
     samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
-    kept = {name: value for name, value in row.items() if name != "windows"}
+    kept = {name: value for name, value in row.items() if name != "_windows"}
     for index in range(count):
         low = round(index * hop * rate)
         cut = samples[:, low : low + round(window * rate)] if window else samples

@@ -103,7 +103,8 @@ def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
 def _said(row: Row, adapted: str | None) -> Row:
     """A row with who is known to speak, and how it was adapted."""
     kept = {name: value for name, value in row.items() if name != "voice"}
-    return kept | {"speaker": row.get("speaker") or row["voice"] or None, "adapted": adapted}
+    speaker = row.get("speaker") or row["voice"] or None
+    return kept | {"speaker": speaker, "adapted": None if row.get("issue") else adapted}
 
 
 # Adapted by clips that were enrolled.
@@ -129,7 +130,7 @@ def recognised(
     for pieces in predicting.listened(jury, named, how, jobs):
         for row in predicting.judged(jury, pieces, how, known):
             who = predicting.voice(row)
-            if who not in known.speakers and not strange:
+            if who not in known.speakers and not strange and not row.get("issue"):
                 strange.add(who)
                 talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
             yield _said(row, "enrolled" if who in known.speakers else None)
