@@ -283,6 +283,7 @@ function __sertool_at
                 "predict --hop" \
                 "predict --channel" \
                 "predict --silence" \
+                "predict --trim" \
                 "predict --adapt" \
                 "predict --speakers" \
                 "predict --enroll" \
@@ -694,6 +695,7 @@ complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From one window t
 complete -c sertool -n '__sertool_at predict' -l merge -d 'Neighbouring windows of one emotion as one row.'
 complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'What of stereo audio is judged: calls often have a speaker on each. [default: mix]'
 complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'What is below this level is silent, and not judged. [default: -60.0; -200<=x<=0]'
+complete -c sertool -n '__sertool_at predict' -l trim -r -f -d 'Leave silent ends out of each clip or window: what lies so far below its loudest frame. [default: as the model says; those of the package, 40] [1<=x<=200]'
 complete -c sertool -n '__sertool_at predict' -l adapt -r -f -a speaker -d 'Scale each speaker\'s clips by what they have in common; they are all heard before the first row.'
 complete -c sertool -n '__sertool_at predict' -l speakers -r -f -a 'all parent-folder speaker' -d 'Whose voice it is: parent-folder, a column, a pattern such as \'{speaker}_{}.wav\', or all for one: for recordings of another kind than the model knows. [default: speaker]'
 complete -c sertool -n '__sertool_at predict' -l enroll -r -F -d 'Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come.'

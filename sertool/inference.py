@@ -1,6 +1,7 @@
 """From a model file to probabilities, for frames out of shards or for a waveform: both ways agree."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,21 @@ Voices = tuple[Scaling, Tensor]  # adapted to speakers, and which of them each c
 
 
 class Predictor:
-    """A model file made ready on a device."""
+    """A model file made ready on a device; with `trim`, silent ends so many dB below the loudest frame are left out."""
 
-    def __init__(self, held: Held, device: str = "cpu") -> None:
+    def __init__(self, held: Held, device: str = "cpu", trim: float | None = None) -> None:
         self.held, self.labels, self.device = (held := packing.opened(held)), held.labels, torch.device(device)
         self.precision = devices.computed(trained_in(held), self.device.type)
         self.model = folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
             self.model.to(memory_format=torch.channels_last)  # as in training
         self.scaling = batches.kept_scaling(held, self.device)
-        self.recipe = recipe_of(held.features)
+        recipe = recipe_of(held.features)
+        self.recipe = recipe if trim is None else replace(recipe, wave=replace(recipe.wave, trim=trim))
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu") -> "Predictor":
-        return cls(modelfile.read(path), device)
+    def load(cls, path: Path, device: str = "cpu", trim: float | None = None) -> "Predictor":
+        return cls(modelfile.read(path), device, trim)
 
     @torch.inference_mode()
     def logits(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:

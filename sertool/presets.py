@@ -58,12 +58,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "whisper-stats": {
         "about": "pretrained Whisper base: mean and deviation over time of all seven layers, silent ends left out",
         "features": ["whisper"],
-        "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std"), "trim": 30.0},
+        "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std"), "trim": 40.0},
     },
     "whisper-2": {
         "about": "pretrained Whisper base: frames of layer 2 without silent ends, for the blocks behind it to train on",
         "features": ["whisper"],
-        "options": {"want_whisper": "base", "layers": "2", "trim": 30.0},
+        "options": {"want_whisper": "base", "layers": "2", "trim": 40.0},
     },
 }  # fmt: skip
 

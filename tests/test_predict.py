@@ -132,6 +132,18 @@ def test_windows_of_a_long_file_do_not_depend_on_how_it_is_read(
     assert sertool(*asked).out == whole
 
 
+def test_silent_ends_are_left_out_where_asked(run: Path, tmp_path: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    samples, rate = soundfile.read(clip, dtype="float32")
+    faint = np.random.default_rng(0).normal(0, 1e-3 * np.abs(samples).max(), (2, rate)).astype(np.float32)
+    audio.write(tmp_path / clip.name, np.concatenate([faint[0], samples, faint[1]]), rate)
+    words = ("predict", "-m", run / "model")
+    asked = [("--trim", 40, clip), ("--trim", 40, tmp_path / clip.name), (tmp_path / clip.name,)]
+    as_it_was, trimmed, padded = (probabilities(rows_of(sertool(*words, *each).out)[0]) for each in asked)
+    assert trimmed == pytest.approx(as_it_was, abs=0.02)
+    assert np.abs(np.subtract(padded, as_it_was)).max() > 2 * np.abs(np.subtract(trimmed, as_it_was)).max()
+
+
 def test_of_a_long_file_few_windows_are_there_at_a_time(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,9 @@ def _listening_options() -> Any:
                group=group, help="What of stereo audio is judged: calls often have a speaker on each."),
         option("--silence", type=click.FloatRange(-200, 0), default=-60.0, show_default=True, metavar="DBFS",
                group=group, help="What is below this level is silent, and not judged."),
+        option("--trim", type=click.FloatRange(1, 200), metavar="DB", group=group,
+               help="Leave silent ends out of each clip or window: what lies so far below its loudest frame. "
+                    "[default: as the model says; those of the package, 40]"),
     )  # fmt: skip
 
 
@@ -114,7 +117,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     picked = device.pick(values["device"])
     device.keep_memory()
     weights.give(values["weights"])
-    members = [Predictor.load(path, picked) for path in predicting.models_in(place, values["fold"])]
+    members = [Predictor.load(path, picked, values["trim"]) for path in predicting.models_in(place, values["fold"])]
     jury = predicting.Jury(members)
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})

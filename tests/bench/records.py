@@ -75,10 +75,9 @@ TEACHER = (
     " | sertool train --recipe whisper-mlp --adapt speaker --strangers 0 --prior-clips 0 -o runs/teacher > /dev/null"
 )
 ROBUST = (
-    "--copies 5 --speed 0.88:1.12 --noise 5:30 --noise-colour any --reverb 0.2:0.7 --telephone --codec 8:24"
-    " --clipping 3:15 --gain=-30:6 --high-pass 50:300 --low-pass 2500:7500 --band-stop 200:4000 --share speed=0.7"
-    " --share noise=0.4 --share reverb=0.2 --share telephone=0.2 --share codec=0.2 --share clipping=0.15"
-    " --share gain=0.3 --share high-pass=0.15 --share low-pass=0.15 --share band-stop=0.1"
+    "--copies 4 --speed 0.88:1.12 --noise 5:30 --noise-colour any --reverb 0.2:0.7 --telephone --codec 8:24"
+    " --clipping 3:15 --gain=-30:6 --share speed=0.7 --share noise=0.3 --share reverb=0.2 --share telephone=0.15"
+    " --share codec=0.2 --share clipping=0.15 --share gain=0.3"
 )
 NET = "sertool train cremad-mel/manifest.parquet --recipe sertool --precision bf16 --keep last --epochs 8"
 TUNED = (
@@ -87,16 +86,15 @@ TUNED = (
 )
 FOUR_BLOCKS = (
     f"sertool index {{corpora}}/cremad --protocol cremad-nk | sertool augment - {ROBUST}"
-    " | sertool featurize --whisper base --layers 0-4 --stats mean,std --trim 30 {weights}"
-    " -o cremad-ways-4 > /dev/null",
-    "sertool train cremad-ways-4/manifest.parquet --recipe whisper-mlp --set groups=5 --epochs 8 --adapt speaker"
+    " | sertool featurize --whisper base --layers 0-4 --stats mean,std {weights} -o cremad-robust-4 > /dev/null",
+    "sertool train cremad-robust-4/manifest.parquet --recipe whisper-mlp --set groups=5 --epochs 8 --adapt speaker"
     " {weights} --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
 )
 TINY = (
     f"sertool augment cremad-whisper/manifest.parquet {ROBUST}"
-    " | sertool featurize --preset mel-64 --trim 30 -o cremad-ways-mel > /dev/null",
+    " | sertool featurize --preset mel-64 -o cremad-robust-mel > /dev/null",
     TEACHER,
-    "sertool train cremad-ways-mel/manifest.parquet --recipe sertool --precision bf16 --epochs 10 --features mel"
+    "sertool train cremad-robust-mel/manifest.parquet --recipe sertool --precision bf16 --epochs 10 --features mel"
     " --teacher runs/teacher/predictions.parquet --imitate whisper -o runs/tiny > cremad-tiny.parquet",
 )
 DEV = "sertool index {corpora}/cremad --protocol cremad-nk | sertool index --where split=dev -o cremad-dev.parquet"

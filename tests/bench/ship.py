@@ -20,18 +20,19 @@ import shown
 
 from sertool import inference, modelfile, packing, rounding, shipped, weights
 
+TRIM = 40.0  # dB below the loudest frame: what ends so softly is left out of the clips that the models are asked
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
 
 
 INTRODUCED = {
     "base": """The first four of the six blocks of Whisper's base encoder as published, and a dense network on what five
-layers hold over time, all in 8 bits. It learnt from clips and from copies of them with noise, rooms, telephones,
-filters and codecs; silent ends are left out. Recordings of another kind are best met with `--adapt speaker`, if need be
-with all clips as one voice (`--speakers all`): alone it is often wrong there, and too sure.
+layers hold over time, all in 8 bits. It learnt from clips and from copies of them with noise, rooms, telephones and
+codecs; of what it is asked, silent ends are left out. Recordings of another kind are best met with `--adapt speaker`,
+if need be with all clips as one voice (`--speakers all`): alone it is often wrong there, and too sure.
 """,
     "tiny": """A log-mel network of 1.3 million parameters, for speed: it learnt from labels and from a network on
-Whisper's encoder, of clips and of copies of them with noise, rooms, telephones, filters and codecs; silent ends are
-left out.
+Whisper's encoder, of clips and of copies of them with noise, rooms, telephones and codecs; of what it is asked, silent
+ends are left out.
 """,
 }
 DATA = """**Data.** CREMA-D (Cao et al. 2014, ODbL 1.0): acted English, twelve sentences of two to three seconds, 57
@@ -87,7 +88,8 @@ def ship(name: str, work: Path) -> Path:
     commands = [
         line.format(corpora="corpora", weights="").replace("  ", " ") for line in records.RECORDS[record].commands
     ]
-    held = replace(held, trained=held.trained | {"commands": commands})
+    trimmed = {name: record | {"wave": record["wave"] | {"trim": TRIM}} for name, record in held.features.items()}
+    held = replace(held, trained=held.trained | {"commands": commands}, features=trimmed)
     if not any(name.endswith(rounding.SCALE) for name in held.tensors):  # else it was trained with --pack 8-bit
         held = packing.packed(held, inference.recipe_of(held.features), in_8_bits=True)
     place = shipped.FOLDER / f"{name}.safetensors"
