@@ -121,7 +121,7 @@ RECORDS: dict[str, Record] = {
     "cremad-cnn-transformer": Record(
         "cremad", "cremad-nk", "system A's CNN and transformer, from scratch as published",
         ("sertool index {corpora}/cremad --protocol cremad-nk | sertool train --recipe cnn-transformer-a"
-         " --precision bf16 --seeds 3 -o runs/cnn-transformer-a > cremad-cnn-transformer.parquet",),
+         " --precision bf16 -o runs/cnn-transformer-a > cremad-cnn-transformer.parquet",),
     ),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "the same, taught by the encoder",
