@@ -263,6 +263,7 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     batches = _batches(clips, engine.recipe, engine.most)
     first = list(itertools.islice(batches, 2 * jobs + 1))
@@ -273,6 +274,7 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
             yield from _on_device(engine, made)
     finally:
         team.leave()
+        torch.set_num_threads(threads)  # a training may follow
 
 
 def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor | Copy]:

@@ -763,3 +763,13 @@ def test_memory_does_not_grow_with_the_number_of_clips(voices, tmp_path):
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stderr.split()[-1]))
     assert peaks[1] < 1.1 * peaks[0] < 1.1 * GREATEST
+
+
+def test_what_follows_features_has_its_threads_back(tree, tmp_path):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert sertool("featurize", tree, "--mel", "-o", tmp_path / "f").code == 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
