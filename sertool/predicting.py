@@ -135,15 +135,15 @@ def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iter
 
 
 def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Any]:
-    """What threads make of some rows at a time, in order."""
+    """What threads make of some rows at a time, in order; torch and Python are left as they were."""
+    threads, handover = torch.get_num_threads(), sys.getswitchinterval()
     torch.set_num_threads(1)
     sys.setswitchinterval(HANDOVER)
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
     pending: deque[Future[list[Any]]] = deque()
+    spans = (span for row in rows for span in _spans(row, how))
     try:
-        for batch in asking.gathered(
-            (span for row in rows for span in _spans(row, how)), SPANS if how.window else BATCH
-        ):
+        for batch in asking.gathered(spans, SPANS if how.window else BATCH):
             if batch:
                 pending.append(pool.submit(work, batch))
             while pending and (len(pending) > 2 * jobs or pending[0].done()):
@@ -152,6 +152,8 @@ def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Lis
             yield pending.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        torch.set_num_threads(threads)
+        sys.setswitchinterval(handover)
 
 
 def _spans(row: Row, how: Listening) -> Iterator[Row]:

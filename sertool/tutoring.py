@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from sertool import batches, manifest, predicting, shipped, talk, wire
 from sertool.batches import Store
@@ -105,13 +104,9 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
 
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
     """From the clips themselves; copies are not heard, and have their parents' answers."""
-    jury, threads = Jury(models), torch.get_num_threads()
-    try:
-        heard = predicting.listened(jury, _rows(table), EVERYTHING, jobs)
-        pieces = [piece for some in heard for piece in _told(jury, some)]
-    finally:
-        torch.set_num_threads(threads)
-    return pieces
+    jury = Jury(models)
+    heard = predicting.listened(jury, _rows(table), EVERYTHING, jobs)
+    return [piece for some in heard for piece in _told(jury, some)]
 
 
 def _rows(table: Table) -> Iterator[predicting.Row]:

@@ -335,6 +335,16 @@ def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Pat
     assert "nobody says who speaks" in sertool(*words, "{speaker}_{}.mp3").line
 
 
+def test_what_follows_predictions_has_its_threads_back(run: Path) -> None:
+    before = torch.get_num_threads(), sys.getswitchinterval()
+    try:
+        torch.set_num_threads(3)
+        assert sertool("predict", "-m", run / "model", run / "voices").code == 0
+        assert (torch.get_num_threads(), sys.getswitchinterval()) == (3, before[1])
+    finally:
+        torch.set_num_threads(before[0])
+
+
 def test_all_can_be_taken_for_one_voice_and_keep_their_names(run: Path, adaptable: Path, tmp_path: Path) -> None:
     for clip in (run / "voices").rglob("*.wav"):
         shutil.copy(clip, tmp_path / f"{clip.parent.name}-{clip.name}")
