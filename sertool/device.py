@@ -2,12 +2,15 @@
 
 import ctypes
 import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sertool.errors import SertoolError, UsageError
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # as glibc's malloc.h numbers what mallopt sets
+USUAL_TRIM_THRESHOLD, USUAL_MMAP_MAX = 128 * 1024, 65_536
 PAIRS = 'pip install "torch>=2.11,<2.15" "torchaudio==2.11.*"'
 
 
@@ -23,15 +26,24 @@ def pick(asked: str) -> str:
     return asked
 
 
-def keep_memory() -> None:
-    """Have the C library keep what is freed for the next tensor, where it is glibc.
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Within, the C library keeps what is freed for the next tensor, where it is glibc.
 
-    It would give every large block back to the system, which must clear each page again: a fifth of an epoch's time.
+    It would give every large block back to the system, which must clear each page again: a third of an epoch's time.
+    Only while it pays, for what is kept falls to pieces where blocks of many sizes come and go.
     """
     mallopt = getattr(ctypes.pythonapi, "mallopt", None)
-    if mallopt is not None:
-        mallopt(TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(MMAP_MAX, 0)
+    if mallopt is None:
+        yield
+        return
+    mallopt(TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        mallopt(TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)
+        mallopt(MMAP_MAX, USUAL_MMAP_MAX)
 
 
 def precision(asked: str, device: str) -> str:

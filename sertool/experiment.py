@@ -43,11 +43,11 @@ NAMING = (  # beside the loop's settings
 )  # fmt: skip
 
 
+@device.memory_kept()
 def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> None:
     """Train every member and write the held-out predictions."""
     recipe = RECIPES.get(values["recipe"] or "", {})
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
-    device.keep_memory()
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
     table = preparing.read(sources, values)

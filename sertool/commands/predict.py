@@ -115,7 +115,6 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
-    device.keep_memory()
     weights.give(values["weights"])
     members = [Predictor.load(path, picked, values["trim"]) for path in predicting.models_in(place, values["fold"])]
     jury = predicting.Jury(members)
@@ -126,7 +125,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = predicting.merged(rows)
     count = _Count()
-    _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, kind, values)
+    with device.memory_kept():
+        _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, kind, values)
     return count.said(strict=values["strict"])
 
 
