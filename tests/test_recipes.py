@@ -15,7 +15,10 @@ SMALL = {  # the big networks' layers, fewer or thinner: one epoch of the real o
     "densenet161": ("--scratch",), "resnet50": ("--scratch",), "resnext50": ("--scratch",),
     "mlp": ("--set", "groups=4"), "whisper": ("--set", "layers=3", "--set", "tune=1"),
 }  # fmt: skip
-SLOW = ("densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "lstm", "bilstm", "gru", "mamba-cnn")
+SLOW = (
+    "densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "lstm", "bilstm", "gru", "mamba-cnn",
+    "cnn-gru", "cnn-transformer",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
