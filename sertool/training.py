@@ -28,21 +28,21 @@ Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # shows how far
 
 @dataclass(frozen=True)
 class Settings:
-    epochs: Annotated[int, "times over the training clips"] = 30
-    batch: Annotated[int, "clips in a batch"] = 32
+    epochs: Annotated[int, "times over the training clips", 1, 100_000] = 30
+    batch: Annotated[int, "clips in a batch", 1, 100_000] = 32
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], "optimiser"] = "adamw"
-    lr: Annotated[float, "learning rate"] = 1e-3
-    weight_decay: Annotated[float, "weight decay"] = 0.0
-    momentum: Annotated[float, "momentum of SGD"] = 0.9
+    lr: Annotated[float, "learning rate", 0] = 1e-3
+    weight_decay: Annotated[float, "weight decay", 0] = 0.0
+    momentum: Annotated[float, "momentum of SGD", 0, 1] = 0.9
     schedule: Annotated[
         Literal["constant", "plateau", "cosine", "restarts", "one-cycle"], "how the learning rate changes"
     ] = "cosine"
-    warmup: Annotated[int, "steps over which the learning rate rises from zero"] = 0
-    plateau_factor: Annotated[float, "what plateau multiplies the rate by"] = 0.5
-    plateau_patience: Annotated[int, "epochs that may bring nothing better before it does"] = 10
-    restart_epochs: Annotated[int, "epochs of the first cosine of restarts"] = 10
-    restart_factor: Annotated[int, "how much longer each next one is"] = 2
-    smoothing: Annotated[float, "label smoothing"] = 0.0
+    warmup: Annotated[int, "steps over which the learning rate rises from zero", 0, 100_000] = 0
+    plateau_factor: Annotated[float, "what plateau multiplies the rate by", 0, 1] = 0.5
+    plateau_patience: Annotated[int, "epochs that may bring nothing better before it does", 0, 100_000] = 10
+    restart_epochs: Annotated[int, "epochs of the first cosine of restarts", 1, 100_000] = 10
+    restart_factor: Annotated[int, "how much longer each next one is", 1, 1000] = 2
+    smoothing: Annotated[float, "label smoothing", 0, 1] = 0.0
     balance: Annotated[
         Literal["none", "weights", "sampling", "corpus", "corpus-emotion"],
         "make up for rarer emotions by weights or sampling, for smaller corpora or for both by sampling",
@@ -50,28 +50,34 @@ class Settings:
     absent_emotions: Annotated[
         Literal["mask", "count"], "of several corpora, judge a clip among its own one's emotions, or count them all"
     ] = "mask"
-    clip: Annotated[float | None, "greatest norm of the gradient"] = None
-    clip_value: Annotated[float | None, "greatest value in the gradient"] = None
-    patience: Annotated[int | None, "stop after so many epochs without a better dev figure"] = None
+    clip: Annotated[float | None, "greatest norm of the gradient (0: any)", 0] = None
+    clip_value: Annotated[float | None, "greatest value in the gradient (0: any)", 0] = None
+    patience: Annotated[int | None, "stop after so many epochs without a better dev figure (0: never)", 0, 100_000] = (
+        None
+    )
     metric: Annotated[Literal["uar", "loss", "wa"], "dev figure that chooses the epoch"] = "uar"
     keep: Annotated[Literal["best", "last"], "the epoch whose weights are kept"] = "best"
-    ema: Annotated[float | None, "decay of the weights' moving average, which is what is evaluated and kept"] = None
-    mixup: Annotated[float | None, "alpha of mixup"] = None
+    ema: Annotated[float | None, "decay of the weights' moving average, which is what is evaluated and kept", 0, 1] = (
+        None
+    )
+    mixup: Annotated[float | None, "alpha of mixup", 0, 1000] = None
     mixes: Annotated[Literal["rows", "summary"], "what mixup mixes: rows, or what a network sums a clip up to"] = "rows"
-    soft: Annotated[float, "share of the listeners' votes in the targets, the rest being the intended emotion"] = 0.0
+    soft: Annotated[
+        float, "share of the listeners' votes in the targets, the rest being the intended emotion", 0, 1
+    ] = 0.0
     teach: Annotated[float, "share of the teacher's answers in the targets", 0, 1] = 0.7
     likeness: Annotated[float, "what likeness to the imitated features counts beside the answers", 0] = 1.0
     strangers: Annotated[
         float, "with --adapt, share of the clips that are scaled as if nobody knew who speaks", 0, 1
     ] = 0.5
-    time_masks: Annotated[int, "bars of time set to zero in each clip"] = 0
-    time_width: Annotated[int, "greatest width of a time bar in rows"] = 30
-    column_masks: Annotated[int, "bars of columns set to zero in each clip"] = 0
-    column_width: Annotated[int, "greatest width of a column bar"] = 12
-    mask_share: Annotated[float, "share of the clips that bars are laid over"] = 1.0
-    shift: Annotated[float, "greatest roll in time, as a share of the clip"] = 0.0
-    noise: Annotated[float, "deviation of Gaussian noise on the rows"] = 0.0
-    gain: Annotated[float, "greatest offset of all columns of a clip"] = 0.0
+    time_masks: Annotated[int, "bars of time set to zero in each clip", 0, 1000] = 0
+    time_width: Annotated[int, "greatest width of a time bar in rows", 0, 100_000] = 30
+    column_masks: Annotated[int, "bars of columns set to zero in each clip", 0, 1000] = 0
+    column_width: Annotated[int, "greatest width of a column bar", 0, 100_000] = 12
+    mask_share: Annotated[float, "share of the clips that bars are laid over", 0, 1] = 1.0
+    shift: Annotated[float, "greatest roll in time, as a share of the clip", 0, 1] = 0.0
+    noise: Annotated[float, "deviation of Gaussian noise on the rows", 0] = 0.0
+    gain: Annotated[float, "greatest offset of all columns of a clip", 0] = 0.0
     precision: Annotated[Literal["float32", "bf16"], "arithmetic of training"] = "float32"
     compile: Annotated[bool, "compile the network"] = False
 

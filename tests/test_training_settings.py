@@ -1,0 +1,27 @@
+"""What a training is told: numbers that make no sense are refused before anything is read."""
+
+import pytest
+from running import sertool
+
+from sertool import catalogue
+
+NUMBERS = [held for held in catalogue.read(catalogue.PACKAGE / "training.py").settings if held.kind in ("int", "float")]
+
+
+@pytest.mark.parametrize("held", NUMBERS, ids=lambda held: held.name)
+def test_every_number_below_its_limit_is_refused_in_one_line(held: catalogue.Setting) -> None:
+    assert held.low is not None, "every number has a lowest value"
+    word = f"--{held.name.replace('_', '-')}"
+    done = sertool("train", "none.parquet", "-m", "cnn", word, held.low - 1)
+    assert done.code == 2
+    assert f"'{word}'" in done.line
+    assert f"{held.low:g}" in done.line
+
+
+@pytest.mark.parametrize(
+    "words", [("--smoothing", 3), ("--soft", 1.1), ("--ema", 2), ("--plateau-factor", 2), ("--shift", 1.5),
+              ("--time-width", 2**70), ("--batch", 2**70)]
+)  # fmt: skip
+def test_shares_end_at_one_and_counts_somewhere(words: tuple[str, float]) -> None:
+    done = sertool("train", "none.parquet", "-m", "cnn", *words)
+    assert (done.code, f"'{words[0]}'" in done.line) == (2, True)
