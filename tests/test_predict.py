@@ -20,6 +20,7 @@ from sertool import audio, batches, manifest, modelfile, predicting, synth, tens
 from sertool.inference import Predictor
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
+LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     synth.corpus(folder / "voices", speakers=4, sentences=2, write=audio.write)
     done = sertool("index", folder / "voices", "--pattern", PATTERN, "--split", "speaker:50/25/25")
     made = sertool("featurize", "--mel", "--mel-bands", "24", "-o", folder / "features", stdin=done.out)
-    trained = sertool("train", "-m", "lstm", "--epochs", "2", "--seeds", "2", "-o", folder / "model", stdin=made.out)
+    trained = sertool("train", *LEARNING, "--seeds", "2", "-o", folder / "model", stdin=made.out)
     assert trained.code == 0, trained.err
+    _assert_told_apart(sertool("predict", "-m", folder / "model", folder / "voices").out)
     return folder
 
 
@@ -40,6 +42,11 @@ def rows_of(out: bytes) -> list[dict[str, str]]:
 
 def probabilities(row: dict[str, str]) -> list[float]:
     return [float(value) for name, value in row.items() if name.startswith("p_")]
+
+
+def _assert_told_apart(out: bytes) -> None:
+    """What answers all clips alike would pass most tests, whatever became of the clips."""
+    assert np.ptp([probabilities(row) for row in rows_of(out)], axis=0).max() > 0.1
 
 
 def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path) -> None:
@@ -281,9 +288,11 @@ def test_predictions_of_a_manifest_keep_what_it_knows(run: Path) -> None:
 @pytest.fixture(scope="module")
 def adaptable(run: Path) -> Path:
     """A model that was trained to adapt."""
-    words = ("-m", "lstm", "--epochs", "2", "--adapt", "speaker", "--prior-clips", "2")
+    words = (*LEARNING, "--adapt", "speaker", "--prior-clips", "2")
     done = sertool("train", run / "features" / "manifest.parquet", *words, "-o", run / "adaptable")
     assert done.code == 0, done.err
+    held = ("predict", "-m", run / "adaptable", run / "voices", "--adapt", "speaker", "--speakers", "parent-folder")
+    _assert_told_apart(sertool(*held).out)
     return run / "adaptable"
 
 
@@ -373,6 +382,15 @@ def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable
     ]
     several = sertool("predict", "-m", adaptable, "--enroll", folder, run / "features" / "manifest.parquet")
     assert "is one voice, and the manifest names several" in several.err
+
+
+def test_each_of_several_enrolled_speakers_is_known_by_clips_of_its_own(run: Path, adaptable: Path) -> None:
+    words = ("predict", "-m", adaptable, "--speakers", "parent-folder", run / "voices")
+    together, enrolled = (
+        rows_of(sertool(*words, *how).out) for how in (("--adapt", "speaker"), ("--enroll", words[-1]))
+    )
+    wanted = [pytest.approx(probabilities(row), abs=1e-5) for row in together]
+    assert [probabilities(row) for row in enrolled] == wanted
 
 
 def test_enrolled_speakers_are_answered_while_the_last_file_is_unread(run: Path, adaptable: Path) -> None:
