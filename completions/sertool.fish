@@ -221,6 +221,7 @@ function __sertool_at
                 "train --protocol" \
                 "train --train-on" \
                 "train --test-on" \
+                "train --always-train" \
                 "train --seeds" \
                 "train --epochs" \
                 "train --batch" \
@@ -618,6 +619,7 @@ complete -c sertool -n '__sertool_at train' -l loso -d 'Leave one speaker out, e
 complete -c sertool -n '__sertool_at train' -l protocol -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'A published split or folds.'
 complete -c sertool -n '__sertool_at train' -l train-on -r -f -a '(__sertool_many )' -d 'Train on these corpora.'
 complete -c sertool -n '__sertool_at train' -l test-on -r -f -a '(__sertool_many )' -d 'Hold out these corpora.'
+complete -c sertool -n '__sertool_at train' -l always-train -r -f -a '(__sertool_many )' -d 'Train on these corpora whatever is held out: a large one beside a small one that is divided.'
 complete -c sertool -n '__sertool_at train' -l seeds -r -f -d 'Train with N seeds, from --seed on. [default: 1; 1<=x<=1000]'
 complete -c sertool -n '__sertool_at train' -l gap -d 'Train under a leaky protocol and on disjoint speakers, and say the difference.'
 complete -c sertool -n '__sertool_at train' -l epochs -r -f -d 'Times over the training clips. [default: 30; 1 to 100000]'

@@ -1,7 +1,6 @@
 """From the words of `sertool train` to a run: what is trained, on which rows, how often, and what is said of it."""
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
@@ -40,6 +39,7 @@ from sertool.tutoring import Staff
 Place = tuple[Path, str, Staff | None]  # the folder, the device, and who teaches
 NAMING = (  # beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
+    "train_on", "test_on", "always_train",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
-    table = preparing.read(sources, values)
+    table = heldout.released(preparing.read(sources, values), values)
     ways = heldout.ways(table, values, recipe.get("protocol"))
     folder = out or _folder(values)
     if values["dry_run"]:
@@ -77,7 +77,8 @@ def _folder(values: dict[str, Any]) -> Path:
     said = [field.name for field in fields(training.Settings)] + list(NAMING)
     given = {name: values[name] for name in said if values[name] not in (None, False)}
     words = [values["recipe"], values["model"], *(values["features"] or ()), *values["settings"]]
-    words += [name if value is True else f"{name}={value}" for name, value in given.items()]
+    plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    words += [name if value is True else f"{name}={value}" for name, value in plain.items()]
     return Path("runs") / re.sub(r"[^\w.,=-]+", "_", "-".join(word for word in words if word))[:120]
 
 
@@ -85,7 +86,7 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     """All members of one way to divide; their held-out predictions together."""
     folder, own, staff = place
     table = heldout.divided(table, way, values)
-    wanted = runs.members(heldout.divisions(table, way.how, values), values["seeds"], values["seed"])
+    wanted = runs.members(heldout.divisions(table, way, values), values["seeds"], values["seed"])
     held = _taught(members.load(table, design, own), wanted, staff)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
@@ -99,7 +100,8 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
     trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
-    predicted = manifest.made_by(predicted, _command(way, values), values["seed"], table)
+    named = heldout.protocol(table, way)
+    predicted = manifest.made_by(predicted, options.command_line(), values["seed"], table, named)
     if Team().leads:
         wire.write(predicted, str(folder / "predictions.parquet"), "parquet")
         _say_result(predicted, [scores for _, scores in trained], way, folder)
@@ -134,13 +136,6 @@ def _one(held: Sources, design: Design, member: Member, folder: Path, *, alone: 
     if not alone:
         talk.say(f"{member.name}: {_line([scores])}")
     return predicted, scores
-
-
-def _command(way: Way, values: dict[str, Any]) -> str:
-    """The command line with the protocol that it follows, also where a recipe or nobody named it."""
-    asked = values["split"] or values["folds"] or values["loso"] or values["protocol"]
-    named = f" --split {shlex.quote(str(way.how))}" if way.how is not None and way.how != asked and not asked else ""
-    return options.command_line() + named
 
 
 # What is said.

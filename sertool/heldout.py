@@ -1,5 +1,6 @@
 """Which rows train, which choose, and which are held out: what was asked for, the manifest's own, or a recipe's way."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.splitting import Asked
 
-DISJOINT, LEAKY = "speaker:70/15/15", "random-80-20"
+DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
 
 
 class Way(NamedTuple):
@@ -29,36 +30,69 @@ def ways(table: Table, values: dict[str, Any], usual: str | None) -> list[Way]:
     across = values["train_on"] or values["test_on"]
     if own and (values["folds"] or values["loso"]):
         raise UsageError(f"the manifest has a {own[0]} already: leave out --folds and --loso, or index it without")
-    if across and (asked is not None or values["gap"]):
-        raise UsageError("--train-on and --test-on say what is held out: leave out --split, --folds, --protocol, --gap")
+    if across and (asked is not None or values["gap"] or values["always_train"]):
+        others = "--split, --folds, --protocol, --gap, --always-train"
+        raise UsageError(f"--train-on and --test-on say what is held out: leave out {others}")
     if across:
         sides = (",".join(values[side] or ()) or "all others" for side in ("train_on", "test_on"))
         return [Way("", None, "from {} to {}".format(*sides))]
     natural = asked if asked is not None else None if own else usual or DISJOINT
+    beside = f", {','.join(values['always_train'])} in train" if values["always_train"] else ""
     if not values["gap"]:
-        return [_way("", natural)]
-    honest = DISJOINT if is_leaky(natural) or (natural is None and _names(table, is_leaky)) else natural
+        return [_way("", natural, beside)]
+    honest = DISJOINT if is_leaky(natural or splitting.protocol(table)) else natural
     leaky = next((str(how) for how in (asked, usual) if is_leaky(how)), LEAKY)
-    return [_way("leaky", leaky), _way("disjoint", honest)]
+    return [_way("leaky", leaky, beside), _way("disjoint", honest, beside)]
 
 
-def _way(folder: str, how: Asked) -> Way:
-    return Way(folder, how, "its own split" if how is None else f"{how} folds" if isinstance(how, int) else how)
+def _way(folder: str, how: Asked, beside: str) -> Way:
+    return Way(folder, how, (OWN if how is None else _named(how)) + beside)
+
+
+def _named(how: str | int) -> str:
+    return f"{how} folds" if isinstance(how, int) else how
+
+
+def protocol(table: Table, way: Way) -> str:
+    """How clips are divided: as the way says or, by the table's own split, as its provenance does."""
+    own = splitting.protocol(table) if way.named.startswith(OWN) else None
+    return way.named if own is None else way.named.replace(OWN, own, 1)
 
 
 def is_leaky(how: Asked) -> bool:
     """Whether a protocol is known for putting a speaker on both sides."""
-    return bool(_entry(how).get("leaky"))
+    return bool(splits.entry(how).get("leaky"))
 
 
-def _entry(how: Asked) -> dict[str, Any]:
-    return splits.PROTOCOLS.get(str(how).partition(":")[0], {})
+def released(table: Table, values: dict[str, Any]) -> Table:
+    """The table without what it says of where clips belong that are always for training."""
+    always = _always(table, values)
+    if not always.any():
+        return table
+    if always.all():
+        raise UsageError("--always-train leaves no clip to hold out: name fewer corpora, or give other manifests, too")
+    speakers = np.array(manifest.column(table, "speaker"), object)
+    if both := sorted({*speakers[always]} & {*speakers[~always]} - {None}):
+        raise SertoolError(f"--always-train: {listed(both)} would be heard in train, and held out in another corpus")
+    for name in {"split", "fold"} & set(table.column_names):
+        places = [None if free else place for place, free in zip(manifest.column(table, name), always, strict=True)]
+        table = table.drop_columns([name])
+        table = table if set(places) == {None} else manifest.with_column(table, name, places)
+    return table
 
 
-def _names(table: Table, test: Any) -> bool:
-    """Whether one of the commands that made the table names a protocol for which a test holds."""
-    words = [word for step in manifest.provenance(table)["chain"] for word in str(step.get("command", "")).split()]
-    return any(test(word.rpartition("=")[2]) for word in words)
+def _always(table: Table, values: dict[str, Any]) -> np.ndarray:
+    """Clips of corpora that are for training whatever is held out, bool `[rows]`."""
+    corpus = manifest.codes(table, "corpus")
+    there = [str(corpus.values[index]) for index in range(len(corpus.values))]
+    names = values["always_train"] or ()
+    _check_corpora(names, there)
+    return np.isin(corpus.index, [there.index(name) for name in names])
+
+
+def _check_corpora(names: Iterable[str], there: list[str]) -> None:
+    for word in sorted(set(names) - set(there)):
+        raise UsageError(f"no corpus {word} in the manifest; there are {listed(there) or 'none'}")
 
 
 def divided(table: Table, way: Way, values: dict[str, Any]) -> Table:
@@ -68,19 +102,21 @@ def divided(table: Table, way: Way, values: dict[str, Any]) -> Table:
     elif way.how is not None:
         table = _by_labels(table, way.how, values)
     table = _with_their_speakers(table) if values["teacher"] else table
-    _refuse_leaks(table, way.how)
+    _refuse_leaks(table, way)
     return table
 
 
 def _by_labels(table: Table, how: Asked, values: dict[str, Any]) -> Table:
-    """The table divided as was asked; clips that only a teacher labels have no say in it, and no part yet."""
-    seed, labelled = _entry(how).get("seed", values["seed"]), ~_unlabelled(table)
-    if not values["teacher"] or labelled.all():
+    """The table divided as was asked; clips that always train, or that only a teacher labels, have no say in it."""
+    seed, counted = splits.entry(how).get("seed", values["seed"]), ~_always(table, values)
+    if values["teacher"]:
+        counted &= ~_unlabelled(table)
+    if counted.all():
         return splitting.divided(table, how, seed)
-    made = splitting.divided(manifest.keep(table, labelled), how, seed)
+    made = splitting.divided(manifest.keep(table, counted), how, seed)
     name = _part_column(made)
     places: list[Any] = [None] * len(table)
-    for row, place in zip(np.flatnonzero(labelled), manifest.column(made, name), strict=True):
+    for row, place in zip(np.flatnonzero(counted), manifest.column(made, name), strict=True):
         places[row] = place
     other = {"split": "fold", "fold": "split"}[name]
     table = table.drop_columns([other]) if other in table.column_names else table
@@ -116,9 +152,7 @@ def _across(table: Table, values: dict[str, Any]) -> Table:
     there = [str(corpus.values[index]) for index in range(len(corpus.values))]
     train, test = (set(values[side] or ()) for side in ("train_on", "test_on"))
     train, test = train or set(there) - test, test or set(there) - train
-    for word in sorted(train | test):
-        if word not in there:
-            raise UsageError(f"no corpus {word} in the manifest; there are {listed(there) or 'none'}")
+    _check_corpora(train | test, there)
     if not train or not test or train & test:
         both = listed(sorted(train & test)) or listed(sorted(train | test))
         raise UsageError(f"--train-on and --test-on must leave each side corpora of its own: both want {both}")
@@ -134,53 +168,42 @@ def _columns(table: Table) -> dict[str, Any]:
     return {"clip": manifest.each(table, "clip")} | {name: manifest.codes(table, name) for name in ["speaker", *names]}
 
 
-def _refuse_leaks(table: Table, how: Asked) -> None:
+def _refuse_leaks(table: Table, way: Way) -> None:
     """Speakers or copies on both sides are refused, unless a protocol known for it was asked for by name."""
     parts = splitting.parts_of(table)
     findings = [finding for finding in splits.audit(parts, _columns(table)) if finding.leak]
-    excused = (
-        {"speaker"}
-        if _asks_for(table, how, lambda word: "speaker" not in _entry(word).get("by", ["speaker"]))
-        else set()
-    )
-    excused |= {"parent"} if _asks_for(table, how, _mixes_copies) else set()
+    known = splits.entry(protocol(table, way))
+    excused = {"speaker"} if "speaker" not in known.get("by", ["speaker"]) else set()
+    excused |= {"parent"} if known.get("copies") else set()
     leaks = [finding for finding in findings if finding.kind not in excused]
     if leaks:
         raise SertoolError(f"the split leaks: {leaks[0]}; make another with --split, or name a leaky --protocol")
     unknown = int((manifest.codes(table, "speaker").index < 0).sum())
-    if unknown and not is_leaky(how):
+    if unknown and not is_leaky(way.how):
         talk.warn(f"{unknown:,} of {len(table):,} clips have no speaker: whether speakers cross cannot be known")
-
-
-def _asks_for(table: Table, how: Asked, test: Any) -> bool:
-    return test(how) if how is not None else _names(table, test)
-
-
-def _mixes_copies(how: Asked) -> bool:
-    return bool(_entry(how).get("copies"))
 
 
 # What each training sees.
 
 
-def divisions(table: Table, how: Asked, values: dict[str, Any]) -> list[tuple[int | None, np.ndarray]]:
+def divisions(table: Table, way: Way, values: dict[str, Any]) -> list[tuple[int | None, np.ndarray]]:
     """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1.
 
-    With a teacher, clips without a label and without a part are for training, whatever is held out.
+    Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
     """
-    made = _divisions(table, how, values["seed"])
+    made, free = _divisions(table, way, values["seed"]), _always(table, values)
     if values["teacher"]:
-        free = _unlabelled(table) & (manifest.codes(table, _part_column(table)).index < 0)
-        for _, split in made:
-            split[free] = TRAIN
+        free |= _unlabelled(table) & (manifest.codes(table, _part_column(table)).index < 0)
+    for _, split in made:
+        split[free] = TRAIN
     return made
 
 
-def _divisions(table: Table, how: Asked, seed: int) -> list[tuple[int | None, np.ndarray]]:
+def _divisions(table: Table, way: Way, seed: int) -> list[tuple[int | None, np.ndarray]]:
     columns = _columns(table)
     if "split" in table.column_names:
         split = _coded_split(table)
-        if "parent" in columns and not _asks_for(table, how, _mixes_copies):
+        if "parent" in columns and not splits.entry(protocol(table, way)).get("copies"):
             split[(columns["parent"].index >= 0) & (split != TRAIN)] = -1
         return [(None, split)]
     fold = np.array([-1 if value is None else value for value in manifest.column(table, "fold")], np.int16)

@@ -271,15 +271,18 @@ def with_provenance(table: Table, held: Mapping[str, Any]) -> Table:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text.encode()})
 
 
-def made_by(table: Table, command: str, seed: int | None, before: Table | None = None) -> Table:
-    """The table with one more command in its chain; `before` is the table that the command read."""
+def made_by(
+    table: Table, command: str, seed: int | None, before: Table | None = None, protocol: str | None = None
+) -> Table:
+    """The table with one more command in its chain; `before` is the table that the command read, and `protocol` how it
+    divided its clips, where that cannot be told from the command."""
     held = provenance(table if before is None else before)
     step = {
         "command": command,
         "sertool": __version__,
         "input": digest(before) if before is not None else None,
         "seed": seed,
-    }
+    } | ({"protocol": protocol} if protocol else {})
     return with_provenance(table, held | {"features": provenance(table)["features"], "chain": [*held["chain"], step]})
 
 

@@ -2,14 +2,13 @@
 
 import math
 import os
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import labels, manifest, splits, talk, wire
+from sertool import labels, manifest, splits, splitting, talk, wire
 from sertool.codes import Codes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -153,7 +152,7 @@ def _run(name: str, table: Table, asked: Asked) -> Run:
     parts = _parts(table)
     split = _held_out(parts, asked.split, name)
     rows = parts[split] if split else np.ones(len(table), bool)
-    protocol = _protocol(manifest.provenance(table))
+    protocol = splitting.protocol(table)
     coverage, kept = _scored(table, rows, name)
     truth, predicted = (_words(kept, column, asked.mapping) for column in ("emotion", "predicted"))
     leaks = tuple(_leaks(table, parts, split, protocol))
@@ -182,7 +181,7 @@ def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protoc
     """Why the figures say nothing about new speakers, as far as the table shows it."""
     if split == "train":
         yield "these clips were trained on"
-    if protocol and splits.PROTOCOLS.get(protocol, {}).get("leaky"):
+    if splits.entry(protocol).get("leaky"):
         yield f"{protocol} puts clips of one speaker on both sides"
     if "train" in parts and split != "train":
         speaker = manifest.codes(table, "speaker").index
@@ -217,32 +216,12 @@ def _issues(table: Table, rows: np.ndarray) -> dict[str, int]:
     return found
 
 
-def _protocol(held: dict[str, Any]) -> str | None:
-    """How the clips were divided, from the last command that says so."""
-    for step in reversed(held["chain"]):
-        words = [part for word in _split(str(step.get("command", ""))) for part in word.split("=", 1)]
-        for option in ("--protocol", "--split", "--folds"):
-            if option in words[:-1]:
-                value = words[words.index(option) + 1]
-                return f"{value} folds" if option == "--folds" else value
-        if "--loso" in words:
-            return "loso"
-    return None
-
-
 def _adapted(table: Table) -> str | None:
     """How the model was adapted to the speakers: transductive is by the very clips that are scored."""
     if "adapted" not in table.column_names:
         return None
     ways = [str(way) for way, _ in manifest.counts(table, "adapted")]
     return f"adapted to each speaker ({', '.join(sorted(ways))})" if ways else None
-
-
-def _split(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return command.split()
 
 
 # Labels.

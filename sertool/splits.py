@@ -8,10 +8,11 @@ A row that was made from another (it has a parent) is a copy. Parts are drawn fr
 its parent trains, and is nobody's where its parent is held out.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -130,6 +131,11 @@ def fold_codes(fold: np.ndarray) -> Codes:
 
 
 # What was asked.
+
+
+def entry(named: Any) -> dict[str, Any]:
+    """What is known of a protocol by its name, with or without shares, or something beside it; nothing of another."""
+    return PROTOCOLS.get(re.split("[:,]", str(named))[0], {})
 
 
 def parse(asked: str) -> Plan:

@@ -1,5 +1,6 @@
 """Splits and the leak guard on a manifest: its columns in, `split` or `fold` out, findings in words."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -102,6 +103,28 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
     return [part if usable else None for part, usable in found]
 
 
+def protocol(table: Table) -> str | None:
+    """How the clips were divided, by the last step of their provenance that says so."""
+    for step in reversed(manifest.provenance(table)["chain"]):
+        said = step.get("protocol") or _protocol_of(str(step.get("command", "")))
+        if said:
+            return said
+    return None
+
+
+def _protocol_of(command: str) -> str | None:
+    try:
+        parts = shlex.split(command)
+    except ValueError:
+        parts = command.split()
+    words = [word for part in parts for word in part.split("=", 1)]
+    for option in ("--protocol", "--split", "--folds"):
+        if option in words[:-1]:
+            value = words[words.index(option) + 1]
+            return f"{value} folds" if option == "--folds" else value
+    return "loso" if "--loso" in words else None
+
+
 def parts_of(table: Table) -> Codes | None:
     """The split, else the folds, of a manifest."""
     for name in ("split", "fold"):
@@ -111,7 +134,7 @@ def parts_of(table: Table) -> Codes | None:
 
 
 def _say(made: splits.Division, how: Asked) -> None:
-    entry: dict[str, Any] = splits.PROTOCOLS.get(str(how).partition(":")[0], {})
+    entry = splits.entry(how)
     if entry.get("leaky"):
         talk.warn(f"{how} puts clips of one speaker on both sides: its figures say nothing about new speakers")
     elif entry and "speaker" not in entry["by"]:

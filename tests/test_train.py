@@ -328,6 +328,38 @@ def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) 
     assert "leave out" in train(both, *TINY, "--test-on", "one", "--folds", 2, code=2).line
 
 
+@pytest.fixture
+def two_corpora(mel: Path, tmp_path: Path) -> Path:
+    """Half of the speakers in a corpus `one`, divided by its own manifest, the others in `two`."""
+    speakers = column(mel, "speaker")
+    half, last = sorted(set(speakers))[4], max(speakers)
+    corpora = ["one" if s < half else "two" for s in speakers]
+    own = ["dev" if s == min(speakers) else "train" if s < half else None for s in speakers]
+    assert last > half
+    return changed(mel, tmp_path / "both.parquet", corpus=corpora, split=own)
+
+
+def test_a_corpus_that_always_trains_is_in_train_of_every_fold(two_corpora: Path, tmp_path: Path) -> None:
+    done = train(two_corpora, *TINY, "--always-train", "one", "--folds", 2, "-o", tmp_path / "run")
+    assert set(table(tmp_path / "run")["corpus"]) == {"two"}
+    assert len(table(tmp_path / "run")["clip"]) == 24
+    for fold in ("fold-0", "fold-1"):
+        split = wire.read(str(tmp_path / "run" / fold / "seed-0" / "split.parquet")).to_pydict()
+        parts = {"one": set(), "two": set()}
+        for corpus, part in zip(split["corpus"], split["split"], strict=True):
+            parts[corpus].add(part)
+        assert parts == {"one": {"train"}, "two": {"train", "dev", "test"}}
+    assert "2 folds, one in train" in sertool("eval", stdin=done.out).out.decode()
+
+
+def test_what_always_trains_must_leave_speakers_to_hold_out(two_corpora: Path, mel: Path, tmp_path: Path) -> None:
+    assert "no corpus three" in train(two_corpora, *TINY, "--always-train", "three", code=2).line
+    assert "no clip to hold out" in train(two_corpora, *TINY, "--always-train", "one,two", code=2).line
+    assert "leave out" in train(two_corpora, *TINY, "--always-train", "one", "--test-on", "two", code=2).line
+    mixed = changed(mel, tmp_path / "mixed.parquet", corpus=["one", "two"] * (len(column(mel, "clip")) // 2))
+    assert "would be heard in train" in train(mixed, *TINY, "--always-train", "one", code=1).line
+
+
 def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--gap", "-o", tmp_path)
     assert "optimism gap" in done.err
@@ -336,6 +368,35 @@ def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_p
     leaky, disjoint = (column(tmp_path / name / "seed-0" / "split.parquet", "split") for name in ("leaky", "disjoint"))
     assert leaky != disjoint
     assert "speaker:70/15/15" in sertool("eval", stdin=done.out).out.decode()
+
+
+def test_predictions_say_how_their_own_run_was_divided(mel: Path, tmp_path: Path) -> None:
+    """Whatever the command line asked for besides, and however the manifest was divided before."""
+    train(mel, *TINY, "--gap", "--split", "speaker:60/20/20", "-o", tmp_path / "gap")
+    leaky, disjoint = (said_of(tmp_path / "gap" / side) for side in ("leaky", "disjoint"))
+    assert "random-80-20" in leaky
+    assert "LEAKY" in leaky
+    assert "speaker:60/20/20" in disjoint
+    assert "LEAKY" not in disjoint
+    half = sorted(set(column(mel, "speaker")))[4]
+    corpora = changed(
+        mel, tmp_path / "both.parquet", corpus=["one" if s < half else "two" for s in column(mel, "speaker")]
+    )
+    assert sertool("index", corpora, "--split", "random-80-20", "-o", tmp_path / "leaky.parquet").code == 0
+    train(tmp_path / "leaky.parquet", *TINY, "--train-on", "one", "--test-on", "two", "-o", tmp_path / "across")
+    assert "from one to two" in said_of(tmp_path / "across")
+    assert "LEAKY" not in said_of(tmp_path / "across")
+
+
+def said_of(run: Path) -> str:
+    return sertool("eval", run / "predictions.parquet").out.decode()
+
+
+def test_a_folder_with_the_name_of_a_protocol_excuses_no_leak(mel: Path, tmp_path: Path) -> None:
+    parts = ["train", "test"] * (len(column(mel, "clip")) // 2)
+    leaky = manifest.made_by(wire.read(str(changed(mel, tmp_path / "own.parquet", split=parts))), "index sentence", 0)
+    wire.write(leaky, str(tmp_path / "sentence.parquet"), "parquet")
+    assert "the split leaks" in train(tmp_path / "sentence.parquet", *TINY, "-o", tmp_path / "run", code=1).line
 
 
 def test_several_manifests_are_trained_on_together(mel: Path, tmp_path: Path) -> None:
@@ -359,15 +420,15 @@ def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
     copies = manifest.with_column(copies, "clip", [f"{clip}#0" for clip in manifest.column(held, "clip")])
     both = manifest.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
     names = manifest.column(both, "parent")
-    values = {"train_on": None, "test_on": None, "seed": 0, "teacher": None}
+    values = {"train_on": None, "test_on": None, "always_train": None, "seed": 0, "teacher": None}
     way = heldout.Way("", "speaker:50/25/25", "x")
-    ((_, split),) = heldout.divisions(heldout.divided(both, way, values), way.how, values)
+    ((_, split),) = heldout.divisions(heldout.divided(both, way, values), way, values)
     of_clip = dict(zip(manifest.column(both, "clip"), split.tolist(), strict=True))
     for clip, parent in zip(manifest.column(both, "clip"), names, strict=True):
         if parent is not None:
             assert of_clip[clip] == (splits.TRAIN if of_clip[parent] == splits.TRAIN else -1)
     own = manifest.with_column(both, "split", ["test"] * 12 + ["train"] * 36 + ["test"] * 12 + ["train"] * 36)
-    ((_, split),) = heldout.divisions(own, None, values)
+    ((_, split),) = heldout.divisions(own, heldout.Way("", None, heldout.OWN), values)
     assert (split[48:60] == -1).all()
 
 

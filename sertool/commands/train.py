@@ -77,6 +77,8 @@ def _division_options() -> Any:
                type=click.Choice(list(catalogue.keys("splits.py", "PROTOCOLS"))), help="A published split or folds."),
         option("--train-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Train on these corpora."),
         option("--test-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Hold out these corpora."),
+        option("--always-train", type=options.Words(), metavar="CORPUS,..", group=group,
+               help="Train on these corpora whatever is held out: a large one beside a small one that is divided."),
         option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N", group=group,
                help="Train with N seeds, from --seed on."),
         option("--gap", is_flag=True, group=group,
