@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from sertool import manifest
+from sertool import codes, manifest
 from sertool.errors import UsageError
 from sertool.files import whole
+from sertool.manifest import Table
 from sertool.members import Design, Member, Sources
 
 CLEAR = ("settings", "training")  # whose entries go by their own names when settings differ
@@ -63,13 +64,21 @@ def _held(path: Path) -> Any:
 
 def described(held: Sources, design: Design, member: Member) -> dict[str, Any]:
     """What decides a member's weights, by name."""
+    heard = [name for name in sorted(held.table.column_names) if name.startswith("soft_") and design.training.soft]
     words = asdict(design) | {
         "features": held.store.records, "shards": _digest(*held.store.keys), "clips": manifest.digest(held.table),
         "emotions": _digest(*map(str, held.emotions)), "split": _digest(member.split.tobytes().hex()),
         "teacher": held.taught and _digest(held.taught.shares.tobytes().hex()),
         "imitate": held.imitated and _digest(design.imitate, *held.imitated.store.keys), "seed": member.seed,
+        "listeners": _digest(*(_column(held.table, name) for name in heard)),
     }  # fmt: skip
+    words |= {name: _column(held.table, name) for name in ("speaker", "corpus", "parent")}
     return json.loads(json.dumps(words))
+
+
+def _column(table: Table, name: str) -> str:
+    found = manifest.codes(table, name)
+    return _digest(name, found.index.tobytes().hex(), *codes.strings(found.values, 0, len(found.values)))
 
 
 def _digest(*words: str) -> str:

@@ -1,0 +1,51 @@
+"""A run that lies there goes on, or is printed again, only where it is the same run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sertool import batches, manifest, runs, training
+from sertool.errors import UsageError
+from sertool.members import Design, Member, Sources
+
+COLUMNS = {
+    "clip": ["a", "b", "c", "d"], "path": list("abcd"), "emotion": ["sad", "happy"] * 2,
+    "speaker": ["x", "x", "y", "y"], "corpus": ["one"] * 4, "parent": [None, None, None, "c"],
+    "soft_sad": [0.9, 0.1, 1.0, 0.0], "soft_happy": [0.1, 0.9, 0.0, 1.0],
+}  # fmt: skip
+
+
+def described(soft: float = 0.0, **columns: list) -> dict:
+    table = manifest.from_columns(COLUMNS | columns)
+    store = batches.Store([[]] * 4, np.ones(4, np.int64), 1, torch.device("cpu"), {}, ["key"])
+    held, design = Sources(table, store, COLUMNS["emotion"]), Design("cnn", {}, training.Settings(soft=soft), ("mel",))
+    return runs.described(held, design, Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8)))
+
+
+def taken_for(mine: dict, other: dict, folder: Path) -> None:
+    """Claim a folder where one run lies for another."""
+    runs.claim(folder, {"seed-0": mine}, overwrite=False)
+    (folder / "seed-0" / "predictions.parquet").touch()
+    runs.claim(folder, {"seed-0": other}, overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("speaker", ["x", "y", "x", "y"]), ("corpus", ["one", "two", "one", "two"]), ("parent", [None] * 4)],
+)
+def test_other_speakers_corpora_or_copies_are_another_run(column: str, values: list, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"was trained with {column} .*--overwrite"):
+        taken_for(described(), described(**{column: values}), tmp_path)
+
+
+def test_listeners_are_another_run_where_they_are_learnt_from_and_only_there(tmp_path: Path) -> None:
+    others = {"soft_sad": [0.5] * 4}
+    taken_for(described(), described(**others), tmp_path / "plain")
+    with pytest.raises(UsageError, match="was trained with listeners "):
+        taken_for(described(soft=0.5), described(soft=0.5, **others), tmp_path / "soft")
+
+
+def test_what_decides_nothing_leaves_a_run_the_same(tmp_path: Path) -> None:
+    taken_for(described(), described(path=list("wxyz")), tmp_path)
