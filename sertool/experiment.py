@@ -87,6 +87,8 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     folder, own, staff = place
     table = heldout.divided(table, way, values)
     wanted = runs.members(heldout.divisions(table, way, values), values["seeds"], values["seed"])
+    if values["teacher"] and staff is None:
+        tutoring.refuse_tellers(values["teacher"], table, [each.split for each in wanted])
     held = _taught(members.load(table, design, own), wanted, staff)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")

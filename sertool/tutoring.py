@@ -162,7 +162,7 @@ def lesson(staff: Staff, table: Table, split: np.ndarray) -> Taught:
     if not fit.any():
         raise SertoolError(
             f"--teacher {staff.source}: it was trained on speakers or clips that are held out here, and would tell of "
-            "them: train it on this very split or these folds, or give its held-out predictions"
+            "them: train it on this very split or these folds"
         )
     met, shares = staff.met[fit], staff.shares[fit]
     chosen = (~met | met.all(axis=0)) & ~np.isnan(shares).any(axis=2)
@@ -172,11 +172,35 @@ def lesson(staff: Staff, table: Table, split: np.ndarray) -> Taught:
 
 
 def _leaks(staff: Staff, table: Table, split: np.ndarray) -> np.ndarray:
+    """Which models would tell of what is held out, `[models]`."""
+    return _tells(staff.met, staff.learnt, table, split)
+
+
+def _tells(met: np.ndarray, learnt: np.ndarray, table: Table, split: np.ndarray) -> np.ndarray:
     """Which models know a clip that is held out, or a speaker who is nowhere in train, `[models]`."""
     held = (split == DEV) | (split == TEST)
     speaker = manifest.codes(table, "speaker").index
     strange = held & (speaker >= 0) & ~np.isin(speaker, speaker[split == TRAIN])
-    return (staff.learnt & held).any(axis=1) | (staff.met & strange).any(axis=1)
+    return (learnt & held).any(axis=1) | (met & strange).any(axis=1)
+
+
+def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -> None:
+    """Refuse predictions from a file whose run has models that would tell of what is held out here."""
+    folder = Path(source).parent
+    beside = [
+        path for place in ("", "seed-*/", "fold-*/seed-*/") for path in sorted(folder.glob(f"{place}split.parquet"))
+    ]
+    if not beside:
+        talk.warn(f"--teacher {source}: not in the folder of its run: whether its models know speakers held out here "
+                  "cannot be known")  # fmt: skip
+        return
+    met, learnt = (np.stack(part) for part in zip(*(_known(table, path) for path in beside), strict=True))
+    for split in divisions:
+        if _tells(met, learnt, table, split).any():
+            raise SertoolError(
+                f"--teacher {source}: some of its models were trained on speakers or clips that are held out here, and "
+                f"would tell of them: give the run, --teacher {folder}, of which those teach that know nothing of them"
+            )
 
 
 def say(staff: Staff, table: Table, split: np.ndarray, taught: Taught) -> None:

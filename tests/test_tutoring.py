@@ -91,6 +91,22 @@ def test_each_fold_is_taught_by_the_model_that_holds_out_the_same(mel: Path, tmp
     train(mel, *NET, "--folds", 4, "-o", tmp_path / "teacher")
     done = train(mel, *NET, "--folds", 4, "--teacher", tmp_path / "teacher", "-o", tmp_path / "run")
     assert done.err.count("the teacher answers") == 1
+    other = train(
+        mel, *NET, "--folds", 4, "--seed", 1, "--teacher", tmp_path / "teacher", "-o", tmp_path / "no", code=1
+    )
+    assert "held out here" in other.line
+
+
+def test_predictions_teach_nobody_from_whom_their_models_would_tell(mel: Path, teacher: Path, tmp_path: Path) -> None:
+    """Those of a run with folds come from models that heard whom another fold holds out."""
+    train(mel, *NET, "--folds", 4, "-o", tmp_path / "folds")
+    for file in ("predictions.parquet", "fold-2/seed-0/predictions.parquet"):
+        done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "folds" / file, "-o", tmp_path / "no", code=1)
+        assert "held out here" in done.line
+    train(mel, *NET, *SPLIT, "--teacher", teacher / "predictions.parquet", "-o", tmp_path / "same")
+    moved = tmp_path / "moved.parquet"
+    moved.write_bytes((teacher / "predictions.parquet").read_bytes())
+    assert "cannot be known" in train(mel, *NET, *SPLIT, "--teacher", moved, "-o", tmp_path / "moved").err
 
 
 def staff(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[float]]) -> tutoring.Staff:
