@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import asking, audio, inference, shaping
+from sertool import asking, audio, hearing, inference, shaping
 from sertool.asking import Row
 from sertool.batches import Scaling
 from sertool.errors import UsageError
@@ -25,6 +25,7 @@ BATCH = 32  # clips or windows that are there at a time
 Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 SPAN = 120.0  # seconds of a long file that are decoded at once
+ROUNDING = 0.0015  # seconds that may lie between windows whose ends and beginnings are rounded to a thousandth
 SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
 
 
@@ -167,10 +168,16 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
         return
     hop = how.hop or how.window
     length = row.get("duration") or look.samples / look.sample_rate - (row.get("start") or 0.0)
-    count = max(1, math.ceil((length - how.window) / hop - 1e-9) + 1)
-    each = max(1, int(SPAN / hop))
+    count, each = _count(length, how.window, hop), max(1, int(SPAN / hop))
     for first in range(0, count, each):
         yield row | {"_windows": (first, min(each, count - first), length)}
+
+
+def _count(length: float, window: float, hop: float) -> int:
+    """How many windows cover so many seconds, but for a scrap in the end that is too short to be judged."""
+    covering = math.ceil((length - window) / hop - 1e-9) + 1
+    long_enough = math.floor((length - hearing.TOO_SHORT) / hop + 1e-9) + 1
+    return max(1, min(covering, long_enough))
 
 
 def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piece]:
@@ -250,41 +257,45 @@ def _answer(labels: Sequence[str], probabilities: Tensor, how: Listening) -> Row
 # Windows as segments.
 
 
-def merged(rows: Iterator[Row]) -> Iterator[Row]:
+def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
     """Neighbouring windows of one answer as one row; where windows overlap, each gives way in the middle of that.
 
     Channels take turns: each has a row that may go on, and what began after another's comes after it.
     """
     begun: deque[Row] = deque()
     held: dict[int | None, Row] = {}
+    seconds: dict[int | None, float] = {}  # that such a row's windows have together
     for row in rows:
         if begun and begun[-1]["clip"] != row["clip"]:
             yield from begun
             begun, held = deque(), {}
-        before = held.get(row.get("channel"))
-        if before is not None and _alike(before, row):
-            best = max((before.get("confidence"), row.get("confidence")), key=_number)
-            before.update(end=row["end"], confidence=best)
-            continue
-        if before is not None and _overlap(before, row):
-            before["end"] = row["start"] = round((row["start"] + before["end"]) / 2, 3)
-        held[row.get("channel")] = row
+        side, length = row.get("channel"), row["end"] - row["start"] if "end" in row else 0.0
+        before = held.get(side)
+        if before is not None and _follows(before, row):
+            if all(before.get(name) == row.get(name) for name in ("predicted", "issue")):
+                before.update(_averaged(before, row, labels, length / (seconds[side] + length)), end=row["end"])
+                seconds[side] += length
+                continue
+            if row["start"] < before["end"]:
+                before["end"] = row["start"] = round((row["start"] + before["end"]) / 2, 3)
+        held[side], seconds[side] = row, length
         begun.append(row)
         while begun[0] is not held[begun[0].get("channel")]:
             yield begun.popleft()
     yield from begun
 
 
-def _number(value: float | None) -> float:
-    return -1.0 if value is None else value
+def _follows(one: Row, other: Row) -> bool:
+    """Whether a window is of the same audio as one before, and nothing lies between them that nobody heard."""
+    if one["clip"] != other["clip"] or "end" not in one or "end" not in other:
+        return False
+    return one["start"] < other["start"] < one["end"] + ROUNDING
 
 
-def _alike(one: Row, other: Row) -> bool:
-    """Whether two rows are windows of one stretch of audio with the same answer, or with none for the same reason."""
-    names = ("clip", "channel", "predicted", "issue")
-    return "end" in one and "end" in other and all(one.get(name) == other.get(name) for name in names)
-
-
-def _overlap(one: Row, other: Row) -> bool:
-    same = all(one.get(name) == other.get(name) for name in ("clip", "channel"))
-    return same and "end" in one and "end" in other and other["start"] < one["end"]
+def _averaged(one: Row, other: Row, labels: Sequence[str], share: float) -> Row:
+    """What two rows with one answer say together; `share` is how much the other one counts."""
+    if one.get("confidence") is None:
+        return {}
+    names = [f"p_{label}" for label in labels]
+    means = {name: (1 - share) * one[name] + share * other[name] for name in names}
+    return means | {"confidence": max(means.values())}

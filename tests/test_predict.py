@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +191,42 @@ def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
     assert float(held[-1]["end"]) == pytest.approx(seconds, abs=0.01)
     answers = [row["predicted"] or row["issue"] for row in held]
     assert all(one != other for one, other in pairwise(answers))
+
+
+def test_a_merged_row_says_what_its_windows_said_on_average(run: Path, tmp_path: Path) -> None:
+    _call(run, tmp_path / "call.wav")
+    asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1.5, "--top", 1)
+    windows, merged = rows_of(sertool(*asked).out), rows_of(sertool(*asked, "--merge").out)
+    assert len(merged) < len(windows)
+    answers = groupby(windows, lambda row: row["predicted"] or row["issue"])
+    for row, own in zip(merged, (list(own) for _, own in answers), strict=True):
+        if row["predicted"]:
+            lengths = [float(one["end"]) - float(one["start"]) for one in own]
+            mean = np.average([probabilities(one) for one in own], axis=0, weights=lengths)
+            assert probabilities(row) == pytest.approx(mean, abs=1e-5)
+            assert float(row["confidence"]) == pytest.approx(max(mean), abs=1e-5) == float(row[f"p_{row['predicted']}"])
+            assert row["top"] == f"{row['predicted']} {max(mean):.2f}"
+
+
+def test_no_window_begins_at_the_end_or_is_a_scrap(run: Path, tmp_path: Path) -> None:
+    voice = soundfile.read(next((run / "voices").rglob("*.wav")))[0]
+    soundfile.write(tmp_path / "x.wav", np.resize(voice, round(3.02 * 16_000)), 16_000)
+    asked = ("predict", "-m", run / "model", tmp_path / "x.wav", "--strict", "--window")
+    for window, hop, starts in ((1, 2, [0, 2]), (1, 1, [0, 1, 2]), (1, 3, [0]), (1, 1.5, [0, 1.5]), (2, 1, [0, 1, 2])):
+        done = sertool(*asked, window, "--hop", hop)
+        assert [float(row["start"]) for row in rows_of(done.out)] == starts
+        assert done.code == 0
+
+
+def test_neither_unheard_gaps_nor_the_same_file_again_are_bridged(run: Path, tmp_path: Path) -> None:
+    tone = np.sin(np.arange(9 * 16_000) * 2 * np.pi * 300 / 16_000)
+    soundfile.write(tmp_path / "x.wav", 0.3 * tone, 16_000)
+    asked = ("predict", "-m", run / "model", "--merge", tmp_path / "x.wav")
+    apart = rows_of(sertool(*asked, "--window", 1, "--hop", 3).out)
+    assert [(float(row["start"]), float(row["end"])) for row in apart] == [(0, 1), (3, 4), (6, 7)]
+    for words in ((), ("--window", 1), ("--window", 2, "--hop", 1)):
+        once, twice = (rows_of(sertool(*asked, *again, *words).out) for again in ((), (tmp_path / "x.wav",)))
+        assert (len(once), twice) == (1, 2 * once)
 
 
 def test_of_each_channel_windows_are_merged_as_if_it_were_alone(run: Path, tmp_path: Path) -> None:

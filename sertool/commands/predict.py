@@ -123,7 +123,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     asked = asking.asked(sources, values["root"], nul=values["null"], also=voices.column(values["speakers"]))
     rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
-        rows = predicting.merged(rows)
+        rows = predicting.merged(rows, jury.labels)
     count = _Count()
     with device.memory_kept():
         _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, kind, values)
