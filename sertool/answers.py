@@ -139,13 +139,19 @@ def _name(clips: Codes | None, clip: int) -> str:
 
 
 def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
-    """The columns of a family by the words they stand for: `[rows, words]`; ones that mean the same are added up."""
+    """The columns of a family by the words they stand for: `[rows, words]`; ones that mean the same are added up.
+
+    A cell that is null counts as 0, but in a row that has nothing else.
+    """
     names = predictions.family(run.table, prefix)
     words = [predictions.word(name, run.mapping) for name in names]
     unique = sorted(set(words))
-    summed = np.zeros((len(run.table), len(unique)))
+    summed, known = np.zeros((len(run.table), len(unique))), np.zeros(len(run.table), bool)
     for name, word in zip(names, words, strict=True):
-        summed[:, unique.index(word)] += run.table.column(prefix + name).to_numpy()
+        given = run.table.column(prefix + name).to_numpy()
+        known |= ~np.isnan(given)
+        summed[:, unique.index(word)] += np.where(np.isnan(given), 0, given)
+    summed[~known] = np.nan
     return unique, summed
 
 

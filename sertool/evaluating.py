@@ -39,7 +39,7 @@ class Class:
 
     name: str
     clips: int
-    answered: int
+    answered: int  # the mean over seeds
     precision: Figure
     recall: Figure
     f1: Figure
@@ -289,7 +289,7 @@ def _classes(run: Answers, whole: np.ndarray, drawn: np.ndarray) -> tuple[Class,
     of_class = (metrics.precision, metrics.recall, metrics.f1)
     points, intervals = ([figure(tally) for figure in of_class] for tally in (point, resampled))
     clips = np.bincount(run.truth, minlength=len(run.classes))
-    answered = point.predicted[0].sum(0)
+    answered = np.rint(point.predicted[0].mean(0))
     return tuple(
         Class(name, int(clips[k]), int(answered[k]),
               *(_with_interval(p[..., k], d[..., k]) for p, d in zip(points, intervals, strict=True)))

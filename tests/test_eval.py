@@ -247,6 +247,18 @@ def test_figures_of_the_whole_chain_agree_with_scikit_learn(predicted: str) -> N
     assert [one.name for one in found.classes] == list(EMOTIONS)
 
 
+def test_a_model_gives_no_chance_to_an_emotion_that_it_alone_of_several_lacks(tmp_path: Path) -> None:
+    """As where folds that were trained on different emotions are joined: their columns are empty in others' rows."""
+    columns = {
+        "emotion": ["sad", "angry", "sad", "calm"], "predicted": ["sad", "angry", "sad", "sad"],
+        "p_sad": [0.8, 0.4, 0.9, None], "p_angry": [None, 0.6, 0.1, None], "p_calm": [0.2, None, None, None],
+    }  # fmt: skip
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    assert found.figures["log_loss"].value == pytest.approx(-np.log([0.8, 0.6, 0.9]).mean(), abs=1e-6)
+    assert found.figures["brier"].value == pytest.approx((2 * 0.2**2 + 2 * 0.4**2 + 2 * 0.1**2) / 3, abs=1e-6)
+    assert any(note.startswith("1 rows of probabilities do not sum to 1") for note in found.notes)
+
+
 def test_intervals_hold_their_values(predicted: str) -> None:
     found = report(predicted, by=("sex",)).runs[0]
     figures = [*found.figures.values(), *(one.recall for one in found.classes), *(g.uar for g in found.by["sex"])]
@@ -266,6 +278,8 @@ def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:
     assert found.figures["uar"].deviation == pytest.approx(np.std(alone, ddof=1))
     assert [one["uar"] for one in found.seeds.values()] == pytest.approx(alone)
     assert found.confusion.sum() == 720
+    counted = [np.mean([part["predicted"].count(name) for part in parts]) for name in EMOTIONS]
+    assert [one.answered for one in found.classes] == pytest.approx(counted, abs=0.5)
 
 
 def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) -> None:
