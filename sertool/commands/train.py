@@ -111,6 +111,9 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
+    for name in ("prior_clips", "strangers"):
+        if values[name] is not None and not values["adapt"]:
+            raise UsageError(f"--{name.replace('_', '-')} goes with --adapt speaker: add that, or leave it out")
     from sertool import experiment
 
     sources = options.inputs(manifests, "a featurized manifest")

@@ -1,0 +1,86 @@
+"""What a training is asked for that could do nothing is refused, and what may not be looked at changes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import Outcome, sertool
+
+from sertool import audio, manifest, modelfile, synth, wire
+from sertool.manifest import Table
+
+NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
+EMOTIONS = ("neutral", "happy", "angry")
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log-mels of six speakers, and statistics of their MFCC and energy beside them."""
+    folder = tmp_path_factory.mktemp("training")
+    synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=audio.write)
+    words = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:50/25/25")
+    assert sertool("index", folder / "clips", *words, "-o", folder / "c.parquet").code == 0
+    stats = ("--mfcc", "--rms", "--stats", "mean,std")
+    assert sertool("featurize", folder / "c.parquet", *stats, "-o", folder / "f").code == 0
+    done = sertool("featurize", folder / "f" / "manifest.parquet", "--mel", "--mel-bands", 16, "-o", folder / "g")
+    assert done.code == 0, done.err
+    return folder / "g" / "manifest.parquet"
+
+
+def changed(source: Path, target: Path, **columns: list) -> Path:
+    """A manifest with columns set or replaced."""
+    table: Table = wire.read(str(source))
+    for name, values in columns.items():
+        table = manifest.with_column(table, name, values)
+    wire.write(table, str(target), "parquet")
+    return target
+
+
+def column(source: Path, name: str) -> list:
+    return manifest.column(wire.read(str(source)), name)
+
+
+def sure(source: Path, target: Path) -> Path:
+    """The predictions of a teacher that knows every clip's emotion."""
+    emotions = column(source, "emotion")
+    shares = {f"p_{word}": [float(word == emotion) for emotion in emotions] for word in EMOTIONS}
+    wire.write(manifest.from_columns({"clip": column(source, "clip"), **shares}), str(target), "parquet")
+    return target
+
+
+def train(*words: object, code: int = 0) -> Outcome:
+    done = sertool("train", *words)
+    assert done.code == code, done.err
+    return done
+
+
+# What could do nothing.
+
+
+@pytest.mark.parametrize("model", ["logistic", "svm", "lda", "forest"])
+def test_a_model_that_is_fitted_at_once_says_what_it_cannot_learn_from(heard: Path, tmp_path: Path, model: str) -> None:
+    half = [0.5] * len(column(heard, "clip"))
+    voted = changed(heard, tmp_path / "voted.parquet", soft_happy=half, soft_angry=half)
+    teacher = sure(heard, tmp_path / "teacher.parquet")
+    for words in (("--soft", 0.5), ("--teacher", teacher), ("--imitate", "rms")):
+        done = train(voted, "-m", model, "--features", "mfcc", *words, "-o", tmp_path / "run", code=2)
+        assert f"{words[0]} is for networks" in done.err.splitlines()[-1]
+        assert f"{model} is fitted at once" in done.err.splitlines()[-1]
+
+
+def test_such_a_model_learns_clips_without_a_label_from_a_teacher(heard: Path, tmp_path: Path) -> None:
+    teacher, parts = sure(heard, tmp_path / "teacher.parquet"), column(heard, "split")
+    hidden = [None if part == "train" and place % 2 else word
+              for place, (word, part) in enumerate(zip(column(heard, "emotion"), parts, strict=True))]  # fmt: skip
+    half = changed(heard, tmp_path / "half.parquet", emotion=hidden)
+    for name, words in {"whole": (heard,), "half": (half, "--teacher", teacher)}.items():
+        train(*words, "-m", "logistic", "--features", "mfcc", "-o", tmp_path / name)
+    whole, taught = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("whole", "half"))
+    assert all(np.allclose(whole.tensors[name], taught.tensors[name]) for name in whole.tensors)
+    assert (whole.trained["taught"], taught.trained["taught"]) == (False, True)
+
+
+@pytest.mark.parametrize("words", [("--prior-clips", 2), ("--strangers", 0)])
+def test_how_to_adapt_is_refused_where_nobody_adapts(heard: Path, tmp_path: Path, words: tuple) -> None:
+    assert f"{words[0]} goes with --adapt" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
+    train(heard, *NET, "--features", "mel", "--adapt", "speaker", *words, "-o", tmp_path / "run")
