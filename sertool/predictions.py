@@ -103,8 +103,9 @@ def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
     names = [name.strip().strip('"') for name in text.split(separator)]
     ours = _translation(names, asked)
     if not ours:
-        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns such as "
-                           f"emotion and predicted; its first line is {text[:60]!r}")  # fmt: skip
+        wanted = "such as emotion and predicted, or those that --truth and --predicted name"
+        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {wanted}; "
+                           f"its first line is {text[:60]!r}")  # fmt: skip
     translated = separator.join(ours.get(name, name) for name in names)
     return np.frombuffer(translated.encode() + newline + rest, np.uint8)
 
@@ -162,7 +163,8 @@ def _run(name: str, table: Table, asked: Asked) -> Run:
 def _parts(table: Table) -> dict[str, np.ndarray]:
     """The rows of each part that the table has, as masks."""
     split = manifest.codes(table, "split")
-    words = np.array([PARTS.get(str(word), str(word)) for word in split.values] + [""], object)[split.index]
+    plain = [str(word).strip().lower() for word in split.values]
+    words = np.array([PARTS.get(word, word) for word in plain] + [""], object)[split.index]
     return {str(word): words == word for word in sorted(set(words) - {""})}
 
 
@@ -174,6 +176,11 @@ def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str
     if parts and chosen is None:
         raise SertoolError(f"{name}: every row is of {listed(parts)}, none of test or dev; "
                            "--split train scores what was trained on")  # fmt: skip
+    if others := sorted(set(parts) - set(splits.PARTS)):
+        count = sum(int(parts[word].sum()) for word in others)
+        talk.warn(
+            f"{name}: {count:,} rows are of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out"
+        )
     return chosen
 
 

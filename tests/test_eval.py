@@ -121,6 +121,16 @@ def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
     assert "said" in refused(path, truth="nowhere", predicted="heard")
 
 
+def test_parts_have_any_case_and_rows_of_none_are_counted(tmp_path: Path, say: Callable[..., Any]) -> None:
+    parts = ["Test"] * 150 + ["valid"] * 50 + ["extra"] * 40
+    path = table(tmp_path / "one.csv", made() | {"split": parts})
+    code, out, err = say(path)
+    assert code == 0
+    assert "test, 150 clips" in out
+    assert "40 rows are of the split extra, none of train, dev, test: left out" in err
+    assert report(path, split="dev").runs[0].clips == 50
+
+
 def test_words_of_others_meet_ours(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["ANG", "happiness", "Sad"], ["angry", "hap", "sadness"])
     assert report(path).runs[0].figures["wa"].value == 1
