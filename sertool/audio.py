@@ -288,7 +288,10 @@ def _mixed(block: np.ndarray, channels: str) -> np.ndarray:
         block = block[:, None]
     if channels == "stereo":
         return block[:, :2] if block.shape[1] > 1 else np.repeat(block, 2, axis=1)
-    return block[:, :1] if channels == "left" or block.shape[1] == 1 else block.mean(axis=1, keepdims=True)
+    if channels == "left" or block.shape[1] == 1:
+        return block[:, :1]
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        return block.mean(axis=1, keepdims=True)
 
 
 def _resampler(source: int, target: int, channels: int) -> Callable[[np.ndarray, bool], np.ndarray]:

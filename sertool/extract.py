@@ -34,6 +34,10 @@ SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 
 
+class TooLarge(SertoolError):
+    """Rows with values that the type which they are stored in cannot hold."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides the numbers: the waveform, the features, and what becomes of their rows."""
@@ -257,7 +261,7 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
         # Sought so, what becomes infinite costs a sixth of the time that isinf takes, and no copy.
         ends = rows.numpy() if rows.is_cpu else torch.stack(rows.aminmax()).cpu().numpy()
         if ends.max() >= HALF or ends.min() <= -HALF:
-            raise SertoolError(f"{name} has values that float16 cannot hold: use --dtype float32")
+            raise TooLarge(f"{name} has values that float16 cannot hold: use --dtype float32")
     return rows.to(getattr(torch, dtype)).cpu().numpy()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import asking, audio, hearing, inference, shaping
+from sertool import asking, audio, extract, hearing, inference, shaping
 from sertool.asking import Row
 from sertool.batches import Scaling
 from sertool.errors import UsageError
@@ -219,10 +219,22 @@ def _sides(samples: np.ndarray, channel: str) -> list[tuple[int | None, np.ndarr
 
 
 def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:
-    level = 20 * math.log10(max(float(np.sqrt(np.mean(np.square(samples)))), 1e-9)) if samples.size else -180.0
-    if level < how.silence:
+    if samples.shape[1] < round(hearing.TOO_SHORT * jury.recipes[0].wave.rate):
+        return Piece(row | {"issue": "too-short"})
+    if _level(samples) < how.silence:
         return Piece(row | {"issue": "silent"})
-    return Piece(row, jury.hear(samples, str(row["clip"])))
+    try:
+        heard = jury.hear(samples, str(row["clip"]))
+    except extract.TooLarge:
+        return Piece(row | {"issue": "not-finite"})
+    finite = all(np.isfinite(rows).all() for made in heard for rows in made.values())
+    return Piece(row, heard) if finite else Piece(row | {"issue": "not-finite"})
+
+
+def _level(samples: np.ndarray) -> float:
+    """In dBFS; in float64, for what a float file holds may be larger than any square that float32 has."""
+    energy = np.einsum("cs,cs->", samples, samples, dtype=np.float64)
+    return 10 * math.log10(max(energy / samples.size, 1e-18))
 
 
 def judged(jury: Jury, pieces: Iterable[Piece], how: Listening, known: Acquaintance | None = None) -> Iterator[Row]:
@@ -247,7 +259,9 @@ def voice(row: Row) -> str:
 
 
 def _answer(labels: Sequence[str], probabilities: Tensor, how: Listening) -> Row:
-    """The emotion, or none where the model is not sure enough."""
+    """The emotion, or none where the model is not sure enough, or what it computes is no number."""
+    if not probabilities.isfinite().all():
+        return {"issue": "not-finite"}
     confidence, index = probabilities.max(dim=0)
     sure = float(confidence) >= how.threshold
     answer: Row = {"predicted": labels[int(index)] if sure else None, "confidence": float(confidence)}

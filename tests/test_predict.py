@@ -218,6 +218,19 @@ def test_no_window_begins_at_the_end_or_is_a_scrap(run: Path, tmp_path: Path) ->
         assert done.code == 0
 
 
+def test_what_index_calls_too_short_has_no_answer(run: Path, tmp_path: Path) -> None:
+    voice = soundfile.read(next((run / "voices").rglob("*.wav")))[0]
+    for name, samples, rate in (("a", 1, 16_000), ("b", 799, 16_000), ("c", 800, 16_000), ("d", 400, 8_000)):
+        soundfile.write(tmp_path / f"{name}.wav", voice[6_000 : 6_000 + samples], rate)
+    wanted = ["too-short", "too-short", "", ""]
+    for words in ((), ("--window", 1)):
+        found = rows_of(sertool("predict", "-m", run / "model", tmp_path, *words).out)
+        assert [row["issue"] for row in found] == wanted
+        assert [bool(row["predicted"]) for row in found] == [not issue for issue in wanted]
+    indexed = sertool("index", tmp_path, "--check", "full", "-f", "csv").out
+    assert [row["issue"] for row in rows_of(indexed)] == wanted
+
+
 def test_neither_unheard_gaps_nor_the_same_file_again_are_bridged(run: Path, tmp_path: Path) -> None:
     tone = np.sin(np.arange(9 * 16_000) * 2 * np.pi * 300 / 16_000)
     soundfile.write(tmp_path / "x.wav", 0.3 * tone, 16_000)
@@ -427,6 +440,32 @@ def test_each_of_several_enrolled_speakers_is_known_by_clips_of_its_own(run: Pat
     )
     wanted = [pytest.approx(probabilities(row), abs=1e-5) for row in together]
     assert [probabilities(row) for row in enrolled] == wanted
+
+
+def test_what_has_no_finite_features_is_an_issue_and_changes_nobody(
+    run: Path, adaptable: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    clips = sorted((run / "voices").rglob("*.wav"))[:4]
+    for clip in clips:
+        shutil.copy(clip, tmp_path / f"{clip.parent.name}-{clip.name}")
+    adapt, enroll = ("--adapt", "speaker", "--speakers", "all"), ("--enroll", tmp_path)
+    before = [rows_of(sertool("predict", "-m", adaptable, *how, tmp_path).out) for how in (adapt, enroll)]
+    samples = soundfile.read(clips[0])[0]
+    samples[100] = 1e30
+    soundfile.write(tmp_path / "z.wav", samples, 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "zz.wav", np.full((16_000, 2), 3e38), 16_000, subtype="FLOAT")
+    for how, wanted in zip((adapt, enroll), before, strict=True):
+        done = sertool("predict", "-m", adaptable, *how, tmp_path)
+        *others, huge, stereo = rows_of(done.out)
+        assert others == wanted
+        assert huge["issue"] == stereo["issue"] == "not-finite"
+        assert not huge["predicted"]
+    table = run / "features" / "manifest.parquet"
+    made = sertool("featurize", "--rms", "--dtype", "float16", "-o", tmp_path / "rms", table)
+    assert sertool("train", *LEARNING, "--features", "rms", "-o", tmp_path / "louder", stdin=made.out).code == 0
+    for model in (run / "model", tmp_path / "louder"):
+        assert [row["issue"] for row in rows_of(sertool("predict", "-m", model, huge["path"]).out)] == ["not-finite"]
+    assert not [warned for warned in recwarn if "sertool" in warned.filename or "numpy" in warned.filename]
 
 
 def test_enrolled_speakers_are_answered_while_the_last_file_is_unread(run: Path, adaptable: Path) -> None:
