@@ -9,9 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sertool import audio, formats, manifest, talk, wire
+import numpy as np
+
+from sertool import audio, effects, formats, manifest, talk, wire
 from sertool.errors import UsageError
 from sertool.files import listed, path_text, walk
+from sertool.manifest import Table
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
@@ -22,16 +25,26 @@ MOMENT = 0.05  # seconds
 
 
 def asked(sources: Sequence[str], root: str | None, *, nul: bool, also: str | None = None) -> Iterator[Row]:
-    """A row for each clip, in order, as soon as it is known; `also` is one more column to keep of a manifest."""
-    for source in sources:
-        if source == "-":
-            yield from _from_stdin(root, nul=nul, also=also)
-        elif os.path.isdir(source):
-            yield from _from_folder(source)
-        elif Path(source).suffix.lower() in wire.EXTENSIONS and os.path.isfile(source):
-            yield from _from_manifest(wire.read(source, root), also)
-        else:
-            yield _of_path(source)
+    """A row for each clip, in order, as soon as it is known; `also` is one more column to keep of manifests.
+
+    Manifests are read first: what one of them says of its clips is a column of all rows.
+    """
+    given = [_given(source, root, nul=nul) for source in sources]
+    held = [_kept(one, also) if isinstance(one, Table) else one for one in given]
+    nothing = dict.fromkeys(name for one in held if isinstance(one, Table) for name in one.column_names)
+    for one in held:
+        yield from (nothing | row for row in (_rows(one) if isinstance(one, Table) else one))
+
+
+def _given(source: str, root: str | None, *, nul: bool) -> Table | Iterator[Row]:
+    """A manifest, or the rows of what is none."""
+    if source == "-":
+        return _from_stdin(root, nul=nul)
+    if os.path.isdir(source):
+        return _from_folder(source)
+    if Path(source).suffix.lower() in wire.EXTENSIONS and os.path.isfile(source):
+        return wire.read(source, root)
+    return iter([_of_path(source)])
 
 
 def _of_path(path: str | Path) -> Row:
@@ -52,24 +65,35 @@ def _from_folder(folder: str) -> Iterator[Row]:
         raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
 
 
-def _from_manifest(table: manifest.Table, also: str | None) -> Iterator[Row]:
+def _kept(table: Table, also: str | None) -> Table:
+    """What is told of a manifest's clips; of those whose sound their files hold."""
     if also is not None and also not in table.column_names:
         raise UsageError(f"no column {also} in the manifest; it has {listed(table.column_names, 20)}")
-    names = [name for name in table.column_names if name in (*KEPT, also)]
-    for batch in table.select(names).to_batches(max_chunksize=1024):
+    made = np.array([not effects.pending(each) for each in manifest.column(table, "augmentation")], bool)
+    if missing := int((~made).sum()):
+        talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
+                  "sertool augment --write makes files of them")  # fmt: skip
+    return manifest.keep(table, made).select([name for name in table.column_names if name in (*KEPT, also)])
+
+
+def _rows(table: Table) -> Iterator[Row]:
+    for batch in table.to_batches(max_chunksize=1024):
         yield from batch.to_pylist()
 
 
-def _from_stdin(root: str | None, *, nul: bool, also: str | None) -> Iterator[Row]:
+def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
     """A manifest that is piped in is read to its end; a list of paths is answered line by line."""
     if talk.from_terminal():
         raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
     stream = sys.stdin.buffer
     head = b"" if nul else stream.peek(4096)[:4096]
     if head and formats.sniff(head) != "paths":
-        yield from _from_manifest(wire.read("-", root), also)
-        return
-    for line in _lines(stream, b"\0" if nul else b"\n"):
+        return wire.read("-", root)
+    return _listed(_lines(stream, b"\0" if nul else b"\n"))
+
+
+def _listed(lines: Iterator[bytes]) -> Iterator[Row]:
+    for line in lines:
         path = os.fsdecode(line)
         yield from _from_folder(path) if os.path.isdir(path) else (_of_path(path),)
 

@@ -280,6 +280,29 @@ def test_parquet_predictions_go_on_to_eval(run: Path) -> None:
     assert judged.code == 0, judged.err
 
 
+def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path) -> None:
+    clip, table = next((run / "voices").rglob("*.wav")), run / "features" / "manifest.parquet"
+    done = sertool("predict", "-m", run / "model", clip, table)
+    first, *others = rows_of(done.out)
+    assert (first["path"], first["emotion"], first["speaker"]) == (str(clip), "", "")
+    assert all(row["emotion"] and row["speaker"] for row in others)
+    piped = sertool("predict", "-m", run / "model", clip, "-", stdin=table.read_bytes())
+    assert piped.out == done.out
+    assert sertool("eval", stdin=done.out).code == 0
+
+
+def test_copies_whose_sound_is_not_made_yet_are_left_out_and_that_is_said(run: Path, tmp_path: Path) -> None:
+    table, words = run / "features" / "manifest.parquet", ("--copies", 1, "--noise", "0:5")
+    made = sertool("augment", table, *words)
+    done = sertool("predict", "-m", run / "model", stdin=made.out)
+    assert done.out == sertool("predict", "-m", run / "model", table).out
+    assert "16 augmented copies are left out" in done.err
+    written = sertool("augment", table, *words, "--write", tmp_path / "copies")
+    heard = rows_of(sertool("predict", "-m", run / "model", stdin=written.out).out)
+    assert len(heard) == 48
+    assert len({row["path"] for row in heard}) == 48
+
+
 def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: Path) -> None:
     assert "no audio under" in sertool("predict", "-m", run / "model", tmp_path).line
     assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
