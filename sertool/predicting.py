@@ -1,6 +1,7 @@
 """From clips to emotions: decoded ahead in threads, answered in order, whole or window by window."""
 
 import math
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from sertool import asking, audio, extract, hearing, inference, shaping
 from sertool.asking import Row
 from sertool.batches import Scaling
 from sertool.errors import UsageError
-from sertool.files import path_of
+from sertool.files import listed, path_of
 from sertool.inference import Predictor
 
 BATCH = 32  # clips or windows that are there at a time
@@ -101,6 +102,8 @@ class Jury:
 
 def models_in(place: Path, fold: int | None) -> list[Path]:
     """The model files that `-m` names: a file, or those of a run's members."""
+    if place.is_file() and fold is not None:
+        raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
     if place.is_file():
         return [place]
     found = sorted(place.rglob("model.safetensors"))
@@ -109,7 +112,15 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
     if not found:
         what = f"fold {fold} of " if fold is not None else ""
         raise UsageError(f"no model in {what}{place}: give a model file, or the folder of a run of `sertool train`")
+    runs = sorted({_run_of(path.relative_to(place)) for path in found})
+    if len(runs) > 1:
+        raise UsageError(f"{place} holds several runs: {listed(runs)}: name one, such as {place / runs[0]}")
     return found
+
+
+def _run_of(path: Path) -> str:
+    """The folder of a member's run, from the path of its model."""
+    return Path(*(part for part in path.parent.parts if not re.fullmatch(r"(fold|seed)-\d+", part))).as_posix()
 
 
 @dataclass

@@ -310,6 +310,27 @@ def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: P
     assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
 
 
+def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None:
+    model = run / "model" / "seed-0" / "model.safetensors"
+    for words, said in (
+        (("-m", model, "--hop", 1), "--hop goes with --window"),
+        (("-m", model, "--fold", 0), "--fold 0 is for a run's folder, and"),
+        (("--fold", 0, "--model-card"), "--fold 0 is for a run's folder, and"),
+        (("-m", model, "-o", tmp_path / "x.json"), "the extension says no format; choose .csv"),
+    ):
+        done = sertool("predict", *words, *sorted((run / "voices").rglob("*.wav"))[:1])
+        assert (done.code, said in done.line) == (2, True)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_of_several_runs_is_no_model(run: Path, tmp_path: Path) -> None:
+    for name in ("leaky/fold-0/seed-0", "leaky/fold-1/seed-0", "disjoint/seed-0"):
+        shutil.copytree(run / "model" / "seed-0", tmp_path / name)
+    done = sertool("predict", "-m", tmp_path, "x.wav")
+    assert (done.code, "several runs: disjoint, leaky" in done.line) == (2, True)
+    assert sertool("predict", "-m", tmp_path / "leaky", "x.wav").code == 0
+
+
 def _spoilt(path: Path, change: str) -> None:
     """A model file that is hostile or foreign in one way."""
     held = modelfile.read(path)

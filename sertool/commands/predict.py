@@ -30,13 +30,9 @@ issue, and the work goes on.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
-    ".parquet": "parquet",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".rttm": "rttm",
-    ".srt": "srt",
-    ".textgrid": "textgrid",
-}
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
+    ".rttm": "rttm", ".srt": "srt", ".textgrid": "textgrid",
+}  # fmt: skip
 
 
 def _listening_options() -> Any:
@@ -109,6 +105,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     place = shipped.place(values["model"])
     if values["model_card"]:
         return _say_card(place, values["fold"])
+    if values["hop"] and not values["window"]:
+        raise UsageError("--hop goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
     from sertool import asking, device, predicting, voices, weights
@@ -156,7 +154,11 @@ def _kind(values: dict[str, Any]) -> str:
     if values["kind"]:
         return values["kind"]
     if values["out"] not in (None, "-"):
-        return EXTENSIONS.get(Path(values["out"]).suffix.lower(), "csv")
+        suffix = Path(values["out"]).suffix.lower()
+        if suffix not in EXTENSIONS:
+            known = ", ".join(EXTENSIONS)
+            raise UsageError(f"-o {values['out']}: the extension says no format; choose {known} or give -f")
+        return EXTENSIONS[suffix]
     return "table" if talk.to_terminal() else "csv"
 
 
