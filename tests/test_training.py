@@ -1,13 +1,18 @@
 """What a training is asked for that could do nothing is refused, and what may not be looked at changes nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from running import Outcome, sertool
 
-from sertool import audio, manifest, modelfile, synth, wire
+from sertool import audio, manifest, members, modelfile, synth, training, wire
+from sertool.batches import Store
 from sertool.manifest import Table
+from sertool.members import Design, Listener, Member, Sources, Trained
+from sertool.models import cnn, lda
+from sertool.splits import DEV, PARTS, TEST, TRAIN
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")
@@ -84,3 +89,81 @@ def test_such_a_model_learns_clips_without_a_label_from_a_teacher(heard: Path, t
 def test_how_to_adapt_is_refused_where_nobody_adapts(heard: Path, tmp_path: Path, words: tuple) -> None:
     assert f"{words[0]} goes with --adapt" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
     train(heard, *NET, "--features", "mel", "--adapt", "speaker", *words, "-o", tmp_path / "run")
+
+
+# What may not be looked at.
+
+
+def network(**more: object) -> Design:
+    settings = cnn.Settings(frames=40, channels=(4, 8), dense=8)
+    loop = training.Settings(epochs=2, batch=8, lr=0.01, keep="last")
+    return Design("cnn", settings, loop, ("mel",), **more)
+
+
+def classifier(**more: object) -> Design:
+    return Design("lda", lda.Settings(), training.Settings(), ("mfcc",), **more)
+
+
+DESIGNS = {
+    "network": network(),
+    "adapt": network(adapt="speaker", prior_clips=3.0),
+    "imitate": network(imitate="mfcc"),
+    "adapt-classifier": classifier(adapt="speaker", prior_clips=3.0),
+    "select": classifier(select=8),
+    "pca": classifier(reduce="pca:4"),
+    "lda": classifier(reduce="lda"),
+}
+
+
+def otherwise(held: Sources, clips: np.ndarray) -> Sources:
+    """The same with other rows and other emotions of some clips."""
+
+    def moved(store: Store) -> Store:
+        views = [[part * 3 + k % 5 for part in parts] if k in clips else parts for k, parts in enumerate(store.views)]
+        return replace(store, views=views)
+
+    turned = dict(zip(EMOTIONS, EMOTIONS[1:] + EMOTIONS[:1], strict=True))
+    emotions = [turned[word] if k in clips else word for k, word in enumerate(held.emotions)]
+    heard = None if held.imitated is None else held.imitated._replace(store=moved(held.imitated.store))
+    return replace(held, store=moved(held.store), emotions=emotions, imitated=heard)
+
+
+def divided(table: Table) -> np.ndarray:
+    return np.array([PARTS.index(part) for part in manifest.column(table, "split")], np.int8)
+
+
+def made(held: Sources, design: Design, split: np.ndarray, folder: Path) -> Trained:
+    listener = Listener(lambda figures: None, lambda order, _: order)
+    return members._trained(held, design, Member("seed-0", 0, None, split), folder, listener)[0]
+
+
+def learnt(one: Trained) -> dict[str, np.ndarray]:
+    """All that a model file keeps."""
+    weights = {name: value.numpy() for name, value in one.model.state_dict().items()}
+    return weights | one.data.scaling.tensors()
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_weights_come_from_train_alone_and_test_moves_nothing(heard: Path, tmp_path: Path, name: str) -> None:
+    table, design = wire.read(str(heard)), DESIGNS[name]
+    split = divided(table)
+    held = members.load(table, design, "cpu")
+    first, *others = (
+        made(otherwise(held, np.flatnonzero(np.isin(split, places))), design, split, tmp_path / str(number))
+        for number, places in enumerate(([], [TEST], [DEV, TEST], [TRAIN]))
+    )
+    same = [all(np.array_equal(value, learnt(other)[key]) for key, value in learnt(first).items()) for other in others]
+    assert same == [True, True, False]
+    assert others[0].temperature == first.temperature
+    assert others[0].scores["dev_uar"] == first.scores["dev_uar"]
+
+
+def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
+    table = wire.read(str(heard))
+    design = replace(network(), training=training.Settings(epochs=20, batch=8, lr=0.003, keep="last"))
+    split = divided(table)
+    found = made(members.load(table, design, "cpu"), design, split, tmp_path)
+    train, dev, test = (members.calibrated(found.logits(clips), found.data.truth[clips])
+                        for clips in (np.flatnonzero(split == place) for place in (TRAIN, DEV, TEST)))  # fmt: skip
+    assert found.temperature == dev
+    assert len({train, dev, test}) == 3
