@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -92,20 +92,18 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     held = _taught(members.load(table, design, own), wanted, staff)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
-    with team.leader_first():
-        if Team().leads:
-            runs.claim(
-                folder,
-                {each.name: runs.described(held[each.name], design, each) for each in wanted},
-                values["overwrite"],
-            )
-    _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
-    trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
+    described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
+    with ExitStack() as until_done:
+        with team.leader_first():
+            if Team().leads:
+                until_done.enter_context(runs.claimed(folder, described, values["overwrite"]))
+        _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
+        trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
     named = heldout.protocol(table, way)
     predicted = manifest.made_by(predicted, options.command_line(), values["seed"], table, named)
     if Team().leads:
-        wire.write(predicted, str(folder / "predictions.parquet"), "parquet")
+        wire.write(predicted, str(folder / runs.PREDICTIONS), "parquet")
         _say_result(predicted, [scores for _, scores in trained], way, folder)
     return predicted
 

@@ -8,7 +8,8 @@ runs/NAME/predictions.parquet    the held-out rows of all members
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from sertool import codes, manifest
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.members import Design, Member, Sources
 
+PREDICTIONS = "predictions.parquet"
+BEFORE = ".before"  # what is being replaced
 CLEAR = ("settings", "training")  # whose entries go by their own names when settings differ
 
 
@@ -34,25 +37,56 @@ def members(divisions: Sequence[tuple[int | None, np.ndarray]], seeds: int, firs
     return made
 
 
-def claim(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> None:
-    """Make members of a folder this run's own; others that lie there are replaced only when that was asked for."""
-    for path in sorted([*folder.glob("seed-*/settings.json"), *folder.glob("fold-*/seed-*/settings.json")]):
-        name = path.parent.relative_to(folder).as_posix()
-        why = _difference(_held(path), wanted[name]) if name in wanted else "is of another run"
-        if why and _begun(path.parent) and not overwrite:
-            raise UsageError(f"{path.parent} {why}: choose another -o, or replace it with --overwrite")
-        if why:
-            shutil.rmtree(path.parent)
+@contextmanager
+def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[None]:
+    """Make members of a folder this run's own; others that lie there are replaced only when that was asked for.
+
+    Within, what is replaced lies aside: it comes back on an error, and goes when all is trained.
+    """
+    aside = folder / BEFORE
+    moved = _vacated(folder, wanted, aside, overwrite)
     for name, described in wanted.items():
         path = folder / name / "settings.json"
         if not path.exists():
             with whole(path) as stream:
                 stream.write(json.dumps(described, indent=1).encode())
+    try:
+        yield
+    except SertoolError:
+        for name in wanted if moved else ():
+            shutil.rmtree(folder / name)
+        for name in moved:
+            _move(aside / name, folder / name)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overwrite: bool) -> list[str]:
+    """What was put aside, of members that lie in a folder and are not those that are wanted, and of their figures."""
+    others = []
+    for path in sorted([*folder.glob("seed-*/settings.json"), *folder.glob("fold-*/seed-*/settings.json")]):
+        name = path.parent.relative_to(folder).as_posix()
+        why = _difference(_held(path), wanted[name]) if name in wanted else "is of another run"
+        if why and _begun(path.parent) and not overwrite:
+            raise UsageError(f"{path.parent} {why}: choose another -o, or replace it with --overwrite")
+        others += [name] if why else []
+    moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
+    for name in moved:
+        _move(folder / name, aside / name)
+    return moved
+
+
+def _move(source: Path, target: Path) -> None:
+    """In place of what lies there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    source.replace(target)
 
 
 def _begun(folder: Path) -> bool:
     """Whether a member has anything to lose."""
-    return any((folder / name).exists() for name in ("checkpoint.safetensors", "predictions.parquet"))
+    return any((folder / name).exists() for name in ("checkpoint.safetensors", PREDICTIONS))
 
 
 def _held(path: Path) -> Any:

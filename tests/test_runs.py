@@ -24,11 +24,16 @@ def described(soft: float = 0.0, **columns: list) -> dict:
     return runs.described(held, design, Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8)))
 
 
+def claim(folder: Path, wanted: dict[str, dict]) -> None:
+    with runs.claimed(folder, wanted, overwrite=False):
+        pass
+
+
 def taken_for(mine: dict, other: dict, folder: Path) -> None:
     """Claim a folder where one run lies for another."""
-    runs.claim(folder, {"seed-0": mine}, overwrite=False)
+    claim(folder, {"seed-0": mine})
     (folder / "seed-0" / "predictions.parquet").touch()
-    runs.claim(folder, {"seed-0": other}, overwrite=False)
+    claim(folder, {"seed-0": other})
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,19 @@ def test_other_settings_are_refused_by_name_and_replaced_when_asked(mel: Path, t
     assert len((tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()) == 3
 
 
+def test_what_is_overwritten_is_lost_only_once_its_heir_is_trained(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "-o", tmp_path)
+    model, rows = weights(tmp_path / "seed-0"), table(tmp_path)
+    for words in (("-m", "svm"), (*TINY, "--lr", "1e30"), (*TINY, "--folds", 3, "--lr", "1e30")):
+        assert train(mel, *words, "--overwrite", "-o", tmp_path, code=1 + (words[1] == "svm")).line
+        assert weights(tmp_path / "seed-0") == model
+        assert table(tmp_path) == rows
+        assert len(list(tmp_path.rglob("settings.json"))) == 1
+    train(mel, *TINY, "--lr", "0.01", "--overwrite", "-o", tmp_path)
+    assert weights(tmp_path / "seed-0") != model
+    assert not (tmp_path / ".before").exists()
+
+
 def test_overwriting_goes_on_with_what_is_its_own(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path, "--overwrite")
     before = ages(tmp_path / "seed-0")
