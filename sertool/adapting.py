@@ -13,8 +13,9 @@ evenly the clips' answers are spread over the emotions. What was found is blende
 of clips, for few say little of a voice.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,27 +32,35 @@ Asking = Callable[[Scaling], np.ndarray]  # what the model answers under a scali
 
 @dataclass(frozen=True)
 class Sums:
-    """Of each of some clips: its number of rows, `[clips, 1]`, and by column their sum and that of their squares."""
+    """Of some clips: each one's number of rows, `[clips, 1]`, and their sums by column; the squares' sum of all."""
 
     rows: np.ndarray
     total: np.ndarray  # float64 `[clips, columns]`
-    squares: np.ndarray
+    squares: np.ndarray  # float64 `[columns]`
 
     def moments(self, shift: np.ndarray | float = 0.0) -> np.ndarray:
         """Mean and variance of all rows, `[2, columns]`, each clip's less its `shift` `[clips, columns]`."""
         count = self.rows.sum()
         mean = (self.total - self.rows * shift).sum(axis=0) / count
-        squares = self.squares - 2 * shift * self.total + self.rows * np.square(shift)
-        return np.stack([mean, np.maximum(squares.sum(axis=0) / count - mean**2, 0)])
+        squares = self.squares + (shift * (self.rows * shift - 2 * self.total)).sum(axis=0)
+        return np.stack([mean, np.maximum(squares / count - mean**2, 0)])
 
 
 def summed(clips: Iterable[Parts]) -> Sums:
-    made = []
+    count, total, squares = [], [], 0.0
     for parts in clips:
         rows = np.concatenate(parts, axis=1).astype(np.float64)
-        made.append((rows.sum(axis=0), np.square(rows).sum(axis=0), [len(rows)]))
-    total, squares, count = (np.stack(part) for part in zip(*made, strict=True))
-    return Sums(count, total, squares)
+        count.append([len(rows)])
+        total.append(rows.sum(axis=0))
+        squares = squares + np.square(rows).sum(axis=0)
+    return Sums(np.array(count), np.stack(total), squares)
+
+
+class Heard(NamedTuple):
+    """The clips of one speaker."""
+
+    places: np.ndarray  # among all
+    sums: Sums | None  # where there are any
 
 
 def voice(own: Sums, shares: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -88,25 +97,25 @@ def known(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) ->
     return replace(scaling, mean=both[0], deviation=both[1])
 
 
-def met(clips: Sequence[Parts], group: np.ndarray, speakers: int, shares: np.ndarray, scaling: Scaling) -> Scaling:
-    """A scaling that knows so many speakers, counted from 1 in `group` `[clips]`, by answers to clips of some."""
-    voices = []
+def heard(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iterator[Heard]:
+    """What there is of each of so many speakers, counted from 1 in `group` `[clips]`; one after the other."""
     for speaker in range(1, speakers + 1):
         places = np.flatnonzero(group == speaker)
-        own = summed(clips[place] for place in places) if len(places) else None
-        voices.append((len(places), 0.0 if own is None else voice(own, shares[places], _offsets(scaling))))
+        yield Heard(places, summed(clips[place] for place in places) if len(places) else None)
+
+
+def met(speakers: Iterable[Heard], shares: np.ndarray, scaling: Scaling) -> Scaling:
+    """A scaling that knows speakers by the answers to all clips, `[clips, emotions]`."""
+    added = scaling.offsets.double().cpu().numpy()
+    voices = [(len(at), 0.0 if own is None else voice(own, shares[at], added)) for at, own in speakers]
     return known(scaling, voices)
-
-
-def _offsets(scaling: Scaling) -> np.ndarray:
-    return scaling.offsets.double().cpu().numpy()
 
 
 def acquainted(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling: Scaling, ask: Asking) -> Scaling:
     """The same where nobody but the model can tell the emotions."""
-    found = known(scaling, [(0, 0.0)] * speakers)
+    found, own = known(scaling, [(0, 0.0)] * speakers), list(heard(clips, group, speakers))
     for _ in range(ROUNDS):
-        found = met(clips, group, speakers, ask(found), scaling)
+        found = met(own, ask(found), scaling)
     return found
 
 
@@ -143,4 +152,4 @@ def learnt(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarr
     clips, shares = [store.views[clip] for clip in train], targets[train]
     found = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
     scaling = replace(scaling, offsets=batches.tensors_of((found,), store.device)[0])
-    return met(clips, group[train], int(group.max()), shares, scaling)
+    return met(heard(clips, group[train], int(group.max())), shares, scaling)

@@ -35,7 +35,7 @@ def group(count: int) -> np.ndarray:
 def test_even_clips_give_their_plain_mean_and_deviation() -> None:
     emotions = np.arange(60) % EMOTIONS
     own = clips(DRAW.normal(0, 3, COLUMNS), emotions)
-    found = adapting.met(own, group(60), 1, told(emotions), everybody())
+    found = adapting.met(adapting.heard(own, group(60), 1), told(emotions), everybody())
     rows = np.stack([np.concatenate(parts, axis=1)[0] for parts in own])
     np.testing.assert_allclose(found.mean[1], rows.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.deviation[1], rows.std(axis=0) * (60 / 60) ** 0.5, rtol=1e-4)
@@ -44,7 +44,8 @@ def test_even_clips_give_their_plain_mean_and_deviation() -> None:
 @pytest.mark.parametrize("emotion", range(EMOTIONS))
 def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
     voice, emotions = DRAW.normal(0, 3, COLUMNS), np.full(40, emotion)
-    found = adapting.met(clips(voice, emotions), group(40), 1, told(emotions), everybody())
+    own = adapting.heard(clips(voice, emotions), group(40), 1)
+    found = adapting.met(own, told(emotions), everybody())
     assert np.abs(found.mean[1].numpy() - voice).max() < 0.3
     spread = np.sqrt(np.square(ADDED).mean(axis=0) + 0.3**2)
     np.testing.assert_allclose(found.deviation[1], spread, rtol=0.2)
@@ -99,7 +100,15 @@ def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
         freed = rows - scaling.mean[1].numpy()
         return told(np.square(freed[:, None] - ADDED).sum(axis=2).argmin(axis=1))
 
-    found = adapting.acquainted(own, group(30), 1, everybody(prior_clips=3.0), ask)
+    read = []
+
+    class Counted(list):
+        def __getitem__(self, place: int) -> list[np.ndarray]:
+            read.append(place)
+            return super().__getitem__(place)
+
+    found = adapting.acquainted(Counted(own), group(30), 1, everybody(prior_clips=3.0), ask)
+    assert sorted(read) == list(range(30)), "each clip is summed once, however often the model is asked"
     assert np.abs(found.mean[1].numpy() - 30 / 33 * voice).max() < 0.3
 
 
