@@ -15,6 +15,12 @@ from sertool.errors import SertoolError
 ABSENT = -100.0  # the logit of an emotion that was not among those fitted
 
 
+def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each column; a column that never changes has deviation 1."""
+    spread = x.std(axis=0, dtype=np.float64)
+    return x.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0)
+
+
 def regression(z: np.ndarray, y: np.ndarray, freedom: float, steps: int = 300, weights: Any = None) -> Any:
     """Logistic regression of scaled rows; what holds weights back grows with the clips, as their losses do."""
     from sklearn.linear_model import LogisticRegression
@@ -57,8 +63,8 @@ class Fitted(nn.Module):
         present = np.unique(y)
         if len(present) < 2:
             raise SertoolError(f"fitting needs clips of two emotions at least, and {len(y)} clips have {len(present)}")
-        spread = x.std(axis=0, dtype=np.float64)
-        self.keep(mean=x.mean(axis=0, dtype=np.float64), scale=np.where(spread > 0, spread, 1.0), present=present)
+        mean, scale = moments(x)
+        self.keep(mean=mean, scale=scale, present=present)
         return (x - self.mean.numpy()) / self.scale.numpy().astype(np.float64)
 
     def scaled(self, rows: Tensor) -> Tensor:

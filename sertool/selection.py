@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sertool.errors import SertoolError, UsageError
+from sertool.fitted import moments
 
 FOLDS = 5
 RIDGE = 1e-3  # added to the variances, as a share of them, so that columns that repeat others do no harm
@@ -46,7 +47,7 @@ def _pca(x: np.ndarray, count: int) -> Projection:
     most = min(x.shape)
     if count > most:
         raise UsageError(f"--reduce pca:{count}: {len(x)} clips of {x.shape[1]} columns have {most} directions at most")
-    offset, scale = _scale(x)
+    offset, scale = moments(x)
     axes = np.linalg.svd((x - offset) / scale, full_matrices=False)[2][:count]
     signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])
     return Projection(offset, (axes * signs[:, None]).T / scale[:, None])
@@ -58,16 +59,10 @@ def _lda(x: np.ndarray, y: np.ndarray) -> Projection:
         raise SertoolError("--reduce lda needs clips of two emotions at least: there is nothing to tell apart")
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    offset, scale = _scale(x)
+    offset, scale = moments(x)
     found = LinearDiscriminantAnalysis(solver="eigen", shrinkage=RIDGE).fit((x - offset) / scale, y)
     count = min(len(found.classes_) - 1, x.shape[1])
     return Projection(offset, found.scalings_[:, :count] / scale[:, None])
-
-
-def _scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each column; a column that never changes has deviation 1."""
-    spread = x.std(axis=0, dtype=np.float64)
-    return x.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0)
 
 
 # Incremental feature selection: columns are ranked by how well each alone tells the emotions apart, then added in that
@@ -79,7 +74,7 @@ def _scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def select(x: np.ndarray, y: np.ndarray, groups: np.ndarray, most: int | None = None, seed: int = 0) -> list[int]:
     """The columns to keep, best first; `groups` `[clips]` are the speakers, who stay together."""
     order = ranking(x, y)
-    offset, scale = _scale(x)
+    offset, scale = moments(x)
     z = ((x - offset) / scale)[:, order]
     sizes = _sizes(min(most or len(order), len(order)))
     fold = _folds(groups, seed)
@@ -89,7 +84,7 @@ def select(x: np.ndarray, y: np.ndarray, groups: np.ndarray, most: int | None = 
 
 def ranking(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The columns, `[columns]`, by variance between the emotions over variance within, greatest first."""
-    offset, scale = _scale(x)
+    offset, scale = moments(x)
     z = (x - offset) / scale
     _, code, counts = np.unique(y, return_inverse=True, return_counts=True)
     means = _class_means(z, code, counts)
