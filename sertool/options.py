@@ -147,13 +147,15 @@ seed = option(
     show_default=True,
     help="What every random choice is drawn from.",
 )
-wire_format = option(
-    "-f",
-    "--format",
-    "kind",
-    type=click.Choice(["parquet", "csv", "tsv", "jsonl", "table"]),
-    help="Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).",
-)
+
+
+def _manifest_format(usual: str) -> Callable[[Any], Any]:
+    kinds = click.Choice(["parquet", "csv", "tsv", "jsonl", "table"])
+    return option("-f", "--format", "kind", type=kinds, help=f"Format of the manifest (default: {usual}).")
+
+
+stdout_format = _manifest_format("Parquet in a pipe and a table on a terminal")
+wire_format = _manifest_format("by the extension of -o, else Parquet in a pipe and a table on a terminal")
 dry_run = option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 wait = option("--wait", is_flag=True, help="Wait for another sertool that writes to the same place.")
 strict = option("--strict", is_flag=True, help="Fail (exit 1) if any clip is set aside.")

@@ -194,7 +194,7 @@ def show(table: Table, rows: int = 20) -> None:
     rest = len(table) - rows
     talk.table(names, body, right=numeric)
     if rest > 0:
-        talk.say(f"... and {rest:,} more clips; -o clips.parquet keeps all {len(table.column_names)} columns")
+        talk.say(f"... and {rest:,} more clips; -f parquet > clips.parquet keeps all {len(table.column_names)} columns")
 
 
 def _cell(value: object) -> object:

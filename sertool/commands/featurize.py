@@ -101,7 +101,7 @@ def _setting_options() -> Any:
 def _run_options() -> Any:
     return options.stack(
         options.out("Folder for the shards and manifest.parquet. [default: features]", folder=True),
-        options.wire_format,
+        options.stdout_format,
         option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
                help="Where to compute."),
         options.jobs,

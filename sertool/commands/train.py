@@ -90,7 +90,7 @@ def _run_options() -> Any:
     return options.stack(
         options.where, options.root,
         options.out("The run's folder. [default: runs/MODEL-SETTINGS]", folder=True),
-        options.wire_format,
+        options.stdout_format,
         option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
                help="Where to compute."),
         options.jobs, options.seed,
