@@ -62,6 +62,16 @@ class Number(click.ParamType):
         return number
 
 
+class Real(click.FloatRange):
+    """A finite number within limits: NaN is neither below nor above any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not finite", param, ctx)
+        return number
+
+
 class Words(click.ParamType):
     """Words joined by commas, each one of the choices (or any, where there are none)."""
 

@@ -78,6 +78,17 @@ def test_an_option_that_commands_share_has_one_name_and_one_meaning(command):
 
 
 @posix
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_option_takes_a_number_that_is_none(command):
+    made = cli.cli.get_command(click.Context(cli.cli), command)
+    numbers = [one for one in made.params if one.type.name in ("x", "float", "float range")]
+    for one in numbers:
+        for word in ("nan", "inf"):
+            done = sertool(command, one.opts[-1], word, ".")
+            assert done.code == 2, (one.opts, done.err)
+            assert one.opts[-1] in done.line
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS)])
 def test_help_takes_a_quarter_of_a_second(words):

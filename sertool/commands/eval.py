@@ -48,7 +48,7 @@ def _score_options() -> Any:
                help=f"Tables by {', '.join(_groups())}; age in bands."),
         option("--resamples", type=click.IntRange(100, 100_000), default=2000, show_default=True, metavar="N",
                group=group, help="How many resamples the intervals are made of."),
-        option("--min-uar", type=click.FloatRange(0, 1), metavar="SHARE", group=group,
+        option("--min-uar", type=options.Real(0, 1), metavar="SHARE", group=group,
                help="Exit 1 if the UAR of any run is below this share, such as .6."),
     )  # fmt: skip
 

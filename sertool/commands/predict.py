@@ -38,16 +38,16 @@ EXTENSIONS = {
 def _listening_options() -> Any:
     group = "Long audio"
     return options.stack(
-        option("--window", type=click.FloatRange(min=0.05), metavar="SECONDS", group=group,
+        option("--window", type=options.Real(min=0.05), metavar="SECONDS", group=group,
                help="Judge windows of this length rather than whole clips."),
-        option("--hop", type=click.FloatRange(min=0.01), metavar="SECONDS", group=group,
+        option("--hop", type=options.Real(min=0.01), metavar="SECONDS", group=group,
                help="From one window to the next. [default: the window]"),
         option("--merge", is_flag=True, group=group, help="Neighbouring windows of one emotion as one row."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
                group=group, help="What of stereo audio is judged: calls often have a speaker on each."),
-        option("--silence", type=click.FloatRange(-200, 0), default=-60.0, show_default=True, metavar="DBFS",
+        option("--silence", type=options.Real(-200, 0), default=-60.0, show_default=True, metavar="DBFS",
                group=group, help="What is below this level is silent, and not judged."),
-        option("--trim", type=click.FloatRange(1, 200), metavar="DB", group=group,
+        option("--trim", type=options.Real(1, 200), metavar="DB", group=group,
                help="Leave silent ends out of each clip or window: what lies so far below its loudest frame. "
                     "[default: as the model says; those of the package, 40]"),
     )  # fmt: skip
@@ -56,7 +56,7 @@ def _listening_options() -> Any:
 def _answer_options() -> Any:
     group = "Answers"
     return options.stack(
-        option("--threshold", type=click.FloatRange(0, 1), default=0.0, metavar="SHARE", group=group,
+        option("--threshold", type=options.Real(0, 1), default=0.0, metavar="SHARE", group=group,
                help="Answer nothing where the best emotion is less probable than this."),
         option("--top", type=click.IntRange(min=1), metavar="K", group=group,
                help="A column `top` with the K most probable emotions."),

@@ -48,7 +48,7 @@ def _design_options() -> Any:
                help="Free rows of mean and deviation of all of train, or of nothing. [default: corpus]"),
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Put everybody's mean and deviation in place of a speaker's. Held-out figures are transductive."),
-        option("--prior-clips", type=click.FloatRange(0, 1e6), metavar="N", group=group,
+        option("--prior-clips", type=options.Real(0, 1e6), metavar="N", group=group,
                help="With --adapt, what all of train counts for beside a speaker's own clips. [default: 3]"),
         option("--select", type=click.IntRange(min=1), metavar="N", group=group,
                help="Of clip statistics, keep the columns that tell emotions apart best, at most N."),
