@@ -4,7 +4,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,21 @@ KEPT = (
     "intensity", "sentence", "split", "fold", "issue",
 )  # fmt: skip
 Row = dict[str, Any]
+Telling = Callable[[Table], Table]
 MOMENT = 0.05  # seconds
 
 
-def asked(sources: Sequence[str], root: str | None, *, nul: bool, also: str | None = None) -> Iterator[Row]:
-    """A row for each clip, in order, as soon as it is known; `also` is one more column to keep of manifests.
+def asked(
+    sources: Sequence[str], root: str | None, *, nul: bool, also: str | None = None, told: Telling | None = None
+) -> Iterator[Row]:
+    """A row for each clip, in order, as soon as it is known; `also` is one more column to keep of manifests, and `told`
+    tells more of each.
 
     Manifests are read first: what one of them says of its clips is a column of all rows.
     """
     given = [_given(source, root, nul=nul) for source in sources]
     held = [_kept(one, also) if isinstance(one, Table) else one for one in given]
+    held = [told(one) if told and isinstance(one, Table) else one for one in held]
     nothing = dict.fromkeys(name for one in held if isinstance(one, Table) for name in one.column_names)
     for one in held:
         yield from (nothing | row for row in (_rows(one) if isinstance(one, Table) else one))

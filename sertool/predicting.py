@@ -21,6 +21,7 @@ from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.files import listed, path_of
 from sertool.inference import Predictor
+from sertool.unheard import ASKED
 
 BATCH = 32  # clips or windows that are there at a time
 Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
@@ -77,9 +78,21 @@ class Jury:
         pairs = zip(self.engines, waves, strict=True)
         return [one.alone(wave) if one.device.type == "cpu" else one.packed([wave])[0] for one, wave in pairs]
 
-    def judge(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> Tensor:
-        """`[clips, classes]`, the mean over the members; `who` speaks in each clip, if speakers are known."""
-        return torch.stack(self.each(heard, known, who)).mean(dim=0)
+    def judge(
+        self,
+        heard: Sequence[Heard],
+        known: Acquaintance | None = None,
+        who: Sequence[str] = (),
+        asked: Sequence[list[int] | None] = (),
+    ) -> Tensor:
+        """`[clips, classes]`, the mean over the members that are asked for a clip, by number, or over all of them.
+
+        `who` speaks in each clip, if speakers are known.
+        """
+        answers = torch.stack(self.each(heard, known, who))
+        if not any(asked):
+            return answers.mean(dim=0)
+        return torch.stack([answers[own or slice(None), clip].mean(dim=0) for clip, own in enumerate(asked)])
 
     def each(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> list[Tensor]:
         """The same of each member by itself."""
@@ -258,9 +271,11 @@ def judged(jury: Jury, pieces: Iterable[Piece], how: Listening, known: Acquainta
 def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaintance | None) -> Iterator[Row]:
     heard = [piece for piece in pieces if piece.heard is not None]
     who = [voice(piece.row) for piece in heard]
-    found = iter(jury.judge([piece.heard for piece in heard], known, who)) if heard else iter(())
+    asked = [piece.row.get(ASKED) for piece in heard]
+    found = iter(jury.judge([piece.heard for piece in heard], known, who, asked)) if heard else iter(())
     for piece in pieces:
-        yield piece.row | (_answer(jury.labels, next(found), how) if piece.heard is not None else {})
+        row = {name: value for name, value in piece.row.items() if name != ASKED}
+        yield row | (_answer(jury.labels, next(found), how) if piece.heard is not None else {})
 
 
 def voice(row: Row) -> str:

@@ -280,6 +280,40 @@ def test_parquet_predictions_go_on_to_eval(run: Path) -> None:
     assert judged.code == 0, judged.err
 
 
+def test_each_clip_is_answered_by_the_models_that_held_it_out(run: Path, tmp_path: Path) -> None:
+    table = run / "features" / "manifest.parquet"
+    names = [name for name in wire.read(str(table)).column_names if name != "split"]
+    bare = tmp_path / "bare.parquet"
+    wire.write(wire.read(str(table)).select(names), str(bare), "parquet")
+    trained = sertool("train", bare, *LEARNING, "--folds", 4, "--seeds", 2, "-o", tmp_path / "run", "-f", "csv")
+    wanted: dict[str, list[list[float]]] = {}
+    for row in rows_of(trained.out):
+        wanted.setdefault(row["clip"], []).append(probabilities(row))
+    done = sertool("predict", "-m", tmp_path / "run", bare)
+    assert "trained on" not in done.err
+    for row in rows_of(done.out):
+        assert row["split"] == "test"
+        assert probabilities(row) == pytest.approx(np.mean(wanted[row["clip"]], axis=0), abs=1e-4)
+    assert {"_asked"} & {*rows_of(done.out)[0]} == set()
+
+
+def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Path, tmp_path: Path) -> None:
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    bare, wrong = (str(tmp_path / f"{name}.parquet") for name in ("bare", "wrong"))
+    wire.write(table.select([name for name in table.column_names if name != "split"]), bare, "parquet")
+    wire.write(manifest.with_column(table, "split", ["test"] * 32), wrong, "parquet")
+    for model in (run / "model", run / "model" / "seed-0" / "model.safetensors"):
+        done = sertool("predict", "-m", model, bare)
+        assert "16 of 32 clips were trained on: eval leaves them out unless --split train" in done.err
+        parts = {row["clip"]: row["split"] for row in rows_of(done.out)}
+        assert parts == dict(zip(*(manifest.column(table, name) for name in ("clip", "split")), strict=True))
+    report = json.loads(sertool("eval", "-f", "json", stdin=done.out).out)
+    assert report["runs"][0]["coverage"]["rows"] == 8
+    contrary = sertool("predict", "-m", run / "model", wrong)
+    assert "16 clips were trained on that the manifest holds out" in contrary.err
+    assert {row["split"] for row in rows_of(contrary.out)} == {"test"}
+
+
 def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path) -> None:
     clip, table = next((run / "voices").rglob("*.wav")), run / "features" / "manifest.parquet"
     done = sertool("predict", "-m", run / "model", clip, table)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ Examples:
   sertool predict -m run/ --enroll anna/ --window 3 call.wav
 
 Answers come in the order of what is asked, each as soon as it is known. A file that cannot be read gets a row with its
-issue, and the work goes on.
+issue, and the work goes on. Of a run, clips of a manifest are answered by those of its models that held them out, and
+clips that all of them were trained on are marked in the column split, so that eval leaves them out.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
@@ -109,16 +111,17 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError("--hop goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
-    from sertool import asking, device, predicting, voices, weights
+    from sertool import asking, device, predicting, unheard, voices, weights
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
     weights.give(values["weights"])
-    members = [Predictor.load(path, picked, values["trim"]) for path in predicting.models_in(place, values["fold"])]
-    jury = predicting.Jury(members)
+    models = predicting.models_in(place, values["fold"])
+    jury = predicting.Jury([Predictor.load(path, picked, values["trim"]) for path in models])
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
-    asked = asking.asked(sources, values["root"], nul=values["null"], also=voices.column(values["speakers"]))
+    also, told = voices.column(values["speakers"]), partial(unheard.told, paths=models)
+    asked = asking.asked(sources, values["root"], nul=values["null"], also=also, told=told)
     rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = predicting.merged(rows, jury.labels)

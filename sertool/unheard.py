@@ -1,0 +1,49 @@
+"""Which models of a run may be asked for a clip: those that did not learn from it, as the run tells beside each.
+
+Of clips that it was trained on a model is right more often than of any others, and figures of them say nothing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sertool import manifest, talk, wire
+from sertool.manifest import Table
+from sertool.splits import PARTS, TRAIN
+
+ASKED = "_asked"  # a column of a manifest: the numbers of the models that are asked for a clip; null for all of them
+
+
+def told(table: Table, paths: Sequence[Path]) -> Table:
+    """A manifest with who is asked for its clips and, where it has no `split`, the part that the clips had for them."""
+    parts = np.stack([_parts(table, path) for path in paths])
+    best = parts.max(axis=0)  # test, else dev, else train
+    if (best < TRAIN).all():
+        return table
+    held_out = zip((parts == best).T, best > TRAIN, strict=True)
+    asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
+    own = manifest.column(table, "split")
+    _say_trained_on(best == TRAIN, own)
+    filled = [PARTS[part] if word is None and part >= TRAIN else word for part, word in zip(best, own, strict=True)]
+    return manifest.with_column(manifest.with_column(table, "split", filled), ASKED, asked)
+
+
+def _parts(table: Table, model: Path) -> np.ndarray:
+    """Each clip's part in a model's training, `[rows]`; -1 where nothing is known of it."""
+    beside = model.parent / "split.parquet"
+    if not beside.exists():
+        return np.full(len(table), -1)
+    divided = wire.read(str(beside))
+    part = manifest.codes(divided, "split")
+    code = np.array([PARTS.index(word) if word in PARTS else -1 for word in part.values] + [-1])[part.index]
+    place = dict(zip(manifest.column(divided, "clip"), code.tolist(), strict=True))
+    return np.array([place.get(clip, -1) for clip in manifest.column(table, "clip")], int)
+
+
+def _say_trained_on(trained: np.ndarray, own: Sequence[str | None]) -> None:
+    called = np.array([word is not None and word.strip().lower() != PARTS[TRAIN] for word in own], bool)
+    if known := int((trained & ~called).sum()):
+        talk.say(f"{known:,} of {len(own):,} clips were trained on: eval leaves them out unless --split train")
+    if contrary := int((trained & called).sum()):
+        talk.warn(f"{contrary:,} clips were trained on that the manifest holds out: its figures say nothing of others")
