@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from sertool import (
+    batches,
     device,
     heldout,
     indexing,
@@ -54,7 +55,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     ways = heldout.ways(table, values, recipe.get("protocol"))
     folder = out or _folder(values)
     if values["dry_run"]:
-        return _say_plan(table, values, ways, folder)
+        return _say_plan(table, values, recipe, [(way, folder / way.folder) for way in ways])
     own = team.join(picked)
     if not Team().leads:
         talk.set_verbosity(-1)
@@ -85,13 +86,10 @@ def _folder(values: dict[str, Any]) -> Path:
 def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: Place) -> Table:
     """All members of one way to divide; their held-out predictions together."""
     folder, own, staff = place
-    table = heldout.divided(table, way, values)
-    wanted = runs.members(heldout.divisions(table, way, values), values["seeds"], values["seed"])
+    table, wanted = _members(table, way, values, folder)
     if values["teacher"] and staff is None:
         tutoring.refuse_tellers(values["teacher"], table, [each.split for each in wanted])
     held = _taught(members.load(table, design, own), wanted, staff)
-    for member in wanted[:: values["seeds"]]:
-        heldout.check(member.split, table, f"{folder / member.name}")
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
         with team.leader_first():
@@ -106,6 +104,15 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
         wire.write(predicted, str(folder / runs.PREDICTIONS), "parquet")
         _say_result(predicted, [scores for _, scores in trained], way, folder)
     return predicted
+
+
+def _members(table: Table, way: Way, values: dict[str, Any], folder: Path) -> tuple[Table, list[Member]]:
+    """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
+    table = heldout.divided(table, way, values)
+    wanted = runs.members(heldout.divisions(table, way, values), values["seeds"], values["seed"])
+    for member in wanted[:: values["seeds"]]:
+        heldout.check(member.split, table, f"{folder / member.name}")
+    return table, wanted
 
 
 def _staff(table: Table, values: dict[str, Any], folder: Path, device: str) -> Staff | None:
@@ -213,7 +220,12 @@ def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
         talk.say(f"{gap}: {flattered:.1f} under {ways[0].named}, {honest:.1f} under {ways[1].named}")
 
 
-def _say_plan(table: Table, values: dict[str, Any], ways: Sequence[Way], folder: Path) -> None:
-    for way in ways:
+def _say_plan(table: Table, values: dict[str, Any], recipe: dict[str, Any], places: Sequence[tuple[Way, Path]]) -> None:
+    """What would be trained, once what can be known before has been looked at."""
+    for way, folder in places:
+        _members(table, way, values, folder)
+    if batches.featured(table):
+        batches.load(table, preparing.design(table, values, recipe).features, "cpu")
+    for way, folder in places:
         what = f"{values['recipe'] or values['model']} on {len(table):,} clips, {way.named}"
-        talk.say(f"would train {what}, in {folder / way.folder}")
+        talk.say(f"would train {what}, in {folder}")

@@ -85,7 +85,7 @@ def test_a_student_is_kept_without_what_it_only_needed_to_learn(heard: Path, tmp
     assert all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
     assert (list(one.features), one.trained["taught"], one.trained["imitated"]) == (["mel"], True, "mfcc")
     refused = sertool("train", *words, "--teach", "0.5", "-o", tmp_path / "one")
-    assert (refused.code, "teach 0.7, not 0.5" in refused.line) == (2, True)
+    assert (refused.code, "teach 0.7, not 0.5" in refused.err.splitlines()[-1]) == (2, True)
 
 
 def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path) -> None:

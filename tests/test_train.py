@@ -628,6 +628,14 @@ def test_a_dry_run_writes_nothing(mel: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "r").exists()
 
 
+def test_a_dry_run_refuses_what_can_be_known_before(mel: Path, tmp_path: Path) -> None:
+    for words, said in ((("--folds", 100), "100"), (("--features", "mfcc"), "mfcc"), (("--set", "depth=2"), "depth")):
+        done = sertool("train", mel, *TINY, *words, "--dry-run", "-o", tmp_path / "r")
+        assert done.code
+        assert said in done.line
+    assert not (tmp_path / "r").exists()
+
+
 # Together.
 
 
