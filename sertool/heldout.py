@@ -127,10 +127,7 @@ def _with_their_speakers(table: Table) -> Table:
     """Clips without a label and without a part go where their speakers are, who must not cross."""
     name = _part_column(table)
     places, speakers = manifest.column(table, name), manifest.column(table, "speaker")
-    sides: dict[str, set[Any]] = {}
-    for who, place in zip(speakers, places, strict=True):
-        sides.setdefault(who, set()).update({place} - {None})
-    side = {who: next(iter(found)) for who, found in sides.items() if who and len(found) == 1}
+    side = splitting.sides(speakers, places)
     rows = zip(places, speakers, _unlabelled(table), strict=True)
     return manifest.with_column(
         table, name, [side.get(who) if place is None and bare else place for place, who, bare in rows]

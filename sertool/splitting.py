@@ -91,16 +91,23 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
     """The split or fold of each row."""
     before = manifest.column(old, name)
     clips = dict(zip(manifest.column(old, "clip"), before, strict=True))
-    sides: dict[str | None, set[Any]] = defaultdict(set)
-    for speaker, part in zip(manifest.column(old, "speaker"), before, strict=True):
-        sides[speaker] |= {part} - {None}
-    side = {speaker: parts.pop() for speaker, parts in sides.items() if speaker and len(parts) == 1}
+    speakers = manifest.column(old, "speaker")
+    side = sides(speakers, before)
     rows = zip(manifest.column(table, "clip"), manifest.column(table, "speaker"), manifest.usable(table), strict=True)
     found = [(side.get(speaker) if clips.get(clip) is None else clips[clip], usable) for clip, speaker, usable in rows]
-    fresh = {speaker or "nobody" for speaker in manifest.column(table, "speaker") if speaker not in sides}
+    fresh = {speaker or "nobody" for speaker in {*manifest.column(table, "speaker")} - {*speakers}}
     if fresh:
         talk.warn(f"new speakers without a {name}: {listed(sorted(fresh), 5)}; name the --split again to place them")
     return [part if usable else None for part, usable in found]
+
+
+def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
+    """The split or fold of each speaker whose clips stand in one alone."""
+    found: dict[str, set[Any]] = defaultdict(set)
+    for speaker, place in zip(speakers, places, strict=True):
+        if speaker:
+            found[speaker] |= {place} - {None}
+    return {speaker: parts.pop() for speaker, parts in found.items() if len(parts) == 1}
 
 
 def protocol(table: Table) -> str | None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sertool import dsp, encoders, weights
+from sertool import dsp, encoders, layers, weights
 from sertool.errors import UsageError
 from sertool.weights import Published
 
@@ -121,7 +121,7 @@ class Network(nn.Module):
         self, stream: Tensor, lengths: Tensor | None = None, first: int = 0, last: int | None = None
     ) -> list[Tensor]:
         """Layers `first` + 1 to `last`, each `[clips, frames, width]`, of layer `first`; clips of these lengths."""
-        mask = None if lengths is None else present(lengths, stream.shape[1])[:, None, None]
+        mask = None if lengths is None else layers.valid(lengths, stream.shape[1], stream.device)[:, None, None]
         made: list[Tensor] = []
         for block in self.blocks[first:last]:
             stream = block(stream, mask)
@@ -148,14 +148,9 @@ def positions(frames: int, width: int) -> Tensor:
     return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1)).float()
 
 
-def present(lengths: Tensor, frames: int) -> Tensor:
-    """Where clips of these lengths have frames, bool `[clips, frames]`."""
-    return torch.arange(frames, device=lengths.device) < lengths[:, None]
-
-
 def _masked(rows: Tensor, lengths: Tensor | None) -> Tensor:
     """`[clips, frames, width]` with zeros beyond each clip's end."""
-    return rows if lengths is None else rows * present(lengths, rows.shape[1])[:, :, None]
+    return rows if lengths is None else layers.cleared(rows, lengths)
 
 
 def _triples(rows: Tensor, step: int) -> Tensor:
