@@ -305,13 +305,16 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
     begun: deque[Row] = deque()
     held: dict[int | None, Row] = {}
     seconds: dict[int | None, float] = {}  # that such a row's windows have together
+    began: dict[int | None, float | None] = {}  # where the last of them did, before it gave way
     for row in rows:
         if begun and begun[-1]["clip"] != row["clip"]:
             yield from begun
             begun, held = deque(), {}
         side, length = row.get("channel"), row["end"] - row["start"] if "end" in row else 0.0
-        before = held.get(side)
-        if before is not None and _follows(before, row):
+        follows = side in held and _follows(held[side], row, began[side])
+        began[side] = row.get("start")
+        if follows:
+            before = held[side]
             if all(before.get(name) == row.get(name) for name in ("predicted", "issue")):
                 before.update(_averaged(before, row, labels, length / (seconds[side] + length)), end=row["end"])
                 seconds[side] += length
@@ -325,11 +328,11 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
     yield from begun
 
 
-def _follows(one: Row, other: Row) -> bool:
-    """Whether a window is of the same audio as one before, and nothing lies between them that nobody heard."""
+def _follows(one: Row, other: Row, began: float | None) -> bool:
+    """Whether a window comes after one of the same audio, and nothing lies between them that nobody heard."""
     if one["clip"] != other["clip"] or "end" not in one or "end" not in other:
         return False
-    return one["start"] < other["start"] < one["end"] + ROUNDING
+    return began < other["start"] < one["end"] + ROUNDING
 
 
 def _averaged(one: Row, other: Row, labels: Sequence[str], share: float) -> Row:
