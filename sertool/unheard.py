@@ -25,6 +25,7 @@ def told(table: Table, paths: Sequence[Path]) -> Table:
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
     own = manifest.column(table, "split")
     _say_trained_on(best == TRAIN, own)
+    _say_new((best < TRAIN) & np.array([word is None for word in own]))
     filled = [PARTS[part] if word is None and part >= TRAIN else word for part, word in zip(best, own, strict=True)]
     return manifest.with_column(manifest.with_column(table, "split", filled), ASKED, asked)
 
@@ -47,3 +48,10 @@ def _say_trained_on(trained: np.ndarray, own: Sequence[str | None]) -> None:
         talk.say(f"{known:,} of {len(own):,} clips were trained on: eval leaves them out unless --split train")
     if contrary := int((trained & called).sum()):
         talk.warn(f"{contrary:,} clips were trained on that the manifest holds out: its figures say nothing of others")
+
+
+def _say_new(new: np.ndarray) -> None:
+    if count := int(new.sum()):
+        talk.say(
+            f"{count:,} of {len(new):,} clips had no part in the run: eval leaves them out beside those that had one"
+        )

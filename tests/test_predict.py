@@ -324,6 +324,14 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
         assert parts == dict(zip(*(manifest.column(table, name) for name in ("clip", "split")), strict=True))
     report = json.loads(sertool("eval", "-f", "json", stdin=done.out).out)
     assert report["runs"][0]["coverage"]["rows"] == 8
+    assert "had no part" not in done.err
+    other = tmp_path / "other.wav"
+    shutil.copy(next((run / "voices").rglob("*.wav")), other)
+    wire.write(manifest.stacked([wire.read(bare), manifest.from_columns({"clip": ["x"], "path": [str(other)]})]),
+               bare, "parquet")  # fmt: skip
+    done = sertool("predict", "-m", run / "model", bare)
+    assert "1 of 33 clips had no part in the run" in done.err
+    assert rows_of(done.out)[-1]["split"] == ""
     contrary = sertool("predict", "-m", run / "model", wrong)
     assert "16 clips were trained on that the manifest holds out" in contrary.err
     assert {row["split"] for row in rows_of(contrary.out)} == {"test"}
