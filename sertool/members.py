@@ -272,7 +272,6 @@ def _refuse_beside_labels(data: Data, design: Design) -> None:
     """Refuse whatever a model that is fitted at once would pass over."""
     passed_over = {
         "--imitate is for networks": design.imitate,
-        "--soft is for networks": design.training.soft,
         "--teacher is for networks, and for clips without a label": design.teacher and data.known[data.train].all(),
     }
     for what, asked in passed_over.items():

@@ -33,6 +33,7 @@ from sertool.team import Team
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
+AT_ONCE = {"balance", "absent_emotions", "strangers"}  # of the loop's settings, what is no matter of networks alone
 SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
 
@@ -85,6 +86,9 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     settings = models.settings(name, vars(changed(usual, values["settings"])))
     settings = _switched(settings, values, encoded)
     given = {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
+    if hasattr(models.load(name).Model, "fit") and (over := sorted(given.keys() - AT_ONCE)):
+        words = listed([f"--{word.replace('_', '-')}" for word in over])
+        raise UsageError(f"{words} is for networks: {name} is fitted at once, to labels alone")
     loop = replace(training.Settings(**recipe.get("training", {})), **given)
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import audio, catalogue, modelfile, preparing, recipes, splits, synth, training, wire
+from sertool import audio, catalogue, modelfile, models, preparing, recipes, splits, synth, training, wire
 from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
 
@@ -48,7 +48,9 @@ def test_a_recipe_names_what_there_is(name: str) -> None:
 )
 def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) -> None:
     words = SMALL.get(RECIPES[name]["model"], ())
-    done = sertool("train", clips, "--recipe", name, *words, "--epochs", 1, "-o", tmp_path / "run")
+    once = hasattr(models.load(RECIPES[name]["model"]).Model, "fit")
+    epochs = () if once else ("--epochs", 1)
+    done = sertool("train", clips, "--recipe", name, *words, *epochs, "-o", tmp_path / "run")
     assert done.code == 0, done.err
     assert (tmp_path / "run" / "features" / "manifest.parquet").exists()
     held = modelfile.read(next((tmp_path / "run").rglob("model.safetensors")))

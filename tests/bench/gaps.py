@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import shown
 
+from sertool.recipes import RECIPES
+
 HELD = Path(__file__).with_name("gaps.json")
 
 
@@ -51,7 +53,8 @@ def run(recipe: str, corpora: Path, work: Path) -> dict[str, Any]:
     folder = work / "runs" / recipe
     if not (folder / "disjoint" / "predictions.parquet").exists():
         index = f"sertool index {shlex.quote(str(corpora / SYSTEMS[recipe].corpus))} -q"
-        train = f"sertool train --recipe {recipe} --precision bf16 --gap -o {shlex.quote(str(folder))} > /dev/null"
+        how = "--precision bf16 --gap" if "training" in RECIPES[recipe] else "--gap"
+        train = f"sertool train --recipe {recipe} {how} -o {shlex.quote(str(folder))} > /dev/null"
         print(f"+ {index} | {train}", flush=True)
         subprocess.run(["bash", "-euo", "pipefail", "-c", f"{index} | {train}"], check=True, cwd=work)
     return {side: scored(folder / side / "predictions.parquet") for side in ("leaky", "disjoint")}
