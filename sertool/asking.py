@@ -94,6 +94,9 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
     head = b"" if nul else stream.peek(4096)[:4096]
     if head and formats.sniff(head) != "paths":
         return wire.read("-", root)
+    if b"\0" in head:
+        raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "
+                         "to be in files")  # fmt: skip
     return _listed(_lines(stream, b"\0" if nul else b"\n"))
 
 

@@ -16,25 +16,31 @@ from sertool import columns, manifest
 from sertool.errors import SertoolError
 from sertool.manifest import Table
 
-SEPARATORS = {"csv": ",", "tsv": "\t"}
+SEPARATORS = {"csv": ",", "tsv": "\t", "semicolons": ";"}  # the last as spreadsheets write where commas are decimal
 BOM = b"\xef\xbb\xbf"
 LINES = 65_536  # that become a table at once
 DOCUMENT = re.compile(rb"\s*(\[|\{\s*\n)")  # how JSON begins that is not an object a line
 
 
 def sniff(head: bytes) -> str:
-    """What the first bytes are: parquet, jsonl, csv, tsv, or paths."""
+    """What the first bytes are: parquet, jsonl, csv, tsv, semicolons, or paths."""
     if head.startswith(b"PAR1"):
         return "parquet"
     text = head.removeprefix(BOM)
     if text.lstrip()[:1] in (b"{", b"["):
         return "jsonl"
     line = text.partition(b"\n")[0].decode("utf-8", "replace").strip()
-    for kind in ("tsv", "csv"):
+    for kind in ("tsv", "csv", "semicolons"):
         names = [name.strip().strip('"').lower() for name in line.split(SEPARATORS[kind])]
         if any(columns.kind_of(name) for name in names):
             return kind
     return "paths"
+
+
+def delimited_kind(head: bytes) -> str:
+    """What separates the columns of a table in text whose names say nothing, by its first line."""
+    line = head.partition(b"\n")[0]
+    return "tsv" if b"\t" in line else "semicolons" if b";" in line and b"," not in line else "csv"
 
 
 def parse(held: pa.Buffer, kind: str, where: str) -> Table:

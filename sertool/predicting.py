@@ -119,7 +119,7 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
         raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
     if place.is_file():
         return [place]
-    found = sorted(place.rglob("model.safetensors"))
+    found = sorted(path for path in place.rglob("model.safetensors") if not _hidden(path.relative_to(place)))
     if fold is not None:
         found = [path for path in found if f"fold-{fold}" in path.parts]
     if not found:
@@ -129,6 +129,11 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
     if len(runs) > 1:
         raise UsageError(f"{place} holds several runs: {listed(runs)}: name one, such as {place / runs[0]}")
     return found
+
+
+def _hidden(path: Path) -> bool:
+    """Whether it lies in a folder that is put aside, as by `train --overwrite`."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _run_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import labels, manifest, splits, splitting, talk, wire
+from sertool import formats, labels, manifest, splits, splitting, talk, wire
 from sertool.codes import Codes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -99,7 +99,7 @@ def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
     """A table without any column of ours would be taken for a list of paths: its header is translated first."""
     header, newline, rest = bytes(data).partition(b"\n")
     text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
-    separator = "\t" if "\t" in text else ","
+    separator = formats.SEPARATORS[formats.delimited_kind(header)]
     names = [name.strip().strip('"') for name in text.split(separator)]
     ours = _translation(names, asked)
     if not ours:

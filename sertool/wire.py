@@ -75,7 +75,7 @@ def decoded(held: pa.Buffer, source: str, root: str | None = None) -> Table:
 def load(source: str) -> Table:
     """Any table in a file, as it is: a `--table` need not be a manifest."""
     held = data(source)
-    return parse(held, source, "tsv" if b"\t" in bytes(held[:4096]).partition(b"\n")[0] else "csv")
+    return parse(held, source, formats.delimited_kind(bytes(held[:4096])))
 
 
 def kind_of(held: pa.Buffer, *, nul: bool = False) -> str:

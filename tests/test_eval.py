@@ -121,6 +121,13 @@ def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
     assert "said" in refused(path, truth="nowhere", predicted="heard")
 
 
+@pytest.mark.parametrize("header", ["emotion;predicted", "said;heard"])
+def test_columns_may_be_separated_by_semicolons(tmp_path: Path, header: str) -> None:
+    (tmp_path / "two.csv").write_text(f"{header}\na;a\nb;b\nb;a\n")
+    asked = {} if header.startswith("emotion") else {"truth": "said", "predicted": "heard"}
+    assert report(str(tmp_path / "two.csv"), **asked).runs[0].figures["wa"].value == pytest.approx(2 / 3)
+
+
 def test_parts_have_any_case_and_rows_of_none_are_counted(tmp_path: Path, say: Callable[..., Any]) -> None:
     parts = ["Test"] * 150 + ["valid"] * 50 + ["extra"] * 40
     path = table(tmp_path / "one.csv", made() | {"split": parts})

@@ -388,6 +388,19 @@ def test_a_folder_of_several_runs_is_no_model(run: Path, tmp_path: Path) -> None
     assert sertool("predict", "-m", tmp_path / "leaky", "x.wav").code == 0
 
 
+def test_models_that_are_put_aside_are_not_asked(run: Path, tmp_path: Path) -> None:
+    for name in ("seed-0", ".before/seed-0", ".before/seed-1"):
+        shutil.copytree(run / "model" / "seed-0", tmp_path / name)
+    assert predicting.models_in(tmp_path, None) == [tmp_path / "seed-0" / "model.safetensors"]
+
+
+def test_what_is_no_list_of_paths_is_one_line(run: Path) -> None:
+    path = next((run / "voices").rglob("*.wav"))
+    for piped in (path.read_bytes(), f"{path}\0{path}\0".encode()):
+        done = sertool("predict", "-m", run / "model", stdin=piped)
+        assert (done.code, "need -0" in done.line, done.out) == (2, True, b"")
+
+
 def _spoilt(path: Path, change: str) -> None:
     """A model file that is hostile or foreign in one way."""
     held = modelfile.read(path)
