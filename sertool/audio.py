@@ -221,18 +221,19 @@ class Cut:
     """What of a file becomes a waveform: the rate it is brought to, and its channels."""
 
     rate: int = 16000
-    channels: str = "mono"  # the channels' mean; or "left"; or "stereo", where mono is copied
+    channels: str = "mono"  # the channels' mean; or "left"; or "stereo", where mono is copied; or "all"
 
-    @property
-    def rows(self) -> int:
-        return 2 if self.channels == "stereo" else 1
+    def rows(self, there: int) -> int:
+        """How many channels come of so many."""
+        return {"stereo": 2, "all": there}.get(self.channels, 1)
 
 
 def decode(path: str, cut: Cut, start: float = 0.0, duration: float | None = None) -> np.ndarray:
     """A waveform at the asked rate, float32 `[channels, samples]`; long files pass through in blocks."""
     with _placed(path, start, duration) as (stream, length):
+        most = math.ceil(length * cut.rate / stream.samplerate) + 1
         try:
-            wave = np.empty((cut.rows, math.ceil(length * cut.rate / stream.samplerate) + 1), np.float32)
+            wave = np.empty((cut.rows(stream.channels), most), np.float32)
         except (MemoryError, ValueError):
             raise Unusable("unreadable", f"no memory for the {length:,} samples that it claims to have") from None
         filled = 0
@@ -268,7 +269,8 @@ def _placed(path: str, start: float, duration: float | None) -> Iterator[tuple["
 
 def _pieces(stream: "soundfile.SoundFile | _Plain", length: int, cut: Cut) -> Iterator[np.ndarray]:
     """`length` frames block by block, resampled while they are read."""
-    resampler = None if stream.samplerate == cut.rate else _resampler(stream.samplerate, cut.rate, cut.rows)
+    rows = cut.rows(stream.channels)
+    resampler = None if stream.samplerate == cut.rate else _resampler(stream.samplerate, cut.rate, rows)
     read = 0
     for block in _blocks(stream, length):
         piece = _mixed(_as_float(block), cut.channels)
@@ -283,11 +285,13 @@ def _pieces(stream: "soundfile.SoundFile | _Plain", length: int, cut: Cut) -> It
 
 
 def _mixed(block: np.ndarray, channels: str) -> np.ndarray:
-    """`[frames]` or `[frames, channels]` as `[frames, 1]` or, for stereo, `[frames, 2]`."""
+    """`[frames]` or `[frames, channels]` as `[frames, 1]` or, for stereo, `[frames, 2]`, or as it is for all."""
     if block.ndim == 1:
         block = block[:, None]
     if channels == "stereo":
         return block[:, :2] if block.shape[1] > 1 else np.repeat(block, 2, axis=1)
+    if channels == "all":
+        return block
     if channels == "left" or block.shape[1] == 1:
         return block[:, :1]
     with np.errstate(over="ignore"):  # what becomes infinite is refused

@@ -224,7 +224,7 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
 
 def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
     rate = jury.recipes[0].wave.rate
-    channels = {"mix": jury.recipes[0].wave.channels, "left": "left"}.get(how.channel, "stereo")
+    channels = {"mix": jury.recipes[0].wave.channels, "right": "stereo", "each": "all"}.get(how.channel, "left")
     start, (first, count, length) = row.get("start") or 0.0, row.get("_windows", (0, 1, row.get("duration")))
     hop, window = how.hop or how.window or 0.0, how.window
     begin = start + first * hop
@@ -243,7 +243,7 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
 def _sides(samples: np.ndarray, channel: str) -> list[tuple[int | None, np.ndarray]]:
     """The channels to judge, by number from 1, or the clip as it is."""
     if channel == "each":
-        return [(1, samples[:1]), (2, samples[1:])]
+        return [(place + 1, samples[place : place + 1]) for place in range(len(samples))]
     return [(None, samples[1:])] if channel == "right" else [(None, samples)]
 
 

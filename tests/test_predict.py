@@ -183,6 +183,18 @@ def test_each_channel_is_judged_by_itself(run: Path, tmp_path: Path) -> None:
     assert probabilities(left[0]) == probabilities(held[0])
 
 
+@pytest.mark.parametrize("channels", [1, 6])
+def test_there_are_as_many_rows_as_channels(run: Path, tmp_path: Path, channels: int) -> None:
+    path = next((run / "voices").rglob("*.wav"))
+    voice, rate = soundfile.read(path, dtype="float32")
+    heard = np.zeros((len(voice), channels), np.float32)
+    heard[:, -1] = voice
+    soundfile.write(tmp_path / "many.wav", heard, rate, subtype="FLOAT")
+    held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "many.wav", "--channel", "each").out)
+    assert [row["channel"] for row in held] == [str(number + 1) for number in range(channels)]
+    assert [row["issue"] for row in held] == ["silent"] * (channels - 1) + [""]
+
+
 def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
     seconds = _call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1, "--merge")
