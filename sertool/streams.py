@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from sertool.errors import UsageError
 from sertool.talk import clean
 
 Row = dict[str, Any]
@@ -65,9 +66,14 @@ def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
 
 
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
-    """Subtitles, numbered over all files."""
+    """Subtitles of one file; where channels are judged each, a line says which."""
+    clip = None
     for number, row in enumerate(_answered(rows), 1):
-        yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{row['predicted']}\n\n"
+        clip = clip or row["clip"]
+        if row["clip"] != clip:
+            raise UsageError(f"subtitles are of one file, and after {clip} comes {row['clip']}: name one, or take csv")
+        side = f"channel {row['channel']}: " if row.get("channel") else ""
+        yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{side}{row['predicted']}\n\n"
 
 
 def _clock(seconds: float) -> str:

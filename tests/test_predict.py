@@ -286,6 +286,12 @@ def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> No
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "-f")
     subtitles = sertool(*asked, "srt").out.decode()
     assert subtitles.startswith("1\n00:00:00,000 --> 00:00:")
+    sides = sertool(*asked, "srt", "--channel", "each").out.decode()
+    assert "\nchannel 1: " in sides
+    shutil.copy(tmp_path / "call.wav", tmp_path / "other.wav")
+    several = sertool(*asked, "srt", tmp_path / "other.wav", "-o", tmp_path / "both.srt")
+    assert (several.code, "subtitles are of one file" in several.line) == (2, True)
+    assert not (tmp_path / "both.srt").exists()
     fields = sertool(*asked, "rttm").out.decode().splitlines()[0].split()
     assert (fields[0], len(fields)) == ("SPEAKER", 10)
     grid = sertool(*asked, "textgrid").out.decode().splitlines()
