@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes
 
-from sertool.errors import SertoolError
+from sertool.errors import Interrupted, SertoolError
 
 UNFINISHED = ".part"
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them
@@ -32,11 +32,14 @@ def reason(error: OSError) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only once it is complete and on the disk; a pipe or device is written to."""
+def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
+    """A file that appears under its name only once it is complete and on the disk; a pipe or device is written to.
+
+    With `salvage`, an interrupt leaves what is there already beside it, as NAME.part.
+    """
     path = Path(os.path.realpath(path))  # a link stays one
     try:
-        with open(path, "wb") if _is_special(path) else _replacing(path) as stream:
+        with open(path, "wb") if _is_special(path) else _replacing(path, salvage=salvage) as stream:
             yield stream
     except OSError as error:
         raise _write_error(path, error) from None
@@ -47,7 +50,7 @@ def _is_special(path: Path) -> bool:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its name in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
@@ -56,11 +59,21 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, path)
+        _named(beside, path)
+    except KeyboardInterrupt:
+        if not salvage:
+            raise
+        kept = path.with_name(path.name + UNFINISHED)
+        _named(beside, kept)
+        raise Interrupted(f"interrupted: what is there already lies in {kept}") from None
     finally:
         with suppress(OSError):
             os.unlink(beside)
+
+
+def _named(unnamed: str, path: Path) -> None:
+    os.chmod(unnamed, 0o666 & ~_umask())
+    os.replace(unnamed, path)
 
 
 def _beside(path: Path) -> str:

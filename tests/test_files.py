@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sertool import files
-from sertool.errors import SertoolError
+from sertool.errors import Interrupted, SertoolError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
@@ -40,10 +40,20 @@ def test_a_file_that_is_given_up_leaves_the_old_one(tmp_path, error):
     assert names(tmp_path) == ["a"]
 
 
-def give_up(path: Path, error: type[BaseException]) -> None:
-    with files.whole(path) as stream:
+def give_up(path: Path, error: type[BaseException], *, salvage: bool = False) -> None:
+    with files.whole(path, salvage=salvage) as stream:
         stream.write(b"new")
         raise error
+
+
+def test_an_interrupt_leaves_what_is_worth_something_beside_the_old_one(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"old")
+    with pytest.raises(Interrupted, match=r"lies in .*rows\.csv\.part"):
+        give_up(path, KeyboardInterrupt, salvage=True)
+    assert path.read_bytes() == b"old"
+    assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
+    assert names(tmp_path) == ["rows.csv", "rows.csv.part"]
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])

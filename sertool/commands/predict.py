@@ -203,7 +203,7 @@ def _write(rows: Iterator[dict[str, Any]], labels: list[str], kind: str, values:
     extra = [name for name, asked in (("channel", values["channel"] == "each"), ("top", values["top"])) if asked]
     text = streams.WRITERS[kind](rows, labels, extra)
     if values["out"] not in (None, "-"):
-        with whole(Path(values["out"])) as stream:
+        with whole(Path(values["out"]), salvage=True) as stream:
             stream.writelines(line.encode("utf-8", "backslashreplace") for line in text)
         return None
     for line in text:
