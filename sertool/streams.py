@@ -21,13 +21,15 @@ def names_of(labels: Sequence[str], row: Row, extra: Iterable[str]) -> list[str]
 
 
 def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], separator: str) -> Iterator[str]:
-    """CSV or TSV, the header first."""
+    """CSV or TSV, the header first, also where no row follows."""
     names: list[str] = []
     for row in rows:
         if not names:
             names = names_of(labels, row, extra)
             yield _line(names, separator)
         yield _line([_cell(row.get(name)) for name in names], separator)
+    if not names:
+        yield _line(names_of(labels, {}, extra), separator)
 
 
 def _line(cells: Sequence[object], separator: str) -> str:

@@ -412,6 +412,14 @@ def test_models_that_are_put_aside_are_not_asked(run: Path, tmp_path: Path) -> N
     assert predicting.models_in(tmp_path, None) == [tmp_path / "seed-0" / "model.safetensors"]
 
 
+@pytest.mark.parametrize(("kind", "columns"), [("csv", {"clip", "issue", "predicted"}), ("parquet", {"clip", "path"})])
+def test_no_clips_have_their_columns_all_the_same(run: Path, tmp_path: Path, kind: str, columns: set[str]) -> None:
+    done = sertool("predict", "-m", run / "model", "-f", kind, stdin=b"")
+    assert done.code == 0, done.err
+    (tmp_path / "none").write_bytes(done.out)
+    assert columns <= {*wire.load(str(tmp_path / "none")).column_names}
+
+
 def test_what_is_no_list_of_paths_is_one_line(run: Path) -> None:
     path = next((run / "voices").rglob("*.wav"))
     for piped in (path.read_bytes(), f"{path}\0{path}\0".encode()):

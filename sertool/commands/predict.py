@@ -195,12 +195,12 @@ def _write(rows: Iterator[dict[str, Any]], labels: list[str], kind: str, values:
     from sertool import manifest, streams, wire
     from sertool.files import whole
 
+    extra = [name for name, asked in (("channel", values["channel"] == "each"), ("top", values["top"])) if asked]
     if kind == "parquet":
         held = list(rows)
-        names = dict.fromkeys(name for row in held for name in row)
+        names = dict.fromkeys(name for row in held for name in row) or streams.names_of(labels, {}, extra)
         table = manifest.from_columns({name: [row.get(name) for row in held] for name in names})
         return wire.write(manifest.made_by(table, options.command_line(), None), values["out"], kind)
-    extra = [name for name, asked in (("channel", values["channel"] == "each"), ("top", values["top"])) if asked]
     text = streams.WRITERS[kind](rows, labels, extra)
     if values["out"] not in (None, "-"):
         with whole(Path(values["out"]), salvage=True) as stream:
