@@ -13,7 +13,7 @@ from sertool import adapting, batches, catalogue, extract, features, folding, mo
 from sertool import device as devices
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Clip, Recipe
+from sertool.extract import Recipe
 from sertool.modelfile import Held
 
 WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
@@ -189,9 +189,3 @@ def engine_of(recipe: Recipe, device: str) -> extract.Engine:
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         first = str(error).partition("\n")[0]
         raise SertoolError(f"the model file's features cannot be made ({first})") from None
-
-
-def rows_of_clip(engine: extract.Engine, clip: Clip) -> dict[str, np.ndarray]:
-    """One clip's finished rows, on the engine's device."""
-    wave = engine.decode(clip)
-    return engine.alone(wave) if engine.device.type == "cpu" else engine.packed([wave])[0]

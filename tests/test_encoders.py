@@ -245,7 +245,7 @@ def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Pa
     table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
     engine = extract.Engine(inference.recipe_of(manifest.provenance(table)["features"]))
     clip = extract.Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
-    again = inference.rows_of_clip(engine, clip)["whisper"]
+    again = engine.alone(engine.decode(clip))["whisper"]
     assert np.array_equal(again, rows(tmp_path / "f", "whisper")[clip.name])
 
 
