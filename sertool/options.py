@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from sertool import catalogue, talk
 from sertool.errors import UsageError
 
+ENDLESS = 1_000_000  # a limit that help need not name
 NUMBERS: dict[str, type[int] | type[float]] = {"int": int, "float": float}
 
 
@@ -21,6 +22,20 @@ class Option(click.Option):
     def __init__(self, *arguments: Any, group: str | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.group = group
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """What a number may be is said in the words of `Number`."""
+        extra = super().get_help_extra(ctx)
+        if "range" in extra and isinstance(self.type, click.IntRange | click.FloatRange):
+            high = self.type.max if self.type.max is not None and self.type.max < ENDLESS else None
+            extra["range"] = limits(self.type.min, high)
+        return extra
+
+
+def limits(low: float | None, high: float | None) -> str:
+    if low is None:
+        return ""
+    return f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
 
 
 class Command(click.Command):
@@ -44,12 +59,7 @@ class Number(click.ParamType):
     def __init__(self, kind: type[int] | type[float], low: float | None = None, high: float | None = None) -> None:
         self.kind, self.low, self.high = kind, low, high
         self.name = "n" if kind is int else "x"
-
-    @property
-    def limits(self) -> str:
-        if self.low is None:
-            return ""
-        return f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+        self.limits = limits(low, high)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
