@@ -137,12 +137,12 @@ RECORDS: dict[str, Record] = {
         (TUNED, "sertool train cremad-layer-2/manifest.parquet --recipe whisper-tuned {weights} --pack 8-bit"
                 " -o runs/cremad-tuned > cremad-tuned.parquet"),
     ),
+    "cremad-cnn-a": published("cnn-a", "system A's residual CNN, as published"),
+    "cremad-cnn-transformer-a": published("cnn-transformer-a", "system A's CNN and transformer, as published"),
     "cremad-scratch": Record(
         "cremad", "cremad-nk", "`-m sertool` from scratch, 1.3 M",
         (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --features mel -o runs/scratch > cremad-scratch.parquet"),
     ),
-    "cremad-cnn-a": published("cnn-a", "system A's residual CNN, as published"),
-    "cremad-cnn-transformer-a": published("cnn-transformer-a", "system A's CNN and transformer, as published"),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "the same, taught by the encoder",
         (encoder("cremad", "cremad-nk"), COPIES, TEACHER,
@@ -166,7 +166,6 @@ RECORDS: dict[str, Record] = {
     **heads("emodb", "loso"),
     **joined("emodb", "loso"),
     **heads("tess", "tess-cross"),
-    **joined("tess", "tess-cross"),
 }  # fmt: skip
 
 ANCHORS = (
