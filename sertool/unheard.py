@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import manifest, talk, wire
+from sertool import manifest, modelfile, talk, wire
+from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import PARTS, TRAIN
 
@@ -20,6 +21,7 @@ def told(table: Table, paths: Sequence[Path]) -> Table:
     parts = np.stack([_parts(table, path) for path in paths])
     best = parts.max(axis=0)  # test, else dev, else train
     if (best < TRAIN).all():
+        _say_unknown(table, paths)
         return table
     held_out = zip((parts == best).T, best > TRAIN, strict=True)
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
@@ -40,6 +42,15 @@ def _parts(table: Table, model: Path) -> np.ndarray:
     code = np.array([PARTS.index(word) if word in PARTS else -1 for word in part.values] + [-1])[part.index]
     place = dict(zip(manifest.column(divided, "clip"), code.tolist(), strict=True))
     return np.array([place.get(clip, -1) for clip in manifest.column(table, "clip")], int)
+
+
+def _say_unknown(table: Table, paths: Sequence[Path]) -> None:
+    """Where the manifest does not say itself what was held out, of a model that learnt from clips of its corpora."""
+    trained = {name for path in paths for name in modelfile.read(path).trained.get("corpora") or {}}
+    here = {str(name) for name, _ in manifest.counts(table, "corpus")}
+    if (shared := sorted(trained & here)) and None in manifest.column(table, "split"):
+        talk.warn(f"the model learnt from clips of {listed(shared)}, and which ones is not known here: "
+                  "figures on them say nothing of other speakers")  # fmt: skip
 
 
 def _say_trained_on(trained: np.ndarray, own: Sequence[str | None]) -> None:

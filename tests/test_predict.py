@@ -355,6 +355,19 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
     assert {row["split"] for row in rows_of(contrary.out)} == {"test"}
 
 
+def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning(run: Path, tmp_path: Path) -> None:
+    shutil.copy(run / "model" / "seed-0" / "model.safetensors", tmp_path / "alone.safetensors")
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    bare = table.drop_columns(["split"])
+    held = modelfile.read(tmp_path / "alone.safetensors")
+    held.trained["corpora"] = {"voices": 16}
+    modelfile.write(tmp_path / "alone.safetensors", held)
+    for corpus, told in (("voices", True), ("others", False)):
+        wire.write(manifest.with_column(bare, "corpus", [corpus] * len(table)), str(tmp_path / "b.parquet"), "parquet")
+        done = sertool("predict", "-m", tmp_path / "alone.safetensors", tmp_path / "b.parquet")
+        assert ("learnt from clips of voices" in done.err) == told
+
+
 def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path) -> None:
     clip, table = next((run / "voices").rglob("*.wav")), run / "features" / "manifest.parquet"
     done = sertool("predict", "-m", run / "model", clip, table)
