@@ -13,6 +13,7 @@ import pytest
 from sertool import audio, synth
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+pytestmark = pytest.mark.slow
 SAID = {"ANG": "angry", "SAD": "sad", "NEU": "neutral", "HAP": "happy"}
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -217,6 +217,7 @@ def test_a_random_cut_depends_on_the_clip_and_the_seed_alone(voices, tmp_path):
 # Killed, crowded, repeated.
 
 
+@pytest.mark.slow
 def test_a_killed_featurize_resumes_to_the_same_bytes(voices, tmp_path):
     """Killed after so many shards, or while it writes one, and run again: no byte of the folder tells of it."""
     words = ("featurize", voices, "--mel", "--pitch", "--msf", "-j", "2", "-o", "f")

@@ -50,7 +50,11 @@ def test_a_clip_is_drawn_and_nothing_is_stored(tone, tmp_path, suffix):
     assert not (tmp_path / "f").exists()
 
 
-@pytest.mark.parametrize("words", [(), ("--stats", "mean,std,max"), ("--channels", "stereo", "--no-center")])
+@pytest.mark.parametrize("words", [
+    (),
+    pytest.param(("--stats", "mean,std,max"), marks=pytest.mark.slow),
+    pytest.param(("--channels", "stereo", "--no-center"), marks=pytest.mark.slow),
+])  # fmt: skip
 def test_every_feature_can_be_drawn(voices, tmp_path, words):
     done = sertool("featurize", voices, *ALL, *words, "--plot", tmp_path / "p.png")
     assert done.code == 0, done.err

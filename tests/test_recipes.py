@@ -17,7 +17,7 @@ SMALL = {  # the big networks' layers, fewer or thinner: one epoch of the real o
 }  # fmt: skip
 SLOW = (
     "densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "lstm", "bilstm", "gru", "mamba-cnn",
-    "cnn-gru", "cnn-transformer",
+    "cnn-gru", "cnn-transformer", "mamba", "msf-cnn",
 )  # fmt: skip
 
 

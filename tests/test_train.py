@@ -92,12 +92,13 @@ def _until(process: subprocess.Popen, folder: Path, moment: str) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
         ("--optimizer", "adamw", "--ema", "0.9", "--mixup", "0.2", "--time-masks", "1", "--warmup", "100"),
-        pytest.param(("--optimizer", "sgd", "--schedule", "plateau", "--noise", "0.1"), marks=pytest.mark.slow),
-        pytest.param(("--precision", "bf16", "--clip", "1", "--balance", "sampling"), marks=pytest.mark.slow),
+        ("--optimizer", "sgd", "--schedule", "plateau", "--noise", "0.1"),
+        ("--precision", "bf16", "--clip", "1", "--balance", "sampling"),
     ],
 )
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(mel: Path, tmp_path: Path, words: tuple) -> None:
