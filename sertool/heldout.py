@@ -83,11 +83,15 @@ def released(table: Table, values: dict[str, Any]) -> Table:
 
 def _always(table: Table, values: dict[str, Any]) -> np.ndarray:
     """Clips of corpora that are for training whatever is held out, bool `[rows]`."""
-    corpus = manifest.codes(table, "corpus")
-    there = [str(corpus.values[index]) for index in range(len(corpus.values))]
-    names = values["always_train"] or ()
+    (index, there), names = _corpora(table), values["always_train"] or ()
     _check_corpora(names, there)
-    return np.isin(corpus.index, [there.index(name) for name in names])
+    return np.isin(index, [there.index(name) for name in names])
+
+
+def _corpora(table: Table) -> tuple[np.ndarray, list[str]]:
+    """Each clip's corpus by number, -1 where none is known, and their names."""
+    corpus = manifest.codes(table, "corpus")
+    return corpus.index, [str(corpus.values[index]) for index in range(len(corpus.values))]
 
 
 def _check_corpora(names: Iterable[str], there: list[str]) -> None:
@@ -145,8 +149,7 @@ def _unlabelled(table: Table) -> np.ndarray:
 
 def _across(table: Table, values: dict[str, Any]) -> Table:
     """Train on some corpora, an eighth of their speakers for dev, and test on others."""
-    corpus = manifest.codes(table, "corpus")
-    there = [str(corpus.values[index]) for index in range(len(corpus.values))]
+    index, there = _corpora(table)
     train, test = (set(values[side] or ()) for side in ("train_on", "test_on"))
     train, test = train or set(there) - test, test or set(there) - train
     _check_corpora(train | test, there)
@@ -154,7 +157,7 @@ def _across(table: Table, values: dict[str, Any]) -> Table:
         both = listed(sorted(train & test)) or listed(sorted(train | test))
         raise UsageError(f"--train-on and --test-on must leave each side corpora of its own: both want {both}")
     sides = [0 if name in train else 1 if name in test else -1 for name in there]
-    side = np.array([*sides, -1], np.int16)[corpus.index]
+    side = np.array([*sides, -1], np.int16)[index]
     split = splits.split_of_fold(side, _columns(table), 1, values["seed"])
     table = table.drop_columns([name for name in ("fold",) if name in table.column_names])
     return manifest.with_column(table, "split", manifest.from_codes(split, splits.PARTS))
