@@ -138,10 +138,16 @@ RECORDS: dict[str, Record] = {
                 " -o runs/cremad-tuned > cremad-tuned.parquet"),
     ),
     "cremad-cnn-a": published("cnn-a", "system A's residual CNN, as published"),
+    "cremad-cnn-gru-a": published("cnn-gru-a", "system A's CNN and GRU, as published"),
     "cremad-cnn-transformer-a": published("cnn-transformer-a", "system A's CNN and transformer, as published"),
+    "cremad-resnet18-a": published("resnet18-a", "system A's ResNet-18, as published"),
+    "cremad-mamba-a": published("mamba-a", "system A's two Mamba blocks, as published"),
+    "cremad-mamba-cnn-a": published("mamba-cnn-a", "system A's CNN and three Mamba blocks, as published"),
+    "cremad-cnn1d-c": published("cnn1d-c", "system C's 1D CNN, as published"),
+    "cremad-cnn2d-silu-c": published("cnn2d-silu-c", "system C's 2D CNN with SiLU, as published"),
     "cremad-scratch": Record(
         "cremad", "cremad-nk", "`-m sertool` from scratch, 1.3 M",
-        (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --features mel -o runs/scratch > cremad-scratch.parquet"),
+        (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --seeds 3 --features mel -o runs/scratch > cremad-scratch.parquet"),
     ),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "the same, taught by the encoder",
