@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
 
+import torch
 from torch import Tensor, nn
 
 from sertool import layers
@@ -54,10 +55,10 @@ class Block(nn.Module):
         y = self.first(x)
         where = layers.mask(lengths, y)
         y = self.second_norm(self.second(self.first_norm(y, where).relu_()), where)
-        y = y * self.weigh(layers.mean(y, lengths)).sigmoid()[:, :, None, None]
+        weights = self.weigh(layers.mean(y, lengths)).sigmoid()[:, :, None, None]
         if self.skip is not None:
             x = self.skip_norm(self.skip(x[:, :, :: self.stride, :: self.stride]), where)
-        return (x + y).relu_(), lengths
+        return torch.addcmul(x, y, weights).relu_(), lengths
 
 
 class Model(nn.Module):
