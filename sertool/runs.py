@@ -45,16 +45,13 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
     """
     aside = folder / BEFORE
     moved = _vacated(folder, wanted, aside, overwrite)
-    for name, described in wanted.items():
-        path = folder / name / "settings.json"
-        if not path.exists():
-            with whole(path) as stream:
-                stream.write(json.dumps(described, indent=1).encode())
+    new = [name for name in wanted if not (folder / name).exists()]
     try:
+        _describe(folder, wanted)
         yield
     except SertoolError:
-        for name in wanted if moved else ():
-            shutil.rmtree(folder / name)
+        for name in new if moved else ():
+            shutil.rmtree(folder / name, ignore_errors=True)
         for name in moved:
             _move(aside / name, folder / name)
         raise
@@ -74,6 +71,14 @@ def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overw
     for name in moved:
         _move(folder / name, aside / name)
     return moved
+
+
+def _describe(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
+    for name, described in wanted.items():
+        path = folder / name / "settings.json"
+        if not path.exists():
+            with whole(path) as stream:
+                stream.write(json.dumps(described, indent=1).encode())
 
 
 def _move(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sertool import batches, manifest, runs, training
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.members import Design, Member, Sources
 
 COLUMNS = {
@@ -54,3 +54,14 @@ def test_listeners_are_another_run_where_they_are_learnt_from_and_only_there(tmp
 
 def test_what_decides_nothing_leaves_a_run_the_same(tmp_path: Path) -> None:
     taken_for(described(), described(path=list("wxyz")), tmp_path)
+
+
+def test_a_run_that_fails_takes_nothing_with_it_that_it_did_not_make(tmp_path: Path) -> None:
+    claim(tmp_path, {f"seed-{seed}": described() for seed in (0, 1)})
+    for seed in (0, 1):
+        (tmp_path / f"seed-{seed}" / "predictions.parquet").touch()
+    wanted = {f"seed-{seed}": described() for seed in (1, 2)}
+    with pytest.raises(SertoolError, match="no luck"), runs.claimed(tmp_path, wanted, overwrite=True):
+        raise SertoolError("no luck")
+    assert sorted(path.parent.name for path in tmp_path.glob("*/predictions.parquet")) == ["seed-0", "seed-1"]
+    assert not (tmp_path / "seed-2").exists()
