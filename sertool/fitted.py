@@ -25,7 +25,8 @@ def regression(z: np.ndarray, y: np.ndarray, freedom: float, steps: int = 300, w
     """Logistic regression of scaled rows; what holds weights back grows with the clips, as their losses do."""
     from sklearn.linear_model import LogisticRegression
 
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return LogisticRegression(C=freedom / len(y), max_iter=steps).fit(z.astype(np.float32), y, weights)
 
 

@@ -637,7 +637,8 @@ def twin(name: str, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) ->
     z = (x - x.mean(0)) / x.std(0)
     folds = StratifiedKFold(5, shuffle=True, random_state=3)
     machine = SVC(gamma=1 / x.shape[1])
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         fitted = {
             "lda": lambda: LinearDiscriminantAnalysis().fit(z, y),
             "logistic": lambda: LogisticRegression(C=0.1, max_iter=1000).fit(z, y, weights),

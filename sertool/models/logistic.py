@@ -30,5 +30,6 @@ class Model(FittedLinear):
         from sklearn.linear_model import LogisticRegression
 
         z = self.begin(x, y)
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             self.adopt(LogisticRegression(C=self.settings.c, max_iter=self.settings.steps).fit(z, y, weights))
