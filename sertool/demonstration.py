@@ -70,4 +70,4 @@ def _type(line: str) -> None:
     program = shlex.quote(str(own)) if own.exists() else f"{shlex.quote(sys.executable)} -m sertool"
     typed = re.sub(r"^( *\| )?sertool ", lambda found: f"{found[1] or ''}{program} ", line, flags=re.MULTILINE)
     if subprocess.run(typed, shell=True, check=False).returncode:
-        raise SertoolError(f"the demo stopped at: {line}")
+        raise SertoolError("the demo stopped at: " + line.replace(" \\\n ", ""))

@@ -95,6 +95,7 @@ def test_a_line_that_fails_ends_the_demo_with_its_name(tmp_path, monkeypatch):
     done = sertool("demo", "-o", tmp_path / "d")
     assert done.code == 1
     assert "the demo stopped at: sertool index" in done.err.splitlines()[-1]
+    assert "\\" not in done.err.splitlines()[-1]
     (tmp_path / "file").write_text("x")
     done = sertool("demo", "-o", tmp_path / "file")
     assert done.code in (1, 2)
