@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -103,22 +103,24 @@ def paths(held: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
 # Writing.
 
 
-def format_for(out: str | None, asked: str | None, piped: str = "parquet") -> str:
-    """The format: the one asked for, else by the extension of `-o`, else a table on a terminal, `piped` in a pipe."""
+def format_for(out: str | None, asked: str | None) -> str:
+    """The format of a manifest: as asked, else by the extension of `-o`, else a table on a terminal, Parquet in a pipe."""
+    if asked == "table" and out not in (None, "-"):
+        raise UsageError(f"-f table is for terminals: leave out -o {out}, or choose another format")
+    return named_format(out, asked, EXTENSIONS) or ("table" if talk.to_terminal() else "parquet")
+
+
+def named_format(out: str | None, asked: str | None, known: Mapping[str, str]) -> str | None:
+    """The format asked for, else by the extension of `-o`, of those that are `known`; None where nobody names one."""
     to_stdout = out in (None, "-")
     if asked == "parquet" and to_stdout and talk.to_terminal():
         raise UsageError("Parquet is no text for a terminal: name a file with -o, or pipe it")
-    if asked == "table" and not to_stdout:
-        raise UsageError(f"-f table is for terminals: leave out -o {out}, or choose another format")
-    if asked:
+    if asked or to_stdout:
         return asked
-    if not to_stdout:
-        suffix = Path(out).suffix.lower()
-        if suffix not in EXTENSIONS:
-            known = ", ".join(EXTENSIONS)
-            raise UsageError(f"-o {out}: the extension says no format; choose {known} or give -f")
-        return EXTENSIONS[suffix]
-    return "table" if talk.to_terminal() else piped
+    suffix = Path(out).suffix.lower()
+    if suffix not in known:
+        raise UsageError(f"-o {out}: the extension says no format; choose {', '.join(known)} or give -f")
+    return known[suffix]
 
 
 def write(table: Table, out: str | None, kind: str) -> None:

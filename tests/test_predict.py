@@ -313,6 +313,13 @@ def test_parquet_predictions_go_on_to_eval(run: Path) -> None:
     assert judged.code == 0, judged.err
 
 
+def test_a_terminal_is_spared_parquet(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
+    clip = next((run / "voices").rglob("*.wav"))
+    done = sertool("predict", "-m", run / "model", clip, "-f", "parquet")
+    assert (done.code, "no text for a terminal" in done.line, done.out) == (2, True, b"")
+
+
 def test_each_clip_is_answered_by_the_models_that_held_it_out(run: Path, tmp_path: Path) -> None:
     table = run / "features" / "manifest.parquet"
     names = [name for name in wire.read(str(table)).column_names if name != "split"]

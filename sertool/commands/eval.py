@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from sertool import catalogue, options, talk
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError
 from sertool.options import option
 
 EPILOG = """\b
@@ -70,10 +70,10 @@ def _output_options() -> Any:
 @options.stack(_input_options(), _score_options(), _output_options())
 def command(paths: tuple[str, ...], **values: Any) -> None:
     """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
-    from sertool import answers, evaluating, labels, reports
+    from sertool import answers, evaluating, labels, reports, wire
     from sertool.predictions import Asked
 
-    kind = _format(values["out"], values["kind"])
+    kind = wire.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = options.inputs(paths, "a table of predictions")
     asked = Asked(
         values["truth"], values["predicted"], values["split"], values["where"], labels.parse_mapping(values["mapping"])
@@ -84,17 +84,6 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     reports.write(reports.WRITERS[kind](report), values["out"])
     _draw(report, values["html"], values["plot"])
     _refuse_below(report, values["min_uar"])
-
-
-def _format(out: str | None, asked: str | None) -> str:
-    from pathlib import Path
-
-    if asked or out in (None, "-"):
-        return asked or "table"
-    suffix = Path(str(out)).suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"-o {out}: the extension says no format; choose {', '.join(FORMATS)} or give -f")
-    return FORMATS[suffix]
 
 
 def _draw(report: Any, html: str | None, plot: str | None) -> None:

@@ -154,15 +154,10 @@ def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[
 
 
 def _kind(values: dict[str, Any]) -> str:
-    if values["kind"]:
-        return values["kind"]
-    if values["out"] not in (None, "-"):
-        suffix = Path(values["out"]).suffix.lower()
-        if suffix not in EXTENSIONS:
-            known = ", ".join(EXTENSIONS)
-            raise UsageError(f"-o {values['out']}: the extension says no format; choose {known} or give -f")
-        return EXTENSIONS[suffix]
-    return "table" if talk.to_terminal() else "csv"
+    from sertool import wire
+
+    named = wire.named_format(values["out"], values["kind"], EXTENSIONS)
+    return named or ("table" if talk.to_terminal() else "csv")
 
 
 class _Count:
