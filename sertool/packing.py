@@ -67,6 +67,12 @@ def unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: array for name, array in restored.items() if not name.startswith(PREFIX)}
 
 
+def lacks_encoder(held: Held) -> bool:
+    """Whether the features need an encoder that the file does not bring."""
+    brought = {name.removeprefix(PREFIX).partition(".")[0] for name in held.tensors if name.startswith(PREFIX)}
+    return any(hasattr(features.load(name), "CHOICE") for name in held.features.keys() - brought)
+
+
 def opened(held: Held) -> Held:
     """A model whose encoder, if it brought one, is there for its features."""
     try:

@@ -104,7 +104,7 @@ def paths(held: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
 
 
 def format_for(out: str | None, asked: str | None) -> str:
-    """The format of a manifest: as asked, else by the extension of `-o`, else a table on a terminal, Parquet in a pipe."""
+    """The format of a manifest: as asked, else by the extension of `-o`; a table on a terminal, Parquet in a pipe."""
     if asked == "table" and out not in (None, "-"):
         raise UsageError(f"-f table is for terminals: leave out -o {out}, or choose another format")
     return named_format(out, asked, EXTENSIONS) or ("table" if talk.to_terminal() else "parquet")

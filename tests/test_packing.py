@@ -100,3 +100,12 @@ def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, 
         assert done.code == 0, done.err
     weights._held.clear()
     assert answers(run, run / "small").shape == (24, 2)
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_weights_that_nothing_needs_are_refused(run: Path) -> None:
+    (run / "w.pt").touch()
+    path = packed(run, "whole.safetensors", in_8_bits=False)
+    done = sertool("predict", "-m", path, "--weights", run / "w.pt", run / "clips")
+    assert (done.code, "brings what its features need" in done.line, done.out) == (2, True, b"")
+    assert packing.lacks_encoder(modelfile.read(run / "run" / "seed-0" / "model.safetensors"))

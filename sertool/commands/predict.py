@@ -111,12 +111,12 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError("--hop goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
-    from sertool import asking, device, predicting, unheard, voices, weights
+    from sertool import asking, device, predicting, unheard, voices
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
-    weights.give(values["weights"])
     models = predicting.models_in(place, values["fold"])
+    _give_weights(values["weights"], models)
     jury = predicting.Jury([Predictor.load(path, picked, values["trim"]) for path in models])
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
@@ -136,6 +136,14 @@ def _say_card(place: Path, fold: int | None) -> None:
 
     for path in predicting.models_in(place, fold):
         click.echo((shipped.card(path) or f"# {path}\n\n") + cards.card(modelfile.read(path)))
+
+
+def _give_weights(file: str | None, models: list[Path]) -> None:
+    from sertool import modelfile, packing, weights
+
+    weights.give(file)
+    if file and not any(packing.lacks_encoder(modelfile.read(path)) for path in models):
+        raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 
 
 def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
