@@ -52,6 +52,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
     table = heldout.released(preparing.read(sources, values), values)
+    preparing.refuse_beside_labels(table, values, recipe)
     ways = heldout.ways(table, values, recipe.get("protocol"))
     folder = out or _folder(values)
     if values["dry_run"]:

@@ -139,7 +139,6 @@ def _trained(
     data = _data(held, design, member, words)
     model = _built(design, data, len(words), member.seed)
     if hasattr(model, "fit"):
-        _refuse_beside_labels(data, design)
         _fit_at_once(model, data, design, member.seed)
         history = []
     else:
@@ -266,17 +265,6 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
     if hasattr(model, "pretrain"):
         model.pretrain(design.weights)
     return model
-
-
-def _refuse_beside_labels(data: Data, design: Design) -> None:
-    """Refuse whatever a model that is fitted at once would pass over."""
-    passed_over = {
-        "--imitate is for networks": design.imitate,
-        "--teacher is for networks, and for clips without a label": design.teacher and data.known[data.train].all(),
-    }
-    for what, asked in passed_over.items():
-        if asked:
-            raise UsageError(f"{what}: {design.model} is fitted at once, to labels alone")
 
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int) -> None:

@@ -76,6 +76,25 @@ def of_preset(name: str, device: str = "cpu") -> Recipe:
     )
 
 
+def _of_the_loop(values: dict[str, Any]) -> dict[str, Any]:
+    """The training loop's settings that stand on the command line."""
+    return {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
+
+
+def refuse_beside_labels(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> None:
+    """Refuse whatever a model that is fitted at once would pass over, before anything is made for it."""
+    name = values["model"] or recipe["model"]
+    if not hasattr(models.load(name).Model, "fit"):
+        return
+    over = sorted(_of_the_loop(values).keys() - AT_ONCE) + ["imitate"] * (values["imitate"] is not None)
+    words = [f"--{word.replace('_', '-')}" for word in over]
+    what = f"{listed(words)} is for networks" if words else ""
+    if values["teacher"] and not len(manifest.where(table, ["emotion="])):
+        what = what or "--teacher is for networks, and for clips without a label"
+    if what:
+        raise UsageError(f"{what}: {name} is fitted at once, to labels alone")
+
+
 def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Design:
     """What is trained: the recipe, and whatever was given as well; features lie side by side in the order of names."""
     name = values["model"] or recipe["model"]
@@ -85,11 +104,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     encoded = encoded or tutoring.is_model(values["teacher"] or "")  # whose features may be
     settings = models.settings(name, vars(changed(usual, values["settings"])))
     settings = _switched(settings, values, encoded)
-    given = {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
-    if hasattr(models.load(name).Model, "fit") and (over := sorted(given.keys() - AT_ONCE)):
-        words = listed([f"--{word.replace('_', '-')}" for word in over])
-        raise UsageError(f"{words} is for networks: {name} is fitted at once, to labels alone")
-    loop = replace(training.Settings(**recipe.get("training", {})), **given)
+    loop = replace(training.Settings(**recipe.get("training", {})), **_of_the_loop(values))
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}

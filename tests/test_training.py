@@ -73,6 +73,17 @@ def test_a_model_that_is_fitted_at_once_says_what_it_cannot_learn_from(heard: Pa
         assert f"{model} is fitted at once" in done.err.splitlines()[-1]
 
 
+def test_that_is_said_before_any_features_are_made(heard: Path, tmp_path: Path) -> None:
+    table = wire.read(str(heard))
+    bare = [name for name in table.column_names if not name.endswith(("_shard", "_offset", "_rows"))]
+    wire.write(table.select(bare), str(tmp_path / "bare.parquet"), "parquet")
+    teacher = sure(heard, tmp_path / "teacher.parquet")
+    for words in (("--epochs", 3), ("--teacher", teacher), ("--imitate", "rms"), ("--imitate", "rms", "--dry-run")):
+        done = train(tmp_path / "bare.parquet", "--recipe", "lda-c", *words, "-o", tmp_path / "run", code=2)
+        assert f"{words[0]} is for networks" in done.line
+        assert not (tmp_path / "run" / "features").exists()
+
+
 def test_such_a_model_learns_clips_without_a_label_from_a_teacher(heard: Path, tmp_path: Path) -> None:
     teacher, parts = sure(heard, tmp_path / "teacher.parquet"), column(heard, "split")
     hidden = [None if part == "train" and place % 2 else word
