@@ -143,7 +143,7 @@ def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
 
     A cell that is null counts as 0, but in a row that has nothing else.
     """
-    names = predictions.family(run.table, prefix)
+    names = manifest.family(run.table, prefix)
     words = [predictions.word(name, run.mapping) for name in names]
     unique = sorted(set(words))
     summed, known = np.zeros((len(run.table), len(unique))), np.zeros(len(run.table), bool)

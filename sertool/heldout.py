@@ -10,7 +10,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
-from sertool.splitting import Asked
+from sertool.splitting import OTHER, Asked
 
 DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
 
@@ -122,9 +122,7 @@ def _by_labels(table: Table, how: Asked, values: dict[str, Any]) -> Table:
     places: list[Any] = [None] * len(table)
     for row, place in zip(np.flatnonzero(counted), manifest.column(made, name), strict=True):
         places[row] = place
-    other = {"split": "fold", "fold": "split"}[name]
-    table = table.drop_columns([other]) if other in table.column_names else table
-    return manifest.with_column(table, name, places)
+    return manifest.with_column(manifest.without(table, OTHER[name]), name, places)
 
 
 def _with_their_speakers(table: Table) -> Table:
@@ -159,8 +157,7 @@ def _across(table: Table, values: dict[str, Any]) -> Table:
     sides = [0 if name in train else 1 if name in test else -1 for name in there]
     side = np.array([*sides, -1], np.int16)[index]
     split = splits.split_of_fold(side, _columns(table), 1, values["seed"])
-    table = table.drop_columns([name for name in ("fold",) if name in table.column_names])
-    return manifest.with_column(table, "split", manifest.from_codes(split, splits.PARTS))
+    return manifest.with_column(manifest.without(table, "fold"), "split", manifest.from_codes(split, splits.PARTS))
 
 
 def _columns(table: Table) -> dict[str, Any]:

@@ -141,13 +141,12 @@ def _mapped(table: Table, mapping: dict[str, str]) -> Table:
 def labelled(table: Table, source: str, modality: str) -> Table:
     """Emotions from the listeners' votes: the word most of them chose (`perceived`), or each word's share (`soft`)."""
     prefix = f"votes_{modality}_"
-    names = [name for name in table.column_names if name.startswith(prefix)]
-    if not names:
+    words = manifest.family(table, prefix)
+    if not words:
         raise UsageError(
             f"--labels {source}: the manifest has no columns {prefix}*: index a corpus with its vote tables"
         )
-    votes = np.array([table.column(name).fill_null(0).to_numpy() for name in names])
-    words = [name.removeprefix(prefix) for name in names]
+    votes = np.array([table.column(prefix + word).fill_null(0).to_numpy() for word in words])
     if source == "perceived":
         return _by_plurality(table, votes, words)
     total = votes.sum(axis=0)

@@ -199,6 +199,16 @@ def with_column(table: Table, name: str, values: Any) -> Table:
     return ordered(table.append_column(name, array))
 
 
+def without(table: Table, name: str) -> Table:
+    """The table without a column, if it has it."""
+    return table.drop_columns([name]) if name in table.column_names else table
+
+
+def family(table: Table, prefix: str) -> list[str]:
+    """What follows the prefix in the names of a family of columns."""
+    return [name[len(prefix) :] for name in table.column_names if name.startswith(prefix) and name != prefix]
+
+
 def from_codes(index: np.ndarray, values: Sequence[str]) -> pa.Array:
     """Strings by their code, null where it is negative."""
     indices = pa.array(index, pa.int32(), mask=index < 0)

@@ -268,7 +268,7 @@ def _refuse_other_words(run: Run, truth: set[str]) -> None:
     missing, extra = set(run.truth.values) - set(run.predicted.values), set(run.predicted.values) - truth
     known = {*labels.EMOTIONS, *run.mapping.values()}
     if set(run.truth.values) & set(run.predicted.values):
-        known |= {word(name, run.mapping) for name in family(run.table, "p_")}
+        known |= {word(name, run.mapping) for name in manifest.family(run.table, "p_")}
         known |= {each for each in extra if each.isdecimal()}
     strange = sorted(extra - known)
     if strange and missing:
@@ -277,8 +277,3 @@ def _refuse_other_words(run: Run, truth: set[str]) -> None:
             f"{listed(sorted(missing), 6)} only among the truth; say what a word means, such as "
             f"--map {strange[0]}={min(missing)}"
         )
-
-
-def family(table: Table, prefix: str) -> list[str]:
-    """What follows the prefix in the names of a family of columns."""
-    return [name[len(prefix) :] for name in table.column_names if name.startswith(prefix) and name != prefix]

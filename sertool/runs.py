@@ -103,13 +103,13 @@ def _held(path: Path) -> Any:
 
 def described(held: Sources, design: Design, member: Member) -> dict[str, Any]:
     """What decides a member's weights, by name."""
-    heard = [name for name in sorted(held.table.column_names) if name.startswith("soft_") and design.training.soft]
+    heard = sorted(manifest.family(held.table, "soft_")) if design.training.soft else ()
     words = asdict(design) | {
         "features": held.store.records, "shards": _digest(*held.store.keys), "clips": manifest.digest(held.table),
         "emotions": _digest(*map(str, held.emotions)), "split": _digest(member.split.tobytes().hex()),
         "teacher": held.taught and _digest(held.taught.shares.tobytes().hex()),
         "imitate": held.imitated and _digest(design.imitate, *held.imitated.store.keys), "seed": member.seed,
-        "listeners": _digest(*(_column(held.table, name) for name in heard)),
+        "listeners": _digest(*(_column(held.table, f"soft_{word}") for word in heard)),
     }  # fmt: skip
     words |= {name: _column(held.table, name) for name in ("speaker", "corpus", "parent")}
     return json.loads(json.dumps(words))

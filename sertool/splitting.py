@@ -15,6 +15,7 @@ from sertool.files import listed
 from sertool.manifest import Table
 
 GUARDED = ("speaker", "sentence", "digest", "clip", "parent")
+OTHER = {"split": "fold", "fold": "split"}  # of which a table has one
 Asked = str | int | None
 
 
@@ -72,8 +73,7 @@ def _placed(table: Table, made: splits.Division, rows: np.ndarray) -> Table:
     name, values = ("split", made.split) if made.fold is None else ("fold", made.fold)
     place = np.full(len(rows), -1, values.dtype)
     place[rows] = values
-    other = {"split": "fold", "fold": "split"}[name]
-    table = table.drop_columns([other]) if other in table.column_names else table
+    table = manifest.without(table, OTHER[name])
     if name == "split":
         return manifest.with_column(table, name, manifest.from_codes(place, splits.PARTS))
     return manifest.with_column(table, name, manifest.whole_numbers(place))

@@ -43,7 +43,7 @@ class Taught(NamedTuple):
 def taught(table: Table, source: str) -> Taught:
     """A teacher's predictions from a file, for the clips of a table; a copy without any has its parent's."""
     given = manifest.typed(wire.parse(wire.data(source), source), source)
-    words = tuple(name.removeprefix("p_") for name in given.column_names if name.startswith("p_"))
+    words = tuple(manifest.family(given, "p_"))
     if not words or "clip" not in given.column_names:
         raise SertoolError(
             f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"

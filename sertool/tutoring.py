@@ -48,7 +48,7 @@ def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> St
     if not kept.exists():
         wire.write(_answers(table, paths, device, jobs), str(kept), "parquet")
     given = wire.load(str(kept))
-    words = tuple(name.removeprefix("p_") for name in given.column_names if name.startswith("p_"))
+    words = tuple(manifest.family(given, "p_"))
     met, learnt = (np.stack(part) for part in zip(*(_known(table, path) for path in paths), strict=True))
     return Staff(source, words, met, learnt, _by_row(table, given, words, len(paths)))
 
