@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sertool.errors import UsageError
+from sertool.parts import neighbours
 
 RUN = 128  # frames worked on at once: at 2,048 samples a frame they and their spectra stay in a core's cache
 STRIPE = 32  # frames transformed at once: their spectra are still in the core's own cache when their sizes are taken
@@ -168,12 +169,6 @@ class Frames:
         return self.magnitude.mv(bins).div_(divisor(self.total))
 
 
-def runs(frames: Tensor, window: Tensor, length: int) -> Iterator[Frames]:
-    """The frames of a clip, `[frames, n_fft]`, in runs of `length` frames."""
-    for start in range(0, len(frames), length):
-        yield Frames(frames[start : start + length], window)
-
-
 # --- clips to features ---------------------------------------------------------------------------------------------
 
 
@@ -205,11 +200,12 @@ def compute_packed(features: dict[str, nn.Module], waves: Sequence[Tensor]) -> l
                 for clip, rows in zip(done, feature.clips(list(waves)), strict=True):
                     clip[name] = rows
             continue
-        for first, last in _packs([framing.count(len(wave)) for wave in waves]):
-            rows = _packed_rows(framing, group, waves[first:last])
-            for index in range(first, last):
+        counts = [framing.count(len(wave)) for wave in waves]
+        for places in neighbours(range(len(waves)), counts.__getitem__, PACK):
+            rows = _packed_rows(framing, group, [waves[place] for place in places])
+            for index, place in enumerate(places):
                 for name, feature in group.items():
-                    done[index][name] = feature.finish(rows[name][index - first], waves[index])
+                    done[place][name] = feature.finish(rows[name][index], waves[place])
     return [{name: clip[name] for name in features} for clip in done]
 
 
@@ -274,18 +270,6 @@ def _surveys(feature: nn.Module) -> bool:
 
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _packs(lengths: list[int]) -> Iterator[tuple[int, int]]:
-    """Neighbouring clips, `(first, last + 1)`, of `PACK` frames at most together, or one clip that is longer."""
-    first, total = 0, 0
-    for index, length in enumerate(lengths):
-        if index > first and total + length > PACK:
-            yield first, index
-            first, total = index, 0
-        total += length
-    if lengths:
-        yield first, len(lengths)
 
 
 def _packed_rows(framing: Framing, group: dict[str, nn.Module], waves: Sequence[Tensor]) -> dict[str, Sequence[Tensor]]:

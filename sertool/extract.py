@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from sertool import audio, dsp, effects, features, reel, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of
+from sertool.parts import neighbours
 from sertool.reel import Reel
 from sertool.shaping import Wave
 
@@ -313,17 +314,12 @@ Batch = tuple[list[Clip], int]  # clips and their samples
 
 def _batches(clips: Iterable[Clip], recipe: Recipe, most: int) -> Iterator[Batch]:
     """Neighbours, a few at a time: a long one goes alone."""
-    batch: list[Clip] = []
-    total = 0
-    for clip in clips:
-        samples = int(recipe.wave.samples(clip.duration or 0.0))
-        if batch and (len(batch) == most or total + samples > BATCH_SAMPLES):
-            yield batch, total
-            batch, total = [], 0
-        batch.append(clip)
-        total += samples
-    if batch:
-        yield batch, total
+
+    def samples(clip: Clip) -> int:
+        return int(recipe.wave.samples(clip.duration or 0.0))
+
+    for batch in neighbours(clips, samples, BATCH_SAMPLES, most):
+        yield batch, sum(map(samples, batch))
 
 
 def _ahead(team: workers.Team, batches: Iterable[Batch], jobs: int) -> Iterator[Any]:

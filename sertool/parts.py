@@ -1,11 +1,13 @@
-"""A share of the work, for job arrays: `--part 3/16`."""
+"""Shares of the work: of a job array (`--part 3/16`), and some neighbours at a time."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sertool.errors import UsageError
 
+Item = TypeVar("Item")
 Items = TypeVar("Items", bound=Sequence)
 
 
@@ -41,3 +43,20 @@ class Part:
 
 
 WHOLE = Part()
+
+
+def neighbours(
+    items: Iterable[Item], size: Callable[[Item], float], most: float, count: float = math.inf
+) -> Iterator[list[Item]]:
+    """Items in their order, some together: `count` at the most, whose sizes add up to `most`, or one that is larger."""
+    some: list[Item] = []
+    total = 0.0
+    for item in items:
+        own = size(item)
+        if some and (len(some) == count or total + own > most):
+            yield some
+            some, total = [], 0.0
+        some.append(item)
+        total += own
+    if some:
+        yield some

@@ -21,18 +21,14 @@ from sertool.errors import SertoolError
 from sertool.extract import Clip
 from sertool.files import alone, name_together, path_of, path_text, write_beside
 from sertool.manifest import Table
-from sertool.parts import WHOLE, Part
+from sertool.parts import WHOLE, Part, neighbours
 from sertool.tasks import clips_of
 
 UNPLAIN = re.compile(r"[^\w#.-]+")
 FILE = ("path", "start", "duration", "sample_rate", "channels", "samples", "size", "modified", "issue", "augmentation")
-
-
 TOGETHER = 1024  # files that get their names together
-BATCH, SECONDS = (
-    64,
-    200.0,
-)  # clips that a worker takes at a time, and how long they last at the most: one alone may be longer
+BATCH = 64  # clips that a worker takes at a time
+SECONDS = 200.0  # that they last at the most, or one that is longer
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def _rendered(sounds: list[Sound], jobs: int) -> Iterator[str | None]:
     """What workers make of the sounds, in order, with a few batches ahead."""
     torch.set_num_threads(1)
     yield from _render_all(sounds[:1])  # here, for forks to share what it imports
-    batches = list(_batches(sounds[1:]))
+    batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, SECONDS, BATCH))
     team = workers.Team(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
     pending: deque[Future[Any]] = deque()
     try:
@@ -124,20 +120,6 @@ def _rendered(sounds: list[Sound], jobs: int) -> Iterator[str | None]:
             yield from workers.result(future)
     finally:
         team.leave()
-
-
-def _batches(sounds: list[Sound]) -> Iterator[list[Sound]]:
-    batch: list[Sound] = []
-    seconds = 0.0
-    for sound in sounds:
-        length = sound.clip.duration or 0.0
-        if batch and (len(batch) == BATCH or seconds + length > SECONDS):
-            yield batch
-            batch, seconds = [], 0.0
-        batch.append(sound)
-        seconds += length
-    if batch:
-        yield batch
 
 
 def _render_all(sounds: list[Sound]) -> list[str | None]:

@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from sertool import tensorfile
 from sertool.errors import SertoolError
 from sertool.files import whole
+from sertool.parts import neighbours
 
 CLIPS = 1024
 VERSION = 1
@@ -27,13 +29,8 @@ FIELDS = {"key": str, "settings": dict, "dtype": str, "columns": list, "clips": 
 
 def cut(sizes: np.ndarray, most: float) -> list[tuple[int, int]]:
     """Where shards begin and end, by the clips' order and sizes alone: `CLIPS` clips, or fewer of `most` together."""
-    spans, start, total = [], 0, 0.0
-    for index, size in enumerate(sizes.tolist()):
-        if index > start and (index - start == CLIPS or total + size > most):
-            spans.append((start, index))
-            start, total = index, 0.0
-        total += size
-    return [*spans, (start, len(sizes))] if len(sizes) else []
+    runs = neighbours(sizes.tolist(), float, most, CLIPS)
+    return list(pairwise([0, *accumulate(map(len, runs))]))
 
 
 def name(index: int) -> str:

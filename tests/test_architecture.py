@@ -18,8 +18,8 @@ PACKAGE = ROOT / "sertool"
 HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
-        recipes rounding scan schedules sheet slow stretching talk team device dsp files fitted labels options selection
-        parts shipped splits streams synth tensorfile unpacking web transfer weights""",
+        recipes rounding scan schedules sheet slow stretching talk team device parts dsp files fitted labels options
+        selection shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping reel splitting doctor
         checkpoint wire effects sources""",

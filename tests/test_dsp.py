@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sertool import dsp, slow
+from sertool import dsp, parts, slow
 from sertool.errors import UsageError
 
 RATE = 16000
@@ -163,10 +163,10 @@ def test_a_feature_may_look_at_the_whole_clip_first(monkeypatch: pytest.MonkeyPa
     assert all(torch.equal(one, two["loudest"]) for one, two in zip(alone, packed, strict=True))
 
 
-def test_clips_are_packed_in_order_and_never_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dsp, "PACK", 10)
-    assert list(dsp._packs([4, 4, 4, 25, 3, 7, 1])) == [(0, 2), (2, 3), (3, 4), (4, 6), (6, 7)]
-    assert list(dsp._packs([])) == []
+def test_neighbours_go_together_in_order_and_never_beyond_the_limit() -> None:
+    held = list(parts.neighbours([4, 4, 4, 25, 3, 7, 1], float, 10))
+    assert held == [[4, 4], [4], [25], [3, 7], [1]]
+    assert list(parts.neighbours([], float, 10)) == []
 
 
 def test_a_strided_waveform_counts_as_any_other() -> None:
