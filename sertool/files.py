@@ -23,7 +23,10 @@ def cache_folder() -> Path:
     """$SERTOOL_CACHE, else where the system keeps caches."""
     if own := os.environ.get("SERTOOL_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sertool"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sertool"
+    except RuntimeError:
+        raise SertoolError("this user has no home folder: set SERTOOL_CACHE to a folder for what is fetched") from None
 
 
 def reason(error: OSError) -> str:

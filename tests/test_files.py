@@ -225,6 +225,17 @@ def test_any_path_survives_as_text(name):
     assert text.encode()
 
 
+@posix
+def test_who_has_no_home_is_told_what_to_set_instead(monkeypatch):
+    for name in ("HOME", "SERTOOL_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 9)
+    with pytest.raises(SertoolError, match="set SERTOOL_CACHE"):
+        files.cache_folder()
+    monkeypatch.setenv("SERTOOL_CACHE", "/somewhere")
+    assert files.cache_folder() == Path("/somewhere")
+
+
 def test_sizes_and_lists_are_for_people():
     assert [files.size(count) for count in (3, 1500, 2_000_000, 3e12)] == ["3 B", "1.5 kB", "2.0 MB", "3.0 TB"]
     assert files.listed(range(5), 3) == "0, 1, 2 and 2 more"

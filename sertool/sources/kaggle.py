@@ -26,7 +26,7 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
 
 def _headers() -> Mapping[str, str]:
     """How Kaggle's own tools present the token: from the environment, or from a file in the user's folder."""
-    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or os.path.expanduser("~/.kaggle"))
     if token := os.environ.get("KAGGLE_API_TOKEN") or _text(folder / "access_token"):
         return {"Authorization": f"Bearer {token}"}
     user, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY")
