@@ -1,5 +1,6 @@
 """What sertool says on stderr, and the tables that a terminal gets: the only door to rich and tqdm."""
 
+import io
 import os
 import re
 import sys
@@ -13,11 +14,14 @@ _level = {"verbosity": 0}
 
 
 def begin() -> None:
-    """Start afresh: the usual verbosity, and nothing to read from or write to in place of streams that are closed."""
+    """Start afresh: the usual verbosity, nothing to read from or write to in place of streams that are closed, and data
+    in UTF-8 whatever the machine speaks; a terminal keeps its own encoding."""
     set_verbosity(0)
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if to_terminal() else "utf-8", errors="backslashreplace")
 
 
 def release_stdout() -> None:

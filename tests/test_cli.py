@@ -224,6 +224,15 @@ def test_closed_streams_do_no_harm(voices, tmp_path, closed):
     assert done.stdout.startswith(b"PAR1") == (">&-" not in closed.split())
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_stdout_says_is_utf_8_whatever_the_machine_speaks(voices, tmp_path, encoding):
+    shutil.copytree(voices.parent / "clips", tmp_path / "Größe")
+    settings = {**environment(), "PYTHONIOENCODING": encoding}
+    done = process("index", "Größe", "-f", "table", cwd=tmp_path, env=settings)
+    assert done.returncode == 0, done.stderr
+    assert "Größe" in done.stdout.decode()
+
+
 def test_an_empty_stdin_is_one_clear_error():
     for command in ("index", "featurize"):
         words = ("-",) if command == "index" else ("-", "--rms")
