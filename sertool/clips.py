@@ -90,6 +90,13 @@ def _finish(clip: Clip, how: Labelling) -> None:
     prefix = f"{row['corpus']}:"
     if row.get("speaker") and not row["speaker"].startswith(prefix):
         row["speaker"] = prefix + row["speaker"]
+    if row["path"] != str(clip.path):  # which is no text: no more may be what it tells
+        row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
+
+
+def _text(name: str) -> str:
+    """A name with bytes that are not UTF-8 shown as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _name(clips: Sequence[Clip]) -> None:
@@ -100,7 +107,7 @@ def _name(clips: Sequence[Clip]) -> None:
         if "clip" not in clip.row:
             corpus, key = clip.row["corpus"], _key(clip)
             name = f"{corpus}/{key if often[corpus, key] == 1 else _inside(clip).as_posix()}"
-            clip.row["clip"] = _unlike(name.encode("utf-8", "backslashreplace").decode(), taken)
+            clip.row["clip"] = _unlike(_text(name), taken)
 
 
 def _unlike(name: str, taken: Counter[str]) -> str:

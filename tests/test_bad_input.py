@@ -149,6 +149,20 @@ def test_any_name_goes_through_any_format(tmp_path, kind):
     assert "\x07" not in done.err
 
 
+def test_folders_that_are_no_text_name_speakers_and_emotions(tmp_path):
+    emotion, speaker = os.fsdecode(b"w\xfctend"), os.fsdecode(b"J\xf6rg")
+    for count in range(2):
+        folder = tmp_path / "names" / speaker / (emotion, "sad")[count]
+        folder.mkdir(parents=True)
+        audio.write(folder / "a.wav", np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
+    meant, pattern = f"{emotion}=angry", "{speaker}/{emotion}/{}.wav"
+    done = sertool("index", tmp_path / "names", "--map", meant, "--pattern", pattern, "-o", tmp_path / "a.parquet")
+    assert done.code == 0, done.err
+    held = wire.read(str(tmp_path / "a.parquet"))
+    assert sorted(held.column("emotion").to_pylist()) == ["angry", "sad"]
+    assert set(held.column("speaker").to_pylist()) == {"names:J\\udcf6rg"}
+
+
 def test_names_that_are_no_text_come_from_lists_too(tmp_path):
     names = [tmp_path / os.fsdecode(b"\xff.wav"), tmp_path / "two\nlines.wav", tmp_path / "plain.wav"]
     for count, name in enumerate(names):
