@@ -613,7 +613,7 @@ complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statisti
 complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, or pca:N.'
 complete -c sertool -n '__sertool_at train' -l teacher -r -F -d 'Learn from what a model, or a run, answers too, or from predictions (of train or predict). Clips without a label count then, for training where they have no part of their own.'
 complete -c sertool -n '__sertool_at train' -l imitate -r -f -a 'bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr' -d 'A feature of the manifest, kept as --stats, that the network learns to tell and does not see.'
-complete -c sertool -n '__sertool_at train' -l split -r -f -d 'As of `sertool index`: speaker:70/15/15, or a protocol.'
+complete -c sertool -n '__sertool_at train' -l split -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'As of `sertool index`: speaker:70/15/15, or a protocol.'
 complete -c sertool -n '__sertool_at train' -l folds -r -f -d 'K folds of whole speakers. [2 to 1000]'
 complete -c sertool -n '__sertool_at train' -l loso -d 'Leave one speaker out, each in turn.'
 complete -c sertool -n '__sertool_at train' -l protocol -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'A published split or folds.'

@@ -8,7 +8,6 @@ from typing import Any
 
 from sertool.errors import SertoolError, UsageError
 
-CHOICES = ("auto", "cpu", "cuda", "mps")
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # as glibc's malloc.h numbers what mallopt sets
 USUAL_TRIM_THRESHOLD, USUAL_MMAP_MAX = 128 * 1024, 65_536
 PAIRS = 'pip install "torch>=2.11,<2.15" "torchaudio==2.11.*"'

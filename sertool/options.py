@@ -125,6 +125,15 @@ def offering(*words: str, path: str = "") -> Callable[[click.Context, click.Para
     return complete
 
 
+def word(name: str) -> str:
+    """The option for a name of ours: `--mel-bands` for `mel_bands`."""
+    return "--" + name.replace("_", "-")
+
+
+def protocols() -> list[str]:
+    return list(catalogue.keys("splits.py", "PROTOCOLS"))
+
+
 def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """`click.option` with a `group`."""
     return click.option(*names, cls=Option, **settings)
@@ -148,9 +157,9 @@ def _default(value: Any) -> str:
     return "" if value is None else f"default: {text}"
 
 
-def _set_verbosity(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+def _set_verbosity(_ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if value:
-        talk.set_verbosity(-1 if _param.name == "quiet" else value)
+        talk.set_verbosity(-1 if param.name == "quiet" else value)
 
 
 quiet = option(
@@ -158,6 +167,13 @@ quiet = option(
 )
 verbose = option(
     "-v", "--verbose", count=True, expose_value=False, callback=_set_verbosity, help="Say more of what is done."
+)
+device = option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
 )
 jobs = option("-j", "--jobs", type=click.IntRange(1, 512), metavar="N", help="Threads (default: one for each core).")
 seed = option(
@@ -193,24 +209,20 @@ def out(help_text: str, *, folder: bool = False) -> Callable[[Any], Any]:
     return option("-o", "--out", type=click.Path(file_okay=not folder), metavar="PATH", help=help_text)
 
 
-class Expression(click.ParamType):
-    """A `--where` expression; completion offers the columns."""
+def _columns(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """How a `--where` expression may begin."""
+    from sertool.columns import MEANINGS
 
-    name = "expr"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from sertool.columns import MEANINGS
-
-        return [
-            CompletionItem(f"{name}=", help=text) for name, (_, text) in MEANINGS.items() if name.startswith(incomplete)
-        ]
+    return [
+        CompletionItem(f"{name}=", help=text) for name, (_, text) in MEANINGS.items() if name.startswith(incomplete)
+    ]
 
 
 where = option(
     "--where",
     multiple=True,
     metavar="EXPR",
-    type=Expression(),
+    shell_complete=_columns,
     group="Input",
     help="Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.",
 )

@@ -16,6 +16,7 @@ from sertool import (
     indexing,
     manifest,
     models,
+    options,
     presets,
     shaping,
     training,
@@ -87,8 +88,7 @@ def refuse_beside_labels(table: Table, values: dict[str, Any], recipe: dict[str,
     if not hasattr(models.load(name).Model, "fit"):
         return
     over = sorted(_of_the_loop(values).keys() - AT_ONCE) + ["imitate"] * (values["imitate"] is not None)
-    words = [f"--{word.replace('_', '-')}" for word in over]
-    what = f"{listed(words)} is for networks" if words else ""
+    what = f"{listed(map(options.word, over))} is for networks" if over else ""
     if values["teacher"] and not len(manifest.where(table, ["emotion="])):
         what = what or "--teacher is for networks, and for clips without a label"
     if what:

@@ -8,7 +8,7 @@ import click
 from sertool import catalogue, options, talk
 from sertool.catalogue import Setting
 from sertool.errors import UsageError
-from sertool.options import option
+from sertool.options import option, word
 from sertool.parts import Part
 
 EPILOG = """\b
@@ -39,10 +39,6 @@ A recipe of your own, mine.toml; settings are named as in the options:
 EFFECTS = dict(sorted(catalogue.entries("effects").items(), key=lambda pair: pair[1].facts["PLACE"]))
 
 
-def word(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 class Span(click.ParamType):
     """A number, or the lowest and the highest of those that are drawn: -2:2."""
 
@@ -59,15 +55,6 @@ class Span(click.ParamType):
         if len(numbers) not in (1, 2):
             self.fail(f"{value!r} is neither a number nor LOW:HIGH", param, ctx)
         return (numbers[0], numbers[-1])
-
-
-class Recipe(click.ParamType):
-    """A recipe's name, or a TOML file; completion offers the names."""
-
-    name = "recipe"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return [options.CompletionItem(name) for name in _recipes() if name.startswith(incomplete)]
 
 
 def _recipes() -> tuple[str, ...]:
@@ -112,7 +99,7 @@ def _copy_options() -> Any:
     return options.stack(
         option("-n", "--copies", type=click.IntRange(1, 1000), metavar="N", group=group,
                help="Copies of each row. [default: 1, or as the recipe has it]"),
-        option("--recipe", type=Recipe(), metavar="NAME", group=group,
+        option("--recipe", metavar="NAME", group=group, shell_complete=options.offering(*_recipes()),
                help=f"What a published system did ({', '.join(_recipes())}), or a file.toml; options win over it."),
         option("--share", "shares", multiple=True, metavar="[EFFECT=]X", group=group,
                help="The share of the copies that an effect happens to, 0 to 1; without a name that of each."),

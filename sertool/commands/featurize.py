@@ -8,7 +8,7 @@ import click
 
 from sertool import catalogue, options, presets, talk
 from sertool.errors import UsageError
-from sertool.options import option
+from sertool.options import option, word
 
 EPILOG = """\b
 Examples:
@@ -32,10 +32,6 @@ SHARED = {setting.name: setting for setting in FEATURES["mel"].settings if setti
     "n_fft", "hop", "win_length", "window", "center", "edges")}  # fmt: skip
 # Likewise of every pretrained encoder.
 LAYERS = {setting.name: setting for setting in FEATURES["whisper"].settings if setting.name in ("layers", "precision")}
-
-
-def word(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _input_options() -> Any:
@@ -102,9 +98,7 @@ def _run_options() -> Any:
     return options.stack(
         options.out("Folder for the shards and manifest.parquet. [default: features]", folder=True),
         options.stdout_format,
-        option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
-               help="Where to compute."),
-        options.jobs,
+        options.device, options.jobs,
         options.seed,
         option("--part", metavar="K/N", help="Make only the k-th of n shares, for job arrays."),
         option("--overwrite", is_flag=True, help="Replace shards made with other settings or of other clips."),

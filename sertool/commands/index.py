@@ -27,7 +27,7 @@ Folders are searched for audio at any depth; corpora that sertool knows are reco
 def _input_options() -> Any:
     group = "Input"
     return options.stack(
-        option("--corpus", type=Corpus(), metavar="NAME", group=group,
+        option("--corpus", metavar="NAME", group=group, shell_complete=options.offering(*catalogue.names("corpora")),
                help="Take the files for this corpus; with --pattern or --table any name of your own."),
         option("--pattern", metavar="TEXT", group=group,
                help="How paths end, such as '{speaker}_{sentence}_{emotion}.wav'; {} is anything."),
@@ -52,14 +52,14 @@ def _input_options() -> Any:
 
 
 def _split_options() -> Any:
-    group = "Splits"
+    group, protocols = "Splits", options.protocols()
     return options.stack(
-        option("--split", type=Split(), metavar="HOW", group=group,
+        option("--split", metavar="HOW", group=group, shell_complete=options.offering(*protocols),
                help="speaker:70/15/15, sentence:80/20, speaker+sentence, or a protocol's name."),
         option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group,
                help="K folds that share no speaker."),
-        option("--protocol", type=click.Choice(_protocols()), group=group, metavar="NAME",
-               help=f"A published split or set of folds: {', '.join(_protocols())}."),
+        option("--protocol", type=click.Choice(protocols), group=group, metavar="NAME",
+               help=f"A published split or set of folds: {', '.join(protocols)}."),
         option("--audit", is_flag=True, group=group,
                help="Say whether speakers, equal sounds, copies or sentences cross the splits; exit 1 on a leak."),
         option("--strict-sentences", is_flag=True, group=group, help="With --audit: shared sentences are a leak too."),
@@ -75,23 +75,10 @@ def _output_options() -> Any:
     )  # fmt: skip
 
 
-def _protocols() -> list[str]:
-    return list(catalogue.keys("splits.py", "PROTOCOLS"))
-
-
 def _emotions() -> list[str]:
     from sertool.labels import EMOTIONS
 
     return list(EMOTIONS)
-
-
-class Corpus(click.ParamType):
-    """A corpus' name; completion offers those that are known."""
-
-    name = "corpus"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return [options.CompletionItem(name) for name in catalogue.names("corpora") if name.startswith(incomplete)]
 
 
 class Emotions(options.Words):
@@ -99,15 +86,6 @@ class Emotions(options.Words):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         return options.Words().convert(value, param, ctx)
-
-
-class Split(Corpus):
-    """A `--split` expression; completion offers how it may begin."""
-
-    name = "split"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return [options.CompletionItem(name) for name in _protocols() if name.startswith(incomplete)]
 
 
 @click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -93,9 +93,7 @@ def _run_options() -> Any:
         options.out("Write to this file rather than to stdout."),
         option("-f", "--format", "kind", type=click.Choice(FORMATS),
                help="Format [default: by the extension of -o, else CSV in a pipe and lines on a terminal]."),
-        option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
-               help="Where to compute."),
-        options.jobs, options.strict, options.quiet, options.verbose,
+        options.device, options.jobs, options.strict, options.quiet, options.verbose,
     )  # fmt: skip
 
 

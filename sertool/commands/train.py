@@ -7,7 +7,7 @@ import click
 
 from sertool import catalogue, options, talk
 from sertool.errors import UsageError
-from sertool.options import option
+from sertool.options import option, word
 from sertool.recipes import RECIPES
 
 EPILOG = """\b
@@ -26,8 +26,7 @@ interrupted goes on when it is asked again; one that is finished prints its pred
 def _settings_options() -> Any:
     """An option for each setting of the training loop."""
     entry = catalogue.read(catalogue.PACKAGE / "training.py")
-    words = ((f"--{held.name.replace('_', '-')}", held) for held in entry.settings)
-    return options.stack(*(options.setting(word, held.name, held, "Training") for word, held in words))
+    return options.stack(*(options.setting(word(held.name), held.name, held, "Training") for held in entry.settings))
 
 
 def _design_options() -> Any:
@@ -70,11 +69,12 @@ def _teaching_options() -> Any:
 def _division_options() -> Any:
     group = "Held out"
     return options.stack(
-        option("--split", metavar="HOW", group=group, help="As of `sertool index`: speaker:70/15/15, or a protocol."),
+        option("--split", metavar="HOW", group=group, shell_complete=options.offering(*options.protocols()),
+               help="As of `sertool index`: speaker:70/15/15, or a protocol."),
         option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group, help="K folds of whole speakers."),
         option("--loso", is_flag=True, group=group, help="Leave one speaker out, each in turn."),
-        option("--protocol", metavar="NAME", group=group,
-               type=click.Choice(list(catalogue.keys("splits.py", "PROTOCOLS"))), help="A published split or folds."),
+        option("--protocol", type=click.Choice(options.protocols()), metavar="NAME", group=group,
+               help="A published split or folds."),
         option("--train-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Train on these corpora."),
         option("--test-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Hold out these corpora."),
         option("--always-train", type=options.Words(), metavar="CORPUS,..", group=group,
@@ -91,9 +91,7 @@ def _run_options() -> Any:
         options.where, options.root,
         options.out("The run's folder. [default: runs/MODEL-SETTINGS]", folder=True),
         options.stdout_format,
-        option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True,
-               help="Where to compute."),
-        options.jobs, options.seed,
+        options.device, options.jobs, options.seed,
         option("--pack", type=click.Choice(["half", "8-bit"]),
                help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
         option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise."),
@@ -113,7 +111,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
     for name in ("prior_clips", "strangers"):
         if values[name] is not None and not values["adapt"]:
-            raise UsageError(f"--{name.replace('_', '-')} goes with --adapt speaker: add that, or leave it out")
+            raise UsageError(f"{word(name)} goes with --adapt speaker: add that, or leave it out")
     from sertool import experiment
 
     sources = options.inputs(manifests, "a featurized manifest")
