@@ -1,5 +1,6 @@
 """Pictures of a report, one file for each: what is confused, found, trusted, and how speakers and runs differ."""
 
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ def _pictures(run: Scores) -> dict[str, Callable[[Any, Scores], Any]]:
 
 
 def _pyplot() -> Any:
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks of its caches, where it has no home
     import matplotlib
 
     matplotlib.use("Agg")

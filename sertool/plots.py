@@ -1,5 +1,6 @@
 """Pictures: a clip and its features, sounds beside each other, and how a training went."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -117,6 +118,7 @@ def _require_format(path: Path) -> None:
 
 
 def _pyplot() -> Any:
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks of its caches, where it has no home
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,5 +1,8 @@
 """Pictures of clips: what lies where on the axes, and that every feature can be drawn."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +119,11 @@ def test_a_picture_of_a_kind_that_is_not_drawn_is_refused(tone, tmp_path):
     assert done.code == 2
     assert ".png, .pdf, .svg" in done.err
     assert not (tmp_path / "p.jpg").exists()
+
+
+@pytest.mark.parametrize("door", ["plots", "charts"])
+def test_matplotlib_without_a_home_says_nothing(door):
+    code = f"from sertool import {door}; {door}._pyplot()"
+    settings = {**os.environ, "MPLCONFIGDIR": os.devnull, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
