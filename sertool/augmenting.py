@@ -73,7 +73,16 @@ def _bars(lengths: Tensor, size: int, width: int, dice: torch.Generator) -> Tens
     return (steps >= start[:, None]) & (steps < (start + wide)[:, None])
 
 
-def mixed(rows: Tensor, lengths: Tensor, partner: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Mixup: each clip with `1 - share` of its partner in it; the longer of the two gives the length."""
-    blended = torch.lerp(rows[partner.to(rows.device)], rows, share)
-    return blended, torch.maximum(lengths, lengths[partner])
+@dataclass(frozen=True)
+class Mixup:
+    """Of each clip a share, the rest being of its partner."""
+
+    share: float
+    partner: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        return torch.lerp(values[self.partner.to(values.device)], values, self.share)
+
+    def of_frames(self, rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows over time, and their lengths: the longer of the two gives the mixture's."""
+        return self.of(rows), torch.maximum(lengths, lengths[self.partner])

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sertool import adapting, augmenting, batches, checkpoint, metrics, mingling, schedules
+from sertool.augmenting import Mixup
 from sertool.batches import Scaling, Store
 from sertool.checkpoint import State
 from sertool.errors import SertoolError, UsageError
@@ -152,17 +153,6 @@ class Dice:
 
     choices: np.random.Generator
     device: torch.Generator
-
-
-@dataclass(frozen=True)
-class Blend:
-    """Mixup: of each clip a share, the rest being of its partner."""
-
-    share: float
-    partner: Tensor
-
-    def of(self, values: Tensor) -> Tensor:
-        return torch.lerp(values[self.partner.to(values.device)], values, self.share)
 
 
 def fit(
@@ -304,14 +294,14 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     rows = augmenting.changed(rows, lengths, settings.changes, dice.device)
     places = torch.from_numpy(clips).to(rows.device)
     goals = None if loop.data.goals is None else loop.data.goals[places]
-    blend = _blend(len(clips), settings, dice)
-    if blend is not None:
-        goals = None if goals is None else blend.of(goals)
+    mixup = _mixup(len(clips), settings, dice)
+    if mixup is not None:
+        goals = None if goals is None else mixup.of(goals)
         if settings.mixes == "rows":
-            rows, lengths = augmenting.mixed(rows, lengths, blend.partner, blend.share)
+            rows, lengths = mixup.of_frames(rows, lengths)
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits, guess = _answers(state.model, loop, (rows, lengths), blend)
-    loss = _loss(logits.float(), loop, places, blend) * share
+        logits, guess = _answers(state.model, loop, (rows, lengths), mixup)
+    loss = _loss(logits.float(), loop, places, mixup) * share
     if guess is not None:
         loss = loss + settings.likeness * (1 - nn.functional.cosine_similarity(guess.float(), goals)).sum() * share
     state.optimizer.zero_grad(set_to_none=True)
@@ -324,37 +314,37 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     return loss.detach()
 
 
-def _loss(logits: Tensor, loop: Loop, places: Tensor, blend: Blend | None) -> Tensor:
+def _loss(logits: Tensor, loop: Loop, places: Tensor, mixup: Mixup | None) -> Tensor:
     """What the answers to a batch cost; each part of a mixture is judged among the emotions of its own corpus."""
     targets, smoothing = loop.data.targets[places], loop.settings.smoothing
     if loop.data.judged is None:
         targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-        targets = targets if blend is None else blend.of(targets)
+        targets = targets if mixup is None else mixup.of(targets)
         return -(targets * loop.weights * logits.log_softmax(dim=1)).sum()
     judged = loop.data.judged[places]
     targets = (targets * (1 - smoothing) + smoothing * judged / judged.sum(dim=1, keepdim=True)) * loop.weights
     lost = mingling.losses(logits, targets, judged)
-    if blend is not None:
-        partner = blend.partner.to(logits.device)
-        lost = torch.lerp(mingling.losses(logits, targets[partner], judged[partner]), lost, blend.share)
+    if mixup is not None:
+        partner = mixup.partner.to(logits.device)
+        lost = torch.lerp(mingling.losses(logits, targets[partner], judged[partner]), lost, mixup.share)
     return lost.sum()
 
 
-def _answers(model: Any, loop: Loop, batch: tuple[Tensor, Tensor], blend: Blend | None) -> tuple[Tensor, Tensor | None]:
+def _answers(model: Any, loop: Loop, batch: tuple[Tensor, Tensor], mixup: Mixup | None) -> tuple[Tensor, Tensor | None]:
     """Logits, and the guess of the goals where there are any, from one summary of each clip."""
-    late = blend is not None and loop.settings.mixes == "summary"
+    late = mixup is not None and loop.settings.mixes == "summary"
     if loop.data.goals is None and not late:
         return loop.network(*batch), None
     summary = model.embed(*batch)
-    summary = blend.of(summary) if late else summary
+    summary = mixup.of(summary) if late else summary
     return model.head(summary), None if loop.data.goals is None else model.imitation(summary)
 
 
-def _blend(count: int, settings: Settings, dice: Dice) -> Blend | None:
+def _mixup(count: int, settings: Settings, dice: Dice) -> Mixup | None:
     if not settings.mixup:
         return None
     share = dice.choices.beta(settings.mixup, settings.mixup)
-    return Blend(share, torch.from_numpy(dice.choices.permutation(count)))
+    return Mixup(share, torch.from_numpy(dice.choices.permutation(count)))
 
 
 def _clip(model: nn.Module, settings: Settings) -> None:

@@ -71,6 +71,6 @@ def test_a_share_of_the_clips_has_bars() -> None:
 
 def test_mixup_is_a_weighted_mean_as_long_as_the_longer() -> None:
     partner = torch.tensor([1, 0, 3, 2])
-    made, lengths = augmenting.mixed(rows(), LENGTHS, partner, 0.3)
+    made, lengths = augmenting.Mixup(0.3, partner).of_frames(rows(), LENGTHS)
     torch.testing.assert_close(made, 0.3 * rows() + 0.7 * rows()[partner])
     assert lengths.tolist() == [40, 40, 33, 33]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import Outcome, sertool
 
-from sertool import audio, batches, manifest, mingling, modelfile, synth, training, wire
+from sertool import audio, augmenting, batches, manifest, mingling, modelfile, synth, training, wire
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 CORPORA = {"one": ("neutral", "happy", "angry"), "two": ("neutral", "angry", "sad")}
@@ -83,7 +83,7 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
                          judged=judged)  # fmt: skip
     loop = training.Loop(torch.nn.Identity(), data, training.Settings(smoothing=0.2), torch.ones(3), None)
     logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
-    blend = training.Blend(0.75, torch.tensor([1, 0]))
+    mixup = augmenting.Mixup(0.75, torch.tensor([1, 0]))
     first, second = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.1, 0.9]])
 
     def lost(row: int, places: list[int], targets: torch.Tensor) -> torch.Tensor:
@@ -91,7 +91,7 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
 
     expected = 0.75 * (lost(0, [0, 1], first) + lost(1, [1, 2], second))
     expected += 0.25 * (lost(0, [1, 2], second) + lost(1, [0, 1], first))
-    torch.testing.assert_close(training._loss(logits, loop, torch.arange(2), blend), expected)
+    torch.testing.assert_close(training._loss(logits, loop, torch.arange(2), mixup), expected)
 
 
 def test_balanced_corpora_weigh_alike_and_so_do_the_emotions_within_each() -> None:
