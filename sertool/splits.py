@@ -111,9 +111,7 @@ class Division:
     fold: np.ndarray | None = None  # int16
     absent: tuple[str, ...] = ()  # speakers that the protocol names and the table has not
     bridging: int = 0  # originals left out since their speaker and their sentence went to different parts
-    outside: int = (
-        0  # originals that the method does not place: of no sentence, or of a corpus or speaker it leaves out
-    )
+    outside: int = 0  # originals that it does not place: of no sentence, or of a corpus or speaker it leaves out
 
     @property
     def parts(self) -> Codes:

@@ -23,16 +23,12 @@ NAMES = {
     "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
 }  # fmt: skip
 DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in NAMES.items()}
-Pieces = tuple[str, tuple[int, ...], Iterable[np.ndarray]]
+Pieces = tuple[str, tuple[int, ...], Iterable[np.ndarray]]  # of a tensor: its type, its shape, what it is made of
 LARGEST_HEADER = 100_000_000
 
 
-def write(
-    stream: BinaryIO,
-    metadata: Mapping[str, Any],
-    tensors: Mapping[str, tuple[str, tuple[int, ...], Iterable[np.ndarray]]],
-) -> None:
-    """Write tensors given as dtype, shape and pieces that follow one another; `metadata` is kept as JSON."""
+def write(stream: BinaryIO, metadata: Mapping[str, Any], tensors: Mapping[str, Pieces]) -> None:
+    """Write tensors whose pieces follow one another; `metadata` is kept as JSON."""
     header: dict[str, Any] = {"__metadata__": {"sertool": json.dumps(metadata, sort_keys=True, separators=(",", ":"))}}
     start = 0
     for name, (dtype, shape, _) in tensors.items():

@@ -157,7 +157,9 @@ def answers(
     require_adaptable(jury)
     if enroll is None:
         return adapted(jury, rows, naming(speakers), how, jobs)
-    name = naming(speakers) if speakers else one_voice(enroll)
+
+    def name() -> Naming:
+        return naming(speakers) if speakers else one_voice(enroll)
+
     before = asking.asked([enroll], None, nul=False, also=column(speakers))
-    known = enrolled(jury, before, name if speakers else one_voice(enroll), how, jobs)
-    return recognised(jury, rows, name, known, how, jobs)
+    return recognised(jury, rows, name(), enrolled(jury, before, name(), how, jobs), how, jobs)
