@@ -4,6 +4,7 @@ A batch is `[clips, time, columns]` with `lengths` `[clips]`, kept on the CPU wh
 is then known without waiting for the device, and a batch without padding costs nothing more.
 """
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -59,7 +60,7 @@ def masked(x: Tensor, where: Tensor | None) -> Tensor:
 
 def mean(x: Tensor, lengths: Tensor) -> Tensor:
     """`[clips, channels]` of `[clips, channels, time, ..]`: over each clip's own frames, the rest being zero."""
-    count = lengths.clamp(max=x.shape[2]).to(x.device)[:, None] * x[0, 0, 0].numel()
+    count = lengths.clamp(max=x.shape[2]).to(x.device)[:, None] * math.prod(x.shape[3:])
     return (x.sum(tuple(range(2, x.dim()))) / count).to(x.dtype)
 
 
@@ -236,7 +237,7 @@ class BatchNorm(nn.Module):
         if where is None or not learning:
             x = F.batch_norm(x, *running, self.weight, self.bias, learning, MOMENTUM, EPS)
             return masked(x, where)
-        count = where.sum(dtype=torch.float32) * x[0, 0, 0].numel()
+        count = where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
         norm = compilable_norm if torch.compiler.is_compiling() else _MaskedNorm.apply
         x, mean, var = norm(x, self.weight, self.bias, where.to(x.dtype), count)
         with torch.no_grad():

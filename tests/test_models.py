@@ -100,6 +100,13 @@ def test_a_clip_answers_the_same_alone_and_in_company(name):
     assert (together[1] - together[0]).abs().max() > 1e-6
 
 
+@pytest.mark.parametrize("name", EVERY)
+@torch.no_grad()
+def test_of_no_clips_there_are_no_answers(name):
+    columns = width(models.load(name))
+    assert made(name)(torch.zeros(0, 40, columns), torch.zeros(0, dtype=torch.long)).shape == (0, 6)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
