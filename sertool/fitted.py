@@ -47,9 +47,9 @@ class Fitted(nn.Module):
     Its tensors get their sizes when it is fitted, or when a state is loaded.
     """
 
-    def __init__(self, columns: int, classes: int) -> None:
+    def __init__(self, settings: Any, columns: int, classes: int) -> None:
         super().__init__()
-        self.classes = classes
+        self.settings, self.classes = settings, classes
         self.keep(mean=np.zeros(columns), scale=np.ones(columns), present=np.arange(classes))
 
     def keep(self, **arrays: Any) -> None:
@@ -87,8 +87,8 @@ class Fitted(nn.Module):
 class FittedLinear(Fitted):
     """Logits that are linear in the statistics."""
 
-    def __init__(self, columns: int, classes: int) -> None:
-        super().__init__(columns, classes)
+    def __init__(self, settings: Any, columns: int, classes: int) -> None:
+        super().__init__(settings, columns, classes)
         self.keep(weight=np.zeros((classes, columns)), bias=np.zeros(classes))
 
     def adopt(self, estimator: Any) -> None:

@@ -25,8 +25,7 @@ class Model(Fitted):
     """Trees lie end to end; node n asks if column `feature[n]` is at most `threshold[n]`, leaves lead to themselves."""
 
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
-        super().__init__(columns, classes)
-        self.settings = settings
+        super().__init__(settings, columns, classes)
         nowhere, anywhere = np.zeros(1, dtype=int), np.full((1, classes), 1 / classes)
         self.keep(roots=nowhere, feature=nowhere, threshold=np.zeros(1), left=nowhere, right=nowhere,
                   shares=anywhere, depth=nowhere)  # fmt: skip

@@ -19,10 +19,6 @@ class Settings:
 
 
 class Model(FittedLinear):
-    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
-        super().__init__(columns, classes)
-        self.settings = settings
-
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
         """Of `[clips, columns]`; weights count as how frequent each emotion is, and nothing is drawn."""
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

@@ -34,8 +34,7 @@ class Settings:
 
 class Model(Fitted):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
-        super().__init__(columns, classes)
-        self.settings = settings
+        super().__init__(settings, columns, classes)
         self.gamma = settings.gamma or 1 / columns
         pairs = len(list(combinations(range(classes), 2)))
         self.keep(vectors=np.zeros((0, columns)), weight=np.zeros((0, pairs)), bias=np.zeros(pairs),
