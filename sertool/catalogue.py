@@ -116,9 +116,14 @@ def _is_within(held: Setting, value: Any) -> bool:
         return value in held.choices
     if kind not in NUMBERS:
         return type(value).__name__ == kind
-    if type(value) not in NUMBERS[kind] or not math.isfinite(value):
+    if type(value) not in NUMBERS[kind] or not is_finite(value):
         return False
     return (held.low is None or value >= held.low) and (held.high is None or value <= held.high)
+
+
+def is_finite(number: float) -> bool:
+    """Whether arrays can hold it: a whole number may be too large for them, too."""
+    return abs(number) < (math.inf if isinstance(number, float) else 2**63)
 
 
 def _wanted(held: Setting) -> str:

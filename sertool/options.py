@@ -67,8 +67,10 @@ class Number(click.ParamType):
         except ValueError:
             self.fail(f"{value!r} is no {'whole number' if self.kind is int else 'number'}", param, ctx)
         below, above = self.low is not None and number < self.low, self.high is not None and number > self.high
-        if below or above or not math.isfinite(number):
-            self.fail(f"{value} is not {self.limits or 'finite'}", param, ctx)
+        if below or above:
+            self.fail(f"{value} is not {self.limits}", param, ctx)
+        if not catalogue.is_finite(number):
+            self.fail(f"{value} is {'too large' if number > 0 else 'not finite'}", param, ctx)
         return number
 
 

@@ -298,6 +298,7 @@ def on_terminal(*arguments: object) -> tuple[int, str]:
     (int, 1, 10, ["1", "10"], ["0", "11", "1.5", "x", "", "nan", "1e1"]),
     (float, 0.5, None, ["0.5", "1e9", "7"], ["0.4", "nan", "inf", "-inf", "x"]),
     (float, None, None, ["-3", "0"], ["nan", "inf"]),
+    (int, 1, None, ["1", str(2**63 - 1)], ["9" * 20, "9" * 400]),
 ])  # fmt: skip
 def test_numbers_are_within_limits_and_finite(kind, low, high, good, bad):
     number = options.Number(kind, low, high)

@@ -155,6 +155,8 @@ def test_a_hundred_and_fifty_ways_to_spoil_a_file_are_answers_or_one_line(name: 
     ("name", "changes", "line"),
     [
         ("cnn", {"settings": {"frames": 10**9}}, "frames cannot be"),
+        ("cnn", {"settings": {"frames": 10**400}}, "frames cannot be"),
+        ("probe", {"settings": {"freedom": 10**400}}, "freedom cannot be"),
         ("cnn", {"settings": {"channels": [4096] * 16}}, "does not fit its own settings"),
         ("lstm", {"settings": {"layers": 10**6}}, "layers cannot be"),
         ("lstm", {"settings": {"width": 4096, "layers": 32}}, "does not fit its own settings"),
