@@ -473,6 +473,13 @@ def test_chains_of_any_order_and_length_are_followed_each_to_its_end(noises):
         ("[1]", "no augmentation that sertool wrote"),
         ('{"effects":[{"effect":"nonsense"}]}', "no effect nonsense; there are"),
         ('{"effects":[{"effect":"gain"}]}', "augmentation gain: it lacks 'db'"),
+        ('{"effects":[{"effect":"gain","db":null}]}', "augmentation gain: it cannot be made of"),
+        ('{"effects":[{"effect":"pitch","semitones":1e6}]}', "augmentation pitch: it cannot be made of"),
+        ('{"effects":[{"effect":"speed","rate":0}]}', "augmentation speed: it cannot be made of"),
+        (
+            '{"effects":[{"effect":"noise","snr":1,"colour":"pink","seed":-1}]}',
+            "augmentation noise: it cannot be made of",
+        ),
     ],
 )
 def test_an_augmentation_that_makes_no_sense_is_one_line(text, says):

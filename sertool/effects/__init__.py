@@ -131,9 +131,11 @@ def _sound(module: ModuleType, samples: int, rate: int, drawn: Drawn) -> tuple[n
 
 @contextmanager
 def _complete(name: str) -> Iterator[ModuleType]:
-    """An effect, to be used on what was drawn for it: a number that is not there is one line."""
+    """An effect, to be used on what was drawn for it: numbers that are not there, or make no sense, are one line."""
     module = load(name)
     try:
         yield module
     except LookupError as missing:
         raise SertoolError(f"augmentation {name}: it lacks {missing}") from None
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise SertoolError(f"augmentation {name}: it cannot be made of these numbers ({error})") from None
