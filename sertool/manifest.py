@@ -271,9 +271,11 @@ def provenance(table: Table) -> dict[str, Any]:
     except ValueError:
         held = {}
     held = held if isinstance(held, dict) else {}
-    if held.get("version", FORMAT_VERSION) > FORMAT_VERSION:
+    version, chain, features = (held.get(name) for name in ("version", "chain", "features"))
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise SertoolError("the manifest was written by a newer sertool: upgrade with `pip install -U sertool`")
-    return {"version": FORMAT_VERSION, "chain": held.get("chain", []), "features": held.get("features", {})}
+    steps = [step for step in chain if isinstance(step, dict)] if isinstance(chain, list) else []
+    return {"version": FORMAT_VERSION, "chain": steps, "features": features if isinstance(features, dict) else {}}
 
 
 def with_provenance(table: Table, held: Mapping[str, Any]) -> Table:

@@ -113,7 +113,7 @@ def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
 def protocol(table: Table) -> str | None:
     """How the clips were divided, by the last step of their provenance that says so."""
     for step in reversed(manifest.provenance(table)["chain"]):
-        said = step.get("protocol") or _protocol_of(str(step.get("command", "")))
+        said = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
         if said:
             return said
     return None

@@ -237,7 +237,8 @@ def test_merging_keeps_every_chain_once_and_all_features():
     assert held["features"] == {"mel": {"bands": 64}, "rms": {}}
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b'{"chain": []}', b'"x"'])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b'{"chain": []}', b'"x"', b'{"version": "x", "chain": 5}',
+                                  b'{"version": null, "chain": [5], "features": [1]}'])  # fmt: skip
 def test_provenance_that_is_none_is_an_empty_one(text):
     held = table(VOICES).replace_schema_metadata({b"sertool": text})
     assert manifest.provenance(held) == {"version": 1, "chain": [], "features": {}}
