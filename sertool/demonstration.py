@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from sertool import audio, synth, talk
 from sertool.errors import SertoolError
 
@@ -26,7 +28,7 @@ LEFT = {
 def run(folder: Path, seed: int) -> None:
     """Synthesise the voices and run every line, stopping at the first that fails."""
     began = time.perf_counter()
-    paths = synth.corpus(folder / "voices", SPEAKERS, sentences=SENTENCES, seed=seed, write=audio.write)
+    paths = synth.corpus(folder / "voices", SPEAKERS, sentences=SENTENCES, seed=seed, write=_write)
     talk.out(f"# {len(paths)} clips of {SPEAKERS} synthesised speakers and 4 emotions in {folder / 'voices'}")
     for line in _lines(folder, _more(folder / "unheard", seed)):
         _type(line)
@@ -41,8 +43,14 @@ def _more(folder: Path, seed: int) -> list[Path]:
     """Speakers and a sentence that are in no manifest."""
     paths = [folder / f"{emotion}.wav" for emotion in UNHEARD]
     for speaker, (path, emotion) in enumerate(zip(paths, UNHEARD, strict=True), SPEAKERS):
-        audio.write(path, synth.voice(speaker, emotion, SENTENCES, seed=seed), 16_000)
+        _write(path, synth.voice(speaker, emotion, SENTENCES, seed=seed), 16_000)
     return paths
+
+
+def _write(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write a voice, unless it lies there already: touched, it would make its features and its model anew."""
+    if not path.is_file() or path.read_bytes() != audio.encoded(samples, rate, path.suffix):
+        audio.write(path, samples, rate)
 
 
 def _lines(folder: Path, unheard: list[Path]) -> list[str]:

@@ -72,6 +72,13 @@ def test_the_lines_that_it_prints_can_be_pasted(shown, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_demo_can_be_run_again(shown):
+    where, text, _ = shown
+    again = shell(f'sertool demo -o "{FOLDER}"', where)
+    assert re.sub(r"# \d+ s", "", again) == re.sub(r"# \d+ s", "", text)
+
+
+@pytest.mark.slow
 def test_what_the_demo_shows_is_learned_and_cannot_be_guessed(shown, tmp_path):
     where, _, _ = shown
 
@@ -87,6 +94,20 @@ def test_what_the_demo_shows_is_learned_and_cannot_be_guessed(shown, tmp_path):
     wire.write(manifest.with_column(table, "emotion", shuffled), str(tmp_path / "m.parquet"), "parquet")
     assert sertool("train", tmp_path / "m.parquet", "-m", "logistic", "-o", tmp_path / "run").code == 0
     assert uar(tmp_path / "run" / "predictions.parquet") < 0.4
+
+
+def test_voices_that_lie_there_stay_as_they_are_so_that_the_demo_runs_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(demonstration, "SPEAKERS", 1)
+    monkeypatch.setattr(demonstration, "SENTENCES", 1)
+    monkeypatch.setattr(demonstration, "_type", lambda _line: None)
+    written = []
+    for seed in (0, 0, 1):
+        assert sertool("demo", "-o", tmp_path / "d", "--seed", seed).code == 0
+        voices = sorted((tmp_path / "d").rglob("*.wav"))
+        written.append([path.stat().st_mtime_ns for path in voices])
+    assert written[0] == written[1]
+    assert not set(written[1]) & set(written[2])
+    assert len(voices) == 4 + len(demonstration.UNHEARD)
 
 
 def test_a_line_that_fails_ends_the_demo_with_its_name(tmp_path, monkeypatch):
