@@ -2,11 +2,19 @@
 
 from typing import Any
 
+from sertool.errors import SertoolError
 from sertool.modelfile import Held
 
 
 def card(held: Held) -> str:
     """A model's origin and figures, as Markdown."""
+    try:
+        return "".join(f"- {line}\n" for line in _lines(held))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SertoolError(f"the model file does not say what it is ({error})") from None
+
+
+def _lines(held: Held) -> list[str]:
     trained, lines = held.trained, [f"architecture: {held.architecture}", f"emotions: {', '.join(held.labels)}"]
     lines.append(f"features: {', '.join(map(_feature, held.features.items()))}")
     corpora = trained.get("corpora") or {}
@@ -21,7 +29,7 @@ def card(held: Held) -> str:
     adapted = "" if held.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
     parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in held.scores]
     lines += [f"{part}: {_figures(held.scores, part)}{adapted}" for part in parts]
-    return "\n".join(f"- {line}" for line in lines) + "\n"
+    return lines
 
 
 def _feature(item: tuple[str, Any]) -> str:

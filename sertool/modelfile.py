@@ -64,6 +64,8 @@ def _is_sound(held: dict[str, Any]) -> bool:
     words = (
         all(isinstance(word, str) and word for word in labels) and 1 < len(set(labels)) == len(labels) <= MOST_LABELS
     )
-    records = all(isinstance(record, dict) for record in held["features"].values())
+    records = all(
+        isinstance(record, dict) for record in (*held["features"].values(), held["trained"].get("corpora", {}))
+    )
     prior, temperature = held["prior_clips"], held["temperature"]
     return words and records and 0 < held["columns"] <= LARGEST and 0 <= prior <= 1e9 and 1e-3 <= temperature <= 1e3

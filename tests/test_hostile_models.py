@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import extract, features, modelfile, models, shaping, tensorfile
+from sertool import cards, extract, features, modelfile, models, shaping, tensorfile
 from sertool.errors import SertoolError
 from sertool.inference import Predictor
 from sertool.modelfile import Held
@@ -175,3 +175,17 @@ def test_giants_and_misfits_are_named(name: str, changes: dict, line: str, tmp_p
     with pytest.raises(SertoolError, match=line):
         heard(tmp_path / "m.safetensors")
     assert time.process_time() - began < SECONDS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trained": {"corpora": [1]}}, {"trained": {"corpora": {"a": "x"}}}, {"trained": {"commands": 3}},
+        {"scores": {"dev_uar": "x"}}, {"scores": {"dev_uar": 0.5}}, {"features": {"mel": {"stats": 3}}},
+    ],
+)  # fmt: skip
+def test_a_card_of_nonsense_is_one_line(changes: dict, tmp_path: Path) -> None:
+    sound = SOUND["cnn"]()
+    write(tmp_path / "m.safetensors", content(sound) | changes, sound.tensors)
+    with pytest.raises(SertoolError, match="model file"):
+        cards.card(modelfile.read(tmp_path / "m.safetensors"))
