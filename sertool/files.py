@@ -40,7 +40,8 @@ def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
 
     With `salvage`, an interrupt leaves what is there already beside it, as NAME.part.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
+    if not _is_special(path):  # a link to a pipe, as /dev/stdout may be, leads to no name
+        path = Path(os.path.realpath(path))  # a link to a file stays one
     try:
         with open(path, "wb") if _is_special(path) else _replacing(path, salvage=salvage) as stream:
             yield stream

@@ -97,6 +97,16 @@ def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path):
 
 
 @posix
+def test_a_link_to_a_pipe_is_written_to_as_process_substitution_has_it():
+    reading, writing = os.pipe()
+    with files.whole(Path(f"/dev/fd/{writing}")) as stream:
+        stream.write(b"new")
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        assert stream.read() == b"new"
+
+
+@posix
 def test_a_device_or_a_pipe_is_written_to_and_never_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     taken: list[bytes] = []
