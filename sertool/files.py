@@ -40,10 +40,10 @@ def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
 
     With `salvage`, an interrupt leaves what is there already beside it, as NAME.part.
     """
-    if not _is_special(path):  # a link to a pipe, as /dev/stdout may be, leads to no name
-        path = Path(os.path.realpath(path))  # a link to a file stays one
     try:
-        with open(path, "wb") if _is_special(path) else _replacing(path, salvage=salvage) as stream:
+        special = _is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
+        target = path if special else Path(os.path.realpath(path))  # a link to a file stays one
+        with open(target, "wb") if special else _replacing(target, salvage=salvage) as stream:
             yield stream
     except OSError as error:
         raise _write_error(path, error) from None
