@@ -38,7 +38,7 @@ def reason(error: OSError) -> str:
 def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
     """A file that appears under its name only once it is complete and on the disk; a pipe or device is written to.
 
-    With `salvage`, an interrupt leaves what is there already beside it, as NAME.part.
+    With `salvage`, an interrupt or a full disk leaves what is there already beside it, as NAME.part.
     """
     try:
         special = _is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
@@ -64,12 +64,15 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         _named(beside, path)
-    except KeyboardInterrupt:
-        if not salvage:
+    except (KeyboardInterrupt, OSError) as error:
+        if not salvage or not os.path.getsize(beside):
             raise
         kept = path.with_name(path.name + UNFINISHED)
         _named(beside, kept)
-        raise Interrupted(f"interrupted: what is there already lies in {kept}") from None
+        there = f"what is there already lies in {kept}"
+        if isinstance(error, OSError):
+            raise SertoolError(f"{reason(error)}: {there}") from None
+        raise Interrupted(f"interrupted: {there}") from None
     finally:
         with suppress(OSError):
             os.unlink(beside)

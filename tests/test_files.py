@@ -40,7 +40,7 @@ def test_a_file_that_is_given_up_leaves_the_old_one(tmp_path, error):
     assert names(tmp_path) == ["a"]
 
 
-def give_up(path: Path, error: type[BaseException], *, salvage: bool = False) -> None:
+def give_up(path: Path, error: type[BaseException] | OSError, *, salvage: bool = False) -> None:
     with files.whole(path, salvage=salvage) as stream:
         stream.write(b"new")
         raise error
@@ -54,6 +54,18 @@ def test_an_interrupt_leaves_what_is_worth_something_beside_the_old_one(tmp_path
     assert path.read_bytes() == b"old"
     assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
     assert names(tmp_path) == ["rows.csv", "rows.csv.part"]
+
+
+def test_a_full_disk_leaves_what_is_worth_something_beside_the_old_one(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(SertoolError, match=r"no space .* lies in .*a\.part"):
+        give_up(path, full, salvage=True)
+    assert (path.read_bytes(), (tmp_path / "a.part").read_bytes()) == (b"old", b"new")
+    with pytest.raises(SertoolError, match="make room"), files.whole(tmp_path / "b", salvage=True):
+        raise full
+    assert names(tmp_path) == ["a", "a.part"]
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
