@@ -132,6 +132,8 @@ def _of_the_system(error: BaseException) -> str:
         from sertool.device import PAIRS
 
         first = talk.clean(str(error).partition("\n")[0])
+        if "failed to map segment" in first:
+            return f"no memory to load a package ({first}): raise the limit (ulimit -v, or the job's)"
         return f"a package cannot be loaded ({first}): install it again; torch with {PAIRS}"
     where = f": {error.filename}" if error.filename else ""
     return f"{(error.strerror or str(error)).lower()}{where}"

@@ -58,7 +58,7 @@ def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> T
         mine = place.part.of(planned.tasks)
         wanted = _wanted(planned, mine)
         making = tasks.make(planned, wanted, device, jobs)
-        done = sum(1 for _ in talk.progress(making, sum(map(len, wanted)), "featurizing"))
+        done = sum(talk.progress(making, sum(map(len, wanted)), "featurizing"))
         tasks.drop_leftovers(planned)
         share = _share(table, mine)
         made = _pointed(share, planned, mine)

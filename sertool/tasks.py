@@ -164,8 +164,8 @@ def _differences(held: Any, asked: dict[str, Any]) -> Iterator[str]:
             yield f"{name} {then}, now {now}"
 
 
-def make(plan: Plan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[Clip]:
-    """Make the wanted features' shards; yields each clip as it is done."""
+def make(plan: Plan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[bool]:
+    """Make the wanted features' shards; yields of each clip, as it is done, whether it has rows."""
     with ThreadPoolExecutor(1) as writer:
         for names in sorted(set(wanted.values())):
             alike = [task for task, lacked in wanted.items() if lacked == names]
@@ -175,15 +175,15 @@ def make(plan: Plan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int
 
 def _make_alike(
     plan: Plan, tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor
-) -> Iterator[Clip]:
+) -> Iterator[bool]:
     """Shards that lack the same features, in one stream of clips over their borders."""
     stream = extract.rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
     writing: Future[None] | None = None
     for task in tasks:
         clips, made = plan.clips(task), deque[Rows]()
-        for clip, rows in zip(clips, islice(stream, len(clips)), strict=True):
+        for rows in islice(stream, len(clips)):
             made.append(rows)
-            yield clip
+            yield rows.issue is None
         if writing:
             writing.result()
         writing = writer.submit(_write, plan, task, engine, made)

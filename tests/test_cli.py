@@ -111,6 +111,9 @@ def test_help_takes_a_quarter_of_a_second(words):
     (SertoolError("it failed"), 1, "sertool: it failed"), (UsageError("not so"), 2, "sertool: not so"),
     (OSError(errno.ENOSPC, "No space left on device"), 1, "sertool: no space left on device"),
     (OSError(errno.EACCES, "Permission denied", "x"), 1, "sertool: permission denied: x"),
+    (ImportError("libtorch.so: failed to map segment from shared object"), 1,
+     "sertool: no memory to load a package (libtorch.so: failed to map segment from shared object): "
+     "raise the limit (ulimit -v, or the job's)"),
     (MemoryError(), 1, "sertool: out of memory"), (KeyboardInterrupt(), 130, "sertool: interrupted"),
     (click.UsageError("wrong"), 2, "sertool: wrong (see `sertool --help`)"),
     (click.ClickException("bad"), 1, "sertool: bad"),

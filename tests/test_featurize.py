@@ -471,7 +471,7 @@ def test_a_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, sm
     assert manifest.column(table, "mel_shard")[:3] == [None] * 3
     assert manifest.column(table, "mel_offset")[3] == 0
     assert len(table) == 24
-    for word in ("vanished", "truncated", "unreadable", "mel, rms of 21 clips", "3 set aside"):
+    for word in ("vanished", "truncated", "unreadable", "mel, rms of 21 clips", "(21 made now); 3 set aside"):
         assert word in done.err
 
 
