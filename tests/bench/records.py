@@ -100,8 +100,12 @@ TUNED = (
     "sertool index {corpora}/cremad --protocol cremad-nk"
     " | sertool featurize --whisper base --layers 2 {weights} -o cremad-layer-2 > /dev/null"
 )
+HARD = (
+    "sertool augment - --copies 2 --noise 5:15 --noise-colour any --seed 1"
+    " | sertool augment - --copies 1 --telephone --seed 2"
+)
 FOUR_BLOCKS = (
-    f"sertool index {{corpora}}/cremad --protocol cremad-nk | sertool augment - {ROBUST}"
+    f"sertool index {{corpora}}/cremad --protocol cremad-nk | sertool augment - {ROBUST} | {HARD}"
     " | sertool featurize --whisper base --layers 0-4 --stats mean,std {weights} -o cremad-robust-4 > /dev/null",
     "sertool train cremad-robust-4/manifest.parquet --recipe whisper-mlp --set groups=5 --epochs 8 --adapt speaker"
     " {weights} --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
