@@ -151,7 +151,7 @@ RECORDS: dict[str, Record] = {
     "cremad-cnn2d-silu-c": published("cnn2d-silu-c", "system C's 2D CNN with SiLU, as published"),
     "cremad-scratch": Record(
         "cremad", "cremad-nk", "`-m sertool` from scratch, 1.3 M",
-        (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --seeds 3 --features mel -o runs/scratch > cremad-scratch.parquet"),
+        (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --features mel -o runs/scratch > cremad-scratch.parquet"),
     ),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "the same, taught by the encoder",
