@@ -107,13 +107,13 @@ def _listed(lines: Iterator[bytes]) -> Iterator[Row]:
 
 
 def _lines(stream: Any, end: bytes) -> Iterator[bytes]:
-    """What stands between the ends, each as soon as its end is read."""
-    held = b""
+    """What stands between the ends, each as soon as its end is read; lines may end as on Windows, NUL ends any name."""
+    held, odd = b"", b"\r" if end == b"\n" else b""
     while chunk := stream.read1(65_536):
         *whole, held = (held + chunk).split(end)
-        yield from (part.rstrip(b"\r") for part in whole if part.strip())
+        yield from (part.rstrip(odd) for part in whole if part.strip())
     if held.strip():
-        yield held
+        yield held.rstrip(odd)
 
 
 def gathered(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
