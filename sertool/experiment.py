@@ -223,10 +223,11 @@ def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
 
 def _say_plan(table: Table, values: dict[str, Any], recipe: dict[str, Any], places: Sequence[tuple[Way, Path]]) -> None:
     """What would be trained, once what can be known before has been looked at."""
+    named = values["model"], values["recipe"]
     for way, folder in places:
         _members(table, way, values, folder)
     if batches.featured(table):
         batches.load(table, preparing.design(table, values, recipe).features, "cpu")
     for way, folder in places:
-        what = f"{values['recipe'] or values['model']} on {len(table):,} clips, {way.named}"
+        what = f"{' as '.join(filter(None, named))} on {len(table):,} clips, {way.named}"
         talk.say(f"would train {what}, in {folder}")

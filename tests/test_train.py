@@ -626,6 +626,8 @@ def test_runs_without_a_folder_are_named_by_what_was_said(
 
 def test_a_dry_run_writes_nothing(mel: Path, tmp_path: Path) -> None:
     assert "would train cnn on 48 clips, speaker:70/15/15" in train(mel, *TINY, "--dry-run", "-o", tmp_path / "r").err
+    both = train(mel, *TINY, "--recipe", "sertool", "--dry-run", "-o", tmp_path / "r").err
+    assert "would train cnn as sertool on" in both
     assert not (tmp_path / "r").exists()
 
 
