@@ -36,7 +36,7 @@ def appended(table: Table, how: Blend) -> Table:
     said = ", ".join(effect.name.replace("_", "-") for effect in how.effects)
     spared = len(table) - len(rows)
     rest = f"; {spared:,} rows are held out, unusable or copies, and stay alone" if spared else ""
-    talk.say(f"{len(made) - len(table):,} copies of {len(rows):,} clips with {said}{rest}")
+    talk.say(f"{len(made) - len(table):,} copies of {talk.counted(len(rows), 'clip')} with {said}{rest}")
     return made
 
 

@@ -191,7 +191,7 @@ def _among_own(scores: Sequence[Figures]) -> str:
 def _say_result(table: Table, scores: Sequence[Figures], way: Way, folder: Path) -> None:
     many = f", mean of {len(scores)} trainings" if len(scores) > 1 else ""
     count = len(manifest.counts(table, "speaker"))
-    who = f"{len(table):,} held-out rows of {count} speaker{'s' if count != 1 else ''}"
+    who = f"{talk.counted(len(table), 'held-out row')} of {talk.counted(count, 'speaker')}"
     talk.say(f"{_line(scores)}{many}; {who}, {way.named}; the run lies in {folder}")
     for name in dict.fromkeys(name for each in scores for name in each.get("by_corpus", ())):
         mine = [each["by_corpus"][name] for each in scores if name in each.get("by_corpus", {})]
@@ -229,5 +229,5 @@ def _say_plan(table: Table, values: dict[str, Any], recipe: dict[str, Any], plac
     if batches.featured(table):
         batches.load(table, preparing.design(table, values, recipe).features, "cpu")
     for way, folder in places:
-        what = f"{' as '.join(filter(None, named))} on {len(table):,} clips, {way.named}"
+        what = f"{' as '.join(filter(None, named))} on {talk.counted(len(table), 'clip')}, {way.named}"
         talk.say(f"would train {what}, in {folder}")

@@ -139,4 +139,4 @@ def _say(before: Table, after: Table, done: int, planned: Plan) -> None:
         doctor.report(manifest.with_column(after.select(["clip"]), "issue", found))
     aside = f"; {int((~usable).sum()):,} set aside" if not usable.all() else ""
     names = ", ".join(planned.recipe.features)
-    talk.say(f"{names} of {int(usable.sum()):,} clips in {planned.folder} ({done:,} made now){aside}")
+    talk.say(f"{names} of {talk.counted(int(usable.sum()), 'clip')} in {planned.folder} ({done:,} made now){aside}")

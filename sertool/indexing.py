@@ -181,9 +181,9 @@ def summary(table: Table) -> None:
     """Say what is in a manifest: clips, speakers, hours, emotions, and what the doctor found."""
     hours = manifest.total(table, "duration") / 3600
     speakers = len(manifest.counts(table, "speaker"))
-    parts = [f"{len(table):,} clips", f"{speakers:,} speakers" if speakers else "speakers unknown", f"{hours:.2f} h"]
+    who = talk.counted(speakers, "speaker") if speakers else "speakers unknown"
     corpora = listed(f"{name} {count:,}" for name, count in manifest.counts(table, "corpus"))
-    talk.say(", ".join(parts) + (f" of {corpora}" if corpora else ""))
+    talk.say(f"{talk.counted(len(table), 'clip')}, {who}, {hours:.2f} h" + (f" of {corpora}" if corpora else ""))
     for name, head in (("emotion", ""), ("split", "split: "), ("fold", "fold: ")):
         if name in table.column_names:
             talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in manifest.counts(table, name)), 30))

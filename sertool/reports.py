@@ -39,7 +39,8 @@ class Section(NamedTuple):
 def title(run: Scores) -> str:
     """What was scored: `dev, 1,224 clips of 15 speakers, cremad-nk`."""
     seeds = f"{len(run.seeds)} seeds" if run.seeds else None
-    parts = (run.split, f"{run.clips:,} clips of {speakers(run.speakers)}", seeds, run.protocol, run.adapted)
+    clips = f"{talk.counted(run.clips, 'clip')} of {speakers(run.speakers)}"
+    parts = (run.split, clips, seeds, run.protocol, run.adapted)
     return ", ".join(part for part in parts if part)
 
 
@@ -49,7 +50,7 @@ def label(run: Scores, name: str) -> str:
 
 
 def speakers(count: int) -> str:
-    return f"{count:,} speaker{'s' * (count != 1)}" if count else "unknown speakers"
+    return talk.counted(count, "speaker") if count else "unknown speakers"
 
 
 def method(report: Report, bootstrap: str) -> str:

@@ -46,6 +46,11 @@ def clean(text: object) -> str:
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
 
 
+def counted(count: int, what: str) -> str:
+    """`1 clip`, `5,884 clips`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def say(text: str = "") -> None:
     """A line of summary or progress; `-q` silences it."""
     if _level["verbosity"] >= 0:
