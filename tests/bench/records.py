@@ -144,6 +144,11 @@ RECORDS: dict[str, Record] = {
     "cremad-cnn-a": published("cnn-a", "system A's residual CNN, as published"),
     "cremad-cnn-gru-a": published("cnn-gru-a", "system A's CNN and GRU, as published"),
     "cremad-cnn-transformer-a": published("cnn-transformer-a", "system A's CNN and transformer, as published"),
+    "cremad-cnn-transformer-a-float32": Record(
+        "cremad", "cremad-nk", "the same in float32",
+        ("sertool train runs/cnn-transformer-a/features/manifest.parquet --recipe cnn-transformer-a"
+         " --precision float32 -o runs/cnn-transformer-a-float32 > cremad-cnn-transformer-a-float32.parquet",),
+    ),
     "cremad-resnet18-a": published("resnet18-a", "system A's ResNet-18, as published"),
     "cremad-mamba-a": published("mamba-a", "system A's two Mamba blocks, as published"),
     "cremad-mamba-cnn-a": published("mamba-cnn-a", "system A's CNN and three Mamba blocks, as published"),
