@@ -226,7 +226,8 @@ where = option(
     metavar="EXPR",
     shell_complete=_columns,
     group="Input",
-    help="Keep rows for which COLUMN=VALUE holds; also != < <= > >= ~, values joined by |.",
+    help="Keep rows for which COLUMN=VALUE holds, such as 'corpus=cremad|tess and age>=40'; also != < <= > >=, ~ for "
+    "a regular expression, and = with nothing behind it for an empty cell.",
 )
 
 

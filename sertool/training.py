@@ -67,7 +67,7 @@ class Settings:
         float, "share of the listeners' votes in the targets, the rest being the intended emotion", 0, 1
     ] = 0.0
     teach: Annotated[float, "share of the teacher's answers in the targets", 0, 1] = 0.7
-    likeness: Annotated[float, "what likeness to the imitated features counts beside the answers", 0] = 1.0
+    likeness: Annotated[float, "weight of likeness to the imitated features in the loss", 0] = 1.0
     strangers: Annotated[
         float, "with --adapt, share of the clips that are scaled as if nobody knew who speaks", 0, 1
     ] = 0.5

@@ -10,16 +10,25 @@ from sertool.options import option
 
 EPILOG = """\b
 Examples:
-  sertool train clips.parquet | sertool eval
+  sertool train features/manifest.parquet -m cnn | sertool eval
   sertool eval predictions.csv --by sex,age
   sertool eval runs/a/predictions.parquet runs/b/predictions.parquet
   sertool eval predictions.csv --html report.html --plot plots/
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
   sertool eval theirs.csv --truth y --predicted yhat --map ang=angry
 
-Two columns are enough: the true emotion and the predicted one, as CSV, JSON Lines or Parquet. Rows of test are scored,
-else of dev, never of train unless --split train asks for it; rows without a prediction are counted and not scored.
-Several inputs, or several values in a column run, are runs to compare. Input from a pipe is read to its end first.
+Two columns are enough: the true emotion and the predicted one, as CSV, TSV, JSON Lines or Parquet. Rows of test are
+scored; where there are none, rows of dev; rows of train only with --split train. Rows without a prediction are counted
+and not scored. Several inputs, or several values in a column run, are runs to compare. Input from a pipe is read to its
+end first.
+
+\b
+Scores in the report:
+  UAR                    unweighted average recall, the mean of every emotion's recall
+  WA                     accuracy, the share of clips that were answered rightly
+  F1                     of an emotion, the harmonic mean of its recall and precision
+  ECE                    expected calibration error, how far confidence lies from accuracy
+  log loss, Brier score  how far the probabilities lie from the truth; lower is better
 """
 FORMATS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown"}
 

@@ -67,7 +67,8 @@ def _shared_options() -> Any:
         metavar="FILE",
         group=group,
         help="Weights of the encoder: a checkpoint, safetensors, or a model file of `train -m whisper --pack half`, "
-        "whose blocks know the speakers that they were trained on. [default: fetched once into the cache]",
+        "whose blocks know the speakers that they were trained on. [default: fetched once into $SERTOOL_CACHE or "
+        "~/.cache/sertool]",
     )
     return options.stack(*wave, *frames, *layers, file)
 

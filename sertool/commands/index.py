@@ -19,8 +19,10 @@ Examples:
   sertool index a.parquet b.parquet --where 'corpus=cremad|tess' -o both.parquet
   sertool index --audit clips.parquet
 
-Folders are searched for audio at any depth; corpora that sertool knows are recognised by their layout. Manifests
-(Parquet, CSV, JSON Lines) are merged. Input from a pipe is read to its end first.
+Folders are searched for audio at any depth; corpora that sertool knows are recognised by their layout, and a folder
+for each emotion (angry/, 05_sad/) labels its clips. Other audio needs --pattern, whose words in braces are columns of
+the manifest, or --table, with a column of paths (path, file, filename, wav ...) beside them; columns that are not ours
+are kept. Manifests (Parquet, CSV, TSV, JSON Lines) are merged. Input from a pipe is read to its end first.
 """
 
 
@@ -34,7 +36,7 @@ def _input_options() -> Any:
         option("--table", "tables", multiple=True, metavar="[PART=]FILE", group=group,
                help="Labels by path: CSV, TSV, JSON Lines or Parquet; PART is train, dev or test."),
         option("--group", type=click.Choice(["parent-folder"]), group=group,
-               help="Speakers are the folders that the files lie in."),
+               help="Speakers are the folders that the files lie in, or those above a folder for each emotion."),
         option("--map", "mapping", multiple=True, metavar="FROM=TO", group=group,
                help="What a label means: ps=surprise, calm=neutral."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
@@ -70,7 +72,9 @@ def _output_options() -> Any:
     return options.stack(
         options.out("Write the manifest to this file rather than to stdout."),
         options.wire_format, options.seed, options.jobs, options.strict, options.dry_run,
-        option("--list", "show_list", is_flag=True, help="Show the corpora that are recognised, and stop."),
+        option("--list", "show_list", is_flag=True, 
+               help="Show the corpora that are recognised, the protocols, what the columns of a manifest and the words "
+                    "in issue and notes mean, and stop."),
         options.quiet, options.verbose,
     )  # fmt: skip
 
@@ -168,3 +172,15 @@ def _show_list() -> None:
     ]
     headers = ("corpus", "speakers", "clips", "hours", "language", "licence", "emotions")
     talk.table(headers, rows, right="speakers clips hours")
+    protocols = catalogue.read(catalogue.PACKAGE / "splits.py").facts["PROTOCOLS"]
+    talk.table(("protocol", "what it is"), [(name, entry["title"]) for name, entry in protocols.items()])
+    for kind, meanings in _meanings().items():
+        talk.table((kind, "what it means"), meanings.items())
+
+
+def _meanings() -> dict[str, dict[str, str]]:
+    """What the words in a manifest mean."""
+    from sertool.columns import FAMILIES, ISSUES, MEANINGS, NOTES
+
+    known = {name: text for name, (_, text) in (MEANINGS | FAMILIES).items()}
+    return {"column": known, "issue": ISSUES, "note": NOTES}

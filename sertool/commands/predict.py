@@ -26,9 +26,20 @@ Examples:
   sertool predict --adapt speaker --speakers all calls/
   sertool predict -m run/ --enroll anna/ --window 3 call.wav
 
-Answers come in the order of what is asked, each as soon as it is known. A file that cannot be read gets a row with its
-issue, and the work goes on. Of a run, clips of a manifest are answered by those of its models that held them out, and
-clips that all of them were trained on are marked in the column split, so that eval leaves them out.
+\b
+Columns:
+  clip path start end   what was judged, from start to end in seconds
+  issue                 why there is no answer (see `sertool index --list`)
+  predicted confidence  the most probable emotion and its probability
+  p_EMOTION             the probability of every emotion
+  channel               from 1, with --channel each
+  top                   with --top
+  speaker adapted       with --adapt or --enroll: whose voice, and transductive or enrolled
+
+A manifest's own columns are kept. On a terminal a line shows the emotion, its probability, start, end and path. Answers
+come in the order of what is asked, each as soon as it is known. A file that cannot be read gets a row with its issue,
+and the work goes on. A run answers for a clip of a manifest with those of its models that held the clip out; clips that
+all of them were trained on are marked in the column split, so that eval leaves them out.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
@@ -48,7 +59,7 @@ def _listening_options() -> Any:
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
                group=group, help="What of stereo audio is judged: calls often have a speaker on each."),
         option("--silence", type=options.Real(-200, 0), default=-60.0, show_default=True, metavar="DBFS",
-               group=group, help="What is below this level is silent, and not judged."),
+               group=group, help="What is below this level, in dB under full scale, is silent and not judged."),
         option("--trim", type=options.Real(1, 200), metavar="DB", group=group,
                help="Leave silent ends out of each clip or window: what lies so far below its loudest frame. "
                     "[default: as the model says; those of the package, 40]"),
@@ -69,11 +80,12 @@ def _speaker_options() -> Any:
     group = "Speakers"
     return options.stack(
         option("--adapt", type=click.Choice(["speaker"]), group=group,
-               help="Scale each speaker's clips by what they have in common; they are all heard before the first row."),
+               help="Scale each speaker's clips by what they have in common; all of a speaker's are heard before the "
+                    "first is answered."),
         option("--speakers", metavar="HOW", group=group,
                shell_complete=options.offering("all", "parent-folder", "speaker"),
-               help="Whose voice it is: parent-folder, a column, a pattern such as '{speaker}_{}.wav', or all for one: "
-                    "for recordings of another kind than the model knows. [default: speaker]"),
+               help="Whose voice it is: parent-folder, a column of the manifest, a pattern such as '{speaker}_{}.wav', "
+                    "or all: one voice, for recordings of another kind than the model knows. [default: speaker]"),
         option("--enroll", type=click.Path(exists=True), metavar="DIR", group=group,
                help="Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come."),
     )  # fmt: skip
@@ -83,11 +95,12 @@ def _run_options() -> Any:
     return options.stack(
         option("-m", "--model", type=click.Path(), metavar="MODEL",
                shell_complete=options.offering(*shipped.names(), path="file"),
-               help="A model file, a run's folder, whose members are averaged, or one of the package: base, tiny. "
+               help="A model file; a run's folder, whose models are averaged; or one of the package: base, tiny. "
                     "[default: base]"),
         option("--model-card", is_flag=True, help="Say what the model is and where it came from, and stop."),
         option("--weights", type=click.Path(dir_okay=False), metavar="FILE",
-               help="Weights of the encoder that the model's features need. [default: fetched into the cache]"),
+               help="Weights of the encoder that the model's features need. [default: fetched once into "
+                    "$SERTOOL_CACHE or ~/.cache/sertool]"),
         option("--fold", type=click.IntRange(min=0), metavar="K", help="Only the models of this fold of a run."),
         options.root, options.nul,
         options.out("Write to this file rather than to stdout."),
@@ -180,7 +193,7 @@ class _Count:
 
     def said(self, *, strict: bool) -> int | None:
         aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
-        talk.say(f"{self.rows:,} rows{aside}")
+        talk.say(f"{talk.counted(self.rows, 'row')}{aside}")
         return 1 if strict and self.issues else None
 
 

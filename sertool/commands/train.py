@@ -18,8 +18,17 @@ Examples:
   sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
 
-A recipe makes the features that a manifest lacks. The held-out predictions go to stdout as a manifest. A run that was
+A recipe makes the features that a manifest lacks. The classical models (forest, lda, logistic, probe, svm)
+take one row for each clip: featurize with --stats. The held-out predictions go to stdout as a manifest. A run that was
 interrupted goes on when it is asked again; one that is finished prints its predictions again.
+
+\b
+Files of a run, for each fold and seed in fold-K/seed-S/:
+  model.safetensors    the model, all that predict needs
+  predictions.parquet  what it answered for the clips that were held out; beside them, all joined
+  split.parquet        which clips trained, chose the epoch and were held out
+  settings.json        what it was trained with
+  metrics.jsonl        losses and scores of a network, epoch after epoch
 """
 
 
@@ -39,16 +48,19 @@ def _design_options() -> Any:
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128."),
         option("--weights", type=click.Path(dir_okay=False), metavar="FILE", group=group,
-               help="Published weights of a backbone or an encoder, where no network is."),
-        option("--scratch", is_flag=True, group=group, help="Begin a backbone with random numbers."),
+               help="A file with the published weights of a backbone or an encoder. [default: fetched once]"),
+        option("--scratch", is_flag=True, group=group,
+               help="Begin a backbone with random numbers, not with published weights."),
         option("--features", type=options.files_in("features"), group=group,
                help="Features to train on, side by side by name (default: all that the manifest has)."),
         option("--scale", type=click.Choice(["none", "corpus"]), group=group,
-               help="Free rows of mean and deviation of all of train, or of nothing. [default: corpus]"),
+               help="Scale rows by the mean and deviation of all of train, or leave them. [default: corpus]"),
         option("--adapt", type=click.Choice(["speaker"]), group=group,
-               help="Put everybody's mean and deviation in place of a speaker's. Held-out figures are transductive."),
+               help="Scale each speaker's rows to everybody's mean and deviation, by the speaker's own clips. Held-out "
+                    "figures are then transductive: made with statistics of the clips that are scored."),
         option("--prior-clips", type=options.Real(0, 1e6), metavar="N", group=group,
-               help="With --adapt, what all of train counts for beside a speaker's own clips. [default: 3]"),
+               help="With --adapt, how many clips the statistics of all of train count for beside a speaker's own. "
+                    "[default: 3]"),
         option("--select", type=click.IntRange(min=1), metavar="N", group=group,
                help="Of clip statistics, keep the columns that tell emotions apart best, at most N."),
         option("--reduce", metavar="HOW", group=group, help="Map clip statistics to fewer columns: lda, or pca:N."),
@@ -59,10 +71,10 @@ def _teaching_options() -> Any:
     group = "Teaching"
     return options.stack(
         option("--teacher", type=click.Path(), metavar="MODEL", group=group,
-               help="Learn from what a model, or a run, answers too, or from predictions (of train or predict). Clips "
-                    "without a label count then, for training where they have no part of their own."),
+               help="Learn from the answers of a model or a run as well, or from a file of predictions. Clips without "
+                    "a label then count, too: they train, unless a split puts them elsewhere."),
         option("--imitate", type=click.Choice(catalogue.names("features")), metavar="NAME", group=group,
-               help="A feature of the manifest, kept as --stats, that the network learns to tell and does not see."),
+               help="A feature of the manifest, made with --stats, that the network learns to predict, unseen."),
     )  # fmt: skip
 
 
@@ -70,7 +82,7 @@ def _division_options() -> Any:
     group = "Held out"
     return options.stack(
         option("--split", metavar="HOW", group=group, shell_complete=options.offering(*options.protocols()),
-               help="As of `sertool index`: speaker:70/15/15, or a protocol."),
+               help="As in `sertool index`: speaker:70/15/15, or a protocol (see `sertool index --list`)."),
         option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group, help="K folds of whole speakers."),
         option("--loso", is_flag=True, group=group, help="Leave one speaker out, each in turn."),
         option("--protocol", type=click.Choice(options.protocols()), metavar="NAME", group=group,
