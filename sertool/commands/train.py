@@ -82,7 +82,8 @@ def _division_options() -> Any:
     group = "Held out"
     return options.stack(
         option("--split", metavar="HOW", group=group, shell_complete=options.offering(*options.protocols()),
-               help="As in `sertool index`: speaker:70/15/15, or a protocol (see `sertool index --list`)."),
+               help="As in `sertool index`: speaker:70/15/15, or a protocol (see `sertool index --list`). "
+                    "[default: the manifest's own, else speaker:70/15/15]"),
         option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group, help="K folds of whole speakers."),
         option("--loso", is_flag=True, group=group, help="Leave one speaker out, each in turn."),
         option("--protocol", type=click.Choice(options.protocols()), metavar="NAME", group=group,
