@@ -601,5 +601,5 @@ def test_the_examples_of_the_help_are_options_that_exist() -> None:
     from sertool.commands import eval as command
 
     known = {name for parameter in command.command.params for name in parameter.opts}
-    used = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", command.EPILOG.replace("sertool train", "")))
+    used = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", re.sub(r"sertool train[^|]*", "", command.EPILOG)))
     assert used <= known
