@@ -42,6 +42,8 @@ from sertool.training import Data
 
 Figures = dict[str, Any]
 
+UNTAUGHT = "--teacher is for networks, and for clips without a label"
+
 
 @dataclass(frozen=True)
 class Design:
@@ -139,6 +141,8 @@ def _trained(
     data = _data(held, design, member, words)
     model = _built(design, data, len(words), member.seed)
     if hasattr(model, "fit"):
+        if design.teacher and data.known[data.train].all():
+            raise passed_over(UNTAUGHT, design.model)
         _fit_at_once(model, data, design, member.seed)
         history = []
     else:
@@ -149,6 +153,11 @@ def _trained(
         made.temperature = calibrated(made.logits(data.dev), data.truth[data.dev])
     made.scores = _scores(held, made, member)
     return made, history
+
+
+def passed_over(what: str, model: str) -> UsageError:
+    """The refusal of what a model that is fitted at once has no use for."""
+    return UsageError(f"{what}: {model} is fitted at once, to labels alone")
 
 
 # What a member learns from.

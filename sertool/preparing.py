@@ -29,7 +29,7 @@ from sertool.extract import Recipe
 from sertool.featurizing import Place
 from sertool.files import listed
 from sertool.manifest import Table
-from sertool.members import Design
+from sertool.members import UNTAUGHT, Design, passed_over
 from sertool.team import Team
 
 PRIOR_CLIPS = 3.0
@@ -90,9 +90,9 @@ def refuse_beside_labels(table: Table, values: dict[str, Any], recipe: dict[str,
     over = sorted(_of_the_loop(values).keys() - AT_ONCE) + ["imitate"] * (values["imitate"] is not None)
     what = f"{listed(map(options.word, over))} is for networks" if over else ""
     if values["teacher"] and not len(manifest.where(table, ["emotion="])):
-        what = what or "--teacher is for networks, and for clips without a label"
+        what = what or UNTAUGHT
     if what:
-        raise UsageError(f"{what}: {name} is fitted at once, to labels alone")
+        raise passed_over(what, name)
 
 
 def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Design:

@@ -73,6 +73,18 @@ def test_a_model_that_is_fitted_at_once_says_what_it_cannot_learn_from(heard: Pa
         assert f"{model} is fitted at once" in done.err.splitlines()[-1]
 
 
+def test_a_teacher_of_clips_that_do_not_train_is_refused_beside_a_model_that_is_fitted_at_once(
+    heard: Path, tmp_path: Path
+) -> None:
+    splits = column(heard, "split")
+    silent = splits.index("dev")
+    emotions = [None if place == silent else word for place, word in enumerate(column(heard, "emotion"))]
+    partly = changed(heard, tmp_path / "partly.parquet", emotion=emotions)
+    teacher = sure(heard, tmp_path / "teacher.parquet")
+    done = train(partly, "-m", "lda", "--features", "mfcc", "--teacher", teacher, "-o", tmp_path / "run", code=2)
+    assert "--teacher is for networks, and for clips without a label" in done.err.splitlines()[-1]
+
+
 def test_that_is_said_before_any_features_are_made(heard: Path, tmp_path: Path) -> None:
     table = wire.read(str(heard))
     bare = [name for name in table.column_names if not name.endswith(("_shard", "_offset", "_rows"))]

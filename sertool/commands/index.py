@@ -72,7 +72,7 @@ def _output_options() -> Any:
     return options.stack(
         options.out("Write the manifest to this file rather than to stdout."),
         options.wire_format, options.seed, options.jobs, options.strict, options.dry_run,
-        option("--list", "show_list", is_flag=True, 
+        option("--list", "show_list", is_flag=True,
                help="Show the corpora that are recognised, the protocols, what the columns of a manifest and the words "
                     "in issue and notes mean, and stop."),
         options.quiet, options.verbose,
