@@ -158,8 +158,13 @@ RECORDS: dict[str, Record] = {
         "cremad", "cremad-nk", "`-m sertool` from scratch, 1.3 M",
         (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --features mel -o runs/scratch > cremad-scratch.parquet"),
     ),
+    "cremad-cnn-gru-ours": Record(
+        "cremad", "cremad-nk", "system A's CNN and GRU, trained as `-m sertool` is",
+        (encoder("cremad", "cremad-nk"), COPIES,
+         f"{NET} -m cnn-gru --set frames=320 --features mel -o runs/cnn-gru-ours > cremad-cnn-gru-ours.parquet"),
+    ),
     "cremad-distilled": Record(
-        "cremad", "cremad-nk", "the same, taught by the encoder",
+        "cremad", "cremad-nk", "`-m sertool` taught by the encoder",
         (encoder("cremad", "cremad-nk"), COPIES, TEACHER,
          f"{NET} --teacher runs/teacher/predictions.parquet --imitate whisper -o runs/distilled"
          " > cremad-distilled.parquet"),
