@@ -91,8 +91,9 @@ def _cells(run: Run) -> Cells:
     named = manifest.codes(run.table, "clip")
     if (named.index < 0).any():
         raise SertoolError(f"{run.name}: {(named.index < 0).sum():,} rows have no clip id")
-    if "start" in run.table.column_names and _first_repeat(named, seed) is not None:
-        named = _windows(named, manifest.codes(run.table, "start"))
+    for name in ("start", "channel"):
+        if name in run.table.column_names and _first_repeat(named, seed) is not None:
+            named = _parts(named, manifest.codes(run.table, name))
     if (twice := _first_repeat(named, seed)) is not None:
         raise SertoolError(f"{run.name}: clip {twice} is predicted twice; give each run a file of its own, "
                            "or a column run or seed that tells them apart")  # fmt: skip
@@ -107,12 +108,12 @@ def _first_repeat(clip: Codes, seed: np.ndarray) -> str | None:
     return talk.clean(clip.values[int(np.argmax(twice)) // seeds]) if twice.any() else None
 
 
-def _windows(clip: Codes, start: Codes) -> Codes:
-    """Parts of clips, named by where they start."""
-    keys = clip.index.astype(np.int64) * (len(start.values) + 1) + start.index + 1
-    _, first, part = np.unique(keys, return_index=True, return_inverse=True)
-    pairs = ((codes.take(clip, row), codes.take(start, row)) for row in first)
-    return Codes(part, [f"{c.values[c.index]}@{s.values[s.index] if s.index >= 0 else 0}" for c, s in pairs])
+def _parts(clip: Codes, part: Codes) -> Codes:
+    """Parts of clips, named by where they start or by their channel."""
+    keys = clip.index.astype(np.int64) * (len(part.values) + 1) + part.index + 1
+    _, first, row_of = np.unique(keys, return_index=True, return_inverse=True)
+    pairs = ((codes.take(clip, row), codes.take(part, row)) for row in first)
+    return Codes(row_of, [f"{c.values[c.index]}@{p.values[p.index] if p.index >= 0 else 0}" for c, p in pairs])
 
 
 def _numbers(words: Codes, classes: tuple[str, ...]) -> np.ndarray:

@@ -107,7 +107,11 @@ def _delimited(held: pa.Buffer, kind: str) -> Table:
         column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
     )
     parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
-    table = arrow_csv.read_csv(pa.BufferReader(held), parse_options=parsing, convert_options=converting)
+    try:
+        table = arrow_csv.read_csv(pa.BufferReader(held), parse_options=parsing, convert_options=converting)
+    except pa.ArrowInvalid as error:
+        named = re.sub(r"In CSV column #(\d+)", lambda found: f"column {header[int(found[1])].strip()}", str(error))
+        raise ValueError(named) from None
     return table.rename_columns([name.strip() for name in table.column_names])
 
 
