@@ -67,6 +67,17 @@ def typed(table: Table, where: str) -> Table:
         except pa.ArrowException as error:
             problem = f"column {field.name} holds {field.type}, not {wanted}: {first_line(error)}"
             raise SertoolError(f"{where}: {problem}") from None
+    return _without_blanks(table)
+
+
+def _without_blanks(table: Table) -> Table:
+    """A text of ours that is empty is null whatever holds it, as it is in CSV."""
+    for index, field in enumerate(table.schema):
+        if kind(field.name) == pa.string():
+            blank = pc.equal(table.column(index), "")
+            if pc.any(blank).as_py():
+                nothing = pa.scalar(None, pa.string())
+                table = table.set_column(index, field.name, pc.if_else(blank, nothing, table.column(index)))
     return table
 
 

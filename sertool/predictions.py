@@ -181,6 +181,8 @@ def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str
         talk.warn(
             f"{name}: {count:,} rows are of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out"
         )
+    if parts and (bare := int((~np.logical_or.reduce([*parts.values()])).sum())):
+        talk.warn(f"{name}: {bare:,} rows have no split: left out")
     return chosen
 
 

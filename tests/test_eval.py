@@ -136,6 +136,8 @@ def test_parts_have_any_case_and_rows_of_none_are_counted(tmp_path: Path, say: C
     assert "test, 150 clips" in out
     assert "40 rows are of the split extra, none of train, dev, test: left out" in err
     assert report(path, split="dev").runs[0].clips == 50
+    bare = table(tmp_path / "two.csv", made() | {"split": ["test"] * 200 + [None] * 40})
+    assert "40 rows have no split: left out" in say(bare)[2]
 
 
 def test_words_of_others_meet_ours(tmp_path: Path) -> None:
@@ -175,6 +177,7 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\nsad,S1\nangry,S2\n", "--map S1=angry"),
         ("clip,emotion,predicted\na,sad,sad\na,sad,angry\nb,angry,sad\n", "clip a is predicted twice"),
         ("clip,seed,emotion,predicted\na,0,sad,sad\na,1,angry,sad\n", "clip a is sad in one row and angry"),
+        ("emotion,predicted,age\nsad,sad,41\nangry,sad,25-30\n", "column age: CSV conversion error to int16: invalid"),
         ("a.wav\nb.wav\n", "no table of predictions"),
         ("emotion,predicted,emotion\nsad,sad,angry\n", "two columns have the same name"),
         ('emotion,predicted\n"s\na",a\nb,"\x1b[31mred"\n', "--map \\x1b[31mred=b"),
@@ -226,6 +229,17 @@ def test_rows_without_an_answer_are_counted_and_not_scored(tmp_path: Path) -> No
         "share": 82 / 95,
     }  # fmt: skip
     assert len(found.notes) == 3
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_an_empty_text_is_nothing_in_any_format(tmp_path: Path, kind: str) -> None:
+    columns = made()
+    for name, count in (("emotion", 3), ("predicted", 5), ("speaker", 7)):
+        columns[name][:count] = [""] * count
+    found = report(table(tmp_path / f"one.{kind}", columns, kind)).runs[0]
+    assert len(found.classes) == len(EMOTIONS)
+    assert (found.clips, found.coverage["untrue"], found.coverage["abstained"]) == (235, 3, 2)
+    assert "2 clips have no speaker" in found.notes
 
 
 def test_what_is_never_true_or_never_predicted_is_said(tmp_path: Path) -> None:
@@ -370,6 +384,15 @@ def test_windows_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
     columns["clip"] = [f"toy/{k // 4}" for k in range(80)]
     columns["start"] = [float(k % 4) for k in range(80)]
     assert report(table(tmp_path / "a.csv", columns)).runs[0].clips == 80
+
+
+def test_channels_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
+    columns = dropped(made(clips=80), "speaker")
+    columns |= {"clip": [f"toy/{k // 4}" for k in range(80)], "start": [float(k // 2 % 2) for k in range(80)]}
+    columns["channel"] = [1 + k % 2 for k in range(80)]
+    assert report(table(tmp_path / "a.csv", columns)).runs[0].clips == 80
+    columns["start"] = [0.0] * 80
+    assert "is predicted twice" in refused(table(tmp_path / "a.csv", columns))
 
 
 # Comparing.
