@@ -21,6 +21,13 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0)
 
 
+def require_more_clips_than_emotions(y: np.ndarray) -> None:
+    """How clips of one emotion differ can be told only where one emotion has two."""
+    if len(np.unique(y)) == len(y):
+        raise SertoolError(f"linear discriminant analysis needs more clips than emotions, and {len(y)} clips have as "
+                           "many")  # fmt: skip
+
+
 def regression(z: np.ndarray, y: np.ndarray, freedom: float, steps: int = 300, weights: Any = None) -> Any:
     """Logistic regression of scaled rows; what holds weights back grows with the clips, as their losses do."""
     from sklearn.linear_model import LogisticRegression

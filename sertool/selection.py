@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sertool.errors import SertoolError, UsageError
-from sertool.fitted import moments
+from sertool.fitted import moments, require_more_clips_than_emotions
 
 FOLDS = 5
 RIDGE = 1e-3  # added to the variances, as a share of them, so that columns that repeat others do no harm
@@ -57,6 +57,7 @@ def _lda(x: np.ndarray, y: np.ndarray) -> Projection:
     """The directions that tell the emotions apart best: one fewer than there are emotions, or all columns."""
     if len(np.unique(y)) < 2:
         raise SertoolError("--reduce lda needs clips of two emotions at least: there is nothing to tell apart")
+    require_more_clips_than_emotions(y)
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     offset, scale = moments(x)

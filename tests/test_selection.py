@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sertool import selection
+from sertool import models, selection
 from sertool.errors import SertoolError, UsageError
 
 
@@ -107,3 +107,11 @@ def test_no_more_directions_than_there_are(clips):
 def test_one_emotion_alone_leaves_nothing_to_tell_apart(clips):
     with pytest.raises(SertoolError, match="two emotions"):
         selection.reduce("lda", clips[0], np.zeros(600))
+
+
+def test_as_many_emotions_as_clips_leave_nothing_within_them(clips):
+    x, y = clips[0][:3], np.arange(3)
+    lda = models.load("lda").Model(models.settings("lda", {}), x.shape[1], 3)
+    for fit in (lambda: selection.reduce("lda", x, y), lambda: lda.fit(x, y)):
+        with pytest.raises(SertoolError, match="more clips than emotions, and 3 clips"):
+            fit()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear
+from sertool.fitted import FittedLinear, require_more_clips_than_emotions
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 1_554
@@ -24,6 +24,7 @@ class Model(FittedLinear):
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
         z = self.begin(x, y)
+        require_more_clips_than_emotions(y)
         priors = None
         if weights is not None:
             sums = np.bincount(y, weights)[self.present.numpy()]
