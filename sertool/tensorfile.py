@@ -55,7 +55,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         return _parse(mapped, int.from_bytes(head, "little"), length)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise SertoolError(f"{path}: not a whole tensor file ({error}): make it again") from None
+        raise SertoolError(f"{path}: not a whole tensor file ({error}): make or fetch it again") from None
 
 
 def header(path: Path) -> dict[str, Any]:

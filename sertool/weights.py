@@ -167,9 +167,13 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
         tensor = tensors.get(word)
         if tensor is None:
             raise SertoolError(f"{path} holds no weights of {name}: {word} is not in it")
-        if tuple(tensor.shape) != shape or not tensor.is_floating_point():
+        if tuple(tensor.shape) != shape:
             raise SertoolError(
                 f"{path} holds no weights of {name}: {word} is {list(tensor.shape)} in it, not {list(shape)}"
+            )
+        if not tensor.is_floating_point():
+            raise SertoolError(
+                f"{path} holds no weights of {name}: {word} is whole numbers in it, as in a model packed in 8 bits"
             )
     with torch.inference_mode(False):  # they may be trained on, whoever reads them first
         return {word: tensors[word].float().clone() for word in shapes}

@@ -476,6 +476,19 @@ def test_a_file_that_is_no_such_weights_is_one_line_and_nothing_of_it_is_run(
     assert not (tmp_path / "f").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [("w.pt", "another size", "[64, 80, 3] in it, not [32, 80, 3]"), ("w.pt", "whole numbers", "whole numbers"),
+     ("w.safetensors", "cut", "fetch it again")],
+)  # fmt: skip
+def test_what_is_wrong_with_weights_is_said(small: Path, tmp_path: Path, name: str, kind: str, says: str) -> None:
+    spoilt(tmp_path / name, kind)
+    pretrained_weights.give(tmp_path / name)
+    with pytest.raises(SertoolError) as refusal:
+        whisper.tensors("base", 3)
+    assert says in str(refusal.value)
+
+
 def test_a_file_with_fewer_blocks_does_where_fewer_are_asked_for(small: Path, voices: Path, tmp_path: Path) -> None:
     spoilt(tmp_path / "w.pt", "a block short")
     words = ("--whisper", "base", "--weights", tmp_path / "w.pt", "--layers", "0-2")
