@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sertool import talk
 from sertool.errors import SertoolError
 from sertool.modelfile import Held
 
@@ -21,10 +22,12 @@ def _lines(held: Held) -> list[str]:
     if corpora:
         licences = trained.get("licences") or {}
         shown = (
-            f"{name} ({count:,} clips; {licences.get(name, 'licence unknown')})" for name, count in corpora.items()
+            f"{name} ({talk.counted(count, 'clip')}; {licences.get(name, 'licence unknown')})"
+            for name, count in corpora.items()
         )
         copies = f" and {trained['copies']:,} copies" if trained.get("copies") else ""
-        lines.append(f"trained on: {', '.join(shown)}{copies}, {trained.get('speakers', 0):,} speakers")
+        who = talk.counted(trained.get("speakers", 0), "speaker")
+        lines.append(f"trained on: {', '.join(shown)}{copies}, {who}")
     lines += [f"made by: {command}" for command in trained.get("commands") or () if command]
     adapted = "" if held.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
     parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in held.scores]

@@ -407,9 +407,10 @@ def _notes(run: Answers, units: Units) -> list[str]:
     notes = [f"LEAKY: {leak}" for leak in run.run.leaks] + _coverage_notes(run)
     there, answered = (np.bincount(column[column >= 0].ravel(), minlength=len(run.classes)) > 0
                        for column in (run.truth, run.predicted))  # fmt: skip
-    for clause, rows in (("is never predicted", there & ~answered), ("is predicted and never true", answered & ~there)):
+    for clause, rows in (("never predicted", there & ~answered), ("predicted and never true", answered & ~there)):
         if rows.any():
-            notes.append(f"{listed(np.array(run.classes)[rows])} {clause}")
+            verb = "is" if rows.sum() == 1 else "are"
+            notes.append(f"{listed(np.array(run.classes)[rows])} {verb} {clause}")
     alone = int((run.speaker < 0).sum())
     if alone and units.speakers:
         notes.append(f"{alone:,} clips have no speaker")

@@ -237,7 +237,8 @@ def check(split: np.ndarray, table: Table, name: str) -> None:
         raise SertoolError(f"{name}: the training clips have {listed(learnt) or 'no emotion'}: two emotions are needed")
     if strange := sorted(set(tested) - set(learnt)):
         count = sum(tested[word] for word in strange)
-        talk.warn(f"{name}: {count:,} held-out clips are of {listed(strange)}, which train lacks")
+        talk.warn(f"{name}: {count:,} held-out clips are of {listed(strange)}, which train lacks: the figures here "
+                  "leave them out, and eval counts them as wrong")  # fmt: skip
     if alone := _of_one_voice(manifest.keep(table, split == TRAIN)):
         talk.warn(f"{name}: {listed(alone)} is heard from one speaker in train: it may be learnt as that voice")
 

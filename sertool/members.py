@@ -31,7 +31,7 @@ from sertool import (
 )
 from sertool import device as devices
 from sertool.batches import Store
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.modelfile import Held
@@ -106,7 +106,11 @@ class Trained:
 
     def logits(self, clips: np.ndarray) -> Tensor:
         """What it answers to some clips, `[clips, classes]`, as whoever reads its file will hear it."""
-        return training.logits(self.model, self.data, clips, self.precision)
+        answer = training.logits(self.model, self.data, clips, self.precision)
+        if not answer.isfinite().all():
+            raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with "
+                               "--clip 1")  # fmt: skip
+        return answer
 
 
 def load(table: Table, design: Design, device: str) -> Sources:

@@ -245,7 +245,7 @@ def test_an_empty_text_is_nothing_in_any_format(tmp_path: Path, kind: str) -> No
 def test_what_is_never_true_or_never_predicted_is_said(tmp_path: Path) -> None:
     path = two(tmp_path / "a.csv", ["sad", "angry", "fear", "sad"], ["sad", "calm", "sad", "sad"])
     notes = report(path).runs[0].notes
-    assert "angry, fear is never predicted" in notes
+    assert "angry, fear are never predicted" in notes
     assert "calm is predicted and never true" in notes
 
 

@@ -449,6 +449,7 @@ def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: 
     wire.write(manifest.with_column(wire.read(str(mel)), "split", split).slice(0, 1), str(one), "parquet")
     for words, says in {
         (mel, *TINY, "--optimizer", "sgd", "--lr", 1e30): "the loss is not finite in epoch 1",
+        (mel, *TINY, "--epochs", 1, "--batch", 48, "--lr", 1e30): "what the trained model answers is not finite",
         (happy, *TINY): "the training clips have happy: two emotions are needed",
         (empty, *TINY): "leaves no clip to hold out (train 48, dev 0, test 0)",
         (odd, *TINY): "split 'training' is none of train, dev, test",
@@ -478,7 +479,7 @@ def test_an_emotion_that_train_lacks_is_said_and_counts_as_wrong(mel: Path, tmp_
     split = ["test" if s == first else "train" for s in speakers]
     sad = ["sad" if s == first and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
     done = train(changed(mel, tmp_path / "sad.parquet", split=split, emotion=sad), *TINY, "-o", tmp_path / "run")
-    assert "2 held-out clips are of sad, which train lacks" in done.err
+    assert "2 held-out clips are of sad, which train lacks: the figures here leave them out" in done.err
     held = table(tmp_path / "run")
     assert "sad" in held["emotion"]
     assert "sad" not in held["predicted"]
