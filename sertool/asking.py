@@ -18,8 +18,9 @@ from sertool.manifest import Table
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
-    "intensity", "sentence", "split", "fold", "issue",
+    "intensity", "sentence", "style", "split", "fold", "issue",
 )  # fmt: skip
+VOTES = "votes_voice_"  # by which eval scores people
 Row = dict[str, Any]
 Telling = Callable[[Table], Table]
 MOMENT = 0.05  # seconds
@@ -33,7 +34,7 @@ def asked(
 
     Manifests are read first: what one of them says of its clips is a column of all rows.
     """
-    given = [_given(source, root, nul=nul) for source in sources]
+    given = [_given(source, root, nul=nul, alone=len(sources) == 1) for source in sources]
     held = [_kept(one, also) if isinstance(one, Table) else one for one in given]
     held = [told(one) if told and isinstance(one, Table) else one for one in held]
     nothing = dict.fromkeys(name for one in held if isinstance(one, Table) for name in one.column_names)
@@ -41,12 +42,12 @@ def asked(
         yield from (nothing | row for row in (_rows(one) if isinstance(one, Table) else one))
 
 
-def _given(source: str, root: str | None, *, nul: bool) -> Table | Iterator[Row]:
+def _given(source: str, root: str | None, *, nul: bool, alone: bool) -> Table | Iterator[Row]:
     """A manifest, or the rows of what is none."""
     if source == "-":
         return _from_stdin(root, nul=nul)
     if os.path.isdir(source):
-        return _from_folder(source)
+        return _from_folder(source, alone=alone)
     if Path(source).suffix.lower() in wire.EXTENSIONS and os.path.isfile(source):
         return wire.read(source, root)
     return iter([_of_path(source)])
@@ -57,7 +58,8 @@ def _of_path(path: str | Path) -> Row:
     return {"clip": text, "path": text}
 
 
-def _from_folder(folder: str) -> Iterator[Row]:
+def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
+    """Its audio; a folder without any is refused if nothing else is asked for, else it has a row that says so."""
     failed: list[str] = []
     found = 0
     for path in walk(Path(folder), failed):
@@ -66,24 +68,30 @@ def _from_folder(folder: str) -> Iterator[Row]:
             yield _of_path(path)
     for line in failed:
         talk.warn(f"cannot look into {line}")
-    if not found:
+    if not found and alone:
         raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
+    if not found:
+        yield _of_path(folder) | {"issue": "empty"}
 
 
 def _kept(table: Table, also: str | None) -> Table:
     """What is told of a manifest's clips; of those whose sound their files hold."""
+    if "path" not in table.column_names:
+        raise UsageError(f"a manifest without the column path, which says where the audio is; it has "
+                         f"{listed(table.column_names, 20)}")  # fmt: skip
     if also is not None and also not in table.column_names:
         raise UsageError(f"no column {also} in the manifest; it has {listed(table.column_names, 20)}")
     made = np.array([not effects.pending(each) for each in manifest.column(table, "augmentation")], bool)
     if missing := int((~made).sum()):
         talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
                   "sertool augment --write makes files of them")  # fmt: skip
-    return manifest.keep(table, made).select([name for name in table.column_names if name in (*KEPT, also)])
+    kept = [name for name in table.column_names if name in (*KEPT, also) or name.startswith(VOTES)]
+    return manifest.keep(table, made).select(kept)
 
 
 def _rows(table: Table) -> Iterator[Row]:
     for batch in table.to_batches(max_chunksize=1024):
-        yield from batch.to_pylist()
+        yield from (row if row["path"] else row | {"path": "", "issue": "vanished"} for row in batch.to_pylist())
 
 
 def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:

@@ -120,14 +120,23 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
     if place.is_file():
         return [place]
     found = sorted(path for path in place.rglob("model.safetensors") if not _hidden(path.relative_to(place)))
-    if fold is not None:
-        found = [path for path in found if f"fold-{fold}" in path.parts]
     if not found:
-        what = f"fold {fold} of " if fold is not None else ""
-        raise UsageError(f"no model in {what}{place}: give a model file, or the folder of a run of `sertool train`")
+        raise UsageError(f"no model in {place}: give a model file, or the folder of a run of `sertool train`")
+    found = found if fold is None else _of_fold(found, fold, place)
     runs = sorted({_run_of(path.relative_to(place)) for path in found})
     if len(runs) > 1:
         raise UsageError(f"{place} holds several runs: {listed(runs)}: name one, such as {place / runs[0]}")
+    return found
+
+
+def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:
+    """Those that lie in `fold-K/seed-S/`."""
+    folder_of = {path: path.parent.parent.name for path in models}
+    found = [path for path, folder in folder_of.items() if folder == f"fold-{fold}"]
+    if not found:
+        there = sorted(int(name[5:]) for name in {*folder_of.values()} if re.fullmatch(r"fold-\d+", name))
+        folds = f"the folds {listed(there)}" if there else "no folds"
+        raise UsageError(f"no model in fold {fold} of {place}: it has {folds}")
     return found
 
 
@@ -196,7 +205,8 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
         yield row | {"issue": look.issue or "empty"}
         return
     hop = how.hop or how.window
-    length = row.get("duration") or look.samples / look.sample_rate - (row.get("start") or 0.0)
+    there = look.samples / look.sample_rate - (row.get("start") or 0.0)
+    length = min(row.get("duration") or there, there)
     count, each = _count(length, how.window, hop), max(1, int(SPAN / hop))
     for first in range(0, count, each):
         yield row | {"_windows": (first, min(each, count - first), length)}
@@ -242,9 +252,10 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
 
 def _sides(samples: np.ndarray, channel: str) -> list[tuple[int | None, np.ndarray]]:
     """The channels to judge, by number from 1, or the clip as it is."""
-    if channel == "each":
-        return [(place + 1, samples[place : place + 1]) for place in range(len(samples))]
-    return [(None, samples[1:])] if channel == "right" else [(None, samples)]
+    if channel == "mix":
+        return [(None, samples)]
+    places = {"left": (0,), "right": (1,)}.get(channel, range(len(samples)))
+    return [(place + 1, samples[place : place + 1]) for place in places]
 
 
 def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:

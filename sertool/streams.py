@@ -63,7 +63,7 @@ def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
     for row in _answered(rows):
         where = "_".join(str(row["clip"]).split())
         span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
-        answer = f"{row['predicted']} {row['confidence']:.3f}"
+        answer = f"{'_'.join(row['predicted'].split())} {row['confidence']:.3f}"
         yield f"SPEAKER {where} {row.get('channel', 1)} {span} <NA> <NA> {answer} <NA>\n"
 
 

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, batches, manifest, modelfile, predicting, synth, tensorfile, wire
+from sertool import audio, batches, manifest, modelfile, predicting, streams, synth, tensorfile, wire
 from sertool.inference import Predictor
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -90,6 +90,18 @@ def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: P
     listed = f"{good[0].parent}\n{good[1]}\n".encode()
     found = [row["path"] for row in rows_of(sertool("predict", "-m", run / "model", stdin=listed).out)]
     assert found == [*map(str, sorted(good[0].parent.glob("*.wav"))), str(good[1])]
+
+
+def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path) -> None:
+    good, empty = sorted((run / "voices").rglob("*.wav"))[:2], tmp_path / "empty"
+    empty.mkdir()
+    asked = (good[0], empty, good[1])
+    named = sertool("predict", "-m", run / "model", *asked)
+    assert [(row["path"], row["issue"]) for row in rows_of(named.out)] == [
+        (str(path), "empty" if path == empty else "") for path in asked
+    ]
+    piped = sertool("predict", "-m", run / "model", stdin="\n".join(map(str, asked)).encode())
+    assert (named.code, piped.code, piped.out) == (0, 0, named.out)
 
 
 def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None:
@@ -275,8 +287,8 @@ def test_of_each_channel_windows_are_merged_as_if_it_were_alone(run: Path, tmp_p
     asked = (*words, "--window", 2, "--hop", 1, "--merge", "--channel")
     held = rows_of(sertool(*asked, "each").out)
     for channel, side in (("1", "left"), ("2", "right")):
-        own = [row | {"channel": None} for row in held if row["channel"] == channel]
-        assert own == [row | {"channel": None} for row in rows_of(sertool(*asked, side).out)]
+        own = [row for row in held if row["channel"] == channel]
+        assert own == rows_of(sertool(*asked, side).out)
     starts = [float(row["start"]) for row in held]
     assert starts == sorted(starts)
 
@@ -294,6 +306,12 @@ def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> No
     assert not (tmp_path / "both.srt").exists()
     fields = sertool(*asked, "rttm").out.decode().splitlines()[0].split()
     assert (fields[0], len(fields)) == ("SPEAKER", 10)
+    voices, rate = soundfile.read(tmp_path / "call.wav")
+    soundfile.write(tmp_path / "turned.wav", voices[:, ::-1], rate)
+    right = sertool("predict", "-m", run / "model", tmp_path / "turned.wav", "--channel", "right", "-f", "rttm")
+    assert right.out.split()[2] == b"2"
+    row = {"clip": "a call.wav", "start": 0.0, "end": 1.0, "predicted": "very happy", "confidence": 0.5}
+    assert len("".join(streams.rttm([row])).split()) == 10
     grid = sertool(*asked, "textgrid").out.decode().splitlines()
     assert grid[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
     assert grid[-1] == '""'  # the silence at the end
@@ -386,6 +404,25 @@ def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path)
     assert sertool("eval", stdin=done.out).code == 0
 
 
+def test_a_manifest_says_where_its_audio_is_or_has_no_answer(run: Path, tmp_path: Path) -> None:
+    good = next((run / "voices").rglob("*.wav"))
+    (tmp_path / "some.csv").write_text(f"clip,path,emotion\na,,sad\nb,{good},sad\n")
+    for words in ((), ("--window", 1)):
+        done = sertool("predict", "-m", run / "model", tmp_path / "some.csv", *words)
+        assert [row["issue"] for row in rows_of(done.out)][:2] == ["vanished", ""]
+    (tmp_path / "none.csv").write_text("clip,emotion\na,sad\n")
+    refused = sertool("predict", "-m", run / "model", tmp_path / "none.csv")
+    assert (refused.code, "without the column path" in refused.line) == (2, True)
+
+
+def test_no_window_lies_beyond_the_end_of_the_file_that_a_manifest_thinks_longer(run: Path, tmp_path: Path) -> None:
+    audio.write(tmp_path / "call.wav", np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32), 16_000)
+    (tmp_path / "call.csv").write_text("clip,path,start,duration\na,call.wav,0.5,9\nb,call.wav,7,2\n")
+    done = sertool("predict", "-m", run / "model", tmp_path / "call.csv", "--window", 1)
+    found = [(row["clip"], row["start"], row["end"], row["issue"]) for row in rows_of(done.out)]
+    assert found == [("a", "0.5", "1.5", ""), ("a", "1.5", "2.5", ""), ("b", "7", "", "empty")]
+
+
 def test_copies_whose_sound_is_not_made_yet_are_left_out_and_that_is_said(run: Path, tmp_path: Path) -> None:
     table, words = run / "features" / "manifest.parquet", ("--copies", 1, "--noise", "0:5")
     made = sertool("augment", table, *words)
@@ -403,6 +440,16 @@ def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: P
     assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
     assert "no model nowhere" in sertool("predict", "-m", "nowhere", "x.wav").line
     assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
+
+
+def test_a_fold_is_one_of_the_run_whatever_folder_that_lies_in(run: Path, tmp_path: Path) -> None:
+    place = tmp_path / "fold-1" / "model"
+    for name in ("fold-0", "fold-1", "fold-10"):
+        shutil.copytree(run / "model" / "seed-0", place / name / "seed-0")
+    assert predicting.models_in(place, 1) == [place / "fold-1" / "seed-0" / "model.safetensors"]
+    assert predicting.models_in(place / "fold-0", 0) == [place / "fold-0" / "seed-0" / "model.safetensors"]
+    assert "no model in fold 3" in (done := sertool("predict", "-m", place, "--fold", 3, "x.wav")).line
+    assert "it has the folds 0, 1, 10" in done.line
 
 
 def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None:
@@ -489,6 +536,16 @@ def test_predictions_of_a_manifest_keep_what_it_knows(run: Path) -> None:
     row = json.loads(done.out.splitlines()[0])
     known = manifest.column(wire.read(str(run / "features" / "manifest.parquet")), "speaker")[0]
     assert row["speaker"] == known
+
+
+def test_predictions_of_a_manifest_can_be_set_beside_people(run: Path, tmp_path: Path) -> None:
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    for name, values in (("votes_voice_angry", [3] * len(table)), ("style", ["speech"] * len(table))):
+        table = manifest.with_column(table, name, values)
+    wire.write(table, str(tmp_path / "voted.parquet"), "parquet")
+    done = sertool("predict", "-m", run / "model", tmp_path / "voted.parquet")
+    scored = sertool("eval", "--by", "style", stdin=done.out)
+    assert (scored.code, b"people, each vote: UAR" in scored.out) == (0, True), scored.err
 
 
 # Adapted to who speaks.

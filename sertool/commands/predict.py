@@ -32,14 +32,15 @@ Columns:
   issue                 why there is no answer (see `sertool index --list`)
   predicted confidence  the most probable emotion and its probability
   p_EMOTION             the probability of every emotion
-  channel               from 1, with --channel each
+  channel               from 1, with --channel left, right or each
   top                   with --top
   speaker adapted       with --adapt or --enroll: whose voice, and transductive or enrolled
 
-A manifest's own columns are kept. On a terminal a line shows the emotion, its probability, start, end and path. Answers
-come in the order of what is asked, each as soon as it is known. A file that cannot be read gets a row with its issue,
-and the work goes on. A run answers for a clip of a manifest with those of its models that held the clip out; clips that
-all of them were trained on are marked in the column split, so that eval leaves them out.
+Of a manifest, what it says of speakers, emotions, listeners' votes and splits is kept. On a terminal a line shows the
+emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
+A file that cannot be read gets a row with its issue, and the work goes on. A run answers for a clip of a manifest with
+those of its models that held the clip out; clips that all of them were trained on are marked in the column split, so
+that eval leaves them out.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
@@ -209,7 +210,7 @@ def _write(rows: Iterator[dict[str, Any]], labels: list[str], kind: str, values:
     from sertool import manifest, streams, wire
     from sertool.files import whole
 
-    extra = [name for name, asked in (("channel", values["channel"] == "each"), ("top", values["top"])) if asked]
+    extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
     if kind == "parquet":
         held = list(rows)
         names = dict.fromkeys(name for row in held for name in row) or streams.names_of(labels, {}, extra)
