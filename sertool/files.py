@@ -243,8 +243,10 @@ def path_text(path: str | os.PathLike[str]) -> str:
     return "file://" + quote(os.fsencode(text))
 
 
-def path_of(text: str) -> str:
-    """The path that `path_text` wrote down."""
+def path_of(text: str | None) -> str:
+    """The path that `path_text` wrote down; where there is none, one that no file has."""
+    if text is None:
+        return ""
     return os.fsdecode(unquote_to_bytes(text[7:])) if text.startswith("file://") else text
 
 

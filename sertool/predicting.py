@@ -201,12 +201,14 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
         yield row
         return
     look = audio.look(path_of(row["path"]), full=False)
-    if look.issue or not look.samples:
+    start = row.get("start") or 0.0
+    there = 0.0 if look.issue else look.samples / look.sample_rate - start
+    if not (start >= 0 and there > 0):  # NaN is neither
         yield row | {"issue": look.issue or "empty"}
         return
     hop = how.hop or how.window
-    there = look.samples / look.sample_rate - (row.get("start") or 0.0)
-    length = min(row.get("duration") or there, there)
+    told = row.get("duration") or there
+    length = told if told < there else there
     count, each = _count(length, how.window, hop), max(1, int(SPAN / hop))
     for first in range(0, count, each):
         yield row | {"_windows": (first, min(each, count - first), length)}

@@ -334,11 +334,17 @@ def test_what_is_no_manifest_is_one_line(tmp_path, data, says, code, door):
     assert says in done.line
 
 
+@pytest.mark.parametrize("path", [{}, {"path": pa.nulls(1, pa.string())}, {"path": [""]}])
+def test_a_clip_without_a_path_has_vanished(tmp_path, path):
+    done = sertool("featurize", "--mel", "-o", tmp_path / "features", stdin=parquet(clip=["a"], **path))
+    assert (done.code, "1 vanished" in done.err) == (0, True), done.err
+
+
 def test_a_manifest_of_nonsense_numbers_does_no_harm(tmp_path):
     data = parquet(
         clip=["a", "b"], path=["/nowhere/a.wav", "/nowhere/b.wav"], start=[float("nan"), -1e308],
         duration=[float("inf"), -1.0],
-        samples=[-1, 2**62], fold=[-1, 32_000], split=["", "x" * 9999], issue=["", None], speaker=["", "\0"],
+        samples=[-1, 2**62], fold=[-1, 32_000], split=[" ", "x" * 9999], issue=["", None], speaker=["", "\0"],
     )  # fmt: skip
     for more in ((), ("--audit",), ("--split", "random-80-20"), ("--where", "start>0 and fold!=3")):
         done = sertool("index", "-f", "csv", *more, stdin=data)
