@@ -212,11 +212,16 @@ class Recurrent(nn.Module):
             for size in (columns, *[width * ways] * (layers - 1))
         )
 
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """`[clips, width]`, the state after a clip's last frame; both ways, beside it that of the way back."""
+    def heard(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """`[clips, time, width]`, or twice the width both ways: the last layer's state after each frame."""
         for onward, *back in self.layers:
             ways = [onward(rows)[0], *(flipped(way(flipped(rows, lengths))[0], lengths) for way in back)]
             rows = self.dropout(torch.cat(ways, 2))
+        return rows
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """`[clips, width]`, the state after a clip's last frame; both ways, beside it that of the way back."""
+        rows = self.heard(rows, lengths)
         return torch.cat([last(rows, lengths)[:, : self.width], rows[:, 0, self.width :]], 1)
 
 

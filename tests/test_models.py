@@ -282,7 +282,7 @@ SERTOOL = (
         for before, after in ((24, 24), (24, 48), (48, 96), (96, 160))
     )
     + dense(160 * 64 // 16, 256)
-    + attention_layer(256, 512)
+    + 2 * gates(3, 256, 128)
     + dense(256, 64) + dense(64, 4)
     + dense(2 * 256, 6)
 )  # fmt: skip
@@ -475,7 +475,7 @@ def test_whispers_head_begins_as_regression_on_untouched_blocks():
 
 def test_channels_can_be_set():
     assert made("cnn", channels=(8, 16, 24)).convolutions.blocks[2][0].out_channels == 24
-    assert made("sertool", channels=(8, 16, 24), width=64).project.in_features == 24 * 8
+    assert made("sertool", channels=(8, 16, 24), width=64).project[0].in_features == 24 * 8
     assert made("acnt", channels=(8, 16)).project.in_features == 16 * 20
 
 

@@ -1,9 +1,9 @@
-"""Our own best from random numbers: a small residual net, one transformer layer, attentive statistics.
+"""Our own best from random numbers: a small residual net, a recurrent layer both ways, attentive statistics.
 
 A wide first convolution and four residual blocks, in which each channel is weighed by what the clip as a whole holds
-(squeeze and excitation), leave a frame for every sixteen. What they see is told apart in time by one transformer
-layer, and summed up by four heads, each of which attends to its own part of the clip and keeps the mean and deviation
-of its share of the channels. Clips may have any length: whatever sums over time knows where they end.
+(squeeze and excitation), leave a frame for every sixteen. A recurrent layer hears them from front to back and from
+back to front, and four heads sum up what it heard, each of which attends to its own part of the clip and keeps the mean
+and deviation of its share of the channels. Clips may have any length: whatever sums over time knows where they end.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sertool import layers
 
 ORIGIN = "ours"
-PARAMETERS = 1_288_460
+PARAMETERS = 1_057_804
 INPUT = {"mel": 64}
 
 
@@ -24,12 +24,12 @@ INPUT = {"mel": 64}
 class Settings:
     channels: Annotated[tuple[int, ...], "channels of each residual block", 1, 4096] = (24, 48, 96, 160)
     squeeze: Annotated[int, "channels for one within squeeze and excitation", 1, 256] = 4
-    width: Annotated[int, "width of the transformer", 1, 4096] = 256
-    layers: Annotated[int, "layers of the transformer", 1, 32] = 1
-    heads: Annotated[int, "attention heads, of a layer and of the statistics", 1, 64] = 4
-    feedforward: Annotated[int, "width within a layer", 1, 16_384] = 512
+    project: Annotated[int, "width of what a recurrent layer hears", 1, 4096] = 256
+    width: Annotated[int, "width of a recurrent layer, each way", 1, 4096] = 128
+    layers: Annotated[int, "number of recurrent layers", 1, 32] = 1
+    heads: Annotated[int, "attention heads of the statistics", 1, 64] = 4
     attention: Annotated[int, "width of what scores a frame for the statistics", 1, 4096] = 64
-    dropout: Annotated[float, "dropout in the transformer and before the end", 0, 1] = 0.2
+    dropout: Annotated[float, "dropout around the recurrent layers and before the end", 0, 1] = 0.2
 
 
 class Block(nn.Module):
@@ -64,32 +64,27 @@ class Block(nn.Module):
 class Model(nn.Module):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
-        channels, width = settings.channels, settings.width
+        channels, dropout = settings.channels, settings.dropout
         self.stem = nn.Conv2d(1, channels[0], 5, stride=2, padding=2, bias=False)
         self.stem_norm = layers.BatchNorm(channels[0])
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, 2 if place else 1, settings.squeeze)
             for place, (inputs, outputs) in enumerate(pairwise((channels[0], *channels)))
         )
-        self.project = nn.Linear(channels[-1] * layers.reduced(columns, len(channels)), width)
-        size = {"dim_feedforward": settings.feedforward, "dropout": settings.dropout, "activation": "gelu"}
-        self.encoder = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, settings.heads, **size, batch_first=True, norm_first=True)
-            for _ in range(settings.layers)
-        )
-        self.statistics = layers.Statistics(width, settings.attention, settings.heads)
-        self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(2 * width, classes))
+        seen = channels[-1] * layers.reduced(columns, len(channels))
+        self.project = nn.Sequential(nn.Linear(seen, settings.project), nn.Dropout(dropout))
+        size = settings.width, settings.layers, dropout
+        self.recurrent = layers.Recurrent(nn.GRU, settings.project, *size, both_ways=True)
+        self.statistics = layers.Statistics(2 * settings.width, settings.attention, settings.heads)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * settings.width, classes))
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         x, lengths = self.stem(layers.cleared(rows, lengths)[:, None]), layers.halved(lengths)
         x = self.stem_norm(x, layers.mask(lengths, x)).relu_()
         for block in self.blocks:
             x, lengths = block(x, lengths)
-        rows = self.project(x.transpose(1, 2).flatten(2))
-        valid = layers.valid(lengths, rows.shape[1], rows.device)
-        for layer in self.encoder:
-            rows = layer(rows, src_key_padding_mask=~valid)
-        return self.statistics(rows, valid)
+        rows = self.recurrent.heard(self.project(x.transpose(1, 2).flatten(2)), lengths)
+        return self.statistics(rows, layers.valid(lengths, rows.shape[1], rows.device))
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.head(self.embed(rows, lengths))

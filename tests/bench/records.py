@@ -111,7 +111,7 @@ FOUR_BLOCKS = (
     " {weights} --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
 )
 TINY = (
-    f"sertool augment cremad-whisper/manifest.parquet {ROBUST}"
+    f"sertool augment cremad-whisper/manifest.parquet {ROBUST} | {HARD}"
     " | sertool featurize --preset mel-64 -o cremad-robust-mel > /dev/null",
     TEACHER,
     "sertool train cremad-robust-mel/manifest.parquet --recipe sertool --precision bf16 --epochs 10 --features mel"
@@ -155,13 +155,15 @@ RECORDS: dict[str, Record] = {
     "cremad-cnn1d-c": published("cnn1d-c", "system C's 1D CNN, as published"),
     "cremad-cnn2d-silu-c": published("cnn2d-silu-c", "system C's 2D CNN with SiLU, as published"),
     "cremad-scratch": Record(
-        "cremad", "cremad-nk", "`-m sertool` from scratch, 1.3 M",
-        (encoder("cremad", "cremad-nk"), COPIES, f"{NET} --features mel -o runs/scratch > cremad-scratch.parquet"),
+        "cremad", "cremad-nk", "`-m sertool` from scratch, 1.1 M",
+        (encoder("cremad", "cremad-nk"), COPIES,
+         f"{NET} --seeds 3 --features mel -o runs/scratch > cremad-scratch.parquet"),
     ),
     "cremad-cnn-gru-ours": Record(
         "cremad", "cremad-nk", "system A's CNN and GRU, trained as `-m sertool` is",
         (encoder("cremad", "cremad-nk"), COPIES,
-         f"{NET} -m cnn-gru --set frames=320 --features mel -o runs/cnn-gru-ours > cremad-cnn-gru-ours.parquet"),
+         f"{NET} --seeds 3 -m cnn-gru --set frames=320 --features mel -o runs/cnn-gru-ours"
+         " > cremad-cnn-gru-ours.parquet"),
     ),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "`-m sertool` taught by the encoder",
@@ -173,7 +175,7 @@ RECORDS: dict[str, Record] = {
         "cremad", "cremad-nk", "frozen Whisper-base, four blocks, copies with noise, adapted", FOUR_BLOCKS
     ),
     "cremad-tiny": Record(
-        "cremad", "cremad-nk", "`-m sertool` taught by the encoder, copies with codecs, too",
+        "cremad", "cremad-nk", "`-m sertool` taught by the encoder, copies with codecs and noise, too",
         (encoder("cremad", "cremad-nk"), *TINY),
     ),
     "cremad-shipped-tiny": Record("cremad", "cremad-nk", "the package's `tiny`", shipped("tiny")),

@@ -30,7 +30,7 @@ layers hold over time, all in 8 bits. It learnt from clips and from copies of th
 codecs; of what it is asked, silent ends are left out. Recordings of another kind are best met with `--adapt speaker`,
 if need be with all clips as one voice (`--speakers all`): alone it is often wrong there, and too sure.
 """,
-    "tiny": """A log-mel network of 1.3 million parameters, for speed: it learnt from labels and from a network on
+    "tiny": """A log-mel network of 1.1 million parameters, for speed: it learnt from labels and from a network on
 Whisper's encoder, of clips and of copies of them with noise, rooms, telephones and codecs; of what it is asked, silent
 ends are left out.
 """,
