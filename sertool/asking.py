@@ -1,4 +1,4 @@
-"""What `sertool predict` is asked: files, folders, manifests and paths from a pipe, one by one as they come."""
+"""What `sertool predict` is asked: files, folders, manifests, shards and paths from a pipe, one by one as they come."""
 
 import os
 import queue
@@ -15,6 +15,7 @@ from sertool import audio, effects, formats, manifest, talk, wire
 from sertool.errors import UsageError
 from sertool.files import listed, path_text, walk
 from sertool.manifest import Table
+from sertool.shelf import READ, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
@@ -27,22 +28,29 @@ MOMENT = 0.05  # seconds
 
 
 def asked(
-    sources: Sequence[str], root: str | None, *, nul: bool, also: str | None = None, told: Telling | None = None
+    sources: Sequence[str],
+    root: str | None,
+    shelf: Shelf,
+    *,
+    nul: bool,
+    also: str | None = None,
+    told: Telling | None = None,
 ) -> Iterator[Row]:
     """A row for each clip, in order, as soon as it is known; `also` is one more column to keep of manifests, and `told`
-    tells more of each.
+    tells more of each. What the shelf has of a clip is read there.
 
     Manifests are read first: what one of them says of its clips is a column of all rows.
     """
-    given = [_given(source, root, nul=nul, alone=len(sources) == 1) for source in sources]
-    held = [_kept(one, also) if isinstance(one, Table) else one for one in given]
+    given = [_given(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
+    held = [_kept(one, also, shelf) if isinstance(one, Table) else one for one in given]
     held = [told(one) if told and isinstance(one, Table) else one for one in held]
-    nothing = dict.fromkeys(name for one in held if isinstance(one, Table) for name in one.column_names)
+    names = (name for one in held if isinstance(one, Table) for name in one.column_names)
+    nothing = dict.fromkeys(name for name in names if name not in shelf.columns)
     for one in held:
-        yield from (nothing | row for row in (_rows(one) if isinstance(one, Table) else one))
+        yield from (nothing | row for row in (_rows(one, shelf) if isinstance(one, Table) else one))
 
 
-def _given(source: str, root: str | None, *, nul: bool, alone: bool) -> Table | Iterator[Row]:
+def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: bool) -> Table | Iterator[Row]:
     """A manifest, or the rows of what is none."""
     if source == "-":
         return _from_stdin(root, nul=nul)
@@ -50,6 +58,8 @@ def _given(source: str, root: str | None, *, nul: bool, alone: bool) -> Table | 
         return _from_folder(source, alone=alone)
     if Path(source).suffix.lower() in wire.EXTENSIONS and os.path.isfile(source):
         return wire.read(source, root)
+    if source.endswith(".safetensors") and os.path.isfile(source):
+        return shelf.of_shard(source)
     return iter([_of_path(source)])
 
 
@@ -69,13 +79,15 @@ def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
     for line in failed:
         talk.warn(f"cannot look into {line}")
     if not found and alone:
-        raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
+        table = Path(folder, "manifest.parquet")
+        instead = f"; its manifest is {table}" if table.is_file() else ""
+        raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)}){instead}")
     if not found:
         yield _of_path(folder) | {"issue": "empty"}
 
 
-def _kept(table: Table, also: str | None) -> Table:
-    """What is told of a manifest's clips; of those whose sound their files hold."""
+def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
+    """What is told of a manifest's clips, and where the shelf has them; of those whose sound their files hold."""
     if "path" not in table.column_names:
         raise UsageError(f"a manifest without the column path, which says where the audio is; it has "
                          f"{listed(table.column_names, 20)}")  # fmt: skip
@@ -85,13 +97,15 @@ def _kept(table: Table, also: str | None) -> Table:
     if missing := int((~made).sum()):
         talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
                   "sertool augment --write makes files of them")  # fmt: skip
-    kept = [name for name in table.column_names if name in (*KEPT, also) or name.startswith(VOTES)]
+    wanted = (*KEPT, also, *shelf.of_manifest(table))
+    kept = [name for name in table.column_names if name in wanted or name.startswith(VOTES)]
     return manifest.keep(table, made).select(kept)
 
 
-def _rows(table: Table) -> Iterator[Row]:
+def _rows(table: Table, shelf: Shelf) -> Iterator[Row]:
     for batch in table.to_batches(max_chunksize=1024):
-        yield from (row if row["path"] else row | {"path": "", "issue": "vanished"} for row in batch.to_pylist())
+        for row in map(shelf.placed, batch.to_pylist()):
+            yield row if row["path"] or READ in row else row | {"path": "", "issue": "vanished"}
 
 
 def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:

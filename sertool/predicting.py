@@ -21,6 +21,7 @@ from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.files import listed, path_of
 from sertool.inference import Predictor
+from sertool.shelf import READ, Shelf
 from sertool.unheard import ASKED
 
 BATCH = 32  # clips or windows that are there at a time
@@ -71,6 +72,17 @@ class Jury:
             member.require(self.engines[self.recipes.index(member.recipe)])
         if len({recipe.wave.rate for recipe in self.recipes}) > 1:
             raise UsageError("the models take audio of different rates: choose one with --fold")
+
+    def shelf(self, how: Listening) -> Shelf:
+        """Where rows may lie that the models need not make, unless what is asked for takes the sound itself."""
+        records, members = self.members[0].held.features, self.members
+        needs = {
+            "--window": how.window is not None,
+            "--channel": how.channel != "mix",
+            "--trim": any(member.recipe != inference.recipe_of(member.held.features) for member in members),
+            "a run whose models hear in different ways": any(member.held.features != records for member in members),
+        }
+        return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
 
     def hear(self, samples: np.ndarray, name: str) -> Heard:
         """What each recipe makes of a clip's `[channels, samples]`."""
@@ -228,7 +240,7 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
             yield Piece(row)
             continue
         try:
-            yield from _pieces(jury, row, how)
+            yield from [_shelved(row)] if READ in row else _pieces(jury, row, how)
         except audio.Unusable as unusable:
             kept = {name: value for name, value in row.items() if name != "_windows"}
             yield Piece(kept | {"issue": unusable.issue})
@@ -252,6 +264,14 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
             yield _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
 
 
+def _shelved(row: Row) -> Piece:
+    """A clip as shards hold it, whose sound nobody asks for."""
+    kept = {name: value for name, value in row.items() if name != READ}
+    start, length = row.get("start") or 0.0, row.get("duration")
+    end = {} if length is None else {"end": round(start + length, 3)}
+    return _finite(Piece(kept | {"start": round(start, 3)} | end, [row[READ]()]))
+
+
 def _sides(samples: np.ndarray, channel: str) -> list[tuple[int | None, np.ndarray]]:
     """The channels to judge, by number from 1, or the clip as it is."""
     if channel == "mix":
@@ -269,8 +289,12 @@ def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:
         heard = jury.hear(samples, str(row["clip"]))
     except extract.TooLarge:
         return Piece(row | {"issue": "not-finite"})
-    finite = all(np.isfinite(rows).all() for made in heard for rows in made.values())
-    return Piece(row, heard) if finite else Piece(row | {"issue": "not-finite"})
+    return _finite(Piece(row, heard))
+
+
+def _finite(piece: Piece) -> Piece:
+    finite = all(np.isfinite(rows).all() for made in piece.heard or () for rows in made.values())
+    return piece if finite else Piece(piece.row | {"issue": "not-finite"})
 
 
 def _level(samples: np.ndarray) -> float:

@@ -133,8 +133,8 @@ class Reader:
         head, rows = read(Path(shard), self.feature)
         if self.settings not in (None, head.settings):
             raise SertoolError(f"{shard}: made with other settings than the manifest says: run featurize again")
-        self._open[shard] = rows
-        self._owners[shard] = {at: (clip, rows) for clip, at, rows in placed(head)}
+        self._owners[shard] = {at: (clip, count) for clip, at, count in placed(head)}
+        self._open[shard] = rows  # last: threads that find it find its owners
 
 
 def placed(head: Shard) -> Iterator[tuple[str, int, int]]:

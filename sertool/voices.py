@@ -161,5 +161,5 @@ def answers(
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
-    before = asking.asked([enroll], None, nul=False, also=column(speakers))
+    before = asking.asked([enroll], None, jury.shelf(how), nul=False, also=column(speakers))
     return recognised(jury, rows, name(), enrolled(jury, before, name(), how, jobs), how, jobs)

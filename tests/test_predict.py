@@ -16,8 +16,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, batches, manifest, modelfile, predicting, streams, synth, tensorfile, wire
-from sertool.inference import Predictor
+from sertool import audio, manifest, modelfile, predicting, streams, synth, tensorfile, wire
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
@@ -49,14 +48,62 @@ def _assert_told_apart(out: bytes) -> None:
     assert np.ptp([probabilities(row) for row in rows_of(out)], axis=0).max() > 0.1
 
 
-def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path) -> None:
-    predictor = Predictor.load(run / "model" / "seed-0" / "model.safetensors")
+def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path, tmp_path: Path) -> None:
     table = wire.read(str(run / "features" / "manifest.parquet"))
-    rows, lengths = batches.load(table, ["mel"], "cpu").take(range(len(table)))
-    from_shards = predictor.probabilities(rows, lengths)
-    done = sertool("predict", "-m", run / "model" / "seed-0", run / "features" / "manifest.parquet")
-    from_waves = torch.tensor([probabilities(row) for row in rows_of(done.out)])
-    assert torch.allclose(from_shards, from_waves, atol=1e-4)
+    gone = manifest.with_column(table, "path", [f"/nowhere/{clip}.wav" for clip in manifest.column(table, "clip")])
+    wire.write(gone, tmp_path / "gone.parquet", "parquet")
+    heard = table.drop_columns([name for name in table.column_names if name.startswith("mel_")])
+    wire.write(heard, tmp_path / "heard.parquet", "parquet")
+    from_shards, from_waves = (
+        rows_of(sertool("predict", "-m", run / "model", tmp_path / name).out)
+        for name in ("gone.parquet", "heard.parquet")
+    )
+    assert len(from_shards) == len(from_waves) == len(table)
+    for one, other in zip(from_shards, from_waves, strict=True):
+        assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-4)
+        assert {name: one[name] for name in ("clip", "start", "end")} == {
+            name: other[name] for name in ("clip", "start", "end")
+        }
+
+
+def test_shards_themselves_are_answered_clip_by_clip(run: Path) -> None:
+    shard = next((run / "features" / "mel").glob("*.safetensors"))
+    of_manifest = rows_of(sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet").out)
+    wanted = {row["clip"]: probabilities(row) for row in of_manifest}
+    found = {row["clip"]: probabilities(row) for row in rows_of(sertool("predict", "-m", run / "model", shard).out)}
+    assert found
+    assert found == {clip: wanted[clip] for clip in found}
+
+
+def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound(run: Path, tmp_path: Path) -> None:
+    made = sertool(
+        "featurize", "--mel", "--mel-bands", "20", "-o", tmp_path / "other", run / "features/manifest.parquet"
+    )
+    assert made.code == 0, made.err
+    own = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet")
+    other = sertool("predict", "-m", run / "model", tmp_path / "other" / "manifest.parquet")
+    for one, theirs in zip(rows_of(own.out), rows_of(other.out), strict=True):
+        assert probabilities(one) == pytest.approx(probabilities(theirs), abs=1e-4)
+    shard = next((tmp_path / "other" / "mel").glob("*.safetensors"))
+    refused = sertool("predict", "-m", run / "model", shard)
+    assert refused.code == 2
+    assert "not made as the model hears" in refused.err
+
+
+@pytest.mark.parametrize("words", [("--window", ".5"), ("--channel", "left"), ("--trim", "30")])
+def test_what_shards_do_not_hold_is_heard_in_the_sound(run: Path, words: tuple[str, ...]) -> None:
+    shard = next((run / "features" / "mel").glob("*.safetensors"))
+    refused = sertool("predict", "-m", run / "model", *words, shard)
+    assert refused.code == 2
+    assert words[0] in refused.err
+    heard = sertool("predict", "-m", run / "model", *words, run / "features" / "manifest.parquet")
+    assert heard.code == 0, heard.err
+
+
+def test_a_folder_of_features_names_its_manifest(run: Path) -> None:
+    refused = sertool("predict", "-m", run / "model", run / "features")
+    assert refused.code == 2
+    assert "manifest.parquet" in refused.err
 
 
 def test_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> None:

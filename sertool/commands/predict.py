@@ -40,7 +40,8 @@ Of a manifest, what it says of speakers, emotions, listeners' votes and splits i
 emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
 A file that cannot be read gets a row with its issue, and the work goes on. A run answers for a clip of a manifest with
 those of its models that held the clip out; clips that all of them were trained on are marked in the column split, so
-that eval leaves them out.
+that eval leaves them out. Where a manifest points to shards that were made as the model hears, they are read and not the
+audio, unless --window, --channel or --trim asks for the sound; so may a shard itself be. --silence looks at audio alone.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
@@ -115,7 +116,7 @@ def _run_options() -> Any:
 @click.argument("paths", nargs=-1, type=click.Path())
 @options.stack(_listening_options(), _speaker_options(), _answer_options(), _run_options())
 def command(paths: tuple[str, ...], **values: Any) -> int | None:
-    """Predict the emotion of each clip in PATHS: audio files, folders, manifests, or - for paths on stdin."""
+    """Predict the emotion of each clip in PATHS: audio files, folders, manifests, shards, or - for paths on stdin."""
     place = shipped.place(values["model"])
     if values["model_card"]:
         return _say_card(place, values["fold"])
@@ -133,7 +134,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
     also, told = voices.column(values["speakers"]), partial(unheard.told, paths=models)
-    asked = asking.asked(sources, values["root"], nul=values["null"], also=also, told=told)
+    shelf = jury.shelf(how)
+    asked = asking.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
     rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = predicting.merged(rows, jury.labels)

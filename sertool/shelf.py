@@ -1,0 +1,67 @@
+"""Rows that shards hold already: a model that hears as they were made needs no sound.
+
+A manifest that `featurize` wrote says where its clips' rows lie, and a shard says so itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sertool import manifest, shards, talk, tensorfile
+from sertool.errors import SertoolError, UsageError
+from sertool.files import listed
+from sertool.manifest import Table
+from sertool.shards import Reader
+
+READ = "_read"  # of a row: a function that gives what a model hears of the clip, by feature
+PLACE = ("shard", "offset", "rows")
+Row = dict[str, Any]
+
+
+class Shelf:
+    """The shards that models can be asked about: those whose features were made as the models hear."""
+
+    def __init__(self, records: Mapping[str, Any], sound_for: str | None = None) -> None:
+        """`records`: how the models' features are made; `sound_for`: what was asked that takes the sound."""
+        self.records, self.sound_for = records, sound_for
+        self.columns = [f"{feature}_{part}" for feature in records for part in PLACE]
+        self.readers = {feature: Reader(feature, record) for feature, record in records.items()}
+
+    def of_manifest(self, table: Table) -> Sequence[str]:
+        """The columns that say where rows lie; none where there are no such rows, or others than the models hear."""
+        fits = self.sound_for is None and all(map(partial(self._is_made, table), self.records))
+        if fits:
+            talk.say(f"{listed([*self.records])} of its clips are read from shards: their sound is not heard again")
+        return self.columns if fits else ()
+
+    def _is_made(self, table: Table, feature: str) -> bool:
+        if f"{feature}_shard" not in table.column_names:
+            return False
+        paths = (path for path in manifest.column(table, f"{feature}_shard") if path is not None)
+        try:
+            return shards.head_of(Path(next(paths))).settings == self.records[feature]
+        except (SertoolError, OSError, StopIteration):
+            return False
+
+    def of_shard(self, path: str) -> Table:
+        """A manifest of the clips in a shard; one that the models cannot be asked about is refused."""
+        if self.sound_for is not None:
+            raise UsageError(f"{path}: a shard holds no sound, which {self.sound_for} needs")
+        head = shards.head_of(Path(path))
+        if {str(tensorfile.header(Path(path)).get("feature")): head.settings} != self.records:
+            raise UsageError(f"{path}: not made as the model hears: name the audio, or a manifest of all its features")
+        clips, offsets, counts = zip(*shards.placed(head), strict=True) if any(head.rows) else ((), (), ())
+        where = zip(self.columns, ([path] * len(clips), offsets, counts), strict=True)
+        return manifest.from_columns({"clip": clips, "path": [""] * len(clips), **dict(where)})
+
+    def placed(self, row: Row) -> Row:
+        """A row of a manifest, with how to read what shards hold of its clip in place of where it lies."""
+        there = [row.pop(name, None) for name in self.columns]
+        return row if None in there else row | {READ: partial(self._read, row["clip"], there)}
+
+    def _read(self, clip: str, there: Sequence[Any]) -> dict[str, np.ndarray]:
+        places = zip(self.records, zip(*[iter(there)] * len(PLACE), strict=True), strict=True)
+        return {feature: self.readers[feature].rows(clip, *place) for feature, place in places}
