@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import asking, audio, extract, hearing, inference, shaping
+from sertool import asking, audio, extract, hearing, inference, shaping, talk
 from sertool.asking import Row
 from sertool.batches import Scaling
 from sertool.errors import UsageError
@@ -131,14 +131,22 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
         raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
     if place.is_file():
         return [place]
-    found = sorted(path for path in place.rglob("model.safetensors") if not _hidden(path.relative_to(place)))
+    found = _members(place, "model.safetensors")
     if not found:
         raise UsageError(f"no model in {place}: give a model file, or the folder of a run of `sertool train`")
     found = found if fold is None else _of_fold(found, fold, place)
     runs = sorted({_run_of(path.relative_to(place)) for path in found})
     if len(runs) > 1:
         raise UsageError(f"{place} holds several runs: {listed(runs)}: name one, such as {place / runs[0]}")
+    begun = [path for path in _members(place, "settings.json") if not path.with_name("model.safetensors").exists()]
+    if begun and fold is None:
+        talk.warn(f"{place}: {talk.counted(len(begun), 'model')} not trained yet: the others answer")
     return found
+
+
+def _members(place: Path, name: str) -> list[Path]:
+    """Files of this name in a run's folder."""
+    return sorted(path for path in place.rglob(name) if not _hidden(path.relative_to(place)))
 
 
 def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:

@@ -523,6 +523,14 @@ def test_a_folder_of_several_runs_is_no_model(run: Path, tmp_path: Path) -> None
     assert sertool("predict", "-m", tmp_path / "leaky", "x.wav").code == 0
 
 
+def test_a_run_with_models_to_come_says_that_the_others_answer(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "model", tmp_path / "model")
+    assert "not trained yet" not in sertool("predict", "-m", tmp_path / "model", "x.wav").err
+    (tmp_path / "model" / "seed-1" / "model.safetensors").unlink()
+    assert "1 model not trained yet" in (done := sertool("predict", "-m", tmp_path / "model", "x.wav")).err
+    assert done.code == 0
+
+
 def test_models_that_are_put_aside_are_not_asked(run: Path, tmp_path: Path) -> None:
     for name in ("seed-0", ".before/seed-0", ".before/seed-1"):
         shutil.copytree(run / "model" / "seed-0", tmp_path / name)
