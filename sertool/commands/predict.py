@@ -40,8 +40,8 @@ Of a manifest, what it says of speakers, emotions, listeners' votes and splits i
 emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
 A file that cannot be read gets a row with its issue, and the work goes on. A run answers for a clip of a manifest with
 those of its models that held the clip out; clips that all of them were trained on are marked in the column split, so
-that eval leaves them out. Where a manifest points to shards that were made as the model hears, they are read rather than
-the audio, unless --window, --channel or --trim asks for sound; so may shards themselves be. --silence looks at audio only.
+that eval leaves them out. Where a manifest points to shards that were made as the model hears, they are read and not
+the audio, unless --window, --channel or --trim asks for sound; so may shards themselves be. --silence is of audio only.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
