@@ -49,6 +49,8 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     """Train every member and write the held-out predictions."""
     recipe = RECIPES.get(values["recipe"] or "", {})
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
+    if values["teacher"]:
+        tutoring.require_there(values["teacher"])
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
     table = heldout.released(preparing.read(sources, values), values)

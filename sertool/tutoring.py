@@ -14,7 +14,7 @@ import numpy as np
 
 from sertool import batches, manifest, predicting, shipped, talk, wire
 from sertool.batches import Store
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.inference import Predictor
 from sertool.manifest import Table
@@ -39,6 +39,15 @@ class Staff(NamedTuple):
 def is_model(source: str) -> bool:
     """Whether a teacher is a model, or a run's folder, and no file of predictions."""
     return source in shipped.names() or Path(source).is_dir() or Path(source).suffix == ".safetensors"
+
+
+def require_there(source: str) -> None:
+    """Refuse a teacher who is nowhere, before anything is made for the lessons."""
+    if source != "-" and source not in shipped.names() and not Path(source).exists():
+        raise UsageError(
+            f"no teacher {source}: give a model, the folder of a run, or a file of predictions; inside the package are "
+            f"{listed(shipped.names())}"
+        )
 
 
 def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> Staff:

@@ -188,3 +188,7 @@ def test_a_teacher_of_other_emotions_or_of_nothing_is_one_line(mel: Path, teache
     (tmp_path / "empty").mkdir()
     done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "empty", "-o", tmp_path / "run", code=2)
     assert "no model in" in done.line
+    for nobody in ("nobody", "nobody.parquet", "nobody.safetensors"):
+        done = train(mel, *NET, *SPLIT, "--teacher", nobody, "-o", tmp_path / "none", code=2)
+        assert done.line.startswith(f"sertool: no teacher {nobody}: ")
+    assert not (tmp_path / "none").exists()
