@@ -114,9 +114,12 @@ class Trained:
 
 
 def load(table: Table, design: Design, device: str) -> Sources:
+    store = batches.load(table, design.features, device)
+    if design.pack:
+        packing.require(inference.recipe_of(store.records))
     return Sources(
         table,
-        batches.load(table, design.features, device),
+        store,
         manifest.column(table, "emotion"),
         teaching.taught(table, design.teacher) if design.teacher and not tutoring.is_model(design.teacher) else None,
         teaching.imitated(table, design.imitate, device) if design.imitate else None,

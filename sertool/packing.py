@@ -30,6 +30,12 @@ def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
     return replace(held, tensors=kept, features=records)
 
 
+def require(recipe: Recipe) -> None:
+    """Refuse what lacks its encoder's weights: at once, not when all is trained. They are kept for whoever packs."""
+    for _ in _encoders(recipe):
+        pass
+
+
 def _encoders(recipe: Recipe) -> Iterator[tuple[str, np.ndarray]]:
     """The tensors that a recipe's pretrained features need, from where the features find them."""
     for feature, settings in recipe.features.items():

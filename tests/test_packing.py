@@ -102,6 +102,16 @@ def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, 
     assert answers(run, run / "small").shape == (24, 2)
 
 
+@pytest.mark.usefixtures("nowhere")
+def test_what_cannot_be_packed_is_refused_before_anything_is_trained(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").touch()
+    words = ("-m", "mlp", "--set", "groups=4", "--epochs", 1, "--pack", "half", "--weights", tmp_path / "w.safetensors")
+    done = sertool("train", run / "run" / "features" / "manifest.parquet", *words, "-o", tmp_path / "run")
+    weights.give(None)
+    assert (done.code, "w.safetensors" in done.line) == (1, True)
+    assert not (tmp_path / "run" / "seed-0").exists()
+
+
 @pytest.mark.usefixtures("small_encoders")
 def test_weights_that_nothing_needs_are_refused(run: Path) -> None:
     (run / "w.pt").touch()
