@@ -114,6 +114,11 @@ def test_how_to_adapt_is_refused_where_nobody_adapts(heard: Path, tmp_path: Path
     train(heard, *NET, "--features", "mel", "--adapt", "speaker", *words, "-o", tmp_path / "run")
 
 
+@pytest.mark.parametrize(("words", "other"), [(("--teach", 0.5), "--teacher"), (("--likeness", 2), "--imitate")])
+def test_how_to_teach_is_refused_where_nobody_teaches(heard: Path, tmp_path: Path, words: tuple, other: str) -> None:
+    assert f"{words[0]} goes with {other}" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
+
+
 # What may not be looked at.
 
 

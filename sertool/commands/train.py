@@ -30,6 +30,9 @@ Files of a run, for each fold and seed in fold-K/seed-S/:
   settings.json        what it was trained with
   metrics.jsonl        losses and scores of a network, epoch after epoch
 """
+NEEDS = {  # what is nothing by itself
+    "prior_clips": "adapt speaker", "strangers": "adapt speaker", "teach": "teacher", "likeness": "imitate",
+}  # fmt: skip
 
 
 def _settings_options() -> Any:
@@ -122,9 +125,9 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
-    for name in ("prior_clips", "strangers"):
-        if values[name] is not None and not values["adapt"]:
-            raise UsageError(f"{word(name)} goes with --adapt speaker: add that, or leave it out")
+    for name, other in NEEDS.items():
+        if values[name] is not None and not values[other.split()[0]]:
+            raise UsageError(f"{word(name)} goes with {word(other)}: add that, or leave it out")
     from sertool import experiment
 
     sources = options.inputs(manifests, "a featurized manifest")
