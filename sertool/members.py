@@ -114,7 +114,9 @@ class Trained:
 
 
 def load(table: Table, design: Design, device: str) -> Sources:
-    store = batches.load(table, design.features, device)
+    store, module = batches.load(table, design.features, device), models.load(design.model)
+    if hasattr(module, "require"):
+        module.require(design.settings, store.records)
     if design.pack:
         packing.require(inference.recipe_of(store.records))
     return Sources(

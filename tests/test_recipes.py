@@ -105,3 +105,16 @@ def test_with_an_encoder_predict_answers_what_training_held_out(name: str, clips
     for clip, row in held.items():
         for word in ("p_neutral", "p_happy", "p_angry"):
             assert mine[clip][word] == pytest.approx(row[word], abs=1e-4)
+
+
+@pytest.mark.usefixtures("small_encoders")
+@pytest.mark.parametrize("layers", ["1", "3"])
+def test_blocks_that_are_trained_on_are_given_the_layer_before_them_alone(
+    clips: Path, tmp_path: Path, layers: str
+) -> None:
+    """Others are as wide."""
+    made = sertool("featurize", clips, "--whisper", "base", "--layers", layers, "-o", tmp_path / "f")
+    words = ("-m", "whisper", "--set", "layers=3", "--set", "tune=1", "--epochs", 1, "-o", tmp_path / "run")
+    done = sertool("train", *words, stdin=made.out)
+    assert (done.code, "--whisper base --layers 2" in done.line) == (2, True)
+    assert sertool("train", *words, "--scratch", stdin=made.out).code == 0

@@ -6,8 +6,9 @@ summed up by its mean and deviation over time, or by attention, and normalised f
 logistic regression on the untouched blocks' answer and learns faster than they do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -37,6 +38,16 @@ class Settings:
     share: Annotated[float, "of the learning rate, what the last block gets", 0, 1] = 0.2
     fade: Annotated[float, "of a block's rate, what the block before it gets", 0, 1] = 1.0
     dropout: Annotated[float, "dropout before the last layer", 0, 1] = 0.3
+
+
+def require(settings: Settings, records: Mapping[str, Any]) -> None:
+    """Refuse features that are no frames of the layer from which published blocks go on; other layers are as wide."""
+    first = settings.layers - settings.tune
+    held = [(name, record["stats"], record["settings"].get("size"), record["settings"].get("layers"))
+            for name, record in records.items()]  # fmt: skip
+    if settings.pretrained and held != [("whisper", [], settings.size, str(first))]:
+        raise UsageError(f"layers={settings.layers} and tune={settings.tune} go on from layer {first}: "
+                         f"featurize with --whisper {settings.size} --layers {first} and no --stats")  # fmt: skip
 
 
 class Model(nn.Module):
