@@ -39,7 +39,7 @@ def folded(network: nn.Module, precision: str) -> nn.Module:
             setattr(parent, name, Masked())
     if precision == "bf16":
         for module in network.modules():
-            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear | nn.RNNBase):
                 module.bfloat16()
     return network
 
