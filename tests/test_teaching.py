@@ -96,8 +96,9 @@ def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path
     wire.write(manifest.with_column(table, "emotion", hidden), str(tmp_path / "half.parquet"), "parquet")
     sure = {f"p_{word}": [float(word == emotion) for emotion in emotions] for word in EMOTIONS}
     source = predictions(tmp_path / "t.parquet", manifest.column(table, "clip"), **sure)
-    for name, extra in {"all": (heard,), "half": (tmp_path / "half.parquet", "--teacher", source)}.items():
-        done = sertool("train", *extra, *NET, "--teach", "1", "--features", "mel", "-o", tmp_path / name)
+    taught = (tmp_path / "half.parquet", "--teacher", source, "--teach", "1")
+    for name, extra in {"all": (heard,), "half": taught}.items():
+        done = sertool("train", *extra, *NET, "--features", "mel", "-o", tmp_path / name)
         assert done.code == 0, done.err
     whole, half = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("all", "half"))
     assert all(np.allclose(whole.tensors[name], half.tensors[name]) for name in whole.tensors)
