@@ -15,14 +15,13 @@ from sertool import audio, effects, formats, manifest, talk, wire
 from sertool.errors import UsageError
 from sertool.files import listed, path_text, walk
 from sertool.manifest import Table
-from sertool.shelf import READ, Shelf
+from sertool.shelf import READ, Row, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
     "intensity", "sentence", "style", "split", "fold", "issue",
 )  # fmt: skip
 VOTES = "votes_voice_"  # by which eval scores people
-Row = dict[str, Any]
 Telling = Callable[[Table], Table]
 MOMENT = 0.05  # seconds
 

@@ -34,7 +34,7 @@ class Shelf:
         """The columns that say where rows lie; none where there are no such rows, or others than the models hear."""
         fits = self.sound_for is None and all(map(partial(self._is_made, table), self.records))
         if fits:
-            talk.say(f"{listed([*self.records])} of its clips are read from shards: their sound is not heard again")
+            talk.say(f"read from the manifest's shards, not made of the sound: {listed([*self.records])}")
         return self.columns if fits else ()
 
     def _is_made(self, table: Table, feature: str) -> bool:
@@ -50,8 +50,10 @@ class Shelf:
         """A manifest of the clips in a shard; one that the models cannot be asked about is refused."""
         if self.sound_for is not None:
             raise UsageError(f"{path}: a shard holds no sound, which {self.sound_for} needs")
+        if (feature := tensorfile.header(Path(path)).get("feature")) is None:
+            raise UsageError(f"{path}: not a shard of features; a model is named with -m")
         head = shards.head_of(Path(path))
-        if {str(tensorfile.header(Path(path)).get("feature")): head.settings} != self.records:
+        if {str(feature): head.settings} != self.records:
             raise UsageError(f"{path}: not made as the model hears: name the audio, or a manifest of all its features")
         clips, offsets, counts = zip(*shards.placed(head), strict=True) if any(head.rows) else ((), (), ())
         where = zip(self.columns, ([path] * len(clips), offsets, counts), strict=True)
@@ -59,9 +61,9 @@ class Shelf:
 
     def placed(self, row: Row) -> Row:
         """A row of a manifest, with how to read what shards hold of its clip in place of where it lies."""
-        there = [row.pop(name, None) for name in self.columns]
-        return row if None in there else row | {READ: partial(self._read, row["clip"], there)}
+        places = {feature: [row.pop(f"{feature}_{part}", None) for part in PLACE] for feature in self.records}
+        there = all(None not in place for place in places.values())
+        return row | {READ: partial(self._read, row["clip"], places)} if there else row
 
-    def _read(self, clip: str, there: Sequence[Any]) -> dict[str, np.ndarray]:
-        places = zip(self.records, zip(*[iter(there)] * len(PLACE), strict=True), strict=True)
-        return {feature: self.readers[feature].rows(clip, *place) for feature, place in places}
+    def _read(self, clip: str, places: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
+        return {feature: self.readers[feature].rows(clip, *place) for feature, place in places.items()}

@@ -90,6 +90,11 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
     assert "not made as the model hears" in refused.err
 
 
+def test_a_model_among_what_is_asked_is_sent_to_its_option(run: Path) -> None:
+    done = sertool("predict", "-m", run / "model", run / "model" / "seed-0" / "model.safetensors")
+    assert (done.code, "a model is named with -m" in done.line) == (2, True)
+
+
 @pytest.mark.parametrize("words", [("--window", ".5"), ("--channel", "left"), ("--trim", "30")])
 def test_what_shards_do_not_hold_is_heard_in_the_sound(run: Path, words: tuple[str, ...]) -> None:
     shard = next((run / "features" / "mel").glob("*.safetensors"))
