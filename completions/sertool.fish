@@ -249,6 +249,7 @@ function __sertool_at
                 "train --soft" \
                 "train --teach" \
                 "train --likeness" \
+                "train --steady" \
                 "train --strangers" \
                 "train --time-masks" \
                 "train --time-width" \
@@ -398,7 +399,7 @@ complete -c sertool -n '__sertool_at featurize' -l tonnetz -d 'Tonnetz: the tona
 complete -c sertool -n '__sertool_at featurize' -l wave -d 'The waveform itself, as 16-bit samples.'
 complete -c sertool -n '__sertool_at featurize' -l whisper -r -f -a 'tiny base small medium large-v3' -d 'Layers of Whisper\'s pretrained encoder, 50 frames a second (tiny, base, small, medium or large-v3).'
 complete -c sertool -n '__sertool_at featurize' -l zcr -d 'Zero-crossing rate: the share of the samples of a frame where the sign changes.'
-complete -c sertool -n '__sertool_at featurize' -l preset -r -f -a 'mel-min-max mfcc-128 clstm classic-1d mel-30 msf-mfcc imagenet acnt mel-64 whisper-stats whisper-2' -d 'Features and settings of a published system (see --list); options given as well win.'
+complete -c sertool -n '__sertool_at featurize' -l preset -r -f -a 'mel-min-max mfcc-128 clstm classic-1d mel-30 msf-mfcc imagenet acnt mel-64 whisper-stats whisper-0 whisper-2' -d 'Features and settings of a published system (see --list); options given as well win.'
 complete -c sertool -n '__sertool_at featurize' -l rate -r -f -d 'Sample rate in Hz; the audio is resampled to it. [default: 16000; 1000 to 384000]'
 complete -c sertool -n '__sertool_at featurize' -l channels -r -f -a 'mono left stereo' -d 'Mean of the channels, the left one, or two (a mono file\'s is copied). [default: mono]'
 complete -c sertool -n '__sertool_at featurize' -l remove-dc -l no-remove-dc -d 'Subtract the clip\'s mean. [default: false]'
@@ -601,7 +602,7 @@ complete -c sertool -n '__sertool_at augment' -s v -l verbose -d 'Say more of wh
 complete -c sertool -n '__sertool_at augment' -s h -l help -d 'Show this message and exit.'
 complete -c sertool -n '__sertool_at augment -ge 1' -F
 complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 sertool svm whisper' -d 'The network or classifier (see --list).'
-complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp whisper-tuned sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
+complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp whisper-tuned whisper-steady sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128.'
 complete -c sertool -n '__sertool_at train' -l weights -r -F -d 'A file with the published weights of a backbone or an encoder. [default: fetched once]'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers, not with published weights.'
@@ -648,6 +649,7 @@ complete -c sertool -n '__sertool_at train' -l mixes -r -f -a 'rows summary' -d 
 complete -c sertool -n '__sertool_at train' -l soft -r -f -d 'Share of the listeners\' votes in the targets, the rest being the intended emotion. [default: 0; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l teach -r -f -d 'Share of the teacher\'s answers in the targets. [default: 0.7; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l likeness -r -f -d 'Weight of likeness to the imitated features in the loss. [default: 1; 0 or more]'
+complete -c sertool -n '__sertool_at train' -l steady -r -f -d 'Share of the loss that is for hearing a copy as the blocks of an encoder, untrained, hear its clip. [default: 0; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l strangers -r -f -d 'With --adapt, share of the clips that are scaled as if nobody knew who speaks. [default: 0.5; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l time-masks -r -f -d 'Bars of time set to zero in each clip. [default: 0; 0 to 1000]'
 complete -c sertool -n '__sertool_at train' -l time-width -r -f -d 'Greatest width of a time bar in rows. [default: 30; 0 to 100000]'

@@ -24,6 +24,7 @@ from sertool import (
     packing,
     plots,
     selection,
+    steadying,
     teaching,
     training,
     tutoring,
@@ -195,7 +196,8 @@ def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Da
     goals = None if held.imitated is None else teaching.goals(held.imitated, train)
     device = held.store.device
     judged = None if judged is None else judged.to(device)
-    data = Data(held.store, targets.to(device), train, dev, scaling, truth, group, goals, corpus, judged)
+    original = steadying.originals(held.table, held.store.lengths, train) if design.training.steady else None
+    data = Data(held.store, targets.to(device), train, dev, scaling, truth, group, goals, corpus, judged, original)
     return _with_fewer_columns(data, design, held.table)
 
 

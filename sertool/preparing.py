@@ -19,6 +19,7 @@ from sertool import (
     options,
     presets,
     shaping,
+    steadying,
     training,
     tutoring,
     weights,
@@ -107,6 +108,9 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     loop = replace(training.Settings(**recipe.get("training", {})), **_of_the_loop(values))
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
+    if loop.steady:
+        mixes_rows = bool(loop.mixup) and loop.mixes == "rows"
+        steadying.require(models.load(name).Model, mixes_rows=mixes_rows, adapts=bool(values["adapt"]))
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
     seen = values["features"] or [feature for feature in batches.featured(table) if feature != values["imitate"]]
     if not seen:

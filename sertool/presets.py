@@ -60,6 +60,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "features": ["whisper"],
         "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std"), "trim": 40.0},
     },
+    "whisper-0": {
+        "about": "pretrained Whisper base: frames of layer 0, for all blocks to train on",
+        "features": ["whisper"],
+        "options": {"want_whisper": "base", "layers": "0"},
+    },
     "whisper-2": {
         "about": "pretrained Whisper base: frames of layer 2 without silent ends, for the blocks behind it to train on",
         "features": ["whisper"],

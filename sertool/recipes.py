@@ -111,6 +111,13 @@ RECIPES: dict[str, dict[str, Any]] = {
                      "batch": 32, "epochs": 6, "clip": 1.0, "smoothing": 0.1, "mixup": 0.4, "mixes": "summary",
                      "ema": 0.998, "time_masks": 2, "time_width": 20, "keep": "last", "precision": "bf16"},
     },
+    "whisper-steady": {
+        "about": "Whisper base, four blocks taught without labels to hear of copies what they heard of the clips",
+        "model": "whisper", "settings": {"tune": 4}, "preset": "whisper-0", "scale": "none",
+        "protocol": "speaker:70/15/15",
+        "training": {"optimizer": "adamw", "lr": 5e-4, "schedule": "cosine", "warmup": 60, "batch": 16, "epochs": 2,
+                     "clip": 1.0, "steady": 1.0, "keep": "last", "precision": "bf16"},
+    },
     "sertool": {
         "about": "our own log-mel network, from scratch", "model": "sertool", "preset": "mel-64", "scale": "corpus",
         "protocol": "speaker:70/15/15",

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import adapting, augmenting, batches, checkpoint, metrics, mingling, schedules
+from sertool import adapting, augmenting, batches, checkpoint, metrics, mingling, schedules, steadying
 from sertool.augmenting import Mixup
 from sertool.batches import Scaling, Store
 from sertool.checkpoint import State
 from sertool.errors import SertoolError, UsageError
+from sertool.steadying import Ear, Streams
 from sertool.team import Team
 
 SAVING_SHARE = 0.1  # of the time that saving may take: where epochs are short, not each of them is saved
@@ -68,6 +69,12 @@ class Settings:
     ] = 0.0
     teach: Annotated[float, "share of the teacher's answers in the targets", 0, 1] = 0.7
     likeness: Annotated[float, "weight of likeness to the imitated features in the loss", 0] = 1.0
+    steady: Annotated[
+        float,
+        "share of the loss that is for hearing a copy as the blocks of an encoder, untrained, hear its clip",
+        0,
+        1,
+    ] = 0.0
     strangers: Annotated[
         float, "with --adapt, share of the clips that are scaled as if nobody knew who speaks", 0, 1
     ] = 0.5
@@ -101,6 +108,7 @@ class Data:
     goals: Tensor | None = None  # `[clips, directions]`: what the network's summary of a clip is to tell
     corpus: np.ndarray | None = None  # of each clip, by number, `[clips]`
     judged: Tensor | None = None  # bool `[clips, classes]`: the emotions that a clip is judged among, where not all
+    original: np.ndarray | None = None  # `[clips]`: what each is to be heard as; -1 for nothing
 
     @property
     def known(self) -> np.ndarray:
@@ -145,6 +153,7 @@ class Loop:
     settings: Settings
     weights: Tensor  # what each emotion's loss counts, `[classes]`
     team: Team
+    ear: Ear | None = None  # what hears the clips that copies are of
 
 
 @dataclass(frozen=True)
@@ -153,6 +162,14 @@ class Dice:
 
     choices: np.random.Generator
     device: torch.Generator
+
+
+class Answers(NamedTuple):
+    """What a network makes of a batch, as far as it is wanted."""
+
+    logits: Tensor  # `[clips, classes]`
+    guess: Tensor | None = None  # of the goals, `[clips, directions]`
+    unlike: Tensor | None = None  # how far what it heard is from what it is to hear, `[clips]`
 
 
 def fit(
@@ -194,7 +211,8 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
     network = torch.compile(model) if settings.compile else model
-    loop = Loop(network, data, settings, _class_weights(data, settings), Team())
+    ear = None if data.original is None else steadying.ear(model, data, settings.precision)
+    loop = Loop(network, data, settings, _class_weights(data, settings), Team(), ear)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
 
@@ -300,8 +318,10 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
         if settings.mixes == "rows":
             rows, lengths = mixup.of_frames(rows, lengths)
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits, guess = _answers(state.model, loop, (rows, lengths), mixup)
-    loss = _loss(logits.float(), loop, places, mixup) * share
+        logits, guess, unlike = _answers(state.model, loop, (clips, rows, lengths), mixup)
+    loss = _loss(logits.float(), loop, places, mixup) * share * (1 - settings.steady)
+    if unlike is not None:
+        loss = loss + settings.steady * unlike.sum() * share
     if guess is not None:
         loss = loss + settings.likeness * (1 - nn.functional.cosine_similarity(guess.float(), goals)).sum() * share
     state.optimizer.zero_grad(set_to_none=True)
@@ -330,14 +350,25 @@ def _loss(logits: Tensor, loop: Loop, places: Tensor, mixup: Mixup | None) -> Te
     return lost.sum()
 
 
-def _answers(model: Any, loop: Loop, batch: tuple[Tensor, Tensor], mixup: Mixup | None) -> tuple[Tensor, Tensor | None]:
-    """Logits, and the guess of the goals where there are any, from one summary of each clip."""
+def _answers(model: Any, loop: Loop, batch: tuple[np.ndarray, Tensor, Tensor], mixup: Mixup | None) -> Answers:
+    """What a network makes of a batch: all that is wanted of it from one summary of each clip."""
+    clips, rows, lengths = batch
     late = mixup is not None and loop.settings.mixes == "summary"
-    if loop.data.goals is None and not late:
-        return loop.network(*batch), None
-    summary = model.embed(*batch)
+    if loop.data.goals is None and loop.ear is None and not late:
+        return Answers(loop.network(rows, lengths))
+    heard = None if loop.ear is None else model.streams(rows, lengths)
+    summary = model.embed(rows, lengths) if heard is None else model.told(heard[-1], lengths)
     summary = mixup.of(summary) if late else summary
-    return model.head(summary), None if loop.data.goals is None else model.imitation(summary)
+    guess = None if loop.data.goals is None else model.imitation(summary)
+    return Answers(model.head(summary), guess, None if heard is None else _unlike(heard, loop, clips, lengths))
+
+
+def _unlike(heard: Streams, loop: Loop, clips: np.ndarray, lengths: Tensor) -> Tensor:
+    """How far what was heard of each clip is from what is to be heard, `[clips]`."""
+    original = loop.data.original[clips]
+    rows, _ = loop.data.rows(np.where(original < 0, clips, original))
+    counts = torch.from_numpy(original >= 0).to(rows.device)
+    return loop.ear.unlike(heard, rows, lengths) * counts
 
 
 def _mixup(count: int, settings: Settings, dice: Dice) -> Mixup | None:

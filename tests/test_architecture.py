@@ -23,8 +23,9 @@ HOUSE = {
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping reel splitting doctor
         checkpoint wire effects sources""",
-    "flow": """batches adapting mingling teaching heldout offers store landing blends shelf asking unheard extract
-        predictions tables training copying packing folding inference cards tasks clips answers demonstration""",
+    "flow": """batches adapting mingling teaching steadying heldout offers store landing blends shelf asking unheard
+        extract predictions tables training copying packing folding inference cards tasks clips answers
+        demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting tutoring voices verify panels plots members
         rendering reports preparing runs experiment""",
     "pages": "charts page",

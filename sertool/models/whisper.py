@@ -102,20 +102,33 @@ class Model(nn.Module):
                 bias.to(present.device),
             )
 
-    def summary(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """`[clips, 2 width]`, before it is normalised."""
-        stream = layers.cleared(rows, lengths)
+    def streams(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
+        """What leaves each block, `[clips, frames, width]`."""
+        stream, made = layers.cleared(rows, lengths), []
         valid = layers.valid(lengths, rows.shape[1], rows.device)
         for block in self.blocks:
             stream = block(stream, valid[:, None, None])
+            made.append(stream)
+        return made
+
+    def summary(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """`[clips, 2 width]`, before it is normalised."""
+        return self._summed(self.streams(rows, lengths)[-1], lengths)
+
+    def _summed(self, stream: Tensor, lengths: Tensor) -> Tensor:
+        valid = layers.valid(lengths, stream.shape[1], stream.device)
         if self.attend is not None:
             return self.attend(stream, valid)
         mean = layers.mean(layers.cleared(stream, lengths).mT, lengths)
         spread = layers.mean((stream - mean[:, None]).square().masked_fill(~valid[..., None], 0).mT, lengths)
         return torch.cat([mean, spread.clamp(min=1e-6).sqrt()], 1)
 
+    def told(self, stream: Tensor, lengths: Tensor) -> Tensor:
+        """What the head hears of the last block's stream, `[clips, 2 width]`."""
+        return self.norm(self._summed(stream, lengths))
+
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.norm(self.summary(rows, lengths))
+        return self.told(self.streams(rows, lengths)[-1], lengths)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.head(self.embed(rows, lengths))

@@ -1,0 +1,163 @@
+"""Blocks taught without labels to hear a copy as they heard its clip: what counts, and what comes of it."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from running import sertool
+
+from sertool import audio, batches, manifest, modelfile, steadying, synth, wire
+from sertool.errors import SertoolError
+from sertool.models import whisper
+
+pytest_plugins = ("pretrained",)
+TRAIN = ("--recipe", "whisper-steady", "--set", "layers=2", "--set", "tune=2", "--precision", "float32")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
+    """Layer 0 of six speakers' clips and of copies in noise."""
+    assert small_encoders.exists()
+    folder = tmp_path_factory.mktemp("steadying")
+    synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=audio.write)
+    pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:70/15/15")
+    indexed = sertool("index", folder / "clips", *pattern)
+    copied = sertool("augment", "-", "--copies", 1, "--noise", "5:10", stdin=indexed.out)
+    done = sertool("featurize", "--whisper", "base", "--layers", 0, "-o", folder / "f", stdin=copied.out)
+    assert done.code == 0, done.err
+    return folder / "f" / "manifest.parquet"
+
+
+@pytest.fixture(scope="module")
+def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    done = sertool(
+        "train", table, *TRAIN, "--epochs", 20, "--warmup", 0, "--lr", 0.02, "--pack", "half", "-o", folder / "run"
+    )
+    assert done.code == 0, done.err
+    return folder / "run" / "seed-0"
+
+
+def encoder(seed: int = 0) -> whisper.Model:
+    torch.manual_seed(seed)
+    return whisper.Model(whisper.Settings(size="tiny", layers=2, tune=2, pretrained=False), 384, 2).eval()
+
+
+def clips(lengths: list[int]) -> SimpleNamespace:
+    """Clips of random frames, each its own original."""
+    generator = np.random.default_rng(0)
+    views = [[generator.normal(size=(length, 384)).astype(np.float32)] for length in lengths]
+    store = batches.Store(views, np.array(lengths), 384, torch.device("cpu"), {}, [])
+    places = np.arange(len(lengths))
+    return SimpleNamespace(store=store, rows=store.take, original=places, train=places)
+
+
+@torch.no_grad()
+def test_blocks_as_they_began_hear_a_clip_as_itself_and_others_do_not() -> None:
+    data = clips([30, 9])
+    began = encoder()
+    ear = steadying.ear(began, data, "float32")
+    rows, lengths = data.rows(data.train)
+    assert ear.unlike(began.streams(rows, lengths), rows, lengths).abs().max() < 1e-9
+    assert ear.unlike(encoder(1).streams(rows, lengths), rows, lengths).min() > 0.1
+
+
+@torch.no_grad()
+def test_how_unlike_a_clip_is_heard_does_not_depend_on_its_company() -> None:
+    data, other = clips([30, 9]), encoder(1)
+    ear = steadying.ear(encoder(), data, "float32")
+    together = ear.unlike(other.streams(*data.rows(data.train)), *data.rows(data.train))
+    alone = [ear.unlike(other.streams(*data.rows(place)), *data.rows(place)) for place in np.split(data.train, 2)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_column_that_hardly_varies_counts_as_much_as_others() -> None:
+    """Each is measured in what it varies by: twice the frames' values, twice the spread, and the same difference."""
+    generator = torch.Generator().manual_seed(0)
+    heard, wanted = (torch.randn(2, 8, 6, generator=generator) for _ in range(2))
+    scale, valid = torch.tensor([1.0, 1e-2, 10.0, 1.0, 1.0, 1.0]), torch.ones(2, 8)
+
+    def found(by: torch.Tensor) -> torch.Tensor:
+        spread = steadying.Spread(by.square(), by.square().repeat(2))
+        return steadying._unlike(heard * by, wanted * by, valid, spread)
+
+    torch.testing.assert_close(found(scale), found(torch.ones(6)), atol=1e-3, rtol=1e-3)
+
+
+def test_a_copy_stands_for_its_clip_if_both_are_there_and_as_long() -> None:
+    names = {"clip": ["a", "a#1", "a#2", "b#1"], "parent": [None, "a", "a", "b"]}
+    found = steadying.originals(manifest.from_columns(names), np.array([5, 5, 4, 5]), np.arange(4))
+    assert found.tolist() == [0, 0, -1, -1]
+
+
+@pytest.mark.parametrize(("parent", "length"), [(None, 5), ("a", 4)])
+def test_without_a_copy_as_long_as_its_clip_there_is_nothing_to_learn(parent: str | None, length: int) -> None:
+    table = manifest.from_columns({"clip": ["a", "c"], "parent": [None, parent]})
+    with pytest.raises(SertoolError, match="none train: run `sertool augment`"):
+        steadying.originals(table, np.array([5, length]), np.arange(2))
+
+
+def test_copies_come_to_be_heard_as_their_clips(run: Path) -> None:
+    losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_what_was_taught_serves_as_an_encoder_that_noise_changes_less(run: Path, table: Path, tmp_path: Path) -> None:
+    own = [
+        row for row in wire.read(str(table)).select(["clip", "parent", "split"]).to_pylist() if row["split"] == "train"
+    ]
+    words = ("--whisper", "base", "--layers", 2, "--stats", "mean", "--precision", "float32")
+
+    def changed(name: str, *more: object) -> float:
+        done = sertool("featurize", table, *words, "-o", tmp_path / name, "--overwrite", *more)
+        assert done.code == 0, done.err
+        made = wire.read(str(tmp_path / name / "manifest.parquet"))
+        rows = dict(zip(manifest.column(made, "clip"), batches.load(made, ["whisper"], "cpu").views, strict=True))
+        pairs = [(rows[row["clip"]][0], rows[row["parent"]][0]) for row in own if row["parent"]]
+        spread = np.concatenate([rows[row["clip"]][0] for row in own]).std(axis=0)
+        return float(np.mean([np.square((one - other) / spread) for one, other in pairs]))
+
+    taught = changed("taught", "--weights", run / "model.safetensors")
+    assert taught < 0.9 * changed("published")
+
+
+def test_the_rest_of_the_loss_is_for_the_labels(table: Path, tmp_path: Path) -> None:
+    """With none of it for labels, other labels make no difference to the blocks; with some, they do."""
+    held = wire.read(str(table))
+    swapped = [{"neutral": "angry", "angry": "neutral"}[word] for word in manifest.column(held, "emotion")]
+    wire.write(manifest.with_column(held, "emotion", swapped), str(tmp_path / "swapped.parquet"), "parquet")
+
+    def block(source: Path, share: float) -> np.ndarray:
+        folder = tmp_path / f"{source.stem}-{share}"
+        done = sertool("train", source, *TRAIN, "--epochs", 1, "--steady", share, "-o", folder)
+        assert done.code == 0, done.err
+        return modelfile.read(folder / "seed-0" / "model.safetensors").tensors["blocks.1.outer.weight"]
+
+    for share, same in ((1, True), (0.5, False)):
+        assert np.array_equal(block(table, share), block(tmp_path / "swapped.parquet", share)) is same
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-m", "cnn", "--steady", 1), "-m whisper"),
+        ((*TRAIN, "--adapt", "speaker"), "--adapt"),
+        ((*TRAIN, "--mixup", 0.3), "--mixup of rows"),
+        (("-m", "svm", "--steady", 1), "--steady is for networks"),
+    ],
+)
+def test_what_cannot_be_taught_so_is_refused(table: Path, tmp_path: Path, words: tuple[object, ...], said: str) -> None:
+    done = sertool("train", table, *words, "-o", tmp_path / "run")
+    assert done.code == 2
+    assert said in done.line
+
+
+def test_a_manifest_without_copies_is_refused(table: Path, tmp_path: Path) -> None:
+    done = sertool("train", table, *TRAIN, "--where", "parent=", "-o", tmp_path / "run")
+    assert done.code == 1
+    assert "run `sertool augment` without --speed first" in done.line
