@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
@@ -43,10 +43,12 @@ def delimited_kind(head: bytes) -> str:
     return "tsv" if b"\t" in line else "semicolons" if b";" in line and b"," not in line else "csv"
 
 
-def parse(held: pa.Buffer, kind: str, where: str) -> Table:
-    """Bytes of a known kind as a table."""
+def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -> Table:
+    """Bytes of a known kind as a table; `loose` are columns of ours that may hold anything."""
     try:
-        return _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind)
+        return (
+            _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind, loose)
+        )
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         hint = "it was cut off or altered" if kind == "parquet" else manifest.first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
@@ -96,13 +98,17 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     return row
 
 
-def _delimited(held: pa.Buffer, kind: str) -> Table:
+def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     from pyarrow import csv as arrow_csv
 
     first = bytes(held[:65_536]).removeprefix(BOM).partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
     header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
     kinds = {name: columns.kind_of(name.strip()) for name in header}
-    types = {name: manifest.TYPES["string" if kind == "list" else kind] for name, kind in kinds.items() if kind}
+    types = {
+        name: manifest.TYPES["string" if kind == "list" else kind]
+        for name, kind in kinds.items()
+        if kind and name.strip() not in loose
+    }
     converting = arrow_csv.ConvertOptions(
         column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
     )

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import formats, labels, manifest, splits, splitting, talk, wire
+from sertool import columns, formats, labels, manifest, splits, splitting, talk, wire
 from sertool.codes import Codes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 
+# Numbers that no figure needs unasked: where others have such a name for something else, it is left out.
+BESIDE = {name for name, (kind, _) in columns.MEANINGS.items() if kind != "string"} - {"seed", "fold"}
 # What other tools call our columns, the likeliest first.
 NAMES = {
     "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
@@ -81,10 +83,10 @@ def _table(source: str, asked: Asked) -> Table:
     data = wire.data(source)
     if data.size and wire.kind_of(data) == "paths":
         data, asked = _with_our_names(data, where, asked), replace(asked, truth=None, predicted=None)
-    table = wire.parse(data, where)
+    table = wire.parse(data, where, loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
-    table = manifest.typed(_renamed(table, asked), where)
+    table = manifest.typed(_without_strange(_renamed(table, asked), where), where)
     for name, what in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
             raise SertoolError(f"{where}: {what}: no column {name}; it has {listed(table.column_names, 20)}; "
@@ -92,6 +94,17 @@ def _table(source: str, asked: Asked) -> Table:
     table = manifest.where(table, asked.where)
     if not len(table):
         raise SertoolError(f"{where}: no rows" + (" for which --where holds" if asked.where else ""))
+    return table
+
+
+def _without_strange(table: Table, where: str) -> Table:
+    """Less the columns beside the predictions that have a name of ours and hold what ours cannot: ages of 25-30."""
+    for name in sorted(BESIDE & {*table.column_names}):
+        try:
+            manifest.typed(table.select([name]), where)
+        except SertoolError as error:
+            talk.warn(f"{error}; the column is left out")
+            table = table.drop_columns([name])
     return table
 
 

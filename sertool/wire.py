@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -82,12 +82,15 @@ def kind_of(held: pa.Buffer, *, nul: bool = False) -> str:
     return "paths" if nul else formats.sniff(bytes(held[:4096]))
 
 
-def parse(held: pa.Buffer, where: str, otherwise: str = "paths") -> Table:
-    """Bytes as a table, not yet checked for being a manifest; `otherwise` is what they are if they do not say."""
+def parse(held: pa.Buffer, where: str, otherwise: str = "paths", loose: Collection[str] = ()) -> Table:
+    """Bytes as a table, not yet checked for being a manifest; `otherwise` is what they are if they do not say.
+
+    `loose` are columns of ours that may hold anything.
+    """
     if not held.size:
         raise SertoolError(f"{where}: empty input; the command that should have written it may have failed")
     kind = kind_of(held).replace("paths", otherwise)
-    return pa.table({"path": paths(held, where)}) if kind == "paths" else formats.parse(held, kind, where)
+    return pa.table({"path": paths(held, where)}) if kind == "paths" else formats.parse(held, kind, where, loose)
 
 
 def paths(held: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:

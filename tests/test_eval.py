@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from sertool import answers, cli, evaluating, manifest, wire
+from sertool import answers, cli, evaluating, formats, manifest, wire
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Dice, Report
@@ -121,6 +122,23 @@ def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
     assert "said" in refused(path, truth="nowhere", predicted="heard")
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_what_others_mean_by_a_name_of_ours_is_left_out_where_no_figure_needs_it(
+    tmp_path: Path, say: Callable[..., Any], kind: str
+) -> None:
+    columns = {"emotion": ["a", "b"], "predicted": ["a", "a"], "age": ["25-30", "31-40"], "confidence": ["93%", "5%"]}
+    path = str(tmp_path / f"others.{kind}")
+    with Path(path).open("wb") as stream:
+        formats.encode([pa.table(columns)], stream, kind)
+    code, out, err = say(path)
+    assert code == 0
+    assert "UAR" in out
+    assert err.count("the column is left out") == 2
+    code, _, err = say(path, "--by", "age")
+    assert code == 2
+    assert "has no age" in err
+
+
 @pytest.mark.parametrize("header", ["emotion;predicted", "said;heard"])
 def test_columns_may_be_separated_by_semicolons(tmp_path: Path, header: str) -> None:
     (tmp_path / "two.csv").write_text(f"{header}\na;a\nb;b\nb;a\n")
@@ -177,7 +195,10 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\nsad,S1\nangry,S2\n", "--map S1=angry"),
         ("clip,emotion,predicted\na,sad,sad\na,sad,angry\nb,angry,sad\n", "clip a is predicted twice"),
         ("clip,seed,emotion,predicted\na,0,sad,sad\na,1,angry,sad\n", "clip a is sad in one row and angry"),
-        ("emotion,predicted,age\nsad,sad,41\nangry,sad,25-30\n", "column age: CSV conversion error to int16: invalid"),
+        (
+            "emotion,predicted,fold\nsad,sad,41\nangry,sad,25-30\n",
+            "column fold: CSV conversion error to int16: invalid",
+        ),
         ("a.wav\nb.wav\n", "no table of predictions"),
         ("emotion,predicted,emotion\nsad,sad,angry\n", "two columns have the same name"),
         ('emotion,predicted\n"s\na",a\nb,"\x1b[31mred"\n', "--map \\x1b[31mred=b"),
