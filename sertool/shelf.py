@@ -40,11 +40,12 @@ class Shelf:
     def _is_made(self, table: Table, feature: str) -> bool:
         if f"{feature}_shard" not in table.column_names:
             return False
-        paths = (path for path in manifest.column(table, f"{feature}_shard") if path is not None)
-        try:
-            return shards.head_of(Path(next(paths))).settings == self.records[feature]
-        except (SertoolError, OSError, StopIteration):
+        folders = {Path(path).parent: Path(path) for path, _ in manifest.counts(table, f"{feature}_shard")}
+        try:  # the shards of a folder are made alike
+            made = [shards.head_of(path).settings for path in folders.values()]
+        except (SertoolError, OSError):
             return False
+        return bool(made) and all(settings == self.records[feature] for settings in made)
 
     def of_shard(self, path: str) -> Table:
         """A manifest of the clips in a shard; one that the models cannot be asked about is refused."""

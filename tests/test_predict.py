@@ -80,10 +80,14 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
         "featurize", "--mel", "--mel-bands", "20", "-o", tmp_path / "other", run / "features/manifest.parquet"
     )
     assert made.code == 0, made.err
-    own = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet")
-    other = sertool("predict", "-m", run / "model", tmp_path / "other" / "manifest.parquet")
-    for one, theirs in zip(rows_of(own.out), rows_of(other.out), strict=True):
-        assert probabilities(one) == pytest.approx(probabilities(theirs), abs=1e-4)
+    half = [wire.read(str(folder / "manifest.parquet")) for folder in (run / "features", tmp_path / "other")]
+    mixed = manifest.stacked([half[0].slice(0, 3), half[1].slice(3)])
+    wire.write(mixed, tmp_path / "mixed.parquet", "parquet")
+    own = rows_of(sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet").out)
+    for place in (tmp_path / "other" / "manifest.parquet", tmp_path / "mixed.parquet"):
+        other = rows_of(sertool("predict", "-m", run / "model", place).out)
+        for one, theirs in zip(own, other, strict=True):
+            assert probabilities(one) == pytest.approx(probabilities(theirs), abs=1e-4)
     shard = next((tmp_path / "other" / "mel").glob("*.safetensors"))
     refused = sertool("predict", "-m", run / "model", shard)
     assert refused.code == 2
