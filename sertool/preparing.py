@@ -117,10 +117,15 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
         raise UsageError(f"--imitate {values['imitate']}: the manifest has no other feature to learn it from")
     prior = 0.0 if not values["adapt"] else PRIOR_CLIPS if values["prior_clips"] is None else values["prior_clips"]
     return Design(
-        name, settings, loop, tuple(sorted(seen)), chosen["scale"] or "corpus", values["adapt"], prior,
+        name, settings, loop, tuple(sorted(seen)), chosen["scale"] or _usual_scale(name), values["adapt"], prior,
         reduce=chosen["reduce"], select=chosen["select"], weights=values["weights"], teacher=values["teacher"],
         imitate=values["imitate"], pack=values["pack"],
     )  # fmt: skip
+
+
+def _usual_scale(model: str) -> str:
+    """Rows are scaled, but for a model that goes on where published layers end."""
+    return getattr(models.load(model), "SCALE", "corpus")
 
 
 def _switched(settings: Any, values: dict[str, Any], encoded: bool) -> Any:

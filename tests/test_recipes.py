@@ -50,6 +50,11 @@ def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) ->
     words = SMALL.get(RECIPES[name]["model"], ())
     once = hasattr(models.load(RECIPES[name]["model"]).Model, "fit")
     epochs = () if once else ("--epochs", 1)
+    if RECIPES[name].get("training", {}).get("steady"):  # which learns from copies
+        words = ("--set", "layers=3", "--set", "tune=3")
+        copied = sertool("augment", clips, "--copies", 1, "--noise", "5:15", "-o", tmp_path / "copies.parquet")
+        assert copied.code == 0, copied.err
+        clips = tmp_path / "copies.parquet"
     done = sertool("train", clips, "--recipe", name, *words, *epochs, "-o", tmp_path / "run")
     assert done.code == 0, done.err
     assert (tmp_path / "run" / "features" / "manifest.parquet").exists()

@@ -157,6 +157,14 @@ def test_what_cannot_be_taught_so_is_refused(table: Path, tmp_path: Path, words:
     assert said in done.line
 
 
+def test_blocks_that_go_on_where_published_ones_end_hear_rows_as_they_are(table: Path, tmp_path: Path) -> None:
+    words = ("-m", "whisper", "--set", "layers=2", "--set", "tune=2", "--epochs", 1)
+    for more, scaling in (((), "none"), (("--scale", "corpus"), "corpus")):
+        done = sertool("train", table, *words, *more, "-o", tmp_path / scaling)
+        assert done.code == 0, done.err
+        assert modelfile.read(tmp_path / scaling / "seed-0" / "model.safetensors").scaling == scaling
+
+
 def test_a_manifest_without_copies_is_refused(table: Path, tmp_path: Path) -> None:
     done = sertool("train", table, *TRAIN, "--where", "parent=", "-o", tmp_path / "run")
     assert done.code == 1

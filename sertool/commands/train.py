@@ -57,7 +57,8 @@ def _design_options() -> Any:
         option("--features", type=options.files_in("features"), group=group,
                help="Features to train on, side by side by name (default: all that the manifest has)."),
         option("--scale", type=click.Choice(["none", "corpus"]), group=group,
-               help="Scale rows by the mean and deviation of all of train, or leave them. [default: corpus]"),
+               help="Scale rows by the mean and deviation of all of train, or leave them. "
+                    "[default: none for whisper, else corpus]"),
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Scale each speaker's rows to everybody's mean and deviation, by the speaker's own clips. Held-out "
                     "figures are then transductive: made with statistics of the clips that are scored."),

@@ -21,6 +21,7 @@ from sertool.errors import UsageError
 ORIGIN = "Radford et al. 2023, the last blocks trained on"
 PARAMETERS = 6_312_966
 INPUT = {"whisper": 512}
+SCALE = "none"  # the blocks know the frames as they are
 FREEDOM = 5.0  # of the regression that the head begins as
 
 
