@@ -94,6 +94,17 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
     assert "not made as the model hears" in refused.err
 
 
+def test_predictions_of_clips_that_were_divided_leakily_say_so(run: Path, tmp_path: Path) -> None:
+    done = sertool("index", run / "voices", "--pattern", PATTERN, "--split", "random-60-20-20")
+    assert done.code == 0, done.err
+    held = sertool("index", "-", "--where", "split=test", "-o", tmp_path / "test.parquet", stdin=done.out)
+    assert held.code == 0, held.err
+    answered = sertool("predict", "-m", run / "model", tmp_path / "test.parquet", "-f", "parquet")
+    scored = sertool("eval", stdin=answered.out)
+    assert scored.code == 0, scored.err
+    assert "LEAKY: random-60-20-20" in scored.out.decode()
+
+
 def test_a_model_among_what_is_asked_is_sent_to_its_option(run: Path) -> None:
     done = sertool("predict", "-m", run / "model", run / "model" / "seed-0" / "model.safetensors")
     assert (done.code, "a model is named with -m" in done.line) == (2, True)

@@ -133,7 +133,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     jury = predicting.Jury([Predictor.load(path, picked, values["trim"]) for path in models])
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
-    also, told = voices.column(values["speakers"]), partial(unheard.told, paths=models)
+    read: list[Any] = []  # manifests
+    also, told = voices.column(values["speakers"]), partial(_noted, read=read, told=partial(unheard.told, paths=models))
     shelf = jury.shelf(how)
     asked = asking.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
     rows = _answers(jury, asked, how, values)
@@ -141,7 +142,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         rows = predicting.merged(rows, jury.labels)
     count = _Count()
     with device.memory_kept():
-        _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, kind, values)
+        _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, (kind, read), values)
     return count.said(strict=values["strict"])
 
 
@@ -150,6 +151,12 @@ def _say_card(place: Path, fold: int | None) -> None:
 
     for path in predicting.models_in(place, fold):
         click.echo((shipped.card(path) or f"# {path}\n\n") + cards.card(modelfile.read(path)))
+
+
+def _noted(table: Any, read: list[Any], told: Any) -> Any:
+    """A manifest told more of, after it was noted as read."""
+    read.append(table)
+    return told(table)
 
 
 def _give_weights(file: str | None, models: list[Path]) -> None:
@@ -208,16 +215,21 @@ def _with_top(rows: Iterator[dict[str, Any]], labels: list[str], top: int | None
         yield row
 
 
-def _write(rows: Iterator[dict[str, Any]], labels: list[str], kind: str, values: dict[str, Any]) -> None:
+def _write(
+    rows: Iterator[dict[str, Any]], labels: list[str], how: tuple[str, list[Any]], values: dict[str, Any]
+) -> None:
+    """Rows in a format; Parquet tells, of one manifest that was read, what was done to it before."""
     from sertool import manifest, streams, wire
     from sertool.files import whole
 
+    kind, read = how
     extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
     if kind == "parquet":
         held = list(rows)
         names = dict.fromkeys(name for row in held for name in row) or streams.names_of(labels, {}, extra)
         table = manifest.from_columns({name: [row.get(name) for row in held] for name in names})
-        return wire.write(manifest.made_by(table, options.command_line(), None), values["out"], kind)
+        before = read[0] if len(read) == 1 else None
+        return wire.write(manifest.made_by(table, options.command_line(), None, before), values["out"], kind)
     text = streams.WRITERS[kind](rows, labels, extra)
     if values["out"] not in (None, "-"):
         with whole(Path(values["out"]), salvage=True) as stream:
