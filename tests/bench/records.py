@@ -104,11 +104,21 @@ HARD = (
     "sertool augment - --copies 2 --noise 5:15 --noise-colour any --seed 1"
     " | sertool augment - --copies 1 --telephone --seed 2"
 )
+STEADY = (
+    "sertool index {corpora}/cremad --protocol cremad-nk"
+    f" | {HARD} | sertool augment - --copies 1 --reverb 0.2:0.7 --codec 8:24 --clipping 3:15 --share reverb=0.5"
+    " --share codec=0.5 --share clipping=0.3 --seed 3"
+    " | sertool featurize --whisper base --layers 0 {weights} -o cremad-heard > /dev/null",
+    "sertool train cremad-heard/manifest.parquet --recipe whisper-steady {weights} --pack half -o runs/steady"
+    " > cremad-steady.parquet",
+)
 FOUR_BLOCKS = (
+    *STEADY,
     f"sertool index {{corpora}}/cremad --protocol cremad-nk | sertool augment - {ROBUST} | {HARD}"
-    " | sertool featurize --whisper base --layers 0-4 --stats mean,std {weights} -o cremad-robust-4 > /dev/null",
-    "sertool train cremad-robust-4/manifest.parquet --recipe whisper-mlp --set groups=5 --epochs 8 --adapt speaker"
-    " {weights} --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
+    " | sertool featurize --whisper base --layers 0-4 --stats mean,std --weights runs/steady/seed-0/model.safetensors"
+    " -o cremad-robust-steady > /dev/null",
+    "sertool train cremad-robust-steady/manifest.parquet --recipe whisper-mlp --set groups=5 --epochs 8 --adapt speaker"
+    " --weights runs/steady/seed-0/model.safetensors --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
 )
 TINY = (
     f"sertool augment cremad-whisper/manifest.parquet {ROBUST} | {HARD}"
@@ -171,7 +181,7 @@ RECORDS: dict[str, Record] = {
          " > cremad-distilled.parquet"),
     ),
     "cremad-base": Record(
-        "cremad", "cremad-nk", "frozen Whisper-base, four blocks, copies with noise, adapted", FOUR_BLOCKS
+        "cremad", "cremad-nk", "Whisper-base, four blocks taught to hear through noise, adapted", FOUR_BLOCKS
     ),
     "cremad-tiny": Record(
         "cremad", "cremad-nk", "`-m sertool` taught by the encoder, copies with codecs and noise, too",
