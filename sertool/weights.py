@@ -166,7 +166,8 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
     for word, shape in shapes.items():
         tensor = tensors.get(word)
         if tensor is None:
-            raise SertoolError(f"{path} holds no weights of {name}: {word} is not in it")
+            hint = "; a model brings all of them if trained with --pack half" if path.suffix == ".safetensors" else ""
+            raise SertoolError(f"{path} holds no weights of {name}: {word} is not in it{hint}")
         if tuple(tensor.shape) != shape:
             raise SertoolError(
                 f"{path} holds no weights of {name}: {word} is {list(tensor.shape)} in it, not {list(shape)}"

@@ -352,7 +352,7 @@ def test_a_model_file_that_lacks_part_of_its_encoder_is_one_line(small: Path, tm
     held = {name: value for name, value in retrained().items() if "query_key_value.weight" not in name}
     pretrained_weights.give(saved_as_model(held, tmp_path))
     pretrained_weights._held.clear()
-    with pytest.raises(SertoolError, match="holds no weights of whisper-base"):
+    with pytest.raises(SertoolError, match=r"holds no weights of whisper-base.*trained with --pack half"):
         whisper.tensors("base", 3)
 
 
