@@ -86,17 +86,22 @@ def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
 
 
 def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
-    """What is told of a manifest's clips, and where the shelf has them; of those whose sound their files hold."""
+    """What is told of clips, and where the shelf has them; of a manifest's clips that it has or whose sound is made."""
     if "path" not in table.column_names:
         raise UsageError(f"a manifest without the column path, which says where the audio is; it has "
                          f"{listed(table.column_names, 20)}")  # fmt: skip
     if also is not None and also not in table.column_names:
         raise UsageError(f"no column {also} in the manifest; it has {listed(table.column_names, 20)}")
+    places = shelf.of_manifest(table)
     made = np.array([not effects.pending(each) for each in manifest.column(table, "augmentation")], bool)
+    if places:
+        made |= np.array(
+            [None not in row for row in zip(*(manifest.column(table, name) for name in places), strict=True)]
+        )
     if missing := int((~made).sum()):
         talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
                   "sertool augment --write makes files of them")  # fmt: skip
-    wanted = (*KEPT, also, *shelf.of_manifest(table))
+    wanted = (*KEPT, also, *places)
     kept = [name for name in table.column_names if name in wanted or name.startswith(VOTES)]
     return manifest.keep(table, made).select(kept)
 

@@ -94,6 +94,20 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
     assert "not made as the model hears" in refused.err
 
 
+def test_copies_whose_sound_is_not_made_are_answered_from_their_shards(run: Path, tmp_path: Path) -> None:
+    words = ("--copies", 1, "--noise", 10, "--where", "split=train")
+    copied = sertool("augment", run / "features" / "manifest.parquet", *words, "-o", tmp_path / "copies.parquet")
+    assert copied.code == 0, copied.err
+    asked = sertool("predict", "-m", run / "model", tmp_path / "copies.parquet")
+    assert "augmented copies are left out" in asked.err
+    made = sertool("featurize", tmp_path / "copies.parquet", "--mel", "--mel-bands", 24, "-o", tmp_path / "features")
+    assert made.code == 0, made.err
+    answered = sertool("predict", "-m", run / "model", tmp_path / "features" / "manifest.parquet")
+    assert answered.code == 0, answered.err
+    assert len(rows_of(answered.out)) == 2 * len(rows_of(asked.out))
+    _assert_told_apart(answered.out)
+
+
 def test_predictions_of_clips_that_were_divided_leakily_say_so(run: Path, tmp_path: Path) -> None:
     done = sertool("index", run / "voices", "--pattern", PATTERN, "--split", "random-60-20-20")
     assert done.code == 0, done.err
