@@ -67,7 +67,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
             sweep_all(folder)
         with team.leader_first():
             table = preparing.featurized(table, recipe.get("preset"), folder, values, picked)
-            staff = _staff(table, values, folder, picked)
+            staff = _staff(table, ways, values, folder, picked)
         design = preparing.design(table, values, recipe)
         made = [_divided(table, way, design, values, (folder / way.folder, own, staff)) for way in ways]
         _say_gap(ways, made)
@@ -118,12 +118,20 @@ def _members(table: Table, way: Way, values: dict[str, Any], folder: Path) -> tu
     return table, wanted
 
 
-def _staff(table: Table, values: dict[str, Any], folder: Path, device: str) -> Staff | None:
+def _staff(table: Table, ways: Sequence[Way], values: dict[str, Any], folder: Path, device: str) -> Staff | None:
     """The teacher, if it is a model, with its answers."""
     source = values["teacher"]
     if source is None or not tutoring.is_model(source):
         return None
+    tutoring.require_knows(source, set().union(*(_learnt(table, way, values, folder) for way in ways)))
     return tutoring.staff(table, source, folder, device, values["jobs"] or indexing.cores())
+
+
+def _learnt(table: Table, way: Way, values: dict[str, Any], folder: Path) -> set[str]:
+    """The emotions that members of a way learn."""
+    divided, wanted = _members(table, way, values, folder)
+    trains = np.any([member.split == TRAIN for member in wanted], axis=0)
+    return {word for word, _ in manifest.counts(manifest.keep(divided, trains), "emotion")}
 
 
 def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Sources]:

@@ -20,6 +20,11 @@ DIRECTIONS = 192  # of the features' greatest variance, that are imitated
 ROUNDS = 4  # of the search for them
 
 
+def unknown(lost: Sequence[str], known: Sequence[str]) -> str:
+    """Why a teacher who lacks some emotions cannot teach."""
+    return f"--teacher: it knows no {', '.join(lost)}: its answers are {', '.join(known)}"
+
+
 class Taught(NamedTuple):
     """A teacher's answers, by the rows of the student's table; NaN where it gave none."""
 
@@ -35,7 +40,7 @@ class Taught(NamedTuple):
         """The answers as probabilities of a student's emotions, `[rows, len(words)]`."""
         lost = [word for word in words if word not in self.words]
         if lost:
-            raise SertoolError(f"--teacher: it knows no {', '.join(lost)}: its answers are {', '.join(self.words)}")
+            raise SertoolError(unknown(lost, self.words))
         shares = self.shares[:, [self.words.index(word) for word in words]]
         return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import batches, manifest, predicting, shipped, talk, wire
+from sertool import batches, manifest, predicting, shipped, talk, teaching, wire
 from sertool.batches import Store
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -48,6 +48,13 @@ def require_there(source: str) -> None:
             f"no teacher {source}: give a model, the folder of a run, or a file of predictions; inside the package are "
             f"{listed(shipped.names())}"
         )
+
+
+def require_knows(source: str, words: set[str]) -> None:
+    """Refuse a teacher who has no answer for some emotion, before anybody listens."""
+    known = Predictor.load(predicting.models_in(shipped.place(source), None)[0]).labels
+    if lost := sorted(words - {*known}):
+        raise SertoolError(teaching.unknown(lost, known))
 
 
 def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> Staff:
