@@ -21,6 +21,7 @@ from sertool import (
     mingling,
     modelfile,
     models,
+    options,
     packing,
     plots,
     selection,
@@ -399,7 +400,7 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         "corpora": corpora, "clips": len(own), "copies": len(table) - len(own),
         "speakers": len(manifest.counts(table, "speaker")),
         "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
-        "commands": [step.get("command") for step in manifest.provenance(held.table)["chain"]],
+        "commands": [*_commands(held.table), options.command_line()],
         "seed": member.seed, "fold": member.fold, "training": asdict(design.training),
         "taught": held.taught is not None, "imitated": design.imitate,
     }  # fmt: skip
@@ -411,6 +412,11 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         prior_clips=made.data.scaling.prior_clips,
         temperature=made.temperature, trained=trained, scores=made.scores,
     )  # fmt: skip
+
+
+def _commands(table: Table) -> list[str | None]:
+    """What made a table, as far as it knows."""
+    return [step.get("command") for step in manifest.provenance(table)["chain"]]
 
 
 def _own_words(table: Table, words: list[str], corpus: str) -> list[str]:

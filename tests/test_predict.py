@@ -806,3 +806,10 @@ def test_without_adapting_everybody_is_a_stranger_and_that_is_said(run: Path, ad
     column = sertool("predict", "-m", adaptable, run / "features" / "manifest.parquet", "--adapt", "speaker",
                      "--speakers", "actor")  # fmt: skip
     assert "no column actor" in column.line
+
+
+def test_a_card_names_every_command_from_the_folder_to_the_model(run: Path) -> None:
+    card = sertool("predict", "-m", run / "model" / "seed-0", "--model-card").out.decode()
+    made = [line.removeprefix("- made by: ") for line in card.splitlines() if line.startswith("- made by: ")]
+    assert [line.split()[1] for line in made] == ["index", "featurize", "train"]
+    assert f"-o {run / 'model'}" in made[-1]
