@@ -109,8 +109,8 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:
-        mixes_rows = bool(loop.mixup) and loop.mixes == "rows"
-        steadying.require(models.load(name).Model, mixes_rows=mixes_rows, adapts=bool(values["adapt"]))
+        moved = {"adapt": values["adapt"], "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
+        steadying.require(models.load(name).Model, [word for word, given in moved.items() if given])
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
     seen = values["features"] or [feature for feature in batches.featured(table) if feature != values["imitate"]]
     if not seen:

@@ -60,13 +60,15 @@ def _statistics(stream: Tensor, valid: Tensor) -> Tensor:
     return torch.cat([mean, (variance + LEAST).sqrt()], dim=1)
 
 
-def require(model: type, *, mixes_rows: bool, adapts: bool) -> None:
-    """Refuse what cannot be taught so, before anything is made for it."""
+def require(model: type, moved: Sequence[str]) -> None:
+    """Refuse what cannot be taught so, before anything is made for it; `moved` are options that set rows apart."""
     if not hasattr(model, "streams"):
         raise UsageError("--steady is for the blocks of an encoder: train with -m whisper")
-    if mixes_rows or adapts:
-        other = "--adapt" if adapts else "--mixup of rows"
-        raise UsageError(f"--steady does not go with {other}: what a copy is to be heard as are its clip's own rows")
+    if moved:
+        raise UsageError(
+            f"--steady does not go with --{moved[0]}: rows that it changes are no longer those of a copy and its clip"
+            + (" (but --mixes summary leaves them)" if moved[0] == "mixup" else "")
+        )
 
 
 def ear(model: Any, data: Any, precision: str) -> Ear:

@@ -71,7 +71,7 @@ class Settings:
     likeness: Annotated[float, "weight of likeness to the imitated features in the loss", 0] = 1.0
     steady: Annotated[
         float,
-        "share of the loss that is for hearing a copy as the blocks of an encoder, untrained, hear its clip",
+        "share of the loss that is for hearing a copy as an encoder's blocks, before they learn, hear its clip",
         0,
         1,
     ] = 0.0

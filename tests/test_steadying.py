@@ -147,7 +147,8 @@ def test_the_rest_of_the_loss_is_for_the_labels(table: Path, tmp_path: Path) -> 
     [
         (("-m", "cnn", "--steady", 1), "-m whisper"),
         ((*TRAIN, "--adapt", "speaker"), "--adapt"),
-        ((*TRAIN, "--mixup", 0.3), "--mixup of rows"),
+        ((*TRAIN, "--mixup", 0.3), "--mixes summary"),
+        ((*TRAIN, "--shift", 0.1), "--shift"),
         (("-m", "svm", "--steady", 1), "--steady is for networks"),
     ],
 )
