@@ -50,7 +50,7 @@ def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
 
 def featurized(table: Table, preset: str | None, folder: Path, values: dict[str, Any], device: str) -> Table:
     """The table with the features of a recipe, made now where it has none."""
-    weights.give(values["weights"])
+    weights.give(values["weights"] or (preset and presets.PRESETS[preset]["options"].get("weights")))
     if batches.featured(table):
         return table
     if preset is None:

@@ -60,6 +60,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "features": ["whisper"],
         "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std"), "trim": 40.0},
     },
+    "base": {
+        "about": "what the package's model `base` hears: layers 0 to 4 of Whisper base, taught to hear through noise",
+        "features": ["whisper"],
+        "options": {"want_whisper": "base", "layers": "0-4", "stats": ("mean", "std"), "trim": 40.0,
+                    "weights": "base"},
+    },
     "whisper-0": {
         "about": "pretrained Whisper base: frames of layer 0, for all blocks to train on",
         "features": ["whisper"],

@@ -30,6 +30,8 @@ IMAGENET = {
                  "epochs": 100, "patience": 4, "metric": "loss",
                  "shift": 0.4, "time_masks": 2, "column_masks": 2, "mask_share": 0.5},
 }  # fmt: skip
+ON_STATISTICS = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.1, "schedule": "cosine", "batch": 64,
+                 "epochs": 20, "smoothing": 0.1, "mixup": 0.4, "keep": "last"}  # fmt: skip
 
 RECIPES: dict[str, dict[str, Any]] = {
     "cnn-a": CREMAD_DEEP | {
@@ -101,8 +103,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     "whisper-mlp": {
         "about": "Whisper base, frozen: dense layers on statistics of all layers", "model": "mlp",
         "preset": "whisper-stats", "scale": "corpus", "protocol": "speaker:70/15/15",
-        "training": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.1, "schedule": "cosine", "batch": 64,
-                     "epochs": 20, "smoothing": 0.1, "mixup": 0.4, "keep": "last"},
+        "training": ON_STATISTICS,
+    },
+    "base": {
+        "about": "emotions of your own on what the package's `base` hears: nothing is fetched", "model": "mlp",
+        "settings": {"groups": 5}, "preset": "base", "scale": "corpus", "protocol": "speaker:70/15/15",
+        "training": ON_STATISTICS,
     },
     "whisper-tuned": {
         "about": "Whisper base, its blocks 3 and 4 trained on", "model": "whisper", "preset": "whisper-2",

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sertool import files, talk, tensorfile, transfer, web
+from sertool import files, rounding, shipped, talk, tensorfile, transfer, web
 from sertool.errors import SertoolError, UsageError
 from sertool.transfer import Item, Line
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     Tensors = dict[str, Tensor]
@@ -44,10 +45,15 @@ class Published:
 
 
 def give(path: str | Path | None) -> None:
-    """Take weights from this file, whatever encoder asks (`--weights`); None forgets it."""
-    if path is not None and not Path(path).is_file():
-        raise UsageError(f"--weights {path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
-    _given[:] = [] if path is None else [Path(path)]
+    """Take weights from this file or model of the package, whatever encoder asks (`--weights`); None forgets it."""
+    if path is None:
+        _given.clear()
+        return
+    file = shipped.place(str(path)) if path in shipped.names() else Path(path)
+    if not file.is_file():
+        here = f", and no model of the package ({', '.join(shipped.names())})"
+        raise UsageError(f"--weights {path}: {'a folder' if file.is_dir() else 'no such file' + here}")
+    _given[:] = [file]
 
 
 def chosen(
@@ -62,7 +68,7 @@ def chosen(
     """
     if known and known in _held:
         return known, _held[known]
-    path = _find(published)
+    path = _find(published, known)
     found = _fitting(arrange(read(path)), shapes, published.name, path)
     made = digest(found)
     _refuse_other(known, made, published.name, path)
@@ -88,14 +94,25 @@ def digest(tensors: "Tensors") -> str:
 # The file
 
 
-def _find(published: Published) -> Path:
-    """The file of an encoder's weights: what `--weights` names, else the cache's, else it is downloaded."""
+def _find(published: Published, known: str | None) -> Path:
+    """The file of an encoder's weights: what `--weights` names, a model of the package, the cache's, or a download."""
     if _given:
         return _given[0]
+    if known and (ours := _of_the_package(known)):
+        return ours
     if not published.place.is_file():
         _download(published)
     _check(published)
     return published.place
+
+
+def _of_the_package(known: str) -> Path | None:
+    """The model of the package whose features are made with the weights of this digest."""
+    for path in map(shipped.place, shipped.names()):
+        records = tensorfile.read(path)[0]["features"].values()
+        if any(record["settings"].get("weights") == known for record in records):
+            return path
+    return None
 
 
 def _item(published: Published) -> Item:
@@ -139,11 +156,11 @@ def _check(published: Published) -> None:
 
 
 def read(path: Path) -> "Tensors":
-    """The tensors in a safetensors file or in a checkpoint of torch's; a file that is neither is one clear error."""
+    """The tensors in a safetensors file, of 8 bits or not, or in a checkpoint of torch's; else one clear error."""
     import torch
 
     if path.suffix == ".safetensors":
-        return {name: torch.from_numpy(array.copy()) for name, array in tensorfile.read(path)[1].items()}
+        return {name: torch.from_numpy(array.copy()) for name, array in _restored(path).items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -159,6 +176,13 @@ def read(path: Path) -> "Tensors":
     return tensors
 
 
+def _restored(path: Path) -> "dict[str, np.ndarray]":
+    try:
+        return rounding.restored(tensorfile.read(path)[1])
+    except ValueError as error:
+        raise SertoolError(f"{path}: {error}: make or fetch it again") from None
+
+
 def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: str, path: Path) -> "Tensors":
     """Those of the tensors that an encoder needs, in float32; where one is missing or of another size, an error."""
     import torch
@@ -166,16 +190,16 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
     for word, shape in shapes.items():
         tensor = tensors.get(word)
         if tensor is None:
-            hint = "; a model brings all of them if trained with --pack half" if path.suffix == ".safetensors" else ""
-            raise SertoolError(f"{path} holds no weights of {name}: {word} is not in it{hint}")
+            hint = "; a model trained with --pack brings the layers that it hears, so name those with --layers"
+            raise SertoolError(
+                f"{path} holds no weights of {name}: {word} is not in it{hint * (path.suffix == '.safetensors')}"
+            )
         if tuple(tensor.shape) != shape:
             raise SertoolError(
                 f"{path} holds no weights of {name}: {word} is {list(tensor.shape)} in it, not {list(shape)}"
             )
         if not tensor.is_floating_point():
-            raise SertoolError(
-                f"{path} holds no weights of {name}: {word} is whole numbers in it, as in a model packed in 8 bits"
-            )
+            raise SertoolError(f"{path} holds no weights of {name}: {word} is whole numbers in it")
     with torch.inference_mode(False):  # they may be trained on, whoever reads them first
         return {word: tensors[word].float().clone() for word in shapes}
 

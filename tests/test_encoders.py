@@ -22,6 +22,7 @@ from sertool import (
     features,
     inference,
     manifest,
+    rounding,
     shaping,
     synth,
     tasks,
@@ -352,8 +353,26 @@ def test_a_model_file_that_lacks_part_of_its_encoder_is_one_line(small: Path, tm
     held = {name: value for name, value in retrained().items() if "query_key_value.weight" not in name}
     pretrained_weights.give(saved_as_model(held, tmp_path))
     pretrained_weights._held.clear()
-    with pytest.raises(SertoolError, match=r"holds no weights of whisper-base.*trained with --pack half"):
+    with pytest.raises(SertoolError, match=r"holds no weights of whisper-base.*trained with --pack"):
         whisper.tensors("base", 3)
+
+
+def test_an_encoder_comes_out_of_a_model_file_in_8_bits(small: Path, tmp_path: Path) -> None:
+    _, state = whisper.tensors("base", 3)
+    kept = rounding.rounded({f"{whisper.BROUGHT}{name}": tensor.numpy() for name, tensor in state.items()})
+    assert any(array.dtype == np.int8 for array in kept.values())
+    pretrained_weights.give(saved_as_model(kept, tmp_path))
+    for name, tensor in whisper.tensors("base", 3)[1].items():
+        assert (tensor - state[name]).abs().max() <= state[name].abs().max() / 127 / 2 + 1e-7, name
+
+
+def test_a_scale_that_does_not_fit_its_numbers_is_one_line(small: Path, voices: Path, tmp_path: Path) -> None:
+    _, state = whisper.tensors("base", 3)
+    kept = rounding.rounded({name: tensor.numpy() for name, tensor in state.items()})
+    kept["encoder.conv1.weight" + rounding.SCALE] = np.ones(3, np.float32)
+    path = saved_as_model(kept, tmp_path)
+    done = sertool("featurize", voices, "--whisper", "base", "--weights", path, "-o", tmp_path / "f")
+    assert (done.code, "the scale of encoder.conv1.weight does not fit it" in done.line) == (1, True)
 
 
 def saved_as_model(held: dict[str, np.ndarray], folder: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, presets, talk
+from sertool import catalogue, options, presets, shipped, talk
 from sertool.errors import UsageError
 from sertool.options import option, word
 
@@ -63,12 +63,13 @@ def _shared_options() -> Any:
     layers = [options.setting(word(name), name, setting, group) for name, setting in LAYERS.items()]
     file = option(
         "--weights",
-        type=click.Path(dir_okay=False),
+        type=click.Path(),
         metavar="FILE",
+        shell_complete=options.offering(shipped.DEFAULT, path="file"),
         group=group,
-        help="Weights of the encoder: a checkpoint, safetensors, or a model file of `train -m whisper --pack half`, "
-        "whose blocks know the speakers that they were trained on. [default: fetched once into $SERTOOL_CACHE or "
-        "~/.cache/sertool]",
+        help="Weights of the encoder: a checkpoint, safetensors, a model file of `train --pack`, whose blocks may know "
+        "the speakers that they were trained on, or base: the package's model, four blocks of Whisper base that hear "
+        "through noise (--layers 0-4). [default: fetched once into $SERTOOL_CACHE or ~/.cache/sertool]",
     )
     return options.stack(*wave, *frames, *layers, file)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, talk
+from sertool import catalogue, options, shipped, talk
 from sertool.errors import UsageError
 from sertool.options import option, word
 from sertool.recipes import RECIPES
@@ -50,8 +50,10 @@ def _design_options() -> Any:
                help="Model, training and protocol of a published system; what is given as well wins."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128."),
-        option("--weights", type=click.Path(dir_okay=False), metavar="FILE", group=group,
-               help="A file with the published weights of a backbone or an encoder. [default: fetched once]"),
+        option("--weights", type=click.Path(), metavar="FILE", group=group,
+               shell_complete=options.offering(shipped.DEFAULT, path="file"),
+               help="A file with the published weights of a backbone or an encoder, or base: the encoder of the "
+                    "package's model. [default: fetched once]"),
         option("--scratch", is_flag=True, group=group,
                help="Begin a backbone with random numbers, not with published weights."),
         option("--features", type=options.files_in("features"), group=group,
