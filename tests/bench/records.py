@@ -81,6 +81,19 @@ def joined(corpus: str, how: str) -> dict[str, Record]:
     return made
 
 
+def own(corpus: str, how: str) -> dict[str, Record]:
+    """Learnt from a corpus alone, on what the package's model hears."""
+    made = {}
+    for name, system, words in (
+        (f"{corpus}-own", "`--recipe base`: small network on what the package's `base` hears", ""),
+        (f"{corpus}-own-speaker", "the same, adapted to each speaker", " --adapt speaker"),
+    ):
+        index = f"sertool index {{corpora}}/{corpus} --protocol {how}"
+        train = f"sertool train --recipe base --seeds 3{words} -o runs/{name} > {name}.parquet"
+        made[name] = Record(corpus, how, system, (f"{index} | {train}",))
+    return made
+
+
 COPIES = (
     "sertool augment cremad-whisper/manifest.parquet --copies 4 --speed 0.88:1.12 --noise 5:30 --noise-colour any"
     " --reverb 0.2:0.6 --telephone --gain=-20:6 --share speed=0.85 --share noise=0.25 --share reverb=0.15"
@@ -194,8 +207,10 @@ RECORDS: dict[str, Record] = {
     ),
     **heads("ravdess", "ravdess-emobox"),
     **joined("ravdess", "ravdess-emobox"),
+    **own("ravdess", "ravdess-emobox"),
     **heads("emodb", "loso"),
     **joined("emodb", "loso"),
+    **own("emodb", "loso"),
     **heads("tess", "tess-cross"),
 }  # fmt: skip
 
