@@ -19,7 +19,7 @@ from sertool.shelf import READ, Row, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
-    "intensity", "sentence", "style", "split", "fold", "issue",
+    "intensity", "sentence", "style", "split", "fold", "parent", "issue",
 )  # fmt: skip
 VOTES = "votes_voice_"  # by which eval scores people
 Telling = Callable[[Table], Table]
@@ -103,7 +103,8 @@ def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
                   "sertool augment --write makes files of them")  # fmt: skip
     wanted = (*KEPT, also, *places)
     kept = [name for name in table.column_names if name in wanted or name.startswith(VOTES)]
-    return manifest.keep(table, made).select(kept)
+    asked = manifest.keep(table, made).select(kept)
+    return asked if any(manifest.column(asked, "parent")) else manifest.without(asked, "parent")
 
 
 def _rows(table: Table, shelf: Shelf) -> Iterator[Row]:

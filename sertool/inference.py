@@ -53,13 +53,6 @@ class Predictor:
         """The same as calibrated probabilities."""
         return (self.logits(rows, lengths, voices) / self.held.temperature).softmax(dim=1)
 
-    def require(self, engine: extract.Engine) -> None:
-        """Refuse features of another width than the model takes."""
-        made = sum(map(len, engine.columns.values()))
-        wanted = self.held.columns if self.scaling.matrix is None else len(self.scaling.matrix)
-        if made != wanted:
-            raise SertoolError(f"the model file's features have {made} columns, and its model takes {wanted}")
-
     def acquainted(self, speakers: Sequence[Sequence[Finished]]) -> Scaling:
         """Its scaling, adapted to speakers by what the engine made of some clips of each."""
         clips = [clip for own in speakers for clip in own]
@@ -77,7 +70,12 @@ class Predictor:
         return adapting.acquainted(parts, group, len(speakers), self.scaling, ask)
 
     def _parts(self, clip: Finished) -> list[np.ndarray]:
-        return [clip[name] for name in self.recipe.features]
+        parts = [clip[name] for name in self.recipe.features]
+        made = sum(part.shape[1] for part in parts)
+        wanted = self.held.columns if self.scaling.matrix is None else len(self.scaling.matrix)
+        if made != wanted:
+            raise SertoolError(f"the model file's features have {made} columns, and its model takes {wanted}")
+        return parts
 
     def of_clips(self, finished: Sequence[Finished], voices: Voices | None = None) -> Tensor:
         """`[clips, classes]` of what the engine made of some clips; those of similar lengths share a batch."""

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sertool import asking, audio, extract, hearing, inference, shaping, talk
 from sertool.asking import Row
 from sertool.batches import Scaling
 from sertool.errors import UsageError
+from sertool.extract import Engine
 from sertool.files import listed, path_of
 from sertool.inference import Predictor
 from sertool.shelf import READ, Shelf
@@ -67,11 +69,19 @@ class Jury:
         for member in members:
             if member.recipe not in self.recipes:
                 self.recipes.append(member.recipe)
-        self.engines = [inference.engine_of(recipe, members[0].device.type) for recipe in self.recipes]
-        for member in members:
-            member.require(self.engines[self.recipes.index(member.recipe)])
+        self._engines: list[Engine] = []
+        self._making = Lock()
         if len({recipe.wave.rate for recipe in self.recipes}) > 1:
             raise UsageError("the models take audio of different rates: choose one with --fold")
+
+    @property
+    def engines(self) -> list[Engine]:
+        """What makes features, for all threads; an encoder's weights are looked for when a first clip is heard."""
+        with self._making:
+            if not self._engines:
+                device = self.members[0].device.type
+                self._engines = [inference.engine_of(recipe, device) for recipe in self.recipes]
+        return self._engines
 
     def shelf(self, how: Listening) -> Shelf:
         """Where rows may lie that the models need not make, unless what is asked for takes the sound itself."""

@@ -17,7 +17,10 @@ ASKED = "_asked"  # a column of a manifest: the numbers of the models that are a
 
 
 def told(table: Table, paths: Sequence[Path]) -> Table:
-    """A manifest with who is asked for its clips and, where it has no `split`, the part that the clips had for them."""
+    """A manifest with who is asked for its clips and, where it has no `split`, the part that the clips had for them.
+
+    Who held a clip out is asked for its copies, too; but they have no part in the figures, as none in training's.
+    """
     parts = np.stack([_parts(table, path) for path in paths])
     best = parts.max(axis=0)  # test, else dev, else train
     if (best < TRAIN).all():
@@ -27,13 +30,16 @@ def told(table: Table, paths: Sequence[Path]) -> Table:
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
     own = manifest.column(table, "split")
     _say_trained_on(best == TRAIN, own)
-    _say_new((best < TRAIN) & np.array([word is None for word in own]))
-    filled = [PARTS[part] if word is None and part >= TRAIN else word for part, word in zip(best, own, strict=True)]
+    copies = np.array([parent is not None for parent in manifest.column(table, "parent")], bool)
+    known = (best == TRAIN) | ((best > TRAIN) & ~copies)
+    _say_new(~known & np.array([word is None for word in own]))
+    filled = [PARTS[part] if word is None and is_known else word
+              for part, word, is_known in zip(best, own, known, strict=True)]  # fmt: skip
     return manifest.with_column(manifest.with_column(table, "split", filled), ASKED, asked)
 
 
 def _parts(table: Table, model: Path) -> np.ndarray:
-    """Each clip's part in a model's training, `[rows]`; -1 where nothing is known of it."""
+    """Each clip's part in a model's training, a copy's being its clip's, `[rows]`; -1 where nothing is known of it."""
     beside = model.parent / "split.parquet"
     if not beside.exists():
         return np.full(len(table), -1)
@@ -41,7 +47,8 @@ def _parts(table: Table, model: Path) -> np.ndarray:
     part = manifest.codes(divided, "split")
     code = np.array([PARTS.index(word) if word in PARTS else -1 for word in part.values] + [-1])[part.index]
     place = dict(zip(manifest.column(divided, "clip"), code.tolist(), strict=True))
-    return np.array([place.get(clip, -1) for clip in manifest.column(table, "clip")], int)
+    named = zip(manifest.column(table, "parent"), manifest.column(table, "clip"), strict=True)
+    return np.array([place.get(parent, place.get(clip, -1)) for parent, clip in named], int)
 
 
 def _say_unknown(table: Table, paths: Sequence[Path]) -> None:

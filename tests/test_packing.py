@@ -119,3 +119,15 @@ def test_weights_that_nothing_needs_are_refused(run: Path) -> None:
     done = sertool("predict", "-m", path, "--weights", run / "w.pt", run / "clips")
     assert (done.code, "brings what its features need" in done.line, done.out) == (2, True, b"")
     assert packing.lacks_encoder(modelfile.read(run / "run" / "seed-0" / "model.safetensors"))
+
+
+def test_shards_are_answered_where_the_encoder_is_nowhere_and_sound_is_one_line(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nowhere: None
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    done = sertool("predict", "-m", run / "run", run / "run" / "features" / "manifest.parquet")
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) == 25
+    done = sertool("predict", "-m", run / "run", run / "clips", "-o", tmp_path / "out.csv")
+    assert (done.code, "no weights of whisper-base" in done.err) == (1, True)
+    assert not (tmp_path / "out.csv").exists()

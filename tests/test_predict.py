@@ -436,6 +436,23 @@ def test_each_clip_is_answered_by_the_models_that_held_it_out(run: Path, tmp_pat
     assert {"_asked"} & {*rows_of(done.out)[0]} == set()
 
 
+def test_copies_have_no_part_in_the_figures_of_a_run_of_folds(run: Path, tmp_path: Path) -> None:
+    """Each is answered by whom its clip was held out from, and was in train of all others."""
+    folds = sertool("index", run / "voices", "--pattern", PATTERN, "--folds", 4)
+    copied = sertool("augment", "-", "--copies", 1, "--noise", 10, stdin=folds.out)
+    made = sertool("featurize", "-", "--mel", "--mel-bands", 24, "-o", tmp_path / "features", stdin=copied.out)
+    trained = sertool("train", "-", *LEARNING, "-o", tmp_path / "run", stdin=made.out)
+    assert trained.code == 0, trained.err
+    done = sertool("predict", "-m", tmp_path / "run", tmp_path / "features" / "manifest.parquet", "-f", "parquet")
+    assert "32 of 64 clips had no part in the run" in done.err
+    alone, all_rows = (
+        json.loads(sertool("eval", "-f", "json", stdin=out).out)["runs"][0] for out in (trained.out, done.out)
+    )
+    assert all_rows["leaks"] == []
+    scored = [(one["clips"], one["figures"]["uar"]["value"]) for one in (alone, all_rows)]
+    assert scored[0] == scored[1]
+
+
 def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Path, tmp_path: Path) -> None:
     table = wire.read(str(run / "features" / "manifest.parquet"))
     bare, wrong = (str(tmp_path / f"{name}.parquet") for name in ("bare", "wrong"))

@@ -76,7 +76,7 @@ def test_values_that_float16_cannot_hold_are_refused(voices, tmp_path):
 
 
 @pytest.mark.usefixtures("small_encoders")
-@pytest.mark.parametrize("name", presets.PRESETS)
+@pytest.mark.parametrize("name", [name for name in presets.PRESETS if name != "base"])  # on real ears: test_shipped
 def test_every_preset_runs_and_options_given_as_well_win(voices, tmp_path, name):
     given = () if "hop" not in presets.PRESETS[name]["options"] else ("--hop", "200")
     done = sertool("featurize", voices, "--preset", name, *given, "--where", "speaker~s01", "-o", tmp_path / "f")
