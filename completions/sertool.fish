@@ -707,7 +707,7 @@ complete -c sertool -n '__sertool_at predict' -l threshold -r -f -d 'Answer noth
 complete -c sertool -n '__sertool_at predict' -l top -r -f -d 'A column `top` with the K most probable emotions. [1 or more]'
 complete -c sertool -n '__sertool_at predict' -s m -l model -r -F -a 'base tiny' -d 'A model file; a run\'s folder, whose models are averaged; or one of the package: base, tiny. [default: base]'
 complete -c sertool -n '__sertool_at predict' -l model-card -d 'Say what the model is and where it came from, and stop.'
-complete -c sertool -n '__sertool_at predict' -l weights -r -F -d 'Weights of the encoder that the model\'s features need. [default: fetched once into $SERTOOL_CACHE or ~/.cache/sertool]'
+complete -c sertool -n '__sertool_at predict' -l weights -r -F -a base -d 'Weights of the encoder that the model\'s features need, or base: those of the package\'s model. [default: the package\'s, where they are the ones; else fetched once into $SERTOOL_CACHE or ~/.cache/sertool]'
 complete -c sertool -n '__sertool_at predict' -l fold -r -f -d 'Only the models of this fold of a run. [0 or more]'
 complete -c sertool -n '__sertool_at predict' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
 complete -c sertool -n '__sertool_at predict' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'

@@ -285,6 +285,8 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
     model = models.load(design.model).Model(design.settings, data.columns, classes)
     if hasattr(model, "pretrain"):
         model.pretrain(design.weights)
+    if hasattr(model, "go_on"):
+        model.go_on(data.store.records)
     return model
 
 

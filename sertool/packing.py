@@ -16,8 +16,7 @@ from sertool import batches, encoders, features, pretrained, rounding, weights
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.modelfile import Held
-
-PREFIX = "pretrained."
+from sertool.weights import BROUGHT
 
 
 def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
@@ -42,7 +41,7 @@ def _encoders(recipe: Recipe) -> Iterator[tuple[str, np.ndarray]]:
         if choice := getattr(features.load(feature), "CHOICE", None):
             family, kind = encoders.load(feature), getattr(settings, choice)
             _, tensors = family.tensors(kind, pretrained.layers(family, kind, settings)[-1], settings.weights)
-            yield from ((f"{PREFIX}{feature}.{name}", tensor.numpy()) for name, tensor in tensors.items())
+            yield from ((f"{BROUGHT}{feature}.{name}", tensor.numpy()) for name, tensor in tensors.items())
 
 
 def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -53,7 +52,7 @@ def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _halved(name: str, array: np.ndarray) -> np.ndarray:
     """An encoder's tensor in half precision, if it is the same there."""
-    half = array.astype(np.float16) if name.startswith(PREFIX) else array
+    half = array.astype(np.float16) if name.startswith(BROUGHT) else array
     return half if np.array_equal(half.astype(array.dtype), array) else array
 
 
@@ -61,8 +60,8 @@ def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
     """What the encoder of each feature is known by; held from now on."""
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, array in tensors.items():
-        if name.startswith(PREFIX):
-            feature, _, own = name.removeprefix(PREFIX).partition(".")
+        if name.startswith(BROUGHT):
+            feature, _, own = name.removeprefix(BROUGHT).partition(".")
             parts.setdefault(feature, {})[own] = torch.from_numpy(np.array(array, np.float32))
     return {feature: weights.hold(own) for feature, own in parts.items()}
 
@@ -70,12 +69,12 @@ def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
 def unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A model's own tensors in full precision."""
     restored = rounding.restored(tensors)
-    return {name: array for name, array in restored.items() if not name.startswith(PREFIX)}
+    return {name: array for name, array in restored.items() if not name.startswith(BROUGHT)}
 
 
 def lacks_encoder(held: Held) -> bool:
     """Whether the features need an encoder that the file does not bring."""
-    brought = {name.removeprefix(PREFIX).partition(".")[0] for name in held.tensors if name.startswith(PREFIX)}
+    brought = {name.removeprefix(BROUGHT).partition(".")[0] for name in held.tensors if name.startswith(BROUGHT)}
     return any(hasattr(features.load(name), "CHOICE") for name in held.features.keys() - brought)
 
 
@@ -91,4 +90,4 @@ def opened(held: Held) -> Held:
         raise SertoolError(f"the model file's tensors do not fit its features ({error})") from None
     if odd:
         raise SertoolError(f"the model file brings another encoder than its feature {odd[0]} was made with")
-    return replace(held, tensors={name: array for name, array in tensors.items() if not name.startswith(PREFIX)})
+    return replace(held, tensors={name: array for name, array in tensors.items() if not name.startswith(BROUGHT)})

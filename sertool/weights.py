@@ -5,15 +5,18 @@ encoder's tensors from elsewhere, such as a model file, gives them to whoever as
 """
 
 import hashlib
+import itertools
+import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sertool import files, rounding, shipped, talk, tensorfile, transfer, web
 from sertool.errors import SertoolError, UsageError
+from sertool.files import listed
 from sertool.transfer import Item, Line
 
 if TYPE_CHECKING:
@@ -22,8 +25,13 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, Tensor]
 
+Shapes = Mapping[str, tuple[int, ...]]
+Arrange = Callable[["Tensors"], "Tensors"]
+
+BROUGHT = "pretrained."  # before the names of an encoder's tensors in a model file that brings it
 PIN = ".sha256"
 LENGTH = 32  # of a digest, in hexadecimal digits
+BLOCK = re.compile(r"^encoder\.(?:transformer\.)?(?:blocks|layers)\.(\d+)\.")
 NESTED = ("model_state_dict", "state_dict", "model")  # where a checkpoint may keep its tensors
 
 _given: list[Path] = []
@@ -49,30 +57,55 @@ def give(path: str | Path | None) -> None:
     if path is None:
         _given.clear()
         return
-    file = shipped.place(str(path)) if path in shipped.names() else Path(path)
+    ours = [name for name in shipped.names() if _brings_encoder(shipped.place(name))]
+    file = shipped.place(str(path)) if path in ours else Path(path)
     if not file.is_file():
-        here = f", and no model of the package ({', '.join(shipped.names())})"
-        raise UsageError(f"--weights {path}: {'a folder' if file.is_dir() else 'no such file' + here}")
+        none = f"no such file, and of the package's models {listed(ours)} alone brings an encoder"
+        raise UsageError(f"--weights {path}: {'a folder' if file.is_dir() else none}")
     _given[:] = [file]
 
 
 def chosen(
     published: Published,
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Shapes,
     known: str | None,
-    arrange: Callable[["Tensors"], "Tensors"],
+    arrange: Arrange,
+    part: Shapes | None = None,
 ) -> tuple[str, "Tensors"]:
-    """Digest and tensors of these shapes: those of the digest `known`, where this process has them, else a file's.
+    """Digest and tensors of these shapes: those of the digest `known`, where they are at hand, else a file's.
 
-    `arrange` gives tensors their published names, of which a file may have others.
+    `arrange` gives tensors their published names, of which a file may have others. `known` may be the digest of a
+    `part` of the tensors.
     """
-    if known and known in _held:
+    part = shapes if part is None else part
+    if known in _held and part == shapes:
         return known, _held[known]
-    path = _find(published, known)
+    if known and (ours := _of_the_package(known, shapes, arrange, part)):
+        made = hold(ours)
+        return made, _held[made]
+    path = _find(published)
     found = _fitting(arrange(read(path)), shapes, published.name, path)
-    made = digest(found)
-    _refuse_other(known, made, published.name, path)
-    return made, _held.setdefault(made, found)
+    _refuse_other(known, digest(_only(found, part)), published.name, path)
+    made = hold(found)
+    return made, _held[made]
+
+
+def _of_the_package(known: str, shapes: Shapes, arrange: Arrange, part: Shapes) -> "Tensors | None":
+    """Tensors that a model of the package brings, if `part` of them has the known digest."""
+    for path in filter(_brings_encoder, map(shipped.place, shipped.names())):
+        there = arrange(read(path))
+        fits = all(word in there and tuple(there[word].shape) == shape for word, shape in shapes.items())
+        if fits and digest(_only(there, part)) == known:
+            return _fitting(there, shapes, path.stem, path)
+    return None
+
+
+def _brings_encoder(path: Path) -> bool:
+    return any(name.startswith(BROUGHT) for name in tensorfile.read(path)[1])
+
+
+def _only(tensors: "Tensors", wanted: Iterable[str]) -> "Tensors":
+    return {name: tensors[name] for name in wanted}
 
 
 def hold(tensors: "Tensors") -> str:
@@ -94,25 +127,14 @@ def digest(tensors: "Tensors") -> str:
 # The file
 
 
-def _find(published: Published, known: str | None) -> Path:
-    """The file of an encoder's weights: what `--weights` names, a model of the package, the cache's, or a download."""
+def _find(published: Published) -> Path:
+    """The file of an encoder's weights: what `--weights` names, or the cache's, or a download."""
     if _given:
         return _given[0]
-    if known and (ours := _of_the_package(known)):
-        return ours
     if not published.place.is_file():
         _download(published)
     _check(published)
     return published.place
-
-
-def _of_the_package(known: str) -> Path | None:
-    """The model of the package whose features are made with the weights of this digest."""
-    for path in map(shipped.place, shipped.names()):
-        records = tensorfile.read(path)[0]["features"].values()
-        if any(record["settings"].get("weights") == known for record in records):
-            return path
-    return None
 
 
 def _item(published: Published) -> Item:
@@ -190,18 +212,23 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
     for word, shape in shapes.items():
         tensor = tensors.get(word)
         if tensor is None:
-            hint = "; a model trained with --pack brings the layers that it hears, so name those with --layers"
-            raise SertoolError(
-                f"{path} holds no weights of {name}: {word} is not in it{hint * (path.suffix == '.safetensors')}"
-            )
-        if tuple(tensor.shape) != shape:
-            raise SertoolError(
-                f"{path} holds no weights of {name}: {word} is {list(tensor.shape)} in it, not {list(shape)}"
-            )
-        if not tensor.is_floating_point():
-            raise SertoolError(f"{path} holds no weights of {name}: {word} is whole numbers in it")
+            wrong = f"{word} is not in it{_brought(tensors)}"
+        elif tuple(tensor.shape) != shape:
+            wrong = f"{word} is {list(tensor.shape)} in it, not {list(shape)}"
+        elif not tensor.is_floating_point():
+            wrong = f"{word} is whole numbers in it"
+        else:
+            continue
+        raise SertoolError(f"{path} holds no weights of {name}: {wrong}")
     with torch.inference_mode(False):  # they may be trained on, whoever reads them first
         return {word: tensors[word].float().clone() for word in shapes}
+
+
+def _brought(tensors: "Tensors") -> str:
+    """What layers there are, of an encoder that lacks its last blocks."""
+    numbers = {int(found[1]) for found in map(BLOCK.search, tensors) if found}
+    last = next(number for number in itertools.count() if number not in numbers)
+    return f": it brings layers 0 to {last}, so ask for --layers 0-{last} or some of them" if last else ""
 
 
 def _refuse_other(known: str | None, found: str, name: str, path: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_scaling_is_never_rounded() -> None:
 @pytest.mark.usefixtures("small_encoders")
 def test_an_encoder_that_was_altered_is_refused(run: Path) -> None:
     held = modelfile.read(packed(run, "p", in_8_bits=False))
-    name = next(name for name in held.tensors if name.startswith(packing.PREFIX))
+    name = next(name for name in held.tensors if name.startswith(weights.BROUGHT))
     altered = replace(held, tensors=held.tensors | {name: held.tensors[name] + 1})
     with pytest.raises(SertoolError, match="brings another encoder"):
         inference.Predictor(altered)

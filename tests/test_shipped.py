@@ -5,9 +5,12 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from running import sertool
 
-from sertool import audio, modelfile, shipped, synth, weights
+from sertool import audio, modelfile, models, shipped, synth, weights
+from sertool.encoders import whisper
+from sertool.errors import SertoolError
 
 EMOTIONS = ["neutral", "happy", "sad", "angry", "fear", "disgust"]
 MEGABYTES = {"base": 16, "tiny": 2}
@@ -101,9 +104,48 @@ def test_own_emotions_are_learnt_on_it_and_predicted_with_nothing_else_on_the_ma
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("tiny", "encoder.conv1.weight is not in it"), ("base", "name those with --layers"), ("huge", "base, tiny")],
+    [("tiny", "models base alone"), ("base", "brings layers 0 to 4, so ask for --layers 0-4"), ("huge", "base alone")],
 )
 def test_weights_that_a_model_of_the_package_does_not_bring_are_one_line(clip: Path, tmp_path: Path, name, says):
     done = sertool("featurize", clip, "--whisper", "base", "--weights", name, "-o", tmp_path / "f")
     assert says in done.line
     assert not (tmp_path / "f").exists()
+
+
+@pytest.fixture
+def base_alone(tmp_path: Path, monkeypatch) -> None:
+    """The package, and no other weights."""
+    monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    weights.give("base")
+    monkeypatch.setattr(weights, "_held", {})
+    yield
+    weights.give(None)
+
+
+@pytest.mark.usefixtures("base_alone")
+def test_fewer_layers_of_the_default_are_found_in_the_package_by_their_digest():
+    known, heard = whisper.tensors("base", 2)
+    weights.give(None)
+    weights._held.clear()
+    found, again = whisper.tensors("base", 2, known)
+    assert found == known
+    assert all(torch.equal(heard[name], again[name]) for name in heard)
+
+
+@pytest.mark.usefixtures("base_alone")
+def test_blocks_go_on_from_those_that_made_the_rows_and_from_no_others(tmp_path: Path):
+    """The upper blocks of one encoder do not know what the lower blocks of another make."""
+    model = models.load("whisper")
+    lower, _ = whisper.tensors("base", 2)
+    settings = model.Settings(layers=4, tune=2)
+    records = {"whisper": {"stats": [], "settings": {"size": "base", "layers": "2", "weights": lower}}}
+    weights.give(None)
+    made = model.Model(settings, 512, 6)
+    made.go_on(records)
+    weights.give("base")
+    upper = whisper.network("base", 4, whisper.tensors("base", 4)[1]).blocks[2:]
+    assert all(torch.equal(*pair) for pair in zip(upper.parameters(), made.blocks.parameters(), strict=True))
+    records["whisper"]["settings"]["weights"] = "0" * 32
+    with pytest.raises(SertoolError, match="holds other weights"):
+        model.require(settings, records)

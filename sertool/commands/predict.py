@@ -100,9 +100,11 @@ def _run_options() -> Any:
                help="A model file; a run's folder, whose models are averaged; or one of the package: base, tiny. "
                     "[default: base]"),
         option("--model-card", is_flag=True, help="Say what the model is and where it came from, and stop."),
-        option("--weights", type=click.Path(dir_okay=False), metavar="FILE",
-               help="Weights of the encoder that the model's features need. [default: fetched once into "
-                    "$SERTOOL_CACHE or ~/.cache/sertool]"),
+        option("--weights", type=click.Path(), metavar="FILE",
+               shell_complete=options.offering(shipped.DEFAULT, path="file"),
+               help="Weights of the encoder that the model's features need, or base: those of the package's model. "
+                    "[default: the package's, where they are the ones; else fetched once into $SERTOOL_CACHE or "
+                    "~/.cache/sertool]"),
         option("--fold", type=click.IntRange(min=0), metavar="K", help="Only the models of this fold of a run."),
         options.root, options.nul,
         options.out("Write to this file rather than to stdout."),

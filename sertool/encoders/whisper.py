@@ -54,7 +54,6 @@ MARGIN = 100  # frames of a window that a neighbour has too, and that are not ke
 PARTS = {"attn_ln": "attention_norm", "attn.out": "attention_out", "mlp_ln": "norm", "mlp.0": "inner",
          "mlp.2": "outer"}  # of a block, by their published names  # fmt: skip
 THREE = ("query", "key", "value")  # which are published apart
-BROUGHT = "pretrained.whisper."  # before the names of the encoder's tensors in a model file that brings it
 PACK = 16_384  # frames in a batch, for devices that need much work at once
 
 
@@ -167,9 +166,15 @@ def published(size: str) -> Published:
     return Published(f"whisper-{size}", URL.format(sha256=sha256, size=size), sha256)
 
 
-def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
-    """Digest and tensors, named as published, of the first `layers` blocks; those of the digest `known` if given."""
-    return weights.chosen(published(size), shapes(size, layers), known, arranged)
+def tensors(
+    size: str, layers: int, known: str | None = None, first: int | None = None
+) -> tuple[str, dict[str, Tensor]]:
+    """Digest and tensors, named as published, of the first `layers` blocks.
+
+    `known` is the digest that they must have or, if so many are named, the `first` of them.
+    """
+    part = None if first is None else shapes(size, first)
+    return weights.chosen(published(size), shapes(size, layers), known, arranged, part)
 
 
 def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
@@ -218,7 +223,7 @@ def translated(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors by their published names; so, too, those of a model file that has trained the last blocks on."""
-    made = {name.removeprefix(BROUGHT): tensor for name, tensor in tensors.items()}
+    made = {name.removeprefix(f"{weights.BROUGHT}whisper."): tensor for name, tensor in tensors.items()}
     there = _blocks(made, "encoder.blocks.{}.attn.out.weight")
     for number in range(_blocks(made, "blocks.{}.attention_out.weight")):
         old, new = f"blocks.{number}.", f"encoder.blocks.{there + number}."

@@ -7,6 +7,7 @@ A file has `Settings`, literal facts (`ORIGIN`, `PARAMETERS` at the usual `INPUT
   behind each clip; `lengths` are best left on the CPU. A clip's logits never depend on its company;
 - `embed(rows, lengths)`, of networks, is `[clips, width]`, and `head(embed(..))` is `forward`;
 - `pretrain(path)`, of backbones, puts ImageNet's weights in;
+- `go_on(records)`, over an encoder's frames, the blocks that follow those which the records say made the rows;
 - `fit(x, y, weights, seed)`, of classical models, takes the place of training by gradients.
 """
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import fitted, layers, weights
+from sertool import fitted, layers
 from sertool.encoders import whisper
 from sertool.errors import UsageError
 
@@ -43,12 +43,29 @@ class Settings:
 
 def require(settings: Settings, records: Mapping[str, Any]) -> None:
     """Refuse features that are no frames of the layer from which published blocks go on; other layers are as wide."""
+    _check_blocks(settings)
     first = settings.layers - settings.tune
     held = [(name, record["stats"], record["settings"].get("size"), record["settings"].get("layers"))
             for name, record in records.items()]  # fmt: skip
     if settings.pretrained and held != [("whisper", [], settings.size, str(first))]:
         raise UsageError(f"layers={settings.layers} and tune={settings.tune} go on from layer {first}: "
                          f"featurize with --whisper {settings.size} --layers {first} and no --stats")  # fmt: skip
+    _following(settings, records)
+
+
+def _check_blocks(settings: Settings) -> None:
+    there = whisper.SIZES[settings.size]["layers"]
+    if not settings.tune <= settings.layers <= there:
+        raise UsageError(f"whisper {settings.size} has {there} blocks: layers={settings.layers} of them, "
+                         f"tune={settings.tune}, cannot be")  # fmt: skip
+
+
+def _following(settings: Settings, records: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors that go on from those which made the rows, for another encoder's blocks do not know its frames."""
+    if not settings.pretrained:
+        return {}
+    known, first = records["whisper"]["settings"].get("weights"), settings.layers - settings.tune
+    return whisper.translated(whisper.tensors(settings.size, settings.layers, known, first)[1], settings.layers)
 
 
 class Model(nn.Module):
@@ -56,9 +73,7 @@ class Model(nn.Module):
         super().__init__()
         facts, self.settings = whisper.SIZES[settings.size], settings
         width = facts["width"]
-        if not settings.tune <= settings.layers <= facts["layers"]:
-            raise UsageError(f"whisper {settings.size} has {facts['layers']} blocks: layers={settings.layers} of them, "
-                             f"tune={settings.tune}, cannot be")  # fmt: skip
+        _check_blocks(settings)
         if columns != width:
             before = settings.layers - settings.tune
             raise UsageError(f"rows of {columns} columns are no layer of whisper {settings.size}, which has {width}: "
@@ -69,14 +84,12 @@ class Model(nn.Module):
         self.norm = layers.BatchNorm(2 * width)
         self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(2 * width, classes))
 
-    def pretrain(self, path: str | None = None) -> None:
-        """Put the published weights in: from a file, the cache, or where they are published."""
-        if not self.settings.pretrained:
+    def go_on(self, records: Mapping[str, Any]) -> None:
+        """Put in the blocks that come after those which made the rows, if the settings want them."""
+        state = _following(self.settings, records)
+        if not state:
             return
-        if path is not None:
-            weights.give(path)
-        size, count, first = self.settings.size, self.settings.layers, self.settings.layers - self.settings.tune
-        state = whisper.translated(whisper.tensors(size, count)[1], count)
+        first = self.settings.layers - self.settings.tune
         for place, block in enumerate(self.blocks, first):
             own = f"blocks.{place}."
             block.load_state_dict({name.removeprefix(own): state[name] for name in state if name.startswith(own)})
