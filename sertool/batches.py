@@ -88,14 +88,24 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
 
 def _heads(table: Table, feature: str) -> list[Shard]:
     """What a feature's shards say of themselves."""
-    if f"{feature}_shard" not in table.column_names:
-        there = featured(table)
-        has = f"it has {listed(there)}" if there else "it has none"
-        raise UsageError(f"the manifest has no feature {feature}; {has}: run `sertool featurize --{feature}` first")
+    require_features([feature], featured(table))
     paths = sorted(path for path, _ in manifest.counts(table, f"{feature}_shard"))
     if not paths:
         raise SertoolError(f"no clip has {feature}: run featurize on this manifest again")
     return [shards.head_of(Path(path)) for path in paths]
+
+
+def require_features(wanted: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse features that are not among those that there are."""
+    for feature in wanted:
+        if feature not in there:
+            has = f"it has {listed(there)}" if there else "it has none"
+            raise UsageError(f"the manifest has no feature {feature}; {has}: run `sertool featurize --{feature}` first")
+
+
+def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
+    """What the shards of each feature say of how they were made."""
+    return {feature: _heads(table, feature)[0].settings for feature in features}
 
 
 def featured(table: Table) -> list[str]:

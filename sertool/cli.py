@@ -14,6 +14,7 @@ import click
 from sertool import __version__, catalogue, talk
 from sertool.errors import Interrupted, SertoolError, UsageError
 
+NO_MEMORY = re.compile("can't allocate memory|out of memory")
 EPILOG = """\b
 Examples:
   sertool index cremad/ | sertool featurize --mel
@@ -103,6 +104,11 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         result = 0
+    except RuntimeError as error:  # which is all that torch says of memory
+        if not NO_MEMORY.search(str(error)):
+            raise
+        talk.fail(f"sertool: {_of_the_system(MemoryError())}")
+        result = 1
     except (SertoolError, click.ClickException, MemoryError, OSError, ImportError) as error:
         text, result = _told(error)
         talk.fail(text)

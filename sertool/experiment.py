@@ -21,19 +21,22 @@ from sertool import (
     models,
     options,
     preparing,
+    refusals,
     runs,
     talk,
+    teaching,
     team,
     training,
     tutoring,
     wire,
 )
+from sertool.extract import Recipe
 from sertool.files import alone, sweep_all
 from sertool.heldout import Way
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.recipes import RECIPES
-from sertool.splits import PARTS, TRAIN
+from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.team import Team
 from sertool.tutoring import Staff
 
@@ -55,10 +58,12 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
         torch.set_num_threads(values["jobs"])
     table = heldout.released(preparing.read(sources, values), values)
     preparing.refuse_beside_labels(table, values, recipe)
+    design = preparing.design(table, values, recipe)
     ways = heldout.ways(table, values, recipe.get("protocol"))
     folder = out or _folder(values)
+    places = [(way, folder / way.folder) for way in ways]
     if values["dry_run"]:
-        return _say_plan(table, values, recipe, [(way, folder / way.folder) for way in ways])
+        return _say_plan(table, values, design, places)
     own = team.join(picked)
     if not Team().leads:
         talk.set_verbosity(-1)
@@ -66,10 +71,11 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
         if Team().leads:
             sweep_all(folder)
         with team.leader_first():
-            table = preparing.featurized(table, recipe.get("preset"), folder, values, picked)
-            staff = _staff(table, ways, values, folder, picked)
-        design = preparing.design(table, values, recipe)
-        made = [_divided(table, way, design, values, (folder / way.folder, own, staff)) for way in ways]
+            to_make = preparing.features_to_make(table, values, picked)
+            _look_ahead(table, design, values, places, to_make)
+            table = preparing.featurized(table, to_make, folder, values, picked)
+            staff = _staff(table, values["teacher"], folder, picked, values["jobs"])
+        made = [_divided(table, way, design, values, (place, own, staff)) for way, place in places]
         _say_gap(ways, made)
     if Team().leads and not (talk.to_terminal() and values["kind"] is None):
         wire.write(made[-1], None, kind)
@@ -90,8 +96,6 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     """All members of one way to divide; their held-out predictions together."""
     folder, own, staff = place
     table, wanted = _members(table, way, values, folder)
-    if values["teacher"] and staff is None:
-        tutoring.refuse_tellers(values["teacher"], table, [each.split for each in wanted])
     held = _taught(members.load(table, design, own), wanted, staff)
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
@@ -118,29 +122,54 @@ def _members(table: Table, way: Way, values: dict[str, Any], folder: Path) -> tu
     return table, wanted
 
 
-def _staff(table: Table, ways: Sequence[Way], values: dict[str, Any], folder: Path, device: str) -> Staff | None:
+def _look_ahead(
+    table: Table, design: Design, values: dict[str, Any], places: Sequence[tuple[Way, Path]], to_make: Recipe | None
+) -> None:
+    """Refuse what cannot be trained, and say what flatters it, before anything is made for it."""
+    records = preparing.records(table, design, to_make)
+    if values["recipe"] and batches.featured(table):
+        preparing.warn_of_other_features(values["recipe"], records)
+    refusals.refuse(table, design, records)
+    for way, folder in places:
+        divided, wanted = _members(table, way, values, folder)
+        held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
+        refusals.warn_of_own_ears(manifest.keep(divided, held), records, heldout.protocol(divided, way))
+        if values["teacher"]:
+            _require_teacher(values["teacher"], divided, wanted)
+
+
+def _require_teacher(source: str, table: Table, wanted: Sequence[Member]) -> None:
+    """Refuse a teacher who lacks an emotion that is learnt or would tell of those who are held out."""
+    trains = np.any([member.split == TRAIN for member in wanted], axis=0)
+    learnt = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
+    if tutoring.is_model(source):
+        tutoring.require_knows(source, learnt)
+        return
+    tutoring.refuse_tellers(source, table, [member.split for member in wanted])
+    if source != "-":
+        taught = teaching.taught(table, source)
+        taught.over(sorted(learnt))
+        for member in wanted:
+            tutoring.require_lesson(source, taught, member.split)
+
+
+def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: int | None) -> Staff | None:
     """The teacher, if it is a model, with its answers."""
-    source = values["teacher"]
     if source is None or not tutoring.is_model(source):
         return None
-    tutoring.require_knows(source, set().union(*(_learnt(table, way, values, folder) for way in ways)))
-    return tutoring.staff(table, source, folder, device, values["jobs"] or indexing.cores())
-
-
-def _learnt(table: Table, way: Way, values: dict[str, Any], folder: Path) -> set[str]:
-    """The emotions that members of a way learn."""
-    divided, wanted = _members(table, way, values, folder)
-    trains = np.any([member.split == TRAIN for member in wanted], axis=0)
-    return {word for word, _ in manifest.counts(manifest.keep(divided, trains), "emotion")}
+    return tutoring.staff(table, source, folder, device, jobs or indexing.cores())
 
 
 def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Sources]:
     """What each member learns from: of a teacher's models, those that do not know whom it holds out."""
-    if staff is None:
-        return {each.name: held for each in wanted}
-    lessons = {each.name: tutoring.lesson(staff, held.table, each.split) for each in wanted}
-    tutoring.say(staff, held.table, wanted[0].split, lessons[wanted[0].name])
-    return {name: replace(held, taught=lesson) for name, lesson in lessons.items()}
+    first, each_split = wanted[0], {each.name: each.split for each in wanted}
+    if staff is not None:
+        lessons = {name: tutoring.lesson(staff, held.table, split) for name, split in each_split.items()}
+        tutoring.say(lessons[first.name], first.split, tutoring.met(staff, held.table, first.split))
+        return {name: replace(held, taught=lesson) for name, lesson in lessons.items()}
+    if held.taught is not None:
+        tutoring.say(held.taught, first.split)
+    return dict.fromkeys(each_split, held)
 
 
 def _one(held: Sources, design: Design, member: Member, folder: Path, *, alone: bool) -> tuple[Table, Figures]:
@@ -231,13 +260,11 @@ def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
         talk.say(f"{gap}: {flattered:.1f} under {ways[0].named}, {honest:.1f} under {ways[1].named}")
 
 
-def _say_plan(table: Table, values: dict[str, Any], recipe: dict[str, Any], places: Sequence[tuple[Way, Path]]) -> None:
+def _say_plan(table: Table, values: dict[str, Any], design: Design, places: Sequence[tuple[Way, Path]]) -> None:
     """What would be trained, once what can be known before has been looked at."""
-    named = values["model"], values["recipe"]
-    for way, folder in places:
-        _members(table, way, values, folder)
+    _look_ahead(table, design, values, places, preparing.features_to_make(table, values, "cpu", fetch=False))
     if batches.featured(table):
-        batches.load(table, preparing.design(table, values, recipe).features, "cpu")
+        batches.load(table, design.features, "cpu")
     for way, folder in places:
-        what = f"{' as '.join(filter(None, named))} on {talk.counted(len(table), 'clip')}, {way.named}"
-        talk.say(f"would train {what}, in {folder}")
+        named = " as ".join(filter(None, (values["model"], values["recipe"])))
+        talk.say(f"would train {named} on {talk.counted(len(table), 'clip')}, {way.named}, in {folder}")

@@ -12,8 +12,8 @@ from sertool.errors import SertoolError, UsageError
 URL = "https://download.pytorch.org/models/"
 
 
-def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
-    """A backbone's published weights from a file, or from where torchvision keeps what it has downloaded."""
+def place(name: str, path: str | Path | None) -> Path:
+    """Where a backbone's published weights lie: a file, or what torchvision keeps of its downloads."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     found = cached if path is None else Path(path)
     if not found.is_file():
@@ -21,7 +21,12 @@ def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
             f"no ImageNet weights at {found}: download {URL}{name} and put it there, name it with --weights, "
             "or train from random numbers with --scratch"
         )
-    return pretrained_weights.read(found)
+    return found
+
+
+def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
+    """A backbone's published weights."""
+    return pretrained_weights.read(place(name, path))
 
 
 def adopt(network: nn.Module, state: dict[str, Tensor], first: str, name: str) -> None:

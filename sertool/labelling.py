@@ -189,5 +189,6 @@ def settle_emotions(clips: Sequence[Clip], mapping: dict[str, str]) -> None:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         raise UsageError(
             f"unknown emotion {word!r} of {'/'.join(clip.path.parts[-2:])}{more}: say what it means "
-            f"with --map {labels.plain(word)}=EMOTION ({listed(labels.EMOTIONS, 8)})"
+            f"with --map {labels.plain(word)}=EMOTION ({listed(labels.EMOTIONS, 8)}), or keep it with "
+            f"--map {labels.plain(word)}={labels.plain(word)}"
         )

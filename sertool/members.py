@@ -44,6 +44,7 @@ from sertool.training import Data
 
 Figures = dict[str, Any]
 
+ONE_ROW = "one row for each clip: featurize with --stats, such as --stats mean,std"
 UNTAUGHT = "--teacher is for networks, and for clips without a label"
 
 
@@ -116,14 +117,9 @@ class Trained:
 
 
 def load(table: Table, design: Design, device: str) -> Sources:
-    store, module = batches.load(table, design.features, device), models.load(design.model)
-    if hasattr(module, "require"):
-        module.require(design.settings, store.records)
-    if design.pack:
-        packing.require(inference.recipe_of(store.records))
     return Sources(
         table,
-        store,
+        batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
         teaching.taught(table, design.teacher) if design.teacher and not tutoring.is_model(design.teacher) else None,
         teaching.imitated(table, design.imitate, device) if design.imitate else None,
@@ -188,7 +184,7 @@ def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Da
     unlabelled = np.array([word is None for word in held.emotions]) & (held.taught is not None and held.taught.known)
     train = np.flatnonzero((member.split == TRAIN) & ((truth >= 0) | unlabelled))
     dev = np.flatnonzero((member.split == DEV) & (truth >= 0))
-    group = _speakers(held.table) if design.adapt else None
+    group = speakers(held.table) if design.adapt else None
     scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
     scaling = batches.scaling(held.store, train, scale, design.prior_clips)
     corpus, (targets, judged) = _corpora(held.table), _aims(held, design, words, truth, train)
@@ -202,7 +198,7 @@ def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Da
     return _with_fewer_columns(data, design, held.table)
 
 
-def _speakers(table: Table) -> np.ndarray:
+def speakers(table: Table) -> np.ndarray:
     """Each clip's speaker, counted from 1, `[clips]`."""
     speaker = manifest.codes(table, "speaker").index.astype(np.int64)
     if (speaker < 0).any():
@@ -238,8 +234,6 @@ def _targets(table: Table, truth: np.ndarray, words: list[str], soft: float) -> 
     if soft:
         columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
         shares = torch.tensor([[value or 0.0 for value in column] for column in columns]).T
-        if not shares.any():
-            raise UsageError("--soft needs the listeners' shares: index with --labels soft")
         heard = shares.sum(dim=1, keepdim=True)
         targets = torch.where(heard > 0, (1 - soft) * targets + soft * shares / heard.clamp(min=1e-9), targets)
     return targets
@@ -255,8 +249,6 @@ def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
     """The data behind `--select` and `--reduce`, both learnt from train rows alone."""
     for how in (design.select, design.reduce):
         if how is not None:
-            if data.scaling.adapts:
-                raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
             x, y = _statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
             data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))
     return data
@@ -273,7 +265,7 @@ def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray
 def _statistics(data: Data, clips: np.ndarray, who: str) -> np.ndarray:
     """Clips of one row each, `[clips, columns]`."""
     if data.store.lengths.max() > 1:
-        raise UsageError(f"{who} one row for each clip: featurize with --stats, such as --stats mean,std")
+        raise UsageError(f"{who} {ONE_ROW}")
     return data.rows(clips)[0][:, 0].cpu().numpy()
 
 

@@ -1,8 +1,8 @@
 """A model file that brings the pretrained encoder which its features come from, so that nothing else is needed.
 
 The encoder's tensors lie in it as `pretrained.FEATURE.NAME`, and whoever computes the feature is given them by their
-digest. They are kept in half precision where that loses nothing, as it does not with those that were published so; or,
-with the model's own, in 8 bits, which changes them a little: the feature's record then names what they have become.
+digest. They are kept in half precision or in 8 bits where that loses nothing, as with those that were published so; or,
+with the model's own, all in 8 bits, which changes them a little: the feature's record then names what they have become.
 """
 
 import copy
@@ -22,7 +22,7 @@ from sertool.weights import BROUGHT
 def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
     """The same model with its encoder, if its features have one."""
     tensors = {**unpacked(held.tensors), **dict(_encoders(recipe))}
-    kept = _rounded(tensors) if in_8_bits else {name: _halved(name, array) for name, array in tensors.items()}
+    kept = _rounded(tensors) if in_8_bits else _smaller(tensors)
     records = copy.deepcopy(held.features)
     for name, digest in _digests(rounding.restored(kept)).items():
         records[name]["settings"]["weights"] = digest
@@ -50,10 +50,18 @@ def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return scaling | rounding.rounded({name: tensors[name] for name in tensors if name not in scaling})
 
 
-def _halved(name: str, array: np.ndarray) -> np.ndarray:
-    """An encoder's tensor in half precision, if it is the same there."""
-    half = array.astype(np.float16) if name.startswith(BROUGHT) else array
-    return half if np.array_equal(half.astype(array.dtype), array) else array
+def _smaller(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors, of which an encoder's are in half precision or in 8 bits if they are the same there."""
+    made: dict[str, np.ndarray] = {}
+    for name, array in tensors.items():
+        half, small = array.astype(np.float16), rounding.rounded({name: array})
+        if not name.startswith(BROUGHT):
+            made[name] = array
+        elif np.array_equal(half.astype(array.dtype), array):
+            made[name] = half
+        else:
+            made |= small if np.array_equal(rounding.restored(small)[name], array) else {name: array}
+    return made
 
 
 def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:

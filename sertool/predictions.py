@@ -14,8 +14,8 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 
-# Numbers that no figure needs unasked: where others have such a name for something else, it is left out.
-BESIDE = {name for name, (kind, _) in columns.MEANINGS.items() if kind != "string"} - {"seed", "fold"}
+# What figures can do without: where others have such a name for something else, the column is left out.
+BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != "string"}
 # What other tools call our columns, the likeliest first.
 NAMES = {
     "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
@@ -99,11 +99,12 @@ def _table(source: str, asked: Asked) -> Table:
 
 def _without_strange(table: Table, where: str) -> Table:
     """Less the columns beside the predictions that have a name of ours and hold what ours cannot: ages of 25-30."""
-    for name in sorted(BESIDE & {*table.column_names}):
+    for name in sorted(BESIDE.keys() & {*table.column_names}):
         try:
             manifest.typed(table.select([name]), where)
-        except SertoolError as error:
-            talk.warn(f"{error}; the column is left out")
+        except SertoolError:
+            wanted = {"list": "lists of words", "double": "numbers", "float": "numbers"}.get(BESIDE[name])
+            talk.warn(f"{where}: column {name} holds no {wanted or 'whole numbers'}: it is left out")
             table = table.drop_columns([name])
     return table
 

@@ -2,7 +2,7 @@
 
 import ast
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sertool import (
     presets,
     shaping,
     steadying,
+    talk,
     training,
     tutoring,
     weights,
@@ -31,6 +32,7 @@ from sertool.featurizing import Place
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import UNTAUGHT, Design, passed_over
+from sertool.recipes import RECIPES
 from sertool.team import Team
 
 PRIOR_CLIPS = 3.0
@@ -48,16 +50,59 @@ def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
     return table
 
 
-def featurized(table: Table, preset: str | None, folder: Path, values: dict[str, Any], device: str) -> Table:
+def featurized(table: Table, made: Recipe | None, folder: Path, values: dict[str, Any], device: str) -> Table:
     """The table with the features of a recipe, made now where it has none."""
-    weights.give(values["weights"] or (preset and presets.PRESETS[preset]["options"].get("weights")))
-    if batches.featured(table):
+    if made is None:
         return table
-    if preset is None:
-        raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
     place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"] or not Team().leads)
-    made = featurizing.run(table, of_preset(preset, device), place, device, values["jobs"] or indexing.cores())
-    return manifest.keep(made, manifest.usable(made))
+    table = featurizing.run(table, made, place, device, values["jobs"] or indexing.cores())
+    return manifest.keep(table, manifest.usable(table))
+
+
+def features_to_make(table: Table, values: dict[str, Any], device: str, *, fetch: bool = True) -> Recipe | None:
+    """The features that a training recipe names for a table without any; `fetch` weights that they may need.
+
+    Those come from where the command line says, else the preset; for all that follows, from the command line alone.
+    """
+    weights.give(values["weights"])
+    preset = RECIPES.get(values["recipe"] or "", {}).get("preset")
+    if batches.featured(table) or preset is None:
+        return None
+    options = presets.PRESETS[preset]["options"]
+    place = values["weights"] or options.get("weights")
+    if not fetch and place is None and any("CHOICE" in _facts(name) for name in presets.PRESETS[preset]["features"]):
+        return None
+    with weights.given(place):
+        return of_preset(preset, device)
+
+
+def records(table: Table, design: Design, to_make: Recipe | None) -> dict[str, Any]:
+    """What is or will be said of how each feature is made; nothing where that cannot be known yet."""
+    if batches.featured(table):
+        return batches.records(table, design.features)
+    return {} if to_make is None else {name: to_make.record(name) for name in design.features}
+
+
+def warn_of_other_features(name: str, records: Mapping[str, Any]) -> None:
+    """Say where a manifest's features are not those that a recipe names."""
+    preset = RECIPES[name]["preset"]
+    wanted = presets.PRESETS[preset]["features"]
+    odd = [] if {*wanted} == {*records} else [f"{listed(sorted(records))}, not {listed(sorted(wanted))}"]
+    odd += [word for feature in wanted if feature in records for word in _unlike(feature, records[feature], preset)]
+    if odd:
+        talk.warn(f"--recipe {name} is for features as `featurize --preset {preset}` makes them, and the manifest has "
+                  f"others: {'; '.join(dict.fromkeys(odd))}")  # fmt: skip
+
+
+def _unlike(feature: str, record: Mapping[str, Any], preset: str) -> Iterator[str]:
+    """What a feature was made with that a preset says otherwise."""
+    told = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
+    usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"]
+    for word, value in usual.items():
+        own = word.removeprefix(f"{feature}_")
+        has, wanted = _shown(told.get(own, value)) or "none", _shown(value) or "none"
+        if own != "weights" and has != wanted != "all":
+            yield f"{own} {has}, not {wanted}"
 
 
 def of_preset(name: str, device: str = "cpu") -> Recipe:
@@ -76,6 +121,10 @@ def of_preset(name: str, device: str = "cpu") -> Recipe:
     return extract.checked(
         Recipe(how, chosen, given.get("normalize", ()), given.get("stats", ()), given.get("dtype")), device
     )
+
+
+def _facts(feature: str) -> dict[str, Any]:
+    return catalogue.entries("features")[feature].facts
 
 
 def _of_the_loop(values: dict[str, Any]) -> dict[str, Any]:
@@ -98,11 +147,14 @@ def refuse_beside_labels(table: Table, values: dict[str, Any], recipe: dict[str,
 
 def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Design:
     """What is trained: the recipe, and whatever was given as well; features lie side by side in the order of names."""
+    there = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
+    if not there:
+        raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
     name = values["model"] or recipe["model"]
     held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
     usual = models.settings(name, held.get("settings", {}))
-    encoded = any("CHOICE" in catalogue.entries("features")[name].facts for name in batches.featured(table))
-    encoded = encoded or tutoring.is_model(values["teacher"] or "")  # whose features may be
+    encoded = any("CHOICE" in _facts(name) for name in there)
+    encoded = encoded or (values["teacher"] is not None and tutoring.is_model(values["teacher"]))  # whose may be
     settings = models.settings(name, vars(changed(usual, values["settings"])))
     settings = _switched(settings, values, encoded)
     loop = replace(training.Settings(**recipe.get("training", {})), **_of_the_loop(values))
@@ -110,17 +162,31 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:
         moved = {"adapt": values["adapt"], "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
-        steadying.require(models.load(name).Model, [word for word, given in moved.items() if given])
+        steadying.require(
+            models.load(name).Model, loop.steady, values["teacher"], [word for word in moved if moved[word]]
+        )
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
-    seen = values["features"] or [feature for feature in batches.featured(table) if feature != values["imitate"]]
-    if not seen:
-        raise UsageError(f"--imitate {values['imitate']}: the manifest has no other feature to learn it from")
+    seen = _seen(there, values)
     prior = 0.0 if not values["adapt"] else PRIOR_CLIPS if values["prior_clips"] is None else values["prior_clips"]
     return Design(
         name, settings, loop, tuple(sorted(seen)), chosen["scale"] or _usual_scale(name), values["adapt"], prior,
         reduce=chosen["reduce"], select=chosen["select"], weights=values["weights"], teacher=values["teacher"],
         imitate=values["imitate"], pack=values["pack"],
     )  # fmt: skip
+
+
+def _seen(there: Sequence[str], values: dict[str, Any]) -> Sequence[str]:
+    """The features that are trained on, of those that there are or will be."""
+    imitate = values["imitate"]
+    if imitate and imitate not in there:
+        raise UsageError(
+            f"--imitate {imitate}: no clip has it: run featurize --{imitate} --stats on the manifest first"
+        )
+    seen = values["features"] or [feature for feature in there if feature != imitate]
+    if not seen:
+        raise UsageError(f"--imitate {imitate}: the manifest has no other feature to learn it from")
+    batches.require_features(seen, there)
+    return seen
 
 
 def _usual_scale(model: str) -> str:
@@ -187,4 +253,4 @@ def _word(text: str, kind: str, pair: str) -> str:
 
 
 def _shown(usual: Any) -> str:
-    return ",".join(map(str, usual)) if isinstance(usual, tuple) else str(usual)
+    return ",".join(map(str, usual)) if isinstance(usual, tuple | list) else str(usual)

@@ -19,6 +19,11 @@ from sertool.manifest import Table
 SAMPLE, AT_ONCE = 192, 16  # clips that tell how much columns vary
 LEAST = 1e-6  # of a variance
 
+NO_COPIES = (
+    "--steady learns from copies beside their clips, as long as these, and none train: run `sertool augment` without "
+    "--speed first"
+)
+
 Streams = list[Tensor]  # what leaves each block, `[clips, frames, width]`
 
 
@@ -60,8 +65,10 @@ def _statistics(stream: Tensor, valid: Tensor) -> Tensor:
     return torch.cat([mean, (variance + LEAST).sqrt()], dim=1)
 
 
-def require(model: type, moved: Sequence[str]) -> None:
+def require(model: type, share: float, teacher: str | None, moved: Sequence[str]) -> None:
     """Refuse what cannot be taught so, before anything is made for it; `moved` are options that set rows apart."""
+    if teacher and share == 1:
+        raise UsageError("--steady 1 learns no emotion, from no --teacher either: leave that out, or let some share do")
     if not hasattr(model, "streams"):
         raise UsageError("--steady is for the blocks of an encoder: train with -m whisper")
     if moved:
@@ -102,6 +109,12 @@ def _variance(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(parts).var(dim=0, correction=0).clamp(min=LEAST)
 
 
+def require_copies(table: Table) -> None:
+    """Refuse rows among which there are only clips as they are."""
+    if not any(manifest.column(table, "parent")):
+        raise SertoolError(NO_COPIES)
+
+
 def originals(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarray:
     """For each row where the clip is that it is a copy of, itself if it is none; -1 if that is not there as long."""
     clips = manifest.column(table, "clip")
@@ -113,10 +126,7 @@ def originals(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarra
     found = np.where(lengths[found] == lengths, found, -1)
     copies = np.array([parent is not None for parent in parents])[train]
     if not (copies & (found[train] >= 0)).any():
-        raise SertoolError(
-            "--steady learns from copies beside their clips, as long as these, and none train: run `sertool augment` "
-            "without --speed first"
-        )
+        raise SertoolError(NO_COPIES)
     if lost := int((found[train] < 0).sum()):
         talk.warn(
             f"--steady: {lost:,} of {copies.sum():,} copies are longer or shorter than their clips, and teach nothing"

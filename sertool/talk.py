@@ -11,12 +11,14 @@ from typing import Any, TextIO
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 WIDEST = 1000  # columns of a table in a pipe
 _level = {"verbosity": 0}
+_warned: set[str] = set()
 
 
 def begin() -> None:
     """Start afresh: the usual verbosity, nothing to read from or write to in place of streams that are closed, and data
     in UTF-8 whatever the machine speaks; a terminal keeps its own encoding."""
     set_verbosity(0)
+    _warned.clear()
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -64,8 +66,10 @@ def detail(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """A line that `-q` silences too: what must be seen is an error or stands in the data."""
-    say(f"warning: {text}")
+    """A line, once, that `-q` silences too: what must be seen is an error or stands in the data."""
+    if text not in _warned:
+        _warned.add(text)
+        say(f"warning: {text}")
 
 
 def fail(text: str) -> None:

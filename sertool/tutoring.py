@@ -219,11 +219,21 @@ def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -
             )
 
 
-def say(staff: Staff, table: Table, split: np.ndarray, taught: Taught) -> None:
-    """How many training clips the teacher answers for, and whether it knows who speaks in them."""
+def say(taught: Taught, split: np.ndarray, met: np.ndarray | None = None) -> None:
+    """How many training clips the teacher answers for, and whether it met those who speak in them, bool `[rows]`."""
     train = split == TRAIN
-    met = staff.met[~_leaks(staff, table, split)].all(axis=0)
     line = f"the teacher answers for {(taught.known & train).sum():,} of {train.sum():,} training clips"
-    if count := int((met & train).sum()):
+    if met is not None and (count := int((met & train).sum())):
         line += f"; it was trained on the speakers of {count:,}, and is surer of them than of others"
     talk.say(line)
+
+
+def met(staff: Staff, table: Table, split: np.ndarray) -> np.ndarray:
+    """Of which clips all that may teach were trained on the speaker, bool `[rows]`."""
+    return staff.met[~_leaks(staff, table, split)].all(axis=0)
+
+
+def require_lesson(source: str, taught: Taught, split: np.ndarray) -> None:
+    """Refuse a teacher who answers for nobody that is learnt from."""
+    if not taught.known[split == TRAIN].any():
+        raise SertoolError(f"--teacher {source}: it answers for none of the training clips")

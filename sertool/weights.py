@@ -9,7 +9,8 @@ import itertools
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,17 @@ def give(path: str | Path | None) -> None:
     _given[:] = [file]
 
 
+@contextmanager
+def given(path: str | Path | None) -> Iterator[None]:
+    """Within, weights come from there."""
+    before = list(_given)
+    give(path)
+    try:
+        yield
+    finally:
+        _given[:] = before
+
+
 def chosen(
     published: Published,
     shapes: Shapes,
@@ -80,23 +92,22 @@ def chosen(
     part = shapes if part is None else part
     if known in _held and part == shapes:
         return known, _held[known]
-    if known and (ours := _of_the_package(known, shapes, arrange, part)):
-        made = hold(ours)
-        return made, _held[made]
-    path = _find(published)
+    ours = bringer(known, part, arrange) if known else None
+    path = shipped.place(ours) if ours else _find(published)
     found = _fitting(arrange(read(path)), shapes, published.name, path)
     _refuse_other(known, digest(_only(found, part)), published.name, path)
     made = hold(found)
     return made, _held[made]
 
 
-def _of_the_package(known: str, shapes: Shapes, arrange: Arrange, part: Shapes) -> "Tensors | None":
-    """Tensors that a model of the package brings, if `part` of them has the known digest."""
-    for path in filter(_brings_encoder, map(shipped.place, shipped.names())):
-        there = arrange(read(path))
-        fits = all(word in there and tuple(there[word].shape) == shape for word, shape in shapes.items())
-        if fits and digest(_only(there, part)) == known:
-            return _fitting(there, shapes, path.stem, path)
+def bringer(known: str, shapes: Shapes, arrange: Arrange) -> str | None:
+    """The model of the package that brings tensors of this digest and these shapes."""
+    for name in shipped.names():
+        if _brings_encoder(path := shipped.place(name)):
+            there = arrange(read(path))
+            fits = all(word in there and tuple(there[word].shape) == shape for word, shape in shapes.items())
+            if fits and digest(_only(there, shapes)) == known:
+                return name
     return None
 
 

@@ -27,7 +27,7 @@ HOUSE = {
         extract predictions tables training copying packing folding inference cards tasks clips answers
         demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting tutoring voices verify panels plots members
-        rendering reports preparing runs experiment""",
+        refusals rendering reports preparing runs experiment""",
     "pages": "charts page",
     "door": "cli commands __main__",
 }

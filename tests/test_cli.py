@@ -114,7 +114,9 @@ def test_help_takes_a_quarter_of_a_second(words):
     (ImportError("libtorch.so: failed to map segment from shared object"), 1,
      "sertool: no memory to load a package (libtorch.so: failed to map segment from shared object): "
      "raise the limit (ulimit -v, or the job's)"),
-    (MemoryError(), 1, "sertool: out of memory"), (KeyboardInterrupt(), 130, "sertool: interrupted"),
+    (MemoryError(), 1, "sertool: out of memory"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), 1, "sertool: out of memory"),
+    (KeyboardInterrupt(), 130, "sertool: interrupted"),
     (click.UsageError("wrong"), 2, "sertool: wrong (see `sertool --help`)"),
     (click.ClickException("bad"), 1, "sertool: bad"),
 ])  # fmt: skip

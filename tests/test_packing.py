@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import audio, features, inference, modelfile, packing, shaping, synth, weights
+from sertool import audio, features, inference, modelfile, packing, rounding, shaping, synth, weights
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.modelfile import Held
@@ -131,3 +131,13 @@ def test_shards_are_answered_where_the_encoder_is_nowhere_and_sound_is_one_line(
     done = sertool("predict", "-m", run / "run", run / "clips", "-o", tmp_path / "out.csv")
     assert (done.code, "no weights of whisper-base" in done.err) == (1, True)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_encoder_of_8_bits_goes_into_a_model_file_as_small_as_it_was() -> None:
+    """Half precision would not hold its numbers; in 8 bits they are the same."""
+    draw = np.random.default_rng(0)
+    name = f"{weights.BROUGHT}whisper.encoder.conv1.weight"
+    once = rounding.restored(rounding.rounded({name: draw.normal(size=(64, 80, 3)).astype(np.float32)}))
+    kept = packing._smaller(once | {"head.weight": once[name]})
+    assert (kept[name].dtype, kept["head.weight"].dtype) == (np.int8, np.float32)
+    assert np.array_equal(rounding.restored(kept)[name], once[name])

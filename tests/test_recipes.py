@@ -66,6 +66,16 @@ def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) ->
     seen = sertool("eval", stdin=done.out)
     assert seen.code == 0, seen.err
     assert RECIPES[name]["protocol"] in seen.out.decode().splitlines()[0]
+    again = sertool("train", tmp_path / "run/features/manifest.parquet", "--recipe", name, *words, "--dry-run")
+    assert (again.code, "is for features as" in again.err) == (0, False)
+
+
+def test_a_recipe_says_where_the_features_are_not_its_own(clips: Path, tmp_path: Path) -> None:
+    assert sertool("featurize", clips, "--mel", "--mel-bands", 40, "--stats", "mean", "-o", tmp_path / "f").code == 0
+    done = sertool("train", tmp_path / "f/manifest.parquet", "--recipe", "cnn-a", "--dry-run")
+    assert "`featurize --preset mel-min-max` makes them, and the manifest has others" in done.err
+    for odd in ("bands 40, not 128", "stats mean, not none", "remove_dc False, not True"):
+        assert odd in done.err
 
 
 def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:

@@ -168,5 +168,5 @@ def test_blocks_that_go_on_where_published_ones_end_hear_rows_as_they_are(table:
 
 def test_a_manifest_without_copies_is_refused(table: Path, tmp_path: Path) -> None:
     done = sertool("train", table, *TRAIN, "--where", "parent=", "-o", tmp_path / "run")
-    assert done.code == 1
-    assert "run `sertool augment` without --speed first" in done.line
+    assert (done.code, (tmp_path / "run" / "seed-0").exists()) == (1, False)
+    assert "run `sertool augment` without --speed first" in done.err.splitlines()[-1]

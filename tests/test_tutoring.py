@@ -1,5 +1,6 @@
 """A teacher that is a model: it answers once, for whom it may, and never tells of whom the student holds out."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,10 +104,13 @@ def test_predictions_teach_nobody_from_whom_their_models_would_tell(mel: Path, t
     for file in ("predictions.parquet", "fold-2/seed-0/predictions.parquet"):
         done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "folds" / file, "-o", tmp_path / "no", code=1)
         assert "held out here" in done.line
-    train(mel, *NET, *SPLIT, "--teacher", teacher / "predictions.parquet", "-o", tmp_path / "same")
+    held = train(mel, *NET, *SPLIT, "--teacher", teacher / "predictions.parquet", "-o", tmp_path / "no", code=1)
+    assert "answers for none of the training clips" in held.line
     moved = tmp_path / "moved.parquet"
-    moved.write_bytes((teacher / "predictions.parquet").read_bytes())
-    assert "cannot be known" in train(mel, *NET, *SPLIT, "--teacher", moved, "-o", tmp_path / "moved").err
+    assert sertool("predict", "-m", teacher, mel, "-o", moved).code == 0
+    done = train(mel, *NET, *SPLIT, "--teacher", moved, "-o", tmp_path / "same")
+    assert re.search(r"the teacher answers for (\d+) of \1 training clips", done.err)
+    assert "cannot be known" in done.err
 
 
 def staff(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[float]]) -> tutoring.Staff:

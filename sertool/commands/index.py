@@ -38,7 +38,7 @@ def _input_options() -> Any:
         option("--group", type=click.Choice(["parent-folder"]), group=group,
                help="Speakers are the folders that the files lie in, or those above a folder for each emotion."),
         option("--map", "mapping", multiple=True, metavar="FROM=TO", group=group,
-               help="What a label means: ps=surprise, calm=neutral."),
+               help="What a label means: ps=surprise, calm=neutral; a word of your own is kept by furious=furious."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), default="voice", show_default=True, group=group,

@@ -199,10 +199,11 @@ def published(size: str) -> Published:
 
 def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
     """Digest and tensors of the first `layers` blocks, named as published; those of the digest `known` if given."""
-    return weights.chosen(published(size), shapes(size, layers), known, _arranged)
+    return weights.chosen(published(size), shapes(size, layers), known, arranged)
 
 
-def _arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by their published names."""
     return {_published(name): tensor for name, tensor in tensors.items()}
 
 

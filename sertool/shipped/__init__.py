@@ -6,6 +6,7 @@ from sertool.errors import UsageError
 
 FOLDER = Path(__file__).parent
 DEFAULT = "base"
+DIVISION = "cremad-nk"  # the protocol whose train speakers they learnt from
 
 
 def names() -> list[str]:

@@ -1,0 +1,97 @@
+"""What a training would fail on, or be flattered by, said before anything is made for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sertool import (
+    catalogue,
+    encoders,
+    imagenet,
+    inference,
+    manifest,
+    members,
+    models,
+    packing,
+    shipped,
+    steadying,
+    talk,
+    tensorfile,
+    weights,
+)
+from sertool.errors import UsageError
+from sertool.files import listed
+from sertool.manifest import Table
+from sertool.members import Design
+
+Records = Mapping[str, Any]  # what the shards of each feature say of how they were made
+
+
+def refuse(table: Table, design: Design, records: Records) -> None:
+    """Refuse what the rows, the model and its features cannot come to; of those, as much as is known."""
+    _refuse_rows(table, design)
+    _refuse_fewer_columns(table, design, records)
+    module = models.load(design.model)
+    if hasattr(module, "WEIGHTS") and design.settings.pretrained:
+        imagenet.place(module.WEIGHTS, design.weights)
+    if records and hasattr(module, "require"):
+        module.require(design.settings, records)
+    if records and design.pack:
+        _refuse_pack(design.pack, records)
+
+
+def _refuse_pack(how: str, records: Records) -> None:
+    """An encoder that is not there, to go into the model file."""
+    if how == "half" and not records.keys() & {*catalogue.names("encoders")}:
+        raise UsageError("--pack half takes the encoder into the model file, and these features have none")
+    packing.require(inference.recipe_of(dict(records)))
+
+
+def _refuse_rows(table: Table, design: Design) -> None:
+    """Rows that lack what was asked of them."""
+    if design.adapt:
+        members.speakers(table)
+    if design.training.steady:
+        steadying.require_copies(table)
+    shares = manifest.family(table, "soft_")
+    if design.training.soft and not any(any(manifest.column(table, f"soft_{word}")) for word in shares):
+        raise UsageError("--soft needs the listeners' shares: index with --labels soft")
+
+
+def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> None:
+    """What sums clips up, where there is more than one row for each."""
+    fewer = design.select is not None or design.reduce is not None
+    if fewer and design.adapt:
+        raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
+    at_once = hasattr(models.load(design.model).Model, "fit")
+    if (fewer or at_once) and any(_over_time(table, name, record) for name, record in records.items()):
+        who = "--select and --reduce take" if fewer else f"{design.model} takes"
+        raise UsageError(f"{who} {members.ONE_ROW}")
+
+
+def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:
+    """Whether a feature has several rows for a clip or, where it is not made yet, will have."""
+    if f"{feature}_rows" in table.column_names:
+        return any(rows > 1 for rows in manifest.column(table, f"{feature}_rows") if rows)
+    return not record["stats"]
+
+
+def warn_of_own_ears(table: Table, records: Records, division: str) -> None:
+    """Say that an encoder of the package's learnt from clips of a corpus, unless they are divided as for it."""
+    there = {name for name, _ in manifest.counts(table, "corpus")}
+    for feature, record in records.items():
+        model = _bringer(feature, record["settings"])
+        met = there & tensorfile.header(shipped.place(model))["trained"]["corpora"].keys() if model else set()
+        if met and not division.startswith(shipped.DIVISION):
+            talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips of "
+                      f"{listed(sorted(met))}: but for those that --protocol {shipped.DIVISION} holds out, figures on "
+                      "them are flattered")  # fmt: skip
+
+
+def _bringer(feature: str, settings: Mapping[str, Any]) -> str | None:
+    """The model of the package that brings the encoder which made a feature."""
+    if feature not in catalogue.names("encoders") or not settings.get("weights"):
+        return None
+    family = encoders.load(feature)
+    size = settings[catalogue.entries("features")[feature].facts["CHOICE"]]
+    top = encoders.chosen(settings["layers"], family.SIZES[size]["layers"])[-1]
+    return weights.bringer(settings["weights"], family.shapes(size, top), family.arranged)

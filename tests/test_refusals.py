@@ -1,0 +1,92 @@
+"""What cannot be trained is said before anything is made for it, and `--dry-run` says the same."""
+
+from pathlib import Path
+
+import pytest
+from running import sertool
+
+from sertool import audio, manifest, modelfile, shipped, synth, wire
+
+PATTERN = "{corpus}/{speaker}/{emotion}_{}.wav"
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("refusals")
+    for speaker in range(4):
+        for emotion in ("sad", "happy"):
+            for take in range(2):
+                place = folder / "sound" / "cremad" / f"s{speaker}" / f"{emotion}_{take}.wav"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                audio.write(place, synth.voice(speaker, emotion, take), 16_000)
+    done = sertool(
+        "index", folder / "sound", "--pattern", PATTERN, "--split", "speaker:50/25/25", "-o", folder / "m.parquet"
+    )
+    assert done.code == 0, done.err
+    return folder / "m.parquet"
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize(("words", "says"), [
+    (("--recipe", "base", "--set", "foo=1"), "--set foo=1"),
+    (("--recipe", "base", "--features", "mel"), "no feature mel; it has whisper"),
+    (("--recipe", "base", "--select", 3, "--adapt", "speaker"), "do not go with --adapt"),
+    (("--recipe", "cnn-a", "--select", 3), "one row for each clip"),
+    (("--recipe", "cnn-a", "-m", "probe"), "probe takes one row for each clip"),
+    (("--recipe", "cnn-a", "--imitate", "whisper"), "no clip has it"),
+    (("--recipe", "cnn-a", "--soft", 0.5), "listeners' shares"),
+    (("--recipe", "cnn-a", "--scratch"), "--scratch and --weights are for"),
+    (("--recipe", "cnn-a", "--weights", __file__, "--steady", 0.5), "--scratch and --weights are for"),
+    (("--recipe", "cnn-a", "--steady", 0.5), "blocks of an encoder"),
+    (("--recipe", "whisper-steady", "--steady", 1, "--teacher", "base"), "--steady 1 learns no emotion"),
+    (("--recipe", "cnn-a", "--pack", "half"), "these features have none"),
+    (("--recipe", "densenet161-d",), "no ImageNet weights"),
+    (("--recipe", "cnn-a", "--where", "emotion=sad"), "two emotions are needed"),
+    (("-m", "cnn"), "has no features"),
+])  # fmt: skip
+def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple, says: str, dry: bool
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "cache"))
+    done = sertool("train", clips, *words, "-o", tmp_path / "run", *["--dry-run"] * dry)
+    assert done.code in (1, 2)
+    assert says in done.line
+    assert not (tmp_path / "cache").exists()
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+def taught(clips: Path, place: Path, words: tuple[str, ...], rows: slice) -> Path:
+    """A table of a teacher's answers for some of the clips."""
+    names = manifest.column(wire.read(str(clips)), "clip")[rows]
+    table = manifest.from_columns({"clip": names, **{f"p_{word}": [1 / len(words)] * len(names) for word in words}})
+    wire.write(table, str(place), "parquet")
+    return place
+
+
+def test_answers_that_teach_nothing_are_refused_before_anything_is_made(clips: Path, tmp_path: Path) -> None:
+    split = manifest.column(wire.read(str(clips)), "split")
+    held = split.index("test")
+    few = taught(clips, tmp_path / "few.parquet", ("sad", "happy"), slice(held, held + 1))
+    less = taught(clips, tmp_path / "less.parquet", ("sad", "angry"), slice(None))
+    for teacher, says in ((few, "answers for none of the training clips"), (less, "it knows no happy")):
+        done = sertool("train", clips, "--recipe", "cnn-a", "--teacher", teacher, "-o", tmp_path / "run")
+        assert (done.code, says in done.err.splitlines()[-1]) == (1, True)
+        assert not (tmp_path / "run" / "features").exists()
+
+
+def test_a_models_own_ears_are_no_use_to_a_model_without(clips: Path, tmp_path: Path) -> None:
+    """`--weights` is not passed over where neither the model nor its features nor a teacher begin with any."""
+    assert sertool("featurize", clips, "--mel", "-o", tmp_path / "f").code == 0
+    done = sertool("train", tmp_path / "f/manifest.parquet", "-m", "cnn", "--weights", "base", "-o", tmp_path / "run")
+    assert (done.code, "--scratch and --weights are for" in done.line) == (2, True)
+
+
+def test_figures_on_clips_that_taught_the_encoder_are_said_to_be_flattered(clips: Path, tmp_path: Path) -> None:
+    done = sertool("train", clips, "--recipe", "base", "--dry-run")
+    assert f"learnt without labels from clips of cremad: but for those that --protocol {shipped.DIVISION}" in done.err
+    path = tmp_path / "other.parquet"
+    table = wire.read(str(clips))
+    wire.write(manifest.with_column(table, "corpus", ["mine"] * len(table)), str(path), "parquet")
+    assert "flattered" not in sertool("train", path, "--recipe", "base", "--dry-run").err
+    assert {*modelfile.read(shipped.place("base")).trained["corpora"]} == {"cremad"}
