@@ -27,7 +27,13 @@ class System(NamedTuple):
     what: str
     corpus: str
     claimed: str
+    rows: str = "sertool index {corpus} -q"
 
+
+WITH_COPIES = (
+    "sertool index {corpus} -q --emotions neutral,happy,sad,angry,fear,disgust | "
+    "sertool augment - -q --recipe clstm --seed 1"
+)
 
 SYSTEMS = {
     "cnn-a": System("A, residual CNN", "cremad", "60.7"),
@@ -35,6 +41,9 @@ SYSTEMS = {
     "cnn-transformer-a": System("A, CNN and transformer", "cremad", "63.1"),
     "resnet18-a": System("A, ResNet-18", "cremad", "59.6"),
     "mamba-a": System("A, two Mamba blocks", "cremad", "53.6"),
+    "clstm-b": System("B, CNN and LSTM, copies", "ravdess", "82.1", WITH_COPIES),
+    "lstm-b": System("B, LSTM, copies", "ravdess", "82.1 at best", WITH_COPIES),
+    "gru-b": System("B, GRU, copies", "ravdess", "82.1 at best", WITH_COPIES),
     "lda-c": System("C, linear discriminant", "cremad", "at best 48"),
     "svm-c": System("C, support vectors", "cremad", "at best 48"),
     "logistic-c": System("C, regression", "cremad", "at best 48"),
@@ -52,11 +61,12 @@ def run(recipe: str, corpora: Path, work: Path) -> dict[str, Any]:
     """Both figures of a recipe: the accuracy of each split, with its interval."""
     folder = work / "runs" / recipe
     if not (folder / "disjoint" / "predictions.parquet").exists():
-        index = f"sertool index {shlex.quote(str(corpora / SYSTEMS[recipe].corpus))} -q"
+        system = SYSTEMS[recipe]
+        rows = system.rows.format(corpus=shlex.quote(str(corpora / system.corpus)))
         how = "--precision bf16 --gap" if "training" in RECIPES[recipe] else "--gap"
         train = f"sertool train --recipe {recipe} {how} -o {shlex.quote(str(folder))} > /dev/null"
-        print(f"+ {index} | {train}", flush=True)
-        subprocess.run(["bash", "-euo", "pipefail", "-c", f"{index} | {train}"], check=True, cwd=work)
+        print(f"+ {rows} | {train}", flush=True)
+        subprocess.run(["bash", "-euo", "pipefail", "-c", f"{rows} | {train}"], check=True, cwd=work)
     return {side: scored(folder / side / "predictions.parquet") for side in ("leaky", "disjoint")}
 
 
