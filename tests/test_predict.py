@@ -830,3 +830,15 @@ def test_a_card_names_every_command_from_the_folder_to_the_model(run: Path) -> N
     made = [line.removeprefix("- made by: ") for line in card.splitlines() if line.startswith("- made by: ")]
     assert [line.split()[1] for line in made] == ["index", "featurize", "train"]
     assert f"-o {run / 'model'}" in made[-1]
+
+
+def test_where_nothing_could_be_heard_parquet_has_the_columns_of_answers_all_the_same(
+    run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.wav").write_bytes(b"no audio")
+    done = sertool("predict", "-m", run / "model", tmp_path / "bad", "-f", "parquet")
+    (tmp_path / "p.parquet").write_bytes(done.out)
+    table = wire.read(str(tmp_path / "p.parquet"))
+    assert table.schema.field("predicted").type == "string"
+    assert {"confidence", "p_angry", "issue"} <= {*table.column_names}

@@ -230,6 +230,9 @@ def _write(
         held = list(rows)
         names = dict.fromkeys(name for row in held for name in row) or streams.names_of(labels, {}, extra)
         table = manifest.from_columns({name: [row.get(name) for row in held] for name in names})
+        for name in ("predicted", "confidence", *(f"p_{label}" for label in labels)):
+            if name not in table.column_names:
+                table = manifest.with_column(table, name, [None] * len(table))
         before = read[0] if len(read) == 1 else None
         return wire.write(manifest.made_by(table, options.command_line(), None, before), values["out"], kind)
     text = streams.WRITERS[kind](rows, labels, extra)
