@@ -67,12 +67,13 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     own = team.join(picked)
     if not Team().leads:
         talk.set_verbosity(-1)
+    with team.leader_first():
+        to_make = preparing.features_to_make(table, values, picked)
+        _look_ahead(table, design, values, places, to_make)
     with alone(folder, values["wait"]) if Team().leads else nullcontext():
         if Team().leads:
             sweep_all(folder)
         with team.leader_first():
-            to_make = preparing.features_to_make(table, values, picked)
-            _look_ahead(table, design, values, places, to_make)
             table = preparing.featurized(table, to_make, folder, values, picked)
             staff = _staff(table, values["teacher"], folder, picked, values["jobs"])
         made = [_divided(table, way, design, values, (place, own, staff)) for way, place in places]

@@ -314,6 +314,13 @@ def test_one_speaker_is_left_out_at_a_time(mel: Path, tmp_path: Path) -> None:
     assert len(set(held["clip"])) == len(held["clip"]) == 24
 
 
+def test_what_is_refused_leaves_no_folder_behind(mel: Path, tmp_path: Path) -> None:
+    run = tmp_path / "deep" / "run"
+    assert "no corpus three" in train(mel, *TINY, "--test-on", "three", "-o", run, code=2).line
+    train(mel, *TINY, "--where", "emotion=sad", "-o", run, code=1)
+    assert not run.parent.exists()
+
+
 def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     half = sorted(set(speakers))[4]
@@ -324,8 +331,8 @@ def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) 
     divided = wire.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
     assert {c for c, part in zip(divided["corpus"], divided["split"], strict=True) if part != "test"} == {"one"}
     assert "no corpus three" in train(both, *TINY, "--test-on", "three", "-o", tmp_path / "no", code=2).line
-    assert "both want one" in train(both, *TINY, "--train-on", "one", "--test-on", "one", code=2).line
-    assert "leave out" in train(both, *TINY, "--test-on", "one", "--folds", 2, code=2).line
+    assert "both want one" in train(both, *TINY, "--train-on", "one", "--test-on", "one", "-o", tmp_path, code=2).line
+    assert "leave out" in train(both, *TINY, "--test-on", "one", "--folds", 2, "-o", tmp_path, code=2).line
 
 
 @pytest.fixture
