@@ -31,7 +31,7 @@ from sertool import (
     wire,
 )
 from sertool.extract import Recipe
-from sertool.files import alone, sweep_all
+from sertool.files import alone
 from sertool.heldout import Way
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
@@ -72,7 +72,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
         _look_ahead(table, design, values, places, to_make)
     with alone(folder, values["wait"]) if Team().leads else nullcontext():
         if Team().leads:
-            sweep_all(folder)
+            runs.sweep(folder)
         with team.leader_first():
             table = preparing.featurized(table, to_make, folder, values, picked)
             staff = _staff(table, values["teacher"], folder, picked, values["jobs"])

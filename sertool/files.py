@@ -96,13 +96,6 @@ def sweep(path: Path) -> None:
                 (path.parent / beside).unlink(missing_ok=True)
 
 
-def sweep_all(folder: Path) -> None:
-    """The same of every file under a folder, for who holds it alone."""
-    for beside in folder.rglob(f".*{UNFINISHED}"):
-        with suppress(OSError):
-            beside.unlink()
-
-
 def write_beside(path: Path, data: bytes | memoryview) -> None:
     """Write a file beside `path`, which has its name once `name_together` is told of it."""
     try:

@@ -14,10 +14,12 @@ from sertool import device as devices
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Recipe
+from sertool.files import listed
 from sertool.modelfile import Held
 
 WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
 DTYPES = ("float16", "float32", "int16")
+ALIKE = ("wave", "stats", "normalize")
 AT_ONCE = 64  # clips whose speakers are got to know
 TOGETHER = 16  # clips in a batch: more than some are no faster on a CPU, and more are padded
 Finished = dict[str, np.ndarray]  # a clip's rows, by feature
@@ -159,16 +161,18 @@ def recipe_of(records: dict[str, Any]) -> Recipe:
         wave = shaping.Wave(**first["wave"])
         recipe = Recipe(wave, chosen, tuple(first["normalize"]), tuple(first["stats"]), first["dtype"])
         known = {*recipe.normalize} <= shaping.NORMALIZATIONS.keys() and {*recipe.stats} <= shaping.STATS.keys()
-        if not known or recipe.dtype not in DTYPES or len(recipe.normalize) > 16:
+        if not known or len(recipe.normalize) > 16 or any(each["dtype"] not in DTYPES for each in records.values()):
             raise ValueError("unknown steps")
-        alike = all(
-            record["wave"] == first["wave"] and record["stats"] == first["stats"] for record in records.values()
-        )
+        odd = [what for what in ALIKE if any(record[what] != first[what] for record in records.values())]
     except (StopIteration, KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise SertoolError(f"the model file does not say how its features are made ({error})") from None
-    if not alike:
-        raise SertoolError("the model's features were made from different waveforms: make them in one run")
-    return recipe
+    usual = replace(recipe, dtype=None)
+    stored = [each for each in (usual, recipe) if all(each.stored(name) == records[name]["dtype"] for name in records)]
+    if odd or not stored:
+        what = listed(odd or ["dtype"])
+        raise SertoolError(f"{listed(sorted(records))} were not made alike ({what}), and a model hears all its "
+                           "features in one way: make them in one run of featurize")  # fmt: skip
+    return stored[0]
 
 
 def _settings(name: str, values: dict[str, Any]) -> Any:

@@ -35,15 +35,17 @@ def refuse(table: Table, design: Design, records: Records) -> None:
         imagenet.place(module.WEIGHTS, design.weights)
     if records and hasattr(module, "require"):
         module.require(design.settings, records)
-    if records and design.pack:
-        _refuse_pack(design.pack, records)
+    if records:
+        _refuse_unheard(design, records)
 
 
-def _refuse_pack(how: str, records: Records) -> None:
-    """An encoder that is not there, to go into the model file."""
-    if how == "half" and not records.keys() & {*catalogue.names("encoders")}:
+def _refuse_unheard(design: Design, records: Records) -> None:
+    """Features that no model file could make again, or an encoder that is not there, to go into one."""
+    recipe = inference.recipe_of(dict(records))
+    if design.pack == "half" and not records.keys() & {*catalogue.names("encoders")}:
         raise UsageError("--pack half takes the encoder into the model file, and these features have none")
-    packing.require(inference.recipe_of(dict(records)))
+    if design.pack:
+        packing.require(recipe)
 
 
 def _refuse_rows(table: Table, design: Design) -> None:

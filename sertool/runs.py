@@ -16,13 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from sertool import codes, manifest
+from sertool import codes, files, manifest
 from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.members import Design, Member, Sources
 
 PREDICTIONS = "predictions.parquet"
+SETTINGS = "settings.json"
+FILES = (
+    SETTINGS, "split.parquet", "metrics.jsonl", "curves.png", "checkpoint.safetensors", "model.safetensors",
+    PREDICTIONS,
+)  # fmt: skip
 BEFORE = ".before"  # what is being replaced
 CLEAR = ("settings", "training")  # whose entries go by their own names when settings differ
 
@@ -37,11 +42,19 @@ def members(divisions: Sequence[tuple[int | None, np.ndarray]], seeds: int, firs
     return made
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left half-written of a run's own files, for who holds it alone; there may be others'."""
+    for place in (folder, *folder.glob("seed-*"), *folder.glob("fold-*/seed-*")):
+        for name in FILES:
+            files.sweep(place / name)
+
+
 @contextmanager
 def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[None]:
     """Make members of a folder this run's own; others that lie there are replaced only when that was asked for.
 
-    Within, what is replaced lies aside: it comes back on an error, and goes when all is trained.
+    Within, what is replaced lies aside: it comes back on an error, and goes when all is trained. Where that was cut
+    short, what was finished still lies aside, and what is replaced then came after it and goes.
     """
     aside = folder / BEFORE
     moved = _vacated(folder, wanted, aside, overwrite)
@@ -52,8 +65,9 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
     except SertoolError:
         for name in new if moved else ():
             shutil.rmtree(folder / name, ignore_errors=True)
-        for name in moved:
-            _move(aside / name, folder / name)
+        for path in [*_described(aside), aside / PREDICTIONS] if moved else ():
+            if path.exists():
+                _move(path, folder / path.relative_to(aside))
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -61,21 +75,29 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
 def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overwrite: bool) -> list[str]:
     """What was put aside, of members that lie in a folder and are not those that are wanted, and of their figures."""
     others = []
-    for path in sorted([*folder.glob("seed-*/settings.json"), *folder.glob("fold-*/seed-*/settings.json")]):
-        name = path.parent.relative_to(folder).as_posix()
-        why = _difference(_held(path), wanted[name]) if name in wanted else "is of another run"
-        if why and _begun(path.parent) and not overwrite:
-            raise UsageError(f"{path.parent} {why}: choose another -o, or replace it with --overwrite")
+    for path in _described(folder):
+        name = path.relative_to(folder).as_posix()
+        why = _difference(_held(path / SETTINGS), wanted[name]) if name in wanted else "is of another run"
+        if why and _begun(path) and not overwrite:
+            raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
         others += [name] if why else []
     moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
     for name in moved:
-        _move(folder / name, aside / name)
+        if _finished(aside / name):
+            _remove(folder / name)
+        else:
+            _move(folder / name, aside / name)
     return moved
+
+
+def _described(folder: Path) -> list[Path]:
+    """The members that lie in a folder."""
+    return sorted(path.parent for ways in ("seed-*", "fold-*/seed-*") for path in folder.glob(f"{ways}/{SETTINGS}"))
 
 
 def _describe(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
     for name, described in wanted.items():
-        path = folder / name / "settings.json"
+        path = folder / name / SETTINGS
         if not path.exists():
             with whole(path) as stream:
                 stream.write(json.dumps(described, indent=1).encode())
@@ -84,9 +106,20 @@ def _describe(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
 def _move(source: Path, target: Path) -> None:
     """In place of what lies there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_dir():
-        shutil.rmtree(target)
+    _remove(target)
     source.replace(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _finished(path: Path) -> bool:
+    """Whether a member, or the figures of a run, lie there."""
+    return path.is_file() or (path / PREDICTIONS).exists()
 
 
 def _begun(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import audio, manifest, modelfile, shipped, synth, wire
+from sertool import audio, inference, manifest, modelfile, shipped, synth, wire
 
 PATTERN = "{corpus}/{speaker}/{emotion}_{}.wav"
 
@@ -54,6 +54,32 @@ def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
     assert says in done.line
     assert not (tmp_path / "cache").exists()
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("more", "odd"), [
+    (("--remove-dc",), "(wave)"), (("--normalize", "z-score"), "(normalize)"), (("--dtype", "float32"), "(dtype)"),
+    (("--stats", "mean"), "(stats)"),
+])  # fmt: skip
+def test_features_that_one_model_cannot_hear_are_refused(
+    clips: Path, tmp_path: Path, more: tuple[str, ...], odd: str
+) -> None:
+    first = sertool("featurize", clips, "--mel", "-o", tmp_path / "features", "-q")
+    second = sertool("featurize", "-", "--mfcc", *more, "-o", tmp_path / "features", "-q", stdin=first.out)
+    assert second.code == 0, second.err
+    done = sertool("train", tmp_path / "features" / "manifest.parquet", "-m", "cnn", "-o", tmp_path / "run")
+    assert done.code == 1
+    assert f"mel, mfcc were not made alike {odd}" in done.line
+    assert not (tmp_path / "run").exists()
+
+
+def test_features_of_different_usual_types_are_heard_as_they_were_made(clips: Path, tmp_path: Path) -> None:
+    made = sertool("featurize", clips, "--rms", "--mel", "-o", tmp_path / "features", "-q")
+    small = ("-m", "gru", "--set", "width=8", "--set", "layers=1", "--set", "dense=8", "--epochs", 1)
+    done = sertool("train", *small, "-o", tmp_path / "run", stdin=made.out)
+    assert done.code == 0, done.err
+    heard = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors").features
+    assert {name: record["dtype"] for name, record in heard.items()} == {"mel": "float16", "rms": "float32"}
+    assert inference.recipe_of(heard).dtype is None
 
 
 def taught(clips: Path, place: Path, words: tuple[str, ...], rows: slice) -> Path:

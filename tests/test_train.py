@@ -13,7 +13,21 @@ import pytest
 import torch
 from running import Outcome, ages, rows, sertool
 
-from sertool import audio, batches, files, heldout, manifest, members, modelfile, models, preparing, splits, synth, wire
+from sertool import (
+    audio,
+    batches,
+    files,
+    heldout,
+    manifest,
+    members,
+    modelfile,
+    models,
+    preparing,
+    splits,
+    synth,
+    training,
+    wire,
+)
 from sertool.errors import UsageError
 from sertool.models import cnn1d, cnn2d, svm
 
@@ -178,6 +192,36 @@ def test_what_is_overwritten_is_lost_only_once_its_heir_is_trained(mel: Path, tm
     train(mel, *TINY, "--lr", "0.01", "--overwrite", "-o", tmp_path)
     assert weights(tmp_path / "seed-0") != model
     assert not (tmp_path / ".before").exists()
+
+
+def test_what_was_finished_outlives_overwriting_that_is_interrupted_and_then_fails(
+    mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    train(mel, *TINY, "--seeds", 2, "-o", tmp_path)
+    model, rows = weights(tmp_path / "seed-0"), (tmp_path / "predictions.parquet").read_bytes()
+    for epochs in (50, 60):
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "_epoch", interrupted)
+            train(mel, *TINY, "--epochs", epochs, "--overwrite", "-o", tmp_path, code=130)
+        assert not (tmp_path / "seed-0" / "model.safetensors").exists()
+    train(mel, *TINY, "--lr", "1e30", "--overwrite", "-o", tmp_path, code=1)
+    assert weights(tmp_path / "seed-0") == model
+    assert (tmp_path / "predictions.parquet").read_bytes() == rows
+    assert (tmp_path / "seed-1" / "predictions.parquet").exists()
+    assert not (tmp_path / ".before" / "seed-0").exists()
+
+
+def test_other_peoples_files_in_a_runs_folder_stay(mel: Path, tmp_path: Path) -> None:
+    theirs = [tmp_path / ".a.iso.part", tmp_path / "b" / ".00000.safetensors.xyz.part"]
+    own = tmp_path / "seed-0" / ".model.safetensors.xyz.part"
+    for path in (*theirs, own):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    train(mel, *TINY, "-o", tmp_path)
+    assert [path.exists() for path in (*theirs, own)] == [True, True, False]
 
 
 def test_overwriting_goes_on_with_what_is_its_own(mel: Path, tmp_path: Path) -> None:
