@@ -63,6 +63,8 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
         return False
     for row in rows:
         row.update((name, old.get(name)) for name in FOUND)
+        if row["issue"] == "empty" and old.get("samples"):  # as a part beyond its file's end: others may lie within
+            row["issue"] = None
         # Notes on the name are from now, notes on the sound from then; those on the company are made anew.
         row["notes"] = [*row["notes"], *(note for note in old.get("notes") or () if note in HEARD)]
     return True

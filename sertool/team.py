@@ -1,12 +1,15 @@
 """The processes that train together, started by torchrun; alone, a team of one."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+PATIENCE = timedelta(days=7)  # for the leader, who may make features of a large corpus first
 
 
 class Team:
@@ -37,13 +40,13 @@ class Team:
         if self.size > 1:
             _reduce([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
 
-    def average_buffers(self, model: nn.Module) -> None:
+    def average(self, statistics: Iterable[Tensor]) -> None:
         """Make running statistics, of which each process saw its own clips, the same everywhere."""
         if self.size > 1:
-            held = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+            held = [values for values in statistics if values.is_floating_point()]
             _reduce(held)
-            for buffer in held:
-                buffer.div_(self.size)
+            for values in held:
+                values.div_(self.size)
 
 
 def _reduce(tensors: list[Tensor]) -> None:
@@ -58,19 +61,34 @@ def _reduce(tensors: list[Tensor]) -> None:
 
 @contextmanager
 def leader_first() -> Iterator[None]:
-    """What writes files once: the leader goes first, and the others find them there."""
+    """What writes files once: the leader goes first, and the others find them there, or leave if it failed."""
     team = Team()
-    if not team.leads:
-        torch.distributed.barrier()
-    yield
-    if team.leads and team.size > 1:
-        torch.distributed.barrier()
+    if team.size == 1:
+        yield
+    elif team.leads:
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            _from_leader(done)
+    else:
+        if not _from_leader(None):
+            raise SystemExit(1)  # the leader says why
+        yield
+
+
+def _from_leader(value: bool | None) -> bool | None:
+    """What the leader sends, on all processes."""
+    held = [value]
+    torch.distributed.broadcast_object_list(held, src=0)
+    return held[0]
 
 
 def join(device: str) -> str:
     """Meet the other processes that torchrun started; the device that is this one's own."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+        torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
     if device != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

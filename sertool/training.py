@@ -272,7 +272,7 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
         batch = loop.data.rows(mine, _strange(len(mine), loop, dice))
         waited += time.perf_counter() - asked
         loss += _step(state, loop, dice, (mine, *batch), counts / len(clips)) * len(clips)
-    loop.team.average_buffers(state.model)
+    loop.team.average(_statistics(state))
     state.model.eval()
     mean = loop.team.total(loss) / len(chosen)
     if not math.isfinite(mean):
@@ -280,6 +280,14 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
     spent = max(time.perf_counter() - began, 1e-9)
     rate = float(state.optimizer.param_groups[0]["lr"])
     return {"loss": mean, "lr": rate, "waiting": round(waited / spent, 4)}
+
+
+def _statistics(state: State) -> Iterator[Tensor]:
+    """What follows a process' own batches rather than gradients: running statistics, and their moving average."""
+    for name, values in state.model.named_buffers():
+        yield values
+        if state.average is not None and name in state.average:
+            yield state.average[name]
 
 
 def _dice(loop: Loop, seed: int, epoch: int) -> Dice:

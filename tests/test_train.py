@@ -694,6 +694,33 @@ def test_a_dry_run_refuses_what_can_be_known_before(mel: Path, tmp_path: Path) -
 # Together.
 
 
+def in_pairs(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[bytes]:
+    """`sertool train` by two processes."""
+    log = ["--log-dir", tmp_path / "log", "--redirects", "2", "--no-python"]  # of torchrun: each one's stderr by itself
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", *log]
+    return subprocess.run([*run, sys.executable, "-m", "sertool", "train", *words], capture_output=True, check=False)
+
+
+def said_by(tmp_path: Path) -> list[str]:
+    return [path.read_text() for path in sorted(tmp_path.glob("log/*/*/*/stderr.log"))]
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_averaged_statistics_and_so_on_when_to_stop(mel: Path, tmp_path: Path) -> None:
+    stops = ("--ema", "0.5", "--patience", "1", "--metric", "loss", "--epochs", "30", "-j", "1")
+    done = in_pairs(tmp_path, mel, *NET, *stops, "-o", tmp_path / "run")
+    assert done.returncode == 0, said_by(tmp_path)
+    assert len((tmp_path / "run" / "seed-0" / "metrics.jsonl").read_text().splitlines()) < 30
+
+
+@pytest.mark.slow
+def test_what_the_first_of_two_processes_refuses_the_other_leaves_in_silence(mel: Path, tmp_path: Path) -> None:
+    assert in_pairs(tmp_path, mel, "-m", "svm", "-o", tmp_path / "run").returncode
+    first, second = said_by(tmp_path)
+    assert "one row for each clip" in first
+    assert not second
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path) -> None:
     """Without batch statistics and dropout, which see one process' clips, gradients are those of whole batches."""
