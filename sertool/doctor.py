@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import audio, columns, manifest, talk
+from sertool import audio, columns, manifest, talk, twins
 from sertool.files import path_of
 from sertool.manifest import Table
 
@@ -94,27 +94,8 @@ def _measure(row: Row) -> None:
 
 def compare(rows: Sequence[Row]) -> None:
     """What only shows among many: equal sounds, under one label or several; a rate that is not the corpus' own."""
-    for row in rows:
-        issue = row.get("issue") or ""
-        if issue == "label-conflict" or issue.startswith("duplicate-of"):
-            row["issue"] = None
-    _mark_equal_sounds(rows)
+    twins.mark(rows)
     _mark_odd_rates(rows)
-
-
-def _mark_equal_sounds(rows: Sequence[Row]) -> None:
-    alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        if row.get("digest") and not row.get("issue"):
-            alike[row["digest"], row.get("start"), row.get("duration")].append(row)
-    for first, *others in alike.values():
-        emotions = {row["emotion"] for row in (first, *others) if row.get("emotion")}
-        if len(emotions) > 1:
-            for row in (first, *others):
-                row["issue"] = "label-conflict"
-        else:
-            for row in others:
-                row["issue"] = f"duplicate-of:{first['clip']}"
 
 
 def _mark_odd_rates(rows: Sequence[Row]) -> None:

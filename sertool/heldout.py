@@ -166,9 +166,9 @@ def _columns(table: Table) -> dict[str, Any]:
 
 
 def _refuse_leaks(table: Table, way: Way) -> None:
-    """Speakers or copies on both sides are refused, unless a protocol known for it was asked for by name."""
+    """What is heard on both sides is refused, unless a protocol known for it was asked for by name."""
     parts = splitting.parts_of(table)
-    findings = [finding for finding in splits.audit(parts, _columns(table)) if finding.leak]
+    findings = [finding for finding in splits.audit(parts, splitting.guarded(table)) if finding.leak]
     known = splits.entry(protocol(table, way))
     excused = {"speaker"} if "speaker" not in known.get("by", ["speaker"]) else set()
     excused |= {"parent"} if known.get("copies") else set()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import clips, doctor, labels, manifest, talk, wire
+from sertool import clips, doctor, labels, manifest, talk, twins, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -49,7 +49,8 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    return _mapped(manifest.merged(found.tables), looking.how.mapping)
+    table = _mapped(manifest.merged(found.tables), looking.how.mapping)
+    return twins.marked(table) if len(found.tables) > 1 else table
 
 
 def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:

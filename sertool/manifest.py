@@ -197,11 +197,6 @@ def cell(table: Table, name: str, row: int) -> Any:
     return table.column(name)[row].as_py()
 
 
-def row_of(table: Table, name: str, value: str) -> int:
-    """The first row that has a value."""
-    return pc.index(table.column(name), value).as_py()
-
-
 def with_column(table: Table, name: str, values: Any) -> Table:
     """The table with a column set or replaced."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind(name))

@@ -7,6 +7,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sertool import (
     batches,
     catalogue,
@@ -23,6 +25,7 @@ from sertool import (
     talk,
     training,
     tutoring,
+    twins,
     weights,
     wire,
 )
@@ -44,9 +47,19 @@ SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "o
 def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
     """The usable rows of one or several manifests."""
     table = manifest.merged([wire.read(source, values["root"]) for source in sources])
+    table = _without_equal_sounds(table) if len(sources) > 1 else table
     table = manifest.where(manifest.keep(table, manifest.usable(table)), values["where"])
     if not len(table):
         raise SertoolError("no usable clip is left to train on")
+    return table
+
+
+def _without_equal_sounds(table: Table) -> Table:
+    """The table with clips set aside that stand in several manifests, under different names."""
+    there, table = manifest.usable(table), twins.marked(table)
+    if found := np.flatnonzero(there & ~manifest.usable(table)).tolist():
+        clip, issue = (manifest.cell(table, name, found[0]) for name in ("clip", "issue"))
+        talk.warn(f"{talk.counted(len(found), 'clip')} set aside that several manifests have, such as {clip}: {issue}")
     return table
 
 

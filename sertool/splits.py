@@ -464,18 +464,22 @@ def _follow(part: np.ndarray, columns: Mapping[str, Codes], drop: bool) -> np.nd
 class Finding:
     """Groups that lie in more than one part."""
 
-    kind: str  # speaker, sentence, digest (equal sounds) or parent (a clip and its copies)
+    kind: str  # speaker, sentence, digest (of a sound) or parent (a clip and its copies)
     groups: int  # that cross
     rows: int  # in them
     examples: tuple[tuple[str, dict[str, int]], ...]  # the largest: its name, and how many rows it has in each part
     leak: bool  # whether it spoils the result, rather than being worth knowing
+
+    @property
+    def named(self) -> str:
+        return "equal sounds" if self.kind == "digest" else self.kind
 
     def __str__(self) -> str:
         shown = []
         for name, parts in self.examples:
             sizes = [f"{part} {rows:,}" for part, rows in parts.items()]
             shown.append(f"{name} ({', '.join(sizes[:5])}{', ...' if len(sizes) > 5 else ''})")
-        return f"{self.kind}: {self.groups:,} in more than one part, {self.rows:,} rows: {'; '.join(shown)}"
+        return f"{self.named}: {self.groups:,} in more than one part, {self.rows:,} rows: {'; '.join(shown)}"
 
 
 def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = False) -> list[Finding]:

@@ -3,12 +3,11 @@
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sertool import manifest, splits, talk
+from sertool import manifest, splits, talk, twins
 from sertool.codes import Codes, take
 from sertool.errors import UsageError
 from sertool.files import listed
@@ -41,9 +40,14 @@ class Columns(Mapping):
 
 
 def _coded(table: Table, name: str) -> Codes:
-    """A column by the way that suits it: clip ids are all distinct, and digests nearly so."""
-    how = {"clip": manifest.each, "digest": manifest.hashed}.get(name, manifest.codes)
+    """A column by the way that suits it: clip ids are all distinct, and of digests those count that are not."""
+    how = {"clip": manifest.each, "digest": lambda table, _: twins.shared(table)}.get(name, manifest.codes)
     return how(table, name)
+
+
+def guarded(table: Table) -> dict[str, Codes]:
+    """What should not cross from one part into another."""
+    return {name: _coded(table, name) for name in GUARDED if name in table.column_names}
 
 
 def asked(split: str | None, folds: int | None, protocol: str | None) -> Asked:
@@ -157,13 +161,13 @@ def _say(made: splits.Division, how: Asked) -> None:
 def report(table: Table, *, strict_sentences: bool) -> int:
     """Say what crosses; the exit code: 1 if anything leaks."""
     parts = _comparable(table)
-    groups = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
-    findings = [_told(finding, table) for finding in splits.audit(parts, groups, strict_sentences)]
+    groups = guarded(table)
+    findings = splits.audit(parts, groups, strict_sentences)
     for finding in findings:
         talk.out(f"{'LEAK' if finding.leak else 'shared'}  {finding}")
     for gap in _unchecked(table, groups, parts):
         talk.out(f"not checked: {gap}")
-    leaks = [finding.kind for finding in findings if finding.leak]
+    leaks = [finding.named for finding in findings if finding.leak]
     verdict = f"leaks of {', '.join(leaks)}" if leaks else "no leak"
     talk.out(f"{verdict} between {len(parts.values)} parts of {int((parts.index >= 0).sum()):,} clips")
     return 1 if leaks else 0
@@ -196,14 +200,3 @@ def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Itera
         apart &= sound
     if apart.any():
         yield f"{apart.sum():,} clips have no part, such as {manifest.cell(table, 'clip', int(apart.argmax()))}"
-
-
-def _told(finding: splits.Finding, table: Table) -> splits.Finding:
-    """Equal sounds by the name of a clip that has them: nobody knows a digest."""
-    if finding.kind != "digest":
-        return finding
-    clips = (
-        (manifest.cell(table, "clip", manifest.row_of(table, "digest", name)), where)
-        for name, where in finding.examples
-    )
-    return replace(finding, kind="equal sounds", examples=tuple(clips))

@@ -21,7 +21,7 @@ HOUSE = {
         recipes rounding scan schedules sheet slow stretching talk team device parts dsp files fitted labels options
         selection shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest hearing audio sounds labelling modelfile shards formats shaping reel splitting doctor
+    "formats": """manifest twins hearing audio sounds labelling modelfile shards formats shaping reel splitting doctor
         checkpoint wire effects sources""",
     "flow": """batches adapting mingling teaching steadying heldout offers store landing blends shelf asking unheard
         extract predictions tables training copying packing folding inference cards tasks clips answers

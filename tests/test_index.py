@@ -654,6 +654,39 @@ def test_an_update_looks_again_where_the_older_look_was_less_close(make, monkeyp
     assert len(opened) == 2
 
 
+def test_manifests_that_hold_the_same_sounds_set_them_aside_when_joined(make):
+    folder = make("a/sad/1.wav", "a/sad/2.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    (folder / "b" / "happy").mkdir()
+    (folder / "b/sad/2.wav").rename(folder / "b/happy/2.wav")
+    for name in "ab":
+        assert sertool("index", folder / name, "-o", folder / f"{name}.parquet").code == 0
+    held = by_clip(folder / "a.parquet", folder / "b.parquet")
+    assert {clip: row.get("issue") for clip, row in held.items()} == {
+        "a/sad/1": None, "b/sad/1": "duplicate-of:a/sad/1",
+        "a/sad/2": "label-conflict", "b/happy/2": "label-conflict",
+    }  # fmt: skip
+
+
+def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(make):
+    folder = make("talk.wav")
+    parts = {"a": "0,0.1,sad,s1,train", "b": "0.1,0.1,happy,s2,test", "c": "0.1,0.1,happy,s1,train"}
+    for name, part in parts.items():
+        text = f"path,start,duration,emotion,speaker,split\ntalk.wav,{part}\n"
+        (row,) = index(folder, "--table", table(folder, f"{name}.csv", text))
+        (folder / f"{name}.jsonl").write_text(json.dumps(row | {"clip": name}))
+    both = index(folder / "a.jsonl", folder / "b.jsonl")
+    assert [row.get("issue") for row in both] == [None, None]
+    (folder / "both.jsonl").write_text("\n".join(map(json.dumps, both)))
+    assert b"no leak between 2 parts of 2 clips" in sertool("index", "--audit", folder / "both.jsonl").out
+    twice = index(folder / "b.jsonl", folder / "c.jsonl")
+    assert [row.get("issue") for row in twice] == [None, "duplicate-of:b"]
+    (folder / "leak.jsonl").write_text("\n".join(json.dumps(row | {"issue": None}) for row in twice))
+    told = sertool("index", "--audit", folder / "leak.jsonl")
+    assert told.code == 1
+    assert b"LEAK  equal sounds: 1 in more than one part" in told.out
+
+
 def test_an_update_judges_copies_anew(make):
     folder = make("x/sad/1.wav", "x/sad/2.wav")
     shutil.copy(folder / "x/sad/1.wav", folder / "x/sad/3.wav")

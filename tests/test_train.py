@@ -365,6 +365,19 @@ def test_what_is_refused_leaves_no_folder_behind(mel: Path, tmp_path: Path) -> N
     assert not run.parent.exists()
 
 
+def test_recordings_that_stand_in_two_manifests_never_cross(mel: Path, tmp_path: Path) -> None:
+    same = {"clip": [f"again/{clip}" for clip in column(mel, "clip")], "corpus": ["again"] * len(column(mel, "clip"))}
+    same["speaker"] = [f"again:{speaker}" for speaker in column(mel, "speaker")]
+    again = changed(mel, tmp_path / "again.parquet", **same)
+    done = train(mel, again, *TINY, "--folds", 2, "-o", tmp_path / "run")
+    assert f"{len(same['clip'])} clips set aside that several manifests have, such as again/" in done.err
+    assert {clip.split("/")[0] for clip in table(tmp_path / "run")["clip"]} == {column(mel, "clip")[0].split("/")[0]}
+    half = ["train" if place % 2 else "test" for place in range(len(same["clip"]))]
+    digest = [f"{place // 2}" for place in range(len(half))]
+    torn = changed(mel, tmp_path / "torn.parquet", split=half, digest=digest, speaker=half, duration=[1.0] * len(half))
+    assert "the split leaks: equal sounds" in train(torn, *TINY, "-o", tmp_path / "torn", code=1).line
+
+
 def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     half = sorted(set(speakers))[4]

@@ -1,0 +1,73 @@
+"""Twins: clips of equal sound, of the same file or, where clips are parts of files, of the same part of it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sertool import manifest
+from sertool.codes import Codes
+from sertool.manifest import Table
+
+Row = dict[str, Any]
+TICK = 1e-3  # seconds: parts that begin and last alike to within it are the same
+
+
+def mark(rows: Sequence[Row]) -> None:
+    """Write into the issues which clips are equal: under several labels all are wrong, else the first stays."""
+    for row in rows:
+        issue = row.get("issue") or ""
+        if issue == "label-conflict" or issue.startswith("duplicate-of"):
+            row["issue"] = None
+    alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.get("digest") and not row.get("issue"):
+            alike[row["digest"], row.get("start"), row.get("duration")].append(row)
+    for first, *others in alike.values():
+        emotions = {row["emotion"] for row in (first, *others) if row.get("emotion")}
+        if len(emotions) > 1:
+            for row in (first, *others):
+                row["issue"] = "label-conflict"
+        else:
+            for row in others:
+                row["issue"] = f"duplicate-of:{first['clip']}"
+
+
+def marked(table: Table) -> Table:
+    """The same for a table that was joined of several, each of which knew its own clips alone."""
+    sound = shared(table).index
+    several = sound >= 0
+    if not several.any():
+        return table
+    columns = [manifest.column(manifest.keep(table, several), name) for name in ("clip", "emotion", "issue")]
+    rows = [dict(zip(("digest", "clip", "emotion", "issue"), row, strict=True))
+            for row in zip(map(str, sound[several].tolist()), *columns, strict=True)]  # fmt: skip
+    mark(rows)
+    issues = manifest.column(table, "issue")
+    for place, row in zip(np.flatnonzero(several).tolist(), rows, strict=True):
+        issues[place] = row["issue"]
+    return manifest.with_column(table, "issue", issues)
+
+
+def shared(table: Table) -> Codes:
+    """Sounds that several clips have, by the name of the first of these; augmented copies are no clips of their own."""
+    if "digest" not in table.column_names:
+        return Codes(np.full(len(table), -1, np.int32), ())
+    index = manifest.hashed(table, "digest").index.copy()
+    index[manifest.codes(table, "parent").index >= 0] = -1
+    counts = np.bincount(index[index >= 0], minlength=1)
+    rows = np.flatnonzero((index >= 0) & (counts[index] > 1))
+    keys = np.stack([index[rows], _ticks(table, "start", rows), _ticks(table, "duration", rows)], axis=1)
+    _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    several = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
+    found = np.full(len(table), -1, np.int32)
+    found[rows[several]] = group.ravel()[several]
+    return Codes(found, manifest.Values(table.column("clip"), rows[first]))
+
+
+def _ticks(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
+    if name not in table.column_names:
+        return np.zeros(len(rows), np.int64)
+    seconds = table.column(name).take(rows).cast("float64").fill_null(0.0).to_numpy()
+    return np.rint(seconds / TICK).astype(np.int64)
