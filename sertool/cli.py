@@ -1,5 +1,6 @@
 """The command `sertool`: names to lazily imported commands, errors to one line and an exit code."""
 
+import errno
 import importlib
 import os
 import re
@@ -141,6 +142,8 @@ def _of_the_system(error: BaseException) -> str:
         if "failed to map segment" in first:
             return f"no memory to load a package ({first}): raise the limit (ulimit -v, or the job's)"
         return f"a package cannot be loaded ({first}): install it again; torch with {PAIRS}"
+    if isinstance(error, OSError) and error.errno == errno.EBADF:
+        return "stdout is closed: give it a reader, or name a file with -o"
     where = f": {error.filename}" if error.filename else ""
     return f"{(error.strerror or str(error)).lower()}{where}"
 

@@ -85,6 +85,8 @@ class Predictor:
         found = torch.empty(len(finished), len(self.labels))
         for start in range(0, len(order), TOGETHER):
             some = order[start : start + TOGETHER]
+            if self.precision == "bf16" and len(some) == 1:
+                some = some * 2  # kernels for a single clip round otherwise than those for several
             who = None if voices is None else (voices[0], voices[1][some])
             found[some] = self.probabilities(*self._padded([finished[place] for place in some]), who)
         return found

@@ -316,9 +316,10 @@ def _finite(piece: Piece) -> Piece:
 
 
 def _level(samples: np.ndarray) -> float:
-    """In dBFS; in float64, for what a float file holds may be larger than any square that float32 has."""
-    energy = np.einsum("cs,cs->", samples, samples, dtype=np.float64)
-    return 10 * math.log10(max(energy / samples.size, 1e-18))
+    """Of what moves, in dBFS; in float64, for what a float file holds may be larger than any square of float32."""
+    energy = np.einsum("cs,cs->", samples, samples, dtype=np.float64) / samples.size
+    offset = np.square(samples.mean(axis=1, dtype=np.float64)).mean()
+    return 10 * math.log10(max(energy - offset, 1e-18))
 
 
 def judged(jury: Jury, pieces: Iterable[Piece], how: Listening, known: Acquaintance | None = None) -> Iterator[Row]:

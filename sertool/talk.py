@@ -15,12 +15,14 @@ _warned: set[str] = set()
 
 
 def begin() -> None:
-    """Start afresh: the usual verbosity, nothing to read from or write to in place of streams that are closed, and data
-    in UTF-8 whatever the machine speaks; a terminal keeps its own encoding."""
+    """Start afresh: the usual verbosity, and data in UTF-8 whatever the machine speaks; a terminal keeps its encoding.
+
+    Where streams are closed there is nothing to read, talk is lost, and to write data is an error.
+    """
     set_verbosity(0)
     _warned.clear()
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding=None if to_terminal() else "utf-8", errors="backslashreplace")

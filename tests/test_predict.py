@@ -146,6 +146,13 @@ def test_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> None:
     assert probabilities(alone[0]) == pytest.approx(probabilities(together[5]), abs=1e-5)
 
 
+def test_in_bf16_too_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> None:
+    clips = sorted((run / "voices").rglob("*.wav"))[:3]
+    together = rows_of(sertool("predict", "-m", "tiny", *clips).out)
+    alone = [rows_of(sertool("predict", "-m", "tiny", clip).out)[0] for clip in clips]
+    assert [probabilities(row) for row in alone] == [probabilities(row) for row in together]
+
+
 def test_a_run_averages_its_members(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     both, first, second = (
@@ -286,6 +293,16 @@ def test_there_are_as_many_rows_as_channels(run: Path, tmp_path: Path, channels:
     held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "many.wav", "--channel", "each").out)
     assert [row["channel"] for row in held] == [str(number + 1) for number in range(channels)]
     assert [row["issue"] for row in held] == ["silent"] * (channels - 1) + [""]
+
+
+def test_a_constant_offset_is_silence(run: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 1e-5, (2, 16_000))
+    for name, offset in (("hum", 0.0025), ("loud", 0.3)):
+        soundfile.write(tmp_path / f"{name}.wav", (noise + offset).T.astype(np.float32), 16_000, subtype="FLOAT")
+    voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")), dtype="float32")
+    soundfile.write(tmp_path / "voice.wav", 0.5 * voice + 0.3, rate, subtype="FLOAT")
+    held = rows_of(sertool("predict", "-m", run / "model", tmp_path).out)
+    assert [row["issue"] for row in held] == ["silent", "silent", ""]
 
 
 def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
