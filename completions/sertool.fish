@@ -537,7 +537,7 @@ complete -c sertool -n '__sertool_at featurize' -s f -l format -r -f -a 'parquet
 complete -c sertool -n '__sertool_at featurize' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
 complete -c sertool -n '__sertool_at featurize' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1 to 512]'
 complete -c sertool -n '__sertool_at featurize' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0 or more]'
-complete -c sertool -n '__sertool_at featurize' -l part -r -f -d 'Make only the k-th of n shares, for job arrays.'
+complete -c sertool -n '__sertool_at featurize' -l part -r -f -d 'Make only the k-th of n shares of the shards, for job arrays; a shard has 1,024 clips or fewer.'
 complete -c sertool -n '__sertool_at featurize' -l overwrite -d 'Replace shards made with other settings or of other clips.'
 complete -c sertool -n '__sertool_at featurize' -l verify -r -f -d 'Compute N clips again the slow way, and say how well the shards agree. [1 or more]'
 complete -c sertool -n '__sertool_at featurize' -l plot -r -F -d 'Draw the first clip and its features, and store nothing.'

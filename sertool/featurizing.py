@@ -63,7 +63,11 @@ def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> T
         share = _share(table, mine)
         made = _pointed(share, planned, mine)
         _save(made, place.manifest)
-    _say(share, made, done, planned)
+    if mine:
+        _say(share, made, done, planned)
+    else:
+        whole = talk.counted(len(planned.tasks), "shard")
+        talk.say(f"nothing is left for part {place.part.name}: the clips make {whole}, which --part does not divide")
     return made
 
 

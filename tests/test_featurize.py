@@ -345,6 +345,12 @@ def test_every_row_is_in_one_part(copied, tmp_path, small_shards, n):
     assert sertool("index", *sorted((tmp_path / "f").glob("manifest-*")), "-o", tmp_path / "m.parquet").code == 0
 
 
+def test_a_part_without_a_shard_says_so(voices, tmp_path):
+    first, second = (sertool("featurize", voices, "--rms", "--part", f"{k}/2", "-o", tmp_path) for k in (1, 2))
+    assert "nothing is left for part 1-of-2: the clips make 1 shard, which --part does not divide" in first.line
+    assert "made now" in second.line
+
+
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "a/b", "-1/2", "1/0", "1/2/3"])
 def test_a_part_that_is_none_is_refused(voices, tmp_path, text):
     done = sertool("featurize", voices, "--rms", "--part", text, "-o", tmp_path / "f")

@@ -102,7 +102,7 @@ def _run_options() -> Any:
         options.stdout_format,
         options.device, options.jobs,
         options.seed,
-        option("--part", metavar="K/N", help="Make only the k-th of n shares, for job arrays."),
+        option("--part", metavar="K/N", help="Make only the k-th of n shares of the shards, for job arrays; a shard has 1,024 clips or fewer."),
         option("--overwrite", is_flag=True, help="Replace shards made with other settings or of other clips."),
         option("--verify", type=click.IntRange(min=1), metavar="N",
                help="Compute N clips again the slow way, and say how well the shards agree."),
