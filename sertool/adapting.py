@@ -86,7 +86,7 @@ def known(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) ->
 
     for the spread of a single clip says nothing of how clips differ.
     """
-    everybody = np.stack([scaling.mean[0].double().cpu().numpy(), scaling.deviation[0].double().cpu().numpy() ** 2])
+    everybody = np.stack([scaling.mean[0].cpu().double().numpy(), scaling.deviation[0].cpu().double().numpy() ** 2])
     made = [everybody]
     for clips, own in voices:
         counts = np.array([[clips], [max(clips - 1, 0)]], float)
@@ -106,7 +106,7 @@ def heard(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iterator[
 
 def met(speakers: Iterable[Heard], shares: np.ndarray, scaling: Scaling) -> Scaling:
     """A scaling that knows speakers by the answers to all clips, `[clips, emotions]`."""
-    added = scaling.offsets.double().cpu().numpy()
+    added = scaling.offsets.cpu().double().numpy()
     voices = [(len(at), 0.0 if own is None else voice(own, shares[at], added)) for at, own in speakers]
     return known(scaling, voices)
 
