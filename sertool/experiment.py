@@ -32,7 +32,7 @@ from sertool import (
 )
 from sertool.extract import Recipe
 from sertool.files import alone
-from sertool.heldout import Way
+from sertool.heldout import Way, Wish
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.recipes import RECIPES
@@ -56,10 +56,10 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
         tutoring.require_there(values["teacher"])
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
-    table = heldout.released(preparing.read(sources, values), values)
+    table = heldout.released(preparing.read(sources, values), Wish.of(values))
     preparing.refuse_beside_labels(table, values, recipe)
     design = preparing.design(table, values, recipe)
-    ways = heldout.ways(table, values, recipe.get("protocol"))
+    ways = heldout.ways(table, Wish.of(values), recipe.get("protocol"))
     folder = out or _folder(values)
     places = [(way, folder / way.folder) for way in ways]
     if values["dry_run"]:
@@ -116,8 +116,9 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
 
 def _members(table: Table, way: Way, values: dict[str, Any], folder: Path) -> tuple[Table, list[Member]]:
     """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
-    table = heldout.divided(table, way, values)
-    wanted = runs.members(heldout.divisions(table, way, values), values["seeds"], values["seed"])
+    wish = Wish.of(values)
+    table = heldout.divided(table, way, wish)
+    wanted = runs.members(heldout.divisions(table, way, wish), values["seeds"], wish.seed)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
     return table, wanted

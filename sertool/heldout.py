@@ -1,6 +1,7 @@
 """Which rows train, which choose, and which are held out: what was asked for, the manifest's own, or a recipe's way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,27 @@ from sertool.splitting import OTHER, Asked
 DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What the options say of who is held out."""
+
+    split: str | None = None
+    folds: int | None = None
+    loso: bool = False
+    protocol: str | None = None
+    gap: bool = False
+    train_on: Sequence[str] | None = None
+    test_on: Sequence[str] | None = None
+    always_train: Sequence[str] | None = None
+    teacher: str | None = None
+    seed: int = 0
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Wish":
+        """Of all that a command line says."""
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
+
 class Way(NamedTuple):
     """One way to divide a manifest; `how` is None where it has its own split or folds, or where corpora decide."""
 
@@ -23,22 +45,22 @@ class Way(NamedTuple):
     named: str  # for people, and for what the predictions say of how they were made
 
 
-def ways(table: Table, values: dict[str, Any], usual: str | None) -> list[Way]:
+def ways(table: Table, wish: Wish, usual: str | None) -> list[Way]:
     """The ways that the options ask for: one, or for `--gap` a leaky one and one that keeps speakers apart."""
-    asked = splitting.asked(values["split"], values["folds"], "loso" if values["loso"] else values["protocol"])
+    asked = splitting.asked(wish.split, wish.folds, "loso" if wish.loso else wish.protocol)
     own = [name for name in ("split", "fold") if name in table.column_names]
-    across = values["train_on"] or values["test_on"]
-    if own and (values["folds"] or values["loso"]):
+    across = wish.train_on or wish.test_on
+    if own and (wish.folds or wish.loso):
         raise UsageError(f"the manifest has a {own[0]} already: leave out --folds and --loso, or index it without")
-    if across and (asked is not None or values["gap"] or values["always_train"]):
+    if across and (asked is not None or wish.gap or wish.always_train):
         others = "--split, --folds, --protocol, --gap, --always-train"
         raise UsageError(f"--train-on and --test-on say what is held out: leave out {others}")
     if across:
-        sides = (",".join(values[side] or ()) or "all others" for side in ("train_on", "test_on"))
+        sides = (",".join(side or ()) or "all others" for side in (wish.train_on, wish.test_on))
         return [Way("", None, "from {} to {}".format(*sides))]
     natural = asked if asked is not None else None if own else usual or DISJOINT
-    beside = f", {','.join(values['always_train'])} in train" if values["always_train"] else ""
-    if not values["gap"]:
+    beside = f", {','.join(wish.always_train)} in train" if wish.always_train else ""
+    if not wish.gap:
         return [_way("", natural, beside)]
     honest = DISJOINT if is_leaky(natural or splitting.protocol(table)) else natural
     leaky = next((str(how) for how in (asked, usual) if is_leaky(how)), LEAKY)
@@ -64,9 +86,9 @@ def is_leaky(how: Asked) -> bool:
     return bool(splits.entry(how).get("leaky"))
 
 
-def released(table: Table, values: dict[str, Any]) -> Table:
+def released(table: Table, wish: Wish) -> Table:
     """The table without what it says of where clips belong that are always for training."""
-    always = _always(table, values)
+    always = _always(table, wish)
     if not always.any():
         return table
     if always.all():
@@ -81,9 +103,9 @@ def released(table: Table, values: dict[str, Any]) -> Table:
     return table
 
 
-def _always(table: Table, values: dict[str, Any]) -> np.ndarray:
+def _always(table: Table, wish: Wish) -> np.ndarray:
     """Clips of corpora that are for training whatever is held out, bool `[rows]`."""
-    (index, there), names = _corpora(table), values["always_train"] or ()
+    (index, there), names = _corpora(table), wish.always_train or ()
     _check_corpora(names, there)
     return np.isin(index, [there.index(name) for name in names])
 
@@ -99,21 +121,21 @@ def _check_corpora(names: Iterable[str], there: list[str]) -> None:
         raise UsageError(f"no corpus {word} in the manifest; there are {listed(there) or 'none'}")
 
 
-def divided(table: Table, way: Way, values: dict[str, Any]) -> Table:
+def divided(table: Table, way: Way, wish: Wish) -> Table:
     """The table with a split or folds; a leak that nobody asked for by name is refused."""
-    if values["train_on"] or values["test_on"]:
-        table = _across(table, values)
+    if wish.train_on or wish.test_on:
+        table = _across(table, wish)
     elif way.how is not None:
-        table = _by_labels(table, way.how, values)
-    table = _with_their_speakers(table) if values["teacher"] else table
+        table = _by_labels(table, way.how, wish)
+    table = _with_their_speakers(table) if wish.teacher else table
     _refuse_leaks(table, way)
     return table
 
 
-def _by_labels(table: Table, how: Asked, values: dict[str, Any]) -> Table:
+def _by_labels(table: Table, how: Asked, wish: Wish) -> Table:
     """The table divided as was asked; clips that always train, or that only a teacher labels, have no say in it."""
-    seed, counted = splits.entry(how).get("seed", values["seed"]), ~_always(table, values)
-    if values["teacher"]:
+    seed, counted = splits.entry(how).get("seed", wish.seed), ~_always(table, wish)
+    if wish.teacher:
         counted &= ~_unlabelled(table)
     if counted.all():
         return splitting.divided(table, how, seed)
@@ -145,10 +167,10 @@ def _unlabelled(table: Table) -> np.ndarray:
     return manifest.codes(table, "emotion").index < 0
 
 
-def _across(table: Table, values: dict[str, Any]) -> Table:
+def _across(table: Table, wish: Wish) -> Table:
     """Train on some corpora, an eighth of their speakers for dev, and test on others."""
     index, there = _corpora(table)
-    train, test = (set(values[side] or ()) for side in ("train_on", "test_on"))
+    train, test = (set(side or ()) for side in (wish.train_on, wish.test_on))
     train, test = train or set(there) - test, test or set(there) - train
     _check_corpora(train | test, there)
     if not train or not test or train & test:
@@ -156,7 +178,7 @@ def _across(table: Table, values: dict[str, Any]) -> Table:
         raise UsageError(f"--train-on and --test-on must leave each side corpora of its own: both want {both}")
     sides = [0 if name in train else 1 if name in test else -1 for name in there]
     side = np.array([*sides, -1], np.int16)[index]
-    split = splits.split_of_fold(side, _columns(table), 1, values["seed"])
+    split = splits.split_of_fold(side, _columns(table), 1, wish.seed)
     return manifest.with_column(manifest.without(table, "fold"), "split", manifest.from_codes(split, splits.PARTS))
 
 
@@ -183,13 +205,13 @@ def _refuse_leaks(table: Table, way: Way) -> None:
 # What each training sees.
 
 
-def divisions(table: Table, way: Way, values: dict[str, Any]) -> list[tuple[int | None, np.ndarray]]:
+def divisions(table: Table, way: Way, wish: Wish) -> list[tuple[int | None, np.ndarray]]:
     """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1.
 
     Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
     """
-    made, free = _divisions(table, way, values["seed"]), _always(table, values)
-    if values["teacher"]:
+    made, free = _divisions(table, way, wish.seed), _always(table, wish)
+    if wish.teacher:
         free |= _unlabelled(table) & (manifest.codes(table, _part_column(table)).index < 0)
     for _, split in made:
         split[free] = TRAIN

@@ -487,15 +487,14 @@ def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
     copies = manifest.with_column(copies, "clip", [f"{clip}#0" for clip in manifest.column(held, "clip")])
     both = manifest.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
     names = manifest.column(both, "parent")
-    values = {"train_on": None, "test_on": None, "always_train": None, "seed": 0, "teacher": None}
     way = heldout.Way("", "speaker:50/25/25", "x")
-    ((_, split),) = heldout.divisions(heldout.divided(both, way, values), way, values)
+    ((_, split),) = heldout.divisions(heldout.divided(both, way, heldout.Wish()), way, heldout.Wish())
     of_clip = dict(zip(manifest.column(both, "clip"), split.tolist(), strict=True))
     for clip, parent in zip(manifest.column(both, "clip"), names, strict=True):
         if parent is not None:
             assert of_clip[clip] == (splits.TRAIN if of_clip[parent] == splits.TRAIN else -1)
     own = manifest.with_column(both, "split", ["test"] * 12 + ["train"] * 36 + ["test"] * 12 + ["train"] * 36)
-    ((_, split),) = heldout.divisions(own, heldout.Way("", None, heldout.OWN), values)
+    ((_, split),) = heldout.divisions(own, heldout.Way("", None, heldout.OWN), heldout.Wish())
     assert (split[48:60] == -1).all()
 
 
