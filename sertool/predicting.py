@@ -27,6 +27,7 @@ from sertool.shelf import READ, Shelf
 from sertool.unheard import ASKED
 
 BATCH = 32  # clips or windows that are there at a time
+Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it
 Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 SPAN = 120.0  # seconds of a long file that are decoded at once
@@ -94,11 +95,22 @@ class Jury:
         }
         return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
 
-    def hear(self, samples: np.ndarray, name: str) -> Heard:
-        """What each recipe makes of a clip's `[channels, samples]`."""
-        waves = [shaping.shape(torch.from_numpy(samples), engine.recipe.wave, name) for engine in self.engines]
-        pairs = zip(self.engines, waves, strict=True)
-        return [one.alone(wave) if one.device.type == "cpu" else one.packed([wave])[0] for one, wave in pairs]
+    @property
+    def gathers(self) -> bool:
+        """Whether the device takes the clips of a batch together."""
+        return self.members[0].device.type != "cpu"
+
+    def shaped(self, samples: np.ndarray, name: str) -> Sound:
+        """A clip's `[channels, samples]` as each recipe takes it."""
+        return [shaping.shape(torch.from_numpy(samples), engine.recipe.wave, name) for engine in self.engines]
+
+    def hear(self, sounds: Sequence[Sound]) -> list[Heard]:
+        """What each recipe makes of each clip's sound; `TooLarge` where one cannot be stored."""
+        made = [
+            engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
+            for engine, waves in zip(self.engines, zip(*sounds, strict=True), strict=True)
+        ]
+        return [list(clip) for clip in zip(*made, strict=True)]
 
     def judge(
         self,
@@ -182,15 +194,16 @@ def _run_of(path: Path) -> str:
 
 @dataclass
 class Piece:
-    """A stretch of audio that gets one row: the row so far, and what was heard in it."""
+    """A stretch of audio that gets one row: the row so far, and what was heard in it, or is yet to be heard."""
 
     row: Row
     heard: Heard | None = None
+    sound: Sound | None = None
 
 
 def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is judged: on a CPU by the thread that heard it."""
-    if jury.members[0].device.type != "cpu":
+    if jury.gathers:
         for pieces in listened(jury, rows, how, jobs):
             yield from judged(jury, pieces, how)
         return
@@ -200,7 +213,7 @@ def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Itera
 
 def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
     """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
-    return _ahead(lambda batch: [*_listened(jury, batch, how)], rows, how, jobs)
+    return _ahead(lambda batch: _heard(jury, [*_listened(jury, batch, how)]), rows, how, jobs)
 
 
 def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Any]:
@@ -303,11 +316,20 @@ def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:
         return Piece(row | {"issue": "too-short"})
     if _level(samples) < how.silence:
         return Piece(row | {"issue": "silent"})
+    piece = Piece(row, sound=jury.shaped(samples, str(row["clip"])))
+    return piece if jury.gathers else _heard(jury, [piece])[0]
+
+
+def _heard(jury: Jury, pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces, heard together; where one has values that cannot be, each by itself."""
+    waiting = [piece for piece in pieces if piece.sound is not None]
     try:
-        heard = jury.hear(samples, str(row["clip"]))
+        made = iter(jury.hear([piece.sound for piece in waiting])) if waiting else iter(())
     except extract.TooLarge:
-        return Piece(row | {"issue": "not-finite"})
-    return _finite(Piece(row, heard))
+        if len(pieces) > 1:
+            return [one for piece in pieces for one in _heard(jury, [piece])]
+        return [Piece(pieces[0].row | {"issue": "not-finite"})]
+    return [piece if piece.sound is None else _finite(Piece(piece.row, next(made))) for piece in pieces]
 
 
 def _finite(piece: Piece) -> Piece:

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, manifest, modelfile, predicting, streams, synth, tensorfile, wire
+from sertool import audio, extract, manifest, modelfile, predicting, streams, synth, tensorfile, wire
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
@@ -151,6 +151,37 @@ def test_in_bf16_too_a_clip_alone_gets_what_it_gets_in_company(run: Path) -> Non
     together = rows_of(sertool("predict", "-m", "tiny", *clips).out)
     alone = [rows_of(sertool("predict", "-m", "tiny", clip).out)[0] for clip in clips]
     assert [probabilities(row) for row in alone] == [probabilities(row) for row in together]
+
+
+def test_a_device_that_takes_clips_together_hears_the_same(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    clips = [*sorted((run / "voices").rglob("*.wav"))[:3], tmp_path / "silent.wav", tmp_path / "gone.wav"]
+    soundfile.write(clips[3], np.zeros(8000), 16_000)
+    asked = ("-m", run / "model", "--window", ".5", *clips)
+    apart = rows_of(sertool("predict", *asked).out)
+    sizes: list[int] = []
+    packed = extract.Engine.packed
+    monkeypatch.setattr(predicting.Jury, "gathers", True)
+    monkeypatch.setattr(
+        extract.Engine, "packed", lambda self, waves: (sizes.append(len(waves)), packed(self, waves))[1]
+    )
+    together = rows_of(sertool("predict", *asked).out)
+    assert max(sizes) > 3
+    assert [(row["clip"], row["start"], row["issue"]) for row in together] == [
+        (row["clip"], row["start"], row["issue"]) for row in apart
+    ]
+    for one, other in zip(together, apart, strict=True):
+        if not one["issue"]:
+            assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-4)
+
+
+def test_one_clip_that_cannot_be_heard_spoils_none_that_is_heard_with_it(
+    run: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    good = sorted((run / "voices").rglob("*.wav"))[:2]
+    soundfile.write(tmp_path / "huge.wav", 1e30 * soundfile.read(good[0])[0], 16_000, subtype="DOUBLE")
+    monkeypatch.setattr(predicting.Jury, "gathers", True)
+    held = rows_of(sertool("predict", "-m", run / "model", good[0], tmp_path / "huge.wav", good[1]).out)
+    assert [row["issue"] for row in held] == ["", "not-finite", ""]
 
 
 def test_a_run_averages_its_members(run: Path) -> None:
