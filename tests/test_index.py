@@ -696,6 +696,18 @@ def test_an_update_judges_copies_anew(make):
     assert [row.get("issue") for row in index(folder / "x", "--update", folder / "a.parquet")] == [None, None]
 
 
+def test_an_update_keeps_what_each_part_of_a_file_is(make):
+    folder = make("x/a.wav")
+    (folder / "parts.csv").write_text("file,start,duration,emotion\na.wav,9,1,sad\na.wav,0,.1,sad\na.wav,.1,.1,sad\n")
+    asked = (folder / "x", "--table", folder / "parts.csv", "-q")
+    whole = index(*asked)
+    assert [row.get("issue") for row in whole] == ["empty", None, None]
+    for first in range(3):
+        turned = [*whole[first:], *whole[:first]]  # the last of a file's rows is the one that is remembered
+        (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in turned))
+        assert index(*asked, "--update", folder / "a.jsonl") == whole
+
+
 def test_an_augmented_copy_never_stands_in_for_its_parent(make, monkeypatch):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
     whole = index(folder / "x", "-q")
