@@ -36,21 +36,25 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
     """A verdict for each feature, on `count` clips that the seed chooses."""
     usable = np.flatnonzero(manifest.usable(table))
     chosen = np.sort(np.random.default_rng(seed).permutation(usable)[:count])
+    if not len(chosen):
+        talk.say("nothing to verify: no clip here has features")
+        return []
+    readers = {name: shards.Reader(name, recipe.record(name)) for name in recipe.features}
     differences: dict[str, list[np.ndarray]] = {name: [] for name in recipe.features}
     for row in talk.progress(chosen.tolist(), len(chosen), "verifying"):
         clip = table.slice(row, 1)
         wave = extract.decoded(clips_of(clip)[0], recipe.wave)
         for name in recipe.features:
-            stored = _stored(clip, name, recipe)
+            stored = _stored(clip, readers[name])
             allowed = _allowed(name, recipe)
             differences[name].append(_in_tolerances(stored, _slowly(wave, name, recipe), recipe.stored(name), allowed))
     return [_verdict(name, held) for name, held in differences.items()]
 
 
-def _stored(clip: Table, feature: str, recipe: Recipe) -> np.ndarray:
+def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
     """What the shard has of a clip, `[rows, width]`."""
-    names = ("clip", f"{feature}_shard", f"{feature}_offset", f"{feature}_rows")
-    return shards.Reader(feature, recipe.record(feature)).rows(*(manifest.column(clip, name)[0] for name in names))
+    names = ("clip", *(f"{reader.feature}_{place}" for place in ("shard", "offset", "rows")))
+    return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
 def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> np.ndarray:

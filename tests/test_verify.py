@@ -40,6 +40,24 @@ def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
     assert not json.loads((tmp_path / "f" / "verify.json").read_text())[0]["agrees"]
 
 
+def test_nothing_to_verify_is_said_and_is_no_failure(voices, tmp_path):
+    part = sertool("featurize", voices, "--rms", "--part", "1/2", "--verify", 2, "-o", tmp_path / "f")
+    lost = sertool("featurize", voices, "--rms", "--offset", 60, "--verify", 2, "-o", tmp_path / "g")
+    for done in (part, lost):
+        assert (done.code, done.err.count("nothing to verify: no clip here has features")) == (0, 1), done.err
+
+
+def test_verify_reads_each_shard_once(voices, tmp_path, monkeypatch):
+    sertool("featurize", voices, "--rms", "--zcr", "-o", tmp_path / "f")
+    opened, read = [], shards.read
+    monkeypatch.setattr(shards, "read", lambda path, name: opened.append(name) or read(path, name))
+    sertool("featurize", voices, "--rms", "--zcr", "-o", tmp_path / "f")
+    before = opened.copy()
+    opened.clear()
+    assert sertool("featurize", voices, "--rms", "--zcr", "--verify", 9, "-o", tmp_path / "f").code == 0
+    assert sorted(opened) == sorted([*before, "rms", "zcr"])
+
+
 @pytest.mark.slow
 @pytest.mark.corpora
 @pytest.mark.skipif(not CORPORA.is_dir(), reason="the real corpora are not here")
