@@ -99,8 +99,6 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 
 
 def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
-    from pyarrow import csv as arrow_csv
-
     first = bytes(held[:65_536]).removeprefix(BOM).partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
     header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
     kinds = {name: columns.kind_of(name.strip()) for name in header}
@@ -109,16 +107,26 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
         for name, kind in kinds.items()
         if kind and name.strip() not in loose
     }
+    try:
+        table = _columns_of(held, kind, types)
+    except pa.ArrowInvalid:  # pandas writes whole numbers as 16000.0 where a cell is empty: `manifest.typed` knows them
+        texts = {name: pa.string() if pa.types.is_integer(wanted) else wanted for name, wanted in types.items()}
+        try:
+            table = _columns_of(held, kind, texts)
+        except pa.ArrowInvalid as error:
+            named = re.sub(r"In CSV column #(\d+)", lambda found: f"column {header[int(found[1])].strip()}", str(error))
+            raise ValueError(named) from None
+    return table.rename_columns([name.strip() for name in table.column_names])
+
+
+def _columns_of(held: pa.Buffer, kind: str, types: dict[str, pa.DataType]) -> Table:
+    from pyarrow import csv as arrow_csv
+
+    parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
     converting = arrow_csv.ConvertOptions(
         column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
     )
-    parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
-    try:
-        table = arrow_csv.read_csv(pa.BufferReader(held), parse_options=parsing, convert_options=converting)
-    except pa.ArrowInvalid as error:
-        named = re.sub(r"In CSV column #(\d+)", lambda found: f"column {header[int(found[1])].strip()}", str(error))
-        raise ValueError(named) from None
-    return table.rename_columns([name.strip() for name in table.column_names])
+    return arrow_csv.read_csv(pa.BufferReader(held), parse_options=parsing, convert_options=converting)
 
 
 def encode(pieces: Iterable[Table], stream: BinaryIO, kind: str) -> None:

@@ -86,7 +86,18 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         column = column.cast(column.type.value_type)
     if pa.types.is_list(wanted) and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return pc.split_pattern(column.cast(pa.string()), ";")
-    return column.cast(wanted)
+    return _whole(column, wanted) if pa.types.is_integer(wanted) else column.cast(wanted)
+
+
+def _whole(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Whole numbers, be they written as 16000 or 16000.0; other numbers are an error."""
+    if not pa.types.is_string(column.type):
+        return column.cast(wanted)
+    text = pc.utf8_trim_whitespace(column)
+    try:
+        return text.cast(wanted)
+    except pa.ArrowInvalid:
+        return text.cast(pa.float64()).cast(wanted)
 
 
 def first_line(error: Exception) -> str:

@@ -338,6 +338,13 @@ def test_a_table_may_name_the_clips_and_their_corpus(make):
     assert (two["clip"], two["speaker"]) == ("second", "desd:b")
 
 
+def test_a_tables_whole_numbers_may_be_written_as_floats(make):
+    folder = make("1.wav", "2.wav")
+    text = "path,Age,fold\n1.wav,31.0,2.0\n2.wav,,\n"
+    one, two = index(folder, "--table", table(folder, "a.csv", text), "-q")
+    assert (one["age"], one["fold"], two.keys() & {"age", "fold"}) == (31, 2, set())
+
+
 def test_tables_must_agree_on_a_clip(make):
     folder = make("1.wav", "2.wav")
     a = table(folder, "a.csv", "path,emotion\n1.wav,sad\n2.wav,sad\n")
@@ -369,7 +376,7 @@ def test_wrong_tables_are_explained(make):
         says="no column with paths (path, file, filename",
     )
     refused(folder, "--table", table(folder, "b.csv", "path,emotion\n1.wav,wut\n"), says="unknown emotion 'wut'")
-    refused(folder, "--table", table(folder, "c.csv", "path,age\n1.wav,old\n"), code=1, says="not readable as csv")
+    refused(folder, "--table", table(folder, "c.csv", "path,age\n1.wav,old\n"), code=1, says="column age holds string")
     refused(folder, "--table", table(folder, "d.csv", ""), code=1, says="empty input")
     refused(folder, "--table", folder / "none.csv", says="no such file")
 

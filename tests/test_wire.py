@@ -186,6 +186,27 @@ def test_null_has_the_words_of_other_tools_unless_quoted():
     assert held.column("age").to_pylist() == [None, None, 3]
 
 
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_whole_numbers_that_pandas_wrote_as_floats_are_whole(separator):
+    text = f"""clip,path,sample_rate,age,modified,samples
+a,a.wav,16000.0,31,{2**60 + 1},1.5e3
+b,b.wav,,,,
+c,c.wav, 8000.0 ,7.0,{2**60 + 2},9
+"""
+    held = wire.decoded(pa.py_buffer(text.replace(",", separator).encode()), "-").to_pydict()
+    assert held["sample_rate"] == [16_000, None, 8_000]
+    assert held["age"] == [31, None, 7]
+    assert held["modified"] == [2**60 + 1, None, 2**60 + 2]
+    assert held["samples"] == [1500, None, 9]
+
+
+@pytest.mark.parametrize("value", ["30.5", "70000.0", "inf", "old", "1e300"])
+def test_what_is_no_whole_number_is_refused_by_the_name_of_its_column(value):
+    text = f"clip,path,sample_rate,age\na,a.wav,16000.0,31\nb,b.wav,,{value}\n"
+    with pytest.raises(SertoolError, match="column age holds"):
+        wire.decoded(pa.py_buffer(text.encode()), "-")
+
+
 def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path):
     wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     before = pa.total_allocated_bytes()
@@ -208,7 +229,8 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
         (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}}', "column path holds struct"),
         (b'{"path": "/a", "age": [1]}', "column age holds list"), 
         (b'{"path": 1, "x": 1}\n{"path": 2, "x": "b"}', "jsonl"),
-        (b"path,age\n/a\n", "not readable as csv: "), (b"path,age\n/a,old\n", "not readable as csv: "),
+        (b"path,age\n/a\n", "not readable as csv: "), (b"path,start\n/a,x\n", "not readable as csv: column start: "),
+        (b"path,age\n/a,old\n", "column age holds string, not int16"),
         (b"path,path\n/a,/b\n", "more than one column is named path"), 
         (b"path,emotion\n/a,\xe9\n", "not readable as csv"),
         (b"emotion,age\nsad,3\n", "no column named path or clip; it has emotion, age"),
