@@ -5,33 +5,37 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sertool import manifest, talk
+from sertool import manifest, splitting, talk
 from sertool.blends import Blend
 from sertool.errors import SertoolError
+from sertool.files import listed
 from sertool.manifest import Table
+from sertool.splits import PARTS, TRAIN
 
 PIECE = 1 << 16  # rows drawn at once
-HELD_OUT = ("dev", "test")
 NUMBERED = re.compile(r"#(\d+)$")
 # What is known of the parent's numbers, and not of the copy's.
 NOT_INHERITED = re.compile(r"digest|run|predicted|confidence|p_.+|.+_(shard|offset|rows)")
 
 
 def originals(table: Table) -> np.ndarray:
-    """Which rows are multiplied, bool `[rows]`: usable, no copies themselves, and neither dev nor test."""
+    """Which rows are multiplied, bool `[rows]`: usable, no copies themselves, and in train or nowhere."""
     held = manifest.usable(table)
     if "parent" in table.column_names:
         held = held & table.column("parent").is_null().to_numpy()
     if "split" in table.column_names:
-        held = held & ~np.isin(np.array(manifest.column(table, "split"), object), HELD_OUT)
+        part = manifest.codes(table, "split")
+        held = held & np.array([*(word == PARTS[TRAIN] for word in part.values), True])[part.index]
     return held
 
 
 def appended(table: Table, how: Blend) -> Table:
     """The table with copies below its rows: each first one, then each second one, so that more change nothing above."""
+    if strange := splitting.strange_parts(table):
+        talk.warn(f"split {listed(strange)}: none of {', '.join(PARTS)}, so its rows get no copies")
     rows = np.flatnonzero(originals(table))
     if not len(rows):
-        raise SertoolError(f"no row of {len(table):,} to copy: all are unusable, copies, or in {' or '.join(HELD_OUT)}")
+        raise SertoolError(f"no row of {len(table):,} to copy: all are unusable, copies, or held out")
     made = manifest.stacked([table, *talk.progress(_pieces(table, rows, how), None, "drawing", "piece")])
     said = ", ".join(effect.name.replace("_", "-") for effect in how.effects)
     spared = len(table) - len(rows)

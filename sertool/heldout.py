@@ -230,13 +230,10 @@ def _divisions(table: Table, way: Way, seed: int) -> list[tuple[int | None, np.n
 
 
 def _coded_split(table: Table) -> np.ndarray:
-    coded = manifest.codes(table, "split")
-    words = [str(coded.values[index]) for index in range(len(coded.values))]
-    place = {word: index for index, word in enumerate(splits.PARTS)}
-    unknown = [word for word in words if word not in place]
-    if unknown:
+    if unknown := splitting.strange_parts(table):
         raise SertoolError(f"split {unknown[0]!r} is none of {', '.join(splits.PARTS)}: name the parts so")
-    return np.array([place[word] for word in words] + [-1], np.int8)[coded.index]
+    coded = manifest.codes(table, "split")
+    return np.array([splits.PARTS.index(word) for word in coded.values] + [-1], np.int8)[coded.index]
 
 
 def part(split: np.ndarray) -> int:

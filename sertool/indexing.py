@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import clips, doctor, labels, manifest, talk, twins, wire
+from sertool import clips, doctor, labels, manifest, splits, splitting, talk, twins, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -188,6 +188,8 @@ def summary(table: Table) -> None:
     for name, head in (("emotion", ""), ("split", "split: "), ("fold", "fold: ")):
         if name in table.column_names:
             talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in manifest.counts(table, name)), 30))
+    if strange := splitting.strange_parts(table):
+        talk.warn(f"split {listed(strange)}: none of {', '.join(splits.PARTS)}, so train refuses it")
     doctor.report(table)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sertool import columns, corpora, labels
+from sertool import columns, corpora, labels, splits
 from sertool.errors import UsageError
 from sertool.files import listed
 
@@ -161,7 +161,9 @@ def _by_pattern(clips: Sequence[Clip], pattern: str) -> None:
 
 
 def _typed(row: Row, path: Path) -> Row:
-    """Text as the numbers that some columns hold."""
+    """Text as the numbers that some columns hold, and as a part in our words."""
+    if "split" in row:
+        row["split"] = splits.part_named(row["split"])
     for name in row.keys() & {"age", "fold"}:
         if not row[name].isdecimal():
             raise UsageError(f"--pattern: the {name} of {path.name} would be {row[name]!r}, which is no number")

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import __version__, columns
+from sertool import __version__, columns, splits
 from sertool.codes import Codes, hashes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -67,7 +67,18 @@ def typed(table: Table, where: str) -> Table:
         except pa.ArrowException as error:
             problem = f"column {field.name} holds {field.type}, not {wanted}: {first_line(error)}"
             raise SertoolError(f"{where}: {problem}") from None
-    return _without_blanks(table)
+    return _without_blanks(_with_our_parts(table))
+
+
+def _with_our_parts(table: Table) -> Table:
+    """The words of `split` as we have them, so that every command holds out what anybody called test or val."""
+    for index, field in enumerate(table.schema):
+        if field.name == "split":
+            coded = _codes(table.column(index))
+            ours = [splits.part_named(word) for word in coded.values]
+            if ours != [*coded.values]:
+                table = table.set_column(index, "split", from_codes(coded.index, ours))
+    return table
 
 
 def _without_blanks(table: Table) -> Table:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,6 @@ NAMES = {
     "clip": ("path", "id", "file", "filename", "utterance"),
     "speaker": ("speaker_id", "spk", "actor", "subject"),
 }  # fmt: skip
-PARTS = {"val": "dev", "valid": "dev", "validation": "dev", "development": "dev"}
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,7 @@ def _run(name: str, table: Table, asked: Asked) -> Run:
 def _parts(table: Table) -> dict[str, np.ndarray]:
     """The rows of each part that the table has, as masks."""
     split = manifest.codes(table, "split")
-    plain = [str(word).strip().lower() for word in split.values]
-    words = np.array([PARTS.get(word, word) for word in plain] + [""], object)[split.index]
-    return {str(word): words == word for word in sorted(set(words) - {""})}
+    return {word: split.index == place for place, word in sorted(enumerate(split.values), key=itemgetter(1))}
 
 
 def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str | None:

@@ -21,6 +21,10 @@ from sertool.errors import UsageError
 
 PARTS = ("train", "dev", "test")
 TRAIN, DEV, TEST = range(3)
+OTHER_WORDS = {
+    "training": "train", "development": "dev", "devel": "dev", "validation": "dev", "valid": "dev", "val": "dev",
+    "testing": "test",
+}  # fmt: skip
 MOST_FOLDS = 32_767
 BUNDLES = 4096  # so many groups are dealt out one by one; where there are more, several go together
 KEEP = Mapping[str, Mapping[str, str]]  # where groups stood before, by column: {"speaker": {"cremad:1001": "train"}}
@@ -126,6 +130,13 @@ def split_codes(split: np.ndarray) -> Codes:
 def fold_codes(fold: np.ndarray) -> Codes:
     """Fold numbers as a column."""
     return Codes(fold, [str(number) for number in range(int(fold.max(initial=-1)) + 1)])
+
+
+def part_named(word: str) -> str:
+    """A part in our words, however others call it; a word that is not known stays."""
+    plain = word.strip()
+    lowered = plain.lower()
+    return lowered if lowered in PARTS else OTHER_WORDS.get(lowered, plain)
 
 
 # What was asked.

@@ -144,6 +144,11 @@ def parts_of(table: Table) -> Codes | None:
     return None
 
 
+def strange_parts(table: Table) -> list[str]:
+    """The words in `split` that name no part."""
+    return [word for word in manifest.codes(table, "split").values if word not in splits.PARTS]
+
+
 def _say(made: splits.Division, how: Asked) -> None:
     entry = splits.entry(how)
     if entry.get("leaky"):

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sertool import columns, manifest, talk, wire
+from sertool import columns, manifest, splits, talk, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_of
@@ -17,10 +17,6 @@ PATH_NAMES = (
 OTHER_NAMES = {
     "emo": "emotion", "class": "emotion", "spk": "speaker", "speaker_id": "speaker", "gender": "sex", "dur": "duration",
     "lang": "language", "text": "sentence", "transcript": "sentence",
-}  # fmt: skip
-PARTS = {
-    "train": "train", "training": "train", "dev": "dev", "development": "dev", "valid": "dev", "validation": "dev",
-    "val": "dev", "test": "test", "testing": "test",
 }  # fmt: skip
 
 
@@ -53,7 +49,8 @@ def _agree(before: Clip, clip: Clip, spec: str) -> None:
 def _part_and_file(spec: str) -> tuple[str | None, str]:
     """`test=fold_1_test.jsonl` as the part and the file; a plain file name has no part."""
     before, equals, after = spec.partition("=")
-    return (PARTS[before], after) if equals and before in PARTS else (None, spec)
+    part = splits.part_named(before)
+    return (part, after) if equals and part in splits.PARTS else (None, spec)
 
 
 def _rows(name: str) -> Iterator[tuple[str, Row]]:
@@ -66,8 +63,6 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
     table = manifest.typed(table.rename_columns(list(_our_names(table.column_names, path_column))), name)
     for row in table.to_pylist():
         path = row.pop("path")
-        if row.get("split"):
-            row["split"] = PARTS.get(row["split"].lower(), row["split"])
         if path:
             yield path_of(path), {key: value for key, value in row.items() if value is not None}
 

@@ -61,7 +61,7 @@ def _say_unknown(table: Table, paths: Sequence[Path]) -> None:
 
 
 def _say_trained_on(trained: np.ndarray, own: Sequence[str | None]) -> None:
-    called = np.array([word is not None and word.strip().lower() != PARTS[TRAIN] for word in own], bool)
+    called = np.array([word not in (None, PARTS[TRAIN]) for word in own], bool)
     if known := int((trained & ~called).sum()):
         talk.say(f"{known:,} of {len(own):,} clips were trained on: eval leaves them out unless --split train")
     if contrary := int((trained & called).sum()):

@@ -117,6 +117,20 @@ def test_rows_that_are_held_out_unusable_or_copies_are_not_multiplied(voices, tm
     assert not [clip for clip in again if clip.count("#") > 1]
 
 
+def test_what_anybody_called_test_or_dev_is_never_multiplied(voices, tmp_path):
+    table = [row for row in augmented(voices, "--gain", 1).values() if not row.get("parent")]
+    words = ("Training", "Test", " VAL ", "validation", "testing", "devel", "eval", "")
+    for row, word in zip(table, words * len(table), strict=False):
+        row["split"] = word
+    held = sertool("augment", save(table, tmp_path / "m.jsonl"), "--gain", 2, "-f", "csv", "-o", tmp_path / "m.csv")
+    assert "split eval: none of train, dev, test, so its rows get no copies" in held.err
+    made = copies({row["clip"]: row for row in wire.read(str(tmp_path / "m.csv")).to_pylist()})
+    assert [row["parent"] for row in made.values()] == [
+        row["clip"] for row in table if row["split"] in ("Training", "")
+    ]
+    assert {row["split"] for row in made.values()} == {"train", None}
+
+
 def test_nothing_left_to_copy_is_one_line(voices, tmp_path):
     table = [row | {"split": "test"} for row in augmented(voices, "--gain", 1).values()]
     done = sertool("augment", save(table, tmp_path / "m.jsonl"), "--gain", 1)

@@ -345,6 +345,21 @@ def test_a_tables_whole_numbers_may_be_written_as_floats(make):
     assert (one["age"], one["fold"], two.keys() & {"age", "fold"}) == (31, 2, set())
 
 
+def test_parts_are_train_dev_and_test_whatever_they_are_called(make):
+    folder = make(*(f"{part}/{k}.wav" for part in ("Test", "Val", "train", "Rest") for k in (1, 2)))
+    expected = {"test": 2, "dev": 2, "train": 2, "Rest": 2}
+    done = sertool("index", folder, "--pattern", "{split}/{sentence}.wav", "-f", "csv")
+    text = "path,split\n" + "".join(f"{path},{path.parent.name} \n" for path in sorted(folder.glob("*/*.wav")))
+    labelled = sertool("index", folder, "--table", table(folder, "a.csv", text), "-f", "csv")
+    read = sertool("index", folder / "a.csv", "-f", "csv")
+    for held in (done, labelled, read):
+        assert Counter(row["split"] for row in rows(sertool("index", "-f", "jsonl", stdin=held.out))) == expected
+        assert "split Rest: none of train, dev, test" in held.err
+    one = table(folder, "v.csv", "path\n1.wav\n")
+    by_file = sertool("index", folder / "Val", "--table", f"Validation={one}")
+    assert "split: dev 1" in by_file.err
+
+
 def test_tables_must_agree_on_a_clip(make):
     folder = make("1.wav", "2.wav")
     a = table(folder, "a.csv", "path,emotion\n1.wav,sad\n2.wav,sad\n")

@@ -90,6 +90,27 @@ def test_types_of_other_tools_become_ours():
     }  # fmt: skip
 
 
+def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():
+    words = [
+        "train",
+        "Training",
+        " TEST",
+        "testing",
+        "dev",
+        "Devel",
+        "development",
+        "val",
+        "Valid",
+        "VALIDATION",
+        "Pool",
+        " ",
+        None,
+    ]
+    ours = ["train", "train", "test", "test", "dev", "dev", "dev", "dev", "dev", "dev", "Pool", None, None]
+    held = manifest.check(pa.table({"path": [f"/{k}" for k in range(len(words))], "split": words}), "here")
+    assert manifest.column(held, "split") == ours
+
+
 @pytest.mark.parametrize(
     ("column", "values", "says"),
     [

@@ -350,6 +350,15 @@ def test_folds_of_a_manifest_with_a_split_are_an_error(mel: Path, tmp_path: Path
     assert "exclude each other" in train(mel, *TINY, "--folds", 3, "--split", "speaker", code=2).line
 
 
+def test_the_parts_of_a_manifest_may_have_the_words_of_others(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    word = {speakers[0]: "Testing", speakers[-1]: " VAL "}
+    own = changed(mel, tmp_path / "own.parquet", split=[word.get(speaker, "Training") for speaker in speakers])
+    train(own, *TINY, "-o", tmp_path / "run")
+    held = table(tmp_path / "run")
+    assert ({*held["split"]}, {*held["speaker"]}) == ({"test"}, {speakers[0]})
+
+
 def test_one_speaker_is_left_out_at_a_time(mel: Path, tmp_path: Path) -> None:
     four = "|".join(sorted(set(column(mel, "speaker")))[:4])
     train(mel, *TINY, "--epochs", 1, "--loso", "--where", f"speaker={four}", "-o", tmp_path)
@@ -507,7 +516,7 @@ def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: 
     split = ["test" if s == first else "train" for s in speakers]
     happy = changed(mel, tmp_path / "happy.parquet", split=split, emotion=["happy"] * 48)
     empty = changed(mel, tmp_path / "empty.parquet", split=["train"] * 48)
-    odd = changed(mel, tmp_path / "odd.parquet", split=["training"] * 48)
+    odd = changed(mel, tmp_path / "odd.parquet", split=["trial"] * 48)
     one = tmp_path / "one.parquet"
     wire.write(manifest.with_column(wire.read(str(mel)), "split", split).slice(0, 1), str(one), "parquet")
     for words, says in {
@@ -515,7 +524,7 @@ def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: 
         (mel, *TINY, "--epochs", 1, "--batch", 48, "--lr", 1e30): "what the trained model answers is not finite",
         (happy, *TINY): "the training clips have happy: two emotions are needed",
         (empty, *TINY): "leaves no clip to hold out (train 48, dev 0, test 0)",
-        (odd, *TINY): "split 'training' is none of train, dev, test",
+        (odd, *TINY): "split 'trial' is none of train, dev, test",
         (one, *TINY): "leaves no clip to train",
         (mel, *TINY, "--where", "emotion=sad"): "no usable clip is left",
         (mel, "-m", "svm"): "svm takes one row for each clip",
