@@ -85,9 +85,14 @@ def waveform(axis: Any, wave: np.ndarray, rate: int) -> None:
         else:
             runs = side[: len(side) // step * step].reshape(-1, step)
             axis.fill_between(np.arange(len(runs)) * step / rate, runs.min(1), runs.max(1), color=INK, linewidth=0.3)
-    largest = max(float(np.abs(wave).max()), 1e-6)
-    axis.set(title="Waveform", ylabel="amplitude", ylim=(-1.05 * largest, 1.05 * largest))
+    axis.set(title="Waveform", ylabel="amplitude", ylim=reach(wave))
     _time(axis, wave.shape[1] / rate)
+
+
+def reach(*waves: np.ndarray) -> tuple[float, float]:
+    """Limits of amplitude that hold all waves."""
+    largest = max(1e-6, *(float(np.abs(wave).max()) for wave in waves))
+    return -1.05 * largest, 1.05 * largest
 
 
 def _time(axis: Any, seconds: float) -> None:

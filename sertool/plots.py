@@ -67,13 +67,15 @@ def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> 
     top = max(float(panel.values.max()) for panel in drawn)
     for (upper, lower), panel, (title, wave, rate) in zip(axes.T, drawn, sounds, strict=True):
         panels.waveform(upper, wave.numpy(), rate)
-        upper.set(title="\n".join(wrap(title, 60)), ylim=None)
+        upper.set_title("\n".join(wrap(title, 60)))
         rows = np.arange(len(panel.columns) + 1)
         mesh = lower.pcolormesh(panel.edges(), rows, panel.values.T, cmap="magma", vmin=top - 80, vmax=top)
         panels.mels(lower, panel)
         lower.set(xlabel="time in seconds")
     figure.colorbar(mesh, ax=axes[1, -1], label="dB", pad=0.01)
-    axes[0, 0].set_xlim(0, max(panel.seconds for panel in drawn))
+    axes[0, 0].set(
+        xlim=(0, max(panel.seconds for panel in drawn)), ylim=panels.reach(*(wave.numpy() for _, wave, _ in sounds))
+    )
     _save(figure, path, f"{name}   {sounds[0][2]:,} Hz")
 
 

@@ -73,6 +73,14 @@ def test_a_silent_clip_and_a_short_one_can_be_drawn(tmp_path):
         assert done.code == 0, done.err
 
 
+@pytest.mark.parametrize(("decibels", "largest"), [(-20, 0.5), (5, 0.5 * 10 ** (5 / 20))])
+def test_waveforms_beside_each_other_share_limits_that_hold_both(tone, tmp_path, figures, decibels, largest):
+    done = sertool("augment", tone, "--gain", decibels, "--plot", tmp_path / "p.png")
+    assert done.code == 0, done.err
+    for axis in figures[-1].axes[:2]:
+        assert axis.get_ylim() == pytest.approx((-1.05 * largest, 1.05 * largest), rel=1e-3)
+
+
 def test_a_tone_is_brightest_beside_its_frequency(tone, figures):
     axis = draw(figures, tone, "--mel")["Log-mel"]
     values = axis.collections[0].get_array()
