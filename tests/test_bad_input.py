@@ -344,7 +344,7 @@ def test_a_manifest_of_nonsense_numbers_does_no_harm(tmp_path):
     data = parquet(
         clip=["a", "b"], path=["/nowhere/a.wav", "/nowhere/b.wav"], start=[float("nan"), -1e308],
         duration=[float("inf"), -1.0],
-        samples=[-1, 2**62], fold=[-1, 32_000], split=[" ", "x" * 9999], issue=["", None], speaker=["", "\0"],
+        samples=[-1, 2**62], fold=[-1, 32_000], split=["\0", "x" * 9999], issue=["", None], speaker=["", "\0"],
     )  # fmt: skip
     for more in ((), ("--audit",), ("--split", "random-80-20"), ("--where", "start>0 and fold!=3")):
         done = sertool("index", "-f", "csv", *more, stdin=data)
