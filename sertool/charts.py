@@ -2,6 +2,7 @@
 
 import logging
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sertool.files import whole
 from sertool.reports import percent
 
 INK, SOFT, RULE = "#17202a", "#55616d", "#e2e6ea"
+LONGEST = 20  # of a name, in letters: what is longer leaves no room for the picture
 TONES = ("#1d6fab", "#c25a10", "#1d8757", "#8349b0", "#b3295c", "#66750f")
 
 
@@ -27,7 +29,7 @@ def draw(report: Report, folder: str) -> list[str]:
         for name, picture in _pictures(run).items():
             drawn.append(_save(plt, picture(plt, run), Path(folder) / f"{name}{mark}.png"))
     drawn.append(_save(plt, _recalls(plt, report), Path(folder) / "recall.png"))
-    if several:
+    if any(pair.clips for pair in report.comparisons):
         drawn.append(_save(plt, _comparison(plt, report), Path(folder) / "comparison.png"))
     return drawn
 
@@ -51,7 +53,7 @@ def _pyplot() -> Any:
     plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": SOFT,
                          "axes.labelcolor": SOFT, "xtick.color": SOFT, "ytick.color": INK, "font.size": 9,
                          "axes.titlesize": 10, "axes.titlelocation": "left", "axes.titlepad": 10,
-                         "axes.titlecolor": INK})  # fmt: skip
+                         "axes.titlecolor": INK, "text.parse_math": False})  # fmt: skip
     return plt
 
 
@@ -60,21 +62,28 @@ def _slug(name: str) -> str:
 
 
 def _save(plt: Any, figure: Any, path: Path) -> str:
-    with whole(path) as stream:
+    with whole(path) as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as of letters that the font lacks
         figure.savefig(stream, format="png", dpi=150)
     plt.close(figure)
     return path.name
 
 
+def _short(name: str) -> str:
+    """A name without its middle, where it is long."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
+
+
 def _axes(plt: Any, run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
     figure, axes = plt.subplots(figsize=size, layout="constrained")
-    axes.set_title(f"{run.name}: {what}\n{reports.title(run)}")
+    axes.set_title(f"{_short(run.name)}: {what}\n{reports.title(run)}")
     return figure, axes
 
 
 def _confusion(plt: Any, run: Scores) -> Any:
-    names = [one.name for one in run.classes]
-    side = 2.4 + 0.62 * len(names)
+    names = [_short(one.name) for one in run.classes]
+    side = 1.9 + 0.62 * len(names) + 0.07 * max(map(len, names))
     what = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
     figure, axes = _axes(plt, run, what, (side, side * 0.88))
     shares = np.nan_to_num(reports.row_shares(run.confusion))
@@ -121,7 +130,7 @@ def _speakers(plt: Any, run: Scores) -> Any:
     axes.annotate(f"all {level:.1f}", (0, level), (2, 3), textcoords="offset points", color=SOFT)
     shown = range(count) if count <= 40 else range(len(run.worst))
     axes.set(ylim=(0, 100), ylabel="UAR, %", xticks=shown, xlim=(-0.7, count - 0.3))
-    axes.set_xticklabels([run.each_speaker[k][0] for k in shown], rotation=90, fontsize=7)
+    axes.set_xticklabels([_short(run.each_speaker[k][0]) for k in shown], rotation=90, fontsize=7)
     _ruled(axes, "y")
     return figure
 
@@ -134,10 +143,10 @@ def _recalls(plt: Any, report: Report) -> Any:
     for place, run in enumerate(report.runs):
         places = np.arange(len(emotions)) + (place - (count - 1) / 2) * height
         value, low, high = 100 * np.array([[c.recall.value, c.recall.low, c.recall.high] for c in run.classes]).T
-        axes.barh(places, value, 0.9 * height, color=TONES[place % len(TONES)], alpha=0.75, label=run.name)
+        axes.barh(places, value, 0.9 * height, color=TONES[place % len(TONES)], alpha=0.75, label=_short(run.name))
         axes.hlines(places, low, high, color=INK, linewidth=1.2)
     axes.set(yticks=range(len(emotions)), xlim=(0, 100), ylim=(len(emotions) - 0.5, -0.5))
-    axes.set_yticklabels([f"{one.name} ({one.clips:,})" for one in emotions])
+    axes.set_yticklabels([f"{_short(one.name)} ({one.clips:,})" for one in emotions])
     _ruled(axes, "x")
     axes.set_title("Recall, % with 95 % interval\n" + _briefly(report))
     if count > 1:
@@ -146,19 +155,20 @@ def _recalls(plt: Any, report: Report) -> Any:
 
 
 def _briefly(report: Report) -> str:
-    return "\n".join(f"{run.name}: {reports.title(run)}" for run in report.runs)
+    return "\n".join(f"{_short(run.name)}: {reports.title(run)}" for run in report.runs)
 
 
 def _comparison(plt: Any, report: Report) -> Any:
     """Each run's UAR, and below it how far each pair is apart."""
     pairs = [pair for pair in report.comparisons if pair.clips]
-    sizes = [len(report.runs), max(len(pairs), 1)]
+    sizes = [len(report.runs), len(pairs)]
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
     )
-    _dots(above, [(run.name, run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
+    _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
     above.set_title("UAR, % with 95 % interval\n" + _briefly(report))
-    named = [(f"{pair.second} less {pair.first}\n({pair.clips:,} clips)", pair.figures["uar"]) for pair in pairs]
+    named = [(f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} clips)", pair.figures["uar"])
+             for pair in pairs]  # fmt: skip
     _dots(below, named, [INK] * len(pairs))
     below.axvline(0, color=SOFT, linewidth=1)
     below.set_title("Differences, points of UAR, paired")
