@@ -145,7 +145,10 @@ def heard(clip: Clip) -> tuple[torch.Tensor, int]:
         raise audio.Unusable(found.issue, found.detail)
     cut = audio.Cut(found.sample_rate, "mono" if found.channels == 1 else "stereo")
     samples = audio.decode(path_of(clip.path), cut, clip.start or 0.0, clip.duration)
-    return effects.applied(torch.from_numpy(samples), found.sample_rate, clip.augmentation), found.sample_rate
+    made = effects.applied(torch.from_numpy(samples), found.sample_rate, clip.augmentation)
+    if not made.isfinite().all():
+        raise audio.Unusable("not-finite", "its samples are so large that effects make no numbers of them")
+    return made, found.sample_rate
 
 
 def within_full_scale(wave: torch.Tensor) -> torch.Tensor:

@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from running import Outcome, ages, rows, sertool, snapshot
 
@@ -480,6 +482,23 @@ def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
         done = sertool("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-f", "csv", "-q")
     assert done.code == 1
     assert "another sertool is at work" in done.line
+
+
+def test_a_copy_whose_samples_are_no_numbers_is_set_aside_without_a_warning_of_pythons(make, tmp_path):
+    clip = make("angry/1.wav", "angry/2.wav") / "angry" / "1.wav"
+    huge = np.random.default_rng(0).normal(0, 1e30, 16_000).astype(np.float32)
+    soundfile.write(clip, huge, 16_000, format="WAV", subtype="FLOAT")
+    line = ("augment", clip.parent, "--noise", 5, "--gain", 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done = sertool(*line, "--write", tmp_path / "s", "-f", "jsonl", "-v", "-j", 1)
+    assert done.code == 0, done.err
+    made = {row["clip"]: row.get("issue") for row in map(json.loads, done.out.splitlines()) if row.get("parent")}
+    assert made == {"angry/1#1": "not-finite", "angry/2#1": None}
+    assert f"{clip}: not-finite: " in done.err
+    assert "1 could not be made" in done.err
+    assert len(list((tmp_path / "s").rglob("*.flac"))) == 1
+    assert "so large" in sertool(*line, "--plot", tmp_path / "p.png").err
 
 
 def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
