@@ -63,12 +63,12 @@ FAMILIES = {
 
 ISSUES = {
     "unreadable": "not audio that can be decoded",
-    "empty": "no bytes or no samples",
+    "empty": "no bytes, or no samples where it lies",
     "lfs-pointer": "a Git LFS pointer: run `git lfs pull` in the corpus, or download the audio itself",
     "truncated": "the file was cut off: copy or download it again",
     "not-finite": "values that are no numbers: export the audio again",
     "silent": "nothing to hear",
-    "too-short": "under 50 ms",
+    "too-short": "under 50 ms, or over before --offset",
     "vanished": "the file is not there: restore it, or index again",
     "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",
     "duplicate-of": "the same sound as another clip",

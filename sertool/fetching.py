@@ -149,7 +149,8 @@ def _take_given(wanted: Offer, wish: Wish) -> None:
     pins, items = _pins(wanted, wish), []
     for path in wish.archives:
         if not path.is_file():
-            raise UsageError(f"--from {path}: {'a folder: index it as it is' if path.is_dir() else 'no such file'}")
+            other = "a folder: index it as it is" if path.is_dir() else "no regular file"
+            raise UsageError(f"--from {path}: {other if path.exists() else 'no such file'}")
         into = next((facts.get("into") for source in wanted.sources for name, facts in sources.named(source).items()
                      if name == path.name), None)  # fmt: skip
         items.append(store.pinned(Item(path.name, str(path), path.stat().st_size, unpack=True, into=into), pins))

@@ -193,7 +193,7 @@ def summary(table: Table) -> None:
     doctor.report(table)
 
 
-def refuse_empty(table: Table) -> Table:
+def refuse_empty(table: Table, why: str) -> Table:
     if not len(table):
-        raise SertoolError("no clip is left: nothing matches --where or --emotions")
+        raise SertoolError(why)
     return table

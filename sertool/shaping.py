@@ -72,7 +72,7 @@ def part(wave: Tensor, how: Wave, clip: str) -> Part:
     first, last = (0, len(wave)) if how.trim is None else loud_part(wave, how.trim)
     first += round(how.offset * how.rate)
     if first >= last:
-        raise Unusable("empty", f"nothing lies beyond an offset of {how.offset:g} s")
+        raise Unusable("too-short", f"nothing lies beyond an offset of {how.offset:g} s")
     if how.seconds is None:
         return Part(first, last)
     spare = last - first - round(how.seconds * how.rate)

@@ -517,7 +517,10 @@ def test_a_clip_that_ends_before_the_offset_is_set_aside(voices, tmp_path):
     done = sertool("featurize", voices, "--rms", "--offset", offset, "--seconds", "1", "-o", tmp_path / "f")
     table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
     assert done.code == 0
-    assert [issue == "empty" for issue in manifest.column(table, "issue")] == [length <= offset for length in lengths]
+    assert [issue == "too-short" for issue in manifest.column(table, "issue")] == [
+        length <= offset for length in lengths
+    ]
+    assert "under 50 ms, or over before --offset" in done.err
 
 
 # When the machine gives out.

@@ -383,8 +383,9 @@ def test_a_given_archive_must_be_of_the_corpus_and_the_published_one(server, off
     Path("emodb.zip").write_bytes(ARCHIVE[:-1] + b"x")
     assert run("emodb", "--from", "emodb.zip") == 1
     assert "SHA256" in one_line(capsys)
-    assert run("emodb", "--from", "none.zip") == 2
-    assert run("emodb", "--from", ".") == 2
+    for name, says in (("none.zip", "no such file"), (".", "a folder"), (os.devnull, "no regular file")):
+        assert run("emodb", "--from", name) == 2
+        assert says in one_line(capsys)
     assert nothing_half()
     assert nothing_half("savee")
 

@@ -136,11 +136,13 @@ def _chosen(table: Any, values: dict[str, Any]) -> Any:
     """The rows that are asked for, with the emotions that are asked for."""
     from sertool import indexing, manifest
 
+    indexing.refuse_empty(table, "nothing to index: what was read has no rows")
     if values["labels"] != "intended":
         table = indexing.labelled(table, values["labels"], values["votes"])
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
-    return indexing.refuse_empty(manifest.where(table, values["where"]))
+    kept = manifest.where(table, values["where"])
+    return indexing.refuse_empty(kept, "no clip is left: nothing matches --where or --emotions")
 
 
 def _labelling(values: dict[str, Any]) -> Any:
