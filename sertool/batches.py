@@ -108,6 +108,11 @@ def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
     return {feature: _heads(table, feature)[0].settings for feature in features}
 
 
+def width(table: Table, features: Sequence[str]) -> int:
+    """How many columns the shards of some features have together."""
+    return sum(len(_heads(table, feature)[0].columns) for feature in features)
+
+
 def featured(table: Table) -> list[str]:
     """The features that a manifest points to."""
     return [name.removesuffix("_shard") for name in table.column_names if name.endswith("_shard")]

@@ -131,7 +131,7 @@ def _look_ahead(
     records = preparing.records(table, design, to_make)
     if values["recipe"] and batches.featured(table):
         preparing.warn_of_other_features(values["recipe"], records)
-    refusals.refuse(table, design, records)
+    refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     for way, folder in places:
         divided, wanted = _members(table, way, values, folder)
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)

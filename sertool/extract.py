@@ -257,6 +257,11 @@ def checked(recipe: Recipe, device: str = "cpu") -> Recipe:
     return recipe
 
 
+def width(recipe: Recipe) -> int:
+    """How many columns its features have together."""
+    return sum(map(len, Engine(recipe).columns.values()))
+
+
 def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
     if dtype == "float16" and rows.numel():
         # Sought so, what becomes infinite costs a sixth of the time that isinf takes, and no copy.

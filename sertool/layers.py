@@ -80,7 +80,7 @@ def positions(time: int, width: int, device: torch.device) -> Tensor:
     """`[time, width]`: sines and cosines in turn, of wavelengths from 2 pi to 20,000 pi frames."""
     rates = 10000.0 ** (-torch.arange(0, width, 2, device=device) / width)
     angles = torch.arange(time, device=device)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
+    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]
 
 
 def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
@@ -110,6 +110,20 @@ def part_width(columns: int, groups: int, stats: int = 1) -> int:
     return columns // groups
 
 
+def require_shares(width: int, heads: int) -> None:
+    """Refuse heads that do not have equal shares of the columns."""
+    if width % heads:
+        raise UsageError(
+            f"{heads} heads do not divide {width} columns into equal shares: choose another --set heads, or width"
+        )
+
+
+def attention(width: int, heads: int, feedforward: int, dropout: float) -> nn.Module:
+    """A layer of a transformer, `[clips, time, width]` to the same."""
+    require_shares(width, heads)
+    return nn.TransformerEncoderLayer(width, heads, feedforward, dropout, batch_first=True)
+
+
 class AttentionPool(nn.Linear):
     """The mean over time, `[clips, width]` of `[clips, time, width]`, weighted by the softmax of one score a frame."""
 
@@ -128,6 +142,7 @@ class Statistics(nn.Module):
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
         super().__init__()
+        require_shares(width, heads)
         self.heads = heads
         self.score = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, heads))
 
@@ -147,12 +162,14 @@ class Convolutions(nn.Module):
 
     def __init__(self, channels: tuple[int, ...], skip: bool) -> None:
         super().__init__()
+        if skip and len(channels) < 2:
+            raise UsageError("its skip connection joins what leaves the second convolution: --set channels=A,B or more")
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(inputs, outputs, 3, padding=1),
                 nn.ReLU(),
                 nn.MaxPool2d(2, ceil_mode=True),
-                nn.BatchNorm2d(outputs),
+                BatchNorm2d(outputs),
             )
             for inputs, outputs in pairwise((1, *channels))
         )
@@ -249,6 +266,15 @@ class BatchNorm(nn.Module):
             self.running_mean.lerp_(mean, MOMENTUM)
             self.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
         return x
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """That of torch, but that a single value, which has no variance, is taken for one like those before it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.numel() > x.shape[1]:
+            return super().forward(x)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, MOMENTUM, EPS)
 
 
 def compilable_norm(

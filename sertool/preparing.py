@@ -96,6 +96,15 @@ def records(table: Table, design: Design, to_make: Recipe | None) -> dict[str, A
     return {} if to_make is None else {name: to_make.record(name) for name in design.features}
 
 
+def width(table: Table, design: Design, to_make: Recipe | None) -> int | None:
+    """How many columns a model is going to see; None where that cannot be known yet."""
+    if design.select is not None or design.reduce is not None:
+        return None
+    if batches.featured(table):
+        return batches.width(table, design.features)
+    return None if to_make is None else extract.width(to_make.only(design.features))
+
+
 def warn_of_other_features(name: str, records: Mapping[str, Any]) -> None:
     """Say where a manifest's features are not those that a recipe names."""
     preset = RECIPES[name]["preset"]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from sertool import (
     catalogue,
     encoders,
@@ -23,11 +25,15 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import Design
 
+MANY = 2  # emotions: how many there are decides nothing here
 Records = Mapping[str, Any]  # what the shards of each feature say of how they were made
 
 
-def refuse(table: Table, design: Design, records: Records) -> None:
-    """Refuse what the rows, the model and its features cannot come to; of those, as much as is known."""
+def refuse(table: Table, design: Design, records: Records, width: int | None) -> None:
+    """Refuse what the rows, the model and its features cannot come to; of those, as much as is known.
+
+    `width`: the features' columns together.
+    """
     _refuse_rows(table, design)
     _refuse_fewer_columns(table, design, records)
     module = models.load(design.model)
@@ -37,6 +43,9 @@ def refuse(table: Table, design: Design, records: Records) -> None:
         module.require(design.settings, records)
     if records:
         _refuse_unheard(design, records)
+    if width is not None:
+        with torch.device("meta"):  # without memory
+            module.Model(design.settings, width, MANY)
 
 
 def _refuse_unheard(design: Design, records: Records) -> None:

@@ -210,6 +210,40 @@ def test_a_batch_of_one_frame_of_one_clip_trains(name):
     assert model(rows, lengths).isfinite().all()
 
 
+ODD = [
+    pytest.param(name, setting.name, value, marks=pytest.mark.slow if name in BACKBONES else ())
+    for name in catalogue.names("models")
+    if name not in CLASSICAL
+    for setting in catalogue.entries("models")[name.replace("-", "_")].settings
+    for value in {"int": (1, 3), "tuple[int, ...]": ((1,), (2, 1), (1,) * catalogue.LONGEST)}.get(setting.kind, ())
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "value"), ODD)
+def test_whatever_settings_allow_trains_or_is_refused(name, setting, value):
+    module = models.load(name)
+    scratch = {"pretrained": False} if hasattr(module.Settings, "pretrained") else {}
+    try:
+        model = module.Model(models.settings(name, {setting: value} | scratch), width(module), 6)
+    except SertoolError:
+        return
+    for frames in (1, 50):
+        rows, lengths = batch(width(module), frames)
+        assert model.train()(rows, lengths).isfinite().all()
+        assert model.eval()(rows, lengths).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["acnt", "attentive", "cnn-transformer", "sertool"])
+def test_heads_have_equal_shares(name):
+    with pytest.raises(UsageError, match=r"3 heads do not divide \d+ columns"):
+        made(name, heads=3)
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_positions_are_as_wide_as_the_rows(columns):
+    assert layers.positions(5, columns, torch.device("cpu")).shape == (5, columns)
+
+
 @pytest.mark.parametrize("name", [each for each in EVERY if each.values[0] not in (*STATISTICS, *LAYERED)])
 @pytest.mark.parametrize("columns", [16, 37])
 @torch.no_grad()

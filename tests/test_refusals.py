@@ -43,6 +43,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (("--recipe", "densenet161-d",), "no ImageNet weights"),
     (("--recipe", "cnn-a", "--where", "emotion=sad"), "two emotions are needed"),
     (("-m", "cnn"), "has no features"),
+    (("--recipe", "cnn-a", "--set", "channels=4"), "skip connection joins what leaves the second convolution"),
+    (("--recipe", "cnn-transformer-a", "--set", "heads=3"), "3 heads do not divide 256 columns"),
+    (("--recipe", "cnn2d-c", "--set", "frames=8"), "at least 16 of both are needed"),
 ])  # fmt: skip
 def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple, says: str, dry: bool
@@ -54,6 +57,21 @@ def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
     assert says in done.line
     assert not (tmp_path / "cache").exists()
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("cnn-gru", "--set", "channels=4"), "second convolution"), (("sertool", "--set", "heads=3"), "3 heads do not"),
+    (("mlp", "--set", "groups=3"), "80 columns are not 2 statistics of 3 groups"),
+])  # fmt: skip
+@pytest.mark.parametrize("dry", [False, True])
+def test_settings_that_make_no_network_of_the_features_leave_no_run(
+    clips: Path, tmp_path: Path, words: tuple[str, ...], says: str, dry: bool
+) -> None:
+    assert sertool("featurize", clips, "--mel", "--mel-bands", 80, "-o", tmp_path / "f", "-q").code == 0
+    place = tmp_path / "f/manifest.parquet", "-m", *words, "-o", tmp_path / "run", *["--dry-run"] * dry
+    done = sertool("train", *place)
+    assert (done.code, says in done.line) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("more", "odd"), [

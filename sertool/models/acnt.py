@@ -38,12 +38,12 @@ class Block(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
+            layers.BatchNorm2d(outputs),
             nn.LeakyReLU(SLOPE),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
+            layers.BatchNorm2d(outputs),
         )
-        self.skip = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.skip = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), layers.BatchNorm2d(outputs))
         pool = nn.MaxPool2d(2, ceil_mode=True) if halve else nn.Identity()
         self.end = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Dropout2d(dropout), pool)
 
@@ -65,7 +65,7 @@ class Model(nn.Module):
         self.project = nn.Linear(channels[-1] * layers.reduced(columns, len(channels) - 1), settings.width)
         size = settings.width, settings.heads, settings.feedforward, settings.dropout
         count = settings.layers if settings.use_transformer else 0
-        self.encoder = nn.Sequential(*(nn.TransformerEncoderLayer(*size, batch_first=True) for _ in range(count)))
+        self.encoder = nn.Sequential(*(layers.attention(*size) for _ in range(count)))
         self.head = layers.dense(settings.width, settings.dense, classes)
         self.apply(initialise)
 

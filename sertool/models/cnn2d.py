@@ -60,7 +60,7 @@ def block(inputs: int, outputs: int, activation: type[nn.Module], dropout: float
     return nn.Sequential(
         nn.ZeroPad2d((1, 2, 4, 5)),
         nn.Conv2d(inputs, outputs, (10, 4)),
-        nn.BatchNorm2d(outputs),
+        layers.BatchNorm2d(outputs),
         activation(),
         nn.MaxPool2d(2),
         nn.Dropout(dropout),

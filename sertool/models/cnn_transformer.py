@@ -35,9 +35,7 @@ class Model(nn.Module):
         bands = layers.reduced(columns, len(settings.channels))
         self.project = nn.Linear(settings.channels[-1] * bands, settings.width)
         size = settings.width, settings.heads, settings.feedforward, settings.dropout
-        self.encoder = nn.Sequential(
-            *(nn.TransformerEncoderLayer(*size, batch_first=True) for _ in range(settings.layers))
-        )
+        self.encoder = nn.Sequential(*(layers.attention(*size) for _ in range(settings.layers)))
         self.head = layers.dense(settings.width, settings.dense, classes)
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:

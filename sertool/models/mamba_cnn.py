@@ -33,10 +33,10 @@ class Model(nn.Module):
         width, dropout = settings.width, settings.dropout
         self.convolutions = nn.Sequential(
             nn.Conv2d(1, settings.channels, 5, stride=2, padding=2),
-            nn.BatchNorm2d(settings.channels),
+            layers.BatchNorm2d(settings.channels),
             nn.GELU(),
             nn.Conv2d(settings.channels, width, 3, stride=2, padding=1),
-            nn.BatchNorm2d(width),
+            layers.BatchNorm2d(width),
             nn.GELU(),
             nn.Dropout(dropout),
         )

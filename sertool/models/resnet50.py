@@ -6,7 +6,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import imagenet
+from sertool import imagenet, layers
 
 ORIGIN = "published for five corpora together (reference system D), after He et al. 2016"
 PARAMETERS = 23_517_190
@@ -28,7 +28,7 @@ class Model(nn.Module):
 
         imagenet.check(columns, settings.channels, settings.frames)
         self.settings = settings
-        self.backbone = resnet50(weights=None)
+        self.backbone = resnet50(weights=None, norm_layer=layers.BatchNorm2d)
         self.backbone.conv1 = nn.Conv2d(settings.channels, 64, 7, stride=2, padding=3, bias=False)
         self.backbone.fc = nn.Identity()
         self.head = nn.Linear(2048, classes)

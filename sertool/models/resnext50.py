@@ -6,7 +6,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import imagenet
+from sertool import imagenet, layers
 
 ORIGIN = "published for five corpora together (reference system D), after Xie et al. 2017"
 PARAMETERS = 22_989_062
@@ -28,7 +28,7 @@ class Model(nn.Module):
 
         imagenet.check(columns, settings.channels, settings.frames)
         self.settings = settings
-        self.backbone = resnext50_32x4d(weights=None)
+        self.backbone = resnext50_32x4d(weights=None, norm_layer=layers.BatchNorm2d)
         self.backbone.conv1 = nn.Conv2d(settings.channels, 64, 7, stride=2, padding=3, bias=False)
         self.backbone.fc = nn.Identity()
         self.head = nn.Linear(2048, classes)

@@ -41,7 +41,7 @@ class Block(nn.Module):
         self.first_norm = layers.BatchNorm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.second_norm = layers.BatchNorm(outputs)
-        self.weigh = layers.dense(outputs, outputs // squeeze, outputs)
+        self.weigh = layers.dense(outputs, max(1, outputs // squeeze), outputs)
         same = stride == 1 and inputs == outputs
         # Its steps are taken by leaving rows out: torch 2.14 cannot learn through a 1x1 convolution that takes them
         # itself where channels lie last in memory, which is the faster way on CPUs.
