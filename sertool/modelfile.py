@@ -47,7 +47,7 @@ def write(path: Path, held: Held) -> None:
 def read(path: Path) -> Held:
     """What a model file holds; a file that is none is one clear error."""
     metadata, tensors = tensorfile.read(path)
-    version = metadata.get("model_format") if isinstance(metadata, dict) else None
+    version = metadata.get("model_format")
     if isinstance(version, int) and version > FORMAT:
         raise SertoolError(f"{path}: made by a newer sertool: upgrade with `pip install -U sertool`")
     metadata = {"prior_clips": 0.0} | metadata if version == FORMAT else {}  # files from before --adapt have none

@@ -66,13 +66,20 @@ def header(path: Path) -> dict[str, Any]:
 def _parse(mapped: Any, header_length: int, length: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if length < 8 or header_length > min(length - 8, LARGEST_HEADER):
         raise ValueError("it is cut off")
-    held = json.loads(bytes(mapped[8 : 8 + header_length]))
-    metadata = json.loads(held.pop("__metadata__", {}).get("sertool", "{}"))
+    held = _object(bytes(mapped[8 : 8 + header_length]))
+    metadata = _object(held.pop("__metadata__", {}).get("sertool", "{}"))
     body = memoryview(mapped)[8 + header_length :]
     tensors = {str(name): _tensor(entry, body) for name, entry in held.items()}
     if sum(tensor.nbytes for tensor in tensors.values()) != len(body):
         raise ValueError("its tensors do not fill it")
     return metadata, tensors
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    held = json.loads(text)
+    if not isinstance(held, dict):
+        raise ValueError("its header is no JSON object")
+    return held
 
 
 def _tensor(entry: Mapping[str, Any], body: memoryview) -> np.ndarray:
