@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sertool import tensorfile
+from sertool.errors import SertoolError
 from sertool.files import sweep, whole
 
 Weights = dict[str, Tensor]
@@ -52,6 +54,13 @@ def restore(state: State, path: Path) -> None:
     if not path.exists():
         return
     metadata, tensors = tensorfile.read(path)
+    try:
+        _adopt(state, metadata, tensors)
+    except (RuntimeError, KeyError, TypeError, ValueError, IndexError):
+        raise SertoolError(f"{path} does not fit this run: remove it to begin again") from None
+
+
+def _adopt(state: State, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
     parts: dict[str, Weights] = {"model": {}, "best": {}, "average": {}, "slot": {}}
     for name, array in tensors.items():
         part, _, rest = name.partition(".")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import Outcome, sertool
 
-from sertool import audio, manifest, members, modelfile, synth, training, wire
+from sertool import audio, batches, manifest, members, modelfile, synth, tensorfile, training, wire
 from sertool.batches import Store
 from sertool.manifest import Table
 from sertool.members import Design, Listener, Member, Sources, Trained
@@ -195,3 +195,24 @@ def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
                         for clips in (np.flatnonzero(split == place) for place in (TRAIN, DEV, TEST)))  # fmt: skip
     assert found.temperature == dev
     assert len({train, dev, test}) == 3
+
+
+@pytest.mark.parametrize("names", [(), ("other.weight",), ("model.other",), ("slot.99.step",), ("slot.x",)])
+def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(
+    heard: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    words = (heard, *NET, "--features", "mel", "-o", tmp_path)
+    train(*words)
+    member = tmp_path / "seed-0"
+    (member / "predictions.parquet").unlink()
+    kept = modelfile.read(member / "model.safetensors").tensors if names else {}
+    own = {name: array for name, array in kept.items() if name not in batches.SCALING}
+    held = {f"{part}.{name}": array for part in ("model", "best") for name, array in own.items()}
+    held |= dict.fromkeys(names, np.zeros(1, np.float32))
+    with open(member / "checkpoint.safetensors", "wb") as stream:
+        described = {name: (array.dtype.name, array.shape, [array]) for name, array in held.items()}
+        tensorfile.write(stream, {"history": [], "steps": 0}, described)
+    done = train(*words, code=1)
+    assert f"{member / 'checkpoint.safetensors'} does not fit this run: remove it" in done.err.splitlines()[-1]
+    (member / "checkpoint.safetensors").unlink()
+    train(*words)
