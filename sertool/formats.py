@@ -18,6 +18,7 @@ from sertool.manifest import Table
 
 SEPARATORS = {"csv": ",", "tsv": "\t", "semicolons": ";"}  # the last as spreadsheets write where commas are decimal
 BOM = b"\xef\xbb\xbf"
+IN_TEXT = {"list": "string", "float": "double"}  # how text is read; what it becomes is for whoever asks
 LINES = 65_536  # that become a table at once
 DOCUMENT = re.compile(rb"\s*(\[|\{\s*\n)")  # how JSON begins that is not an object a line
 
@@ -103,7 +104,7 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
     kinds = {name: columns.kind_of(name.strip()) for name in header}
     types = {
-        name: manifest.TYPES["string" if kind == "list" else kind]
+        name: manifest.TYPES[IN_TEXT.get(kind, kind)]
         for name, kind in kinds.items()
         if kind and name.strip() not in loose
     }

@@ -56,10 +56,14 @@ def ordered(table: Table) -> Table:
     return table.select(known + [name for name in table.column_names if name not in columns.MEANINGS])
 
 
-def typed(table: Table, where: str) -> Table:
-    """The table with our types; a column of ours that cannot have its type is an error."""
+def typed(table: Table, where: str, *, exact: bool = False) -> Table:
+    """The table with our types; a column of ours that cannot have its type is an error.
+
+    With `exact`, numbers keep double precision where ours are single.
+    """
     for index, field in enumerate(table.schema):
         wanted = kind(field.name)
+        wanted = pa.float64() if exact and wanted == pa.float32() else wanted
         if wanted is None or field.type == wanted:
             continue
         try:

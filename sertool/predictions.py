@@ -86,7 +86,7 @@ def _table(source: str, asked: Asked) -> Table:
     table = wire.parse(data, where, loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
-    table = manifest.typed(_without_strange(_renamed(table, asked), where), where)
+    table = manifest.typed(_without_strange(_renamed(table, asked), where), where, exact=True)
     for name, what in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
             raise SertoolError(f"{where}: {what}: no column {name}; it has {listed(table.column_names, 20)}; "

@@ -612,6 +612,21 @@ def test_the_page_is_whole_by_itself(tmp_path: Path, say: Any, count: int) -> No
     assert not re.search(r"\bnan\b", text)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "tsv"])
+def test_figures_are_those_of_the_numbers_as_they_were_written(tmp_path: Path, kind: str) -> None:
+    columns = made(clips=20)
+    path = tmp_path / f"exact.{kind}"
+    wire.write(pa.table(columns), str(path), kind)
+    chances = np.array([columns[f"p_{name}"] for name in EMOTIONS])
+    right = chances[[EMOTIONS.index(word) for word in columns["emotion"]], range(20)]
+    found = report(str(path)).runs[0].figures
+    assert abs(found["log_loss"].value + np.log(right).mean()) < 1e-9
+    assert abs(found["brier"].value - ((chances**2).sum(0) - 2 * right + 1).mean()) < 1e-9
+    bins = np.minimum((15 * chances.max(0)).astype(int), 14)
+    gap = np.array(columns["confidence"]) - (np.array(columns["emotion"]) == columns["predicted"])
+    assert abs(found["ece"].value - sum(abs(gap[bins == k].sum()) for k in range(15)) / 20) < 1e-9
+
+
 def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: str, say: Any) -> None:
     pytest.importorskip("matplotlib")
     other = table(tmp_path / "other run.csv", made(seed=1))
