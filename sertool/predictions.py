@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -26,6 +27,7 @@ NAMES = {
     "clip": ("path", "id", "file", "filename", "utterance"),
     "speaker": ("speaker_id", "spk", "actor", "subject"),
 }  # fmt: skip
+WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # what a column of numbers holds that went through NaN
 
 
 @dataclass(frozen=True)
@@ -257,8 +259,9 @@ def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
 
 
 def word(label: str, mapping: dict[str, str]) -> str:
-    """A label as we have it; one that we do not know stays as it is."""
-    return labels.canonical(label, mapping) or talk.clean(label.strip())
+    """A label as we have it; one that we do not know stays as it is, but for whole numbers that became fractions."""
+    number = WHOLE.fullmatch(label)
+    return labels.canonical(label, mapping) or (word(number[1], mapping) if number else talk.clean(label.strip()))
 
 
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:

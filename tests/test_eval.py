@@ -173,6 +173,16 @@ def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
     assert joined.runs[0].figures["log_loss"].value < report(path).runs[0].figures["log_loss"].value
 
 
+def test_whole_numbers_that_became_fractions_are_the_same_labels(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["0", "1", "10", "-1", "2"], ["0.0", "1.0", "2.0", "-1.0", ""], "y_true,y_pred")
+    assert report(path).emotions == ("0", "1", "2", "10", "-1")
+    whole = {"emotion": [0, 1, 2, 1], "predicted": [0.0, 1.0, 1.0, None], "p_1.0": [0.5] * 4, "p_0.0": [0.5] * 4}
+    wire.write(pa.table(whole), str(tmp_path / "whole.parquet"), "parquet")
+    found = report(str(tmp_path / "whole.parquet"), mapping={"1": "angry"})
+    assert found.emotions == ("angry", "0", "2")
+    assert found.runs[0].figures["brier"].value == pytest.approx((0.5 + 0.5 + 1.5) / 3)
+
+
 def test_numbers_are_labels_too(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["0", "1", "10", "2"], ["0", "1", "2", "10"], "y_true,y_pred")
     assert report(path).emotions == ("0", "1", "2", "10")
