@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import answers, cli, evaluating, formats, manifest, wire
+from sertool import answers, charts, cli, evaluating, formats, manifest, wire
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Dice, Report
@@ -647,6 +648,38 @@ def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: 
     drawn = {path.name for path in (tmp_path / "two").iterdir()}
     assert {"comparison.png", "recall.png", "confusion-one.png", "confusion-other-run.png"} <= drawn
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "two").iterdir())
+
+
+def test_names_of_any_length_and_letters_leave_room_for_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+
+    def saved(plt: Any, figure: Any, path: Path) -> str:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            figure.savefig(io.BytesIO(), format="png")
+        plt.close(figure)
+        return path.name
+
+    monkeypatch.setattr(charts, "_save", saved)
+    columns = made()
+    columns["speaker"] = [f"{name} {'W' * 100}" for name in columns["speaker"]]
+    longer = {name: f"{name} {'M' * 27} $a_" for name in EMOTIONS}
+    columns |= {name: [longer[word] for word in columns[name]] for name in ("emotion", "predicted")}
+    paths = [table(tmp_path / f"{k}{'R' * 100}.csv", {k: v for k, v in columns.items() if k[:2] != "p_"}) for k in "ab"]
+    assert "comparison.png" in charts.draw(report(*paths), str(tmp_path))
+
+
+def test_nothing_but_the_files_is_said_of_pictures(tmp_path: Path, predicted: str, say: Any) -> None:
+    pytest.importorskip("matplotlib")
+    columns = made()
+    strangers = {"clip": [f"other {name}" for name in columns["clip"]], "sentence": ["\u60c5"] * 240}
+    strangers["speaker"] = [f"\u60c5 {name}" for name in columns["speaker"]]
+    other = table(tmp_path / "other.csv", columns | strangers)
+    code, _, err = say(predicted, other, "--plot", str(tmp_path / "drawn"), "--resamples", "100")
+    assert (code, len(err.splitlines())) == (0, 1)
+    assert not (tmp_path / "drawn" / "comparison.png").exists()
 
 
 def test_eval_imports_nothing_heavy_and_takes_under_a_second(tmp_path: Path) -> None:
