@@ -29,6 +29,11 @@ FILES = (
     PREDICTIONS,
 )  # fmt: skip
 BEFORE = ".before"  # what is being replaced
+DIGESTED = {  # what differs where a digest does
+    "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
+    "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
+    "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies",
+}  # fmt: skip
 CLEAR = ("settings", "training")  # whose entries go by their own names when settings differ
 
 
@@ -163,7 +168,7 @@ def _difference(there: Any, wanted: Any) -> str:
     names = [name for name in {**other, **one} if one.get(name) != other.get(name)]
     if not names:
         return ""
-    shown = [f"{name} {one.get(name)}, not {other.get(name)}" for name in names[:3]]
+    shown = [DIGESTED.get(name, f"{name} {one.get(name)}, not {other.get(name)}") for name in names[:3]]
     return f"was trained with {'; '.join(shown)}{' and more' if len(names) > 3 else ''}"
 
 

@@ -1,5 +1,6 @@
 """A run that lies there goes on, or is printed again, only where it is the same run."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,19 +38,28 @@ def taken_for(mine: dict, other: dict, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "values"),
-    [("speaker", ["x", "y", "x", "y"]), ("corpus", ["one", "two", "one", "two"]), ("parent", [None] * 4)],
+    ("column", "values", "says"),
+    [
+        ("speaker", ["x", "y", "x", "y"], "other speakers"),
+        ("corpus", ["one", "two", "one", "two"], "other corpora"),
+        ("parent", [None] * 4, "other copies"),
+    ],
 )
-def test_other_speakers_corpora_or_copies_are_another_run(column: str, values: list, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"was trained with {column} .*--overwrite"):
+def test_other_speakers_corpora_or_copies_are_another_run(column: str, values: list, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"was trained with {says}: .*--overwrite"):
         taken_for(described(), described(**{column: values}), tmp_path)
 
 
 def test_listeners_are_another_run_where_they_are_learnt_from_and_only_there(tmp_path: Path) -> None:
     others = {"soft_sad": [0.5] * 4}
     taken_for(described(), described(**others), tmp_path / "plain")
-    with pytest.raises(UsageError, match="was trained with listeners "):
+    with pytest.raises(UsageError, match="was trained with other listeners' shares: "):
         taken_for(described(soft=0.5), described(soft=0.5, **others), tmp_path / "soft")
+
+
+def test_a_digest_is_never_shown() -> None:
+    digests = {name for name, value in described().items() if re.fullmatch("[0-9a-f]{16}", str(value))}
+    assert {"clips", "split", "shards"} <= digests <= runs.DIGESTED.keys()
 
 
 def test_what_decides_nothing_leaves_a_run_the_same(tmp_path: Path) -> None:
