@@ -85,6 +85,7 @@ def _located(item: Item, part: Path, locate: Locate, line: Line) -> None:
 def _attempt(item: Item, part: Path, link: Link, line: Line) -> None:
     have, tag = _kept(item, part)
     if item.size is not None and have == item.size:
+        part.touch()  # a file of no bytes is there only now
         return
     url, headers = link
     with web.opened(web.Request(url, headers, have, tag)) as reply:

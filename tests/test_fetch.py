@@ -1199,3 +1199,20 @@ def test_bytes_that_were_thrown_away_are_not_counted_twice(server, tmp_path):
     line = transfer.Line(advance=counted.append)
     transfer.download(transfer.Item("x", f"{server.url}/x"), tmp_path / "x", lambda item, _: (item.url, {}), line)
     assert sum(counted) == len(body)
+
+
+@pytest.mark.parametrize("size", [0, None])
+def test_a_file_of_no_bytes_comes_too(server, tmp_path, size):
+    server.put("/x", b"")
+    item = transfer.Item("x", f"{server.url}/x", size, {"md5": hashlib.md5(b"", usedforsecurity=False).hexdigest()})
+    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Line())
+    assert (tmp_path / "x").read_bytes() == b""
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_is_there_of_a_file_of_no_bytes_goes(server, tmp_path):
+    server.put("/x", b"")
+    (tmp_path / "x.part").write_bytes(b"other")
+    item = transfer.Item("x", f"{server.url}/x", 0)
+    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Line())
+    assert (tmp_path / "x").read_bytes() == b""
