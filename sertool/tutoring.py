@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import batches, manifest, predicting, shipped, talk, teaching, wire
+from sertool import batches, manifest, modelfile, predicting, shipped, talk, teaching, wire
 from sertool.batches import Store
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -52,7 +52,7 @@ def require_there(source: str) -> None:
 
 def require_knows(source: str, words: set[str]) -> None:
     """Refuse a teacher who has no answer for some emotion, before anybody listens."""
-    known = Predictor.load(predicting.models_in(shipped.place(source), None)[0]).labels
+    known = modelfile.read(predicting.models_in(shipped.place(source), None)[0]).labels
     if lost := sorted(words - {*known}):
         raise SertoolError(teaching.unknown(lost, known))
 
@@ -166,7 +166,7 @@ def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _say_unknown(table: Table, path: Path) -> None:
-    trained = Predictor.load(path).held.trained.get("corpora") or {}
+    trained = modelfile.read(path).trained.get("corpora") or {}
     both = [name for name, _ in manifest.counts(table, "corpus") if name in trained]
     shared = f"; it was trained on {listed(both)}, which these clips are of" if both else ""
     talk.warn(f"no split.parquet lies beside {path}: whether it knows speakers held out here cannot be known{shared}")

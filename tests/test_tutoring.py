@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import Outcome, ages, sertool
 
-from sertool import audio, manifest, modelfile, synth, tutoring, wire
+from sertool import audio, inference, manifest, modelfile, synth, tutoring, wire
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 
@@ -48,6 +48,13 @@ def tensors(run: Path) -> dict[str, np.ndarray]:
 def answers(run: Path) -> dict[str, list]:
     (path,) = run.glob("teacher-*.parquet")
     return wire.load(str(path)).to_pydict()
+
+
+def test_what_a_teacher_knows_is_read_without_building_it(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(inference, "network")
+    tutoring.require_knows(str(teacher), {"happy"})
+    with pytest.raises(SertoolError, match="it knows no fear"):
+        tutoring.require_knows(str(teacher), {"fear"})
 
 
 def test_a_model_teaches_what_its_predictions_would(mel: Path, teacher: Path, tmp_path: Path) -> None:
