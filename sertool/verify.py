@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import extract, features, manifest, shaping, shards, talk
+from sertool import extract, features, hearing, manifest, shaping, shards, talk
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.files import whole
@@ -29,6 +29,7 @@ class Verdict:
     values: int
     within: float  # share of the values within the tolerance
     worst: float  # the largest difference, in tolerances
+    worst_clip: str  # that has it
     agrees: bool
 
 
@@ -36,19 +37,34 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
     """A verdict for each feature, on `count` clips that the seed chooses."""
     usable = np.flatnonzero(manifest.usable(table))
     chosen = np.sort(np.random.default_rng(seed).permutation(usable)[:count])
-    if not len(chosen):
-        talk.say("nothing to verify: no clip here has features")
-        return []
     readers = {name: shards.Reader(name, recipe.record(name)) for name in recipe.features}
-    differences: dict[str, list[np.ndarray]] = {name: [] for name in recipe.features}
+    differences: dict[str, dict[str, np.ndarray]] = {name: {} for name in recipe.features}
+    silent = 0
     for row in talk.progress(chosen.tolist(), len(chosen), "verifying"):
         clip = table.slice(row, 1)
-        wave = extract.decoded(clips_of(clip)[0], recipe.wave)
+        one = clips_of(clip)[0]
+        wave = extract.decoded(one, recipe.wave)
+        if _is_rounding(wave):
+            silent += 1
+            continue
         for name in recipe.features:
             stored = _stored(clip, readers[name])
             allowed = _allowed(name, recipe)
-            differences[name].append(_in_tolerances(stored, _slowly(wave, name, recipe), recipe.stored(name), allowed))
+            defined = _slowly(wave, name, recipe)
+            differences[name][one.name] = _in_tolerances(stored, defined, recipe.stored(name), allowed)
+    if silent:
+        talk.say(f"{talk.counted(silent, 'clip')} not judged: silent but for rounding, which decides their features")
+    if silent == len(chosen):
+        talk.say("nothing to verify: no clip here has features that can be judged")
+        return []
     return [_verdict(name, held) for name, held in differences.items()]
+
+
+def _is_rounding(wave: torch.Tensor) -> bool:
+    """Whether a channel of `[channels, samples]` is silent to the doctor and yet not digitally: constant, or noise that
+    the last bits left where two channels cancel."""
+    low, high = wave.aminmax(dim=1)
+    return bool(((high - low < 2 * hearing.SILENT) & ((low != 0) | (high != 0))).any())
 
 
 def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
@@ -81,12 +97,15 @@ def _in_tolerances(stored: np.ndarray, defined: np.ndarray, dtype: str, toleranc
     return np.abs(stored.astype(np.float64) - defined) / allowed
 
 
-def _verdict(name: str, differences: list[np.ndarray]) -> Verdict:
-    held = np.concatenate([difference.ravel() for difference in differences])
+def _verdict(name: str, differences: dict[str, np.ndarray]) -> Verdict:
+    """Of the differences by clip."""
+    held = np.concatenate([difference.ravel() for difference in differences.values()])
+    worst = {clip: float(difference.max(initial=0.0)) for clip, difference in differences.items()}
+    clip = max(worst, key=worst.get)
     within = float((held <= 1).mean())
     module = features.load(name)
     needed = getattr(module, "AGREES", NEEDED if getattr(module, "STEPS", False) else 1.0)
-    return Verdict(name, len(differences), held.size, within, float(held.max()), within >= needed)
+    return Verdict(name, len(differences), held.size, within, worst[clip], clip, within >= needed)
 
 
 def report(verdicts: list[Verdict], path: Path) -> None:
@@ -104,4 +123,5 @@ def _lines(verdicts: list[Verdict]) -> Iterator[str]:
     for verdict in verdicts:
         state = "agrees" if verdict.agrees else "DIFFERS"
         share = f"{100 * verdict.within:.3f} % of {verdict.values:,} values within tolerance"
-        yield f"verified {verdict.feature}: {state} on {verdict.clips} clips: {share}, worst {verdict.worst:.2g} of it"
+        worst = f"worst {verdict.worst:.2g} of it in {verdict.worst_clip}"
+        yield f"verified {verdict.feature}: {state} on {verdict.clips} clips: {share}, {worst}"

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from running import sertool
 
 from sertool import catalogue, shards
@@ -37,6 +39,8 @@ def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
     done = sertool("featurize", voices, "--mel", "--verify", 2, "-o", tmp_path / "f")
     assert done.code == 1
     assert "DIFFERS" in done.err
+    (worst,) = {clip for clip in head.clips if f"in {clip}\n" in done.err}
+    assert json.loads((tmp_path / "f" / "verify.json").read_text())[0]["worst_clip"] == worst
     assert not json.loads((tmp_path / "f" / "verify.json").read_text())[0]["agrees"]
 
 
@@ -44,7 +48,26 @@ def test_nothing_to_verify_is_said_and_is_no_failure(voices, tmp_path):
     part = sertool("featurize", voices, "--rms", "--part", "1/2", "--verify", 2, "-o", tmp_path / "f")
     lost = sertool("featurize", voices, "--rms", "--offset", 60, "--verify", 2, "-o", tmp_path / "g")
     for done in (part, lost):
-        assert (done.code, done.err.count("nothing to verify: no clip here has features")) == (0, 1), done.err
+        assert (done.code, done.err.count("nothing to verify: no clip here has features that can be judged")) == (
+            0,
+            1,
+        ), done.err
+
+
+def test_clips_in_which_rounding_decides_are_not_judged(make, tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    made = {"constant": np.full(16_000, 0.5), "cancels": np.stack([noise, np.float32(1e-6) - noise], 1), "sound": noise,
+            "nothing": np.zeros(16_000)}  # fmt: skip
+    for name, wave in made.items():
+        soundfile.write(make() / f"{name}.wav", wave, 16_000, subtype="FLOAT")
+    held = sertool("index", tmp_path, "--check", "header")
+    words = ("--bandwidth", "--contrast", "--msf", "--verify", 9)
+    done = sertool("featurize", *words, "-o", tmp_path / "f", stdin=held.out)
+    assert done.code == 0, done.err
+    assert "2 clips not judged: silent but for rounding" in done.err
+    assert done.err.count("agrees on 2 clips") == 3
+    flat = sertool("featurize", "--where", "path~constant", *words, "-o", tmp_path / "g", stdin=held.out)
+    assert (flat.code, flat.err.count("nothing to verify")) == (0, 1)
 
 
 def test_verify_reads_each_shard_once(voices, tmp_path, monkeypatch):
