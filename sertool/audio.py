@@ -19,6 +19,7 @@ from sertool.files import reason, whole
 from sertool.hearing import Heard
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
+UNREAD = (".m4a", ".aac", ".wma", ".amr", ".au", ".snd", ".caf", ".w64", ".aifc", ".ape", ".wv", ".spx", ".sph")
 KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
 CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a sound can be sent through
 CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sertool import labelling, manifest, tables
-from sertool.audio import EXTENSIONS
+from sertool.audio import EXTENSIONS, UNREAD
 from sertool.errors import UsageError
 from sertool.files import path_text, walk
 from sertool.labelling import Clip, Labelling, Row
@@ -20,6 +20,7 @@ class Found:
     clips: list[Clip] = field(default_factory=list)
     side: dict[str, Path] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)  # of audio that is not read, by extension
 
 
 def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
@@ -44,9 +45,11 @@ def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
 
 def _find_in(root: Path, found: Found) -> None:
     for path in walk(root, found.failed):
-        if path.suffix.lower() not in EXTENSIONS:
+        kind, is_left_by_macos = path.suffix.lower(), path.name.startswith("._")  # beside each file, in archives
+        if kind not in EXTENSIONS:
             found.side.setdefault(path.name.lower(), path)
-        elif not path.name.startswith("._"):  # what macOS leaves beside a file in an archive
+            found.passed_over[kind] += kind in UNREAD and not is_left_by_macos
+        elif not is_left_by_macos:
             found.clips.append(Clip(root, path))
 
 

@@ -93,6 +93,9 @@ def build(sources: Sources, looking: Looking) -> Table:
     if not found.clips and not looking.how.tables:
         holds = f"; it holds {listed(found.side, 3)}" if found.side else ""
         raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
+    if passed_over := +found.passed_over:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
+        talk.say(f"{talk.counted(passed_over.total(), 'file')} passed over: {kinds}; convert them to WAV or FLAC")
     rows = clips.rows(found, looking.how)
     known = None if looking.update is None else _by_path(looking.update)
     looked = doctor.examine(rows, looking.check, looking.jobs, known)

@@ -621,6 +621,17 @@ def test_what_archives_leave_beside_files_is_no_clip(make):
     assert list(by_clip(folder / "x")) == ["x/angry/1", "x/angry/2"]
 
 
+def test_audio_that_is_not_read_is_counted(make):
+    folder = make("x/angry/1.wav", "x/angry/2.wav")
+    for name in ("angry/3.m4a", "angry/4.M4A", "sad/4.m4a", "sad/5.caf", "sad/._6.caf", "readme.txt"):
+        (folder / "x" / name).parent.mkdir(exist_ok=True)
+        (folder / "x" / name).write_bytes(b"x")
+    done = sertool("index", folder / "x", "-f", "jsonl")
+    assert [row["clip"] for row in rows(done)] == ["x/angry/1", "x/angry/2"]
+    assert "4 files passed over: 3 .m4a, 1 .caf; convert them to WAV or FLAC" in done.err
+    assert "passed over" not in sertool("index", folder / "x" / "angry" / "1.wav", "-f", "jsonl").err
+
+
 @pytest.mark.parametrize("extension", [".wav", ".FLAC", ".Ogg"])
 def test_the_case_of_an_extension_does_not_matter(make, extension):
     assert list(by_clip(make(f"x/sad/1{extension}") / "x")) == ["x/sad/1"]
