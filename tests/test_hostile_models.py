@@ -70,7 +70,7 @@ def heard(path: Path) -> torch.Tensor:
     """A model file's answer to half a second of noise."""
     jury = Jury([Predictor.load(path)])
     wave = 0.1 * np.random.default_rng(0).standard_normal((1, 8000)).astype(np.float32)
-    return jury.judge([jury.hear(wave, "x")])
+    return jury.judge(jury.hear([jury.shaped(wave, "x")]))
 
 
 def refusal(path: Path) -> str | None:

@@ -291,7 +291,7 @@ def test_of_a_long_file_few_windows_are_there_at_a_time(
 
     def heard(jury: predicting.Jury, *given: Any) -> Any:
         made = hear(jury, *given)
-        there.add(id(made))
+        there.update(map(id, made))
         return made
 
     def answered(jury: predicting.Jury, some: Any, *given: Any) -> Any:
