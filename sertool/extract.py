@@ -212,10 +212,13 @@ class Engine:
 
     def _packed(self, waves: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
         channels = [channel.to(self.device, non_blocking=True) for wave in waves for channel in wave]
-        packed = dsp.compute_packed(self.features, channels)
-        made = [{name: self._kept(name, rows) for name, rows in one.items()} for one in packed]
-        sides = len(waves[0])
-        return [self._finish(made[start : start + sides]) for start in range(0, len(made), sides)]
+        packed, sides = dsp.compute_packed(self.features, channels), len(waves[0])
+        clips = [packed[start : start + sides] for start in range(0, len(packed), sides)]
+        made = {
+            name: _fetched([self._made([side[name] for side in clip]) for clip in clips], self.dtypes[name], name)
+            for name in self.features
+        }
+        return [dict(zip(made, clip, strict=True)) for clip in zip(*made.values(), strict=True)]
 
     def _fitting(self, work: Callable[[Sequence[Any]], list[Any]], clips: Sequence[Any]) -> list[Any]:
         """What the work makes of some clips; where the device lacks the memory, of half of them at a time.
@@ -237,15 +240,18 @@ class Engine:
 
     def _finish(self, channels: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         """Rows of each channel side by side, normalised, summarised, in the type that is stored."""
-        finished, recipe = {}, self.recipe
+        finished = {}
         for name in self.features:
             stored = [one.pop(name) for one in channels]
-            if recipe.normalize or recipe.stats:
-                rows = shaping.normalized(torch.cat(stored, dim=1), recipe.normalize)
-                rows = shaping.summary(rows, recipe.stats) if recipe.stats else rows
-                stored = [_as_stored(rows, self.dtypes[name], name)]
+            if self.recipe.normalize or self.recipe.stats:
+                stored = [_as_stored(self._made(stored), self.dtypes[name], name)]
             finished[name] = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=1)
         return finished
+
+    def _made(self, channels: Sequence[Tensor]) -> Tensor:
+        """A feature's rows of each channel side by side, normalised, summarised."""
+        rows = shaping.normalized(torch.cat([*channels], dim=1), self.recipe.normalize)
+        return shaping.summary(rows, self.recipe.stats) if self.recipe.stats else rows
 
 
 def checked(recipe: Recipe, device: str = "cpu") -> Recipe:
@@ -269,6 +275,12 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
         if ends.max() >= HALF or ends.min() <= -HALF:
             raise TooLarge(f"{name} has values that float16 cannot hold: use --dtype float32")
     return rows.to(getattr(torch, dtype)).cpu().numpy()
+
+
+def _fetched(rows: Sequence[Tensor], dtype: str, name: str) -> list[np.ndarray]:
+    """The same of several clips, which leave the device in one piece: each wait for it costs more than a copy."""
+    together = _as_stored(torch.cat([*rows]), dtype, name)
+    return np.split(together, np.cumsum([len(each) for each in rows])[:-1])
 
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
