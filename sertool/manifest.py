@@ -218,6 +218,13 @@ def column(table: Table, name: str, default: Any = None) -> list[Any]:
     return table.column(name).to_pylist() if name in table.column_names else [default] * len(table)
 
 
+def own_or_parents(table: Table, places: Mapping[str, int]) -> np.ndarray:
+    """The place of each row's clip or, of a copy without its own, its parent's, `[rows]`; -1 where neither has one."""
+    clips, parents = column(table, "clip"), column(table, "parent")
+    pairs = zip(clips, parents, strict=True)
+    return np.array([places.get(clip, places.get(parent, -1)) for clip, parent in pairs], int)
+
+
 def cell(table: Table, name: str, row: int) -> Any:
     """One value."""
     return table.column(name)[row].as_py()

@@ -117,14 +117,10 @@ def require_copies(table: Table) -> None:
 
 def originals(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarray:
     """For each row where the clip is that it is a copy of, itself if it is none; -1 if that is not there as long."""
-    clips = manifest.column(table, "clip")
-    at = {clip: place for place, clip in enumerate(clips)}
-    parents = manifest.column(table, "parent")
-    found = np.array(
-        [at.get(clip if parent is None else parent, -1) for clip, parent in zip(clips, parents, strict=True)]
-    )
-    found = np.where(lengths[found] == lengths, found, -1)
-    copies = np.array([parent is not None for parent in parents])[train]
+    copy = np.array([parent is not None for parent in manifest.column(table, "parent")])
+    clips = zip(manifest.column(table, "clip"), copy, strict=True)
+    found = manifest.own_or_parents(table, {clip: place for place, (clip, is_copy) in enumerate(clips) if not is_copy})
+    found, copies = np.where(lengths[found] == lengths, found, -1), copy[train]
     if not (copies & (found[train] >= 0)).any():
         raise SertoolError(NO_COPIES)
     if lost := int((found[train] < 0).sum()):

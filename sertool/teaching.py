@@ -53,25 +53,22 @@ def taught(table: Table, source: str) -> Taught:
         raise SertoolError(
             f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"
         )
-    answers = _by_clip(given, words)
-    parents = manifest.column(table, "parent")
-    none = np.full(len(words), np.nan, np.float32)
-    names = zip(manifest.column(table, "clip"), parents, strict=True)
-    shares = np.array([answers.get(clip, answers.get(parent, none)) for clip, parent in names], np.float32)
-    made = Taught(words, shares)
+    clips, shares = _by_clip(given, words)
+    shares = np.append(shares, np.full((1, len(words)), np.nan, np.float32), axis=0)  # of those that it does not know
+    made = Taught(words, shares[manifest.own_or_parents(table, clips)])
     if not made.known.any():
         raise SertoolError(f"--teacher {source}: it answers for none of the clips")
     return made
 
 
-def _by_clip(given: Table, words: Sequence[str]) -> dict[str, np.ndarray]:
-    """Each clip's answer, the mean where it has several."""
+def _by_clip(given: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
+    """The clips by their place among the answers, `[clips, words]`, the mean where a clip has several."""
     shares = np.stack([np.array(manifest.column(given, f"p_{word}"), np.float32) for word in words], axis=1)
     clips = manifest.codes(given, "clip")
     count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
     total = np.zeros((len(clips.values), len(words)), np.float32)
     np.add.at(total, clips.index, shares)
-    return {str(clips.values[index]): total[index] / count[index] for index in range(len(clips.values))}
+    return {str(clip): place for place, clip in enumerate(clips.values)}, (total / count).astype(np.float32)
 
 
 class Imitated(NamedTuple):
@@ -90,8 +87,7 @@ def imitated(table: Table, feature: str, device: str) -> Imitated:
         )
     own = manifest.keep(table, held)
     at = {clip: place for place, clip in enumerate(manifest.column(own, "clip"))}
-    names = zip(manifest.column(table, "clip"), manifest.column(table, "parent"), strict=True)
-    place = np.array([at.get(clip, at.get(parent, -1)) for clip, parent in names])
+    place = manifest.own_or_parents(table, at)
     if (place < 0).any():
         raise SertoolError(f"--imitate {feature}: {(place < 0).sum():,} clips lack it: run featurize on them first")
     return Imitated(batches.load(own, (feature,), device), place)

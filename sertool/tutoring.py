@@ -144,13 +144,12 @@ def _told(jury: Jury, pieces: Sequence[predicting.Piece]) -> Iterator[Answer]:
 def _by_row(table: Table, given: Table, words: Sequence[str], models: int) -> np.ndarray:
     """The answers by the rows of a table, `[models, rows, words]`; a copy without any has its parent's."""
     shares = np.stack([np.array(manifest.column(given, f"p_{word}"), np.float32) for word in words], axis=1)
+    shares = np.append(shares, np.full((1, len(words)), np.nan, np.float32), axis=0)
+    places: list[dict[str, int]] = [{} for _ in range(models)]
     pairs = zip(manifest.column(given, "clip"), manifest.column(given, "model"), strict=True)
-    at = {pair: place for place, pair in enumerate(pairs)}
-    shares = np.concatenate([shares, np.full((1, len(words)), np.nan, np.float32)])
-    names = list(zip(manifest.column(table, "clip"), manifest.column(table, "parent"), strict=True))
-    return np.stack(
-        [shares[[at.get((clip, one), at.get((parent, one), -1)) for clip, parent in names]] for one in range(models)]
-    )
+    for place, (clip, model) in enumerate(pairs):
+        places[model][clip] = place
+    return np.stack([shares[manifest.own_or_parents(table, own)] for own in places])
 
 
 def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:

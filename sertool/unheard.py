@@ -46,9 +46,8 @@ def _parts(table: Table, model: Path) -> np.ndarray:
     divided = wire.read(str(beside))
     part = manifest.codes(divided, "split")
     code = np.array([PARTS.index(word) if word in PARTS else -1 for word in part.values] + [-1])[part.index]
-    place = dict(zip(manifest.column(divided, "clip"), code.tolist(), strict=True))
-    named = zip(manifest.column(table, "parent"), manifest.column(table, "clip"), strict=True)
-    return np.array([place.get(parent, place.get(clip, -1)) for parent, clip in named], int)
+    named = zip(manifest.column(divided, "clip"), code.tolist(), strict=True)
+    return manifest.own_or_parents(table, {clip: part for clip, part in named if part >= 0})
 
 
 def _say_unknown(table: Table, paths: Sequence[Path]) -> None:

@@ -338,3 +338,9 @@ def test_a_filter_that_cannot_be_is_explained(expression, says):
 def test_only_keeps_words_whatever_is_in_them():
     held = table([{"clip": "1", "emotion": "a|b"}, {"clip": "2", "emotion": "a"}, {"clip": "3"}])
     assert manifest.only(held, "emotion", ["a|b"]).column("clip").to_pylist() == ["1"]
+
+
+def test_a_copy_without_its_own_has_its_parents() -> None:
+    table = manifest.from_columns({"clip": ["a", "a#1", "a#2", "b#1", "c"], "parent": [None, "a", "a", "b", None]})
+    assert manifest.own_or_parents(table, {"a": 3, "a#2": 1, "c": 0}).tolist() == [3, 3, 1, -1, 0]
+    assert manifest.own_or_parents(manifest.without(table, "parent"), {"a": 3}).tolist() == [3, -1, -1, -1, -1]
