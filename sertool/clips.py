@@ -91,8 +91,8 @@ def _finish(clip: Clip, how: Labelling) -> None:
         grouped = (name for name in reversed(clip.folders) if labelling.of_folder(name, how.mapping) is None)
         row["speaker"] = next(grouped, None)
     prefix = f"{row['corpus']}:"
-    if row.get("speaker") and not row["speaker"].startswith(prefix):
-        row["speaker"] = prefix + row["speaker"]
+    who = (row.get("speaker") or "").strip()
+    row["speaker"] = who if who.startswith(prefix) else prefix + who if who else None
     if row["path"] != str(clip.path):  # which is no text: no more may be what it tells
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
 

@@ -23,6 +23,7 @@ from sertool import (
     preparing,
     refusals,
     runs,
+    splitting,
     talk,
     teaching,
     team,
@@ -129,6 +130,7 @@ def _look_ahead(
 ) -> None:
     """Refuse what cannot be trained, and say what flatters it, before anything is made for it."""
     records = preparing.records(table, design, to_make)
+    splitting.warn_of_like_names(table)
     if values["recipe"] and batches.featured(table):
         preparing.warn_of_other_features(values["recipe"], records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))

@@ -86,8 +86,10 @@ def _with_our_parts(table: Table) -> Table:
 
 
 def _without_blanks(table: Table) -> Table:
-    """A text of ours that is empty is null whatever holds it, as it is in CSV."""
+    """A text of ours that is empty is null whatever holds it, as it is in CSV; no blanks surround who speaks."""
     for index, field in enumerate(table.schema):
+        if field.name == "speaker":
+            table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
         if kind(field.name) == pa.string():
             blank = pc.equal(table.column(index), "")
             if pc.any(blank).as_py():

@@ -60,6 +60,15 @@ def asked(split: str | None, folds: int | None, protocol: str | None) -> Asked:
     return given[0] if given else None
 
 
+def warn_of_like_names(table: Table) -> None:
+    """Say whose names differ only by case, for they may be one speaker's, who then stands on both sides."""
+    alike = defaultdict(list)
+    for name, _ in manifest.counts(table, "speaker"):
+        alike[name.casefold()].append(name)
+    if both := [" and ".join(sorted(names)) for names in alike.values() if len(names) > 1]:
+        talk.warn(f"speakers whose names differ only by case are taken for different people: {listed(sorted(both), 3)}")
+
+
 def divided(table: Table, how: Asked, seed: int, old: Table | None = None) -> Table:
     """The table with `split` or `fold` as asked, or as an older manifest has it; there speakers keep their side."""
     if how is None:

@@ -910,3 +910,21 @@ def test_synthetic_voices_are_one_corpus(tree):
 def test_patterns_are_checked_before_any_file_is_looked_at(tmp_path):
     with pytest.raises(UsageError):
         compile_pattern("{speaker")
+
+
+def test_blanks_around_a_name_make_no_other_speaker_and_another_case_is_said(make, tmp_path):
+    names = ("ann", "ann ", "Ann", "bob", "eve", " ")
+    folder = make(*(f"mine/{name}/sad_{k}.wav" for k, name in enumerate(names))) / "mine"
+    words = ("--pattern", "{speaker}/{emotion}_{}.wav", "--split", "speaker:50/25/25")
+    refused(folder, *words, says="1 of 6 rows have no speaker", code=2)
+    shutil.rmtree(folder / " ")
+    done = sertool("index", folder, *words, "-o", tmp_path / "m.csv")
+    assert "differ only by case are taken for different people: mine:Ann and mine:ann" in done.err
+    read = wire.read(str(tmp_path / "m.csv"))
+    assert manifest.column(read, "speaker").count("mine:ann") == 2
+    assert "differ only" not in sertool("index", tmp_path / "m.csv").err
+    blank = manifest.with_column(read, "speaker", [f" {name}\t" for name in manifest.column(read, "speaker")])
+    wire.write(blank, str(tmp_path / "blank.parquet"), "parquet")
+    assert {row["speaker"] for row in index(tmp_path / "blank.parquet")} == {
+        "mine:ann", "mine:Ann", "mine:bob", "mine:eve",
+    }  # fmt: skip

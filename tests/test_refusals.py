@@ -100,6 +100,14 @@ def test_features_of_different_usual_types_are_heard_as_they_were_made(clips: Pa
     assert inference.recipe_of(heard).dtype is None
 
 
+def test_speakers_who_differ_only_by_case_are_named_before_a_training(clips: Path, tmp_path: Path) -> None:
+    table = wire.read(str(clips))
+    names = [name.upper() if row % 2 else name for row, name in enumerate(manifest.column(table, "speaker"))]
+    wire.write(manifest.with_column(table, "speaker", names), str(tmp_path / "m.parquet"), "parquet")
+    done = sertool("train", tmp_path / "m.parquet", "--recipe", "cnn-a", "--split", "speaker:50/25/25", "--dry-run")
+    assert done.err.count("differ only by case are taken for different people") == 1
+
+
 def taught(clips: Path, place: Path, words: tuple[str, ...], rows: slice) -> Path:
     """A table of a teacher's answers for some of the clips."""
     names = manifest.column(wire.read(str(clips)), "clip")[rows]

@@ -114,6 +114,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["audit"]:
         return splitting.report(table, strict_sentences=values["strict_sentences"])
     table = splitting.divided(table, asked, values["seed"], old)
+    if asked is not None:
+        splitting.warn_of_like_names(table)
     table = manifest.made_by(table, options.command_line(), values["seed"], read)
     if wire.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
