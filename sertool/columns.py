@@ -66,7 +66,7 @@ ISSUES = {
     "empty": "no bytes, or no samples where it lies",
     "lfs-pointer": "a Git LFS pointer: run `git lfs pull` in the corpus, or download the audio itself",
     "truncated": "the file was cut off: copy or download it again",
-    "not-finite": "values that are no numbers: export the audio again",
+    "not-finite": "values, or features of them, that are no numbers: export the audio again",
     "silent": "nothing to hear",
     "too-short": "under 50 ms, or over before --offset",
     "vanished": "the file is not there: restore it, or index again",

@@ -7,6 +7,7 @@ together, and takes all its clips packed end to end.
 """
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers end
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # decoded and not yet taken: 256 MB
 LONG = 1 << 25  # samples that are held at once: of a longer clip, 35 minutes at 16 kHz, only the piece at work
+NOT_FINITE = "not-finite"
 HALF = 65_520.0  # from here on, float16 rounds to infinity
 SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a change of it makes all shards anew
@@ -141,13 +143,12 @@ def _refuse_short(clip: Clip, seconds: float) -> None:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
 
 
-def issue_of(clip: Clip, wave: Wave) -> str | None:
-    """Why a clip cannot be used, as it lies there now."""
-    try:
-        decoded(clip, wave)
-    except audio.Unusable as unusable:
-        return unusable.issue
-    return None
+def stands(issue: str, clip: Clip, recipe: Recipe) -> bool:
+    """Whether an issue that was found of a clip is there still; what is no number may be its features alone."""
+    found = _tried(clip, lambda one: decoded(one, recipe.wave))
+    if isinstance(found, Tensor) and issue == NOT_FINITE:
+        found = _tried(clip, Engine(recipe).begun)
+    return isinstance(found, Rows) and found.issue == issue
 
 
 class Engine:
@@ -184,7 +185,7 @@ class Engine:
         """What a worker makes of a clip: finished rows or, where the device takes batches, what is to go there."""
         wave = self.recipe.wave
         if not self.gathers:
-            return Rows(self.alone(channels(clip, wave)))
+            return _finite(self.alone(channels(clip, wave)))
         if self.changes and effects.pending(clip.augmentation):
             raw = _raw(clip, wave)
             return Copy(clip, raw, effects.readied(raw.shape[1], wave.rate, clip.augmentation))
@@ -272,7 +273,8 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
     if dtype == "float16" and rows.numel():
         # Sought so, what becomes infinite costs a sixth of the time that isinf takes, and no copy.
         ends = rows.numpy() if rows.is_cpu else torch.stack(rows.aminmax()).cpu().numpy()
-        if ends.max() >= HALF or ends.min() <= -HALF:
+        far = max(ends.max(), -ends.min())  # NaN where one is
+        if HALF <= far < math.inf:
             raise TooLarge(f"{name} has values that float16 cannot hold: use --dtype float32")
     return rows.to(getattr(torch, dtype)).cpu().numpy()
 
@@ -281,6 +283,24 @@ def _fetched(rows: Sequence[Tensor], dtype: str, name: str) -> list[np.ndarray]:
     """The same of several clips, which leave the device in one piece: each wait for it costs more than a copy."""
     together = _as_stored(torch.cat([*rows]), dtype, name)
     return np.split(together, np.cumsum([len(each) for each in rows])[:-1])
+
+
+def _finite(values: dict[str, np.ndarray]) -> Rows:
+    """A clip's finished rows, if all are numbers: squares of samples far beyond full scale are none in float32."""
+    for name, rows in values.items():
+        if not _are_numbers(rows):
+            raise audio.Unusable(NOT_FINITE, f"{name} has values that are no numbers")
+    return Rows(values)
+
+
+def _are_numbers(rows: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite, sought with as little as the type allows."""
+    if rows.dtype == np.float16:
+        return not rows.size or int((rows.view(np.uint16) & 0x7FFF).max()) < 0x7C00  # whose exponent is all ones
+    if rows.dtype.kind != "f":
+        return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(rows.sum()) or np.isfinite(rows).all())
 
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
@@ -292,8 +312,8 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     many = len(first) > 2 * jobs and jobs > 1 and not engine.gathers
     team = workers.Team(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
     try:
-        for made in _ahead(team, itertools.chain(first, batches), jobs):
-            yield from _on_device(engine, made)
+        for clips_made, made in _ahead(team, itertools.chain(first, batches), jobs):
+            yield from _on_device(engine, clips_made, made)
     finally:
         team.leave()
         torch.set_num_threads(threads)  # a training may follow
@@ -311,12 +331,25 @@ def _tried(clip: Clip, make: Callable[[Clip], Any]) -> Any:
     except audio.Unusable as unusable:
         talk.detail(f"{clip.path}: {unusable.issue}: {unusable}")
         return Rows(issue=unusable.issue)
+    except TooLarge as error:
+        raise TooLarge(f"{clip.name}: {error}") from None
 
 
-def _on_device(engine: Engine, made: Sequence[Any]) -> list[Rows]:
-    """Copies and waveforms among what the workers made, turned into rows on the device."""
+def _on_device(engine: Engine, clips: Sequence[Clip], made: Sequence[Any]) -> list[Rows]:
+    """Copies and waveforms among what the workers made of clips, turned into rows on the device."""
     made = _replaced(made, Copy, engine.changed)
-    return _replaced(made, Tensor, lambda waves: map(Rows, engine.packed(waves)))
+    left = [clip for clip, one in zip(clips, made, strict=True) if isinstance(one, Tensor)]
+    return _replaced(made, Tensor, lambda waves: _together(engine, left, waves))
+
+
+def _together(engine: Engine, clips: Sequence[Clip], waves: Sequence[Tensor]) -> list[Rows]:
+    """The rows of clips in one batch; where values of one are too large for their type, one by one, to name it."""
+    try:
+        rows = engine.packed(waves)
+    except TooLarge:
+        pairs = zip(clips, waves, strict=True)
+        rows = [_tried(clip, lambda _, wave=wave: engine.packed([wave])[0]) for clip, wave in pairs]
+    return [_tried(clip, lambda _, held=held: _finite(held)) for clip, held in zip(clips, rows, strict=True)]
 
 
 def _replaced(made: Sequence[Any], kind: type, work: Callable[[list[Any]], Iterable[Any]]) -> list[Any]:
@@ -339,12 +372,17 @@ def _batches(clips: Iterable[Clip], recipe: Recipe, most: int) -> Iterator[Batch
         yield batch, sum(map(samples, batch))
 
 
-def _ahead(team: workers.Team, batches: Iterable[Batch], jobs: int) -> Iterator[Any]:
-    """Results in order, with a few batches at work: not over `SAMPLES_AHEAD` unless one clip alone is longer."""
-    pending: deque[tuple[int, Future[Any]]] = deque()
+def _ahead(team: workers.Team, batches: Iterable[Batch], jobs: int) -> Iterator[tuple[list[Clip], list[Any]]]:
+    """Batches and what came of them, in order, a few at work: over `SAMPLES_AHEAD` only for one clip alone."""
+    pending: deque[tuple[Batch, Future[Any]]] = deque()
+
+    def done() -> tuple[list[Clip], list[Any]]:
+        (clips, _), future = pending.popleft()
+        return clips, workers.result(future)
+
     for batch, samples in batches:
-        while pending and (len(pending) > 2 * jobs or sum(s for s, _ in pending) + samples > SAMPLES_AHEAD):
-            yield workers.result(pending.popleft()[1])
-        pending.append((samples, team.submit(batch, near=samples > BATCH_SAMPLES)))
+        while pending and (len(pending) > 2 * jobs or sum(s for (_, s), _ in pending) + samples > SAMPLES_AHEAD):
+            yield done()
+        pending.append(((batch, samples), team.submit(batch, near=samples > BATCH_SAMPLES)))
     while pending:
-        yield workers.result(pending.popleft()[1])
+        yield done()

@@ -105,7 +105,7 @@ def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool
     if head is None or head.key != key(feature, plan.recipe, clips):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
-    return all(extract.issue_of(clip, plan.recipe.wave) == head.issues[clip.name] for clip in lost)
+    return all(extract.stands(head.issues[clip.name], clip, plan.recipe) for clip in lost)
 
 
 def refuse_strangers(plan: Plan) -> None:

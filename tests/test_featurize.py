@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import soundfile
 import torch
 from running import again, ages, rows, sertool, snapshot
 
@@ -501,6 +502,56 @@ def test_a_clip_that_comes_back_is_computed_without_being_asked_for(spoilt, voic
     sertool("featurize", voices, *FEW, "-o", tmp_path / "fresh")
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
     assert "issue" not in wire.read(str(tmp_path / "f" / "manifest.parquet")).column_names
+
+
+def made_louder(copied: Path, factor: float, row: int = 1) -> str:
+    """The name of a clip that was made so much louder, in a file of floats."""
+    clip = tasks.clips_of(wire.read(str(copied)))[row]
+    wave = np.float32(factor) * audio.decode(clip.path, audio.Cut())[0]
+    soundfile.write(clip.path, wave, 16_000, format="WAV", subtype="FLOAT")
+    again(copied)
+    return clip.name
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("words", [("--rms",), ("--mel",), ("--msf", "--zcr"), ("--mel", "--stats", "mean,std")])
+@pytest.mark.usefixtures("small_shards")
+def test_a_clip_whose_features_are_no_numbers_is_set_aside(copied, tmp_path, jobs, words, recwarn):
+    name = made_louder(copied, 1e30)
+    done = sertool("featurize", copied, *words, "-j", jobs, "-o", tmp_path / "f")
+    assert done.code == 0, done.err
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    issues = dict(zip(manifest.column(table, "clip"), manifest.column(table, "issue"), strict=True))
+    assert {clip: issue for clip, issue in issues.items() if issue} == {name: "not-finite"}
+    feature = words[0].strip("-")
+    held = rows(tmp_path / "f", feature)
+    assert len(held) == 23
+    assert all(np.isfinite(values).all() for values in held.values())
+    assert [str(one.message) for one in recwarn] == []
+    before = ages(tmp_path / "f")
+    assert "(0 made now)" in sertool("featurize", copied, *words, "-o", tmp_path / "f").err
+    assert ages(tmp_path / "f").items() >= before.items()
+
+
+def test_such_a_clip_spoils_nobody_in_its_batch(copied):
+    recipe = extract.Recipe(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
+    alone, together = extract.Engine(recipe), extract.Engine(recipe)
+    together.gathers = True
+    name, clips = made_louder(copied, 1e30), tasks.clips_of(wire.read(str(copied)))
+    for clip, one, other in zip(clips, *(extract.rows_of(each, clips, 2) for each in (alone, together)), strict=True):
+        assert one.issue == other.issue == ("not-finite" if clip.name == name else None)
+        for feature, values in one.values.items():
+            assert np.allclose(values, other.values[feature], rtol=1e-3, atol=0.06)
+
+
+@pytest.mark.parametrize("gathers", [False, True])
+def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
+    settings = {"mel": features.settings("mel", {"scale": "power"})}
+    engine = extract.Engine(extract.Recipe(shaping.Wave(), settings, dtype="float16"))
+    engine.gathers = gathers
+    name = made_louder(copied, 1e4, row=5)
+    with pytest.raises(extract.TooLarge, match=f"^{name}: mel has values that float16 cannot hold: use --dtype"):
+        list(extract.rows_of(engine, tasks.clips_of(wire.read(str(copied))), 2))
 
 
 def test_clips_that_all_vanished_are_a_manifest_of_issues(copied, tmp_path):
