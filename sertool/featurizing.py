@@ -35,7 +35,7 @@ def plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
     usable = manifest.keep(table, manifest.usable(table))
     if not len(usable):
         raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to do")
-    return Plan(usable, recipe, folder)
+    return Plan(tasks.identified(usable), recipe, folder)
 
 
 def describe(table: Table, recipe: Recipe, place: Place) -> str:

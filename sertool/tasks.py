@@ -94,6 +94,22 @@ def _version(clip: Clip) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
+def identified(table: Table) -> Table:
+    """The table with each copy that is yet to be made known by its parent's digest: a file's age is another wherever a
+    corpus is copied to."""
+    if not {"digest", "parent", "augmentation"} <= {*table.column_names}:
+        return table
+    digests, changes = manifest.column(table, "digest"), manifest.column(table, "augmentation")
+    unknown = [row for row, digest in enumerate(digests) if digest is None and effects.pending(changes[row])]
+    if not unknown:
+        return table
+    clips = manifest.column(table, "clip")
+    parents = manifest.own_or_parents(table, {clip: row for row, clip in enumerate(clips) if digests[row]})
+    for row in unknown:
+        digests[row] = digests[parents[row]] if parents[row] >= 0 else None
+    return manifest.with_column(table, "digest", digests)
+
+
 def missing(plan: Plan, task: Task) -> tuple[str, ...]:
     """The features whose shard is not there, not whole, made from something else, or lacks clips that are back."""
     clips = plan.clips(task)

@@ -346,6 +346,18 @@ def test_every_row_is_in_one_part(copied, tmp_path, small_shards, n):
     assert sertool("index", *sorted((tmp_path / "f").glob("manifest-*")), "-o", tmp_path / "m.parquet").code == 0
 
 
+def test_copies_outlive_new_times_of_their_clips_files(copied, tmp_path):
+    sertool("augment", copied, "--noise", "10:20", "-o", tmp_path / "m.parquet")
+    first = sertool("featurize", tmp_path / "m.parquet", "--rms", "-o", tmp_path / "f")
+    before = ages(tmp_path / "f" / "rms")
+    for path in (copied.parent / "clips").rglob("*.wav"):
+        os.utime(path, (0, 0))
+    again = sertool("featurize", tmp_path / "m.parquet", "--rms", "-o", tmp_path / "f")
+    assert "(0 made now)" in again.err
+    assert again.out == first.out
+    assert ages(tmp_path / "f" / "rms") == before
+
+
 def test_a_part_without_a_shard_says_so(voices, tmp_path):
     first, second = (sertool("featurize", voices, "--rms", "--part", f"{k}/2", "-o", tmp_path) for k in (1, 2))
     assert "nothing is left for part 1-of-2: the clips make 1 shard, which --part does not divide" in first.line
