@@ -91,7 +91,7 @@ def warn_of_own_ears(table: Table, records: Records, division: str) -> None:
     there = {name for name, _ in manifest.counts(table, "corpus")}
     for feature, record in records.items():
         model = _bringer(feature, record["settings"])
-        met = there & tensorfile.header(shipped.place(model))["trained"]["corpora"].keys() if model else set()
+        met = there & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys() if model else set()
         if met and not division.startswith(shipped.DIVISION):
             talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips of "
                       f"{listed(sorted(met))}: but for those that --protocol {shipped.DIVISION} holds out, figures on "

@@ -58,8 +58,8 @@ def give(path: str | Path | None) -> None:
     if path is None:
         _given.clear()
         return
-    ours = [name for name in shipped.names() if _brings_encoder(shipped.place(name))]
-    file = shipped.place(str(path)) if path in ours else Path(path)
+    ours = [name for name in shipped.names() if _brings_encoder(shipped.own(name))]
+    file = shipped.own(str(path)) if path in ours else Path(path)
     if not file.is_file():
         none = f"no such file, and of the package's models {listed(ours)} alone brings an encoder"
         raise UsageError(f"--weights {path}: {'a folder' if file.is_dir() else none}")
@@ -93,7 +93,7 @@ def chosen(
     if known in _held and part == shapes:
         return known, _held[known]
     ours = bringer(known, part, arrange) if known else None
-    path = shipped.place(ours) if ours else _find(published)
+    path = shipped.own(ours) if ours else _find(published)
     found = _fitting(arrange(read(path)), shapes, published.name, path)
     _refuse_other(known, digest(_only(found, part)), published.name, path)
     made = hold(found)
@@ -103,7 +103,7 @@ def chosen(
 def bringer(known: str, shapes: Shapes, arrange: Arrange) -> str | None:
     """The model of the package that brings tensors of this digest and these shapes."""
     for name in shipped.names():
-        if _brings_encoder(path := shipped.place(name)):
+        if _brings_encoder(path := shipped.own(name)):
             there = arrange(read(path))
             fits = all(word in there and tuple(there[word].shape) == shape for word, shape in shapes.items())
             if fits and digest(_only(there, shapes)) == known:

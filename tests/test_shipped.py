@@ -34,6 +34,18 @@ def test_they_know_the_six_emotions_and_are_small(name: str):
     assert shipped.place(name).stat().st_size < MEGABYTES[name] * 1e6
 
 
+def test_a_folder_that_is_called_like_one_of_them_is_not_passed_over_in_silence(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    done = sertool("predict", "-m", "tiny", clip, "-f", "csv")
+    assert done.code == 0
+    assert "warning: tiny is the package's model: to take what is called so here, say ./tiny" in done.err
+    assert "no model" in sertool("predict", "-m", "./tiny", clip, "-f", "csv").line
+    assert "warning" not in sertool("predict", clip, "-f", "csv").err
+
+
 @pytest.mark.parametrize("words", [(), ("-m", "tiny")])
 def test_they_answer_with_nothing_else_on_the_machine(clip: Path, tmp_path: Path, monkeypatch, words: tuple):
     monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))

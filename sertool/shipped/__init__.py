@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sertool import talk
 from sertool.errors import UsageError
 
 FOLDER = Path(__file__).parent
@@ -14,11 +15,18 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
+def own(name: str) -> Path:
+    """Where one of them lies."""
+    return FOLDER / f"{name}.safetensors"
+
+
 def place(model: str | None) -> Path:
     """Where a model lies: one of these by its name, or whatever file or folder was named; the default for none."""
     name = model or DEFAULT
     if name in names():
-        return FOLDER / f"{name}.safetensors"
+        if model and Path(name).exists():
+            talk.warn(f"{name} is the package's model: to take what is called so here, say ./{name}")
+        return own(name)
     if not Path(name).exists():
         here = f"; inside the package are {', '.join(names())}" if names() else ""
         raise UsageError(f"no model {name}: give a model file, or the folder of a run of `sertool train`{here}")
