@@ -17,8 +17,7 @@ TICK = 1e-3  # seconds: parts that begin and last alike to within it are the sam
 def mark(rows: Sequence[Row]) -> None:
     """Write into the issues which clips are equal: under several labels all are wrong, else the first stays."""
     for row in rows:
-        issue = row.get("issue") or ""
-        if issue == "label-conflict" or issue.startswith("duplicate-of"):
+        if _tells_of_twins(row.get("issue")):
             row["issue"] = None
     alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
@@ -48,6 +47,16 @@ def marked(table: Table) -> Table:
     for place, row in zip(np.flatnonzero(several).tolist(), rows, strict=True):
         issues[place] = row["issue"]
     return manifest.with_column(table, "issue", issues)
+
+
+def single(table: Table) -> np.ndarray:
+    """Which clips are not set aside for having a twin, bool `[rows]`."""
+    issues = manifest.codes(table, "issue")
+    return np.array([*(not _tells_of_twins(issue) for issue in issues.values), True])[issues.index]
+
+
+def _tells_of_twins(issue: str | None) -> bool:
+    return issue is not None and (issue == "label-conflict" or issue.startswith("duplicate-of"))
 
 
 def shared(table: Table) -> Codes:

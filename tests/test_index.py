@@ -718,6 +718,8 @@ def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(ma
     told = sertool("index", "--audit", folder / "leak.jsonl")
     assert told.code == 1
     assert b"LEAK  equal sounds: 1 in more than one part" in told.out
+    (folder / "aside.jsonl").write_text("\n".join(map(json.dumps, [*both, twice[1] | {"split": "test"}])))
+    assert b"no leak between 2 parts of 2 clips" in sertool("index", "--audit", folder / "aside.jsonl").out
 
 
 def test_an_update_judges_copies_anew(make):
