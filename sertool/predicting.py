@@ -31,6 +31,7 @@ Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it
 Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 SPAN = 120.0  # seconds of a long file that are decoded at once
+BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
 ROUNDING = 0.0015  # seconds that may lie between windows whose ends and beginnings are rounded to a thousandth
 SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
 
@@ -252,9 +253,10 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
     hop = how.hop or how.window
     told = row.get("duration") or there
     length = told if told < there else there
-    count, each = _count(length, how.window, hop), max(1, int(SPAN / hop))
-    for first in range(0, count, each):
+    count, each, first = _count(length, how.window, hop), max(1, int(BEGINNING / hop)), 0
+    while first < count:
         yield row | {"_windows": (first, min(each, count - first), length)}
+        first, each = first + each, min(2 * each, max(1, int(SPAN / hop)))
 
 
 def _count(length: float, window: float, hop: float) -> int:
