@@ -28,7 +28,7 @@ def naming(how: str | None) -> Naming:
         expression = labelling.compile_pattern(how)
         if "speaker" not in expression.groupindex:
             raise UsageError(f"--speakers {how!r}: it names no {{speaker}}; it is {WAYS}")
-        return lambda row: match["speaker"] if (match := expression.search(Path(row["path"]).as_posix())) else None
+        return lambda row: match["speaker"] if (match := expression.search(_where(row).as_posix())) else None
     return lambda row: None if row.get(how or "speaker") is None else str(row[how or "speaker"])
 
 
@@ -37,8 +37,13 @@ def column(how: str | None) -> str | None:
     return None if how in (None, "all", "parent-folder") or "{" in how else how
 
 
+def _where(row: Row) -> Path:
+    """Where a clip lies; of a shard's, whose file nobody knows any more, what its id says of that."""
+    return Path(row["path"]).absolute() if row["path"] else Path("/", f"{row['clip']}.wav")
+
+
 def _folder(row: Row) -> str | None:
-    folders = reversed(Path(row["path"]).absolute().parent.parts[1:])
+    folders = reversed(_where(row).parent.parts[1:])
     return next((name for name in folders if labelling.of_folder(name, {}) is None), None)
 
 

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, extract, manifest, modelfile, predicting, streams, synth, tensorfile, wire
+from sertool import audio, extract, manifest, modelfile, predicting, streams, synth, tensorfile, voices, wire
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
@@ -334,6 +334,25 @@ def test_a_constant_offset_is_silence(run: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "voice.wav", 0.5 * voice + 0.3, rate, subtype="FLOAT")
     held = rows_of(sertool("predict", "-m", run / "model", tmp_path).out)
     assert [row["issue"] for row in held] == ["silent", "silent", ""]
+
+
+def test_in_shards_without_paths_the_clip_itself_says_who_speaks(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = {"path": "", "clip": "calls/ann/sad_1"}
+    assert voices.naming("parent-folder")(row) == "ann"
+    assert voices.naming("{speaker}/{}_{}.wav")(row) == "ann"
+    assert voices.naming("parent-folder")({"path": "", "clip": "sad_1"}) is None
+
+
+def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
+    how = predicting.Listening(window=3.0, hop=1.0)
+    look = audio.Look(sample_rate=16_000, samples=3600 * 16_000, channels=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio, "look", lambda *_, **__: look)
+        spans = [row["_windows"][:2] for row in predicting._spans({"path": "call.wav"}, how)]
+    assert [count for _, count in spans[:7]] == [5, 10, 20, 40, 80, 120, 120]
+    assert [first for first, _ in spans] == [0, *np.cumsum([count for _, count in spans])[:-1]]
+    assert sum(count for _, count in spans) == 3598
 
 
 def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
