@@ -22,7 +22,8 @@ ROUNDS = 4  # of the search for them
 
 def unknown(lost: Sequence[str], known: Sequence[str]) -> str:
     """Why a teacher who lacks some emotions cannot teach."""
-    return f"--teacher: it knows no {', '.join(lost)}: its answers are {', '.join(known)}"
+    leave = f"--where 'emotion={'|'.join(known)}'"
+    return f"--teacher: it knows no {', '.join(lost)}: keep what it knows with {leave}, or index with --map"
 
 
 class Taught(NamedTuple):

@@ -722,6 +722,12 @@ def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(ma
     assert b"no leak between 2 parts of 2 clips" in sertool("index", "--audit", folder / "aside.jsonl").out
 
 
+def test_a_division_that_holds_nobody_out_is_said(make):
+    folder = make(*(f"x/ann/{word}.wav" for word in ("sad", "happy", "angry")))
+    done = sertool("index", folder / "x", "--pattern", "{speaker}/{emotion}.wav", "--split", "speaker")
+    assert "warning: speaker puts every clip in train, so nobody is held out" in done.err
+
+
 def test_an_update_judges_copies_anew(make):
     folder = make("x/sad/1.wav", "x/sad/2.wav")
     shutil.copy(folder / "x/sad/1.wav", folder / "x/sad/3.wav")
