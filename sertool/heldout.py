@@ -196,7 +196,10 @@ def _refuse_leaks(table: Table, way: Way) -> None:
     excused |= {"parent"} if known.get("copies") else set()
     leaks = [finding for finding in findings if finding.kind not in excused]
     if leaks:
-        raise SertoolError(f"the split leaks: {leaks[0]}; make another with --split, or name a leaky --protocol")
+        remedy = "make another with --split, or name a leaky --protocol"
+        if leaks[0].kind == "digest":
+            remedy = "`sertool index` on the manifest sets equal sounds aside"
+        raise SertoolError(f"the split leaks: {leaks[0]}; {remedy}")
     unknown = int((manifest.codes(table, "speaker").index < 0).sum())
     if unknown and not is_leaky(way.how):
         talk.warn(f"{unknown:,} of {len(table):,} clips have no speaker: whether speakers cross cannot be known")

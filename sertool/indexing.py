@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import clips, doctor, labels, manifest, splits, splitting, talk, twins, wire
+from sertool import clips, doctor, labels, manifest, splits, splitting, talk, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -49,8 +49,7 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    table = _mapped(manifest.merged(found.tables), looking.how.mapping)
-    return twins.marked(table) if len(found.tables) > 1 else table
+    return _mapped(manifest.merged(found.tables), looking.how.mapping)
 
 
 def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:

@@ -34,7 +34,7 @@ def mark(rows: Sequence[Row]) -> None:
 
 
 def marked(table: Table) -> Table:
-    """The same for a table that was joined of several, each of which knew its own clips alone."""
+    """The same for a table, be it joined of several that knew their own clips alone; copies go with their clip."""
     sound = shared(table).index
     several = sound >= 0
     if not several.any():
@@ -46,6 +46,10 @@ def marked(table: Table) -> Table:
     issues = manifest.column(table, "issue")
     for place, row in zip(np.flatnonzero(several).tolist(), rows, strict=True):
         issues[place] = row["issue"]
+    aside = {row["clip"]: row["issue"] for row in rows if row["issue"]}
+    issues = [
+        issue or aside.get(parent) for issue, parent in zip(issues, manifest.column(table, "parent"), strict=True)
+    ]
     return manifest.with_column(table, "issue", issues)
 
 

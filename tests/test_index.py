@@ -701,6 +701,30 @@ def test_manifests_that_hold_the_same_sounds_set_them_aside_when_joined(make):
     }  # fmt: skip
 
 
+def test_the_audit_of_two_manifests_tells_what_joining_them_would_set_aside(make):
+    folder = make("a/sad/1.wav", "a/sad/2.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    for name, part in (("a", "train"), ("b", "test")):
+        held = [row | {"split": part} for row in index(folder / name)]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, held)))
+    told = sertool("index", "--audit", folder / "a.jsonl", folder / "b.jsonl")
+    assert told.code == 1
+    assert b"LEAK  equal sounds: 2 in more than one part" in told.out
+
+
+def test_copies_of_what_is_set_aside_go_with_it(make):
+    folder = make("a/sad/1.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    for name in "ab":
+        made = sertool("index", folder / name)
+        sertool("augment", "-", "--noise", "10", "-o", folder / f"{name}.parquet", stdin=made.out)
+    held = by_clip(folder / "a.parquet", folder / "b.parquet")
+    assert {clip: row.get("issue") for clip, row in held.items()} == {
+        "a/sad/1": None, "a/sad/1#1": None,
+        "b/sad/1": "duplicate-of:a/sad/1", "b/sad/1#1": "duplicate-of:a/sad/1",
+    }  # fmt: skip
+
+
 def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(make):
     folder = make("talk.wav")
     parts = {"a": "0,0.1,sad,s1,train", "b": "0.1,0.1,happy,s2,test", "c": "0.1,0.1,happy,s1,train"}

@@ -382,9 +382,13 @@ def test_recordings_that_stand_in_two_manifests_never_cross(mel: Path, tmp_path:
     assert f"{len(same['clip'])} clips set aside that several manifests have, such as again/" in done.err
     assert {clip.split("/")[0] for clip in table(tmp_path / "run")["clip"]} == {column(mel, "clip")[0].split("/")[0]}
     half = ["train" if place % 2 else "test" for place in range(len(same["clip"]))]
-    digest = [f"{place // 2}" for place in range(len(half))]
+    digest = [f"{max(place, 1)}" for place in range(len(half))]
     torn = changed(mel, tmp_path / "torn.parquet", split=half, digest=digest, speaker=half, duration=[1.0] * len(half))
-    assert "the split leaks: equal sounds" in train(torn, *TINY, "-o", tmp_path / "torn", code=1).line
+    told = train(torn, *TINY, "-o", tmp_path / "torn", code=1).line
+    assert "the split leaks: equal sounds" in told
+    assert "`sertool index` on the manifest sets equal sounds aside" in told
+    assert sertool("index", torn, "-o", tmp_path / "single.parquet").code == 0
+    train(tmp_path / "single.parquet", *TINY, "-o", tmp_path / "single")
 
 
 def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) -> None:

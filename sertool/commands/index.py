@@ -99,7 +99,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import indexing, manifest, splitting, wire
+    from sertool import indexing, manifest, splitting, twins, wire
 
     asked = splitting.asked(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
@@ -110,9 +110,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         return _say_plan(indexing.sort(sources, values["root"], nul=values["null"]))
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
-    table = _chosen(read, values)
     if values["audit"]:
-        return splitting.report(table, strict_sentences=values["strict_sentences"])
+        return splitting.report(_chosen(read, values), strict_sentences=values["strict_sentences"])
+    table = _chosen(twins.marked(read), values)
     table = splitting.divided(table, asked, values["seed"], old)
     if asked is not None:
         splitting.warn_of_like_names(table)
