@@ -23,6 +23,7 @@ from sertool.files import listed
 Table = pa.Table
 FORMAT_VERSION = 1
 KEY = b"sertool"
+BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 TYPES = {
     "string": pa.string(), "double": pa.float64(), "float": pa.float32(), "int16": pa.int16(), "int32": pa.int32(),
     "int64": pa.int64(), "list": pa.list_(pa.string()),
@@ -88,7 +89,7 @@ def _with_our_parts(table: Table) -> Table:
 def _without_blanks(table: Table) -> Table:
     """A text of ours that is empty is null whatever holds it, as it is in CSV; no blanks surround who speaks."""
     for index, field in enumerate(table.schema):
-        if field.name == "speaker":
+        if field.name == "speaker" and pc.any(pc.match_substring_regex(table.column(index), BLANK_ENDS)).as_py():
             table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
         if kind(field.name) == pa.string():
             blank = pc.equal(table.column(index), "")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sertool import manifest
-from sertool.codes import Codes
+from sertool.codes import Codes, hashes
 from sertool.manifest import Table
 
 Row = dict[str, Any]
@@ -67,15 +67,21 @@ def shared(table: Table) -> Codes:
     """Sounds that several clips have, by the name of the first of these; augmented copies are no clips of their own."""
     if "digest" not in table.column_names:
         return Codes(np.full(len(table), -1, np.int32), ())
-    index = manifest.hashed(table, "digest").index.copy()
-    index[manifest.codes(table, "parent").index >= 0] = -1
-    counts = np.bincount(index[index >= 0], minlength=1)
-    rows = np.flatnonzero((index >= 0) & (counts[index] > 1))
-    keys = np.stack([index[rows], _ticks(table, "start", rows), _ticks(table, "duration", rows)], axis=1)
+    column = table.column("digest")
+    known = column.is_valid().to_numpy()
+    if "parent" in table.column_names:
+        known &= table.column("parent").is_null().to_numpy()
+    hashed = hashes(manifest.Values(column.fill_null("") if column.null_count else column))
+    ordered = hashed[known]
+    ordered.sort()  # no more than this is held of tables with millions of rows, in which hardly any sound is twice
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    rows = np.flatnonzero(known & np.isin(hashed, twice))
+    sound = np.searchsorted(twice, hashed[rows])
+    keys = np.stack([sound, _ticks(table, "start", rows), _ticks(table, "duration", rows)], axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    several = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
+    again = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
     found = np.full(len(table), -1, np.int32)
-    found[rows[several]] = group.ravel()[several]
+    found[rows[again]] = group.ravel()[again]
     return Codes(found, manifest.Values(table.column("clip"), rows[first]))
 
 
