@@ -4,10 +4,10 @@ import math
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -49,9 +49,9 @@ class Listening:
 
 @dataclass(frozen=True)
 class Acquaintance:
-    """How each member scales the clips of the speakers that are known."""
+    """How each member scales the clips of the speakers that are known, if it can adapt."""
 
-    scalings: list[Scaling]
+    scalings: list[Scaling | None]
     speakers: list[str]
 
     def places(self, who: Sequence[str], device: torch.device) -> Tensor:
@@ -61,20 +61,25 @@ class Acquaintance:
 
 
 class Jury:
-    """One model or several that know the same emotions; their probabilities are averaged."""
+    """One model or several that know the same emotions; their probabilities are averaged.
 
-    def __init__(self, members: Sequence[Predictor]) -> None:
+    Where several runs are asked, of `sizes` members each, every run counts alike.
+    """
+
+    def __init__(self, members: Sequence[Predictor], sizes: Sequence[int] = ()) -> None:
         self.members, self.labels = members, members[0].labels
+        ends = np.cumsum(sizes or [len(members)]).tolist()
+        self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
         if any(member.labels != self.labels for member in members):
-            raise UsageError("the models know different emotions: choose one with --fold, or train them alike")
+            raise UsageError("the models know different emotions: ask one, or train them alike")
         self.recipes = []
         for member in members:
             if member.recipe not in self.recipes:
                 self.recipes.append(member.recipe)
         self._engines: list[Engine] = []
         self._making = Lock()
-        if len({recipe.wave.rate for recipe in self.recipes}) > 1:
-            raise UsageError("the models take audio of different rates: choose one with --fold")
+        if len({(recipe.wave.rate, recipe.wave.channels) for recipe in self.recipes}) > 1:
+            raise UsageError("the models take audio of different rates or channels: ask one, or train them alike")
 
     @property
     def engines(self) -> list[Engine]:
@@ -92,7 +97,7 @@ class Jury:
             "--window": how.window is not None,
             "--channel": how.channel != "mix",
             "--trim": any(member.recipe != inference.recipe_of(member.held.features) for member in members),
-            "a run whose models hear in different ways": any(member.held.features != records for member in members),
+            "asking models that hear in different ways": any(member.held.features != records for member in members),
         }
         return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
 
@@ -126,21 +131,31 @@ class Jury:
         """
         answers = torch.stack(self.each(heard, known, who))
         if not any(asked):
-            return answers.mean(dim=0)
-        return torch.stack([answers[own or slice(None), clip].mean(dim=0) for clip, own in enumerate(asked)])
+            return self._mean(answers)
+        return torch.stack([self._mean(answers[:, clip], own or ()) for clip, own in enumerate(asked)])
+
+    def _mean(self, answers: Tensor, asked: Collection[int] = ()) -> Tensor:
+        """Of `[members, …]`, the mean over runs of the mean over those of their members that are asked, or over all."""
+        own = [[place for place in run if place in asked] or [*run] for run in self.runs]
+        return torch.stack([answers[places].mean(dim=0) for places in own]).mean(dim=0)
 
     def each(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> list[Tensor]:
         """The same of each member by itself."""
         answers = []
         for index, member in enumerate(self.members):
-            own = None if known is None else (known.scalings[index], known.places(who, member.device))
+            scaling = None if known is None else known.scalings[index]
+            own = None if scaling is None else (scaling, known.places(who, member.device))
             answers.append(member.of_clips(self._of(member, heard), own))
         return answers
 
     def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
         """What is known of speakers from some clips of each."""
-        own = [[self._of(member, clips) for clips in speakers.values()] for member in self.members]
-        return Acquaintance([m.acquainted(clips) for m, clips in zip(self.members, own, strict=True)], list(speakers))
+        return Acquaintance([self._scaling(member, speakers.values()) for member in self.members], list(speakers))
+
+    def _scaling(self, member: Predictor, speakers: Iterable[Sequence[Heard]]) -> Scaling | None:
+        """A member's own of some speakers, if it can adapt."""
+        adapts = member.scaling.adapts
+        return member.acquainted([self._of(member, clips) for clips in speakers]) if adapts else None
 
     def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[dict[str, np.ndarray]]:
         """A member's own rows of some clips."""

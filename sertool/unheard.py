@@ -16,17 +16,21 @@ from sertool.splits import PARTS, TRAIN
 ASKED = "_asked"  # a column of a manifest: the numbers of the models that are asked for a clip; null for all of them
 
 
-def told(table: Table, paths: Sequence[Path]) -> Table:
+def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     """A manifest with who is asked for its clips and, where it has no `split`, the part that the clips had for them.
 
     Who held a clip out is asked for its copies, too; but they have no part in the figures, as none in training's.
+    Of several runs that are asked together, what one was trained on is nothing that was held out.
     """
-    parts = np.stack([_parts(table, path) for path in paths])
-    best = parts.max(axis=0)  # test, else dev, else train
+    parts = [np.stack([_parts(table, path) for path in run]) for run in runs]
+    of_runs = np.stack([each.max(axis=0) for each in parts])  # test, else dev, else train
+    best = np.where(of_runs < TRAIN, len(PARTS), of_runs).min(axis=0)
+    best[best == len(PARTS)] = -1
     if (best < TRAIN).all():
-        _say_unknown(table, paths)
+        _say_unknown(table, [path for run in runs for path in run])
         return table
-    held_out = zip((parts == best).T, best > TRAIN, strict=True)
+    chosen = np.concatenate([each == own for each, own in zip(parts, of_runs, strict=True)])
+    held_out = zip(chosen.T, best > TRAIN, strict=True)
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
     own = manifest.column(table, "split")
     _say_trained_on(best == TRAIN, own)

@@ -48,8 +48,11 @@ def _folder(row: Row) -> str | None:
 
 
 def require_adaptable(jury: Jury) -> None:
-    if not all(member.scaling.adapts for member in jury.members):
+    able = sum(member.scaling.adapts for member in jury.members)
+    if not able:
         raise UsageError("the model was not trained with --adapt speaker: predict without --adapt and --enroll")
+    if able < len(jury.members):
+        talk.say(f"{able} of {len(jury.members)} models adapt to who speaks: to the others everybody is a stranger")
 
 
 # Adapted by the clips that are asked for.

@@ -194,6 +194,58 @@ def test_a_run_averages_its_members(run: Path) -> None:
     assert first != pytest.approx(second, abs=1e-3)
 
 
+@pytest.fixture(scope="module")
+def other(run: Path) -> Path:
+    """A run of one seed, of another network that hears in another way."""
+    made = sertool("featurize", run / "features" / "manifest.parquet", "--mfcc", "-o", run / "other-features")
+    words = ("-m", "gru", "--epochs", 4, "--lr", ".02", "--features", "mfcc", "-o", run / "other")
+    trained = sertool("train", "-", *words, stdin=made.out)
+    assert trained.code == 0, trained.err
+    return run / "other"
+
+
+def test_several_runs_are_averaged_and_count_alike_however_many_models_each_has(run: Path, other: Path) -> None:
+    asked = (run / "voices", "--window", 0.5)
+    both, first, second = (
+        [probabilities(row) for row in rows_of(sertool("predict", *models, *asked).out)]
+        for models in (("-m", run / "model", "-m", other), ("-m", run / "model"), ("-m", other))
+    )
+    assert len(both) > 32
+    np.testing.assert_allclose(both, np.mean([first, second], axis=0), atol=1e-5)
+    cards = sertool("predict", "-m", run / "model", "-m", other, "--model-card").out.decode()
+    assert [cards.count(f"{name}/seed-0") for name in ("model", "other")] == [1, 1]
+
+
+def test_of_several_runs_each_answers_by_those_that_held_the_clip_out(run: Path, tmp_path: Path) -> None:
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    bare, wanted = tmp_path / "bare.parquet", []
+    wire.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
+    runs = {"lstm": ("--folds", 2, "--seeds", 2), "gru": ("--folds", 4)}
+    for name, how in runs.items():
+        words = ("-m", name, *LEARNING[2:], *how, "-o", tmp_path / name, "-f", "csv")
+        rows = rows_of(sertool("train", bare, *words).out)
+        own = {row["clip"]: [probabilities(each) for each in rows if each["clip"] == row["clip"]] for row in rows}
+        wanted.append({clip: np.mean(answers, axis=0) for clip, answers in own.items()})
+    rows = rows_of(sertool("predict", "-m", tmp_path / "lstm", "-m", tmp_path / "gru", bare).out)
+    assert {row["split"] for row in rows} == {"test"}
+    for row in rows:
+        mean = np.mean([each[row["clip"]] for each in wanted], axis=0)
+        assert probabilities(row) == pytest.approx(mean, abs=1e-4)
+
+
+def test_what_one_of_several_runs_was_trained_on_is_not_held_out(run: Path, tmp_path: Path) -> None:
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    bare = tmp_path / "bare.parquet"
+    wire.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
+    trained = sertool("train", bare, *LEARNING, "--folds", 2, "-o", tmp_path / "folds")
+    assert trained.code == 0, trained.err
+    for runs in (("folds", run / "model"), (run / "model", "folds")):
+        words = [word for name in runs for word in ("-m", tmp_path / name)]
+        rows = rows_of((done := sertool("predict", *words, bare)).out)
+        assert "16 of 32 clips were trained on" in done.err
+        assert [row["split"] for row in rows] == manifest.column(table, "split")
+
+
 def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: Path) -> None:
     good = sorted((run / "voices").rglob("*.wav"))[:2]
     bad = tmp_path / "text.wav"
@@ -878,6 +930,16 @@ def test_each_channel_of_a_call_is_a_speaker_of_its_own(run: Path, adaptable: Pa
     left = rows_of(sertool("predict", "-m", adaptable, tmp_path / "call.wav", *words, "--channel", "left").out)
     mine = [row for row in held if row["channel"] == "1" and row["predicted"]]
     assert [probabilities(row) for row in mine] == [probabilities(row) for row in left if row["predicted"]]
+
+
+def test_of_several_runs_those_adapt_that_can(run: Path, adaptable: Path) -> None:
+    words = (run / "voices", "--speakers", "parent-folder")
+    both = sertool("predict", "-m", run / "model", "-m", adaptable, "--adapt", "speaker", *words)
+    assert "1 of 3 models adapt to who speaks" in both.err
+    stranger = rows_of(sertool("predict", "-m", run / "model", run / "voices").out)
+    known = rows_of(sertool("predict", "-m", adaptable, "--adapt", "speaker", *words).out)
+    for row, *alone in zip(rows_of(both.out), stranger, known, strict=True):
+        assert probabilities(row) == pytest.approx(np.mean([*map(probabilities, alone)], axis=0), abs=1e-5)
 
 
 def test_without_adapting_everybody_is_a_stranger_and_that_is_said(run: Path, adaptable: Path) -> None:

@@ -25,6 +25,7 @@ Examples:
   sertool predict -m run/ --adapt speaker --speakers parent-folder calls/
   sertool predict --adapt speaker --speakers all calls/
   sertool predict -m run/ --enroll anna/ --window 3 call.wav
+  sertool predict -m run/ -m other-run/ features/manifest.parquet | sertool eval
 
 \b
 Columns:
@@ -95,10 +96,10 @@ def _speaker_options() -> Any:
 
 def _run_options() -> Any:
     return options.stack(
-        option("-m", "--model", type=click.Path(), metavar="MODEL",
+        option("-m", "--model", "models", type=click.Path(), metavar="MODEL", multiple=True,
                shell_complete=options.offering(*shipped.names(), path="file"),
                help="A model file; a run's folder, whose models are averaged; or one of the package: base, tiny. "
-                    "[default: base]"),
+                    "Several are averaged, each counting alike. [default: base]"),
         option("--model-card", is_flag=True, help="Say what the model is and where it came from, and stop."),
         option("--weights", type=click.Path(), metavar="FILE",
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
@@ -119,9 +120,9 @@ def _run_options() -> Any:
 @options.stack(_listening_options(), _speaker_options(), _answer_options(), _run_options())
 def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Predict the emotion of each clip in PATHS: audio files, folders, manifests, shards, or - for paths on stdin."""
-    place = shipped.place(values["model"])
+    places = [shipped.place(name) for name in values["models"] or (None,)]
     if values["model_card"]:
-        return _say_card(place, values["fold"])
+        return _say_cards(places, values["fold"])
     if values["hop"] and not values["window"]:
         raise UsageError("--hop goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest")
@@ -130,13 +131,14 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
-    models = predicting.models_in(place, values["fold"])
+    runs = [predicting.models_in(place, values["fold"]) for place in places]
+    models = [path for run in runs for path in run]
     _give_weights(values["weights"], models)
-    jury = predicting.Jury([Predictor.load(path, picked, values["trim"]) for path in models])
+    jury = predicting.Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
     read: list[Any] = []  # manifests
-    also, told = voices.column(values["speakers"]), partial(_noted, read=read, told=partial(unheard.told, paths=models))
+    also, told = voices.column(values["speakers"]), partial(_noted, read=read, told=partial(unheard.told, runs=runs))
     shelf = jury.shelf(how)
     asked = asking.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
     rows = _answers(jury, asked, how, values)
@@ -148,10 +150,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     return count.said(strict=values["strict"])
 
 
-def _say_card(place: Path, fold: int | None) -> None:
+def _say_cards(places: list[Path], fold: int | None) -> None:
     from sertool import cards, modelfile, predicting
 
-    for path in predicting.models_in(place, fold):
+    for path in (path for place in places for path in predicting.models_in(place, fold)):
         click.echo((shipped.card(path) or f"# {path}\n\n") + cards.card(modelfile.read(path)))
 
 
