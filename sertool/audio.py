@@ -261,7 +261,8 @@ def _placed(path: str, start: float, duration: float | None) -> Iterator[tuple["
         if duration is not None:
             last = round(min(length, first + duration * rate))
         if first >= last:
-            raise Unusable("empty", f"there is nothing from {start:g} to {start + duration:g} s")
+            end = "the end" if duration is None else f"{start + duration:g} s"
+            raise Unusable("empty", f"there is nothing from {start:g} s to {end}")
         if first:
             with _decoding():
                 stream.seek(first)

@@ -72,7 +72,18 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
         except pa.ArrowException as error:
             problem = f"column {field.name} holds {field.type}, not {wanted}: {first_line(error)}"
             raise SertoolError(f"{where}: {problem}") from None
-    return _without_blanks(_with_our_parts(table))
+    return _without_blanks(_with_our_parts(_with_known_ends(table)))
+
+
+def _with_known_ends(table: Table) -> Table:
+    """A `duration` that is no number is not known, as those mean who write it: the clip goes on to its file's end."""
+    for index, field in enumerate(table.schema):
+        if field.name == "duration":
+            known = pc.fill_null(pc.is_finite(table.column(index)), True)
+            if not pc.all(known).as_py():
+                nothing = pa.scalar(None, field.type)
+                table = table.set_column(index, "duration", pc.if_else(known, table.column(index), nothing))
+    return table
 
 
 def _with_our_parts(table: Table) -> Table:

@@ -627,6 +627,10 @@ def test_a_manifest_says_where_its_audio_is_or_has_no_answer(run: Path, tmp_path
     for words in ((), ("--window", 1)):
         done = sertool("predict", "-m", run / "model", tmp_path / "some.csv", *words)
         assert [row["issue"] for row in rows_of(done.out)][:2] == ["vanished", ""]
+    length = soundfile.info(good).duration
+    (tmp_path / "end.csv").write_text(f"clip,path,start\na,{good},{length - 1e-5}\nb,{good},0\n")
+    ended = rows_of(sertool("predict", "-m", run / "model", tmp_path / "end.csv").out)
+    assert [row["issue"] for row in ended] == ["empty", ""]
     (tmp_path / "none.csv").write_text("clip,emotion\na,sad\n")
     refused = sertool("predict", "-m", run / "model", tmp_path / "none.csv")
     assert (refused.code, "without the column path" in refused.line) == (2, True)
