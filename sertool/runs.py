@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sertool import codes, files, manifest
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import UsageError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.members import Design, Member, Sources
@@ -58,7 +58,7 @@ def sweep(folder: Path) -> None:
 def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[None]:
     """Make members of a folder this run's own; others that lie there are replaced only when that was asked for.
 
-    Within, what is replaced lies aside: it comes back on an error, and goes when all is trained. Where that was cut
+    Within, what is replaced lies aside: it comes back on any error, and goes when all is trained. Where that was cut
     short, what was finished still lies aside, and what is replaced then came after it and goes.
     """
     aside = folder / BEFORE
@@ -67,7 +67,7 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
     try:
         _describe(folder, wanted)
         yield
-    except SertoolError:
+    except Exception:  # an interrupt alone leaves what goes on when it is asked again
         for name in new if moved else ():
             shutil.rmtree(folder / name, ignore_errors=True)
         for path in [*_described(aside), aside / PREDICTIONS] if moved else ():
