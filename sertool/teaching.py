@@ -54,7 +54,8 @@ def taught(table: Table, source: str) -> Taught:
         raise SertoolError(
             f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"
         )
-    clips, shares = _by_clip(given, words)
+    named = np.array([clip is not None for clip in manifest.column(given, "clip")], bool)
+    clips, shares = _by_clip(manifest.keep(given, named), words)
     shares = np.append(shares, np.full((1, len(words)), np.nan, np.float32), axis=0)  # of those that it does not know
     made = Taught(words, shares[manifest.own_or_parents(table, clips)])
     if not made.known.any():

@@ -27,6 +27,13 @@ def test_several_answers_for_a_clip_count_as_their_mean_and_a_copy_has_its_paren
     np.testing.assert_allclose(made.over(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
 
 
+def test_answers_for_clips_without_a_name_are_nobodys(tmp_path: Path) -> None:
+    source = predictions(tmp_path / "t.parquet", [None, "a", None], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
+    made = teaching.taught(manifest.from_columns({"clip": ["b", "a"]}), source)
+    assert made.known.tolist() == [False, True]
+    np.testing.assert_allclose(made.over(["angry", "sad"])[1], [0.8, 0.2])
+
+
 def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a"], p_sad=[0.2], p_angry=[0.2], p_happy=[0.6])
     made = teaching.taught(manifest.from_columns({"clip": ["a"]}), source)
