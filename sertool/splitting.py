@@ -137,7 +137,7 @@ def _protocol_of(command: str) -> str | None:
         parts = shlex.split(command)
     except ValueError:
         parts = command.split()
-    words = [word for part in parts for word in part.split("=", 1)]
+    words = [word for part in parts for word in (part.split("=", 1) if part.startswith("--") else [part])]
     for option in ("--protocol", "--split", "--folds"):
         if option in words[:-1]:
             value = words[words.index(option) + 1]

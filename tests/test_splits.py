@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sertool import codes, splits
+from sertool import codes, manifest, splits, splitting
 from sertool.codes import Codes
 from sertool.errors import UsageError
 from sertool.splits import DEV, PARTS, PROTOCOLS, TEST, TRAIN
@@ -916,3 +916,11 @@ def test_three_million_rows_take_seconds_and_little_memory(speakers):
     assert found["leaks"] == {"speaker": [], "speaker+sentence": [], "folds": [], "random-80-20": ["speaker"]}
     assert max(found["seconds"].values()) < 10, found  # one to two on two cores; slow machines are given time
     assert found["gigabytes"] < 1.2, found
+
+
+@pytest.mark.parametrize("how", ["speaker:70/15/15", "speaker:train=80/test=20", "cremad-nk", "random-80-20"])
+def test_how_clips_were_divided_is_kept_as_it_was_typed(how):
+    table = manifest.from_columns({"clip": ["a"]})
+    for words in (f"--split {how}", f"--split={how}"):
+        told = manifest.made_by(table, f"sertool index x {words} -o y.parquet", None)
+        assert splitting.protocol(told) == how
