@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sertool import columns, manifest
 from sertool.errors import SertoolError
 from sertool.manifest import Table
+from sertool.streams import json_line, strict
 
 SEPARATORS = {"csv": ",", "tsv": "\t", "semicolons": ";"}  # the last as spreadsheets write where commas are decimal
 BOM = b"\xef\xbb\xbf"
@@ -155,8 +156,7 @@ def _writer(stream: pa.PythonFile, schema: pa.Schema, kind: str) -> Any:
 def _json_lines(table: Table) -> Iterator[bytes]:
     rows = (row for batch in table.to_batches(max_chunksize=4096) for row in batch.to_pylist())
     for row in rows:
-        kept = {name: value for name, value in row.items() if value is not None}
-        yield json.dumps(kept, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace") + b"\n"
+        yield json_line(row).encode("utf-8", "backslashreplace")
 
 
 def _flat(table: Table) -> Table:
@@ -179,7 +179,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def _told(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain) if not isinstance(value, bytes) else _plain(value)
+    return _plain(value) if isinstance(value, bytes) else json.dumps(strict(value), ensure_ascii=False, default=_plain)
 
 
 def _plain(value: Any) -> str:

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sertool.errors import UsageError
@@ -44,8 +45,25 @@ def _cell(value: object) -> object:
 
 def json_lines(rows: Iterable[Row], *_: object) -> Iterator[str]:
     for row in rows:
-        kept = {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
-        yield json.dumps({name: value for name, value in kept.items() if value is not None}, ensure_ascii=False) + "\n"
+        yield json_line({name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()})
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """A row as JSON, which has no word for what is no number: like what is not known, it is left out."""
+    kept = {name: value for name, value in row.items() if value is not None}
+    try:
+        return json.dumps(kept, ensure_ascii=False, default=str, allow_nan=False) + "\n"
+    except ValueError:
+        return json_line({name: strict(value) for name, value in kept.items()})
+
+
+def strict(value: Any) -> Any:
+    """A value with null in place of NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {name: strict(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def people(rows: Iterable[Row], *_: object) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import formats, manifest, wire
+from sertool import formats, manifest, streams, wire
 from sertool.errors import SertoolError, UsageError
 
 TEXTS = [
@@ -158,6 +158,23 @@ def test_what_is_nested_is_json_in_text_formats():
     said = sertool("index", "-f", "tsv", "-q", stdin=deep).out.decode().splitlines()
     assert said[1].split("\t")[2:] == ['"{""a"": [""1"", ""ä""]}"', '"[[1], [2]]"', '"b;c"']
     assert said[2].split("\t")[2:] == ["", "", ""]
+
+
+def test_json_has_no_word_for_what_is_no_number():
+    def refuse(word):
+        raise AssertionError(word)
+
+    held = {"clip": ["a", "b"], "duration": [float("inf"), 1.5], "x": [[1.0, float("nan")], [2.0]]}
+    for kind in ("jsonl", "csv"):
+        stream = io.BytesIO()
+        formats.encode([manifest.from_columns(held)], stream, kind)
+        text = stream.getvalue().decode()
+        assert "NaN" not in text
+        if kind == "jsonl":
+            rows = [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+            assert rows == [{"clip": "a", "x": [1.0, None]}, {"clip": "b", "duration": 1.5, "x": [2.0]}]
+    row = {"clip": "a", "start": float("nan"), "p_sad": float("inf"), "confidence": 0.25}
+    assert json.loads(*streams.json_lines([row]), parse_constant=refuse) == {"clip": "a", "confidence": 0.25}
 
 
 def test_bytes_are_text_in_text_formats(tmp_path):
