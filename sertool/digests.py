@@ -38,7 +38,8 @@ class Digest:
 def _first_weights(count: int) -> np.ndarray:
     """Odd random numbers, `[2, count]`; made once for the longest block so far."""
     global _weights  # noqa: PLW0603 (a cache: whoever comes late makes the same again)
-    if _weights.shape[1] < count:
+    held = _weights  # other threads may put shorter ones in its place
+    if held.shape[1] < count:
         places = np.arange(1, SUMS * 2 * count + 1, dtype=np.uint64).reshape(-1, SUMS).T
-        _weights = np.ascontiguousarray(mix(places * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
-    return _weights[:, :count]
+        _weights = held = np.ascontiguousarray(mix(places * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
+    return held[:, :count]
