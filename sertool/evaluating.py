@@ -314,14 +314,14 @@ def _each_fold(run: Answers, whole: Sums) -> dict[str, float]:
 
 
 def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
-    """Name, clips and UAR of every speaker, the worst first."""
+    """Name, clips and UAR of every speaker, the worst first, and by name those who are heard as well."""
     there, unit = np.unique(run.speaker, return_inverse=True)
     units = Units(unit, np.zeros(len(there), int), 0, "")
     tallies = _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], len(run.classes)))
     values = metrics.mean(metrics.uar(_tallies(tallies)))
     names, clips = run.groups["speaker"].values, np.bincount(unit)
-    rows = [(str(names[there[k]]), int(clips[k]), float(values[k])) for k in np.argsort(values) if there[k] >= 0]
-    return tuple(rows)
+    rows = [(str(names[there[k]]), int(clips[k]), float(values[k])) for k in range(len(there)) if there[k] >= 0]
+    return tuple(sorted(rows, key=lambda row: (row[2], row[0])))
 
 
 # Groups of clips.

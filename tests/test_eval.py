@@ -394,6 +394,14 @@ def test_the_worst_speakers_come_first(predicted: str) -> None:
     assert [group.uar.value for group in found.worst] == pytest.approx(values[: len(found.worst)])
 
 
+def test_speakers_who_are_heard_as_well_stand_in_the_order_of_their_names(tmp_path: Path) -> None:
+    speakers = [f"s{number:02d}" for number in np.random.default_rng(0).permutation(40)]
+    rows = [f"{name},{truth},{'sad' if name < 's20' else truth}" for name in speakers for truth in ("sad", "angry")]
+    (tmp_path / "p.csv").write_text("\n".join(["speaker,emotion,predicted", *rows]))
+    found = report(str(tmp_path / "p.csv")).runs[0]
+    assert [name for name, _, _ in found.each_speaker] == sorted(speakers)
+
+
 def test_few_speakers_are_said_to_be_few(tmp_path: Path) -> None:
     found = report(table(tmp_path / "a.csv", made(speakers=7))).runs[0]
     assert "within the 7 speakers" in found.bootstrap
