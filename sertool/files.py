@@ -46,6 +46,8 @@ def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
         with open(target, "wb") if special else _replacing(target, salvage=salvage) as stream:
             yield stream
     except OSError as error:
+        if special and isinstance(error, BrokenPipeError):
+            raise  # who read it has enough, as of stdout
         raise _write_error(path, error) from None
 
 

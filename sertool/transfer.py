@@ -126,7 +126,9 @@ def _write(item: Item, part: Path, start: int, blocks: Iterable[bytes]) -> None:
         with part.open("r+b" if start else "wb", buffering=0) as stream:
             stream.seek(start)
             for block in blocks:
-                stream.write(block)
+                rest = memoryview(block)
+                while rest:  # of an almost full disk, the system may take a part
+                    rest = rest[stream.write(rest) :]
                 left -= len(block)
                 if left < 0:
                     raise Damaged(f"{item.path} is longer than the {size(item.size or ENDLESS)} published")
