@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import sys
+from contextlib import suppress
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -97,9 +98,19 @@ def main(arguments: list[str] | None = None) -> None:
     os._exit(code)  # at once: to take torch down takes a third of a second, and waits for threads at work on long audio
 
 
+def _allow_files() -> None:
+    """As many open files as the system lets us have: each mapped shard is one, and shells allow 1,024."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of a command line; whatever a user can cause ends in one line on stderr."""
     talk.begin()
+    _allow_files()
     try:
         result: Any = cli.main(arguments, prog_name="sertool", standalone_mode=False)
         sys.stdout.flush()

@@ -1,7 +1,10 @@
 """Shards: whole or absent, never mistaken for others, and refused by the reader when a byte is not what was written."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -33,6 +36,25 @@ def test_what_is_written_is_read(tmp_path):
     path = str(tmp_path / "0.safetensors")
     assert np.array_equal(reader.rows("corpus/0", path, 0, 4), rows[0])
     assert np.array_equal(reader.rows("corpus/2", path, 4, 7), rows[2])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are of POSIX")
+def test_more_shards_can_be_open_than_a_shell_allows_files(tmp_path):
+    """Of a million clips there are a thousand shards, and 1,024 files is what most shells allow."""
+    for number in range(80):
+        write(tmp_path / f"{number}.safetensors")
+    program = """
+import sys, resource
+from pathlib import Path
+from sertool import cli, shards
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+assert cli.run(["--version"]) == 0
+reader = shards.Reader("mel")
+print(sum(reader.rows("corpus/0", str(path), 0, 4).shape[0] for path in sorted(Path(sys.argv[1]).iterdir())))
+"""
+    words = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["320"], done.stderr
 
 
 def test_other_libraries_read_a_shard(tmp_path):
