@@ -143,11 +143,11 @@ def _refuse_short(clip: Clip, seconds: float) -> None:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
 
 
-def stands(issue: str, clip: Clip, recipe: Recipe) -> bool:
+def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -> bool:
     """Whether an issue that was found of a clip is there still; what is no number may be its features alone."""
-    found = _tried(clip, lambda one: decoded(one, recipe.wave))
+    found = _tried(clip, lambda one: decoded(one, wave))
     if isinstance(found, Tensor) and issue == NOT_FINITE:
-        found = _tried(clip, Engine(recipe).begun)
+        found = _tried(clip, engine().begun)
     return isinstance(found, Rows) and found.issue == issue
 
 

@@ -55,6 +55,11 @@ class Plan:
     folder: Path
 
     @cached_property
+    def engine(self) -> Engine:
+        """What tries a clip again; built once, for an encoder takes a second."""
+        return Engine(self.recipe)
+
+    @cached_property
     def tasks(self) -> list[Task]:
         """Every shard, by the clips' order and durations and how wide the features are."""
         known = "duration" in self.table.column_names
@@ -121,7 +126,7 @@ def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool
     if head is None or head.key != key(feature, plan.recipe, clips):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
-    return all(extract.stands(head.issues[clip.name], clip, plan.recipe) for clip in lost)
+    return all(extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine) for clip in lost)
 
 
 def refuse_strangers(plan: Plan) -> None:
