@@ -57,14 +57,16 @@ def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, a
 
 
 def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
-    """Take over what an older look found, if the file has not changed since and was looked at as closely."""
-    seen = old and (old.get("issue") or old.get("digest" if check == "full" else "sample_rate"))
+    """Take over what an older look found, if the file has not changed since and was looked at as closely.
+
+    What was set aside is looked at again: it may have been by featurize, for how features were to be made.
+    """
+    sound = old and (old.get("issue") is None or twins.tells_of_them(old["issue"]))
+    seen = sound and old.get("digest" if check == "full" else "sample_rate")
     if not (old and seen and _unchanged(old)):
         return False
     for row in rows:
         row.update((name, old.get(name)) for name in FOUND)
-        if row["issue"] == "empty" and old.get("samples"):  # as a part beyond its file's end: others may lie within
-            row["issue"] = None
         # Notes on the name are from now, notes on the sound from then; those on the company are made anew.
         row["notes"] = [*row["notes"], *(note for note in old.get("notes") or () if note in HEARD)]
     return True

@@ -215,6 +215,8 @@ def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Itera
     if absent:
         yield f"the manifest has no {' and no '.join(absent)}"
     apart, sound = parts.index < 0, manifest.usable(table)
+    if "speaker" in groups and (nameless := int((~apart & (groups["speaker"].index < 0)).sum())):
+        yield f"{nameless:,} of {int((~apart).sum()):,} clips do not say who speaks"
     if sound[~apart].all():  # what is set aside has no part, unless a table of clips that are not here gave it one
         apart &= sound
     if apart.any():

@@ -15,22 +15,23 @@ TICK = 1e-3  # seconds: parts that begin and last alike to within it are the sam
 
 
 def mark(rows: Sequence[Row]) -> None:
-    """Write into the issues which clips are equal: under several labels all are wrong, else the first stays."""
+    """Write into the issues which clips are equal: under several labels all are wrong, else one stays, the first of
+    those of which most is known."""
     for row in rows:
-        if _tells_of_twins(row.get("issue")):
+        if tells_of_them(row.get("issue")):
             row["issue"] = None
     alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if row.get("digest") and not row.get("issue"):
             alike[row["digest"], row.get("start"), row.get("duration")].append(row)
-    for first, *others in alike.values():
-        emotions = {row["emotion"] for row in (first, *others) if row.get("emotion")}
-        if len(emotions) > 1:
-            for row in (first, *others):
+    for equal in alike.values():
+        if len({row["emotion"] for row in equal if row.get("emotion")}) > 1:
+            for row in equal:
                 row["issue"] = "label-conflict"
-        else:
-            for row in others:
-                row["issue"] = f"duplicate-of:{first['clip']}"
+            continue
+        kept = max(equal, key=lambda row: (row.get("emotion") is not None) + (row.get("speaker") is not None))
+        for row in equal:
+            row["issue"] = None if row is kept else f"duplicate-of:{kept['clip']}"
 
 
 def marked(table: Table) -> Table:
@@ -39,8 +40,9 @@ def marked(table: Table) -> Table:
     several = sound >= 0
     if not several.any():
         return table
-    columns = [manifest.column(manifest.keep(table, several), name) for name in ("clip", "emotion", "issue")]
-    rows = [dict(zip(("digest", "clip", "emotion", "issue"), row, strict=True))
+    names = ("clip", "emotion", "speaker", "issue")
+    columns = [manifest.column(manifest.keep(table, several), name) for name in names]
+    rows = [dict(zip(("digest", *names), row, strict=True))
             for row in zip(map(str, sound[several].tolist()), *columns, strict=True)]  # fmt: skip
     mark(rows)
     issues = manifest.column(table, "issue")
@@ -56,10 +58,11 @@ def marked(table: Table) -> Table:
 def single(table: Table) -> np.ndarray:
     """Which clips are not set aside for having a twin, bool `[rows]`."""
     issues = manifest.codes(table, "issue")
-    return np.array([*(not _tells_of_twins(issue) for issue in issues.values), True])[issues.index]
+    return np.array([*(not tells_of_them(issue) for issue in issues.values), True])[issues.index]
 
 
-def _tells_of_twins(issue: str | None) -> bool:
+def tells_of_them(issue: str | None) -> bool:
+    """Whether a clip is set aside for having a twin."""
     return issue is not None and (issue == "label-conflict" or issue.startswith("duplicate-of"))
 
 

@@ -469,6 +469,48 @@ def test_equal_sounds_are_copies_or_conflicts(make):
     assert "2 label-conflict x/angry/1: the same sound under two labels: correct" in done.err
 
 
+def test_of_equal_sounds_the_one_stays_of_which_most_is_known(make):
+    folder = make("x/a.wav", "x/sad/b.wav")
+    shutil.copy(folder / "x/a.wav", folder / "x/sad/c.wav")
+    held = {clip: row.get("issue") for clip, row in by_clip(folder / "x").items()}
+    assert held == {"x/a": "duplicate-of:x/sad/c", "x/sad/b": None, "x/sad/c": None}
+    (folder / "x/sad/c.wav").unlink()
+    for name, pattern in (("bare", "{sentence}.wav"), ("known", "{emotion}/{speaker}.wav")):
+        shutil.copytree(folder / "x/sad", folder / name / "sad")
+        done = sertool("index", folder / name, "--pattern", pattern, "-o", folder / f"{name}.parquet")
+        assert done.code == 0, done.err
+    both = by_clip(folder / "bare.parquet", folder / "known.parquet")
+    assert {clip: bool(row.get("issue")) for clip, row in both.items()} == {
+        clip: clip.startswith("bare") for clip in both
+    }
+
+
+def test_what_featurize_set_aside_is_no_issue_of_the_file(make):
+    folder = make("x/sad/a.wav", "x/sad/b.wav")
+    audio.write(folder / "x/sad/long.wav", np.random.default_rng(9).normal(0, 0.1, 16_000), 16_000)
+    made = sertool("index", folder / "x")
+    done = sertool("featurize", "-", "--rms", "--offset", 0.5, "-o", folder / "f", stdin=made.out)
+    assert b"too-short" in done.out or "too-short" in done.err
+    again = by_clip(folder / "x", "--update", folder / "f" / "manifest.parquet")
+    assert {row.get("issue") for row in again.values()} == {None}
+
+
+def test_a_protocol_has_its_own_seed_unless_another_is_asked_for(make):
+    folder = make(*(f"x/sad/{k}.wav" for k in range(40)))
+    splits = {
+        words: [row.get("split") for row in by_clip(folder / "x", "--protocol", "random-70-30", *words).values()]
+        for words in ((), ("--seed", 42), ("--seed", 0))
+    }
+    assert splits[()] == splits["--seed", 42] != splits["--seed", 0]
+
+
+def test_the_audit_says_how_many_name_no_speaker(tmp_path):
+    rows = [f"c{k},{'s' + str(k) if k < 2 else ''},{'train' if k % 2 else 'test'}" for k in range(10)]
+    (tmp_path / "t.csv").write_text("\n".join(["clip,speaker,split", *rows]))
+    done = sertool("index", "--audit", tmp_path / "t.csv")
+    assert b"not checked: 8 of 10 clips do not say who speaks" in done.out
+
+
 def test_a_rate_unlike_the_corpus_own_is_noted(make):
     folder = make(*(f"x/{k}.wav" for k in range(21)))
     audio.write(folder / "x/0.wav", np.random.default_rng(99).normal(0, 0.1, 8000), 48_000)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from sertool import catalogue, options, talk
 from sertool.errors import UsageError
@@ -113,16 +114,25 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["audit"]:
         return splitting.report(_chosen(read, values), strict_sentences=values["strict_sentences"])
     table = _chosen(twins.marked(read), values)
-    table = splitting.divided(table, asked, values["seed"], old)
+    seed = _seed(asked, values["seed"])
+    table = splitting.divided(table, asked, seed, old)
     if asked is not None:
         splitting.warn_of_like_names(table)
-    table = manifest.made_by(table, options.command_line(), values["seed"], read)
+    table = manifest.made_by(table, options.command_line(), seed, read)
     if wire.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
     else:
         wire.write(table, values["out"], kind)
     indexing.summary(table)
     return 1 if values["strict"] and not manifest.usable(table).all() else None
+
+
+def _seed(asked: Any, seed: int) -> int:
+    """The protocol's own, unless another was asked for."""
+    from sertool import splits
+
+    usual = click.get_current_context().get_parameter_source("seed") is ParameterSource.DEFAULT
+    return splits.entry(asked).get("seed", seed) if usual else seed
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
