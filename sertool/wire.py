@@ -9,18 +9,20 @@ import io
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sertool import formats, manifest, talk
 from sertool.errors import SertoolError, UsageError
-from sertool.files import reason, whole
+from sertool.files import path_of, path_text, reason, whole
 from sertool.manifest import Table
 
 EXTENSIONS = {
@@ -30,6 +32,8 @@ ROW_GROUP = 131_072
 BLOCK = 1 << 20  # bytes that are read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
 PATH_COLUMNS = re.compile(r"path|.+_shard")
+LAST_NAME = r"[^/\\]*$"
+MOST_FOLDERS = 1000  # that are looked for under --root
 ABSOLUTE = r"^(/|[A-Za-z]:[\\/]|\\\\|file://)"
 
 
@@ -220,21 +224,59 @@ def relative(table: Table, folder: str) -> Table:
 
 
 def moved(table: Table, root: str) -> Table:
-    """The audio looked for under `root`: there must be some end of its path there."""
-    names = [name for name in pc.min_max(table.column("path")).as_py().values() if name]
-    if not names:
+    """The audio looked for under `root`: some end of its path must be there. What lay elsewhere stays where it was."""
+    column = table.column("path").drop_null()
+    if not len(column):
         return table
-    shared = Path(os.path.commonpath(names) if len(set(names)) > 1 else os.path.dirname(names[0])).parts
-    rests = [os.path.relpath(name, os.path.join(*shared)) for name in names]
-    for cut in range(1, len(shared) + 1):
-        kept = os.path.join(root, *shared[cut:])
-        if any(os.path.exists(os.path.join(kept, rest)) for rest in rests):
-            return _map_paths(table, partial(_rerooted, before=os.path.join(*shared[:cut]), root=root), "path")
-    raise UsageError(f"--root {root}: no end of {names[0]} is there")
+    before = _place_before(column, root)
+    if before is None:
+        raise UsageError(f"--root {root}: no end of {path_of(column[0].as_py())} is there")
+    made = _map_paths(table, partial(_rerooted, before=before, root=manifest.absolute(root)), "path")
+    stayed = pc.equal(made.column("path"), table.column("path"))
+    if left := pc.sum(pc.fill_null(stayed, False)).as_py():
+        talk.say(f"--root {root}: {talk.counted(left, 'clip')} lay outside of {before}: looked for where they were")
+    return made
+
+
+def _place_before(paths: pa.ChunkedArray, root: str) -> str | None:
+    """What `root` stands for: of the folders above the audio, that of which most folders of audio are found under it.
+
+    A folder is found where one of its files is.
+    """
+    folders = pc.replace_substring_regex(paths, LAST_NAME, "").combine_chunks().dictionary_encode()
+    codes = folders.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    ends = np.searchsorted(codes[order], np.arange(len(folders.dictionary) + 1))
+    votes, listing = Counter[str](), cache(_listing)
+    for number in np.linspace(0, len(ends) - 2, min(len(ends) - 1, MOST_FOLDERS)).astype(int):
+        held = [path_of(text) for text in paths.take(order[ends[number] : ends[number + 1]]).to_pylist()]
+        parts, names = Path(held[0]).parent.parts, {os.path.basename(path) for path in held}
+        for cut in range(1, len(parts) + 1):
+            votes[os.path.join(*parts[:cut])] += not names.isdisjoint(listing(os.path.join(root, *parts[cut:])))
+    own = os.path.basename(manifest.absolute(root))
+    best = max(votes, key=lambda place: (votes[place], os.path.basename(place) == own, -len(place)), default=None)
+    return best if best and votes[best] else None
+
+
+def _listing(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def _rerooted(paths: pa.Array, before: str, root: str) -> pa.Array:
-    return _absolute(_without(paths, before), manifest.absolute(root))
+    made = _absolute(_without(paths, before), root)
+    odd = pc.starts_with(paths, "file://")  # names that are not UTF-8
+    if not pc.any(odd).as_py():
+        return made
+    rows = zip(paths.to_pylist(), made.to_pylist(), odd.to_pylist(), strict=True)
+    return pa.array([_moved(text, before, root) if is_odd else path for text, path, is_odd in rows], pa.string())
+
+
+def _moved(text: str, before: str, root: str) -> str:
+    path = Path(path_of(text))
+    return path_text(os.path.join(root, path.relative_to(before))) if path.is_relative_to(before) else text
 
 
 def _map_paths(table: Table, change: Callable[[pa.Array], pa.Array], named: str | None = None) -> Table:

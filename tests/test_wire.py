@@ -17,6 +17,7 @@ from running import sertool
 from sertool import formats, manifest, streams, wire
 from sertool.errors import SertoolError, UsageError
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 TEXTS = [
     "plain",
     'a "quoted", comma; semicolon',
@@ -343,6 +344,37 @@ def test_root_may_be_any_folder_above_the_audio(tmp_path, root):
     moved = wire.moved(held, str(tmp_path / "new"))
     assert moved.column("path").to_pylist() == [str(audio / f"{n}.wav") for n in "abc"]
     assert moved.column("mel_shard").to_pylist() == ["/old/mel/0"] * 3
+
+
+def test_of_several_trees_a_root_stands_for_the_one_that_is_there(tmp_path, capsys):
+    paths = ["/old/cremad/AudioWAV/a.wav", "/old/emodb/wav/b.wav", "/old/emodb/wav/c.wav", "/elsewhere/copies/b.wav"]
+    held = manifest.from_columns({"clip": ["1", "2", "3", "4"], "path": paths})
+    (tmp_path / "emodb" / "wav").mkdir(parents=True)
+    (tmp_path / "emodb" / "wav" / "b.wav").touch()
+    there = [str(tmp_path / "emodb" / "wav" / f"{name}.wav") for name in "bc"]
+    for root in ("", "emodb", "emodb/wav"):
+        moved = wire.moved(held, str(tmp_path / root)).column("path").to_pylist()
+        assert (
+            moved == ([str(tmp_path / "cremad" / "AudioWAV" / "a.wav")] if not root else paths[:1]) + there + paths[3:]
+        )
+    assert "2 clips lay outside of /old/emodb/wav: looked for where they were" in capsys.readouterr().err
+
+
+def test_folders_of_like_names_are_not_mixed_up_under_a_root(tmp_path):
+    held = manifest.from_columns({"clip": ["1", "2"], "path": ["/old/a/d/1.wav", "/old/b/d/1.wav"]})
+    (tmp_path / "b" / "d").mkdir(parents=True)
+    (tmp_path / "b" / "d" / "1.wav").touch()
+    moved = wire.moved(held, str(tmp_path / "b")).column("path").to_pylist()
+    assert moved == ["/old/a/d/1.wav", str(tmp_path / "b" / "d" / "1.wav")]
+
+
+@posix
+def test_names_that_are_not_utf_8_move_as_well(tmp_path):
+    held = manifest.from_columns({"clip": ["1", "2"], "path": ["/old/m/a.wav", "file:///old/m/b%FF.wav"]})
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a.wav").touch()
+    moved = wire.moved(held, str(tmp_path)).column("path").to_pylist()
+    assert moved == [str(tmp_path / "m" / "a.wav"), f"file://{tmp_path}/m/b%FF.wav"]
 
 
 def test_a_root_without_the_audio_is_refused(tmp_path):
