@@ -70,6 +70,7 @@ ISSUES = {
     "silent": "nothing to hear",
     "too-short": "under 50 ms, or over before --offset",
     "vanished": "the file is not there: restore it, or index again",
+    "changed": "the file is another than was indexed: index again, with --update",
     "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",
     "duplicate-of": "the same sound as another clip",
 }

@@ -8,6 +8,7 @@ together, and takes all its clips packed end to end.
 
 import itertools
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -88,6 +89,7 @@ class Clip:
     duration: float | None
     digest: str | None
     augmentation: str | None = None
+    size: int | None = None  # of the file, in bytes, when it was indexed
 
 
 @dataclass
@@ -115,7 +117,7 @@ def decoded(clip: Clip, wave: Wave) -> Tensor:
 
 def _raw(clip: Clip, wave: Wave) -> Tensor:
     samples = audio.decode(*_cut(clip, wave))
-    _refuse_short(clip, samples.shape[1] / wave.rate)
+    _refuse_others(clip, samples.shape[1] / wave.rate)
     return torch.from_numpy(samples)
 
 
@@ -131,16 +133,19 @@ def _pieces(clip: Clip, wave: Wave) -> Iterator[np.ndarray]:
     for piece in audio.pieces(*_cut(clip, wave)):
         count += piece.shape[1]
         yield piece
-    _refuse_short(clip, count / wave.rate)
+    _refuse_others(clip, count / wave.rate)
 
 
 def _cut(clip: Clip, wave: Wave) -> tuple[str, audio.Cut, float, float | None]:
     return path_of(clip.path), audio.Cut(wave.rate, wave.channels), clip.start or 0.0, clip.duration
 
 
-def _refuse_short(clip: Clip, seconds: float) -> None:
+def _refuse_others(clip: Clip, seconds: float) -> None:
+    """Sound that is not what was indexed: what the manifest says is not of it, nor are features made before."""
     if clip.duration and seconds < clip.duration - SLACK:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
+    if clip.size is not None and (size := os.path.getsize(path_of(clip.path))) != clip.size:
+        raise audio.Unusable("changed", f"{size:,} bytes, and {clip.size:,} when it was indexed")
 
 
 def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -> bool:

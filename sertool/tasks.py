@@ -30,7 +30,7 @@ BYTES = 256e6  # likewise, of features that are larger than the waveform
 
 def clips_of(table: Table) -> list[Clip]:
     """The rows of a manifest as clips."""
-    names = ("clip", "path", "start", "duration", "digest", "augmentation")
+    names = ("clip", "path", "start", "duration", "digest", "augmentation", "size")
     return [Clip(*values) for values in zip(*(manifest.column(table, name) for name in names), strict=True)]
 
 

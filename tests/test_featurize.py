@@ -566,6 +566,21 @@ def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
         list(extract.rows_of(engine, tasks.clips_of(wire.read(str(copied))), 2))
 
 
+def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
+    """Else a row could have one feature of the old sound and another of the new."""
+    sertool("index", copied.parent, "-o", tmp_path / "clips.parquet")
+    sertool("featurize", tmp_path / "clips.parquet", "--rms", "-o", tmp_path / "f")
+    path = sorted(copied.parent.rglob("*.wav"))[0]
+    audio.write(path, np.random.default_rng(0).normal(0, 0.1, 40_000), 16_000)
+    again = sertool("featurize", tmp_path / "f" / "manifest.parquet", "--rms", "--zcr", "-o", tmp_path / "f")
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    assert manifest.column(table, "issue").count("changed") == 1
+    assert "the file is another than was indexed: index again, with --update" in again.err
+    fresh = sertool("index", copied.parent, "--update", tmp_path / "f" / "manifest.parquet")
+    made = sertool("featurize", "-", "--rms", "--zcr", "-o", tmp_path / "f", stdin=fresh.out)
+    assert (made.code, "set aside" in made.err) == (0, False), made.err
+
+
 def test_clips_that_all_vanished_are_a_manifest_of_issues(copied, tmp_path):
     shutil.rmtree(copied.parent / "clips")
     done = sertool("featurize", copied, "--mel", "-o", tmp_path / "f")
