@@ -15,7 +15,8 @@ from sertool.files import whole
 from sertool.manifest import Table
 from sertool.tasks import clips_of
 
-TOLERANCE = 1e-3  # of a value, or of its column's deviation over the clip where that is more
+TOLERANCE = 1e-3  # of a value's size
+WAYS = 4  # in which frames are changed, to see what becomes of their statistics
 ROUNDING = {"float16": 2.0**-11, "float32": 2.0**-24, "int16": 0.0}
 NEEDED = 0.999  # of the values of features that step
 
@@ -50,8 +51,8 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
         for name in recipe.features:
             stored = _stored(clip, readers[name])
             allowed = _allowed(name, recipe)
-            defined = _slowly(wave, name, recipe)
-            differences[name][one.name] = _in_tolerances(stored, defined, recipe.stored(name), allowed)
+            defined, size = _summed(_slowly(wave, name, recipe), recipe.stats)
+            differences[name][one.name] = _in_tolerances(stored, defined, size, recipe.stored(name), allowed)
     if silent:
         talk.say(f"{talk.counted(silent, 'clip')} not judged: silent but for rounding, which decides their features")
     if silent == len(chosen):
@@ -73,13 +74,30 @@ def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
     return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
-def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> np.ndarray:
-    """One clip's rows by the definition, `[rows, width]` of `[channels, samples]`."""
+def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> torch.Tensor:
+    """One clip's frames by the definition, `[frames, width]` of `[channels, samples]`."""
     define = features.load(name).definition
     settings = recipe.features[name]
     sides = [define(channel.numpy().astype(np.float64), recipe.wave.rate, settings) for channel in wave]
-    rows = shaping.normalized(torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64)), recipe.normalize)
-    return (shaping.summary(rows, recipe.stats) if recipe.stats else rows).numpy()
+    return shaping.normalized(torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64)), recipe.normalize)
+
+
+def _summed(frames: torch.Tensor, stats: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """What is stored of frames, `[rows, width]`, and the size that differences in it are measured by.
+
+    A frame's is its value, or its column's deviation over the clip where that is more. A statistic's is its value, or
+    what it changes by where frames change by a share of theirs, whichever way each goes, over that share.
+    """
+    size = torch.maximum(frames.abs(), frames.std(dim=0, correction=0, keepdim=True))
+    if not stats:
+        return frames.numpy(), size.numpy()
+    found, ways = shaping.summary(frames, stats), torch.Generator().manual_seed(0)
+    moved = [found.abs()]
+    for _ in range(WAYS):
+        way = torch.randint(0, 2, frames.shape, generator=ways) * 2 - 1
+        for changed in (way, way.abs()):
+            moved.append((shaping.summary(frames + TOLERANCE * changed * size, stats) - found).abs() / TOLERANCE)
+    return found.numpy(), torch.stack(moved).amax(dim=0).numpy()
 
 
 def _allowed(name: str, recipe: Recipe) -> float:
@@ -88,11 +106,12 @@ def _allowed(name: str, recipe: Recipe) -> float:
     return own(recipe.features[name]) if own else TOLERANCE
 
 
-def _in_tolerances(stored: np.ndarray, defined: np.ndarray, dtype: str, tolerance: float = TOLERANCE) -> np.ndarray:
+def _in_tolerances(
+    stored: np.ndarray, defined: np.ndarray, size: np.ndarray, dtype: str, tolerance: float = TOLERANCE
+) -> np.ndarray:
     """Differences in units of what is allowed, `[rows, width]`."""
     if stored.shape != defined.shape:
         raise SertoolError(f"verify: {stored.shape} rows stored, {defined.shape} by the definition")
-    size = np.maximum(np.abs(defined), defined.std(axis=0, keepdims=True))
     allowed = tolerance * size + ROUNDING[dtype] * np.abs(defined) + (1.0 if dtype == "int16" else 1e-7)
     return np.abs(stored.astype(np.float64) - defined) / allowed
 

@@ -44,6 +44,19 @@ def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
     assert not json.loads((tmp_path / "f" / "verify.json").read_text())[0]["agrees"]
 
 
+@pytest.mark.parametrize("stats", ["median", "mean,kurtosis,skew", "std,slope,iqr"])
+def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voices, tmp_path, stats):
+    words = (voices, "--mfcc", "--mel", "--contrast", "--stats", stats, "-o", tmp_path / "f")
+    assert (done := sertool("featurize", *words, "--verify", 6)).code == 0, done.err
+    path = tmp_path / "f" / "mfcc" / "00000.safetensors"
+    head, held = shards.read(path, "mfcc")
+    wrong = held.copy()
+    wrong[:, 3] += 0.05 * np.abs(wrong).max()
+    shards.write(head, "mfcc", [wrong])
+    again = sertool("featurize", *words, "--verify", 6)
+    assert (again.code, "mfcc: DIFFERS" in again.err, "mel: agrees" in again.err) == (1, True, True), again.err
+
+
 def test_nothing_to_verify_is_said_and_is_no_failure(voices, tmp_path):
     part = sertool("featurize", voices, "--rms", "--part", "1/2", "--verify", 2, "-o", tmp_path / "f")
     lost = sertool("featurize", voices, "--rms", "--offset", 60, "--verify", 2, "-o", tmp_path / "g")
