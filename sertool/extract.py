@@ -221,7 +221,7 @@ class Engine:
         packed, sides = dsp.compute_packed(self.features, channels), len(waves[0])
         clips = [packed[start : start + sides] for start in range(0, len(packed), sides)]
         made = {
-            name: _fetched([self._made([side[name] for side in clip]) for clip in clips], self.dtypes[name], name)
+            name: _fetched([self._made(name, [side[name] for side in clip]) for clip in clips], self.dtypes[name], name)
             for name in self.features
         }
         return [dict(zip(made, clip, strict=True)) for clip in zip(*made.values(), strict=True)]
@@ -250,14 +250,17 @@ class Engine:
         for name in self.features:
             stored = [one.pop(name) for one in channels]
             if self.recipe.normalize or self.recipe.stats:
-                stored = [_as_stored(self._made(stored), self.dtypes[name], name)]
+                stored = [_as_stored(self._made(name, stored), self.dtypes[name], name)]
             finished[name] = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=1)
         return finished
 
-    def _made(self, channels: Sequence[Tensor]) -> Tensor:
+    def _made(self, name: str, channels: Sequence[Tensor]) -> Tensor:
         """A feature's rows of each channel side by side, normalised, summarised."""
-        rows = shaping.normalized(torch.cat([*channels], dim=1), self.recipe.normalize)
-        return shaping.summary(rows, self.recipe.stats) if self.recipe.stats else rows
+        frames = torch.cat([*channels], dim=1)
+        rows = shaping.normalized(frames, self.recipe.normalize)
+        if not self.recipe.stats:
+            return rows
+        return shaping.summary(rows, self.recipe.stats, shaping.counted(frames, len(channels), features.where(name)))
 
 
 def checked(recipe: Recipe, device: str = "cpu") -> Recipe:

@@ -1,7 +1,7 @@
 """What happens to a waveform before its features, and to their rows after: the same for every feature."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -188,6 +188,23 @@ STATS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def summary(rows: Tensor, stats: tuple[str, ...]) -> Tensor:
-    """`[1, stats x width]` of `[rows, width]`."""
-    return torch.cat([STATS[name](rows) for name in stats])[None]
+def counted(rows: Tensor, channels: int, where: Mapping[int, int]) -> Tensor | None:
+    """Which rows count in each column's statistics, bool `[rows, width]`, of channels side by side; None if all do.
+
+    `where`: of a channel's columns, those that mean something only where another is above 0.
+    """
+    if not where:
+        return None
+    found, width = torch.ones_like(rows, dtype=torch.bool), rows.shape[1] // channels
+    for column, condition in where.items():
+        found[:, column::width] = rows[:, condition::width] > 0
+    return found
+
+
+def summary(rows: Tensor, stats: tuple[str, ...], counted: Tensor | None = None) -> Tensor:
+    """`[1, stats x width]` of `[rows, width]`; of a column of which no row counts, all are 0."""
+    made = torch.stack([STATS[name](rows) for name in stats])
+    for column in [] if counted is None else torch.nonzero(~counted.all(dim=0)).flatten().tolist():
+        kept = rows[counted[:, column], column, None]
+        made[:, column] = torch.cat([STATS[name](kept) for name in stats]) if len(kept) else 0.0
+    return made.reshape(1, -1)

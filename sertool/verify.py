@@ -51,7 +51,7 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
         for name in recipe.features:
             stored = _stored(clip, readers[name])
             allowed = _allowed(name, recipe)
-            defined, size = _summed(_slowly(wave, name, recipe), recipe.stats)
+            defined, size = _summed(*_slowly(wave, name, recipe), recipe.stats)
             differences[name][one.name] = _in_tolerances(stored, defined, size, recipe.stored(name), allowed)
     if silent:
         talk.say(f"{talk.counted(silent, 'clip')} not judged: silent but for rounding, which decides their features")
@@ -74,15 +74,19 @@ def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
     return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
-def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> torch.Tensor:
-    """One clip's frames by the definition, `[frames, width]` of `[channels, samples]`."""
+def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """One clip's frames by the definition, `[frames, width]`, and those that count; of `[channels, samples]`."""
     define = features.load(name).definition
     settings = recipe.features[name]
     sides = [define(channel.numpy().astype(np.float64), recipe.wave.rate, settings) for channel in wave]
-    return shaping.normalized(torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64)), recipe.normalize)
+    frames = torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64))
+    counted = shaping.counted(frames, len(wave), features.where(name))
+    return shaping.normalized(frames, recipe.normalize), counted
 
 
-def _summed(frames: torch.Tensor, stats: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _summed(
+    frames: torch.Tensor, counted: torch.Tensor | None, stats: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """What is stored of frames, `[rows, width]`, and the size that differences in it are measured by.
 
     A frame's is its value, or its column's deviation over the clip where that is more. A statistic's is its value, or
@@ -91,12 +95,13 @@ def _summed(frames: torch.Tensor, stats: tuple[str, ...]) -> tuple[np.ndarray, n
     size = torch.maximum(frames.abs(), frames.std(dim=0, correction=0, keepdim=True))
     if not stats:
         return frames.numpy(), size.numpy()
-    found, ways = shaping.summary(frames, stats), torch.Generator().manual_seed(0)
+    found, ways = shaping.summary(frames, stats, counted), torch.Generator().manual_seed(0)
     moved = [found.abs()]
     for _ in range(WAYS):
         way = torch.randint(0, 2, frames.shape, generator=ways) * 2 - 1
         for changed in (way, way.abs()):
-            moved.append((shaping.summary(frames + TOLERANCE * changed * size, stats) - found).abs() / TOLERANCE)
+            other = shaping.summary(frames + TOLERANCE * changed * size, stats, counted)
+            moved.append((other - found).abs() / TOLERANCE)
     return found.numpy(), torch.stack(moved).amax(dim=0).numpy()
 
 

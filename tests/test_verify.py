@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import catalogue, shards
+from sertool import catalogue, shards, wire
 
 pytest_plugins = ("voices",)
 
@@ -55,6 +55,25 @@ def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voice
     shards.write(head, "mfcc", [wrong])
     again = sertool("featurize", *words, "--verify", 6)
     assert (again.code, "mfcc: DIFFERS" in again.err, "mel: agrees" in again.err) == (1, True, True), again.err
+
+
+@pytest.mark.parametrize("shape", [(), ("--channels", "stereo"), ("--normalize", "z-score")])
+def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
+    done = sertool("featurize", voices, "--pitch", *shape, "-o", tmp_path / "frames")
+    reader, stats = shards.Reader("pitch"), shards.Reader("pitch")
+    kept = sertool("featurize", voices, "--pitch", *shape, "--stats", "mean,min", "--verify", 3, "-o", tmp_path / "s")
+    assert (done.code, kept.code) == (0, 0), kept.err
+    frames, held = (wire.read(str(tmp_path / name / "manifest.parquet")).to_pylist() for name in ("frames", "s"))
+    for one, other in zip(frames, held, strict=True):
+        places = [
+            [row["clip"], *(row[f"pitch_{part}"] for part in ("shard", "offset", "rows"))] for row in (one, other)
+        ]
+        rows, summed = reader.rows(*places[0]), stats.rows(*places[1])[0]
+        voiced = rows[:, 1] > rows[:, 1].min()
+        assert 0 < voiced.sum() < len(rows)
+        wanted = [rows[voiced, 0].mean(), rows[:, 1].mean(), rows[voiced, 0].min()]
+        width = rows.shape[1]
+        np.testing.assert_allclose([summed[0], summed[1], summed[width]], wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_nothing_to_verify_is_said_and_is_no_failure(voices, tmp_path):

@@ -21,6 +21,11 @@ def settled(name: str, settings: Any, device: str, rate: int) -> Any:
     return module.settled(settings, device, rate) if hasattr(module, "settled") else settings
 
 
+def where(name: str) -> dict[int, int]:
+    """The columns that count in statistics only where another is above 0, by that one's place."""
+    return getattr(load(name), "COUNTED_WHERE", {})
+
+
 def suited(name: str, settings: Any, device: str) -> Any:
     """The settings as a device computes them best, within what they tolerate; shards record them as they were."""
     module = load(name)

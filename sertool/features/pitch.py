@@ -14,6 +14,7 @@ from sertool import dsp, pyin, slow
 from sertool.errors import UsageError
 
 DTYPE = "float32"
+COUNTED_WHERE = {0: 1}  # statistics of f0 are of voiced frames
 
 
 # The range is that of speaking and shouting voices, children's among them; the rest is as librosa's `pyin` has it.
@@ -37,7 +38,8 @@ class Settings:
 
 
 class Feature(nn.Module):
-    """Pitch in Hz (0 where unvoiced), voiced (0 or 1), and the probability of being voiced before its neighbours count.
+    """Pitch in Hz (0 where unvoiced; its statistics are of voiced frames), voiced (0 or 1), and the probability of
+    being voiced before its neighbours count.
 
     The path through a clip is a chain of small steps, so the work is done on the CPU, wherever the waveform lies.
     """
