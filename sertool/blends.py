@@ -84,11 +84,11 @@ def blend(asked: Asked, seed: int) -> Blend:
     """Effects in the order in which they happen; settings that make no sense are errors."""
     entries = catalogue.entries("effects")
     if not asked.effects:
-        known = ", ".join(f"--{name}" for name in catalogue.names("effects"))
+        known = ", ".join(f"--{name}" for name in entries)
         raise UsageError(f"no effect is asked for: choose among {known}, or a --recipe")
     for name in (*asked.effects, *asked.shares):
         if name not in entries:
-            raise UsageError(f"no effect {name}; there are {', '.join(catalogue.names('effects'))}")
+            raise UsageError(f"no effect {name}; there are {', '.join(entries)}")
     ordered = sorted(asked.effects, key=lambda name: entries[name].facts["PLACE"])
     made = (_effect(entries[name], asked.effects[name], asked.shares.get(name)) for name in ordered)
     return Blend(tuple(made), asked.copies or 1, seed)
@@ -148,7 +148,7 @@ def _asked(held: dict[str, Any], where: str) -> Asked:
         raise UsageError(f"{where}: copies = {copies!r} is not a whole number from 1")
     asked.copies = copies
     for word, value in held.items():
-        name = word.replace("-", "_")
+        name = word.replace("_", "-")
         settings = dict(value) if isinstance(value, dict) else _shorthand(name, value)
         share = settings.pop("share", None)
         if share is not None:
@@ -159,12 +159,8 @@ def _asked(held: dict[str, Any], where: str) -> Asked:
 
 def _shorthand(name: str, value: Any) -> dict[str, Any]:
     """`pitch = [-2, 2]` for a table with the first setting alone; `polarity = true` for an empty one."""
-    first = next(iter(catalogue.entries("effects")[name].settings), None) if _is_effect(name) else None
-    return {} if value is True else {first.name if first else "": value}
-
-
-def _is_effect(name: str) -> bool:
-    return name in catalogue.entries("effects")
+    entry = catalogue.entries("effects").get(name)
+    return {} if value is True else {entry.settings[0].name if entry and entry.settings else "": value}
 
 
 def _share(where: str, value: Any) -> float:
@@ -182,9 +178,10 @@ def shares(words: Sequence[str], names: Sequence[str]) -> dict[str, float]:
             share = _share(f"--share {word}", float(number))
         except ValueError:
             raise UsageError(f"--share takes a number from 0 to 1, or EFFECT=NUMBER, not {word!r}") from None
-        if equals and name.replace("-", "_") not in names:
+        name = name.replace("_", "-")
+        if equals and name not in names:
             raise UsageError(f"--share {word}: {name} is not asked for; there are {listed(names)}")
-        held |= {name.replace("-", "_"): share} if equals else dict.fromkeys(names, share)
+        held |= {name: share} if equals else dict.fromkeys(names, share)
     return held
 
 

@@ -5,11 +5,13 @@ fields of its `Settings` are all that help needs, and the syntax tree has them.
 """
 
 import ast
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sertool.errors import UsageError
@@ -34,7 +36,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of an open folder."""
+    """One file of an open folder; its name, unlike the word for it, is an identifier."""
 
     name: str
     doc: str
@@ -48,15 +50,27 @@ class Entry:
 
 @cache
 def entries(folder: str) -> dict[str, Entry]:
-    """Every file of an open folder, by name, without importing any: `entries("features")["mel"]`."""
-    names = sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_"))
-    return {name: read(PACKAGE / folder / f"{name}.py") for name in names}
+    """Every file of an open folder, by its word, without importing any: `entries("models")["cnn-gru"]`."""
+    return {word: read(PACKAGE / folder / f"{_file(word)}.py") for word in names(folder)}
 
 
-def names(folder: str) -> list[str]:
+@cache
+def names(folder: str) -> tuple[str, ...]:
     """The words that stand for the files of an open folder; an underscore in a file name is a dash in the word."""
     paths = (PACKAGE / folder).glob("*.py")
-    return sorted(path.stem.replace("_", "-") for path in paths if not path.stem.startswith("_"))
+    return tuple(sorted(path.stem.replace("_", "-") for path in paths if not path.stem.startswith("_")))
+
+
+def load(folder: str, word: str) -> ModuleType:
+    """The module of one file of an open folder."""
+    if word not in names(folder):
+        kind = "corpus" if folder == "corpora" else folder.removesuffix("s")
+        raise UsageError(f"no {kind} {word}; there are {', '.join(names(folder))}")
+    return importlib.import_module(f"sertool.{folder}.{_file(word)}")
+
+
+def _file(word: str) -> str:
+    return word.replace("-", "_")
 
 
 def read(path: Path, settings_class: str = "Settings") -> Entry:

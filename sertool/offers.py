@@ -43,10 +43,9 @@ def offers() -> dict[str, Offer]:
     found = []
     for corpus, entry in catalogue.entries("corpora").items():
         if "SOURCES" in entry.facts:
-            word = corpus.replace("_", "-")
-            found.append(Offer(word, word, entry.facts))
+            found.append(Offer(corpus, corpus, entry.facts))
             parts = entry.facts.get("PARTS", {}).items()
-            found += [Offer(f"{word}-{part}", word, {**entry.facts, **facts}) for part, facts in parts]
+            found += [Offer(f"{corpus}-{part}", corpus, {**entry.facts, **facts}) for part, facts in parts]
     return {offer.name: offer for offer in found}
 
 

@@ -3,7 +3,7 @@
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -90,7 +90,7 @@ class Words(click.ParamType):
     name = "words"
     many = True
 
-    def __init__(self, choices: Callable[[], list[str]] | None = None, metavar: str = "A,B,..") -> None:
+    def __init__(self, choices: Callable[[], Sequence[str]] | None = None, metavar: str = "A,B,..") -> None:
         self.choices = choices
         self.metavar = metavar
 

@@ -551,7 +551,7 @@ def test_effects_happen_in_the_order_that_help_has(voices):
     text = sertool("augment", "--help").out.decode()
     places = {word: text.index(f"  {word} ") for word in words}
     facts = catalogue.entries("effects")
-    by_place = sorted(words, key=lambda word: facts[word[2:].replace("-", "_")].facts["PLACE"])
+    by_place = sorted(words, key=lambda word: facts[word[2:]].facts["PLACE"])
     assert sorted(words, key=places.get) == by_place
     held = chains(augmented(voices, "--gain", 1, "--noise", 20, "--pitch", 1))
     assert [one["effect"] for one in json.loads(next(iter(held.values())))["effects"]] == ["pitch", "noise", "gain"]

@@ -14,7 +14,7 @@ from sertool.errors import UsageError
 
 RATE = 16000
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
-NAMES = catalogue.names("features")
+NAMES = list(catalogue.names("features"))
 FRAMEWISE = [
     "mel",
     "mfcc",
@@ -94,7 +94,7 @@ def needed(name: str) -> float:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_describes_itself_without_being_run(name: str) -> None:
-    entry = catalogue.entries("features")[name.replace("-", "_")]
+    entry = catalogue.entries("features")[name]
     module = features.load(name)
     assert 10 < len(entry.title) < 115
     assert entry.facts["DTYPE"] in ("float16", "float32", "int16")

@@ -195,7 +195,7 @@ def test_a_network_can_be_planned_without_memory(name):
 def test_settings_have_limits_within_which_the_usual_ones_lie(name):
     usual = models.settings(name, {})
     assert models.settings(name, vars(usual)) == usual
-    for setting in catalogue.entries("models")[name.replace("-", "_")].settings:
+    for setting in catalogue.entries("models")[name].settings:
         if setting.kind in ("int", "float", "tuple[int, ...]"):
             assert setting.low is not None
             assert setting.high is not None
@@ -214,7 +214,7 @@ ODD = [
     pytest.param(name, setting.name, value, marks=pytest.mark.slow if name in BACKBONES else ())
     for name in catalogue.names("models")
     if name not in CLASSICAL
-    for setting in catalogue.entries("models")[name.replace("-", "_")].settings
+    for setting in catalogue.entries("models")[name].settings
     for value in {"int": (1, 3), "tuple[int, ...]": ((1,), (2, 1), (1,) * catalogue.LONGEST)}.get(setting.kind, ())
 ]
 

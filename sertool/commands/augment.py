@@ -63,11 +63,11 @@ def _recipes() -> tuple[str, ...]:
 
 def _effect_options() -> Any:
     """An option for each file of `effects/`: it takes the first setting, or nothing where there are none."""
-    return options.stack(*(_effect_option(name, entry) for name, entry in EFFECTS.items()))
+    return options.stack(*map(_effect_option, EFFECTS.values()))
 
 
-def _effect_option(name: str, entry: catalogue.Entry) -> Any:
-    group = "Effects"
+def _effect_option(entry: catalogue.Entry) -> Any:
+    name, group = entry.name, "Effects"
     if not entry.settings:
         share = entry.facts.get("SHARE")
         usual = f" [{share:g} of the copies]" if share else ""
@@ -89,8 +89,8 @@ def _further_options() -> Any:
     """An option for each further setting of each effect."""
     group = "Settings of effects"
     return options.stack(*(
-        _setting_option(word(key := f"{name}_{held.name}"), key, held, (group, held.help[:1].upper() + held.help[1:]))
-        for name, entry in EFFECTS.items() for held in entry.settings[1:]
+        _setting_option(word(key := f"{one.name}_{held.name}"), key, held, (group, held.help[:1].upper() + held.help[1:]))
+        for one in EFFECTS.values() for held in one.settings[1:]
     ))  # fmt: skip
 
 
@@ -182,22 +182,23 @@ def _asked(values: dict[str, Any]) -> Any:
 
     asked = blends.recipe(values["recipe"]) if values["recipe"] else blends.Asked()
     for name, entry in EFFECTS.items():
-        given = _given(values, name, entry)
-        if given or (not entry.settings and values[name]):
+        given = _given(values, entry)
+        if given or (not entry.settings and values[entry.name]):
             asked.effects[name] = asked.effects.get(name, {}) | given
     asked.shares |= blends.shares(values["shares"], list(asked.effects))
     asked.copies = values["copies"] or asked.copies
     return asked
 
 
-def _given(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str, Any]:
+def _given(values: dict[str, Any], entry: catalogue.Entry) -> dict[str, Any]:
     """The settings of an effect that stand on the command line."""
-    words = {held.name: name if place == 0 else f"{name}_{held.name}" for place, held in enumerate(entry.settings)}
+    name, settings = entry.name, entry.settings
+    words = {held.name: f"{name}_{held.name}" if place else name for place, held in enumerate(settings)}
     return {setting: values[key] for setting, key in words.items() if values[key] is not None}
 
 
 def _show_list() -> None:
-    talk.table(("effect", "what it is"), [(word(name), entry.title) for name, entry in EFFECTS.items()])
+    talk.table(("effect", "what it is"), [(f"--{name}", entry.title) for name, entry in EFFECTS.items()])
     from sertool.blends import RECIPES
 
     talk.table(("recipe", "what it is"), [(f"--recipe {name}", held["about"]) for name, held in RECIPES.items()])

@@ -181,8 +181,8 @@ def _say_plan(sources: Any) -> None:
 
 def _show_list() -> None:
     rows = [
-        (name, f["SPEAKERS"], f["CLIPS"], f["HOURS"], f["LANGUAGE"], f["LICENCE"], " ".join(f["EMOTIONS"]))
-        for name, f in ((name.replace("_", "-"), entry.facts) for name, entry in catalogue.entries("corpora").items())
+        (word, f["SPEAKERS"], f["CLIPS"], f["HOURS"], f["LANGUAGE"], f["LICENCE"], " ".join(f["EMOTIONS"]))
+        for word, f in ((word, entry.facts) for word, entry in catalogue.entries("corpora").items())
     ]
     headers = ("corpus", "speakers", "clips", "hours", "language", "licence", "emotions")
     talk.table(headers, rows, right="speakers clips hours")

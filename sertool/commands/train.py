@@ -138,8 +138,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _show_list() -> None:
-    entries = catalogue.entries("models").values()
-    rows = [(e.name.replace("_", "-"), e.facts.get("PARAMETERS"), e.title, e.facts.get("ORIGIN", "")) for e in entries]
+    entries = catalogue.entries("models").items()
+    rows = [(name, e.facts.get("PARAMETERS"), e.title, e.facts.get("ORIGIN", "")) for name, e in entries]
     shown = [(name, f"{count:,}" if count else "", title, origin) for name, count, title, origin in rows]
     talk.table(("model", "parameters", "what it is", "origin"), shown, right="parameters")
     recipes = [(name, held["model"], held["preset"], held["protocol"], held["about"]) for name, held in RECIPES.items()]

@@ -1,28 +1,17 @@
 """Which corpus a file belongs to, and what its name says: one file of this folder for each corpus."""
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from functools import partial
 from pathlib import Path, PurePath
-from types import ModuleType
 
 from sertool import catalogue
-from sertool.errors import UsageError
 
 Row = dict[str, object]
 Parse = Callable[[PurePath], Row | None]
 SAMPLE = 16  # files of a folder that are shown to every corpus
 
-
-def names() -> list[str]:
-    """The corpora that can be recognised."""
-    return catalogue.names("corpora")
-
-
-def load(name: str) -> ModuleType:
-    """The file of one corpus."""
-    if name not in names():
-        raise UsageError(f"no corpus is called {name!r}: choose from {', '.join(names())}")
-    return import_module(f"{__name__}.{name.replace('-', '_')}")
+names = partial(catalogue.names, "corpora")
+load = partial(catalogue.load, "corpora")
 
 
 def recognise(paths: Sequence[Path], only: str | None = None) -> list[tuple[str, Row] | None]:

@@ -10,18 +10,17 @@ which is decided by them alone: `[channels, samples]` or `[samples]` in, the sam
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sertool import catalogue
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,12 +31,9 @@ Drawn = dict[str, Any]
 Link = tuple[Drawn, tuple[np.ndarray, ...]]  # what was drawn for an effect, and the sound it lays over, if any
 
 
-@cache
 def load(name: str) -> ModuleType:
-    """An effect's module."""
-    if name.replace("_", "-") not in catalogue.names("effects"):
-        raise UsageError(f"no effect {name}; there are {', '.join(catalogue.names('effects'))}")
-    return importlib.import_module(f"sertool.effects.{name.replace('-', '_')}")
+    """An effect's module, by its word or by the name that manifests have."""
+    return catalogue.load("effects", name.replace("_", "-"))
 
 
 # What the files share when they draw.

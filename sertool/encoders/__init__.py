@@ -3,19 +3,13 @@
 A file says as literal facts what help and lists show: `SIZES` with what each has, `LICENCE`, `CITATION`, `URL`.
 """
 
-import importlib
+from functools import partial
 from itertools import pairwise
-from types import ModuleType
 
 from sertool import catalogue
 from sertool.errors import UsageError
 
-
-def load(name: str) -> ModuleType:
-    """A family's module."""
-    if name not in catalogue.names("encoders"):
-        raise UsageError(f"no encoder {name}; there are {', '.join(catalogue.names('encoders'))}")
-    return importlib.import_module(f"sertool.encoders.{name.replace('-', '_')}")
+load = partial(catalogue.load, "encoders")
 
 
 def chosen(text: str, count: int) -> tuple[int, ...]:

@@ -1,18 +1,11 @@
 """Features by name: each file of this folder is one, and adding a file adds it."""
 
-import importlib
-from types import ModuleType
+from functools import partial
 from typing import Any
 
 from sertool import catalogue
-from sertool.errors import UsageError
 
-
-def load(name: str) -> ModuleType:
-    """A feature's module: `Settings`, `Feature`, `definition` and its constants."""
-    if name not in catalogue.names("features"):
-        raise UsageError(f"no feature {name}; there are {', '.join(catalogue.names('features'))}")
-    return importlib.import_module(f"sertool.features.{name.replace('-', '_')}")
+load = partial(catalogue.load, "features")
 
 
 def settled(name: str, settings: Any, device: str, rate: int) -> Any:

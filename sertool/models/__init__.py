@@ -11,23 +11,16 @@ A file has `Settings`, literal facts (`ORIGIN`, `PARAMETERS` at the usual `INPUT
 - `fit(x, y, weights, seed)`, of classical models, takes the place of training by gradients.
 """
 
-import importlib
-from types import ModuleType
+from functools import partial
 from typing import Any
 
 from sertool import catalogue
-from sertool.errors import UsageError
 
-
-def load(name: str) -> ModuleType:
-    """An architecture's module: `Settings`, `Model` and its constants."""
-    if name not in catalogue.names("models"):
-        raise UsageError(f"no model {name}; there are {', '.join(catalogue.names('models'))}")
-    return importlib.import_module(f"sertool.models.{name.replace('-', '_')}")
+load = partial(catalogue.load, "models")
 
 
 def settings(name: str, values: dict[str, Any]) -> Any:
     """An architecture's settings with some values set, each of which must make sense."""
     module = load(name)
-    catalogue.check(name, catalogue.entries("models")[name.replace("-", "_")].settings, values)
+    catalogue.check(name, catalogue.entries("models")[name].settings, values)
     return module.Settings(**values)

@@ -9,7 +9,6 @@ it only what `take` has a pattern for. A `moving` source gives other bytes when 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,7 @@ class Plan:
 
 def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
     """Ask a source what it holds; `get` brings one file of it, for what can be known only from that."""
-    if source["kind"] not in catalogue.names("sources"):
-        raise web.Refused(f"no kind of source is called {source['kind']!r}")
-    made: Plan = import_module(f"{__name__}.{source['kind']}").plan(source, get)
+    made: Plan = catalogue.load("sources", source["kind"]).plan(source, get)
     if not made.items:
         raise web.Refused("holds nothing that is wanted")
     return made
