@@ -1,72 +1,42 @@
 """Pictures of a report, one file for each: what is confused, found, trusted, and how speakers and runs differ."""
 
-import logging
-import re
-import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sertool import reports
+from sertool.drawing import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.evaluating import Report, Scores
-from sertool.files import whole
+from sertool.files import plain_names
 from sertool.reports import percent
 
-INK, SOFT, RULE = "#17202a", "#55616d", "#e2e6ea"
 LONGEST = 20  # of a name, in letters: what is longer leaves no room for the picture
-TONES = ("#1d6fab", "#c25a10", "#1d8757", "#8349b0", "#b3295c", "#66750f")
 
 
 def draw(report: Report, folder: str) -> list[str]:
     """Draw what the report has into a folder; the names of the files."""
-    plt = _pyplot()
-    drawn = []
-    several = len(report.runs) > 1
-    for run in report.runs:
-        mark = f"-{_slug(run.name)}" if several else ""
-        for name, picture in _pictures(run).items():
-            drawn.append(_save(plt, picture(plt, run), Path(folder) / f"{name}{mark}.png"))
-    drawn.append(_save(plt, _recalls(plt, report), Path(folder) / "recall.png"))
+    drawn: dict[str, Callable[[], Any]] = {}
+    for run, name in zip(report.runs, plain_names(run.name for run in report.runs), strict=True):
+        mark = f"-{name}" if len(report.runs) > 1 else ""
+        drawn |= {f"{what}{mark}.png": partial(picture, run) for what, picture in _pictures(run).items()}
+    drawn["recall.png"] = partial(_recalls, report)
     if any(pair.clips for pair in report.comparisons):
-        drawn.append(_save(plt, _comparison(plt, report), Path(folder) / "comparison.png"))
-    return drawn
+        drawn["comparison.png"] = partial(_comparison, report)
+    for name, figure in drawn.items():
+        save(figure(), Path(folder) / name)
+    return list(drawn)
 
 
-def _pictures(run: Scores) -> dict[str, Callable[[Any, Scores], Any]]:
-    found: dict[str, Callable[[Any, Scores], Any]] = {"confusion": _confusion}
+def _pictures(run: Scores) -> dict[str, Callable[[Scores], Any]]:
+    found: dict[str, Callable[[Scores], Any]] = {"confusion": _confusion}
     if run.reliability[:, 0].any():
         found["reliability"] = _reliability
     if len(run.each_speaker) > 1:
         found["speakers"] = _speakers
     return found
-
-
-def _pyplot() -> Any:
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks of its caches, where it has no home
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": SOFT,
-                         "axes.labelcolor": SOFT, "xtick.color": SOFT, "ytick.color": INK, "font.size": 9,
-                         "axes.titlesize": 10, "axes.titlelocation": "left", "axes.titlepad": 10,
-                         "axes.titlecolor": INK, "text.parse_math": False})  # fmt: skip
-    return plt
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-
-
-def _save(plt: Any, figure: Any, path: Path) -> str:
-    with whole(path) as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # such as of letters that the font lacks
-        figure.savefig(stream, format="png", dpi=150)
-    plt.close(figure)
-    return path.name
 
 
 def _short(name: str) -> str:
@@ -75,17 +45,17 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
 
 
-def _axes(plt: Any, run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
+def _axes(run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
+    figure, axes = pyplot().subplots(figsize=size, layout="constrained")
     axes.set_title(f"{_short(run.name)}: {what}\n{reports.title(run)}")
     return figure, axes
 
 
-def _confusion(plt: Any, run: Scores) -> Any:
+def _confusion(run: Scores) -> Any:
     names = [_short(one.name) for one in run.classes]
     side = 1.9 + 0.62 * len(names) + 0.07 * max(map(len, names))
     what = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
-    figure, axes = _axes(plt, run, what, (side, side * 0.88))
+    figure, axes = _axes(run, what, (side, side * 0.88))
     shares = np.nan_to_num(reports.row_shares(run.confusion))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
@@ -104,9 +74,9 @@ def _ruled(axes: Any, along: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _reliability(plt: Any, run: Scores) -> Any:
+def _reliability(run: Scores) -> Any:
     what = f"ECE {percent(run.figures['ece'].value)} % {reports.bounds(run.figures['ece'])}"
-    figure, axes = _axes(plt, run, what, (4.8, 4.9))
+    figure, axes = _axes(run, what, (4.8, 4.9))
     clips, confidence, right = run.reliability.T
     held = clips > 0
     x, y = 100 * confidence[held] / clips[held], 100 * right[held] / clips[held]
@@ -120,10 +90,10 @@ def _reliability(plt: Any, run: Scores) -> Any:
     return figure
 
 
-def _speakers(plt: Any, run: Scores) -> Any:
+def _speakers(run: Scores) -> Any:
     count = len(run.each_speaker)
     values = np.array([uar for _, _, uar in run.each_speaker]) * 100
-    figure, axes = _axes(plt, run, "UAR of each speaker", (min(4 + 0.11 * count, 14), 3.6))
+    figure, axes = _axes(run, "UAR of each speaker", (min(4 + 0.11 * count, 14), 3.6))
     axes.bar(range(count), values, 0.85, color=TONES[0], alpha=0.75)
     level = 100 * run.figures["uar"].value
     axes.axhline(level, color=SOFT, linestyle="--", linewidth=1)
@@ -135,10 +105,10 @@ def _speakers(plt: Any, run: Scores) -> Any:
     return figure
 
 
-def _recalls(plt: Any, report: Report) -> Any:
+def _recalls(report: Report) -> Any:
     """Bars with intervals for each emotion, one for each run."""
     count, emotions = len(report.runs), report.runs[0].classes
-    figure, axes = plt.subplots(figsize=(6.8, 1.4 + (0.2 + 0.2 * count) * len(emotions)), layout="constrained")
+    figure, axes = pyplot().subplots(figsize=(6.8, 1.4 + (0.2 + 0.2 * count) * len(emotions)), layout="constrained")
     height = 0.8 / count
     for place, run in enumerate(report.runs):
         places = np.arange(len(emotions)) + (place - (count - 1) / 2) * height
@@ -158,11 +128,11 @@ def _briefly(report: Report) -> str:
     return "\n".join(f"{_short(run.name)}: {reports.title(run)}" for run in report.runs)
 
 
-def _comparison(plt: Any, report: Report) -> Any:
+def _comparison(report: Report) -> Any:
     """Each run's UAR, and below it how far each pair is apart."""
     pairs = [pair for pair in report.comparisons if pair.clips]
     sizes = [len(report.runs), len(pairs)]
-    figure, (above, below) = plt.subplots(
+    figure, (above, below) = pyplot().subplots(
         2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
     )
     _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))

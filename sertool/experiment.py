@@ -1,6 +1,5 @@
 """From the words of `sertool train` to a run: what is trained, on which rows, how often, and what is said of it."""
 
-import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import fields, replace
@@ -32,7 +31,7 @@ from sertool import (
     wire,
 )
 from sertool.extract import Recipe
-from sertool.files import alone
+from sertool.files import alone, plain_name
 from sertool.heldout import Way, Wish
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
@@ -91,7 +90,7 @@ def _folder(values: dict[str, Any]) -> Path:
     words = [values["recipe"], values["model"], *(values["features"] or ()), *values["settings"]]
     plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
     words += [name if value is True else f"{name}={value}" for name, value in plain.items()]
-    return Path("runs") / re.sub(r"[^\w.,=-]+", "_", "-".join(word for word in words if word))[:120]
+    return Path("runs") / plain_name("-".join(word for word in words if word))
 
 
 def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: Place) -> Table:

@@ -3,12 +3,14 @@
 import errno
 import hashlib
 import os
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes
@@ -252,6 +254,20 @@ def size(byte_count: float) -> str:
             return f"{byte_count:.0f} {unit}" if unit == "B" else f"{byte_count:.1f} {unit}"
         byte_count /= 1000
     return f"{byte_count:.1f} TB"
+
+
+def plain_name(text: str) -> str:
+    """What file systems and shells take of a text as a name."""
+    return re.sub(r"[^\w#.,=-]+", "-", text).strip("-.")[:120] or "unnamed"
+
+
+def plain_names(texts: Iterable[str]) -> list[str]:
+    """A name for each text, numbered where it is taken: `a-b`, `a-b-2`."""
+    names: list[str] = []
+    for plain in map(plain_name, texts):
+        numbered = (f"{plain}-{number}" if number > 1 else plain for number in count(1))
+        names.append(next(name for name in numbered if name not in names))
+    return names
 
 
 def listed(words: Iterable[object], limit: int = 12) -> str:

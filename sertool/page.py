@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sertool import __version__, metrics, reports
+from sertool.drawing import TONES
 from sertool.evaluating import FEW, Comparison, Difference, Figure, Group, Report, Scores
 from sertool.reports import NAMES, number, percent
 from sertool.sheet import STYLE
 
-TONES = 6  # colours for runs, used again from the first when there are more
 ON_ONE_SCALE = (
     "uar", "uar_of_folds", "plurality_uar", "votes_uar", "wa", "plurality_wa", "votes_wa", "macro_f1", "weighted_f1",
 )  # fmt: skip
@@ -71,7 +71,7 @@ def _run_name(run: Scores, place: int) -> str:
 
 
 def _tone(place: int) -> str:
-    return f"--tone:var(--tone{place % TONES})"
+    return f"--tone:var(--tone{place % len(TONES)})"
 
 
 def _section(title: str, *parts: str, caption: str = "", width: str = "wide") -> str:
@@ -175,7 +175,7 @@ def _line(row: Row, heads: Sequence[str], scale: tuple[float, float], mark: floa
 
 def _value(bar: Bar, among_others: bool) -> str:
     value, _, bounds = bar.text.partition(" ")
-    tone = f' style="color:var(--tone{bar.tone % TONES})"' if among_others else ""
+    tone = f' style="color:var(--tone{bar.tone % len(TONES)})"' if among_others else ""
     return f"<div><b{tone}>{value}</b> <span>{bounds}</span></div>"
 
 

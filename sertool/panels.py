@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from sertool import catalogue, dsp
+from sertool.drawing import INK, SOFT
 from sertool.extract import Engine, Recipe
 
-INK, MUTED = "#1f3b57", "#5b6770"
 FEW = 12  # columns that have room for their names
 POINTS = 4000  # of a waveform that are drawn; of more, how far they reach up and down
 MARKS = (100, 250, 500, 1000, 2000, 4000, 8000, 16_000)  # Hz, on an axis of frequency
@@ -127,7 +127,7 @@ def _bars(axis: Any, panel: Panel) -> None:
     for index, stat in enumerate(stats):
         places = np.arange(index * width, (index + 1) * width)
         axis.bar(places, panel.values[0, places], label=stat)
-    axis.axhline(0, color=MUTED, linewidth=0.6)
+    axis.axhline(0, color=SOFT, linewidth=0.6)
     axis.set(ylabel=panel.unit, xlim=(-0.7, count - 0.3))
     if count <= FEW:
         axis.set_xticks(range(count), panel.columns, rotation=20, ha="right")

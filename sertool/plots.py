@@ -1,6 +1,5 @@
 """Pictures: a clip and its features, sounds beside each other, and how a training went."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -9,16 +8,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sertool import features, manifest, panels, talk
+from sertool import drawing, features, manifest, panels, talk
+from sertool.drawing import INK, SOFT, TONES
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Recipe
-from sertool.files import whole
 from sertool.manifest import Table
-from sertool.panels import INK, MUTED, Panel
+from sertool.panels import Panel
 from sertool.shaping import Wave
 from sertool.tasks import clips_of
 
-ACCENT = "#c05a1e"
 FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -39,9 +37,8 @@ def clip(one: Clip, recipe: Recipe, path: Path) -> None:
     wave = engine.decode(one)
     seconds = wave.shape[1] / recipe.wave.rate
     drawn = list(panels.of(engine, engine.alone(wave), seconds))
-    plt = _pyplot()
     heights = [1.0, *(panel.height for panel in drawn)]
-    figure, axes = plt.subplots(
+    figure, axes = drawing.pyplot().subplots(
         len(heights),
         1,
         figsize=(9, 1.5 * sum(heights) + 0.8),
@@ -52,14 +49,14 @@ def clip(one: Clip, recipe: Recipe, path: Path) -> None:
     panels.waveform(axes[0, 0], wave.numpy(), recipe.wave.rate)
     for axis, panel in zip(axes[1:, 0], drawn, strict=True):
         panels.draw(figure, axis, panel)
-    _save(figure, path, f"{one.name}   {recipe.wave.rate:,} Hz, {seconds:.2f} s")
+    _title(figure, f"{one.name}   {recipe.wave.rate:,} Hz, {seconds:.2f} s")
+    drawing.save(figure, path)
 
 
 def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> None:
     """Draw sounds (title, `[channels, samples]`, rate) beside each other: waveforms over spectrograms in mel bands."""
     _require_format(path)
-    plt = _pyplot()
-    figure, axes = plt.subplots(
+    figure, axes = drawing.pyplot().subplots(
         2, len(sounds), figsize=(5.2 * len(sounds), 5), height_ratios=(1, 1.6), sharex=True, sharey="row",
         layout="constrained", squeeze=False,
     )  # fmt: skip
@@ -76,7 +73,8 @@ def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> 
     axes[0, 0].set(
         xlim=(0, max(panel.seconds for panel in drawn)), ylim=panels.reach(*(wave.numpy() for _, wave, _ in sounds))
     )
-    _save(figure, path, f"{name}   {sounds[0][2]:,} Hz")
+    _title(figure, f"{name}   {sounds[0][2]:,} Hz")
+    drawing.save(figure, path)
 
 
 def _mel(wave: Tensor, rate: int) -> Panel:
@@ -89,19 +87,20 @@ def _mel(wave: Tensor, rate: int) -> Panel:
 
 def curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw the losses of a training and its dev figures, epoch by epoch."""
-    plt = _pyplot()
     epochs = [figures["epoch"] for figures in history]
     with_dev = "dev_loss" in history[0]
-    figure, axes = plt.subplots(1, 1 + with_dev, figsize=(4.5 * (1 + with_dev), 3), layout="constrained", squeeze=False)
-    _lines(axes[0, 0], epochs, history, {"loss": ("train", INK), "dev_loss": ("dev", ACCENT)})
+    figure, axes = drawing.pyplot().subplots(
+        1, 1 + with_dev, figsize=(4.5 * (1 + with_dev), 3), layout="constrained", squeeze=False
+    )
+    _lines(axes[0, 0], epochs, history, {"loss": ("train", INK), "dev_loss": ("dev", TONES[1])})
     axes[0, 0].set(title="loss", ylim=(0, None))
     if with_dev:
         shares = [{name: 100 * figures[name] for name in ("dev_uar", "dev_wa")} for figures in history]
-        _lines(axes[0, 1], epochs, shares, {"dev_wa": ("accuracy", ACCENT), "dev_uar": ("UAR", INK)})
+        _lines(axes[0, 1], epochs, shares, {"dev_wa": ("accuracy", TONES[1]), "dev_uar": ("UAR", INK)})
         best = int(np.argmax([one["dev_uar"] for one in shares]))
         axes[0, 1].plot(epochs[best], shares[best]["dev_uar"], "o", color=INK)
         axes[0, 1].set(title=f"dev, %: best UAR {shares[best]['dev_uar']:.1f} in epoch {epochs[best]}")
-    _save(figure, path)
+    drawing.save(figure, path)
 
 
 def _lines(axis: Any, epochs: list[int], history: Sequence[dict[str, Any]], names: dict[str, tuple[str, str]]) -> None:
@@ -114,27 +113,10 @@ def _lines(axis: Any, epochs: list[int], history: Sequence[dict[str, Any]], name
     axis.legend(frameon=False)
 
 
+def _title(figure: Any, text: str) -> None:
+    figure.suptitle(text, fontsize=11, color=SOFT)
+
+
 def _require_format(path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"--plot {path}: choose a name that ends in {', '.join(FORMATS)}")
-
-
-def _pyplot() -> Any:
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks of its caches, where it has no home
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10,
-                         "axes.titlelocation": "left", "axes.edgecolor": MUTED, "axes.labelcolor": MUTED,
-                         "xtick.color": MUTED, "ytick.color": MUTED, "font.size": 9})  # fmt: skip
-    return plt
-
-
-def _save(figure: Any, path: Path, title: str | None = None) -> None:
-    if title:
-        figure.suptitle(title, fontsize=11, color=MUTED)
-    with whole(path) as stream:
-        figure.savefig(stream, format=path.suffix[1:].lower(), dpi=130)
-    _pyplot().close(figure)

@@ -19,12 +19,11 @@ import torch
 from sertool import audio, effects, manifest, talk, workers
 from sertool.errors import SertoolError
 from sertool.extract import Clip
-from sertool.files import alone, name_together, path_of, path_text, write_beside
+from sertool.files import alone, name_together, path_of, path_text, plain_names, write_beside
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part, neighbours
 from sertool.tasks import clips_of
 
-UNPLAIN = re.compile(r"[^\w#.-]+")
 FILE = ("path", "start", "duration", "sample_rate", "channels", "samples", "size", "modified", "issue", "augmentation")
 TOGETHER = 1024  # files that get their names together
 BATCH = 64  # clips that a worker takes at a time
@@ -197,8 +196,8 @@ def _with_files(table: Table, rows: np.ndarray, found: list[dict[str, Any]]) -> 
 
 def listen(table: Table, folder: Path, count: int = 3) -> None:
     """A few clips before and after, as WAV files of one folder."""
-    for clip in _examples(table, count):
-        name = UNPLAIN.sub("-", clip.name).strip("-")
+    clips = _examples(table, count)
+    for clip, name in zip(clips, plain_names(clip.name for clip in clips), strict=True):
         sound = Sound(clip, folder / f"{name}.wav")
         issue = _render(sound)
         if not issue:

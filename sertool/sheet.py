@@ -1,9 +1,15 @@
 """The style sheet of the report's page."""
 
-STYLE = """
-:root { color-scheme:light dark; --ground:#f4f5f6; --paper:#fff; --ink:#17202a; --soft:#55616d; --rule:#e2e6ea;
+from sertool.drawing import INK, RULE, SOFT, TONES
+
+LIGHT = f"""
+:root {{ color-scheme:light dark; --ground:#f4f5f6; --paper:#fff; --ink:{INK}; --soft:{SOFT}; --rule:{RULE};
   --heat:#1d669e; --deep:#fff; --alarm:#8f3410; --alarm-ground:#fdeee2;
-  --tone0:#1d6fab; --tone1:#c25a10; --tone2:#1d8757; --tone3:#8349b0; --tone4:#b3295c; --tone5:#66750f; }
+  {" ".join(f"--tone{place}:{tone};" for place, tone in enumerate(TONES))} }}
+"""
+STYLE = (
+    LIGHT
+    + """\
 @media (prefers-color-scheme:dark) { :root { --ground:#0e1318; --paper:#161d25; --ink:#e6ebf0; --soft:#9aa9b7;
   --rule:#2a3541; --heat:#4aa3e2; --deep:#07131d; --alarm:#ffbd92; --alarm-ground:#38210f;
   --tone0:#5db0ec; --tone1:#f29c53; --tone2:#58c896; --tone3:#c197ea; --tone4:#f283a7; --tone5:#bdcc5b; } }
@@ -129,3 +135,4 @@ footer { margin-top:1.2rem; color:var(--soft); font-size:.82rem; }
 }
 @media print { body { background:none; max-width:none; } section, .tile, details { break-inside:avoid; } }
 """
+)

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "sertool"
 HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
-        recipes rounding scan schedules sheet slow stretching talk team device parts dsp files fitted labels options
-        selection shipped splits streams synth tensorfile unpacking web transfer weights""",
+        recipes rounding scan schedules slow stretching talk team device parts dsp files drawing sheet fitted labels
+        options selection shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest twins hearing audio sounds labelling modelfile shards formats shaping reel splitting doctor
         checkpoint wire effects sources""",
@@ -35,7 +35,7 @@ PLACES = " ".join(HOUSE.values()).split()
 
 DOORS = {
     "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio"},
-    "soxr": {"audio"}, "matplotlib": {"plots", "charts"}, "pyarrow": {"manifest", "formats", "wire"},
+    "soxr": {"audio"}, "matplotlib": {"drawing"}, "pyarrow": {"manifest", "formats", "wire"},
 }  # fmt: skip
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 HEAVY = ("torch", "torchaudio", "torchvision", "sklearn", "scipy.signal", "matplotlib")

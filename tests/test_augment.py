@@ -515,6 +515,13 @@ def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
     refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
 
 
+def test_clips_of_like_names_are_heard_apart(make, tmp_path):
+    make("two/happy/a b.wav", "two/happy/a-b.wav")
+    done = sertool("augment", tmp_path / "two", "--gain", 3, "--listen", tmp_path / "l")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "l").glob("*.wav"))) == 4
+
+
 # What is asked for
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import answers, charts, cli, evaluating, formats, manifest, wire
+from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, wire
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Dice, Report
@@ -658,19 +658,27 @@ def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: 
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "two").iterdir())
 
 
+def test_runs_of_like_names_have_pictures_of_their_own(tmp_path: Path, say: Any) -> None:
+    pytest.importorskip("matplotlib")
+    paths = [table(tmp_path / f"a{mark}b.csv", made(seed=seed)) for seed, mark in enumerate(" -")]
+    say(*paths, "--plot", str(tmp_path / "drawn"), "--resamples", "100")
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "drawn").glob("confusion*")}
+    assert sorted(drawn) == ["confusion-a-b-2.png", "confusion-a-b.png"]
+    assert len(set(drawn.values())) == 2
+
+
 def test_names_of_any_length_and_letters_leave_room_for_the_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
 
-    def saved(plt: Any, figure: Any, path: Path) -> str:
+    def saved(figure: Any, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             figure.savefig(io.BytesIO(), format="png")
-        plt.close(figure)
-        return path.name
+        drawing.pyplot().close(figure)
 
-    monkeypatch.setattr(charts, "_save", saved)
+    monkeypatch.setattr(charts, "save", saved)
     columns = made()
     columns["speaker"] = [f"{name} {'W' * 100}" for name in columns["speaker"]]
     longer = {name: f"{name} {'M' * 27} $a_" for name in EMOTIONS}

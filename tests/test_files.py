@@ -262,3 +262,9 @@ def test_sizes_and_lists_are_for_people():
     assert [files.size(count) for count in (3, 1500, 2_000_000, 3e12)] == ["3 B", "1.5 kB", "2.0 MB", "3.0 TB"]
     assert files.listed(range(5), 3) == "0, 1, 2 and 2 more"
     assert files.listed([1]) == "1"
+
+
+def test_names_for_files_are_plain_and_each_its_own():
+    assert files.plain_names(["a b", "a-b", "a-b-2", "A/b#1"]) == ["a-b", "a-b-2", "a-b-2-2", "A-b#1"]
+    assert files.plain_names(["..", "?"]) == ["unnamed", "unnamed-2"]
+    assert len(files.plain_name("x" * 500)) == 120

@@ -87,10 +87,10 @@ def _setting_option(words: str, name: str, held: Setting, said: tuple[str, str])
 
 def _further_options() -> Any:
     """An option for each further setting of each effect."""
-    group = "Settings of effects"
+    further = ((f"{entry.name}_{held.name}", held) for entry in EFFECTS.values() for held in entry.settings[1:])
     return options.stack(*(
-        _setting_option(word(key := f"{one.name}_{held.name}"), key, held, (group, held.help[:1].upper() + held.help[1:]))
-        for one in EFFECTS.values() for held in one.settings[1:]
+        _setting_option(word(key), key, held, ("Settings of effects", held.help[:1].upper() + held.help[1:]))
+        for key, held in further
     ))  # fmt: skip
 
 
