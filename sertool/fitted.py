@@ -28,13 +28,13 @@ def require_more_clips_than_emotions(y: np.ndarray) -> None:
                            "many")  # fmt: skip
 
 
-def regression(z: np.ndarray, y: np.ndarray, freedom: float, steps: int = 300, weights: Any = None) -> Any:
-    """Logistic regression of scaled rows; what holds weights back grows with the clips, as their losses do."""
+def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Any = None) -> Any:
+    """Logistic regression of scaled rows; the smaller `c`, the more large weights are held back."""
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return LogisticRegression(C=freedom / len(y), max_iter=steps).fit(z.astype(np.float32), y, weights)
+        return LogisticRegression(C=c, max_iter=steps).fit(z, y, weights)
 
 
 def linear(estimator: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,9 @@
 """What the ImageNet backbones share: where their weights lie, and how spectrograms of several channels enter."""
 
+import re
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +28,9 @@ def place(name: str, path: str | Path | None) -> Path:
 
 
 def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
-    """A backbone's published weights."""
-    return pretrained_weights.read(place(name, path))
+    """A backbone's published weights, those of a DenseNet by the names that its layers have today."""
+    held = pretrained_weights.read(place(name, path))
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", key): value for key, value in held.items()}
 
 
 def adopt(network: nn.Module, state: dict[str, Tensor], first: str, name: str) -> None:
@@ -54,3 +58,38 @@ def check(columns: int, channels: int, frames: int, least: int = 1) -> None:
         )
     if min(frames, columns // channels) < least:
         raise UsageError(f"{frames} frames of {columns // channels} bands are too few: {least} of both are needed")
+
+
+class Backbone(nn.Module, ABC):
+    """A network that was taught to see photographs, looking at spectrograms, and a linear layer behind it."""
+
+    file: str  # of its published weights
+    first, last = "conv1", "fc"  # its layers that see colours, and that name what is seen
+    least = 1  # frames and bands that it can halve as often as it does
+
+    @staticmethod
+    @abstractmethod
+    def network() -> nn.Module:
+        """The network of torchvision, from random numbers."""
+
+    def __init__(self, settings: Any, columns: int, classes: int) -> None:
+        super().__init__()
+        check(columns, settings.channels, settings.frames, self.least)
+        self.settings = settings
+        self.backbone = self.network()
+        stem, width = self.backbone.get_submodule(self.first), self.backbone.get_submodule(self.last).in_features
+        eyes = nn.Conv2d(settings.channels, stem.out_channels, 7, stride=2, padding=3, bias=False)
+        self.backbone.set_submodule(self.first, eyes)
+        self.backbone.set_submodule(self.last, nn.Identity())
+        self.head = nn.Linear(width, classes)
+
+    def pretrain(self, path: str | Path | None = None) -> None:
+        """ImageNet's weights into the backbone, if the settings want them."""
+        if self.settings.pretrained:
+            adopt(self.backbone, weights(self.file, path), f"{self.first}.weight", self.file)
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.backbone(images(rows, lengths, self.settings.frames, self.settings.channels))
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))

@@ -242,6 +242,25 @@ class Recurrent(nn.Module):
         return torch.cat([last(rows, lengths)[:, : self.width], rows[:, 0, self.width :]], 1)
 
 
+class LastState(nn.Module):
+    """Recurrent layers, whose state after a clip's last frame goes through dense layers."""
+
+    kind: type[nn.LSTM | nn.GRU]
+    both_ways = False
+
+    def __init__(self, settings: Any, columns: int, classes: int) -> None:
+        super().__init__()
+        size = settings.width, settings.layers, settings.dropout
+        self.recurrent = Recurrent(self.kind, columns, *size, self.both_ways)
+        self.head = dense((2 if self.both_ways else 1) * settings.width, *settings.dense, classes)
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.recurrent(cleared(rows, lengths), lengths)
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation whose statistics are those of the clips' own frames; padding is zero before and after."""
 

@@ -6,7 +6,7 @@ The publication leaves its layers open: depth, width, dropout and dense layers a
 from dataclasses import dataclass
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import nn
 
 from sertool import layers
 
@@ -23,15 +23,5 @@ class Settings:
     dense: Annotated[tuple[int, ...], "widths of the hidden dense layers", 1, 16_384] = (128, 64, 32)
 
 
-class Model(nn.Module):
-    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
-        super().__init__()
-        size = settings.width, settings.layers, settings.dropout
-        self.recurrent = layers.Recurrent(nn.LSTM, columns, *size, both_ways=True)
-        self.head = layers.dense(2 * settings.width, *settings.dense, classes)
-
-    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.recurrent(layers.cleared(rows, lengths), lengths)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))
+class Model(layers.LastState):
+    kind, both_ways = nn.LSTM, True

@@ -1,11 +1,9 @@
 """DenseNet-161, taught to see photographs, looking at spectrograms of two channels."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import nn
 
 from sertool import imagenet
 
@@ -22,29 +20,12 @@ class Settings:
     frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 157
 
 
-class Model(nn.Module):
-    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
-        super().__init__()
+class Model(imagenet.Backbone):
+    file = WEIGHTS
+    first, last, least = "features.conv0", "classifier", 29
+
+    @staticmethod
+    def network() -> nn.Module:
         from torchvision.models import densenet161
 
-        imagenet.check(columns, settings.channels, settings.frames, least=29)
-        self.settings = settings
-        self.backbone = densenet161(weights=None)
-        self.backbone.features.conv0 = nn.Conv2d(settings.channels, 96, 7, stride=2, padding=3, bias=False)
-        self.backbone.classifier = nn.Identity()
-        self.head = nn.Linear(2208, classes)
-
-    def pretrain(self, path: str | Path | None = None) -> None:
-        """ImageNet's weights into the backbone, if the settings want them."""
-        if self.settings.pretrained:
-            state = imagenet.weights(WEIGHTS, path)
-            state = {
-                re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", key): value for key, value in state.items()
-            }
-            imagenet.adopt(self.backbone, state, "features.conv0.weight", WEIGHTS)
-
-    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.backbone(imagenet.images(rows, lengths, self.settings.frames, self.settings.channels))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))
+        return densenet161(weights=None)

@@ -1,12 +1,11 @@
 """Logistic regression on clip statistics: one softmax over all emotions."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear
+from sertool.fitted import FittedLinear, regression
 
 ORIGIN = "ours, beside the classical models of reference system C"
 PARAMETERS = 1_554
@@ -23,9 +22,4 @@ class Settings:
 class Model(FittedLinear):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
         """Of `[clips, columns]`, each clip counting by its weight; nothing is drawn."""
-        from sklearn.linear_model import LogisticRegression
-
-        z = self.begin(x, y)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.adopt(LogisticRegression(C=self.settings.c, max_iter=self.settings.steps).fit(z, y, weights))
+        self.adopt(regression(self.begin(x, y), y, self.settings.c, self.settings.steps, weights))

@@ -25,5 +25,5 @@ class Settings:
 class Model(FittedLinear):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
         """Of `[clips, columns]`, each clip counting by its weight; nothing is drawn."""
-        z = self.begin(x, y)
-        self.adopt(regression(z, y, self.settings.freedom, self.settings.steps, weights))
+        z = self.begin(x, y).astype(np.float32)
+        self.adopt(regression(z, y, self.settings.freedom / len(y), self.settings.steps, weights))

@@ -1,10 +1,9 @@
 """ResNet-50, taught to see photographs, looking at spectrograms of two channels."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import nn
 
 from sertool import imagenet, layers
 
@@ -21,25 +20,11 @@ class Settings:
     frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 157
 
 
-class Model(nn.Module):
-    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
-        super().__init__()
+class Model(imagenet.Backbone):
+    file = WEIGHTS
+
+    @staticmethod
+    def network() -> nn.Module:
         from torchvision.models import resnet50
 
-        imagenet.check(columns, settings.channels, settings.frames)
-        self.settings = settings
-        self.backbone = resnet50(weights=None, norm_layer=layers.BatchNorm2d)
-        self.backbone.conv1 = nn.Conv2d(settings.channels, 64, 7, stride=2, padding=3, bias=False)
-        self.backbone.fc = nn.Identity()
-        self.head = nn.Linear(2048, classes)
-
-    def pretrain(self, path: str | Path | None = None) -> None:
-        """ImageNet's weights into the backbone, if the settings want them."""
-        if self.settings.pretrained:
-            imagenet.adopt(self.backbone, imagenet.weights(WEIGHTS, path), "conv1.weight", WEIGHTS)
-
-    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.backbone(imagenet.images(rows, lengths, self.settings.frames, self.settings.channels))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))
+        return resnet50(weights=None, norm_layer=layers.BatchNorm2d)

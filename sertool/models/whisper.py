@@ -105,7 +105,8 @@ class Model(nn.Module):
     def warm(self, vectors: np.ndarray, truth: np.ndarray) -> None:
         """Let the head begin as logistic regression on what the clips are summed up to, `[clips, 2 width]`."""
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
-        found = fitted.regression((vectors - mean) / np.sqrt(variance + layers.EPS), truth, FREEDOM)
+        scaled = ((vectors - mean) / np.sqrt(variance + layers.EPS)).astype(np.float32)
+        found = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
         weight, bias = (torch.from_numpy(part).float() for part in fitted.linear(found))
         self.norm.running_mean.copy_(torch.from_numpy(mean))
         self.norm.running_var.copy_(torch.from_numpy(variance))
