@@ -32,6 +32,7 @@ class Setting:
     low: float | None = None
     high: float | None = None
     choices: tuple[Any, ...] = ()
+    optional: bool = False  # whether it can be None
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ def _is_setting(node: ast.stmt) -> bool:
 def _setting(node: ast.AnnAssign, facts: dict[str, Any]) -> Setting:
     annotation, *literals = node.annotation.slice.elts
     words = [ast.literal_eval(literal) for literal in literals]
-    kind, choices = ast.unparse(annotation).removesuffix(" | None"), ()
+    text = ast.unparse(annotation)
+    kind, choices = text.removesuffix(" | None"), ()
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         kind, choices = "choice", tuple(ast.literal_eval(part) for part in _parts(annotation.slice))
     default = facts[node.value.id] if isinstance(node.value, ast.Name) else ast.literal_eval(node.value)
-    return Setting(node.target.id, kind, default, *words, choices=choices)
+    return Setting(node.target.id, kind, default, *words, choices=choices, optional=text.endswith(" | None"))
 
 
 def _parts(node: ast.expr) -> list[ast.expr]:
@@ -117,9 +119,10 @@ def check(owner: str, known: Sequence[Setting], values: Mapping[str, Any]) -> No
         if name not in by_name:
             raise UsageError(f"{owner} has no setting {name}; it has {', '.join(by_name) or 'none'}")
         held = by_name[name]
+        if value is None and held.optional:
+            continue
         parts = value if held.kind.startswith("tuple") and isinstance(value, tuple) else (value,)
-        nothing = value is None and held.default is None
-        if not nothing and not (0 < len(parts) <= LONGEST and all(_is_within(held, part) for part in parts)):
+        if not (0 < len(parts) <= LONGEST and all(_is_within(held, part) for part in parts)):
             raise UsageError(f"{owner}: {name} cannot be {str(value)[:40]!r}: {_wanted(held)}")
 
 

@@ -90,7 +90,7 @@ def _folder(values: dict[str, Any]) -> Path:
     words = [values["recipe"], values["model"], *(values["features"] or ()), *values["settings"]]
     plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
     words += [name if value is True else f"{name}={value}" for name, value in plain.items()]
-    return Path("runs") / plain_name("-".join(word for word in words if word))
+    return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
 
 
 def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: Place) -> Table:

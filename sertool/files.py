@@ -256,9 +256,9 @@ def size(byte_count: float) -> str:
     return f"{byte_count:.1f} TB"
 
 
-def plain_name(text: str) -> str:
+def plain_name(text: str, gap: str = "-") -> str:
     """What file systems and shells take of a text as a name."""
-    return re.sub(r"[^\w#.,=-]+", "-", text).strip("-.")[:120] or "unnamed"
+    return re.sub(r"[^\w#.,=-]+", gap, text).strip("-.")[:120] or "unnamed"
 
 
 def plain_names(texts: Iterable[str]) -> list[str]:

@@ -158,7 +158,7 @@ def recipe_of(records: dict[str, Any]) -> Recipe:
     """The features' recipe from what the shards recorded of it."""
     try:
         first = next(iter(records.values()))
-        chosen = {name: _settings(name, record["settings"]) for name, record in records.items()}
+        chosen = {name: features.settings(name, record["settings"]) for name, record in records.items()}
         catalogue.check("the waveform", WAVE, first["wave"])
         wave = shaping.Wave(**first["wave"])
         recipe = Recipe(wave, chosen, tuple(first["normalize"]), tuple(first["stats"]), first["dtype"])
@@ -175,15 +175,6 @@ def recipe_of(records: dict[str, Any]) -> Recipe:
         raise SertoolError(f"{listed(sorted(records))} were not made alike ({what}), and a model hears all its "
                            "features in one way: make them in one run of featurize")  # fmt: skip
     return stored[0]
-
-
-def _settings(name: str, values: dict[str, Any]) -> Any:
-    """A feature's settings, each of which must make sense; a digest of weights is none that people set."""
-    own = {key: value for key, value in values.items() if key != "weights"}
-    if not isinstance(values.get("weights"), str | None):
-        raise TypeError("weights")
-    catalogue.check(name, catalogue.entries("features")[name].settings, own)
-    return features.settings(name, values)
 
 
 def engine_of(recipe: Recipe, device: str) -> extract.Engine:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import synth
+from sertool import features, synth
 from sertool.errors import UsageError
 from sertool.features import msf
 
@@ -195,5 +195,5 @@ def test_every_column_has_a_name(output, width, first, last):
 )
 def test_settings_that_cannot_be_are_refused_in_one_line(settings):
     with pytest.raises(UsageError, match=r"^msf: ") as refused:
-        msf.Feature(msf.Settings(**settings), RATE)
+        msf.Feature(features.settings("msf", settings), RATE)
     assert "\n" not in str(refused.value)

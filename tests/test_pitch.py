@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import audio, pyin, synth
+from sertool import audio, features, pyin, synth
 from sertool.errors import UsageError
 from sertool.features import pitch
 
@@ -145,11 +145,12 @@ def test_a_long_clip_in_blocks_equals_the_whole(monkeypatch):
         ({"resolution": 0.0}, "resolution"),
         ({"hop": 0}, "hop"),
         ({"switch_prob": 1.5}, "switch_prob"),
+        ({"switch_prob": 1.0}, "switch_prob"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_in_one_line(settings, word):
     with pytest.raises(UsageError, match=word) as refused:
-        pitch.Feature(pitch.Settings(**settings), RATE)
+        pitch.Feature(features.settings("pitch", settings), RATE)
     assert "\n" not in str(refused.value)
 
 

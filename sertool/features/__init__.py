@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from sertool import catalogue
+from sertool.errors import UsageError
 
 load = partial(catalogue.load, "features")
 
@@ -26,5 +27,10 @@ def suited(name: str, settings: Any, device: str) -> Any:
 
 
 def settings(name: str, values: dict[str, Any]) -> Any:
-    """A feature's settings with some values set."""
+    """A feature's settings with some values set, each of which must make sense; those of `weights` are a digest."""
+    weights = values.get("weights")
+    if not isinstance(weights, str | None):
+        raise UsageError(f"{name}: weights cannot be {str(weights)[:40]!r}")
+    own = {key: value for key, value in values.items() if key != "weights"}
+    catalogue.check(name, catalogue.entries("features")[name].settings, own)
     return load(name).Settings(**values)

@@ -29,7 +29,6 @@ class Feature(nn.Module):
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
         self.framing = dsp.Framing.of(settings)
-        dsp.require(settings.p > 0, f"p {settings.p:g}: it lies above 0")
         self.p = settings.p
         self.bin_width = rate / settings.n_fft
         self.columns = ["bandwidth"]

@@ -55,9 +55,6 @@ class Feature(nn.Module):
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
         self.framing = dsp.Framing.of(settings)
-        dsp.require(settings.bands >= 1, f"bands {settings.bands}: at least 1 is needed")
-        dsp.require(settings.fmin > 0, f"fmin {settings.fmin:g}: it lies above 0")
-        dsp.require(0 < settings.quantile < 1, f"quantile {settings.quantile:g}: it lies between 0 and 1")
         self.bands = spans(settings, rate)
         self.columns = [f"contrast_{band}" for band in range(len(self.bands))]
         chosen, means = extremes(self.bands)

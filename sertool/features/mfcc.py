@@ -39,9 +39,8 @@ class Feature(nn.Module):
         super().__init__()
         self.framing = dsp.Framing.of(settings)
         dsp.require(
-            1 <= settings.count <= settings.bands, f"count {settings.count}: there are 1 to {settings.bands} (bands)"
+            settings.count <= settings.bands, f"count {settings.count}: there are 1 to {settings.bands} (bands)"
         )
-        dsp.require(settings.lifter >= 0, f"lifter {settings.lifter:g}: it lies at 0 or above")
         self.deltas = settings.deltas
         self.bank = dsp.MelBank(settings, rate, settings.n_fft)
         transform = cosines(settings)

@@ -37,10 +37,10 @@ FLOOR = 1e-12  # added to every energy, so that silence is flat and its level -1
 @dataclass(frozen=True)
 class Settings:
     filters: Annotated[Literal["gammatone", "mel"], "gammatone filters, or bells on the mel scale"] = "gammatone"
-    bands: Annotated[int, "number of bands", 1, 128] = 19
+    bands: Annotated[int, "number of bands", 2, 128] = 19
     fmin: Annotated[float, "centre of the lowest band in Hz", 1] = 125.0
     fmax: Annotated[float, "centre of the highest band in Hz", 1] = 3500.0
-    modulations: Annotated[int, "number of modulation band-passes, an octave apart", 1, 12] = 5
+    modulations: Annotated[int, "number of modulation band-passes, an octave apart", 2, 12] = 5
     lowest: Annotated[float, "centre of the lowest modulation band-pass in Hz", 0.1, 100] = 4.0
     q: Annotated[float, "centre of a modulation band-pass over its width", 0.1, 100] = 2.0
     frame_seconds: Annotated[float, "seconds in a frame", 0.01, 10] = 0.256
@@ -193,19 +193,15 @@ def _magnitude(values: Tensor) -> Tensor:
 
 def _check(settings: Settings, rate: int) -> None:
     """Refuse what cannot be computed."""
-    if settings.bands < 2 or settings.modulations < 2:
-        raise UsageError("msf: bands and modulations must be 2 or more")
     top, limit = _modulations(settings)[-1], Grid.of(settings, rate).rate / 2
-    if not 0 < settings.fmin < settings.fmax < rate / 2:
+    if not settings.fmin < settings.fmax < rate / 2:
         raise UsageError(
-            f"msf: fmin {settings.fmin:g} and fmax {settings.fmax:g} must lie between 0 and half of {rate} Hz, in order"
+            f"msf: fmin {settings.fmin:g} must be below fmax {settings.fmax:g}, and that below half of {rate} Hz"
         )
-    if settings.q <= 0 or not 0 < top < limit:
-        raise UsageError(
-            f"msf: q and lowest must be above 0, and the highest modulation, {top:g} Hz, below {limit:g} Hz"
-        )
-    if not 0 < settings.hop_seconds <= settings.frame_seconds:
-        raise UsageError("msf: hop_seconds must be above 0 and no more than frame_seconds")
+    if top >= limit:
+        raise UsageError(f"msf: the highest modulation, {top:g} Hz, must be below {limit:g} Hz")
+    if settings.hop_seconds > settings.frame_seconds:
+        raise UsageError("msf: hop_seconds must be no more than frame_seconds")
 
 
 def _columns(settings: Settings, regions: int) -> list[str]:

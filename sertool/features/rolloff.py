@@ -32,7 +32,6 @@ class Feature(nn.Module):
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
         self.framing = dsp.Framing.of(settings)
-        dsp.require(0 < settings.share < 1, f"share {settings.share:g}: it lies between 0 and 1")
         self.share = settings.share
         self.bin_width = rate / settings.n_fft
         self.columns = ["rolloff"]
