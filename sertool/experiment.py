@@ -13,7 +13,6 @@ from sertool import (
     batches,
     device,
     heldout,
-    indexing,
     manifest,
     members,
     metrics,
@@ -29,6 +28,7 @@ from sertool import (
     training,
     tutoring,
     wire,
+    workers,
 )
 from sertool.extract import Recipe
 from sertool.files import alone, plain_name
@@ -160,7 +160,7 @@ def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: in
     """The teacher, if it is a model, with its answers."""
     if source is None or not tutoring.is_model(source):
         return None
-    return tutoring.staff(table, source, folder, device, jobs or indexing.cores())
+    return tutoring.staff(table, source, folder, device, jobs or workers.cores())
 
 
 def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Sources]:

@@ -313,18 +313,16 @@ def _are_numbers(rows: np.ndarray) -> bool:
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     batches = _batches(clips, engine.recipe, engine.most)
     first = list(itertools.islice(batches, 2 * jobs + 1))
     many = len(first) > 2 * jobs and jobs > 1 and not engine.gathers
-    team = workers.Team(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
-    try:
-        for clips_made, made in _ahead(team, itertools.chain(first, batches), jobs):
-            yield from _on_device(engine, clips_made, made)
-    finally:
-        team.leave()
-        torch.set_num_threads(threads)  # a training may follow
+    with workers.one_thread():
+        team = workers.Team(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
+        try:
+            for clips_made, made in _ahead(team, itertools.chain(first, batches), jobs):
+                yield from _on_device(engine, clips_made, made)
+        finally:
+            team.leave()
 
 
 def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor | Copy]:

@@ -35,11 +35,6 @@ class Sources:
     tables: list[Table] = field(default_factory=list)
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: bool = False) -> Table:
     """One manifest of all sources: manifests are read, audio is looked at."""
     found = sort(sources, root, nul=nul)
@@ -193,9 +188,3 @@ def summary(table: Table) -> None:
     if strange := splitting.strange_parts(table):
         talk.warn(f"split {listed(strange)}: none of {', '.join(splits.PARTS)}, so train refuses it")
     doctor.report(table)
-
-
-def refuse_empty(table: Table, why: str) -> Table:
-    if not len(table):
-        raise SertoolError(why)
-    return table

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import asking, audio, extract, hearing, inference, shaping, talk
+from sertool import asking, audio, extract, hearing, inference, shaping, talk, workers
 from sertool.asking import Row
 from sertool.batches import Scaling
 from sertool.errors import UsageError
@@ -234,24 +234,23 @@ def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iter
 
 def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Any]:
     """What threads make of some rows at a time, in order; torch and Python are left as they were."""
-    threads, handover = torch.get_num_threads(), sys.getswitchinterval()
-    torch.set_num_threads(1)
+    handover = sys.getswitchinterval()
     sys.setswitchinterval(HANDOVER)
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
     pending: deque[Future[list[Any]]] = deque()
     spans = (span for row in rows for span in _spans(row, how))
-    try:
-        for batch in asking.gathered(spans, SPANS if how.window else BATCH):
-            if batch:
-                pending.append(pool.submit(work, batch))
-            while pending and (len(pending) > 2 * jobs or pending[0].done()):
+    with workers.one_thread():
+        try:
+            for batch in asking.gathered(spans, SPANS if how.window else BATCH):
+                if batch:
+                    pending.append(pool.submit(work, batch))
+                while pending and (len(pending) > 2 * jobs or pending[0].done()):
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        torch.set_num_threads(threads)
-        sys.setswitchinterval(handover)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            sys.setswitchinterval(handover)
 
 
 def _spans(row: Row, how: Listening) -> Iterator[Row]:

@@ -15,7 +15,6 @@ from sertool import (
     extract,
     features,
     featurizing,
-    indexing,
     manifest,
     models,
     options,
@@ -28,6 +27,7 @@ from sertool import (
     twins,
     weights,
     wire,
+    workers,
 )
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Recipe
@@ -68,7 +68,7 @@ def featurized(table: Table, made: Recipe | None, folder: Path, values: dict[str
     if made is None:
         return table
     place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"] or not Team().leads)
-    table = featurizing.run(table, made, place, device, values["jobs"] or indexing.cores())
+    table = featurizing.run(table, made, place, device, values["jobs"] or workers.cores())
     return manifest.keep(table, manifest.usable(table))
 
 

@@ -105,20 +105,20 @@ def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
 
 def _rendered(sounds: list[Sound], jobs: int) -> Iterator[str | None]:
     """What workers make of the sounds, in order, with a few batches ahead."""
-    torch.set_num_threads(1)
-    yield from _render_all(sounds[:1])  # here, for forks to share what it imports
     batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, SECONDS, BATCH))
-    team = workers.Team(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
     pending: deque[Future[Any]] = deque()
-    try:
-        for batch in batches:
-            if len(pending) > 2 * jobs:
-                yield from workers.result(pending.popleft())
-            pending.append(team.submit(batch))
-        for future in pending:
-            yield from workers.result(future)
-    finally:
-        team.leave()
+    with workers.one_thread():
+        yield from _render_all(sounds[:1])  # here, for forks to share what it imports
+        team = workers.Team(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
+        try:
+            for batch in batches:
+                if len(pending) > 2 * jobs:
+                    yield from workers.result(pending.popleft())
+                pending.append(team.submit(batch))
+            for future in pending:
+                yield from workers.result(future)
+        finally:
+            team.leave()
 
 
 def _render_all(sounds: list[Sound]) -> list[str | None]:

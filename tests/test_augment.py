@@ -515,6 +515,15 @@ def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
     refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
 
 
+def test_writing_leaves_torch_its_threads(voices, tmp_path):
+    torch.set_num_threads(3)
+    try:
+        assert sertool("augment", voices, "--gain", 3, "--write", tmp_path / "s", "-f", "csv").code == 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_clips_of_like_names_are_heard_apart(make, tmp_path):
     make("two/happy/a b.wav", "two/happy/a-b.wav")
     done = sertool("augment", tmp_path / "two", "--gain", 3, "--listen", tmp_path / "l")

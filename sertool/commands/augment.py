@@ -132,14 +132,14 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import blends, copying, indexing, manifest, wire
+    from sertool import blends, copying, indexing, manifest, wire, workers
 
     if values["part"] and not (values["write"] and Part.parse(values["part"])):
         raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
     blend = blends.blend(_asked(values), values["seed"])
     kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest")
-    jobs = values["jobs"] or indexing.cores()
+    jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
     table = manifest.where(read, values["where"])
     if values["dry_run"]:

@@ -125,11 +125,11 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     values = presets.filled(values)
     wanted = _wanted(values)
     sources = options.inputs(manifests, "a manifest")
-    from sertool import device, featurizing, indexing, manifest, plots, verify, wire
+    from sertool import device, featurizing, indexing, manifest, plots, verify, wire, workers
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
     recipe = _recipe(values, wanted, picked)
-    jobs = values["jobs"] or indexing.cores()
+    jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
     table = manifest.made_by(manifest.where(read, values["where"]), options.command_line(), values["seed"], read)
     place = featurizing.Place(

@@ -6,7 +6,7 @@ import click
 from click.core import ParameterSource
 
 from sertool import catalogue, options, talk
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.options import option
 
 EPILOG = """\b
@@ -100,14 +100,14 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import indexing, manifest, splitting, twins, wire
+    from sertool import indexing, manifest, splitting, twins, wire, workers
 
     asked = splitting.asked(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
     kind = wire.format_for(values["out"], values["kind"])
     sources = () if values["tables"] and not paths else options.inputs(paths, "a folder of audio or a manifest")
     old = wire.read(values["update"]) if values["update"] else None
-    looking = indexing.Looking(values["check"], values["jobs"] or indexing.cores(), _labelling(values), old)
+    looking = indexing.Looking(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
         return _say_plan(indexing.sort(sources, values["root"], nul=values["null"]))
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
@@ -148,13 +148,16 @@ def _chosen(table: Any, values: dict[str, Any]) -> Any:
     """The rows that are asked for, with the emotions that are asked for."""
     from sertool import indexing, manifest
 
-    indexing.refuse_empty(table, "nothing to index: what was read has no rows")
+    if not len(table):
+        raise SertoolError("nothing to index: what was read has no rows")
     if values["labels"] != "intended":
         table = indexing.labelled(table, values["labels"], values["votes"])
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
     kept = manifest.where(table, values["where"])
-    return indexing.refuse_empty(kept, "no clip is left: nothing matches --where or --emotions")
+    if not len(kept):
+        raise SertoolError("no clip is left: nothing matches --where or --emotions")
+    return kept
 
 
 def _labelling(values: dict[str, Any]) -> Any:

@@ -173,9 +173,9 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
 
 def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Rows for all alike or, if that was asked for, adapted to who speaks."""
-    from sertool import indexing, predicting, voices
+    from sertool import predicting, voices, workers
 
-    jobs = values["jobs"] or indexing.cores()
+    jobs = values["jobs"] or workers.cores()
     if values["adapt"] or values["enroll"]:
         return voices.answers(jury, asked, values["speakers"], values["enroll"], how, jobs)
     if values["speakers"]:
