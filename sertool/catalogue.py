@@ -18,6 +18,8 @@ from sertool.errors import UsageError
 
 PACKAGE = Path(__file__).parent
 NUMBERS = {"int": (int,), "float": (int, float)}
+KINDS = {"bool": "true or false", "tuple[int, ...]": "whole numbers such as 32,64"}  # for people
+SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 LONGEST = 16  # of a setting that is a list
 
 
@@ -112,6 +114,22 @@ def _parts(node: ast.expr) -> list[ast.expr]:
     return getattr(node, "elts", [node])
 
 
+def parsed(held: Setting, text: str) -> Any:
+    """A setting's value from text; what is none stays text, for `check` to refuse."""
+    if held.optional and text.lower() == "none":
+        return None
+    if held.kind == "bool":
+        return SWITCHES.get(text.lower(), text)
+    if held.kind not in (*NUMBERS, "tuple[int, ...]"):
+        return text
+    try:
+        if held.kind in NUMBERS:
+            return NUMBERS[held.kind][-1](text)
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        return text
+
+
 def check(owner: str, known: Sequence[Setting], values: Mapping[str, Any]) -> None:
     """Refuse values that are none of the settings', not of their kind, or beyond their limits."""
     by_name = {setting.name: setting for setting in known}
@@ -149,7 +167,7 @@ def _wanted(held: Setting) -> str:
     low, high = (
         f" {word} {limit:g}" if limit is not None else "" for word, limit in (("from", held.low), ("to", held.high))
     )
-    return f"it is {held.kind.replace('[int, ...]', ' of int')}{low}{high}"
+    return f"it is {KINDS.get(held.kind, held.kind)}{low}{high}"
 
 
 @cache

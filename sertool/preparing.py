@@ -1,6 +1,5 @@
 """What a training starts from: the rows of manifests, with features, and the design that options and recipe make."""
 
-import ast
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -41,7 +40,6 @@ from sertool.team import Team
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
 AT_ONCE = {"balance", "absent_emotions", "strangers"}  # of the loop's settings, what is no matter of networks alone
-SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
 
 def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
@@ -177,7 +175,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     usual = models.settings(name, held.get("settings", {}))
     encoded = any("CHOICE" in _facts(name) for name in there)
     encoded = encoded or (values["teacher"] is not None and tutoring.is_model(values["teacher"]))  # whose may be
-    settings = models.settings(name, vars(changed(usual, values["settings"])))
+    settings = changed(name, usual, values["settings"])
     settings = _switched(settings, values, encoded)
     loop = replace(training.Settings(**recipe.get("training", {})), **_of_the_loop(values))
     if loop.compile and not any(map(shutil.which, COMPILERS)):
@@ -227,51 +225,17 @@ def _switched(settings: Any, values: dict[str, Any], encoded: bool) -> Any:
     return settings
 
 
-def changed(settings: Any, pairs: Sequence[str]) -> Any:
+def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
     """A model's settings with some of them set from text: `channels=32,64,128`."""
-    known = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    kinds = {field.name: str(field.type) for field in fields(settings)}
+    known = {held.name: held for held in catalogue.entries("models")[name].settings}
     made = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
-        key = name.strip().replace("-", "_")
+        word, equals, text = pair.partition("=")
+        key = word.strip().replace("-", "_")
         if not equals or key not in known:
             raise UsageError(f"--set {pair}: it takes NAME=VALUE, and the model's settings are {listed(known, 30)}")
-        made[key] = _value(text.strip(), known[key], kinds[key], pair)
-    return replace(settings, **made)
-
-
-def _value(text: str, usual: Any, kind: str, pair: str) -> Any:
-    """Text as a value of the kind that the setting has."""
-    if isinstance(usual, bool) and text.lower() in SWITCHES:
-        return SWITCHES[text.lower()]
-    if text.lower() == "none" and "None" in kind:
-        return None
-    if isinstance(usual, str):
-        return _word(text, kind, pair)
-    try:
-        value = ast.literal_eval(f"({text},)" if isinstance(usual, tuple) else text)
-    except (ValueError, SyntaxError):
-        value = None
-    if isinstance(value, int) and not isinstance(value, bool) and (isinstance(usual, float) or "float" in kind):
-        value = float(value)
-    alike = isinstance(usual, tuple) and usual and value and {type(one) for one in value} == {type(usual[0])}
-    if (
-        value is None
-        or (usual is not None and type(value) is not type(usual))
-        or (isinstance(usual, tuple) and not alike)
-    ):
-        raise UsageError(f"--set {pair}: not a value like {_shown(usual)}")
-    return value
-
-
-def _word(text: str, kind: str, pair: str) -> str:
-    """A word, which must be one of the choices where there are some."""
-    if "Literal[" in kind:
-        choices = ast.literal_eval("[" + kind.partition("Literal[")[2].partition("]")[0] + "]")
-        if text not in choices:
-            raise UsageError(f"--set {pair}: choose from {', '.join(choices)}")
-    return text
+        made[key] = catalogue.parsed(known[key], text.strip())
+    return models.settings(name, vars(usual) | made)
 
 
 def _shown(usual: Any) -> str:

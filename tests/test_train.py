@@ -549,7 +549,13 @@ def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: 
         (clips, *TINY): "the manifest has no features",
         (mel, *TINY, "--features", "mfcc"): "the manifest has no feature mfcc; it has mel",
         (mel, "-m", "cnn", "--set", "chanels=1"): "--set chanels=1: it takes NAME=VALUE",
-        (mel, "-m", "cnn", "--set", "channels=a"): "not a value like 32,64,128,256",
+        (
+            mel,
+            "-m",
+            "cnn",
+            "--set",
+            "channels=a",
+        ): "channels cannot be 'a': it is whole numbers such as 32,64 from 1 to 4096",
         (mel, "-m", "cnn", "--scratch"): "--scratch and --weights are for models",
         (mel, *TINY, "--soft", 0.5): "--soft needs the listeners' shares",
         (mel, "-m", "resnet50", "--weights", "none.pth"): "--weights none.pth: no such file",
@@ -641,11 +647,11 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
 
 
 def test_model_settings_are_set_from_words() -> None:
-    made = preparing.changed(cnn2d.Settings(), ["channels=4, 8", "activation=silu", "dropout=0"])
+    made = preparing.changed("cnn2d", cnn2d.Settings(), ["channels=4, 8", "activation=silu", "dropout=0"])
     assert (made.channels, made.activation, made.dropout) == ((4, 8), "silu", 0.0)
-    assert preparing.changed(svm.Settings(gamma=2.0), ["gamma=none"]).gamma is None
-    assert preparing.changed(svm.Settings(), ["gamma=1"]).gamma == 1.0
-    assert preparing.changed(cnn1d.Settings(), ["dense=64"]).dense == (64,)
+    assert preparing.changed("svm", svm.Settings(gamma=2.0), ["gamma=none"]).gamma is None
+    assert preparing.changed("svm", svm.Settings(), ["gamma=1"]).gamma == 1.0
+    assert preparing.changed("cnn1d", cnn1d.Settings(), ["dense=64"]).dense == (64,)
     for word in (
         "channels=1.5",
         "activation=tanh",
@@ -656,7 +662,7 @@ def test_model_settings_are_set_from_words() -> None:
         "frames=__import__",
     ):
         with pytest.raises(UsageError):
-            preparing.changed(cnn2d.Settings(), [word])
+            preparing.changed("cnn2d", cnn2d.Settings(), [word])
 
 
 def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) -> None:
