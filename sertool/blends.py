@@ -11,7 +11,7 @@ import numpy as np
 
 from sertool import catalogue, effects
 from sertool.catalogue import Entry, Setting
-from sertool.errors import UsageError
+from sertool.errors import UsageError, first_line
 from sertool.files import listed, reason
 
 # What published systems did, by the names of their features' presets.
@@ -195,5 +195,5 @@ def _toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {reason(error)}") from None
     except ValueError as error:  # of TOML, and of text that is not UTF-8
-        line = str(error).partition("\n")[0]
+        line = first_line(error)
         raise UsageError(f"{path} is no TOML: {line}") from None

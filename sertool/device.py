@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError, UsageError, first_line
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # as glibc's malloc.h numbers what mallopt sets
 USUAL_TRIM_THRESHOLD, USUAL_MMAP_MAX = 128 * 1024, 65_536
@@ -69,7 +69,7 @@ def _torch() -> Any:
     try:
         import torch
     except (ImportError, OSError) as error:
-        first = str(error).partition("\n")[0]
+        first = first_line(error)
         raise SertoolError(f"torch cannot be loaded ({first}): install it again with {PAIRS}") from None
     _check_pair(torch.__version__, version_of("torchaudio"))
     return torch

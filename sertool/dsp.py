@@ -22,6 +22,8 @@ from sertool.parts import neighbours
 RUN = 128  # frames worked on at once: at 2,048 samples a frame they and their spectra stay in a core's cache
 STRIPE = 32  # frames transformed at once: their spectra are still in the core's own cache when their sizes are taken
 KEPT = 8 * RUN  # frames of a clip, at most, whose views are kept for a second look: 17 MB
+TOGETHER = 16  # neighbouring filters that are one product
+FLOOR = 1e-10  # of the power of a bin or band
 PACK = 8192  # frames worked on at once on other devices
 
 
@@ -297,12 +299,12 @@ class Bank(nn.Module):
     group touch only bins lo..hi: with groups of 16 of 128 filters the work is 13 % of the dense product's.
     """
 
-    def __init__(self, weights: np.ndarray, group: int = 16) -> None:
+    def __init__(self, weights: np.ndarray) -> None:
         """`weights`: `[filters, bins]`."""
         super().__init__()
         self.spans: list[tuple[int, int]] = []
-        for first in range(0, len(weights), group):
-            block = weights[first : first + group]
+        for first in range(0, len(weights), TOGETHER):
+            block = weights[first : first + TOGETHER]
             used = np.flatnonzero(block.any(axis=0))
             low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
             self.register_buffer(f"block{len(self.spans)}", torch.from_numpy(block[:, low:high].T.copy()).float())
@@ -387,9 +389,9 @@ def log_(values: Tensor) -> Tensor:
     return values
 
 
-def decibels(power: Tensor, floor: float = 1e-10) -> Tensor:
-    """10 log10 of the power, held above `floor`."""
-    return log_(power.clamp(min=floor)).mul_(10 / math.log(10))
+def decibels(power: Tensor) -> Tensor:
+    """10 log10 of the power, held above `FLOOR`."""
+    return log_(power.clamp(min=FLOOR)).mul_(10 / math.log(10))
 
 
 def within(rows: Tensor, span: float) -> Tensor:

@@ -1,6 +1,11 @@
 """The errors that a user may see: one line that says what, where and what to do."""
 
 
+def first_line(error: BaseException) -> str:
+    """What a library said, of which the first line is for people."""
+    return str(error).partition("\n")[0]
+
+
 class SertoolError(Exception):
     """The work failed: shown as one line, exit code 1."""
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sertool import columns, manifest
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, first_line
 from sertool.manifest import Table
 from sertool.streams import json_line, strict
 
@@ -52,7 +52,7 @@ def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
             _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind, loose)
         )
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        hint = "it was cut off or altered" if kind == "parquet" else manifest.first_line(error)
+        hint = "it was cut off or altered" if kind == "parquet" else first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from sertool import adapting, batches, catalogue, extract, features, folding, modelfile, models, packing, shaping
 from sertool import device as devices
 from sertool.batches import Scaling
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError, UsageError, first_line
 from sertool.extract import Recipe
 from sertool.files import listed
 from sertool.modelfile import Held
@@ -30,7 +30,8 @@ class Predictor:
     """A model file made ready on a device; with `trim`, silent ends so many dB below the loudest frame are left out."""
 
     def __init__(self, held: Held, device: str = "cpu", trim: float | None = None) -> None:
-        self.held, self.labels, self.device = (held := packing.opened(held)), held.labels, torch.device(device)
+        held = packing.opened(held)
+        self.held, self.labels, self.device = held, held.labels, torch.device(device)
         self.precision = devices.computed(trained_in(held), self.device.type)
         self.model = folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
@@ -126,7 +127,7 @@ def network(held: Held) -> torch.nn.Module:
         if hasattr(made, "fit"):
             _try_out(made.eval(), size)
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AssertionError, UsageError) as error:
-        first = str(error).partition("\n")[0]
+        first = first_line(error)
         raise SertoolError(f"the model file does not fit its own settings ({first})") from None
     return made.eval()
 
@@ -182,5 +183,5 @@ def engine_of(recipe: Recipe, device: str) -> extract.Engine:
     try:
         return extract.Engine(recipe, device)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        first = str(error).partition("\n")[0]
+        first = first_line(error)
         raise SertoolError(f"the model file's features cannot be made ({first})") from None

@@ -83,11 +83,11 @@ def positions(time: int, width: int, device: torch.device) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]
 
 
-def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers from each width to the next, with ReLU and dropout between them."""
+def dense(*widths: int) -> nn.Sequential:
+    """Linear layers from each width to the next, with ReLU between them; states count dropout, too, which is none."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(0.0)]
     return nn.Sequential(*layers[:-2])
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from sertool import __version__, columns, splits
 from sertool.codes import Codes, hashes
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError, UsageError, first_line
 from sertool.files import listed
 
 Table = pa.Table
@@ -127,10 +127,6 @@ def _whole(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         return text.cast(wanted)
     except pa.ArrowInvalid:
         return text.cast(pa.float64()).cast(wanted)
-
-
-def first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def check(table: Table, where: str) -> Table:

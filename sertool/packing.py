@@ -54,14 +54,16 @@ def _smaller(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The tensors, of which an encoder's are in half precision or in 8 bits if they are the same there."""
     made: dict[str, np.ndarray] = {}
     for name, array in tensors.items():
-        half, small = array.astype(np.float16), rounding.rounded({name: array})
-        if not name.startswith(BROUGHT):
-            made[name] = array
-        elif np.array_equal(half.astype(array.dtype), array):
-            made[name] = half
-        else:
-            made |= small if np.array_equal(rounding.restored(small)[name], array) else {name: array}
+        made |= _as_small(name, array) if name.startswith(BROUGHT) else {name: array}
     return made
+
+
+def _as_small(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    half = array.astype(np.float16)
+    if np.array_equal(half.astype(array.dtype), array):
+        return {name: half}
+    small = rounding.rounded({name: array})
+    return small if np.array_equal(rounding.restored(small)[name], array) else {name: array}
 
 
 def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -76,7 +76,7 @@ def part(wave: Tensor, how: Wave, clip: str) -> Part:
     if how.seconds is None:
         return Part(first, last)
     spare = last - first - round(how.seconds * how.rate)
-    begin = {"start": 0, "middle": abs(spare) // 2, "random": _drawn(clip, how.seed, abs(spare))}[how.fit]
+    begin = _drawn(clip, how.seed, abs(spare)) if how.fit == "random" else abs(spare) // 2 * (how.fit == "middle")
     if spare >= 0:
         return Part(first + begin, last - spare + begin)
     return Part(first, last, begin, -spare - begin)

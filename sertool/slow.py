@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sertool.dsp import FLOOR
+
 MODES = {"zeros": "constant", "reflect": "reflect", "last": "edge"}
 
 
@@ -41,9 +43,9 @@ def stft(wave: np.ndarray, settings: object) -> np.ndarray:
     return np.fft.rfft(frames(wave, settings) * window(settings))
 
 
-def decibels(power: np.ndarray, top_db: float | None = None, floor: float = 1e-10) -> np.ndarray:
-    """10 log10 of the power, held above `floor` and within `top_db` of the greatest."""
-    rows = 10 * np.log10(np.maximum(power, floor))
+def decibels(power: np.ndarray, top_db: float | None = None) -> np.ndarray:
+    """10 log10 of the power, held above `FLOOR` and within `top_db` of the greatest."""
+    rows = 10 * np.log10(np.maximum(power, FLOOR))
     return rows if top_db is None else np.maximum(rows, rows.max() - top_db)
 
 

@@ -175,13 +175,13 @@ def _indexed(entry: dict, url: str) -> Item:
     """An item from an index, which may be anybody's."""
     size, into = entry["size"], entry.get("into")
     return Item(
-        entry["path"],
-        url,
-        None if size is None else int(size),
-        {word: str(digest) for word, digest in entry["digests"].items() if word in DIGESTS},
-        bool(entry.get("unpack")),
-        None if into is None else str(into),
-        bool(entry.get("strip")),
-        tuple(map(str, entry.get("take", ()))),
-        bool(entry.get("lasting", True)),
+        path=entry["path"],
+        url=url,
+        size=None if size is None else int(size),
+        digests={word: str(digest) for word, digest in entry["digests"].items() if word in DIGESTS},
+        unpack=bool(entry.get("unpack")),
+        into=None if into is None else str(into),
+        strip=bool(entry.get("strip")),
+        take=tuple(map(str, entry.get("take", ()))),
+        lasting=bool(entry.get("lasting", True)),
     )

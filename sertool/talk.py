@@ -41,10 +41,6 @@ def set_verbosity(level: int) -> None:
     _level["verbosity"] = level
 
 
-def verbose() -> bool:
-    return _level["verbosity"] > 0
-
-
 def clean(text: object) -> str:
     """Text from outside, with what would move a terminal's cursor shown as escapes."""
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
@@ -55,7 +51,7 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def say(text: str = "") -> None:
+def say(text: str) -> None:
     """A line of summary or progress; `-q` silences it."""
     if _level["verbosity"] >= 0:
         _line(sys.stderr, text)
@@ -117,7 +113,7 @@ def counter(what: str, total: int | None = None) -> Iterator[Callable[[int], Any
         yield bar.update
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, right: str = "") -> None:
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> None:
     """A table on stdout for people; `right` holds the headers of columns that align right.
 
     A terminal gets it folded into its width, save the first column and the numbers; a pipe as wide as it is.
@@ -126,7 +122,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str |
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
     for header in headers:
         to_right = header in right.split()
         kept = to_right or header == headers[0]

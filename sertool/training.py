@@ -24,6 +24,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.steadying import Ear, Streams
 from sertool.team import Team
 
+AT_ONCE = 64  # clips that are answered together
 SAVING_SHARE = 0.1  # of the time that saving may take: where epochs are short, not each of them is saved
 Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # shows how far the batches of an epoch have come
 
@@ -408,20 +409,26 @@ def _follow(state: State, settings: Settings) -> None:
 
 def _set_rate(state: State, loop: Loop, epoch: float) -> None:
     """The learning rate at a time counted in epochs."""
-    settings, share = loop.settings, epoch / loop.settings.epochs
-    factor = {
-        "constant": lambda: 1.0,
-        "plateau": lambda: schedules.plateau(
-            [_figure(past, settings) for past in state.history], settings.plateau_patience, settings.plateau_factor
-        ),
-        "cosine": lambda: schedules.cosine(share),
-        "restarts": lambda: schedules.restarts(epoch, settings.restart_epochs, settings.restart_factor),
-        "one-cycle": lambda: schedules.one_cycle(share),
-    }[settings.schedule]()
+    settings, factor = loop.settings, _factor(state, loop.settings, epoch)
     if settings.warmup:
         factor *= min(1.0, (state.steps + 1) / settings.warmup)
     for group in state.optimizer.param_groups:
         group["lr"] = settings.lr * factor * group["share"]
+
+
+def _factor(state: State, settings: Settings, epoch: float) -> float:
+    """The share of the learning rate that the schedule gives."""
+    match settings.schedule:
+        case "plateau":
+            figures = [_figure(past, settings) for past in state.history]
+            return schedules.plateau(figures, settings.plateau_patience, settings.plateau_factor)
+        case "cosine":
+            return schedules.cosine(epoch / settings.epochs)
+        case "restarts":
+            return schedules.restarts(epoch, settings.restart_epochs, settings.restart_factor)
+        case "one-cycle":
+            return schedules.one_cycle(epoch / settings.epochs)
+    return 1.0
 
 
 # After an epoch.
@@ -451,10 +458,10 @@ def _summaries(model: Any, data: Data, settings: Settings) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str, size: int = 64) -> Tensor:
+def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str) -> Tensor:
     """What a network makes of each of some clips, float32 `[clips, width]`, on the CPU."""
     made: dict[int, Tensor] = {}
-    for places in batches.in_order(data.store.lengths[clips], size):
+    for places in batches.in_order(data.store.lengths[clips], AT_ONCE):
         with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
             answer = network(*data.rows(clips[places])).float().cpu()
         made |= dict(zip(places.tolist(), answer, strict=True))

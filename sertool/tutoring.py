@@ -85,7 +85,7 @@ def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Tab
     if any(model.labels != models[0].labels for model in models):
         raise SertoolError("--teacher: its models know different emotions: name one of them")
     store = _frames(table, models, device)
-    found = _of_frames(table, models, store) if store else _of_audio(table, models, jobs)
+    found = _of_frames(table, models, store) if store is not None else _of_audio(table, models, jobs)
     if not found:
         raise SertoolError("--teacher: it can hear none of the clips: the manifest has other features, and no audio")
     clips, numbers, shares = (list(part) for part in zip(*found, strict=True))

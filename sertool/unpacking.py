@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, first_line
 from sertool.files import reason
 
 BLOCK = 1 << 20
@@ -181,7 +181,7 @@ def _reading(archive: Path) -> Iterator[None]:
 
 
 def _plain(error: Exception) -> str:
-    return str(error).partition("\n")[0][:100] or type(error).__name__
+    return first_line(error)[:100] or type(error).__name__
 
 
 @contextmanager

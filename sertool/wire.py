@@ -93,7 +93,8 @@ def parse(held: pa.Buffer, where: str, otherwise: str = "paths", loose: Collecti
     """
     if not held.size:
         raise SertoolError(f"{where}: empty input; the command that should have written it may have failed")
-    kind = kind_of(held).replace("paths", otherwise)
+    said = kind_of(held)
+    kind = otherwise if said == "paths" else said
     return pa.table({"path": paths(held, where)}) if kind == "paths" else formats.parse(held, kind, where, loose)
 
 

@@ -80,9 +80,7 @@ def parse(path: PurePath) -> dict[str, object] | None:
 
 def enrich(rows: list[dict[str, object]], tables: dict[str, Path]) -> None:
     """`recognised` and `natural`: percent of the listeners who named the emotion, and who found it natural."""
-    path = tables.get("erkennung.txt")
-    if path is None:
-        return
+    path = tables["erkennung.txt"]
     try:
         lines = path.read_bytes().replace(b"\xa0", b"").replace(b",", b".").lower().splitlines()
         cells = [line.split(b"\t") for line in lines[1:] if line.strip()]

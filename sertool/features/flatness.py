@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float32"
-FLOOR = 1e-10  # of the power of a bin
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Feature(nn.Module):
     def forward(self, frames: dsp.Frames) -> Tensor:
         # A logarithm costs several products, so the magnitudes, each at least 1e-5, are multiplied by fours and fives
         # before it: float32 holds the products of magnitudes up to 4e7, that of a tone 40,000 times full scale.
-        values = frames.magnitude.clamp(min=FLOOR**0.5)
+        values = frames.magnitude.clamp(min=dsp.FLOOR**0.5)
         quarter = values.shape[1] // 4
         first, second, third, fourth, rest = values.split([quarter] * 4 + [values.shape[1] - 4 * quarter], 1)
         products = (first * second).mul_(third).mul_(fourth)
@@ -49,5 +48,5 @@ class Feature(nn.Module):
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, 1]` of `[samples]`."""
-    power = np.maximum(np.abs(slow.stft(wave, settings)) ** 2, FLOOR)
+    power = np.maximum(np.abs(slow.stft(wave, settings)) ** 2, dsp.FLOOR)
     return np.exp(np.log(power).mean(axis=1, keepdims=True)) / power.mean(axis=1, keepdims=True)

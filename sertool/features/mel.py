@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float16"
-FLOOR = 1e-10  # of the power of a band
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Feature(nn.Module):
         if settings.scale == "power":
             return rows
         if settings.scale == "log":
-            return rows.clamp(min=FLOOR).log()
+            return rows.clamp(min=dsp.FLOOR).log()
         rows = rows - rows.max() if settings.ref == "max" else rows
         return rows if settings.top_db is None else dsp.within(rows, settings.top_db)
 
@@ -62,6 +61,6 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     if settings.scale == "power":
         return rows
     if settings.scale == "log":
-        return np.log(np.maximum(rows, FLOOR))
+        return np.log(np.maximum(rows, dsp.FLOOR))
     rows = slow.decibels(rows, settings.top_db)
     return rows - rows.max() if settings.ref == "max" else rows

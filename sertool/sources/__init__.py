@@ -68,13 +68,13 @@ def item(name: str, url: str, facts: Mapping[str, Any], source: Source) -> Item:
     stem = ARCHIVE.sub("", name)
     is_archive = stem != name
     return Item(
-        name,
-        url,
-        None if facts.get("size") is None else int(facts["size"]),
-        {word: str(facts[word]).lower() for word in DIGESTS if facts.get(word)},
-        is_archive,
-        facts.get("into", stem if source.get("into") and is_archive else None),
-        bool(source.get("strip")),
-        tuple(source.get("take", ())),
-        not source.get("moving"),
+        path=name,
+        url=url,
+        size=None if facts.get("size") is None else int(facts["size"]),
+        digests={word: str(facts[word]).lower() for word in DIGESTS if facts.get(word)},
+        unpack=is_archive,
+        into=facts.get("into", stem if source.get("into") and is_archive else None),
+        strip=bool(source.get("strip")),
+        take=tuple(source.get("take", ())),
+        lasting=not source.get("moving"),
     )
