@@ -1,6 +1,5 @@
 """Options that commands share, so that one name means one thing everywhere."""
 
-import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -17,25 +16,23 @@ NUMBERS: dict[str, type[int] | type[float]] = {"int": int, "float": float}
 
 
 class Option(click.Option):
-    """An option with the section of the help that it stands in."""
+    """An option with the section of the help that it stands in, and what it usually is where that is no default."""
 
-    def __init__(self, *arguments: Any, group: str | None = None, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, group: str | None = None, usual: str = "", **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.group = group
+        self.group, self.usual = group, usual
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """What a number may be is said in the words of `Number`."""
         extra = super().get_help_extra(ctx)
-        if "range" in extra and isinstance(self.type, click.IntRange | click.FloatRange):
-            high = self.type.max if self.type.max is not None and self.type.max < ENDLESS else None
-            extra["range"] = limits(self.type.min, high)
-        return extra
+        extra |= {"default": self.usual} if self.usual else {}
+        said = getattr(self.type, "limits", "")
+        return extra | ({"range": said} if said else {})
 
 
 def limits(low: float | None, high: float | None) -> str:
     if low is None:
         return ""
-    return f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+    return f"{low:g} or more" if high is None or high >= ENDLESS else f"{low:g} to {high:g}"
 
 
 class Command(click.Command):
@@ -68,19 +65,10 @@ class Number(click.ParamType):
             self.fail(f"{value!r} is no {'whole number' if self.kind is int else 'number'}", param, ctx)
         below, above = self.low is not None and number < self.low, self.high is not None and number > self.high
         if below or above:
-            self.fail(f"{value} is not {self.limits}", param, ctx)
+            endless = above and self.high >= ENDLESS
+            self.fail(f"{value} is {'too large' if endless else f'not {self.limits}'}", param, ctx)
         if not catalogue.is_finite(number):
             self.fail(f"{value} is {'too large' if number > 0 else 'not finite'}", param, ctx)
-        return number
-
-
-class Real(click.FloatRange):
-    """A finite number within limits: NaN is neither below nor above any."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not finite", param, ctx)
         return number
 
 
@@ -148,15 +136,11 @@ def setting(word: str, name: str, held: catalogue.Setting, group: str) -> Callab
         kind = Number(NUMBERS[held.kind], held.low, held.high)
     elif held.kind == "bool":
         word, kind = f"{word}/--no-{word.removeprefix('--')}", None
-    facts = [_default(held.default), getattr(kind, "limits", "")]
-    known = "; ".join(fact for fact in facts if fact)
-    text = f"{held.help[:1].upper()}{held.help[1:]}." + (f" [{known}]" if known else "")
-    return option(word, name, type=kind, default=None, group=group, help=text)
-
-
-def _default(value: Any) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value).lower()
-    return "" if value is None else f"default: {text}"
+    usual = f"{held.default:g}" if isinstance(held.default, float) else str(held.default).lower()
+    return option(
+        word, name, type=kind, default=None, usual=usual if held.default is not None else "", group=group,
+        help=f"{held.help[:1].upper()}{held.help[1:]}.",
+    )  # fmt: skip
 
 
 def _set_verbosity(_ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -177,10 +161,10 @@ device = option(
     show_default=True,
     help="Where to compute.",
 )
-jobs = option("-j", "--jobs", type=click.IntRange(1, 512), metavar="N", help="Threads (default: one for each core).")
+jobs = option("-j", "--jobs", type=Number(int, 1, 512), metavar="N", help="Threads (default: one for each core).")
 seed = option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=Number(int, 0),
     default=0,
     show_default=True,
     help="What every random choice is drawn from.",

@@ -97,7 +97,7 @@ def _further_options() -> Any:
 def _copy_options() -> Any:
     group = "Copies"
     return options.stack(
-        option("-n", "--copies", type=click.IntRange(1, 1000), metavar="N", group=group,
+        option("-n", "--copies", type=options.Number(int, 1, 1000), metavar="N", group=group,
                help="Copies of each row. [default: 1, or as the recipe has it]"),
         option("--recipe", metavar="NAME", group=group, shell_complete=options.offering(*_recipes()),
                help=f"What a published system did ({', '.join(_recipes())}), or a file.toml; options win over it."),

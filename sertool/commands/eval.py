@@ -55,9 +55,9 @@ def _score_options() -> Any:
     return options.stack(
         option("--by", type=options.Words(_groups), default=(), metavar="COLUMN,..", group=group,
                help=f"Tables by {', '.join(_groups())}; age in bands."),
-        option("--resamples", type=click.IntRange(100, 100_000), default=2000, show_default=True, metavar="N",
+        option("--resamples", type=options.Number(int, 100, 100_000), default=2000, show_default=True, metavar="N",
                group=group, help="How many resamples the intervals are made of."),
-        option("--min-uar", type=options.Real(0, 1), metavar="SHARE", group=group,
+        option("--min-uar", type=options.Number(float, 0, 1), metavar="SHARE", group=group,
                help="Exit 1 if the UAR of any run is below this share, such as .6."),
     )  # fmt: skip
 

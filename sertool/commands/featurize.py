@@ -105,7 +105,7 @@ def _run_options() -> Any:
         option("--part", metavar="K/N",
                help="Make only the k-th of n shares of the shards, for job arrays; a shard has 1,024 clips or fewer."),
         option("--overwrite", is_flag=True, help="Replace shards made with other settings or of other clips."),
-        option("--verify", type=click.IntRange(min=1), metavar="N",
+        option("--verify", type=options.Number(int, 1), metavar="N",
                help="Compute N clips again the slow way, and say how well the shards agree."),
         option("--plot", type=click.Path(dir_okay=False), metavar="PNG",
                help="Draw the first clip and its features, and store nothing."),

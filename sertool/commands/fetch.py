@@ -74,7 +74,7 @@ def _output_options() -> Any:
                show_default=True, help="Put each corpus into a folder of its own in this one."),
         option("--accept-license", "--accept-licence", "accepted", is_flag=True,
                help="Accept the licences without being asked, for scripts."),
-        option("-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, metavar="N",
+        option("-j", "--jobs", type=options.Number(int, 1, 64), default=8, show_default=True, metavar="N",
                help="Connections at once."),
         options.dry_run,
         options.wait,

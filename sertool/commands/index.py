@@ -59,7 +59,7 @@ def _split_options() -> Any:
     return options.stack(
         option("--split", metavar="HOW", group=group, shell_complete=options.offering(*protocols),
                help="speaker:70/15/15, sentence:80/20, speaker+sentence, or a protocol's name."),
-        option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group,
+        option("--folds", type=options.Number(int, 2, 1000), metavar="K", group=group,
                help="K folds that share no speaker."),
         option("--protocol", type=click.Choice(protocols), group=group, metavar="NAME",
                help=f"A published split or set of folds: {', '.join(protocols)}."),

@@ -54,16 +54,16 @@ EXTENSIONS = {
 def _listening_options() -> Any:
     group = "Long audio"
     return options.stack(
-        option("--window", type=options.Real(min=0.05), metavar="SECONDS", group=group,
+        option("--window", type=options.Number(float, 0.05), metavar="SECONDS", group=group,
                help="Judge windows of this length rather than whole clips."),
-        option("--hop", type=options.Real(min=0.01), metavar="SECONDS", group=group,
+        option("--hop", type=options.Number(float, 0.01), metavar="SECONDS", group=group,
                help="From one window to the next. [default: the window]"),
         option("--merge", is_flag=True, group=group, help="Neighbouring windows of one emotion as one row."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
                group=group, help="What of stereo audio is judged: calls often have a speaker on each."),
-        option("--silence", type=options.Real(-200, 0), default=-60.0, show_default=True, metavar="DBFS",
+        option("--silence", type=options.Number(float, -200, 0), default=-60.0, show_default=True, metavar="DBFS",
                group=group, help="What is below this level, in dB under full scale, is silent and not judged."),
-        option("--trim", type=options.Real(1, 200), metavar="DB", group=group,
+        option("--trim", type=options.Number(float, 1, 200), metavar="DB", group=group,
                help="Leave silent ends out of each clip or window: what lies so far below its loudest frame. "
                     "[default: as the model says; those of the package, 40]"),
     )  # fmt: skip
@@ -72,9 +72,9 @@ def _listening_options() -> Any:
 def _answer_options() -> Any:
     group = "Answers"
     return options.stack(
-        option("--threshold", type=options.Real(0, 1), default=0.0, metavar="SHARE", group=group,
+        option("--threshold", type=options.Number(float, 0, 1), default=0.0, metavar="SHARE", group=group,
                help="Answer nothing where the best emotion is less probable than this."),
-        option("--top", type=click.IntRange(min=1), metavar="K", group=group,
+        option("--top", type=options.Number(int, 1), metavar="K", group=group,
                help="A column `top` with the K most probable emotions."),
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def _run_options() -> Any:
                help="Weights of the encoder that the model's features need, or base: those of the package's model. "
                     "[default: the package's, where they are the ones; else fetched once into $SERTOOL_CACHE or "
                     "~/.cache/sertool]"),
-        option("--fold", type=click.IntRange(min=0), metavar="K", help="Only the models of this fold of a run."),
+        option("--fold", type=options.Number(int, 0), metavar="K", help="Only the models of this fold of a run."),
         options.root, options.nul,
         options.out("Write to this file rather than to stdout."),
         option("-f", "--format", "kind", type=click.Choice(FORMATS),

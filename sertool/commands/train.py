@@ -64,10 +64,10 @@ def _design_options() -> Any:
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Scale each speaker's rows to everybody's mean and deviation, by the speaker's own clips. Held-out "
                     "figures are then transductive: made with statistics of the clips that are scored."),
-        option("--prior-clips", type=options.Real(0, 1e6), metavar="N", group=group,
+        option("--prior-clips", type=options.Number(float, 0, 1e6), metavar="N", group=group,
                help="With --adapt, how many clips the statistics of all of train count for beside a speaker's own. "
                     "[default: 3]"),
-        option("--select", type=click.IntRange(min=1), metavar="N", group=group,
+        option("--select", type=options.Number(int, 1), metavar="N", group=group,
                help="Of clip statistics, keep the columns that tell emotions apart best, at most N."),
         option("--reduce", metavar="HOW", group=group, help="Map clip statistics to fewer columns: lda, or pca:N."),
     )  # fmt: skip
@@ -90,7 +90,8 @@ def _division_options() -> Any:
         option("--split", metavar="HOW", group=group, shell_complete=options.offering(*options.protocols()),
                help="As in `sertool index`: speaker:70/15/15, or a protocol (see `sertool index --list`). "
                     "[default: the manifest's own, else speaker:70/15/15]"),
-        option("--folds", type=click.IntRange(2, 1000), metavar="K", group=group, help="K folds of whole speakers."),
+        option("--folds", type=options.Number(int, 2, 1000), metavar="K", group=group,
+               help="K folds of whole speakers."),
         option("--loso", is_flag=True, group=group, help="Leave one speaker out, each in turn."),
         option("--protocol", type=click.Choice(options.protocols()), metavar="NAME", group=group,
                help="A published split or folds."),
@@ -98,7 +99,7 @@ def _division_options() -> Any:
         option("--test-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Hold out these corpora."),
         option("--always-train", type=options.Words(), metavar="CORPUS,..", group=group,
                help="Train on these corpora whatever is held out: a large one beside a small one that is divided."),
-        option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N", group=group,
+        option("--seeds", type=options.Number(int, 1, 1000), default=1, show_default=True, metavar="N", group=group,
                help="Train with N seeds, from --seed on."),
         option("--gap", is_flag=True, group=group,
                help="Train under a leaky protocol and on disjoint speakers, and say the difference."),
