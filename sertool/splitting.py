@@ -79,7 +79,20 @@ def divided(table: Table, how: Asked, seed: int, old: Table | None = None) -> Ta
     divide = splits.folds if isinstance(how, int) else splits.divide
     made = divide(how, Columns(table, rows), seed, keep)
     _say(made, how)
+    if keep:
+        _say_moved(manifest.codes(manifest.keep(table, rows), "speaker"), made, keep["speaker"], how)
     return _placed(table, made, rows)
+
+
+def _say_moved(speaker: Codes, made: splits.Division, before: Mapping[str, str], how: Asked) -> None:
+    """Whom a published or a random division puts elsewhere than the older manifest did."""
+    place, names = (made.split, splits.PARTS) if made.fold is None else (made.fold, None)
+    pairs = np.unique(np.stack([speaker.index, place])[:, (speaker.index >= 0) & (place >= 0)], axis=1).T.tolist()
+    told = [(str(speaker.values[who]), names[part] if names else str(part)) for who, part in pairs]
+    moved = {who for who, part in told if before.get(who, part) != part}
+    if moved:
+        talk.warn(f"{how} puts {talk.counted(len(moved), 'speaker')} elsewhere than the manifest of --update: what was "
+                  "trained on that knows some who are held out now")  # fmt: skip
 
 
 def _placed(table: Table, made: splits.Division, rows: np.ndarray) -> Table:

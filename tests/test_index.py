@@ -854,6 +854,16 @@ def test_after_an_update_speakers_keep_their_side(tmp_path):
     assert "new speakers without a split: x:s08, x:s09, x:s10, x:s11; name the --split again" in kept.err
 
 
+def test_an_update_says_whom_another_division_moves(make):
+    folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcdef" for k in range(2)))
+    words = ("index", folder / "x", "--pattern", "{speaker}/{emotion}/{}.wav")
+    first = sertool(*words, "--folds", 3, "-o", folder / "old.parquet")
+    same = sertool(*words, "--folds", 3, "--update", folder / "old.parquet")
+    other = sertool(*words, "--split", "loso", "--update", folder / "old.parquet")
+    assert ["elsewhere" in done.err for done in (first, same, other)] == [False, False, True]
+    assert "loso puts 5 speakers elsewhere" in other.err or "loso puts 6 speakers elsewhere" in other.err, other.err
+
+
 def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
     folder = make(*(f"x/sad/{k}.wav" for k in range(9)))
     sertool("index", folder / "x", "--split", "random-60-20-20", "-o", folder / "a.parquet")
