@@ -23,6 +23,7 @@ from sertool.files import listed
 Table = pa.Table
 FORMAT_VERSION = 1
 KEY = b"sertool"
+POINT_ZERO = r"^\d+\.0$"  # a whole number as pandas writes it where another cell of its column is empty
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 TYPES = {
     "string": pa.string(), "double": pa.float64(), "float": pa.float32(), "int16": pa.int16(), "int32": pa.int32(),
@@ -72,7 +73,7 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
         except pa.ArrowException as error:
             problem = f"column {field.name} holds {field.type}, not {wanted}: {first_line(error)}"
             raise SertoolError(f"{where}: {problem}") from None
-    return _without_blanks(_with_our_parts(_with_known_ends(table)))
+    return _without_point_zero(_without_blanks(_with_our_parts(_with_known_ends(table))))
 
 
 def _with_known_ends(table: Table) -> Table:
@@ -110,11 +111,25 @@ def _without_blanks(table: Table) -> Table:
     return table
 
 
+def _without_point_zero(table: Table) -> Table:
+    """Numbers that stand for somebody or something, 1 though pandas wrote 1.0: else one speaker of two tables would be
+    two people, and the leak guard would see nothing. Names, of which one is no such number, stay as they are."""
+    for index, field in enumerate(table.schema):
+        if field.name in columns.WHO | columns.WHAT and kind(field.name) == pa.string():
+            column = table.column(index)
+            pieces = (column.slice(0, 1024), column)  # most columns hold names, which the first rows tell
+            if all(pc.all(pc.match_substring_regex(piece, POINT_ZERO)).as_py() for piece in pieces):
+                table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"\.0$", ""))
+    return table
+
+
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_list(wanted) and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return pc.split_pattern(column.cast(pa.string()), ";")
+    if pa.types.is_string(wanted) and pa.types.is_floating(column.type):  # no number is nobody, not one called nan
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     return _whole(column, wanted) if pa.types.is_integer(wanted) else column.cast(wanted)
 
 

@@ -916,6 +916,20 @@ def test_a_split_of_sentences_says_that_speakers_cross(tree, tmp_path):
     assert "warning" not in done.err
 
 
+def test_the_guard_knows_a_speaker_whose_number_pandas_wrote_as_a_float(make):
+    folder = make(*(f"w/{k}.wav" for k in range(8)))
+    train = [f"w/{k}.wav,{who},train\n" for k, who in enumerate(("1.0", "2.0", "3.0", ""))]
+    test = [f"w/{4 + k}.wav,{who},test\n" for k, who in enumerate("1231")]
+    a, b = (
+        table(folder, name, "path,speaker,split\n" + "".join(rows))
+        for name, rows in (("a.csv", train), ("b.csv", test))
+    )
+    by_table = sertool("index", "--audit", folder / "w", "--table", f"train={a}", "--table", f"test={b}")
+    by_manifest = sertool("index", "--audit", a, b)
+    for done in (by_table, by_manifest):
+        assert (done.code, b"LEAK  speaker: 3 in more than one part" in done.out) == (1, True)
+
+
 def test_the_guard_says_what_it_could_not_compare(tmp_path):
     test = emobox(tmp_path, "test.jsonl", ["1001_WSI_ANG_XX", "1004_IEO_ANG_LO"])
     train = emobox(tmp_path, "train.jsonl", ["1001_IEO_ANG_HI", "1001_TIE_ANG_XX", "1002_IEO_ANG_LO"])

@@ -90,6 +90,20 @@ def test_types_of_other_tools_become_ours():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        (["1.0", "2.0", None], ["1", "2", None]), ([1.0, float("nan"), 20.0], ["1", None, "20"]),
+        (["1.0", "2.5", "x"], ["1.0", "2.5", "x"]), ([" 1.0 ", "", "3.0"], ["1", None, "3"]),
+        (["1", "10", "x"], ["1", "10", "x"]),
+    ],
+)  # fmt: skip
+def test_a_number_that_pandas_wrote_as_a_float_is_the_same_speaker(given, ours):
+    held = manifest.check(pa.table({"path": ["1.0", "2.0", "3.0"], "speaker": given, "sentence": given}), "here")
+    assert manifest.column(held, "speaker") == ours
+    assert manifest.column(held, "path") == ["1.0", "2.0", "3.0"]
+
+
 def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():
     words = [
         "train",
