@@ -89,7 +89,12 @@ def _beside(table: str, path: str) -> tuple[Path, Path]:
 
 
 class _Files:
-    """Files by the end of their path: a table's paths often start elsewhere, or end in another extension."""
+    """Files by the end of their path: a table's paths often start elsewhere, or end in another extension.
+
+    A row means the file of its name that shares most folders with it, counted from the name upwards, and folders that
+    are nowhere among the files, as those of another machine, say nothing. But where a row names a folder that is
+    there, only files in it can be meant: `train/a.wav` is never `dev/a.wav`, even when that is the only `a.wav`.
+    """
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         self.clips = clips
@@ -97,12 +102,17 @@ class _Files:
         self.by_stem: dict[str, list[int]] = defaultdict(list)
         for index, clip in enumerate(clips):
             self.by_stem[clip.path.stem].append(index)
+        above = len(os.path.commonprefix([clip.root.parts for clip in clips]))
+        places = {clip.path.parent for clip in clips}
+        self.folders = {name.casefold() for place in places for name in place.parts[above:]}
 
     def find(self, path: str) -> tuple[Path, Path] | None:
         """Root and path of the file that a table's path means."""
         wanted = Path(path.replace("\\", "/"))
         stem = wanted.stem if wanted.suffix.lower() in EXTENSIONS else wanted.name
-        likeness = {index: _likeness(self.clips[index].path, wanted) for index in self.by_stem.get(stem, ())}
+        named = self.folders & {name.casefold() for name in wanted.parts[:-1]}
+        paths = {index: self.clips[index].path for index in self.by_stem.get(stem, ())}
+        likeness = {index: _likeness(path, wanted) for index, path in paths.items() if _lies_in(path, named)}
         best = [index for index, score in likeness.items() if score == max(likeness.values())]
         if not best:
             return None
@@ -113,6 +123,11 @@ class _Files:
         if other != path:
             raise SertoolError(f"the table's {other} and {path} both seem to be {clip.path}: index their common folder")
         return clip.root, clip.path
+
+
+def _lies_in(path: Path, named: set[str]) -> bool:
+    """Whether all these folders are above a file, however upper and lower case are used."""
+    return not named or named <= {name.casefold() for name in path.parts[:-1]}
 
 
 def _likeness(one: Path, other: Path) -> tuple[int, bool]:

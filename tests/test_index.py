@@ -382,6 +382,31 @@ def test_a_tables_path_must_mean_one_file(make):
     refused(folder, "--table", wrong, code=1, says="both seem to be")
 
 
+@pytest.mark.parametrize(
+    ("row", "file"),
+    [
+        ("train/2.wav", None), ("/old/meld/train/2.wav", None), ("train/clips/3.wav", None), ("TRAIN/2.wav", None),
+        ("2.wav", "dev/2.wav"), ("/data/x/2.wav", "dev/2.wav"), ("x/dev/2.wav", "dev/2.wav"),
+        ("/data/x/dev/y/2.wav", "dev/2.wav"), ("Train/1.wav", "train/1.wav"), ("clips/3.wav", "dev/clips/3.wav"),
+    ],
+)  # fmt: skip
+def test_a_file_in_another_folder_than_the_row_names_is_not_its_file(make, row, file):
+    folder = make(*(f"meld/{name}.wav" for name in ("train/0", "train/1", "dev/0", "dev/1", "dev/2", "dev/clips/3")))
+    text = f"path,emotion\ndev/0.wav,sad\n{row},happy\n"
+    held = index(folder / "meld", "--table", f"train={table(folder, 'train.csv', text)}", "-q")
+    there = {row["path"]: row["emotion"] for row in held if row.get("issue") != "vanished"}
+    wanted = {str(folder / "meld/dev/0.wav"): "sad"}
+    assert there == (wanted | {str(folder / "meld" / file): "happy"} if file else wanted)
+    assert len(held) == 2
+
+
+def test_a_missing_file_of_one_root_is_not_taken_from_another(make):
+    folder = make("a/wavs/1.wav", "b/wavs/1.wav", "b/wavs/2.wav")
+    text = "path,emotion\na/wavs/1.wav,sad\na/wavs/2.wav,sad\n"
+    held = index(folder / "a/wavs", folder / "b/wavs", "--table", table(folder, "t.csv", text), "-q")
+    assert [row["path"] for row in held] == [str(folder / "a/wavs" / name) for name in ("1.wav", "2.wav")]
+
+
 def test_wrong_tables_are_explained(make):
     folder = make("1.wav")
     refused(
