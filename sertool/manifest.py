@@ -77,14 +77,56 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
 
 def _with_known_ends(table: Table) -> Table:
-    """A `duration` that is no number is not known, as those mean who write it: the clip goes on to its file's end."""
+    """A `start` or `duration` that is no number is not known, as those mean who write it: the clip begins with its file
+    and goes on to its end."""
     for index, field in enumerate(table.schema):
-        if field.name == "duration":
-            known = pc.fill_null(pc.is_finite(table.column(index)), True)
-            if not pc.all(known).as_py():
-                nothing = pa.scalar(None, field.type)
-                table = table.set_column(index, "duration", pc.if_else(known, table.column(index), nothing))
+        if field.name in ("start", "duration"):
+            known = _known(table.column(index))
+            if known.null_count > table.column(index).null_count:
+                table = table.set_column(index, field.name, known)
     return table
+
+
+def with_durations(table: Table, where: str) -> Table:
+    """Less `end` beside `start`, as predict and most tables of segments have them: from one to the other is `duration`.
+
+    It wins over a duration in the same row, which may be the whole clip's, as in what predict writes with --window.
+    Several parts of one clip get ids of their own, with the start of each. An `end` without a `start` is a stranger's.
+    """
+    if not {"start", "end"} <= {*table.column_names}:
+        return table
+    given = table.column("end")
+    try:
+        end = _known(given.cast(pa.float64()))
+    except pa.ArrowException as error:
+        raise SertoolError(f"{where}: column end holds {given.type}, not seconds: {first_line(error)}") from None
+    start = pc.fill_null(table.column("start"), 0.0)
+    length = pc.round(pc.subtract(end, start), 9)
+    if pc.any(wrong := pc.fill_null(pc.less_equal(length, 0.0), False)).as_py():
+        row = pc.index(wrong, True).as_py()
+        says = f"row {row + 1:,} ends at {end[row]} and starts at {start[row]}"
+        raise SertoolError(f"{where}: {says}: an end, in seconds of the file, comes after its start")
+    known = end.is_valid()
+    if "duration" in table.column_names:
+        length = pc.coalesce(length, table.column("duration"))
+    table = with_column(table.drop_columns(["end"]), "start", pc.if_else(known, start, table.column("start")))
+    return _with_parts_named(with_column(table, "duration", length))
+
+
+def _with_parts_named(table: Table) -> Table:
+    """The parts of a clip that stands in several rows by clip and start: `talk@1.5`."""
+    if "clip" not in table.column_names or table.column("clip").null_count or not repeats(table):
+        return table
+    clips = hashed(table, "clip").index
+    several = pa.array((np.bincount(clips) > 1)[clips])
+    starts = pc.fill_null(table.column("start"), 0.0).cast(pa.string())
+    named = pc.binary_join_element_wise(table.column("clip"), starts, "@")
+    return with_column(table, "clip", pc.if_else(several, named, table.column("clip")))
+
+
+def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers, with null for what is none."""
+    return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
 
 
 def _with_our_parts(table: Table) -> Table:
@@ -154,6 +196,7 @@ def check(table: Table, where: str) -> Table:
     table = ordered(typed(table, where))
     if "clip" not in names:
         table = table.add_column(0, "clip", table.column("path"))
+    table = with_durations(table, where)
     if missing := table.column("clip").null_count:
         raise SertoolError(f"{where}: {missing:,} rows have no clip id")
     if repeats(table):

@@ -61,6 +61,7 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
     if path_column is None:
         raise UsageError(f"--table {name}: no column with paths ({listed(PATH_NAMES, 4)}); it has {listed(names)}")
     table = manifest.typed(table.rename_columns(list(_our_names(table.column_names, path_column))), name)
+    table = manifest.with_durations(table, name)
     for row in table.to_pylist():
         path = row.pop("path")
         if path:
@@ -75,7 +76,7 @@ def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
         ours = OTHER_NAMES.get(word, word)
         if name == path_column:
             yield "path"
-        elif ours != "path" and columns.kind_of(ours) and (ours == word or ours not in plain):
+        elif ours != "path" and (columns.kind_of(ours) or ours == "end") and (ours == word or ours not in plain):
             yield ours
         else:
             yield name if word != "path" else "path of the table"

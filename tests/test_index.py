@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from running import Outcome, sertool
@@ -322,6 +323,50 @@ def test_parts_of_a_long_file_are_clips_of_their_own(make):
     assert [row.get("notes") for row in held] == [None, None, ["wrong-duration"], None]
     assert [row.get("issue") for row in held] == [None, None, None, "empty"]
     assert len({row["clip"] for row in held}) == 4
+
+
+@pytest.mark.parametrize("head", ["path,Start,End,emotion", "path,start,end,emotion"])
+def test_a_segment_lasts_from_its_start_to_its_end(make, head):
+    folder = make("talk.wav", "whole.wav")
+    a = table(
+        folder, "a.csv", f"{head}\ntalk.wav,0,0.1,sad\ntalk.wav,0.12,.15,happy\ntalk.wav,.16,,sad\nwhole.wav,,,sad\n"
+    )
+    held = index(folder, "--table", a, "-q")
+    assert [(row["start"], round(row["duration"], 6)) for row in held] == [
+        (0, 0.1),
+        (0.12, 0.03),
+        (0.16, 0.04),
+        (0, 0.2),
+    ]
+    assert not any(row.keys() & {"end", "notes", "issue"} for row in held)
+    wrong = table(folder, "b.csv", f"{head}\ntalk.wav,0,0.1,sad\ntalk.wav,0.15,.15,sad\n")
+    refused(folder, "--table", wrong, code=1, says="row 2 ends at 0.15 and starts at 0.15: an end, in seconds")
+    wrong = table(folder, "c.csv", f"{head}\ntalk.wav,0,x,sad\n")
+    refused(folder, "--table", wrong, code=1, says="column end holds string, not seconds")
+
+
+def test_windows_as_predict_writes_them_are_clips_of_their_own(make):
+    folder = make("talk.wav")
+    rows = "x/t,talk.wav,.2,0,.1,sad\nx/t,talk.wav,.2,.1,.2,sad\nu,talk.wav,.2,,,sad\n"
+    a = table(folder, "a.csv", f"clip,path,duration,start,end,emotion\n{rows}")
+    expected = {"x/t@0": (0, 0.1), "x/t@0.1": (0.1, 0.1)}
+    for held in (by_clip(a, "-q"), by_clip(folder, "--table", a, "-q")):
+        assert {clip: (row["start"], row["duration"]) for clip, row in held.items() if clip != "u"} == expected
+        assert held["u"]["duration"] == 0.2
+    alone = table(folder, "b.csv", "path,end\ntalk.wav,soon\n")
+    assert index(alone, "-q")[0]["end"] == "soon"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_a_start_that_is_no_number_is_the_start_of_the_file(make, kind):
+    folder = make("1.wav", "2.wav")
+    a = folder / f"a.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table({"path": ["1.wav", "2.wav"], "start": np.full(2, np.nan)}), a)
+    else:
+        a.write_text("".join(f'{{"path": "{k}.wav", "start": NaN}}\n' for k in (1, 2)))
+    held = index(folder, "--table", a, "--table", a, "-q")
+    assert [(row["start"], row["duration"], row.get("issue")) for row in held] == [(0, 0.2, None)] * 2
 
 
 def test_a_table_may_name_the_clips_and_their_corpus(make):

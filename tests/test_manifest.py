@@ -104,6 +104,13 @@ def test_a_number_that_pandas_wrote_as_a_float_is_the_same_speaker(given, ours):
     assert manifest.column(held, "path") == ["1.0", "2.0", "3.0"]
 
 
+def test_a_start_or_duration_that_is_no_number_is_not_known():
+    times = [0.5, float("nan"), None, float("inf")]
+    held = manifest.check(pa.table({"path": [*"abcd"], "start": times, "duration": times, "mine": times}), "here")
+    assert manifest.column(held, "start") == manifest.column(held, "duration") == [0.5, None, None, None]
+    assert manifest.cell(held, "mine", 3) == float("inf")
+
+
 def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():
     words = [
         "train",
