@@ -116,9 +116,35 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
         try:
             table = _columns_of(held, kind, texts)
         except pa.ArrowInvalid as error:
+            _refuse_open_quotes(held, kind)
             named = re.sub(r"In CSV column #(\d+)", lambda found: f"column {header[int(found[1])].strip()}", str(error))
             raise ValueError(named) from None
+    if any(map(_has_newlines, table.columns)):
+        _refuse_open_quotes(held, kind)
     return table.rename_columns([name.strip() for name in table.column_names])
+
+
+def _has_newlines(column: pa.ChunkedArray) -> bool:
+    return pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "\n")).as_py() is True
+
+
+def _refuse_open_quotes(held: pa.Buffer, kind: str) -> None:
+    """Refuse text in which a quote opens that none closes, or one of another row: the rows between would be its cell.
+
+    Newlines in a cell that a quote closes, before a separator or the end of its line, are part of the cell.
+    """
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(held), "utf-8", "replace", newline=""), strict=True,
+                       delimiter=SEPARATORS[kind])  # fmt: skip
+    while True:
+        before = lines.line_num
+        try:
+            next(lines)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if lines.line_num > before + 1 or "unexpected end" in str(error):
+                says = f"line {before + 1:,} opens a quote that is not closed"
+                raise ValueError(f'{says}: close it, or double a quote that belongs to the text ("")') from None
 
 
 def _columns_of(held: pa.Buffer, kind: str, types: dict[str, pa.DataType]) -> Table:

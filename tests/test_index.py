@@ -452,6 +452,34 @@ def test_a_missing_file_of_one_root_is_not_taken_from_another(make):
     assert [row["path"] for row in held] == [str(folder / "a/wavs" / name) for name in ("1.wav", "2.wav")]
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('path,emotion\n1.wav,sad\n2.wav,"happy\n3.wav,sad\n', 3),
+        ('path,emotion\n1.wav,"sad\n2.wav,happy\n3.wav,"sad\n', 2),
+        ('path\tsentence\n1.wav\t"no\n2.wav\t"a\nb"\n3.wav\t"yes\n', 2),
+        ('path,emotion\n1.wav,"sad\n' + "2.wav,happy\n" * 200_000, 2),
+        ('path,emotion,start\n1.wav,sad,"0\n2.wav,happy,0\n', 2),
+    ],
+)  # fmt: skip
+def test_no_quote_swallows_the_rows_below_it(tmp_path, text, line):
+    a = table(tmp_path, "a.csv", text)
+    for words in ((a,), ("--table", a)):
+        refused(*words, code=1, says=f"line {line} opens a quote that is not closed: close it, or double a quote")
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        ('"two\nlines"', "two\nlines"), ('"two\r\n""lines"""', 'two\r\n"lines"'), ('5" long', '5" long'),
+        ('"a, b"', "a, b"), ('"two\n5"" lines"', 'two\n5" lines'),
+    ],
+)  # fmt: skip
+def test_quoted_cells_may_hold_newlines_and_text_may_hold_quotes(tmp_path, cell, sentence):
+    a = table(tmp_path, "a.csv", f'path,sentence,emotion\n1.wav,{cell},sad\n2.wav,"6"b,sad\n3.wav,x,sad\n')
+    assert [row["sentence"] for row in index(a, "-q")] == [sentence, "6b", "x"]
+
+
 def test_wrong_tables_are_explained(make):
     folder = make("1.wav")
     refused(
