@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import manifest, shards
+from sertool import columns, manifest, shards
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -115,7 +115,7 @@ def width(table: Table, features: Sequence[str]) -> int:
 
 def featured(table: Table) -> list[str]:
     """The features that a manifest points to."""
-    return [name.removesuffix("_shard") for name in table.column_names if name.endswith("_shard")]
+    return columns.features(table.column_names)
 
 
 def _require_alike(clips: Sequence[str], views: Sequence[Sequence[np.ndarray]], features: Sequence[str]) -> None:

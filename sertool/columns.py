@@ -1,6 +1,7 @@
 """The manifest's columns: their names, types and meanings. Help, completions and man pages read them from here."""
 
 import re
+from collections.abc import Collection
 
 CLIP = {
     "clip": ("string", "unique, stable name: corpus/stem; a copy is parent#k"),
@@ -64,6 +65,8 @@ FAMILIES = {
     "*_rows": ("int64", "how many rows it has"),
 }
 
+FEATURE = ("_shard", "_offset", "_rows")
+
 ISSUES = {
     "unreadable": "not audio that can be decoded",
     "empty": "no bytes, or no samples where it lies",
@@ -88,11 +91,26 @@ NOTES = {
 }
 
 
-def kind_of(name: str) -> str | None:
-    """The type of a column of ours; None for a column of somebody else's."""
+def kind_of(name: str, beside: Collection[str] | None = None) -> str | None:
+    """The type of a column of ours; None for a column of somebody else's.
+
+    With the names `beside` it, a feature's columns are ours only together: `speech_offset` alone is a stranger's.
+    """
     if name in MEANINGS:
         return MEANINGS[name][0]
     for pattern, (kind, _) in FAMILIES.items():
         if re.fullmatch(pattern.replace("*", r"[\w -]+"), name):
-            return kind
+            feature, _, end = name.rpartition("_")
+            of_feature = f"_{end}" in FEATURE and pattern.startswith("*")
+            return None if of_feature and beside is not None and not _is_feature(feature, beside) else kind
     return None
+
+
+def features(names: Collection[str]) -> list[str]:
+    """The features that some columns point to: those with all three of theirs."""
+    shard = FEATURE[0]
+    return [name.removesuffix(shard) for name in names if name.endswith(shard) and kind_of(name, names)]
+
+
+def _is_feature(name: str, beside: Collection[str]) -> bool:
+    return all(name + end in beside for end in FEATURE)

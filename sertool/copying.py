@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sertool import manifest, splitting, talk
+from sertool import columns, manifest, splitting, talk
 from sertool.blends import Blend
 from sertool.errors import SertoolError
 from sertool.files import listed
@@ -15,7 +15,7 @@ from sertool.splits import PARTS, TRAIN
 PIECE = 1 << 16  # rows drawn at once
 NUMBERED = re.compile(r"#(\d+)$")
 # What is known of the parent's numbers, and not of the copy's.
-NOT_INHERITED = re.compile(r"digest|run|predicted|confidence|p_.+|.+_(shard|offset|rows)")
+NOT_INHERITED = ("digest", "run", "predicted", "confidence")
 
 
 def originals(table: Table) -> np.ndarray:
@@ -45,7 +45,9 @@ def appended(table: Table, how: Blend) -> Table:
 
 
 def _pieces(table: Table, rows: np.ndarray, how: Blend) -> Iterator[Table]:
-    kept = [name for name in table.column_names if not NOT_INHERITED.fullmatch(name)]
+    answers = [f"p_{word}" for word in manifest.family(table, "p_")]
+    shards = [feature + end for feature in columns.features(table.column_names) for end in columns.FEATURE]
+    kept = [name for name in table.column_names if name not in {*NOT_INHERITED, *answers, *shards}]
     before = _copies_before(table)
     for turn in range(1, how.copies + 1):
         for start in range(0, len(rows), PIECE):
@@ -57,13 +59,13 @@ def _pieces(table: Table, rows: np.ndarray, how: Blend) -> Iterator[Table]:
 
 def _copied(held: Table, parents: list[str], numbers: list[int], how: Blend) -> Table:
     pairs = list(zip(parents, numbers, strict=True))
-    columns = {
+    said = {
         "clip": [f"{parent}#{number}" for parent, number in pairs],
         "parent": parents,
         "augmentation": [how.draw(parent, number) for parent, number in pairs],
         "seed": [how.seed] * len(parents),
     }
-    for name, values in columns.items():
+    for name, values in said.items():
         held = manifest.with_column(held, name, values)
     return held
 

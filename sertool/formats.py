@@ -103,11 +103,12 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     first = bytes(held[:65_536]).removeprefix(BOM).partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
     header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
-    kinds = {name: columns.kind_of(name.strip()) for name in header}
+    names = [name.strip() for name in header]
+    kinds = {name: columns.kind_of(name.strip(), names) for name in header}
     types = {
         name: manifest.TYPES[IN_TEXT.get(kind, kind)]
         for name, kind in kinds.items()
-        if kind and name.strip() not in loose
+        if kind and name.strip() not in loose and not manifest.is_open(name.strip())
     }
     try:
         table = _columns_of(held, kind, types)

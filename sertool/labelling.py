@@ -130,7 +130,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     """`{speaker}/{sentence}_{emotion}.wav` as an expression for the end of a path; `{}` is anything."""
     pieces = re.split(r"\{(\w*)\}", pattern)
     names = [name for name in pieces[1::2] if name]
-    measured = [name for name in names if columns.kind_of(name) and name not in OURS]
+    measured = [name for name in names if name in columns.MEANINGS and name not in OURS]
     if measured or not set(names) & OURS.keys():
         wrong = f"{{{measured[0]}}} is not for names to say" if measured else "it says nothing of a clip"
         raise UsageError(f"--pattern {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import __version__, columns, splits
+from sertool import __version__, columns, labels, splits
 from sertool.codes import Codes, hashes
 from sertool.errors import SertoolError, UsageError, first_line
 from sertool.files import listed
@@ -23,6 +23,8 @@ from sertool.files import listed
 Table = pa.Table
 FORMAT_VERSION = 1
 KEY = b"sertool"
+FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
+ROUNDING = 1e-6  # that a probability may be beyond 0 and 1
 POINT_ZERO = r"^\d+\.0$"  # a whole number as pandas writes it where another cell of its column is empty
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 TYPES = {
@@ -39,17 +41,24 @@ def kind(name: str) -> pa.DataType | None:
     return TYPES.get(columns.kind_of(name) or "")
 
 
+def is_open(name: str) -> bool:
+    """Whether only what it holds can tell a column of ours from a stranger's: `p_furious` is an emotion's, `p_id` is
+    none's, and `p_angry` needs no asking."""
+    found = FOR_A_WORD.match(name)
+    return found is not None and labels.canonical(name[found.end() :]) is None
+
+
 def from_columns(values: Mapping[str, Any]) -> Table:
     """A table of lists or arrays, with the types of our columns; columns without any value are left out."""
     arrays = {}
     for name, column in values.items():
         try:
-            array = pa.array(column, kind(name))
+            array = pa.array(column, kind(name) if name in columns.MEANINGS else None)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise SertoolError(f"column {name}: {first_line(error)}") from None
         if array.null_count < len(array) or name in ("clip", "path", "emotion"):
             arrays[name] = array
-    return ordered(pa.table(arrays))
+    return _as_ours(ordered(pa.table(arrays)))
 
 
 def ordered(table: Table) -> Table:
@@ -63,16 +72,7 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
     With `exact`, numbers keep double precision where ours are single.
     """
-    for index, field in enumerate(table.schema):
-        wanted = kind(field.name)
-        wanted = pa.float64() if exact and wanted == pa.float32() else wanted
-        if wanted is None or field.type == wanted:
-            continue
-        try:
-            table = table.set_column(index, field.name, _cast(table.column(index), wanted))
-        except pa.ArrowException as error:
-            problem = f"column {field.name} holds {field.type}, not {wanted}: {first_line(error)}"
-            raise SertoolError(f"{where}: {problem}") from None
+    table = _as_ours(table, f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_parts(_with_known_ends(table))))
 
 
@@ -85,6 +85,36 @@ def _with_known_ends(table: Table) -> Table:
             if known.null_count > table.column(index).null_count:
                 table = table.set_column(index, field.name, known)
     return table
+
+
+def _as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
+    """Columns of ours with our types; those of others, whatever their names are like, are left as they are."""
+    for index, field in enumerate(table.schema):
+        wanted = TYPES.get(columns.kind_of(field.name, table.column_names) or "")
+        wanted = pa.float64() if exact and wanted == pa.float32() else wanted
+        if wanted is None or field.type == wanted:
+            continue
+        if is_open(field.name) and not _can_be(table.column(index), wanted):
+            continue
+        try:
+            table = table.set_column(index, field.name, _cast(table.column(index), wanted))
+        except pa.ArrowException as error:
+            problem = f"column {field.name} holds {field.type}, not {wanted}: {first_line(error)}"
+            raise SertoolError(where + problem) from None
+    return table
+
+
+def _can_be(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+    """Whether numbers can be votes, or shares and probabilities; text and larger numbers stand for something else."""
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return pa.types.is_null(column.type)
+    low, high = pc.min_max(column).as_py().values()
+    if low is None or pa.types.is_floating(wanted):
+        return low is None or (low >= -ROUNDING and high <= 1 + ROUNDING)
+    try:
+        return low >= 0 and len(column.cast(wanted)) >= 0
+    except pa.ArrowInvalid:
+        return False
 
 
 def with_durations(table: Table, where: str) -> Table:
@@ -145,7 +175,7 @@ def _without_blanks(table: Table) -> Table:
     for index, field in enumerate(table.schema):
         if field.name == "speaker" and pc.any(pc.match_substring_regex(table.column(index), BLANK_ENDS)).as_py():
             table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
-        if kind(field.name) == pa.string():
+        if columns.kind_of(field.name, table.column_names) == "string":
             blank = pc.equal(table.column(index), "")
             if pc.any(blank).as_py():
                 nothing = pa.scalar(None, pa.string())
@@ -312,8 +342,10 @@ def without(table: Table, name: str) -> Table:
 
 
 def family(table: Table, prefix: str) -> list[str]:
-    """What follows the prefix in the names of a family of columns."""
-    return [name[len(prefix) :] for name in table.column_names if name.startswith(prefix) and name != prefix]
+    """What follows the prefix in the names of a family of columns: emotions; a stranger's name may begin so, too."""
+    names = [name for name in table.column_names if name.startswith(prefix) and name != prefix]
+    ours = [name for name in names if not is_open(name) or _can_be(table.column(name), kind(name) or pa.float32())]
+    return [name[len(prefix) :] for name in ours]
 
 
 def from_codes(index: np.ndarray, values: Sequence[str]) -> pa.Array:

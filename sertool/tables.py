@@ -76,7 +76,7 @@ def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
         ours = OTHER_NAMES.get(word, word)
         if name == path_column:
             yield "path"
-        elif ours != "path" and (columns.kind_of(ours) or ours == "end") and (ours == word or ours not in plain):
+        elif ours != "path" and (ours in columns.MEANINGS or ours == "end") and (ours == word or ours not in plain):
             yield ours
         else:
             yield name if word != "path" else "path of the table"

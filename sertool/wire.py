@@ -7,7 +7,6 @@ relative to its folder where they lie under it.
 
 import io
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sertool import formats, manifest, talk
+from sertool import columns, formats, manifest, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of, path_text, reason, whole
 from sertool.manifest import Table
@@ -31,7 +30,6 @@ EXTENSIONS = {
 ROW_GROUP = 131_072
 BLOCK = 1 << 20  # bytes that are read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
-PATH_COLUMNS = re.compile(r"path|.+_shard")
 LAST_NAME = r"[^/\\]*$"
 MOST_FOLDERS = 1000  # that are looked for under --root
 ABSOLUTE = r"^(/|[A-Za-z]:[\\/]|\\\\|file://)"
@@ -282,9 +280,10 @@ def _moved(text: str, before: str, root: str) -> str:
 
 def _map_paths(table: Table, change: Callable[[pa.Array], pa.Array], named: str | None = None) -> Table:
     """The table with its paths changed, chunk by chunk: there are many, and long ones."""
+    shards = (f"{feature}_shard" for feature in columns.features(table.column_names))
+    wanted = {named} if named else {"path", *shards}
     for index, field in enumerate(table.schema):
-        wanted = field.name == named if named else PATH_COLUMNS.fullmatch(field.name)
-        if wanted and pa.types.is_string(field.type):
+        if field.name in wanted and pa.types.is_string(field.type):
             chunks = [change(chunk) for chunk in table.column(index).chunks]
             table = table.set_column(index, field, pa.chunked_array(chunks, pa.string()))
     return table

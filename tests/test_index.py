@@ -369,6 +369,20 @@ def test_a_start_that_is_no_number_is_the_start_of_the_file(make, kind):
     assert [(row["start"], row["duration"], row.get("issue")) for row in held] == [(0, 0.2, None)] * 2
 
 
+def test_what_others_name_like_our_columns_goes_from_names_and_tables_into_copies(make):
+    folder = make("x/P01_angry_1.wav", "x/P02_sad_2.wav")
+    by_name = index(folder / "x", "--pattern", "{p_id}_{emotion}_{}.wav", "-q")
+    assert [row["p_id"] for row in by_name] == ["P01", "P02"]
+    text = "path,emotion,P_Id,speech_offset,annotated_rows\nP01_angry_1.wav,sad,P01,0.35,2\nP02_sad_2.wav,sad,P02,,3\n"
+    a = table(folder, "a.csv", text)
+    sertool("index", folder / "x", "--table", a, "-o", folder / "a.parquet")
+    sertool("augment", folder / "a.parquet", "--gain", 3, "-o", folder / "b.parquet")
+    copies = [row for row in index(folder / "b.parquet", "-q") if row.get("parent")]
+    assert [(row["P_Id"], row.get("speech_offset"), row["annotated_rows"]) for row in copies] == [
+        ("P01", 0.35, 2), ("P02", None, 3),
+    ]  # fmt: skip
+
+
 def test_a_table_may_name_the_clips_and_their_corpus(make):
     folder = make("1.wav", "2.wav")
     text = "path,clip,corpus,speaker,key,stem\n1.wav,first,desd,desd:a,k,s\n2.wav,second,desd,b,k,s\n"

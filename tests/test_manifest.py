@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import columns, manifest
+from sertool import columns, manifest, wire
 from sertool.errors import SertoolError, UsageError
 
 
@@ -109,6 +109,43 @@ def test_a_start_or_duration_that_is_no_number_is_not_known():
     held = manifest.check(pa.table({"path": [*"abcd"], "start": times, "duration": times, "mine": times}), "here")
     assert manifest.column(held, "start") == manifest.column(held, "duration") == [0.5, None, None, None]
     assert manifest.cell(held, "mine", 3) == float("inf")
+
+
+STRANGERS = {
+    "p_id": ["P01", "P02"], "p_no": [16777217, 2], "p_code": [0.5, 16777217.0], "p_true": [True, False],
+    "soft_label": ["yes", "no"], "soft_rank": [3, 1], "votes_by": ["ann", "ben"], "votes_net": [-1, 3],
+    "votes_voice_mean": [1.5, 2.0], "votes_all": [2**40, 1],
+    "speech_offset": [0.35, None], "annotated_rows": ["1-3", "4"], "data_shard": ["a", ""],
+    "half_shard": ["h", "h"], "half_rows": [1, 2],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
+def test_columns_of_others_named_like_ours_are_kept_as_they_are(tmp_path, kind):
+    held = pa.table({"clip": ["a", "b"], "path": ["/a.wav", "/b.wav"], **STRANGERS})
+    out = tmp_path / f"a.{kind}"
+    wire.write(held, str(out), kind)
+    read = wire.read(str(out))
+    for name, values in STRANGERS.items():
+        assert manifest.column(read, name) == values, name
+    assert all(manifest.family(read, prefix) == [] for prefix in ("p_", "soft_", "votes_"))
+    built = manifest.from_columns({"path": ["/a.wav", "/b.wav"], **STRANGERS})
+    assert {name: manifest.column(built, name) for name in STRANGERS} == STRANGERS
+
+
+def test_any_word_may_be_an_emotion_where_its_column_holds_what_ours_do():
+    given = {
+        "p_furious": [1, 0], "p_angry": [0.25, None], "soft_furious": [0.5, None], "votes_voice_furious": [3.0, 1],
+        "p_serene": pa.nulls(2), "mel_shard": ["a", "b"], "mel_offset": [0.0, 1], "mel_rows": ["1", "2"],
+    }  # fmt: skip
+    held = manifest.check(pa.table({"clip": ["a", "b"], **given}), "here")
+    for name in given:
+        assert held.schema.field(name).type == manifest.kind(name), name
+    assert manifest.family(held, "p_") == ["furious", "angry", "serene"]
+    assert columns.features(held.column_names) == ["mel"]
+    for wrong in ({"p_angry": ["x", "y"]}, {**given, "mel_rows": ["x", "y"]}):
+        with pytest.raises(SertoolError, match=r"here: column (p_angry|mel_rows) holds string"):
+            manifest.check(pa.table({"clip": ["a", "b"], **wrong}), "here")
 
 
 def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():

@@ -46,6 +46,7 @@ def clips(folder, **more):
         "soft_sad": [0.25, None, *[0.5] * (count - 2)],
         "mel_shard": [str(folder / "mel" / "00000.safetensors")] * count,
         "mel_offset": list(range(count)),
+        "mel_rows": [1] * count,
         "take": list(range(count)),
         "mine": [f"x{k}" for k in range(count)],
     } | more)  # fmt: skip
