@@ -44,7 +44,7 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    return _mapped(manifest.merged(found.tables), looking.how.mapping)
+    return manifest.merged([_mapped(table, looking.how.mapping) for table in found.tables])
 
 
 def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
@@ -125,10 +125,13 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _mapped(table: Table, mapping: dict[str, str]) -> Table:
-    """Emotions of manifests as the user maps their codes or their words."""
-    for name in ("emotion", "label") if mapping else ():
+    """Emotions of a manifest as the user maps their codes or their words, else as everybody knows them: one may have
+    Anger where another has angry. Words that nobody knows stay."""
+    for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
         coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
-        meant = [mapping.get(labels.plain(word)) for word in coded.values]
+        meant = [knows(word, mapping) for word in coded.values]
+        if not any(meant) or (name == "emotion" and meant == [*coded.values]):
+            continue
         words = [*emotions.values, *dict.fromkeys(word for word in meant if word)]
         place = np.array([-1 if word is None else words.index(word) for word in meant] + [-1])[coded.index]
         index = np.where(place >= 0, place, emotions.index)

@@ -18,6 +18,9 @@ SYNONYMS = {
 }  # fmt: skip
 
 
+SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
+
+
 def plain(word: str) -> str:
     """A word as it is looked up: `Pleasant Surprise` is `pleasant_surprise`."""
     return word.strip().lower().replace(" ", "_").replace("-", "_")
@@ -29,6 +32,17 @@ def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
     if mapping and key in mapping:
         return mapping[key]
     return key if key in EMOTIONS else SYNONYMS.get(key)
+
+
+def mapped(word: str, mapping: dict[str, str]) -> str | None:
+    """What the user says that a word means, if anything."""
+    return mapping.get(plain(word))
+
+
+def sex_named(word: str) -> str:
+    """`F` and `Female` are female, `M` is male; a word that nobody knows stays."""
+    key = plain(word)
+    return SEXES.get(key, key if key in SEXES.values() else word)
 
 
 def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:

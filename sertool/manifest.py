@@ -73,7 +73,7 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
     With `exact`, numbers keep double precision where ours are single.
     """
     table = _as_ours(table, f"{where}: ", exact=exact)
-    return _without_point_zero(_without_blanks(_with_our_parts(_with_known_ends(table))))
+    return _without_point_zero(_without_blanks(_with_our_words(_with_known_ends(table))))
 
 
 def _with_known_ends(table: Table) -> Table:
@@ -159,14 +159,15 @@ def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
 
 
-def _with_our_parts(table: Table) -> Table:
-    """The words of `split` as we have them, so that every command holds out what anybody called test or val."""
+def _with_our_words(table: Table) -> Table:
+    """The words of `split` and `sex` as we have them, so that every command holds out what anybody called test or val,
+    and those called F are female."""
     for index, field in enumerate(table.schema):
-        if field.name == "split":
+        if ours_of := {"split": splits.part_named, "sex": labels.sex_named}.get(field.name):
             coded = _codes(table.column(index))
-            ours = [splits.part_named(word) for word in coded.values]
+            ours = [ours_of(word) for word in coded.values]
             if ours != [*coded.values]:
-                table = table.set_column(index, "split", from_codes(coded.index, ours))
+                table = table.set_column(index, field.name, from_codes(coded.index, ours))
     return table
 
 
@@ -219,8 +220,7 @@ def _whole(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 def check(table: Table, where: str) -> Table:
     """Refuse what is no manifest: no clip and no path, a clip id that is null or stands twice."""
     names = table.column_names
-    if repeated := {name for name in names if names.count(name) > 1}:
-        raise SertoolError(f"{where}: more than one column is named {listed(sorted(repeated))}")
+    refuse_repeated(names, where)
     if "path" not in names and "clip" not in names:
         raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}")
     table = ordered(typed(table, where))
@@ -234,6 +234,11 @@ def check(table: Table, where: str) -> Table:
         twice = int(np.argmax(np.bincount(clips.index) > 1))
         raise SertoolError(f"{where}: clip {clips.values[twice]} stands twice; clip ids must be unique")
     return table
+
+
+def refuse_repeated(names: Sequence[str], where: str) -> None:
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise SertoolError(f"{where}: more than one column is named {listed(sorted(repeated))}")
 
 
 def repeats(table: Table) -> bool:

@@ -557,6 +557,22 @@ def test_mapping_goes_by_code_before_word_and_works_on_manifests(make):
         )
 
 
+def test_words_of_other_manifests_become_ours_and_what_nobody_knows_stays(make):
+    folder = make("x/angry/1.wav", "x/happy/2.wav")
+    sertool("index", folder / "x", "-o", folder / "ours.parquet")
+    words = {"Anger": "F", "SADNESS": "female", "joy": "M", "Wut": "x", "furious": " W", "happy": ""}
+    lines = "".join(f"{k}.wav,{word},{sex}\n" for k, (word, sex) in enumerate(words.items()))
+    theirs = table(folder, "theirs.csv", f"path,emotion,sex\n{lines}")
+    held = index(theirs, folder / "ours.parquet", "-q")
+    assert [row["emotion"] for row in held] == ["angry", "sad", "happy", "Wut", "furious", "happy", "angry", "happy"]
+    assert [row.get("sex") for row in held[:6]] == ["female", "female", "male", "x", "female", None]
+    mapped = index(theirs, "--map", "anger=disgust", "--map", "wut=angry", "-q")
+    assert [row["emotion"] for row in mapped] == ["disgust", "sad", "happy", "angry", "furious", "happy"]
+    with_files = make("y/1.wav", "y/2.wav") / "y"
+    a = table(folder, "a.csv", "file,emo,gender\n1.wav,joy,F\n2.wav,joy,M\n")
+    assert [row["sex"] for row in index(with_files, "--table", a, "-q")] == ["female", "male"]
+
+
 def test_emotions_keep_a_set(make):
     folder = make(*(f"x/{name}/1.wav" for name in ("angry", "sad", "happy", "wut")))
     held = by_clip(folder / "x", "--map", "wut=inner|outer and more", "--emotions", "ANG,inner|outer and more")
