@@ -60,7 +60,9 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
     path_column = next((names[word] for word in PATH_NAMES if word in names), None)
     if path_column is None:
         raise UsageError(f"--table {name}: no column with paths ({listed(PATH_NAMES, 4)}); it has {listed(names)}")
-    table = manifest.typed(table.rename_columns(list(_our_names(table.column_names, path_column))), name)
+    table = table.rename_columns(list(_our_names(table.column_names, path_column)))
+    manifest.refuse_repeated(table.column_names, name)
+    table = manifest.typed(table, name)
     table = manifest.with_durations(table, name)
     for row in table.to_pylist():
         path = row.pop("path")
@@ -69,14 +71,15 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
 
 
 def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
-    """Each column by our name for it, unless another has that name already."""
-    plain = {name.strip().lower() for name in names}
+    """Each column by our name for it, unless another has that name already, or comes first of those that mean it."""
+    taken = {name.strip().lower() for name in names}
     for name in names:
         word = name.strip().lower()
         ours = OTHER_NAMES.get(word, word)
         if name == path_column:
             yield "path"
-        elif ours != "path" and (ours in columns.MEANINGS or ours == "end") and (ours == word or ours not in plain):
+        elif ours != "path" and (ours in columns.MEANINGS or ours == "end") and (ours == word or ours not in taken):
+            taken.add(ours)
             yield ours
         else:
             yield name if word != "path" else "path of the table"
