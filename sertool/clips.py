@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sertool import labelling, manifest, tables
 from sertool.audio import EXTENSIONS, UNREAD
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import path_text, walk
 from sertool.labelling import Clip, Labelling, Row
 
@@ -106,6 +106,9 @@ def _name(clips: Sequence[Clip]) -> None:
     """Give each row its clip id, unless a table did: corpus and key, or the place under the root."""
     often = Counter((clip.row["corpus"], _key(clip)) for clip in clips)
     taken: Counter[str] = Counter(clip.row["clip"] for clip in clips if "clip" in clip.row)
+    if twice := [name for name, count in taken.items() if count > 1]:
+        raise SertoolError(f"--table: clip {twice[0]} stands twice; clip ids must be unique: leave the column out for "
+                           "ids by path")  # fmt: skip
     for clip in clips:
         if "clip" not in clip.row:
             corpus, key = clip.row["corpus"], _key(clip)

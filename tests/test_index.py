@@ -494,6 +494,31 @@ def test_quoted_cells_may_hold_newlines_and_text_may_hold_quotes(tmp_path, cell,
     assert [row["sentence"] for row in index(a, "-q")] == [sentence, "6b", "x"]
 
 
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ("path,emotion,emotion", "more than one column is named emotion"),
+        ("path,Emotion, emotion", "more than one column is named emotion"),
+        ("path,path,emotion", "more than one column is named path"), ("path,x,x", "more than one column is named x"),
+    ],
+)  # fmt: skip
+def test_a_column_that_stands_twice_in_a_table_is_refused(make, head, says):
+    folder = make("1.wav")
+    refused(folder, "--table", table(folder, "a.csv", f"{head}\n1.wav,sad,happy\n"), code=1, says=says)
+
+
+def test_of_two_columns_that_mean_the_same_the_first_is_taken_and_both_are_kept(make):
+    folder = make("1.wav")
+    (row,) = index(folder, "--table", table(folder, "a.csv", "path,text,transcript\n1.wav,yes,no\n"), "-q")
+    assert (row["sentence"], row["transcript"]) == ("yes", "no")
+
+
+def test_a_clip_that_stands_twice_in_a_table_is_refused_before_anybody_reads_it(make):
+    folder = make("1.wav", "2.wav")
+    a = table(folder, "a.csv", "path,clip\n1.wav,x\n2.wav,x\n")
+    refused(folder, "--table", a, code=1, says="clip x stands twice; clip ids must be unique: leave the column out")
+
+
 def test_wrong_tables_are_explained(make):
     folder = make("1.wav")
     refused(
