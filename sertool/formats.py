@@ -20,6 +20,7 @@ from sertool.streams import json_line, strict
 SEPARATORS = {"csv": ",", "tsv": "\t", "semicolons": ";"}  # the last as spreadsheets write where commas are decimal
 BOM = b"\xef\xbb\xbf"
 IN_TEXT = {"list": "string", "float": "double"}  # how text is read; what it becomes is for whoever asks
+COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
 LINES = 65_536  # that become a table at once
 DOCUMENT = re.compile(rb"\s*(\[|\{\s*\n)")  # how JSON begins that is not an object a line
 
@@ -52,8 +53,18 @@ def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
             _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind, loose)
         )
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        hint = "it was cut off or altered" if kind == "parquet" else first_line(error)
+        hint = "it was cut off or altered" if kind == "parquet" else _encoding(held) or first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
+
+
+def _encoding(held: pa.Buffer) -> str | None:
+    """What to do with text that is not UTF-8, as of older spreadsheets."""
+    try:
+        bytes(held).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = bytes(held[: error.start]).count(b"\n") + 1
+        return f"line {line:,} is not UTF-8: save it as UTF-8"
+    return None
 
 
 def _parquet(held: pa.Buffer) -> Table:
@@ -113,7 +124,8 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     try:
         table = _columns_of(held, kind, types)
     except pa.ArrowInvalid:  # pandas writes whole numbers as 16000.0 where a cell is empty: `manifest.typed` knows them
-        texts = {name: pa.string() if pa.types.is_integer(wanted) else wanted for name, wanted in types.items()}
+        loosely = pa.float64() if _point(held, kind) == "," else pa.string()
+        texts = {name: loosely if pa.types.is_integer(wanted) else wanted for name, wanted in types.items()}
         try:
             table = _columns_of(held, kind, texts)
         except pa.ArrowInvalid as error:
@@ -123,6 +135,11 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     if any(map(_has_newlines, table.columns)):
         _refuse_open_quotes(held, kind)
     return table.rename_columns([name.strip() for name in table.column_names])
+
+
+def _point(held: pa.Buffer, kind: str) -> str:
+    """What stands before decimals: the comma only between semicolons, and where no number there has a point."""
+    return "," if kind == "semicolons" and COMMA.search(held) and not POINT.search(held) else "."
 
 
 def _has_newlines(column: pa.ChunkedArray) -> bool:
@@ -153,7 +170,7 @@ def _columns_of(held: pa.Buffer, kind: str, types: dict[str, pa.DataType]) -> Ta
 
     parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
     converting = arrow_csv.ConvertOptions(
-        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
+        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=_point(held, kind)
     )
     return arrow_csv.read_csv(pa.BufferReader(held), parse_options=parsing, convert_options=converting)
 

@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 KEY = b"sertool"
 FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
 ROUNDING = 1e-6  # that a probability may be beyond 0 and 1
-POINT_ZERO = r"^\d+\.0$"  # a whole number as pandas writes it where another cell of its column is empty
+POINT_ZERO = r"^\d+[.,]0$"  # a whole number as pandas writes it where another cell of its column is empty
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 TYPES = {
     "string": pa.string(), "double": pa.float64(), "float": pa.float32(), "int16": pa.int16(), "int32": pa.int32(),
@@ -192,7 +192,7 @@ def _without_point_zero(table: Table) -> Table:
             column = table.column(index)
             pieces = (column.slice(0, 1024), column)  # most columns hold names, which the first rows tell
             if all(pc.all(pc.match_substring_regex(piece, POINT_ZERO)).as_py() for piece in pieces):
-                table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"\.0$", ""))
+                table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))
     return table
 
 

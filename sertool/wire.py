@@ -5,6 +5,7 @@ when the producer ends, and a stream that was cut is refused. Paths are absolute
 relative to its folder where they lie under it.
 """
 
+import codecs
 import io
 import os
 import sys
@@ -46,9 +47,9 @@ def data(source: str) -> pa.Buffer:
         raise UsageError("nothing to read: name a manifest or pipe one in")
     try:
         if source == "-":
-            return _held(sys.stdin.buffer)
+            return _refuse_utf16(_held(sys.stdin.buffer), "stdin")
         with open(source, "rb") as stream:
-            return _held(stream)
+            return _refuse_utf16(_held(stream), source)
     except FileNotFoundError:
         raise UsageError(f"no such file: {source}") from None
     except IsADirectoryError:
@@ -64,6 +65,12 @@ def _held(stream: BinaryIO) -> pa.Buffer:
     while block := stream.read(BLOCK):
         held.write(block)
     return held.getvalue()
+
+
+def _refuse_utf16(held: pa.Buffer, where: str) -> pa.Buffer:
+    if bytes(held[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise SertoolError(f"{where}: UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
+    return held
 
 
 def decoded(held: pa.Buffer, source: str, root: str | None = None) -> Table:

@@ -519,6 +519,33 @@ def test_a_clip_that_stands_twice_in_a_table_is_refused_before_anybody_reads_it(
     refused(folder, "--table", a, code=1, says="clip x stands twice; clip ids must be unique: leave the column out")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;start;duration;age;p_sad\n1.wav;0,05;0,1;31;0,25\n1.wav;0,15;,05;;1\n",
+        'path;start;duration;age;p_sad\n"1.wav";"0,05";"0,1";31,0;0,25\n"1.wav";"0,15";"0,05";;1\n',
+        "path;start;duration;age;p_sad;mine\n1.wav;0.05;0.1;31;0.25;1,2\n1.wav;0.15;0.05;;1;3,4\n",
+    ],
+)
+def test_numbers_between_semicolons_may_have_commas_or_points(make, text):
+    folder = make("1.wav")
+    one, two = index(folder, "--table", table(folder, "a.csv", text), "-q")
+    assert (one["start"], one["duration"], one["age"], one["p_sad"]) == (0.05, 0.1, 31, 0.25)
+    assert (two["start"], round(two["duration"], 9), two["p_sad"]) == (0.15, 0.05, 1)
+
+
+@pytest.mark.parametrize("words", [("--table",), ()])
+@pytest.mark.parametrize("text", ["path,sentence\n1.wav,caf\xe9\n", '{"path": "1.wav", "sentence": "caf\xe9"}\n'])
+def test_text_that_is_not_utf_8_is_told_to_be_saved_so(tmp_path, words, text):
+    (tmp_path / "a").write_bytes(text.encode("latin-1"))
+    refused(*words, tmp_path / "a", code=1, says=f"line {text.count(chr(10))} is not UTF-8: save it as UTF-8")
+    for encoding in ("utf-16", "utf-16-be"):
+        (tmp_path / "a").write_bytes(
+            ("\ufeff" if encoding != "utf-16" else "").encode(encoding) + text.encode(encoding)
+        )
+        refused(*words, tmp_path / "a", code=1, says="UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
+
+
 def test_wrong_tables_are_explained(make):
     folder = make("1.wav")
     refused(

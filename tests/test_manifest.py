@@ -95,7 +95,7 @@ def test_types_of_other_tools_become_ours():
     [
         (["1.0", "2.0", None], ["1", "2", None]), ([1.0, float("nan"), 20.0], ["1", None, "20"]),
         (["1.0", "2.5", "x"], ["1.0", "2.5", "x"]), ([" 1.0 ", "", "3.0"], ["1", None, "3"]),
-        (["1", "10", "x"], ["1", "10", "x"]),
+        (["1", "10", "x"], ["1", "10", "x"]), (["1,0", None, "12,0"], ["1", None, "12"]),
     ],
 )  # fmt: skip
 def test_a_number_that_pandas_wrote_as_a_float_is_the_same_speaker(given, ours):
