@@ -65,6 +65,15 @@ FAMILIES = {
     "*_rows": ("int64", "how many rows it has"),
 }
 
+# What others call our columns, as --table and --pattern understand them.
+PATH_NAMES = (
+    "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
+)  # fmt: skip
+OTHER_NAMES = {
+    "emo": "emotion", "class": "emotion", "spk": "speaker", "speaker_id": "speaker", "gender": "sex", "dur": "duration",
+    "lang": "language", "text": "sentence", "transcript": "sentence",
+}  # fmt: skip
+
 FEATURE = ("_shard", "_offset", "_rows")
 
 ISSUES = {
@@ -110,6 +119,12 @@ def features(names: Collection[str]) -> list[str]:
     """The features that some columns point to: those with all three of theirs."""
     shard = FEATURE[0]
     return [name.removesuffix(shard) for name in names if name.endswith(shard) and kind_of(name, names)]
+
+
+def ours(name: str) -> str:
+    """A name of others in our words: `Gender` is sex; one that nobody knows in lower case."""
+    word = name.strip().lower()
+    return OTHER_NAMES.get(word, word)
 
 
 def _is_feature(name: str, beside: Collection[str]) -> bool:

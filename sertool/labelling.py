@@ -129,6 +129,7 @@ def of_folder(name: str, mapping: dict[str, str]) -> str | None:
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """`{speaker}/{sentence}_{emotion}.wav` as an expression for the end of a path; `{}` is anything."""
     pieces = re.split(r"\{(\w*)\}", pattern)
+    pieces[1::2] = _our_names(pieces[1::2])
     names = [name for name in pieces[1::2] if name]
     measured = [name for name in names if name in columns.MEANINGS and name not in OURS]
     if measured or not set(names) & OURS.keys():
@@ -138,6 +139,15 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     parts = [_piece(text, index % 2 == 1, seen) for index, text in enumerate(pieces)]
     suffix = "" if re.search(r"\.\w+$", pattern) else r"\.\w+"
     return re.compile("(?:^|/)" + "".join(parts) + suffix + "$")
+
+
+def _our_names(names: Sequence[str]) -> list[str]:
+    """Words in braces by our names for them, `{Speaker}` and `{gender}`, unless another word has that name already."""
+    meant = {name: name for name in names}
+    for name in meant:
+        if (ours := columns.ours(name)) in OURS and ours not in meant.values():
+            meant[name] = ours
+    return [meant[name] for name in names]
 
 
 def _piece(text: str, is_field: bool, seen: set[str]) -> str:
@@ -162,8 +172,9 @@ def _by_pattern(clips: Sequence[Clip], pattern: str) -> None:
 
 def _typed(row: Row, path: Path) -> Row:
     """Text as the numbers that some columns hold, and as a part in our words."""
-    if "split" in row:
-        row["split"] = splits.part_named(row["split"])
+    for name, ours in (("split", splits.part_named), ("sex", labels.sex_named)):
+        if name in row:
+            row[name] = ours(row[name])
     for name in row.keys() & {"age", "fold"}:
         if not row[name].isdecimal():
             raise UsageError(f"--pattern: the {name} of {path.name} would be {row[name]!r}, which is no number")

@@ -222,7 +222,9 @@ def check(table: Table, where: str) -> Table:
     names = table.column_names
     refuse_repeated(names, where)
     if "path" not in names and "clip" not in names:
-        raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}")
+        known = {name.strip().lower() for name in names} & {*columns.PATH_NAMES}
+        hint = f": where {min(known)} is the path of audio, give it to index as --table {where}" if known else ""
+        raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}{hint}")
     table = ordered(typed(table, where))
     if "clip" not in names:
         table = table.add_column(0, "clip", table.column("path"))

@@ -11,14 +11,6 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_of
 from sertool.labelling import Clip, Row
 
-PATH_NAMES = (
-    "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
-)  # fmt: skip
-OTHER_NAMES = {
-    "emo": "emotion", "class": "emotion", "spk": "speaker", "speaker_id": "speaker", "gender": "sex", "dur": "duration",
-    "lang": "language", "text": "sentence", "transcript": "sentence",
-}  # fmt: skip
-
 
 def listed_clips(clips: Sequence[Clip], tables: Iterable[str]) -> list[Clip]:
     """A clip for each row of the tables, of the file that it means; a file that is not there keeps its own path."""
@@ -57,9 +49,11 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
     """Path and values of each row of a table."""
     table = wire.load(name)
     names = {column.strip().lower(): column for column in table.column_names}
-    path_column = next((names[word] for word in PATH_NAMES if word in names), None)
+    path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
     if path_column is None:
-        raise UsageError(f"--table {name}: no column with paths ({listed(PATH_NAMES, 4)}); it has {listed(names)}")
+        raise UsageError(
+            f"--table {name}: no column with paths ({listed(columns.PATH_NAMES, 4)}); it has {listed(names)}"
+        )
     table = table.rename_columns(list(_our_names(table.column_names, path_column)))
     manifest.refuse_repeated(table.column_names, name)
     table = manifest.typed(table, name)
@@ -75,7 +69,7 @@ def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
     taken = {name.strip().lower() for name in names}
     for name in names:
         word = name.strip().lower()
-        ours = OTHER_NAMES.get(word, word)
+        ours = columns.ours(name)
         if name == path_column:
             yield "path"
         elif ours != "path" and (ours in columns.MEANINGS or ours == "end") and (ours == word or ours not in taken):

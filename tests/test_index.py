@@ -230,6 +230,25 @@ def test_a_pattern_without_emotions_leaves_them_to_the_folders(make):
     assert {row["speaker"]: row["emotion"] for row in held.values()} == {"x:anna": "angry", "x:ben": "sad"}
 
 
+def test_a_pattern_and_a_table_know_the_same_names(make):
+    folder = make("x/ann_F_dogs_sad.wav", "x/bob_m_dogs_ang.wav")
+    (one, two) = index(folder / "x", "--pattern", "{Speaker}_{gender}_{text}_{emo}.wav", "-q")
+    ours = {"speaker": "x:ann", "sex": "female", "sentence": "dogs", "emotion": "sad"}
+    assert one.items() >= ours.items()
+    assert (two["sex"], one.keys() & {"Speaker", "gender", "text", "emo"}) == ("male", set())
+    both = index(folder / "x", "--pattern", "{speaker}_{text}_{spk}_{emotion}.wav", "-q")
+    assert [(row["speaker"], row["spk"]) for row in both] == [("x:ann", "dogs"), ("x:bob", "dogs")]
+
+
+@pytest.mark.parametrize("head", ["Path,Emotion", "file,emotion"])
+def test_a_table_given_as_a_manifest_is_sent_to_where_it_belongs(tmp_path, head):
+    a = table(tmp_path, "a.csv", f"{head}\n1.wav,sad\n")
+    refused(a, code=1, says=f"is the path of audio, give it to index as --table {a}")
+    refused(
+        table(tmp_path, "b.csv", "x,emotion\n1,sad\n"), code=1, says="no column named path or clip; it has x, emotion"
+    )
+
+
 def test_wrong_patterns_show_an_example(make):
     folder = make("x/s01_happy.wav", "x/s02_wut.wav")
     refused(
