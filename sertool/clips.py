@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sertool import labelling, manifest, tables
+from sertool import labelling, manifest, tables, talk
 from sertool.audio import EXTENSIONS, UNREAD
 from sertool.errors import SertoolError, UsageError
-from sertool.files import path_text, walk
+from sertool.files import listed, path_text, walk
 from sertool.labelling import Clip, Labelling, Row
 
 
@@ -69,8 +69,10 @@ def rows(found: Found, how: Labelling) -> list[Row]:
     for clip in clips:
         _add_said(clip)
     labelling.settle_emotions(clips, how.mapping)
+    by_folder = [clip for clip in clips if not clip.row.get("corpus", how.corpus) and "speaker" not in clip.said]
     for clip in clips:
         _finish(clip, how)
+    _warn_of_namesakes(by_folder)
     _name(clips)
     return [clip.row for clip in clips]
 
@@ -95,6 +97,20 @@ def _finish(clip: Clip, how: Labelling) -> None:
     row["speaker"] = who if who.startswith(prefix) else prefix + who if who else None
     if row["path"] != str(clip.path):  # which is no text: no more may be what it tells
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
+
+
+def _warn_of_namesakes(clips: Iterable[Clip]) -> None:
+    """Say which roots have speakers of one name: folders that are called alike are one corpus, and those one person."""
+    roots: dict[str, dict[Path, None]] = {}
+    for clip in clips:
+        if who := clip.row["speaker"]:
+            roots.setdefault(who, {})[clip.root] = None
+    if both := {who: places for who, places in roots.items() if len(places) > 1}:
+        who, places = next(iter(both.items()))
+        alike = f"{listed(map(str, places), 3)} have speakers of one name, taken for one person, such as {who}"
+        talk.warn(
+            f"{alike}: if they are several people, index each folder with its own --corpus, and join the manifests"
+        )
 
 
 def _text(name: str) -> str:

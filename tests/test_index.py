@@ -181,6 +181,17 @@ def test_group_takes_the_nearest_folder_that_is_no_emotion(make):
     assert {row["speaker"]: row["emotion"] for row in held.values()} == {"our:anna": "angry", "our:ben": "sad"}
 
 
+def test_speakers_of_one_name_in_folders_of_one_name_are_said(make):
+    folder = make("a/wavs/s1/1.wav", "a/wavs/s2/1.wav", "b/wavs/s1/1.wav", "b/other/s1/1.wav")
+    roots = [folder / "a/wavs", folder / "b/wavs"]
+    for words in (("--group", "parent-folder"), ("--pattern", "{speaker}/{}.wav")):
+        done = sertool("index", *roots, *words, "-f", "jsonl")
+        assert f"warning: {roots[0]}, {roots[1]} have speakers of one name" in done.err
+        assert "such as wavs:s1: if they are several people" in done.err
+        for apart in ((*roots, "--corpus", "mine"), (folder / "a/wavs", folder / "b/other"), (folder,)):
+            assert "of one name" not in sertool("index", *apart, *words, "-f", "jsonl").err
+
+
 def test_a_list_of_files_is_labelled_as_their_folder_would_be(make):
     folder = make("mine/angry/1.wav", "mine/sad/1.wav", "mine/sad/two\nlines.wav")
     whole = index(folder / "mine", "-q")
