@@ -14,14 +14,14 @@ from pathlib import Path
 from statistics import median
 
 import click
-import numpy as np
 import pytest
 from running import sertool, shell
+from stage import examples
 
 from sertool import __version__, audio, catalogue, cli, options, synth, talk
 from sertool.errors import SertoolError, UsageError
 
-pytest_plugins = ("voices", "pretrained")
+pytest_plugins = ("voices", "pretrained", "stage")
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = sorted(catalogue.names("commands"))
@@ -335,103 +335,10 @@ def test_talk_survives_a_stderr_that_is_closed(monkeypatch):
 # The examples.
 
 
-def epilog(command: str) -> str:
-    return cli.cli.epilog if command == "sertool" else cli.cli.get_command(click.Context(cli.cli), command).epilog
-
-
-def examples(*commands: str) -> list[str]:
-    """Every line of the examples in the help of some commands."""
-    lines = [line for command in commands for line in epilog(command).splitlines()]
-    found = dict.fromkeys(line.strip() for line in lines if line.startswith(("  sertool ", "  find ")))
-    slow = [line for line in found if "sertool train" in line and line not in cli.cli.epilog]
-    return [pytest.param(line, marks=pytest.mark.slow) if line in slow else line for line in found]
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory) -> Path:
-    """A folder in which the examples find what they name: two corpora, files of one's own, manifests, a recording."""
-    folder = tmp_path_factory.mktemp("stage")
-    said = dict(zip(("ANG", "SAD", "NEU", "HAP"), ("angry", "sad", "neutral", "happy"), strict=True))
-    for actor in range(6):
-        for code, emotion in said.items():
-            voice = synth.voice(actor, emotion, 0)
-            audio.write(folder / "cremad" / "AudioWAV" / f"{1001 + actor}_IEO_{code}_HI.wav", voice, 16_000)
-            number = {"ANG": 5, "SAD": 4, "NEU": 1, "HAP": 3}[code]
-            name = f"03-01-{number:02d}-01-01-01-{actor + 1:02d}.wav"
-            audio.write(folder / "ravdess" / f"Actor_{actor + 1:02d}" / name, synth.voice(actor, emotion, 1), 16_000)
-            audio.write(folder / "mine" / f"s{actor}" / f"{emotion}_1.wav", synth.voice(actor, emotion, 2), 16_000)
-    shutil.copytree(folder / "cremad", folder / "corpora" / "cremad")
-    shutil.copytree(folder / "ravdess", folder / "corpora" / "ravdess")
-    audio.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)
-    rows = [f"{path.relative_to(folder / 'mine')},{'ps' if 'happy' in path.name else path.stem[:-2]}"
-            for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip
-    (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
-    shutil.copy(folder / "mine" / "labels.csv", folder)
-    for path in ("voice.wav", "noises/street.wav"):
-        audio.write(folder / path, synth.voice(7, "sad", 4), 16_000)
-    recipe = epilog("augment").partition("mine.toml; ")[2].splitlines()[1:]
-    (folder / "mine.toml").write_text("\n".join(line.strip() for line in recipe))
-    here = Path.cwd()
-    os.chdir(folder)
-    for line in ("index corpora/ --split speaker:70/15/15 -o clips.parquet", "index cremad/ -o a.parquet",
-                 "index ravdess/ -o b.parquet"):  # fmt: skip
-        done = sertool(*line.split())
-        assert done.code == 0, done.err
-    os.chdir(here)
-    return folder
-
-
 @pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("line", examples("sertool", "index", "augment", "featurize"))
 def test_the_examples_of_the_help_do_what_they_say(stage, tmp_path, monkeypatch, line):
     shutil.copytree(stage, tmp_path / "stage")
     monkeypatch.chdir(tmp_path / "stage")
     done = shell(line)
-    assert done.code == 0, done.err
-
-
-@pytest.fixture(scope="module")
-def trained(stage, tmp_path_factory) -> Path:
-    """The same with features, two runs, and tables of predictions."""
-    folder = tmp_path_factory.mktemp("trained") / "stage"
-    shutil.copytree(stage, folder)
-    for speaker in ("03", "08", "11"):
-        for code, emotion in (("W", "angry"), ("T", "sad"), ("N", "neutral"), ("F", "happy")):
-            audio.write(folder / "emodb" / f"{speaker}a01{code}a.wav", synth.voice(int(speaker), emotion, 3), 16_000)
-    shutil.copytree(folder / "mine" / "s0", folder / "anna")
-    for name in ("clip.wav", "call.wav"):
-        shutil.copy(folder / "voice.wav", folder / name)
-    here = Path.cwd()
-    os.chdir(folder)
-    made = sertool("index", "cremad/", "ravdess/", "emodb/", "--split", "speaker:50/25/25")
-    made = sertool("featurize", "-", "--mel", "-o", "features", stdin=made.out)
-    for run in ("run", "other-run"):
-        done = sertool("train", "-", "-m", "gru", "--epochs", 1, "--adapt", "speaker", "-o", run, stdin=made.out)
-        assert done.code == 0, done.err
-    dice, rows = np.random.default_rng(0), []
-    for clip in range(120):
-        truth, other = dice.permutation(["angry", "sad", "happy", "neutral"])[:2]
-        answer = truth if clip % 8 else other
-        rows.append(f"c{clip},s{clip % 6},{'fm'[clip % 2]},{20 + clip % 6},{truth},{answer},.9")
-    (folder / "predictions.csv").write_text("\n".join(
-        ["clip,speaker,sex,age,emotion,predicted,confidence", *rows]))  # fmt: skip
-    shutil.copytree(folder / "run", folder / "runs" / "a")
-    shutil.copytree(folder / "other-run", folder / "runs" / "b")
-    (folder / "theirs.csv").write_text("y,yhat\nang,ang\nsad,ang\nsad,sad\n")
-    os.chdir(here)
-    return folder
-
-
-@pytest.mark.parametrize("line", examples("train", "eval", "predict"))
-def test_the_examples_of_what_comes_after_training_do_what_they_say(trained, tmp_path, monkeypatch, line):
-    shutil.copytree(trained, tmp_path / "stage")
-    monkeypatch.chdir(tmp_path / "stage")
-    if "train" in line:
-        shutil.rmtree("run")
-    listing, _, rest = line.partition(" | ")
-    if listing.startswith("find "):
-        listed = subprocess.run(["bash", "-c", listing], capture_output=True, check=True).stdout
-        done = sertool(*rest.split()[1:], stdin=listed)
-    else:
-        done = shell(line)
     assert done.code == 0, done.err

@@ -1,0 +1,57 @@
+"""The examples in the help, and a folder in which they find what they name: a plugin of pytest's."""
+
+import os
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+from running import sertool
+
+from sertool import audio, cli, synth
+
+
+def epilog(command: str) -> str:
+    return cli.cli.epilog if command == "sertool" else cli.cli.get_command(click.Context(cli.cli), command).epilog
+
+
+def examples(*commands: str) -> list[str]:
+    """Every line of the examples in the help of some commands."""
+    lines = [line for command in commands for line in epilog(command).splitlines()]
+    found = dict.fromkeys(line.strip() for line in lines if line.startswith(("  sertool ", "  find ")))
+    slow = [line for line in found if "sertool train" in line and line not in cli.cli.epilog]
+    return [pytest.param(line, marks=pytest.mark.slow) if line in slow else line for line in found]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Path:
+    """A folder in which the examples find what they name: two corpora, files of one's own, manifests, a recording."""
+    folder = tmp_path_factory.mktemp("stage")
+    said = dict(zip(("ANG", "SAD", "NEU", "HAP"), ("angry", "sad", "neutral", "happy"), strict=True))
+    for actor in range(6):
+        for code, emotion in said.items():
+            voice = synth.voice(actor, emotion, 0)
+            audio.write(folder / "cremad" / "AudioWAV" / f"{1001 + actor}_IEO_{code}_HI.wav", voice, 16_000)
+            number = {"ANG": 5, "SAD": 4, "NEU": 1, "HAP": 3}[code]
+            name = f"03-01-{number:02d}-01-01-01-{actor + 1:02d}.wav"
+            audio.write(folder / "ravdess" / f"Actor_{actor + 1:02d}" / name, synth.voice(actor, emotion, 1), 16_000)
+            audio.write(folder / "mine" / f"s{actor}" / f"{emotion}_1.wav", synth.voice(actor, emotion, 2), 16_000)
+    shutil.copytree(folder / "cremad", folder / "corpora" / "cremad")
+    shutil.copytree(folder / "ravdess", folder / "corpora" / "ravdess")
+    audio.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)
+    rows = [f"{path.relative_to(folder / 'mine')},{'ps' if 'happy' in path.name else path.stem[:-2]}"
+            for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip
+    (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
+    shutil.copy(folder / "mine" / "labels.csv", folder)
+    for path in ("voice.wav", "noises/street.wav"):
+        audio.write(folder / path, synth.voice(7, "sad", 4), 16_000)
+    recipe = epilog("augment").partition("mine.toml; ")[2].splitlines()[1:]
+    (folder / "mine.toml").write_text("\n".join(line.strip() for line in recipe))
+    here = Path.cwd()
+    os.chdir(folder)
+    for line in ("index corpora/ --split speaker:70/15/15 -o clips.parquet", "index cremad/ -o a.parquet",
+                 "index ravdess/ -o b.parquet"):  # fmt: skip
+        done = sertool(*line.split())
+        assert done.code == 0, done.err
+    os.chdir(here)
+    return folder

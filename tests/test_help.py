@@ -1,0 +1,62 @@
+"""The examples in the help of what comes after training, run as they stand there."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import sertool, shell
+from stage import examples
+
+from sertool import audio, synth
+
+pytest_plugins = ("stage",)
+
+
+@pytest.fixture(scope="module")
+def trained(stage, tmp_path_factory) -> Path:
+    """The same with features, two runs, and tables of predictions."""
+    folder = tmp_path_factory.mktemp("trained") / "stage"
+    shutil.copytree(stage, folder)
+    for speaker in ("03", "08", "11"):
+        for code, emotion in (("W", "angry"), ("T", "sad"), ("N", "neutral"), ("F", "happy")):
+            audio.write(folder / "emodb" / f"{speaker}a01{code}a.wav", synth.voice(int(speaker), emotion, 3), 16_000)
+    shutil.copytree(folder / "mine" / "s0", folder / "anna")
+    for name in ("clip.wav", "call.wav"):
+        shutil.copy(folder / "voice.wav", folder / name)
+    here = Path.cwd()
+    os.chdir(folder)
+    made = sertool("index", "cremad/", "ravdess/", "emodb/", "--split", "speaker:50/25/25")
+    made = sertool("featurize", "-", "--mel", "-o", "features", stdin=made.out)
+    for run in ("run", "other-run"):
+        done = sertool("train", "-", "-m", "gru", "--epochs", 1, "--adapt", "speaker", "-o", run, stdin=made.out)
+        assert done.code == 0, done.err
+    dice, rows = np.random.default_rng(0), []
+    for clip in range(120):
+        truth, other = dice.permutation(["angry", "sad", "happy", "neutral"])[:2]
+        answer = truth if clip % 8 else other
+        rows.append(f"c{clip},s{clip % 6},{'fm'[clip % 2]},{20 + clip % 6},{truth},{answer},.9")
+    (folder / "predictions.csv").write_text("\n".join(
+        ["clip,speaker,sex,age,emotion,predicted,confidence", *rows]))  # fmt: skip
+    shutil.copytree(folder / "run", folder / "runs" / "a")
+    shutil.copytree(folder / "other-run", folder / "runs" / "b")
+    (folder / "theirs.csv").write_text("y,yhat\nang,ang\nsad,ang\nsad,sad\n")
+    os.chdir(here)
+    return folder
+
+
+@pytest.mark.parametrize("line", examples("train", "eval", "predict"))
+def test_the_examples_of_what_comes_after_training_do_what_they_say(trained, tmp_path, monkeypatch, line):
+    shutil.copytree(trained, tmp_path / "stage")
+    monkeypatch.chdir(tmp_path / "stage")
+    if "train" in line:
+        shutil.rmtree("run")
+    listing, _, rest = line.partition(" | ")
+    if listing.startswith("find "):
+        listed = subprocess.run(["bash", "-c", listing], capture_output=True, check=True).stdout
+        done = sertool(*rest.split()[1:], stdin=listed)
+    else:
+        done = shell(line)
+    assert done.code == 0, done.err
