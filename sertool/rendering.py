@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from sertool import audio, effects, manifest, talk, workers
-from sertool.errors import SertoolError
 from sertool.extract import Clip
 from sertool.files import alone, name_together, path_of, path_text, plain_names, write_beside
 from sertool.manifest import Table
@@ -72,8 +71,7 @@ def write(table: Table, place: Place, jobs: int) -> Table:
     between them.
     """
     rows = np.flatnonzero([bool(effects.pending(text)) for text in manifest.column(table, "augmentation")])
-    sounds = [Sound(clip, _file(place, clip.name)) for clip in clips_of(table.take(rows))]
-    _refuse_twins(sounds)
+    sounds = [Sound(clip, _file(place, clip)) for clip in clips_of(table.take(rows))]
     first, last = _bounds(rows, place.part, len(table))
     sounds, rows = place.part.of(sounds), place.part.of(rows) - first
     with alone(place.folder, place.wait, place.part.name):
@@ -155,17 +153,13 @@ def within_full_scale(wave: torch.Tensor) -> torch.Tensor:
     return wave / max(1.0, float(wave.abs().max()))
 
 
-def _file(place: Place, clip: str) -> Path:
-    """A file of the clip's name under the folder, never outside."""
-    parts = [part for part in re.split(r"[\\/]", clip) if part not in ("", ".", "..")]
-    return place.folder.joinpath(*parts[:-1], f"{parts[-1]}.{place.kind}")
-
-
-def _refuse_twins(sounds: list[Sound]) -> None:
-    held: dict[Path, str] = {}
-    for sound in sounds:
-        if held.setdefault(sound.path, sound.clip.name) != sound.clip.name:
-            raise SertoolError(f"{held[sound.path]} and {sound.clip.name} would both be written to {sound.path}")
+def _file(place: Place, clip: Clip) -> Path:
+    """A file of the clip's name under the folder, never outside, and of no other copy: the manifests of other runs may
+    name copies there, so that what would sound otherwise is another file."""
+    parts = [part for part in re.split(r"[\\/]", clip.name) if part not in ("", ".", "..")]
+    known = [effects.VERSION, clip.name, clip.path, clip.start, clip.duration, clip.augmentation]
+    digest = hashlib.sha256(json.dumps(known).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return place.folder.joinpath(*parts[:-1], f"{parts[-1]}-{digest}.{place.kind}")
 
 
 def _row(sound: Sound, issue: str | None) -> dict[str, Any]:

@@ -326,7 +326,7 @@ def test_written_copies_are_files_whose_rows_say_so(voices, tmp_path):
     assert len(made) == 2 * len(wire.read(str(voices)))
     for row in made:
         found = audio.look(row["path"])
-        assert Path(row["path"]) == tmp_path / "s" / f"{row['clip']}.flac"
+        assert re.fullmatch(re.escape(f"{tmp_path}/s/{row['clip']}") + r"-[0-9a-f]{8}\.flac", row["path"])
         assert (found.issue, found.samples, found.size) == (None, row["samples"], row["size"])
         assert json.loads(row["augmentation"])["written"] is True
         parent = next(one for one in held if one["clip"] == row["parent"])
@@ -466,13 +466,27 @@ def test_no_clip_id_leads_out_of_the_folder(tmp_path, make):
         "augment", save(table, tmp_path / "m.jsonl"), "--gain", 1, "--write", tmp_path / "s" / "t", "-f", "csv"
     )
     assert done.code == 0
-    assert {path.name for path in (tmp_path / "s" / "t").rglob("*.flac")} == {"out#1.flac", "out2#1.flac"}
+    found = sorted(path.name for path in (tmp_path / "s" / "t").rglob("*.flac"))
+    assert [name.rpartition("-")[0] for name in found] == ["out#1", "out2#1"]
     twins = [table[0], table[1] | {"clip": "out"}]
     done = sertool(
         "augment", save(twins, tmp_path / "n.jsonl"), "--gain", 1, "--write", tmp_path / "u", "-f", "csv", "-q"
     )
-    assert done.code == 1
-    assert "would both be written to" in done.line
+    assert done.code == 0
+    assert [path.name[:6] for path in (tmp_path / "u").iterdir() if path.suffix == ".flac"] == ["out#1-"] * 2
+
+
+def test_no_manifest_loses_its_copies_to_another_that_writes_to_the_same_folder(voices, tmp_path):
+    made = {}
+    for name, chain in {"noise": ("--noise", 20), "gain": ("--gain", -20), "again": ("--noise", 20)}.items():
+        done = sertool("augment", voices, *chain, "--write", tmp_path / "s", "-o", tmp_path / f"{name}.parquet")
+        table = wire.read(str(tmp_path / f"{name}.parquet"))
+        made[name] = {path: Path(path).read_bytes() for path in manifest.column(table, "path")}
+    assert "(0 written now)" in done.err
+    assert made["noise"] == made["again"]
+    copies_of = [set(made[name]) - set(manifest.column(wire.read(str(voices)), "path")) for name in ("noise", "gain")]
+    assert not copies_of[0] & copies_of[1]
+    assert all(Path(path).read_bytes() == data for held in made.values() for path, data in held.items())
 
 
 def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
