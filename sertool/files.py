@@ -124,6 +124,13 @@ def name_together(paths: Sequence[Path]) -> None:
             raise _write_error(path, error) from None
 
 
+def drop_unnamed(paths: Iterable[Path]) -> None:
+    """Remove what `write_beside` wrote of files that never got their names."""
+    for path in paths:
+        with suppress(OSError):
+            _waiting(path).unlink(missing_ok=True)
+
+
 def _waiting(path: Path) -> Path:
     name = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
     return path.with_name(_beside(path) + name + UNFINISHED)

@@ -5,8 +5,8 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -18,13 +18,13 @@ import torch
 
 from sertool import audio, effects, manifest, talk, workers
 from sertool.extract import Clip
-from sertool.files import alone, name_together, path_of, path_text, plain_names, write_beside
+from sertool.files import alone, drop_unnamed, name_together, path_of, path_text, plain_names, write_beside
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part, neighbours
 from sertool.tasks import clips_of
 
 FILE = ("path", "start", "duration", "sample_rate", "channels", "samples", "size", "modified", "issue", "augmentation")
-TOGETHER = 1024  # files that get their names together
+TOGETHER, LASTING = 1024, 1200.0  # files that get their names together, and the seconds that they last at the most
 BATCH = 64  # clips that a worker takes at a time
 SECONDS = 200.0  # that they last at the most, or one that is longer
 
@@ -91,17 +91,26 @@ def _bounds(rows: np.ndarray, part: Part, length: int) -> tuple[int, int]:
 
 
 def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
-    """Make files; each clip with the issue that stands against it, once its file has its name."""
+    """Make files; each clip with the issue that stands against it. They get their names a group at a time.
+
+    However it ends, what is whole then has its name, and what is not goes: on a full disk it would only take room.
+    """
     results = _rendered(sounds, jobs)
-    for start in range(0, len(sounds), TOGETHER):
-        group, done = sounds[start : start + TOGETHER], []
-        for sound, issue in zip(group, islice(results, len(group)), strict=True):
-            done += [] if issue else [sound.path]
-            yield sound.clip.name, issue
-        name_together(done)
+    try:
+        for group in neighbours(sounds, lambda sound: sound.clip.duration or 0.0, LASTING, TOGETHER):
+            done: list[Path] = []
+            try:
+                for sound, issue in zip(group, islice(results, len(group)), strict=True):
+                    done += [] if issue else [sound.path]
+                    yield sound.clip.name, issue
+            finally:
+                name_together(done)
+    finally:
+        results.close()
+        drop_unnamed(sound.path for sound in sounds)
 
 
-def _rendered(sounds: list[Sound], jobs: int) -> Iterator[str | None]:
+def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, None]:
     """What workers make of the sounds, in order, with a few batches ahead."""
     batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, SECONDS, BATCH))
     pending: deque[Future[Any]] = deque()
@@ -116,7 +125,9 @@ def _rendered(sounds: list[Sound], jobs: int) -> Iterator[str | None]:
             for future in pending:
                 yield from workers.result(future)
         finally:
+            busy = [future for future in pending if not future.cancel()]
             team.leave()
+            wait(busy)  # they write yet
 
 
 def _render_all(sounds: list[Sound]) -> list[str | None]:

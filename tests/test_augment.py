@@ -30,6 +30,7 @@ from sertool import (
     tasks,
     wire,
 )
+from sertool.errors import SertoolError
 
 pytest_plugins = ("voices",)
 
@@ -376,6 +377,36 @@ def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, t
     again = ("augment", voices, *chain[:-3], tmp_path / "again", "--as", "wav", "-o", tmp_path / "n.parquet")
     assert sertool(*again).code == 0
     assert snapshot(tmp_path / "again") == snapshot(tmp_path / "s")
+
+
+def test_of_a_few_long_copies_those_that_are_done_have_their_names(voices, tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "LASTING", 3.0)
+    named, groups = rendering.name_together, []
+    monkeypatch.setattr(rendering, "name_together", lambda paths: (groups.append(len(paths)), named(paths)))
+    line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet", "-j", 1)
+    assert sertool(*line).code == 0
+    assert len(groups) > 5
+    assert sum(groups) == len(wire.read(str(voices)))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_full_disk_keeps_the_copies_that_are_whole_and_nothing_else(voices, tmp_path, monkeypatch, jobs):
+    monkeypatch.setattr(rendering, "BATCH", 2)
+    write = rendering.write_beside
+
+    def full(path: Path, data: bytes) -> None:
+        write(path, data)
+        if "angry" in path.name and path.parent.name != "s01f":
+            raise SertoolError("the disk is full")
+
+    monkeypatch.setattr(rendering, "write_beside", full)
+    line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet", "-j", jobs)
+    assert "the disk is full" in sertool(*line).err
+    monkeypatch.undo()
+    found = [path for path in (tmp_path / "s").rglob("*") if path.is_file() and path.name != ".lock"]
+    assert found
+    assert {path.suffix for path in found} == {".flac"}
+    assert f"({len(wire.read(str(voices))) - len(found)} written now)" in sertool(*line).err
 
 
 def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voices, tmp_path, monkeypatch):
