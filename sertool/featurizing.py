@@ -52,11 +52,13 @@ def describe(table: Table, recipe: Recipe, place: Place) -> str:
 def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> Table:
     """Make what is missing, and give this part's rows of the manifest with where their features lie."""
     planned = plan(table, recipe, place.folder)
-    with alone(place.folder, place.wait, place.part.name):
+    with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
         if not place.overwrite:
             tasks.refuse_strangers(planned)
         mine = place.part.of(planned.tasks)
         wanted = _wanted(planned, mine)
+        if wanted and refusal:
+            raise refusal
         making = tasks.make(planned, wanted, device, jobs)
         done = sum(talk.progress(making, sum(map(len, wanted)), "featurizing"))
         tasks.drop_leftovers(planned)

@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 from sertool.errors import Interrupted, SertoolError
 
 UNFINISHED = ".part"
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them
 
 
@@ -151,23 +152,33 @@ def _umask() -> int:
 
 
 @contextmanager
-def alone(folder: Path, wait: bool, part: str = "") -> Iterator[None]:
-    """Hold a folder for this process: a second one is refused, or waits. Processes with different parts share it."""
-    with _held(folder, ".lock", wait, shared=bool(part)):
-        if not part:
-            yield
+def alone(folder: Path, wait: bool, part: str = "", *, idle: bool = False) -> Iterator[SertoolError | None]:
+    """Hold a folder for this process: a second one is refused, or waits. Processes with different parts share it.
+
+    Where nothing may be written there is nothing to hold. That is an error, save for who may turn out `idle`, as all
+    that it would make is there: it gets the error, to raise it where it has to write.
+    """
+    with _held(folder, ".lock", wait, shared=bool(part), idle=idle) as refusal:
+        if not part or refusal:
+            yield refusal
             return
-        with _held(folder, f".lock-{part}", wait):
-            yield
+        with _held(folder, f".lock-{part}", wait, idle=idle) as own:
+            yield own
 
 
 @contextmanager
-def _held(folder: Path, name: str, wait: bool, shared: bool = False) -> Iterator[None]:
+def _held(
+    folder: Path, name: str, wait: bool, shared: bool = False, idle: bool = False
+) -> Iterator[SertoolError | None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = open(folder / name, "a+b")  # noqa: SIM115 (held open for as long as the lock)
     except OSError as error:
-        raise SertoolError(f"cannot write in {folder}: {reason(error)}") from None
+        refusal = SertoolError(f"cannot write in {folder}: {reason(error)}")
+        if not (idle and error.errno in UNWRITABLE and folder.is_dir()):
+            raise refusal from None
+        yield refusal
+        return
     with stream:
         while not _try_lock(stream, shared):
             if not wait:
@@ -176,7 +187,7 @@ def _held(folder: Path, name: str, wait: bool, shared: bool = False) -> Iterator
                 )
             time.sleep(0.2)
         try:
-            yield
+            yield None
         finally:
             _unlock(stream)
 

@@ -74,8 +74,10 @@ def write(table: Table, place: Place, jobs: int) -> Table:
     sounds = [Sound(clip, _file(place, clip)) for clip in clips_of(table.take(rows))]
     first, last = _bounds(rows, place.part, len(table))
     sounds, rows = place.part.of(sounds), place.part.of(rows) - first
-    with alone(place.folder, place.wait, place.part.name):
+    with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
         missing = [sound for sound in sounds if not sound.stands]
+        if missing and refusal:
+            raise refusal
         issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
         found = [_row(sound, issues.get(sound.clip.name)) for sound in sounds]
     lost = sum(1 for row in found if row["issue"])

@@ -269,6 +269,25 @@ def test_a_manifest_that_may_not_be_read_or_written_is_named(closed):
     assert as_nobody(read) == 0
 
 
+def test_what_is_complete_in_a_folder_that_may_not_be_written_is_left_as_it_is(closed):
+    (closed / "sad" / "closed.wav").unlink()
+    sertool("index", closed / "sad" / "open.wav", "-o", closed / "a.parquet")
+    features = ("featurize", closed / "a.parquet", "--rms", "-o", closed / "f", "-f", "csv")
+    copies = ("augment", closed / "a.parquet", "--gain", 1, "--write", closed / "s", "-f", "csv")
+    made = [sertool(*line).out for line in (features, copies)]
+    for folder in ("s", "f"):
+        for path in (closed / folder, *(closed / folder).rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+
+    def again() -> int:
+        same = [sertool(*line).out for line in (features, copies, (*features, "--part", "1/1"))] == [*made, made[0]]
+        done = {"f": sertool(*features, "--zcr"), "s": sertool(*copies, "--noise", 3)}
+        refused = [f"cannot write in {closed / name}: permission denied" in one.err for name, one in done.items()]
+        return 0 if same and all(refused) and {one.code for one in done.values()} == {1} else 1
+
+    assert as_nobody(again) == 0
+
+
 # Files that come and go
 
 
