@@ -1,6 +1,7 @@
 """Pictures: a clip and its features, sounds beside each other, and how a training went."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sertool import drawing, features, manifest, panels, talk
+from sertool import audio, drawing, features, manifest, panels, talk
 from sertool.drawing import INK, SOFT, TONES
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Recipe
@@ -26,8 +27,19 @@ def first(table: Table, recipe: Recipe, path: Path) -> None:
     if not len(usable):
         raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to draw")
     one = clips_of(table.slice(usable[0], 1))[0]
-    clip(one, recipe, path)
+    with drawable(one):
+        clip(one, recipe, path)
     talk.say(f"drew {one.name} in {path}")
+
+
+@contextmanager
+def drawable(one: Clip) -> Iterator[None]:
+    """Where a clip cannot be used, an error that says which, and what else could be drawn."""
+    try:
+        yield
+    except audio.Unusable as unusable:
+        why = f"{one.path} is {unusable.issue} ({unusable})"
+        raise SertoolError(f"cannot draw {one.name}: {why}: choose another with --where") from None
 
 
 def clip(one: Clip, recipe: Recipe, path: Path) -> None:

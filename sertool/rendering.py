@@ -239,6 +239,7 @@ def compared(table: Table, path: Path) -> None:
     from sertool import plots
 
     before, after = _examples(table, 1)[:2]
-    panels = [("before", *heard(before)), (shown(after.augmentation) or "nothing happened", *heard(after))]
+    with plots.drawable(before):
+        panels = [("before", *heard(before)), (shown(after.augmentation) or "nothing happened", *heard(after))]
     plots.beside(before.name, panels, path)
     talk.say(f"drew {before.name} and {after.name} in {path}")

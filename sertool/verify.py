@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import extract, features, hearing, manifest, shaping, shards, talk
+from sertool import audio, extract, features, hearing, manifest, shaping, shards, talk
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.files import whole
@@ -40,11 +40,16 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
     chosen = np.sort(np.random.default_rng(seed).permutation(usable)[:count])
     readers = {name: shards.Reader(name, recipe.record(name)) for name in recipe.features}
     differences: dict[str, dict[str, np.ndarray]] = {name: {} for name in recipe.features}
-    silent = 0
+    silent = lost = 0
     for row in talk.progress(chosen.tolist(), len(chosen), "verifying"):
         clip = table.slice(row, 1)
         one = clips_of(clip)[0]
-        wave = extract.decoded(one, recipe.wave)
+        try:
+            wave = extract.decoded(one, recipe.wave)
+        except audio.Unusable as unusable:  # since its rows were stored
+            lost += 1
+            talk.warn(f"not verified: {one.name}: {one.path} is {unusable.issue} ({unusable})")
+            continue
         if _is_rounding(wave):
             silent += 1
             continue
@@ -55,7 +60,9 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
             differences[name][one.name] = _in_tolerances(stored, defined, size, recipe.stored(name), allowed)
     if silent:
         talk.say(f"{talk.counted(silent, 'clip')} not judged: silent but for rounding, which decides their features")
-    if silent == len(chosen):
+    if lost:
+        talk.say(f"{talk.counted(lost, 'clip')} not verified: the audio is not what it was")
+    if silent + lost == len(chosen):
         talk.say("nothing to verify: no clip here has features that can be judged")
         return []
     return [_verdict(name, held) for name, held in differences.items()]

@@ -102,6 +102,26 @@ def test_clips_in_which_rounding_decides_are_not_judged(make, tmp_path):
     assert (flat.code, flat.err.count("nothing to verify")) == (0, 1)
 
 
+def test_clips_that_are_gone_are_named_and_the_others_verified(copied, tmp_path):
+    line = ("featurize", copied, "--rms", "-o", tmp_path / "f")
+    assert sertool(*line).code == 0
+    gone, emptied, cut = sorted((copied.parent / "clips").rglob("*.wav"))[:3]
+    gone.unlink()
+    emptied.write_bytes(b"")
+    wave, rate = soundfile.read(cut)
+    soundfile.write(cut, wave[: len(wave) // 2], rate)
+    manifest = tmp_path / "f" / "manifest.parquet"
+    done = sertool("featurize", manifest, *line[2:], "--verify", 99)
+    assert done.code == 0, done.err
+    told = {gone: "vanished (no such file)", emptied: "empty (no bytes)", cut: "truncated ("}
+    assert all(f"{path} is {why}" in done.err for path, why in told.items()), done.err
+    assert "3 clips not verified" in done.err
+    assert "agrees on 21 clips" in done.err
+    nothing = sertool("featurize", manifest, *line[2:], "--where", f"path~{gone.stem}", "--where",
+                      f"path~{gone.parent.name}", "-o", tmp_path / "g", "--plot", tmp_path / "p.png")  # fmt: skip
+    assert f"cannot draw clips/{gone.parent.name}/{gone.stem}: {gone} is vanished" in nothing.line
+
+
 def test_verify_reads_each_shard_once(voices, tmp_path, monkeypatch):
     sertool("featurize", voices, "--rms", "--zcr", "-o", tmp_path / "f")
     opened, read = [], shards.read
