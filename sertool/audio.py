@@ -90,7 +90,7 @@ def _decoder(path: str, file: FileIO) -> Iterator[tuple["soundfile.SoundFile | _
     account = _account(file)
     with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
         if not RATES[0] <= stream.samplerate <= RATES[1]:
-            raise Unusable("unreadable", f"a sample rate of {stream.samplerate} Hz")
+            raise Unusable("unreadable", f"a sample rate of {stream.samplerate:,} Hz, not {RATES[0]:,} to {RATES[1]:,}")
         yield stream, _length(stream, account.samples)
 
 

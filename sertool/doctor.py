@@ -120,11 +120,21 @@ def report(table: Table) -> None:
     for kind, count, row in _tally(issues.index, [issue.partition(":")[0] for issue in issues.values]):
         other = manifest.cell(table, "issue", row).partition(":")[2]
         example = manifest.cell(table, "clip", row) + (f" = {other}" if other else "")
-        talk.say(f"  {count:>6,} {kind:<14} {example}: {columns.ISSUES.get(kind, '')}")
+        why = _reason(kind, table, row) or columns.ISSUES.get(kind, "")
+        talk.say(f"  {count:>6,} {kind:<14} {example}: {why}")
     rows, notes = manifest.words(table, "notes")
     for kind, count, place in _tally(notes.index, notes.values):
         example = manifest.cell(table, "clip", int(rows[place]))
         talk.say(f"  {count:>6,} noted {kind:<8} {example}: usable; {columns.NOTES.get(kind, '')}")
+
+
+def _reason(kind: str, table: Table, row: int) -> str:
+    """Why a file cannot be read, which may be a permission, a rate or what it is: asked of it once more, as manifests
+    hold the kind of an issue alone."""
+    if kind != "unreadable" or "path" not in table.column_names:
+        return ""
+    found = audio.look(path_of(manifest.cell(table, "path", row)), full=False)
+    return found.detail if found.issue == kind else ""
 
 
 def _tally(index: np.ndarray, words: Iterable[str]) -> list[tuple[str, int, int]]:

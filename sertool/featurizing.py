@@ -142,7 +142,8 @@ def _say(before: Table, after: Table, done: int, planned: Plan) -> None:
     lost = manifest.usable(before) & ~usable
     if lost.any():
         found = [issue if new else None for issue, new in zip(manifest.column(after, "issue"), lost, strict=True)]
-        doctor.report(manifest.with_column(after.select(["clip"]), "issue", found))
+        known = after.select([name for name in ("clip", "path") if name in after.column_names])
+        doctor.report(manifest.with_column(known, "issue", found))
     aside = f"; {int((~usable).sum()):,} set aside" if not usable.all() else ""
     names = ", ".join(planned.recipe.features)
     talk.say(f"{names} of {talk.counted(int(usable.sum()), 'clip')} in {planned.folder} ({done:,} made now){aside}")

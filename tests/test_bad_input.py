@@ -244,12 +244,29 @@ def test_what_may_not_be_read_is_set_aside_or_told(closed):
         told = f"cannot look into {closed}/private: permission denied" in done.err
         return 0 if (done.code, issues, told) == (0, {"open.wav": None, "closed.wav": "unreadable"}, True) else 1
 
+    def explain() -> int:
+        done = sertool("index", closed / "sad", "-f", "jsonl")
+        return 0 if "1 unreadable     sad/closed: permission denied\n" in done.err else 1
+
     def refuse() -> int:
         done = sertool("index", closed / "private")
         return 0 if done.code in (1, 2) and "not readable" in done.line else 1
 
     assert as_nobody(look) == 0
+    assert as_nobody(explain) == 0
     assert as_nobody(refuse) == 0
+
+
+def test_why_the_first_clip_cannot_be_read_stands_in_the_summary(tmp_path):
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "rate.wav").write_bytes(sound(rate=1000))
+    done = sertool("index", tmp_path / "odd", "-f", "jsonl")
+    assert "1 unreadable     odd/rate: a sample rate of 1,000 Hz, not 4,000 to 384,000\n" in done.err
+    if not hasattr(os, "mkfifo"):
+        return
+    os.mkfifo(tmp_path / "odd" / "a.wav")
+    done = sertool("index", tmp_path / "odd", "-f", "jsonl")
+    assert "2 unreadable     odd/a: not a regular file\n" in done.err
 
 
 def test_a_manifest_that_may_not_be_read_or_written_is_named(closed):
