@@ -33,6 +33,8 @@ def files(folder: str) -> tuple[str, ...]:
 def look(path: str) -> audio.Look:
     """What a file is; one that is unusable is an error."""
     found = audio.look(path)
+    if found.issue == "vanished":
+        raise SertoolError(f"{path} is not there ({found.detail}): restore it, or run augment again")
     if found.issue:
         raise SertoolError(f"{path} is {found.issue} ({found.detail}): take it out of the folder")
     return found

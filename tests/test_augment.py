@@ -301,6 +301,17 @@ def test_a_copy_that_cannot_be_made_leaves_its_neighbours_alone(voices, tmp_path
                for rows, clip in zip(made, clips, strict=True) if not rows.issue)  # fmt: skip
 
 
+def test_a_noise_that_was_moved_is_to_be_restored_or_drawn_again(voices, tmp_path):
+    (tmp_path / "noises").mkdir()
+    audio.write(tmp_path / "noises" / "a.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 16_000)
+    sertool("augment", voices, "--background", tmp_path / "noises", "-o", tmp_path / "m.parquet")
+    (tmp_path / "noises").rename(tmp_path / "moved")
+    sounds.look.cache_clear()
+    done = sertool("featurize", tmp_path / "m.parquet", "--rms", "-o", tmp_path / "f", "-j", 1)
+    assert done.code == 1
+    assert "noises/a.wav is not there (no such file): restore it, or run augment again" in done.line
+
+
 def test_other_numbers_make_only_their_own_shards_anew(voices, tmp_path, monkeypatch):
     count = len(wire.read(str(voices)))
     monkeypatch.setattr(shards, "CLIPS", count)
