@@ -199,10 +199,10 @@ def outlook(name: str, wish: Wish) -> str:
         return f"{name} is complete in {folder}"
     if wish.archives:
         return f"would unpack {files.listed(wish.archives)} into {folder}"
-    if not wanted.is_free and not wish.mirror:
-        return f"{name} {ask.words(wanted.sources[0])}"
     homes = [attempt.home for attempt in _tries(wanted, wish)]
     if homes[0].startswith("the cache"):
         return f"would unpack {name} from {homes[0]} into {folder}"
+    if not wanted.is_free and not wish.mirror:
+        return f"{name} {ask.words(wanted.sources[0])}"
     known = f"{wanted.megabytes} MB" if wanted.megabytes else "an unknown number of bytes"
     return f"would fetch {name}: {known} from {', else '.join(homes)}, by way of {wish.store(name)}, into {folder}"

@@ -21,15 +21,17 @@ from sertool.tasks import clips_of
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def first(table: Table, recipe: Recipe, path: Path) -> None:
-    """Draw the first usable clip of a manifest."""
+def first(table: Table, recipe: Recipe, path: Path, *, dry: bool = False) -> None:
+    """Draw the first usable clip of a manifest, or in a dry run say which that is."""
     usable = np.flatnonzero(manifest.usable(table))
     if not len(usable):
         raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to draw")
     one = clips_of(table.slice(usable[0], 1))[0]
-    with drawable(one):
-        clip(one, recipe, path)
-    talk.say(f"drew {one.name} in {path}")
+    _require_format(path)
+    if not dry:
+        with drawable(one):
+            clip(one, recipe, path)
+    talk.say(f"{'would draw' if dry else 'drew'} {one.name} in {path}")
 
 
 @contextmanager

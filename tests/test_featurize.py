@@ -263,6 +263,14 @@ def test_nothing_left_to_do_touches_nothing(voices, tmp_path, small_shards):
     assert wire.decoded(pa.py_buffer(first.out), "-").equals(wire.decoded(pa.py_buffer(second.out), "-"))
 
 
+def test_a_dry_run_draws_nothing(voices, tmp_path):
+    clip = next((voices.parent / "clips").rglob("*.wav"))
+    done = sertool("featurize", clip, "--rms", "--plot", tmp_path / "p.png", "--dry-run")
+    assert done.code == 0
+    assert f"would draw {clip.parent.name}/{clip.stem} in {tmp_path}/p.png" in done.err
+    assert not (tmp_path / "p.png").exists()
+
+
 def test_a_dry_run_touches_nothing(voices, tmp_path, small_shards):
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f", "--dry-run")
     assert (done.code, done.out) == (0, b"")

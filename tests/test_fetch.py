@@ -426,6 +426,20 @@ def test_a_dry_run_knows_the_cache(server, offered, capsys):
     assert one_line(capsys) == f"emodb is complete in {Path('corpora/emodb')}"
 
 
+def test_a_dry_run_knows_the_cache_of_what_must_be_asked_for(server, offered, capsys):
+    server.put("/emodb.zip", ARCHIVE)
+    offered("emodb", plain(server))
+    assert run("emodb") == 0
+    offered("emodb", {"kind": "ask", "home": "https://place", "who": "ask them"})
+    for dry in (["--dry-run"], []):
+        capsys.readouterr()
+        assert cli.run(["fetch", "emodb", "-o", "elsewhere", *dry]) == 0
+        assert Path("elsewhere").exists() == (not dry)
+    capsys.readouterr()
+    assert cli.run(["fetch", "emodb", "-o", "third", "--cache", "empty", "--dry-run"]) == 0
+    assert "cannot be downloaded freely" in one_line(capsys)
+
+
 def test_what_fetch_prints_pipes_into_index(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))

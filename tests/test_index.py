@@ -859,6 +859,14 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(make):
     assert not (folder / "y.parquet").exists()
 
 
+def test_a_dry_run_counts_the_files_that_a_table_lists(make):
+    folder = make("x/1.wav", "x/2.wav", "x/3.wav")
+    (folder / "t.csv").write_text("path,emotion\nx/1.wav,sad\nx/2.wav,angry\n")
+    assert sertool("index", "--table", folder / "t.csv", "--dry-run").line == "would look at 2 files"
+    done = sertool("index", folder / "x", "--table", folder / "t.csv", "--dry-run")
+    assert "would look at 2 files" in done.err.splitlines()
+
+
 def test_links_are_followed_and_never_into_loops(make):
     folder = make("x/angry/1.wav", "elsewhere/sad/2.wav")
     (folder / "x/sad").symlink_to(folder / "elsewhere/sad")

@@ -136,7 +136,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]
     )
     if values["plot"]:
-        return plots.first(table, recipe, Path(values["plot"]))
+        return plots.first(table, recipe, Path(values["plot"]), dry=values["dry_run"])
     if values["dry_run"]:
         return talk.say(featurizing.describe(table, recipe, place))
     table = featurizing.run(table, recipe, place, picked, jobs)

@@ -109,7 +109,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     old = wire.read(values["update"]) if values["update"] else None
     looking = indexing.Looking(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
-        return _say_plan(indexing.sort(sources, values["root"], nul=values["null"]))
+        return _say_plan(indexing.sort(sources, values["root"], nul=values["null"]), values["tables"])
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
     if values["audit"]:
         return splitting.report(_chosen(read, values), strict_sentences=values["strict_sentences"])
@@ -174,12 +174,13 @@ def _labelling(values: dict[str, Any]) -> Any:
     return Labelling(name, values["pattern"], values["tables"], values["group"], mapping)
 
 
-def _say_plan(sources: Any) -> None:
-    from sertool import clips
+def _say_plan(sources: Any, labels: tuple[str, ...]) -> None:
+    from sertool import clips, tables
 
-    found = clips.find(sources.roots, sources.files)
-    rows = sum(map(len, sources.tables))
-    talk.say(f"would look at {len(found.clips):,} files" + (f" and read {rows:,} rows of manifests" if rows else ""))
+    found = clips.find(sources.roots, sources.files).clips
+    found = tables.listed_clips(found, labels) if labels else found
+    count, rows = len({clip.path for clip in found}), sum(map(len, sources.tables))
+    talk.say(f"would look at {talk.counted(count, 'file')}" + (f" and read {rows:,} rows of manifests" if rows else ""))
 
 
 def _show_list() -> None:
