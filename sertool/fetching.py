@@ -43,6 +43,7 @@ class _Try:
 
     home: str
     plan: Callable[[Get], Plan]
+    indexed: bool = False  # by a store, whose index may be anybody's
 
 
 def fetch(name: str, wish: Wish, agree: Agree) -> Path:
@@ -97,11 +98,11 @@ def _tries(wanted: Offer, wish: Wish) -> list[_Try]:
     """The cache, the mirror, and the public sources."""
     found, kept = [], wish.store(wanted.name)
     if (kept / store.INDEX).is_file():
-        found.append(_Try(f"the cache {kept}", lambda _: store.read_index(kept.absolute().as_uri())))
+        found.append(_Try(f"the cache {kept}", lambda _: store.read_index(kept.absolute().as_uri()), True))
     if wish.mirror:
         mirror = wish.mirror if "://" in wish.mirror else Path(wish.mirror).absolute().as_uri()
         home = f"{mirror.rstrip('/')}/{quote(wanted.name)}"
-        found.append(_Try(home, lambda _: store.read_index(home)))
+        found.append(_Try(home, lambda _: store.read_index(home), True))
     return found + [_Try(source["home"], partial(sources.plan, source)) for source in wanted.sources]
 
 
@@ -121,15 +122,21 @@ def _fetch_from(attempt: _Try, wanted: Offer, wish: Wish) -> None:
     except unpacking.Unreadable:
         store.drop(kept, [item for item in items if not item.digests])  # what nobody vouched for; the rest is as it was
         raise
-    _say_where_from(wanted, wish, attempt.home, items, came)
+    _say_where_from(wanted, wish, attempt, items, came)
 
 
-def _say_where_from(wanted: Offer, wish: Wish, home: str, items: Sequence[Item], came: int) -> None:
+def _say_where_from(wanted: Offer, wish: Wish, attempt: _Try, items: Sequence[Item], came: int) -> None:
+    """Say what vouches for what came: its publisher, or else the index of a store, which was believed, or nobody."""
     lock = landing.lock_path(wish.out / wanted.name)
-    vouched = sum(bool(item.digests) for item in items)
+    named = {name for source in wanted.sources for name, facts in sources.named(source).items()
+             if any(word in facts for word in sources.DIGESTS)}  # fmt: skip
+    vouched = sum(item.path in named if attempt.indexed else bool(item.digests) for item in items)
     part = "" if vouched == len(items) else f"{vouched:,} of {len(items):,} files "
-    checked = f"{part}as published" if vouched else f"digests kept in {lock}, as none are published"
-    talk.say(f"{files.size(came)} from {home}: {checked}")
+    other = "as its own index says" if attempt.indexed else f"digests kept in {lock}"
+    checked = f"{part}as published" if vouched else f"{other}, as none are published"
+    if vouched and part and attempt.indexed:
+        checked = f"{checked}, the others {other}"
+    talk.say(f"{files.size(came)} from {attempt.home}: {checked}")
     if wish.cache:
         talk.say(f"what was downloaded stays in {wish.store(wanted.name)}")
 

@@ -565,6 +565,20 @@ def test_a_cache_is_a_mirror_for_others(way, server, offered, monkeypatch):
     assert json.loads(Path("corpora/cremad.lock").read_text())["source"] == source
 
 
+@pytest.mark.parametrize("published", [True, False])
+def test_only_what_is_published_is_called_so_where_a_mirror_gives_it(published, server, offered, capsys):
+    server.put("/emodb.zip", ARCHIVE)
+    offered("emodb", plain(server, **(known(ARCHIVE) if published else {})))
+    assert run("emodb") == 0
+    said = "as published" if published else f"digests kept in {Path('corpora/emodb.lock')}, as none are published"
+    assert f": {said}\n" in capsys.readouterr().err
+    assert cli.run(["fetch", "emodb", "-o", "elsewhere"]) == 0
+    Path("cache").rename("lab")
+    assert cli.run(["fetch", "emodb", "-o", "third", "--mirror", "lab", "--accept-license"]) == 0
+    said = "as published" if published else "as its own index says, as none are published"
+    assert capsys.readouterr().err.count(f": {said}\n") == 2
+
+
 def test_a_mirror_cannot_pass_off_something_else(server, offered, capsys):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server, **known(ARCHIVE)))
