@@ -6,14 +6,15 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from sertool import audio, synth, talk
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, UsageError
 
-SPEAKERS, SENTENCES = 12, 5
+SPEAKERS, SENTENCES, RATE = 12, 5, 16_000
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 UNHEARD = ("angry", "sad")  # said by two more speakers
 LEFT = {
@@ -28,6 +29,7 @@ LEFT = {
 def run(folder: Path, seed: int) -> None:
     """Synthesise the voices and run every line, stopping at the first that fails."""
     began = time.perf_counter()
+    _refuse_other(folder, seed)
     paths = synth.corpus(folder / "voices", SPEAKERS, sentences=SENTENCES, seed=seed, write=_write)
     talk.out(f"# {len(paths)} clips of {SPEAKERS} synthesised speakers and 4 emotions in {folder / 'voices'}")
     for line in _lines(folder, _more(folder / "unheard", seed)):
@@ -39,18 +41,35 @@ def run(folder: Path, seed: int) -> None:
     talk.out("# What next: sertool --help")
 
 
+def _refuse_other(folder: Path, seed: int) -> None:
+    """Refuse a folder with the voices of another demo: training would stop at its model."""
+    path, samples = next(_unheard(folder / "unheard", seed))
+    if path.is_file() and not _holds(path, samples, RATE):
+        raise UsageError(f"{folder} holds a demo of other voices, of another --seed perhaps: use another -o")
+
+
 def _more(folder: Path, seed: int) -> list[Path]:
     """Speakers and a sentence that are in no manifest."""
-    paths = [folder / f"{emotion}.wav" for emotion in UNHEARD]
-    for speaker, (path, emotion) in enumerate(zip(paths, UNHEARD, strict=True), SPEAKERS):
-        _write(path, synth.voice(speaker, emotion, SENTENCES, seed=seed), 16_000)
+    paths = []
+    for path, samples in _unheard(folder, seed):
+        _write(path, samples, RATE)
+        paths.append(path)
     return paths
+
+
+def _unheard(folder: Path, seed: int) -> Iterator[tuple[Path, np.ndarray]]:
+    for speaker, emotion in enumerate(UNHEARD, SPEAKERS):
+        yield folder / f"{emotion}.wav", synth.voice(speaker, emotion, SENTENCES, seed=seed)
 
 
 def _write(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write a voice, unless it lies there already: touched, it would make its features and its model anew."""
-    if not path.is_file() or path.read_bytes() != audio.encoded(samples, rate, path.suffix):
+    if not _holds(path, samples, rate):
         audio.write(path, samples, rate)
+
+
+def _holds(path: Path, samples: np.ndarray, rate: int) -> bool:
+    return path.is_file() and path.read_bytes() == audio.encoded(samples, rate, path.suffix)
 
 
 def _lines(folder: Path, unheard: list[Path]) -> list[str]:
