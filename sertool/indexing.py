@@ -110,8 +110,11 @@ def _by_path(old: Table) -> dict[str, dict[str, Any]]:
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
     bare = [row for row in rows if not row.get("emotion")]
     if bare:
-        hint = "" if how.pattern or how.tables else ": name their layout with --pattern, or their labels with --table"
-        talk.warn(f"{len(bare):,} of {len(rows):,} clips have no emotion, such as {bare[0]['clip']}{hint}")
+        # featurize and augment look at audio too, and have neither option
+        hint = "name their layout with `sertool index --pattern`, or their labels with `--table`"
+        count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
+        end = "" if how.pattern or how.tables else f": {hint}"
+        talk.warn(f"no emotion is known of {count}, such as {bare[0]['clip']}{end}")
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

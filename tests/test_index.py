@@ -164,7 +164,8 @@ def test_unlabelled_audio_is_indexed_with_one_warning(make):
     done = sertool("index", folder / "calls", "-f", "jsonl")
     assert ["emotion" in row for row in rows(done)] == [False] * 3
     assert done.err.count("warning") == 1
-    assert "3 of 3 clips have no emotion, such as calls/2024/a: name their layout with --pattern, or" in done.err
+    hint = "name their layout with `sertool index --pattern`, or their labels with `--table`"
+    assert f"no emotion is known of 3 of 3 clips, such as calls/2024/a: {hint}\n" in done.err
     assert "speakers unknown" in done.err
 
 
