@@ -44,7 +44,9 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    return manifest.merged([_mapped(table, looking.how.mapping) for table in found.tables])
+    table = manifest.merged([_mapped(table, looking.how.mapping) for table in found.tables])
+    _say_unmet(looking.how.mapping)
+    return table
 
 
 def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
@@ -127,7 +129,12 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 # What the emotions are.
 
 
-def _mapped(table: Table, mapping: dict[str, str]) -> Table:
+def _say_unmet(mapping: labels.Mapping) -> None:
+    for word in mapping.keys() - mapping.met:
+        talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
+
+
+def _mapped(table: Table, mapping: labels.Mapping) -> Table:
     """Emotions of a manifest as the user maps their codes or their words, else as everybody knows them: one may have
     Anger where another has angry. Words that nobody knows stay."""
     for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):

@@ -24,7 +24,7 @@ class Labelling:
     pattern: str | None = None
     tables: tuple[str, ...] = ()
     group: str | None = None
-    mapping: dict[str, str] = field(default_factory=dict)
+    mapping: labels.Mapping = field(default_factory=labels.Mapping)
 
 
 @dataclass
@@ -93,7 +93,7 @@ def _enrich(name: str, clips: Sequence[Clip], side: dict[str, Path]) -> None:
 # A folder for each emotion.
 
 
-def _by_folder(clips: Sequence[Clip], mapping: dict[str, str]) -> None:
+def _by_folder(clips: Sequence[Clip], mapping: labels.Mapping) -> None:
     """Label a clip by the nearest folder that stands among folders of emotions; the roots are folders too."""
     places = [[(clip.root.parent, clip.folders[:depth]) for depth in range(len(clip.folders))] for clip in clips]
     beside: dict[tuple[Path, tuple[str, ...]], set[str]] = defaultdict(set)
@@ -108,7 +108,7 @@ def _by_folder(clips: Sequence[Clip], mapping: dict[str, str]) -> None:
             clip.row.update(label=name, emotion=of_folder(name, mapping))
 
 
-def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
+def _mostly_emotions(names: set[str], mapping: labels.Mapping) -> bool:
     """Whether folders that lie side by side are named after emotions; one alone must be so exactly."""
     if len(names) == 1:
         return labels.canonical(*names, mapping) is not None
@@ -116,7 +116,7 @@ def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
     return 2 * sum(known) >= len(known)
 
 
-def of_folder(name: str, mapping: dict[str, str]) -> str | None:
+def of_folder(name: str, mapping: labels.Mapping) -> str | None:
     """The emotion in a folder's name: `angry`, `05_angry`, `Actor1_angry`; None where there are none or several."""
     whole = labels.canonical(name, mapping)
     parts = {labels.canonical(word, mapping) for word in re.split(r"[\W_]+", name) if word} - {None}
@@ -185,7 +185,7 @@ def _typed(row: Row, path: Path) -> Row:
 # What a label means.
 
 
-def settle_emotions(clips: Sequence[Clip], mapping: dict[str, str]) -> None:
+def settle_emotions(clips: Sequence[Clip], mapping: labels.Mapping) -> None:
     """Give each row its canonical emotion: as the user maps its code or its word, else as everybody knows them."""
     unknown: dict[str, Clip] = {}
     for clip in clips:

@@ -1,5 +1,7 @@
 """The canonical emotion words, and the words of others that mean them."""
 
+from typing import Any
+
 from sertool.errors import UsageError
 
 EMOTIONS = (
@@ -21,6 +23,19 @@ SYNONYMS = {
 SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 
 
+class Mapping(dict[str, str]):
+    """What the user says that labels mean, by plain label, and which of these labels were met."""
+
+    def __init__(self, pairs: dict[str, str] | None = None) -> None:
+        super().__init__(pairs or {})
+        self.met: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key in self:
+            self.met.add(key)
+        return super().get(key, default)
+
+
 def plain(word: str) -> str:
     """A word as it is looked up: `Pleasant Surprise` is `pleasant_surprise`."""
     return word.strip().lower().replace(" ", "_").replace("-", "_")
@@ -29,8 +44,8 @@ def plain(word: str) -> str:
 def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
     """The canonical emotion for a word, by the user's mapping first; None when nobody knows it."""
     key = plain(word)
-    if mapping and key in mapping:
-        return mapping[key]
+    if mapping and (meant := mapping.get(key)):
+        return meant
     return key if key in EMOTIONS else SYNONYMS.get(key)
 
 
@@ -45,9 +60,9 @@ def sex_named(word: str) -> str:
     return SEXES.get(key, key if key in SEXES.values() else word)
 
 
-def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`("ps=surprise", "calm=neutral")` as a dict; a target may be a word of one's own."""
-    mapping = {}
+def parse_mapping(pairs: tuple[str, ...]) -> Mapping:
+    """`("ps=surprise", "calm=neutral")` as a mapping; a target may be a word of one's own."""
+    mapping = Mapping()
     for pair in pairs:
         source, _, target = (part.strip() for part in pair.partition("="))
         if not (source and target) or "=" in target:

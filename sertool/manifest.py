@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import __version__, columns, labels, splits
+from sertool import __version__, columns, labels, splits, talk
 from sertool.codes import Codes, hashes
 from sertool.errors import SertoolError, UsageError, first_line
 from sertool.files import listed
@@ -521,6 +521,7 @@ def same_rows(one: Table, other: Table) -> bool:
 OPERATORS = "!=|<=|>=|=|<|>|~"
 CLAUSE = re.compile(rf"\s*([^!<>=~]*[^!<>=~\s])\s*({OPERATORS})\s*(.*?)\s*", re.DOTALL)
 BETWEEN = re.compile(rf"\s+and\s+(?=(?:(?!\sand\s)[^!<>=~])+(?:{OPERATORS}))")
+EITHER = re.compile(rf"\sor\s+[\w-]+\s*(?:{OPERATORS})")
 COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 
 
@@ -549,12 +550,21 @@ def _holds(table: Table, clause: str) -> np.ndarray:
         column = pa.chunked_array([pa.nulls(len(table), kind(name))])
     else:
         raise UsageError(f"--where: no column {name}; there are {listed(table.column_names, 40)}")
+    if operator == "=" and text.startswith("="):
+        raise UsageError(f"--where takes one = between column and value, not {clause!r}")
+    if EITHER.search(text):
+        raise UsageError(f"--where knows no 'or', as in {clause!r}: join values of one column by |")
     compare = _compared if not pa.types.is_list(column.type) else _compared_lists
     try:
         held = compare(column, "=" if operator == "!=" else operator, text)
+        words = [word for word in text.split("|") if word] if operator in ("=", "!=") else []
+        strange = [word for word in words if not compare(column, "=", word).any()]
     except pa.ArrowException as error:
         raise UsageError(f"--where {clause!r}: {name} holds {column.type}: {first_line(error)}") from None
-    return ~held if operator == "!=" else held
+    held = ~held if operator == "!=" else held
+    if strange and held.any():  # else an error will say that nothing is left
+        talk.warn(f"--where {clause!r}: no row has {name} {listed(map(repr, strange))}")
+    return held
 
 
 def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:

@@ -89,6 +89,8 @@ class Words(click.ParamType):
         if isinstance(value, tuple):
             return value
         words = tuple(word.strip() for word in value.split(",") if word.strip())
+        if not words:
+            self.fail(f"{value!r} names nothing: leave the option out", param, ctx)
         known = self.choices() if self.choices else None
         for word in words:
             if known is not None and word not in known:

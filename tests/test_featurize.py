@@ -263,6 +263,12 @@ def test_nothing_left_to_do_touches_nothing(voices, tmp_path, small_shards):
     assert wire.decoded(pa.py_buffer(first.out), "-").equals(wire.decoded(pa.py_buffer(second.out), "-"))
 
 
+def test_a_statistic_that_is_named_twice_is_stored_once(voices, tmp_path):
+    for name, stats in {"once": "std,mean", "twice": "std,mean,std"}.items():
+        assert sertool("featurize", voices, "--rms", "--stats", stats, "-o", tmp_path / name).code == 0
+    assert snapshot(tmp_path / "once" / "rms") == snapshot(tmp_path / "twice" / "rms")
+
+
 def test_a_dry_run_draws_nothing(voices, tmp_path):
     clip = next((voices.parent / "clips").rglob("*.wav"))
     done = sertool("featurize", clip, "--rms", "--plot", tmp_path / "p.png", "--dry-run")

@@ -159,6 +159,25 @@ def test_an_unknown_folder_among_emotions_is_an_error_with_an_example(make):
     assert Counter(emotions(held).values()) == {"angry": 3, "sad": 1, "fury": 1}
 
 
+def test_what_is_asked_in_vain_is_refused_or_told(make):
+    folder = make("x/angry/1.wav", "x/05_sad/2.wav")
+    line = ("index", folder / "x", "-f", "jsonl")
+    met = sertool(*line, "--map", "sad=fear", "--map", "zzz=happy", "--map", "anger=sad")
+    assert met.err.count("changes nothing") == 2
+    assert "--map zzz=happy changes nothing: no clip has the label 'zzz'" in met.err
+    sertool("index", folder / "x", "-o", folder / "m.parquet")
+    assert "changes" not in sertool("index", folder / "m.parquet", "--map", "angry=sad", "-f", "jsonl").err
+    refused(folder / "x", "--votes", "face", says="--votes goes with --labels")
+    for nothing in ("", ",", " , "):
+        refused(folder / "x", "--emotions", nothing, says="names nothing: leave the option out")
+    refused(folder / "x", "--where", "emotion==angry", says="takes one = between column and value")
+    told = sertool(*line, "--where", "emotion=angry|sda")
+    assert (len(rows(told)), "no row has emotion 'sda'" in told.err) == (1, True)
+    assert "no row has emotion 'angri'" in sertool(*line, "--where", "emotion!=angri").err
+    refused(folder / "x", "--where", "emotion=angry or emotion=sad", says="join values of one column by |")
+    assert "no row has" not in sertool(*line, "--where", "emotion=angry|sad and notes= and issue=").err
+
+
 def test_unlabelled_audio_is_indexed_with_one_warning(make):
     folder = make("calls/2024/a.wav", "calls/2025/b.wav", "calls/joy-and-bob/c.wav")
     done = sertool("index", folder / "calls", "-f", "jsonl")

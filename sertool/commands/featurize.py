@@ -212,6 +212,5 @@ def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
     wave = {setting.name: values[setting.name] for setting in WAVE if values[setting.name] is not None}
     seed = values["seed"] if wave.get("fit") == "random" else 0
     how = shaping.Wave(**wave, seed=seed)
-    return extract.checked(
-        extract.Recipe(how, chosen, values["normalize"] or (), values["stats"] or (), values["dtype"]), picked
-    )
+    stats = tuple(dict.fromkeys(values["stats"] or ()))
+    return extract.checked(extract.Recipe(how, chosen, values["normalize"] or (), stats, values["dtype"]), picked)

@@ -42,8 +42,8 @@ def _input_options() -> Any:
                help="What a label means: ps=surprise, calm=neutral; a word of your own is kept by furious=furious."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
-        option("--votes", type=click.Choice(["voice", "face", "both"]), default="voice", show_default=True, group=group,
-               help="What the listeners had: the voice alone, the face, or both."),
+        option("--votes", type=click.Choice(["voice", "face", "both"]), group=group,
+               help="With --labels, what the listeners had: the voice alone, the face, or both. [default: voice]"),
         option("--emotions", type=Emotions(_emotions), group=group, help="Keep only these emotions."),
         options.where,
         option("--check", type=click.Choice(["none", "header", "full"]), default="full", show_default=True, group=group,
@@ -142,6 +142,8 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
         raise UsageError(f"--audit looks at a split that is there and writes nothing: leave out {' and '.join(given)}")
     if values["strict_sentences"] and not values["audit"]:
         raise UsageError("--strict-sentences goes with --audit")
+    if values["votes"] and values["labels"] == "intended":
+        raise UsageError("--votes goes with --labels perceived or --labels soft")
 
 
 def _chosen(table: Any, values: dict[str, Any]) -> Any:
@@ -151,7 +153,7 @@ def _chosen(table: Any, values: dict[str, Any]) -> Any:
     if not len(table):
         raise SertoolError("nothing to index: what was read has no rows")
     if values["labels"] != "intended":
-        table = indexing.labelled(table, values["labels"], values["votes"])
+        table = indexing.labelled(table, values["labels"], values["votes"] or "voice")
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
     kept = manifest.where(table, values["where"])
