@@ -32,10 +32,13 @@ class Place:
 
 def plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
     """What is to be made of a manifest's usable clips."""
-    usable = manifest.keep(table, manifest.usable(table))
-    if not len(usable):
-        raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to do")
-    return Plan(tasks.identified(usable), recipe, folder)
+    _refuse_unusable(table)
+    return Plan(tasks.identified(manifest.keep(table, manifest.usable(table))), recipe, folder)
+
+
+def _refuse_unusable(table: Table) -> None:
+    if not manifest.usable(table).any():
+        raise SertoolError(f"no usable clip among {talk.counted(len(table), 'row')}: nothing to do")
 
 
 def describe(table: Table, recipe: Recipe, place: Place) -> str:
@@ -70,6 +73,8 @@ def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> T
     else:
         whole = talk.counted(len(planned.tasks), "shard")
         talk.say(f"nothing is left for part {place.part.name}: the clips make {whole}, which --part does not divide")
+    if not place.part.name:  # another part may have some
+        _refuse_unusable(made)
     return made
 
 

@@ -373,7 +373,7 @@ def test_what_is_no_manifest_is_one_line(tmp_path, data, says, code, door):
 @pytest.mark.parametrize("path", [{}, {"path": pa.nulls(1, pa.string())}, {"path": [""]}])
 def test_a_clip_without_a_path_has_vanished(tmp_path, path):
     done = sertool("featurize", "--mel", "-o", tmp_path / "features", stdin=parquet(clip=["a"], **path))
-    assert (done.code, "1 vanished" in done.err) == (0, True), done.err
+    assert (done.code, "1 vanished" in done.err) == (1, True), done.err
 
 
 def test_a_manifest_of_nonsense_numbers_does_no_harm(tmp_path):

@@ -269,6 +269,15 @@ def test_a_statistic_that_is_named_twice_is_stored_once(voices, tmp_path):
     assert snapshot(tmp_path / "once" / "rms") == snapshot(tmp_path / "twice" / "rms")
 
 
+def test_no_usable_clip_is_an_error_before_and_after_they_are_looked_at(voices, tmp_path):
+    lost = sertool("featurize", voices, "--rms", "--offset", 60, "-o", tmp_path / "f")
+    assert (lost.code, lost.out) == (1, b"")
+    assert "24 too-short" in lost.err
+    assert lost.err.endswith("sertool: no usable clip among 24 rows: nothing to do\n")
+    known = sertool("featurize", tmp_path / "f" / "manifest.parquet", "--rms", "-o", tmp_path / "f")
+    assert known.line == "sertool: no usable clip among 24 rows: nothing to do"
+
+
 def test_a_dry_run_draws_nothing(voices, tmp_path):
     clip = next((voices.parent / "clips").rglob("*.wav"))
     done = sertool("featurize", clip, "--rms", "--plot", tmp_path / "p.png", "--dry-run")
@@ -595,10 +604,10 @@ def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
     assert (made.code, "set aside" in made.err) == (0, False), made.err
 
 
-def test_clips_that_all_vanished_are_a_manifest_of_issues(copied, tmp_path):
+def test_clips_that_all_vanished_are_an_error_and_a_manifest_of_issues(copied, tmp_path):
     shutil.rmtree(copied.parent / "clips")
     done = sertool("featurize", copied, "--mel", "-o", tmp_path / "f")
-    assert done.code == 0
+    assert (done.code, done.out) == (1, b"")
     assert set(manifest.column(wire.read(str(tmp_path / "f" / "manifest.parquet")), "issue")) == {"vanished"}
     assert sertool("featurize", tmp_path / "f" / "manifest.parquet", "--rms", "-o", tmp_path / "g").code == 1
 

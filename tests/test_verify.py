@@ -78,12 +78,8 @@ def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
 
 def test_nothing_to_verify_is_said_and_is_no_failure(voices, tmp_path):
     part = sertool("featurize", voices, "--rms", "--part", "1/2", "--verify", 2, "-o", tmp_path / "f")
-    lost = sertool("featurize", voices, "--rms", "--offset", 60, "--verify", 2, "-o", tmp_path / "g")
-    for done in (part, lost):
-        assert (done.code, done.err.count("nothing to verify: no clip here has features that can be judged")) == (
-            0,
-            1,
-        ), done.err
+    nothing = "nothing to verify: no clip here has features that can be judged"
+    assert (part.code, part.err.count(nothing)) == (0, 1), part.err
 
 
 def test_clips_in_which_rounding_decides_are_not_judged(make, tmp_path):
