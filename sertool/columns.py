@@ -53,6 +53,16 @@ OUTCOME = {
     "confidence": ("float", "its probability"),
 }
 
+# Columns of some manifests alone, which may be anything in others.
+ELSEWHERE = {
+    "end": "where the window that was answered for ends in the file, in seconds; start is where it starts",
+    "channel": "which was answered for, from 1, with --channel left, right or each",
+    "top": "the most probable emotions and their probabilities, with --top",
+    "adapted": "how the model was adapted to the speaker: transductive or enrolled",
+    "recognised": "percent of the listeners who named the emotion; of emodb",
+    "natural": "percent of the listeners who found it natural; of emodb",
+}
+
 MEANINGS: dict[str, tuple[str, str]] = CLIP | WHO | WHAT | FILE | PLACE | COPY | OUTCOME
 
 # Families of columns, one column for each emotion, modality or feature: how the name begins or ends, and its type.

@@ -39,8 +39,9 @@ def appended(table: Table, how: Blend) -> Table:
     made = manifest.stacked([table, *talk.progress(_pieces(table, rows, how), None, "drawing", "piece")])
     said = ", ".join(effect.name.replace("_", "-") for effect in how.effects)
     spared = len(table) - len(rows)
-    rest = f"; {spared:,} rows are held out, unusable or copies, and stay alone" if spared else ""
-    talk.say(f"{len(made) - len(table):,} copies of {talk.counted(len(rows), 'clip')} with {said}{rest}")
+    rest = f"; none of {talk.counted(spared, 'row')}: held out, unusable, or copies" if spared else ""
+    count = talk.counted(len(made) - len(table), "copy")
+    talk.say(f"{count} of {talk.counted(len(rows), 'clip')} with {said}{rest}")
     return made
 
 

@@ -174,7 +174,7 @@ class Engine:
             settings = features.suited(name, self.recipe.features[name], self.device.type)
             feature = features.load(name).Feature(settings, self.recipe.wave.rate)
         except UsageError as error:
-            raise UsageError(f"--{name}: {error}") from None
+            raise UsageError(f"--{name}: {str(error).removeprefix(f'{name}: ')}") from None
         return feature.to(self.device).eval()
 
     def _columns(self, feature: Any) -> list[str]:

@@ -174,7 +174,7 @@ def _by_plurality(table: Table, votes: np.ndarray, words: list[str]) -> Table:
     agreed = (intended >= 0) & most[intended, np.arange(len(table))]
     chosen = np.where(most.sum(axis=0) == 1, most.argmax(axis=0), np.where(agreed, intended, -1))
     if none := int((chosen < 0).sum()):
-        talk.say(f"{none:,} clips have no emotion that most listeners chose")
+        talk.say(f"{talk.counted(none, 'clip')} without an emotion that most listeners chose")
     return manifest.with_column(table, "emotion", manifest.from_codes(chosen, words))
 
 
@@ -197,7 +197,16 @@ def summary(table: Table) -> None:
     talk.say(f"{talk.counted(len(table), 'clip')}, {who}, {hours:.2f} h" + (f" of {corpora}" if corpora else ""))
     for name, head in (("emotion", ""), ("split", "split: "), ("fold", "fold: ")):
         if name in table.column_names:
-            talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in manifest.counts(table, name)), 30))
+            counts = manifest.counts(table, name)
+            counts = sorted(counts, key=_place) if head else counts
+            talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in counts), 30))
     if strange := splitting.strange_parts(table):
         talk.warn(f"split {listed(strange)}: none of {', '.join(splits.PARTS)}, so train refuses it")
     doctor.report(table)
+
+
+def _place(counted: tuple[str, int]) -> tuple[int, str]:
+    """Parts and folds in their own order, whatever their sizes."""
+    word = counted[0]
+    return (splits.PARTS.index(word) if word in splits.PARTS else int(word) if word.isdecimal() else len(splits.PARTS),
+            word)  # fmt: skip

@@ -191,12 +191,10 @@ def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str
         raise SertoolError(f"{name}: every row is of {listed(parts)}, none of test or dev; "
                            "--split train scores what was trained on")  # fmt: skip
     if others := sorted(set(parts) - set(splits.PARTS)):
-        count = sum(int(parts[word].sum()) for word in others)
-        talk.warn(
-            f"{name}: {count:,} rows are of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out"
-        )
+        count = talk.counted(sum(int(parts[word].sum()) for word in others), "row")
+        talk.warn(f"{name}: {count} of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out")
     if parts and (bare := int((~np.logical_or.reduce([*parts.values()])).sum())):
-        talk.warn(f"{name}: {bare:,} rows have no split: left out")
+        talk.warn(f"{name}: {talk.counted(bare, 'row')} without a split: left out")
     return chosen
 
 

@@ -82,7 +82,8 @@ def write(table: Table, place: Place, jobs: int) -> Table:
         found = [_row(sound, issues.get(sound.clip.name)) for sound in sounds]
     lost = sum(1 for row in found if row["issue"])
     aside = f"; {lost:,} could not be made" if lost else ""
-    talk.say(f"{len(sounds) - lost:,} copies in {place.folder} ({len(missing) - lost:,} written now){aside}")
+    count = talk.counted(len(sounds) - lost, "copy")
+    talk.say(f"{count} in {place.folder} ({len(missing) - lost:,} written now){aside}")
     return _with_files(table.slice(first, last - first), rows, found)
 
 

@@ -47,8 +47,9 @@ def clean(text: object) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """`1 clip`, `5,884 clips`."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    """`1 clip`, `5,884 clips`, `2 copies`."""
+    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{count:,} {what if count == 1 else many}"
 
 
 def say(text: str) -> None:

@@ -179,6 +179,15 @@ def test_the_same_command_again_touches_nothing(voices, tmp_path):
     assert ages(tmp_path) == before
 
 
+def test_one_copy_is_said_to_be_one(voices, tmp_path):
+    clip = next((voices.parent / "clips").rglob("*.wav"))
+    line = ("augment", clip, "--gain", 1, "--write", tmp_path / "s", "-f", "csv")
+    assert "would append 1 copy of 1 clip to 1 row, and" in sertool(*line, "--dry-run").err
+    said = sertool(*line).err
+    assert "\n1 copy of 1 clip with gain\n" in said
+    assert f"\n1 copy in {tmp_path / 's'} (1 written now)" in said
+
+
 def test_a_dry_run_says_how_many_and_writes_nothing(voices, tmp_path):
     done = sertool("augment", voices, "--copies", 3, "--gain", 1, "-o", tmp_path / "m.parquet", "--dry-run")
     count = len(wire.read(str(voices)))

@@ -155,10 +155,10 @@ def test_parts_have_any_case_and_rows_of_none_are_counted(tmp_path: Path, say: C
     code, out, err = say(path)
     assert code == 0
     assert "test, 150 clips" in out
-    assert "40 rows are of the split extra, none of train, dev, test: left out" in err
+    assert "40 rows of the split extra, none of train, dev, test: left out" in err
     assert report(path, split="dev").runs[0].clips == 50
     bare = table(tmp_path / "two.csv", made() | {"split": ["test"] * 200 + [None] * 40})
-    assert "40 rows have no split: left out" in say(bare)[2]
+    assert "40 rows without a split: left out" in say(bare)[2]
 
 
 def test_words_of_others_meet_ours(tmp_path: Path) -> None:

@@ -278,6 +278,12 @@ def test_no_usable_clip_is_an_error_before_and_after_they_are_looked_at(voices, 
     assert known.line == "sertool: no usable clip among 24 rows: nothing to do"
 
 
+def test_a_setting_that_makes_no_sense_is_named_once(voices, tmp_path):
+    done = sertool("featurize", voices, "--pitch-fmax", 9000, "-o", tmp_path / "f")
+    assert done.code == 2
+    assert done.line.startswith("sertool: --pitch: fmax 9000 is above half")
+
+
 def test_a_dry_run_draws_nothing(voices, tmp_path):
     clip = next((voices.parent / "clips").rglob("*.wav"))
     done = sertool("featurize", clip, "--rms", "--plot", tmp_path / "p.png", "--dry-run")

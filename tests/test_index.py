@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def test_votes_and_demographics_come_from_tables_in_the_tree(make):
         "sad",
         None,
     ]  # a tie goes to what was meant, or to none
-    assert "1 clips have no emotion that most listeners chose" in heard.err
+    assert "1 clip without an emotion that most listeners chose" in heard.err
     seen = index(folder, "--labels", "perceived", "--votes", "face")
     assert [row.get("emotion") for row in seen] == ["angry", None, None]
     soft = index(folder, "--labels", "soft")
@@ -157,6 +158,24 @@ def test_an_unknown_folder_among_emotions_is_an_error_with_an_example(make):
     refused(folder / "mine", says="unknown emotion 'wut' of wut/1.wav (and 1 more): say what it means with --map wut=")
     held = by_clip(folder / "mine", "--map", "wut=anger", "--map", "ZORN = fury")
     assert Counter(emotions(held).values()) == {"angry": 3, "sad": 1, "fury": 1}
+
+
+def test_parts_and_folds_are_told_in_their_own_order(tmp_path):
+    for name, words in {"split": ("test", "dev", "dev", "train", "dev"), "fold": (10, 2, 2, 1, 2)}.items():
+        table = [{"clip": str(n), "path": f"/{n}", name: word} for n, word in enumerate(words)]
+        (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, table)))
+        said = {"split": "split: train 1, dev 3, test 1", "fold": "fold: 1 1, 2 3, 10 1"}[name]
+        assert f"{said}\n" in sertool("index", tmp_path / "m.jsonl", "-f", "csv").err
+
+
+def test_the_list_says_what_every_column_of_the_readme_means():
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    cells = re.findall(r"^\| (`[a-z_ …]+`) \|", readme.partition("## The manifest")[2], flags=re.MULTILINE)
+    names = re.findall("[a-z_]+", " ".join(cells))
+    listed = {line.split()[0] for line in sertool("index", "--list").out.decode().splitlines() if line.strip()}
+    own = {name for name in names if not re.search("^(votes|soft|p|mel)_", name)}
+    assert {"clip", "end", "channel", "top", "adapted"} <= own
+    assert own | {"recognised", "natural"} <= listed
 
 
 def test_what_is_asked_in_vain_is_refused_or_told(make):

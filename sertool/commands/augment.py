@@ -145,9 +145,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""
-        return talk.say(
-            f"would append {count * blend.copies:,} copies of {count:,} clips to {len(table):,} rows{place}"
-        )
+        copies, rows = talk.counted(count * blend.copies, "copy"), talk.counted(len(table), "row")
+        return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     table = manifest.made_by(copying.appended(table, blend), options.command_line(), values["seed"], read)
     return _delivered(table, values, kind, jobs)
 

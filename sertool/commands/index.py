@@ -200,7 +200,7 @@ def _show_list() -> None:
 
 def _meanings() -> dict[str, dict[str, str]]:
     """What the words in a manifest mean."""
-    from sertool.columns import FAMILIES, ISSUES, MEANINGS, NOTES
+    from sertool.columns import ELSEWHERE, FAMILIES, ISSUES, MEANINGS, NOTES
 
     known = {name: text for name, (_, text) in (MEANINGS | FAMILIES).items()}
-    return {"column": known, "issue": ISSUES, "note": NOTES}
+    return {"column": known | ELSEWHERE, "issue": ISSUES, "note": NOTES}
