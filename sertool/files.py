@@ -55,7 +55,7 @@ def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
 
 
 def _is_special(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # False of names too long
 
 
 @contextmanager
