@@ -335,7 +335,7 @@ def test_a_noise_that_is_another_by_now_is_refused(noises):
     numbers = {**sounds.drawn(dice(), noises), "at": 0.0, "snr": 10.0}
     with pytest.raises(SertoolError, match="is not the sound that was drawn"):
         apply("background", voice(), numbers | {"digest": "0" * 32})
-    with pytest.raises(SertoolError, match="is not there .* restore it"):
+    with pytest.raises(SertoolError, match=r"is not there .* restore it"):
         apply("background", voice(), numbers | {"file": "/nowhere/x.wav"})
 
 
