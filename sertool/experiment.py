@@ -23,10 +23,10 @@ from sertool import (
     runs,
     splitting,
     talk,
-    teaching,
+    teacher_answers,
+    teacher_models,
     team,
     training,
-    tutoring,
     wire,
     workers,
 )
@@ -37,8 +37,8 @@ from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.recipes import RECIPES
 from sertool.splits import DEV, PARTS, TEST, TRAIN
+from sertool.teacher_models import Staff
 from sertool.team import Team
-from sertool.tutoring import Staff
 
 Place = tuple[Path, str, Staff | None]  # the folder, the device, and who teaches
 NAMING = (  # beside the loop's settings
@@ -53,7 +53,7 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
     recipe = RECIPES.get(values["recipe"] or "", {})
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
     if values["teacher"]:
-        tutoring.require_there(values["teacher"])
+        teacher_models.require_there(values["teacher"])
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
     table = heldout.released(preparing.read(sources, values), Wish.of(values))
@@ -145,33 +145,33 @@ def _require_teacher(source: str, table: Table, wanted: Sequence[Member]) -> Non
     """Refuse a teacher who lacks an emotion that is learnt or would tell of those who are held out."""
     trains = np.any([member.split == TRAIN for member in wanted], axis=0)
     learnt = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
-    if tutoring.is_model(source):
-        tutoring.require_knows(source, learnt)
+    if teacher_models.is_model(source):
+        teacher_models.require_knows(source, learnt)
         return
-    tutoring.refuse_tellers(source, table, [member.split for member in wanted])
+    teacher_models.refuse_tellers(source, table, [member.split for member in wanted])
     if source != "-":
-        taught = teaching.taught(table, source)
+        taught = teacher_answers.taught(table, source)
         taught.over(sorted(learnt))
         for member in wanted:
-            tutoring.require_lesson(source, taught, member.split)
+            teacher_models.require_lesson(source, taught, member.split)
 
 
 def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: int | None) -> Staff | None:
     """The teacher, if it is a model, with its answers."""
-    if source is None or not tutoring.is_model(source):
+    if source is None or not teacher_models.is_model(source):
         return None
-    return tutoring.staff(table, source, folder, device, jobs or workers.cores())
+    return teacher_models.staff(table, source, folder, device, jobs or workers.cores())
 
 
 def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Sources]:
     """What each member learns from: of a teacher's models, those that do not know whom it holds out."""
     first, each_split = wanted[0], {each.name: each.split for each in wanted}
     if staff is not None:
-        lessons = {name: tutoring.lesson(staff, held.table, split) for name, split in each_split.items()}
-        tutoring.say(lessons[first.name], first.split, tutoring.met(staff, held.table, first.split))
+        lessons = {name: teacher_models.lesson(staff, held.table, split) for name, split in each_split.items()}
+        teacher_models.say(lessons[first.name], first.split, teacher_models.met(staff, held.table, first.split))
         return {name: replace(held, taught=lesson) for name, lesson in lessons.items()}
     if held.taught is not None:
-        tutoring.say(held.taught, first.split)
+        teacher_models.say(held.taught, first.split)
     return dict.fromkeys(each_split, held)
 
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import audio, dsp, effects, features, reel, shaping, talk, workers
+from sertool import audio, dsp, effects, features, long_audio, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of
+from sertool.long_audio import Reel
 from sertool.parts import neighbours
-from sertool.reel import Reel
 from sertool.shaping import Wave
 
 BATCH_CLIPS = 64
@@ -125,7 +125,7 @@ def channels(clip: Clip, wave: Wave) -> Sequence[Tensor | Reel]:
     """The channels of a clip's shaped waveform, each `[samples]`; those of a long one stay in their file."""
     if clip.augmentation or wave.samples(clip.duration or 0.0) <= LONG:
         return decoded(clip, wave)
-    return reel.reels(lambda: _pieces(clip, wave), wave, clip.name)
+    return long_audio.reels(lambda: _pieces(clip, wave), wave, clip.name)
 
 
 def _pieces(clip: Clip, wave: Wave) -> Iterator[np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import adapting, batches, catalogue, extract, features, folding, modelfile, models, packing, shaping
+from sertool import batches, catalogue, extract, features, folding, modelfile, models, packing, shaping, speaker_scaling
 from sertool import device as devices
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError, first_line
@@ -70,7 +70,7 @@ class Predictor:
             return torch.cat(made).numpy()
 
         parts = [self._parts(clip) for clip in clips]
-        return adapting.acquainted(parts, group, len(speakers), self.scaling, ask)
+        return speaker_scaling.acquainted(parts, group, len(speakers), self.scaling, ask)
 
     def _parts(self, clip: Finished) -> list[np.ndarray]:
         parts = [clip[name] for name in self.recipe.features]

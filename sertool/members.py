@@ -11,24 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from sertool import (
-    adapting,
     batches,
     catalogue,
+    consistency,
     heldout,
     inference,
+    label_sets,
     labels,
     manifest,
-    mingling,
     modelfile,
     models,
     options,
     packing,
     plots,
     selection,
-    steadying,
-    teaching,
+    speaker_scaling,
+    teacher_answers,
+    teacher_models,
     training,
-    tutoring,
     wire,
 )
 from sertool import device as devices
@@ -38,7 +38,7 @@ from sertool.files import whole
 from sertool.manifest import Table
 from sertool.modelfile import Held
 from sertool.splits import DEV, PARTS, TRAIN
-from sertool.teaching import Imitated, Taught
+from sertool.teacher_answers import Imitated, Taught
 from sertool.team import Team
 from sertool.training import Data
 
@@ -121,8 +121,10 @@ def load(table: Table, design: Design, device: str) -> Sources:
         table,
         batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
-        teaching.taught(table, design.teacher) if design.teacher and not tutoring.is_model(design.teacher) else None,
-        teaching.imitated(table, design.imitate, device) if design.imitate else None,
+        teacher_answers.taught(table, design.teacher)
+        if design.teacher and not teacher_models.is_model(design.teacher)
+        else None,
+        teacher_answers.imitated(table, design.imitate, device) if design.imitate else None,
     )
 
 
@@ -189,11 +191,11 @@ def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Da
     scaling = batches.scaling(held.store, train, scale, design.prior_clips)
     corpus, (targets, judged) = _corpora(held.table), _aims(held, design, words, truth, train)
     if group is not None:
-        scaling = adapting.learnt(held.store, train, group, targets.numpy(), scaling)
-    goals = None if held.imitated is None else teaching.goals(held.imitated, train)
+        scaling = speaker_scaling.learnt(held.store, train, group, targets.numpy(), scaling)
+    goals = None if held.imitated is None else teacher_answers.goals(held.imitated, train)
     device = held.store.device
     judged = None if judged is None else judged.to(device)
-    original = steadying.originals(held.table, held.store.lengths, train) if design.training.steady else None
+    original = consistency.originals(held.table, held.store.lengths, train) if design.training.steady else None
     data = Data(held.store, targets.to(device), train, dev, scaling, truth, group, goals, corpus, judged, original)
     return _with_fewer_columns(data, design, held.table)
 
@@ -220,11 +222,11 @@ def _aims(
     how = design.training
     targets = _targets(held.table, truth, words, how.soft)
     masks = how.absent_emotions == "mask"
-    judged = mingling.among(targets, _corpora(held.table), train, truth >= 0) if masks else None
+    judged = label_sets.among(targets, _corpora(held.table), train, truth >= 0) if masks else None
     if held.taught is not None:
         shares = np.where(np.isin(np.arange(len(truth)), train), np.where(truth >= 0, how.teach, 1.0), 0.0)
         targets = _taught(targets, held.taught, words, shares)
-        targets = targets if judged is None else mingling.within(targets, judged)
+        targets = targets if judged is None else label_sets.within(targets, judged)
     return targets, judged
 
 

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import asking, audio, extract, hearing, inference, shaping, talk, workers
-from sertool.asking import Row
+from sertool import audio, extract, hearing, inference, predict_inputs, shaping, talk, workers
 from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.extract import Engine
 from sertool.files import listed, path_of
+from sertool.heldout_members import ASKED
 from sertool.inference import Predictor
-from sertool.shelf import READ, Shelf
-from sertool.unheard import ASKED
+from sertool.predict_inputs import Row
+from sertool.stored_rows import READ, Shelf
 
 BATCH = 32  # clips or windows that are there at a time
 Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it
@@ -241,7 +241,7 @@ def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Lis
     spans = (span for row in rows for span in _spans(row, how))
     with workers.one_thread():
         try:
-            for batch in asking.gathered(spans, SPANS if how.window else BATCH):
+            for batch in predict_inputs.gathered(spans, SPANS if how.window else BATCH):
                 if batch:
                     pending.append(pool.submit(work, batch))
                 while pending and (len(pending) > 2 * jobs or pending[0].done()):

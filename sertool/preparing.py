@@ -11,6 +11,7 @@ import numpy as np
 from sertool import (
     batches,
     catalogue,
+    consistency,
     extract,
     features,
     featurizing,
@@ -19,10 +20,9 @@ from sertool import (
     options,
     presets,
     shaping,
-    steadying,
     talk,
+    teacher_models,
     training,
-    tutoring,
     twins,
     weights,
     wire,
@@ -174,7 +174,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
     usual = models.settings(name, held.get("settings", {}))
     encoded = any("CHOICE" in _facts(name) for name in there)
-    encoded = encoded or (values["teacher"] is not None and tutoring.is_model(values["teacher"]))  # whose may be
+    encoded = encoded or (values["teacher"] is not None and teacher_models.is_model(values["teacher"]))  # whose may be
     settings = changed(name, usual, values["settings"])
     settings = _switched(settings, values, encoded)
     loop = replace(training.Settings(**recipe.get("training", {})), **_of_the_loop(values))
@@ -182,7 +182,7 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:
         moved = {"adapt": values["adapt"], "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
-        steadying.require(
+        consistency.require(
             models.load(name).Model, loop.steady, values["teacher"], [word for word in moved if moved[word]]
         )
     chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}

@@ -7,6 +7,7 @@ import torch
 
 from sertool import (
     catalogue,
+    consistency,
     encoders,
     imagenet,
     inference,
@@ -15,7 +16,6 @@ from sertool import (
     models,
     packing,
     shipped,
-    steadying,
     talk,
     tensorfile,
     weights,
@@ -62,7 +62,7 @@ def _refuse_rows(table: Table, design: Design) -> None:
     if design.adapt:
         members.speakers(table)
     if design.training.steady:
-        steadying.require_copies(table)
+        consistency.require_copies(table)
     shares = manifest.family(table, "soft_")
     if design.training.soft and not any(any(manifest.column(table, f"soft_{word}")) for word in shares):
         raise UsageError("--soft needs the listeners' shares: index with --labels soft")

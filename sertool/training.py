@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import adapting, augmenting, batches, checkpoint, metrics, mingling, schedules, steadying
+from sertool import augmenting, batches, checkpoint, consistency, label_sets, metrics, schedules, speaker_scaling
 from sertool.augmenting import Mixup
 from sertool.batches import Scaling, Store
 from sertool.checkpoint import State
+from sertool.consistency import Ear, Streams
 from sertool.errors import SertoolError, UsageError
-from sertool.steadying import Ear, Streams
 from sertool.team import Team
 
 AT_ONCE = 64  # clips that are answered together
@@ -124,7 +124,7 @@ class Data:
     def crowd(self, how: str) -> np.ndarray:
         """How many clips each training clip shares its weight with, by a way to balance, `[train]`."""
         corpus = np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
-        return mingling.crowd(how, self.truth[self.train], corpus[self.train])
+        return label_sets.crowd(how, self.truth[self.train], corpus[self.train])
 
     @property
     def columns(self) -> int:
@@ -212,7 +212,7 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
     network = torch.compile(model) if settings.compile else model
-    ear = None if data.original is None else steadying.ear(model, data, settings.precision)
+    ear = None if data.original is None else consistency.ear(model, data, settings.precision)
     loop = Loop(network, data, settings, _class_weights(data, settings), Team(), ear)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
@@ -352,10 +352,10 @@ def _loss(logits: Tensor, loop: Loop, places: Tensor, mixup: Mixup | None) -> Te
         return -(targets * loop.weights * logits.log_softmax(dim=1)).sum()
     judged = loop.data.judged[places]
     targets = (targets * (1 - smoothing) + smoothing * judged / judged.sum(dim=1, keepdim=True)) * loop.weights
-    lost = mingling.losses(logits, targets, judged)
+    lost = label_sets.losses(logits, targets, judged)
     if mixup is not None:
         partner = mixup.partner.to(logits.device)
-        lost = torch.lerp(mingling.losses(logits, targets[partner], judged[partner]), lost, mixup.share)
+        lost = torch.lerp(label_sets.losses(logits, targets[partner], judged[partner]), lost, mixup.share)
     return lost.sum()
 
 
@@ -449,7 +449,7 @@ def _acquainted(model: nn.Module, data: Data, clips: np.ndarray, precision: str)
         return _of_each(model, replace(data, scaling=scaling), clips, precision).softmax(dim=1).numpy()
 
     views, group = [data.store.views[clip] for clip in clips], data.group[clips]
-    return adapting.acquainted(views, group, int(data.group.max()), data.scaling, ask)
+    return speaker_scaling.acquainted(views, group, int(data.group.max()), data.scaling, ask)
 
 
 def _summaries(model: Any, data: Data, settings: Settings) -> np.ndarray:

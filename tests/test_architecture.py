@@ -21,13 +21,13 @@ HOUSE = {
         recipes rounding scan schedules stretching talk team device parts dsp slow files drawing sheet fitted labels
         options selection shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest twins hearing audio sounds labelling modelfile shards formats shaping reel splitting doctor
-        checkpoint wire effects sources""",
-    "flow": """batches adapting mingling teaching steadying heldout offers store landing blends shelf asking unheard
-        extract predictions tables training copying packing folding inference cards tasks clips answers
-        demonstration""",
-    "loops": """evaluating fetching indexing featurizing predicting tutoring voices verify panels plots members
-        refusals rendering reports preparing runs experiment""",
+    "formats": """manifest twins hearing audio sounds labelling modelfile shards formats shaping long_audio
+        splitting doctor checkpoint wire effects sources""",
+    "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
+        stored_rows predict_inputs heldout_members extract predictions tables training copying packing folding
+        inference cards tasks clips answers demonstration""",
+    "loops": """evaluating fetching indexing featurizing predicting teacher_models speaker_answers verify panels plots
+        members refusals rendering reports preparing runs experiment""",
     "pages": "charts page",
     "door": "cli commands __main__",
 }

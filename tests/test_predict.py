@@ -16,7 +16,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, extract, manifest, modelfile, predicting, streams, synth, tensorfile, voices, wire
+from sertool import audio, extract, manifest, modelfile, predicting, speaker_answers, streams, synth, tensorfile, wire
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
@@ -391,9 +391,9 @@ def test_a_constant_offset_is_silence(run: Path, tmp_path: Path) -> None:
 def test_in_shards_without_paths_the_clip_itself_says_who_speaks(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     row = {"path": "", "clip": "calls/ann/sad_1"}
-    assert voices.naming("parent-folder")(row) == "ann"
-    assert voices.naming("{speaker}/{}_{}.wav")(row) == "ann"
-    assert voices.naming("parent-folder")({"path": "", "clip": "sad_1"}) is None
+    assert speaker_answers.naming("parent-folder")(row) == "ann"
+    assert speaker_answers.naming("{speaker}/{}_{}.wav")(row) == "ann"
+    assert speaker_answers.naming("parent-folder")({"path": "", "clip": "sad_1"}) is None
 
 
 def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:

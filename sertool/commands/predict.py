@@ -127,7 +127,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError("--hop goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
-    from sertool import asking, device, predicting, unheard, voices
+    from sertool import device, heldout_members, predict_inputs, predicting, speaker_answers
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
@@ -138,9 +138,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
     read: list[Any] = []  # manifests
-    also, told = voices.column(values["speakers"]), partial(_noted, read=read, told=partial(unheard.told, runs=runs))
+    also = speaker_answers.column(values["speakers"])
+    told = partial(_noted, read=read, told=partial(heldout_members.told, runs=runs))
     shelf = jury.shelf(how)
-    asked = asking.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
+    asked = predict_inputs.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
     rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = predicting.merged(rows, jury.labels)
@@ -173,11 +174,11 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
 
 def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Rows for all alike or, if that was asked for, adapted to who speaks."""
-    from sertool import predicting, voices, workers
+    from sertool import predicting, speaker_answers, workers
 
     jobs = values["jobs"] or workers.cores()
     if values["adapt"] or values["enroll"]:
-        return voices.answers(jury, asked, values["speakers"], values["enroll"], how, jobs)
+        return speaker_answers.answers(jury, asked, values["speakers"], values["enroll"], how, jobs)
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
     if any(member.scaling.adapts for member in jury.members):

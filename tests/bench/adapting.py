@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import adapting, batches, manifest, metrics, wire
+from sertool import batches, manifest, metrics, speaker_scaling, wire
 from sertool.inference import Predictor
 
 COUNTS = (1, 5, 10, 20, 40, 80)
@@ -42,7 +42,7 @@ class Fold:
         """What some clips of one speaker tell."""
         views, group = [self.views[clip] for clip in clips], np.ones(len(clips), np.int64)
         ask = lambda scaling: self.answers(clips, scaling, 1).softmax(dim=1).numpy()  # noqa: E731
-        return adapting.acquainted(views, group, 1, self.model.scaling, ask)
+        return speaker_scaling.acquainted(views, group, 1, self.model.scaling, ask)
 
     def speakers(self) -> Iterator[np.ndarray]:
         for one in np.unique(self.speaker):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import Outcome, sertool
 
-from sertool import audio, augmenting, batches, manifest, mingling, modelfile, synth, training, wire
+from sertool import audio, augmenting, batches, label_sets, manifest, modelfile, synth, training, wire
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 CORPORA = {"one": ("neutral", "happy", "angry"), "two": ("neutral", "angry", "sad")}
@@ -48,15 +48,15 @@ CORPUS = np.array([1, 1, 2, 2, 2])
 
 def test_a_clip_is_judged_among_what_its_corpus_has_in_train_and_one_without_a_label_among_all() -> None:
     labelled = np.array([True, True, True, True, False])
-    judged = mingling.among(TARGETS, CORPUS, np.arange(5), labelled)
+    judged = label_sets.among(TARGETS, CORPUS, np.arange(5), labelled)
     assert judged.tolist() == [[True, True, False]] * 2 + [[False, True, True]] * 2 + [[True] * 3]
-    fewer = mingling.among(TARGETS, CORPUS, np.array([0, 1, 2]), labelled)
+    fewer = label_sets.among(TARGETS, CORPUS, np.array([0, 1, 2]), labelled)
     assert fewer.tolist() == [[True, True, False]] * 2 + [[True] * 3] * 3
 
 
 def test_corpora_of_the_same_emotions_are_judged_as_one() -> None:
-    assert mingling.among(TARGETS, CORPUS, np.array([0, 1]), np.ones(5, bool)) is not None
-    assert mingling.among(TARGETS[:2, :2], CORPUS[:2], np.arange(2), np.ones(2, bool)) is None
+    assert label_sets.among(TARGETS, CORPUS, np.array([0, 1]), np.ones(5, bool)) is not None
+    assert label_sets.among(TARGETS[:2, :2], CORPUS[:2], np.arange(2), np.ones(2, bool)) is None
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -65,9 +65,9 @@ def test_the_loss_pushes_nothing_at_emotions_that_the_corpus_lacks(seed: int) ->
     logits = torch.randn(6, 5, generator=dice).mul(5).requires_grad_()
     judged = torch.rand(6, 5, generator=dice) < 0.6
     judged[:, 0] = True
-    targets = mingling.within(torch.rand(6, 5, generator=dice), judged)
+    targets = label_sets.within(torch.rand(6, 5, generator=dice), judged)
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(6))
-    lost = mingling.losses(logits, targets, judged)
+    lost = label_sets.losses(logits, targets, judged)
     lost.sum().backward()
     assert (logits.grad[~judged] == 0).all()
     for clip in range(6):
@@ -96,7 +96,7 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
 
 def test_balanced_corpora_weigh_alike_and_so_do_the_emotions_within_each() -> None:
     emotion, corpus = np.array([0, 0, 0, 1, 0, 2]), np.array([0, 0, 0, 0, 1, 1])
-    weights = {how: 1 / mingling.crowd(how, emotion, corpus) for how in ("sampling", "corpus", "corpus-emotion")}
+    weights = {how: 1 / label_sets.crowd(how, emotion, corpus) for how in ("sampling", "corpus", "corpus-emotion")}
     np.testing.assert_allclose(np.bincount(emotion, weights["sampling"]), 1)
     np.testing.assert_allclose(np.bincount(corpus, weights["corpus"]), 1)
     cells = np.bincount(3 * corpus + emotion, weights["corpus-emotion"], minlength=6)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import Outcome, ages, sertool
 
-from sertool import audio, inference, manifest, modelfile, synth, tutoring, wire
+from sertool import audio, inference, manifest, modelfile, synth, teacher_models, wire
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 
@@ -52,9 +52,9 @@ def answers(run: Path) -> dict[str, list]:
 
 def test_what_a_teacher_knows_is_read_without_building_it(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(inference, "network")
-    tutoring.require_knows(str(teacher), {"happy"})
+    teacher_models.require_knows(str(teacher), {"happy"})
     with pytest.raises(SertoolError, match="it knows no fear"):
-        tutoring.require_knows(str(teacher), {"fear"})
+        teacher_models.require_knows(str(teacher), {"fear"})
 
 
 def test_a_model_teaches_what_its_predictions_would(mel: Path, teacher: Path, tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_predictions_teach_nobody_from_whom_their_models_would_tell(mel: Path, t
     assert "cannot be known" in done.err
 
 
-def staff(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[float]]) -> tutoring.Staff:
+def staff(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[float]]) -> teacher_models.Staff:
     made = np.array(shares, np.float32)
-    return tutoring.Staff("t", ("a", "b"), np.array(met), np.array(learnt), np.stack([made, 1 - made], axis=2))
+    return teacher_models.Staff("t", ("a", "b"), np.array(met), np.array(learnt), np.stack([made, 1 - made], axis=2))
 
 
 def test_clips_are_taught_by_those_that_never_heard_their_speaker_and_by_all_where_all_did() -> None:
@@ -130,19 +130,19 @@ def test_clips_are_taught_by_those_that_never_heard_their_speaker_and_by_all_whe
     split = np.array([TRAIN, TRAIN, TRAIN, TEST])
     met = [[True, False, True, False], [False, True, True, False], [False, False, False, True]]
     held = staff(met, met, [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.9, 0.9, 0.9, 0.9]])
-    made = tutoring.lesson(held, table, split)
+    made = teacher_models.lesson(held, table, split)
     np.testing.assert_allclose(made.shares[:, 0], [0.5, 0.2, 0.5, 0.6], atol=1e-6)
     with pytest.raises(SertoolError, match="held out here"):
-        tutoring.lesson(staff(met[2:], met[2:], [[0.9] * 4]), table, split)
+        teacher_models.lesson(staff(met[2:], met[2:], [[0.9] * 4]), table, split)
 
 
 def test_where_speakers_stand_on_both_sides_only_the_clips_held_out_are_secret() -> None:
     table = manifest.from_columns({"clip": ["w", "x"], "speaker": ["1", "1"]})
     split = np.array([TRAIN, DEV])
     fit = staff([[True, True]], [[True, False]], [[0.1, 0.2]])
-    assert tutoring.lesson(fit, table, split).known.all()
+    assert teacher_models.lesson(fit, table, split).known.all()
     with pytest.raises(SertoolError, match="held out here"):
-        tutoring.lesson(staff([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
+        teacher_models.lesson(staff([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import audio, batches, manifest, modelfile, steadying, synth, wire
+from sertool import audio, batches, consistency, manifest, modelfile, synth, wire
 from sertool.errors import SertoolError
 from sertool.models import whisper
 
@@ -59,7 +59,7 @@ def clips(lengths: list[int]) -> SimpleNamespace:
 def test_blocks_as_they_began_hear_a_clip_as_itself_and_others_do_not() -> None:
     data = clips([30, 9])
     began = encoder()
-    ear = steadying.ear(began, data, "float32")
+    ear = consistency.ear(began, data, "float32")
     rows, lengths = data.rows(data.train)
     assert ear.unlike(began.streams(rows, lengths), rows, lengths).abs().max() < 1e-9
     assert ear.unlike(encoder(1).streams(rows, lengths), rows, lengths).min() > 0.1
@@ -68,7 +68,7 @@ def test_blocks_as_they_began_hear_a_clip_as_itself_and_others_do_not() -> None:
 @torch.no_grad()
 def test_how_unlike_a_clip_is_heard_does_not_depend_on_its_company() -> None:
     data, other = clips([30, 9]), encoder(1)
-    ear = steadying.ear(encoder(), data, "float32")
+    ear = consistency.ear(encoder(), data, "float32")
     together = ear.unlike(other.streams(*data.rows(data.train)), *data.rows(data.train))
     alone = [ear.unlike(other.streams(*data.rows(place)), *data.rows(place)) for place in np.split(data.train, 2)]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
@@ -82,15 +82,15 @@ def test_a_column_that_hardly_varies_counts_as_much_as_others() -> None:
     scale, valid = torch.tensor([1.0, 1e-2, 10.0, 1.0, 1.0, 1.0]), torch.ones(2, 8)
 
     def found(by: torch.Tensor) -> torch.Tensor:
-        spread = steadying.Spread(by.square(), by.square().repeat(2))
-        return steadying._unlike(heard * by, wanted * by, valid, spread)
+        spread = consistency.Spread(by.square(), by.square().repeat(2))
+        return consistency._unlike(heard * by, wanted * by, valid, spread)
 
     torch.testing.assert_close(found(scale), found(torch.ones(6)), atol=1e-3, rtol=1e-3)
 
 
 def test_a_copy_stands_for_its_clip_if_both_are_there_and_as_long() -> None:
     names = {"clip": ["a", "a#1", "a#2", "b#1"], "parent": [None, "a", "a", "b"]}
-    found = steadying.originals(manifest.from_columns(names), np.array([5, 5, 4, 5]), np.arange(4))
+    found = consistency.originals(manifest.from_columns(names), np.array([5, 5, 4, 5]), np.arange(4))
     assert found.tolist() == [0, 0, -1, -1]
 
 
@@ -98,7 +98,7 @@ def test_a_copy_stands_for_its_clip_if_both_are_there_and_as_long() -> None:
 def test_without_a_copy_as_long_as_its_clip_there_is_nothing_to_learn(parent: str | None, length: int) -> None:
     table = manifest.from_columns({"clip": ["a", "c"], "parent": [None, parent]})
     with pytest.raises(SertoolError, match="none train: run `sertool augment`"):
-        steadying.originals(table, np.array([5, length]), np.arange(2))
+        consistency.originals(table, np.array([5, length]), np.arange(2))
 
 
 def test_copies_come_to_be_heard_as_their_clips(run: Path) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from sertool import asking, labelling, predicting, talk
-from sertool.asking import Row
+from sertool import labelling, predict_inputs, predicting, talk
 from sertool.errors import UsageError
+from sertool.predict_inputs import Row
 from sertool.predicting import Acquaintance, Heard, Jury, Listening, Piece
 
 Naming = Callable[[Row], str | None]
@@ -169,5 +169,5 @@ def answers(
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
-    before = asking.asked([enroll], None, jury.shelf(how), nul=False, also=column(speakers))
+    before = predict_inputs.asked([enroll], None, jury.shelf(how), nul=False, also=column(speakers))
     return recognised(jury, rows, name(), enrolled(jury, before, name(), how, jobs), how, jobs)

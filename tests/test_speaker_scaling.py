@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import adapting
+from sertool import speaker_scaling
 from sertool.batches import Scaling, Store
 
 EMOTIONS, COLUMNS = 3, 40
@@ -35,7 +35,7 @@ def group(count: int) -> np.ndarray:
 def test_even_clips_give_their_plain_mean_and_deviation() -> None:
     emotions = np.arange(60) % EMOTIONS
     own = clips(DRAW.normal(0, 3, COLUMNS), emotions)
-    found = adapting.met(adapting.heard(own, group(60), 1), told(emotions), everybody())
+    found = speaker_scaling.met(speaker_scaling.heard(own, group(60), 1), told(emotions), everybody())
     rows = np.stack([np.concatenate(parts, axis=1)[0] for parts in own])
     np.testing.assert_allclose(found.mean[1], rows.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.deviation[1], rows.std(axis=0) * (60 / 60) ** 0.5, rtol=1e-4)
@@ -44,8 +44,8 @@ def test_even_clips_give_their_plain_mean_and_deviation() -> None:
 @pytest.mark.parametrize("emotion", range(EMOTIONS))
 def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
     voice, emotions = DRAW.normal(0, 3, COLUMNS), np.full(40, emotion)
-    own = adapting.heard(clips(voice, emotions), group(40), 1)
-    found = adapting.met(own, told(emotions), everybody())
+    own = speaker_scaling.heard(clips(voice, emotions), group(40), 1)
+    found = speaker_scaling.met(own, told(emotions), everybody())
     assert np.abs(found.mean[1].numpy() - voice).max() < 0.3
     spread = np.sqrt(np.square(ADDED).mean(axis=0) + 0.3**2)
     np.testing.assert_allclose(found.deviation[1], spread, rtol=0.2)
@@ -53,7 +53,7 @@ def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
 
 def test_rows_count_alike_within_a_speaker_and_frames_beside_each_other() -> None:
     rows = DRAW.normal(size=(9, COLUMNS)).astype(np.float32)
-    sums = adapting.summed([[rows[:2]], [rows[2:]]])
+    sums = speaker_scaling.summed([[rows[:2]], [rows[2:]]])
     np.testing.assert_allclose(sums.moments(), [rows.mean(axis=0), rows.var(axis=0)], atol=1e-6)
     shift = DRAW.normal(size=(2, COLUMNS))
     freed = rows - np.repeat(shift, [2, 7], axis=0)
@@ -63,18 +63,18 @@ def test_rows_count_alike_within_a_speaker_and_frames_beside_each_other() -> Non
 def test_few_clips_move_the_scaling_little_and_many_move_it_all_the_way() -> None:
     mine, prior = np.stack([np.full(COLUMNS, 9.0), np.full(COLUMNS, 4.0)]), everybody(prior_clips=2.0)
     for count, mean, variance in ((2, 9 * 2 / 4, (4 + 2) / 3), (200, 9 * 200 / 202, (199 * 4 + 2) / 201)):
-        found = adapting.known(prior, [(count, mine)])
+        found = speaker_scaling.known(prior, [(count, mine)])
         assert found.mean[1].numpy() == pytest.approx(mean)
         assert found.deviation[1].numpy() ** 2 == pytest.approx(variance)
-    nobody = adapting.known(prior, [(0, 0.0)])
+    nobody = speaker_scaling.known(prior, [(0, 0.0)])
     assert torch.equal(nobody.mean[1], prior.mean[0])
     assert torch.equal(nobody.deviation[1], prior.deviation[0])
 
 
 def test_evenness_is_0_for_one_emotion_and_1_for_all_alike() -> None:
-    assert adapting.evenness(np.array([1.0, 0, 0])) == pytest.approx(0, abs=1e-9)
-    assert adapting.evenness(np.full(6, 1 / 6)) == pytest.approx(1)
-    assert 0 < adapting.evenness(np.array([0.8, 0.1, 0.1])) < 0.5
+    assert speaker_scaling.evenness(np.array([1.0, 0, 0])) == pytest.approx(0, abs=1e-9)
+    assert speaker_scaling.evenness(np.full(6, 1 / 6)) == pytest.approx(1)
+    assert 0 < speaker_scaling.evenness(np.array([0.8, 0.1, 0.1])) < 0.5
 
 
 @pytest.mark.parametrize("skewed", [False, True])
@@ -85,7 +85,7 @@ def test_what_emotions_add_is_told_from_voices_also_where_speakers_have_differen
         held += clips(DRAW.normal(0, 5, COLUMNS), emotions)
         speakers += [speaker] * 20
         truth += emotions.tolist()
-    found = adapting.offsets(held, np.array(speakers), np.array(truth), EMOTIONS)
+    found = speaker_scaling.offsets(held, np.array(speakers), np.array(truth), EMOTIONS)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-9)
     assert np.abs(found - ADDED).max() < 0.3
 
@@ -107,7 +107,7 @@ def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
             read.append(place)
             return super().__getitem__(place)
 
-    found = adapting.acquainted(Counted(own), group(30), 1, everybody(prior_clips=3.0), ask)
+    found = speaker_scaling.acquainted(Counted(own), group(30), 1, everybody(prior_clips=3.0), ask)
     assert sorted(read) == list(range(30)), "each clip is summed once, however often the model is asked"
     assert np.abs(found.mean[1].numpy() - 30 / 33 * voice).max() < 0.3
 
@@ -117,7 +117,7 @@ def test_training_learns_what_emotions_add_and_knows_its_own_speakers_alone() ->
     held = clips(np.zeros(COLUMNS), emotions)
     store = Store(held, np.ones(40, np.int64), COLUMNS, torch.device("cpu"), {}, [])
     speakers = np.repeat([1, 2], 20)
-    found = adapting.learnt(store, np.arange(20), speakers, told(emotions).astype(np.float32), everybody())
+    found = speaker_scaling.learnt(store, np.arange(20), speakers, told(emotions).astype(np.float32), everybody())
     assert found.offsets.shape == (EMOTIONS, COLUMNS)
     assert found.mean.shape == (3, COLUMNS)
     assert torch.equal(found.mean[2], found.mean[0])

@@ -15,7 +15,7 @@ from sertool import audio, effects, formats, manifest, talk, wire
 from sertool.errors import UsageError
 from sertool.files import listed, path_text, walk
 from sertool.manifest import Table
-from sertool.shelf import READ, Row, Shelf
+from sertool.stored_rows import READ, Row, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",

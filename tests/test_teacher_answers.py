@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import audio, batches, manifest, modelfile, synth, teaching, wire
+from sertool import audio, batches, manifest, modelfile, synth, teacher_answers, wire
 from sertool.errors import SertoolError
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -22,21 +22,21 @@ def predictions(path: Path, clips: list[str], **shares: list[float]) -> str:
 def test_several_answers_for_a_clip_count_as_their_mean_and_a_copy_has_its_parents(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a", "b", "a"], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
     table = manifest.from_columns({"clip": ["a", "a#1", "c"], "parent": [None, "a", None]})
-    made = teaching.taught(table, source)
+    made = teacher_answers.taught(table, source)
     assert made.known.tolist() == [True, True, False]
     np.testing.assert_allclose(made.over(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
 
 
 def test_answers_for_clips_without_a_name_are_nobodys(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", [None, "a", None], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
-    made = teaching.taught(manifest.from_columns({"clip": ["b", "a"]}), source)
+    made = teacher_answers.taught(manifest.from_columns({"clip": ["b", "a"]}), source)
     assert made.known.tolist() == [False, True]
     np.testing.assert_allclose(made.over(["angry", "sad"])[1], [0.8, 0.2])
 
 
 def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a"], p_sad=[0.2], p_angry=[0.2], p_happy=[0.6])
-    made = teaching.taught(manifest.from_columns({"clip": ["a"]}), source)
+    made = teacher_answers.taught(manifest.from_columns({"clip": ["a"]}), source)
     np.testing.assert_allclose(made.over(["angry", "sad"]), [[0.5, 0.5]])
     with pytest.raises(SertoolError, match="knows no fear"):
         made.over(["fear"])
@@ -46,20 +46,20 @@ def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> 
 def test_a_teacher_that_says_nothing_of_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
     wire.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
     with pytest.raises(SertoolError, match="--teacher"):
-        teaching.taught(manifest.from_columns({"clip": ["a"]}), str(tmp_path / "t.parquet"))
+        teacher_answers.taught(manifest.from_columns({"clip": ["a"]}), str(tmp_path / "t.parquet"))
 
 
 def test_goals_are_learnt_from_train_alone() -> None:
     rows = torch.randn(40, 1, 6, generator=torch.Generator().manual_seed(0)).numpy()
 
-    def heard(held: np.ndarray) -> teaching.Imitated:
+    def heard(held: np.ndarray) -> teacher_answers.Imitated:
         views = [[clip] for clip in held]
         store = batches.Store(views, np.ones(len(held), np.int64), 6, torch.device("cpu"), {}, [])
-        return teaching.Imitated(store, np.arange(len(held)))
+        return teacher_answers.Imitated(store, np.arange(len(held)))
 
     other = rows.copy()
     other[30:] *= 100
-    one, two = (teaching.goals(heard(held), np.arange(30)) for held in (rows, other))
+    one, two = (teacher_answers.goals(heard(held), np.arange(30)) for held in (rows, other))
     assert one.shape == (40, 6)
     torch.testing.assert_close(one[:30], two[:30])
 
@@ -121,7 +121,7 @@ def test_a_copy_is_to_tell_what_its_parent_sounded_like(heard: Path, tmp_path: P
     done = sertool("augment", tmp_path / "m.parquet", "--copies", 1, "--noise", "10:20", "-o", tmp_path / "a.parquet")
     assert done.code == 0, done.err
     copied = wire.read(str(tmp_path / "a.parquet"))
-    made = teaching.imitated(copied, "mfcc", "cpu")
+    made = teacher_answers.imitated(copied, "mfcc", "cpu")
     at = dict(zip(manifest.column(copied, "clip"), made.place, strict=True))
     parents = zip(manifest.column(copied, "clip"), manifest.column(copied, "parent"), strict=True)
     assert [at[clip] for clip, parent in parents if parent] == [at[p] for p in manifest.column(copied, "parent") if p]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import batches, manifest, modelfile, predicting, shipped, talk, teaching, wire
+from sertool import batches, manifest, modelfile, predicting, shipped, talk, teacher_answers, wire
 from sertool.batches import Store
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -20,7 +20,7 @@ from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.predicting import Jury, Listening
 from sertool.splits import DEV, TEST, TRAIN
-from sertool.teaching import Taught
+from sertool.teacher_answers import Taught
 
 EVERYTHING = Listening(silence=-200.0)
 AT_ONCE = 64  # clips
@@ -54,7 +54,7 @@ def require_knows(source: str, words: set[str]) -> None:
     """Refuse a teacher who has no answer for some emotion, before anybody listens."""
     known = modelfile.read(predicting.models_in(shipped.place(source), None)[0]).labels
     if lost := sorted(words - {*known}):
-        raise SertoolError(teaching.unknown(lost, known))
+        raise SertoolError(teacher_answers.unknown(lost, known))
 
 
 def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> Staff:
