@@ -20,14 +20,16 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     """A manifest with who is asked for its clips and, where it has no `split`, the part that the clips had for them.
 
     Who held a clip out is asked for its copies, too; but they have no part in the figures, as none in training's.
-    Of several runs that are asked together, what one was trained on is nothing that was held out.
+    Of several runs that are asked together, what one was trained on is nothing that was held out; nor is anything known
+    where one that says nothing of its clips learnt from some of these corpora.
     """
     parts = [np.stack([_parts(table, path) for path in run]) for run in runs]
     of_runs = np.stack([each.max(axis=0) for each in parts])  # test, else dev, else train
     best = np.where(of_runs < TRAIN, len(PARTS), of_runs).min(axis=0)
     best[best == len(PARTS)] = -1
+    silent = [path for run in runs if not any(map(_division, run)) for path in run]
+    unknown = _say_unknown(table, silent)
     if (best < TRAIN).all():
-        _say_unknown(table, [path for run in runs for path in run])
         return table
     chosen = np.concatenate([each == own for each, own in zip(parts, of_runs, strict=True)])
     held_out = zip(chosen.T, best > TRAIN, strict=True)
@@ -35,17 +37,22 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     own = manifest.column(table, "split")
     _say_trained_on(best == TRAIN, own)
     copies = np.array([parent is not None for parent in manifest.column(table, "parent")], bool)
-    known = (best == TRAIN) | ((best > TRAIN) & ~copies)
+    known = (best == TRAIN) | ((best > TRAIN) & ~copies & (not unknown))
     _say_new(~known & np.array([word is None for word in own]))
     filled = [PARTS[part] if word is None and is_known else word
               for part, word, is_known in zip(best, own, known, strict=True)]  # fmt: skip
     return manifest.with_column(manifest.with_column(table, "split", filled), ASKED, asked)
 
 
+def _division(model: Path) -> Path | None:
+    """Where a run says beside a model what it learnt from and what it held out, if it does."""
+    beside = model.parent / "split.parquet"
+    return beside if beside.exists() else None
+
+
 def _parts(table: Table, model: Path) -> np.ndarray:
     """Each clip's part in a model's training, a copy's being its clip's, `[rows]`; -1 where nothing is known of it."""
-    beside = model.parent / "split.parquet"
-    if not beside.exists():
+    if (beside := _division(model)) is None:
         return np.full(len(table), -1)
     divided = wire.read(str(beside))
     part = manifest.codes(divided, "split")
@@ -54,13 +61,15 @@ def _parts(table: Table, model: Path) -> np.ndarray:
     return manifest.own_or_parents(table, {clip: part for clip, part in named if part >= 0})
 
 
-def _say_unknown(table: Table, paths: Sequence[Path]) -> None:
-    """Where the manifest does not say itself what was held out, of a model that learnt from clips of its corpora."""
+def _say_unknown(table: Table, paths: Sequence[Path]) -> bool:
+    """Whether models learnt from clips of the manifest's corpora and it does not say itself what was held out."""
     trained = {name for path in paths for name in modelfile.read(path).trained.get("corpora") or {}}
     here = {str(name) for name, _ in manifest.counts(table, "corpus")}
-    if (shared := sorted(trained & here)) and None in manifest.column(table, "split"):
-        talk.warn(f"the model learnt from clips of {listed(shared)}, and which ones is not known here: "
-                  "figures on them say nothing of other speakers")  # fmt: skip
+    if not (shared := sorted(trained & here)) or None not in manifest.column(table, "split"):
+        return False
+    talk.warn(f"the model learnt from clips of {listed(shared)}, and which ones is not known here: "
+              "figures on them say nothing of other speakers")  # fmt: skip
+    return True
 
 
 def _say_trained_on(trained: np.ndarray, own: Sequence[str | None]) -> None:
