@@ -4,8 +4,10 @@ import errno
 import hashlib
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -64,7 +66,7 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
     try:
-        with open(handle, "wb") as stream:
+        with _interruptible(salvage), open(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -81,6 +83,19 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             os.unlink(beside)
+
+
+@contextmanager
+def _interruptible(wanted: bool) -> Iterator[None]:
+    """The signal by which job queues end what takes too long is an interrupt, like that of a terminal."""
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _named(unnamed: str, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import threading
 import time
@@ -54,6 +55,19 @@ def test_an_interrupt_leaves_what_is_worth_something_beside_the_old_one(tmp_path
     assert path.read_bytes() == b"old"
     assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
     assert names(tmp_path) == ["rows.csv", "rows.csv.part"]
+
+
+@posix
+def test_what_a_job_queue_ends_leaves_as_much_as_an_interrupt(tmp_path):
+    def ended(path):
+        with files.whole(path, salvage=True) as stream:
+            stream.write(b"new")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        ended(tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_full_disk_leaves_what_is_worth_something_beside_the_old_one(tmp_path):
