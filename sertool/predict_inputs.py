@@ -23,6 +23,7 @@ KEPT = (
 )  # fmt: skip
 VOTES = "votes_voice_"  # by which eval scores people
 Telling = Callable[[Table], Table]
+LISTS = (".txt", ".lst", ".list")  # of paths
 MOMENT = 0.05  # seconds
 
 
@@ -55,11 +56,24 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
         return _from_stdin(root, nul=nul)
     if os.path.isdir(source):
         return _from_folder(source, alone=alone)
-    if Path(source).suffix.lower() in wire.EXTENSIONS and os.path.isfile(source):
+    if _is_table(source):
         return wire.read(source, root)
     if source.endswith(".safetensors") and os.path.isfile(source):
         return shelf.of_shard(source)
     return iter([_of_path(source)])
+
+
+def _is_table(source: str) -> bool:
+    """Whether a file that is named is a manifest or a list of paths, by its name or by how it begins; a pipe is."""
+    ending = Path(source).suffix.lower()
+    if not os.path.isfile(source):
+        return not os.path.isdir(source) and os.path.exists(source) and ending not in audio.EXTENSIONS
+    if ending in wire.EXTENSIONS or ending in audio.EXTENSIONS or ending == ".safetensors":
+        return ending in wire.EXTENSIONS
+    with suppress(OSError), open(source, "rb") as stream:
+        head = stream.read(4096)
+        return (b"\0" not in head[:64] and (formats.sniff(head) != "paths" or ending in LISTS)) or head[:4] == b"PAR1"
+    return False
 
 
 def _of_path(path: str | Path) -> Row:

@@ -53,6 +53,7 @@ class Acquaintance:
 
     scalings: list[Scaling | None]
     speakers: list[str]
+    clips: frozenset[tuple[str, float]] = frozenset()  # by which they are known, where these were enrolled
 
     def places(self, who: Sequence[str], device: torch.device) -> Tensor:
         """The speakers' groups, `[clips]`; 0 is for whoever is not known."""
@@ -265,8 +266,11 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
         yield row | {"issue": look.issue or "empty"}
         return
     hop = how.hop or how.window
-    told = row.get("duration") or there
-    length = told if told < there else there
+    told = row.get("duration")
+    length = told if told is not None and told < there else there  # NaN is not less
+    if length <= 0:
+        yield row | {"issue": "empty"}
+        return
     count, each, first = _count(length, how.window, hop), max(1, int(BEGINNING / hop)), 0
     while first < count:
         yield row | {"_windows": (first, min(each, count - first), length)}

@@ -4,12 +4,15 @@ A model that was trained with --adapt scales rows by a speaker's own mean and de
 nobody needs to know; but figures of clips that were adapted by themselves are transductive, and are marked so.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from sertool import labelling, predict_inputs, predicting, talk
 from sertool.errors import UsageError
+from sertool.files import path_of
 from sertool.predict_inputs import Row
 from sertool.predicting import Acquaintance, Heard, Jury, Listening, Piece
 
@@ -121,12 +124,18 @@ def _said(row: Row, adapted: str | None) -> Row:
 def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Acquaintance:
     """What is known of the speakers of some clips."""
     named = (row | {"voice": name(row)} for row in rows)
-    own = _heard(piece for pieces in predicting.listened(jury, named, how, jobs) for piece in pieces)
+    pieces = [piece for some in predicting.listened(jury, named, how, jobs) for piece in some]
+    own = _heard(pieces)
     if not own:
         raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
     clips = sum(map(len, own.values()))
     talk.say(f"enrolled {clips:,} clip{'s' * (clips != 1)} of {len(own):,} speaker{'s' * (len(own) != 1)}")
-    return jury.acquainted(own)
+    return replace(jury.acquainted(own), clips=frozenset(_sound(piece.row) for piece in pieces))
+
+
+def _sound(row: Row) -> tuple[str, float]:
+    """Which audio a row is of."""
+    return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"]), row.get("start") or 0.0
 
 
 def recognised(
@@ -141,7 +150,12 @@ def recognised(
             if who not in known.speakers and not strange and not row.get("issue"):
                 strange.add(who)
                 talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
-            yield _said(row, "enrolled" if who in known.speakers else None)
+            yield _said(row, _way(row, known) if who in known.speakers else None)
+
+
+def _way(row: Row, known: Acquaintance) -> str:
+    """How a row of somebody enrolled was adapted; by itself, if it was among what was enrolled."""
+    return "transductive" if _sound(row) in known.clips else "enrolled"
 
 
 def one_voice(folder: str) -> Naming:

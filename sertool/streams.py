@@ -40,7 +40,10 @@ def _line(cells: Sequence[object], separator: str) -> str:
 
 
 def _cell(value: object) -> object:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+    """Shares with six digits, and seconds of however long audio with six behind the point."""
+    if not isinstance(value, float):
+        return "" if value is None else value
+    return f"{value:.6g}" if abs(value) < 1 else f"{round(value, 6):.15g}"
 
 
 def json_lines(rows: Iterable[Row], *_: object) -> Iterator[str]:
@@ -73,7 +76,8 @@ def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
         share = f"{100 * row['confidence']:3.0f} %" if row.get("confidence") is not None else "     "
         when = f"{row['start']:8.2f} {row['end']:8.2f}  " if "end" in row and row.get("start") is not None else ""
         side = f"channel {row['channel']}  " if row.get("channel") else ""
-        yield f"{answer:<10} {share}  {when}{side}{clean(row['clip'])}\n"
+        best = f"  ({row['top']})" if row.get("top") else ""
+        yield f"{answer:<10} {share}  {when}{side}{clean(row['clip'])}{best}\n"
 
 
 def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:

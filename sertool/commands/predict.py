@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sertool import options, shipped, talk
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.options import option
 
 EPILOG = """\b
@@ -39,7 +39,8 @@ Columns:
 
 Of a manifest, what it says of speakers, emotions, listeners' votes and splits is kept. On a terminal a line shows the
 emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
-A file that cannot be read gets a row with its issue, and the work goes on. A run answers for a clip of a manifest with
+A file that cannot be read gets a row with its issue, and the work goes on; where nothing that was named is there, the
+exit code is 1. A run answers for a clip of a manifest with
 those of its models that held the clip out; clips that all of them were trained on are marked in the column split, so
 that eval leaves them out. Where a manifest points to shards that were made as the model hears, they are read and not
 the audio, unless --window, --channel or --trim asks for sound; so may shards themselves be. --silence is of audio only.
@@ -198,17 +199,20 @@ class _Count:
     """How many rows went by, and how many without an answer."""
 
     def __init__(self) -> None:
-        self.rows, self.issues = 0, 0
+        self.rows, self.issues, self.vanished = 0, 0, 0
 
     def over(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for row in rows:
             self.rows += 1
             self.issues += bool(row.get("issue"))
+            self.vanished += row.get("issue") == "vanished"
             yield row
 
     def said(self, *, strict: bool) -> int | None:
         aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
         talk.say(f"{talk.counted(self.rows, 'row')}{aside}")
+        if self.rows and self.vanished == self.rows:
+            raise SertoolError("nothing of what was asked for is there")
         return 1 if strict and self.issues else None
 
 
