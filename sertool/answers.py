@@ -25,6 +25,7 @@ class Answers:
     classes: tuple[str, ...]
     seeds: tuple[str, ...]
     clips: Codes | None  # their names
+    whole: np.ndarray | None  # where windows or channels of clips are scored, which clip each is of
     truth: np.ndarray
     groups: dict[str, Codes]
     predicted: np.ndarray
@@ -60,6 +61,7 @@ def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
         classes=classes,
         seeds=cells.seeds,
         clips=cells.names,
+        whole=cells.whole,
         truth=truth[cells.first],
         groups={name: codes.take(manifest.codes(run.table, name), cells.first) for name in GROUPS},
         predicted=_spread(predicted, cells, -1),
@@ -72,13 +74,17 @@ def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
 
 
 class Cells(NamedTuple):
-    """Where rows go: which clip and seed each is, and the first row of each clip."""
+    """Where rows go: which clip and seed each is, and the first row of each clip.
+
+    A window or channel goes for a clip of its own here; `whole` tells of each which clip it is of.
+    """
 
     clip: np.ndarray
     seed: np.ndarray
     first: np.ndarray
     seeds: tuple[str, ...]
     names: Codes | None
+    whole: np.ndarray | None = None
 
 
 def _cells(run: Run) -> Cells:
@@ -91,6 +97,7 @@ def _cells(run: Run) -> Cells:
     named = manifest.codes(run.table, "clip")
     if (named.index < 0).any():
         raise SertoolError(f"{run.name}: {(named.index < 0).sum():,} rows have no clip id")
+    whole = named.index
     for name in ("start", "channel"):
         if name in run.table.column_names and _first_repeat(named, seed) is not None:
             named = _parts(named, manifest.codes(run.table, name))
@@ -98,7 +105,8 @@ def _cells(run: Run) -> Cells:
         raise SertoolError(f"{run.name}: clip {twice} is predicted twice; give each run a file of its own, "
                            "or a column run or seed that tells them apart")  # fmt: skip
     _, first, clip = np.unique(named.index, return_index=True, return_inverse=True)
-    return Cells(clip, seed, first, seeds, codes.take(named, first))
+    parts = None if named.index is whole else whole[first]
+    return Cells(clip, seed, first, seeds, codes.take(named, first), parts)
 
 
 def _first_repeat(clip: Codes, seed: np.ndarray) -> str | None:

@@ -65,7 +65,8 @@ class Scores:
     protocol: str | None
     adapted: str | None
     leaks: tuple[str, ...]
-    clips: int
+    clips: int  # or windows and channels of clips, where such are scored
+    windows_of: int | None  # of how many clips those are
     speakers: int
     coverage: dict[str, object]
     bootstrap: str
@@ -253,7 +254,7 @@ def _all_with_interval(points: dict[str, np.ndarray], drawn: dict[str, np.ndarra
 
 
 def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
-    units = metrics.units_of(run.speaker)
+    units = metrics.units_of(run.speaker, run.whole)
     sums = _sums(run, units)
     whole, drawn = _whole(sums), _drawn(sums, units, dice)
     points = _figures(whole)
@@ -266,6 +267,7 @@ def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
         adapted=held.adapted,
         leaks=held.leaks,
         clips=len(run.truth),
+        windows_of=None if run.whole is None else len(np.unique(run.whole)),
         speakers=units.speakers,
         coverage=held.coverage._asdict() | {"share": held.coverage.share},
         bootstrap=units.how,
@@ -351,7 +353,7 @@ def _groups(run: Answers, name: str, dice: Dice, only: Sequence[str] | None = No
 
 def _group(run: Answers, name: str, rows: np.ndarray, dice: Dice) -> Group:
     part = _part(run, rows)
-    units = metrics.units_of(part.speaker)
+    units = metrics.units_of(part.speaker, part.whole)
     sums = _only_tally(part, units)
     whole, drawn = _whole(sums), _drawn(sums, units, dice)
     points, resampled = ({n: OF_TALLY[n](_tallies(s["tally"])) for n in ("uar", "wa")} for s in (whole, drawn))
@@ -361,7 +363,9 @@ def _group(run: Answers, name: str, rows: np.ndarray, dice: Dice) -> Group:
 def _part(run: Answers, rows: np.ndarray) -> Answers:
     """The run on some clips only, as far as groups and comparisons need it."""
     speaker = codes.take(run.groups["speaker"], rows)
-    return replace(run, truth=run.truth[rows], predicted=run.predicted[:, rows], groups={"speaker": speaker})
+    whole = None if run.whole is None else run.whole[rows]
+    held = {"truth": run.truth[rows], "predicted": run.predicted[:, rows]}
+    return replace(run, **held, whole=whole, groups={"speaker": speaker})
 
 
 # Two runs.
@@ -371,7 +375,7 @@ def _comparison(first: Answers, second: Answers, dice: Dice) -> Comparison:
     """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
     rows, others = answers.common(first, second)
     one, other = _part(first, rows), _part(second, others)
-    units = metrics.units_of(one.speaker if (one.speaker >= 0).any() else other.speaker)
+    units = metrics.units_of(one.speaker if (one.speaker >= 0).any() else other.speaker, one.whole)
     found = Comparison(first.run.name, second.run.name, len(rows), units.speakers, units.how)
     if not len(rows):
         return found
@@ -413,7 +417,7 @@ def _notes(run: Answers, units: Units) -> list[str]:
             notes.append(f"{listed(np.array(run.classes)[rows])} {verb} {clause}")
     alone = int((run.speaker < 0).sum())
     if alone and units.speakers:
-        notes.append(f"{alone:,} clips have no speaker")
+        notes.append(f"{alone:,} {'clips' if run.whole is None else 'windows'} have no speaker")
     return notes + list(run.notes)
 
 

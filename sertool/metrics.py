@@ -141,32 +141,36 @@ class Units(NamedTuple):
     how: str
 
 
-def units_of(speaker: np.ndarray) -> Units:
+def units_of(speaker: np.ndarray, whole: np.ndarray | None = None) -> Units:
     """Speakers where there are enough, else clips within speakers, else clips; a speaker of -1 is unknown.
 
-    A clip whose speaker is unknown is drawn alone.
+    A clip whose speaker is unknown is drawn alone. Windows of one clip are alike and say less than as many clips: where
+    `whole` tells which clip each is of, they are drawn together.
     """
+    clip = np.arange(len(speaker)) if whole is None else np.unique(whole, return_inverse=True)[1]
     named, of_named = np.unique(speaker[speaker >= 0], return_inverse=True)
     count = len(named)
     numbers = np.full(len(speaker), -1)
     numbers[speaker >= 0] = of_named
     if count >= ENOUGH_SPEAKERS:
         alone = numbers < 0
-        numbers[alone] = count + np.arange(alone.sum())
-        return Units(numbers, np.zeros(count + alone.sum(), int), count, f"over {count} speakers")
-    of_clip, stratum = _clips(numbers)
+        clips, of_alone = np.unique(clip[alone], return_inverse=True)
+        numbers[alone] = count + of_alone
+        return Units(numbers, np.zeros(count + len(clips), int), count, f"over {count} speakers")
+    of_clip, stratum = _clips(numbers, clip)
+    what = "over clips" if whole is None else "over clips with all their windows"
     if not count:
-        return Units(of_clip, stratum, 0, "over clips: speakers unknown")
+        return Units(of_clip, stratum, 0, f"{what}: speakers unknown")
     whom = (
         "the one speaker, and says" if count == 1 else f"the {count} speakers, too few to be drawn themselves; it says"
     )
-    return Units(of_clip, stratum, count, f"over clips within {whom} nothing about others")
+    return Units(of_clip, stratum, count, f"{what} within {whom} nothing about others")
 
 
-def _clips(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _clips(stratum: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each clip a unit; very many go together at random, which leaves the spread of their sums as it is."""
-    block = np.random.default_rng(0).permutation(len(stratum)) % MOST_CLIPS
-    _, first, of_clip = np.unique((stratum + 1) * MOST_CLIPS + block, return_index=True, return_inverse=True)
+    block = np.random.default_rng(0).permutation(clip.max(initial=-1) + 1) % MOST_CLIPS
+    _, first, of_clip = np.unique((stratum + 1) * MOST_CLIPS + block[clip], return_index=True, return_inverse=True)
     return of_clip, stratum[first]
 
 

@@ -37,9 +37,12 @@ class Section(NamedTuple):
 
 
 def title(run: Scores) -> str:
-    """What was scored: `dev, 1,224 clips of 15 speakers, cremad-nk`."""
+    """What was scored: `dev, 1,224 clips of 15 speakers, cremad-nk`; or `2,448 windows of 1,224 clips of ...`."""
     seeds = f"{len(run.seeds)} seeds" if run.seeds else None
-    clips = f"{talk.counted(run.clips, 'clip')} of {speakers(run.speakers)}"
+    clips = talk.counted(run.clips, "clip")
+    if run.windows_of:
+        clips = f"{talk.counted(run.clips, 'window')} of {talk.counted(run.windows_of, 'clip')}"
+    clips += f" of {speakers(run.speakers)}"
     parts = (run.split, clips, seeds, run.protocol, run.adapted)
     return ", ".join(part for part in parts if part)
 
@@ -47,6 +50,11 @@ def title(run: Scores) -> str:
 def label(run: Scores, name: str) -> str:
     """What a figure is called; with folds, UAR may be taken of all clips together or fold by fold."""
     return "UAR, pooled" if name == "uar" and run.folds else NAMES[name]
+
+
+def units(*runs: Scores) -> str:
+    """What is counted: clips or, where every run has several of a clip, windows."""
+    return "windows" if all(run.windows_of for run in runs) else "clips"
 
 
 def speakers(count: int) -> str:
@@ -103,7 +111,7 @@ def _of_one(run: Scores) -> Iterator[Section]:
         yield Section("By fold", ("fold", "UAR"), [(fold, percent(uar)) for fold, uar in run.folds.items()])
     if run.worst:
         rows = [(group.name, f"{group.clips:,}", whole(group.uar), whole(group.wa)) for group in run.worst]
-        yield Section("Worst speakers", ("speaker", "clips", "UAR", "WA"), rows)
+        yield Section("Worst speakers", ("speaker", units(run), "UAR", "WA"), rows)
 
 
 def _figures(run: Scores) -> Section:
@@ -124,12 +132,12 @@ def _emotions(run: Scores) -> Section:
         (c.name, f"{c.clips:,}", f"{c.answered:,}", whole(c.recall), percent(c.precision.value), percent(c.f1.value))
         for c in run.classes
     ]
-    return Section("By emotion", ("emotion", "clips", "answers", "recall", "precision", "F1"), rows)
+    return Section("By emotion", ("emotion", units(run), "answers", "recall", "precision", "F1"), rows)
 
 
 def _confusions(run: Scores) -> Iterator[Section]:
     names = tuple(one.name for one in run.classes)
-    for what, cells in (("% of its clips", row_shares(run.confusion)), ("answers", run.confusion)):
+    for what, cells in ((f"% of its {units(run)}", row_shares(run.confusion)), ("answers", run.confusion)):
         shown = [[percent(cell) if what.startswith("%") else f"{cell:,}" for cell in row] for row in cells]
         rows = [(name, *row) for name, row in zip(names, shown, strict=True)]
         yield Section(f"Confusion: for each true emotion (row), {what} by predicted emotion", ("", *names), rows)
@@ -149,12 +157,14 @@ def _of_several(report: Report) -> Iterator[Section]:
     runs, pairs = report.runs, report.comparisons
     names = [name for name in NAMES if any(name in run.figures for run in runs)]
     overall = [(run.name, f"{run.clips:,}", whole(run.figures["uar"]), whole(run.figures["wa"])) for run in runs]
-    yield Section("Runs", ("run", "clips", "UAR", "WA"), overall)
+    yield Section("Runs", ("run", units(*runs), "UAR", "WA"), overall)
     figures = [(run.name, *(shown(run, name) for name in names)) for run in runs]
     yield Section("Figures", ("run", *(NAMES[name] for name in names)), figures)
-    title = "Differences: the second run less the first, on the clips that both have"
-    yield Section(title, ("first", "second", "clips", "UAR", "p", "WA", "p"), [_difference(pair) for pair in pairs], 2)
-    title = "McNemar: clips that only one of them gets right"
+    title = f"Differences: the second run less the first, on the {units(*runs)} that both have"
+    yield Section(
+        title, ("first", "second", units(*runs), "UAR", "p", "WA", "p"), [_difference(pair) for pair in pairs], 2
+    )
+    title = f"McNemar: {units(*runs)} that only one of them gets right"
     headers = ("first", "second", "only first", "only second", "test", "p")
     yield Section(title, headers, [_mcnemar(pair) for pair in pairs if pair.clips], 2)
     recalls = [(emotion, *(whole(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)]
@@ -180,7 +190,7 @@ def _mcnemar(pair: Comparison) -> tuple[str, ...]:
 
 def _by(report: Report, name: str) -> Section:
     rows = [(run.name, *_group(group)) for run in report.runs for group in run.by[name]]
-    headers = ("run", name, "clips", "speakers", "UAR", "WA")
+    headers = ("run", name, units(*report.runs), "speakers", "UAR", "WA")
     if len(report.runs) > 1:
         return Section(f"By {name}", headers, rows, 2)
     return Section(f"By {name}", headers[1:], [row[1:] for row in rows])

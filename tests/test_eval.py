@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, wire
+from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, metrics, reports, wire
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Dice, Report
@@ -422,6 +422,36 @@ def test_windows_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
     columns["clip"] = [f"toy/{k // 4}" for k in range(80)]
     columns["start"] = [float(k % 4) for k in range(80)]
     assert report(table(tmp_path / "a.csv", columns)).runs[0].clips == 80
+
+
+@pytest.mark.parametrize("speakers", [0, 2, 12])
+def test_windows_of_a_clip_are_counted_as_such_and_drawn_together(tmp_path: Path, speakers: int) -> None:
+    """Each clip ten times over says nothing more: the intervals stay what they are of the clips alone."""
+    alone = made(clips=120, speakers=speakers or 1)
+    alone = alone if speakers else dropped(alone, "speaker")
+    windows = {name: [value for value in values for _ in range(10)] for name, values in alone.items()}
+    windows["start"] = [float(k % 10) for k in range(1200)]
+    one, ten = (report(table(tmp_path / f"{k}.csv", each)).runs[0] for k, each in enumerate((alone, windows)))
+    assert (one.clips, one.windows_of, ten.clips, ten.windows_of) == (120, None, 1200, 120)
+    assert reports.title(ten).startswith("1,200 windows of 120 clips of ")
+    for name in ("uar", "wa", "ece"):
+        assert ten.figures[name].low == pytest.approx(one.figures[name].low, abs=1e-6)
+        assert ten.figures[name].high == pytest.approx(one.figures[name].high, abs=1e-6)
+    pair = report(*[table(tmp_path / f"{k}.csv", windows) for k in "ab"]).comparisons[0]
+    assert "with all their windows" in pair.bootstrap or speakers == 12
+
+
+def test_windows_of_clips_without_speakers_are_drawn_together_beside_many_speakers() -> None:
+    speaker, whole = np.array([*range(8), -1, -1, -1]), np.array([*range(8), 8, 9, 8])
+    units = metrics.units_of(speaker, whole)
+    assert units.of_clip.tolist() == [*range(8), 8, 9, 8]
+    assert len(units.stratum) == 10
+
+
+def test_seeds_of_a_clip_are_no_windows(tmp_path: Path) -> None:
+    columns = {name: 2 * values for name, values in made(clips=40).items()} | {"seed": [0] * 40 + [1] * 40}
+    found = report(table(tmp_path / "a.csv", columns | {"start": [0.0] * 80})).runs[0]
+    assert (found.clips, found.windows_of) == (40, None)
 
 
 def test_channels_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
