@@ -279,13 +279,25 @@ def _place(label: str) -> tuple[int, float, str]:
 
 
 def _refuse_other_words(run: Run, truth: set[str]) -> None:
-    """Two vocabularies cannot be compared: words on one side that nobody knows, while others are left on the other."""
+    """Two vocabularies cannot be compared: words on one side that nobody knows, while others are left on the other.
+
+    Nor can two without a word in common, though we know all of one: nothing could be right. An answer that is always
+    the same is only a bad one, where we know all words.
+    """
     missing, extra = set(run.truth.values) - set(run.predicted.values), set(run.predicted.values) - truth
     known = {*labels.EMOTIONS, *run.mapping.values()}
+    offered = {word(name, run.mapping) for name in manifest.family(run.table, "p_")}
     if set(run.truth.values) & set(run.predicted.values):
-        known |= {word(name, run.mapping) for name in manifest.family(run.table, "p_")}
+        known |= offered
         known |= {each for each in extra if each.isdecimal()}
     strange = sorted(extra - known)
+    unlike = not set(run.truth.values) & {*run.predicted.values, *offered}
+    if unlike and not strange and (len(run.predicted.values) > 1 or set(run.truth.values) - known):
+        theirs, ours = sorted(run.truth.values), sorted(run.predicted.values)
+        raise SertoolError(
+            f"{run.name}: the labels have no word in common: {listed(theirs, 6)} are the truth, "
+            f"{listed(ours, 6)} the predictions; say what a word means, such as --map {theirs[0]}={ours[0]}"
+        )
     if strange and missing:
         raise SertoolError(
             f"{run.name}: the labels differ: {listed(strange, 6)} only among the predictions, "

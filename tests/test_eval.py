@@ -206,6 +206,9 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\nsad,\nangry,\n", "nothing to score"),
         ("emotion,predicted\n,sad\n,sad\n", "no true emotion"),
         ("emotion,predicted\nsad,S1\nangry,S2\n", "--map S1=angry"),
+        ("emotion,predicted\n0,sad\n1,angry\n", "no word in common: 0, 1 are the truth, angry, sad the predictions"),
+        ("emotion,predicted\n0,sad\n1,sad\n", "such as --map 0=sad"),
+        ("emotion,predicted\nfear,sad\nhappy,angry\n", "such as --map fear=angry"),
         ("clip,emotion,predicted\na,sad,sad\na,sad,angry\nb,angry,sad\n", "clip a is predicted twice"),
         ("clip,seed,emotion,predicted\na,0,sad,sad\na,1,angry,sad\n", "clip a is sad in one row and angry"),
         ("a.wav\nb.wav\n", "no table of predictions"),
@@ -217,6 +220,15 @@ def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path: Path, text: str,
     path = tmp_path / "bad.csv"
     path.write_text(text)
     assert words in refused(str(path))
+
+
+@pytest.mark.parametrize("text", [
+    "emotion,predicted\nfear,sad\nhappy,sad\n",
+    "emotion,predicted,p_fear,p_sad,p_angry\nfear,sad,0,1,0\nhappy,angry,0,0,1\n",
+])  # fmt: skip
+def test_answers_that_are_all_wrong_are_scored_where_the_words_are_the_same(tmp_path: Path, text: str) -> None:
+    (tmp_path / "wrong.csv").write_text(text)
+    assert report(str(tmp_path / "wrong.csv")).runs[0].figures["uar"].value == 0
 
 
 # Which rows count.
