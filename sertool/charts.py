@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sertool.evaluating import Report, Scores
 from sertool.files import plain_names
 from sertool.reports import percent
 
+LINE = 0.165  # inches that a line of a title takes; two have their place in every picture
 LONGEST = 20  # of a name, in letters: what is longer leaves no room for the picture
 
 
@@ -47,8 +49,26 @@ def _short(name: str) -> str:
 
 def _axes(run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
     figure, axes = pyplot().subplots(figsize=size, layout="constrained")
-    axes.set_title(f"{_short(run.name)}: {what}\n{reports.title(run)}")
+    _headed(figure, f"{_short(run.name)}: {what}", reports.title(run), *_alarms(run))
     return figure, axes
+
+
+def _alarms(run: Scores) -> list[str]:
+    """What makes the figures worthless for other speakers; a picture goes where its report does not."""
+    return [f"LEAKY: {leak}" for leak in run.leaks]
+
+
+def _headed(figure: Any, *lines: str) -> None:
+    """A title over the whole width in as many lines as it needs, for which the picture grows."""
+    title = figure.suptitle("", x=0.012, ha="left", color=INK, fontsize=10)
+    fitting = figure.bbox.width * 0.975
+    for letters in range(max(map(len, lines)), 1, -1):
+        wrapped = [part for line in lines for part in wrap(line, letters)]
+        title.set_text("\n".join(wrapped))
+        if title.get_window_extent(figure.canvas.get_renderer()).width <= fitting:
+            break
+    wide, tall = figure.get_size_inches()
+    figure.set_size_inches(wide, tall + LINE * max(0, len(wrapped) - 2))
 
 
 def _confusion(run: Scores) -> Any:
@@ -118,14 +138,14 @@ def _recalls(report: Report) -> Any:
     axes.set(yticks=range(len(emotions)), xlim=(0, 100), ylim=(len(emotions) - 0.5, -0.5))
     axes.set_yticklabels([f"{_short(one.name)} ({one.clips:,})" for one in emotions])
     _ruled(axes, "x")
-    axes.set_title("Recall, % with 95 % interval\n" + _briefly(report))
+    _headed(figure, "Recall, % with 95 % interval", *_briefly(report))
     if count > 1:
         figure.legend(loc="outside lower center", frameon=False, ncols=min(count, 3))
     return figure
 
 
-def _briefly(report: Report) -> str:
-    return "\n".join(f"{_short(run.name)}: {reports.title(run)}" for run in report.runs)
+def _briefly(report: Report) -> list[str]:
+    return [f"{_short(run.name)}: {'; '.join([reports.title(run), *_alarms(run)])}" for run in report.runs]
 
 
 def _comparison(report: Report) -> Any:
@@ -136,7 +156,7 @@ def _comparison(report: Report) -> Any:
         2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
     )
     _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
-    above.set_title("UAR, % with 95 % interval\n" + _briefly(report))
+    _headed(figure, "UAR, % with 95 % interval", *_briefly(report))
     named = [(f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} clips)", pair.figures["uar"])
              for pair in pairs]  # fmt: skip
     _dots(below, named, [INK] * len(pairs))

@@ -729,6 +729,32 @@ def test_names_of_any_length_and_letters_leave_room_for_the_picture(
     assert "comparison.png" in charts.draw(report(*paths), str(tmp_path))
 
 
+def test_titles_of_pictures_are_whole_and_say_what_leaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    titles = {}
+
+    def saved(figure: Any, path: Path) -> None:
+        figure.canvas.draw()
+        title = figure._suptitle  # as others know it, by `get_suptitle`, only since matplotlib 3.8
+        extent = title.get_window_extent()
+        assert extent.x0 >= 0
+        assert extent.x1 <= figure.bbox.x1, path
+        assert min(axes.get_window_extent().height for axes in figure.axes) > 60, path
+        titles[path.name] = title.get_text().replace("\n", " ")
+        drawing.pyplot().close(figure)
+
+    monkeypatch.setattr(charts, "save", saved)
+    columns = made(clips=60, speakers=3) | {"adapted": ["transductive"] * 60, "split": ["train", "test"] * 30}
+    path = table(tmp_path / f"{'W' * 30}.parquet", columns, "parquet")
+    charts.draw(report(path), str(tmp_path))
+    charts.draw(report(path, table(tmp_path / "b.parquet", made(clips=60), "parquet")), str(tmp_path))
+    assert len(titles) == 11
+    for name, title in titles.items():
+        if not name.endswith("-b.png"):
+            assert "adapted to each speaker (transductive)" in title, name
+            assert "LEAKY: 3 of the speakers are in train too" in title, name
+
+
 def test_nothing_but_the_files_is_said_of_pictures(tmp_path: Path, predicted: str, say: Any) -> None:
     pytest.importorskip("matplotlib")
     columns = made()
