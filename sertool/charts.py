@@ -125,6 +125,11 @@ def _speakers(run: Scores) -> Any:
     return figure
 
 
+def _counts(clips: list[int]) -> str:
+    """How many clips, run by run where they differ."""
+    return "; ".join(f"{count:,}" for count in (clips if len(set(clips)) > 1 else clips[:1]))
+
+
 def _recalls(report: Report) -> Any:
     """Bars with intervals for each emotion, one for each run."""
     count, emotions = len(report.runs), report.runs[0].classes
@@ -136,7 +141,8 @@ def _recalls(report: Report) -> Any:
         axes.barh(places, value, 0.9 * height, color=TONES[place % len(TONES)], alpha=0.75, label=_short(run.name))
         axes.hlines(places, low, high, color=INK, linewidth=1.2)
     axes.set(yticks=range(len(emotions)), xlim=(0, 100), ylim=(len(emotions) - 0.5, -0.5))
-    axes.set_yticklabels([f"{_short(one.name)} ({one.clips:,})" for one in emotions])
+    clips = [[run.classes[k].clips for run in report.runs] for k in range(len(emotions))]
+    axes.set_yticklabels([f"{_short(one.name)} ({_counts(c)})" for one, c in zip(emotions, clips, strict=True)])
     _ruled(axes, "x")
     _headed(figure, "Recall, % with 95 % interval", *_briefly(report))
     if count > 1:
@@ -157,8 +163,11 @@ def _comparison(report: Report) -> Any:
     )
     _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
     _headed(figure, "UAR, % with 95 % interval", *_briefly(report))
-    named = [(f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} clips)", pair.figures["uar"])
-             for pair in pairs]  # fmt: skip
+    unit = reports.units(*report.runs)
+    named = [
+        (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures["uar"])
+        for pair in pairs
+    ]
     _dots(below, named, [INK] * len(pairs))
     below.axvline(0, color=SOFT, linewidth=1)
     below.set_title("Differences, points of UAR, paired")

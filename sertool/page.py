@@ -10,6 +10,7 @@ import numpy as np
 from sertool import __version__, metrics, reports
 from sertool.drawing import TONES
 from sertool.evaluating import FEW, Comparison, Difference, Figure, Group, Report, Scores
+from sertool.files import listed
 from sertool.reports import NAMES, number, percent
 from sertool.sheet import STYLE
 
@@ -24,6 +25,7 @@ class Bar(NamedTuple):
     figure: Figure | Difference
     text: str
     tone: int = 0
+    mark: float | None = None  # where it is not that of the whole plot
 
 
 class Row(NamedTuple):
@@ -31,7 +33,7 @@ class Row(NamedTuple):
 
     name: str
     bars: Sequence[Bar]
-    clips: int | None = None
+    clips: Sequence[int] = ()  # of each bar
     cells: Sequence[str] = ()
 
 
@@ -89,7 +91,7 @@ def _one(run: Scores) -> list[str]:
     if len(run.each_speaker) > 1:
         parts.append(_speakers(run))
     for name, groups in run.by.items():
-        parts.append(_section(f"UAR by {name}", _groups(groups), width=_width(groups)))
+        parts.append(_section(f"UAR by {name}", _groups(run, groups), width=_width(groups)))
     if run.folds:
         parts.append(_section("UAR by fold", _chips(run.folds)))
     if run.seeds:
@@ -129,15 +131,15 @@ def _bar(figure: Figure, tone: int = 0) -> Bar:
 
 def _emotions(run: Scores) -> str:
     rows = [
-        Row(one.name, [_bar(one.recall)], one.clips, (percent(one.precision.value), percent(one.f1.value)))
+        Row(one.name, [_bar(one.recall)], [one.clips], (percent(one.precision.value), percent(one.f1.value)))
         for one in run.classes
     ]
-    plot = _plot(rows, ("recall, %", "precision", "F1"))
+    plot = _plot(rows, ("recall, %", "precision", "F1"), unit=reports.units(run))
     return _section("By emotion", plot, caption="Of each emotion's clips, how many are found.")
 
 
-def _groups(groups: Iterable[Group]) -> str:
-    return _plot([Row(one.name, [_bar(one.uar)], one.clips) for one in groups])
+def _groups(run: Scores, groups: Iterable[Group]) -> str:
+    return _plot([Row(one.name, [_bar(one.uar)], [one.clips]) for one in groups], unit=reports.units(run))
 
 
 def _width(rows: Sequence[object]) -> str:
@@ -152,21 +154,29 @@ def _chips(values: Mapping[str, float]) -> str:
 # Plots of intervals: a table whose rows hold dots on bars, all on one scale.
 
 
-def _plot(rows: Sequence[Row], heads: Sequence[str] = ("%",), mark: float | None = None, reach: float = 0) -> str:
+def _plot(
+    rows: Sequence[Row],
+    heads: Sequence[str] = ("%",),
+    mark: float | None = None,
+    reach: float = 0,
+    unit: str = "clips",
+) -> str:
     """`reach` makes the scale go from -reach to reach rather than from 0 to 1."""
     low, high = (-reach, reach) if reach else (0.0, 1.0)
     ticks = [f'<span style="left:{25 * k}%">{100 * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
-    clips = "<th>clips</th>" if rows[0].clips is not None else ""
+    clips = f"<th>{unit}</th>" if rows[0].clips else ""
     axis = f'<th class="ticks"><div>{"".join(ticks)}</div></th>'
     head = f"<th></th>{clips}{axis}{''.join(f'<th>{name}</th>' for name in heads)}"
-    lines = [_line(row, heads, (low, high), mark) for row in rows]
+    lines = [_line(row, heads, (low, high), mark, unit) for row in rows]
     kind = "intervals pairs" if reach else "intervals"
     return f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
 
 
-def _line(row: Row, heads: Sequence[str], scale: tuple[float, float], mark: float | None) -> str:
-    clips = f'<td class="clips">{row.clips:,}</td>' if row.clips is not None else ""
-    drawn = "".join(_drawn(bar, scale, mark) for bar in row.bars)
+def _line(row: Row, heads: Sequence[str], scale: tuple[float, float], mark: float | None, unit: str) -> str:
+    alike = len(set(row.clips)) == 1
+    counts = f"{row.clips[0]:,}" if alike else "".join(f"<div>{count:,}</div>" for count in row.clips)
+    clips = f'<td class="clips" data-unit="{unit}">{counts}</td>' if row.clips else ""
+    drawn = "".join(_drawn(bar, scale, mark if bar.mark is None else bar.mark) for bar in row.bars)
     values = "".join(_value(bar, len(row.bars) > 1) for bar in row.bars)
     cells = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(heads[1:], row.cells, strict=True))
     name = f'<th scope="row">{escape(row.name)}</th>'
@@ -274,7 +284,7 @@ def _speakers(run: Scores) -> str:
     columns = [
         f'<rect class="{"low" if k < len(run.worst) else ""}" x="{step * k:.2f}" y="{130 - 125 * uar:.1f}" '
         f'width="{step * (0.82 if step > 3 else 1):.2f}" height="{125 * uar:.1f}">'
-        f"<title>{escape(name)}: {percent(uar)} %, {clips:,} clips</title></rect>"
+        f"<title>{escape(name)}: {percent(uar)} %, {clips:,} {reports.units(run)}</title></rect>"
         for k, (name, clips, uar) in enumerate(run.each_speaker)
         if not math.isnan(uar)
     ]
@@ -283,7 +293,7 @@ def _speakers(run: Scores) -> str:
         '<svg class="drawing flat" viewBox="0 0 340 132" role="img" aria-label="UAR of each speaker">'
         f'{"".join(columns)}<line class="even" x1="0" y1="{level:.1f}" x2="340" y2="{level:.1f}"/></svg>'
     )
-    return _section("Speakers", f'<div class="pair">{drawing}{_groups(run.worst)}</div>', caption=_range(run))
+    return _section("Speakers", f'<div class="pair">{drawing}{_groups(run, run.worst)}</div>', caption=_range(run))
 
 
 def _range(run: Scores) -> str:
@@ -300,18 +310,22 @@ def _range(run: Scores) -> str:
 
 
 def _several(report: Report) -> list[str]:
-    runs = report.runs
-    there = sum(one.clips > 0 for one in runs[0].classes)
-    overall = [Row(run.name, [_bar(run.figures["uar"], place)], run.clips) for place, run in enumerate(runs)]
+    runs, unit = report.runs, reports.units(*report.runs)
+    there = [sum(one.clips > 0 for one in run.classes) for run in runs]
+    overall = [
+        Row(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / there[place])], [run.clips])
+        for place, run in enumerate(runs)
+    ]
+    chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(there))
     recalls = [
-        Row(emotion, [_bar(run.classes[k].recall, place) for place, run in enumerate(runs)], runs[0].classes[k].clips)
-        for k, emotion in enumerate(report.emotions)
+        Row(emotion, [_bar(one.recall, place) for place, one in enumerate(ones)], [one.clips for one in ones])
+        for emotion, ones in zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
     ]
     return [
-        _section("UAR", _plot(overall, mark=1 / there), caption=f"Dashed: by chance, {percent(1 / there)} %."),
+        _section("UAR", _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),
         *_differences(report),
         _figures(report),
-        _section("Recall by emotion", _key(report), _plot(recalls)),
+        _section("Recall by emotion", _key(report), _plot(recalls, unit=unit)),
         *(_by(report, name) for name in runs[0].by),
         *(_details(run) for run in runs),
     ]
@@ -324,7 +338,7 @@ def _key(report: Report) -> str:
 
 def _by(report: Report, name: str) -> str:
     rows = _group_rows(report, name)
-    return _section(f"UAR by {name}", _key(report), _plot(rows), width=_width(rows))
+    return _section(f"UAR by {name}", _key(report), _plot(rows, unit=reports.units(*report.runs)), width=_width(rows))
 
 
 def _group_rows(report: Report, name: str) -> list[Row]:
@@ -335,7 +349,7 @@ def _group_rows(report: Report, name: str) -> list[Row]:
         found = [
             (place, group) for place, run in enumerate(report.runs) for group in run.by[name] if group.name == value
         ]
-        rows.append(Row(value, [_bar(group.uar, place) for place, group in found], found[0][1].clips))
+        rows.append(Row(value, [_bar(group.uar, place) for place, group in found], [group.clips for _, group in found]))
     return rows
 
 
@@ -348,7 +362,7 @@ def _differences(report: Report) -> list[str]:
     widest = max(abs(bound) for pair in pairs for bound in (pair.figures["uar"].low, pair.figures["uar"].high))
     reach = max(0.02, math.ceil(50 * widest) / 50)
     rows = [_pair_row(pair) for pair in pairs]
-    plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach)
+    plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach, unit=reports.units(*report.runs))
     chance = f" Of {len(pairs)} pairs, one in twenty differs by chance." if len(pairs) > 1 else ""
     caption = (
         "UAR of one run less that of another, in points, on the clips that both have, resampled together. "
@@ -361,7 +375,7 @@ def _pair_row(pair: Comparison) -> Row:
     uar, test = pair.figures["uar"], pair.mcnemar
     discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {reports.chance(test['p'])}"
     bar = Bar(uar, reports.signed(uar))
-    return Row(f"{pair.second} less {pair.first}", [bar], pair.clips, (reports.chance(uar.p), discordant))
+    return Row(f"{pair.second} less {pair.first}", [bar], [pair.clips], (reports.chance(uar.p), discordant))
 
 
 def _figures(report: Report) -> str:

@@ -51,6 +51,7 @@ thead th { color:var(--soft); font-size:.8rem; font-weight:500; }
 .intervals tbody th { padding-left:0; text-align:left; white-space:normal; 
   overflow-wrap:break-word; max-width:20rem; }
 .intervals .clips { color:var(--soft); font-size:.86rem; }
+.intervals .clips div { height:1.35rem; line-height:1.35rem; }
 .intervals .plot, .intervals .ticks { width:55%; }
 .half .intervals .plot, .half .intervals .ticks, .pair .intervals .plot { width:45%; }
 .intervals.pairs .plot, .intervals.pairs .ticks { width:36%; }
@@ -121,7 +122,7 @@ footer { margin-top:1.2rem; color:var(--soft); font-size:.82rem; }
   .intervals tr + tr { border-top:1px solid var(--rule); }
   .intervals tbody td, .intervals tbody th { padding:0; max-width:none; }
   .intervals tbody .clips { padding-left:.5rem; }
-  .intervals .clips::after { content:" clips"; }
+  .intervals .clips::after { content:" " attr(data-unit); }
   .intervals tbody .value { order:1; margin-left:auto; }
   .intervals tbody tr .plot { order:2; flex:0 0 100%; padding:.1rem .4rem; }
   .intervals td[data-name] { order:3; padding-right:1rem; font-size:.84rem; color:var(--soft); }

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, metrics, reports, wire
+from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, metrics, page, reports, wire
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Dice, Report
@@ -727,6 +727,27 @@ def test_names_of_any_length_and_letters_leave_room_for_the_picture(
     columns |= {name: [longer[word] for word in columns[name]] for name in ("emotion", "predicted")}
     paths = [table(tmp_path / f"{k}{'R' * 100}.csv", {k: v for k, v in columns.items() if k[:2] != "p_"}) for k in "ab"]
     assert "comparison.png" in charts.draw(report(*paths), str(tmp_path))
+
+
+def test_runs_of_unlike_clips_show_the_count_and_the_chance_of_each(
+    tmp_path: Path, predicted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = {name: [v for v, word in zip(values, made()["emotion"], strict=True) if word in EMOTIONS[:2]]
+            for name, values in made().items()}  # fmt: skip
+    found = report(predicted, table(tmp_path / "half.csv", half), by=("sex",))
+    text, (one, other) = page.html(found), found.runs
+    assert "by chance, 25.0 % with 4 emotions, 50.0 % with 2 emotions" in text
+    recalls, by = (text[text.index(f"<h2>{title}") :].partition("</section>")[0] for title in ("Recall", "UAR by sex"))
+    assert f">{one.classes[0].clips}</td>" in recalls
+    assert f"<div>{one.classes[2].clips}</div><div>0</div></td>" in recalls
+    pairs = [*zip(one.by["sex"], other.by["sex"], strict=True)]
+    assert all(f"<div>{a.clips}</div><div>{b.clips}</div></td>" in by for a, b in pairs)
+
+    pytest.importorskip("matplotlib")
+    labels = []
+    monkeypatch.setattr(charts, "save", lambda figure, _: labels.extend(figure.axes[0].get_yticklabels()))
+    charts.draw(found, str(tmp_path))
+    assert {f"neutral ({one.classes[0].clips})", f"sad ({one.classes[2].clips}; 0)"} <= {x.get_text() for x in labels}
 
 
 def test_titles_of_pictures_are_whole_and_say_what_leaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
