@@ -136,7 +136,7 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
     made, history = _trained(held, design, member, folder, listener)
     predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
-        _record(folder, held.table, member, history)
+        _record(folder, held.table, member, history, design.training)
         modelfile.write(folder / "model.safetensors", _packed(_file(held, design, made, member), design.pack))
         wire.write(predicted, str(finished), "parquet")
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
@@ -425,7 +425,7 @@ def _packed(held: Held, how: str | None) -> Held:
     return packing.packed(held, inference.recipe_of(held.features), in_8_bits=how == "8-bit") if how else held
 
 
-def _record(folder: Path, table: Table, member: Member, history: list[Figures]) -> None:
+def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: training.Settings) -> None:
     """The epochs as lines and as a picture, and who was where."""
     with whole(folder / "metrics.jsonl") as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
@@ -433,4 +433,4 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures]) 
     divided = manifest.with_column(table.select(names), "split", manifest.from_codes(member.split, PARTS))
     wire.write(divided, str(folder / "split.parquet"), "parquet")
     if history:
-        plots.curves(history, folder / "curves.png")
+        plots.curves(history, training.kept(history, settings), folder / "curves.png")

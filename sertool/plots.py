@@ -99,8 +99,8 @@ def _mel(wave: Tensor, rate: int) -> Panel:
     return Panel("mel", "", rows, engine.columns["mel"], wave.shape[1] / rate, recipe)
 
 
-def curves(history: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw the losses of a training and its dev figures, epoch by epoch."""
+def curves(history: Sequence[dict[str, Any]], kept: int, path: Path) -> None:
+    """Draw the losses of a training and its dev figures, epoch by epoch, and mark the one that was kept."""
     epochs = [figures["epoch"] for figures in history]
     with_dev = "dev_loss" in history[0]
     figure, axes = drawing.pyplot().subplots(
@@ -111,9 +111,9 @@ def curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     if with_dev:
         shares = [{name: 100 * figures[name] for name in ("dev_uar", "dev_wa")} for figures in history]
         _lines(axes[0, 1], epochs, shares, {"dev_wa": ("accuracy", TONES[1]), "dev_uar": ("UAR", INK)})
-        best = int(np.argmax([one["dev_uar"] for one in shares]))
-        axes[0, 1].plot(epochs[best], shares[best]["dev_uar"], "o", color=INK)
-        axes[0, 1].set(title=f"dev, %: best UAR {shares[best]['dev_uar']:.1f} in epoch {epochs[best]}")
+        uar = shares[kept]["dev_uar"]
+        axes[0, 1].plot(epochs[kept], uar, "o", color=INK)
+        axes[0, 1].set(title=f"dev, %: UAR {uar:.1f} in epoch {epochs[kept]}, which is kept")
     drawing.save(figure, path)
 
 

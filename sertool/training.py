@@ -191,7 +191,7 @@ def fit(
         figures = (
             {"epoch": epoch + 1} | _epoch(state, loop, seed, epoch, watch) | _examined(state, data, settings.precision)
         )
-        if _is_best(state.history, figures, loop):
+        if kept([*state.history, figures], settings) == len(state.history):
             state.best = checkpoint.copied(state.weights())
         ended = time.perf_counter()
         state.history.append(figures | {"seconds": round(ended - began, 3)})
@@ -502,11 +502,12 @@ def _figure(figures: dict[str, Any], settings: Settings) -> float:
     return -figures["dev_loss"] if settings.metric == "loss" else figures[f"dev_{settings.metric}"]
 
 
-def _is_best(history: list[dict[str, Any]], figures: dict[str, Any], loop: Loop) -> bool:
-    """Whether an epoch's weights are the ones to keep; without dev, only the last are known to be."""
-    if loop.settings.keep == "last" or not len(loop.data.dev):
-        return True
-    return all(_figure(figures, loop.settings) > _figure(past, loop.settings) for past in history)
+def kept(history: list[dict[str, Any]], settings: Settings) -> int:
+    """The place in a history of the epoch whose weights are kept; without dev, only the last are known to be good."""
+    if settings.keep == "last" or "dev_loss" not in history[-1]:
+        return len(history) - 1
+    values = [_figure(figures, settings) for figures in history]
+    return next(k for k in reversed(range(len(values))) if all(values[k] > past for past in values[:k]))
 
 
 def _stale(history: list[dict[str, Any]], loop: Loop) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import Outcome, sertool
 
-from sertool import audio, batches, manifest, members, modelfile, synth, tensorfile, training, wire
+from sertool import audio, batches, manifest, members, modelfile, plots, synth, tensorfile, training, wire
 from sertool.batches import Store
 from sertool.manifest import Table
 from sertool.members import Design, Listener, Member, Sources, Trained
@@ -216,3 +216,23 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(
     assert f"{member / 'checkpoint.safetensors'} does not fit this run: remove it" in done.err.splitlines()[-1]
     (member / "checkpoint.safetensors").unlink()
     train(*words)
+
+
+@pytest.mark.parametrize(
+    ("settings", "epoch"),
+    [({}, 2), ({"metric": "loss"}, 3), ({"metric": "wa"}, 1), ({"keep": "last"}, 4)],
+    ids=str,
+)
+def test_the_picture_of_a_training_marks_the_epoch_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict, epoch: int
+) -> None:
+    pytest.importorskip("matplotlib")
+    figures = [(0.9, 0.5, 0.9), (0.8, 0.7, 0.8), (0.6, 0.6, 0.7), (0.7, 0.7, 0.6)]
+    history = [{"epoch": k + 1, "loss": 1.0, "dev_loss": loss, "dev_uar": uar, "dev_wa": wa}
+               for k, (loss, uar, wa) in enumerate(figures)]  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(plots.drawing, "save", lambda figure, _: drawn.append(figure.axes[1]))
+    plots.curves(history, training.kept(history, training.Settings(**settings)), tmp_path / "curves.png")
+    uar = 100 * figures[epoch - 1][1]
+    assert drawn[0].get_title(loc="left") == f"dev, %: UAR {uar:.1f} in epoch {epoch}, which is kept"
+    assert drawn[0].lines[-1].get_xydata().tolist() == [[epoch, uar]]
