@@ -17,6 +17,7 @@ from sertool.metrics import Tally, Units
 AGES = ((18, "under 18"), (30, "18 to 29"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
 FEW = 8  # values of a column that the page shows unasked
 WORST = 5  # speakers that are shown
+NOT_KNOWN = "(not known)"  # the clips that have no value in a column
 Sums = dict[str, np.ndarray]
 OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
     "uar": metrics.uar, "wa": metrics.accuracy, "macro_f1": metrics.macro_f1, "weighted_f1": metrics.weighted_f1,
@@ -348,7 +349,10 @@ def _groups(run: Answers, name: str, dice: Dice, only: Sequence[str] | None = No
     if not values:
         usual = [column for column in answers.GROUPS if (run.groups[column].index >= 0).any()]
         raise UsageError(f"--by {name}: {run.run.name} has no {name}; it has {listed(usual) or 'no such column'}")
-    return tuple(_group(run, value, np.flatnonzero(index == values[value]), dice) for value in only or values)
+    rows = {value: np.flatnonzero(index == values[value]) for value in only or values}
+    if only is None and (index < 0).any():
+        rows[NOT_KNOWN] = np.flatnonzero(index < 0)
+    return tuple(_group(run, value, held, dice) for value, held in rows.items())
 
 
 def _group(run: Answers, name: str, rows: np.ndarray, dice: Dice) -> Group:

@@ -591,6 +591,16 @@ def test_json_holds_what_a_makefile_needs(predicted: str, say: Any) -> None:
     assert len(run["by"]["sex"]) == 2
 
 
+def test_clips_without_a_value_stand_in_the_table_too(tmp_path: Path, say: Any) -> None:
+    columns = made()
+    columns["sex"] = [sex if k >= 97 else None for k, sex in enumerate(columns["sex"])]
+    path = table(tmp_path / "a.csv", columns)
+    found = report(path, by=("sex",)).runs[0].by["sex"]
+    assert [one.name for one in found] == ["female", "male", "(not known)"]
+    assert [one.clips for one in found] == [71, 72, 97]
+    assert re.search(r"^\(not known\) +97 ", say(path, "--by", "sex", "--resamples", "100")[1], re.MULTILINE)
+
+
 def test_csv_has_one_figure_a_line(tmp_path: Path, predicted: str, say: Any) -> None:
     other = table(tmp_path / "other.csv", made(seed=1))
     _, out, _ = say(predicted, other, "-f", "csv", "--resamples", "100")
