@@ -53,7 +53,8 @@ def data(source: str) -> pa.Buffer:
     except FileNotFoundError:
         raise UsageError(f"no such file: {source}") from None
     except IsADirectoryError:
-        raise UsageError(f"{source} is a folder, not a manifest") from None
+        inside = [path for name in ("manifest", "predictions") if (path := Path(source, f"{name}.parquet")).is_file()]
+        raise UsageError(f"{source} is a folder, not a manifest{f': name {inside[0]}' if inside else ''}") from None
     except OSError as error:
         raise SertoolError(f"cannot read {source}: {reason(error)}") from None
 

@@ -683,6 +683,24 @@ def test_the_page_is_whole_by_itself(tmp_path: Path, say: Any, count: int) -> No
     assert not re.search(r"\bnan\b", text)
 
 
+def test_a_page_on_stdout_stands_there_alone(tmp_path: Path, predicted: str, say: Any) -> None:
+    code, out, err = say(predicted, "--html", "-", "--resamples", "100")
+    assert (code, err) == (0, "")
+    assert out.startswith("<!doctype html>")
+    assert out.endswith("</html>\n")
+    beside = tmp_path / "beside.txt"
+    assert say(predicted, "--html", "-", "-o", str(beside), "--resamples", "100")[1] == out
+    assert beside.read_text().startswith("one: 240 clips")
+
+
+@pytest.mark.parametrize("name", ["predictions", "manifest", None])
+def test_a_folder_that_holds_a_table_is_told_by_the_name_of_that(tmp_path: Path, say: Any, name: str | None) -> None:
+    if name:
+        table(tmp_path / f"{name}.parquet", made(), "parquet")
+    hint = f": name {tmp_path / name}.parquet" if name else ""
+    assert say(str(tmp_path)) == (2, "", f"sertool: {tmp_path} is a folder, not a manifest{hint}\n")
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "tsv"])
 def test_figures_are_those_of_the_numbers_as_they_were_written(tmp_path: Path, kind: str) -> None:
     columns = made(clips=20)

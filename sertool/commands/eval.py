@@ -69,7 +69,7 @@ def _output_options() -> Any:
                help="Format of the report (default: by the extension of -o, else a table)."),
         option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the figures into this folder."),
         option("--html", type=click.Path(dir_okay=False), metavar="FILE",
-               help="Write the whole report as one page for the browser."),
+               help="Write the whole report as one page for the browser; - for stdout, in place of the tables."),
         options.seed, options.quiet, options.verbose,
     )  # fmt: skip
 
@@ -90,7 +90,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     runs = answers.read(sources, asked)
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, evaluating.Dice(values["resamples"], values["seed"]))
-    reports.write(reports.WRITERS[kind](report), values["out"])
+    if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
+        reports.write(reports.WRITERS[kind](report), values["out"])
     _draw(report, values["html"], values["plot"])
     _refuse_below(report, values["min_uar"])
 
@@ -100,7 +101,8 @@ def _draw(report: Any, html: str | None, plot: str | None) -> None:
         from sertool import page, reports
 
         reports.write(page.html(report), html)
-        talk.say(f"{html}: the report as one page")
+        if html != "-":
+            talk.say(f"{html}: the report as one page")
     if plot:
         from sertool import charts
 
