@@ -422,7 +422,17 @@ def _notes(run: Answers, units: Units) -> list[str]:
     alone = int((run.speaker < 0).sum())
     if alone and units.speakers:
         notes.append(f"{alone:,} {'clips' if run.whole is None else 'windows'} have no speaker")
+    if _of_own_votes(run):
+        notes.append("every label is one that most listeners chose: the figures of people are of their own votes")
     return notes + list(run.notes)
+
+
+def _of_own_votes(run: Answers) -> bool:
+    """Whether the labels look made of the votes that are scored against them: what was acted is missed now and then."""
+    if run.votes is None:
+        return False
+    credit = metrics.pluralities(run.votes, run.truth)
+    return bool((credit[~np.isnan(credit)] > 0).all())
 
 
 def _coverage_notes(run: Answers) -> list[str]:

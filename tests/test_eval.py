@@ -429,6 +429,18 @@ def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
     assert len(found.notes) == 2
 
 
+@pytest.mark.parametrize("perceived", [True, False])
+def test_people_are_not_praised_for_labels_that_are_their_own_votes(tmp_path: Path, perceived: bool) -> None:
+    columns, dice = made(), np.random.default_rng(0)
+    votes = dice.integers(0, 6, (240, len(EMOTIONS)))
+    columns |= {f"votes_voice_{name}": votes[:, k].tolist() for k, name in enumerate(EMOTIONS)}
+    if perceived:
+        columns["emotion"] = [EMOTIONS[k] for k in votes.argmax(1)]
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    said = [note for note in found.notes if "the figures of people are of their own votes" in note]
+    assert bool(said) == perceived
+
+
 def test_windows_of_a_clip_are_rows_of_their_own(tmp_path: Path) -> None:
     columns = dropped(made(clips=80), "speaker")
     columns["clip"] = [f"toy/{k // 4}" for k in range(80)]
