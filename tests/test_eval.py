@@ -461,8 +461,9 @@ def test_windows_of_a_clip_are_counted_as_such_and_drawn_together(tmp_path: Path
     for name in ("uar", "wa", "ece"):
         assert ten.figures[name].low == pytest.approx(one.figures[name].low, abs=1e-6)
         assert ten.figures[name].high == pytest.approx(one.figures[name].high, abs=1e-6)
-    pair = report(*[table(tmp_path / f"{k}.csv", windows) for k in "ab"]).comparisons[0]
-    assert "with all their windows" in pair.bootstrap or speakers == 12
+    both = report(*[table(tmp_path / f"{k}.csv", windows) for k in "ab"])
+    assert "with all their windows" in both.comparisons[0].bootstrap or speakers == 12
+    assert reports.methods(both)[-1].startswith("McNemar's test takes the windows of a clip for independent")
 
 
 def test_windows_of_clips_without_speakers_are_drawn_together_beside_many_speakers() -> None:
