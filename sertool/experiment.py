@@ -121,24 +121,31 @@ def _members(table: Table, way: Way, values: dict[str, Any], folder: Path) -> tu
     wanted = runs.members(heldout.divisions(table, way, wish), values["seeds"], wish.seed)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
+    heldout.warn_of_partless(table, _used(wanted), wish)
     return table, wanted
+
+
+def _used(wanted: Sequence[Member]) -> np.ndarray:
+    """The rows that any training has a use for, bool `[rows]`."""
+    return np.any([member.split >= 0 for member in wanted], axis=0)
 
 
 def _look_ahead(
     table: Table, design: Design, values: dict[str, Any], places: Sequence[tuple[Way, Path]], to_make: Recipe | None
-) -> None:
-    """Refuse what cannot be trained, and say what flatters it, before anything is made for it."""
+) -> list[tuple[Table, list[Member]]]:
+    """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
     if values["recipe"] and batches.featured(table):
         preparing.warn_of_other_features(values["recipe"], records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
-    for way, folder in places:
-        divided, wanted = _members(table, way, values, folder)
+    plans = [_members(table, way, values, folder) for way, folder in places]
+    for (way, _), (divided, wanted) in zip(places, plans, strict=True):
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
         refusals.warn_of_own_ears(manifest.keep(divided, held), records, heldout.protocol(divided, way))
         if values["teacher"]:
             _require_teacher(values["teacher"], divided, wanted)
+    return plans
 
 
 def _require_teacher(source: str, table: Table, wanted: Sequence[Member]) -> None:
@@ -265,9 +272,10 @@ def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
 
 def _say_plan(table: Table, values: dict[str, Any], design: Design, places: Sequence[tuple[Way, Path]]) -> None:
     """What would be trained, once what can be known before has been looked at."""
-    _look_ahead(table, design, values, places, preparing.features_to_make(table, values, "cpu", fetch=False))
+    to_make = preparing.features_to_make(table, values, "cpu", fetch=False)
+    plans = _look_ahead(table, design, values, places, to_make)
     if batches.featured(table):
         batches.load(table, design.features, "cpu")
-    for way, folder in places:
+    for (way, folder), (_, wanted) in zip(places, plans, strict=True):
         named = " as ".join(filter(None, (values["model"], values["recipe"])))
-        talk.say(f"would train {named} on {talk.counted(len(table), 'clip')}, {way.named}, in {folder}")
+        talk.say(f"would train {named} on {talk.counted(int(_used(wanted).sum()), 'clip')}, {way.named}, in {folder}")

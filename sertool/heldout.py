@@ -265,6 +265,28 @@ def check(split: np.ndarray, table: Table, name: str) -> None:
         talk.warn(f"{name}: {listed(alone)} is heard from one speaker in train: it may be learnt as that voice")
 
 
+def warn_of_partless(table: Table, used: np.ndarray, wish: Wish) -> None:
+    """Say which corpora lack a part, divided otherwise or never, and are not `used`, bool `[rows]`, by any training.
+
+    Single clips may well be outside of a protocol, and corpora that neither side of --train-on and --test-on names.
+    """
+    if wish.train_on and wish.test_on:
+        return
+    own = np.array([parent is None for parent in manifest.column(table, "parent")]) & ~_unlabelled(table)
+    corpus, names = _corpora(table)
+    # Of tables of which one has folds and another a split, the split alone decides.
+    folded = manifest.codes(table, "fold").index >= 0 if "split" in table.column_names else np.zeros(len(table), bool)
+    whole = np.isin(corpus, np.unique(corpus[own & used]), invert=True)
+    lost = own & ~used & (whole | folded)
+    if not lost.any():
+        return
+    named = [names[index] for index in np.unique(corpus[lost & (corpus >= 0)])]
+    also = f"name --always-train {','.join(named)}, or " if named and whole[lost].all() else ""
+    whose = f", of {listed(named)}," if named else ""
+    talk.warn(f"{lost.sum():,} of {talk.counted(int(own.sum()), 'clip')}{whose} have no part and are not used: {also}"
+              "divide all manifests alike, with --split")  # fmt: skip
+
+
 def _of_one_voice(table: Table) -> list[str]:
     """The emotions that one speaker alone has, where there are several speakers."""
     speaker, emotion = manifest.codes(table, "speaker"), manifest.codes(table, "emotion")

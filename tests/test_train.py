@@ -441,6 +441,18 @@ def test_a_corpus_that_always_trains_is_in_train_of_every_fold(two_corpora: Path
     assert "2 folds, one in train" in sertool("eval", stdin=done.out).out.decode()
 
 
+def test_clips_that_no_training_uses_for_want_of_a_part_are_said(two_corpora: Path, tmp_path: Path) -> None:
+    done = train(two_corpora, *TINY, "--dry-run")
+    assert "24 of 48 clips, of two, have no part and are not used: name --always-train two, or divide" in done.err
+    assert "would train cnn on 24 clips" in done.err
+    folds = [None if part else 1 for part in column(two_corpora, "split")]
+    both = changed(two_corpora, tmp_path / "folded.parquet", fold=folds, corpus=["one"] * 48)
+    done = train(both, *TINY, "--dry-run")
+    assert "24 of 48 clips, of one, have no part and are not used: divide all manifests alike" in done.err
+    for words in (("--always-train", "two"), ("--split", "speaker:50/25/25"), ("--train-on", "one")):
+        assert "have no part" not in train(two_corpora, *TINY, *words, "--dry-run").err
+
+
 def test_what_always_trains_must_leave_speakers_to_hold_out(two_corpora: Path, mel: Path, tmp_path: Path) -> None:
     assert "no corpus three" in train(two_corpora, *TINY, "--always-train", "three", code=2).line
     assert "no clip to hold out" in train(two_corpora, *TINY, "--always-train", "one,two", code=2).line
