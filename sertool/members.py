@@ -44,6 +44,7 @@ from sertool.training import Data
 
 Figures = dict[str, Any]
 
+ANSWERS = ("run", "predicted", "confidence", "top", "adapted")  # columns that only a prediction has, beside `p_*`
 ONE_ROW = "one row for each clip: featurize with --stats, such as --stats mean,std"
 UNTAUGHT = "--teacher is for networks, and for clips without a label"
 
@@ -379,9 +380,17 @@ def _predictions(held: Sources, design: Design, made: Trained, member: Member, f
     if member.fold is not None:
         added["fold"] = [member.fold] * len(clips)
     added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(made.words)}
-    table = held.table.take(clips)
+    table = _unanswered(held.table.take(clips))
     for name, values in added.items():
         table = manifest.with_column(table, name, values)
+    return table
+
+
+def _unanswered(table: Table) -> Table:
+    """The table without another model's answers, which would stand beside this one's as if they were its own."""
+    shares = [f"p_{word}" for word in manifest.family(table, "p_")] if "predicted" in table.column_names else []
+    for name in (*ANSWERS, *shares):
+        table = manifest.without(table, name)
     return table
 
 

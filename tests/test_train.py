@@ -268,6 +268,15 @@ def test_speakers_never_cross(mel: Path, tmp_path: Path) -> None:
     assert sorted(seen) == sorted(set(column(mel, "speaker")))
 
 
+def test_another_models_answers_in_the_manifest_are_not_taken_for_its_own(mel: Path, tmp_path: Path) -> None:
+    clips = len(column(mel, "clip"))
+    stale = {name: ["x"] * clips for name in ("run", "predicted", "adapted", "top")}
+    numbers = {name: [0.5] * clips for name in ("confidence", "p_boredom")}
+    train(changed(mel, tmp_path / "stale.parquet", **stale, **numbers), *TINY, "-o", tmp_path / "run")
+    train(mel, *TINY, "-o", tmp_path / "fresh")
+    assert table(tmp_path / "run").keys() == table(tmp_path / "fresh").keys()
+
+
 def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--folds", 2, "--seeds", 2, "--seed", 5, "-o", tmp_path / "run")
     names = sorted(path.parent.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob("model.safetensors"))
