@@ -633,6 +633,13 @@ def test_temperature_undoes_what_is_too_sure() -> None:
     assert members.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
 
 
+def test_a_few_clips_that_are_all_right_prove_no_temperature_far_below_one() -> None:
+    truth = np.arange(9) % 3
+    right = torch.nn.functional.one_hot(torch.from_numpy(truth), 3).float()
+    assert 0.6 < members.calibrated(2 * right, truth) <= 1
+    assert members.calibrated(2 * right.repeat(100, 1), np.tile(truth, 100)) < 0.4
+
+
 def test_listeners_shares_are_mixed_into_the_targets() -> None:
     shares = {"soft_happy": [0.75, None], "soft_angry": [0.25, None]}
     held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
