@@ -45,6 +45,8 @@ NAMING = (  # beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
     "train_on", "test_on", "always_train",
 )  # fmt: skip
+TOLD = ("emotion", "predicted")
+RESAMPLES = 2000
 
 
 @device.memory_kept()
@@ -204,13 +206,19 @@ def epoch_line(figures: Figures) -> str:
     return f"epoch {figures['epoch']}: loss {figures['loss']:.3f}{dev}, {figures['seconds']:.1f} s"
 
 
-def _uar(table: Table) -> float:
-    """Unweighted average recall of held-out predictions, all members together."""
-    words = sorted({*manifest.column(table, "emotion"), *manifest.column(table, "predicted")} - {None})
-    place = {word: index for index, word in enumerate(words)}
-    both = zip(manifest.column(table, "emotion"), manifest.column(table, "predicted"), strict=True)
-    truth, said = np.array([(place[one], place[other]) for one, other in both if one]).T
-    return float(metrics.uar(metrics.tally(metrics.confusion(truth, said, len(words)))))
+def _uar(table: Table) -> tuple[float, str]:
+    """Unweighted average recall of held-out predictions in per cent, all members together; with interval and clips."""
+    table = manifest.keep(table, manifest.codes(table, "emotion").index >= 0)
+    words = sorted({*manifest.column(table, "emotion"), *manifest.column(table, "predicted")})
+    truth, said = (np.array([words.index(word) for word in manifest.column(table, name)]) for name in TOLD)
+    _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
+    units = metrics.units_of(manifest.codes(table, "speaker").index[first])
+    units = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one of each seed, are drawn together
+    sums = metrics.tally_sums(units, truth, said, len(words))
+    drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
+    value, drawn = (100 * metrics.uar(metrics.Tally(*np.moveaxis(each, -2, 0))) for each in (sums.sum(0), drawn))
+    low, high = metrics.interval(drawn)
+    return float(value), f"{value:.1f} [{low:.1f}, {high:.1f}] of {talk.counted(len(first), 'clip')}"
 
 
 def _line(scores: Sequence[Figures]) -> str:
@@ -265,9 +273,9 @@ def _say_emotions(train: Table, design: Design) -> None:
 def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
     """How much better a leaky way makes it look, if two were trained."""
     if len(made) > 1:
-        flattered, honest = (100 * _uar(each) for each in made)
+        (flattered, shown), (honest, beside) = map(_uar, made)
         gap = f"optimism gap {flattered - honest:+.1f} points of UAR"
-        talk.say(f"{gap}: {flattered:.1f} under {ways[0].named}, {honest:.1f} under {ways[1].named}")
+        talk.say(f"{gap}: {shown} under {ways[0].named}, {beside} under {ways[1].named} (in brackets 95 % intervals)")
 
 
 def _say_plan(table: Table, values: dict[str, Any], design: Design, places: Sequence[tuple[Way, Path]]) -> None:

@@ -472,7 +472,13 @@ def test_what_always_trains_must_leave_speakers_to_hold_out(two_corpora: Path, m
 
 def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--gap", "-o", tmp_path)
-    assert "optimism gap" in done.err
+    gap = next(line for line in done.err.splitlines() if "optimism gap" in line)
+    for side in ("leaky", "disjoint"):
+        held = table(tmp_path / side)
+        scored = json.loads(sertool("eval", tmp_path / side / "predictions.parquet", "--format", "json").out)
+        figure = scored["runs"][0]["figures"]["uar"]
+        value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
+        assert f"{value:.1f} [{low:.1f}, {high:.1f}] of {len(held['clip'])} clips under" in gap
     assert "under random-80-20" in done.err
     assert "under speaker:70/15/15" in done.err
     leaky, disjoint = (column(tmp_path / name / "seed-0" / "split.parquet", "split") for name in ("leaky", "disjoint"))
