@@ -282,8 +282,17 @@ def _say_plan(table: Table, values: dict[str, Any], design: Design, places: Sequ
     """What would be trained, once what can be known before has been looked at."""
     to_make = preparing.features_to_make(table, values, "cpu", fetch=False)
     plans = _look_ahead(table, design, values, places, to_make)
-    if batches.featured(table):
-        batches.load(table, design.features, "cpu")
-    for (way, folder), (_, wanted) in zip(places, plans, strict=True):
+    for (way, folder), (divided, wanted) in zip(places, plans, strict=True):
+        if runs.finished(folder, _foreseen(divided, design, wanted), values["overwrite"]):
+            talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
+            continue
         named = " as ".join(filter(None, (values["model"], values["recipe"])))
         talk.say(f"would train {named} on {talk.counted(int(_used(wanted).sum()), 'clip')}, {way.named}, in {folder}")
+
+
+def _foreseen(table: Table, design: Design, wanted: Sequence[Member]) -> dict[str, dict[str, Any]]:
+    """What will be said of each member, as far as it is known before features are made and a model teaches."""
+    if not batches.featured(table) or (design.teacher and teacher_models.is_model(design.teacher)):
+        return {each.name: runs.foreknown(design, each) for each in wanted}
+    held = members.load(table, design, "cpu")
+    return {each.name: runs.described(held, design, each) for each in wanted}

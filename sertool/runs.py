@@ -34,6 +34,7 @@ DIGESTED = {  # what differs where a digest does
     "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
     "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies",
 }  # fmt: skip
+CERTAIN = {"features", *DIGESTED}  # what is known once features are made
 CLEAR = ("settings", "training")  # whose entries go by their own names when settings differ
 
 
@@ -79,13 +80,7 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
 
 def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overwrite: bool) -> list[str]:
     """What was put aside, of members that lie in a folder and are not those that are wanted, and of their figures."""
-    others = []
-    for path in _described(folder):
-        name = path.relative_to(folder).as_posix()
-        why = _difference(_held(path / SETTINGS), wanted[name]) if name in wanted else "is of another run"
-        if why and _begun(path) and not overwrite:
-            raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
-        others += [name] if why else []
+    others = _others(folder, wanted, overwrite)
     moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
     for name in moved:
         if _finished(aside / name):
@@ -93,6 +88,24 @@ def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overw
         else:
             _move(folder / name, aside / name)
     return moved
+
+
+def finished(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> bool:
+    """Whether all members lie there trained, as far as they are described; what training would refuse is refused."""
+    others = _others(folder, wanted, overwrite)
+    return all(_finished(folder / name) and name not in others for name in wanted)
+
+
+def _others(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> list[str]:
+    """Members that lie in a folder and are not those that are wanted; refused unless they are to be replaced."""
+    others = []
+    for path in _described(folder):
+        name = path.relative_to(folder).as_posix()
+        why = _difference(_held(path / SETTINGS), wanted[name]) if name in wanted else "is of another run"
+        if why and _begun(path) and not overwrite:
+            raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
+        others += [name] if why else []
+    return others
 
 
 def _described(folder: Path) -> list[Path]:
@@ -153,6 +166,12 @@ def described(held: Sources, design: Design, member: Member) -> dict[str, Any]:
     return json.loads(json.dumps(words))
 
 
+def foreknown(design: Design, member: Member) -> dict[str, Any]:
+    """Of what decides a member's weights, all that is known before features are made and a teacher answers."""
+    words = asdict(design) | {"seed": member.seed}
+    return json.loads(json.dumps({name: words[name] for name in words if name not in ("features", *DIGESTED)}))
+
+
 def _column(table: Table, name: str) -> str:
     found = manifest.codes(table, name)
     return _digest(name, found.index.tobytes().hex(), *codes.strings(found.values, 0, len(found.values)))
@@ -163,7 +182,9 @@ def _digest(*words: str) -> str:
 
 
 def _difference(there: Any, wanted: Any) -> str:
-    """How a member that lies there was trained otherwise; nothing if it was not."""
+    """How a member that lies there was trained otherwise, as far as it is known of what is wanted; nothing if not."""
+    if isinstance(there, dict):
+        there = {name: there[name] for name in there if name in wanted or wanted.keys() >= CERTAIN}
     one, other = _flat(there), _flat(wanted)
     names = [name for name in {**other, **one} if one.get(name) != other.get(name)]
     if not names:

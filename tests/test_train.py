@@ -61,6 +61,13 @@ def statistics(clips: Path) -> Path:
     return clips.parent / "stats" / "manifest.parquet"
 
 
+@pytest.fixture(scope="module")
+def teacher(mel: Path) -> Path:
+    """A run of another seed, whose models may teach."""
+    train(mel, *TINY, "--split", "speaker:50/25/25", "--seed", 1, "-o", mel.parent / "teacher")
+    return mel.parent / "teacher"
+
+
 def train(*words: object, code: int = 0) -> Outcome:
     done = sertool("train", *words)
     assert done.code == code, done.err
@@ -765,6 +772,24 @@ def test_a_dry_run_refuses_what_can_be_known_before(mel: Path, tmp_path: Path) -
         assert done.code
         assert said in done.line
     assert not (tmp_path / "r").exists()
+
+
+def test_a_dry_run_refuses_another_run_in_the_folder_and_says_of_its_own_that_it_is_finished(
+    mel: Path, clips: Path, teacher: Path, tmp_path: Path
+) -> None:
+    run = ("-o", tmp_path / "run")
+    words = (*TINY, "--split", "speaker:50/25/25", "--seed", 1)
+    train(mel, *words, *run)
+    before = ages(tmp_path / "run" / "seed-1")
+    done = train(mel, *words, *run, "--dry-run")
+    assert "is finished: would print its predictions again" in done.err
+    assert "would train" not in done.err
+    assert "epochs 2, not 3" in train(mel, *words, *run, "--epochs", 3, "--dry-run", code=2).line
+    assert "would train" in train(mel, *words, *run, "--epochs", 3, "--dry-run", "--overwrite").err
+    unmade = (clips, "--recipe", "sertool", *run, "--split", "speaker:50/25/25", "--seed", 1, "--dry-run")
+    assert "model cnn, not" in train(*unmade, code=2).line
+    assert "epochs 2, not 3" in train(mel, *words, *run, "--epochs", 3, "--teacher", teacher, "--dry-run", code=2).line
+    assert ages(tmp_path / "run" / "seed-1") == before
 
 
 # Together.
