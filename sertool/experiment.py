@@ -104,6 +104,7 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     with ExitStack() as until_done:
         with team.leader_first():
             if Team().leads:
+                among_more = not values["overwrite"] and runs.among_more(folder, described)
                 until_done.enter_context(runs.claimed(folder, described, values["overwrite"]))
         _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
@@ -111,7 +112,8 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     named = heldout.protocol(table, way)
     predicted = manifest.made_by(predicted, options.command_line(), values["seed"], table, named)
     if Team().leads:
-        wire.write(predicted, str(folder / runs.PREDICTIONS), "parquet")
+        if not among_more:  # whose joined predictions lie there, of more seeds
+            wire.write(predicted, str(folder / runs.PREDICTIONS), "parquet")
         _say_result(predicted, [scores for _, scores in trained], way, folder)
     return predicted
 

@@ -101,11 +101,33 @@ def _others(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
     others = []
     for path in _described(folder):
         name = path.relative_to(folder).as_posix()
+        if not overwrite and name not in wanted and _other_seed(path, folder, wanted):
+            if among_more(folder, wanted):
+                continue
+            raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
+                             "with --seed and --seeds")  # fmt: skip
         why = _difference(_held(path / SETTINGS), wanted[name]) if name in wanted else "is of another run"
         if why and _begun(path) and not overwrite:
             raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
         others += [name] if why else []
     return others
+
+
+def among_more(folder: Path, wanted: dict[str, dict[str, Any]]) -> bool:
+    """Whether all that is wanted lies there trained, beside other seeds of the same run, which stay in its figures."""
+    own = all(
+        _finished(folder / name) and not _difference(_held(folder / name / SETTINGS), described)
+        for name, described in wanted.items()
+    )
+    paths = (path for path in _described(folder) if path.relative_to(folder).as_posix() not in wanted)
+    return own and any(_other_seed(path, folder, wanted) for path in paths)
+
+
+def _other_seed(path: Path, folder: Path, wanted: dict[str, dict[str, Any]]) -> bool:
+    """Whether a member differs by nothing but its seed from one that is wanted of the same fold."""
+    there = _held(path / SETTINGS)
+    near = (described for name, described in wanted.items() if (folder / name).parent == path.parent)
+    return isinstance(there, dict) and any(not _difference(there | {"seed": one["seed"]}, one) for one in near)
 
 
 def _described(folder: Path) -> list[Path]:

@@ -252,9 +252,28 @@ def test_overwriting_goes_on_with_what_is_its_own(mel: Path, tmp_path: Path) -> 
 
 def test_members_of_another_run_are_refused_and_not_mixed_in(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path, "--seeds", 2)
-    assert "seed-1 is of another run" in train(mel, *TINY, "-o", tmp_path, code=2).line
+    train(mel, *TINY, "-o", tmp_path / "folds", "--folds", 2)
+    assert "fold-0/seed-0 is of another run" in train(mel, *TINY, "-o", tmp_path / "folds", code=2).line
     train(mel, *TINY, "-o", tmp_path, "--overwrite")
     assert [path.name for path in tmp_path.glob("seed-*")] == ["seed-0"]
+
+
+def test_fewer_seeds_than_were_trained_are_printed_again_and_the_others_stay(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    part = dict(zip(sorted(set(speakers)), ["test", "test", "dev", "dev"] + ["train"] * 4, strict=True))
+    own = changed(mel, tmp_path / "own.parquet", split=[part[speaker] for speaker in speakers])
+    tmp_path /= "run"
+    train(own, *TINY, "-o", tmp_path, "--seeds", 3)
+    joined = (tmp_path / "predictions.parquet").read_bytes()
+    for words, seeds in (((), {0}), (("--seed", 1, "--seeds", 2), {1, 2})):
+        done = train(own, *TINY, *words, "-o", tmp_path, "-f", "jsonl")
+        assert {json.loads(line)["seed"] for line in done.out.splitlines()} == seeds
+        assert (tmp_path / "predictions.parquet").read_bytes() == joined
+    assert "is finished" in train(own, *TINY, "-o", tmp_path, "--dry-run").err
+    refused = train(own, *TINY, "--seed", 2, "--seeds", 2, "-o", tmp_path, code=2).line
+    assert "seed-0 is another seed of this very run: " in refused
+    assert "--overwrite" not in refused
+    assert "epochs 2, not 3" in train(own, *TINY, "--epochs", 3, "-o", tmp_path, code=2).line
 
 
 # Who is held out.
