@@ -217,6 +217,8 @@ def _difference(there: Any, wanted: Any) -> str:
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """Entries within entries by their path: `mel.settings.hop`."""
+    if name == "weights" and value and Path(value).exists():  # a file, however its place is said
+        return {name: str(Path(value).resolve())}
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}

@@ -66,6 +66,19 @@ def test_what_decides_nothing_leaves_a_run_the_same(tmp_path: Path) -> None:
     taken_for(described(), described(path=list("wxyz")), tmp_path)
 
 
+def test_the_same_file_of_weights_is_the_same_however_its_place_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("own.pth", "other.pth"):
+        Path(name).touch()
+    places = ("own.pth", str(tmp_path / "own.pth"), "other.pth")
+    own, same, other = (described() | {"weights": place} for place in places)
+    taken_for(own, same, tmp_path / "a")
+    with pytest.raises(UsageError, match=r"weights .*own\.pth, not .*other\.pth"):
+        taken_for(own, other, tmp_path / "b")
+
+
 def test_a_run_that_fails_takes_nothing_with_it_that_it_did_not_make(tmp_path: Path) -> None:
     claim(tmp_path, {f"seed-{seed}": described() for seed in (0, 1)})
     for seed in (0, 1):
