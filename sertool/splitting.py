@@ -177,16 +177,17 @@ def _say(made: splits.Division, how: Asked) -> None:
         talk.warn(f"{how} puts clips of one speaker on both sides: its figures say nothing about new speakers")
     elif entry and "speaker" not in entry["by"]:
         talk.warn(f"{how} holds out what is said and not who speaks: for new speakers as well, speaker+sentence")
+    # Mentioned once, for train divides to look ahead, and again once the features are made.
     code = made.split if made.fold is None else made.fold
     if len(placed := np.unique(code[code >= 0])) == 1:
         where = splits.PARTS[placed[0]] if made.fold is None else f"fold {placed[0]}"
         talk.warn(f"{how} puts every clip in {where}, so nobody is held out: more speakers are needed, or another way")
     if made.absent:
-        talk.say(f"{how}: {len(made.absent)} of its speakers are not here: {listed(made.absent, 5)}")
+        talk.mention(f"{how}: {len(made.absent)} of its speakers are not here: {listed(made.absent, 5)}")
     if made.bridging:
-        talk.say(f"{how}: {made.bridging:,} clips left out whose speaker and sentence went to different parts")
+        talk.mention(f"{how}: {made.bridging:,} clips left out whose speaker and sentence went to different parts")
     if made.outside:
-        talk.say(f"{how}: {made.outside:,} clips are outside of it and have no part")
+        talk.mention(f"{how}: {made.outside:,} clips are outside of it and have no part")
 
 
 def report(table: Table, *, strict_sentences: bool) -> int:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 WIDEST = 1000  # columns of a table in a pipe
 _level = {"verbosity": 0}
-_warned: set[str] = set()
+_said: set[str] = set()
 
 
 def begin() -> None:
@@ -20,7 +20,7 @@ def begin() -> None:
     Where streams are closed there is nothing to read, talk is lost, and to write data is an error.
     """
     set_verbosity(0)
-    _warned.clear()
+    _said.clear()
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
     sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -58,6 +58,13 @@ def say(text: str) -> None:
         _line(sys.stderr, text)
 
 
+def mention(text: str) -> None:
+    """A line of summary, once."""
+    if text not in _said:
+        _said.add(text)
+        say(text)
+
+
 def detail(text: str) -> None:
     """A line for `-v`."""
     if _level["verbosity"] > 0:
@@ -66,9 +73,7 @@ def detail(text: str) -> None:
 
 def warn(text: str) -> None:
     """A line, once, that `-q` silences too: what must be seen is an error or stands in the data."""
-    if text not in _warned:
-        _warned.add(text)
-        say(f"warning: {text}")
+    mention(f"warning: {text}")
 
 
 def fail(text: str) -> None:

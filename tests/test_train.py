@@ -512,6 +512,14 @@ def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_p
     assert "speaker:70/15/15" in sertool("eval", stdin=done.out).out.decode()
 
 
+def test_what_a_protocol_leaves_out_is_said_once(mel: Path, tmp_path: Path) -> None:
+    clips = len(column(mel, "clip"))
+    names = [f"ravdess:{1 + place // 6:02}" for place in range(clips)]
+    known = changed(mel, tmp_path / "known.parquet", corpus=["ravdess"] * clips, speaker=names)
+    done = train(known, *TINY, "--protocol", "ravdess-luna", "-o", tmp_path / "run")
+    assert done.err.count("ravdess-luna: 16 of its speakers are not here") == 1
+
+
 def test_predictions_say_how_their_own_run_was_divided(mel: Path, tmp_path: Path) -> None:
     """Whatever the command line asked for besides, and however the manifest was divided before."""
     train(mel, *TINY, "--gap", "--split", "speaker:60/20/20", "-o", tmp_path / "gap")
