@@ -65,6 +65,9 @@ def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> St
         wire.write(_answers(table, paths, device, jobs), str(kept), "parquet")
     given = wire.load(str(kept))
     words = tuple(manifest.family(given, "p_"))
+    if any(modelfile.read(path).scaling not in ("none", "corpus") for path in paths):
+        talk.warn(f"--teacher {source}: it was trained with --adapt speaker, and teaches here as it answers for "
+                  "strangers: it may know more in a file, by `sertool predict --adapt speaker`")  # fmt: skip
     met, learnt = (np.stack(part) for part in zip(*(_known(table, path) for path in paths), strict=True))
     return Staff(source, words, met, learnt, _by_row(table, given, words, len(paths)))
 

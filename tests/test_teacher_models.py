@@ -72,6 +72,15 @@ def test_a_model_teaches_what_its_predictions_would(mel: Path, teacher: Path, tm
     assert ages(tmp_path / "run").keys() == before.keys()
 
 
+def test_a_teacher_who_adapts_to_speakers_is_said_to_teach_as_for_strangers(
+    mel: Path, teacher: Path, tmp_path: Path
+) -> None:
+    train(mel, *NET, *SPLIT, "--adapt", "speaker", "-o", tmp_path / "adapted")
+    done = train(mel, *NET, *SPLIT, "--teacher", tmp_path / "adapted", "-o", tmp_path / "run")
+    assert "teaches here as it answers for strangers" in done.err
+    assert "strangers" not in train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "other").err
+
+
 def test_a_teacher_hears_the_clips_where_the_manifest_has_other_features(
     mel: Path, teacher: Path, tmp_path: Path
 ) -> None:
