@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sertool import talk
+from sertool import splits, talk
 from sertool.errors import SertoolError
 from sertool.modelfile import Held
 
@@ -26,9 +26,13 @@ def _lines(held: Held) -> list[str]:
             for name, count in corpora.items()
         )
         copies = f" and {trained['copies']:,} copies" if trained.get("copies") else ""
-        who = talk.counted(trained.get("speakers", 0), "speaker")
+        who = talk.counted(trained["speakers"], "speaker") if trained.get("speakers") else "speakers unknown"
         lines.append(f"trained on: {', '.join(shown)}{copies}, {who}")
     lines += [f"made by: {command}" for command in trained.get("commands") or () if command]
+    if protocol := trained.get("protocol"):
+        lines.append(f"divided by: {protocol}")
+    if splits.entry(protocol).get("leaky"):
+        lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
     adapted = "" if held.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
     parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in held.scores]
     lines += [f"{part}: {_figures(held.scores, part)}{adapted}" for part in parts]

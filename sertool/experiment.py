@@ -114,7 +114,7 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     if Team().leads:
         if not among_more:  # whose joined predictions lie there, of more seeds
             wire.write(predicted, str(folder / runs.PREDICTIONS), "parquet")
-        _say_result(predicted, [scores for _, scores in trained], way, folder)
+        _say_result(predicted, [scores for _, scores in trained], named, folder)
     return predicted
 
 
@@ -122,7 +122,8 @@ def _members(table: Table, way: Way, values: dict[str, Any], folder: Path) -> tu
     """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
     wish = Wish.of(values)
     table = heldout.divided(table, way, wish)
-    wanted = runs.members(heldout.divisions(table, way, wish), values["seeds"], wish.seed)
+    named = heldout.protocol(table, way)
+    wanted = runs.members(heldout.divisions(table, way, wish), values["seeds"], wish.seed, named)
     for member in wanted[:: values["seeds"]]:
         heldout.check(member.split, table, f"{folder / member.name}")
     heldout.warn_of_partless(table, _used(wanted), wish)
@@ -247,11 +248,13 @@ def _among_own(scores: Sequence[Figures]) -> str:
     return f"; among its own emotions {_shown(own)}" if own else ""
 
 
-def _say_result(table: Table, scores: Sequence[Figures], way: Way, folder: Path) -> None:
+def _say_result(table: Table, scores: Sequence[Figures], named: str, folder: Path) -> None:
     many = f", mean of {len(scores)} trainings" if len(scores) > 1 else ""
     count = len(manifest.counts(table, "speaker"))
-    who = f"{talk.counted(len(table), 'held-out row')} of {talk.counted(count, 'speaker')}"
-    talk.say(f"{_line(scores)}{many}; {who}, {way.named}; the run lies in {folder}")
+    who = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
+    rows = f"{talk.counted(len(table), 'held-out row')} {who}"
+    how = f"LEAKY: {named}" if heldout.is_leaky(named) else named
+    talk.say(f"{_line(scores)}{many}; {rows}, {how}; the run lies in {folder}")
     for name in dict.fromkeys(name for each in scores for name in each.get("by_corpus", ())):
         mine = [each["by_corpus"][name] for each in scores if name in each.get("by_corpus", {})]
         talk.say(f"  {name}: {_line(mine)}{_among_own(mine)}")

@@ -77,6 +77,7 @@ class Member:
     seed: int
     fold: int | None
     split: np.ndarray  # int8 `[rows]`: train, dev, test, or -1
+    protocol: str | None = None  # how the rows were divided
 
 
 @dataclass(frozen=True)
@@ -411,7 +412,7 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         "speakers": len(manifest.counts(table, "speaker")),
         "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
         "commands": [*_commands(held.table), options.command_line()],
-        "seed": member.seed, "fold": member.fold, "training": asdict(design.training),
+        "seed": member.seed, "fold": member.fold, "protocol": member.protocol, "training": asdict(design.training),
         "taught": held.taught is not None, "imitated": design.imitate,
     }  # fmt: skip
     if len(corpora) > 1:

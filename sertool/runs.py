@@ -38,13 +38,15 @@ CERTAIN = {"features", *DIGESTED}  # what is known once features are made
 CLEAR = ("settings", "training")  # whose entries go by their own names when settings differ
 
 
-def members(divisions: Sequence[tuple[int | None, np.ndarray]], seeds: int, first: int) -> list[Member]:
+def members(
+    divisions: Sequence[tuple[int | None, np.ndarray]], seeds: int, first: int, protocol: str | None
+) -> list[Member]:
     """Every fold with every seed."""
     made = []
     for fold, split in divisions:
         for seed in range(first, first + seeds):
             place = f"seed-{seed}" if fold is None else f"fold-{fold}/seed-{seed}"
-            made.append(Member(place, seed, fold, split))
+            made.append(Member(place, seed, fold, split, protocol))
     return made
 
 

@@ -382,6 +382,21 @@ def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_n
     assert "LEAKY: random-80-20" in sertool("eval", stdin=done.out).out.decode()
 
 
+def test_leaky_figures_and_speakers_that_nobody_knows_are_said_so_by_the_run_and_on_its_card(
+    mel: Path, tmp_path: Path
+) -> None:
+    nobody = changed(mel, tmp_path / "nobody.parquet", speaker=[None] * len(column(mel, "clip")))
+    said = train(nobody, *TINY, "--split", "random-80-20", "-o", tmp_path / "leaky").err
+    assert "(speakers unknown), LEAKY: random-80-20; " in said
+    assert "0 speakers" not in said
+    card = sertool("predict", "--model-card", "-m", tmp_path / "leaky").out.decode()
+    assert "- LEAKY: random-80-20 puts clips of one speaker on both sides" in card
+    train(mel, *TINY, "-o", tmp_path / "honest")
+    card = sertool("predict", "--model-card", "-m", tmp_path / "honest").out.decode()
+    assert "- divided by: speaker:70/15/15" in card
+    assert "LEAKY" not in card
+
+
 def test_a_manifest_that_was_split_leakily_by_name_is_taken(clips: Path, tmp_path: Path) -> None:
     made = sertool("index", clips, "--split", "random-80-20", "-o", tmp_path / "leaky.parquet")
     assert made.code == 0, made.err
