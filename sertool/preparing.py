@@ -40,6 +40,11 @@ from sertool.team import Team
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
 AT_ONCE = {"balance", "absent_emotions", "strangers"}  # of the loop's settings, what is no matter of networks alone
+NEEDS = {  # of the loop's settings, what does nothing without another: that has a value, or is not zero
+    "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
+    "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
+    "time_width": ("time_masks",), "column_width": ("column_masks",), "mask_share": ("time_masks", "column_masks"),
+}  # fmt: skip
 
 
 def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
@@ -178,6 +183,10 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
     settings = changed(name, usual, values["settings"])
     settings = _switched(settings, values, encoded)
     loop = replace(training.Settings(**recipe.get("training", {})), **_of_the_loop(values))
+    for word in sorted(NEEDS.keys() & _of_the_loop(values)):
+        if not any(_holds(loop, *partner.split()) for partner in NEEDS[word]):
+            others = " or ".join(map(options.word, NEEDS[word]))
+            raise UsageError(f"{options.word(word)} goes with {others}: add that, or leave it out")
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:
@@ -193,6 +202,12 @@ def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Desi
         reduce=chosen["reduce"], select=chosen["select"], weights=values["weights"], teacher=values["teacher"],
         imitate=values["imitate"], pack=values["pack"],
     )  # fmt: skip
+
+
+def _holds(loop: training.Settings, name: str, value: str | None = None) -> bool:
+    """Whether a setting has a value or, of any, whether it is more than zero."""
+    held = getattr(loop, name)
+    return held == value if value else bool(held)
 
 
 def _seen(there: Sequence[str], values: dict[str, Any]) -> Sequence[str]:

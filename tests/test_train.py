@@ -163,6 +163,27 @@ def test_any_number_of_kills_leaves_the_same_bytes(mel: Path, tmp_path: Path) ->
     assert not list((tmp_path / "torn").rglob("*.part"))
 
 
+@pytest.mark.parametrize(
+    ("words", "partner"),
+    [
+        (("--momentum", 0.5), ("--optimizer", "sgd")),
+        (("--plateau-factor", 0.5), ("--schedule", "plateau")),
+        (("--plateau-patience", 2), ("--schedule", "plateau")),
+        (("--restart-epochs", 3), ("--schedule", "restarts")),
+        (("--restart-factor", 3), ("--schedule", "restarts")),
+        (("--time-width", 5), ("--time-masks", 1)),
+        (("--column-width", 5), ("--column-masks", 1)),
+        (("--mask-share", 0.5), ("--column-masks", 1)),
+        (("--mixes", "summary"), ("--mixup", 0.3)),
+    ],
+)
+def test_options_that_do_nothing_without_another_are_refused(mel: Path, words: tuple, partner: tuple) -> None:
+    line = train(mel, *TINY, *words, "--dry-run", code=2).line
+    assert line.startswith(f"sertool: {words[0]} goes with ")
+    assert partner[0] in line
+    train(mel, *TINY, *words, *partner, "--dry-run")
+
+
 def test_summaries_may_be_mixed_in_place_of_rows(mel: Path, tmp_path: Path) -> None:
     for way in ("rows", "summary"):
         train(mel, *TINY, "--mixup", 0.4, "--mixes", way, "--split", "speaker:50/25/25", "-o", tmp_path / way)
