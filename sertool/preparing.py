@@ -12,6 +12,7 @@ from sertool import (
     batches,
     catalogue,
     consistency,
+    encoders,
     extract,
     features,
     featurizing,
@@ -124,9 +125,12 @@ def _unlike(feature: str, record: Mapping[str, Any], preset: str) -> Iterator[st
     told = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
     usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"]
     for word, value in usual.items():
-        own = word.removeprefix(f"{feature}_")
-        has, wanted = _shown(told.get(own, value)) or "none", _shown(value) or "none"
-        if own != "weights" and has != wanted != "all":
+        own = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
+        if (own, value) == ("layers", "all"):  # which shards say by number
+            count = encoders.load(feature).SIZES[told[_facts(feature)["CHOICE"]]]["layers"]
+            value = encoders.spelled(encoders.chosen("all", count))  # noqa: PLW2901
+        has, wanted = _shown(told.get(own, value)), _shown(value)
+        if own != "weights" and has not in (wanted, "all"):
             yield f"{own} {has}, not {wanted}"
 
 
@@ -254,4 +258,6 @@ def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
 
 
 def _shown(usual: Any) -> str:
+    if usual is None or usual in ((), [], ""):
+        return "none"
     return ",".join(map(str, usual)) if isinstance(usual, tuple | list) else str(usual)

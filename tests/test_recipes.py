@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import audio, catalogue, modelfile, models, preparing, recipes, splits, synth, training, wire
+from sertool import audio, catalogue, encoders, modelfile, models, preparing, recipes, splits, synth, training, wire
 from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
 
@@ -76,6 +76,19 @@ def test_a_recipe_says_where_the_features_are_not_its_own(clips: Path, tmp_path:
     assert "`featurize --preset mel-min-max` makes them, and the manifest has others" in done.err
     for odd in ("bands 40, not 128", "stats mean, not none", "remove_dc False, not True"):
         assert odd in done.err
+
+
+def test_layers_and_ends_that_a_recipe_has_otherwise_are_said_as_the_options_name_them() -> None:
+    every = f"0-{encoders.load('whisper').SIZES['base']['layers']}"
+    made = {
+        "settings": {"size": "base", "layers": "2-3", "precision": "float32", "weights": "x"},
+        "wave": {"trim": None}, "stats": ["mean", "std"], "normalize": [],
+    }  # fmt: skip
+    assert [*preparing._unlike("whisper", made, "whisper-stats")] == [
+        f"layers 2-3, not {every}", "trim none, not 40.0",
+    ]  # fmt: skip
+    made |= {"settings": made["settings"] | {"layers": every}, "wave": {"trim": 40.0}}
+    assert [*preparing._unlike("whisper", made, "whisper-stats")] == []
 
 
 def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ Files of a run, for each fold and seed in fold-K/seed-S/:
   predictions.parquet  what it answered for the clips that were held out; beside them, all joined
   split.parquet        which clips trained, chose the epoch and were held out
   settings.json        what it was trained with
-  metrics.jsonl        losses and scores of a network, epoch after epoch
+  metrics.jsonl        losses and scores of a network, epoch after epoch; curves.png draws them
+  teacher-KEY.parquet  beside the folders, what --teacher answered, a model or a run
 """
 NEEDS = {  # what is nothing by itself
     "prior_clips": "adapt speaker", "strangers": "adapt speaker", "teach": "teacher", "likeness": "imitate",
