@@ -1,26 +1,14 @@
-"""The examples in the help, and a folder in which they find what they name: a plugin of pytest's."""
+"""A folder in which the examples in the help find what they name: a plugin of pytest's."""
 
 import os
 import shutil
 from pathlib import Path
 
-import click
 import pytest
+from helptexts import epilog
 from running import sertool
 
-from sertool import audio, cli, synth
-
-
-def epilog(command: str) -> str:
-    return cli.cli.epilog if command == "sertool" else cli.cli.get_command(click.Context(cli.cli), command).epilog
-
-
-def examples(*commands: str) -> list[str]:
-    """Every line of the examples in the help of some commands."""
-    lines = [line for command in commands for line in epilog(command).splitlines()]
-    found = dict.fromkeys(line.strip() for line in lines if line.startswith(("  sertool ", "  find ")))
-    slow = [line for line in found if "sertool train" in line and line not in cli.cli.epilog]
-    return [pytest.param(line, marks=pytest.mark.slow) if line in slow else line for line in found]
+from sertool import audio, synth
 
 
 @pytest.fixture(scope="module")

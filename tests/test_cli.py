@@ -15,8 +15,8 @@ from statistics import median
 
 import click
 import pytest
+from helptexts import examples
 from running import sertool, shell
-from stage import examples
 
 from sertool import __version__, audio, catalogue, cli, options, synth, talk
 from sertool.errors import SertoolError, UsageError

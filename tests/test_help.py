@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helptexts import examples
 from running import sertool, shell
-from stage import examples
 
 from sertool import audio, synth
 
