@@ -51,8 +51,8 @@ def trained(stage, tmp_path_factory) -> Path:
 def test_the_examples_of_what_comes_after_training_do_what_they_say(trained, tmp_path, monkeypatch, line):
     shutil.copytree(trained, tmp_path / "stage")
     monkeypatch.chdir(tmp_path / "stage")
-    if "train" in line:
-        shutil.rmtree("run")
+    for made in [name for name, command in (("run", "train"), ("features", "featurize")) if command in line]:
+        shutil.rmtree(made)
     listing, _, rest = line.partition(" | ")
     if listing.startswith("find "):
         listed = subprocess.run(["bash", "-c", listing], capture_output=True, check=True).stdout
