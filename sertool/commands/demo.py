@@ -9,7 +9,7 @@ from sertool import options
 EPILOG = """\b
 Examples:
   sertool demo
-  sertool demo -o /tmp/voices
+  sertool demo -o voices/
 
 Needs no network and no audio. Every command line is printed before it runs, and can be run again by hand.
 """

@@ -40,10 +40,10 @@ Columns:
 Of a manifest, what it says of speakers, emotions, listeners' votes and splits is kept. On a terminal a line shows the
 emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
 A file that cannot be read gets a row with its issue, and the work goes on; where nothing that was named is there, the
-exit code is 1. A run answers for a clip of a manifest with
-those of its models that held the clip out; clips that all of them were trained on are marked in the column split, so
-that eval leaves them out. Where a manifest points to shards that were made as the model hears, they are read and not
-the audio, unless --window, --channel or --trim asks for sound; so may shards themselves be. --silence is of audio only.
+exit code is 1. A run answers for a clip of a manifest with those of its models that held the clip out; clips that all
+of them were trained on are marked in the column split, so that eval leaves them out. Where a manifest points to shards
+that were made as the model hears, they are read and not the audio, unless --window, --channel or --trim asks for sound;
+so may shards themselves be. --silence is of audio only.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
