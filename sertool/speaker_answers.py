@@ -129,7 +129,7 @@ def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs
     if not own:
         raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
     clips = sum(map(len, own.values()))
-    talk.say(f"enrolled {clips:,} clip{'s' * (clips != 1)} of {len(own):,} speaker{'s' * (len(own) != 1)}")
+    talk.say(f"enrolled {talk.counted(clips, 'clip')} of {talk.counted(len(own), 'speaker')}")
     return replace(jury.acquainted(own), clips=frozenset(_sound(piece.row) for piece in pieces))
 
 
