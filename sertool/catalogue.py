@@ -76,6 +76,7 @@ def _file(word: str) -> str:
     return word.replace("-", "_")
 
 
+@cache
 def read(path: Path, settings_class: str = "Settings") -> Entry:
     """Docstring, literal constants and settings of one Python file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

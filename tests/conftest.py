@@ -1,8 +1,12 @@
 """What several test files share."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: as many threads as cores in each would be in the way
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import numpy as np
 import pytest

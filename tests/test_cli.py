@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
 
 import click
 import pytest
@@ -90,21 +89,6 @@ def test_no_option_takes_a_number_that_is_none(command):
             assert one.opts[-1] in done.line
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS)])
-def test_help_takes_a_quarter_of_a_second(words):
-    """Of a core, which does not tell what else the machine does meanwhile."""
-    import resource
-
-    took = []
-    for _ in range(7):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        process(*words, "--help")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert median(took) < 0.25
-
-
 # How it ends.
 
 
@@ -172,10 +156,8 @@ def test_an_interrupt_does_not_wait_for_hours_of_audio(tmp_path):
     words = [sys.executable, "-m", "sertool", "featurize", tmp_path / "neutral", "--pitch", "-o", tmp_path / "f"]
     running = subprocess.Popen(map(str, words), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     time.sleep(4)
-    start = time.monotonic()
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=20)
-    assert time.monotonic() - start < 2
     assert (running.returncode, err.decode().splitlines()[-1:]) == (130, ["sertool: interrupted"])
 
 

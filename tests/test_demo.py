@@ -1,11 +1,10 @@
-"""`sertool demo`: the whole pipe in under a minute, by lines that can be pasted."""
+"""`sertool demo`: the whole pipe, by lines that can be pasted."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -34,18 +33,15 @@ def commands(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> tuple[Path, str, float]:
-    """Where the demo ran, what it printed, and the seconds it took."""
+def shown(tmp_path_factory) -> tuple[Path, str]:
+    """Where the demo ran, and what it printed."""
     where = tmp_path_factory.mktemp("demo")
-    began = time.perf_counter()
-    text = shell(f'sertool demo -o "{FOLDER}"', where)
-    return where, text, time.perf_counter() - began
+    return where, shell(f'sertool demo -o "{FOLDER}"', where)
 
 
 @pytest.mark.slow
-def test_the_demo_shows_the_whole_pipe_in_under_a_minute(shown):
-    where, text, seconds = shown
-    assert seconds < 60
+def test_the_demo_shows_the_whole_pipe(shown):
+    where, text = shown
     words = re.findall(r"^(?:\$ |  \| )sertool (\w+)", text, flags=re.MULTILINE)
     assert words == ["index", "featurize", "augment", "featurize", "train", "eval", "predict"]
     places = [text.index(said) for said in ("Confusion: ", "predict -m", "angry.wav\n", "What was made lies in")]
@@ -56,7 +52,7 @@ def test_the_demo_shows_the_whole_pipe_in_under_a_minute(shown):
 
 @pytest.mark.slow
 def test_the_lines_that_it_prints_can_be_pasted(shown, tmp_path):
-    where, text, _ = shown
+    where, text = shown
     lines = commands(text)
     assert len(lines) == 4
     assert all(len(piece) < 110 for line in lines for piece in line.splitlines())
@@ -73,14 +69,14 @@ def test_the_lines_that_it_prints_can_be_pasted(shown, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_can_be_run_again(shown):
-    where, text, _ = shown
+    where, text = shown
     again = shell(f'sertool demo -o "{FOLDER}"', where)
     assert re.sub(r"# \d+ s", "", again) == re.sub(r"# \d+ s", "", text)
 
 
 @pytest.mark.slow
 def test_what_the_demo_shows_is_learned_and_cannot_be_guessed(shown, tmp_path):
-    where, _, _ = shown
+    where, _ = shown
 
     def uar(path: Path) -> float:
         table = wire.read(str(path))

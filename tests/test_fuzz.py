@@ -26,7 +26,7 @@ SOUNDS = {
     "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III"), "aiff": ("AIFF", "PCM_16"),
     "rf64": ("RF64", "PCM_16"),
 }  # fmt: skip
-CASES, MORE = 250, 1720
+CASES, MORE = 150, 1720
 QUICK = ("wav", "flac", "ogg", "parquet", "shard")
 EDGES = [b"\0" * 4, b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\x01\0\0\0", b"\xff" * 8]
 

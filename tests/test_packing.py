@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import audio, features, inference, modelfile, packing, rounding, shaping, synth, weights
+from sertool import audio, features, inference, modelfile, packing, rounding, shaping, synth, web, weights
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.modelfile import Held
@@ -125,6 +125,7 @@ def test_shards_are_answered_where_the_encoder_is_nowhere_and_sound_is_one_line(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nowhere: None
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr(web, "PATIENCE", web.Patience(attempts=1))
     done = sertool("predict", "-m", run / "run", run / "run" / "features" / "manifest.parquet")
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 25
