@@ -44,7 +44,7 @@ from sertool.training import Data
 
 Figures = dict[str, Any]
 
-ANSWERS = ("run", "predicted", "confidence", "top", "adapted")  # columns that only a prediction has, beside `p_*`
+ANSWERS = ("run", "predicted", "confidence", "top", "protocol", "adapted")  # that a prediction alone has, beside `p_*`
 PRIOR = 3.0  # clips whose loss, each by log(T)^2, stands against a temperature other than 1
 ONE_ROW = "one row for each clip: featurize with --stats, such as --stats mean,std"
 UNTAUGHT = "--teacher is for networks, and for clips without a label"
@@ -381,6 +381,8 @@ def _predictions(held: Sources, design: Design, made: Trained, member: Member, f
         "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
         "predicted": [made.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),
     }  # fmt: skip
+    if member.protocol:
+        added["protocol"] = [member.protocol] * len(clips)
     if design.adapt:
         added["adapted"] = ["transductive"] * len(clips)
     if member.fold is not None:

@@ -137,12 +137,13 @@ def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
 
 
 def protocol(table: Table) -> str | None:
-    """How the clips were divided, by the last step of their provenance that says so."""
+    """How the clips were divided, by the last step of their provenance that says so; else by a column, if all agree."""
     for step in reversed(manifest.provenance(table)["chain"]):
         said = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
         if said:
             return said
-    return None
+    told = manifest.counts(table, "protocol")
+    return str(told[0][0]) if len(told) == 1 else None
 
 
 def _protocol_of(command: str) -> str | None:

@@ -317,7 +317,7 @@ def test_speakers_never_cross(mel: Path, tmp_path: Path) -> None:
 
 def test_another_models_answers_in_the_manifest_are_not_taken_for_its_own(mel: Path, tmp_path: Path) -> None:
     clips = len(column(mel, "clip"))
-    stale = {name: ["x"] * clips for name in ("run", "predicted", "adapted", "top")}
+    stale = {name: ["x"] * clips for name in ("run", "predicted", "protocol", "adapted", "top")}
     numbers = {name: [0.5] * clips for name in ("confidence", "p_boredom")}
     train(changed(mel, tmp_path / "stale.parquet", **stale, **numbers), *TINY, "-o", tmp_path / "run")
     train(mel, *TINY, "-o", tmp_path / "fresh")
@@ -401,6 +401,8 @@ def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_n
     done = train(mel, *TINY, "--split", "random-80-20", "-o", tmp_path / "yes")
     assert "random-80-20" in done.err
     assert "LEAKY: random-80-20" in sertool("eval", stdin=done.out).out.decode()
+    told = sertool("index", "-", "-f", "csv", stdin=done.out).out  # which has no room for how it was made
+    assert "LEAKY: random-80-20" in sertool("eval", stdin=told).out.decode()
 
 
 def test_leaky_figures_and_speakers_that_nobody_knows_are_said_so_by_the_run_and_on_its_card(
