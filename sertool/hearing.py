@@ -10,6 +10,7 @@ QUIET = 0.01  # -40 dBFS
 FULL_SCALE = 32766 / 32768
 CLIPPED_RUN = 3  # neighbouring samples at full scale; one alone is a file that was normalised
 OFFSET = 0.1  # of the level
+CANCELLED = 0.01  # of the channels' energy: 20 dB
 TOO_SHORT = 0.05  # seconds
 
 
@@ -22,6 +23,7 @@ class Heard:
     high: float = -math.inf
     total: float = 0.0
     energy: float = 0.0
+    mixed: float = 0.0  # energy of the channels' mean
     clipped: bool = False
     finite: bool = True
 
@@ -35,6 +37,8 @@ class Heard:
         elif self.finite:
             self.total += float(values.sum())
             self.energy += float(np.vdot(values, values))
+            mean = values if values.ndim == 1 else values.mean(axis=1)
+            self.mixed += float(np.vdot(mean, mean))
             loud = max(high, -low) >= FULL_SCALE
             self.clipped = self.clipped or (loud and _has_run(np.abs(values) >= FULL_SCALE))
 
@@ -56,7 +60,8 @@ class Heard:
         """What is odd about it."""
         values = self.samples * channels
         offset, level = abs(self.total / values), math.sqrt(self.energy / values)
-        marks = {"clipped": self.clipped, "quiet": self.peak < QUIET, "dc": offset > OFFSET * level}
+        marks = {"clipped": self.clipped, "quiet": self.peak < QUIET, "dc": offset > OFFSET * level,
+                 "antiphase": self.mixed * channels < CANCELLED * self.energy}  # fmt: skip
         return [note for note, applies in marks.items() if applies]
 
 

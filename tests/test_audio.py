@@ -263,13 +263,16 @@ def test_clipping_is_three_neighbours_at_full_scale_in_one_channel(tmp_path, voi
     assert look_at(tmp_path / "clip.wav", wav(both)).notes == ["stereo"]
 
 
-def test_quiet_offset_and_stereo_are_noted_and_no_issue(tmp_path, voice):
+def test_quiet_offset_antiphase_and_stereo_are_noted_and_no_issue(tmp_path, voice):
     wave = voice / np.abs(voice).max()
     assert look_at(tmp_path / "clip.wav", wav(wave * 327)).notes == ["quiet"]
     assert look_at(tmp_path / "clip.wav", wav(wave * 329)).notes == []
     rms = float(np.sqrt(np.mean(np.square(wave))))
     assert look_at(tmp_path / "clip.wav", wav((wave + 0.2 * rms) * 9000)).notes == ["dc"]
     assert look_at(tmp_path / "clip.wav", wav((wave - wave.mean() + 0.05 * rms) * 9000)).notes == []
+    for other, notes in ((-0.9, ["antiphase", "stereo"]), (-0.5, ["stereo"]), (0, ["stereo"])):
+        both = np.stack([wave, wave * other], axis=1)
+        assert look_at(tmp_path / "clip.wav", wav(both * 9000)).notes == notes
     found = look_at(tmp_path / "clip.wav", wav(np.stack([wave * 9000] * 8, axis=1), 192_000))
     assert (found.issue, found.notes, found.channels, found.sample_rate) == (None, ["stereo"], 8, 192_000)
 
