@@ -382,7 +382,7 @@ sys.exit(cli.run(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("how", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
+@pytest.mark.parametrize(("how", "code"), [("SIGKILL", -9), pytest.param("SIGINT", 130, marks=pytest.mark.slow)])
 def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, tmp_path):
     chain = (*CHAIN, "--copies", 2, "--write", tmp_path / "s", "--as", "wav")
     words = list(map(str, ("augment", voices, *chain, "-o", tmp_path / "m.parquet", "-j", 2)))

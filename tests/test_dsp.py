@@ -86,7 +86,7 @@ def test_mel_scales_are_inverted() -> None:
         assert np.allclose(dsp.mel_to_hz(dsp.hz_to_mel(hz, htk), htk), hz)
 
 
-@pytest.mark.parametrize(("htk", "norm"), [(False, "slaney"), (True, "none")])
+@pytest.mark.parametrize(("htk", "norm"), [(False, "slaney"), pytest.param(True, "none", marks=pytest.mark.slow)])
 def test_mel_weights_agree_with_librosa(htk: bool, norm: str) -> None:
     filters = pytest.importorskip("librosa").filters
     known = filters.mel(

@@ -663,6 +663,7 @@ def clips(count: int) -> list[torch.Tensor]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 @pytest.mark.skipif(not REAL.is_file() or not CORPORA.is_dir(), reason="the real encoder is not here")
 @pytest.mark.usefixtures("real_encoder")
@@ -677,6 +678,7 @@ def test_the_real_encoder_in_bf16_has_a_cosine_of_9995_to_float32() -> None:
             assert cosine(*means) >= 0.9995, layer
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 @pytest.mark.skipif(not REAL.is_file() or not CORPORA.is_dir(), reason="the real encoder is not here")
 @pytest.mark.usefixtures("real_encoder")

@@ -312,6 +312,7 @@ def test_silence_and_a_single_sample_are_as_in_librosa() -> None:
                 assert np.allclose(rows_of(name, wave, **settings), answer().T, rtol=1e-3, atol=1e-4), name
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 @pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not here")
 @pytest.mark.filterwarnings("ignore")

@@ -259,7 +259,10 @@ def agreement(waves: list[np.ndarray], rate: int, hop: int = 512) -> tuple[float
     return float(np.mean(flag == (ours[:, VOICED] == 1))), float(near.mean())
 
 
-@pytest.mark.parametrize(("rate", "hop"), [(16000, 512), (16000, 160), (24414, 512)])
+@pytest.mark.parametrize(
+    ("rate", "hop"),
+    [(16000, 512), pytest.param(16000, 160, marks=pytest.mark.slow), pytest.param(24414, 512, marks=pytest.mark.slow)],
+)
 def test_synthetic_voices_get_the_pitch_that_librosa_gives_them(rate, hop):
     waves = [synth.voice(n, emotion, n, rate=rate) for n, emotion in enumerate(["neutral", "angry"])]
     waves = [np.concatenate([wave, noise(4000, 0.02, n).astype(np.float32)]) for n, wave in enumerate(waves)]
@@ -268,6 +271,7 @@ def test_synthetic_voices_get_the_pitch_that_librosa_gives_them(rate, hop):
     assert near >= 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="the corpora are not here")
 def test_real_voices_get_the_pitch_that_librosa_gives_them():
