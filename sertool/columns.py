@@ -59,7 +59,7 @@ ELSEWHERE = {
     "channel": "which was answered for, from 1, with --channel left, right or each",
     "top": "the most probable emotions and their probabilities, with --top",
     "protocol": "how the held-out clips were chosen, after train",
-    "adapted": "how the model was adapted to the speaker: transductive or enrolled",
+    "adapted": "how the model was adapted to the speaker: transductive, enrolled, or as one voice",
     "recognised": "percent of the listeners who named the emotion; of emodb",
     "natural": "percent of the listeners who found it natural; of emodb",
 }

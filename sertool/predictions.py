@@ -242,6 +242,8 @@ def _adapted(table: Table) -> str | None:
     if "adapted" not in table.column_names:
         return None
     ways = [str(way) for way, _ in manifest.counts(table, "adapted")]
+    if ways == ["as one voice"]:
+        return "adapted to all clips as one voice (transductive)"
     return f"adapted to each speaker ({', '.join(sorted(ways))})" if ways else None
 
 

@@ -99,7 +99,8 @@ def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[R
     own = {} if pieces[0].row["voice"] is None else _heard(pieces)
     known = jury.acquainted(own) if own else None
     for row in predicting.judged(jury, pieces, how, known):
-        yield _said(row, "transductive" if predicting.voice(row) in own else None)
+        way = "as one voice" if row["voice"] == EVERYBODY else "transductive"
+        yield _said(row, way if predicting.voice(row) in own else None)
 
 
 def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:

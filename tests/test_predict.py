@@ -925,10 +925,14 @@ def test_all_can_be_taken_for_one_voice_and_keep_their_names(run: Path, adaptabl
     one = rows_of(sertool(*words, "all", tmp_path).out)
     same = rows_of(sertool(*words, "parent-folder", tmp_path).out)
     assert [probabilities(row) for row in one] == [pytest.approx(probabilities(row), abs=1e-6) for row in same]
-    assert {row["adapted"] for row in one} == {"transductive"}
+    assert {row["adapted"] for row in one} == {"as one voice"}
+    assert {row["adapted"] for row in same} == {"transductive"}
     assert {row.get("speaker") for row in one} <= {"", None}
     known = sertool(*words, "all", run / "features" / "manifest.parquet", "-f", "jsonl").out.splitlines()
     assert len({json.loads(line)["speaker"] for line in known}) == 4
+    told = sertool("predict", *words[1:], "all", run / "features" / "manifest.parquet", "-f", "csv").out
+    title = sertool("eval", "--split", "test", stdin=told).out.decode()
+    assert "adapted to all clips as one voice (transductive)" in title
 
 
 def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable: Path) -> None:

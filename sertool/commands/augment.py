@@ -146,6 +146,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         count = int(copying.originals(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""
         copies, rows = talk.counted(count * blend.copies, "copy"), talk.counted(len(table), "row")
+        if kind is None:
+            return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     table = manifest.made_by(copying.appended(table, blend), options.command_line(), values["seed"], read)
     return _delivered(table, values, kind, jobs)

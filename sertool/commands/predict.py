@@ -35,7 +35,8 @@ Columns:
   p_EMOTION             the probability of every emotion
   channel               from 1, with --channel left, right or each
   top                   with --top
-  speaker adapted       with --adapt or --enroll: whose voice, and transductive or enrolled
+  speaker adapted       with --adapt or --enroll: whose voice, and whether enrolled,
+                        transductive (by the clips that are asked for), or all as one voice
 
 Of a manifest, what it says of speakers, emotions, listeners' votes and splits is kept. On a terminal a line shows the
 emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
