@@ -20,6 +20,7 @@ from sertool import (
     options,
     preparing,
     refusals,
+    run_folder,
     runs,
     splitting,
     talk,
@@ -113,7 +114,7 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     predicted = manifest.made_by(predicted, options.command_line(), values["seed"], table, named)
     if Team().leads:
         if not among_more:  # whose joined predictions lie there, of more seeds
-            wire.write(predicted, str(folder / runs.PREDICTIONS), "parquet")
+            wire.write(predicted, str(folder / run_folder.PREDICTIONS), "parquet")
         _say_result(predicted, [scores for _, scores in trained], named, folder)
     return predicted
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import manifest, modelfile, talk, wire
+from sertool import manifest, modelfile, run_folder, talk, wire
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import PARTS, TRAIN
@@ -46,7 +46,7 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
 
 def _division(model: Path) -> Path | None:
     """Where a run says beside a model what it learnt from and what it held out, if it does."""
-    beside = model.parent / "split.parquet"
+    beside = model.parent / run_folder.DIVISION
     return beside if beside.exists() else None
 
 

@@ -24,6 +24,7 @@ from sertool import (
     options,
     packing,
     plots,
+    run_folder,
     selection,
     speaker_scaling,
     teacher_answers,
@@ -133,16 +134,16 @@ def load(table: Table, design: Design, device: str) -> Sources:
 
 def train(held: Sources, design: Design, member: Member, folder: Path, listener: Listener) -> tuple[Table, Figures]:
     """Train a member unless it is trained already; its held-out predictions and its scores."""
-    finished = folder / "predictions.parquet"
+    finished = folder / run_folder.PREDICTIONS
     if finished.exists():
-        return wire.read(str(finished)), modelfile.read(folder / "model.safetensors").scores
+        return wire.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
     made, history = _trained(held, design, member, folder, listener)
     predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
         _record(folder, held.table, member, history, design.training)
-        modelfile.write(folder / "model.safetensors", _packed(_file(held, design, made, member), design.pack))
+        modelfile.write(folder / run_folder.MODEL, _packed(_file(held, design, made, member), design.pack))
         wire.write(predicted, str(finished), "parquet")
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
     return predicted, made.scores
 
 
@@ -444,10 +445,10 @@ def _packed(held: Held, how: str | None) -> Held:
 
 def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: training.Settings) -> None:
     """The epochs as lines and as a picture, and who was where."""
-    with whole(folder / "metrics.jsonl") as stream:
+    with whole(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
     names = [name for name in ("clip", "path", "corpus", "speaker", "emotion", "parent") if name in table.column_names]
     divided = manifest.with_column(table.select(names), "split", manifest.from_codes(member.split, PARTS))
-    wire.write(divided, str(folder / "split.parquet"), "parquet")
+    wire.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
-        plots.curves(history, training.kept(history, settings), folder / "curves.png")
+        plots.curves(history, training.kept(history, settings), folder / run_folder.CURVES)

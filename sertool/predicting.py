@@ -1,7 +1,6 @@
 """From clips to emotions: decoded ahead in threads, answered in order, whole or window by window."""
 
 import math
-import re
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import audio, extract, hearing, inference, predict_inputs, shaping, talk, workers
+from sertool import audio, extract, hearing, inference, predict_inputs, run_folder, shaping, talk, workers
 from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.extract import Engine
@@ -170,14 +169,14 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
         raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
     if place.is_file():
         return [place]
-    found = _members(place, "model.safetensors")
+    found = _members(place, run_folder.MODEL)
     if not found:
         raise UsageError(f"no model in {place}: give a model file, or the folder of a run of `sertool train`")
     found = found if fold is None else _of_fold(found, fold, place)
-    runs = sorted({_run_of(path.relative_to(place)) for path in found})
+    runs = sorted({run_folder.of_model(path.relative_to(place)).as_posix() for path in found})
     if len(runs) > 1:
         raise UsageError(f"{place} holds several runs: {listed(runs)}: name one, such as {place / runs[0]}")
-    begun = [path for path in _members(place, "settings.json") if not path.with_name("model.safetensors").exists()]
+    begun = [path for path in _members(place, run_folder.SETTINGS) if not path.with_name(run_folder.MODEL).exists()]
     if begun and fold is None:
         talk.warn(f"{place}: {talk.counted(len(begun), 'model')} not trained yet: the others answer")
     return found
@@ -189,11 +188,12 @@ def _members(place: Path, name: str) -> list[Path]:
 
 
 def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:
-    """Those that lie in `fold-K/seed-S/`."""
+    """Those that lie in the folder of a fold."""
     folder_of = {path: path.parent.parent.name for path in models}
-    found = [path for path, folder in folder_of.items() if folder == f"fold-{fold}"]
+    found = [path for path, folder in folder_of.items() if folder == run_folder.fold(fold)]
     if not found:
-        there = sorted(int(name[5:]) for name in {*folder_of.values()} if re.fullmatch(r"fold-\d+", name))
+        numbers = map(run_folder.fold_number, {*folder_of.values()})
+        there = sorted(number for number in numbers if number is not None)
         folds = f"the folds {listed(there)}" if there else "no folds"
         raise UsageError(f"no model in fold {fold} of {place}: it has {folds}")
     return found
@@ -202,11 +202,6 @@ def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:
 def _hidden(path: Path) -> bool:
     """Whether it lies in a folder that is put aside, as by `train --overwrite`."""
     return any(part.startswith(".") for part in path.parts)
-
-
-def _run_of(path: Path) -> str:
-    """The folder of a member's run, from the path of its model."""
-    return Path(*(part for part in path.parent.parts if not re.fullmatch(r"(fold|seed)-\d+", part))).as_posix()
 
 
 @dataclass

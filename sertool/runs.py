@@ -1,9 +1,4 @@
-"""A training run: its members, each fold with each seed, and the folder that they share.
-
-runs/NAME/fold-0/seed-0/         a member: settings.json, split.parquet, metrics.jsonl, curves.png, model.safetensors
-                                 and, once it is done, predictions.parquet
-runs/NAME/predictions.parquet    the held-out rows of all members
-"""
+"""A training run: its members, each fold with each seed, and the folder that they share."""
 
 import hashlib
 import json
@@ -16,19 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from sertool import codes, files, manifest
+from sertool import codes, files, manifest, run_folder
 from sertool.errors import UsageError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.members import Design, Member, Sources
+from sertool.run_folder import BEFORE, CHECKPOINT, FILES, PREDICTIONS, SETTINGS
 
-PREDICTIONS = "predictions.parquet"
-SETTINGS = "settings.json"
-FILES = (
-    SETTINGS, "split.parquet", "metrics.jsonl", "curves.png", "checkpoint.safetensors", "model.safetensors",
-    PREDICTIONS,
-)  # fmt: skip
-BEFORE = ".before"  # what is being replaced
 DIGESTED = {  # what differs where a digest does
     "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
     "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
@@ -42,17 +31,16 @@ def members(
     divisions: Sequence[tuple[int | None, np.ndarray]], seeds: int, first: int, protocol: str | None
 ) -> list[Member]:
     """Every fold with every seed."""
-    made = []
-    for fold, split in divisions:
-        for seed in range(first, first + seeds):
-            place = f"seed-{seed}" if fold is None else f"fold-{fold}/seed-{seed}"
-            made.append(Member(place, seed, fold, split, protocol))
-    return made
+    return [
+        Member(run_folder.member(seed, fold), seed, fold, split, protocol)
+        for fold, split in divisions
+        for seed in range(first, first + seeds)
+    ]
 
 
 def sweep(folder: Path) -> None:
     """Remove what killed runs left half-written of a run's own files, for who holds it alone; there may be others'."""
-    for place in (folder, *folder.glob("seed-*"), *folder.glob("fold-*/seed-*")):
+    for place in (folder, *run_folder.members(folder)):
         for name in FILES:
             files.sweep(place / name)
 
@@ -134,7 +122,7 @@ def _other_seed(path: Path, folder: Path, wanted: dict[str, dict[str, Any]]) -> 
 
 def _described(folder: Path) -> list[Path]:
     """The members that lie in a folder."""
-    return sorted(path.parent for ways in ("seed-*", "fold-*/seed-*") for path in folder.glob(f"{ways}/{SETTINGS}"))
+    return [path for path in run_folder.members(folder) if (path / SETTINGS).exists()]
 
 
 def _describe(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
@@ -166,7 +154,7 @@ def _finished(path: Path) -> bool:
 
 def _begun(folder: Path) -> bool:
     """Whether a member has anything to lose."""
-    return any((folder / name).exists() for name in ("checkpoint.safetensors", PREDICTIONS))
+    return any((folder / name).exists() for name in (CHECKPOINT, PREDICTIONS))
 
 
 def _held(path: Path) -> Any:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import batches, manifest, modelfile, predicting, shipped, talk, teacher_answers, wire
+from sertool import batches, manifest, modelfile, predicting, run_folder, shipped, talk, teacher_answers, wire
 from sertool.batches import Store
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -60,7 +60,7 @@ def require_knows(source: str, words: set[str]) -> None:
 def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> Staff:
     """What a teacher's models answer for the clips of a table; asked once, the answers lie in the student's folder."""
     paths = predicting.models_in(shipped.place(source), None)
-    kept = folder / f"teacher-{_key(paths, table)}.parquet"
+    kept = folder / run_folder.TEACHER.format(_key(paths, table))
     if not kept.exists():
         wire.write(_answers(table, paths, device, jobs), str(kept), "parquet")
     given = wire.load(str(kept))
@@ -157,7 +157,7 @@ def _by_row(table: Table, given: Table, words: Sequence[str], models: int) -> np
 
 def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Of which rows a model was trained on the speaker or the clip, and of which on the clip, both `[rows]`."""
-    beside = path.parent / "split.parquet"
+    beside = path.parent / run_folder.DIVISION
     if not beside.exists():
         _say_unknown(table, path)
         return np.zeros(len(table), bool), np.zeros(len(table), bool)
@@ -171,7 +171,8 @@ def _say_unknown(table: Table, path: Path) -> None:
     trained = modelfile.read(path).trained.get("corpora") or {}
     both = [name for name, _ in manifest.counts(table, "corpus") if name in trained]
     shared = f"; it was trained on {listed(both)}, which these clips are of" if both else ""
-    talk.warn(f"no split.parquet lies beside {path}: whether it knows speakers held out here cannot be known{shared}")
+    talk.warn(f"no {run_folder.DIVISION} lies beside {path}: whether it knows speakers held out here cannot be known"
+              f"{shared}")  # fmt: skip
 
 
 def lesson(staff: Staff, table: Table, split: np.ndarray) -> Taught:
@@ -205,9 +206,8 @@ def _tells(met: np.ndarray, learnt: np.ndarray, table: Table, split: np.ndarray)
 def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -> None:
     """Refuse predictions from a file whose run has models that would tell of what is held out here."""
     folder = Path(source).parent
-    beside = [
-        path for place in ("", "seed-*/", "fold-*/seed-*/") for path in sorted(folder.glob(f"{place}split.parquet"))
-    ]
+    places = (folder, *run_folder.members(folder))
+    beside = [path for place in places if (path := place / run_folder.DIVISION).exists()]
     if not beside:
         talk.warn(f"--teacher {source}: not in the folder of its run: whether its models know speakers held out here "
                   "cannot be known")  # fmt: skip

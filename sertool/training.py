@@ -22,6 +22,7 @@ from sertool.batches import Scaling, Store
 from sertool.checkpoint import State
 from sertool.consistency import Ear, Streams
 from sertool.errors import SertoolError, UsageError
+from sertool.run_folder import CHECKPOINT
 from sertool.team import Team
 
 AT_ONCE = 64  # clips that are answered together
@@ -177,7 +178,7 @@ def fit(
     model: nn.Module, data: Data, settings: Settings, seed: int, folder: Path, watch: Watch = lambda order, _: order
 ) -> Iterator[dict[str, Any]]:
     """Train, leaving the chosen weights in the model; yields each epoch's figures, those done earlier first."""
-    path = folder / "checkpoint.safetensors"
+    path = folder / CHECKPOINT
     if hasattr(model, "warm") and not path.exists():
         model.to(data.store.device).warm(_summaries(model, data, settings), data.truth[data.train])
     loop, state = _started(model, data, settings)

@@ -24,6 +24,7 @@ from sertool import columns, formats, manifest, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of, path_text, reason, whole
 from sertool.manifest import Table
+from sertool.run_folder import PREDICTIONS
 
 EXTENSIONS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -53,7 +54,7 @@ def data(source: str) -> pa.Buffer:
     except FileNotFoundError:
         raise UsageError(f"no such file: {source}") from None
     except IsADirectoryError:
-        inside = [path for name in ("manifest", "predictions") if (path := Path(source, f"{name}.parquet")).is_file()]
+        inside = [path for name in ("manifest.parquet", PREDICTIONS) if (path := Path(source, name)).is_file()]
         raise UsageError(f"{source} is a folder, not a manifest{f': name {inside[0]}' if inside else ''}") from None
     except OSError as error:
         raise SertoolError(f"cannot read {source}: {reason(error)}") from None

@@ -19,7 +19,7 @@ HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
         recipes rounding scan schedules stretching talk team device parts dsp slow files drawing sheet fitted labels
-        options selection shipped splits streams synth tensorfile unpacking web transfer weights""",
+        options run_folder selection shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest twins hearing audio sounds labelling modelfile shards formats shaping long_audio
         splitting doctor checkpoint wire effects sources""",
