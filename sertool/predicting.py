@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -15,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import audio, extract, hearing, inference, predict_inputs, run_folder, shaping, talk, workers
+from sertool import audio, extract, hearing, inference, predict_inputs, shaping, workers
 from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.extract import Engine
-from sertool.files import listed, path_of
+from sertool.files import path_of
 from sertool.heldout_members import ASKED
 from sertool.inference import Predictor
 from sertool.predict_inputs import Row
@@ -161,47 +160,6 @@ class Jury:
         """A member's own rows of some clips."""
         place = self.recipes.index(member.recipe)
         return [made[place] for made in heard]
-
-
-def models_in(place: Path, fold: int | None) -> list[Path]:
-    """The model files that `-m` names: a file, or those of a run's members."""
-    if place.is_file() and fold is not None:
-        raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
-    if place.is_file():
-        return [place]
-    found = _members(place, run_folder.MODEL)
-    if not found:
-        raise UsageError(f"no model in {place}: give a model file, or the folder of a run of `sertool train`")
-    found = found if fold is None else _of_fold(found, fold, place)
-    runs = sorted({run_folder.of_model(path.relative_to(place)).as_posix() for path in found})
-    if len(runs) > 1:
-        raise UsageError(f"{place} holds several runs: {listed(runs)}: name one, such as {place / runs[0]}")
-    begun = [path for path in _members(place, run_folder.SETTINGS) if not path.with_name(run_folder.MODEL).exists()]
-    if begun and fold is None:
-        talk.warn(f"{place}: {talk.counted(len(begun), 'model')} not trained yet: the others answer")
-    return found
-
-
-def _members(place: Path, name: str) -> list[Path]:
-    """Files of this name in a run's folder."""
-    return sorted(path for path in place.rglob(name) if not _hidden(path.relative_to(place)))
-
-
-def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:
-    """Those that lie in the folder of a fold."""
-    folder_of = {path: path.parent.parent.name for path in models}
-    found = [path for path, folder in folder_of.items() if folder == run_folder.fold(fold)]
-    if not found:
-        numbers = map(run_folder.fold_number, {*folder_of.values()})
-        there = sorted(number for number in numbers if number is not None)
-        folds = f"the folds {listed(there)}" if there else "no folds"
-        raise UsageError(f"no model in fold {fold} of {place}: it has {folds}")
-    return found
-
-
-def _hidden(path: Path) -> bool:
-    """Whether it lies in a folder that is put aside, as by `train --overwrite`."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.inference import Predictor
 from sertool.manifest import Table
+from sertool.named_models import models_in
 from sertool.predicting import Jury, Listening
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Taught
@@ -52,14 +53,14 @@ def require_there(source: str) -> None:
 
 def require_knows(source: str, words: set[str]) -> None:
     """Refuse a teacher who has no answer for some emotion, before anybody listens."""
-    known = modelfile.read(predicting.models_in(shipped.place(source), None)[0]).labels
+    known = modelfile.read(models_in(shipped.place(source), None)[0]).labels
     if lost := sorted(words - {*known}):
         raise SertoolError(teacher_answers.unknown(lost, known))
 
 
 def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> Staff:
     """What a teacher's models answer for the clips of a table; asked once, the answers lie in the student's folder."""
-    paths = predicting.models_in(shipped.place(source), None)
+    paths = models_in(shipped.place(source), None)
     kept = folder / run_folder.TEACHER.format(_key(paths, table))
     if not kept.exists():
         wire.write(_answers(table, paths, device, jobs), str(kept), "parquet")

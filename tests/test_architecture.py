@@ -21,7 +21,7 @@ HOUSE = {
         recipes rounding scan schedules stretching talk team device parts dsp slow files drawing sheet fitted labels
         options run_folder selection shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest twins hearing audio sounds labelling modelfile shards formats shaping long_audio
+    "formats": """manifest twins hearing audio sounds labelling modelfile named_models shards formats shaping long_audio
         splitting doctor checkpoint wire effects sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
         stored_rows predict_inputs heldout_members extract predictions tables training copying packing folding

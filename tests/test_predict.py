@@ -732,16 +732,6 @@ def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: P
     assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
 
 
-def test_a_fold_is_one_of_the_run_whatever_folder_that_lies_in(run: Path, tmp_path: Path) -> None:
-    place = tmp_path / "fold-1" / "model"
-    for name in ("fold-0", "fold-1", "fold-10"):
-        shutil.copytree(run / "model" / "seed-0", place / name / "seed-0")
-    assert predicting.models_in(place, 1) == [place / "fold-1" / "seed-0" / "model.safetensors"]
-    assert predicting.models_in(place / "fold-0", 0) == [place / "fold-0" / "seed-0" / "model.safetensors"]
-    assert "no model in fold 3" in (done := sertool("predict", "-m", place, "--fold", 3, "x.wav")).line
-    assert "it has the folds 0, 1, 10" in done.line
-
-
 def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None:
     model = run / "model" / "seed-0" / "model.safetensors"
     for words, said in (
@@ -769,12 +759,6 @@ def test_a_run_with_models_to_come_says_that_the_others_answer(run: Path, tmp_pa
     (tmp_path / "model" / "seed-1" / "model.safetensors").unlink()
     assert "1 model not trained yet" in (done := sertool("predict", "-m", tmp_path / "model", "x.wav")).err
     assert done.code == 1  # x.wav is not there
-
-
-def test_models_that_are_put_aside_are_not_asked(run: Path, tmp_path: Path) -> None:
-    for name in ("seed-0", ".before/seed-0", ".before/seed-1"):
-        shutil.copytree(run / "model" / "seed-0", tmp_path / name)
-    assert predicting.models_in(tmp_path, None) == [tmp_path / "seed-0" / "model.safetensors"]
 
 
 @pytest.mark.parametrize(("kind", "columns"), [("csv", {"clip", "issue", "predicted"}), ("parquet", {"clip", "path"})])

@@ -129,11 +129,11 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError("--hop goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
-    from sertool import device, heldout_members, predict_inputs, predicting, speaker_answers
+    from sertool import device, heldout_members, named_models, predict_inputs, predicting, speaker_answers
     from sertool.inference import Predictor
 
     picked = device.pick(values["device"])
-    runs = [predicting.models_in(place, values["fold"]) for place in places]
+    runs = [named_models.models_in(place, values["fold"]) for place in places]
     models = [path for run in runs for path in run]
     _give_weights(values["weights"], models)
     jury = predicting.Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
@@ -154,9 +154,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _say_cards(places: list[Path], fold: int | None) -> None:
-    from sertool import cards, modelfile, predicting
+    from sertool import cards, modelfile, named_models
 
-    for path in (path for place in places for path in predicting.models_in(place, fold)):
+    for path in (path for place in places for path in named_models.models_in(place, fold)):
         click.echo((shipped.card(path) or f"# {path}\n\n") + cards.card(modelfile.read(path)))
 
 
