@@ -3,30 +3,24 @@
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from threading import Lock
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import audio, extract, hearing, inference, predict_inputs, shaping, workers
-from sertool.batches import Scaling
-from sertool.errors import UsageError
-from sertool.extract import Engine
+from sertool import audio, extract, hearing, inference, predict_inputs, workers
 from sertool.files import path_of
 from sertool.heldout_members import ASKED
-from sertool.inference import Predictor
+from sertool.jury import Acquaintance, Heard, Jury, Sound
 from sertool.predict_inputs import Row
 from sertool.stored_rows import READ, Shelf
 
 BATCH = 32  # clips or windows that are there at a time
-Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it
-Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 SPAN = 120.0  # seconds of a long file that are decoded at once
 BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
@@ -45,123 +39,6 @@ class Listening:
     threshold: float = 0.0
 
 
-@dataclass(frozen=True)
-class Acquaintance:
-    """How each member scales the clips of the speakers that are known, if it can adapt."""
-
-    scalings: list[Scaling | None]
-    speakers: list[str]
-    clips: frozenset[tuple[str, float]] = frozenset()  # by which they are known, where these were enrolled
-
-    def places(self, who: Sequence[str], device: torch.device) -> Tensor:
-        """The speakers' groups, `[clips]`; 0 is for whoever is not known."""
-        place = {name: index for index, name in enumerate(self.speakers, 1)}
-        return torch.tensor([place.get(name, 0) for name in who], device=device)
-
-
-class Jury:
-    """One model or several that know the same emotions; their probabilities are averaged.
-
-    Where several runs are asked, of `sizes` members each, every run counts alike.
-    """
-
-    def __init__(self, members: Sequence[Predictor], sizes: Sequence[int] = ()) -> None:
-        self.members, self.labels = members, members[0].labels
-        ends = np.cumsum(sizes or [len(members)]).tolist()
-        self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
-        if any(member.labels != self.labels for member in members):
-            raise UsageError("the models know different emotions: ask one, or train them alike")
-        self.recipes = []
-        for member in members:
-            if member.recipe not in self.recipes:
-                self.recipes.append(member.recipe)
-        self._engines: list[Engine] = []
-        self._making = Lock()
-        if len({(recipe.wave.rate, recipe.wave.channels) for recipe in self.recipes}) > 1:
-            raise UsageError("the models take audio of different rates or channels: ask one, or train them alike")
-
-    @property
-    def engines(self) -> list[Engine]:
-        """What makes features, for all threads; an encoder's weights are looked for when a first clip is heard."""
-        with self._making:
-            if not self._engines:
-                device = self.members[0].device.type
-                self._engines = [inference.engine_of(recipe, device) for recipe in self.recipes]
-        return self._engines
-
-    def shelf(self, how: Listening) -> Shelf:
-        """Where rows may lie that the models need not make, unless what is asked for takes the sound itself."""
-        records, members = self.members[0].held.features, self.members
-        needs = {
-            "--window": how.window is not None,
-            "--channel": how.channel != "mix",
-            "--trim": any(member.recipe != inference.recipe_of(member.held.features) for member in members),
-            "asking models that hear in different ways": any(member.held.features != records for member in members),
-        }
-        return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
-
-    @property
-    def gathers(self) -> bool:
-        """Whether the device takes the clips of a batch together."""
-        return self.members[0].device.type != "cpu"
-
-    def shaped(self, samples: np.ndarray, name: str) -> Sound:
-        """A clip's `[channels, samples]` as each recipe takes it."""
-        return [shaping.shape(torch.from_numpy(samples), engine.recipe.wave, name) for engine in self.engines]
-
-    def hear(self, sounds: Sequence[Sound]) -> list[Heard]:
-        """What each recipe makes of each clip's sound; `TooLarge` where one cannot be stored."""
-        made = [
-            engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
-            for engine, waves in zip(self.engines, zip(*sounds, strict=True), strict=True)
-        ]
-        return [list(clip) for clip in zip(*made, strict=True)]
-
-    def judge(
-        self,
-        heard: Sequence[Heard],
-        known: Acquaintance | None = None,
-        who: Sequence[str] = (),
-        asked: Sequence[list[int] | None] = (),
-    ) -> Tensor:
-        """`[clips, classes]`, the mean over the members that are asked for a clip, by number, or over all of them.
-
-        `who` speaks in each clip, if speakers are known.
-        """
-        answers = torch.stack(self.each(heard, known, who))
-        if not any(asked):
-            return self._mean(answers)
-        return torch.stack([self._mean(answers[:, clip], own or ()) for clip, own in enumerate(asked)])
-
-    def _mean(self, answers: Tensor, asked: Collection[int] = ()) -> Tensor:
-        """Of `[members, …]`, the mean over runs of the mean over those of their members that are asked, or over all."""
-        own = [[place for place in run if place in asked] or [*run] for run in self.runs]
-        return torch.stack([answers[places].mean(dim=0) for places in own]).mean(dim=0)
-
-    def each(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> list[Tensor]:
-        """The same of each member by itself."""
-        answers = []
-        for index, member in enumerate(self.members):
-            scaling = None if known is None else known.scalings[index]
-            own = None if scaling is None else (scaling, known.places(who, member.device))
-            answers.append(member.of_clips(self._of(member, heard), own))
-        return answers
-
-    def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
-        """What is known of speakers from some clips of each."""
-        return Acquaintance([self._scaling(member, speakers.values()) for member in self.members], list(speakers))
-
-    def _scaling(self, member: Predictor, speakers: Iterable[Sequence[Heard]]) -> Scaling | None:
-        """A member's own of some speakers, if it can adapt."""
-        adapts = member.scaling.adapts
-        return member.acquainted([self._of(member, clips) for clips in speakers]) if adapts else None
-
-    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[dict[str, np.ndarray]]:
-        """A member's own rows of some clips."""
-        place = self.recipes.index(member.recipe)
-        return [made[place] for made in heard]
-
-
 @dataclass
 class Piece:
     """A stretch of audio that gets one row: the row so far, and what was heard in it, or is yet to be heard."""
@@ -169,6 +46,18 @@ class Piece:
     row: Row
     heard: Heard | None = None
     sound: Sound | None = None
+
+
+def shelf(jury: Jury, how: Listening) -> Shelf:
+    """Where rows may lie that the models need not make, unless what is asked for takes the sound itself."""
+    records, members = jury.members[0].held.features, jury.members
+    needs = {
+        "--window": how.window is not None,
+        "--channel": how.channel != "mix",
+        "--trim": any(member.recipe != inference.recipe_of(member.held.features) for member in members),
+        "asking models that hear in different ways": any(member.held.features != records for member in members),
+    }
+    return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
 
 
 def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Row]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from sertool import labelling, predict_inputs, predicting, talk
 from sertool.errors import UsageError
 from sertool.files import path_of
+from sertool.jury import Acquaintance, Heard, Jury
 from sertool.predict_inputs import Row
-from sertool.predicting import Acquaintance, Heard, Jury, Listening, Piece
+from sertool.predicting import Listening, Piece
 
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
@@ -184,5 +185,5 @@ def answers(
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
-    before = predict_inputs.asked([enroll], None, jury.shelf(how), nul=False, also=column(speakers))
+    before = predict_inputs.asked([enroll], None, predicting.shelf(jury, how), nul=False, also=column(speakers))
     return recognised(jury, rows, name(), enrolled(jury, before, name(), how, jobs), how, jobs)

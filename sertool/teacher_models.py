@@ -17,9 +17,10 @@ from sertool.batches import Store
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.inference import Predictor
+from sertool.jury import Jury
 from sertool.manifest import Table
 from sertool.named_models import models_in
-from sertool.predicting import Jury, Listening
+from sertool.predicting import Listening
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Taught
 

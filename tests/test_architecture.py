@@ -25,7 +25,7 @@ HOUSE = {
         splitting doctor checkpoint wire effects sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
         stored_rows predict_inputs heldout_members extract predictions tables training copying packing folding
-        inference cards tasks clips answers demonstration""",
+        inference jury cards tasks clips answers demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting teacher_models speaker_answers verify panels plots
         members refusals rendering reports preparing runs experiment""",
     "pages": "charts page",

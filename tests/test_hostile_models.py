@@ -15,8 +15,8 @@ import torch
 from sertool import cards, extract, features, modelfile, models, shaping, tensorfile
 from sertool.errors import SertoolError
 from sertool.inference import Predictor
+from sertool.jury import Jury
 from sertool.modelfile import Held
-from sertool.predicting import Jury
 
 LABELS = ["neutral", "happy", "angry"]
 SECONDS, MEGABYTES = 6, 300

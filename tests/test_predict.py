@@ -18,6 +18,7 @@ import torch
 from running import sertool
 
 from sertool import audio, extract, manifest, modelfile, predicting, speaker_answers, streams, synth, tensorfile, wire
+from sertool.jury import Jury
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
@@ -161,7 +162,7 @@ def test_a_device_that_takes_clips_together_hears_the_same(run: Path, tmp_path: 
     apart = rows_of(sertool("predict", *asked).out)
     sizes: list[int] = []
     packed = extract.Engine.packed
-    monkeypatch.setattr(predicting.Jury, "gathers", True)
+    monkeypatch.setattr(Jury, "gathers", True)
     monkeypatch.setattr(
         extract.Engine, "packed", lambda self, waves: (sizes.append(len(waves)), packed(self, waves))[1]
     )
@@ -180,7 +181,7 @@ def test_one_clip_that_cannot_be_heard_spoils_none_that_is_heard_with_it(
 ) -> None:
     good = sorted((run / "voices").rglob("*.wav"))[:2]
     soundfile.write(tmp_path / "huge.wav", 1e30 * soundfile.read(good[0])[0], 16_000, subtype="DOUBLE")
-    monkeypatch.setattr(predicting.Jury, "gathers", True)
+    monkeypatch.setattr(Jury, "gathers", True)
     held = rows_of(sertool("predict", "-m", run / "model", good[0], tmp_path / "huge.wav", good[1]).out)
     assert [row["issue"] for row in held] == ["", "not-finite", ""]
 
@@ -356,20 +357,20 @@ def test_of_a_long_file_few_windows_are_there_at_a_time(
 ) -> None:
     audio.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 100 * 16_000), 16_000)
     there: set[int] = set()
-    most, judge, hear = [0], predicting.Jury.judge, predicting.Jury.hear
+    most, judge, hear = [0], Jury.judge, Jury.hear
 
-    def heard(jury: predicting.Jury, *given: Any) -> Any:
+    def heard(jury: Jury, *given: Any) -> Any:
         made = hear(jury, *given)
         there.update(map(id, made))
         return made
 
-    def answered(jury: predicting.Jury, some: Any, *given: Any) -> Any:
+    def answered(jury: Jury, some: Any, *given: Any) -> Any:
         most[0] = max(most[0], len(there))
         there.difference_update(map(id, some))
         return judge(jury, some, *given)
 
-    monkeypatch.setattr(predicting.Jury, "hear", heard)
-    monkeypatch.setattr(predicting.Jury, "judge", answered)
+    monkeypatch.setattr(Jury, "hear", heard)
+    monkeypatch.setattr(Jury, "judge", answered)
     done = sertool("predict", "-m", run / "model", "--window", "1", "-j", "1", tmp_path / "long.wav")
     assert len(rows_of(done.out)) == 100
     assert 0 < most[0] <= predicting.BATCH

@@ -131,18 +131,19 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     kind = _kind(values)
     from sertool import device, heldout_members, named_models, predict_inputs, predicting, speaker_answers
     from sertool.inference import Predictor
+    from sertool.jury import Jury
 
     picked = device.pick(values["device"])
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     models = [path for run in runs for path in run]
     _give_weights(values["weights"], models)
-    jury = predicting.Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
+    jury = Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
     names = ("window", "hop", "channel", "silence", "threshold")
     how = predicting.Listening(**{name: values[name] for name in names})
     read: list[Any] = []  # manifests
     also = speaker_answers.column(values["speakers"])
     told = partial(_noted, read=read, told=partial(heldout_members.told, runs=runs))
-    shelf = jury.shelf(how)
+    shelf = predicting.shelf(jury, how)
     asked = predict_inputs.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
     rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):

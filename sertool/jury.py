@@ -1,0 +1,125 @@
+"""Who answers: models that are asked together, and the speakers that they know."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sertool import inference, shaping
+from sertool.batches import Scaling
+from sertool.errors import UsageError
+from sertool.extract import Engine
+from sertool.inference import Predictor
+
+Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it
+Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
+
+
+@dataclass(frozen=True)
+class Acquaintance:
+    """How each member scales the clips of the speakers that are known, if it can adapt."""
+
+    scalings: list[Scaling | None]
+    speakers: list[str]
+    clips: frozenset[tuple[str, float]] = frozenset()  # by which they are known, where these were enrolled
+
+    def places(self, who: Sequence[str], device: torch.device) -> Tensor:
+        """The speakers' groups, `[clips]`; 0 is for whoever is not known."""
+        place = {name: index for index, name in enumerate(self.speakers, 1)}
+        return torch.tensor([place.get(name, 0) for name in who], device=device)
+
+
+class Jury:
+    """One model or several that know the same emotions; their probabilities are averaged.
+
+    Where several runs are asked, of `sizes` members each, every run counts alike.
+    """
+
+    def __init__(self, members: Sequence[Predictor], sizes: Sequence[int] = ()) -> None:
+        self.members, self.labels = members, members[0].labels
+        ends = np.cumsum(sizes or [len(members)]).tolist()
+        self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
+        if any(member.labels != self.labels for member in members):
+            raise UsageError("the models know different emotions: ask one, or train them alike")
+        self.recipes = []
+        for member in members:
+            if member.recipe not in self.recipes:
+                self.recipes.append(member.recipe)
+        self._engines: list[Engine] = []
+        self._making = Lock()
+        if len({(recipe.wave.rate, recipe.wave.channels) for recipe in self.recipes}) > 1:
+            raise UsageError("the models take audio of different rates or channels: ask one, or train them alike")
+
+    @property
+    def engines(self) -> list[Engine]:
+        """What makes features, for all threads; an encoder's weights are looked for when a first clip is heard."""
+        with self._making:
+            if not self._engines:
+                device = self.members[0].device.type
+                self._engines = [inference.engine_of(recipe, device) for recipe in self.recipes]
+        return self._engines
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the device takes the clips of a batch together."""
+        return self.members[0].device.type != "cpu"
+
+    def shaped(self, samples: np.ndarray, name: str) -> Sound:
+        """A clip's `[channels, samples]` as each recipe takes it."""
+        return [shaping.shape(torch.from_numpy(samples), engine.recipe.wave, name) for engine in self.engines]
+
+    def hear(self, sounds: Sequence[Sound]) -> list[Heard]:
+        """What each recipe makes of each clip's sound; `TooLarge` where one cannot be stored."""
+        made = [
+            engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
+            for engine, waves in zip(self.engines, zip(*sounds, strict=True), strict=True)
+        ]
+        return [list(clip) for clip in zip(*made, strict=True)]
+
+    def judge(
+        self,
+        heard: Sequence[Heard],
+        known: Acquaintance | None = None,
+        who: Sequence[str] = (),
+        asked: Sequence[list[int] | None] = (),
+    ) -> Tensor:
+        """`[clips, classes]`, the mean over the members that are asked for a clip, by number, or over all of them.
+
+        `who` speaks in each clip, if speakers are known.
+        """
+        answers = torch.stack(self.each(heard, known, who))
+        if not any(asked):
+            return self._mean(answers)
+        return torch.stack([self._mean(answers[:, clip], own or ()) for clip, own in enumerate(asked)])
+
+    def _mean(self, answers: Tensor, asked: Collection[int] = ()) -> Tensor:
+        """Of `[members, …]`, the mean over runs of the mean over those of their members that are asked, or over all."""
+        own = [[place for place in run if place in asked] or [*run] for run in self.runs]
+        return torch.stack([answers[places].mean(dim=0) for places in own]).mean(dim=0)
+
+    def each(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> list[Tensor]:
+        """The same of each member by itself."""
+        answers = []
+        for index, member in enumerate(self.members):
+            scaling = None if known is None else known.scalings[index]
+            own = None if scaling is None else (scaling, known.places(who, member.device))
+            answers.append(member.of_clips(self._of(member, heard), own))
+        return answers
+
+    def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
+        """What is known of speakers from some clips of each."""
+        return Acquaintance([self._scaling(member, speakers.values()) for member in self.members], list(speakers))
+
+    def _scaling(self, member: Predictor, speakers: Iterable[Sequence[Heard]]) -> Scaling | None:
+        """A member's own of some speakers, if it can adapt."""
+        adapts = member.scaling.adapts
+        return member.acquainted([self._of(member, clips) for clips in speakers]) if adapts else None
+
+    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[dict[str, np.ndarray]]:
+        """A member's own rows of some clips."""
+        place = self.recipes.index(member.recipe)
+        return [made[place] for made in heard]
