@@ -435,21 +435,6 @@ def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
     assert all(one != other for one, other in pairwise(answers))
 
 
-@pytest.mark.parametrize(("window", "hop"), [(1, 1), (2, 1), (3, 1), (5, 1), (1, 0.3)])
-def test_merged_windows_tile_the_file_also_where_each_has_another_answer(window: float, hop: float) -> None:
-    starts = [round(hop * index, 3) for index in range(20)]
-    words = ["a", "b", "a", "a", "b", "b", "a", "b", "a", "b"] * 2
-    rows = [
-        {"clip": "x", "start": start, "end": round(start + window, 3), "predicted": word, "confidence": 0.9, "p_a": 0.9}
-        for start, word in zip(starts, words, strict=True)
-    ]
-    held = [*predicting.merged(iter(rows), ["a"])]
-    assert [row["predicted"] for row in held] == [word for word, _ in groupby(words)]
-    assert [row["start"] for row in held[1:]] == [row["end"] for row in held[:-1]]
-    assert all(row["start"] < row["end"] for row in held)
-    assert (held[0]["start"], held[-1]["end"]) == (0, round(starts[-1] + window, 3))
-
-
 def test_a_merged_row_says_what_its_windows_said_on_average(run: Path, tmp_path: Path) -> None:
     _call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1.5, "--top", 1)

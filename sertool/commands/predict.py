@@ -129,7 +129,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError("--hop goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest")
     kind = _kind(values)
-    from sertool import device, heldout_members, named_models, predict_inputs, predicting, speaker_answers
+    from sertool import device, heldout_members, named_models, predict_inputs, predicting, segments, speaker_answers
     from sertool.inference import Predictor
     from sertool.jury import Jury
 
@@ -147,7 +147,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     asked = predict_inputs.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
     rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
-        rows = predicting.merged(rows, jury.labels)
+        rows = segments.merged(rows, jury.labels)
     count = _Count()
     with device.memory_kept():
         _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, (kind, read), values)
