@@ -1,4 +1,7 @@
-"""Tables as bytes and back: Parquet, JSON Lines, CSV and TSV. With `manifest` and `wire` the only door to pyarrow."""
+"""Tables as bytes and back: Parquet, JSON Lines, CSV and TSV.
+
+With `manifest`, `intake` and `wire` the only door to pyarrow.
+"""
 
 import csv
 import io
@@ -123,7 +126,7 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     }
     try:
         table = _columns_of(held, kind, types)
-    except pa.ArrowInvalid:  # pandas writes whole numbers as 16000.0 where a cell is empty: `manifest.typed` knows them
+    except pa.ArrowInvalid:  # pandas writes whole numbers as 16000.0 where a cell is empty: `intake.typed` knows them
         loosely = pa.float64() if _point(held, kind) == "," else pa.string()
         texts = {name: loosely if pa.types.is_integer(wanted) else wanted for name, wanted in types.items()}
         try:

@@ -1,6 +1,7 @@
 """The manifest: an Arrow table with one row per clip, and what may be done with one column-wise.
 
-With `wire`, which turns it into bytes and back, the only door to pyarrow.
+With `intake`, which makes one of what others wrote, and `formats` and `wire`, which turn it into bytes and back, the
+only door to pyarrow.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import __version__, columns, labels, splits, talk
+from sertool import __version__, columns, labels, talk
 from sertool.codes import Codes, hashes
 from sertool.errors import SertoolError, UsageError, first_line
 from sertool.files import listed
@@ -25,8 +26,6 @@ FORMAT_VERSION = 1
 KEY = b"sertool"
 FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
 ROUNDING = 1e-6  # that a probability may be beyond 0 and 1
-POINT_ZERO = r"^\d+[.,]0$"  # a whole number as pandas writes it where another cell of its column is empty
-BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 TYPES = {
     "string": pa.string(), "double": pa.float64(), "float": pa.float32(), "int16": pa.int16(), "int32": pa.int32(),
     "int64": pa.int64(), "list": pa.list_(pa.string()),
@@ -58,7 +57,7 @@ def from_columns(values: Mapping[str, Any]) -> Table:
             raise SertoolError(f"column {name}: {first_line(error)}") from None
         if array.null_count < len(array) or name in ("clip", "path", "emotion"):
             arrays[name] = array
-    return _as_ours(ordered(pa.table(arrays)))
+    return as_ours(ordered(pa.table(arrays)))
 
 
 def ordered(table: Table) -> Table:
@@ -67,27 +66,7 @@ def ordered(table: Table) -> Table:
     return table.select(known + [name for name in table.column_names if name not in columns.MEANINGS])
 
 
-def typed(table: Table, where: str, *, exact: bool = False) -> Table:
-    """The table with our types; a column of ours that cannot have its type is an error.
-
-    With `exact`, numbers keep double precision where ours are single.
-    """
-    table = _as_ours(table, f"{where}: ", exact=exact)
-    return _without_point_zero(_without_blanks(_with_our_words(_with_known_ends(table))))
-
-
-def _with_known_ends(table: Table) -> Table:
-    """A `start` or `duration` that is no number is not known, as those mean who write it: the clip begins with its file
-    and goes on to its end."""
-    for index, field in enumerate(table.schema):
-        if field.name in ("start", "duration"):
-            known = _known(table.column(index))
-            if known.null_count > table.column(index).null_count:
-                table = table.set_column(index, field.name, known)
-    return table
-
-
-def _as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
+def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
     """Columns of ours with our types; those of others, whatever their names are like, are left as they are."""
     for index, field in enumerate(table.schema):
         wanted = TYPES.get(columns.kind_of(field.name, table.column_names) or "")
@@ -117,85 +96,6 @@ def _can_be(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
         return False
 
 
-def with_durations(table: Table, where: str) -> Table:
-    """Less `end` beside `start`, as predict and most tables of segments have them: from one to the other is `duration`.
-
-    It wins over a duration in the same row, which may be the whole clip's, as in what predict writes with --window.
-    Several parts of one clip get ids of their own, with the start of each. An `end` without a `start` is a stranger's.
-    """
-    if not {"start", "end"} <= {*table.column_names}:
-        return table
-    given = table.column("end")
-    try:
-        end = _known(given.cast(pa.float64()))
-    except pa.ArrowException as error:
-        raise SertoolError(f"{where}: column end holds {given.type}, not seconds: {first_line(error)}") from None
-    start = pc.fill_null(table.column("start"), 0.0)
-    length = pc.round(pc.subtract(end, start), 9)
-    if pc.any(wrong := pc.fill_null(pc.less_equal(length, 0.0), False)).as_py():
-        row = pc.index(wrong, True).as_py()
-        says = f"row {row + 1:,} ends at {end[row]} and starts at {start[row]}"
-        raise SertoolError(f"{where}: {says}: an end, in seconds of the file, comes after its start")
-    known = end.is_valid()
-    if "duration" in table.column_names:
-        length = pc.coalesce(length, table.column("duration"))
-    table = with_column(table.drop_columns(["end"]), "start", pc.if_else(known, start, table.column("start")))
-    return _with_parts_named(with_column(table, "duration", length))
-
-
-def _with_parts_named(table: Table) -> Table:
-    """The parts of a clip that stands in several rows by clip and start: `talk@1.5`."""
-    if "clip" not in table.column_names or table.column("clip").null_count or not repeats(table):
-        return table
-    clips = hashed(table, "clip").index
-    several = pa.array((np.bincount(clips) > 1)[clips])
-    starts = pc.fill_null(table.column("start"), 0.0).cast(pa.string())
-    named = pc.binary_join_element_wise(table.column("clip"), starts, "@")
-    return with_column(table, "clip", pc.if_else(several, named, table.column("clip")))
-
-
-def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers, with null for what is none."""
-    return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
-
-
-def _with_our_words(table: Table) -> Table:
-    """The words of `split` and `sex` as we have them, so that every command holds out what anybody called test or val,
-    and those called F are female."""
-    for index, field in enumerate(table.schema):
-        if ours_of := {"split": splits.part_named, "sex": labels.sex_named}.get(field.name):
-            coded = _codes(table.column(index))
-            ours = [ours_of(word) for word in coded.values]
-            if ours != [*coded.values]:
-                table = table.set_column(index, field.name, from_codes(coded.index, ours))
-    return table
-
-
-def _without_blanks(table: Table) -> Table:
-    """A text of ours that is empty is null whatever holds it, as it is in CSV; no blanks surround who speaks."""
-    for index, field in enumerate(table.schema):
-        if field.name == "speaker" and pc.any(pc.match_substring_regex(table.column(index), BLANK_ENDS)).as_py():
-            table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
-        if columns.kind_of(field.name, table.column_names) == "string":
-            blank = pc.equal(table.column(index), "")
-            if pc.any(blank).as_py():
-                nothing = pa.scalar(None, pa.string())
-                table = table.set_column(index, field.name, pc.if_else(blank, nothing, table.column(index)))
-    return table
-
-
-def _without_point_zero(table: Table) -> Table:
-    """Numbers that stand for somebody or something, 1 though pandas wrote 1.0: else one speaker of two tables would be
-    two people, and the leak guard would see nothing. Names, of which one is no such number, stay as they are."""
-    for index, field in enumerate(table.schema):
-        if field.name in columns.WHO | columns.WHAT and kind(field.name) == pa.string():
-            column = table.column(index)
-            pieces = (column.slice(0, 1024), column)  # most columns hold names, which the first rows tell
-            if all(pc.all(pc.match_substring_regex(piece, POINT_ZERO)).as_py() for piece in pieces):
-                table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))
-    return table
-
-
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -215,32 +115,6 @@ def _whole(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         return text.cast(wanted)
     except pa.ArrowInvalid:
         return text.cast(pa.float64()).cast(wanted)
-
-
-def check(table: Table, where: str) -> Table:
-    """Refuse what is no manifest: no clip and no path, a clip id that is null or stands twice."""
-    names = table.column_names
-    refuse_repeated(names, where)
-    if "path" not in names and "clip" not in names:
-        known = {name.strip().lower() for name in names} & {*columns.PATH_NAMES}
-        hint = f": where {min(known)} is the path of audio, give it to index as --table {where}" if known else ""
-        raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}{hint}")
-    table = ordered(typed(table, where))
-    if "clip" not in names:
-        table = table.add_column(0, "clip", table.column("path"))
-    table = with_durations(table, where)
-    if missing := table.column("clip").null_count:
-        raise SertoolError(f"{where}: {missing:,} rows have no clip id")
-    if repeats(table):
-        clips = hashed(table, "clip")
-        twice = int(np.argmax(np.bincount(clips.index) > 1))
-        raise SertoolError(f"{where}: clip {clips.values[twice]} stands twice; clip ids must be unique")
-    return table
-
-
-def refuse_repeated(names: Sequence[str], where: str) -> None:
-    if repeated := {name for name in names if names.count(name) > 1}:
-        raise SertoolError(f"{where}: more than one column is named {listed(sorted(repeated))}")
 
 
 def repeats(table: Table) -> bool:
@@ -272,10 +146,11 @@ def codes(table: Table, name: str) -> Codes:
     """A column as integers and the values they stand for; a column that is absent is null everywhere."""
     if name not in table.column_names:
         return Codes(np.full(len(table), -1, np.int32), ())
-    return _codes(_text(table.column(name)))
+    return coded(_text(table.column(name)))
 
 
-def _codes(column: pa.ChunkedArray) -> Codes:
+def coded(column: pa.ChunkedArray) -> Codes:
+    """The same of a column of strings by itself."""
     if not len(column):
         return Codes(np.zeros(0, np.int32), ())
     encoded = column.dictionary_encode().unify_dictionaries()
@@ -310,7 +185,7 @@ def words(table: Table, name: str) -> tuple[np.ndarray, Codes]:
     if name not in table.column_names:
         return np.zeros(0, np.int64), Codes(np.zeros(0, np.int32), ())
     lists = table.column(name)
-    return np.repeat(np.arange(len(table)), _lengths(lists)), _codes(pc.list_flatten(lists))
+    return np.repeat(np.arange(len(table)), _lengths(lists)), coded(pc.list_flatten(lists))
 
 
 def _lengths(lists: pa.ChunkedArray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import columns, formats, labels, manifest, splits, splitting, talk, wire
+from sertool import columns, formats, intake, labels, manifest, splits, splitting, talk, wire
 from sertool.codes import Codes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -88,7 +88,7 @@ def _table(source: str, asked: Asked) -> Table:
     table = wire.parse(data, where, loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
-    table = manifest.typed(_without_strange(_renamed(table, asked), where), where, exact=True)
+    table = intake.typed(_without_strange(_renamed(table, asked), where), where, exact=True)
     for name, what in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
             raise SertoolError(f"{where}: {what}: no column {name}; it has {listed(table.column_names, 20)}; "
@@ -103,7 +103,7 @@ def _without_strange(table: Table, where: str) -> Table:
     """Less the columns beside the predictions that have a name of ours and hold what ours cannot: ages of 25-30."""
     for name in sorted(BESIDE.keys() & {*table.column_names}):
         try:
-            manifest.typed(table.select([name]), where)
+            intake.typed(table.select([name]), where)
         except SertoolError:
             wanted = {"list": "lists of words", "double": "numbers", "float": "numbers"}.get(BESIDE[name])
             talk.warn(f"{where}: column {name} holds no {wanted or 'whole numbers'}: it is left out")

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sertool import columns, manifest, splits, talk, wire
+from sertool import columns, intake, manifest, splits, talk, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_of
@@ -55,9 +55,9 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
             f"--table {name}: no column with paths ({listed(columns.PATH_NAMES, 4)}); it has {listed(names)}"
         )
     table = table.rename_columns(list(_our_names(table.column_names, path_column)))
-    manifest.refuse_repeated(table.column_names, name)
-    table = manifest.typed(table, name)
-    table = manifest.with_durations(table, name)
+    intake.refuse_repeated(table.column_names, name)
+    table = intake.typed(table, name)
+    table = intake.with_durations(table, name)
     for row in table.to_pylist():
         path = row.pop("path")
         if path:

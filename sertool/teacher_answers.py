@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import batches, manifest, wire
+from sertool import batches, intake, manifest, wire
 from sertool.batches import Store
 from sertool.errors import SertoolError
 from sertool.manifest import Table
@@ -48,7 +48,7 @@ class Taught(NamedTuple):
 
 def taught(table: Table, source: str) -> Taught:
     """A teacher's predictions from a file, for the clips of a table; a copy without any has its parent's."""
-    given = manifest.typed(wire.parse(wire.data(source), source), source)
+    given = intake.typed(wire.parse(wire.data(source), source), source)
     words = tuple(manifest.family(given, "p_"))
     if not words or "clip" not in given.column_names:
         raise SertoolError(

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sertool import columns, formats, manifest, talk
+from sertool import columns, formats, intake, manifest, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import path_of, path_text, reason, whole
 from sertool.manifest import Table
@@ -79,7 +79,7 @@ def decoded(held: pa.Buffer, source: str, root: str | None = None) -> Table:
     """Bytes as a manifest, with absolute paths."""
     where = "stdin" if source == "-" else source
     folder = os.getcwd() if source == "-" else os.path.dirname(manifest.absolute(source))
-    table = rebased(manifest.check(parse(held, where), where), folder)
+    table = rebased(intake.check(parse(held, where), where), folder)
     return moved(table, root) if root else table
 
 

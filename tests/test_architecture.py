@@ -21,8 +21,8 @@ HOUSE = {
         recipes rounding scan schedules stretching talk team device parts dsp slow files drawing sheet fitted labels
         options run_folder selection shipped splits streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest twins hearing audio sounds labelling modelfile named_models shards formats shaping long_audio
-        splitting doctor checkpoint wire effects sources""",
+    "formats": """manifest intake twins hearing audio sounds labelling modelfile named_models shards formats shaping
+        long_audio splitting doctor checkpoint wire effects sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
         stored_rows predict_inputs segments heldout_members extract predictions tables training copying packing folding
         inference jury cards tasks clips answers demonstration""",
@@ -35,7 +35,7 @@ PLACES = " ".join(HOUSE.values()).split()
 
 DOORS = {
     "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio"},
-    "soxr": {"audio"}, "matplotlib": {"drawing"}, "pyarrow": {"manifest", "formats", "wire"},
+    "soxr": {"audio"}, "matplotlib": {"drawing"}, "pyarrow": {"manifest", "intake", "formats", "wire"},
 }  # fmt: skip
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 HEAVY = ("torch", "torchaudio", "torchvision", "sklearn", "scipy.signal", "matplotlib")

@@ -1,0 +1,146 @@
+"""What others wrote, as a manifest has it: our types and words, and an id for each clip; or a reason why it is none.
+
+With `manifest`, `formats` and `wire` the only door to pyarrow.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sertool import columns, labels, manifest, splits
+from sertool.errors import SertoolError, first_line
+from sertool.files import listed
+from sertool.manifest import Table
+
+POINT_ZERO = r"^\d+[.,]0$"  # a whole number as pandas writes it where another cell of its column is empty
+BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
+
+
+def check(table: Table, where: str) -> Table:
+    """Refuse what is no manifest: no clip and no path, a clip id that is null or stands twice."""
+    names = table.column_names
+    refuse_repeated(names, where)
+    if "path" not in names and "clip" not in names:
+        known = {name.strip().lower() for name in names} & {*columns.PATH_NAMES}
+        hint = f": where {min(known)} is the path of audio, give it to index as --table {where}" if known else ""
+        raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}{hint}")
+    table = manifest.ordered(typed(table, where))
+    if "clip" not in names:
+        table = table.add_column(0, "clip", table.column("path"))
+    table = with_durations(table, where)
+    if missing := table.column("clip").null_count:
+        raise SertoolError(f"{where}: {missing:,} rows have no clip id")
+    if manifest.repeats(table):
+        clips = manifest.hashed(table, "clip")
+        twice = int(np.argmax(np.bincount(clips.index) > 1))
+        raise SertoolError(f"{where}: clip {clips.values[twice]} stands twice; clip ids must be unique")
+    return table
+
+
+def refuse_repeated(names: Sequence[str], where: str) -> None:
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise SertoolError(f"{where}: more than one column is named {listed(sorted(repeated))}")
+
+
+def typed(table: Table, where: str, *, exact: bool = False) -> Table:
+    """The table with our types; a column of ours that cannot have its type is an error.
+
+    With `exact`, numbers keep double precision where ours are single.
+    """
+    table = manifest.as_ours(table, f"{where}: ", exact=exact)
+    return _without_point_zero(_without_blanks(_with_our_words(_with_known_ends(table))))
+
+
+def _with_our_words(table: Table) -> Table:
+    """The words of `split` and `sex` as we have them, so that every command holds out what anybody called test or val,
+    and those called F are female."""
+    for index, field in enumerate(table.schema):
+        if ours_of := {"split": splits.part_named, "sex": labels.sex_named}.get(field.name):
+            coded = manifest.coded(table.column(index))
+            ours = [ours_of(word) for word in coded.values]
+            if ours != [*coded.values]:
+                table = table.set_column(index, field.name, manifest.from_codes(coded.index, ours))
+    return table
+
+
+def _without_blanks(table: Table) -> Table:
+    """A text of ours that is empty is null whatever holds it, as it is in CSV; no blanks surround who speaks."""
+    for index, field in enumerate(table.schema):
+        if field.name == "speaker" and pc.any(pc.match_substring_regex(table.column(index), BLANK_ENDS)).as_py():
+            table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
+        if columns.kind_of(field.name, table.column_names) == "string":
+            blank = pc.equal(table.column(index), "")
+            if pc.any(blank).as_py():
+                nothing = pa.scalar(None, pa.string())
+                table = table.set_column(index, field.name, pc.if_else(blank, nothing, table.column(index)))
+    return table
+
+
+def _without_point_zero(table: Table) -> Table:
+    """Numbers that stand for somebody or something, 1 though pandas wrote 1.0: else one speaker of two tables would be
+    two people, and the leak guard would see nothing. Names, of which one is no such number, stay as they are."""
+    for index, field in enumerate(table.schema):
+        if field.name in columns.WHO | columns.WHAT and manifest.kind(field.name) == pa.string():
+            column = table.column(index)
+            pieces = (column.slice(0, 1024), column)  # most columns hold names, which the first rows tell
+            if all(pc.all(pc.match_substring_regex(piece, POINT_ZERO)).as_py() for piece in pieces):
+                table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))
+    return table
+
+
+# Times.
+
+
+def with_durations(table: Table, where: str) -> Table:
+    """Less `end` beside `start`, as predict and most tables of segments have them: from one to the other is `duration`.
+
+    It wins over a duration in the same row, which may be the whole clip's, as in what predict writes with --window.
+    Several parts of one clip get ids of their own, with the start of each. An `end` without a `start` is a stranger's.
+    """
+    if not {"start", "end"} <= {*table.column_names}:
+        return table
+    given = table.column("end")
+    try:
+        end = _known(given.cast(pa.float64()))
+    except pa.ArrowException as error:
+        raise SertoolError(f"{where}: column end holds {given.type}, not seconds: {first_line(error)}") from None
+    start = pc.fill_null(table.column("start"), 0.0)
+    length = pc.round(pc.subtract(end, start), 9)
+    if pc.any(wrong := pc.fill_null(pc.less_equal(length, 0.0), False)).as_py():
+        row = pc.index(wrong, True).as_py()
+        says = f"row {row + 1:,} ends at {end[row]} and starts at {start[row]}"
+        raise SertoolError(f"{where}: {says}: an end, in seconds of the file, comes after its start")
+    known = end.is_valid()
+    if "duration" in table.column_names:
+        length = pc.coalesce(length, table.column("duration"))
+    table = manifest.with_column(table.drop_columns(["end"]), "start", pc.if_else(known, start, table.column("start")))
+    return _with_parts_named(manifest.with_column(table, "duration", length))
+
+
+def _with_parts_named(table: Table) -> Table:
+    """The parts of a clip that stands in several rows by clip and start: `talk@1.5`."""
+    if "clip" not in table.column_names or table.column("clip").null_count or not manifest.repeats(table):
+        return table
+    clips = manifest.hashed(table, "clip").index
+    several = pa.array((np.bincount(clips) > 1)[clips])
+    starts = pc.fill_null(table.column("start"), 0.0).cast(pa.string())
+    named = pc.binary_join_element_wise(table.column("clip"), starts, "@")
+    return manifest.with_column(table, "clip", pc.if_else(several, named, table.column("clip")))
+
+
+def _with_known_ends(table: Table) -> Table:
+    """A `start` or `duration` that is no number is not known, as those mean who write it: the clip begins with its file
+    and goes on to its end."""
+    for index, field in enumerate(table.schema):
+        if field.name in ("start", "duration"):
+            known = _known(table.column(index))
+            if known.null_count > table.column(index).null_count:
+                table = table.set_column(index, field.name, known)
+    return table
+
+
+def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers, with null for what is none."""
+    return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))

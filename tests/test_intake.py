@@ -1,0 +1,100 @@
+"""Tables of others are manifests as soon as they can be, and told why where they cannot."""
+
+import pyarrow as pa
+import pytest
+
+from sertool import intake, manifest
+from sertool.errors import SertoolError
+
+
+def test_types_of_other_tools_become_ours():
+    large = pa.table({
+        "clip": pa.array(["1", "2"], pa.large_string()), "path": pa.array([b"/a", b"/b"], pa.binary()),
+        "emotion": pa.array(["sad", None]).dictionary_encode(), "age": pa.array([31.0, None]),
+        "notes": pa.array([["dc"], None], pa.large_list(pa.large_string())), "fold": pa.array(["1", "2"]),
+        "speaker": pa.array([1001, 1002]), "issue": pa.nulls(2), "start": pa.array([0, 1], pa.int8()),
+    })  # fmt: skip
+    held = intake.check(large, "here")
+    for field in held.schema:
+        assert field.type == manifest.kind(field.name), field.name
+    assert held.to_pylist()[0] == {
+        "clip": "1", "path": "/a", "start": 0.0, "speaker": "1001", "age": 31, "emotion": "sad", "issue": None,
+        "notes": ["dc"], "fold": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        (["1.0", "2.0", None], ["1", "2", None]), ([1.0, float("nan"), 20.0], ["1", None, "20"]),
+        (["1.0", "2.5", "x"], ["1.0", "2.5", "x"]), ([" 1.0 ", "", "3.0"], ["1", None, "3"]),
+        (["1", "10", "x"], ["1", "10", "x"]), (["1,0", None, "12,0"], ["1", None, "12"]),
+    ],
+)  # fmt: skip
+def test_a_number_that_pandas_wrote_as_a_float_is_the_same_speaker(given, ours):
+    held = intake.check(pa.table({"path": ["1.0", "2.0", "3.0"], "speaker": given, "sentence": given}), "here")
+    assert manifest.column(held, "speaker") == ours
+    assert manifest.column(held, "path") == ["1.0", "2.0", "3.0"]
+
+
+def test_a_start_or_duration_that_is_no_number_is_not_known():
+    times = [0.5, float("nan"), None, float("inf")]
+    held = intake.check(pa.table({"path": [*"abcd"], "start": times, "duration": times, "mine": times}), "here")
+    assert manifest.column(held, "start") == manifest.column(held, "duration") == [0.5, None, None, None]
+    assert manifest.cell(held, "mine", 3) == float("inf")
+
+
+def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():
+    words = [
+        "train",
+        "Training",
+        " TEST",
+        "testing",
+        "dev",
+        "Devel",
+        "development",
+        "val",
+        "Valid",
+        "VALIDATION",
+        "Pool",
+        " ",
+        None,
+    ]
+    ours = ["train", "train", "test", "test", "dev", "dev", "dev", "dev", "dev", "dev", "Pool", None, None]
+    held = intake.check(pa.table({"path": [f"/{k}" for k in range(len(words))], "split": words}), "here")
+    assert manifest.column(held, "split") == ours
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("age", ["old"], "column age holds string, not int16"), ("age", [23.5], "column age holds double"),
+        ("path", [{"a": 1}], "column path holds struct"), ("notes", [3], "column notes holds int64"),
+        ("start", ["x"], "column start holds string"), ("sample_rate", [2**40], "column sample_rate holds int64"),
+    ],
+)  # fmt: skip
+def test_a_column_of_ours_that_cannot_have_its_type_is_named(column, values, says):
+    held = pa.table({"clip": ["c"]}).append_column(column, pa.array(values))
+    with pytest.raises(SertoolError, match=says) as caught:
+        intake.check(held, "there.parquet")
+    assert str(caught.value).startswith("there.parquet: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (pa.table({"x": [1]}), "no column named path or clip; it has x"),
+        (pa.table({"clip": ["a", "b", "a"]}), "clip a stands twice"),
+        (pa.table({"path": ["/a", "/a"]}), "clip /a stands twice"),
+        (pa.table({"clip": ["a", None]}), "1 rows have no clip id"),
+        (pa.table([["a"], ["b"]], names=["clip", "clip"]), "more than one column is named clip"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(held, says):
+    with pytest.raises(SertoolError, match=says):
+        intake.check(held, "here")
+
+
+def test_a_table_of_paths_is_a_manifest_whose_ids_are_the_paths():
+    assert intake.check(pa.table({"path": ["/a", "/b"]}), "here").column("clip").to_pylist() == ["/a", "/b"]
