@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import manifest, splits, splitting, talk
+from sertool import leak_guard, manifest, splits, splitting, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -190,7 +190,7 @@ def _columns(table: Table) -> dict[str, Any]:
 def _refuse_leaks(table: Table, way: Way) -> None:
     """What is heard on both sides is refused, unless a protocol known for it was asked for by name."""
     parts = splitting.parts_of(table)
-    findings = [finding for finding in splits.audit(parts, splitting.guarded(table)) if finding.leak]
+    findings = [finding for finding in leak_guard.audit(parts, splitting.guarded(table)) if finding.leak]
     known = splits.entry(protocol(table, way))
     excused = {"speaker"} if "speaker" not in known.get("by", ["speaker"]) else set()
     excused |= {"parent"} if known.get("copies") else set()

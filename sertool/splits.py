@@ -1,5 +1,5 @@
-"""Which clip is for training, for development or for testing: speaker-disjoint splits and folds, the published
-protocols by name, and the guard that finds what leaks from one part into another.
+"""Which clip is for training, for development or for testing: speaker-disjoint splits and folds, and the published
+protocols by name.
 
 Everything goes by columns (`codes.Codes`), by what a row says and never by where it stands: the same clips and the same
 seed give each clip the same place in whatever order the table comes.
@@ -466,71 +466,3 @@ def _follow(part: np.ndarray, columns: Mapping[str, Codes], drop: bool) -> np.nd
     above = of_origin[family.index]
     part = np.where(drawn | (above == nobody), part, above)
     return np.where(~drawn & (part != TRAIN), -1, part).astype(part.dtype) if drop else part
-
-
-# The guard.
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Groups that lie in more than one part."""
-
-    kind: str  # speaker, sentence, digest (of a sound) or parent (a clip and its copies)
-    groups: int  # that cross
-    rows: int  # in them
-    examples: tuple[tuple[str, dict[str, int]], ...]  # the largest: its name, and how many rows it has in each part
-    leak: bool  # whether it spoils the result, rather than being worth knowing
-
-    @property
-    def named(self) -> str:
-        return "equal sounds" if self.kind == "digest" else self.kind
-
-    def __str__(self) -> str:
-        shown = []
-        for name, parts in self.examples:
-            sizes = [f"{part} {rows:,}" for part, rows in parts.items()]
-            shown.append(f"{name} ({', '.join(sizes[:5])}{', ...' if len(sizes) > 5 else ''})")
-        return f"{self.named}: {self.groups:,} in more than one part, {self.rows:,} rows: {'; '.join(shown)}"
-
-
-def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = False) -> list[Finding]:
-    """What crosses from one part or fold into another, by kind of group; rows without a part are nobody's.
-
-    Of `groups` it looks at speaker, sentence, digest, and parent with clip; other columns may be there. Crossing
-    sentences are a leak only where a split has promised otherwise.
-    """
-    found = []
-    for kind in ("speaker", "digest", "parent", "sentence"):
-        group = groups.get(kind)
-        if group is None:
-            continue
-        if kind == "parent" and "clip" in groups and (group.index >= 0).any():
-            group = families(groups["clip"], group)
-        found.append(_crossing(kind, group, parts, leak=kind != "sentence" or strict_sentences))
-    return [finding for finding in found if finding]
-
-
-def _crossing(kind: str, group: Codes, parts: Codes, leak: bool) -> Finding | None:
-    """Every row writes its part over its group's, and the last remains: a group lies in one part if and only if all its
-    rows agree with what remained. That is linear in rows, needs no sorting, and serves any number of parts."""
-    rows = (group.index >= 0) & (parts.index >= 0)
-    member, part = group.index[rows], parts.index[rows]
-    remained = np.zeros(len(group.values), dtype=part.dtype)
-    remained[member] = part
-    torn = np.zeros(len(group.values), dtype=bool)
-    torn[member[remained[member] != part]] = True
-    if not torn.any():
-        return None
-    part, member = part[torn[member]], member[torn[member]]
-    sizes = np.bincount(member, minlength=len(torn))
-    largest = np.argsort(-sizes, kind="stable")[: min(3, torn.sum())]
-    examples = tuple((str(group.values[value]), _spread(part[member == value], parts)) for value in largest)
-    return Finding(kind, int(torn.sum()), len(member), examples, leak)
-
-
-def _spread(part: np.ndarray, parts: Codes) -> dict[str, int]:
-    """Rows by part: train before dev before test, folds by number."""
-    sizes = {str(parts.values[place]): int(rows) for place, rows in enumerate(np.bincount(part)) if rows}
-    return dict(
-        sorted(sizes.items(), key=lambda item: (*(item[0] == name for name in PARTS[::-1]), len(item[0]), item[0]))
-    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import manifest, splits, talk, twins
+from sertool import leak_guard, manifest, splits, talk, twins
 from sertool.codes import Codes, take
 from sertool.errors import UsageError
 from sertool.files import listed
@@ -196,7 +196,7 @@ def report(table: Table, *, strict_sentences: bool) -> int:
     table = manifest.keep(table, twins.single(table))
     parts = _comparable(table)
     groups = guarded(table)
-    findings = splits.audit(parts, groups, strict_sentences)
+    findings = leak_guard.audit(parts, groups, strict_sentences)
     for finding in findings:
         talk.out(f"{'LEAK' if finding.leak else 'shared'}  {finding}")
     for gap in _unchecked(table, groups, parts):

@@ -19,7 +19,8 @@ HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
         recipes rounding scan schedules stretching talk team device parts dsp slow files drawing sheet fitted labels
-        options run_folder selection shipped splits streams synth tensorfile unpacking web transfer weights""",
+        options run_folder selection shipped splits leak_guard streams synth tensorfile unpacking web transfer
+        weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest intake twins hearing audio sounds labelling modelfile named_models shards formats shaping
         long_audio splitting doctor checkpoint wire effects sources""",

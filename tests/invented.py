@@ -1,0 +1,96 @@
+"""Clips as corpora have them, invented for what divides and compares them, as rows and as columns."""
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+
+import numpy as np
+
+from sertool.codes import Codes
+from sertool.splits import PROTOCOLS
+
+CREMA_SENTENCES = ["IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI"]
+EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad"]
+
+Row = dict[str, str | None]
+Columns = dict[str, Codes]
+
+
+def coded(words: Sequence[str | None]) -> Codes:
+    values = sorted({word for word in words if word is not None})
+    number = {word: place for place, word in enumerate(values)} | {None: -1}
+    return Codes(np.array([number[word] for word in words], dtype=np.int32), values)
+
+
+def table(rows: list[Row]) -> Columns:
+    """Columns of a list of dicts; `clip` is made up where it is not given."""
+    names = sorted({"clip"} | {name for row in rows for name in row})
+    rows = [{"clip": f"made/{place:05}"} | row for place, row in enumerate(rows)]
+    return {name: coded([row.get(name) for row in rows]) for name in names}
+
+
+def words(column: Codes) -> list[str | None]:
+    return [None if place < 0 else column.values[place] for place in column.index]
+
+
+def crema(speakers: Iterable[int] = range(1001, 1092), lost: int = 20) -> list[Row]:
+    """As CREMA-D: 12 sentences by 6 emotions, one of them at three intensities, a few clips lost."""
+    rows = []
+    for speaker, sentence, emotion in product(speakers, CREMA_SENTENCES, EMOTIONS):
+        for level in ("LO", "MD", "HI") if sentence == "IEO" and emotion != "neutral" else ("XX",):
+            clip = f"cremad/{speaker}_{sentence}_{emotion}_{level}"
+            rows.append(
+                {
+                    "clip": clip,
+                    "corpus": "cremad",
+                    "speaker": f"cremad:{speaker}",
+                    "sentence": sentence,
+                    "emotion": emotion,
+                }
+            )
+    dice = np.random.default_rng(1)
+    gone = set(dice.choice(len(rows), lost, replace=False).tolist())
+    return [row for place, row in enumerate(rows) if place not in gone]
+
+
+def ravdess(actors: Iterable[int] = range(1, 25)) -> list[Row]:
+    return [
+        {
+            "clip": f"ravdess/{a:02}-{s}-{e}-{t}",
+            "speaker": f"ravdess:{a:02}",
+            "sentence": s,
+            "emotion": e,
+            "corpus": "ravdess",
+        }
+        for a, s, e, t in product(actors, ("dogs", "kids"), EMOTIONS, range(2))
+    ]
+
+
+def tess(speakers: Iterable[str] = ("OAF", "YAF")) -> list[Row]:
+    return [
+        {"clip": f"tess/{who}_{w}_{e}", "speaker": f"tess:{who}", "sentence": f"w{w}", "emotion": e, "corpus": "tess"}
+        for who, w, e in product(speakers, range(20), EMOTIONS)
+    ]
+
+
+def with_copies(rows: list[Row]) -> list[Row]:
+    return rows + [row | {"clip": f"{row['clip']}#0", "parent": row["clip"]} for row in rows]
+
+
+def needing(name: str) -> list[Row]:
+    """A table that the protocol can divide, copies included."""
+    corpus = PROTOCOLS[name]["corpus"]
+    return with_copies({"ravdess": ravdess, "tess": tess}.get(corpus, crema)())
+
+
+def emobox_like(shared: int) -> list[Row]:
+    """As a fold file whose folds were cut by clip: `shared` percent of the clips lie in a fold that is not their
+    speaker's."""
+    dice = np.random.default_rng(0)
+    return [
+        row | {"fold": str(dice.integers(5) if dice.integers(100) < shared else int(row["speaker"][7:]) % 5)}
+        for row in crema()
+    ]
+
+
+def fold_column(columns: Columns) -> np.ndarray:
+    return np.array([-1 if word is None else int(word) for word in words(columns["fold"])], dtype=np.int16)
