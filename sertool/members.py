@@ -30,6 +30,7 @@ from sertool import (
     teacher_answers,
     teacher_models,
     training,
+    training_data,
     wire,
 )
 from sertool import device as devices
@@ -41,7 +42,7 @@ from sertool.modelfile import Held
 from sertool.splits import DEV, PARTS, TRAIN
 from sertool.teacher_answers import Imitated, Taught
 from sertool.team import Team
-from sertool.training import Data
+from sertool.training_data import Data
 
 Figures = dict[str, Any]
 
@@ -113,7 +114,7 @@ class Trained:
 
     def logits(self, clips: np.ndarray) -> Tensor:
         """What it answers to some clips, `[clips, classes]`, as whoever reads its file will hear it."""
-        answer = training.logits(self.model, self.data, clips, self.precision)
+        answer = training_data.logits(self.model, self.data, clips, self.precision)
         if not answer.isfinite().all():
             raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with "
                                "--clip 1")  # fmt: skip
@@ -348,7 +349,7 @@ def _scores(held: Sources, made: Trained, member: Member) -> Figures:
 
 def _figures(part: str, answer: Tensor, truth: np.ndarray) -> Figures:
     """The recall over the emotions that these clips have, their accuracy and their number."""
-    uar, accuracy = training.recalls(answer, truth)
+    uar, accuracy = training_data.recalls(answer, truth)
     return {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(truth)}
 
 
@@ -361,7 +362,7 @@ def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) ->
     """The recall where answers are chosen among a corpus' own emotions alone; nothing where it has all."""
     if len(own) == answer.shape[1]:
         return {}
-    return {f"{part}_uar_own": training.recalls(answer[:, own], np.searchsorted(own, truth))[0]}
+    return {f"{part}_uar_own": training_data.recalls(answer[:, own], np.searchsorted(own, truth))[0]}
 
 
 def _several(table: Table, member: Member) -> dict[int, str]:

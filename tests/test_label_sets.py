@@ -8,6 +8,7 @@ import torch
 from running import Outcome, sertool
 
 from sertool import audio, augmenting, batches, label_sets, manifest, modelfile, synth, training, wire
+from sertool.training_data import Data
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 CORPORA = {"one": ("neutral", "happy", "angry"), "two": ("neutral", "angry", "sad")}
@@ -79,8 +80,8 @@ def test_the_loss_pushes_nothing_at_emotions_that_the_corpus_lacks(seed: int) ->
 def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus() -> None:
     judged = torch.tensor([[True, True, False], [False, True, True]])
     store = batches.Store([[]] * 2, np.ones(2, np.int64), 1, torch.device("cpu"), {}, [])
-    data = training.Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), batches.Scaling(), np.array([0, 2]),
-                         judged=judged)  # fmt: skip
+    data = Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), batches.Scaling(), np.array([0, 2]),
+                judged=judged)  # fmt: skip
     loop = training.Loop(torch.nn.Identity(), data, training.Settings(smoothing=0.2), torch.ones(3), None)
     logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
     mixup = augmenting.Mixup(0.75, torch.tensor([1, 0]))
@@ -146,8 +147,8 @@ def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_p
         train(*both, *NET, "--balance", how, "-o", tmp_path / how)
     corpus = np.repeat([0, 1], [20, 180])
     store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
-    data = training.Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), batches.Scaling(),
-                         np.arange(200) % 2, corpus=corpus)  # fmt: skip
+    data = Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), batches.Scaling(),
+                np.arange(200) % 2, corpus=corpus)  # fmt: skip
     loop = training.Loop(torch.nn.Identity(), data, training.Settings(balance="corpus"), torch.ones(2), None)
     drawn = np.concatenate([training._drawn(loop, np.random.default_rng(seed)) for seed in range(20)])
     assert 0.45 < (drawn < 20).mean() < 0.55
@@ -166,6 +167,6 @@ def test_a_classifier_that_is_fitted_at_once_says_that_it_counts_what_a_corpus_l
 def test_listeners_and_teachers_never_change_what_is_true() -> None:
     store = batches.Store([[]] * 3, np.ones(3, np.int64), 1, torch.device("cpu"), {}, [])
     targets = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.1, 0.9]])
-    data = training.Data(store, targets, np.arange(2), np.arange(2, 3), batches.Scaling(), np.array([0, 0, -1]))
+    data = Data(store, targets, np.arange(2), np.arange(2, 3), batches.Scaling(), np.array([0, 0, -1]))
     assert data.truth.tolist() == [0, 0, 1]
     assert data.known.tolist() == [True, True, False]

@@ -1,0 +1,105 @@
+"""What a network learns from and chooses by, and what it answers for such clips."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import batches, label_sets, metrics, speaker_scaling
+from sertool.batches import Scaling, Store
+
+AT_ONCE = 64  # clips that are answered together
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run learns from and chooses by; `targets` are probabilities, `[clips, classes]`."""
+
+    store: Store
+    targets: Tensor
+    train: np.ndarray
+    dev: np.ndarray
+    scaling: Scaling
+    emotion: np.ndarray  # of each clip, -1 where it is none of the classes, `[clips]`
+    group: np.ndarray | None = None  # of each clip, who speaks, as the scaling counts them
+    goals: Tensor | None = None  # `[clips, directions]`: what the network's summary of a clip is to tell
+    corpus: np.ndarray | None = None  # of each clip, by number, `[clips]`
+    judged: Tensor | None = None  # bool `[clips, classes]`: the emotions that a clip is judged among, where not all
+    original: np.ndarray | None = None  # `[clips]`: what each is to be heard as; -1 for nothing
+
+    @property
+    def known(self) -> np.ndarray:
+        """Whose emotion is among the classes, bool `[clips]`."""
+        return self.emotion >= 0
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """The emotion of each clip, or what its targets come closest to, `[clips]`."""
+        return np.where(self.known, self.emotion, self.targets.argmax(dim=1).cpu().numpy())
+
+    def crowd(self, how: str) -> np.ndarray:
+        """How many clips each training clip shares its weight with, by a way to balance, `[train]`."""
+        corpus = np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
+        return label_sets.crowd(how, self.truth[self.train], corpus[self.train])
+
+    @property
+    def columns(self) -> int:
+        """How many columns a model sees."""
+        matrix = self.scaling.matrix
+        return self.store.columns if matrix is None else matrix.shape[1]
+
+    def mapped(self, offset: np.ndarray, matrix: np.ndarray) -> "Data":
+        """The same with fewer columns: `(rows - offset) @ matrix`."""
+        return replace(self, scaling=self.scaling.then(offset, matrix))
+
+    def rows(self, clips: np.ndarray, strange: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The clips' scaled rows, `[clips, time, columns]`, and their lengths; `strange` are those of nobody known."""
+        rows, lengths = self.store.take(clips)
+        group = None if self.group is None else torch.from_numpy(self.group[clips]).to(rows.device)
+        if group is not None and strange is not None:
+            group = group.masked_fill(strange, 0)
+        return self.scaling.apply(rows, lengths, group), lengths
+
+
+def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "float32") -> Tensor:
+    """The network's answer for some clips, `[clips, classes]`, on the CPU; their speakers it knows by these alone."""
+    model.eval()
+    if data.group is not None:
+        data = replace(data, scaling=_acquainted(model, data, clips, precision))
+    return _of_each(model, data, clips, precision)
+
+
+def _acquainted(model: nn.Module, data: Data, clips: np.ndarray, precision: str) -> Scaling:
+    """The scaling by what these clips tell of their speakers."""
+
+    def ask(scaling: Scaling) -> np.ndarray:
+        return _of_each(model, replace(data, scaling=scaling), clips, precision).softmax(dim=1).numpy()
+
+    views, group = [data.store.views[clip] for clip in clips], data.group[clips]
+    return speaker_scaling.acquainted(views, group, int(data.group.max()), data.scaling, ask)
+
+
+def summaries(model: Any, data: Data, precision: str) -> np.ndarray:
+    """What a network sums up the training clips to, `[clips, width]`."""
+    return _of_each(model.eval().summary, data, data.train, precision).numpy()
+
+
+@torch.inference_mode()
+def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str) -> Tensor:
+    """What a network makes of each of some clips, float32 `[clips, width]`, on the CPU."""
+    made: dict[int, Tensor] = {}
+    for places in batches.in_order(data.store.lengths[clips], AT_ONCE):
+        with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            answer = network(*data.rows(clips[places])).float().cpu()
+        made |= dict(zip(places.tolist(), answer, strict=True))
+    return torch.stack([made[place] for place in range(len(clips))])
+
+
+def recalls(answer: Tensor, truth: np.ndarray) -> tuple[float, float]:
+    """UAR and accuracy of some logits."""
+    counted = metrics.tally(metrics.confusion(truth, answer.argmax(dim=1).numpy(), answer.shape[1]))
+    return float(metrics.uar(counted)), float(metrics.accuracy(counted))
