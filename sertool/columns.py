@@ -95,6 +95,7 @@ ISSUES = {
     "not-finite": "values, or features of them, that are no numbers: export the audio again",
     "silent": "nothing to hear",
     "too-short": "under 50 ms, or over before --offset",
+    "no-channel": "the right channel was asked for, and there is one alone: predict it with --channel mix",
     "vanished": "the file is not there: restore it, or index again",
     "changed": "the file is another than was indexed: index again, with --update",
     "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",

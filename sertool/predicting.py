@@ -103,8 +103,9 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
     look = audio.look(path_of(row["path"]), full=False)
     start = row.get("start") or 0.0
     there = 0.0 if look.issue else look.samples / look.sample_rate - start
-    if not (start >= 0 and there > 0):  # NaN is neither
-        yield row | {"issue": look.issue or "empty"}
+    lacking = "no-channel" if how.channel == "right" and look.channels == 1 else None
+    if lacking or not (start >= 0 and there > 0):  # NaN is neither
+        yield row | {"issue": look.issue or lacking or "empty"}
         return
     hop = how.hop or how.window
     told = row.get("duration")
@@ -140,12 +141,14 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
 
 def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
     rate = jury.recipes[0].wave.rate
-    channels = {"mix": jury.recipes[0].wave.channels, "right": "stereo", "each": "all"}.get(how.channel, "left")
+    channels = {"mix": jury.recipes[0].wave.channels, "right": "all", "each": "all"}.get(how.channel, "left")
     start, (first, count, length) = row.get("start") or 0.0, row.get("_windows", (0, 1, row.get("duration")))
     hop, window = how.hop or how.window or 0.0, how.window
     begin = start + first * hop
     wanted = length if window is None else min(length - first * hop, (count - 1) * hop + window)
     samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
+    if how.channel == "right" and len(samples) == 1:
+        raise audio.Unusable("no-channel", "one channel, which is no right one")
     kept = {name: value for name, value in row.items() if name != "_windows"}
     for index in range(count):
         low = round(index * hop * rate)

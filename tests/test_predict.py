@@ -384,6 +384,13 @@ def test_each_channel_is_judged_by_itself(run: Path, tmp_path: Path) -> None:
     assert probabilities(left[0]) == probabilities(held[0])
 
 
+@pytest.mark.parametrize("words", [(), ("--window", ".5")])
+def test_one_channel_has_no_right_one(run: Path, words: tuple[str, ...]) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    held = rows_of(sertool("predict", "-m", run / "model", clip, "--channel", "right", *words).out)
+    assert [(row["predicted"], row["issue"]) for row in held] == [("", "no-channel")]
+
+
 @pytest.mark.parametrize("channels", [1, 6])
 def test_there_are_as_many_rows_as_channels(run: Path, tmp_path: Path, channels: int) -> None:
     path = next((run / "voices").rglob("*.wav"))
