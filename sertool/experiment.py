@@ -51,7 +51,7 @@ RESAMPLES = 2000
 
 
 @device.memory_kept()
-def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> None:
+def run(sources: Sequence[str], values: dict[str, Any], wish: Wish, out: Path | None) -> None:
     """Train every member and write the held-out predictions."""
     recipe = RECIPES.get(values["recipe"] or "", {})
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
@@ -59,27 +59,27 @@ def run(sources: Sequence[str], values: dict[str, Any], out: Path | None) -> Non
         teacher_models.require_there(values["teacher"])
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
-    table = heldout.released(preparing.read(sources, values), Wish.of(values))
+    table = heldout.released(preparing.read(sources, values), wish)
     preparing.refuse_beside_labels(table, values, recipe)
     design = preparing.design(table, values, recipe)
-    ways = heldout.ways(table, Wish.of(values), recipe.get("protocol"))
+    ways = heldout.ways(table, wish, recipe.get("protocol"))
     folder = out or _folder(values)
     places = [(way, folder / way.folder) for way in ways]
     if values["dry_run"]:
-        return _say_plan(table, values, design, places)
+        return _say_plan(table, values, wish, design, places)
     own = team.join(picked)
     if not Team().leads:
         talk.set_verbosity(-1)
     with team.leader_first():
         to_make = preparing.features_to_make(table, values, picked)
-        _look_ahead(table, design, values, places, to_make)
+        _look_ahead(table, design, values, wish, places, to_make)
     with alone(folder, values["wait"]) if Team().leads else nullcontext():
         if Team().leads:
             runs.sweep(folder)
         with team.leader_first():
             table = preparing.featurized(table, to_make, folder, values, picked)
             staff = _staff(table, values["teacher"], folder, picked, values["jobs"])
-        made = [_divided(table, way, design, values, (place, own, staff)) for way, place in places]
+        made = [_divided(table, way, design, values, wish, (place, own, staff)) for way, place in places]
         _say_gap(ways, made)
     if Team().leads and not (talk.to_terminal() and values["kind"] is None):
         wire.write(made[-1], None, kind)
@@ -96,10 +96,10 @@ def _folder(values: dict[str, Any]) -> Path:
     return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
 
 
-def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], place: Place) -> Table:
+def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], wish: Wish, place: Place) -> Table:
     """All members of one way to divide; their held-out predictions together."""
     folder, own, staff = place
-    table, wanted = _members(table, way, values, folder)
+    table, wanted = _members(table, way, wish, folder)
     held = _taught(members.load(table, design, own), wanted, staff)
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
@@ -111,7 +111,7 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
     named = heldout.protocol(table, way)
-    predicted = manifest.made_by(predicted, options.command_line(), values["seed"], table, named)
+    predicted = manifest.made_by(predicted, options.command_line(), wish.seed, table, named)
     if Team().leads:
         if not among_more:  # whose joined predictions lie there, of more seeds
             wire.write(predicted, str(folder / run_folder.PREDICTIONS), "parquet")
@@ -119,13 +119,12 @@ def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], pla
     return predicted
 
 
-def _members(table: Table, way: Way, values: dict[str, Any], folder: Path) -> tuple[Table, list[Member]]:
+def _members(table: Table, way: Way, wish: Wish, folder: Path) -> tuple[Table, list[Member]]:
     """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
-    wish = Wish.of(values)
     table = heldout.divided(table, way, wish)
     named = heldout.protocol(table, way)
-    wanted = runs.members(heldout.divisions(table, way, wish), values["seeds"], wish.seed, named)
-    for member in wanted[:: values["seeds"]]:
+    wanted = runs.members(heldout.divisions(table, way, wish), wish.seeds, wish.seed, named)
+    for member in wanted[:: wish.seeds]:
         heldout.check(member.split, table, f"{folder / member.name}")
     heldout.warn_of_partless(table, _used(wanted), wish)
     return table, wanted
@@ -137,7 +136,12 @@ def _used(wanted: Sequence[Member]) -> np.ndarray:
 
 
 def _look_ahead(
-    table: Table, design: Design, values: dict[str, Any], places: Sequence[tuple[Way, Path]], to_make: Recipe | None
+    table: Table,
+    design: Design,
+    values: dict[str, Any],
+    wish: Wish,
+    places: Sequence[tuple[Way, Path]],
+    to_make: Recipe | None,
 ) -> list[tuple[Table, list[Member]]]:
     """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
     records = preparing.records(table, design, to_make)
@@ -145,7 +149,7 @@ def _look_ahead(
     if values["recipe"] and batches.featured(table):
         preparing.warn_of_other_features(values["recipe"], records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
-    plans = [_members(table, way, values, folder) for way, folder in places]
+    plans = [_members(table, way, wish, folder) for way, folder in places]
     for (way, _), (divided, wanted) in zip(places, plans, strict=True):
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
         refusals.warn_of_own_ears(manifest.keep(divided, held), records, heldout.protocol(divided, way))
@@ -284,10 +288,12 @@ def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
         talk.say(f"{gap}: {shown} under {ways[0].named}, {beside} under {ways[1].named} (in brackets 95 % intervals)")
 
 
-def _say_plan(table: Table, values: dict[str, Any], design: Design, places: Sequence[tuple[Way, Path]]) -> None:
+def _say_plan(
+    table: Table, values: dict[str, Any], wish: Wish, design: Design, places: Sequence[tuple[Way, Path]]
+) -> None:
     """What would be trained, once what can be known before has been looked at."""
     to_make = preparing.features_to_make(table, values, "cpu", fetch=False)
-    plans = _look_ahead(table, design, values, places, to_make)
+    plans = _look_ahead(table, design, values, wish, places, to_make)
     for (way, folder), (divided, wanted) in zip(places, plans, strict=True):
         if runs.finished(folder, _foreseen(divided, design, wanted), values["overwrite"]):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")

@@ -1,7 +1,7 @@
 """Which rows train, which choose, and which are held out: what was asked for, the manifest's own, or a recipe's way."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
 
 @dataclass(frozen=True)
 class Wish:
-    """What the options say of who is held out."""
+    """What the options say of who is held out, and how often."""
 
     split: str | None = None
     folds: int | None = None
@@ -30,11 +30,7 @@ class Wish:
     always_train: Sequence[str] | None = None
     teacher: str | None = None
     seed: int = 0
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Wish":
-        """Of all that a command line says."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+    seeds: int = 1  # from the first on
 
 
 class Way(NamedTuple):

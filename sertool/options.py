@@ -2,8 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,6 +14,7 @@ from sertool.errors import UsageError
 
 ENDLESS = 1_000_000  # a limit that help need not name
 NUMBERS: dict[str, type[int] | type[float]] = {"int": int, "float": float}
+Part = TypeVar("Part")
 
 
 class Option(click.Option):
@@ -226,6 +228,11 @@ def stack(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return command
 
     return decorate
+
+
+def part(kind: type[Part], values: Mapping[str, Any]) -> Part:
+    """Of all that a command was given what a dataclass has a field for, each of them by its name."""
+    return kind(**{field.name: values[field.name] for field in fields(kind)})
 
 
 def command_line() -> str:

@@ -134,9 +134,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         if values[name] is not None and not values[other.split()[0]]:
             raise UsageError(f"{word(name)} goes with {word(other)}: add that, or leave it out")
     from sertool import experiment
+    from sertool.heldout import Wish
 
     sources = options.inputs(manifests, "a featurized manifest")
-    return experiment.run(sources, values, Path(values["out"]) if values["out"] else None)
+    return experiment.run(sources, values, options.part(Wish, values), Path(values["out"]) if values["out"] else None)
 
 
 def _show_list() -> None:
