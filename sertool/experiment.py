@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from sertool import (
     teacher_answers,
     teacher_models,
     team,
-    training,
     wire,
     workers,
 )
@@ -36,7 +35,7 @@ from sertool.files import alone, plain_name
 from sertool.heldout import Way, Wish
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
-from sertool.recipes import RECIPES
+from sertool.preparing import Asked
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.teacher_models import Staff
 from sertool.team import Team
@@ -51,34 +50,33 @@ RESAMPLES = 2000
 
 
 @device.memory_kept()
-def run(sources: Sequence[str], values: dict[str, Any], wish: Wish, out: Path | None) -> None:
+def run(sources: Sequence[str], values: dict[str, Any], asked: Asked, wish: Wish, out: Path | None) -> None:
     """Train every member and write the held-out predictions."""
-    recipe = RECIPES.get(values["recipe"] or "", {})
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
-    if values["teacher"]:
-        teacher_models.require_there(values["teacher"])
+    if asked.teacher:
+        teacher_models.require_there(asked.teacher)
     if values["jobs"]:
         torch.set_num_threads(values["jobs"])
     table = heldout.released(preparing.read(sources, values), wish)
-    preparing.refuse_beside_labels(table, values, recipe)
-    design = preparing.design(table, values, recipe)
-    ways = heldout.ways(table, wish, recipe.get("protocol"))
-    folder = out or _folder(values)
+    preparing.refuse_beside_labels(table, asked)
+    design = preparing.design(table, asked)
+    ways = heldout.ways(table, wish, asked.published.get("protocol"))
+    folder = out or _folder(asked, wish)
     places = [(way, folder / way.folder) for way in ways]
     if values["dry_run"]:
-        return _say_plan(table, values, wish, design, places)
+        return _say_plan(table, design, asked, wish, places, overwrite=values["overwrite"])
     own = team.join(picked)
     if not Team().leads:
         talk.set_verbosity(-1)
     with team.leader_first():
-        to_make = preparing.features_to_make(table, values, picked)
-        _look_ahead(table, design, values, wish, places, to_make)
+        to_make = preparing.features_to_make(table, asked, picked)
+        _look_ahead(table, design, asked.recipe, wish, places, to_make)
     with alone(folder, values["wait"]) if Team().leads else nullcontext():
         if Team().leads:
             runs.sweep(folder)
         with team.leader_first():
             table = preparing.featurized(table, to_make, folder, values, picked)
-            staff = _staff(table, values["teacher"], folder, picked, values["jobs"])
+            staff = _staff(table, asked.teacher, folder, picked, values["jobs"])
         made = [_divided(table, way, design, values, wish, (place, own, staff)) for way, place in places]
         _say_gap(ways, made)
     if Team().leads and not (talk.to_terminal() and values["kind"] is None):
@@ -86,11 +84,11 @@ def run(sources: Sequence[str], values: dict[str, Any], wish: Wish, out: Path | 
     return None
 
 
-def _folder(values: dict[str, Any]) -> Path:
+def _folder(asked: Asked, wish: Wish) -> Path:
     """Where a run goes that nobody gave a folder: a name for the model and what was said of it."""
-    said = [field.name for field in fields(training.Settings)] + list(NAMING)
-    given = {name: values[name] for name in said if values[name] not in (None, False)}
-    words = [values["recipe"], values["model"], *(values["features"] or ()), *values["settings"]]
+    said = {**asked.training, **vars(asked), **vars(wish)}
+    given = {name: said[name] for name in (*asked.training, *NAMING) if said[name] not in (None, False)}
+    words = [asked.recipe, asked.model, *(asked.features or ()), *asked.settings]
     plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
     words += [name if value is True else f"{name}={value}" for name, value in plain.items()]
     return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
@@ -138,7 +136,7 @@ def _used(wanted: Sequence[Member]) -> np.ndarray:
 def _look_ahead(
     table: Table,
     design: Design,
-    values: dict[str, Any],
+    recipe: str | None,
     wish: Wish,
     places: Sequence[tuple[Way, Path]],
     to_make: Recipe | None,
@@ -146,15 +144,15 @@ def _look_ahead(
     """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
-    if values["recipe"] and batches.featured(table):
-        preparing.warn_of_other_features(values["recipe"], records)
+    if recipe and batches.featured(table):
+        preparing.warn_of_other_features(recipe, records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     plans = [_members(table, way, wish, folder) for way, folder in places]
     for (way, _), (divided, wanted) in zip(places, plans, strict=True):
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
         refusals.warn_of_own_ears(manifest.keep(divided, held), records, heldout.protocol(divided, way))
-        if values["teacher"]:
-            _require_teacher(values["teacher"], divided, wanted)
+        if design.teacher:
+            _require_teacher(design.teacher, divided, wanted)
     return plans
 
 
@@ -289,16 +287,16 @@ def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
 
 
 def _say_plan(
-    table: Table, values: dict[str, Any], wish: Wish, design: Design, places: Sequence[tuple[Way, Path]]
+    table: Table, design: Design, asked: Asked, wish: Wish, places: Sequence[tuple[Way, Path]], *, overwrite: bool
 ) -> None:
     """What would be trained, once what can be known before has been looked at."""
-    to_make = preparing.features_to_make(table, values, "cpu", fetch=False)
-    plans = _look_ahead(table, design, values, wish, places, to_make)
+    to_make = preparing.features_to_make(table, asked, "cpu", fetch=False)
+    plans = _look_ahead(table, design, asked.recipe, wish, places, to_make)
     for (way, folder), (divided, wanted) in zip(places, plans, strict=True):
-        if runs.finished(folder, _foreseen(divided, design, wanted), values["overwrite"]):
+        if runs.finished(folder, _foreseen(divided, design, wanted), overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
-        named = " as ".join(filter(None, (values["model"], values["recipe"])))
+        named = " as ".join(filter(None, (asked.model, asked.recipe)))
         talk.say(f"would train {named} on {talk.counted(int(_used(wanted).sum()), 'clip')}, {way.named}, in {folder}")
 
 

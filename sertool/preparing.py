@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,37 @@ NEEDS = {  # of the loop's settings, what does nothing without another: that has
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the options say of what is trained."""
+
+    model: str | None = None
+    recipe: str | None = None
+    settings: Sequence[str] = ()  # of the model, each NAME=VALUE
+    training: Mapping[str, Any] = field(default_factory=dict)  # settings of the loop, no others than were given
+    features: Sequence[str] | None = None
+    scale: str | None = None
+    adapt: str | None = None
+    prior_clips: float | None = None
+    select: int | None = None
+    reduce: str | None = None
+    weights: str | None = None
+    scratch: bool = False
+    teacher: str | None = None
+    imitate: str | None = None
+    pack: str | None = None
+
+    @property
+    def published(self) -> dict[str, Any]:
+        """The recipe, if one was named."""
+        return RECIPES.get(self.recipe or "", {})
+
+    @property
+    def architecture(self) -> str:
+        """The model's name, or that of the recipe's."""
+        return self.model or self.published["model"]
+
+
 def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
     """The usable rows of one or several manifests."""
     table = manifest.merged([wire.read(source, values["root"]) for source in sources])
@@ -76,17 +107,17 @@ def featurized(table: Table, made: Recipe | None, folder: Path, values: dict[str
     return manifest.keep(table, manifest.usable(table))
 
 
-def features_to_make(table: Table, values: dict[str, Any], device: str, *, fetch: bool = True) -> Recipe | None:
+def features_to_make(table: Table, asked: Asked, device: str, *, fetch: bool = True) -> Recipe | None:
     """The features that a training recipe names for a table without any; `fetch` weights that they may need.
 
     Those come from where the command line says, else the preset; for all that follows, from the command line alone.
     """
-    weights.give(values["weights"])
-    preset = RECIPES.get(values["recipe"] or "", {}).get("preset")
+    weights.give(asked.weights)
+    preset = asked.published.get("preset")
     if batches.featured(table) or preset is None:
         return None
     options = presets.PRESETS[preset]["options"]
-    place = values["weights"] or options.get("weights")
+    place = asked.weights or options.get("weights")
     if not fetch and place is None and any("CHOICE" in _facts(name) for name in presets.PRESETS[preset]["features"]):
         return None
     with weights.given(place):
@@ -156,56 +187,53 @@ def _facts(feature: str) -> dict[str, Any]:
     return catalogue.entries("features")[feature].facts
 
 
-def _of_the_loop(values: dict[str, Any]) -> dict[str, Any]:
-    """The training loop's settings that stand on the command line."""
-    return {field.name: values[field.name] for field in fields(training.Settings) if values[field.name] is not None}
-
-
-def refuse_beside_labels(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> None:
+def refuse_beside_labels(table: Table, asked: Asked) -> None:
     """Refuse whatever a model that is fitted at once would pass over, before anything is made for it."""
-    name = values["model"] or recipe["model"]
-    if not hasattr(models.load(name).Model, "fit"):
+    if not hasattr(models.load(asked.architecture).Model, "fit"):
         return
-    over = sorted(_of_the_loop(values).keys() - AT_ONCE) + ["imitate"] * (values["imitate"] is not None)
+    over = sorted(asked.training.keys() - AT_ONCE) + ["imitate"] * (asked.imitate is not None)
     what = f"{listed(map(options.word, over))} is for networks" if over else ""
-    if values["teacher"] and not len(manifest.where(table, ["emotion="])):
+    if asked.teacher and not len(manifest.where(table, ["emotion="])):
         what = what or UNTAUGHT
     if what:
-        raise passed_over(what, name)
+        raise passed_over(what, asked.architecture)
 
 
-def design(table: Table, values: dict[str, Any], recipe: dict[str, Any]) -> Design:
+def design(table: Table, asked: Asked) -> Design:
     """What is trained: the recipe, and whatever was given as well; features lie side by side in the order of names."""
+    recipe, name = asked.published, asked.architecture
     there = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
     if not there:
         raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
-    name = values["model"] or recipe["model"]
-    held = recipe if name == recipe.get("model") else {key: recipe[key] for key in recipe if key != "settings"}
-    usual = models.settings(name, held.get("settings", {}))
-    encoded = any("CHOICE" in _facts(name) for name in there)
-    encoded = encoded or (values["teacher"] is not None and teacher_models.is_model(values["teacher"]))  # whose may be
-    settings = changed(name, usual, values["settings"])
-    settings = _switched(settings, values, encoded)
-    loop = replace(training.Settings(**recipe.get("training", {})), **_of_the_loop(values))
-    for word in sorted(NEEDS.keys() & _of_the_loop(values)):
+    usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
+    encoded = any("CHOICE" in _facts(feature) for feature in there)
+    encoded = encoded or (asked.teacher is not None and teacher_models.is_model(asked.teacher))  # whose may be
+    settings = _switched(changed(name, usual, asked.settings), asked, encoded)
+    loop = _loop(asked)
+    seen = _seen(there, asked)
+    chosen = {key: getattr(asked, key) or recipe.get(key) for key in ("scale", "reduce", "select")}
+    prior = 0.0 if not asked.adapt else PRIOR_CLIPS if asked.prior_clips is None else asked.prior_clips
+    return Design(
+        name, settings, loop, tuple(sorted(seen)), chosen["scale"] or _usual_scale(name), asked.adapt, prior,
+        reduce=chosen["reduce"], select=chosen["select"], weights=asked.weights, teacher=asked.teacher,
+        imitate=asked.imitate, pack=asked.pack,
+    )  # fmt: skip
+
+
+def _loop(asked: Asked) -> training.Settings:
+    """The loop's settings, the recipe's but for those that were given; what would do nothing is refused."""
+    loop = replace(training.Settings(**asked.published.get("training", {})), **asked.training)
+    for word in sorted(NEEDS.keys() & asked.training):
         if not any(_holds(loop, *partner.split()) for partner in NEEDS[word]):
             others = " or ".join(map(options.word, NEEDS[word]))
             raise UsageError(f"{options.word(word)} goes with {others}: add that, or leave it out")
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:
-        moved = {"adapt": values["adapt"], "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
-        consistency.require(
-            models.load(name).Model, loop.steady, values["teacher"], [word for word in moved if moved[word]]
-        )
-    chosen = {key: values[key] or recipe.get(key) for key in ("scale", "reduce", "select")}
-    seen = _seen(there, values)
-    prior = 0.0 if not values["adapt"] else PRIOR_CLIPS if values["prior_clips"] is None else values["prior_clips"]
-    return Design(
-        name, settings, loop, tuple(sorted(seen)), chosen["scale"] or _usual_scale(name), values["adapt"], prior,
-        reduce=chosen["reduce"], select=chosen["select"], weights=values["weights"], teacher=values["teacher"],
-        imitate=values["imitate"], pack=values["pack"],
-    )  # fmt: skip
+        moved = {"adapt": asked.adapt, "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
+        model = models.load(asked.architecture).Model
+        consistency.require(model, loop.steady, asked.teacher, [word for word in moved if moved[word]])
+    return loop
 
 
 def _holds(loop: training.Settings, name: str, value: str | None = None) -> bool:
@@ -214,14 +242,14 @@ def _holds(loop: training.Settings, name: str, value: str | None = None) -> bool
     return held == value if value else bool(held)
 
 
-def _seen(there: Sequence[str], values: dict[str, Any]) -> Sequence[str]:
+def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:
     """The features that are trained on, of those that there are or will be."""
-    imitate = values["imitate"]
+    imitate = asked.imitate
     if imitate and imitate not in there:
         raise UsageError(
             f"--imitate {imitate}: no clip has it: run featurize --{imitate} --stats on the manifest first"
         )
-    seen = values["features"] or [feature for feature in there if feature != imitate]
+    seen = asked.features or [feature for feature in there if feature != imitate]
     if not seen:
         raise UsageError(f"--imitate {imitate}: the manifest has no other feature to learn it from")
     batches.require_features(seen, there)
@@ -233,13 +261,13 @@ def _usual_scale(model: str) -> str:
     return getattr(models.load(model), "SCALE", "corpus")
 
 
-def _switched(settings: Any, values: dict[str, Any], encoded: bool) -> Any:
+def _switched(settings: Any, asked: Asked, encoded: bool) -> Any:
     """A backbone's settings without published weights, if `--scratch` says so; `encoded` features may need some too."""
-    if not values["scratch"] and not values["weights"]:
+    if not asked.scratch and not asked.weights:
         return settings
     if hasattr(settings, "pretrained"):
-        return replace(settings, pretrained=not values["scratch"])
-    if values["scratch"] or not encoded:
+        return replace(settings, pretrained=not asked.scratch)
+    if asked.scratch or not encoded:
         raise UsageError("--scratch and --weights are for models and features that begin with published weights")
     return settings
 

@@ -34,12 +34,12 @@ Files of a run, for each fold and seed in fold-K/seed-S/:
 NEEDS = {  # what is nothing by itself
     "prior_clips": "adapt speaker", "strangers": "adapt speaker", "teach": "teacher", "likeness": "imitate",
 }  # fmt: skip
+LOOP = catalogue.read(catalogue.PACKAGE / "training.py").settings
 
 
 def _settings_options() -> Any:
     """An option for each setting of the training loop."""
-    entry = catalogue.read(catalogue.PACKAGE / "training.py")
-    return options.stack(*(options.setting(word(held.name), held.name, held, "Training") for held in entry.settings))
+    return options.stack(*(options.setting(word(held.name), held.name, held, "Training") for held in LOOP))
 
 
 def _design_options() -> Any:
@@ -135,9 +135,12 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
             raise UsageError(f"{word(name)} goes with {word(other)}: add that, or leave it out")
     from sertool import experiment
     from sertool.heldout import Wish
+    from sertool.preparing import Asked
 
     sources = options.inputs(manifests, "a featurized manifest")
-    return experiment.run(sources, values, options.part(Wish, values), Path(values["out"]) if values["out"] else None)
+    training = {held.name: values[held.name] for held in LOOP if values[held.name] is not None}
+    asked, wish = options.part(Asked, values | {"training": training}), options.part(Wish, values)
+    return experiment.run(sources, values, asked, wish, Path(values["out"]) if values["out"] else None)
 
 
 def _show_list() -> None:
