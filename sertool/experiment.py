@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from sertool import (
     batches,
     device,
+    featurizing,
     heldout,
     manifest,
     members,
@@ -35,12 +36,12 @@ from sertool.files import alone, plain_name
 from sertool.heldout import Way, Wish
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
-from sertool.preparing import Asked
+from sertool.parts import WHOLE
+from sertool.preparing import Asked, Rows
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.teacher_models import Staff
 from sertool.team import Team
 
-Place = tuple[Path, str, Staff | None]  # the folder, the device, and who teaches
 NAMING = (  # beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
     "train_on", "test_on", "always_train",
@@ -49,37 +50,61 @@ TOLD = ("emotion", "predicted")
 RESAMPLES = 2000
 
 
+@dataclass(frozen=True)
+class Manner:
+    """Where a run goes, where it is computed, and what becomes of what is there."""
+
+    out: str | None = None
+    kind: str | None = None  # the format on stdout
+    device: str = "auto"
+    jobs: int | None = None
+    overwrite: bool = False
+    wait: bool = False
+    dry_run: bool = False
+
+
+class Place(NamedTuple):
+    """Where the members of one way to divide go and are trained, and who teaches them."""
+
+    folder: Path
+    overwrite: bool
+    device: str
+    staff: Staff | None
+
+
 @device.memory_kept()
-def run(sources: Sequence[str], values: dict[str, Any], asked: Asked, wish: Wish, out: Path | None) -> None:
+def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
     """Train every member and write the held-out predictions."""
-    kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
+    kind, picked = wire.format_for(None, manner.kind), device.pick(manner.device)
     if asked.teacher:
         teacher_models.require_there(asked.teacher)
-    if values["jobs"]:
-        torch.set_num_threads(values["jobs"])
-    table = heldout.released(preparing.read(sources, values), wish)
+    jobs = manner.jobs or workers.cores()
+    if manner.jobs:
+        torch.set_num_threads(jobs)
+    table = heldout.released(preparing.read(rows), wish)
     preparing.refuse_beside_labels(table, asked)
     design = preparing.design(table, asked)
     ways = heldout.ways(table, wish, asked.published.get("protocol"))
-    folder = out or _folder(asked, wish)
+    folder = Path(manner.out) if manner.out else _folder(asked, wish)
     places = [(way, folder / way.folder) for way in ways]
-    if values["dry_run"]:
-        return _say_plan(table, design, asked, wish, places, overwrite=values["overwrite"])
+    if manner.dry_run:
+        return _say_plan(table, design, asked, wish, places, overwrite=manner.overwrite)
     own = team.join(picked)
     if not Team().leads:
         talk.set_verbosity(-1)
     with team.leader_first():
         to_make = preparing.features_to_make(table, asked, picked)
         _look_ahead(table, design, asked.recipe, wish, places, to_make)
-    with alone(folder, values["wait"]) if Team().leads else nullcontext():
+    with alone(folder, manner.wait) if Team().leads else nullcontext():
         if Team().leads:
             runs.sweep(folder)
         with team.leader_first():
-            table = preparing.featurized(table, to_make, folder, values, picked)
-            staff = _staff(table, asked.teacher, folder, picked, values["jobs"])
-        made = [_divided(table, way, design, values, wish, (place, own, staff)) for way, place in places]
+            shards = featurizing.Place(folder / "features", WHOLE, manner.overwrite, manner.wait or not Team().leads)
+            table = preparing.featurized(table, to_make, shards, picked, jobs)
+            staff = _staff(table, asked.teacher, folder, picked, jobs)
+        made = [_divided(table, way, design, wish, Place(there, manner.overwrite, own, staff)) for way, there in places]
         _say_gap(ways, made)
-    if Team().leads and not (talk.to_terminal() and values["kind"] is None):
+    if Team().leads and not (talk.to_terminal() and manner.kind is None):
         wire.write(made[-1], None, kind)
     return None
 
@@ -94,17 +119,17 @@ def _folder(asked: Asked, wish: Wish) -> Path:
     return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
 
 
-def _divided(table: Table, way: Way, design: Design, values: dict[str, Any], wish: Wish, place: Place) -> Table:
+def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -> Table:
     """All members of one way to divide; their held-out predictions together."""
-    folder, own, staff = place
+    folder, overwrite, own, staff = place
     table, wanted = _members(table, way, wish, folder)
     held = _taught(members.load(table, design, own), wanted, staff)
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
         with team.leader_first():
             if Team().leads:
-                among_more = not values["overwrite"] and runs.among_more(folder, described)
-                until_done.enter_context(runs.claimed(folder, described, values["overwrite"]))
+                among_more = not overwrite and runs.among_more(folder, described)
+                until_done.enter_context(runs.claimed(folder, described, overwrite))
         _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
@@ -171,11 +196,11 @@ def _require_teacher(source: str, table: Table, wanted: Sequence[Member]) -> Non
             teacher_models.require_lesson(source, taught, member.split)
 
 
-def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: int | None) -> Staff | None:
+def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> Staff | None:
     """The teacher, if it is a model, with its answers."""
     if source is None or not teacher_models.is_model(source):
         return None
-    return teacher_models.staff(table, source, folder, device, jobs or workers.cores())
+    return teacher_models.staff(table, source, folder, device, jobs)
 
 
 def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Sources]:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from sertool import (
     twins,
     weights,
     wire,
-    workers,
 )
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Recipe
@@ -36,7 +34,6 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import UNTAUGHT, Design, passed_over
 from sertool.recipes import RECIPES
-from sertool.team import Team
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -46,6 +43,15 @@ NEEDS = {  # of the loop's settings, what does nothing without another: that has
     "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
     "time_width": ("time_masks",), "column_width": ("column_masks",), "mask_share": ("time_masks", "column_masks"),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the rows come from, and which of them are meant."""
+
+    sources: Sequence[str]  # manifests
+    root: str | None = None  # where their audio lies now
+    where: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,11 @@ class Asked:
         return self.model or self.published["model"]
 
 
-def read(sources: Sequence[str], values: dict[str, Any]) -> Table:
+def read(rows: Rows) -> Table:
     """The usable rows of one or several manifests."""
-    table = manifest.merged([wire.read(source, values["root"]) for source in sources])
-    table = _without_equal_sounds(table) if len(sources) > 1 else table
-    table = manifest.where(manifest.keep(table, manifest.usable(table)), values["where"])
+    table = manifest.merged([wire.read(source, rows.root) for source in rows.sources])
+    table = _without_equal_sounds(table) if len(rows.sources) > 1 else table
+    table = manifest.where(manifest.keep(table, manifest.usable(table)), rows.where)
     if not len(table):
         raise SertoolError("no usable clip is left to train on")
     return table
@@ -98,12 +104,11 @@ def _without_equal_sounds(table: Table) -> Table:
     return table
 
 
-def featurized(table: Table, made: Recipe | None, folder: Path, values: dict[str, Any], device: str) -> Table:
+def featurized(table: Table, made: Recipe | None, place: Place, device: str, jobs: int) -> Table:
     """The table with the features of a recipe, made now where it has none."""
     if made is None:
         return table
-    place = Place(folder / "features", overwrite=values["overwrite"], wait=values["wait"] or not Team().leads)
-    table = featurizing.run(table, made, place, device, values["jobs"] or workers.cores())
+    table = featurizing.run(table, made, place, device, jobs)
     return manifest.keep(table, manifest.usable(table))
 
 

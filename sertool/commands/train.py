@@ -1,6 +1,5 @@
 """Train a model on a featurized manifest and predict the clips that were held out."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -134,13 +133,14 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         if values[name] is not None and not values[other.split()[0]]:
             raise UsageError(f"{word(name)} goes with {word(other)}: add that, or leave it out")
     from sertool import experiment
+    from sertool.experiment import Manner
     from sertool.heldout import Wish
-    from sertool.preparing import Asked
+    from sertool.preparing import Asked, Rows
 
-    sources = options.inputs(manifests, "a featurized manifest")
-    training = {held.name: values[held.name] for held in LOOP if values[held.name] is not None}
-    asked, wish = options.part(Asked, values | {"training": training}), options.part(Wish, values)
-    return experiment.run(sources, values, asked, wish, Path(values["out"]) if values["out"] else None)
+    values["sources"] = options.inputs(manifests, "a featurized manifest")
+    values["training"] = {held.name: values[held.name] for held in LOOP if values[held.name] is not None}
+    rows, asked = options.part(Rows, values), options.part(Asked, values)
+    return experiment.run(rows, asked, options.part(Wish, values), options.part(Manner, values))
 
 
 def _show_list() -> None:
