@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,12 @@ from sertool import (
     training,
     wire,
 )
+from sertool.commands import train as door
 from sertool.errors import UsageError
+from sertool.experiment import Manner
+from sertool.heldout import Wish
 from sertool.models import cnn1d, cnn2d, svm
+from sertool.preparing import Asked, Rows
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8")
 TINY = (*NET, "--epochs", "2")
@@ -750,6 +755,12 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
 
 
 # Settings and what is left behind.
+
+
+def test_every_option_has_a_place_where_training_finds_it() -> None:
+    asked = {option.name for option in door.command.params if option.expose_value} - {"manifests", "show_list"}
+    taken = {held.name for kind in (Rows, Asked, Wish, Manner, training.Settings) for held in fields(kind)}
+    assert asked == taken - {"sources", "training"}
 
 
 def test_model_settings_are_set_from_words() -> None:
