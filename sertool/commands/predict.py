@@ -138,8 +138,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     models = [path for run in runs for path in run]
     _give_weights(values["weights"], models)
     jury = Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
-    names = ("window", "hop", "channel", "silence", "threshold")
-    how = predicting.Listening(**{name: values[name] for name in names})
+    how = options.part(predicting.Listening, values)
     read: list[Any] = []  # manifests
     also = speaker_answers.column(values["speakers"])
     told = partial(_noted, read=read, told=partial(heldout_members.told, runs=runs))
