@@ -77,13 +77,3 @@ PRESETS: dict[str, dict[str, Any]] = {
         "options": {"want_whisper": "base", "layers": "2", "trim": 40.0},
     },
 }  # fmt: skip
-
-
-def filled(values: dict[str, Any]) -> dict[str, Any]:
-    """Options with those of `--preset` where the command line says nothing."""
-    if not values["preset"]:
-        return values
-    preset = PRESETS[values["preset"]]
-    options = {name: value for name, value in preset["options"].items() if values.get(name) is None}
-    wanted = {f"want_{name}": True for name in preset["features"] if not values[f"want_{name}"]}
-    return values | wanted | options

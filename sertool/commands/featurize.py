@@ -122,7 +122,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Compute features of the clips in MANIFESTS (or stdin, or audio files) and store them in shards."""
     if values["show_list"]:
         return _show_list()
-    values = presets.filled(values)
+    values = _with_preset(values)
     wanted = _wanted(values)
     sources = options.inputs(manifests, "a manifest")
     from sertool import device, featurizing, indexing, manifest, plots, verify, wire, workers
@@ -174,6 +174,16 @@ def _publications() -> dict[str, str]:
             text = held.get("citation") or entry.facts["CITATION"]
             said.setdefault(text, []).append(name if "citation" in held else family)
     return {", ".join(dict.fromkeys(names)): text for text, names in said.items()}
+
+
+def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """The options, with those of `--preset` where the command line says nothing."""
+    if not values["preset"]:
+        return values
+    preset = presets.PRESETS[values["preset"]]
+    settings = {name: value for name, value in preset["options"].items() if values[name] is None}
+    flags = {f"want_{name}": True for name in preset["features"] if not values[f"want_{name}"]}
+    return values | flags | settings
 
 
 def _wanted(values: dict[str, Any]) -> list[str]:
