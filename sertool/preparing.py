@@ -216,12 +216,12 @@ def design(table: Table, asked: Asked) -> Design:
     settings = _switched(changed(name, usual, asked.settings), asked, encoded)
     loop = _loop(asked)
     seen = _seen(there, asked)
-    chosen = {key: getattr(asked, key) or recipe.get(key) for key in ("scale", "reduce", "select")}
+    scale = asked.scale or recipe.get("scale") or _usual_scale(name)
     prior = 0.0 if not asked.adapt else PRIOR_CLIPS if asked.prior_clips is None else asked.prior_clips
     return Design(
-        name, settings, loop, tuple(sorted(seen)), chosen["scale"] or _usual_scale(name), asked.adapt, prior,
-        reduce=chosen["reduce"], select=chosen["select"], weights=asked.weights, teacher=asked.teacher,
-        imitate=asked.imitate, pack=asked.pack,
+        name, settings, loop, tuple(sorted(seen)), scale, asked.adapt, prior,
+        reduce=asked.reduce or recipe.get("reduce"), select=asked.select or recipe.get("select"),
+        weights=asked.weights, teacher=asked.teacher, imitate=asked.imitate, pack=asked.pack,
     )  # fmt: skip
 
 
