@@ -3,6 +3,7 @@
 import math
 import os
 import stat
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sertool import containers
+from sertool import containers, talk
 from sertool.digests import Digest
 from sertool.errors import SertoolError
 from sertool.files import reason, whole
@@ -20,6 +21,7 @@ from sertool.hearing import Heard
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
 UNREAD = (".m4a", ".aac", ".wma", ".amr", ".au", ".snd", ".caf", ".w64", ".aifc", ".ape", ".wv", ".spx", ".sph")
+LEFT_BY_MACOS = "._"  # how files begin that it lays beside each, in archives
 KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
 CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a sound can be sent through
 CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
@@ -142,6 +144,9 @@ class _Plain:
     def __exit__(self, *_: object) -> None:
         """The file is closed by whoever opened it."""
 
+    def seekable(self) -> bool:
+        return True
+
     def seek(self, frame: int) -> None:
         self.stream.seek(self.offset + 2 * self.channels * frame)
 
@@ -217,6 +222,12 @@ def _as_float(block: np.ndarray) -> np.ndarray:
     return values
 
 
+def passed_over(kinds: Counter[str]) -> str:
+    """What is said of files that are audio, by their extensions, of kinds that are not read."""
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in (+kinds).most_common())
+    return f"{talk.counted(kinds.total(), 'file')} passed over: {listed}; convert them to WAV or FLAC"
+
+
 @dataclass(frozen=True)
 class Cut:
     """What of a file becomes a waveform: the rate it is brought to, and its channels."""
@@ -263,9 +274,11 @@ def _placed(path: str, start: float, duration: float | None) -> Iterator[tuple["
         if first >= last:
             end = "the end" if duration is None else f"{start + duration:g} s"
             raise Unusable("empty", f"there is nothing from {start:g} s to {end}")
-        if first:
+        if first and stream.seekable():
             with _decoding():
                 stream.seek(first)
+        elif first:  # some codecs of telephones know no other way than from the beginning
+            deque(_blocks(stream, first), maxlen=0)
         yield stream, last - first
 
 

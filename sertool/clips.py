@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sertool import labelling, manifest, tables, talk
-from sertool.audio import EXTENSIONS, UNREAD
+from sertool.audio import EXTENSIONS, LEFT_BY_MACOS, UNREAD
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_text, walk
 from sertool.labelling import Clip, Labelling, Row
@@ -45,7 +45,7 @@ def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
 
 def _find_in(root: Path, found: Found) -> None:
     for path in walk(root, found.failed):
-        kind, is_left_by_macos = path.suffix.lower(), path.name.startswith("._")  # beside each file, in archives
+        kind, is_left_by_macos = path.suffix.lower(), path.name.startswith(LEFT_BY_MACOS)
         if kind not in EXTENSIONS:
             found.side.setdefault(path.name.lower(), path)
             found.passed_over[kind] += kind in UNREAD and not is_left_by_macos

@@ -105,6 +105,7 @@ NOTES = {
     "clipped": "three or more neighbouring samples at full scale",
     "quiet": "a peak under -40 dBFS",
     "dc": "an offset over a tenth of the level",
+    "over-scale": "values far over full scale, as of integers kept as floats: divide those of 16 bits by 32,768",
     "antiphase": "channels that cancel when they are mixed: take one, with --channels left",
     "stereo": "more than one channel",
     "odd-rate": "another sample rate than the rest of its corpus",

@@ -15,7 +15,7 @@ from sertool.manifest import Table
 Row = dict[str, Any]
 BATCH = 64  # files for a thread at a time: threads that meet after each file wait for each other
 FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
-HEARD = ("clipped", "quiet", "dc", "antiphase", "stereo")
+HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo")
 TOLERANCE = 0.1  # seconds: what encoders add
 
 

@@ -43,7 +43,7 @@ def reason(error: OSError) -> str:
 def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
     """A file that appears under its name only once it is complete and on the disk; a pipe or device is written to.
 
-    With `salvage`, an interrupt or a full disk leaves what is there already beside it, as NAME.part.
+    With `salvage`, an interrupt or a full disk leaves what is there already beside it, as NAME.part, until it is whole.
     """
     try:
         special = _is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
@@ -64,6 +64,7 @@ def _is_special(path: Path) -> bool:
 def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its name in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    kept = path.with_name(path.name + UNFINISHED)
     handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
     try:
         with _interruptible(salvage), open(handle, "wb") as stream:
@@ -71,10 +72,11 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         _named(beside, path)
+        if salvage:
+            kept.unlink(missing_ok=True)
     except (KeyboardInterrupt, OSError) as error:
         if not salvage or not os.path.getsize(beside):
             raise
-        kept = path.with_name(path.name + UNFINISHED)
         _named(beside, kept)
         there = f"what is there already lies in {kept}"
         if isinstance(error, OSError):
@@ -87,15 +89,20 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _interruptible(wanted: bool) -> Iterator[None]:
-    """The signal by which job queues end what takes too long is an interrupt, like that of a terminal."""
+    """Signals by which job queues end what takes too long, and terminals what they leave, are interrupts, too."""
     if not wanted or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {one: signal.getsignal(one) for one in ending}
     try:
+        for one, handler in before.items():
+            if handler != signal.SIG_IGN:  # as under nohup
+                signal.signal(one, signal.default_int_handler)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for one, handler in before.items():
+            signal.signal(one, handler or signal.SIG_DFL)
 
 
 def _named(unnamed: str, path: Path) -> None:

@@ -11,6 +11,7 @@ FULL_SCALE = 32766 / 32768
 CLIPPED_RUN = 3  # neighbouring samples at full scale; one alone is a file that was normalised
 OFFSET = 0.1  # of the level
 CANCELLED = 0.01  # of the channels' energy: 20 dB
+BEYOND = 10.0  # times full scale: no gain, but integers that were kept as floats
 TOO_SHORT = 0.05  # seconds
 
 
@@ -29,8 +30,12 @@ class Heard:
 
     def add(self, values: np.ndarray) -> None:
         """Take in float32 `[frames]` or `[frames, channels]`, full scale being 1."""
-        low, high = float(values.min()), float(values.max())
         self.samples += len(values)
+        with np.errstate(over="ignore", invalid="ignore"):  # of what a float file may hold
+            self._add(values)
+
+    def _add(self, values: np.ndarray) -> None:
+        low, high = float(values.min()), float(values.max())
         self.low, self.high = min(low, self.low), max(high, self.high)
         if not math.isfinite(high - low):
             self.finite = False
@@ -60,8 +65,13 @@ class Heard:
         """What is odd about it."""
         values = self.samples * channels
         offset, level = abs(self.total / values), math.sqrt(self.energy / values)
-        marks = {"clipped": self.clipped, "quiet": self.peak < QUIET, "dc": offset > OFFSET * level,
-                 "antiphase": self.mixed * channels < CANCELLED * self.energy}  # fmt: skip
+        marks = {
+            "clipped": self.clipped,
+            "quiet": self.peak < QUIET,
+            "dc": offset > OFFSET * level,
+            "over-scale": self.peak > BEYOND,
+            "antiphase": self.mixed * channels < CANCELLED * self.energy,
+        }
         return [note for note, applies in marks.items() if applies]
 
 

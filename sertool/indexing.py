@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sertool import clips, doctor, labels, manifest, splits, splitting, talk, wire
-from sertool.audio import EXTENSIONS
+from sertool.audio import EXTENSIONS, passed_over
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.labelling import Labelling
@@ -89,9 +89,8 @@ def build(sources: Sources, looking: Looking) -> Table:
     if not found.clips and not looking.how.tables:
         holds = f"; it holds {listed(found.side, 3)}" if found.side else ""
         raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
-    if passed_over := +found.passed_over:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
-        talk.say(f"{talk.counted(passed_over.total(), 'file')} passed over: {kinds}; convert them to WAV or FLAC")
+    if +found.passed_over:
+        talk.say(passed_over(found.passed_over))
     rows = clips.rows(found, looking.how)
     known = None if looking.update is None else _by_path(looking.update)
     looked = doctor.examine(rows, looking.check, looking.jobs, known)

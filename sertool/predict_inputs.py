@@ -4,6 +4,7 @@ import os
 import queue
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -84,13 +85,19 @@ def _of_path(path: str | Path) -> Row:
 def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
     """Its audio; a folder without any is refused if nothing else is asked for, else it has a row that says so."""
     failed: list[str] = []
-    found = 0
+    found, unread = 0, Counter[str]()
     for path in walk(Path(folder), failed):
-        if path.suffix.lower() in audio.EXTENSIONS:
+        kind = path.suffix.lower()
+        if path.name.startswith(audio.LEFT_BY_MACOS):
+            continue
+        unread[kind] += kind in audio.UNREAD
+        if kind in audio.EXTENSIONS:
             found += 1
             yield _of_path(path)
     for line in failed:
         talk.warn(f"cannot look into {line}")
+    if +unread:
+        talk.warn(audio.passed_over(unread))
     if not found and alone:
         table = Path(folder, "manifest.parquet")
         instead = f"; its manifest is {table}" if table.is_file() else ""

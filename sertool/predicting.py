@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import audio, extract, hearing, inference, predict_inputs, workers
+from sertool import audio, extract, hearing, inference, predict_inputs, talk, workers
 from sertool.files import path_of
 from sertool.heldout_members import ASKED
 from sertool.jury import Acquaintance, Heard, Jury, Sound
@@ -105,6 +105,8 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
     there = 0.0 if look.issue else look.samples / look.sample_rate - start
     lacking = "no-channel" if how.channel == "right" and look.channels == 1 else None
     if lacking or not (start >= 0 and there > 0):  # NaN is neither
+        if look.detail:
+            talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
         yield row | {"issue": look.issue or lacking or "empty"}
         return
     hop = how.hop or how.window
@@ -135,6 +137,7 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
         try:
             yield from [_shelved(row)] if READ in row else _pieces(jury, row, how)
         except audio.Unusable as unusable:
+            talk.detail(f"{row['path']}: {unusable.issue}: {unusable}")
             kept = {name: value for name, value in row.items() if name != "_windows"}
             yield Piece(kept | {"issue": unusable.issue})
 
@@ -149,6 +152,8 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
     samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
     if how.channel == "right" and len(samples) == 1:
         raise audio.Unusable("no-channel", "one channel, which is no right one")
+    if how.channel == "mix" and not first and samples.size and _level(samples) < how.silence:
+        _warn_if_cancelled(row, audio.Cut(rate, "left"), (begin, wanted), how.silence)
     kept = {name: value for name, value in row.items() if name != "_windows"}
     for index in range(count):
         low = round(index * hop * rate)
@@ -157,6 +162,12 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
         said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
         for channel, side in _sides(cut, how.channel):
             yield _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
+
+
+def _warn_if_cancelled(row: Row, one: audio.Cut, span: tuple[float, float | None], silence: float) -> None:
+    """Say of a clip without a sound that one channel of it has some."""
+    if _level(audio.decode(path_of(row["path"]), one, *span)) >= silence:
+        talk.warn(f"{row['path']}: its channels cancel when they are mixed: take one of them with --channel")
 
 
 def _shelved(row: Row) -> Piece:

@@ -152,7 +152,8 @@ def recognised(
             if who not in known.speakers and not strange and not row.get("issue"):
                 strange.add(who)
                 talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
-            yield _said(row, _way(row, known) if who in known.speakers else None)
+            strangers = {} if who in known.speakers or not row.get("channel") else {"voice": None}
+            yield _said(row | strangers, _way(row, known) if who in known.speakers else None)
 
 
 def _way(row: Row, known: Acquaintance) -> str:

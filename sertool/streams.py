@@ -5,9 +5,10 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.talk import clean
 
 Row = dict[str, Any]
@@ -82,11 +83,19 @@ def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
 
 def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Rich Transcription Time Marked: file, channel, start, length, emotion."""
+    named: dict[str, str] = {}  # files by the names that stand for them
     for row in _answered(rows):
-        where = "_".join(str(row["clip"]).split())
+        where = _without_spaces(str(row["clip"]), named)
         span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
         answer = f"{'_'.join(row['predicted'].split())} {row['confidence']:.3f}"
         yield f"SPEAKER {where} {row.get('channel', 1)} {span} <NA> <NA> {answer} <NA>\n"
+
+
+def _without_spaces(clip: str, named: dict[str, str]) -> str:
+    """A file's name in one word, which is no other file's."""
+    plain = "_".join(clip.split())
+    ways = chain([plain], (f"{plain}~{number}" for number in count(2)))
+    return next(way for way in ways if named.setdefault(way, clip) == clip)
 
 
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
@@ -113,6 +122,8 @@ def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
             side = f" {row['channel']}" if row.get("channel") else ""
             tiers.setdefault(f"{row['clip']}{side}", []).append(row)
     end = max((row["end"] for held in tiers.values() for row in held), default=0.0)
+    if not end:
+        raise SertoolError("nothing could be heard, and a TextGrid without any time is none")
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{end}\n<exists>\n{len(tiers)}\n'
     for name, held in tiers.items():
         intervals = list(_filled(held, end))
