@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -67,7 +67,7 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     kept = path.with_name(path.name + UNFINISHED)
     handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
     try:
-        with _interruptible(salvage), open(handle, "wb") as stream:
+        with interruptible() if salvage else nullcontext(), open(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -88,9 +88,9 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _interruptible(wanted: bool) -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Signals by which job queues end what takes too long, and terminals what they leave, are interrupts, too."""
-    if not wanted or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -240,8 +240,10 @@ def command_line() -> str:
     return shlex.join(["sertool", *sys.argv[1:]])
 
 
-def inputs(paths: tuple[str, ...], what: str) -> tuple[str, ...]:
-    """The given paths, or stdin when there are none and something is piped in."""
+def inputs(paths: tuple[str, ...], what: str, *, nul: bool = False) -> tuple[str, ...]:
+    """The given paths, or stdin when there are none and something is piped in; `nul` is of what comes from there."""
+    if nul and paths and "-" not in paths:
+        raise UsageError("-0 says how paths on stdin end: give - for stdin, or leave it out")
     if paths:
         return paths
     if talk.from_terminal():

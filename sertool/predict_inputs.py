@@ -43,6 +43,8 @@ def asked(
     Manifests are read first: what one of them says of its clips is a column of all rows.
     """
     given = [_given(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
+    if root and not any(isinstance(one, Table) for one in given):
+        raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
     held = [_kept(one, also, shelf) if isinstance(one, Table) else one for one in given]
     held = [told(one) if told and isinstance(one, Table) else one for one in held]
     names = (name for one in held if isinstance(one, Table) for name in one.column_names)

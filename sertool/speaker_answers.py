@@ -130,8 +130,8 @@ def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs
     own = _heard(pieces)
     if not own:
         raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
-    clips = sum(map(len, own.values()))
-    talk.say(f"enrolled {talk.counted(clips, 'clip')} of {talk.counted(len(own), 'speaker')}")
+    heard = talk.counted(sum(map(len, own.values())), "window" if how.window else "clip")
+    talk.say(f"enrolled {heard} of {talk.counted(len(own), 'speaker')}")
     return replace(jury.acquainted(own), clips=frozenset(_sound(piece.row) for piece in pieces))
 
 

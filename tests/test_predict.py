@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,20 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, extract, manifest, modelfile, predicting, speaker_answers, streams, synth, tensorfile, wire
+from sertool import (
+    answer_files,
+    audio,
+    extract,
+    manifest,
+    modelfile,
+    predicting,
+    speaker_answers,
+    streams,
+    synth,
+    tensorfile,
+    wire,
+)
+from sertool.errors import Interrupted
 from sertool.jury import Jury
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -480,13 +494,59 @@ def test_what_index_calls_too_short_has_no_answer(run: Path, tmp_path: Path) -> 
     assert [row["issue"] for row in rows_of(indexed)] == wanted
 
 
+@pytest.mark.parametrize("words", [("--merge",), ("--hop", 1), ("-0",), ("--root", "elsewhere")])
+def test_options_that_would_do_nothing_are_refused(run: Path, words: tuple[str, ...]) -> None:
+    done = sertool("predict", "-m", run / "model", next((run / "voices").rglob("*.wav")), *words)
+    assert (done.code, done.out) == (2, b"")
+    assert words[0] in done.line
+
+
+def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", np.random.default_rng(0).normal(0, 0.1, 61 * 8_000), 8_000)
+    words = ("predict", "-m", run / "model", tmp_path / "x.wav")
+    assert "1 clip of over a minute with one answer: --window 3" in sertool(*words).err
+    assert "over a minute" not in sertool(*words, "--window", 10).err
+
+
+def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
+        if stopped:
+            raise KeyboardInterrupt
+
+    place, stopped = answer_files.Place(str(tmp_path / "rows.parquet"), "parquet", []), True
+    with pytest.raises(Interrupted, match=r"lies in .*rows\.parquet\.part"):
+        answer_files.write(rows(), ["sad"], [], place)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet.part"]
+    assert manifest.column(wire.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
+    stopped = False
+    answer_files.write(rows(), ["sad"], [], place)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_who_is_on_another_channel_is_not_taken_for_the_enrolled(run: Path, adaptable: Path, tmp_path: Path) -> None:
+    anna = tmp_path / "anna"
+    anna.mkdir()
+    clips = sorted(sorted((run / "voices").iterdir())[0].glob("*.wav"))[:3]
+    for clip in clips:
+        shutil.copy(clip, anna)
+    voice = soundfile.read(clips[0])[0]
+    soundfile.write(tmp_path / "call.wav", np.stack([voice, voice[::-1]], axis=1), 16_000)
+    words = ("predict", "-m", adaptable, "--enroll", anna, "--channel", "each", tmp_path / "call.wav")
+    held = rows_of(sertool(*words).out)
+    assert [(row["channel"], row["speaker"], row["adapted"]) for row in held] == [
+        ("1", "anna", "enrolled"),
+        ("2", "", ""),
+    ]
+
+
 def test_neither_unheard_gaps_nor_the_same_file_again_are_bridged(run: Path, tmp_path: Path) -> None:
     tone = np.sin(np.arange(9 * 16_000) * 2 * np.pi * 300 / 16_000)
     soundfile.write(tmp_path / "x.wav", 0.3 * tone, 16_000)
     asked = ("predict", "-m", run / "model", "--merge", tmp_path / "x.wav")
     apart = rows_of(sertool(*asked, "--window", 1, "--hop", 3).out)
     assert [(float(row["start"]), float(row["end"])) for row in apart] == [(0, 1), (3, 4), (6, 7)]
-    for words in ((), ("--window", 1), ("--window", 2, "--hop", 1)):
+    for words in (("--window", 1), ("--window", 2, "--hop", 1)):
         once, twice = (rows_of(sertool(*asked, *again, *words).out) for again in ((), (tmp_path / "x.wav",)))
         assert (len(once), twice) == (1, 2 * once)
 

@@ -1,6 +1,5 @@
 """Predict the emotion of audio files, folders and calls with a trained model."""
 
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -46,6 +45,7 @@ of them were trained on are marked in the column split, so that eval leaves them
 that were made as the model hears, they are read and not the audio, unless --window, --channel or --trim asks for sound;
 so may shards themselves be. --silence is of audio only.
 """
+LONG = 60.0  # seconds
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -60,7 +60,8 @@ def _listening_options() -> Any:
                help="Judge windows of this length rather than whole clips."),
         option("--hop", type=options.Number(float, 0.01), metavar="SECONDS", group=group,
                help="From one window to the next. [default: the window]"),
-        option("--merge", is_flag=True, group=group, help="Neighbouring windows of one emotion as one row."),
+        option("--merge", is_flag=True, group=group,
+               help="Neighbouring windows of one emotion as one row; in RTTM, SRT and TextGrid they always are."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
                group=group, help="What of stereo audio is judged: calls often have a speaker on each."),
         option("--silence", type=options.Number(float, -200, 0), default=-60.0, show_default=True, metavar="DBFS",
@@ -90,7 +91,8 @@ def _speaker_options() -> Any:
         option("--speakers", metavar="HOW", group=group,
                shell_complete=options.offering("all", "parent-folder", "speaker"),
                help="Whose voice it is: parent-folder, a column of the manifest, a pattern such as '{speaker}_{}.wav', "
-                    "or all: one voice, for recordings of another kind than the model knows. [default: speaker]"),
+                    "or all: one voice (on each channel), for recordings of another kind than the model knows. "
+                    "[default: speaker]"),
         option("--enroll", type=click.Path(exists=True), metavar="DIR", group=group,
                help="Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come."),
     )  # fmt: skip
@@ -125,11 +127,21 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     places = [shipped.place(name) for name in values["models"] or (None,)]
     if values["model_card"]:
         return _say_cards(places, values["fold"])
-    if values["hop"] and not values["window"]:
-        raise UsageError("--hop goes with --window")
-    sources = options.inputs(paths, "files, folders or a manifest")
+    for name in ("hop", "merge"):
+        if values[name] and not values["window"]:
+            raise UsageError(f"--{name} goes with --window")
+    sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     kind = _kind(values)
-    from sertool import device, heldout_members, named_models, predict_inputs, predicting, segments, speaker_answers
+    from sertool import (
+        answer_files,
+        device,
+        heldout_members,
+        named_models,
+        predict_inputs,
+        predicting,
+        segments,
+        speaker_answers,
+    )
     from sertool.inference import Predictor
     from sertool.jury import Jury
 
@@ -147,9 +159,11 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     rows = _answers(jury, asked, how, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = segments.merged(rows, jury.labels)
-    count = _Count()
+    count = _Count(whole=not values["window"])
     with device.memory_kept():
-        _write(count.over(_with_top(rows, jury.labels, values["top"])), jury.labels, (kind, read), values)
+        known = _with_top(rows, jury.labels, values["top"])
+        extra = [name for name, asked in (("channel", how.channel != "mix"), ("top", values["top"])) if asked]
+        answer_files.write(count.over(known), jury.labels, extra, answer_files.Place(values["out"], kind, read))
     return count.said(strict=values["strict"])
 
 
@@ -197,21 +211,25 @@ def _kind(values: dict[str, Any]) -> str:
 
 
 class _Count:
-    """How many rows went by, and how many without an answer."""
+    """How many rows went by, and how many without an answer; of `whole` clips, how many are long for one answer."""
 
-    def __init__(self) -> None:
-        self.rows, self.issues, self.vanished = 0, 0, 0
+    def __init__(self, *, whole: bool) -> None:
+        self.rows, self.issues, self.vanished, self.long, self.whole = 0, 0, 0, 0, whole
 
     def over(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for row in rows:
             self.rows += 1
             self.issues += bool(row.get("issue"))
             self.vanished += row.get("issue") == "vanished"
+            self.long += self.whole and (row.get("end") or 0.0) - (row.get("start") or 0.0) > LONG
             yield row
 
     def said(self, *, strict: bool) -> int | None:
         aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
         talk.say(f"{talk.counted(self.rows, 'row')}{aside}")
+        if self.long:
+            clips = talk.counted(self.long, "clip")
+            talk.say(f"{clips} of over a minute with one answer: --window 3 answers for every three seconds")
         if self.rows and self.vanished == self.rows:
             raise SertoolError("nothing of what was asked for is there")
         return 1 if strict and self.issues else None
@@ -223,32 +241,3 @@ def _with_top(rows: Iterator[dict[str, Any]], labels: list[str], top: int | None
             best = sorted(labels, key=lambda label: -row[f"p_{label}"])[:top]
             row["top"] = ", ".join(f"{label} {row[f'p_{label}']:.2f}" for label in best)
         yield row
-
-
-def _write(
-    rows: Iterator[dict[str, Any]], labels: list[str], how: tuple[str, list[Any]], values: dict[str, Any]
-) -> None:
-    """Rows in a format; Parquet tells, of one manifest that was read, what was done to it before."""
-    from sertool import manifest, streams, wire
-    from sertool.files import whole
-
-    kind, read = how
-    extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
-    if kind == "parquet":
-        held = list(rows)
-        names = dict.fromkeys(name for row in held for name in row) or streams.names_of(labels, {}, extra)
-        table = manifest.from_columns({name: [row.get(name) for row in held] for name in names})
-        for name in ("predicted", "confidence", *(f"p_{label}" for label in labels)):
-            if name not in table.column_names:
-                table = manifest.with_column(table, name, [None] * len(table))
-        before = read[0] if len(read) == 1 else None
-        return wire.write(manifest.made_by(table, options.command_line(), None, before), values["out"], kind)
-    text = streams.WRITERS[kind](rows, labels, extra)
-    if values["out"] not in (None, "-"):
-        with whole(Path(values["out"]), salvage=True) as stream:
-            stream.writelines(line.encode("utf-8", "backslashreplace") for line in text)
-        return None
-    for line in text:
-        sys.stdout.write(line)
-        sys.stdout.flush()
-    return None

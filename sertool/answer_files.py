@@ -1,0 +1,65 @@
+"""Rows with answers into a file or to stdout: text row by row as they come, Parquet once all are there."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sertool import files, manifest, options, streams, wire
+from sertool.errors import Interrupted
+from sertool.manifest import Table
+
+Row = dict[str, Any]
+
+
+class Place(NamedTuple):
+    """Where rows go: to a file, else to stdout; in which format; and the manifests that they come from."""
+
+    out: str | None
+    kind: str
+    read: Sequence[Table]
+
+    @property
+    def is_file(self) -> bool:
+        return self.out not in (None, "-")
+
+
+def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:
+    """Rows of answers among some labels, with `extra` columns; interrupted, a file has those so far beside it."""
+    if place.kind == "parquet":
+        return _write_table(rows, labels, extra, place)
+    text = streams.WRITERS[place.kind](rows, labels, extra)
+    if place.is_file:
+        with files.whole(Path(str(place.out)), salvage=True) as stream:
+            stream.writelines(line.encode("utf-8", "backslashreplace") for line in text)
+        return None
+    for line in text:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    return None
+
+
+def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:
+    held: list[Row] = []
+    kept = Path(f"{place.out}{files.UNFINISHED}")
+    try:
+        with files.interruptible():
+            held.extend(rows)
+    except KeyboardInterrupt:
+        if not (held and place.is_file):
+            raise
+        wire.write(_table(held, labels, extra, place.read), str(kept), place.kind)
+        raise Interrupted(f"interrupted: what is there already lies in {kept}") from None
+    wire.write(_table(held, labels, extra, place.read), place.out, place.kind)
+    if place.is_file:
+        kept.unlink(missing_ok=True)
+
+
+def _table(rows: Sequence[Row], labels: Sequence[str], extra: Sequence[str], read: Sequence[Table]) -> Table:
+    """The rows as a manifest; of one that was read, it tells what was done to it before."""
+    names = dict.fromkeys(name for row in rows for name in row) or streams.names_of(labels, {}, extra)
+    table = manifest.from_columns({name: [row.get(name) for row in rows] for name in names})
+    for name in ("predicted", "confidence", *(f"p_{label}" for label in labels)):
+        if name not in table.column_names:
+            table = manifest.with_column(table, name, [None] * len(table))
+    return manifest.made_by(table, options.command_line(), None, read[0] if len(read) == 1 else None)
