@@ -152,8 +152,6 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
     samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
     if how.channel == "right" and len(samples) == 1:
         raise audio.Unusable("no-channel", "one channel, which is no right one")
-    if how.channel == "mix" and not first and samples.size and _level(samples) < how.silence:
-        _warn_if_cancelled(row, audio.Cut(rate, "left"), (begin, wanted), how.silence)
     kept = {name: value for name, value in row.items() if name != "_windows"}
     for index in range(count):
         low = round(index * hop * rate)
@@ -161,10 +159,13 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
         at = begin + index * hop
         said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
         for channel, side in _sides(cut, how.channel):
-            yield _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
+            piece = _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
+            if piece.row.get("issue") == "silent" and how.channel == "mix" and not first + index:
+                _warn_if_cancelled(row, audio.Cut(rate, "left"), (at, cut.shape[1] / rate), how.silence)
+            yield piece
 
 
-def _warn_if_cancelled(row: Row, one: audio.Cut, span: tuple[float, float | None], silence: float) -> None:
+def _warn_if_cancelled(row: Row, one: audio.Cut, span: tuple[float, float], silence: float) -> None:
     """Say of a clip without a sound that one channel of it has some."""
     if _level(audio.decode(path_of(row["path"]), one, *span)) >= silence:
         talk.warn(f"{row['path']}: its channels cancel when they are mixed: take one of them with --channel")
