@@ -1,4 +1,5 @@
-"""Which models of a run may be asked for a clip: those that did not learn from it, as the run tells beside each.
+"""Which models of a run may be asked for a clip: those that did not learn from it, as the run tells beside each, or the
+published protocol that divided the speakers where a model file lies alone.
 
 Of clips that it was trained on a model is right more often than of any others, and figures of them say nothing.
 """
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import manifest, modelfile, run_folder, talk, wire
+from sertool import manifest, modelfile, run_folder, shipped, splits, talk, wire
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import PARTS, TRAIN
@@ -27,17 +28,17 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     of_runs = np.stack([each.max(axis=0) for each in parts])  # test, else dev, else train
     best = np.where(of_runs < TRAIN, len(PARTS), of_runs).min(axis=0)
     best[best == len(PARTS)] = -1
-    silent = [path for run in runs if not any(map(_division, run)) for path in run]
-    unknown = _say_unknown(table, silent)
+    silent = [(run, own) for run, own in zip(runs, of_runs, strict=True) if not any(map(_division, run))]
+    unknown = _unknown(table, silent)
     if (best < TRAIN).all():
         return table
     chosen = np.concatenate([each == own for each, own in zip(parts, of_runs, strict=True)])
     held_out = zip(chosen.T, best > TRAIN, strict=True)
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
     own = manifest.column(table, "split")
-    _say_trained_on(best == TRAIN, own)
+    _say_trained_on(best == TRAIN, own, {name for run, _ in silent for path in run if (name := _protocol(path))})
     copies = np.array([parent is not None for parent in manifest.column(table, "parent")], bool)
-    known = (best == TRAIN) | ((best > TRAIN) & ~copies & (not unknown))
+    known = (best == TRAIN) | ((best > TRAIN) & ~copies & ~unknown)
     _say_new(~known & np.array([word is None for word in own]))
     filled = [PARTS[part] if word is None and is_known else word
               for part, word, is_known in zip(best, own, known, strict=True)]  # fmt: skip
@@ -50,10 +51,18 @@ def _division(model: Path) -> Path | None:
     return beside if beside.exists() else None
 
 
+def _protocol(model: Path) -> str | None:
+    """The published split by which a model file says that its speakers were divided, as those of the package were."""
+    said = modelfile.read(model).trained.get("protocol") or (shipped.DIVISION if shipped.holds(model) else None)
+    entry = splits.entry(said)
+    return str(said) if "speakers" in entry and entry["kind"] == "split" else None
+
+
 def _parts(table: Table, model: Path) -> np.ndarray:
     """Each clip's part in a model's training, a copy's being its clip's, `[rows]`; -1 where nothing is known of it."""
     if (beside := _division(model)) is None:
-        return np.full(len(table), -1)
+        part = splits.speakers(splits.entry(_protocol(model)))
+        return np.array([part.get(who, -1) for who in manifest.column(table, "speaker")], int)
     divided = wire.read(str(beside))
     part = manifest.codes(divided, "split")
     code = np.array([PARTS.index(word) if word in PARTS else -1 for word in part.values] + [-1])[part.index]
@@ -61,23 +70,29 @@ def _parts(table: Table, model: Path) -> np.ndarray:
     return manifest.own_or_parents(table, {clip: part for clip, part in named if part >= 0})
 
 
-def _say_unknown(table: Table, paths: Sequence[Path]) -> bool:
-    """Whether models learnt from clips of the manifest's corpora and it does not say itself what was held out."""
-    trained = {name for path in paths for name in modelfile.read(path).trained.get("corpora") or {}}
-    here = {str(name) for name, _ in manifest.counts(table, "corpus")}
-    if not (shared := sorted(trained & here)) or None not in manifest.column(table, "split"):
-        return False
-    talk.warn(f"the model learnt from clips of {listed(shared)}, and which ones is not known here: "
-              "figures on them say nothing of other speakers")  # fmt: skip
-    return True
+def _unknown(table: Table, silent: Sequence[tuple[Sequence[Path], np.ndarray]]) -> np.ndarray:
+    """Of which clips without a part it cannot be known whether a run that says nothing of them learnt from them."""
+    corpus = manifest.column(table, "corpus")
+    bare = np.array([word is None for word in manifest.column(table, "split")], bool)
+    found = np.zeros(len(table), bool)
+    for run, part in silent:
+        learnt = {name for path in run for name in modelfile.read(path).trained.get("corpora") or {}}
+        found |= bare & (part < TRAIN) & np.array([name in learnt for name in corpus], bool)
+    if found.any():
+        shared = sorted({name for name, unknown in zip(corpus, found, strict=True) if unknown})
+        talk.warn(f"the model learnt from clips of {listed(shared)}, and which ones is not known here: "
+                  "figures on them say nothing of other speakers")  # fmt: skip
+    return found
 
 
-def _say_trained_on(trained: np.ndarray, own: Sequence[str | None]) -> None:
+def _say_trained_on(trained: np.ndarray, own: Sequence[str | None], protocols: set[str]) -> None:
+    by = f", as {listed(sorted(protocols))} divides the speakers" if protocols else ""
     called = np.array([word not in (None, PARTS[TRAIN]) for word in own], bool)
     if known := int((trained & ~called).sum()):
-        talk.say(f"{known:,} of {len(own):,} clips were trained on: eval leaves them out unless --split train")
+        talk.say(f"{known:,} of {len(own):,} clips were trained on{by}: eval leaves them out unless --split train")
     if contrary := int((trained & called).sum()):
-        talk.warn(f"{contrary:,} clips were trained on that the manifest holds out: its figures say nothing of others")
+        talk.warn(f"{contrary:,} clips were trained on that the manifest holds out{by}: its figures say nothing of "
+                  "others")  # fmt: skip
 
 
 def _say_new(new: np.ndarray) -> None:

@@ -282,7 +282,7 @@ def _leave_one_out(columns: Mapping[str, Codes]) -> Division:
 def _published(name: str, columns: Mapping[str, Codes]) -> Division:
     """The parts or folds of a protocol that names its speakers."""
     entry, speaker, drawn = PROTOCOLS[name], _column(columns, "speaker"), originals(columns)
-    named = {who: part for part, text in enumerate(entry["speakers"]) for who in _named(entry["corpus"], text)}
+    named = speakers(entry)
     where = find(list(named), speaker.values)
     there = _look_up(counts(speaker, drawn) > 0, Codes(where, speaker.values), False)
     if not there.any():
@@ -296,6 +296,12 @@ def _published(name: str, columns: Mapping[str, Codes]) -> Division:
     if entry["kind"] == "folds":
         return Division(fold=_follow(part, columns, drop=False), absent=absent, outside=outside)
     return Division(_follow(part.astype(np.int8), columns, drop=True), absent=absent, outside=outside)
+
+
+def speakers(entry: Mapping[str, Any]) -> dict[str, int]:
+    """The part or fold of every speaker whom a protocol names."""
+    texts = enumerate(entry.get("speakers", ()))
+    return {who: part for part, text in texts for who in _named(entry["corpus"], text)}
 
 
 def _named(corpus: str, text: str) -> list[str]:

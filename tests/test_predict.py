@@ -729,6 +729,30 @@ def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning(ru
         assert ("learnt from clips of voices" in done.err) == told
 
 
+@pytest.mark.parametrize("protocol", ["cremad-nk", "speaker:50/25/25", None])
+def test_a_model_alone_marks_the_speakers_of_the_published_split_that_it_names(
+    run: Path, tmp_path: Path, protocol: str | None
+) -> None:
+    model, who = tmp_path / "alone.safetensors", ["cremad:1001", "cremad:1005", "cremad:1004", None]
+    held = modelfile.read(run / "model" / "seed-0" / "model.safetensors")
+    held.trained |= {"corpora": {"cremad": 16}, "protocol": protocol}
+    modelfile.write(model, held)
+    table = wire.read(str(run / "features" / "manifest.parquet")).drop_columns(["split"])
+    told = {"corpus": ["cremad"] * 32, "speaker": [who[row % 4] for row in range(32)]}
+    for name, values in told.items():
+        table = manifest.with_column(table, name, values)
+    wire.write(table, str(tmp_path / "all.parquet"), "parquet")
+    wire.write(manifest.where(table, ["speaker!="]), str(tmp_path / "named.parquet"), "parquet")
+    done = sertool("predict", "-m", model, tmp_path / "all.parquet")
+    known = protocol == "cremad-nk"
+    parts = [row.get("split", "") for row in rows_of(done.out)[:4]]
+    assert parts == (["train", "dev", "test", ""] if known else [""] * 4)
+    assert ("8 of 32 clips were trained on, as cremad-nk divides the speakers: eval leaves" in done.err) == known
+    assert "which ones is not known here" in done.err
+    alone = sertool("predict", "-m", model, tmp_path / "named.parquet")
+    assert ("which ones is not known here" in alone.err) == (not known)
+
+
 def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path) -> None:
     clip, table = next((run / "voices").rglob("*.wav")), run / "features" / "manifest.parquet"
     done = sertool("predict", "-m", run / "model", clip, table)

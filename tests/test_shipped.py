@@ -71,6 +71,16 @@ def test_a_model_that_is_nowhere_is_one_line_with_the_choices(clip: Path):
     assert (done.code, "inside the package are base, tiny" in done.line) == (2, True)
 
 
+@pytest.mark.parametrize("name", MEGABYTES)
+def test_eval_leaves_out_whom_a_model_of_the_package_learnt_from(clip: Path, tmp_path: Path, name: str):
+    rows = (f"{k},{clip},cremad,cremad:{who},angry" for k, who in enumerate((1001, 1005, 1004, 1002)))
+    (tmp_path / "m.csv").write_text("\n".join(["clip,path,corpus,speaker,emotion", *rows]))
+    done = sertool("predict", "-m", name, tmp_path / "m.csv", "-f", "csv")
+    assert [row["split"] for row in csv.DictReader(io.StringIO(done.out.decode()))] == ["train", "dev", "test", "train"]
+    assert "2 of 4 clips were trained on, as cremad-nk divides the speakers" in done.err
+    assert "not known here" not in done.err
+
+
 def test_a_card_says_which_figures_were_adapted_to_the_speakers():
     figures = {name: sertool("predict", "-m", name, "--model-card").out.decode().splitlines() for name in MEGABYTES}
     dev = {name: next(line for line in lines if line.startswith("- dev: UAR")) for name, lines in figures.items()}

@@ -20,6 +20,11 @@ def own(name: str) -> Path:
     return FOLDER / f"{name}.safetensors"
 
 
+def holds(place: Path) -> bool:
+    """Whether a model file is one of these."""
+    return place.parent == FOLDER
+
+
 def place(model: str | None) -> Path:
     """Where a model lies: one of these by its name, or whatever file or folder was named; the default for none."""
     name = model or DEFAULT
@@ -36,4 +41,4 @@ def place(model: str | None) -> Path:
 def card(place: Path) -> str | None:
     """What is to be known of a model of the package."""
     written = place.with_suffix(".md")
-    return written.read_text(encoding="utf-8") if place.parent == FOLDER and written.is_file() else None
+    return written.read_text(encoding="utf-8") if holds(place) and written.is_file() else None
