@@ -9,6 +9,7 @@ import numpy as np
 from sertool import codes, manifest, metrics, predictions, talk
 from sertool.codes import Codes
 from sertool.errors import SertoolError
+from sertool.files import listed
 from sertool.predictions import Asked, Run
 
 GROUPS = (
@@ -32,6 +33,7 @@ class Answers:
     fold: Codes  # index [seeds, clips]
     confidence: np.ndarray
     losses: np.ndarray  # [2, seeds, clips]: log loss and Brier score
+    nameable: np.ndarray  # bool [classes]: what the predictions know; everything where there are no probabilities
     votes: np.ndarray | None  # [clips, classes]
     notes: tuple[str, ...]
 
@@ -55,6 +57,7 @@ def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
     truth, predicted = _numbers(run.truth, classes), _numbers(run.predicted, classes)
     _refuse_two_truths(run, cells, truth, classes)
     confidence, losses, notes = _probable(run, classes)
+    offered = predictions.offered(run)
     fold = manifest.codes(run.table, "fold")
     return Answers(
         run=run,
@@ -68,6 +71,7 @@ def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
         fold=Codes(_spread(fold.index, cells, -1), fold.values),
         confidence=_spread(confidence, cells, np.nan),
         losses=np.stack([_spread(loss, cells, np.nan) for loss in losses]),
+        nameable=np.isin(classes, [*offered, *run.predicted.values]) | (not offered),
         votes=_votes(run, classes, cells.first),
         notes=notes,
     )
@@ -165,15 +169,21 @@ def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
 
 
 def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Each row's confidence `[rows]`, log loss and Brier score `[2, rows]` (NaN: unknown), and what is odd of them."""
+    """Each row's confidence `[rows]`, log loss and Brier score `[2, rows]` (NaN: unknown), and what is odd of them.
+
+    An emotion that the model does not know has no chance. Its logarithm has no end, and says nothing: the clips that
+    are truly so are without log loss, and wrong by every other figure.
+    """
     words, given = _columns(run, "p_")
     odd = ~(np.abs(given.sum(1) - 1) <= SUM_TOLERANCE) | (given < 0).any(1)
     scaled = given / np.where(odd, np.nan, given.sum(1))[:, None]
-    padded = np.c_[scaled, np.zeros(len(given))]  # an emotion that the model does not know has no chance
+    padded = np.c_[scaled, np.zeros(len(given))]
     padded[odd] = np.nan
     place = np.array([words.index(word) if word in words else len(words) for word in classes], int)
     true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
-    losses = np.stack([metrics.log_losses(padded, true), metrics.brier_scores(padded, true)])
+    nameless = true == len(words)
+    log_losses = np.where(nameless, np.nan, metrics.log_losses(padded, true))
+    losses = np.stack([log_losses, metrics.brier_scores(padded, true)])
     confidence = np.take_along_axis(padded, answered[:, None], 1)[:, 0]
     if "confidence" in run.table.column_names:
         confidence = run.table.column("confidence").to_numpy().astype(float)
@@ -181,6 +191,10 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     notes = []
     if words and odd.any():
         notes.append(f"{odd.sum():,} rows of probabilities do not sum to 1: they are without log loss and Brier")
+    if words and nameless.any():
+        truly = listed(sorted({*run.truth.values} - {*words}))
+        notes.append(f"{nameless.sum():,} rows are truly {truly}, for which there are no probabilities: they are "
+                     "without log loss")  # fmt: skip
     if outside.any():
         notes.append(f"confidence lies outside of 0 to 1 in {outside.sum():,} rows: there is no calibration error")
         confidence = np.full(len(confidence), np.nan)

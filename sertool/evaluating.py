@@ -72,6 +72,7 @@ class Scores:
     coverage: dict[str, object]
     bootstrap: str
     figures: dict[str, Figure]
+    rows_with: dict[str, int]  # of the figures that not every row has, how many do
     people: dict[str, Figure]
     people_clips: int
     classes: tuple[Class, ...]
@@ -188,9 +189,8 @@ def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
 
 
 def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
-    """Log loss, Brier score and the clips that have them, `[units, 3]`."""
-    loss, brier = run.losses[:, seed]
-    credits = (loss, brier, np.where(np.isnan(loss), np.nan, 1.0))
+    """Log loss and the clips that have it, Brier score and the clips that have that, `[units, 4]`."""
+    credits = [credit for loss in run.losses[:, seed] for credit in (loss, np.where(np.isnan(loss), np.nan, 1.0))]
     return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), each, 1)[:, 0] for each in credits], 1)
 
 
@@ -223,8 +223,8 @@ def _figures(sums: Sums) -> dict[str, np.ndarray]:
     if "bins" in sums:
         found["ece"] = metrics.ece(sums["bins"])
     if "losses" in sums:
-        loss, brier, clips = np.moveaxis(sums["losses"], -1, 0)
-        found |= {"log_loss": metrics.ratio(loss, clips), "brier": metrics.ratio(brier, clips)}
+        loss, with_loss, brier, clips = np.moveaxis(sums["losses"], -1, 0)
+        found |= {"log_loss": metrics.ratio(loss, with_loss), "brier": metrics.ratio(brier, clips)}
     return found
 
 
@@ -273,6 +273,7 @@ def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
         coverage=held.coverage._asdict() | {"share": held.coverage.share},
         bootstrap=units.how,
         figures=_all_with_interval(points, _figures(drawn)),
+        rows_with=_rows_with(run),
         people=_all_with_interval(_of_people(whole), _of_people(drawn)),
         people_clips=int(whole["votes"][0, -1].sum()) if "votes" in whole else 0,
         classes=_classes(run, whole["tally"], drawn["tally"]),
@@ -285,6 +286,13 @@ def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
         worst=_groups(run, "speaker", dice, [name for name, _, _ in speakers[:WORST]]) if len(speakers) > 1 else (),
         notes=tuple(_notes(run, units)),
     )
+
+
+def _rows_with(run: Answers) -> dict[str, int]:
+    """How many rows have a figure that some have and others lack."""
+    counts = {"ece": run.confidence, "log_loss": run.losses[0], "brier": run.losses[1]}
+    rows = int((run.predicted >= 0).sum())
+    return {name: count for name, held in counts.items() if 0 < (count := int((~np.isnan(held)).sum())) < rows}
 
 
 def _classes(run: Answers, whole: np.ndarray, drawn: np.ndarray) -> tuple[Class, ...]:
@@ -415,10 +423,15 @@ def _notes(run: Answers, units: Units) -> list[str]:
     notes = [f"LEAKY: {leak}" for leak in run.run.leaks] + _coverage_notes(run)
     there, answered = (np.bincount(column[column >= 0].ravel(), minlength=len(run.classes)) > 0
                        for column in (run.truth, run.predicted))  # fmt: skip
-    for clause, rows in (("never predicted", there & ~answered), ("predicted and never true", answered & ~there)):
+    clauses = {
+        "{} never predicted": there & ~answered & run.nameable,
+        "could not be predicted": there & ~answered & ~run.nameable,
+        "{} predicted and never true": answered & ~there,
+    }
+    for clause, rows in clauses.items():
         if rows.any():
             verb = "is" if rows.sum() == 1 else "are"
-            notes.append(f"{listed(np.array(run.classes)[rows])} {verb} {clause}")
+            notes.append(f"{listed(np.array(run.classes)[rows])} {clause.format(verb)}")
     alone = int((run.speaker < 0).sum())
     if alone and units.speakers:
         notes.append(f"{alone:,} {'clips' if run.whole is None else 'windows'} have no speaker")

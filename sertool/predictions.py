@@ -264,6 +264,11 @@ def word(label: str, mapping: dict[str, str]) -> str:
     return labels.canonical(label, mapping) or (word(number[1], mapping) if number else talk.clean(label.strip()))
 
 
+def offered(run: Run) -> set[str]:
+    """The emotions that have a column of probabilities."""
+    return {word(name, run.mapping) for name in manifest.family(run.table, "p_")}
+
+
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:
     """The emotions that are true or predicted anywhere, in our order and then by name."""
     truth = {each for run in runs for each in run.truth.values}
@@ -288,12 +293,12 @@ def _refuse_other_words(run: Run, truth: set[str]) -> None:
     """
     missing, extra = set(run.truth.values) - set(run.predicted.values), set(run.predicted.values) - truth
     known = {*labels.EMOTIONS, *run.mapping.values()}
-    offered = {word(name, run.mapping) for name in manifest.family(run.table, "p_")}
+    held = offered(run)
     if set(run.truth.values) & set(run.predicted.values):
-        known |= offered
+        known |= held
         known |= {each for each in extra if each.isdecimal()}
     strange = sorted(extra - known)
-    unlike = not set(run.truth.values) & {*run.predicted.values, *offered}
+    unlike = not set(run.truth.values) & {*run.predicted.values, *held}
     if unlike and not strange and (len(run.predicted.values) > 1 or set(run.truth.values) - known):
         theirs, ours = sorted(run.truth.values), sorted(run.predicted.values)
         raise SertoolError(

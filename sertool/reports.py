@@ -49,7 +49,8 @@ def title(run: Scores) -> str:
 
 def label(run: Scores, name: str) -> str:
     """What a figure is called; with folds, UAR may be taken of all clips together or fold by fold."""
-    return "UAR, pooled" if name == "uar" and run.folds else NAMES[name]
+    of = f", of {run.rows_with[name]:,} rows" if name in run.rows_with else ""
+    return "UAR, pooled" if name == "uar" and run.folds else f"{NAMES[name]}{of}"
 
 
 def units(*runs: Scores) -> str:
@@ -172,7 +173,8 @@ def _of_several(report: Report) -> Iterator[Section]:
 
 
 def shown(run: Scores, name: str) -> str:
-    return number(name, run.figures[name].value) if name in run.figures else "-"
+    of = f" (of {run.rows_with[name]:,} rows)" if name in run.rows_with else ""
+    return f"{number(name, run.figures[name].value)}{of}" if name in run.figures else "-"
 
 
 def _difference(pair: Comparison) -> tuple[str, ...]:
@@ -279,7 +281,9 @@ def _lines(report: Report) -> Iterator[tuple[Any, ...]]:
 
 
 def _lines_of(run: Scores) -> Iterator[tuple[Any, ...]]:
-    yield from _table_lines(run, ("figures", ""), run.figures, (run.clips, run.speakers))
+    for name, one in run.figures.items():
+        size = (run.rows_with.get(name, run.clips), run.speakers)
+        yield from _table_lines(run, ("figures", ""), {name: one}, size)
     yield from _table_lines(run, ("people", ""), run.people, (run.people_clips, run.speakers))
     for one in run.classes:
         figures = {"precision": one.precision, "recall": one.recall, "f1": one.f1}

@@ -331,6 +331,39 @@ def test_a_model_gives_no_chance_to_an_emotion_that_it_alone_of_several_lacks(tm
     assert any(note.startswith("1 rows of probabilities do not sum to 1") for note in found.notes)
 
 
+def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wrong_by_all_else(
+    tmp_path: Path, say: Any
+) -> None:
+    columns, known = made(), dropped(made(), "p_angry")
+    chances = np.array([columns[f"p_{name}"] for name in EMOTIONS[:3]])
+    chances /= chances.sum(0)
+    known |= {f"p_{name}": chances[k].tolist() for k, name in enumerate(EMOTIONS[:3])}
+    known |= {"predicted": [EMOTIONS[k] for k in chances.argmax(0)], "confidence": chances.max(0).tolist()}
+    path, lost = table(tmp_path / "a.csv", known), columns["emotion"].count("angry")
+    rest = report(path, where=("emotion!=angry",)).runs[0]
+    found = report(path).runs[0]
+    assert found.figures["log_loss"].value == pytest.approx(rest.figures["log_loss"].value)
+    assert found.figures["brier"].value > rest.figures["brier"].value
+    assert found.figures["ece"].value > rest.figures["ece"].value
+    assert found.notes == (
+        "angry could not be predicted",
+        f"{lost} rows are truly angry, for which there are no probabilities: they are without log loss",
+    )
+    assert f"log loss, of {240 - lost} rows" in say(path)[1]
+    assert f"(of {240 - lost} rows)" in say(path, table(tmp_path / "b.csv", columns))[1]
+    assert rest.notes == ()
+    (line,) = (line for line in say(path, "-f", "csv")[1].splitlines() if ",log_loss," in line)
+    assert line.split(",")[-2] == str(240 - lost)
+
+
+def test_figures_of_fewer_rows_than_the_others_say_of_how_many(tmp_path: Path, say: Any) -> None:
+    columns = dropped(made(), "confidence")
+    columns["p_sad"][:9] = [2.0] * 9
+    out = say(table(tmp_path / "a.csv", columns))[1]
+    for figure in ("ECE", "log loss", "Brier score"):
+        assert f"\n{figure}, of 231 rows " in out
+
+
 def test_intervals_hold_their_values(predicted: str) -> None:
     found = report(predicted, by=("sex",)).runs[0]
     figures = [*found.figures.values(), *(one.recall for one in found.classes), *(g.uar for g in found.by["sex"])]
