@@ -272,10 +272,11 @@ def offered(run: Run) -> set[str]:
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:
     """The emotions that are true or predicted anywhere, in our order and then by name."""
     truth = {each for run in runs for each in run.truth.values}
+    answers = {each for run in runs for each in (*run.predicted.values, *offered(run))}
     for run in runs:
         if len(run.truth.values) < 2:
             raise SertoolError(f"{run.name}: every true emotion is {run.truth.values[0]}: a score needs at least two")
-        _refuse_other_words(run, truth)
+        _refuse_other_words(run, truth, answers)
     return tuple(sorted(truth.union(*(run.predicted.values for run in runs)), key=_place))
 
 
@@ -285,7 +286,7 @@ def _place(label: str) -> tuple[int, float, str]:
     return len(labels.EMOTIONS), float(label) if label.isdecimal() else math.inf, label
 
 
-def _refuse_other_words(run: Run, truth: set[str]) -> None:
+def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
     """Two vocabularies cannot be compared: words on one side that nobody knows, while others are left on the other.
 
     Nor can two without a word in common, though we know all of one: nothing could be right. An answer that is always
@@ -296,8 +297,8 @@ def _refuse_other_words(run: Run, truth: set[str]) -> None:
     held = offered(run)
     if set(run.truth.values) & set(run.predicted.values):
         known |= held
-        known |= {each for each in extra if each.isdecimal()}
-    strange = sorted(extra - known)
+        known |= {each for each in extra | missing if each.isdecimal()}
+    strange, unheard = sorted(extra - known), sorted(missing - known - answers)
     unlike = not set(run.truth.values) & {*run.predicted.values, *held}
     if unlike and not strange and (len(run.predicted.values) > 1 or set(run.truth.values) - known):
         theirs, ours = sorted(run.truth.values), sorted(run.predicted.values)
@@ -310,4 +311,10 @@ def _refuse_other_words(run: Run, truth: set[str]) -> None:
             f"{run.name}: the labels differ: {listed(strange, 6)} only among the predictions, "
             f"{listed(sorted(missing), 6)} only among the truth; say what a word means, such as "
             f"--map {strange[0]}={min(missing)}"
+        )
+    if unheard and extra:
+        raise SertoolError(
+            f"{run.name}: the labels differ: {listed(sorted(extra), 6)} only among the predictions, "
+            f"{listed(unheard, 6)} only among the truth; say what a word means, such as "
+            f"--map {unheard[0]}={min(extra)}, or leave it out: --where emotion!={unheard[0]}"
         )

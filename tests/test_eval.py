@@ -208,6 +208,9 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\n0,sad\n1,angry\n", "no word in common: 0, 1 are the truth, angry, sad the predictions"),
         ("emotion,predicted\n0,sad\n1,sad\n", "such as --map 0=sad"),
         ("emotion,predicted\nfear,sad\nhappy,angry\n", "such as --map fear=angry"),
+        ("emotion,predicted\nsad,sad\nN,neutral\n", "neutral only among the predictions, N only among the truth"),
+        ("emotion,predicted\nsad,sad\nN,neutral\n", "such as --map N=neutral, or leave it out: --where emotion!=N"),
+        ("emotion,predicted,p_sad,p_neutral\nsad,sad,1,0\nN,neutral,0,1\n", "such as --map N=neutral"),
         ("clip,emotion,predicted\na,sad,sad\na,sad,angry\nb,angry,sad\n", "clip a is predicted twice"),
         ("clip,seed,emotion,predicted\na,0,sad,sad\na,1,angry,sad\n", "clip a is sad in one row and angry"),
         ("a.wav\nb.wav\n", "no table of predictions"),
@@ -228,6 +231,22 @@ def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path: Path, text: str,
 def test_answers_that_are_all_wrong_are_scored_where_the_words_are_the_same(tmp_path: Path, text: str) -> None:
     (tmp_path / "wrong.csv").write_text(text)
     assert report(str(tmp_path / "wrong.csv")).runs[0].figures["uar"].value == 0
+
+
+@pytest.mark.parametrize("text", [
+    "emotion,predicted\nsad,sad\ncalm,neutral\nsurprise,happy\n",
+    "emotion,predicted\nA,A\nB,A\nC,A\n",
+    "emotion,predicted,p_A,p_B,p_sad\nA,A,1,0,0\nB,sad,0,0,1\n",
+    "emotion,predicted\n0,0\n3,1\n",
+])  # fmt: skip
+def test_truth_in_words_that_somebody_knows_is_scored_though_it_was_not_predicted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    assert report(str(tmp_path / "a.csv")).runs[0].clips > 1
+
+
+def test_a_word_that_one_of_several_runs_predicts_is_known(tmp_path: Path) -> None:
+    one = two(tmp_path / "one.csv", ["sad", "stress"], ["sad", "stress"])
+    assert len(report(one, two(tmp_path / "b.csv", ["sad", "stress"], ["sad", "angry"])).runs) == 2
 
 
 # Which rows count.
