@@ -16,6 +16,7 @@ GROUPS = (
     "corpus", "speaker", "sex", "age", "intensity", "language", "race", "ethnicity", "sentence", "style",
 )  # fmt: skip
 SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 and rounded text stay within it
+TIE = 1e-6  # so much may be between equal probabilities
 
 
 @dataclass(frozen=True)
@@ -195,10 +196,19 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
         truly = listed(sorted({*run.truth.values} - {*words}))
         notes.append(f"{nameless.sum():,} rows are truly {truly}, for which there are no probabilities: they are "
                      "without log loss")  # fmt: skip
+    if unlike := _elsewhere(run, padded, answered):
+        notes.append(f"in {unlike:,} rows another emotion than the predicted one has the highest probability")
     if outside.any():
         notes.append(f"confidence lies outside of 0 to 1 in {outside.sum():,} rows: there is no calibration error")
         confidence = np.full(len(confidence), np.nan)
     return confidence, losses, tuple(notes)
+
+
+def _elsewhere(run: Run, given: np.ndarray, answered: np.ndarray) -> int:
+    """In how many rows the predicted emotion is not the likeliest; where columns were added up, that may well be."""
+    if len(manifest.family(run.table, "p_")) != given.shape[1] - 1:
+        return 0
+    return int((np.take_along_axis(given, answered[:, None], 1)[:, 0] < given.max(1) - TIE).sum())
 
 
 def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray | None:

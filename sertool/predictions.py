@@ -131,7 +131,17 @@ def _renamed(table: Table, asked: Asked) -> Table:
     replaced = set(ours.values())
     kept = [name for name in table.column_names if name in ours or name not in replaced]
     renamed = table.select(kept).rename_columns([ours.get(name, name) for name in kept])
-    return manifest.with_provenance(renamed, manifest.provenance(table))
+    named = [_quiet(name, renamed) for name in renamed.column_names]
+    return manifest.with_provenance(renamed.rename_columns(named), manifest.provenance(table))
+
+
+def _quiet(name: str, table: Table) -> str:
+    """`P_Angry` as `p_Angry`, if it is an emotion: `P_ID` may be anything."""
+    label = labels.plain(name[2:])
+    if not name.startswith("P_") or f"p_{name[2:]}" in table.column_names:
+        return name
+    there = (str(each) for column in ("emotion", "predicted") for each in manifest.codes(table, column).values)
+    return f"p_{name[2:]}" if labels.canonical(label) or label in map(labels.plain, there) else name
 
 
 def _translation(names: Sequence[str], asked: Asked) -> dict[str, str]:

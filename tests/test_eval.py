@@ -375,6 +375,29 @@ def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wron
     assert line.split(",")[-2] == str(240 - lost)
 
 
+def test_probabilities_that_are_highest_elsewhere_than_at_the_prediction_are_counted(tmp_path: Path) -> None:
+    columns, said = made(), "another emotion than the predicted one has the highest probability"
+    swapped = columns | {"p_sad": columns["p_angry"], "p_angry": columns["p_sad"]}
+    count = sum(word in ("sad", "angry") for word in columns["predicted"])
+    path = table(tmp_path / "a.csv", swapped)
+    assert f"in {count} rows {said}" in report(path).runs[0].notes
+    assert report(path, mapping={"calm": "neutral"}).runs[0].notes
+    joined = report(table(tmp_path / "b.csv", columns), mapping={"sad": "neutral"}).runs[0]
+    assert not [note for note in joined.notes if said in note]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_of_probabilities_are_known_in_any_case(tmp_path: Path, kind: str) -> None:
+    columns = made()
+    loud = {f"P_{name[2:].title()}" if name[:2] == "p_" else name: values for name, values in columns.items()}
+    paths = [str(tmp_path / f"{name}.{kind}") for name in "ab"]
+    for path, held in zip(paths, (columns, loud | {"P_ID": list(range(240))}), strict=True):
+        wire.write(pa.table(held), path, kind)
+    quiet, found = report(*paths).runs
+    assert found.figures == quiet.figures
+    assert found.notes == ()
+
+
 def test_figures_of_fewer_rows_than_the_others_say_of_how_many(tmp_path: Path, say: Any) -> None:
     columns = dropped(made(), "confidence")
     columns["p_sad"][:9] = [2.0] * 9
