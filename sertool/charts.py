@@ -95,7 +95,7 @@ def _ruled(axes: Any, along: str) -> None:
 
 
 def _reliability(run: Scores) -> Any:
-    what = f"ECE {percent(run.figures['ece'].value)} % {reports.bounds(run.figures['ece'])}"
+    what = f"{reports.label(run, 'ece')} {percent(run.figures['ece'].value)} % {reports.bounds(run.figures['ece'])}"
     figure, axes = _axes(run, what, (4.8, 4.9))
     clips, confidence, right = run.reliability.T
     held = clips > 0
@@ -162,7 +162,8 @@ def _comparison(report: Report) -> Any:
         2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
     )
     _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
-    _headed(figure, "UAR, % with 95 % interval", *_briefly(report))
+    uar = reports.heading("uar", *report.runs)
+    _headed(figure, f"{uar}, % with 95 % interval", *_briefly(report))
     unit = reports.units(*report.runs)
     named = [
         (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures["uar"])
@@ -170,7 +171,7 @@ def _comparison(report: Report) -> Any:
     ]
     _dots(below, named, [INK] * len(pairs))
     below.axvline(0, color=SOFT, linewidth=1)
-    below.set_title("Differences, points of UAR, paired")
+    below.set_title(f"Differences, points of {uar}, paired")
     return figure
 
 

@@ -268,7 +268,7 @@ def _grid(k: int) -> str:
 def _calibration(run: Scores) -> str:
     clips, confidence, right = run.reliability.sum(0)
     named = [
-        f"{NAMES[name]} {number(name, run.figures[name].value)} {reports.bounds(run.figures[name], name)}"
+        f"{reports.label(run, name)} {number(name, run.figures[name].value)} {reports.bounds(run.figures[name], name)}"
         for name in ("ece", *reports.PLAIN)
         if name in run.figures
     ]
@@ -322,7 +322,7 @@ def _several(report: Report) -> list[str]:
         for emotion, ones in zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
     ]
     return [
-        _section("UAR", _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),
+        _section(reports.heading("uar", *runs), _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),
         *_differences(report),
         _figures(report),
         _section("Recall by emotion", _key(report), _plot(recalls, unit=unit)),
@@ -365,7 +365,8 @@ def _differences(report: Report) -> list[str]:
     plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach, unit=reports.units(*report.runs))
     chance = f" Of {len(pairs)} pairs, one in twenty differs by chance." if len(pairs) > 1 else ""
     caption = (
-        "UAR of one run less that of another, in points, on the clips that both have, resampled together. "
+        f"{reports.heading('uar', *report.runs)} of one run less that of another, in points, on the clips that both "
+        "have, resampled together. "
         f"McNemar: clips that only the former and only the latter gets right.{chance}"
     )
     return [_section("Differences", plot, lonely, caption=caption)]
@@ -380,7 +381,7 @@ def _pair_row(pair: Comparison) -> Row:
 
 def _figures(report: Report) -> str:
     names = [name for name in NAMES if any(name in run.figures for run in report.runs)]
-    head = "".join(f'<th scope="col">{NAMES[name]}</th>' for name in names)
+    head = "".join(f'<th scope="col">{reports.heading(name, *report.runs)}</th>' for name in names)
     lines = []
     for place, run in enumerate(report.runs):
         shown = [reports.shown(run, name) for name in names]

@@ -48,9 +48,14 @@ def title(run: Scores) -> str:
 
 
 def label(run: Scores, name: str) -> str:
-    """What a figure is called; with folds, UAR may be taken of all clips together or fold by fold."""
+    """What a figure of a run is called, and of how many rows it is where others are of more."""
     of = f", of {run.rows_with[name]:,} rows" if name in run.rows_with else ""
-    return "UAR, pooled" if name == "uar" and run.folds else f"{NAMES[name]}{of}"
+    return heading(name, run) + of
+
+
+def heading(name: str, *runs: Scores) -> str:
+    """What a figure is called; with folds, UAR may be taken of all clips together or fold by fold."""
+    return "UAR, pooled" if name == "uar" and any(run.folds for run in runs) else NAMES[name]
 
 
 def units(*runs: Scores) -> str:
@@ -107,7 +112,7 @@ def _of_one(run: Scores) -> Iterator[Section]:
     if run.seeds:
         names = [name for name in NAMES if name in run.figures]
         rows = [(seed, *(number(name, values[name]) for name in names)) for seed, values in run.seeds.items()]
-        yield Section("By seed", ("seed", *(NAMES[name] for name in names)), rows)
+        yield Section("By seed", ("seed", *(heading(name, run) for name in names)), rows)
     if run.folds:
         yield Section("By fold", ("fold", "UAR"), [(fold, percent(uar)) for fold, uar in run.folds.items()])
     if run.worst:
@@ -156,14 +161,15 @@ def _group(group: Group) -> tuple[str, ...]:
 
 def _of_several(report: Report) -> Iterator[Section]:
     runs, pairs = report.runs, report.comparisons
+    uar = heading("uar", *runs)
     names = [name for name in NAMES if any(name in run.figures for run in runs)]
     overall = [(run.name, f"{run.clips:,}", whole(run.figures["uar"]), whole(run.figures["wa"])) for run in runs]
-    yield Section("Runs", ("run", units(*runs), "UAR", "WA"), overall)
+    yield Section("Runs", ("run", units(*runs), uar, "WA"), overall)
     figures = [(run.name, *(shown(run, name) for name in names)) for run in runs]
-    yield Section("Figures", ("run", *(NAMES[name] for name in names)), figures)
+    yield Section("Figures", ("run", *(heading(name, *runs) for name in names)), figures)
     title = f"Differences: the second run less the first, on the {units(*runs)} that both have"
     yield Section(
-        title, ("first", "second", units(*runs), "UAR", "p", "WA", "p"), [_difference(pair) for pair in pairs], 2
+        title, ("first", "second", units(*runs), uar, "p", "WA", "p"), [_difference(pair) for pair in pairs], 2
     )
     title = f"McNemar: {units(*runs)} that only one of them gets right"
     headers = ("first", "second", "only first", "only second", "test", "p")

@@ -441,6 +441,29 @@ def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) ->
     assert "UAR, mean over folds" in out
 
 
+def test_several_runs_of_folds_say_that_uar_is_pooled_wherever_it_is(
+    tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+    for seed, name in enumerate("ab"):
+        columns = made(seed=seed)
+        columns["fold"] = [int(speaker[4:]) % 3 for speaker in columns["speaker"]]
+        paths.append(table(tmp_path / f"{name}.csv", columns))
+    text = say(*paths)[1]
+    assert len(re.findall(r"UAR, pooled", text)) == 3
+    assert "mean over folds" in text
+    found = report(*paths)
+    assert "<h2>UAR, pooled</h2>" in page.html(found)
+    assert '<th scope="col">UAR, pooled</th>' in page.html(found)
+    assert "pooled" not in page.html(report(*paths, where=("fold=0",)))
+
+    pytest.importorskip("matplotlib")
+    titles = []
+    monkeypatch.setattr(charts, "save", lambda figure, _: titles.append(figure._suptitle.get_text()))
+    charts.draw(found, str(tmp_path))
+    assert any(title.startswith("UAR, pooled, % with 95 % interval") for title in titles)
+
+
 def test_people_are_scored_by_each_vote_and_by_most_votes(tmp_path: Path) -> None:
     columns = {
         "emotion": ["sad", "sad", "angry", "angry"],
