@@ -16,8 +16,8 @@ from sertool import (
     heldout,
     manifest,
     members,
-    metrics,
     models,
+    optimism,
     options,
     preparing,
     refusals,
@@ -46,8 +46,6 @@ NAMING = (  # beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
     "train_on", "test_on", "always_train",
 )  # fmt: skip
-TOLD = ("emotion", "predicted")
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,8 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
             table = preparing.featurized(table, to_make, shards, picked, jobs)
             staff = _staff(table, asked.teacher, folder, picked, jobs)
         made = [_divided(table, way, design, wish, Place(there, manner.overwrite, own, staff)) for way, there in places]
-        _say_gap(ways, made)
+        if wish.gap:
+            optimism.say([way.named for way in ways], made)
     if Team().leads and not (talk.to_terminal() and manner.kind is None):
         wire.write(made[-1], None, kind)
     return None
@@ -237,21 +236,6 @@ def epoch_line(figures: Figures) -> str:
     return f"epoch {figures['epoch']}: loss {figures['loss']:.3f}{dev}, {figures['seconds']:.1f} s"
 
 
-def _uar(table: Table) -> tuple[float, str]:
-    """Unweighted average recall of held-out predictions in per cent, all members together; with interval and clips."""
-    table = manifest.keep(table, manifest.codes(table, "emotion").index >= 0)
-    words = sorted({*manifest.column(table, "emotion"), *manifest.column(table, "predicted")})
-    truth, said = (np.array([words.index(word) for word in manifest.column(table, name)]) for name in TOLD)
-    _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
-    units = metrics.units_of(manifest.codes(table, "speaker").index[first])
-    units = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one of each seed, are drawn together
-    sums = metrics.tally_sums(units, truth, said, len(words))
-    drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
-    value, drawn = (100 * metrics.uar(metrics.Tally(*np.moveaxis(each, -2, 0))) for each in (sums.sum(0), drawn))
-    low, high = metrics.interval(drawn)
-    return float(value), f"{value:.1f} [{low:.1f}, {high:.1f}] of {talk.counted(len(first), 'clip')}"
-
-
 def _line(scores: Sequence[Figures]) -> str:
     """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
     uar = _means(scores, "uar")
@@ -301,14 +285,6 @@ def _say_emotions(train: Table, design: Design) -> None:
     counts = design.training.absent_emotions == "count" or hasattr(models.load(design.model).Model, "fit")
     how = "count as wrong for its clips" if counts else "are left out of its clips' loss"
     talk.say(f"the corpora share {len(everywhere)} emotions ({shown}): those that a corpus lacks {how}")
-
-
-def _say_gap(ways: Sequence[Way], made: Sequence[Table]) -> None:
-    """How much better a leaky way makes it look, if two were trained."""
-    if len(made) > 1:
-        (flattered, shown), (honest, beside) = map(_uar, made)
-        gap = f"optimism gap {flattered - honest:+.1f} points of UAR"
-        talk.say(f"{gap}: {shown} under {ways[0].named}, {beside} under {ways[1].named} (in brackets 95 % intervals)")
 
 
 def _say_plan(

@@ -28,7 +28,7 @@ HOUSE = {
         stored_rows predict_inputs segments heldout_members extract predictions tables training_data training
         copying packing folding inference jury cards tasks clips answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting teacher_models speaker_answers verify panels plots
-        members refusals rendering reports preparing runs experiment""",
+        members refusals rendering reports preparing runs optimism experiment""",
     "pages": "charts page",
     "door": "cli commands __main__",
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,9 +24,11 @@ from sertool import (
     members,
     modelfile,
     models,
+    optimism,
     preparing,
     splits,
     synth,
+    talk,
     training,
     wire,
 )
@@ -547,12 +550,58 @@ def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_p
         scored = json.loads(sertool("eval", tmp_path / side / "predictions.parquet", "--format", "json").out)
         figure = scored["runs"][0]["figures"]["uar"]
         value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
-        assert f"{value:.1f} [{low:.1f}, {high:.1f}] of {len(held['clip'])} clips under" in gap
+        clips, speakers = len(held["clip"]), len(set(held["speaker"]))
+        assert (
+            f"{value:.1f} [{low:.1f}, {high:.1f}] of {clips} clips of {talk.counted(speakers, 'speaker')} under" in gap
+        )
+    assert "pooled" not in gap
     assert "under random-80-20" in done.err
     assert "under speaker:70/15/15" in done.err
     leaky, disjoint = (column(tmp_path / name / "seed-0" / "split.parquet", "split") for name in ("leaky", "disjoint"))
     assert leaky != disjoint
     assert "speaker:70/15/15" in sertool("eval", stdin=done.out).out.decode()
+
+
+def _held_out(speakers: int, right: int, emotions: tuple[str, ...] = ("sad", "happy"), **more: list) -> manifest.Table:
+    """Answers to ten clips of each speaker and emotion, of which as many are right."""
+    rows = [(s, e, k) for s in range(speakers) for e in emotions for k in range(10)]
+    return manifest.from_columns({
+        "clip": [f"{s}/{e}/{k}" for s, e, k in rows], "speaker": [f"x:{s}" for s, _, _ in rows],
+        "emotion": [e for _, e, _ in rows], "predicted": [e if k < right else "calm" for _, e, k in rows], **more,
+    })  # fmt: skip
+
+
+def _gap(capsys: pytest.CaptureFixture[str], leaky: manifest.Table, honest: manifest.Table) -> str:
+    optimism.say(["random-80-20", "loso"], [leaky, honest])
+    return capsys.readouterr().err
+
+
+def test_an_optimism_gap_is_over_the_emotions_that_both_sides_hold_out(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _gap(capsys, _held_out(8, 9, ("sad", "happy", "fear")), _held_out(8, 6))
+    assert "optimism gap +30.0 [+30.0, +30.0] points of UAR: 90.0 [90.0, 90.0] of 160 clips of 8 speakers under" in said
+    assert "bootstrap over speakers; UAR of what both hold out: happy, sad" in said
+    assert "both hold out" not in _gap(capsys, _held_out(8, 9), _held_out(8, 6))
+    assert "no emotion in common" in _gap(capsys, _held_out(8, 9, ("fear",)), _held_out(8, 6))
+
+
+def test_an_optimism_gap_says_where_its_intervals_are_of_clips(capsys: pytest.CaptureFixture[str]) -> None:
+    few = "over clips, for fewer than 8 speakers: it says nothing about others"
+    assert f"bootstrap over speakers, but under loso {few}" in _gap(capsys, _held_out(8, 9), _held_out(2, 6))
+    assert f"bootstrap {few}" in _gap(capsys, _held_out(3, 9), _held_out(2, 6))
+
+
+def test_an_optimism_gap_is_less_sure_than_either_side(capsys: pytest.CaptureFixture[str]) -> None:
+    for speakers in (2, 12):  # of as many speakers on both sides, which must not be drawn together
+        mixed = manifest.stacked([_held_out(speakers, 9), _held_out(2 * speakers, 5)])
+        mixed = manifest.with_column(mixed, "clip", [f"{place}" for place in range(len(mixed))])
+        said = _gap(capsys, mixed, mixed)
+        gap, side = (float(high) - float(low) for low, high in re.findall(r"\[([-+.\d]+), ([-+.\d]+)\]", said)[:2])
+        assert 1.25 * side < gap < 1.6 * side  # by the square root of 2
+
+
+def test_an_optimism_gap_of_several_trainings_says_that_they_are_pooled(capsys: pytest.CaptureFixture[str]) -> None:
+    folds = _held_out(8, 6, fold=[place // 80 for place in range(160)])
+    assert "points of UAR, all trainings pooled: " in _gap(capsys, _held_out(8, 9), folds)
 
 
 def test_what_a_protocol_leaves_out_is_said_once(mel: Path, tmp_path: Path) -> None:

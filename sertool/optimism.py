@@ -1,0 +1,78 @@
+"""How much better a leaky division makes a model look: the figures of two, taken alike, and what they differ by."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool import manifest, metrics, talk
+from sertool.files import listed
+from sertool.manifest import Table
+
+RESAMPLES = 2000
+
+
+class Side(NamedTuple):
+    """What was held out under one division, and how well it was told, in per cent."""
+
+    named: str
+    clips: int
+    speakers: int  # 0 where unknown
+    uar: float
+    drawn: np.ndarray  # the same of each resample
+
+    def __str__(self) -> str:
+        who = talk.counted(self.speakers, "speaker") if self.speakers else "unknown speakers"
+        held = f"{talk.counted(self.clips, 'clip')} of {who} under {self.named}"
+        low, high = metrics.interval(self.drawn)
+        return f"{self.uar:.1f} [{low:.1f}, {high:.1f}] of {held}"
+
+
+def say(names: Sequence[str], tables: Sequence[Table]) -> None:
+    """The gap between the leaky and the honest division, and what one must know to read it."""
+    emotions = [{word for word, _ in manifest.counts(table, "emotion")} for table in tables]
+    both = sorted(set.intersection(*emotions))
+    if not both:
+        talk.say("no optimism gap: the two divisions hold out no emotion in common")
+        return
+    leaky, honest = (_side(name, table, both) for name, table in zip(names, tables, strict=True))
+    # Drawn alike, resamples of equally many speakers would go up and down together: in another order they do not.
+    low, high = metrics.interval(leaky.drawn - np.random.default_rng(0).permutation(honest.drawn))
+    pooled = ", all trainings pooled" if any(_is_of_several(table) for table in tables) else ""
+    gap = f"optimism gap {leaky.uar - honest.uar:+.1f} [{low:+.1f}, {high:+.1f}] points of UAR{pooled}"
+    talk.say(f"{gap}: {leaky}, {honest}")
+    only = f"; UAR of what both hold out: {listed(both)}" if emotions[0] != emotions[1] else ""
+    talk.say(f"  in brackets 95 % intervals, bootstrap {_bootstrap([leaky, honest])}{only}")
+
+
+def _side(named: str, table: Table, emotions: Sequence[str]) -> Side:
+    """The unweighted average recall of some emotions, all trainings together; resampled as eval does."""
+    table = manifest.only(table, "emotion", emotions)
+    truth = np.array([emotions.index(word) for word in manifest.column(table, "emotion")])
+    right = np.array(manifest.column(table, "predicted")) == np.array(manifest.column(table, "emotion"))
+    _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
+    units = metrics.units_of(manifest.codes(table, "speaker").index[first])
+    each = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one of each seed, are drawn together
+    credits = (right.astype(float), np.ones(len(right)))
+    sums = np.stack([metrics.class_sums(each, truth, credit, len(emotions)) for credit in credits], 1)
+    drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
+    return Side(named, len(first), units.speakers, float(_uar(sums.sum(0))), _uar(drawn))
+
+
+def _uar(sums: np.ndarray) -> np.ndarray:
+    """Unweighted average recall in per cent of right answers and clips, `[..., 2, emotions]`."""
+    return 100 * metrics.mean(metrics.ratio(sums[..., 0, :], sums[..., 1, :]))
+
+
+def _is_of_several(table: Table) -> bool:
+    """Whether several trainings answered."""
+    return any(len(manifest.counts(table, name)) > 1 for name in ("fold", "seed"))
+
+
+def _bootstrap(sides: Sequence[Side]) -> str:
+    """What is drawn: speakers or, of too few, their clips."""
+    few = [side.named for side in sides if side.speakers < metrics.ENOUGH_SPEAKERS]
+    if not few:
+        return "over speakers"
+    whose = "" if len(few) == len(sides) else f"over speakers, but under {few[0]} "
+    return f"{whose}over clips, for fewer than {metrics.ENOUGH_SPEAKERS} speakers: it says nothing about others"
