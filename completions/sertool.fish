@@ -629,7 +629,7 @@ complete -c sertool -n '__sertool_at train' -l optimizer -r -f -a 'adam adamw sg
 complete -c sertool -n '__sertool_at train' -l lr -r -f -d 'Learning rate. [default: 0.001; 0 or more]'
 complete -c sertool -n '__sertool_at train' -l weight-decay -r -f -d 'Weight decay. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at train' -l momentum -r -f -d 'Momentum of SGD. [default: 0.9; 0 to 1]'
-complete -c sertool -n '__sertool_at train' -l schedule -r -f -a 'constant plateau cosine restarts one-cycle' -d 'How the learning rate changes. [default: cosine]'
+complete -c sertool -n '__sertool_at train' -l schedule -r -f -a 'constant plateau cosine restarts one-cycle' -d 'How the learning rate changes: plateau by the dev figure or, without dev, by the loss in train. [default: cosine]'
 complete -c sertool -n '__sertool_at train' -l warmup -r -f -d 'Steps over which the learning rate rises from zero. [default: 0; 0 to 100000]'
 complete -c sertool -n '__sertool_at train' -l plateau-factor -r -f -d 'What plateau multiplies the rate by. [default: 0.5; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l plateau-patience -r -f -d 'Epochs that may bring nothing better before it does. [default: 10; 0 to 100000]'

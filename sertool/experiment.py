@@ -92,7 +92,7 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
         talk.set_verbosity(-1)
     with team.leader_first():
         to_make = preparing.features_to_make(table, asked, picked)
-        _look_ahead(table, design, asked.recipe, wish, places, to_make)
+        _look_ahead(table, design, asked, wish, places, to_make)
     with alone(folder, manner.wait) if Team().leads else nullcontext():
         if Team().leads:
             runs.sweep(folder)
@@ -160,7 +160,7 @@ def _used(wanted: Sequence[Member]) -> np.ndarray:
 def _look_ahead(
     table: Table,
     design: Design,
-    recipe: str | None,
+    asked: Asked,
     wish: Wish,
     places: Sequence[tuple[Way, Path]],
     to_make: Recipe | None,
@@ -168,11 +168,13 @@ def _look_ahead(
     """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
-    if recipe and batches.featured(table):
-        preparing.warn_of_other_features(recipe, records)
+    if asked.recipe and batches.featured(table):
+        preparing.warn_of_other_features(asked.recipe, records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     plans = [_members(table, way, wish, folder) for way, folder in places]
-    for (way, _), (divided, wanted) in zip(places, plans, strict=True):
+    ahead = list(zip((way for way, _ in places), plans, strict=True))
+    refusals.require_dev(asked.training, {heldout.protocol(divided, way): wanted for way, (divided, wanted) in ahead})
+    for way, (divided, wanted) in ahead:
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
         refusals.warn_of_own_ears(manifest.keep(divided, held), records, heldout.protocol(divided, way))
         if design.teacher:
@@ -292,7 +294,7 @@ def _say_plan(
 ) -> None:
     """What would be trained, once what can be known before has been looked at."""
     to_make = preparing.features_to_make(table, asked, "cpu", fetch=False)
-    plans = _look_ahead(table, design, asked.recipe, wish, places, to_make)
+    plans = _look_ahead(table, design, asked, wish, places, to_make)
     for (way, folder), (divided, wanted) in zip(places, plans, strict=True):
         if runs.finished(folder, _foreseen(divided, design, wanted), overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")

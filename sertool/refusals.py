@@ -1,6 +1,6 @@
 """What a training would fail on, or be flattered by, said before anything is made for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from sertool import (
     manifest,
     members,
     models,
+    options,
     packing,
     shipped,
     talk,
@@ -23,7 +24,8 @@ from sertool import (
 from sertool.errors import UsageError
 from sertool.files import listed
 from sertool.manifest import Table
-from sertool.members import Design
+from sertool.members import Design, Member
+from sertool.splits import DEV
 
 MANY = 2  # emotions: how many there are decides nothing here
 Records = Mapping[str, Any]  # what the shards of each feature say of how they were made
@@ -84,6 +86,21 @@ def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:
     if f"{feature}_rows" in table.column_names:
         return any(rows > 1 for rows in manifest.column(table, f"{feature}_rows") if rows)
     return not record["stats"]
+
+
+def require_dev(given: Mapping[str, Any], divisions: Mapping[str, Sequence[Member]]) -> None:
+    """Refuse options that choose epochs by dev where no training has clips there; say where some have none."""
+    words = ["--keep best"] if given.get("keep") == "best" else []
+    words += [options.word(name) for name in ("metric", "patience") if given.get(name)]
+    has_dev = {name: [bool((each.split == DEV).any()) for each in wanted] for name, wanted in divisions.items()}
+    without = listed(name for name, has in has_dev.items() if not all(has))
+    if words and not any(map(any, has_dev.values())):
+        raise UsageError(f"{listed(words)}: {without} has no dev to choose epochs by: give a split with dev, such as "
+                         "--split speaker:60/20/20, or leave it out")  # fmt: skip
+    if without and words:
+        talk.warn(f"{listed(words)}: without clips in dev, as under {without}, the last epoch is kept all the same")
+    elif without:
+        talk.detail(f"{without}: a training without clips in dev keeps a network's last epoch")
 
 
 def warn_of_own_ears(table: Table, records: Records, division: str) -> None:

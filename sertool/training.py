@@ -37,7 +37,8 @@ class Settings:
     weight_decay: Annotated[float, "weight decay", 0] = 0.0
     momentum: Annotated[float, "momentum of SGD", 0, 1] = 0.9
     schedule: Annotated[
-        Literal["constant", "plateau", "cosine", "restarts", "one-cycle"], "how the learning rate changes"
+        Literal["constant", "plateau", "cosine", "restarts", "one-cycle"],
+        "how the learning rate changes: plateau by the dev figure or, without dev, by the loss in train",
     ] = "cosine"
     warmup: Annotated[int, "steps over which the learning rate rises from zero", 0, 100_000] = 0
     plateau_factor: Annotated[float, "what plateau multiplies the rate by", 0, 1] = 0.5

@@ -751,11 +751,29 @@ def test_the_weights_of_the_best_dev_epoch_are_kept(mel: Path, tmp_path: Path) -
     assert len({line["dev_uar"] for line in lines}) > 1
 
 
-def test_patience_ends_with_dev_and_only_with_dev(mel: Path, tmp_path: Path) -> None:
+def test_patience_ends_with_dev(mel: Path, tmp_path: Path) -> None:
     still = ("-m", "lstm", "--set", "width=8", "--set", "layers=1", "--set", "dense=8", "--epochs", 6, "--lr", 0)
-    for split, epochs in (("speaker:50/25/25", 3), ("random-80-20", 6)):
-        train(mel, *still, "--patience", 2, "--optimizer", "sgd", "--split", split, "-o", tmp_path / split)
-        assert len((tmp_path / split / "seed-0" / "metrics.jsonl").read_text().splitlines()) == epochs
+    train(mel, *still, "--patience", 2, "--optimizer", "sgd", "--split", "speaker:50/25/25", "-o", tmp_path)
+    assert len((tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("words", [("--patience", 2), ("--keep", "best"), ("--metric", "loss")])
+def test_options_that_choose_epochs_by_dev_are_refused_without_dev(mel: Path, tmp_path: Path, words: tuple) -> None:
+    for dry in ((), ("--dry-run",)):
+        run = (*TINY, *words, "-o", tmp_path / "run", *dry)
+        line = train(mel, *run, "--split", "random-80-20", code=2).err.splitlines()[-1]
+        assert "random-80-20 has no dev to choose epochs by: give a split with dev, such as --split speaker:60" in line
+        assert words[0] in line
+    assert not (tmp_path / "run").exists()
+    train(mel, *TINY, *words, "--split", "speaker:50/25/25", "--dry-run")
+    done = train(mel, *TINY, *words, "--gap", "--dry-run")
+    assert "without clips in dev, as under random-80-20, the last epoch is kept all the same" in done.err
+
+
+def test_without_dev_a_recipe_trains_all_epochs_and_says_so_when_asked(clips: Path) -> None:
+    run = ("--recipe", "mamba-a", "--patience", 0, "--dry-run")  # whose protocol has no dev
+    assert "dev" not in train(clips, *run).err
+    assert "without clips in dev keeps a network's last epoch" in train(clips, *run, "-v").err
 
 
 def test_temperature_undoes_what_is_too_sure() -> None:
