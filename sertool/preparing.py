@@ -37,7 +37,7 @@ from sertool.recipes import RECIPES
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
-AT_ONCE = {"balance", "absent_emotions", "strangers"}  # of the loop's settings, what is no matter of networks alone
+AT_ONCE = {"balance", "strangers"}  # of the loop's settings, what is no matter of networks alone
 NEEDS = {  # of the loop's settings, what does nothing without another: that has a value, or is not zero
     "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
     "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),

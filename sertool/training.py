@@ -48,10 +48,12 @@ class Settings:
     smoothing: Annotated[float, "label smoothing", 0, 1] = 0.0
     balance: Annotated[
         Literal["none", "weights", "sampling", "corpus", "corpus-emotion"],
-        "make up for rarer emotions by weights or sampling, for smaller corpora or for both by sampling",
+        "make up for rarer emotions by weights or sampling, for smaller corpora or for both by sampling; in "
+        "models that are fitted at once, by weights either way",
     ] = "none"
     absent_emotions: Annotated[
-        Literal["mask", "count"], "of several corpora, judge a clip among its own one's emotions, or count them all"
+        Literal["mask", "count"],
+        "for networks, of several corpora, judge a clip among its own one's emotions, or count them all",
     ] = "mask"
     clip: Annotated[float | None, "greatest norm of the gradient (0: any)", 0] = None
     clip_value: Annotated[float | None, "greatest value in the gradient (0: any)", 0] = None

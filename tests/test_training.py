@@ -67,7 +67,8 @@ def test_a_model_that_is_fitted_at_once_says_what_it_cannot_learn_from(heard: Pa
     half = [0.5] * len(column(heard, "clip"))
     voted = changed(heard, tmp_path / "voted.parquet", soft_happy=half, soft_angry=half)
     teacher = sure(heard, tmp_path / "teacher.parquet")
-    for words in (("--soft", 0.5), ("--epochs", 3), ("--teacher", teacher), ("--imitate", "rms")):
+    for words in (("--soft", 0.5), ("--epochs", 3), ("--absent-emotions", "count"), ("--teacher", teacher),
+                  ("--imitate", "rms")):  # fmt: skip
         done = train(voted, "-m", model, "--features", "mfcc", *words, "-o", tmp_path / "run", code=2)
         assert f"{words[0]} is for networks" in done.err.splitlines()[-1]
         assert f"{model} is fitted at once" in done.err.splitlines()[-1]
