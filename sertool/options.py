@@ -152,6 +152,10 @@ def _set_verbosity(_ctx: click.Context, param: click.Parameter, value: Any) -> N
         talk.set_verbosity(-1 if param.name == "quiet" else value)
 
 
+def _seed(help_text: str) -> Callable[[Any], Any]:
+    return option("--seed", type=Number(int, 0), default=0, show_default=True, help=help_text)
+
+
 quiet = option(
     "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Say nothing but errors."
 )
@@ -166,12 +170,10 @@ device = option(
     help="Where to compute.",
 )
 jobs = option("-j", "--jobs", type=Number(int, 1, 512), metavar="N", help="Threads (default: one for each core).")
-seed = option(
-    "--seed",
-    type=Number(int, 0),
-    default=0,
-    show_default=True,
-    help="What every random choice is drawn from.",
+seed = _seed("What every random choice is drawn from.")
+seed_of_training = _seed(
+    "What every random choice is drawn from: of the training, and of who is held out, but for protocols with a seed of "
+    "their own."
 )
 
 

@@ -349,6 +349,19 @@ def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: P
     assert sertool("eval", stdin=done.out).code == 0
 
 
+def test_seeds_of_one_run_share_their_folds_and_another_seed_draws_others(mel: Path, tmp_path: Path) -> None:
+    run = (mel, *NET, "--epochs", 1, "--folds", 3)
+    train(*run, "--seeds", 2, "-o", tmp_path / "both")
+    train(*run, "--seed", 1, "-o", tmp_path / "second")
+    first, second, other = (
+        column(tmp_path / place / "split.parquet", "split")
+        for place in ("both/fold-0/seed-0", "both/fold-0/seed-1", "second/fold-0/seed-1")
+    )
+    assert first == second != other
+    words = " ".join(sertool("train", "--help").out.decode().split())
+    assert "All share the split or the folds that are drawn with --seed." in words
+
+
 def test_held_out_is_test_where_it_has_clips_and_else_dev(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     last = sorted(set(speakers))[-1]

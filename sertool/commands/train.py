@@ -100,7 +100,7 @@ def _division_options() -> Any:
         option("--always-train", type=options.Words(), metavar="CORPUS,..", group=group,
                help="Train on these corpora whatever is held out: a large one beside a small one that is divided."),
         option("--seeds", type=options.Number(int, 1, 1000), default=1, show_default=True, metavar="N", group=group,
-               help="Train with N seeds, from --seed on."),
+               help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
                help="Train under a leaky protocol and on disjoint speakers, and say the difference."),
     )  # fmt: skip
@@ -111,7 +111,7 @@ def _run_options() -> Any:
         options.where, options.root,
         options.out("The run's folder. [default: runs/MODEL-SETTINGS]", folder=True),
         options.stdout_format,
-        options.device, options.jobs, options.seed,
+        options.device, options.jobs, options.seed_of_training,
         option("--pack", type=click.Choice(["half", "8-bit"]),
                help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
         option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise."),
