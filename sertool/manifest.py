@@ -402,10 +402,36 @@ COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_
 
 def where(table: Table, expressions: Iterable[str]) -> Table:
     """The rows for which every expression holds: `corpus=cremad|ravdess`, `age>=40`, `path~Actor_0`, `issue=`."""
-    for expression in expressions:
-        for clause in BETWEEN.split(expression):
-            table = keep(table, _holds(table, clause))
+    for clause in _clauses(expressions):
+        table = keep(table, _holds(table, clause))
     return table
+
+
+def chosen(table: Table, expressions: Iterable[str], source: str = "") -> Table:
+    """The same rows, as `--where` asks for them; where none is left, an error shows what the column holds."""
+    for clause in _clauses(expressions):
+        kept = where(table, [clause])
+        if len(table) and not len(kept):
+            name = CLAUSE.fullmatch(clause)[1]
+            there = f"in {talk.counted(len(table), 'row')}, {name} is {_shown(table, name)}"
+            raise SertoolError(f"{source}no clip is left by --where {clause!r}: {there}")
+        table = kept
+    return table
+
+
+def _clauses(expressions: Iterable[str]) -> list[str]:
+    return [clause for expression in expressions for clause in BETWEEN.split(expression)]
+
+
+def _shown(table: Table, name: str) -> str:
+    """What a column holds: its limits, or the words that are most frequent."""
+    column = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(0)])
+    if column.null_count == len(column):
+        return "empty everywhere"
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        low, high = pc.min_max(column).as_py().values()
+        return f"{low} to {high}" if low < high else f"{low}"
+    return listed(words(table, name)[1].values if pa.types.is_list(column.type) else dict(counts(table, name)), 8)
 
 
 def only(table: Table, name: str, values: Sequence[str]) -> Table:

@@ -93,10 +93,9 @@ def _table(source: str, asked: Asked) -> Table:
         if name not in table.column_names:
             raise SertoolError(f"{where}: {what}: no column {name}; it has {listed(table.column_names, 20)}; "
                                f"say which it is with --{'truth' if name == 'emotion' else name}")  # fmt: skip
-    table = manifest.where(table, asked.where)
     if not len(table):
-        raise SertoolError(f"{where}: no rows" + (" for which --where holds" if asked.where else ""))
-    return table
+        raise SertoolError(f"{where}: no rows")
+    return manifest.chosen(table, asked.where, f"{where}: ")
 
 
 def _without_strange(table: Table, where: str) -> Table:

@@ -89,7 +89,7 @@ def read(rows: Rows) -> Table:
     """The usable rows of one or several manifests."""
     table = manifest.merged([wire.read(source, rows.root) for source in rows.sources])
     table = _without_equal_sounds(table) if len(rows.sources) > 1 else table
-    table = manifest.where(manifest.keep(table, manifest.usable(table)), rows.where)
+    table = manifest.chosen(manifest.keep(table, manifest.usable(table)), rows.where)
     if not len(table):
         raise SertoolError("no usable clip is left to train on")
     return table

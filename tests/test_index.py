@@ -943,7 +943,7 @@ def test_options_that_quarrel_are_refused(make):
     refused(folder, "--strict-sentences", says="goes with --audit")
     refused(folder, "-o", folder / "a.txt", says="the extension says no format")
     refused(folder, "-f", "table", "-o", folder / "a.csv", says="-f table is for terminals")
-    refused(folder, "--where", "emotion=calm", says="no clip is left", code=1)
+    refused(folder, "--where", "emotion=calm", says="in 1 row, emotion is angry", code=1)
     refused(folder, "--audit", says="neither a split nor folds")
     refused(folder / "absent", says="no such file")
     refused(folder / "absent.wav", says="no such file or folder")

@@ -300,6 +300,21 @@ def test_a_filter_that_cannot_be_is_explained(expression, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("speaker=3", "in 4 rows, speaker is a:x, a:y"), ("age>90", "in 4 rows, age is 31 to 64"),
+        ("notes=loud", "in 4 rows, notes is clipped"), ("race=x", "in 4 rows, race is empty everywhere"),
+        ("corpus=a and emotion=calm", "by --where 'emotion=calm': in 2 rows, emotion is sad, angry"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_leaves_nothing_shows_what_there_is(expression, says):
+    with pytest.raises(SertoolError) as caught:
+        manifest.chosen(table(VOICES), [expression], "x.parquet: ")
+    assert str(caught.value).startswith("x.parquet: no clip is left by --where ")
+    assert says in str(caught.value)
+
+
 def test_only_keeps_words_whatever_is_in_them():
     held = table([{"clip": "1", "emotion": "a|b"}, {"clip": "2", "emotion": "a"}, {"clip": "3"}])
     assert manifest.only(held, "emotion", ["a|b"]).column("clip").to_pylist() == ["1"]

@@ -141,7 +141,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(manifests, "a manifest")
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
-    table = manifest.where(read, values["where"])
+    table = manifest.chosen(read, values["where"])
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""

@@ -131,7 +131,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     recipe = _recipe(values, wanted, picked)
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
-    table = manifest.made_by(manifest.where(read, values["where"]), options.command_line(), values["seed"], read)
+    table = manifest.made_by(manifest.chosen(read, values["where"]), options.command_line(), values["seed"], read)
     place = featurizing.Place(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]
     )

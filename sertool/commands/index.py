@@ -156,10 +156,7 @@ def _chosen(table: Any, values: dict[str, Any]) -> Any:
         table = indexing.labelled(table, values["labels"], values["votes"] or "voice")
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
-    kept = manifest.where(table, values["where"])
-    if not len(kept):
-        raise SertoolError("no clip is left: nothing matches --where or --emotions")
-    return kept
+    return manifest.chosen(table, values["where"])
 
 
 def _labelling(values: dict[str, Any]) -> Any:
