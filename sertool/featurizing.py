@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import doctor, manifest, shards, talk, tasks, wire
+from sertool import doctor, extract, manifest, shards, talk, tasks, wire
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.files import alone, sweep
@@ -49,7 +49,13 @@ def describe(table: Table, recipe: Recipe, place: Place) -> str:
     mine = place.part.of(planned.tasks)
     wanted = _wanted(planned, mine)
     clips = sum(len(task) for task in wanted)
-    return f"would make {len(wanted)} of {len(mine)} shards, of {clips:,} clips, in {place.folder}"
+    made = ", ".join(f"{name} ({_shape(recipe, name)})" for name in recipe.features)
+    return f"would make {len(wanted)} of {len(mine)} shards, of {clips:,} clips, in {place.folder}: {made}"
+
+
+def _shape(recipe: Recipe, name: str) -> str:
+    """What a clip's rows of a feature come to."""
+    return f"{'1 row' if recipe.stats else 'rows'} of {talk.counted(extract.width(recipe.only([name])), 'column')}"
 
 
 def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> Table:

@@ -292,6 +292,13 @@ def test_a_dry_run_draws_nothing(voices, tmp_path):
     assert not (tmp_path / "p.png").exists()
 
 
+def test_a_dry_run_names_every_feature_that_is_asked_for_with_its_shape(voices, tmp_path):
+    run = ("featurize", voices, "--rms", "--mel-bands", "40", "-o", tmp_path / "f", "--dry-run")
+    assert sertool(*run).line.endswith(": mel (rows of 40 columns), rms (rows of 1 column)")
+    assert sertool(*run, "--stats", "mean,std").line.endswith(": mel (1 row of 80 columns), rms (1 row of 2 columns)")
+    assert "Settings of --mel (any of them asks for it):" in sertool("featurize", "--help").out.decode()
+
+
 def test_a_dry_run_touches_nothing(voices, tmp_path, small_shards):
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f", "--dry-run")
     assert (done.code, done.out) == (0, b"")

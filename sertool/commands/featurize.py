@@ -91,9 +91,13 @@ def _row_options() -> Any:
 def _setting_options() -> Any:
     """An option for each setting of each feature."""
     return options.stack(*(
-        options.setting(word(f"{name}_{setting.name}"), f"{name}_{setting.name}", setting, f"Settings of {word(name)}")
+        options.setting(word(f"{name}_{setting.name}"), f"{name}_{setting.name}", setting, _title(name))
         for name, entry in FEATURES.items() for setting in entry.settings if setting.name != entry.facts.get("CHOICE")
     ))  # fmt: skip
+
+
+def _title(name: str) -> str:
+    return f"Settings of {word(name)} (any of them asks for it)"
 
 
 def _run_options() -> Any:
