@@ -153,9 +153,7 @@ def labelled(table: Table, source: str, modality: str) -> Table:
     prefix = f"votes_{modality}_"
     words = manifest.family(table, prefix)
     if not words:
-        raise UsageError(
-            f"--labels {source}: the manifest has no columns {prefix}*: index a corpus with its vote tables"
-        )
+        raise UsageError(f"--labels {source}: the manifest has no columns {prefix}*: {_remedy(table, modality)}")
     votes = np.array([table.column(prefix + word).fill_null(0).to_numpy() for word in words])
     if source == "perceived":
         return _by_plurality(table, votes, words)
@@ -163,6 +161,17 @@ def labelled(table: Table, source: str, modality: str) -> Table:
     for word, share in zip(words, votes / np.where(total, total, np.nan), strict=True):
         table = manifest.with_column(table, f"soft_{word}", manifest.numbers(share))
     return table
+
+
+def _remedy(table: Table, modality: str) -> str:
+    """What to do where there are no votes of what the listeners had."""
+    there = manifest.family(table, "votes_")
+    others = sorted({name.partition("_")[0] for name in there} & {"voice", "face", "both"})
+    if others:
+        return f"it has those of --votes {' and '.join(others)}"
+    if there:
+        return f"rename votes_{there[0]} to votes_{modality}_{there[0]}, and the others likewise"
+    return "index a corpus with its vote tables"
 
 
 def _by_plurality(table: Table, votes: np.ndarray, words: list[str]) -> Table:

@@ -78,8 +78,9 @@ def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
         try:
             table = table.set_column(index, field.name, _cast(table.column(index), wanted))
         except pa.ArrowException as error:
-            problem = f"column {field.name} holds {field.type}, not {wanted}: {first_line(error)}"
-            raise SertoolError(where + problem) from None
+            strange = _strange(table.column(index), wanted)
+            holds = f"column {field.name} holds {strange or f'{field.type}, not {wanted}: {first_line(error)}'}"
+            raise SertoolError(where + holds) from None
     return table
 
 
@@ -115,6 +116,26 @@ def _whole(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         return text.cast(wanted)
     except pa.ArrowInvalid:
         return text.cast(pa.float64()).cast(wanted)
+
+
+def _strange(column: pa.ChunkedArray, wanted: pa.DataType) -> str | None:
+    """The first of some words or numbers that is no number of the wanted type, and what such a column takes."""
+    whole = pa.types.is_integer(wanted)
+    if pa.types.is_nested(column.type) or not (whole or pa.types.is_floating(wanted)):
+        return None
+    first, last = 0, len(column)
+    while last - first > 1:
+        middle = (first + last) // 2
+        first, last = (middle, last) if _casts(column.slice(first, middle - first), wanted) else (first, middle)
+    most = f"whole numbers up to {2 ** (wanted.bit_width - 1) - 1:,}" if whole else "numbers"
+    return f"{repr(column[first].as_py())[:60]} in row {first + 1:,}, and takes {most}"
+
+
+def _casts(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+    try:
+        return len(_cast(column, wanted)) >= 0
+    except pa.ArrowException:
+        return False
 
 
 def repeats(table: Table) -> bool:

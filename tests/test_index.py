@@ -197,6 +197,16 @@ def test_what_is_asked_in_vain_is_refused_or_told(make):
     assert "no row has" not in sertool(*line, "--where", "emotion=angry|sad and notes= and issue=").err
 
 
+def test_votes_that_are_named_otherwise_are_told_how_to_be_named(tmp_path):
+    for name, says in {
+        "votes_angry": "rename votes_angry to votes_voice_angry, and the others likewise",
+        "votes_face_angry": "it has those of --votes face",
+        "age": "index a corpus with its vote tables",
+    }.items():
+        (tmp_path / "a.csv").write_text(f"path,emotion,{name}\na.wav,angry,3\n")
+        refused(tmp_path / "a.csv", "--labels", "soft", says=f"no columns votes_voice_*: {says}")
+
+
 def test_unlabelled_audio_is_indexed_with_one_warning(make):
     folder = make("calls/2024/a.wav", "calls/2025/b.wav", "calls/joy-and-bob/c.wav")
     done = sertool("index", folder / "calls", "-f", "jsonl")
@@ -624,7 +634,13 @@ def test_wrong_tables_are_explained(make):
         says="no column with paths (path, file, filename",
     )
     refused(folder, "--table", table(folder, "b.csv", "path,emotion\n1.wav,wut\n"), says="unknown emotion 'wut'")
-    refused(folder, "--table", table(folder, "c.csv", "path,age\n1.wav,old\n"), code=1, says="column age holds string")
+    refused(
+        folder,
+        "--table",
+        table(folder, "c.csv", "path,age\n1.wav,old\n"),
+        code=1,
+        says="column age holds 'old' in row 1",
+    )
     refused(folder, "--table", table(folder, "d.csv", ""), code=1, says="empty input")
     refused(folder, "--table", folder / "none.csv", says="no such file")
 

@@ -68,13 +68,16 @@ def test_what_others_call_a_part_becomes_ours_and_what_nobody_knows_stays():
 @pytest.mark.parametrize(
     ("column", "values", "says"),
     [
-        ("age", ["old"], "column age holds string, not int16"), ("age", [23.5], "column age holds double"),
+        ("age", ["31", " 40.0 ", None, "old"], "column age holds 'old' in row 4, and takes whole numbers up to 32"),
+        ("age", [None, 23.5], "column age holds 23.5 in row 2, and takes whole numbers"),
+        ("votes_voice_angry", ["1", "2%"], "column votes_voice_angry holds '2%' in row 2, and takes whole numbers"),
         ("path", [{"a": 1}], "column path holds struct"), ("notes", [3], "column notes holds int64"),
-        ("start", ["x"], "column start holds string"), ("sample_rate", [2**40], "column sample_rate holds int64"),
+        ("start", ["x"], "column start holds 'x' in row 1, and takes numbers"),
+        ("sample_rate", [2**40], "column sample_rate holds 1099511627776 in row 1"),
     ],
 )  # fmt: skip
 def test_a_column_of_ours_that_cannot_have_its_type_is_named(column, values, says):
-    held = pa.table({"clip": ["c"]}).append_column(column, pa.array(values))
+    held = pa.table({"clip": [f"{row}" for row in range(len(values))], column: values})
     with pytest.raises(SertoolError, match=says) as caught:
         intake.check(held, "there.parquet")
     assert str(caught.value).startswith("there.parquet: ")

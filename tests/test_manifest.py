@@ -107,7 +107,7 @@ def test_any_word_may_be_an_emotion_where_its_column_holds_what_ours_do():
     assert manifest.family(held, "p_") == ["furious", "angry", "serene"]
     assert columns.features(held.column_names) == ["mel"]
     for wrong in ({"p_angry": ["x", "y"]}, {**given, "mel_rows": ["x", "y"]}):
-        with pytest.raises(SertoolError, match=r"here: column (p_angry|mel_rows) holds string"):
+        with pytest.raises(SertoolError, match=r"here: column (p_angry|mel_rows) holds 'x' in row 1"):
             intake.check(pa.table({"clip": ["a", "b"], **wrong}), "here")
 
 

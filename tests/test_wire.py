@@ -249,7 +249,7 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
         (b'{"path": "/a", "age": [1]}', "column age holds list"), 
         (b'{"path": 1, "x": 1}\n{"path": 2, "x": "b"}', "jsonl"),
         (b"path,age\n/a\n", "not readable as csv: "), (b"path,start\n/a,x\n", "not readable as csv: column start: "),
-        (b"path,age\n/a,old\n", "column age holds string, not int16"),
+        (b"path,age\n/a,old\n", "column age holds 'old' in row 1"),
         (b"path,path\n/a,/b\n", "more than one column is named path"), 
         (b"path,emotion\n/a,\xe9\n", "not readable as csv"),
         (b"emotion,age\nsad,3\n", "no column named path or clip; it has emotion, age"),
