@@ -367,7 +367,7 @@ complete -c sertool -n '__sertool_at index' -s 0 -l null -d 'Paths on stdin end 
 complete -c sertool -n '__sertool_at index' -l split -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'speaker:70/15/15, sentence:80/20, speaker+sentence, or a protocol\'s name.'
 complete -c sertool -n '__sertool_at index' -l folds -r -f -d 'K folds that share no speaker. [2 to 1000]'
 complete -c sertool -n '__sertool_at index' -l protocol -r -f -a 'speaker sentence speaker+sentence loso cremad-nk cremad-blocks ravdess-emobox ravdess-luna tess-cross random-80-20 random-70-30 random-60-20-20 random-70-15-15 random-92-8-leaky-copies' -d 'A published split or set of folds: speaker, sentence, speaker+sentence, loso, cremad-nk, cremad-blocks, ravdess-emobox, ravdess-luna, tess-cross, random-80-20, random-70-30, random-60-20-20, random-70-15-15, random-92-8-leaky-copies.'
-complete -c sertool -n '__sertool_at index' -l audit -d 'Say whether speakers, equal sounds, copies or sentences cross the splits; exit 1 on a leak.'
+complete -c sertool -n '__sertool_at index' -l audit -d 'Say whether speakers, equal or overlapping sounds, copies or sentences cross the splits; exit 1 on a leak.'
 complete -c sertool -n '__sertool_at index' -l strict-sentences -d 'With --audit: shared sentences are a leak too.'
 complete -c sertool -n '__sertool_at index' -s o -l out -r -F -d 'Write the manifest to this file rather than to stdout.'
 complete -c sertool -n '__sertool_at index' -s f -l format -r -f -a 'parquet csv tsv jsonl table' -d 'Format of the manifest (default: by the extension of -o, else Parquet in a pipe and a table on a terminal).'

@@ -186,19 +186,24 @@ def _columns(table: Table) -> dict[str, Any]:
 def _refuse_leaks(table: Table, way: Way) -> None:
     """What is heard on both sides is refused, unless a protocol known for it was asked for by name."""
     parts = splitting.parts_of(table)
-    findings = [finding for finding in leak_guard.audit(parts, splitting.guarded(table)) if finding.leak]
+    findings = leak_guard.audit(parts, splitting.guarded(table, parts))
     known = splits.entry(protocol(table, way))
     excused = {"speaker"} if "speaker" not in known.get("by", ["speaker"]) else set()
     excused |= {"parent"} if known.get("copies") else set()
-    leaks = [finding for finding in findings if finding.kind not in excused]
+    leaks = [finding for finding in findings if finding.leak and finding.kind not in excused]
     if leaks:
         remedy = "make another with --split, or name a leaky --protocol"
         if leaks[0].kind == "digest":
             remedy = "`sertool index` on the manifest sets equal sounds aside"
+        if leaks[0].kind == "overlap":
+            remedy = "give them one speaker and make another with --split, or leave some out"
         raise SertoolError(f"the split leaks: {leaks[0]}; {remedy}")
     unknown = int((manifest.codes(table, "speaker").index < 0).sum())
     if unknown and not is_leaky(way.how):
         talk.warn(f"{unknown:,} of {len(table):,} clips have no speaker: whether speakers cross cannot be known")
+        for finding in findings:
+            if finding.kind == "recording":
+                talk.warn(str(finding))
 
 
 # What each training sees.

@@ -11,12 +11,17 @@ import numpy as np
 from sertool.codes import Codes, families
 from sertool.splits import PARTS
 
+# What should not cross: digest is of a sound, parent joins a clip and its copies, overlap segments that share some of
+# their sound, recording those of one file that name no speaker.
+KINDS = ("speaker", "digest", "overlap", "parent", "sentence", "recording")
+NAMED = {"digest": "equal sounds", "overlap": "overlapping segments", "recording": "recordings without a speaker"}
+
 
 @dataclass(frozen=True)
 class Finding:
     """Groups that lie in more than one part."""
 
-    kind: str  # speaker, sentence, digest (of a sound) or parent (a clip and its copies)
+    kind: str  # of KINDS
     groups: int  # that cross
     rows: int  # in them
     examples: tuple[tuple[str, dict[str, int]], ...]  # the largest: its name, and how many rows it has in each part
@@ -24,7 +29,7 @@ class Finding:
 
     @property
     def named(self) -> str:
-        return "equal sounds" if self.kind == "digest" else self.kind
+        return NAMED.get(self.kind, self.kind)
 
     def __str__(self) -> str:
         shown = []
@@ -37,17 +42,18 @@ class Finding:
 def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = False) -> list[Finding]:
     """What crosses from one part or fold into another, by kind of group; rows without a part are nobody's.
 
-    Of `groups` it looks at speaker, sentence, digest, and parent with clip; other columns may be there. Crossing
-    sentences are a leak only where a split has promised otherwise.
+    Of `groups` it looks at KINDS, and parent with clip; other columns may be there. Crossing sentences are a leak only
+    where a split has promised otherwise, and recordings without a speaker never: several people may be heard in them.
     """
     found = []
-    for kind in ("speaker", "digest", "parent", "sentence"):
+    for kind in KINDS:
         group = groups.get(kind)
         if group is None:
             continue
         if kind == "parent" and "clip" in groups and (group.index >= 0).any():
             group = families(groups["clip"], group)
-        found.append(_crossing(kind, group, parts, leak=kind != "sentence" or strict_sentences))
+        leak = strict_sentences if kind == "sentence" else kind != "recording"
+        found.append(_crossing(kind, group, parts, leak))
     return [finding for finding in found if finding]
 
 

@@ -14,6 +14,7 @@ from sertool.files import listed
 from sertool.manifest import Table
 
 GUARDED = ("speaker", "sentence", "digest", "clip", "parent")
+COMPARED = {"digest": "equal sounds", "path": "overlapping segments", "parent": "copies"}  # what columns tell of
 OTHER = {"split": "fold", "fold": "split"}  # of which a table has one
 Asked = str | int | None
 
@@ -45,9 +46,26 @@ def _coded(table: Table, name: str) -> Codes:
     return how(table, name)
 
 
-def guarded(table: Table) -> dict[str, Codes]:
+def guarded(table: Table, parts: Codes) -> dict[str, Codes]:
     """What should not cross from one part into another."""
-    return {name: _coded(table, name) for name in GUARDED if name in table.column_names}
+    known = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
+    return known | _of_recordings(table, parts, known["digest"] if "digest" in known else twins.shared(table))
+
+
+def _of_recordings(table: Table, parts: Codes, equal: Codes) -> dict[str, Codes]:
+    """Segments that have a part and stand in one recording."""
+    recorded = twins.recordings(table, parts.index >= 0)
+    return {"overlap": twins.overlapping(table, recorded, equal), "recording": twins.nameless(table, recorded, equal)}
+
+
+def warn_of_torn_recordings(table: Table) -> None:
+    """Say what lies on both sides although it is of one recording."""
+    parts = parts_of(table)
+    if parts is None:
+        return
+    for finding in leak_guard.audit(parts, _of_recordings(table, parts, twins.shared(table))):
+        remedy = "give them one speaker, or leave some out" if finding.leak else "name speakers to keep them together"
+        talk.warn(f"{finding}; {remedy}")
 
 
 def asked(split: str | None, folds: int | None, protocol: str | None) -> Asked:
@@ -195,16 +213,26 @@ def report(table: Table, *, strict_sentences: bool) -> int:
     """Say what crosses; the exit code: 1 if anything leaks. Equal sounds that are set aside are used by nobody."""
     table = manifest.keep(table, twins.single(table))
     parts = _comparable(table)
-    groups = guarded(table)
+    groups = guarded(table, parts)
     findings = leak_guard.audit(parts, groups, strict_sentences)
     for finding in findings:
         talk.out(f"{'LEAK' if finding.leak else 'shared'}  {finding}")
     for gap in _unchecked(table, groups, parts):
         talk.out(f"not checked: {gap}")
     leaks = [finding.named for finding in findings if finding.leak]
-    verdict = f"leaks of {', '.join(leaks)}" if leaks else "no leak"
+    verdict = f"leaks of {', '.join(leaks)}" if leaks else _innocence(table, groups, parts)
     talk.out(f"{verdict} between {len(parts.values)} parts of {int((parts.index >= 0).sum()):,} clips")
     return 1 if leaks else 0
+
+
+def _innocence(table: Table, groups: Mapping[str, Codes], parts: Codes) -> str:
+    """What can be said where nothing leaks: where nobody is named as speaker, no more than what was compared."""
+    speaker = groups.get("speaker")
+    if speaker is not None and ((speaker.index >= 0) & (parts.index >= 0)).any():
+        return "no leak"
+    known = {name for name in table.column_names if table.column(name).null_count < len(table)}
+    compared = [what for name, what in COMPARED.items() if name in known]
+    return f"no leak found in what could be checked ({', '.join(compared) or 'nothing'})"
 
 
 def _comparable(table: Table) -> Codes:

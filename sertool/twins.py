@@ -1,4 +1,5 @@
-"""Twins: clips of equal sound, of the same file or, where clips are parts of files, of the same part of it."""
+"""Twins: clips of equal sound, of the same file or, where clips are parts of files, of the same part of it; and parts
+of one recording, which may overlap."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from sertool.manifest import Table
 
 Row = dict[str, Any]
 TICK = 1e-3  # seconds: parts that begin and last alike to within it are the same
+ROUNDED = 50  # ticks that parts may share without overlapping: tables round their times
+LONGEST = 10**12  # ticks; whatever has no end lasts so long
 
 
 def mark(rows: Sequence[Row]) -> None:
@@ -68,18 +71,7 @@ def tells_of_them(issue: str | None) -> bool:
 
 def shared(table: Table) -> Codes:
     """Sounds that several clips have, by the name of the first of these; augmented copies are no clips of their own."""
-    if "digest" not in table.column_names:
-        return Codes(np.full(len(table), -1, np.int32), ())
-    column = table.column("digest")
-    known = column.is_valid().to_numpy()
-    if "parent" in table.column_names:
-        known &= table.column("parent").is_null().to_numpy()
-    hashed = hashes(manifest.Values(column.fill_null("") if column.null_count else column))
-    ordered = hashed[known]
-    ordered.sort()  # no more than this is held of tables with millions of rows, in which hardly any sound is twice
-    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    rows = np.flatnonzero(known & np.isin(hashed, twice))
-    sound = np.searchsorted(twice, hashed[rows])
+    rows, sound = _recurring(*_hashed(table, "digest"), _originals(table))
     keys = np.stack([sound, _ticks(table, "start", rows), _ticks(table, "duration", rows)], axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     again = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
@@ -88,8 +80,90 @@ def shared(table: Table) -> Codes:
     return Codes(found, manifest.Values(table.column("clip"), rows[first]))
 
 
-def _ticks(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
+def recordings(table: Table, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those of some rows that stand in one recording with others, and a number for each recording; copies left out."""
+    return _recurring(*_sources(table), among & _originals(table))
+
+
+def overlapping(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes) -> Codes:
+    """Parts of `recordings` that overlap in time, each with the next of them, by the name of the first.
+
+    Those of which all are the same sound, as `equal` says, are left out.
+    """
+    rows, recording = recorded
+    length = _ticks(table, "duration", rows, missing=LONGEST)
+    rows, recording, length = (each[length > ROUNDED] for each in (rows, recording, length))
+    begin = _ticks(table, "start", rows)
+    order = np.lexsort((begin, recording))
+    rows, apart = rows[order], recording[order] * LONGEST  # all on one line of time, one recording behind the other
+    begin, length = apart + begin[order], length[order]
+    reached = np.maximum.accumulate(np.minimum(begin + length, apart + LONGEST))
+    new = np.append(True, begin[1:] >= reached[:-1] - ROUNDED)[: len(rows)]
+    return _unlike(table, "clip", rows, new, equal)
+
+
+def nameless(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes) -> Codes:
+    """`recordings` of which several parts name no speaker, by their files; left out as above."""
+    rows, recording = (each[manifest.codes(table, "speaker").index[recorded[0]] < 0] for each in recorded)
+    order = np.argsort(recording, kind="stable")
+    rows, recording = rows[order], recording[order]
+    new = np.append(True, np.diff(recording) > 0)[: len(rows)]
+    return _unlike(table, "path" if "path" in table.column_names else "clip", rows, new, equal)
+
+
+def _originals(table: Table) -> np.ndarray:
+    """Which rows are no copies, bool `[rows]`."""
+    return table.column("parent").is_null().to_numpy() if "parent" in table.column_names else np.ones(len(table), bool)
+
+
+def _hashed(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A number for each row's value, and which rows have one."""
     if name not in table.column_names:
-        return np.zeros(len(rows), np.int64)
-    seconds = table.column(name).take(rows).cast("float64").fill_null(0.0).to_numpy()
-    return np.rint(seconds / TICK).astype(np.int64)
+        return np.zeros(len(table), np.uint64), np.zeros(len(table), bool)
+    column = table.column(name)
+    return hashes(manifest.Values(column.fill_null("") if column.null_count else column)), column.is_valid().to_numpy()
+
+
+def _sources(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """A number for each row's recording, and which rows have one: by its digest, else by its file."""
+    sound, known = _hashed(table, "digest")
+    if known.all():
+        return sound, known
+    file, there = _hashed(table, "path")
+    both = np.flatnonzero(known & there)
+    files, first = np.unique(file[both], return_index=True)
+    place = np.minimum(np.searchsorted(files, file), max(len(files) - 1, 0))
+    met = there & ~known & (files[place] == file if len(files) else False)
+    found = np.where(known, sound, file)
+    found[met] = sound[both[first[place[met]]]]
+    return found, known | there
+
+
+def _recurring(keys: np.ndarray, known: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows whose key several have, and a number for each key."""
+    known = known & among
+    ordered = keys[known]
+    ordered.sort()  # no more than this is held of tables with millions of rows, in which hardly any sound is twice
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    rows = np.flatnonzero(known & np.isin(keys, twice))
+    return rows, np.searchsorted(twice, keys[rows])
+
+
+def _unlike(table: Table, name: str, rows: np.ndarray, new: np.ndarray, equal: Codes) -> Codes:
+    """Groups of several rows that are not all one sound, each from where `new` says, by a column of its first row."""
+    found = np.full(len(table), -1, np.int32)
+    if not len(rows):
+        return Codes(found, ())
+    first, group, sound = np.flatnonzero(new), np.cumsum(new, dtype=np.int32) - 1, equal.index[rows]
+    lowest, highest = np.minimum.reduceat(sound, first), np.maximum.reduceat(sound, first)
+    wanted = (np.bincount(group) > 1) & ((lowest != highest) | (lowest < 0))
+    found[rows[wanted[group]]] = group[wanted[group]]
+    return Codes(found, manifest.Values(table.column(name), rows[first]))
+
+
+def _ticks(table: Table, name: str, rows: np.ndarray, missing: int = 0) -> np.ndarray:
+    if name not in table.column_names:
+        return np.full(len(rows), missing, np.int64)
+    seconds = table.column(name).take(rows).cast("float64").fill_null(np.nan).to_numpy()
+    ticks = np.nan_to_num(np.rint(seconds / TICK), nan=missing, posinf=LONGEST)
+    return np.clip(ticks, 0, LONGEST).astype(np.int64)

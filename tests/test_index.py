@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import Outcome, sertool
 
-from sertool import audio, columns, manifest, synth, wire
+from sertool import audio, columns, leak_guard, manifest, splitting, synth, wire
 from sertool.errors import UsageError
 from sertool.labelling import compile_pattern, of_folder
 
@@ -1228,6 +1228,73 @@ def test_the_guard_finds_equal_sounds_and_copies(tmp_path):
         assert f"LEAK  {kind} in more than one part" in said
     assert "rows: a (train 1, test 1)" in said
     assert said.rstrip().endswith("leaks of speaker, equal sounds, parent between 2 parts of 4 clips")
+
+
+@pytest.mark.parametrize("named", ["path", "digest"])
+@pytest.mark.parametrize("speakers", ["ab", "  "])
+def test_segments_that_overlap_across_parts_are_a_leak(tmp_path, named, speakers):
+    spans = [(0, 1, "train"), (0.5, 1, "test"), (1.48, 1, "train"), (9, 1, "test")]
+    said = [
+        f"{{k}},{named[0]},{start},{length},{speakers[part == 'test'].strip()},{part}" for start, length, part in spans
+    ]
+    text = "\n".join([f"clip,{named},start,duration,speaker,split", *(row.format(k=k) for k, row in enumerate(said))])
+    (tmp_path / "t.csv").write_text(text)
+    done = sertool("index", "--audit", tmp_path / "t.csv")
+    told = "LEAK  overlapping segments: 1 in more than one part, 2 rows: 0 (train 1, test 1)"
+    assert (done.code, told in done.out.decode()) == (1, True)
+    (tmp_path / "apart.csv").write_text(text.replace(",0.5,", ",7,").replace("1.48", "12"))
+    done = sertool("index", "--audit", tmp_path / "apart.csv")
+    assert (done.code, b"overlapping segments:" in done.out) == (0, False)
+
+
+def test_a_recording_is_known_by_its_file_where_some_rows_lack_the_digest(tmp_path):
+    rows = ["a,x.wav,d,0,2,s,train", "b,x.wav,,1,2,t,test", "c,y.wav,d,2.5,1,u,train", "e,y.wav,e,0,9,v,dev"]
+    (tmp_path / "t.csv").write_text("\n".join(["clip,path,digest,start,duration,speaker,split", *rows]))
+    done = sertool("index", "--audit", tmp_path / "t.csv").out.decode()
+    assert "overlapping segments: 1 in more than one part, 3 rows: a (train 2, test 1)\n" in done
+
+
+def test_segments_of_one_recording_on_both_sides_are_told_where_nobody_is_named(tmp_path):
+    rows = [f"c{k},talk{k % 2}.wav,{k},1,{'train' if k < 4 else 'test'}" for k in range(8)]
+    (tmp_path / "t.csv").write_text("\n".join(["clip,path,start,duration,split", *rows]))
+    done = sertool("index", "--audit", tmp_path / "t.csv")
+    said = done.out.decode()
+    assert "shared  recordings without a speaker: 2 in more than one part, 8 rows: " in said
+    assert "talk0.wav (train 2, test 2)" in said
+    assert done.code == 0
+    assert "\nno leak found in what could be checked (overlapping segments) between 2 parts of 8 clips\n" in said
+    done = sertool("index", tmp_path / "t.csv", "--split", "random-80-20", "-o", tmp_path / "t.parquet")
+    assert "warning: recordings without a speaker: " in done.err
+
+
+def test_no_leak_is_not_claimed_where_nothing_could_be_compared(tmp_path):
+    (tmp_path / "t.csv").write_text("clip,split\na,train\nb,test\n")
+    done = sertool("index", "--audit", tmp_path / "t.csv")
+    assert b"no leak found in what could be checked (nothing) between 2 parts of 2 clips" in done.out
+
+
+def test_a_split_that_tears_overlapping_segments_apart_says_so(tmp_path):
+    rows = [f"c{k},talk.wav,{k / 2},1,s{k}" for k in range(8)]
+    (tmp_path / "t.csv").write_text("\n".join(["clip,path,start,duration,speaker", *rows]))
+    done = sertool("index", tmp_path / "t.csv", "--split", "speaker", "-o", tmp_path / "t.parquet")
+    assert "warning: overlapping segments: 1 in more than one part, 8 rows: c0 (train " in done.err
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_overlapping_segments_equal_their_slow_twin(seed):
+    dice = np.random.default_rng(seed)
+    rows = int(dice.integers(2, 40))
+    file, start = dice.integers(0, 4, rows), dice.integers(0, 60, rows) / 2
+    length, part = dice.integers(1, 12, rows) / 2, dice.integers(0, 3, rows)
+    held = manifest.from_columns({
+        "clip": [f"{k}" for k in range(rows)], "path": [f"/{name}" for name in file], "start": start,
+        "duration": length, "split": [("train", "dev", None)[each] for each in part],
+    })  # fmt: skip
+    both = [(a, b) for a in range(rows) for b in range(a) if file[a] == file[b] and {part[a], part[b]} == {0, 1}]
+    crosses = any(start[a] < start[b] + length[b] and start[b] < start[a] + length[a] for a, b in both)
+    parts = splitting.parts_of(held)
+    found = [each.kind for each in leak_guard.audit(parts, splitting.guarded(held, parts)) if each.leak]
+    assert found == ["overlap"] * crosses
 
 
 def test_clips_set_aside_have_no_part(make):

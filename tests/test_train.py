@@ -497,6 +497,16 @@ def test_recordings_that_stand_in_two_manifests_never_cross(mel: Path, tmp_path:
     train(tmp_path / "single.parquet", *TINY, "-o", tmp_path / "single")
 
 
+def test_a_split_that_overlapping_segments_cross_is_refused(mel: Path, tmp_path: Path) -> None:
+    places = range(len(column(mel, "clip")))
+    half = ["train" if place % 2 else "test" for place in places]
+    torn = changed(
+        mel, tmp_path / "torn.parquet", split=half, speaker=half, digest=["talk"] * len(half),
+        start=[float(place // 2) for place in places], duration=[0.9 + place % 2 / 20 for place in places],
+    )  # fmt: skip
+    assert "the split leaks: overlapping segments: 24" in train(torn, *TINY, "-o", tmp_path / "run", code=1).line
+
+
 def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     half = sorted(set(speakers))[4]

@@ -64,7 +64,8 @@ def _split_options() -> Any:
         option("--protocol", type=click.Choice(protocols), group=group, metavar="NAME",
                help=f"A published split or set of folds: {', '.join(protocols)}."),
         option("--audit", is_flag=True, group=group,
-               help="Say whether speakers, equal sounds, copies or sentences cross the splits; exit 1 on a leak."),
+               help="Say whether speakers, equal or overlapping sounds, copies or sentences cross the splits; exit 1 "
+                    "on a leak."),
         option("--strict-sentences", is_flag=True, group=group, help="With --audit: shared sentences are a leak too."),
     )  # fmt: skip
 
@@ -118,6 +119,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     table = splitting.divided(table, asked, seed, old)
     if asked is not None:
         splitting.warn_of_like_names(table)
+        splitting.warn_of_torn_recordings(table)
     table = manifest.made_by(table, options.command_line(), seed, read)
     if wire.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
