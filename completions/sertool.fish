@@ -585,7 +585,7 @@ complete -c sertool -n '__sertool_at augment' -s n -l copies -r -f -d 'Copies of
 complete -c sertool -n '__sertool_at augment' -l recipe -r -f -a 'clstm imagenet acnt' -d 'What a published system did (clstm, imagenet, acnt), or a file.toml; options win over it.'
 complete -c sertool -n '__sertool_at augment' -l share -r -f -d 'The share of the copies that an effect happens to, 0 to 1; without a name that of each.'
 complete -c sertool -n '__sertool_at augment' -l write -r -f -a '(__fish_complete_directories)' -d 'Write each copy to a file under this folder; the rows then name these files.'
-complete -c sertool -n '__sertool_at augment' -l as -r -f -a 'flac wav' -d 'How: both have 16 bits, the rate of the parent, and its channels up to two. [default: flac]'
+complete -c sertool -n '__sertool_at augment' -l as -r -f -a 'flac wav' -d 'How: 16 bits, the rate of the parent, and its channels up to two; what is louder than such a file can hold is 32-bit floats in wav, and turned down in flac, with a warning. [default: flac]'
 complete -c sertool -n '__sertool_at augment' -l part -r -f -d 'Write only the k-th of n shares, for job arrays.'
 complete -c sertool -n '__sertool_at augment' -l listen -r -f -a '(__fish_complete_directories)' -d 'Write the first three clips with their copies as WAV files, and stop.'
 complete -c sertool -n '__sertool_at augment' -l plot -r -F -d 'Draw the first clip and its first copy, and stop.'

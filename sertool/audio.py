@@ -28,6 +28,7 @@ CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
                "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
+HEAD = 4096  # bytes within which the chunks before the samples of a WAV file begin
 LATE = 1105  # samples by which a decoded MP3 comes late: 576 of the encoder, 529 of the decoder
 RATES = (4_000, 384_000)
 UNKNOWN_LENGTH = 1 << 62  # what libsndfile says of a FLAC file that was written to a pipe is above
@@ -328,11 +329,12 @@ def write(path: Path, samples: np.ndarray, rate: int) -> None:
         stream.write(data)
 
 
-def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "") -> memoryview:
-    """The bytes of such a file; what is remarked in it `remark` gives back."""
+def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *, floats: bool = False) -> memoryview:
+    """The bytes of such a file, of WAV with 32-bit floats if asked for; what is remarked in it `remark` gives back."""
     if extension.lower() not in KINDS:
         raise SertoolError(f"cannot write {extension or 'a file without an extension'}: choose {' or '.join(KINDS)}")
     kind, subtype = KINDS[extension.lower()]
+    subtype = "FLOAT" if floats else subtype
     made = BytesIO()
     with soundfile.SoundFile(
         made, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, None, kind
@@ -340,7 +342,11 @@ def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "") ->
         if remark:
             file.comment = remark
         file.write(_in_16_bits(samples) if subtype == "PCM_16" else samples)
-    return made.getbuffer()
+    data = made.getbuffer()
+    if floats:  # libsndfile notes when it measured the peak, and equal sounds shall be equal bytes
+        time = bytes(data[:HEAD]).index(b"PEAK") + 12  # behind the chunk's name, its size and its version
+        data[time : time + 4] = bytes(4)
+    return data
 
 
 def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ from sertool.parts import WHOLE, Part, neighbours
 from sertool.tasks import clips_of
 
 FILE = ("path", "start", "duration", "sample_rate", "channels", "samples", "size", "modified", "issue", "augmentation")
+FORM = 2  # of the files; a change of it makes all of them anew
+SOFTER = ", turned down by "  # stands in a file behind what it was made from
 TOGETHER, LASTING = 1024, 1200.0  # files that get their names together, and the seconds that they last at the most
+FLOATS = ".wav"  # whose files can hold what is beyond full scale, as floats; others have it turned down
 BATCH = 64  # clips that a worker takes at a time
 SECONDS = 200.0  # that they last at the most, or one that is longer
 
@@ -52,7 +56,7 @@ class Sound:
         with suppress(OSError, ValueError):
             status = os.stat(path_of(self.clip.path))
             source = [self.clip.path, status.st_size, status.st_mtime_ns, self.clip.start, self.clip.duration]
-            text = json.dumps([effects.VERSION, *source, self.clip.augmentation])
+            text = json.dumps([FORM, effects.VERSION, *source, self.clip.augmentation])
             return "sertool " + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return ""
 
@@ -60,7 +64,14 @@ class Sound:
     def stands(self) -> bool:
         """Whether the file is there, sound, and made from just this."""
         path = str(self.path)
-        return self.path.exists() and audio.remark(path) == self.made_from and not audio.look(path, full=False).issue
+        made_from = audio.remark(path).partition(SOFTER)[0] if self.path.exists() else None
+        return made_from == self.made_from and not audio.look(path, full=False).issue
+
+    @property
+    def turned_down(self) -> float:
+        """By how many dB the file is softer than the copy, which it could not hold."""
+        _, softer, decibels = audio.remark(str(self.path)).partition(SOFTER)
+        return float(decibels.split()[0]) if softer else 0.0
 
 
 def write(table: Table, place: Place, jobs: int) -> Table:
@@ -84,7 +95,15 @@ def write(table: Table, place: Place, jobs: int) -> Table:
     aside = f"; {lost:,} could not be made" if lost else ""
     count = talk.counted(len(sounds) - lost, "copy")
     talk.say(f"{count} in {place.folder} ({len(missing) - lost:,} written now){aside}")
+    _warn_of_softer(row.get("turned_down", 0.0) for row in found)
     return _with_files(table.slice(first, last - first), rows, found)
+
+
+def _warn_of_softer(decibels: Iterable[float]) -> None:
+    """Say what no file of 16 bits can hold, so that it is softer than featurize would have made it."""
+    if softer := [each for each in decibels if each]:
+        talk.warn(f"{talk.counted(len(softer), 'copy')} beyond full scale turned down, by up to {max(softer):.1f} dB: "
+                  "--as wav keeps them as they are, in floats; or lower --gain")  # fmt: skip
 
 
 def _bounds(rows: np.ndarray, part: Part, length: int) -> tuple[int, int]:
@@ -144,8 +163,11 @@ def _render(sound: Sound) -> str | None:
     except audio.Unusable as unusable:
         talk.detail(f"{sound.clip.path}: {unusable.issue}: {unusable}")
         return unusable.issue
-    samples = within_full_scale(wave).numpy().T
-    write_beside(sound.path, audio.encoded(samples, rate, sound.path.suffix, sound.made_from))
+    peak, remark = float(wave.abs().max()), sound.made_from
+    floats = peak > 1 and sound.path.suffix == FLOATS
+    if peak > 1 and not floats:
+        wave, remark = wave / peak, f"{remark}{SOFTER}{20 * math.log10(peak):.2f} dB"
+    write_beside(sound.path, audio.encoded(wave.numpy().T, rate, sound.path.suffix, remark, floats=floats))
     return None
 
 
@@ -160,11 +182,6 @@ def heard(clip: Clip) -> tuple[torch.Tensor, int]:
     if not made.isfinite().all():
         raise audio.Unusable("not-finite", "its samples are so large that effects make no numbers of them")
     return made, found.sample_rate
-
-
-def within_full_scale(wave: torch.Tensor) -> torch.Tensor:
-    """The wave, softer where a file of 16 bits would cut off its peaks."""
-    return wave / max(1.0, float(wave.abs().max()))
 
 
 def _file(place: Place, clip: Clip) -> Path:
@@ -182,10 +199,12 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
         return {"path": sound.clip.path, "issue": issue, "augmentation": sound.clip.augmentation}
     found = audio.look(str(sound.path), full=False)
     seconds = found.samples / found.sample_rate if found.samples else None
+    softer = sound.turned_down
     return {
         "path": path_text(manifest.absolute(sound.path)), "duration": seconds, "sample_rate": found.sample_rate,
         "channels": found.channels, "samples": found.samples, "size": found.size, "modified": found.modified,
-        "issue": found.issue, "augmentation": effects.written(sound.clip.augmentation or ""),
+        "issue": found.issue, "augmentation": effects.written(sound.clip.augmentation or "", softer),
+        "turned_down": softer,
     }  # fmt: skip
 
 

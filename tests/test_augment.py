@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +213,46 @@ def test_featurize_hears_the_copies_as_a_file_of_them_would_sound(voices, tmp_pa
         assert np.abs(samples.astype(int) - written[clip].astype(int)).max() <= 1
     plain = [clip for clip in held if "#" not in clip]
     assert all(not np.array_equal(held[clip], held[f"{clip}#1"]) for clip in plain)
+
+
+def test_copies_beyond_full_scale_are_written_as_featurize_makes_them(voices, tmp_path):
+    chain = ("augment", voices, "--gain", "20:20")
+    sertool(*chain, "-o", tmp_path / "rows.parquet")
+    done = sertool(*chain, "--write", tmp_path / "sound", "--as", "wav", "-o", tmp_path / "files.parquet")
+    assert "turned down" not in done.err
+    subtypes = {soundfile.info(path).subtype for path in (tmp_path / "sound").rglob("*.wav")}
+    assert "FLOAT" in subtypes
+    for name in ("rows", "files"):
+        assert sertool("featurize", tmp_path / f"{name}.parquet", "--rms", "-o", tmp_path / name).code == 0
+    held, written = (rows(tmp_path / name, "rms") for name in ("rows", "files"))
+    assert all(np.allclose(held[clip], written[clip], rtol=2e-3, atol=1e-4) for clip in held)
+    assert sertool("featurize", tmp_path / "files.parquet", "--rms", "--verify", 99, "-o", tmp_path / "v").code == 0
+
+
+def test_copies_beyond_full_scale_are_turned_down_in_flac_with_a_word(voices, tmp_path):
+    line = ("augment", voices, "--gain", "20:20", "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
+    first, again = sertool(*line), sertool(*line)
+    said = filter(None, manifest.column(wire.read(str(tmp_path / "m.parquet")), "augmentation"))
+    softer = [each["turned_down"] for each in map(json.loads, said) if "turned_down" in each]
+    assert softer
+    assert max(softer) <= 20
+    said = f"warning: {len(softer)} copies beyond full scale turned down, by up to {max(softer):.1f} dB: --as wav keeps"
+    assert said in first.err
+    assert said in again.err
+    assert "(0 written now)" in again.err
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_a_damaged_file_beyond_full_scale_is_written_again_with_the_same_bytes(voices, tmp_path, kind):
+    line = ("augment", voices, "--gain", 30, "--write", tmp_path / "s", "--as", kind, "-o", tmp_path / "m.parquet")
+    sertool(*line)
+    whole = snapshot(tmp_path / "s")
+    first, second = sorted((tmp_path / "s").rglob(f"*.{kind}"))[:2]
+    first.write_bytes(first.read_bytes()[:-100] if kind == "wav" else b"")
+    second.unlink()
+    time.sleep(1.1)  # a second later: no file says when it was made
+    assert "(2 written now)" in sertool(*line).err
+    assert snapshot(tmp_path / "s") == whole
 
 
 def test_a_copy_is_the_same_whatever_the_order_the_jobs_and_the_parts(voices, tmp_path, monkeypatch):

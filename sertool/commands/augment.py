@@ -111,7 +111,9 @@ def _output_options() -> Any:
         option("--write", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
                help="Write each copy to a file under this folder; the rows then name these files."),
         option("--as", "kind_of_sound", type=click.Choice(["flac", "wav"]), default="flac", show_default=True,
-               group="Sound", help="How: both have 16 bits, the rate of the parent, and its channels up to two."),
+               group="Sound",
+               help="How: 16 bits, the rate of the parent, and its channels up to two; what is louder than such a file "
+                    "can hold is 32-bit floats in wav, and turned down in flac, with a warning."),
         option("--part", metavar="K/N", group="Sound", help="Write only the k-th of n shares, for job arrays."),
         option("--listen", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
                help="Write the first three clips with their copies as WAV files, and stop."),

@@ -54,7 +54,8 @@ def a_seed(dice: np.random.Generator) -> int:
     return int(dice.integers(1 << 32))
 
 
-# The chain of a copy: `{"effects":[{"effect":"gain","db":-2.5}, ...]}`, `"written":true` where a file holds its sound.
+# The chain of a copy: `{"effects":[{"effect":"gain","db":-2.5}, ...]}`, `"written":true` where a file holds its sound,
+# with `"turned_down":6.02`, in dB, where the file could not hold it as loud.
 
 
 def text(chain: list[Drawn]) -> str:
@@ -62,9 +63,10 @@ def text(chain: list[Drawn]) -> str:
     return json.dumps({"effects": chain}, separators=(",", ":"))
 
 
-def written(augmentation: str) -> str:
-    """The same for a row whose file holds the sound after the effects."""
-    return json.dumps(json.loads(augmentation) | {"written": True}, separators=(",", ":"))
+def written(augmentation: str, turned_down: float = 0.0) -> str:
+    """The same for a row whose file holds the sound after the effects, softer by so many dB."""
+    how = {"written": True, "turned_down": turned_down} if turned_down else {"written": True}
+    return json.dumps(json.loads(augmentation) | how, separators=(",", ":"))
 
 
 @lru_cache(maxsize=4096)
