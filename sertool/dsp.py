@@ -354,6 +354,10 @@ class MelScale:
     def of(cls, settings: object) -> "MelScale":
         return cls(**_shared(cls, settings))
 
+    def empty(self, rate: int, n_fft: int) -> int:
+        """How many bands are so narrow that they lie between two bins, and nothing is ever in them."""
+        return int((~self.weights(rate, n_fft).any(axis=1)).sum())
+
     def weights(self, rate: int, n_fft: int) -> np.ndarray:
         """`[bands, bins]`."""
         top = rate / 2 if self.fmax is None else self.fmax

@@ -1,13 +1,13 @@
 """A manifest and a recipe to a folder of shards and a manifest that points into it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sertool import doctor, extract, manifest, shards, talk, tasks, wire
+from sertool import doctor, dsp, extract, manifest, shards, talk, tasks, wire
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.files import alone, sweep
@@ -39,6 +39,19 @@ def plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
 def _refuse_unusable(table: Table) -> None:
     if not manifest.usable(table).any():
         raise SertoolError(f"no usable clip among {talk.counted(len(table), 'row')}: nothing to do")
+
+
+def warn_of_empty_bands(recipe: Recipe) -> None:
+    """Say of features with a mel scale of their own how many of its bands hold nothing."""
+    scale = {field.name for field in fields(dsp.MelScale)}
+    found: dict[str, list[str]] = {}
+    for name, settings in recipe.features.items():
+        if not scale <= vars(settings).keys():
+            continue
+        if empty := dsp.MelScale.of(settings).empty(recipe.wave.rate, settings.n_fft):
+            found.setdefault(f"{empty} of {settings.bands} mel bands lie between bins", []).append(f"--{name}")
+    for said, names in found.items():
+        talk.warn(f"{' and '.join(names)}: {said} and stay empty: take fewer ({names[0]}-bands) or a larger --n-fft")
 
 
 def describe(table: Table, recipe: Recipe, place: Place) -> str:

@@ -284,6 +284,25 @@ def test_a_setting_that_makes_no_sense_is_named_once(voices, tmp_path):
     assert done.line.startswith("sertool: --pitch: fmax 9000 is above half")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--mel", "--n-fft", 256], ["--mel: 13 of 128 mel bands"]),
+        (["--mel", "--mfcc", "--n-fft", 256], ["--mel and --mfcc: 13 of 128 mel bands"]),
+        (["--mel", "--mfcc", "--n-fft", 256, "--mel-bands", 200], ["--mel: 48 of 200", "--mfcc: 13 of 128"]),
+        (["--mel", "--mfcc", "--rms", "--contrast"], []),
+    ],
+)
+def test_mel_bands_that_nothing_falls_into_are_counted_once(voices, tmp_path, words, said):
+    done = sertool("featurize", voices, *words, "-o", tmp_path / "f")
+    assert done.code == 0
+    warned = [line for line in done.err.splitlines() if "stay empty" in line]
+    assert len(warned) == len(said)
+    assert all(f"warning: {start}" in line for start, line in zip(said, warned, strict=True))
+    if warned:
+        assert "take fewer (--mel-bands) or a larger --n-fft" in warned[0]
+
+
 def test_a_dry_run_draws_nothing(voices, tmp_path):
     clip = next((voices.parent / "clips").rglob("*.wav"))
     done = sertool("featurize", clip, "--rms", "--plot", tmp_path / "p.png", "--dry-run")

@@ -133,6 +133,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
     recipe = _recipe(values, wanted, picked)
+    featurizing.warn_of_empty_bands(recipe)
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
     table = manifest.made_by(manifest.chosen(read, values["where"]), options.command_line(), values["seed"], read)
