@@ -15,6 +15,8 @@ from sertool.files import listed
 from sertool.labelling import Labelling
 from sertool.manifest import Table
 
+YEARS = 5  # that a speaker may become older within a corpus
+
 
 @dataclass(frozen=True)
 class Looking:
@@ -194,6 +196,39 @@ def only_emotions(table: Table, words: Sequence[str]) -> Table:
         if name not in there:
             raise UsageError(f"--emotions: no clip is {word!r}; there are {listed(there, 30) or 'none'}")
     return manifest.only(table, "emotion", wanted)
+
+
+def warn_of_several_in_one(table: Table) -> None:
+    """Say of which speakers the clips tell what no one person can be: their name may be that of several."""
+    for what, found in (("several sexes", _sexes(table)), ("ages far apart", _ages(table))):
+        if found:
+            said = listed([f"{who} ({facts})" for who, facts in found.items()], 3)
+            talk.warn(f"{talk.counted(len(found), 'speaker')} of {what}, so perhaps several people of one name: {said}")
+
+
+def _sexes(table: Table) -> dict[str, str]:
+    """Speakers of whom clips name more than one sex, with what they name."""
+    speaker, sex = manifest.codes(table, "speaker"), manifest.codes(table, "sex")
+    there = (speaker.index >= 0) & (sex.index >= 0)
+    pairs = np.unique(speaker.index[there].astype(np.int64) * len(sex.values) + sex.index[there])
+    who, which = np.divmod(pairs, max(len(sex.values), 1))
+    found: dict[str, list[str]] = {}
+    for at in np.flatnonzero((np.bincount(who) > 1)[who]):
+        found.setdefault(str(speaker.values[who[at]]), []).append(str(sex.values[which[at]]))
+    return {name: " and ".join(sorted(words)) for name, words in found.items()}
+
+
+def _ages(table: Table) -> dict[str, str]:
+    """Speakers of whom clips name ages that no corpus takes to record, with the least and the greatest."""
+    if "age" not in table.column_names:
+        return {}
+    speaker, age = manifest.codes(table, "speaker"), table.column("age").to_numpy().astype(np.float64)
+    there = (speaker.index >= 0) & ~np.isnan(age)
+    least, most = np.full(len(speaker.values), np.inf), np.full(len(speaker.values), -np.inf)
+    np.minimum.at(least, speaker.index[there], age[there])
+    np.maximum.at(most, speaker.index[there], age[there])
+    apart = np.flatnonzero(most - least > YEARS)
+    return {str(speaker.values[one]): f"{least[one]:.0f} to {most[one]:.0f}" for one in apart}
 
 
 def summary(table: Table) -> None:

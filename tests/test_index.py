@@ -1338,6 +1338,20 @@ def test_index_imports_nothing_heavy(tree):
     assert not {"pyarrow.dataset", "pyarrow.csv", "pyarrow.json"} & set(loaded)
 
 
+def test_speakers_who_cannot_be_one_person_are_named_with_what_is_said_of_them(make):
+    folder = make(*(f"x/{k}.wav" for k in range(8)))
+    said = ("ann,female,20", "ann,male,20", "bob,male,20", "bob,male,30", "eve,female,30", "eve,,33", "ned,,", ",f,9")
+    lines = "".join(f"x/{k}.wav,{row}\n" for k, row in enumerate(said))
+    done = sertool("index", folder / "x", "--table", table(folder, "a.csv", f"path,speaker,sex,age\n{lines}"))
+    assert (
+        "warning: 1 speaker of several sexes, so perhaps several people of one name: x:ann (female and male)\n"
+        in done.err
+    )
+    assert "warning: 1 speaker of ages far apart, so perhaps several people of one name: x:bob (20 to 30)\n" in done.err
+    few = table(folder, "b.csv", "path,speaker,sex,age\nx/0.wav,ann,f,20\nx/1.wav,ann,female,24\nx/2.wav,bob,m,60\n")
+    assert "perhaps several people" not in sertool("index", folder / "x", "--table", few).err
+
+
 def test_synthetic_voices_are_one_corpus(tree):
     held = index(tree, "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "-q")
     assert len(held) == 18

@@ -126,6 +126,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     else:
         wire.write(table, values["out"], kind)
     indexing.summary(table)
+    indexing.warn_of_several_in_one(table)
     return 1 if values["strict"] and not manifest.usable(table).all() else None
 
 
