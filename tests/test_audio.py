@@ -277,6 +277,13 @@ def test_quiet_offset_antiphase_and_stereo_are_noted_and_no_issue(tmp_path, voic
     assert (found.issue, found.notes, found.channels, found.sample_rate) == (None, ["stereo"], 8, 192_000)
 
 
+@pytest.mark.parametrize(("scale", "noted"), [(1, False), (3, False), (32_768, True)])
+def test_integers_that_were_kept_as_floats_are_noted_and_a_gain_is_not(tmp_path, voice, scale, noted):
+    data = written(tmp_path / "clip.wav", voice / np.abs(voice).max() * scale, "WAV", "FLOAT")
+    found = look_at(tmp_path / "clip.wav", data)
+    assert (found.issue, "over-scale" in found.notes) == (None, noted)
+
+
 # Plain WAV files, read without a decoder
 
 HEADERS = {
@@ -417,6 +424,17 @@ def test_a_part_that_is_not_there_is_an_issue(tmp_path, start, duration):
     with pytest.raises(Unusable, match="nothing") as caught:
         audio.decode(str(tmp_path / "clip.wav"), Cut(RATE), start, duration)
     assert caught.value.issue == "empty"
+
+
+def test_a_part_of_what_cannot_be_sought_in_is_the_same_part_of_the_whole(tmp_path, voice):
+    path = str(tmp_path / "call.wav")
+    soundfile.write(path, voice, 8_000, format="WAV", subtype="GSM610")
+    assert not soundfile.SoundFile(path).seekable()
+    whole = audio.decode(path, Cut(8_000))
+    for start, stop in ((0.0, 0.5), (0.25, 0.75), (0.5, 0.501)):
+        part = audio.decode(path, Cut(8_000), start, stop - start)
+        np.testing.assert_array_equal(part, whole[:, round(start * 8_000) : round(stop * 8_000)])
+    np.testing.assert_array_equal(audio.decode(path, Cut(8_000), 0.5), whole[:, 4_000:])
 
 
 def test_a_cut_file_is_not_decoded_in_part(tmp_path, voice):

@@ -57,17 +57,43 @@ def test_an_interrupt_leaves_what_is_worth_something_beside_the_old_one(tmp_path
     assert names(tmp_path) == ["rows.csv", "rows.csv.part"]
 
 
-@posix
-def test_what_a_job_queue_ends_leaves_as_much_as_an_interrupt(tmp_path):
-    def ended(path):
-        with files.whole(path, salvage=True) as stream:
-            stream.write(b"new")
-            os.kill(os.getpid(), signal.SIGTERM)
+def end_by(name: str, path: Path) -> None:
+    with files.whole(path, salvage=True) as stream:
+        stream.write(b"new")
+        os.kill(os.getpid(), getattr(signal, name))
 
+
+@posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_a_job_queue_or_a_terminal_ends_leaves_as_much_as_an_interrupt(tmp_path, name):
     with pytest.raises(Interrupted):
-        ended(tmp_path / "rows.csv")
+        end_by(name, tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(getattr(signal, name)) == signal.SIG_DFL
+
+
+@posix
+def test_what_was_to_outlive_its_terminal_does(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        end_by("SIGHUP", tmp_path / "rows.csv")
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert names(tmp_path) == ["rows.csv"]
+
+
+def test_what_an_interrupt_left_goes_once_the_file_is_whole(tmp_path):
+    (tmp_path / "rows.csv.part").write_bytes(b"half")
+    with pytest.raises(ValueError, match="lost"), files.whole(tmp_path / "rows.csv", salvage=True):
+        raise ValueError("lost")
+    assert names(tmp_path) == ["rows.csv.part"]
+    with files.whole(tmp_path / "rows.csv"):
+        pass
+    assert names(tmp_path) == ["rows.csv", "rows.csv.part"]
+    with files.whole(tmp_path / "rows.csv", salvage=True) as stream:
+        stream.write(b"whole")
+    assert names(tmp_path) == ["rows.csv"]
 
 
 def test_a_full_disk_leaves_what_is_worth_something_beside_the_old_one(tmp_path):

@@ -307,6 +307,26 @@ def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path
     assert (named.code, piped.code, piped.out) == (0, 0, named.out)
 
 
+def test_of_a_folder_what_is_not_read_is_counted_and_what_macos_left_is_no_clip(run: Path, tmp_path: Path) -> None:
+    shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
+    for name in ("._x.wav", "._y.m4a", "y.m4a"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    done = sertool("predict", "-m", run / "model", tmp_path)
+    assert [row["path"] for row in rows_of(done.out)] == [str(tmp_path / "x.wav")]
+    assert "warning: 1 file passed over: 1 .m4a; convert them to WAV or FLAC" in done.err
+
+
+def test_channels_that_cancel_are_said_to_and_silence_is_not(run: Path, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
+    soundfile.write(tmp_path / "turned.wav", np.stack([voice, -voice], axis=1), rate)
+    soundfile.write(tmp_path / "silent.wav", np.zeros((len(voice), 2)), rate)
+    mixed = sertool("predict", "-m", run / "model", tmp_path / "turned.wav", tmp_path / "silent.wav")
+    (said,) = [line for line in mixed.err.splitlines() if "cancel when they are mixed" in line]
+    assert f"{tmp_path}/turned.wav" in said
+    (row,) = rows_of(sertool("predict", "-m", run / "model", tmp_path / "turned.wav", "--channel", "left").out)
+    assert row["predicted"]
+
+
 def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     command = [sys.executable, "-m", "sertool", "predict", "-m", str(run / "model"), "-f", "jsonl", "-"]
@@ -585,6 +605,20 @@ def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> No
     grid = sertool(*asked, "textgrid").out.decode().splitlines()
     assert grid[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
     assert grid[-1] == '""'  # the silence at the end
+
+
+def test_files_whose_names_differ_by_blanks_alone_are_two_in_rttm() -> None:
+    said = {"start": 0.0, "end": 1.0, "predicted": "sad", "confidence": 0.5}
+    rows = [{"clip": clip} | said for clip in ("a b.wav", "a_b.wav", "a b.wav", "a  b.wav", "c.wav")]
+    names = [line.split()[1] for line in streams.rttm(rows)]
+    assert names == ["a_b.wav", "a_b.wav~2", "a_b.wav", "a_b.wav~3", "c.wav"]
+
+
+def test_a_textgrid_of_nothing_heard_is_an_error(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"")
+    done = sertool("predict", "-m", run / "model", tmp_path / "bad.wav", "-f", "textgrid")
+    assert (done.code, done.out) == (1, b"")
+    assert "nothing could be heard, and a TextGrid without any time is none" in done.err
 
 
 def test_times_of_long_audio_keep_their_thousandths() -> None:
