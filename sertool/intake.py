@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sertool import columns, labels, manifest, splits
-from sertool.errors import SertoolError, first_line
+from sertool.errors import SertoolError
 from sertool.files import listed
 from sertool.manifest import Table
 
@@ -104,8 +104,9 @@ def with_durations(table: Table, where: str) -> Table:
     given = table.column("end")
     try:
         end = _known(given.cast(pa.float64()))
-    except pa.ArrowException as error:
-        raise SertoolError(f"{where}: column end holds {given.type}, not seconds: {first_line(error)}") from None
+    except pa.ArrowException:
+        held = manifest.strange(given, pa.float64()) or f"{given.type}, not seconds"
+        raise SertoolError(f"{where}: column end holds {held}") from None
     start = pc.fill_null(table.column("start"), 0.0)
     length = pc.round(pc.subtract(end, start), 9)
     if pc.any(wrong := pc.fill_null(pc.less_equal(length, 0.0), False)).as_py():

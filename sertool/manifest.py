@@ -78,8 +78,8 @@ def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
         try:
             table = table.set_column(index, field.name, _cast(table.column(index), wanted))
         except pa.ArrowException as error:
-            strange = _strange(table.column(index), wanted)
-            holds = f"column {field.name} holds {strange or f'{field.type}, not {wanted}: {first_line(error)}'}"
+            odd = strange(table.column(index), wanted)
+            holds = f"column {field.name} holds {odd or f'{field.type}, not {wanted}: {first_line(error)}'}"
             raise SertoolError(where + holds) from None
     return table
 
@@ -118,7 +118,7 @@ def _whole(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         return text.cast(pa.float64()).cast(wanted)
 
 
-def _strange(column: pa.ChunkedArray, wanted: pa.DataType) -> str | None:
+def strange(column: pa.ChunkedArray, wanted: pa.DataType) -> str | None:
     """The first of some words or numbers that is no number of the wanted type, and what such a column takes."""
     whole = pa.types.is_integer(wanted)
     if pa.types.is_nested(column.type) or not (whole or pa.types.is_floating(wanted)):

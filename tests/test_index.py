@@ -421,7 +421,7 @@ def test_a_segment_lasts_from_its_start_to_its_end(make, head):
     wrong = table(folder, "b.csv", f"{head}\ntalk.wav,0,0.1,sad\ntalk.wav,0.15,.15,sad\n")
     refused(folder, "--table", wrong, code=1, says="row 2 ends at 0.15 and starts at 0.15: an end, in seconds")
     wrong = table(folder, "c.csv", f"{head}\ntalk.wav,0,x,sad\n")
-    refused(folder, "--table", wrong, code=1, says="column end holds string, not seconds")
+    refused(folder, "--table", wrong, code=1, says="column end holds 'x' in row 1, and takes numbers")
 
 
 def test_windows_as_predict_writes_them_are_clips_of_their_own(make):
