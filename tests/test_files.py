@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,23 +64,30 @@ def end_by(name: str, path: Path) -> None:
         os.kill(os.getpid(), getattr(signal, name))
 
 
+@contextmanager
+def handling(name, handler):
+    """A signal handled so, whatever tests were started by, and so after what is done."""
+    number = getattr(signal, name)
+    before = signal.signal(number, handler)
+    try:
+        yield
+        assert signal.getsignal(number) == handler
+    finally:
+        signal.signal(number, before)
+
+
 @posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_what_a_job_queue_or_a_terminal_ends_leaves_as_much_as_an_interrupt(tmp_path, name):
-    with pytest.raises(Interrupted):
+    with handling(name, signal.SIG_DFL), pytest.raises(Interrupted):
         end_by(name, tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
-    assert signal.getsignal(getattr(signal, name)) == signal.SIG_DFL
 
 
 @posix
 def test_what_was_to_outlive_its_terminal_does(tmp_path):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with handling("SIGHUP", signal.SIG_IGN):
         end_by("SIGHUP", tmp_path / "rows.csv")
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
     assert names(tmp_path) == ["rows.csv"]
 
 
