@@ -41,9 +41,9 @@ class Heard:
             self.finite = False
         elif self.finite:
             self.total += float(values.sum())
-            self.energy += float(np.vdot(values, values))
-            mean = values if values.ndim == 1 else values.mean(axis=1)
-            self.mixed += float(np.vdot(mean, mean))
+            energy = float(np.vdot(values, values))
+            self.energy += energy
+            self.mixed += energy if values.ndim == 1 else float(np.square(values.mean(axis=1)).sum())
             loud = max(high, -low) >= FULL_SCALE
             self.clipped = self.clipped or (loud and _has_run(np.abs(values) >= FULL_SCALE))
 
