@@ -169,6 +169,10 @@ def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
     return unique, summed
 
 
+def _rows(count: int) -> str:
+    return talk.counted(int(count), "row")
+
+
 def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Each row's confidence `[rows]`, log loss and Brier score `[2, rows]` (NaN: unknown), and what is odd of them.
 
@@ -191,15 +195,14 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     outside = (confidence < 0) | (confidence > 1)
     notes = []
     if words and odd.any():
-        notes.append(f"{odd.sum():,} rows of probabilities do not sum to 1: they are without log loss and Brier")
+        notes.append(f"without log loss and Brier: {_rows(odd.sum())} of probabilities that do not sum to 1")
     if words and nameless.any():
         truly = listed(sorted({*run.truth.values} - {*words}))
-        notes.append(f"{nameless.sum():,} rows are truly {truly}, for which there are no probabilities: they are "
-                     "without log loss")  # fmt: skip
+        notes.append(f"without log loss: {_rows(nameless.sum())} of {truly}, for which there are no probabilities")
     if unlike := _elsewhere(run, padded, answered):
-        notes.append(f"in {unlike:,} rows another emotion than the predicted one has the highest probability")
+        notes.append(f"in {_rows(unlike)} another emotion than the predicted one has the highest probability")
     if outside.any():
-        notes.append(f"confidence lies outside of 0 to 1 in {outside.sum():,} rows: there is no calibration error")
+        notes.append(f"confidence lies outside of 0 to 1 in {_rows(outside.sum())}: there is no calibration error")
         confidence = np.full(len(confidence), np.nan)
     return confidence, losses, tuple(notes)
 

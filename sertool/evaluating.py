@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from sertool import answers, codes, metrics
+from sertool import answers, codes, metrics, talk
 from sertool.answers import Answers
 from sertool.codes import Codes
 from sertool.errors import UsageError
@@ -452,10 +452,10 @@ def _coverage_notes(run: Answers) -> list[str]:
     held = run.run.coverage
     notes = []
     if held.abstained:
-        notes.append(f"{held.abstained:,} of {held.rows:,} rows have no prediction and are not scored")
+        notes.append(f"not scored: {talk.counted(held.abstained, 'row')} of {held.rows:,} without a prediction")
     if held.issues:
         kinds = listed(f"{count:,} {issue}" for issue, count in held.issues.items())
-        notes.append(f"{sum(held.issues.values()):,} rows have an issue and are not scored: {kinds}")
+        notes.append(f"not scored: {talk.counted(sum(held.issues.values()), 'row')} with an issue: {kinds}")
     if held.untrue:
-        notes.append(f"{held.untrue:,} rows have no true emotion and are not scored")
+        notes.append(f"not scored: {talk.counted(held.untrue, 'row')} without a true emotion")
     return notes

@@ -347,7 +347,7 @@ def test_a_model_gives_no_chance_to_an_emotion_that_it_alone_of_several_lacks(tm
     found = report(table(tmp_path / "a.csv", columns)).runs[0]
     assert found.figures["log_loss"].value == pytest.approx(-np.log([0.8, 0.6, 0.9]).mean(), abs=1e-6)
     assert found.figures["brier"].value == pytest.approx((2 * 0.2**2 + 2 * 0.4**2 + 2 * 0.1**2) / 3, abs=1e-6)
-    assert any(note.startswith("1 rows of probabilities do not sum to 1") for note in found.notes)
+    assert any(note.endswith(": 1 row of probabilities that do not sum to 1") for note in found.notes)
 
 
 def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wrong_by_all_else(
@@ -366,7 +366,7 @@ def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wron
     assert found.figures["ece"].value > rest.figures["ece"].value
     assert found.notes == (
         "angry could not be predicted",
-        f"{lost} rows are truly angry, for which there are no probabilities: they are without log loss",
+        f"without log loss: {lost} rows of angry, for which there are no probabilities",
     )
     assert f"log loss, of {240 - lost} rows" in say(path)[1]
     assert f"(of {240 - lost} rows)" in say(path, table(tmp_path / "b.csv", columns))[1]
