@@ -41,17 +41,18 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
 
 def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:
     held: list[Row] = []
+    keeps = place.is_file and not files.is_special(Path(str(place.out)))
     kept = Path(f"{place.out}{files.UNFINISHED}")
     try:
         with files.interruptible():
             held.extend(rows)
     except KeyboardInterrupt:
-        if not (held and place.is_file):
+        if not (held and keeps):
             raise
         wire.write(_table(held, labels, extra, place.read), str(kept), place.kind)
         raise Interrupted(f"interrupted: what is there already lies in {kept}") from None
     wire.write(_table(held, labels, extra, place.read), place.out, place.kind)
-    if place.is_file:
+    if keeps:
         kept.unlink(missing_ok=True)
 
 

@@ -46,7 +46,7 @@ def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
     With `salvage`, an interrupt or a full disk leaves what is there already beside it, as NAME.part, until it is whole.
     """
     try:
-        special = _is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
+        special = is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
         target = path if special else Path(os.path.realpath(path))  # a link to a file stays one
         with open(target, "wb") if special else _replacing(target, salvage=salvage) as stream:
             yield stream
@@ -56,7 +56,8 @@ def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
         raise _write_error(path, error) from None
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
+    """Whether it is a pipe or a device, which has no other file beside it."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # False of names too long
 
 

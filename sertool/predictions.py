@@ -130,11 +130,11 @@ def _renamed(table: Table, asked: Asked) -> Table:
     replaced = set(ours.values())
     kept = [name for name in table.column_names if name in ours or name not in replaced]
     renamed = table.select(kept).rename_columns([ours.get(name, name) for name in kept])
-    named = [_quiet(name, renamed) for name in renamed.column_names]
+    named = [_in_small(name, renamed) for name in renamed.column_names]
     return manifest.with_provenance(renamed.rename_columns(named), manifest.provenance(table))
 
 
-def _quiet(name: str, table: Table) -> str:
+def _in_small(name: str, table: Table) -> str:
     """`P_Angry` as `p_Angry`, if it is an emotion: `P_ID` may be anything."""
     label = labels.plain(name[2:])
     if not name.startswith("P_") or f"p_{name[2:]}" in table.column_names:
@@ -316,14 +316,14 @@ def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
             f"{listed(ours, 6)} the predictions; say what a word means, such as --map {theirs[0]}={ours[0]}"
         )
     if strange and missing:
-        raise SertoolError(
-            f"{run.name}: the labels differ: {listed(strange, 6)} only among the predictions, "
-            f"{listed(sorted(missing), 6)} only among the truth; say what a word means, such as "
-            f"--map {strange[0]}={min(missing)}"
-        )
+        raise _other_words(run, strange, sorted(missing), f"--map {strange[0]}={min(missing)}")
     if unheard and extra:
-        raise SertoolError(
-            f"{run.name}: the labels differ: {listed(sorted(extra), 6)} only among the predictions, "
-            f"{listed(unheard, 6)} only among the truth; say what a word means, such as "
-            f"--map {unheard[0]}={min(extra)}, or leave it out: --where emotion!={unheard[0]}"
-        )
+        leaving = f", or leave it out: --where emotion!={unheard[0]}"
+        raise _other_words(run, sorted(extra), unheard, f"--map {unheard[0]}={min(extra)}{leaving}")
+
+
+def _other_words(run: Run, predicted: Sequence[str], true: Sequence[str], remedy: str) -> SertoolError:
+    return SertoolError(
+        f"{run.name}: the labels differ: {listed(predicted, 6)} only among the predictions, "
+        f"{listed(true, 6)} only among the truth; say what a word means, such as {remedy}"
+    )

@@ -125,6 +125,14 @@ def test_wrong_usage_is_exit_code_2_and_prints_the_choices(words, said):
     assert said in done.line
 
 
+@pytest.mark.parametrize("words", [["index"], ["featurize", "--mel"], ["augment", "--telephone"], ["predict"]])
+def test_how_paths_on_stdin_end_is_refused_where_none_are_read(words, tmp_path):
+    (tmp_path / "x.wav").touch()
+    done = sertool(*words, tmp_path / "x.wav", "-0")
+    assert (done.code, done.out) == (2, b"")
+    assert "-0 says how paths on stdin end" in done.line
+
+
 def test_text_from_outside_cannot_move_the_cursor():
     done = sertool("index", "no\x1b[2J\nfolder\x9b")
     assert "\\x1b[2J\\x0afolder\\x9b" in done.line

@@ -524,7 +524,7 @@ def test_options_that_would_do_nothing_are_refused(run: Path, words: tuple[str, 
 def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", np.random.default_rng(0).normal(0, 0.1, 61 * 8_000), 8_000)
     words = ("predict", "-m", run / "model", tmp_path / "x.wav")
-    assert "1 clip of over a minute with one answer: --window 3" in sertool(*words).err
+    assert "1 answer for over a minute of sound: --window 3" in sertool(*words).err
     assert "over a minute" not in sertool(*words, "--window", 10).err
 
 
@@ -541,6 +541,17 @@ def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> N
     assert manifest.column(wire.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
     stopped = False
     answer_files.write(rows(), ["sad"], [], place)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_parquet_for_a_pipe_that_is_interrupted_leaves_no_file_beside_it(tmp_path: Path) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
+        raise KeyboardInterrupt
+
+    os.mkfifo(tmp_path / "rows.parquet")
+    with pytest.raises(KeyboardInterrupt):
+        answer_files.write(rows(), ["sad"], [], answer_files.Place(str(tmp_path / "rows.parquet"), "parquet", []))
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 

@@ -140,7 +140,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
     blend = blends.blend(_asked(values), values["seed"])
     kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
-    sources = options.inputs(manifests, "a manifest")
+    sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
     table = manifest.chosen(read, values["where"])

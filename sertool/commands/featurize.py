@@ -128,7 +128,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     values = _with_preset(values)
     wanted = _wanted(values)
-    sources = options.inputs(manifests, "a manifest")
+    sources = options.inputs(manifests, "a manifest", nul=values["null"])
     from sertool import device, featurizing, indexing, manifest, plots, verify, wire, workers
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])

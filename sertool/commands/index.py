@@ -106,7 +106,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     asked = splitting.asked(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
     kind = wire.format_for(values["out"], values["kind"])
-    sources = () if values["tables"] and not paths else options.inputs(paths, "a folder of audio or a manifest")
+    named = paths or not values["tables"]
+    sources = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if named else ()
     old = wire.read(values["update"]) if values["update"] else None
     looking = indexing.Looking(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:

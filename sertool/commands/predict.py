@@ -143,14 +143,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         segments,
         speaker_answers,
     )
-    from sertool.inference import Predictor
-    from sertool.jury import Jury
 
-    picked = device.pick(values["device"])
     runs = [named_models.models_in(place, values["fold"]) for place in places]
-    models = [path for run in runs for path in run]
-    _give_weights(values["weights"], models)
-    jury = Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
+    jury = _jury(runs, values)
     how = options.part(predicting.Listening, values)
     read: list[Any] = []  # manifests
     also = speaker_answers.column(values["speakers"])
@@ -179,6 +174,17 @@ def _noted(table: Any, read: list[Any], told: Any) -> Any:
     """A manifest told more of, after it was noted as read."""
     read.append(table)
     return told(table)
+
+
+def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Any:
+    """All who answer, of each run that was named."""
+    from sertool import device
+    from sertool.inference import Predictor
+    from sertool.jury import Jury
+
+    picked, models = device.pick(values["device"]), [path for run in runs for path in run]
+    _give_weights(values["weights"], models)
+    return Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
 
 
 def _give_weights(file: str | None, models: list[Path]) -> None:
@@ -212,7 +218,7 @@ def _kind(values: dict[str, Any]) -> str:
 
 
 class _Count:
-    """How many rows went by, and how many without an answer; of `whole` clips, how many are long for one answer."""
+    """How many rows went by, and how many without an answer; of `whole` clips, how many answers are for a long one."""
 
     def __init__(self, *, whole: bool) -> None:
         self.rows, self.issues, self.vanished, self.long, self.whole = 0, 0, 0, 0, whole
@@ -222,15 +228,16 @@ class _Count:
             self.rows += 1
             self.issues += bool(row.get("issue"))
             self.vanished += row.get("issue") == "vanished"
-            self.long += self.whole and (row.get("end") or 0.0) - (row.get("start") or 0.0) > LONG
+            answered = self.whole and bool(row.get("predicted")) and "end" in row
+            self.long += answered and row["end"] - (row["start"] or 0.0) > LONG
             yield row
 
     def said(self, *, strict: bool) -> int | None:
         aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
         talk.say(f"{talk.counted(self.rows, 'row')}{aside}")
         if self.long:
-            clips = talk.counted(self.long, "clip")
-            talk.say(f"{clips} of over a minute with one answer: --window 3 answers for every three seconds")
+            answers = talk.counted(self.long, "answer")
+            talk.say(f"{answers} for over a minute of sound: --window 3 answers for every three seconds")
         if self.rows and self.vanished == self.rows:
             raise SertoolError("nothing of what was asked for is there")
         return 1 if strict and self.issues else None
