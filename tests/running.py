@@ -2,11 +2,13 @@
 
 import io
 import shlex
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sertool import cli, manifest, shards, wire
 
@@ -42,6 +44,27 @@ def sertool(*arguments: object, stdin: bytes = b"") -> Outcome:
         return Outcome(code, out.getvalue(), err.getvalue().decode())
     finally:
         sys.stdin, sys.stdout, sys.stderr, sys.argv = kept
+
+
+ON_LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux tells of a process")
+
+# What the process itself held at most: the system's own account counts what its parent held when it was forked.
+PROBE = """
+import re, sys
+from sertool.cli import run
+code = run(sys.argv[1:])
+peak = re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())
+print("\\n" + peak[1], file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def measured(*arguments: object, cwd: Path | None = None) -> tuple[Outcome, int]:
+    """`sertool ARGUMENTS` in a process of its own, and the most bytes that it ever held."""
+    command = [sys.executable, "-c", PROBE, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
+    said, _, peak = done.stderr.decode().rstrip().rpartition("\n")
+    return Outcome(done.returncode, done.stdout, said.rstrip("\n") + "\n"), int(peak) * 1024
 
 
 def shell(line: str) -> Outcome:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 import soundfile
 import torch
-from running import again, ages, rows, sertool, snapshot
+from running import ON_LINUX, again, ages, measured, rows, sertool, snapshot
 
 from sertool import (
     audio,
@@ -839,18 +839,10 @@ def test_a_long_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_pat
 
 
 GREATEST = 1.5e9  # bytes of memory
-MEASURE = """
-import resource, sys
-from sertool.cli import run
-code = run()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak * (1 if sys.platform == "darwin" else 1024), file=sys.stderr)
-sys.exit(code)
-"""
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX measures memory")
+@ON_LINUX
 @pytest.mark.parametrize(("hours", "rate", "channels", "words"), [
     (3, 16000, 1, ("--mel", "--rms", "--zcr")), (1, 44100, 2, ("--mel",)),
     (1, 44100, 2, ("--mel", "--channels", "stereo", "--rate", "44100")), (3, 16000, 1, ("--preset", "mel-min-max")),
@@ -858,10 +850,9 @@ sys.exit(code)
 ])  # fmt: skip
 def test_hours_of_audio_take_little_memory(tmp_path, hours, rate, channels, words):
     write_hours(tmp_path / "long.wav", hours, rate, channels)
-    done = subprocess.run([sys.executable, "-c", MEASURE, "featurize", "long.wav", *words, "-o", "f"], cwd=tmp_path,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stderr.split()[-1]) < GREATEST
+    done, peak = measured("featurize", "long.wav", *words, "-o", "f", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert peak < GREATEST
 
 
 def write_hours(path: Path, hours: int, rate: int, channels: int) -> None:
@@ -892,19 +883,16 @@ def write_hours(path: Path, hours: int, rate: int, channels: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX measures memory")
+@ON_LINUX
 def test_memory_does_not_grow_with_the_number_of_clips(voices, tmp_path):
     paths = manifest.column(wire.read(str(voices)), "path")
     peaks = []
     for count in (2_000, 8_000):
         lines = ["clip,path,duration", *(f"c{number},{paths[number % 24]},2.0" for number in range(count))]
         (tmp_path / "m.csv").write_text("\n".join(lines))
-        words = [sys.executable, "-c", MEASURE, "featurize", "m.csv", "--mel", "--wave", "-o", str(count)]
-        done = subprocess.run(
-            words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        peaks.append(int(done.stderr.split()[-1]))
+        done, peak = measured("featurize", "m.csv", "--mel", "--wave", "-o", count, cwd=tmp_path)
+        assert done.code == 0, done.err
+        peaks.append(peak)
     assert peaks[1] < 1.1 * peaks[0] < 1.1 * GREATEST
 
 

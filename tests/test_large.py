@@ -1,7 +1,5 @@
 """Three million clips go through the command line in the memory that DESIGN promises."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from running import ON_LINUX, measured
 
 ROWS = 3_000_000
 LIMIT = 1.2e9  # bytes that a process may ever hold
@@ -49,26 +48,11 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [folder / "0.parquet", folder / "1.parquet"]
 
 
-ON_LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux tells of a process")
-
-# What the process itself held at most: the system's own account counts what its parent held when it was forked.
-PROBE = """
-import re, sys
-from sertool.cli import run
-code = run(sys.argv[1:])
-peak = re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())
-print("\\n" + peak[1], file=sys.stderr)
-sys.exit(code)
-"""
-
-
 def sertool(*arguments: object) -> tuple[int, str, str]:
     """Exit code, data and talk of a process that kept within the limit."""
-    command = [sys.executable, "-c", PROBE, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said, _, peak = done.stderr.rstrip().rpartition("\n")
-    assert int(peak) * 1024 < LIMIT, f"{arguments} held {int(peak) / 1e6:.2f} GB"
-    return done.returncode, done.stdout, said.rstrip("\n") + "\n"
+    done, peak = measured(*arguments)
+    assert peak < LIMIT, f"{arguments} held {peak / 1e9:.2f} GB"
+    return done.code, done.out.decode(), done.err
 
 
 @ON_LINUX
