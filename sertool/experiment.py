@@ -16,7 +16,6 @@ from sertool import (
     heldout,
     manifest,
     members,
-    models,
     optimism,
     options,
     preparing,
@@ -44,7 +43,7 @@ from sertool.team import Team
 
 NAMING = (  # beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
-    "train_on", "test_on", "always_train",
+    "train_on", "test_on", "always_train", "no_dev",
 )  # fmt: skip
 
 
@@ -135,9 +134,12 @@ def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -
     named = heldout.protocol(table, way)
     predicted = manifest.made_by(predicted, options.command_line(), wish.seed, table, named)
     if Team().leads:
-        if not among_more:  # whose joined predictions lie there, of more seeds
-            wire.write(predicted, str(folder / run_folder.PREDICTIONS), "parquet")
+        joined = folder / run_folder.PREDICTIONS
+        if not among_more:
+            wire.write(predicted, str(joined), "parquet")
         _say_result(predicted, [scores for _, scores in trained], named, folder)
+        if among_more:
+            talk.say(f"{joined} holds those of other seeds as well")
     return predicted
 
 
@@ -284,7 +286,7 @@ def _say_emotions(train: Table, design: Design) -> None:
     if not more:
         return
     shown = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
-    counts = design.training.absent_emotions == "count" or hasattr(models.load(design.model).Model, "fit")
+    counts = design.training.absent_emotions == "count" or members.at_once(design)
     how = "count as wrong for its clips" if counts else "are left out of its clips' loss"
     talk.say(f"the corpora share {len(everywhere)} emotions ({shown}): those that a corpus lacks {how}")
 

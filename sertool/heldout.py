@@ -28,6 +28,7 @@ class Wish:
     train_on: Sequence[str] | None = None
     test_on: Sequence[str] | None = None
     always_train: Sequence[str] | None = None
+    no_dev: bool = False
     teacher: str | None = None
     seed: int = 0
     seeds: int = 1  # from the first on
@@ -215,11 +216,20 @@ def divisions(table: Table, way: Way, wish: Wish) -> list[tuple[int | None, np.n
     Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
     """
     made, free = _divisions(table, way, wish.seed), _always(table, wish)
+    if wish.no_dev:
+        made = [(fold, _without_dev(split)) for fold, split in made]
     if wish.teacher:
         free |= _unlabelled(table) & (manifest.codes(table, _part_column(table)).index < 0)
     for _, split in made:
         split[free] = TRAIN
     return made
+
+
+def _without_dev(split: np.ndarray) -> np.ndarray:
+    """The split with dev in train."""
+    if part(split) == DEV:
+        raise UsageError("--no-dev: the split holds out dev, and no test: leave it out, or divide with a test part")
+    return np.where(split == DEV, TRAIN, split)
 
 
 def _divisions(table: Table, way: Way, seed: int) -> list[tuple[int | None, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +134,17 @@ def load(table: Table, design: Design, device: str) -> Sources:
 
 
 def train(held: Sources, design: Design, member: Member, folder: Path, listener: Listener) -> tuple[Table, Figures]:
-    """Train a member unless it is trained already; its held-out predictions and its scores."""
+    """Train a member unless it is trained already; its held-out predictions and its scores.
+
+    Of a fold's dev a model that is fitted at once needs no more than how sure to be: then it learns from dev, too.
+    """
     finished = folder / run_folder.PREDICTIONS
     if finished.exists():
         return wire.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
     made, history = _trained(held, design, member, folder, listener)
+    if at_once(design) and member.fold is not None:
+        sure, member = made.temperature, replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
+        made = replace(_trained(held, design, member, folder, listener)[0], temperature=sure)
     predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
         _record(folder, held.table, member, history, design.training)
@@ -154,7 +160,7 @@ def _trained(
     words = _words(held, member)
     data = _data(held, design, member, words)
     model = _built(design, data, len(words), member.seed)
-    if hasattr(model, "fit"):
+    if at_once(design):
         if design.teacher and data.known[data.train].all():
             raise passed_over(UNTAUGHT, design.model)
         _fit_at_once(model, data, design, member.seed)
@@ -167,6 +173,11 @@ def _trained(
         made.temperature = calibrated(made.logits(data.dev), data.truth[data.dev])
     made.scores = _scores(held, made, member)
     return made, history
+
+
+def at_once(design: Design) -> bool:
+    """Whether the model is fitted at once, and not epoch by epoch."""
+    return hasattr(models.load(design.model).Model, "fit")
 
 
 def passed_over(what: str, model: str) -> UsageError:

@@ -75,8 +75,7 @@ def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> Non
     fewer = design.select is not None or design.reduce is not None
     if fewer and design.adapt:
         raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
-    at_once = hasattr(models.load(design.model).Model, "fit")
-    if (fewer or at_once) and any(_over_time(table, name, record) for name, record in records.items()):
+    if (fewer or members.at_once(design)) and any(_over_time(table, name, record) for name, record in records.items()):
         who = "--select and --reduce take" if fewer else f"{design.model} takes"
         raise UsageError(f"{who} {members.ONE_ROW}")
 

@@ -298,6 +298,7 @@ def test_fewer_seeds_than_were_trained_are_printed_again_and_the_others_stay(mel
         done = train(own, *TINY, *words, "-o", tmp_path, "-f", "jsonl")
         assert {json.loads(line)["seed"] for line in done.out.splitlines()} == seeds
         assert (tmp_path / "predictions.parquet").read_bytes() == joined
+        assert "predictions.parquet holds those of other seeds as well" in done.err
     assert "is finished" in train(own, *TINY, "-o", tmp_path, "--dry-run").err
     refused = train(own, *TINY, "--seed", 2, "--seeds", 2, "-o", tmp_path, code=2).line
     assert "seed-0 is another seed of this very run: " in refused
@@ -321,6 +322,42 @@ def test_speakers_never_cross(mel: Path, tmp_path: Path) -> None:
         assert all(parts.values())
         seen += sorted(parts["test"])
     assert sorted(seen) == sorted(set(column(mel, "speaker")))
+
+
+def parts_of(member: Path) -> dict[str, set[str]]:
+    """The speakers of each part of a training."""
+    held = wire.read(str(member / "split.parquet")).to_pydict()
+    pairs = list(zip(held["split"], held["speaker"], strict=True))
+    return {part: {who for place, who in pairs if place == part} for part in {place for place, _ in pairs}}
+
+
+def test_a_model_fitted_at_once_learns_from_all_speakers_that_its_fold_does_not_hold_out(
+    statistics: Path, tmp_path: Path
+) -> None:
+    train(statistics, "-m", "logistic", "--folds", 4, "-o", tmp_path / "run")
+    train(statistics, "-m", "logistic", "--folds", 4, "--no-dev", "-o", tmp_path / "bare")
+    names = [path.parent.relative_to(tmp_path / "run") for path in (tmp_path / "run").rglob("split.parquet")]
+    assert len(names) == 4
+    for name in names:
+        assert {part: len(who) for part, who in parts_of(tmp_path / "run" / name).items()} == {"train": 6, "test": 2}
+        learnt, bare = (modelfile.read(tmp_path / run / name / "model.safetensors") for run in ("run", "bare"))
+        assert all(np.array_equal(bare.tensors[key], values) for key, values in learnt.tensors.items())
+        assert bare.temperature == 1.0 != learnt.temperature
+        assert {name.partition("_")[0] for name in learnt.scores} == {"train", "test"}
+
+
+def test_without_dev_its_speakers_train(mel: Path, statistics: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--epochs", 1, "--folds", 2, "--no-dev", "-o", tmp_path / "folds")
+    for path in (tmp_path / "folds").glob("fold-*/seed-0"):
+        assert {part: len(who) for part, who in parts_of(path).items()} == {"train": 4, "test": 4}
+    train(statistics, "-m", "svm", "--no-dev", "-o", tmp_path / "split")
+    assert parts_of(tmp_path / "split" / "seed-0").keys() == {"train", "test"}
+    speakers = column(mel, "speaker")
+    own = changed(mel, tmp_path / "own.parquet", split=["dev" if s == speakers[0] else "train" for s in speakers])
+    assert (
+        "--no-dev: the split holds out dev, and no test" in train(own, *TINY, "--no-dev", "-o", tmp_path, code=2).line
+    )
+    assert "has no dev" in train(mel, *TINY, "--no-dev", "--patience", 2, "-o", tmp_path / "p", code=2).line
 
 
 def test_another_models_answers_in_the_manifest_are_not_taken_for_its_own(mel: Path, tmp_path: Path) -> None:

@@ -99,6 +99,10 @@ def _division_options() -> Any:
         option("--test-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Hold out these corpora."),
         option("--always-train", type=options.Words(), metavar="CORPUS,..", group=group,
                help="Train on these corpora whatever is held out: a large one beside a small one that is divided."),
+        option("--no-dev", is_flag=True, group=group,
+               help="Train on dev's speakers, too: of folds, an eighth of those who are not held out. No epoch is "
+                    "then chosen by them, and nothing says how sure to be. Models that are fitted at once learn from "
+                    "the dev of folds anyway."),
         option("--seeds", type=options.Number(int, 1, 1000), default=1, show_default=True, metavar="N", group=group,
                help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
