@@ -91,24 +91,35 @@ class Jury:
 
         `who` speaks in each clip, if speakers are known.
         """
-        answers = torch.stack(self.each(heard, known, who))
         if not any(asked):
-            return self._mean(answers)
-        return torch.stack([self._mean(answers[:, clip], own or ()) for clip, own in enumerate(asked)])
+            return self._mean(dict(enumerate(self.each(heard, known, who))))
+        chosen = [self._among(own or ()) for own in asked]
+        said: list[dict[int, Tensor]] = [{} for _ in heard]
+        for place in range(len(self.members)):
+            clips = [clip for clip, runs in enumerate(chosen) if any(place in run for run in runs)]
+            own = [who[clip] for clip in clips] if who else ()
+            for clip, answer in zip(clips, self._said(place, [heard[clip] for clip in clips], known, own), strict=True):
+                said[clip][place] = answer
+        return torch.stack([self._mean(answers) for answers in said])
 
-    def _mean(self, answers: Tensor, asked: Collection[int] = ()) -> Tensor:
-        """Of `[members, …]`, the mean over runs of the mean over those of their members that are asked, or over all."""
-        own = [[place for place in run if place in asked] or [*run] for run in self.runs]
-        return torch.stack([answers[places].mean(dim=0) for places in own]).mean(dim=0)
+    def _among(self, asked: Collection[int]) -> list[list[int]]:
+        """Of each run those of its members that are asked, or all where none is."""
+        return [[place for place in run if place in asked] or [*run] for run in self.runs]
+
+    def _mean(self, answers: dict[int, Tensor]) -> Tensor:
+        """Of what members answered, by number, the mean over runs of the mean over theirs."""
+        runs = self._among(answers)
+        return torch.stack([torch.stack([answers[place] for place in run]).mean(dim=0) for run in runs]).mean(dim=0)
 
     def each(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> list[Tensor]:
         """The same of each member by itself."""
-        answers = []
-        for index, member in enumerate(self.members):
-            scaling = None if known is None else known.scalings[index]
-            own = None if scaling is None else (scaling, known.places(who, member.device))
-            answers.append(member.of_clips(self._of(member, heard), own))
-        return answers
+        return [self._said(place, heard, known, who) for place in range(len(self.members))]
+
+    def _said(self, place: int, heard: Sequence[Heard], known: Acquaintance | None, who: Sequence[str]) -> Tensor:
+        """What one member answers, `[clips, classes]`."""
+        member, scaling = self.members[place], None if known is None else known.scalings[place]
+        own = None if scaling is None else (scaling, known.places(who, member.device))
+        return member.of_clips(self._of(member, heard), own)
 
     def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
         """What is known of speakers from some clips of each."""

@@ -37,6 +37,17 @@ class Listening:
     silence: float = -60.0  # dBFS
     threshold: float = 0.0
 
+    def lacks_channel(self, channels: int) -> bool:
+        """Whether sound of so many channels has none that was asked for."""
+        return self.channel == "right" and channels == 1
+
+
+class Enrolling(Listening):
+    """A clip of one channel is whoever speaks on the channel that is asked for."""
+
+    def lacks_channel(self, channels: int) -> bool:
+        return False
+
 
 @dataclass
 class Piece:
@@ -103,7 +114,7 @@ def _spans(row: Row, how: Listening) -> Iterator[Row]:
     look = audio.look(path_of(row["path"]), full=False)
     start = row.get("start") or 0.0
     there = 0.0 if look.issue else look.samples / look.sample_rate - start
-    lacking = "no-channel" if how.channel == "right" and look.channels == 1 else None
+    lacking = "no-channel" if how.lacks_channel(look.channels) else None
     if lacking or not (start >= 0 and there > 0):  # NaN is neither
         if look.detail:
             talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
@@ -150,7 +161,7 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
     begin = start + first * hop
     wanted = length if window is None else min(length - first * hop, (count - 1) * hop + window)
     samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
-    if how.channel == "right" and len(samples) == 1:
+    if how.lacks_channel(len(samples)):
         raise audio.Unusable("no-channel", "one channel, which is no right one")
     kept = {name: value for name, value in row.items() if name != "_windows"}
     for index in range(count):
@@ -158,7 +169,7 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
         cut = samples[:, low : low + round(window * rate)] if window else samples
         at = begin + index * hop
         said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
-        for channel, side in _sides(cut, how.channel):
+        for channel, side in _sides(cut, how.channel, jury.recipes[0].wave.channels == "stereo"):
             piece = _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
             if piece.row.get("issue") == "silent" and how.channel == "mix" and not first + index:
                 _warn_if_cancelled(row, audio.Cut(rate, "left"), (at, cut.shape[1] / rate), how.silence)
@@ -179,12 +190,14 @@ def _shelved(row: Row) -> Piece:
     return _finite(Piece(kept | {"start": round(start, 3)} | end, [row[READ]()]))
 
 
-def _sides(samples: np.ndarray, channel: str) -> list[tuple[int | None, np.ndarray]]:
-    """The channels to judge, by number from 1, or the clip as it is."""
+def _sides(samples: np.ndarray, channel: str, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
+    """The channels to judge, by number from 1, or the clip as it is; for models of stereo sound each side twice."""
     if channel == "mix":
-        return [(None, samples)]
-    places = {"left": (0,), "right": (1,)}.get(channel, range(len(samples)))
-    return [(place + 1, samples[place : place + 1]) for place in places]
+        yield None, samples
+        return
+    for place in {"left": (0,), "right": (1,)}.get(channel, range(len(samples))):
+        side = min(place, len(samples) - 1)
+        yield place + 1, samples[[side, side] if stereo else [side]]
 
 
 def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:

@@ -254,7 +254,7 @@ def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:
         raise UsageError(
             f"--imitate {imitate}: no clip has it: run featurize --{imitate} --stats on the manifest first"
         )
-    seen = asked.features or [feature for feature in there if feature != imitate]
+    seen = [*dict.fromkeys(asked.features or ())] or [feature for feature in there if feature != imitate]
     if not seen:
         raise UsageError(f"--imitate {imitate}: the manifest has no other feature to learn it from")
     batches.require_features(seen, there)

@@ -52,9 +52,9 @@ class Part:
 
 
 def shape(wave: Tensor, how: Wave, clip: str) -> Tensor:
-    """`[channels, samples]` without its mean and silent ends, cut or padded to its length, as asked; in its memory."""
+    """`[channels, samples]` without its mean and silent ends, cut or padded to its length, as asked."""
     if how.remove_dc:
-        wave -= _mean(wave)
+        wave = wave - _mean(wave)
     kept = part(wave[0] if len(wave) == 1 or how.trim is None else wave.mean(dim=0), how, clip)
     wave = wave[:, kept.first : kept.last]
     return nn.functional.pad(wave, (kept.before, kept.after)) if kept.before or kept.after else wave

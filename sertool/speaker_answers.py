@@ -15,7 +15,7 @@ from sertool.errors import UsageError
 from sertool.files import path_of
 from sertool.jury import Acquaintance, Heard, Jury
 from sertool.predict_inputs import Row
-from sertool.predicting import Listening, Piece
+from sertool.predicting import Enrolling, Listening, Piece
 
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
@@ -126,7 +126,8 @@ def _said(row: Row, adapted: str | None) -> Row:
 def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Acquaintance:
     """What is known of the speakers of some clips."""
     named = (row | {"voice": name(row)} for row in rows)
-    pieces = [piece for some in predicting.listened(jury, named, how, jobs) for piece in some]
+    listening = Enrolling(**vars(how))
+    pieces = [piece for some in predicting.listened(jury, named, listening, jobs) for piece in some]
     own = _heard(pieces)
     if not own:
         raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")

@@ -32,6 +32,7 @@ from sertool import (
     wire,
 )
 from sertool.errors import Interrupted
+from sertool.inference import Predictor
 from sertool.jury import Jury
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -418,6 +419,34 @@ def test_each_channel_is_judged_by_itself(run: Path, tmp_path: Path) -> None:
     assert probabilities(left[0]) == probabilities(held[0])
 
 
+def test_a_channel_is_heard_by_models_of_stereo_sound_as_a_clip_of_one_channel_is(run: Path, tmp_path: Path) -> None:
+    """On both sides, as it is where features are made."""
+    stereo = ("--mel", "--mel-bands", 24, "--channels", "stereo", "-o", tmp_path / "features")
+    made = sertool("featurize", run / "features" / "manifest.parquet", *stereo)
+    assert made.code == 0, made.err
+    trained = sertool("train", "-", *LEARNING, "-o", tmp_path / "run", stdin=made.out)
+    assert trained.code == 0, trained.err
+    clips = sorted((run / "voices").rglob("*.wav"))
+    voices = [soundfile.read(clip)[0][:16_000] for clip in (clips[0], clips[-1])]
+    soundfile.write(tmp_path / "call.wav", np.stack(voices, axis=1), 16_000)
+    for side, voice in zip(("left", "right"), voices, strict=True):
+        soundfile.write(tmp_path / f"{side}.wav", voice, 16_000)
+        (one,) = rows_of(sertool("predict", "-m", tmp_path / "run", tmp_path / "call.wav", "--channel", side).out)
+        (other,) = rows_of(sertool("predict", "-m", tmp_path / "run", tmp_path / f"{side}.wav").out)
+        assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-3)
+
+
+def test_clips_of_one_channel_enrol_whoever_is_on_the_one_asked_for(run: Path, adaptable: Path, tmp_path: Path) -> None:
+    anna, other = (sorted(folder.glob("*.wav")) for folder in sorted((run / "voices").iterdir())[:2])
+    voices = [soundfile.read(clip)[0][:16_000] for clip in (other[0], anna[0])]
+    soundfile.write(tmp_path / "call.wav", np.stack(voices, axis=1), 16_000)
+    words = ("predict", "-m", adaptable, "--enroll", anna[0].parent, "--channel", "right")
+    (row,) = rows_of(sertool(*words, tmp_path / "call.wav").out)
+    assert (row["channel"], row["adapted"]) == ("2", "enrolled")
+    (row,) = rows_of(sertool(*words, anna[0]).out)
+    assert row["issue"] == "no-channel"
+
+
 @pytest.mark.parametrize("words", [(), ("--window", ".5")])
 def test_one_channel_has_no_right_one(run: Path, words: tuple[str, ...]) -> None:
     clip = next((run / "voices").rglob("*.wav"))
@@ -702,12 +731,16 @@ def test_a_terminal_is_spared_parquet(run: Path, monkeypatch: pytest.MonkeyPatch
     assert (done.code, "no text for a terminal" in done.line, done.out) == (2, True, b"")
 
 
-def test_each_clip_is_answered_by_the_models_that_held_it_out(run: Path, tmp_path: Path) -> None:
+def test_each_clip_is_answered_by_the_models_that_held_it_out_alone(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = run / "features" / "manifest.parquet"
     names = [name for name in wire.read(str(table)).column_names if name != "split"]
     bare = tmp_path / "bare.parquet"
     wire.write(wire.read(str(table)).select(names), str(bare), "parquet")
     trained = sertool("train", bare, *LEARNING, "--folds", 4, "--seeds", 2, "-o", tmp_path / "run", "-f", "csv")
+    answered, of_clips = [], Predictor.of_clips
+    monkeypatch.setattr(Predictor, "of_clips", lambda *args: answered.append(len(args[1])) or of_clips(*args))
     wanted: dict[str, list[list[float]]] = {}
     for row in rows_of(trained.out):
         wanted.setdefault(row["clip"], []).append(probabilities(row))
@@ -717,6 +750,7 @@ def test_each_clip_is_answered_by_the_models_that_held_it_out(run: Path, tmp_pat
         assert row["split"] == "test"
         assert probabilities(row) == pytest.approx(np.mean(wanted[row["clip"]], axis=0), abs=1e-4)
     assert {"_asked"} & {*rows_of(done.out)[0]} == set()
+    assert sum(answered) == 32 * 2  # each clip, by the two seeds of one of the four folds
 
 
 def test_copies_have_no_part_in_the_figures_of_a_run_of_folds(run: Path, tmp_path: Path) -> None:

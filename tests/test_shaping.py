@@ -214,3 +214,10 @@ def test_a_clip_of_one_row_has_finite_statistics(tmp_path):
     assert done.code == 0, done.err
     for name in sorted({word.removeprefix("--") for word in ALL} - {"wave"}):
         assert all(np.isfinite(held).all() for held in rows(tmp_path / "f", name).values()), name
+
+
+def test_a_wave_is_shaped_and_left_as_it_was():
+    wave = torch.arange(8.0)[None]
+    shaped = shaping.shape(wave, shaping.Wave(remove_dc=True), "x")
+    assert torch.equal(wave, torch.arange(8.0)[None])
+    assert float(shaped.mean()) == 0

@@ -103,6 +103,11 @@ def column(source: Path, name: str) -> list:
     return manifest.column(wire.read(str(source)), name)
 
 
+def test_a_feature_that_is_named_twice_is_seen_once(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--features", "mel,mel", "-o", tmp_path)
+    assert modelfile.read(tmp_path / "seed-0" / "model.safetensors").columns == 16
+
+
 # The same every time.
 
 
