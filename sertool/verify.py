@@ -18,6 +18,7 @@ from sertool.tasks import clips_of
 TOLERANCE = 1e-3  # of a value's size
 WAYS = 4  # in which frames are changed, to see what becomes of their statistics
 ROUNDING = {"float16": 2.0**-11, "float32": 2.0**-24, "int16": 0.0}
+LEAST = 1e-7  # what is too little to matter in any value
 NEEDED = 0.999  # of the values of features that step
 
 
@@ -55,9 +56,9 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
             continue
         for name in recipe.features:
             stored = _stored(clip, readers[name])
-            allowed = _allowed(name, recipe)
             defined, size = _summed(*_slowly(wave, name, recipe), recipe.stats)
-            differences[name][one.name] = _in_tolerances(stored, defined, size, recipe.stored(name), allowed)
+            allowed = _allowed(name, recipe, defined, size)
+            differences[name][one.name] = _in_tolerances(stored, defined, allowed)
     if silent:
         talk.say(f"{talk.counted(silent, 'clip')} not judged: silent but for rounding, which decides their features")
     if lost:
@@ -112,19 +113,21 @@ def _summed(
     return found.numpy(), torch.stack(moved).amax(dim=0).numpy()
 
 
-def _allowed(name: str, recipe: Recipe) -> float:
-    """The tolerance; a feature that may be computed in less than float32 says its own."""
-    own = getattr(features.load(name), "tolerance", None)
-    return own(recipe.features[name]) if own else TOLERANCE
+def _allowed(name: str, recipe: Recipe, defined: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """How much each stored value may differ: by a share of its size, by its rounding, and by what never matters.
+
+    A feature that may be computed in less than float32, or whose values are very small, says so itself.
+    """
+    module, dtype = features.load(name), recipe.stored(name)
+    share = module.tolerance(recipe.features[name]) if hasattr(module, "tolerance") else TOLERANCE
+    least = 1.0 if dtype == "int16" else getattr(module, "LEAST", LEAST)
+    return share * size + ROUNDING[dtype] * np.abs(defined) + least
 
 
-def _in_tolerances(
-    stored: np.ndarray, defined: np.ndarray, size: np.ndarray, dtype: str, tolerance: float = TOLERANCE
-) -> np.ndarray:
+def _in_tolerances(stored: np.ndarray, defined: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Differences in units of what is allowed, `[rows, width]`."""
     if stored.shape != defined.shape:
         raise SertoolError(f"verify: {stored.shape} rows stored, {defined.shape} by the definition")
-    allowed = tolerance * size + ROUNDING[dtype] * np.abs(defined) + (1.0 if dtype == "int16" else 1e-7)
     return np.abs(stored.astype(np.float64) - defined) / allowed
 
 

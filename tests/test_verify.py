@@ -44,6 +44,16 @@ def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
     assert not json.loads((tmp_path / "f" / "verify.json").read_text())[0]["agrees"]
 
 
+def test_verify_notices_that_small_energies_are_lost(voices, tmp_path):
+    words = ("featurize", voices, "--msf", "--stats", "mean", "--verify", 2, "-o", tmp_path / "f")
+    assert sertool(*words).code == 0
+    path = tmp_path / "f" / "msf" / "00000.safetensors"
+    head, held = shards.read(path, "msf")
+    shards.write(head, "msf", [np.where(held < 1e-7, 0, held)])
+    assert (held < 1e-7).any()
+    assert sertool(*words).code == 1
+
+
 @pytest.mark.parametrize("stats", ["median", "mean,kurtosis,skew", "std,slope,iqr"])
 def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voices, tmp_path, stats):
     words = (voices, "--mfcc", "--mel", "--contrast", "--stats", stats, "-o", tmp_path / "f")

@@ -32,6 +32,7 @@ REGIONS = (300.0, 800.0, 1500.0)  # Hz
 RUMBLE = 30.0  # Hz: the bands fade below, for the Hilbert transform of a constant knows no bounds in time
 AT_ONCE = 3  # bands: with all 19, the system gives and takes memory for every clip, which takes twice the work's time
 FLOOR = 1e-12  # added to every energy, so that silence is flat and its level -120 dB
+LEAST = FLOOR  # what is too little to matter, for the energies of soft speech are below 1e-7
 
 
 @dataclass(frozen=True)
