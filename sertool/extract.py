@@ -90,6 +90,7 @@ class Clip:
     digest: str | None
     augmentation: str | None = None
     size: int | None = None  # of the file, in bytes, when it was indexed
+    modified: int | None = None  # when the file was last written then, in ns
 
 
 @dataclass
@@ -144,8 +145,22 @@ def _refuse_others(clip: Clip, seconds: float) -> None:
     """Sound that is not what was indexed: what the manifest says is not of it, nor are features made before."""
     if clip.duration and seconds < clip.duration - SLACK:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
-    if clip.size is not None and (size := os.path.getsize(path_of(clip.path))) != clip.size:
-        raise audio.Unusable("changed", f"{size:,} bytes, and {clip.size:,} when it was indexed")
+    if how := changed(clip):
+        raise audio.Unusable("changed", how)
+
+
+def changed(clip: Clip) -> str | None:
+    """How a clip's file is another than was indexed; one of the same size but another age is listened to."""
+    try:
+        status = os.stat(path_of(clip.path))
+    except (OSError, ValueError):
+        return None
+    if clip.size is not None and status.st_size != clip.size:
+        return f"{status.st_size:,} bytes, and {clip.size:,} when it was indexed"
+    if None in (clip.digest, clip.modified) or status.st_mtime_ns == clip.modified:
+        return None
+    same = audio.look(path_of(clip.path)).digest == clip.digest
+    return None if same else "another sound of the same size than when it was indexed"
 
 
 def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -> bool:

@@ -30,7 +30,7 @@ BYTES = 256e6  # likewise, of features that are larger than the waveform
 
 def clips_of(table: Table) -> list[Clip]:
     """The rows of a manifest as clips."""
-    names = ("clip", "path", "start", "duration", "digest", "augmentation", "size")
+    names = ("clip", "path", "start", "duration", "digest", "augmentation", "size", "modified")
     return [Clip(*values) for values in zip(*(manifest.column(table, name) for name in names), strict=True)]
 
 
@@ -125,8 +125,12 @@ def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool
     head = shards.sound(plan.path(task, feature), feature)
     if head is None or head.key != key(feature, plan.recipe, clips):
         return False
-    lost = [clip for clip in clips if clip.name in head.issues]
-    return all(extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine) for clip in lost)
+    return all(
+        extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine)
+        if clip.name in head.issues
+        else not extract.changed(clip)
+        for clip in clips
+    )
 
 
 def refuse_strangers(plan: Plan) -> None:

@@ -636,6 +636,20 @@ def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
     assert (made.code, "set aside" in made.err) == (0, False), made.err
 
 
+def test_another_sound_of_the_same_size_is_noticed_and_the_same_sound_of_another_age_is_none(copied, tmp_path):
+    """Sound that was made softer is exported over it; and a corpus is copied without its files' ages."""
+    words = ("featurize", copied, "--rms", "--stats", "mean", "-o", tmp_path / "f")
+    sertool(*words)
+    path = sorted((copied.parent / "clips").rglob("*.wav"))[0]
+    os.utime(path, ns=(0, 0))
+    assert "(0 made now)" in sertool(*words).line
+    audio.write(path, 0.1 * audio.decode(str(path), audio.Cut())[0], 16_000)
+    for made in ("23", "0"):
+        assert f"({made} made now)" in sertool(*words).err
+        table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+        assert [issue for issue in manifest.column(table, "issue") if issue] == ["changed"]
+
+
 def test_clips_that_all_vanished_are_an_error_and_a_manifest_of_issues(copied, tmp_path):
     shutil.rmtree(copied.parent / "clips")
     done = sertool("featurize", copied, "--mel", "-o", tmp_path / "f")
