@@ -111,6 +111,13 @@ def _named(unnamed: str, path: Path) -> None:
     os.replace(unnamed, path)
 
 
+def no_older(path: str | Path, sources: Iterable[str]) -> None:
+    """Give a file that stays as it is the present's age, if a file that it is made from is younger: make goes by it."""
+    ages = [os.stat(source).st_mtime_ns for source in sources if os.path.isfile(source)]
+    if os.path.isfile(path) and max(ages, default=0) > os.stat(path).st_mtime_ns:
+        os.utime(path)
+
+
 def _beside(path: Path) -> str:
     """How the name begins that a file has until it is whole: file systems allow 255 bytes, a character may have 4."""
     return f".{path.name[:50]}."

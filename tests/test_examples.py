@@ -57,6 +57,14 @@ def test_the_makefile_makes_what_is_missing_and_then_nothing(made):
     assert "features/pitch" in run(made, "make", "-n").stdout
 
 
+def test_what_stays_as_it_is_is_not_asked_for_again_after_that(made):
+    """A manifest that is written again with the same rows, such as by another `sertool index`."""
+    for touched in ("clips.parquet", "corpora"):
+        os.utime(made / touched)
+        run(made, "make", "FEATURES=mel rms")
+        assert "up to date" in run(made, "make", "FEATURES=mel rms").stdout
+
+
 def test_the_night_answers_for_what_is_new_and_makes_up_for_one_that_failed(made, tmp_path):
     (tmp_path / "nightly.sh").write_text(example("sh"))
     first, second = sorted((made / "corpora").rglob("*.wav"))[:2]

@@ -134,7 +134,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import blends, copying, indexing, manifest, wire, workers
+    from sertool import blends, copying, files, indexing, manifest, wire, workers
 
     if values["part"] and not (values["write"] and Part.parse(values["part"])):
         raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
@@ -152,7 +152,9 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     table = manifest.made_by(copying.appended(table, blend), options.command_line(), values["seed"], read)
-    return _delivered(table, values, kind, jobs)
+    code = _delivered(table, values, kind, jobs)
+    files.no_older(values["out"] or "-", manifests)
+    return code
 
 
 def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> int | None:

@@ -129,7 +129,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     values = _with_preset(values)
     wanted = _wanted(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
-    from sertool import device, featurizing, indexing, manifest, plots, verify, wire, workers
+    from sertool import device, featurizing, files, indexing, manifest, plots, verify, wire, workers
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
     recipe = _recipe(values, wanted, picked)
@@ -145,6 +145,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         return talk.say(featurizing.describe(table, recipe, place))
     table = featurizing.run(table, recipe, place, picked, jobs)
+    files.no_older(place.manifest, manifests)
     if values["verify"]:
         verify.report(verify.verify(table, recipe, values["verify"], values["seed"]), place.folder / "verify.json")
     wire.write(table, None, kind)

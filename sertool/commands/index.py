@@ -101,7 +101,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import indexing, manifest, splitting, twins, wire, workers
+    from sertool import files, indexing, manifest, splitting, twins, wire, workers
 
     asked = splitting.asked(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
@@ -124,6 +124,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     table = manifest.made_by(table, options.command_line(), seed, read)
     if wire.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
+        files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])
     else:
         wire.write(table, values["out"], kind)
     indexing.summary(table)
