@@ -125,8 +125,12 @@ def _parts(clip: Codes, part: Codes) -> Codes:
     """Parts of clips, named by where they start or by their channel."""
     keys = clip.index.astype(np.int64) * (len(part.values) + 1) + part.index + 1
     _, first, row_of = np.unique(keys, return_index=True, return_inverse=True)
-    pairs = ((codes.take(clip, row), codes.take(part, row)) for row in first)
-    return Codes(row_of, [f"{c.values[c.index]}@{p.values[p.index] if p.index >= 0 else 0}" for c, p in pairs])
+    names, places = (
+        codes.strings(clip.values, 0, len(clip.values)),
+        [*codes.strings(part.values, 0, len(part.values)), "0"],
+    )
+    pairs = zip(clip.index[first].tolist(), part.index[first].tolist(), strict=True)
+    return Codes(row_of, [f"{names[one]}@{places[other]}" for one, other in pairs])
 
 
 def _numbers(words: Codes, classes: tuple[str, ...]) -> np.ndarray:
