@@ -107,3 +107,16 @@ def rows(folder: Path, feature: str) -> dict[str, np.ndarray]:
     names = ("clip", f"{feature}_shard", f"{feature}_offset", f"{feature}_rows")
     columns = [manifest.column(table, name) for name in names]
     return {held[0]: reader.rows(*held) for held in zip(*columns, strict=True) if held[1]}
+
+
+def changed(source: Path, target: Path, **columns: list) -> Path:
+    """A manifest with columns set or replaced."""
+    held = wire.read(str(source))
+    for name, values in columns.items():
+        held = manifest.with_column(held, name, values)
+    wire.write(held, str(target), "parquet")
+    return target
+
+
+def column(source: Path, name: str) -> list:
+    return manifest.column(wire.read(str(source)), name)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from running import Outcome, ages, rows, sertool
+from running import Outcome, ages, changed, column, rows, sertool
 
 from sertool import (
     audio,
@@ -88,19 +88,6 @@ def table(folder: Path) -> dict[str, list]:
 
 def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
-
-
-def changed(source: Path, target: Path, **columns: list) -> Path:
-    """A manifest with columns set or replaced."""
-    held = wire.read(str(source))
-    for name, values in columns.items():
-        held = manifest.with_column(held, name, values)
-    wire.write(held, str(target), "parquet")
-    return target
-
-
-def column(source: Path, name: str) -> list:
-    return manifest.column(wire.read(str(source)), name)
 
 
 def test_a_feature_that_is_named_twice_is_seen_once(mel: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Outcome, sertool
+from running import Outcome, changed, column, sertool
 
 from sertool import audio, batches, manifest, members, modelfile, plots, synth, tensorfile, training, wire
 from sertool.batches import Store
@@ -30,19 +30,6 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = sertool("featurize", folder / "f" / "manifest.parquet", "--mel", "--mel-bands", 16, "-o", folder / "g")
     assert done.code == 0, done.err
     return folder / "g" / "manifest.parquet"
-
-
-def changed(source: Path, target: Path, **columns: list) -> Path:
-    """A manifest with columns set or replaced."""
-    table: Table = wire.read(str(source))
-    for name, values in columns.items():
-        table = manifest.with_column(table, name, values)
-    wire.write(table, str(target), "parquet")
-    return target
-
-
-def column(source: Path, name: str) -> list:
-    return manifest.column(wire.read(str(source)), name)
 
 
 def sure(source: Path, target: Path) -> Path:
