@@ -44,7 +44,7 @@ class Way(NamedTuple):
 
 def ways(table: Table, wish: Wish, usual: str | None) -> list[Way]:
     """The ways that the options ask for: one, or for `--gap` a leaky one and one that keeps speakers apart."""
-    asked = splitting.asked(wish.split, wish.folds, "loso" if wish.loso else wish.protocol)
+    asked = splitting.asked(wish.split, wish.folds, wish.protocol, loso=wish.loso)
     own = [name for name in ("split", "fold") if name in table.column_names]
     across = wish.train_on or wish.test_on
     if own and (wish.folds or wish.loso):

@@ -68,14 +68,16 @@ def warn_of_torn_recordings(table: Table) -> None:
         talk.warn(f"{finding}; {remedy}")
 
 
-def asked(split: str | None, folds: int | None, protocol: str | None) -> Asked:
+def asked(split: str | None, folds: int | None, protocol: str | None, *, loso: bool = False) -> Asked:
     """The one way to divide that the options name, checked before any file is looked at."""
-    given = [value for value in (split, folds, protocol) if value is not None]
+    ways = {"--split": split, "--folds": folds, "--loso": "loso" if loso else None, "--protocol": protocol}
+    given = {option: how for option, how in ways.items() if how is not None}
     if len(given) > 1:
-        raise UsageError("--split, --folds and --protocol exclude each other: give one")
-    if given and isinstance(given[0], str):
-        splits.parse(given[0])
-    return given[0] if given else None
+        raise UsageError(f"{' and '.join(given)} exclude each other: give one")
+    how = next(iter(given.values()), None)
+    if isinstance(how, str):
+        splits.parse(how)
+    return how
 
 
 def warn_of_like_names(table: Table) -> None:

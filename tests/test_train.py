@@ -482,7 +482,15 @@ def test_folds_of_a_manifest_with_a_split_are_an_error(mel: Path, tmp_path: Path
     own = changed(mel, tmp_path / "own.parquet", split=["test" if s == speakers[0] else "train" for s in speakers])
     for words in (("--folds", 3), ("--loso",)):
         assert "the manifest has a split already" in train(own, *TINY, *words, "-o", tmp_path / "run", code=2).line
-    assert "exclude each other" in train(mel, *TINY, "--folds", 3, "--split", "speaker", code=2).line
+
+
+def test_of_two_ways_to_divide_both_are_named_as_they_were_typed(mel: Path) -> None:
+    for words, says in {
+        ("--folds", 3, "--split", "speaker"): "--split and --folds exclude each other",
+        ("--loso", "--folds", 3): "--folds and --loso exclude each other",
+        ("--loso", "--protocol", "loso"): "--loso and --protocol exclude each other",
+    }.items():
+        assert says in train(mel, *TINY, *words, code=2).line
 
 
 def test_the_parts_of_a_manifest_may_have_the_words_of_others(mel: Path, tmp_path: Path) -> None:
