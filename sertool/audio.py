@@ -20,7 +20,12 @@ from sertool.files import reason, whole
 from sertool.hearing import Heard
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
-UNREAD = (".m4a", ".aac", ".wma", ".amr", ".au", ".snd", ".caf", ".w64", ".aifc", ".ape", ".wv", ".spx", ".sph")
+UNREAD = (  # that hold sound all the same, alone or beside pictures
+    ".m4a", ".m4b", ".m4r", ".aac", ".ac3", ".wma", ".amr", ".awb", ".au", ".snd", ".caf", ".w64", ".rf64", ".bwf",
+    ".wave", ".aifc", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".mpga", ".spx", ".sph", ".voc", ".gsm", ".ra", ".dsf",
+    ".dff", ".dss", ".ds2", ".weba", ".webm", ".mka", ".mkv", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2",
+    ".3gpp", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",
+)  # fmt: skip
 LEFT_BY_MACOS = "._"  # how files begin that it lays beside each, in archives
 KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
 CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a sound can be sent through
@@ -112,7 +117,7 @@ def _account(file: FileIO) -> containers.Account:
     if head.startswith(LFS_POINTER):
         raise Unusable("lfs-pointer", "a Git LFS pointer, not audio")
     if account is None:
-        raise Unusable("unreadable", "no WAV, FLAC, Ogg, MP3 or AIFF file")
+        raise Unusable("unreadable", "no WAV, FLAC, Ogg, MP3 or AIFF file: convert it to WAV or FLAC")
     if account.missing:
         raise Unusable("truncated", account.missing)
     return account

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sertool import clips, doctor, labels, manifest, splits, splitting, talk, wire
-from sertool.audio import EXTENSIONS, passed_over
+from sertool.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.labelling import Labelling
@@ -55,7 +55,7 @@ def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sour
     """Tell folders and audio from manifests and lists of paths."""
     found = Sources()
     for source in sources:
-        if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in EXTENSIONS):
+        if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in (*EXTENSIONS, *UNREAD)):
             found.roots.append(source)
             continue
         data, zeros = wire.data(source), nul and source == "-"

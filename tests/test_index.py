@@ -947,6 +947,26 @@ def test_audio_that_is_not_read_is_counted(make):
     assert "passed over" not in sertool("index", folder / "x" / "angry" / "1.wav", "-f", "jsonl").err
 
 
+def test_whatever_may_hold_sound_and_is_not_read_is_counted(make):
+    folder = make("x/angry/1.wav")
+    kinds = ["webm", "mp4", "3gp", "mka", "mov", "m4b", "amr", "avi", "mkv", "wmv", "mpeg", "mp2"]
+    for kind in kinds:
+        (folder / "x" / f"1.{kind}").write_bytes(b"x")
+    done = sertool("index", folder / "x", "-f", "jsonl")
+    assert f"{len(kinds)} files passed over: " in done.err
+    assert all(f"1 .{kind}" in done.err for kind in kinds)
+
+
+def test_a_file_named_alone_is_audio_by_what_is_in_it_or_says_what_to_do(make):
+    folder = make("1.wav")
+    (folder / "1.wav").rename(folder / "1.webm")
+    assert "issue" not in index(folder / "1.webm")[0]
+    (folder / "2.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
+    done = sertool("index", folder / "2.mp4", "-f", "jsonl")
+    assert rows(done)[0]["issue"] == "unreadable"
+    assert "no WAV, FLAC, Ogg, MP3 or AIFF file: convert it to WAV or FLAC" in done.err
+
+
 @pytest.mark.parametrize("extension", [".wav", ".FLAC", ".Ogg"])
 def test_the_case_of_an_extension_does_not_matter(make, extension):
     assert list(by_clip(make(f"x/sad/1{extension}") / "x")) == ["x/sad/1"]
