@@ -1,7 +1,7 @@
 """From whatever is named on the command line to one manifest: folders, audio files, manifests, lists of paths."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sertool.files import listed
 from sertool.labelling import Labelling
 from sertool.manifest import Table
 
+MOST_FOLDERS = 30  # that may be words for emotions, and not people or days
 YEARS = 5  # that a speaker may become older within a corpus
 
 
@@ -113,11 +114,21 @@ def _by_path(old: Table) -> dict[str, dict[str, Any]]:
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
     bare = [row for row in rows if not row.get("emotion")]
     if bare:
-        # featurize and augment look at audio too, and have neither option
-        hint = "name their layout with `sertool index --pattern`, or their labels with `--table`"
         count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
-        end = "" if how.pattern or how.tables else f": {hint}"
+        ways = () if how.tables else tuple(_ways_to_label(bare, how))
+        end = f": {', or '.join(ways)}" if ways else ""
         talk.warn(f"no emotion is known of {count}, such as {bare[0]['clip']}{end}")
+
+
+def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[str]:
+    """What may tell emotions; featurize and augment look at audio too, and have none of these options."""
+    names = dict.fromkeys(Path(row["path"]).parent.name for row in bare)
+    folders = [name for name in names if not labels.canonical(name, how.mapping)]
+    if 1 < len(folders) <= MOST_FOLDERS:
+        first = labels.plain(folders[0])
+        yield f"if the folders {listed(folders, 8)} are emotions, say which with `sertool index --map {first}=EMOTION`"
+    if not how.pattern:
+        yield "name their layout with `sertool index --pattern`, or their labels with `--table`"
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

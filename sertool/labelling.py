@@ -13,6 +13,7 @@ from sertool.errors import UsageError
 from sertool.files import listed
 
 Row = dict[str, Any]
+MOST_WORDS = 10  # that nobody knows, shown
 OURS = columns.WHO | columns.WHAT | columns.PLACE  # what a pattern may set; all else that has our names is measured
 
 
@@ -198,8 +199,8 @@ def settle_emotions(clips: Sequence[Clip], mapping: labels.Mapping) -> None:
         elif words:
             unknown.setdefault(words[-1], clip)
     if unknown:
-        word, clip = next(iter(unknown.items()))
-        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        (word, clip), *others = unknown.items()
+        more = f" (and {listed((repr(other) for other, _ in others), MOST_WORDS)})" if others else ""
         raise UsageError(
             f"unknown emotion {word!r} of {'/'.join(clip.path.parts[-2:])}{more}: say what it means "
             f"with --map {labels.plain(word)}=EMOTION ({listed(labels.EMOTIONS, 8)}), or keep it with "

@@ -61,11 +61,17 @@ def sex_named(word: str) -> str:
 
 
 def parse_mapping(pairs: tuple[str, ...]) -> Mapping:
-    """`("ps=surprise", "calm=neutral")` as a mapping; a target may be a word of one's own."""
+    """`("ps=surprise", "calm=neutral,joy=fun")` as a mapping; a target may be a word of one's own."""
     mapping = Mapping()
-    for pair in pairs:
+    for pair in (pair for given in pairs for pair in _apart(given)):
         source, _, target = (part.strip() for part in pair.partition("="))
         if not (source and target) or "=" in target:
-            raise UsageError(f"--map takes one FROM=TO, such as ps=surprise, each time it is given, not {pair!r}")
+            raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target
     return mapping
+
+
+def _apart(given: str) -> list[str]:
+    """Pairs that commas join; a label may hold commas itself."""
+    pairs = given.split(",")
+    return pairs if all("=" in pair for pair in pairs) else [given]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import Outcome, sertool
 
-from sertool import audio, columns, leak_guard, manifest, splitting, synth, wire
+from sertool import audio, columns, labels, leak_guard, manifest, splitting, synth, wire
 from sertool.errors import UsageError
 from sertool.labelling import compile_pattern, of_folder
 
@@ -155,9 +155,18 @@ def test_an_emotion_in_a_folders_name(name, emotion):
 
 def test_an_unknown_folder_among_emotions_is_an_error_with_an_example(make):
     folder = make("mine/angry/1.wav", "mine/sad/1.wav", "mine/wut/1.wav", "mine/wut/2.wav", "mine/zorn/1.wav")
-    refused(folder / "mine", says="unknown emotion 'wut' of wut/1.wav (and 1 more): say what it means with --map wut=")
+    refused(folder / "mine", says="unknown emotion 'wut' of wut/1.wav (and 'zorn'): say what it means with --map wut=")
     held = by_clip(folder / "mine", "--map", "wut=anger", "--map", "ZORN = fury")
     assert Counter(emotions(held).values()) == {"angry": 3, "sad": 1, "fury": 1}
+
+
+def test_folders_of_emotions_in_another_language_are_named_with_what_maps_them(make):
+    folder = make("ger/Wut/1.wav", "ger/Freude/2.wav", "ger/Neutral/3.wav")
+    done = sertool("index", folder / "ger", "-f", "jsonl")
+    assert "if the folders Freude, Wut are emotions, say which with `sertool index --map freude=EMOTION`" in done.err
+    held = by_clip(folder / "ger", "--map", "Wut=angry,Freude=happy")
+    assert Counter(emotions(held).values()) == {"angry": 1, "happy": 1, "neutral": 1}
+    refused(folder / "ger", "--pattern", "{emotion}/{}.wav", says="'Freude' of Freude/2.wav (and 'Wut'): say what")
 
 
 def test_parts_and_folds_are_told_in_their_own_order(tmp_path):
@@ -212,7 +221,8 @@ def test_unlabelled_audio_is_indexed_with_one_warning(make):
     done = sertool("index", folder / "calls", "-f", "jsonl")
     assert ["emotion" in row for row in rows(done)] == [False] * 3
     assert done.err.count("warning") == 1
-    hint = "name their layout with `sertool index --pattern`, or their labels with `--table`"
+    folders = "if the folders 2024, 2025, joy-and-bob are emotions, say which with `sertool index --map 2024=EMOTION`"
+    hint = f"{folders}, or name their layout with `sertool index --pattern`, or their labels with `--table`"
     assert f"no emotion is known of 3 of 3 clips, such as calls/2024/a: {hint}\n" in done.err
     assert "speakers unknown" in done.err
 
@@ -685,13 +695,14 @@ def test_mapping_goes_by_code_before_word_and_works_on_manifests(make):
         folder / "a.parquet", "--map", "calm=neutral", "--map", "05=frustration", "--map", "angry=happy", "-q"
     )
     assert again == mapped
-    for wrong in ("calm", "calm=neutral,ps=surprise"):
-        refused(
-            folder,
-            "--map",
-            wrong,
-            says=f"--map takes one FROM=TO, such as ps=surprise, each time it is given, not {wrong!r}",
-        )
+    assert index(folder / "a.parquet", "--map", "calm=neutral, 05=frustration,angry=happy", "-q") == mapped
+    for wrong in ("calm", "calm=a=b"):
+        says = f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {wrong!r}"
+        refused(folder, "--map", wrong, says=says)
+
+
+def test_a_label_with_a_comma_can_be_mapped():
+    assert labels.parse_mapping(("happy, excited=joy",)) == {"happy,_excited": "happy"}
 
 
 def test_words_of_other_manifests_become_ours_and_what_nobody_knows_stays(make):

@@ -40,7 +40,7 @@ def _input_options() -> Any:
         option("--predicted", metavar="COLUMN", group=group, help="The column that holds the predicted emotion."),
         option("--split", type=click.Choice(["test", "dev", "train"]), group=group,
                help="Which rows to score (default: test where there are any, else dev)."),
-        option("--map", "mapping", multiple=True, metavar="FROM=TO", group=group,
+        option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,
                help="What a label means: ps=surprise, calm=neutral."),
         options.where,
     )  # fmt: skip
