@@ -25,6 +25,8 @@ BOM = b"\xef\xbb\xbf"
 IN_TEXT = {"list": "string", "float": "double"}  # how text is read; what it becomes is for whoever asks
 COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
 LINES = 65_536  # that become a table at once
+LINE_END = re.compile(rb"\r\n?|\n")  # of a table in text; older spreadsheets for the Macintosh end lines by CR alone
+WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx begins, as any ZIP archive does, and .xls
 DOCUMENT = re.compile(rb"\s*(\[|\{\s*\n)")  # how JSON begins that is not an object a line
 
 
@@ -35,7 +37,7 @@ def sniff(head: bytes) -> str:
     text = head.removeprefix(BOM)
     if text.lstrip()[:1] in (b"{", b"["):
         return "jsonl"
-    line = text.partition(b"\n")[0].decode("utf-8", "replace").strip()
+    line = first_line_of(text).decode("utf-8", "replace").strip()
     for kind in ("tsv", "csv", "semicolons"):
         names = [name.strip().strip('"').lower() for name in line.split(SEPARATORS[kind])]
         if any(columns.kind_of(name) for name in names):
@@ -43,9 +45,13 @@ def sniff(head: bytes) -> str:
     return "paths"
 
 
+def first_line_of(text: bytes) -> bytes:
+    return LINE_END.split(text, 1)[0]
+
+
 def delimited_kind(head: bytes) -> str:
     """What separates the columns of a table in text whose names say nothing, by its first line."""
-    line = head.partition(b"\n")[0]
+    line = first_line_of(head)
     return "tsv" if b"\t" in line else "semicolons" if b";" in line and b"," not in line else "csv"
 
 
@@ -55,7 +61,16 @@ def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
         return (
             _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind, loose)
         )
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (
+        pa.ArrowException,
+        csv.Error,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         hint = "it was cut off or altered" if kind == "parquet" else _encoding(held) or first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
 
@@ -115,7 +130,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 
 
 def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
-    first = bytes(held[:65_536]).removeprefix(BOM).partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
+    first = first_line_of(bytes(held[:65_536]).removeprefix(BOM)).decode("utf-8", "replace")
     header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
     names = [name.strip() for name in header]
     kinds = {name: columns.kind_of(name.strip(), names) for name in header}

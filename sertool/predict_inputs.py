@@ -25,6 +25,7 @@ KEPT = (
 VOTES = "votes_voice_"  # by which eval scores people
 Telling = Callable[[Table], Table]
 LISTS = (".txt", ".lst", ".list")  # of paths
+WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
 MOMENT = 0.05  # seconds
 
 
@@ -71,8 +72,8 @@ def _is_table(source: str) -> bool:
     ending = Path(source).suffix.lower()
     if not os.path.isfile(source):
         return not os.path.isdir(source) and os.path.exists(source) and ending not in audio.EXTENSIONS
-    if ending in wire.EXTENSIONS or ending in audio.EXTENSIONS or ending == ".safetensors":
-        return ending in wire.EXTENSIONS
+    if ending in (*wire.EXTENSIONS, *WORKBOOKS, *audio.EXTENSIONS, ".safetensors"):
+        return ending in (*wire.EXTENSIONS, *WORKBOOKS)
     with suppress(OSError), open(source, "rb") as stream:
         head = stream.read(4096)
         return (b"\0" not in head[:64] and (formats.sniff(head) != "paths" or ending in LISTS)) or head[:4] == b"PAR1"
@@ -142,7 +143,7 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
         raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
     stream = sys.stdin.buffer
     head = b"" if nul else stream.peek(4096)[:4096]
-    if head and formats.sniff(head) != "paths":
+    if head and (formats.sniff(head) != "paths" or head.startswith(formats.WORKBOOKS)):
         return wire.read("-", root)
     if b"\0" in head:
         raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "
@@ -157,13 +158,17 @@ def _listed(lines: Iterator[bytes]) -> Iterator[Row]:
 
 
 def _lines(stream: Any, end: bytes) -> Iterator[bytes]:
-    """What stands between the ends, each as soon as its end is read; lines may end as on Windows, NUL ends any name."""
-    held, odd = b"", b"\r" if end == b"\n" else b""
+    """What stands between the ends, each as soon as its end is read; lines may end as on Windows, NUL ends any name.
+
+    Of lines without any end the input is over before CR is known to stand for it.
+    """
+    held, odd, ended = b"", b"\r" if end == b"\n" else b"", False
     while chunk := stream.read1(65_536):
         *whole, held = (held + chunk).split(end)
+        ended = ended or bool(whole)
         yield from (part.rstrip(odd) for part in whole if part.strip())
-    if held.strip():
-        yield held.rstrip(odd)
+    rest = held.split(b"\r") if odd and not ended else [held]
+    yield from (part.rstrip(odd) for part in rest if part.strip())
 
 
 def gathered(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:

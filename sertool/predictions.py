@@ -112,7 +112,7 @@ def _without_strange(table: Table, where: str) -> Table:
 
 def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
     """A table without any column of ours would be taken for a list of paths: its header is translated first."""
-    header, newline, rest = bytes(data).partition(b"\n")
+    header = formats.first_line_of(bytes(data))
     text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
     separator = formats.SEPARATORS[formats.delimited_kind(header)]
     names = [name.strip().strip('"') for name in text.split(separator)]
@@ -122,7 +122,7 @@ def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
         raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {wanted}; "
                            f"its first line is {text[:60]!r}")  # fmt: skip
     translated = separator.join(ours.get(name, name) for name in names)
-    return np.frombuffer(translated.encode() + newline + rest, np.uint8)
+    return np.frombuffer(translated.encode() + bytes(data)[len(header) :], np.uint8)
 
 
 def _renamed(table: Table, asked: Asked) -> Table:

@@ -48,9 +48,9 @@ def data(source: str) -> pa.Buffer:
         raise UsageError("nothing to read: name a manifest or pipe one in")
     try:
         if source == "-":
-            return _refuse_utf16(_held(sys.stdin.buffer), "stdin")
+            return _refuse_spreadsheets(_held(sys.stdin.buffer), "stdin")
         with open(source, "rb") as stream:
-            return _refuse_utf16(_held(stream), source)
+            return _refuse_spreadsheets(_held(stream), source)
     except FileNotFoundError:
         raise UsageError(f"no such file: {source}") from None
     except IsADirectoryError:
@@ -69,7 +69,10 @@ def _held(stream: BinaryIO) -> pa.Buffer:
     return held.getvalue()
 
 
-def _refuse_utf16(held: pa.Buffer, where: str) -> pa.Buffer:
+def _refuse_spreadsheets(held: pa.Buffer, where: str) -> pa.Buffer:
+    """Refuse what spreadsheets save unless they are asked for CSV in UTF-8."""
+    if bytes(held[:4]).startswith(formats.WORKBOOKS):
+        raise SertoolError(f"{where}: an Excel workbook, or another archive: save it as CSV UTF-8")
     if bytes(held[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise SertoolError(f"{where}: UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
     return held
@@ -108,7 +111,8 @@ def parse(held: pa.Buffer, where: str, otherwise: str = "paths", loose: Collecti
 def paths(held: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
     """A list of paths, one a line, or each ended by NUL."""
     text = bytes(held)
-    lines = text.split(b"\0") if nul else [line.rstrip(b"\r") for line in text.split(b"\n")]
+    end = b"\r" if b"\n" not in text else b"\n"
+    lines = text.split(b"\0") if nul else [line.rstrip(b"\r") for line in text.split(end)]
     lines = [line for line in lines if line]
     if not lines or any(b"\0" in line for line in lines):
         raise SertoolError(f"{where}: neither a manifest (Parquet, CSV, JSON Lines) nor a list of paths")

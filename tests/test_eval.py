@@ -116,6 +116,17 @@ def test_two_columns_under_usual_names_are_enough(tmp_path: Path, header: str) -
     assert "speakers unknown" in found.bootstrap
 
 
+def test_lines_may_end_as_on_old_macintoshes(tmp_path: Path) -> None:
+    for header in ("emotion;predicted", "truth;pred"):
+        (tmp_path / "m.csv").write_bytes(f"{header}\ra;a\rb;b\rb;a\r".encode())
+        assert report(str(tmp_path / "m.csv")).runs[0].figures["uar"].value == pytest.approx(0.75)
+
+
+def test_a_workbook_is_told_to_be_saved_as_text(tmp_path: Path) -> None:
+    (tmp_path / "p.xlsx").write_bytes(b"PK\3\4" + bytes(100))
+    assert "an Excel workbook, or another archive: save it as CSV UTF-8" in refused(str(tmp_path / "p.xlsx"))
+
+
 def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"], "said,heard")
     assert report(path, truth="said", predicted="heard").runs[0].figures["wa"].value == pytest.approx(2 / 3)

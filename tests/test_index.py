@@ -635,6 +635,23 @@ def test_text_that_is_not_utf_8_is_told_to_be_saved_so(tmp_path, words, text):
         refused(*words, tmp_path / "a", code=1, says="UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
 
 
+def test_a_table_whose_lines_end_in_cr_alone_is_read(make):
+    folder = make("1.wav", "2.wav")
+    mac = table(folder, "m.csv", "")
+    mac.write_bytes(b"Datei;file;emotion\r1;1.wav;angry\r2;2.wav;sad\r")
+    assert [row["emotion"] for row in index(folder, "--table", mac, "-q")] == ["angry", "sad"]
+
+
+@pytest.mark.parametrize("head", [b"PK\3\4 xl/workbook.xml", b"\xd0\xcf\x11\xe0 Workbook"])
+def test_a_workbook_is_told_to_be_saved_as_text(make, head):
+    folder, says = make("1.wav"), "an Excel workbook, or another archive: save it as CSV UTF-8"
+    book = folder / "labels.xlsx"
+    book.write_bytes(head + bytes(100))
+    refused(folder, "--table", book, code=1, says=f"{book}: {says}")
+    refused(book, code=1, says=f"{book}: {says}")
+    refused("-", code=1, says=f"stdin: {says}", stdin=book.read_bytes())
+
+
 def test_wrong_tables_are_explained(make):
     folder = make("1.wav")
     refused(

@@ -925,6 +925,19 @@ def test_no_clips_have_their_columns_all_the_same(run: Path, tmp_path: Path, kin
     assert columns <= {*wire.load(str(tmp_path / "none")).column_names}
 
 
+def test_a_list_whose_lines_end_in_cr_alone_is_answered(run: Path) -> None:
+    paths = [str(path) for path in sorted((run / "voices").rglob("*.wav"))[:2]]
+    done = sertool("predict", "-m", run / "model", stdin="\r".join([*paths, ""]).encode())
+    assert [row["path"] for row in rows_of(done.out)] == paths
+
+
+def test_a_workbook_is_told_to_be_saved_as_text(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.xlsx").write_bytes(b"PK\3\4" + bytes(100))
+    for words, stdin in (((tmp_path / "list.xlsx",), b""), ((), (tmp_path / "list.xlsx").read_bytes())):
+        done = sertool("predict", "-m", run / "model", *words, stdin=stdin)
+        assert (done.code, "an Excel workbook, or another archive: save it as CSV" in done.line) == (1, True)
+
+
 def test_what_is_no_list_of_paths_is_one_line(run: Path) -> None:
     path = next((run / "voices").rglob("*.wav"))
     for piped in (path.read_bytes(), f"{path}\0{path}\0".encode()):

@@ -129,7 +129,7 @@ def test_a_name_does_not_decide_what_is_read(tmp_path):
     "text",
     [
      "path,age\n/a,3\n", "path,age\r\n/a,3\r\n", "\ufeffpath,age\n/a,3\n", " path , age \n/a,3",
-     '"path","age"\n"/a",3\n',
+     '"path","age"\n"/a",3\n', "path;age\r/a;3\r", '"path",age\r"/a",3',
      'age,"path"\n3,/a\n', "path\tage\n/a\t3\n", '{"path": "/a", "age": 3}\n\n', '\ufeff{"path": "/a", "age": "3"}'],
 )  # fmt: skip
 def test_text_is_read_as_people_write_it(text):
@@ -492,6 +492,11 @@ def test_reading_needs_only_light_parts_of_arrow(tmp_path):
         [sys.executable, "-c", code, tmp_path / "a.parquet"], capture_output=True, text=True, check=True
     )
     assert not set(heavy) & set(done.stdout.split())
+
+
+def test_lines_of_a_list_may_end_as_on_old_macintoshes():
+    assert wire.paths(pa.py_buffer(b"a b.wav\rc.wav\r"), "-") == ["a b.wav", "c.wav"]
+    assert wire.paths(pa.py_buffer(b"a\rb.wav\nc.wav\n"), "-") == ["a\rb.wav", "c.wav"]
 
 
 def test_lists_of_paths_may_have_any_bytes():
