@@ -6,6 +6,7 @@ With `manifest`, `intake` and `wire` the only door to pyarrow.
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from sertool import columns, manifest
 from sertool.errors import SertoolError, first_line
+from sertool.files import path_text
 from sertool.manifest import Table
 from sertool.streams import json_line, strict
 
@@ -71,18 +73,54 @@ def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
         OverflowError,
         RecursionError,
     ) as error:
-        hint = "it was cut off or altered" if kind == "parquet" else _encoding(held) or first_line(error)
+        hint = "it was cut off or altered" if kind == "parquet" else _encoding(held, kind) or first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
 
 
-def _encoding(held: pa.Buffer) -> str | None:
-    """What to do with text that is not UTF-8, as of older spreadsheets."""
+def refuse_other_encodings(held: pa.Buffer, kind: str, where: str) -> None:
+    """Refuse text that is not UTF-8 before the names of its columns become ours."""
+    if says := _encoding(held, kind):
+        raise SertoolError(f"{where}: {says}")
+
+
+def _encoding(held: pa.Buffer, kind: str) -> str | None:
+    """What to do with text that is not UTF-8, as of older spreadsheets; names of files may be anything."""
     try:
         bytes(held).decode("utf-8")
     except UnicodeDecodeError as error:
+        if kind in SEPARATORS:
+            return _strange_cell(held, kind)
         line = bytes(held[: error.start]).count(b"\n") + 1
         return f"line {line:,} is not UTF-8: save it as UTF-8"
     return None
+
+
+def _strange_cell(held: pa.Buffer, kind: str) -> str | None:
+    """Where the first cell is that is not UTF-8 and no path."""
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(held), "utf-8-sig", "surrogateescape", newline=""),
+                       delimiter=SEPARATORS[kind])  # fmt: skip
+    header: list[str] = []
+    first = 1
+    for cells in lines:
+        header = header or cells
+        for name, cell in zip(header, cells, strict=False):
+            if not _is_text(cell) and not _is_of_paths(name):
+                column = name.strip().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                return f"line {first:,} is not UTF-8, in column {column}: save it as CSV UTF-8"
+        first = lines.line_num + 1
+    return None
+
+
+def _is_text(cell: str) -> bool:
+    """Whether it was UTF-8, of which no byte had to be escaped."""
+    try:
+        return cell.isascii() or cell.encode("utf-8") is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_of_paths(name: str) -> bool:
+    return name.strip().lower() in columns.PATH_NAMES
 
 
 def _parquet(held: pa.Buffer) -> Table:
@@ -139,6 +177,7 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
         for name, kind in kinds.items()
         if kind and name.strip() not in loose and not manifest.is_open(name.strip())
     }
+    types |= {name: pa.binary() for name in types if name.strip() == "path"}
     try:
         table = _columns_of(held, kind, types)
     except pa.ArrowInvalid:  # pandas writes whole numbers as 16000.0 where a cell is empty: `intake.typed` knows them
@@ -152,7 +191,24 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
             raise ValueError(named) from None
     if any(map(_has_newlines, table.columns)):
         _refuse_open_quotes(held, kind)
-    return table.rename_columns([name.strip() for name in table.column_names])
+    return _with_text(table.rename_columns([name.strip() for name in table.column_names]))
+
+
+def _with_text(table: Table) -> Table:
+    """The table without bytes: paths may be no UTF-8, nothing else."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_binary(field.type):
+            if not _is_of_paths(field.name):
+                raise ValueError(f"column {field.name} is not UTF-8")
+            table = table.set_column(index, field.name, _paths(table.column(index)))
+    return table
+
+
+def _paths(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([None if path is None else path_text(os.fsdecode(path)) for path in column.to_pylist()])
 
 
 def _point(held: pa.Buffer, kind: str) -> str:

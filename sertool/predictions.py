@@ -114,13 +114,15 @@ def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
     """A table without any column of ours would be taken for a list of paths: its header is translated first."""
     header = formats.first_line_of(bytes(data))
     text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
-    separator = formats.SEPARATORS[formats.delimited_kind(header)]
+    kind = formats.delimited_kind(header)
+    separator = formats.SEPARATORS[kind]
     names = [name.strip().strip('"') for name in text.split(separator)]
     ours = _translation(names, asked)
     if not ours:
         wanted = "such as emotion and predicted, or those that --truth and --predicted name"
         raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {wanted}; "
                            f"its first line is {text[:60]!r}")  # fmt: skip
+    formats.refuse_other_encodings(data, kind, where)
     translated = separator.join(ours.get(name, name) for name in names)
     return np.frombuffer(translated.encode() + bytes(data)[len(header) :], np.uint8)
 

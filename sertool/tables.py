@@ -8,7 +8,7 @@ from pathlib import Path
 from sertool import columns, intake, manifest, splits, talk, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed, path_of
+from sertool.files import listed, path_of, path_text
 from sertool.labelling import Clip, Row
 
 
@@ -82,7 +82,11 @@ def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
 def _beside(table: str, path: str) -> tuple[Path, Path]:
     """Root and path of a file that was not found: as seen from the working folder if it is there, else the table's."""
     folders = (Path.cwd(), Path(manifest.absolute(table)).parent)
-    root = next((folder for folder in folders if os.path.lexists(folder / path)), folders[-1])
+    root = next((folder for folder in folders if os.path.lexists(folder / path)), None)
+    if root is None and path_text(path) != path:
+        says = "is not UTF-8, and no file is called so: save the table as CSV UTF-8"
+        raise SertoolError(f"--table {table}: {os.fsencode(path).decode('utf-8', 'replace')} {says}")
+    root = root or folders[-1]
     return root, Path(manifest.absolute(root / path))
 
 

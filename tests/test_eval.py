@@ -122,6 +122,14 @@ def test_lines_may_end_as_on_old_macintoshes(tmp_path: Path) -> None:
         assert report(str(tmp_path / "m.csv")).runs[0].figures["uar"].value == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize("header", [b"Wahr;pred", b"Wahr;predicted"])
+def test_text_of_older_spreadsheets_is_refused_by_the_users_own_column(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "p.csv").write_bytes(header + b"\nm\xfcde;sad\n")
+    says = refused(str(tmp_path / "p.csv"), truth="Wahr")
+    assert "p.csv: " in says
+    assert "line 2 is not UTF-8, in column Wahr: save it as CSV UTF-8" in says
+
+
 def test_a_workbook_is_told_to_be_saved_as_text(tmp_path: Path) -> None:
     (tmp_path / "p.xlsx").write_bytes(b"PK\3\4" + bytes(100))
     assert "an Excel workbook, or another archive: save it as CSV UTF-8" in refused(str(tmp_path / "p.xlsx"))

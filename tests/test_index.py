@@ -627,7 +627,10 @@ def test_numbers_between_semicolons_may_have_commas_or_points(make, text):
 @pytest.mark.parametrize("text", ["path,sentence\n1.wav,caf\xe9\n", '{"path": "1.wav", "sentence": "caf\xe9"}\n'])
 def test_text_that_is_not_utf_8_is_told_to_be_saved_so(tmp_path, words, text):
     (tmp_path / "a").write_bytes(text.encode("latin-1"))
-    refused(*words, tmp_path / "a", code=1, says=f"line {text.count(chr(10))} is not UTF-8: save it as UTF-8")
+    says = (
+        "line 2 is not UTF-8, in column sentence: save it as CSV UTF-8" if "," in text[:9] else "line 1 is not UTF-8: "
+    )
+    refused(*words, tmp_path / "a", code=1, says=says)
     for encoding in ("utf-16", "utf-16-be"):
         (tmp_path / "a").write_bytes(
             ("\ufeff" if encoding != "utf-16" else "").encode(encoding) + text.encode(encoding)
@@ -640,6 +643,37 @@ def test_a_table_whose_lines_end_in_cr_alone_is_read(make):
     mac = table(folder, "m.csv", "")
     mac.write_bytes(b"Datei;file;emotion\r1;1.wav;angry\r2;2.wav;sad\r")
     assert [row["emotion"] for row in index(folder, "--table", mac, "-q")] == ["angry", "sad"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            b"file;emotion;Bemerkung\n1.wav;angry;ok\n1.wav;angry;m\xfcde\n",
+            "line 3 is not UTF-8, in column Bemerkung: ",
+        ),
+        (b"file;Emotion\n1.wav;m\xfcde\n", "line 2 is not UTF-8, in column Emotion: save it as CSV UTF-8"),
+        (b'file;x;emotion\n1.wav;"a\nb";m\xfcde\n', "line 2 is not UTF-8, in column emotion: save it as CSV UTF-8"),
+        (b"file;emotion\r1.wav;angry\r2.wav;m\xfcde\r", "line 3 is not UTF-8, in column emotion: "),
+        (b"file;emotion;M\xfche\n1.wav;sad;1\n", "line 1 is not UTF-8, in column M\ufffdhe: save it as CSV UTF-8"),
+        (b"file;emotion\nm\xfcde.wav;sad\n", "m\ufffdde.wav is not UTF-8, and no file is called so: save the table as"),
+    ],
+)
+def test_text_of_older_spreadsheets_is_refused_by_line_and_column(make, text, says):
+    folder = make("1.wav", "2.wav")
+    (folder / "l.csv").write_bytes(text)
+    refused(folder, "--table", folder / "l.csv", code=1, says=says)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
+@pytest.mark.parametrize("name", [b"path", b"file"])
+def test_files_whose_names_are_no_text_are_found_by_tables(make, name):
+    folder = make("1.wav")
+    (folder / "J").mkdir()
+    (folder / "1.wav").rename(folder / os.fsdecode(b"J/\xf6.wav"))
+    (folder / "l.csv").write_bytes(name + b",emotion\nJ/\xf6.wav,angry\n")
+    held = index(folder, "--table", folder / "l.csv", "-q")
+    assert [(row["emotion"], row.get("issue")) for row in held] == [("angry", None)]
 
 
 @pytest.mark.parametrize("head", [b"PK\3\4 xl/workbook.xml", b"\xd0\xcf\x11\xe0 Workbook"])
