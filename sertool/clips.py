@@ -69,9 +69,14 @@ def rows(found: Found, how: Labelling) -> list[Row]:
     for clip in clips:
         _add_said(clip)
     labelling.settle_emotions(clips, how.mapping)
-    by_folder = [clip for clip in clips if not clip.row.get("corpus", how.corpus) and "speaker" not in clip.said]
-    for clip in clips:
-        _finish(clip, how)
+    there, lost = ([clip for clip in clips if clip.is_lost == is_lost] for is_lost in (False, True))
+    by_folder = [clip for clip in there if not clip.row.get("corpus", how.corpus) and "speaker" not in clip.said]
+    for clip in there:
+        _finish(clip, how, clip.root.name or "clips", clip.folders)
+    corpora = {clip.row["corpus"] for clip in there}
+    alone = corpora.pop() if len(corpora) == 1 else None
+    for clip in lost:
+        _finish(clip, how, alone, ())
     _warn_of_namesakes(by_folder)
     _name(clips)
     return [clip.row for clip in clips]
@@ -84,17 +89,17 @@ def _add_said(clip: Clip) -> None:
     clip.row.update(clip.said)
 
 
-def _finish(clip: Clip, how: Labelling) -> None:
-    """Path, corpus, and a speaker who is qualified by it."""
+def _finish(clip: Clip, how: Labelling, corpus: str | None, folders: Sequence[str]) -> None:
+    """Path, corpus, and a speaker who is qualified by it: nobody where it is not known."""
     row = clip.row
     row["path"] = path_text(clip.path)
-    row.setdefault("corpus", how.corpus or clip.root.name or "clips")
+    row.setdefault("corpus", how.corpus or corpus)
     if how.group and not row.get("speaker"):
-        grouped = (name for name in reversed(clip.folders) if labelling.of_folder(name, how.mapping) is None)
+        grouped = (name for name in reversed(folders) if labelling.of_folder(name, how.mapping) is None)
         row["speaker"] = next(grouped, None)
     prefix = f"{row['corpus']}:"
     who = (row.get("speaker") or "").strip()
-    row["speaker"] = who if who.startswith(prefix) else prefix + who if who else None
+    row["speaker"] = who if who.startswith(prefix) else prefix + who if who and row["corpus"] else None
     if row["path"] != str(clip.path):  # which is no text: no more may be what it tells
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
 
@@ -128,8 +133,8 @@ def _name(clips: Sequence[Clip]) -> None:
     for clip in clips:
         if "clip" not in clip.row:
             corpus, key = clip.row["corpus"], _key(clip)
-            name = f"{corpus}/{key if often[corpus, key] == 1 else _inside(clip).as_posix()}"
-            clip.row["clip"] = _unlike(_text(name), taken)
+            name = key if often[corpus, key] == 1 else _inside(clip).as_posix()
+            clip.row["clip"] = _unlike(_text(f"{corpus}/{name}" if corpus else name), taken)
 
 
 def _unlike(name: str, taken: Counter[str]) -> str:

@@ -37,6 +37,7 @@ class Clip:
     row: Row = field(default_factory=dict)
     key: str | None = None  # its name within its corpus
     said: Row = field(default_factory=dict)  # what a table says of it
+    is_lost: bool = False  # a table lists it among files that are there, and it is not: where it lay says nothing
 
     @cached_property
     def folders(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Tables of labels, `--table`: which of the files each row means, and what it says of it."""
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,8 @@ def listed_clips(clips: Sequence[Clip], tables: Iterable[str]) -> list[Clip]:
         part, name = _part_and_file(spec)
         for path, said in _rows(name):
             root, whole = files.find(path) or _beside(name, path)
-            clip = Clip(root, whole, said=said | ({"split": part} if part else {}))
+            is_lost = bool(clips) and not os.path.lexists(whole)
+            clip = Clip(root, whole, said=said | ({"split": part} if part else {}), is_lost=is_lost)
             before = made.setdefault((whole, said.get("start")), clip)
             _agree(before, clip, spec)
     if clips and not files.found:
@@ -102,18 +104,23 @@ class _Files:
         self.clips = clips
         self.found: dict[int, str] = {}  # which row's path means a file
         self.by_stem: dict[str, list[int]] = defaultdict(list)
+        self.by_any_case: dict[str, list[int]] = defaultdict(list)
         for index, clip in enumerate(clips):
-            self.by_stem[clip.path.stem].append(index)
+            stem = _composed(clip.path.stem)
+            self.by_stem[stem].append(index)
+            self.by_any_case[stem.casefold()].append(index)
         above = len(os.path.commonprefix([clip.root.parts for clip in clips]))
         places = {clip.path.parent for clip in clips}
-        self.folders = {name.casefold() for place in places for name in place.parts[above:]}
+        self.folders = {_composed(name).casefold() for place in places for name in place.parts[above:]}
 
     def find(self, path: str) -> tuple[Path, Path] | None:
         """Root and path of the file that a table's path means."""
+        path = _composed(path)
         wanted = Path(path.replace("\\", "/"))
         stem = wanted.stem if wanted.suffix.lower() in EXTENSIONS else wanted.name
         named = self.folders & {name.casefold() for name in wanted.parts[:-1]}
-        paths = {index: self.clips[index].path for index in self.by_stem.get(stem, ())}
+        meant = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
+        paths = {index: Path(_composed(str(self.clips[index].path))) for index in meant}
         likeness = {index: _likeness(path, wanted) for index, path in paths.items() if _lies_in(path, named)}
         best = [index for index, score in likeness.items() if score == max(likeness.values())]
         if not best:
@@ -125,6 +132,11 @@ class _Files:
         if other != path:
             raise SertoolError(f"the table's {other} and {path} both seem to be {clip.path}: index their common folder")
         return clip.root, clip.path
+
+
+def _composed(name: str) -> str:
+    """A name as most systems write it: what macOS keeps as a letter and its accent is one character elsewhere."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _lies_in(path: Path, named: set[str]) -> bool:

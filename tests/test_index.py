@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -621,6 +622,45 @@ def test_numbers_between_semicolons_may_have_commas_or_points(make, text):
     one, two = index(folder, "--table", table(folder, "a.csv", text), "-q")
     assert (one["start"], one["duration"], one["age"], one["p_sad"]) == (0.05, 0.1, 31, 0.25)
     assert (two["start"], round(two["duration"], 9), two["p_sad"]) == (0.15, 0.05, 1)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_are_the_same_in_either_form_of_unicode(make, form):
+    folder = make("nfc/K\u00f6ln/M\u00fcde_1.wav", "nfd/Ko\u0308ln/Mu\u0308de_2.wav")
+    rows = (f"K\u00f6ln/M\u00fcde_{number}.wav,angry" for number in (1, 2))
+    text = unicodedata.normalize(form, "\n".join(["file,emotion", *rows, ""]))
+    held = index(folder, "--table", table(folder, "l.csv", text), "-q")
+    assert [(row["emotion"], row.get("issue")) for row in held] == [("angry", None)] * 2
+
+
+def test_a_name_in_another_case_is_its_file_unless_that_may_be_another(make):
+    folder = make("x/VP003_01W.wav", "x/a.wav", "x/A.wav", "z/bB.wav", "z/Bb.wav")
+    text = "file,emotion\nvp003_01w.wav,angry\na.wav,sad\nA.WAV,happy\n"
+    held = index(folder / "x", "--table", table(folder, "l.csv", text), "-q")
+    assert [Path(row["path"]).name for row in held] == ["VP003_01W.wav", "a.wav", "A.wav"]
+    assert [row["emotion"] for row in held] == ["angry", "sad", "happy"]
+    refused(folder / "z", "--table", table(folder, "l.csv", "file,emotion\nbb.wav,sad\n"), says="may be", code=1)
+
+
+def test_a_row_without_its_file_invents_nobody(make):
+    folder = make("voices/1.wav", "voices/2.wav")
+    (folder / "inc").mkdir()
+    text = "file,emotion,speaker\n1.wav,angry,A\n2.wav,sad,B\ntypo.wav,sad,A\n"
+    done = sertool("index", folder / "voices", "--table", table(folder / "inc", "l.csv", text), "-f", "jsonl")
+    held = rows(done)
+    assert [(row["corpus"], row["speaker"]) for row in held] == [
+        ("voices", "voices:A"), ("voices", "voices:B"), ("voices", "voices:A"),
+    ]  # fmt: skip
+    assert (held[2]["clip"], held[2]["issue"]) == ("voices/typo", "vanished")
+    assert "3 clips, 2 speakers, 0.00 h of voices 3" in done.err
+
+
+def test_a_row_without_its_file_may_be_of_any_of_several_corpora(make):
+    folder = make("one/1.wav", "two/2.wav")
+    labels = table(folder, "l.csv", "file,emotion,speaker\n1.wav,angry,A\n2.wav,sad,B\ntypo.wav,sad,A\n")
+    held = index(folder / "one", folder / "two", "--table", labels, "--group", "parent-folder", "-q")
+    assert [row.get("speaker") for row in held] == ["one:A", "two:B", None]
+    assert (held[2]["clip"], "corpus" in held[2]) == ("typo", False)
 
 
 @pytest.mark.parametrize("words", [("--table",), ()])
