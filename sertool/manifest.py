@@ -239,6 +239,14 @@ def with_column(table: Table, name: str, values: Any) -> Table:
     return ordered(table.append_column(name, array))
 
 
+def with_empty(table: Table, *names: str) -> Table:
+    """The table with columns of ours, null everywhere where it lacks them."""
+    for name in names:
+        if name not in table.column_names:
+            table = with_column(table, name, pa.nulls(len(table), kind(name)))
+    return table
+
+
 def without(table: Table, name: str) -> Table:
     """The table without a column, if it has it."""
     return table.drop_columns([name]) if name in table.column_names else table

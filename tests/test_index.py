@@ -933,6 +933,17 @@ def test_how_closely_to_look_is_asked_for(make, monkeypatch):
     assert "samples" not in index(folder, "--check", "none")[0]
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_manifest_of_clean_clips_has_the_columns_of_what_may_be_wrong(make, kind):
+    out = make("x/angry/1.wav") / f"m.{kind}"
+    assert sertool("index", out.parent / "x", "-o", out).code == 0
+    held = wire.read(str(out))
+    assert (held.column("issue").to_pylist(), held.column("notes").to_pylist()) == ([None], [None])
+    theirs = table(out.parent, "theirs.csv", "path,emotion\n1.wav,sad\n")
+    assert sertool("index", theirs, "-o", out).code == 0
+    assert {"issue", "notes"} <= {*wire.read(str(out)).column_names}
+
+
 def test_strict_makes_a_clip_set_aside_a_failure(make):
     folder = make("angry/1.wav", "angry/2.wav")
     assert sertool("index", folder, "--strict", "-q").code == 0
