@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sertool import labelling, manifest, tables, talk
+from sertool import intake, labelling, manifest, tables, talk
 from sertool.audio import EXTENSIONS, LEFT_BY_MACOS, UNREAD
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_text, walk
@@ -125,16 +125,30 @@ def _text(name: str) -> str:
 
 def _name(clips: Sequence[Clip]) -> None:
     """Give each row its clip id, unless a table did: corpus and key, or the place under the root."""
-    often = Counter((clip.row["corpus"], _key(clip)) for clip in clips)
+    files = {(clip.row["corpus"], clip.path): clip for clip in clips}
+    often = Counter((corpus, _key(clip)) for (corpus, _), clip in files.items())
     taken: Counter[str] = Counter(clip.row["clip"] for clip in clips if "clip" in clip.row)
     if twice := [name for name, count in taken.items() if count > 1]:
         raise SertoolError(f"--table: clip {twice[0]} stands twice; clip ids must be unique: leave the column out for "
                            "ids by path")  # fmt: skip
-    for clip in clips:
-        if "clip" not in clip.row:
-            corpus, key = clip.row["corpus"], _key(clip)
-            name = key if often[corpus, key] == 1 else _inside(clip).as_posix()
-            clip.row["clip"] = _unlike(_text(f"{corpus}/{name}" if corpus else name), taken)
+    nameless = [clip for clip in clips if "clip" not in clip.row]
+    for clip in nameless:
+        corpus, key = clip.row["corpus"], _key(clip)
+        name = key if often[corpus, key] == 1 else _inside(clip).as_posix()
+        clip.row["clip"] = _text(f"{corpus}/{name}" if corpus else name)
+    _name_parts(nameless)
+    for clip in nameless:
+        clip.row["clip"] = _unlike(clip.row["clip"], taken)
+
+
+def _name_parts(clips: Sequence[Clip]) -> None:
+    """Name the parts of one file by their start, which other rows do not change, as their number would be."""
+    often = Counter((clip.row["corpus"], clip.path) for clip in clips)
+    parts = [clip for clip in clips if often[clip.row["corpus"], clip.path] > 1]
+    if parts:
+        rows = manifest.from_columns({name: [clip.row.get(name) for clip in parts] for name in ("clip", "start")})
+        for clip, name in zip(parts, intake.named_by_start(rows).to_pylist(), strict=True):
+            clip.row["clip"] = name
 
 
 def _unlike(name: str, taken: Counter[str]) -> str:

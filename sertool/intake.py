@@ -121,14 +121,18 @@ def with_durations(table: Table, where: str) -> Table:
 
 
 def _with_parts_named(table: Table) -> Table:
-    """The parts of a clip that stands in several rows by clip and start: `talk@1.5`."""
+    """The parts of a clip that stands in several rows by clip and start."""
     if "clip" not in table.column_names or table.column("clip").null_count or not manifest.repeats(table):
         return table
     clips = manifest.hashed(table, "clip").index
     several = pa.array((np.bincount(clips) > 1)[clips])
+    return manifest.with_column(table, "clip", pc.if_else(several, named_by_start(table), table.column("clip")))
+
+
+def named_by_start(table: Table) -> pa.ChunkedArray:
+    """What the parts of files are called: `talk@1.5`; one without a start begins with its file."""
     starts = pc.fill_null(table.column("start"), 0.0).cast(pa.string())
-    named = pc.binary_join_element_wise(table.column("clip"), starts, "@")
-    return manifest.with_column(table, "clip", pc.if_else(several, named, table.column("clip")))
+    return pc.binary_join_element_wise(table.column("clip"), starts, "@")
 
 
 def _with_known_ends(table: Table) -> Table:

@@ -1260,6 +1260,38 @@ def test_after_an_update_speakers_keep_their_side(tmp_path):
     assert "new speakers without a split: x:s08, x:s09, x:s10, x:s11; name the --split again" in kept.err
 
 
+def test_a_part_that_a_table_gains_leaves_the_others_their_names_and_their_split(make):
+    folder = make("segs/call.wav")
+    audio.write(folder / "segs/call.wav", np.random.default_rng(0).normal(0, 0.1, 64_000), 16_000)
+    said = ["1,2,sad,A", "2.5,3,sad,B", "3,4,sad,C"]
+    for name, parts in (("old", said), ("new", ["0,1,sad,A", *said])):
+        lines = "".join(f"call.wav,{part}\n" for part in parts)
+        table(folder, f"{name}.csv", f"path,start,end,emotion,speaker\n{lines}")
+    words = ("index", folder / "segs", "--table")
+    old = sertool(*words, folder / "old.csv", "--split", "speaker:34/33/33", "-o", folder / "old.parquet")
+    assert old.code == 0, old.err
+    before = by_clip(folder / "old.parquet")
+    assert [*before] == ["segs/call@1", "segs/call@2.5", "segs/call@3"]
+    sertool(*words, folder / "new.csv", "--update", folder / "old.parquet", "-o", folder / "new.parquet")
+    after = by_clip(folder / "new.parquet")
+    assert {clip: after[clip]["split"] for clip in before} == {clip: row["split"] for clip, row in before.items()}
+    assert after["segs/call@0"]["split"] == after["segs/call@1"]["split"]
+    assert b"no leak" in sertool("index", folder / "new.parquet", "--audit").out
+
+
+def test_an_update_puts_a_clip_whose_speaker_was_corrected_where_the_speaker_is(make):
+    folder = make(*(f"x/{k}.wav" for k in range(9)))
+    for name, first in (("old", "abc"), ("new", "bbc")):
+        rest = ("abc"[k % 3] for k in range(3, 9))
+        text = "path,emotion,speaker\n" + "".join(f"{k}.wav,sad,{who}\n" for k, who in enumerate([*first, *rest]))
+        table(folder, f"{name}.csv", text)
+    words = ("index", folder / "x", "--table")
+    sertool(*words, folder / "old.csv", "--split", "speaker:34/33/33", "-o", folder / "old.parquet")
+    sertool(*words, folder / "new.csv", "--update", folder / "old.parquet", "-o", folder / "new.parquet")
+    told = sertool("index", folder / "new.parquet", "--audit")
+    assert told.code == 0, told.out
+
+
 def test_an_update_says_whom_another_division_moves(make):
     folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcdef" for k in range(2)))
     words = ("index", folder / "x", "--pattern", "{speaker}/{emotion}/{}.wav")
