@@ -126,7 +126,7 @@ def _placed(table: Table, made: splits.Division, rows: np.ndarray) -> Table:
 
 
 def _as_before(table: Table, old: Table) -> Table:
-    """Each clip where the older manifest has it; a new one goes where its speaker is."""
+    """Each clip where the older manifest has its speaker, as it is called now; else where it has the clip."""
     for name in ("split", "fold"):
         if name in old.column_names:
             table = manifest.with_column(table, name, _places(table, old, name))
@@ -140,7 +140,7 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
     speakers = manifest.column(old, "speaker")
     side = sides(speakers, before)
     rows = zip(manifest.column(table, "clip"), manifest.column(table, "speaker"), manifest.usable(table), strict=True)
-    found = [(side.get(speaker) if clips.get(clip) is None else clips[clip], usable) for clip, speaker, usable in rows]
+    found = [(side.get(speaker, clips.get(clip)), usable) for clip, speaker, usable in rows]
     fresh = {speaker or "nobody" for speaker in {*manifest.column(table, "speaker")} - {*speakers}}
     if fresh:
         talk.warn(f"new speakers without a {name}: {listed(sorted(fresh), 5)}; name the --split again to place them")
