@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from sertool import manifest
+from sertool import manifest, talk
 from sertool.codes import Codes, hashes
 from sertool.manifest import Table
 
 Row = dict[str, Any]
+SAME_AS = "duplicate-of:"
 TICK = 1e-3  # seconds: parts that begin and last alike to within it are the same
 ROUNDED = 50  # ticks that parts may share without overlapping: tables round their times
 LONGEST = 10**12  # ticks; whatever has no end lasts so long
@@ -34,12 +35,38 @@ def mark(rows: Sequence[Row]) -> None:
             continue
         kept = max(equal, key=lambda row: (row.get("emotion") is not None) + (row.get("speaker") is not None))
         for row in equal:
-            row["issue"] = None if row is kept else f"duplicate-of:{kept['clip']}"
+            row["issue"] = None if row is kept else f"{SAME_AS}{kept['clip']}"
 
 
 def marked(table: Table) -> Table:
     """The same for a table, be it joined of several that knew their own clips alone; copies go with their clip."""
-    sound = shared(table).index
+    return _judged(table, shared(table).index)
+
+
+def released(table: Table) -> Table:
+    """The table without rows that were left out: of those set aside for being equal to one of them, one is used again.
+
+    A conflict of labels stays: the sound has both, whichever is left.
+    """
+    issues = manifest.codes(table, "issue")
+    others = [text.removeprefix(SAME_AS) if text.startswith(SAME_AS) else None for text in issues.values]
+    there = {*manifest.column(table, "clip")} if any(others) else set()
+    lost = np.array([other is not None and other not in there for other in others] + [False])[issues.index]
+    if not lost.any():
+        return table
+    bare = manifest.from_codes(np.where(lost, -1, issues.index), [*issues.values])
+    sound = np.where(lost & _originals(table), issues.index, -1)
+    table = _judged(manifest.with_column(table, "issue", bare), sound)
+    again = np.flatnonzero((sound >= 0) & manifest.usable(table))
+    if len(again):
+        who = f"{talk.counted(len(again), 'clip')} {'is' if len(again) == 1 else 'are'} used again"
+        example = manifest.cell(table, "clip", int(again[0]))
+        talk.say(f"{who}, for what {'it equals' if len(again) == 1 else 'they equal'} was left out, such as {example}")
+    return table
+
+
+def _judged(table: Table, sound: np.ndarray) -> Table:
+    """The table with issues for those of its rows that have one sound, by a number for each, `[rows]`; else -1."""
     several = sound >= 0
     if not several.any():
         return table
@@ -66,7 +93,7 @@ def single(table: Table) -> np.ndarray:
 
 def tells_of_them(issue: str | None) -> bool:
     """Whether a clip is set aside for having a twin."""
-    return issue is not None and (issue == "label-conflict" or issue.startswith("duplicate-of"))
+    return issue is not None and (issue == "label-conflict" or issue.startswith(SAME_AS))
 
 
 def shared(table: Table) -> Codes:

@@ -897,7 +897,7 @@ def test_a_table_that_says_another_length_is_noted(make):
 
 
 def test_every_kind_is_told_with_an_example_and_what_to_do(make):
-    issues = [f"{kind}:c/x" if kind == "duplicate-of" else kind for kind in columns.ISSUES]
+    issues = [f"{kind}:c/clipped" if kind == "duplicate-of" else kind for kind in columns.ISSUES]
     held = manifest.from_columns({
         "clip": [f"c/{kind}" for kind in (*columns.ISSUES, *columns.NOTES)],
         "issue": [*issues, *[None] * len(columns.NOTES)],
@@ -1147,6 +1147,37 @@ def test_manifests_that_hold_the_same_sounds_set_them_aside_when_joined(make):
         "a/sad/1": None, "b/sad/1": "duplicate-of:a/sad/1",
         "a/sad/2": "label-conflict", "b/happy/2": "label-conflict",
     }  # fmt: skip
+
+
+def test_the_last_of_several_equal_sounds_is_used_whatever_was_left_out(make):
+    folder = make("a/sad/1.wav", "a/sad/2.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    shutil.copy(folder / "b/sad/1.wav", folder / "b/sad/3.wav")
+    (folder / "b" / "happy").mkdir()
+    (folder / "b/sad/2.wav").rename(folder / "b/happy/2.wav")
+    for name in "ab":
+        assert sertool("index", folder / name, "-o", folder / f"{name}.parquet").code == 0
+    both = folder / "both.parquet"
+    sertool("index", folder / "a.parquet", folder / "b.parquet", "-o", both)
+    issues = {clip: row.get("issue") for clip, row in by_clip(both).items() if clip.startswith("b")}
+    assert issues == {
+        "b/sad/1": "duplicate-of:a/sad/1", "b/sad/3": "duplicate-of:a/sad/1", "b/happy/2": "label-conflict",
+    }  # fmt: skip
+    issues |= {"b/sad/1": None, "b/sad/3": "duplicate-of:b/sad/1"}
+    for chosen in ((both,), (folder / "a.parquet", folder / "b.parquet")):
+        done = sertool("index", *chosen, "--where", "corpus=b", "-f", "jsonl")
+        assert {row["clip"]: row.get("issue") for row in rows(done)} == issues
+        assert "1 clip is used again, for what it equals was left out, such as b/sad/1" in done.err
+
+
+def test_copies_come_back_with_the_clip_that_they_are_of(make):
+    folder = make("a/sad/1.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    for name in "ab":
+        made = sertool("index", folder / name)
+        sertool("augment", "-", "--noise", "10", "-o", folder / f"{name}.parquet", stdin=made.out)
+    both = by_clip(folder / "a.parquet", folder / "b.parquet", "--where", "corpus=b")
+    assert {clip: row.get("issue") for clip, row in both.items()} == {"b/sad/1": None, "b/sad/1#1": None}
 
 
 def test_the_audit_of_two_manifests_tells_what_joining_them_would_set_aside(make):

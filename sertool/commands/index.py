@@ -115,7 +115,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
     if values["audit"]:
         return splitting.report(_chosen(read, values), strict_sentences=values["strict_sentences"])
-    table = manifest.with_empty(_chosen(twins.marked(read), values), "issue", "notes")  # whatever reads them next
+    table = twins.released(_chosen(twins.marked(read), values))
+    table = manifest.with_empty(table, "issue", "notes")  # whatever reads them next
     seed = _seed(asked, values["seed"])
     table = splitting.divided(table, asked, seed, old)
     if asked is not None:
