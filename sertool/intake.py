@@ -49,8 +49,16 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
     With `exact`, numbers keep double precision where ours are single.
     """
-    table = manifest.as_ours(table, f"{where}: ", exact=exact)
+    table = manifest.as_ours(_spelt_out(table), f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_words(_with_known_ends(table))))
+
+
+def _spelt_out(table: Table) -> Table:
+    """Columns of numbers that stand for words, as pandas' categories are, as those words."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
+    return table
 
 
 def _with_our_words(table: Table) -> Table:

@@ -98,8 +98,6 @@ def _can_be(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     if pa.types.is_list(wanted) and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return pc.split_pattern(column.cast(pa.string()), ";")
     if pa.types.is_string(wanted) and pa.types.is_floating(column.type):  # no number is nobody, not one called nan

@@ -1180,6 +1180,15 @@ def test_copies_come_back_with_the_clip_that_they_are_of(make):
     assert {clip: row.get("issue") for clip, row in both.items()} == {"b/sad/1": None, "b/sad/1#1": None}
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.int16()])
+def test_a_column_of_categories_is_one_of_what_they_stand_for(tmp_path, kind):
+    held = pa.table({"clip": ["a", "b", "c"], "room": pa.array([1, 2, None]).cast(kind).dictionary_encode()})
+    pq.write_table(held, tmp_path / "a.parquet")
+    pq.write_table(pa.table({"clip": ["d"], "room": pa.array([1]).cast(kind)}), tmp_path / "b.parquet")
+    both = index(tmp_path / "a.parquet", tmp_path / "b.parquet", "--where", "room=1")
+    assert [row["clip"] for row in both] == ["a", "d"]
+
+
 def test_the_audit_of_two_manifests_tells_what_joining_them_would_set_aside(make):
     folder = make("a/sad/1.wav", "a/sad/2.wav")
     shutil.copytree(folder / "a", folder / "b")
