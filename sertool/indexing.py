@@ -64,6 +64,8 @@ def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sour
             _add_listed(_existing(wire.paths(data, source, nul=zeros), source), found)
         else:
             found.tables.append(wire.decoded(data, source, root))
+    if root and not found.tables:
+        raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
     return found
 
 

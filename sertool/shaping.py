@@ -28,7 +28,8 @@ class Wave:
     offset: Annotated[float, "skip so many seconds at the start", 0, 10_800] = 0.0
     seconds: Annotated[float | None, "cut, or pad with zeros, to this length", 0.001, 10_800] = None
     fit: Annotated[
-        Literal["start", "middle", "random"], "which part of a longer clip is kept; where a shorter lies"
+        Literal["start", "middle", "random"],
+        "with --seconds: which part of a longer clip is kept; where a shorter lies",
     ] = "start"
     seed: int = 0
 

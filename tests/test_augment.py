@@ -624,6 +624,17 @@ def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
     refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
 
 
+@pytest.mark.parametrize(("words", "says"), [
+    (("--listen", "l", "--write", "w"), "--listen writes examples and stops: leave out --write"),
+    (("--plot", "p.png", "-o", "m.parquet", "-f", "csv"), "--plot draws and stops: leave out --out and --format"),
+    (("--as", "wav"), "--as goes with --write"), (("--as", "flac", "--listen", "l"), "--as goes with --write"),
+])  # fmt: skip
+def test_what_would_not_be_written_is_refused(voices, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    refused(voices, "--gain", 1, *words, says=says)
+    assert not any(tmp_path.iterdir())
+
+
 def test_writing_leaves_torch_its_threads(voices, tmp_path):
     torch.set_num_threads(3)
     try:

@@ -426,6 +426,23 @@ def test_a_part_that_is_none_is_refused(voices, tmp_path, text):
     assert text in done.line
 
 
+def test_a_part_of_longer_clips_is_for_a_length(voices, tmp_path):
+    done = sertool("featurize", voices, "--mel", "--fit", "middle", "-o", tmp_path / "f")
+    assert done.code == 2
+    assert "--fit middle goes with --seconds" in done.line
+    assert not (tmp_path / "f").exists()
+    assert sertool("featurize", voices, "--preset", "acnt", "--fit", "middle", "-o", tmp_path / "f").code == 0
+
+
+@pytest.mark.parametrize(
+    "command", [("index",), ("index", "--dry-run"), ("featurize", "--mel"), ("augment", "--noise", 9)]
+)
+def test_another_place_of_audio_is_for_manifests(voices, tmp_path, command):
+    done = sertool(*command, voices.parent / "clips", "--root", tmp_path)
+    assert (done.code, done.out) == (2, b"")
+    assert f"--root {tmp_path}: it is for audio that a manifest names, and there is none" in done.line
+
+
 # Never mixed.
 
 
@@ -434,7 +451,7 @@ def test_a_part_that_is_none_is_refused(voices, tmp_path, text):
     (["--rate", "8000"], "rate 16000, now 8000"),
     (["--normalize", "min-max"], "normalize [], now ['min-max']"), (["--stats", "mean"], "stats [], now ['mean']"),
     (["--dtype", "float32"], "dtype float16, now float32"), (["--trim", "30"], "trim None, now 30.0"),
-    (["--fit", "random", "--seed", "3"], "fit start, now random"),
+    (["--seconds", "9", "--fit", "random", "--seed", "3"], "seconds None, now 9.0"),
 ])  # fmt: skip
 def test_a_changed_setting_is_refused_by_name_and_replaces_if_asked(voices, tmp_path, change, named, small_shards):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")

@@ -110,10 +110,10 @@ def _output_options() -> Any:
     return options.stack(
         option("--write", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
                help="Write each copy to a file under this folder; the rows then name these files."),
-        option("--as", "kind_of_sound", type=click.Choice(["flac", "wav"]), default="flac", show_default=True,
-               group="Sound",
-               help="How: 16 bits, the rate of the parent, and its channels up to two; what is louder than such a file "
-                    "can hold is 32-bit floats in wav, and turned down in flac, with a warning."),
+        option("--as", "kind_of_sound", type=click.Choice(["flac", "wav"]), group="Sound",
+               help="With --write, how: 16 bits, the rate of the parent, and its channels up to two; what is louder "
+                    "than such a file can hold is 32-bit floats in wav, and turned down in flac, with a warning. "
+                    "[default: flac]"),
         option("--part", metavar="K/N", group="Sound", help="Write only the k-th of n shares, for job arrays."),
         option("--listen", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
                help="Write the first three clips with their copies as WAV files, and stop."),
@@ -136,8 +136,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     from sertool import blends, copying, files, indexing, manifest, wire, workers
 
-    if values["part"] and not (values["write"] and Part.parse(values["part"])):
-        raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
+    _refuse_quarrels(values)
     blend = blends.blend(_asked(values), values["seed"])
     kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
@@ -157,6 +156,19 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     return code
 
 
+def _refuse_quarrels(values: dict[str, Any]) -> None:
+    """Options that would change nothing."""
+    if values["part"] and not (values["write"] and Part.parse(values["part"])):
+        raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
+    if values["kind_of_sound"] and not values["write"]:
+        raise UsageError("--as goes with --write: without it no copy is written to a file")
+    written = {"write": "--write", "out": "--out", "kind": "--format"}
+    given = [word for name, word in written.items() if values[name] is not None]
+    for name, does in (("listen", "writes examples"), ("plot", "draws")):
+        if values[name] and given:
+            raise UsageError(f"--{name} {does} and stops: leave out {' and '.join(given)}")
+
+
 def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> int | None:
     """The table, or its copies as sound or as a picture."""
     from sertool import manifest, wire
@@ -171,7 +183,7 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
         if kind is None:
             return None
         place = rendering.Place(
-            Path(values["write"]), values["kind_of_sound"], Part.parse(values["part"]), values["wait"]
+            Path(values["write"]), values["kind_of_sound"] or "flac", Part.parse(values["part"]), values["wait"]
         )
         table = rendering.write(table, place, jobs)
     if wire.holds(values["out"], table, kind):

@@ -226,6 +226,8 @@ def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
         shared = {key: values[key] for key in SHARED | LAYERS if key in known and values[key] is not None}
         chosen[name] = features.settings(name, shared | _own(values, name, FEATURES[name]))
     wave = {setting.name: values[setting.name] for setting in WAVE if values[setting.name] is not None}
+    if "fit" in wave and "seconds" not in wave:
+        raise UsageError(f"--fit {wave['fit']} goes with --seconds: without it all of a clip is kept")
     seed = values["seed"] if wave.get("fit") == "random" else 0
     how = shaping.Wave(**wave, seed=seed)
     stats = tuple(dict.fromkeys(values["stats"] or ()))
