@@ -46,7 +46,7 @@ class Account(NamedTuple):
 def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
     """Compare a file's own account with its size; `head` is how it begins. None where it begins like no audio."""
     if head[:4] in CHUNKED and head[8:12] in FORMS:
-        return _chunks(stream, *CHUNKED[head[:4]], byte_count)
+        return _chunks(stream, head, byte_count)
     if head[:4] == b"OggS":
         return Account(_ogg_missing(stream, byte_count))
     if head[:3] == b"ID3" or _frame(*head[:3].ljust(3, b"\0")):
@@ -54,8 +54,13 @@ def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
     return Account() if head[:4] == b"fLaC" else None
 
 
-def _chunks(stream: BinaryIO, order: str, wanted: bytes, byte_count: int) -> Account:
-    """Whether a WAV or AIFF file has all its samples; the lengths of an RF64 file stand in its chunk `ds64`."""
+def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
+    """Whether a WAV or AIFF file has all its samples; the lengths of an RF64 file stand in its chunk `ds64`.
+
+    No samples are none where the file tells its own length; else whoever wrote it could not know how many would come.
+    """
+    order, wanted = CHUNKED[head[:4]]
+    is_told = struct.unpack_from(order + "I", head, 4)[0] + 8 == byte_count
     position, long, kind = 12, 0, b""
     for _ in range(MOST_CHUNKS):
         stream.seek(position)
@@ -68,10 +73,11 @@ def _chunks(stream: BinaryIO, order: str, wanted: bytes, byte_count: int) -> Acc
         if name == b"fmt " and order == "<":
             kind = entry[8 : 8 + length]
         if name == wanted:
+            is_empty = length == 0 and is_told
             length = length if length < STREAMED else long
             absent = position + 8 + length - byte_count
             missing = f"{absent:,} of {length:,} bytes are missing" if absent > 0 else ""
-            return Account(missing, plain=_plain(kind, position + 8, length or -absent))
+            return Account(missing, plain=_plain(kind, position + 8, 0 if is_empty else length or -absent))
         position += 8 + length + length % 2
     return Account("it ends before its samples begin" if position > byte_count - 8 else "")
 

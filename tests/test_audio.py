@@ -62,7 +62,7 @@ def wav(
         kind += struct.pack("<HHIH", 22, 16, 0, 1) + bytes.fromhex("000000001000800000aa00389b71")
     body = b"fmt " + struct.pack("<I", len(kind)) + kind + before + b"data"
     body += struct.pack("<I", len(data) if length is None else length) + data
-    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
+    return b"RIFF" + struct.pack("<I", len(body) + 4 if length != 0 else 0) + b"WAVE" + body
 
 
 # What is sound
@@ -101,6 +101,15 @@ def test_a_wav_that_was_written_to_a_pipe_is_whole(tmp_path, voice, length):
     samples = (voice * 32767).astype(np.int16)
     found = look_at(tmp_path / "clip.wav", wav(samples, length=length))
     assert (found.issue, found.samples) == (None, len(voice))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_what_follows_no_samples_is_no_sound(tmp_path, voice, subtype):
+    head = written(tmp_path / "none.wav", voice[:0], "WAV", subtype)
+    body = head[8:] + b"LIST" + struct.pack("<I", 32_000) + bytes(range(250)) * 128
+    for full in (True, False):
+        found = look_at(tmp_path / "clip.wav", b"RIFF" + struct.pack("<I", len(body)) + body, full=full)
+        assert (found.issue, found.samples) == ("empty", None)
 
 
 # What is cut
