@@ -20,9 +20,9 @@ from sertool.files import reason
 
 NAMES = {
     "float16": "F16", "float32": "F32", "float64": "F64", "uint8": "U8",
-    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
+    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "bool": "BOOL",
 }  # fmt: skip
-DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in NAMES.items()}
+DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in NAMES.items()} | {"BF16": np.dtype("<u2")}
 Pieces = tuple[str, tuple[int, ...], Iterable[np.ndarray]]  # of a tensor: its type, its shape, what it is made of
 LARGEST_HEADER = 100_000_000
 
@@ -56,6 +56,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return _parse(mapped, int.from_bytes(head, "little"), length)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SertoolError(f"{path}: not a whole tensor file ({error}): make or fetch it again") from None
+    except SertoolError as error:
+        raise SertoolError(f"{path}: {error}") from None
 
 
 def header(path: Path) -> dict[str, Any]:
@@ -72,7 +74,12 @@ def _parse(mapped: Any, header_length: int, length: int) -> tuple[dict[str, Any]
     tensors = {str(name): _tensor(entry, body) for name, entry in held.items()}
     if sum(tensor.nbytes for tensor in tensors.values()) != len(body):
         raise ValueError("its tensors do not fill it")
-    return metadata, tensors
+    return metadata, {name: _valued(tensor, held[name]["dtype"]) for name, tensor in tensors.items()}
+
+
+def _valued(tensor: np.ndarray, dtype: str) -> np.ndarray:
+    """Numbers as numpy has them: bfloat16 is the upper half of a float32."""
+    return np.asarray(tensor.astype("<u4") << 16).view("<f4") if dtype == "BF16" else tensor
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
@@ -83,6 +90,9 @@ def _object(text: str | bytes) -> dict[str, Any]:
 
 
 def _tensor(entry: Mapping[str, Any], body: memoryview) -> np.ndarray:
+    if entry["dtype"] not in DTYPES:
+        name = repr(entry["dtype"])[:20]
+        raise SertoolError(f"it holds {name}, a type of numbers that is not read: save it as F32 or BF16")
     dtype, shape, (start, end) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
     numbers = [*shape, start, end]
     if not all(type(number) is int and number >= 0 for number in numbers) or len(shape) > 8:

@@ -12,6 +12,7 @@ import server as play
 import torch
 from published import checkpoint, saved, ssl_state, whisper_state
 from running import rows, sertool, snapshot
+from safetensors.torch import save_file
 from torchaudio.pipelines._wav2vec2 import impl
 
 from sertool import (
@@ -331,6 +332,26 @@ def test_weights_are_known_by_their_numbers_whatever_file_they_come_in(small: Pa
     for name in ("w.safetensors", "w.pt", "old.pt"):
         pretrained_weights.give(tmp_path / name)
         assert whisper.tensors("base", 3)[0] == known, name
+
+
+def test_weights_in_half_the_bits_are_read_as_they_are(small: Path, tmp_path: Path) -> None:
+    state = {name: tensor.bfloat16() for name, tensor in whisper_state().items()}
+    torch.save(state, tmp_path / "w.pt")
+    save_file(
+        state | {"mask": torch.tensor([True, False]), "one": torch.tensor(0.5).bfloat16()}, tmp_path / "w.safetensors"
+    )
+    known = []
+    for name in ("w.safetensors", "w.pt"):
+        pretrained_weights.give(tmp_path / name)
+        known.append(whisper.tensors("base", 3)[0])
+    assert known[0] == known[1]
+    assert tensorfile.read(tmp_path / "w.safetensors")[1]["mask"].tolist() == [True, False]
+
+
+def test_a_kind_of_numbers_that_is_not_read_is_named(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3, dtype=torch.float8_e4m3fn)}, tmp_path / "w.safetensors")
+    with pytest.raises(SertoolError, match=r"w\.safetensors: it holds 'F8_E4M3', .* as F32 or BF16"):
+        tensorfile.read(tmp_path / "w.safetensors")
 
 
 def retrained() -> dict[str, np.ndarray]:

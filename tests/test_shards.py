@@ -188,6 +188,8 @@ HEADERS = [
     b'{"mel":{"dtype":"F16","shape":[1],"data_offsets":[9999999999,10000000001]}}',
     b'{"mel":{"dtype":"BF99","shape":[1],"data_offsets":[0,2]}}',
     b'{"mel":{"dtype":["F16"],"shape":[1],"data_offsets":[0,2]}}',
+    b'{"mel":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},"x":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}',
+    b'{"mel":{"dtype":"\\n\\u001b[31m","shape":[1],"data_offsets":[0,2]}}',
     b'{"mel":{"dtype":"F16","shape":"1","data_offsets":[0,2]}}',
     b'{"mel":{"dtype":"F16","shape":[true],"data_offsets":[0,2]}}',
     b'{"mel":{"dtype":"F16","shape":[1],"data_offsets":[0]}}',
