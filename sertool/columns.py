@@ -50,6 +50,8 @@ OUTCOME = {
     "confidence": ("float", "its probability"),
 }
 
+ANSWERS = (*OUTCOME, "top", "protocol", "adapted")  # that a prediction alone has, beside `p_*`
+
 # Columns of some manifests alone, which may be anything in others.
 ELSEWHERE = {
     "end": "where the window that was answered for ends in the file, in seconds; start is where it starts",

@@ -14,8 +14,7 @@ from sertool.splits import PARTS, TRAIN
 
 PIECE = 1 << 16  # rows drawn at once
 NUMBERED = re.compile(r"#(\d+)$")
-# What is known of the parent's numbers, and not of the copy's.
-NOT_INHERITED = ("digest", "run", "predicted", "confidence")
+NOT_INHERITED = ("digest", *columns.ANSWERS)  # what is known of the parent's numbers, and not of the copy's
 
 
 def originals(table: Table) -> np.ndarray:

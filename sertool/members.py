@@ -35,6 +35,7 @@ from sertool import (
 )
 from sertool import device as devices
 from sertool.batches import Store
+from sertool.columns import ANSWERS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
@@ -46,7 +47,6 @@ from sertool.training_data import Data
 
 Figures = dict[str, Any]
 
-ANSWERS = ("run", "predicted", "confidence", "top", "protocol", "adapted")  # that a prediction alone has, beside `p_*`
 PRIOR = 3.0  # clips whose loss, each by log(T)^2, stands against a temperature other than 1
 ONE_ROW = "one row for each clip: featurize with --stats, such as --stats mean,std"
 UNTAUGHT = "--teacher is for networks, and for clips without a label"

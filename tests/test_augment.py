@@ -651,6 +651,13 @@ def test_clips_of_like_names_are_heard_apart(make, tmp_path):
     assert len(list((tmp_path / "l").glob("*.wav"))) == 4
 
 
+def test_a_copy_has_none_of_the_answers_for_its_parent(tmp_path):
+    said = {"predicted": "sad", "p_sad": 0.9, "top": "sad 0.9", "protocol": "loso", "adapted": "enrolled", "run": "r"}
+    held = save([{"clip": "a", "path": "a.wav", "emotion": "sad", "confidence": 0.9, **said}], tmp_path / "a.jsonl")
+    _, copy = augmented(held, "--gain", 3).values()
+    assert not {name for name in (*said, "confidence") if copy.get(name) is not None}
+
+
 # What is asked for
 
 
