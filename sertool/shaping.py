@@ -165,9 +165,9 @@ def _moment(order: int) -> Callable[[Tensor], Tensor]:
     return moment
 
 
-def _slope(rows: Tensor) -> Tensor:
-    """Change from one row to the next, by least squares."""
-    time = torch.arange(len(rows), dtype=rows.dtype, device=rows.device) - (len(rows) - 1) / 2
+def _slope(rows: Tensor, time: Tensor) -> Tensor:
+    """Change from one frame to the next, by least squares; `time` `[rows]` is each row's frame."""
+    time = time.to(rows.dtype) - int(time.sum()) / len(time)
     return (time[:, None] * rows).sum(dim=0) / time.square().sum().clamp(min=1.0)
 
 
@@ -185,7 +185,7 @@ STATS: dict[str, Callable[[Tensor], Tensor]] = {
     "q95": _quantile(0.95),
     "skew": _moment(3),
     "kurtosis": _moment(4),
-    "slope": _slope,
+    "slope": lambda rows: _slope(rows, torch.arange(len(rows), device=rows.device)),
 }
 
 
@@ -206,6 +206,11 @@ def summary(rows: Tensor, stats: tuple[str, ...], counted: Tensor | None = None)
     """`[1, stats x width]` of `[rows, width]`; of a column of which no row counts, all are 0."""
     made = torch.stack([STATS[name](rows) for name in stats])
     for column in [] if counted is None else torch.nonzero(~counted.all(dim=0)).flatten().tolist():
-        kept = rows[counted[:, column], column, None]
-        made[:, column] = torch.cat([STATS[name](kept) for name in stats]) if len(kept) else 0.0
+        places = torch.nonzero(counted[:, column]).flatten()
+        made[:, column] = _of_some(rows[places, column, None], places, stats) if len(places) else 0.0
     return made.reshape(1, -1)
+
+
+def _of_some(rows: Tensor, places: Tensor, stats: tuple[str, ...]) -> Tensor:
+    """Statistics `[stats]` of one column's rows that count, `[rows, 1]`; between them, frames may be missing."""
+    return torch.cat([_slope(rows, places) if name == "slope" else STATS[name](rows) for name in stats])

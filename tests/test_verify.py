@@ -71,7 +71,8 @@ def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voice
 def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
     done = sertool("featurize", voices, "--pitch", *shape, "-o", tmp_path / "frames")
     reader, stats = shards.Reader("pitch"), shards.Reader("pitch")
-    kept = sertool("featurize", voices, "--pitch", *shape, "--stats", "mean,min", "--verify", 3, "-o", tmp_path / "s")
+    stats_asked = ("--stats", "mean,min,slope", "--verify", 3)
+    kept = sertool("featurize", voices, "--pitch", *shape, *stats_asked, "-o", tmp_path / "s")
     assert (done.code, kept.code) == (0, 0), kept.err
     frames, held = (wire.read(str(tmp_path / name / "manifest.parquet")).to_pylist() for name in ("frames", "s"))
     for one, other in zip(frames, held, strict=True):
@@ -81,9 +82,10 @@ def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
         rows, summed = reader.rows(*places[0]), stats.rows(*places[1])[0]
         voiced = rows[:, 1] > rows[:, 1].min()
         assert 0 < voiced.sum() < len(rows)
-        wanted = [rows[voiced, 0].mean(), rows[:, 1].mean(), rows[voiced, 0].min()]
+        slope = np.polyfit(np.flatnonzero(voiced), rows[voiced, 0], 1)[0]  # frames keep their places in time
+        wanted = [rows[voiced, 0].mean(), rows[:, 1].mean(), rows[voiced, 0].min(), slope]
         width = rows.shape[1]
-        np.testing.assert_allclose([summed[0], summed[1], summed[width]], wanted, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(summed[[0, 1, width, 2 * width]], wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_nothing_to_verify_is_said_and_is_no_failure(voices, tmp_path):

@@ -1,4 +1,4 @@
-"""Pitch: the fundamental frequency, and whether and how surely there is one."""
+"""Pitch: f0 in Hz (0 where unvoiced; its statistics are of voiced frames), and whether and how surely there is one."""
 
 import math
 from collections.abc import Iterator
