@@ -265,7 +265,8 @@ def _among_own(scores: Sequence[Figures]) -> str:
 
 
 def _say_result(table: Table, scores: Sequence[Figures], named: str, folder: Path) -> None:
-    many = f", mean of {len(scores)} trainings" if len(scores) > 1 else ""
+    several = [talk.counted(n, what) for what in ("fold", "seed") if (n := len(manifest.counts(table, what))) > 1]
+    many = f", mean over {' and '.join(several)}" if several else ""
     count = len(manifest.counts(table, "speaker"))
     who = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
     rows = f"{talk.counted(len(table), 'held-out row')} {who}"

@@ -373,6 +373,7 @@ def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: P
     held = manifest.column(wire.load(str(tmp_path / "out.parquet")), "clip")
     joined = wire.load(str(tmp_path / "out.parquet")).to_pydict()
     assert len(held) == 2 * 48
+    assert " to test), mean over 2 folds and 2 seeds; 96 held-out rows" in done.err
     assert {*zip(joined["fold"], joined["seed"], strict=True)} == {(0, 5), (0, 6), (1, 5), (1, 6)}
     assert set(joined["run"]) == {str(tmp_path / "run")}
     assert sertool("eval", stdin=done.out).code == 0
