@@ -551,10 +551,15 @@ def test_options_that_would_do_nothing_are_refused(run: Path, words: tuple[str, 
 
 
 def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "x.wav", np.random.default_rng(0).normal(0, 0.1, 61 * 8_000), 8_000)
+    soundfile.write(tmp_path / "x.wav", np.random.default_rng(0).normal(0, 0.1, (31 * 8_000, 2)), 8_000)
     words = ("predict", "-m", run / "model", tmp_path / "x.wav")
-    assert "1 answer for over a minute of sound: --window 3" in sertool(*words).err
-    assert "over a minute" not in sertool(*words, "--window", 10).err
+    assert "1 answer is for more than 30 s of sound: --window 3" in sertool(*words).err
+    assert "2 answers are for more than 30 s of sound: --window 3" in sertool(*words, "--channel", "each").err
+    segments = tmp_path / "segments.csv"
+    segments.write_text("path,start,duration\nx.wav,0,3\nx.wav,28,3\n")
+    for more in (("--window", 10), ("-q",)):
+        assert "30 s" not in sertool(*words, *more).err
+    assert "30 s" not in sertool(*words[:-1], segments).err
 
 
 def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ are, by the published split that divided it. Where a manifest points to shards t
 are read and not the audio, unless --window, --channel or --trim asks for sound; so may shards themselves be. --silence
 is of audio only.
 """
-LONG = 60.0  # seconds
+LONG = 30.0  # seconds
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -236,8 +236,8 @@ class _Count:
         aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
         talk.say(f"{talk.counted(self.rows, 'row')}{aside}")
         if self.long:
-            answers = talk.counted(self.long, "answer")
-            talk.say(f"{answers} for over a minute of sound: --window 3 answers for every three seconds")
+            answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
+            talk.say(f"{answers} for more than {LONG:g} s of sound: --window 3 answers part by part")
         if self.rows and self.vanished == self.rows:
             raise SertoolError("nothing of what was asked for is there")
         return 1 if strict and self.issues else None
