@@ -247,6 +247,14 @@ def _with_interval(point: np.ndarray, drawn: np.ndarray) -> Figure:
     return Figure(float(metrics.mean(point)[0]), float(low), float(high), deviation)
 
 
+def _with_ece_bounds(figures: dict[str, Figure], whole: Sums, drawn: Sums) -> dict[str, Figure]:
+    """The figures with the ECE's own interval, if there is one."""
+    if "ece" not in figures:
+        return figures
+    low, high = metrics.ece_bounds(whole["bins"], drawn["bins"])
+    return figures | {"ece": replace(figures["ece"], low=low, high=high)}
+
+
 def _all_with_interval(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) -> dict[str, Figure]:
     return {name: _with_interval(point, drawn[name]) for name, point in points.items()}
 
@@ -272,7 +280,7 @@ def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
         speakers=units.speakers,
         coverage=held.coverage._asdict() | {"share": held.coverage.share},
         bootstrap=units.how,
-        figures=_all_with_interval(points, _figures(drawn)),
+        figures=_with_ece_bounds(_all_with_interval(points, _figures(drawn)), whole, drawn),
         rows_with=_rows_with(run),
         people=_all_with_interval(_of_people(whole), _of_people(drawn)),
         people_clips=int(whole["votes"][0, -1].sum()) if "votes" in whole else 0,

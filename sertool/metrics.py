@@ -102,6 +102,22 @@ def ece(sums: np.ndarray) -> np.ndarray:
     return ratio(np.abs(confidence - right).sum(-1), clips.sum(-1))
 
 
+def ece_bounds(whole: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+    """The ECE's 95 % interval, averaged over seeds, of sums `[1, seeds, bins, 3]` and `[resamples, seeds, bins, 3]`.
+
+    Chance only ever adds to it, so that resamples lie above: the upper bound is theirs less their mean excess, and the
+    lower lies as far below the ECE as theirs lies above. It is 0 where chance alone would make as much of a perfect
+    calibration: of resamples without the distance of each bin that was found.
+    """
+    value, resampled = (mean(ece(sums)) for sums in (whole, drawn))
+    distance = np.nan_to_num(ratio(whole[..., 1] - whole[..., 2], whole[..., 0]))
+    clips, confidence, right = np.moveaxis(drawn, -1, 0)
+    by_chance = interval(mean(ece(np.stack([clips, confidence - clips * distance, right], -1))))[1]
+    found, high = float(value[0]), float(interval(resampled)[1])
+    low = 0.0 if found <= by_chance else max(0.0, 2 * found - high)
+    return min(found, low), max(found, high - float(mean(resampled)) + found)
+
+
 def log_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Minus the logarithm of the true class' probability, `[clips]`, from `[clips, classes]`; never infinite."""
     given = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]

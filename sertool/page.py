@@ -405,7 +405,7 @@ def _reading(report: Report) -> str:
     lines = [
         *reports.methods(report),
         "UAR is the mean of the recalls of the emotions that have clips; WA is the share of clips answered right.",
-        f"ECE is how far confidence lies from accuracy, averaged over clips, in {metrics.BINS} bins.",
+        "ECE is how far confidence lies from accuracy, averaged over clips.",
     ]
     if any(run.people for run in report.runs):
         lines.append("People are listeners' votes on the voice alone, scored like the run; a tie counts in parts.")

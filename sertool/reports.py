@@ -256,6 +256,8 @@ def methods(report: Report) -> list[str]:
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
         lines.append(f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers.")
+    if any("ece" in run.figures for run in report.runs):
+        lines.append(f"ECE: in {metrics.BINS} bins; what chance adds to it is left out of its interval.")
     if any(pair.clips for pair in report.comparisons) and any(run.windows_of for run in report.runs):
         lines.append("McNemar's test takes the windows of a clip for independent: its p is too small.")
     return lines

@@ -121,6 +121,21 @@ def test_ece_of_an_honest_forecaster_is_small_and_of_a_boaster_is_its_boast() ->
     assert metrics.ece(boaster) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("boast", "speakers"), [(0.0, 400), (0.0, 40), (0.1, 400), (0.1, 40)])
+def test_intervals_of_ece_hold_it_and_the_truth_as_often_as_they_say(boast: float, speakers: int) -> None:
+    held = 0
+    for seed in range(60):
+        dice = np.random.default_rng(seed)
+        confidence, speaker = 0.25 + 0.75 * dice.beta(3, 2, 400), np.arange(400) % speakers
+        right = (dice.random(400) < confidence - boast).astype(float)
+        sums = metrics.bin_sums(confidence, right, speaker, speakers)
+        drawn = metrics.resample(sums.reshape(speakers, -1), np.zeros(speakers, int), 200, seed)
+        low, high = metrics.ece_bounds(sums.sum(0)[None, None], drawn.reshape(-1, 1, metrics.BINS, 3))
+        assert 0 <= low <= metrics.ece(sums.sum(0)) <= high <= 1
+        held += low <= boast <= high
+    assert held >= 51  # nine in ten, less what 60 throws may lack
+
+
 def test_confidence_of_one_falls_into_the_last_bin() -> None:
     sums = reliability(np.array([0.0, 1.0, np.nan]), np.array([0.0, 1.0, 1.0]))
     assert sums[0, 0] == 1

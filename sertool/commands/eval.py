@@ -27,7 +27,8 @@ Scores in the report:
   UAR                    unweighted average recall, the mean of every emotion's recall
   WA                     accuracy, the share of clips that were answered rightly
   F1                     of an emotion, the harmonic mean of its recall and precision
-  ECE                    expected calibration error, how far confidence lies from accuracy
+  ECE                    expected calibration error, how far confidence lies from accuracy, in 15 bins; its interval
+                         leaves out what chance adds
   log loss, Brier score  how far the probabilities lie from the truth; lower is better
 """
 FORMATS = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "markdown"}
