@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ NAMES = {
     "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
     "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
 }  # fmt: skip
+FEW_PAIRS = 3  # of runs, whose p-values speak for themselves
 PLAIN = ("log_loss", "brier")  # the rest are shares, shown in per cent
 
 
@@ -207,14 +209,36 @@ def _by(report: Report, name: str) -> Section:
 # What writes them.
 
 
-def text(report: Report) -> str:
-    """The tables as text, the same on a terminal, in a pipe and in a file."""
+def made(report: Report, kind: str, out: str | None) -> str:
+    """The report in a format; on a terminal, tables that are wider than it are broken."""
+    if kind == "table" and out in (None, "-") and talk.to_terminal():
+        return text(report, shutil.get_terminal_size().columns)
+    return WRITERS[kind](report)
+
+
+def text(report: Report, most: float = math.inf) -> str:
+    """The tables as text; those wider than `most` characters in blocks of columns."""
     lines = _heads(report)
     for section in sections(report):
-        widths = [max(map(len, column)) for column in zip(section.headers, *section.rows, strict=True)]
         lines += ["", section.title]
-        lines += [_aligned(row, widths, section.words) for row in (section.headers, *section.rows)]
+        table = list(zip(section.headers, *section.rows, strict=True))  # columns
+        widths = [max(map(len, column)) for column in table]
+        for number, block in enumerate(_blocks(widths, section.words, most)):
+            rows = zip(*(table[place] for place in block), strict=True)
+            lines += [""] * (number > 0)
+            lines += [_aligned(row, [widths[place] for place in block], section.words) for row in rows]
     return _lined([*lines, "", *methods(report)])
+
+
+def _blocks(widths: Sequence[int], words: int, most: float) -> list[list[int]]:
+    """Which columns go together: all, or as many as have room, the first being in each; pairs of runs stay in one."""
+    blocks = [[0]]
+    for place in range(1, len(widths)):
+        taken = sum(widths[held] + 2 for held in blocks[-1])
+        if words == 1 and len(blocks[-1]) > 1 and taken + widths[place] > most:
+            blocks.append([0])
+        blocks[-1].append(place)
+    return blocks
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], words: int) -> str:
@@ -256,6 +280,8 @@ def methods(report: Report) -> list[str]:
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
         lines.append(f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers.")
+    if (pairs := len(report.comparisons)) > FEW_PAIRS:
+        lines.append(f"p: of each of the {pairs} pairs by itself, not corrected for their number.")
     if any("ece" in run.figures for run in report.runs):
         lines.append(f"ECE: in {metrics.BINS} bins; what chance adds to it is left out of its interval.")
     if any(pair.clips for pair in report.comparisons) and any(run.windows_of for run in report.runs):

@@ -432,6 +432,28 @@ def test_intervals_hold_their_values(predicted: str) -> None:
     assert all(one.low < one.high for one in figures)
 
 
+def test_tables_wider_than_a_terminal_are_broken_between_columns_and_others_never(
+    tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [table(tmp_path / f"number-{k}.csv", made(seed=k)) for k in range(6)]
+    piped = say(*paths)[1]
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
+    shown = say(*paths)[1]
+    whole, broken = (re.split(r"\n\n(?=[A-Z])", text[text.index("\nRecall") :])[0] for text in (piped, shown))
+    assert max(map(len, whole.splitlines())) > 80 >= max(map(len, broken.splitlines()))
+    assert sorted(re.findall(r"number-.|\S+ \[.*?\]", broken)) == sorted(re.findall(r"number-.|\S+ \[.*?\]", whole))
+    assert broken.count("\nneutral") == 2
+    assert say(*paths, "-o", str(tmp_path / "out.txt"))[1] == ""
+    assert (tmp_path / "out.txt").read_text() == piped
+
+
+def test_p_values_of_many_pairs_are_said_to_be_uncorrected(tmp_path: Path, say: Any) -> None:
+    paths = [table(tmp_path / f"{k}.csv", made(seed=k)) for k in range(4)]
+    assert "p: of each of the 6 pairs by itself, not corrected for their number." in say(*paths)[1]
+    assert "not corrected" not in say(*paths[:3])[1]
+
+
 def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:
     parts = [made(skill=skill, seed=seed) for seed, skill in enumerate((0.5, 0.6, 0.7))]
     columns = {name: [value for part in parts for value in part[name]] for name in parts[0]}

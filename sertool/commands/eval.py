@@ -92,7 +92,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, evaluating.Dice(values["resamples"], values["seed"]))
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
-        reports.write(reports.WRITERS[kind](report), values["out"])
+        reports.write(reports.made(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])
     _refuse_below(report, values["min_uar"])
 
