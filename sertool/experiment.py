@@ -91,6 +91,7 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
         talk.set_verbosity(-1)
     with team.leader_first():
         to_make = preparing.features_to_make(table, asked, picked)
+        design = preparing.grouped(table, design, asked, to_make)
         _look_ahead(table, design, asked, wish, places, to_make)
     with alone(folder, manner.wait) if Team().leads else nullcontext():
         if Team().leads:
@@ -297,6 +298,7 @@ def _say_plan(
 ) -> None:
     """What would be trained, once what can be known before has been looked at."""
     to_make = preparing.features_to_make(table, asked, "cpu", fetch=False)
+    design = preparing.grouped(table, design, asked, to_make)
     plans = _look_ahead(table, design, asked, wish, places, to_make)
     for (way, folder), (divided, wanted) in zip(places, plans, strict=True):
         if runs.finished(folder, _foreseen(divided, design, wanted), overwrite):

@@ -136,6 +136,36 @@ def records(table: Table, design: Design, to_make: Recipe | None) -> dict[str, A
     return {} if to_make is None else {name: to_make.record(name) for name in design.features}
 
 
+def grouped(table: Table, design: Design, asked: Asked, to_make: Recipe | None) -> Design:
+    """The design with what a feature's rows consist of, where the model asks and the command line does not say.
+
+    Of several features, or of columns that are picked or mapped, nothing is known.
+    """
+    held, made = vars(design.settings), records(table, design, to_make)
+    if "groups" not in held or len(made) != 1 or design.select is not None or design.reduce is not None:
+        return design
+    given = {pair.partition("=")[0].strip() for pair in asked.settings}
+    ((feature, record),) = made.items()
+    known = _groups(feature, record, by_stat="stats" not in held)
+    known = {name: count for name, count in known.items() if name not in given}
+    return replace(design, settings=models.settings(design.model, held | known))
+
+
+def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[str, int]:
+    """How many groups lie side by side, each layer of each channel one, and how many statistics there are of each; or
+    each statistic a group of its own."""
+    choice = _facts(feature).get("CHOICE")
+    layers = len(_layers(feature, record["settings"]["layers"], record["settings"][choice])) if choice else 1
+    groups = layers * (2 if record["wave"]["channels"] == "stereo" else 1)
+    stats = max(1, len(record["stats"]))
+    return {"groups": groups * stats} if by_stat else {"groups": groups, "stats": stats}
+
+
+def _layers(feature: str, text: str, kind: str) -> tuple[int, ...]:
+    """Layers of an encoder by number, as `--layers` names them."""
+    return encoders.chosen(text, encoders.load(feature).SIZES[kind]["layers"])
+
+
 def width(table: Table, design: Design, to_make: Recipe | None) -> int | None:
     """How many columns a model is going to see; None where that cannot be known yet."""
     if design.select is not None or design.reduce is not None:
@@ -163,8 +193,7 @@ def _unlike(feature: str, record: Mapping[str, Any], preset: str) -> Iterator[st
     for word, value in usual.items():
         own = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
         if (own, value) == ("layers", "all"):  # which shards say by number
-            count = encoders.load(feature).SIZES[told[_facts(feature)["CHOICE"]]]["layers"]
-            value = encoders.spelled(encoders.chosen("all", count))  # noqa: PLW2901
+            value = encoders.spelled(_layers(feature, "all", told[_facts(feature)["CHOICE"]]))  # noqa: PLW2901
         has, wanted = _shown(told.get(own, value)), _shown(value)
         if own != "weights" and has not in (wanted, "all"):
             yield f"{own} {has}, not {wanted}"

@@ -107,7 +107,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "base": {
         "about": "emotions of your own on what the package's `base` hears: nothing is fetched", "model": "mlp",
-        "settings": {"groups": 5}, "preset": "base", "scale": "corpus", "protocol": "speaker:70/15/15",
+        "preset": "base", "scale": "corpus", "protocol": "speaker:70/15/15",
         "training": ON_STATISTICS,
     },
     "whisper-tuned": {

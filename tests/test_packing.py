@@ -22,7 +22,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
     folder = tmp_path_factory.mktemp("packing")
     synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=audio.write)
     indexed = sertool("index", folder / "clips", "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
-    words = ("--recipe", "whisper-mlp", "--set", "groups=4", "--epochs", 2, "-o", folder / "run")
+    words = ("--recipe", "whisper-mlp", "--epochs", 2, "-o", folder / "run")
     done = sertool("train", *words, stdin=indexed.out)
     assert done.code == 0, done.err
     return folder
@@ -95,7 +95,7 @@ def test_an_encoder_that_was_altered_is_refused(run: Path) -> None:
 def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, small_encoders: Path) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("SERTOOL_CACHE", str(small_encoders))
-        words = ("-m", "mlp", "--set", "groups=4", "--epochs", 1, "--pack", "8-bit", "-o", run / "small")
+        words = ("-m", "mlp", "--epochs", 1, "--pack", "8-bit", "-o", run / "small")
         done = sertool("train", run / "run" / "features" / "manifest.parquet", *words)
         assert done.code == 0, done.err
     weights._held.clear()
@@ -105,7 +105,7 @@ def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.usefixtures("nowhere")
 def test_what_cannot_be_packed_is_refused_before_anything_is_trained(run: Path, tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").touch()
-    words = ("-m", "mlp", "--set", "groups=4", "--epochs", 1, "--pack", "half", "--weights", tmp_path / "w.safetensors")
+    words = ("-m", "mlp", "--epochs", 1, "--pack", "half", "--weights", tmp_path / "w.safetensors")
     done = sertool("train", run / "run" / "features" / "manifest.parquet", *words, "-o", tmp_path / "run")
     weights.give(None)
     assert (done.code, "w.safetensors" in done.line) == (1, True)

@@ -13,7 +13,7 @@ from sertool.recipes import RECIPES
 pytest_plugins = ("pretrained",)
 SMALL = {  # the big networks' layers, fewer or thinner: one epoch of the real ones is for the slow tests
     "densenet161": ("--scratch",), "resnet50": ("--scratch",), "resnext50": ("--scratch",),
-    "mlp": ("--set", "groups=4"), "whisper": ("--set", "layers=3", "--set", "tune=1"),
+    "whisper": ("--set", "layers=3", "--set", "tune=1"),
 }  # fmt: skip
 SLOW = (
     "densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "lstm", "bilstm", "gru", "mamba-cnn",
@@ -148,3 +148,22 @@ def test_blocks_that_are_trained_on_are_given_the_layer_before_them_alone(
     done = sertool("train", *words, stdin=made.out)
     assert (done.code, "--whisper base --layers 2" in done.line) == (2, True)
     assert sertool("train", *words, "--scratch", stdin=made.out).code == 0
+
+
+@pytest.mark.parametrize(("made", "model", "asked", "groups"), [
+    (("--layers", "1-3", "--stats", "mean,std,max"), "mlp", (), {"groups": 3, "stats": 3}),
+    (("--layers", "1-3", "--stats", "mean,std"), "attentive", (), {"groups": 6}),
+    (("--layers", "0,2", "--channels", "stereo", "--stats", "mean"), "mlp", (), {"groups": 4, "stats": 1}),
+    (("--layers", "1-2", "--stats", "std"), "mlp", ("--set", "groups=1"), {"groups": 1, "stats": 1}),
+])  # fmt: skip
+def test_a_model_of_groups_takes_them_from_what_the_features_say(
+    clips: Path, tmp_path: Path, made: tuple[str, ...], model: str, asked: tuple[str, ...], groups: dict[str, int]
+) -> None:
+    assert sertool("featurize", clips, "--whisper", "base", *made, "-o", tmp_path / "f").code == 0
+    words = (tmp_path / "f" / "manifest.parquet", "-m", model, *asked, "--epochs", 1, "-o", tmp_path / "run")
+    assert sertool("train", *words, "--dry-run").code == 0
+    done = sertool("train", *words)
+    assert done.code == 0, done.err
+    (path,) = (tmp_path / "run").rglob("model.safetensors")
+    assert groups.items() <= modelfile.read(path).settings.items()
+    assert "is finished" in sertool("train", *words, "--dry-run").err

@@ -61,7 +61,7 @@ def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
 
 @pytest.mark.parametrize(("words", "says"), [
     (("cnn-gru", "--set", "channels=4"), "second convolution"), (("sertool", "--set", "heads=3"), "3 heads do not"),
-    (("mlp", "--set", "groups=3"), "80 columns are not 2 statistics of 3 groups"),
+    (("mlp", "--set", "groups=3"), "80 columns are not 3 groups"),
 ])  # fmt: skip
 @pytest.mark.parametrize("dry", [False, True])
 def test_settings_that_make_no_network_of_the_features_leave_no_run(

@@ -20,8 +20,10 @@ INPUT = {"whisper": 7168}
 
 @dataclass(frozen=True)
 class Settings:
-    groups: Annotated[int, "groups that the columns consist of, such as an encoder's layers", 1, 1024] = 7
-    stats: Annotated[int, "statistics of each of them", 1, 64] = 2
+    groups: Annotated[
+        int, "groups that the columns consist of, such as an encoder's layers; a feature by itself says it", 1, 1024
+    ] = 7
+    stats: Annotated[int, "statistics of each of them; likewise", 1, 64] = 2
     width: Annotated[int, "what each group is mapped to", 1, 4096] = 64
     dense: Annotated[int, "width of the hidden layer", 1, 65_536] = 256
     dropout_in: Annotated[float, "dropout of the columns", 0, 1] = 0.3
