@@ -603,7 +603,7 @@ complete -c sertool -n '__sertool_at augment' -s h -l help -d 'Show this message
 complete -c sertool -n '__sertool_at augment -ge 1' -F
 complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 sertool svm whisper' -d 'The network or classifier (see --list).'
 complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp base whisper-tuned whisper-steady sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
-complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128.'
+complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128 (-m NAME --list shows them).'
 complete -c sertool -n '__sertool_at train' -l weights -r -F -a base -d 'A file with the published weights of a backbone or an encoder, or base: the encoder of the package\'s model. [default: fetched once]'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers, not with published weights.'
 complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
@@ -671,7 +671,7 @@ complete -c sertool -n '__sertool_at train' -s j -l jobs -r -f -d 'Threads (defa
 complete -c sertool -n '__sertool_at train' -l seed -r -f -d 'What every random choice is drawn from: of the training, and of who is held out, but for protocols with a seed of their own. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at train' -l pack -r -f -a 'half 8-bit' -d 'Put the features\' pretrained encoder into the model file, which then needs nothing else.'
 complete -c sertool -n '__sertool_at train' -l overwrite -d 'Replace a run that was trained otherwise.'
-complete -c sertool -n '__sertool_at train' -l list -d 'Show the models and recipes, and stop.'
+complete -c sertool -n '__sertool_at train' -l list -d 'Show the models and recipes, or with -m the settings of one model, and stop.'
 complete -c sertool -n '__sertool_at train' -l dry-run -d 'Say what would be done, and do nothing.'
 complete -c sertool -n '__sertool_at train' -l wait -d 'Wait for another sertool that writes to the same place.'
 complete -c sertool -n '__sertool_at train' -s q -l quiet -d 'Say nothing but errors.'

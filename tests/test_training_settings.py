@@ -25,3 +25,13 @@ def test_every_number_below_its_limit_is_refused_in_one_line(held: catalogue.Set
 def test_shares_end_at_one_and_counts_somewhere(words: tuple[str, float]) -> None:
     done = sertool("train", "none.parquet", "-m", "cnn", *words)
     assert (done.code, f"'{words[0]}'" in done.line) == (2, True)
+
+
+@pytest.mark.parametrize("model", catalogue.names("models"))
+def test_the_settings_of_a_model_are_listed_with_defaults_that_set_takes(model: str) -> None:
+    held = catalogue.entries("models")[model].settings
+    listed = [line.split()[:2] for line in sertool("train", "-m", model, "--list").out.decode().splitlines()[1:]]
+    assert [name for name, _ in listed] == [each.name for each in held]
+    assert [catalogue.parsed(each, usual) for each, (_, usual) in zip(held, listed, strict=True)] == [
+        each.default for each in held
+    ]

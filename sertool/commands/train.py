@@ -49,7 +49,7 @@ def _design_options() -> Any:
         option("--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", group=group,
                help="Model, training and protocol of a published system; what is given as well wins."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
-               help="A setting of the model: --set channels=32,64,128."),
+               help="A setting of the model: --set channels=32,64,128 (-m NAME --list shows them)."),
         option("--weights", type=click.Path(), metavar="FILE", group=group,
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
                help="A file with the published weights of a backbone or an encoder, or base: the encoder of the "
@@ -119,7 +119,8 @@ def _run_options() -> Any:
         option("--pack", type=click.Choice(["half", "8-bit"]),
                help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
         option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise."),
-        option("--list", "show_list", is_flag=True, help="Show the models and recipes, and stop."),
+        option("--list", "show_list", is_flag=True,
+               help="Show the models and recipes, or with -m the settings of one model, and stop."),
         options.dry_run, options.wait, options.quiet, options.verbose,
     )  # fmt: skip
 
@@ -130,7 +131,7 @@ def _run_options() -> Any:
 def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Train on the featurized MANIFESTS (or stdin) and predict the clips that were held out."""
     if values["show_list"]:
-        return _show_list()
+        return _show_settings(values["model"]) if values["model"] else _show_list()
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
     for name, other in NEEDS.items():
@@ -154,3 +155,20 @@ def _show_list() -> None:
     talk.table(("model", "parameters", "what it is", "origin"), shown, right="parameters")
     recipes = [(name, held["model"], held["preset"], held["protocol"], held["about"]) for name, held in RECIPES.items()]
     talk.table(("recipe", "model", "features", "protocol", "what it is"), recipes)
+
+
+def _show_settings(model: str) -> None:
+    held = catalogue.entries("models")[model].settings
+    rows = [(each.name, _text(each.default), _may_be(each), each.help) for each in held]
+    talk.table((f"--set, of {model}", "default", "may be", "what it is"), rows)
+
+
+def _may_be(held: catalogue.Setting) -> str:
+    if held.kind == "bool":
+        return catalogue.KINDS["bool"]
+    return ", ".join(map(str, held.choices)) or options.limits(held.low, held.high)
+
+
+def _text(value: Any) -> str:
+    """A setting's value as --set takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
