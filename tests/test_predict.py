@@ -736,6 +736,23 @@ def test_a_terminal_is_spared_parquet(run: Path, monkeypatch: pytest.MonkeyPatch
     assert (done.code, "no text for a terminal" in done.line, done.out) == (2, True, b"")
 
 
+def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhere(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, table = ("predict", "-m", run / "model"), run / "features" / "manifest.parquet"
+    clips, count = sorted((run / "voices").rglob("*.wav")), len(wire.read(str(table)))
+    assert "predicting" not in sertool(*words, table).err
+    monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: stream is sys.stderr)
+    assert f"| 0/{count} [" in sertool(*words, table).err
+    assert f"| 0/{count + 2} [" in sertool(*words, clips[0], table, clips[1]).err
+    assert "predicting: 0 clips [" in sertool(*words, run / "voices").err
+    assert "predicting: 0 answers [" in sertool(*words, table, "--window", 1).err
+    assert "predicting" not in sertool(*words, table, "-q").err
+    monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: True)
+    assert "predicting" not in sertool(*words, table).err
+    assert f"| 0/{count} [" in sertool(*words, table, "-o", tmp_path / "rows.csv").err
+
+
 def test_each_clip_is_answered_by_the_models_that_held_it_out_alone(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,9 @@
 """Predict the emotion of audio files, folders and calls with a trained model."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +154,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     told = partial(_noted, read=read, told=partial(heldout_members.told, runs=runs))
     shelf = predicting.shelf(jury, how)
     asked = predict_inputs.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
-    rows = _answers(jury, asked, how, values)
+    rows = _watched(_answers(jury, asked, how, values), sources, read, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = segments.merged(rows, jury.labels)
     count = _Count(whole=not values["window"])
@@ -208,6 +210,25 @@ def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[
         talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
                  "now it takes everybody for a stranger")  # fmt: skip
     return predicting.answers(jury, asked, how, jobs)
+
+
+def _watched(
+    rows: Iterator[dict[str, Any]], sources: Sequence[str], read: Sequence[Any], values: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """The rows with progress on the terminal, unless they go there themselves; of how many, where that is known."""
+    if values["out"] in (None, "-") and talk.to_terminal():
+        yield from rows
+        return
+    first = list(islice(rows, 1))  # manifests are read by then
+    one_each = not values["window"] and values["channel"] != "each"
+    total, unit = (_expected(sources, read), "clip") if one_each else (None, "answer")
+    yield from talk.progress(chain(first, rows), total, "predicting", unit)
+
+
+def _expected(sources: Sequence[str], read: Sequence[Any]) -> int | None:
+    """How many clips there are, once manifests are read; unknown with folders, or paths from a pipe."""
+    others = len(sources) - len(read)
+    return sum(map(len, read)) + others if not others or all(map(os.path.isfile, sources)) else None
 
 
 def _kind(values: dict[str, Any]) -> str:
