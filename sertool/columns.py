@@ -75,14 +75,19 @@ FAMILIES = {
     "*_rows": ("int64", "how many rows it has"),
 }
 
-# What others call our columns, as --table and --pattern understand them.
+# What others call our columns, the likeliest first, as every command understands them that reads what others wrote.
 PATH_NAMES = (
     "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
 )  # fmt: skip
 OTHER_NAMES = {
-    "emo": "emotion", "class": "emotion", "spk": "speaker", "speaker_id": "speaker", "gender": "sex", "dur": "duration",
-    "lang": "language", "text": "sentence", "transcript": "sentence",
-}  # fmt: skip
+    "emotion": ("emo", "class"),
+    "speaker": ("speaker_id", "spk", "actor", "subject"),
+    "sex": ("gender",),
+    "duration": ("dur",),
+    "language": ("lang",),
+    "sentence": ("text", "transcript"),
+}
+OURS = {other: name for name, others in OTHER_NAMES.items() for other in others}
 
 FEATURE = ("_shard", "_offset", "_rows")
 
@@ -137,7 +142,12 @@ def features(names: Collection[str]) -> list[str]:
 def ours(name: str) -> str:
     """A name of others in our words: `Gender` is sex; one that nobody knows in lower case."""
     word = name.strip().lower()
-    return OTHER_NAMES.get(word, word)
+    return OURS.get(word, word)
+
+
+def named(name: str) -> str:
+    """A name of ours with what else it may be called: `speaker (or spk, actor)`."""
+    return f"{name} (or {', '.join(OTHER_NAMES[name])})"
 
 
 def _is_feature(name: str, beside: Collection[str]) -> bool:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from sertool import answers, codes, metrics, talk
+from sertool import answers, codes, columns, metrics, talk
 from sertool.answers import Answers
 from sertool.codes import Codes
 from sertool.errors import UsageError
@@ -15,8 +15,10 @@ from sertool.files import listed
 from sertool.metrics import Tally, Units
 
 AGES = ((18, "under 18"), (30, "18 to 29"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
+MOST_VALUES = 50  # of a column of the user's own, by which clips are grouped
 FEW = 8  # values of a column that the page shows unasked
 WORST = 5  # speakers that are shown
+SPEAKER = columns.named("speaker")
 NOT_KNOWN = "(not known)"  # the clips that have no value in a column
 Sums = dict[str, np.ndarray]
 OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
@@ -440,6 +442,8 @@ def _notes(run: Answers, units: Units) -> list[str]:
         if rows.any():
             verb = "is" if rows.sum() == 1 else "are"
             notes.append(f"{listed(np.array(run.classes)[rows])} {clause.format(verb)}")
+    if not units.speakers:
+        notes.append(f"who speaks is not known, so intervals may be too narrow: a column {SPEAKER} would tell")
     alone = int((run.speaker < 0).sum())
     if alone and units.speakers:
         notes.append(f"{alone:,} {'clips' if run.whole is None else 'windows'} have no speaker")

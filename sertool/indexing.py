@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import clips, doctor, labels, manifest, splits, splitting, talk, wire
+from sertool import clips, columns, doctor, labels, manifest, splits, splitting, talk, wire
 from sertool.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -105,6 +105,7 @@ def build(sources: Sources, looking: Looking) -> Table:
         gone = len(known.keys() - there)
         talk.say(f"{looked:,} files looked at, {len(there) - looked:,} unchanged, {gone:,} gone")
     _say_unlabelled(rows, looking.how)
+    _say_nameless(rows, looking.how)
     return manifest.from_columns(_columns(rows))
 
 
@@ -117,7 +118,7 @@ def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
     bare = [row for row in rows if not row.get("emotion")]
     if bare:
         count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
-        ways = () if how.tables else tuple(_ways_to_label(bare, how))
+        ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))
         end = f": {', or '.join(ways)}" if ways else ""
         talk.warn(f"no emotion is known of {count}, such as {bare[0]['clip']}{end}")
 
@@ -131,6 +132,20 @@ def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[s
         yield f"if the folders {listed(folders, 8)} are emotions, say which with `sertool index --map {first}=EMOTION`"
     if not how.pattern:
         yield "name their layout with `sertool index --pattern`, or their labels with `--table`"
+
+
+def _say_nameless(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
+    """Say that nobody speaks in the clips of a table, if one of its columns may tell who does."""
+    ways = tuple(_columns_to_name(rows, "speaker")) if how.tables else ()
+    if ways:
+        talk.warn(f"no speaker is known of {talk.counted(len(rows), 'clip')}: {', or '.join(ways)}")
+
+
+def _columns_to_name(rows: Sequence[dict[str, Any]], ours: str) -> Iterator[str]:
+    """How a column of a table must be called, where no row has ours and some have what nobody knows."""
+    strangers = [name for name in dict.fromkeys(name for row in rows for name in row) if not columns.kind_of(name)]
+    if strangers and not any(row.get(ours) for row in rows):
+        yield f"--table reads it from a column {columns.named(ours)}, and has {listed(strangers)} besides"
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

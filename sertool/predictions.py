@@ -18,14 +18,13 @@ from sertool.manifest import Table
 
 # What figures can do without: where others have such a name for something else, the column is left out.
 BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != "string"}
-# What other tools call our columns, the likeliest first.
-NAMES = {
+# What tables of answers call our columns besides, the likeliest first.
+NAMES = columns.OTHER_NAMES | {
     "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
-                "label_true", "expected", "label", "class"),
+                "label_true", "expected", "label", *columns.OTHER_NAMES["emotion"]),
     "predicted": ("prediction", "y_pred", "pred", "predicted_label", "predicted_emotion", "pred_label", "label_pred",
                   "hypothesis", "output"),
     "clip": ("path", "id", "file", "filename", "utterance"),
-    "speaker": ("speaker_id", "spk", "actor", "subject"),
 }  # fmt: skip
 WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # what a column of numbers holds that went through NaN
 
@@ -148,10 +147,12 @@ def _in_small(name: str, table: Table) -> str:
 def _translation(names: Sequence[str], asked: Asked) -> dict[str, str]:
     """Our names by those of a table that stand for them: as asked, else by custom."""
     found = {}
-    for ours, named in {"emotion": asked.truth, "predicted": asked.predicted, "clip": None, "speaker": None}.items():
+    wanted = {"emotion": asked.truth, "predicted": asked.predicted}
+    lowered = {name.lower(): name for name in reversed(names) if name not in wanted.values()}
+    for ours in NAMES:
+        named = wanted.get(ours)
         if named and named not in names:
             raise UsageError(f"no column {named}; there are {listed(names, 20)}")
-        lowered = {name.lower(): name for name in reversed(names)}
         usual = next((lowered[name] for name in (ours, *NAMES[ours]) if name in lowered), None)
         if (named or usual) not in (None, ours):
             found[named or usual] = ours

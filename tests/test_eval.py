@@ -135,6 +135,24 @@ def test_a_workbook_is_told_to_be_saved_as_text(tmp_path: Path) -> None:
     assert "an Excel workbook, or another archive: save it as CSV UTF-8" in refused(str(tmp_path / "p.xlsx"))
 
 
+def test_names_that_index_knows_are_known_here(tmp_path: Path) -> None:
+    lines = ["class,pred,actor,gender", *(f"sad,sad,s{k % 9},F" for k in range(18)), "angry,sad,s0,M"]
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    found = report(str(tmp_path / "p.csv"), by=("sex",)).runs[0]
+    assert found.bootstrap == "over 9 speakers"
+    assert [group.name for group in found.by["sex"]] == ["female", "male"]
+
+
+def test_a_column_that_is_pointed_at_is_nothing_else(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"], "text,actor")
+    assert report(path, truth="text", predicted="actor").runs[0].speakers == 0
+
+
+def test_where_nobody_is_named_it_is_said_how_to(tmp_path: Path, say: Callable[..., Any]) -> None:
+    _, out, _ = say(two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"]))
+    assert "a column speaker (or speaker_id, spk, actor, subject) would tell" in out
+
+
 def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["a", "b", "b"], ["a", "b", "a"], "said,heard")
     assert report(path, truth="said", predicted="heard").runs[0].figures["wa"].value == pytest.approx(2 / 3)

@@ -726,6 +726,22 @@ def test_a_workbook_is_told_to_be_saved_as_text(make, head):
     refused("-", code=1, says=f"stdin: {says}", stdin=book.read_bytes())
 
 
+@pytest.mark.parametrize("name", ["actor", "Subject", "spk"])
+def test_names_that_eval_knows_for_speakers_are_known_here(make, name):
+    (row,) = index(make("x/1.wav") / "x", "--table", table(make(), "l.csv", f"file,emo,{name}\n1.wav,sad,7\n"), "-q")
+    assert (row["speaker"], row["emotion"]) == ("x:7", "sad")
+
+
+def test_columns_that_nobody_knows_are_listed_where_ours_are_missed(make):
+    folder = make("x/1.wav")
+    labels = table(folder, "l.csv", "file,Stimmung,Sprecher\n1.wav,froh,7\n")
+    done = sertool("index", folder / "x", "--table", labels, "-f", "jsonl")
+    has = "and has Stimmung, Sprecher besides"
+    assert f"x/1: --table reads it from a column emotion (or emo, class), {has}\n" in done.err
+    says = "--table reads it from a column speaker (or speaker_id, spk, actor, subject)"
+    assert f"no speaker is known of 1 clip: {says}, {has}\n" in done.err
+
+
 def test_wrong_tables_are_explained(make):
     folder = make("1.wav")
     refused(
