@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import codes, manifest, metrics, predictions, talk
+from sertool import codes, columns, manifest, metrics, predictions, talk
 from sertool.codes import Codes
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
+from sertool.manifest import Table
 from sertool.predictions import Asked, Run
 
 GROUPS = (
@@ -47,13 +48,13 @@ def read(sources: Sequence[str], asked: Asked) -> list[Answers]:
     """The runs in files and stdin, with the same classes for all of them."""
     runs = predictions.read(sources, asked)
     classes = predictions.classes(runs)
-    return [_answers(run, classes) for run in runs]
+    return [_answers(run, classes, asked.by) for run in runs]
 
 
 # Rows to clips and seeds.
 
 
-def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
+def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
     cells = _cells(run)
     truth, predicted = _numbers(run.truth, classes), _numbers(run.predicted, classes)
     _refuse_two_truths(run, cells, truth, classes)
@@ -67,7 +68,7 @@ def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
         clips=cells.names,
         whole=cells.whole,
         truth=truth[cells.first],
-        groups={name: codes.take(manifest.codes(run.table, name), cells.first) for name in GROUPS},
+        groups={name: codes.take(_group(run.table, name), cells.first) for name in (*GROUPS, *by)},
         predicted=_spread(predicted, cells, -1),
         fold=Codes(_spread(fold.index, cells, -1), fold.values),
         confidence=_spread(confidence, cells, np.nan),
@@ -76,6 +77,14 @@ def _answers(run: Run, classes: tuple[str, ...]) -> Answers:
         votes=_votes(run, classes, cells.first),
         notes=notes,
     )
+
+
+def _group(table: Table, name: str) -> Codes:
+    """A column by which clips are grouped; what we call otherwise goes by its own name, too."""
+    held = name if name in table.column_names else columns.ours(name)
+    if not manifest.is_of_words(table, held):
+        raise UsageError(f"--by {name}: the column holds no single words or numbers")
+    return manifest.codes(table, held)
 
 
 class Cells(NamedTuple):

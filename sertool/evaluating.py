@@ -354,7 +354,12 @@ def _values(run: Answers, name: str) -> tuple[np.ndarray, dict[str, int]]:
     found = {str(column.values[place]): int(place) for place in np.unique(column.index[column.index >= 0])}
     usual = [band for _, band in AGES] if name == "age" else ["low", "medium", "high"]
     rank = {value: usual.index(value) if value in usual else len(usual) for value in found}
-    return column.index, dict(sorted(found.items(), key=lambda item: (rank[item[0]], item[0])))
+    return column.index, dict(sorted(found.items(), key=lambda item: (rank[item[0]], *_order(item[0]))))
+
+
+def _order(value: str) -> tuple[float, str]:
+    """Whole numbers by size, before words."""
+    return float(value) if value.isdecimal() else math.inf, value
 
 
 def _in_bands(age: Codes) -> Codes:
@@ -365,8 +370,13 @@ def _in_bands(age: Codes) -> Codes:
 def _groups(run: Answers, name: str, dice: Dice, only: Sequence[str] | None = None) -> tuple[Group, ...]:
     index, values = _values(run, name)
     if not values:
-        usual = [column for column in answers.GROUPS if (run.groups[column].index >= 0).any()]
+        held = [each for each in run.run.table.column_names if not columns.kind_of(each)]
+        usual = [column for column in answers.GROUPS if (run.groups[column].index >= 0).any()] + held
         raise UsageError(f"--by {name}: {run.run.name} has no {name}; it has {listed(usual) or 'no such column'}")
+    if name not in answers.GROUPS and len(values) > MOST_VALUES:
+        raise UsageError(
+            f"--by {name}: {len(values):,} different values, more than {MOST_VALUES}: put them into groups"
+        )
     rows = {value: np.flatnonzero(index == values[value]) for value in only or values}
     if only is None and (index < 0).any():
         rows[NOT_KNOWN] = np.flatnonzero(index < 0)

@@ -199,6 +199,12 @@ def each(table: Table, name: str) -> Codes:
     return Codes(np.arange(len(table), dtype=np.int32), Values(table.column(name)))
 
 
+def is_of_words(table: Table, name: str) -> bool:
+    """Whether each cell of a column is one word or number, or null as all are of one that is absent."""
+    kind_of = table.schema.field(name).type if name in table.column_names else pa.string()
+    return not (pa.types.is_nested(kind_of) or pa.types.is_binary(kind_of) or pa.types.is_large_binary(kind_of))
+
+
 def words(table: Table, name: str) -> tuple[np.ndarray, Codes]:
     """The words in a column of lists, and the row of each."""
     if name not in table.column_names:

@@ -75,13 +75,15 @@ class Number(click.ParamType):
 
 
 class Words(click.ParamType):
-    """Words joined by commas, each one of the choices (or any, where there are none)."""
+    """Words joined by commas, each one of the choices, or any: where there are none, or they are only the usual."""
 
     name = "words"
     many = True
 
-    def __init__(self, choices: Callable[[], Sequence[str]] | None = None, metavar: str = "A,B,..") -> None:
-        self.choices = choices
+    def __init__(
+        self, choices: Callable[[], Sequence[str]] | None = None, metavar: str = "A,B,..", *, usual: bool = False
+    ) -> None:
+        self.choices, self.usual = choices, usual
         self.metavar = metavar
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
@@ -93,7 +95,7 @@ class Words(click.ParamType):
         words = tuple(word.strip() for word in value.split(",") if word.strip())
         if not words:
             self.fail(f"{value!r} names nothing: leave the option out", param, ctx)
-        known = self.choices() if self.choices else None
+        known = self.choices() if self.choices and not self.usual else None
         for word in words:
             if known is not None and word not in known:
                 self.fail(f"{word!r} is none of {', '.join(known)}", param, ctx)

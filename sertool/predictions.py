@@ -38,6 +38,7 @@ class Asked:
     split: str | None = None
     where: tuple[str, ...] = ()
     mapping: dict[str, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()  # columns that clips are grouped by
 
 
 class Coverage(NamedTuple):

@@ -64,7 +64,7 @@ def runs(*paths: str, **asked: Any) -> list[Answers]:
 
 
 def report(*paths: str, by: tuple[str, ...] = (), dice: Dice = FEW, **asked: Any) -> Report:
-    return evaluating.report(runs(*paths, **asked), by, dice)
+    return evaluating.report(runs(*paths, by=by, **asked), by, dice)
 
 
 def refused(*paths: str, **asked: Any) -> str:
@@ -546,6 +546,23 @@ def test_groups_are_scored_apart_and_ages_in_bands(predicted: str) -> None:
     alone = report(predicted, where=(f"speaker={one.name}",)).runs[0]
     assert alone.figures["uar"].value == pytest.approx(one.uar.value)
     assert "has no language" in refused_by(predicted, "language")
+
+
+def test_clips_are_grouped_by_any_column_of_few_values(tmp_path: Path) -> None:
+    with (tmp_path / "own.csv").open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["emotion", "predicted", "condition", "rating", "Gender", "number"])
+        rows.writerows([EMOTIONS[k % 4], EMOTIONS[k % 3], "ab"[k % 2], 8 + k % 5, "fm"[k % 2], k] for k in range(60))
+    path = str(tmp_path / "own.csv")
+    found = report(path, by=("condition", "rating", "gender")).runs[0].by
+    assert [group.name for group in found["condition"]] == ["a", "b"]
+    assert [group.name for group in found["rating"]] == ["8", "9", "10", "11", "12"]
+    assert [group.name for group in found["gender"]] == ["female", "male"]
+    assert "--by number: 60 different values, more than 50: put them into groups" in refused_by(path, "number")
+    assert "has no mood; it has sex, condition, rating, number" in refused_by(path, "mood")
+    (tmp_path / "own.jsonl").write_text('{"emotion": "sad", "predicted": "sad", "tags": ["a"]}\n'
+                                        '{"emotion": "angry", "predicted": "sad", "tags": []}\n')  # fmt: skip
+    assert "no single words or numbers" in refused_by(str(tmp_path / "own.jsonl"), "tags")
 
 
 def refused_by(path: str, name: str) -> str:

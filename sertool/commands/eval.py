@@ -54,8 +54,8 @@ def _groups() -> list[str]:
 def _score_options() -> Any:
     group = "Scores"
     return options.stack(
-        option("--by", type=options.Words(_groups), default=(), metavar="COLUMN,..", group=group,
-               help=f"Tables by {', '.join(_groups())}; age in bands."),
+        option("--by", type=options.Words(_groups, usual=True), default=(), metavar="COLUMN,..", group=group,
+               help=f"Tables by {', '.join(_groups())} (age in bands), or any column of few values."),
         option("--resamples", type=options.Number(int, 100, 100_000), default=2000, show_default=True, metavar="N",
                group=group, help="How many resamples the intervals are made of."),
         option("--min-uar", type=options.Number(float, 0, 1), metavar="SHARE", group=group,
@@ -85,9 +85,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
 
     kind = wire.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = options.inputs(paths, "a table of predictions")
-    asked = Asked(
-        values["truth"], values["predicted"], values["split"], values["where"], labels.parse_mapping(values["mapping"])
-    )
+    mapping = labels.parse_mapping(values["mapping"])
+    asked = Asked(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
     runs = answers.read(sources, asked)
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, evaluating.Dice(values["resamples"], values["seed"]))

@@ -44,7 +44,8 @@ def _input_options() -> Any:
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), group=group,
                help="With --labels, what the listeners had: the voice alone, the face, or both. [default: voice]"),
-        option("--emotions", type=Emotions(_emotions), group=group, help="Keep only these emotions."),
+        option("--emotions", type=options.Words(_emotions, usual=True), group=group,
+               help="Keep only these emotions."),
         options.where,
         option("--check", type=click.Choice(["none", "header", "full"]), default="full", show_default=True, group=group,
                help="How closely files are looked at: not at all, their headers, or every sample."),
@@ -85,13 +86,6 @@ def _emotions() -> list[str]:
     from sertool.labels import EMOTIONS
 
     return list(EMOTIONS)
-
-
-class Emotions(options.Words):
-    """Emotions, of which a mapping may have made new ones; completion offers the usual."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        return options.Words().convert(value, param, ctx)
 
 
 @click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
