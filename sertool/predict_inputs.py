@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import audio, effects, formats, manifest, talk, wire
+from sertool import audio, columns, effects, formats, manifest, talk, wire
 from sertool.errors import UsageError
 from sertool.files import listed, path_text, walk
 from sertool.manifest import Table
@@ -20,8 +20,9 @@ from sertool.stored_rows import READ, Row, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
-    "intensity", "sentence", "style", "split", "fold", "parent", "issue",
+    "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue",
 )  # fmt: skip
+OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted", "voice", "place")  # no columns of ours, but of rows here
 VOTES = "votes_voice_"  # by which eval scores people
 Telling = Callable[[Table], Table]
 LISTS = (".txt", ".lst", ".list")  # of paths
@@ -126,9 +127,16 @@ def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
         talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
                   "sertool augment --write makes files of them")  # fmt: skip
     wanted = (*KEPT, also, *places)
-    kept = [name for name in table.column_names if name in wanted or name.startswith(VOTES)]
+    kept = [
+        name for name in table.column_names if name in wanted or name.startswith(VOTES) or _is_users_own(table, name)
+    ]
     asked = manifest.keep(table, made).select(kept)
     return asked if any(manifest.column(asked, "parent")) else manifest.without(asked, "parent")
+
+
+def _is_users_own(table: Table, name: str) -> bool:
+    is_ours = name in OF_ANSWERS or name.startswith("_") or columns.kind_of(name)
+    return not is_ours and manifest.is_of_words(table, name)
 
 
 def _rows(table: Table, shelf: Shelf) -> Iterator[Row]:

@@ -1011,6 +1011,28 @@ def test_predictions_of_a_manifest_keep_what_it_knows(run: Path) -> None:
     assert row["speaker"] == known
 
 
+def test_predictions_keep_a_users_own_columns_beside_what_else_is_known(run: Path, tmp_path: Path) -> None:
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    count = len(table)
+    own = {"condition": ["a", "b"] * (count // 2), "rating": [*range(count)], "tags": [["x"]] * count,
+           "voice": ["low"] * count, "channel": ["?"] * count, "_asked": [1] * count}  # fmt: skip
+    for name, values in own.items():
+        table = manifest.with_column(table, name, values)
+    wire.write(table, str(tmp_path / "own.parquet"), "parquet")
+    done = sertool("predict", "-m", run / "model", tmp_path / "own.parquet")
+    held = rows_of(done.out)
+    assert [(row["condition"], row["rating"]) for row in held] == [("ab"[k % 2], str(k)) for k in range(count)]
+    assert [row["label"] for row in held] == manifest.column(table, "label")
+    names = list(held[0])
+    assert not {"tags", "voice", "channel", "_asked"} & {*names}
+    assert names[:2] == ["clip", "path"]
+    after = names[names.index("rating") + 1 :]
+    assert after[:5] == ["start", "end", "issue", "predicted", "confidence"]
+    assert all(float(row["end"]) for row in held)
+    scored = sertool("eval", "--by", "condition", stdin=done.out)
+    assert (scored.code, b"By condition" in scored.out) == (0, True), scored.err
+
+
 def test_predictions_of_a_manifest_can_be_set_beside_people(run: Path, tmp_path: Path) -> None:
     table = wire.read(str(run / "features" / "manifest.parquet"))
     for name, values in (("votes_voice_angry", [3] * len(table)), ("style", ["speech"] * len(table))):
