@@ -68,8 +68,9 @@ def ordered(table: Table) -> Table:
 
 def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
     """Columns of ours with our types; those of others, whatever their names are like, are left as they are."""
+    names = table.column_names  # each look at them costs as much as there are
     for index, field in enumerate(table.schema):
-        wanted = TYPES.get(columns.kind_of(field.name, table.column_names) or "")
+        wanted = TYPES.get(columns.kind_of(field.name, names) or "")
         wanted = pa.float64() if exact and wanted == pa.float32() else wanted
         if wanted is None or field.type == wanted:
             continue
