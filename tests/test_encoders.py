@@ -215,6 +215,17 @@ def test_statistics_come_one_after_another_each_with_all_layers(small: Path, voi
         assert np.allclose(row.reshape(2, -1)[0], frames[clip].mean(axis=0), atol=1e-4)
 
 
+def test_statistics_that_two_encoders_call_alike_have_names_of_their_own(
+    small_encoders: Path, voices: Path, tmp_path: Path
+) -> None:
+    words = ("--whisper", "base", "--ssl", "wavlm-base-plus", "--layers", "1", "--rms", "--stats", "mean")
+    done = sertool("featurize", voices, *words, "-o", tmp_path / "f", "--values", tmp_path / "v.parquet")
+    assert done.code == 0, done.err
+    names = wire.load(str(tmp_path / "v.parquet")).column_names
+    assert len({*names}) == len(names)
+    assert {"whisper_layer1_0_mean", "ssl_layer1_0_mean", "rms_mean"} <= {*names}
+
+
 def test_auto_is_recorded_as_what_it_came_to(small: Path, voices: Path, tmp_path: Path) -> None:
     assert sertool("featurize", voices, "--whisper", "base", "-o", tmp_path / "f").code == 0
     record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]

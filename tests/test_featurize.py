@@ -913,6 +913,43 @@ def write_hours(path: Path, hours: int, rate: int, channels: int) -> None:
             stream.write(minute)
 
 
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("name", ["values.csv", "values.parquet", "values.jsonl"])
+def test_statistics_are_had_as_a_table_too(copied, tmp_path, name):
+    (copied.parent / "clips").joinpath(manifest.column(wire.read(str(copied)), "path")[3]).unlink()
+    words = ("featurize", copied, "--pitch", "--rms", "--stats", "mean,std", "-o", tmp_path / "f", "--values")
+    done = sertool(*words, tmp_path / name)
+    assert (done.code, f"{name}: statistics of 23 clips" in done.err) == (0, True), done.err
+    held = wire.load(str(tmp_path / name))
+    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest.keep(table, manifest.usable(table))
+    stats = [f"{column}_{stat}" for stat in ("mean", "std") for column in ("f0", "voiced", "voicing")]
+    told = ("clip", "path", "corpus", "speaker", "emotion")
+    own = [one for one in told if one in table.column_names]
+    assert held.column_names == [*own, *stats, "rms_mean", "rms_std"]
+    assert manifest.column(held, "clip") == manifest.column(table, "clip")
+    for feature, columns in {"pitch": stats, "rms": ["rms_mean", "rms_std"]}.items():
+        stored = rows(tmp_path / "f", feature)
+        found = np.array([manifest.column(held, column) for column in columns]).T
+        assert np.allclose(found, [stored[clip][0] for clip in manifest.column(held, "clip")], rtol=1e-6)
+    before = ages(tmp_path)
+    assert "(0 made now)" in sertool(*words, tmp_path / name).err
+    assert ages(tmp_path) == before
+    assert sertool(*words, tmp_path / "more" / name).code == 0
+    assert (tmp_path / "more" / name).is_file()
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("--values", "v.csv"), "needs --stats, such as mean,std"),
+    (("--values", "v.xlsx", "--stats", "mean"), "the extension says no format; choose .parquet"),
+    (("--values", "v.csv", "--stats", "mean", "--part", "1/2"), "ask once more without it when all parts are made"),
+    (("--values", "v.csv", "--stats", "mean", "--plot", "p.png"), "does not go with --plot"),
+])  # fmt: skip
+def test_a_table_of_statistics_that_cannot_be_is_refused_before_anything_is_made(voices, tmp_path, words, says):
+    done = sertool("featurize", voices, "--rms", *words, "-o", tmp_path / "f")
+    assert (done.code, says in done.line, (tmp_path / "f").exists()) == (2, True, False), done.err
+
+
 @pytest.mark.slow
 @ON_LINUX
 def test_memory_does_not_grow_with_the_number_of_clips(voices, tmp_path):

@@ -15,6 +15,7 @@ Examples:
   sertool index cremad/ | sertool featurize --mel
   sertool featurize clips.parquet --mel --mel-bands 64 -o features/
   sertool featurize clips.parquet --mfcc --rms --zcr --stats mean,std -o statistics/
+  sertool featurize clips.parquet --pitch --rms --stats mean,std --values statistics.csv
   sertool featurize clips.parquet --preset imagenet -o features/
   sertool featurize clips.parquet --whisper base --layers 2-3 --stats mean,std -o layers/
   sertool featurize clips.parquet --mel --part 3/16 -o features/
@@ -108,6 +109,9 @@ def _run_options() -> Any:
         options.seed,
         option("--part", metavar="K/N",
                help="Make only the k-th of n shares of the shards, for job arrays; a shard has 1,024 clips or fewer."),
+        option("--values", type=click.Path(dir_okay=False), metavar="FILE",
+               help="With --stats, write them as a table, too: a row for each clip, a column for each statistic. The "
+                    "name says the format: .csv, .tsv, .jsonl or .parquet."),
         option("--overwrite", is_flag=True, help="Replace shards made with other settings or of other clips."),
         option("--verify", type=options.Number(int, 1), metavar="N",
                help="Compute N clips again the slow way, and say how well the shards agree."),
@@ -129,7 +133,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     values = _with_preset(values)
     wanted = _wanted(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
-    from sertool import device, featurizing, files, indexing, manifest, plots, verify, wire, workers
+    _check_values(values)
+    from sertool import clip_statistics, device, featurizing, files, indexing, manifest, plots, verify, wire, workers
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
     recipe = _recipe(values, wanted, picked)
@@ -145,11 +150,28 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         return talk.say(featurizing.describe(table, recipe, place))
     table = featurizing.run(table, recipe, place, picked, jobs)
-    files.no_older(place.manifest, manifests)
     if values["verify"]:
         verify.report(verify.verify(table, recipe, values["verify"], values["seed"]), place.folder / "verify.json")
+    if values["values"]:
+        clip_statistics.write(table, wanted, values["values"])
+    for written in (place.manifest, values["values"] or ""):
+        files.no_older(written, manifests)
     wire.write(table, None, kind)
     return 1 if values["strict"] and not manifest.usable(table).all() else None
+
+
+def _check_values(values: dict[str, Any]) -> None:
+    """Refuse a table of statistics where there will be none, or not of all clips."""
+    if not values["values"]:
+        return
+    from sertool import clip_statistics
+
+    clip_statistics.format_of(values["values"])
+    if not values["stats"]:
+        raise UsageError(f"--values {values['values']} has a row for each clip, so it needs --stats, such as mean,std")
+    for other, instead in (("part", "ask once more without it when all parts are made"), ("plot", "leave one out")):
+        if values[other]:
+            raise UsageError(f"--values does not go with --{other}: {instead}")
 
 
 def _show_list() -> None:

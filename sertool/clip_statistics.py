@@ -1,0 +1,52 @@
+"""Statistics of clips as a table for other programs: a row for each clip, a column for each statistic."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sertool import manifest, shards, talk, wire
+from sertool.errors import UsageError
+from sertool.manifest import Table
+
+TOLD = ("clip", "path", "corpus", "speaker", "emotion")
+
+
+def format_of(file: str) -> str:
+    """The format that a file's name asks for."""
+    kind = wire.EXTENSIONS.get(Path(file).suffix.lower())
+    if kind is None:
+        raise UsageError(f"--values {file}: the extension says no format; choose {', '.join(wire.EXTENSIONS)}")
+    return kind
+
+
+def write(table: Table, features: Sequence[str], file: str) -> None:
+    """Write the statistics of clips that have them, in the manifest's order; a file that holds them is left alone."""
+    made, kind = _table(table, features), format_of(file)
+    if not wire.holds(file, made, kind):
+        wire.write(made, file, kind)
+    talk.say(f"{file}: statistics of {talk.counted(len(made), 'clip')}")
+
+
+def _table(table: Table, features: Sequence[str]) -> Table:
+    table = manifest.keep(table, manifest.usable(table))
+    held = {feature: _columns(table, feature) for feature in features}
+    many = Counter(name for columns in held.values() for name in columns)
+    found = {
+        name if many[name] == 1 else f"{feature}_{name}": column
+        for feature, columns in held.items() for name, column in columns.items()
+    }  # fmt: skip
+    told = {name: manifest.column(table, name) for name in TOLD if name in table.column_names}
+    return manifest.from_columns(told | found)
+
+
+def _columns(table: Table, feature: str) -> dict[str, np.ndarray]:
+    """Each column of a feature by its name, `[clips]`."""
+    place, offset = manifest.codes(table, f"{feature}_shard"), np.array(manifest.column(table, f"{feature}_offset"))
+    names = shards.head_of(Path(place.values[0])).columns
+    made = np.empty((len(names), len(table)), np.float32)
+    for number, path in enumerate(place.values):
+        there = np.flatnonzero(place.index == number)
+        made[:, there] = shards.read(Path(path), feature)[1][offset[there]].T
+    return dict(zip(names, made, strict=True))
