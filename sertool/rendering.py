@@ -24,7 +24,10 @@ from sertool.manifest import Table
 from sertool.parts import WHOLE, Part, neighbours
 from sertool.tasks import clips_of
 
-FILE = ("path", "start", "duration", "sample_rate", "channels", "samples", "size", "modified", "issue", "augmentation")
+FILE = (
+    "path", "start", "duration", "sample_rate", "channels", "samples", "digest", "size", "modified", "issue",
+    "augmentation",
+)  # fmt: skip
 FORM = 2  # of the files; a change of it makes all of them anew
 SOFTER = ", turned down by "  # stands in a file behind what it was made from
 TOGETHER, LASTING = 1024, 1200.0  # files that get their names together, and the seconds that they last at the most
@@ -90,7 +93,8 @@ def write(table: Table, place: Place, jobs: int) -> Table:
         if missing and refusal:
             raise refusal
         issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
-        found = [_row(sound, issues.get(sound.clip.name)) for sound in sounds]
+        looking = talk.progress(sounds, len(sounds), "looking", "file")
+        found = [_row(sound, issues.get(sound.clip.name)) for sound in looking]
     lost = sum(1 for row in found if row["issue"])
     aside = f"; {lost:,} could not be made" if lost else ""
     count = talk.counted(len(sounds) - lost, "copy")
@@ -197,14 +201,14 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
     """What a copy's row says of its file."""
     if issue:
         return {"path": sound.clip.path, "issue": issue, "augmentation": sound.clip.augmentation}
-    found = audio.look(str(sound.path), full=False)
+    found = audio.look(str(sound.path))
     seconds = found.samples / found.sample_rate if found.samples else None
     softer = sound.turned_down
     return {
         "path": path_text(manifest.absolute(sound.path)), "duration": seconds, "sample_rate": found.sample_rate,
-        "channels": found.channels, "samples": found.samples, "size": found.size, "modified": found.modified,
-        "issue": found.issue, "augmentation": effects.written(sound.clip.augmentation or "", softer),
-        "turned_down": softer,
+        "channels": found.channels, "samples": found.samples, "digest": found.digest, "size": found.size,
+        "modified": found.modified, "issue": found.issue, "turned_down": softer,
+        "augmentation": effects.written(sound.clip.augmentation or "", softer),
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """`sertool augment`: copies whose numbers clip, copy and seed decide, and which go only where their parents go."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -493,6 +494,19 @@ def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voi
                   for one in ("whole", "many", f"s{n}")]  # fmt: skip
         assert sounds[0] == sounds[1] == sounds[2]
     assert "(0 written now)" in sertool(*chain, "--write", tmp_path / "s3", "-o", tmp_path / "m.parquet").err
+
+
+def test_written_copies_that_were_moved_back_are_known_again(voices, tmp_path):
+    line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
+    features = ("featurize", tmp_path / "m.parquet", "--rms", "-o", tmp_path / "f")
+    assert sertool(*line).code == sertool(*features).code == 0
+    for path in (tmp_path / "s").rglob("*.flac"):
+        os.utime(path, (1, 1))
+    before = ages(tmp_path / "f" / "rms")
+    assert sertool(*line).code == sertool(*features).code == 0
+    assert ages(tmp_path / "f" / "rms") == before
+    made = [row for row in wire.read(str(tmp_path / "m.parquet")).to_pylist() if row["parent"]]
+    assert all(row["digest"] == audio.look(row["path"]).digest for row in made)
 
 
 def test_a_part_of_what_is_not_written_is_refused(voices, tmp_path):
