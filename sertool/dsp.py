@@ -188,7 +188,7 @@ def compute(
             done |= {name: keep(name, feature.clips([wave])[0]) for name, feature in group.items()}
         else:
             rows = _rows(framing, group, wave, RUN)
-            done |= {name: keep(name, feature.finish(rows.pop(name), wave)) for name, feature in group.items()}
+            done |= {name: keep(name, _finished(feature, rows.pop(name))) for name, feature in group.items()}
     return {name: done[name] for name in features}
 
 
@@ -207,8 +207,13 @@ def compute_packed(features: dict[str, nn.Module], waves: Sequence[Tensor]) -> l
             rows = _packed_rows(framing, group, [waves[place] for place in places])
             for index, place in enumerate(places):
                 for name, feature in group.items():
-                    done[place][name] = feature.finish(rows[name][index], waves[place])
+                    done[place][name] = _finished(feature, rows[name][index])
     return [{name: clip[name] for name in features} for clip in done]
+
+
+def _finished(feature: nn.Module, rows: Tensor) -> Tensor:
+    """A clip's rows once all of them are there, of which some features make others."""
+    return feature.finish(rows) if hasattr(feature, "finish") else rows
 
 
 def _by_framing(features: dict[str, nn.Module]) -> dict[Framing | None, dict[str, nn.Module]]:

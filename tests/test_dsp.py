@@ -148,9 +148,6 @@ class Loudest(nn.Module):
     def forward(self, frames: dsp.Frames, loudest: torch.Tensor) -> torch.Tensor:
         return frames.raw.abs().amax(1, keepdim=True) / loudest
 
-    def finish(self, rows: torch.Tensor, _wave: torch.Tensor) -> torch.Tensor:
-        return rows
-
 
 @pytest.mark.parametrize("kept", [0, 10_000])
 def test_a_feature_may_look_at_the_whole_clip_first(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:

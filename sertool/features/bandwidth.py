@@ -41,9 +41,6 @@ class Feature(nn.Module):
         means = distances.mul_(frames.magnitude).sum(1).div_(dsp.divisor(frames.total))
         return means.pow_(1 / self.p).mul_(self.bin_width)[:, None]
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        return rows
-
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, 1]` of `[samples]`."""

@@ -33,9 +33,6 @@ class Feature(nn.Module):
     def forward(self, frames: dsp.Frames) -> Tensor:
         return frames.centre[:, None] * self.bin_width
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        return rows
-
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, 1]` of `[samples]`."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from torch import Tensor
 
 from sertool import dsp, slow
 
@@ -33,9 +32,6 @@ class Feature(dsp.Chroma):
         super().__init__(rate, settings.n_fft, settings.bins, settings.tuning)
         self.framing = dsp.Framing.of(settings)
         self.columns = [f"chroma_{pitch}" for pitch in range(settings.bins)]
-
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        return rows
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:

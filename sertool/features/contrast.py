@@ -78,7 +78,7 @@ class Feature(nn.Module):
         spectrum = torch.fft.rfft(raw.cpu().double() * self.framing.window_values())
         return spectrum.abs().float().to(raw.device)
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+    def finish(self, rows: Tensor) -> Tensor:
         rows = dsp.decibels(rows).unflatten(1, (2, -1))
         valleys, peaks = torch.maximum(rows, rows.amax((0, 2), keepdim=True) - 80.0).unbind(1)
         return peaks - valleys

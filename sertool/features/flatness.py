@@ -42,9 +42,6 @@ class Feature(nn.Module):
         means = torch.linalg.vector_norm(values, dim=1).square_().div_(values.shape[1])
         return logs.exp_().div_(means)[:, None]
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        return rows
-
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, 1]` of `[samples]`."""

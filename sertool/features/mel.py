@@ -43,7 +43,7 @@ class Feature(nn.Module):
         """`[frames, bands]`: the power in each band, in decibels where asked for."""
         return frames.mel_decibels(self.bank) if self.settings.scale == "db" else frames.mel(self.bank)
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+    def finish(self, rows: Tensor) -> Tensor:
         """One clip's `[frames, bands]` on the asked scale."""
         settings = self.settings
         if settings.scale == "power":

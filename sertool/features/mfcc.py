@@ -53,7 +53,7 @@ class Feature(nn.Module):
         """`[frames, bands]`: the mel spectrum in decibels."""
         return frames.mel_decibels(self.bank)
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+    def finish(self, rows: Tensor) -> Tensor:
         loudest = rows.max()
         parts = [self.transformed(part, loudest) for part in rows.split(AT_ONCE)]
         rows = parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -32,9 +32,6 @@ class Feature(nn.Module):
         norms = torch.linalg.vector_norm(frames.raw, dim=1, keepdim=True)
         return norms / frames.raw.shape[1] ** 0.5
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        return rows
-
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, 1]` of `[samples]`."""

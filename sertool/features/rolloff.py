@@ -39,9 +39,6 @@ class Feature(nn.Module):
     def forward(self, frames: dsp.Frames) -> Tensor:
         return reach(frames.magnitude, self.share) * self.bin_width
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
-        return rows
-
 
 def reach(values: Tensor, share: float) -> Tensor:
     """The first bin up to which each of `[frames, bins]` sums to `share` of its whole, `[frames, 1]`.

@@ -41,7 +41,7 @@ class Feature(dsp.Chroma):
         self.columns = [f"{circle}_{axis}" for circle in ("fifth", "minor", "major") for axis in ("sine", "cosine")]
         self.register_buffer("circles", torch.from_numpy(circles().T.copy()).float())
 
-    def finish(self, rows: Tensor, _wave: Tensor) -> Tensor:
+    def finish(self, rows: Tensor) -> Tensor:
         return (rows / dsp.divisor(rows.sum(1, keepdim=True))) @ self.circles
 
 
