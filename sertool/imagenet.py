@@ -60,7 +60,7 @@ def check(columns: int, channels: int, frames: int, least: int = 1) -> None:
         raise UsageError(f"{frames} frames of {columns // channels} bands are too few: {least} of both are needed")
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(layers.Headed, ABC):
     """A network that was taught to see photographs, looking at spectrograms, and a linear layer behind it."""
 
     file: str  # of its published weights
@@ -90,6 +90,3 @@ class Backbone(nn.Module, ABC):
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.backbone(images(rows, lengths, self.settings.frames, self.settings.channels))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

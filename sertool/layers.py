@@ -242,7 +242,14 @@ class Recurrent(nn.Module):
         return torch.cat([last(rows, lengths)[:, : self.width], rows[:, 0, self.width :]], 1)
 
 
-class LastState(nn.Module):
+class Headed(nn.Module):
+    """A network whose `embed` sums clips up, `[clips, width]`, and whose `head` tells from that what they are."""
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.embed(rows, lengths))
+
+
+class LastState(Headed):
     """Recurrent layers, whose state after a clip's last frame goes through dense layers."""
 
     kind: type[nn.LSTM | nn.GRU]
@@ -256,9 +263,6 @@ class LastState(nn.Module):
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.recurrent(cleared(rows, lengths), lengths)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))
 
 
 class BatchNorm(nn.Module):

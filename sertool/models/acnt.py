@@ -51,7 +51,7 @@ class Block(nn.Module):
         return self.end(self.body(x) + self.skip(x))
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -75,9 +75,6 @@ class Model(nn.Module):
         if len(self.encoder):
             steps = steps + layers.positions(steps.shape[1], steps.shape[2], steps.device)
         return self.encoder(steps).mean(1)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))
 
 
 def initialise(module: nn.Module) -> None:

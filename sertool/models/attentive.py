@@ -29,7 +29,7 @@ class Settings:
     dropout: Annotated[float, "dropout before and behind the statistics", 0, 1] = 0.3
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         part = layers.part_width(columns, settings.groups)
@@ -45,6 +45,3 @@ class Model(nn.Module):
         mean = (parts * self.weights.softmax(0)[:, None]).sum(2)
         x = F.gelu(self.narrow(self.dropout(mean)))
         return self.dropout(self.statistics(x, layers.valid(lengths, x.shape[1], x.device)))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

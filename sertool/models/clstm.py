@@ -23,7 +23,7 @@ class Settings:
     dense: Annotated[tuple[int, ...], "widths of the hidden dense layers", 1, 16_384] = (128, 64, 32)
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         dropout, channels = settings.dropout, settings.channels
@@ -39,6 +39,3 @@ class Model(nn.Module):
         for block in self.blocks:
             x, lengths = block(x, lengths)
         return self.recurrent(x.mT, lengths)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

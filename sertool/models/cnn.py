@@ -6,7 +6,7 @@ The published skip connection is read as leaving the first block and joining wha
 from dataclasses import dataclass
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sertool import layers
 
@@ -22,7 +22,7 @@ class Settings:
     dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -32,6 +32,3 @@ class Model(nn.Module):
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         image = layers.framed(rows, lengths, self.frames)[:, None]
         return self.convolutions(image).amax((2, 3))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

@@ -28,7 +28,7 @@ class Settings:
     along: Annotated[Literal["time", "columns"], "what the convolutions move along"] = "time"
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.along = settings.along
@@ -47,6 +47,3 @@ class Model(nn.Module):
         for block in self.blocks:
             x, lengths = block(x, lengths)
         return layers.mean(x, lengths) if self.along == "time" else x.flatten(1)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

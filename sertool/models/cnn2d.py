@@ -23,7 +23,7 @@ class Settings:
     dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -50,9 +50,6 @@ class Model(nn.Module):
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         image = layers.framed(rows, lengths, self.frames)[:, None]
         return self.convolutions(image).flatten(1)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))
 
 
 def block(inputs: int, outputs: int, activation: type[nn.Module], dropout: float) -> nn.Sequential:

@@ -23,7 +23,7 @@ class Settings:
     dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -36,6 +36,3 @@ class Model(nn.Module):
         image = layers.framed(rows, lengths, self.frames)[:, None]
         steps = self.convolutions(image).transpose(1, 2).flatten(2)
         return self.gru(steps)[0][:, -1]
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

@@ -27,7 +27,7 @@ class Settings:
     dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -43,6 +43,3 @@ class Model(nn.Module):
         steps = self.project(self.convolutions(image).transpose(1, 2).flatten(2))
         steps = steps + layers.positions(steps.shape[1], steps.shape[2], steps.device)
         return self.encoder(steps).mean(1)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

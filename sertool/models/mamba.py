@@ -26,7 +26,7 @@ class Settings:
     expand: Annotated[int, "channels within a block for one outside", 1, 16] = 2
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -39,6 +39,3 @@ class Model(nn.Module):
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         rows = layers.framed(rows, lengths, self.frames)
         return self.pool(self.blocks(self.project(rows)))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

@@ -26,7 +26,7 @@ class Settings:
     dropout: Annotated[float, "dropout after the convolutions, the blocks and the hidden layer", 0, 1] = 0.5
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -53,6 +53,3 @@ class Model(nn.Module):
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         image = layers.framed(rows, lengths, self.frames)[:, None]
         return self.pool(self.blocks(self.convolutions(image).mean(3).mT))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

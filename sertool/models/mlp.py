@@ -30,7 +30,7 @@ class Settings:
     dropout: Annotated[float, "dropout before and behind the hidden layer", 0, 1] = 0.5
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         part, width = layers.part_width(columns, settings.groups, settings.stats), settings.width
@@ -47,6 +47,3 @@ class Model(nn.Module):
         narrow = [layer(part) for layer, part in zip(self.narrow, parts, strict=True)]
         x = nn.functional.gelu(self.norm(torch.cat(narrow, 1)))
         return self.dropout(nn.functional.gelu(self.hidden(self.dropout(x))))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

@@ -22,7 +22,7 @@ class Settings:
     dense: Annotated[int, "width of the hidden dense layer", 1, 16_384] = 64
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
@@ -39,6 +39,3 @@ class Model(nn.Module):
         for block in self.blocks:
             x, left = block(x, left)
         return x.flatten(1)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

@@ -39,7 +39,7 @@ class Block(nn.Module):
         return (self.body(x) + self.skip(x)).relu()
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         self.frames = settings.frames
@@ -62,6 +62,3 @@ class Model(nn.Module):
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         image = layers.framed(rows, lengths, self.frames)[:, None]
         return self.stages(self.stem(image)).mean((2, 3))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

@@ -61,7 +61,7 @@ class Block(nn.Module):
         return torch.addcmul(x, y, weights).relu_(), lengths
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         channels, dropout = settings.channels, settings.dropout
@@ -85,6 +85,3 @@ class Model(nn.Module):
             x, lengths = block(x, lengths)
         rows = self.recurrent.heard(self.project(x.transpose(1, 2).flatten(2)), lengths)
         return self.statistics(rows, layers.valid(lengths, rows.shape[1], rows.device))
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))

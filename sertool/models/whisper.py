@@ -68,7 +68,7 @@ def _following(settings: Settings, records: Mapping[str, Any]) -> dict[str, Tens
     return whisper.translated(whisper.tensors(settings.size, settings.layers, known, first)[1], settings.layers)
 
 
-class Model(nn.Module):
+class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         facts, self.settings = whisper.SIZES[settings.size], settings
@@ -144,6 +144,3 @@ class Model(nn.Module):
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.told(self.streams(rows, lengths)[-1], lengths)
-
-    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.embed(rows, lengths))
