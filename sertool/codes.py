@@ -24,6 +24,12 @@ def take(codes: Codes, rows: np.ndarray) -> Codes:
     return Codes(codes.index[rows], codes.values)
 
 
+def look_up(held: np.ndarray | Sequence[int | bool], codes: Codes, null: int | bool = -1) -> np.ndarray:
+    """What is held of each row's value, `[rows]`; a row without one has `null`."""
+    held = held if isinstance(held, np.ndarray) else np.array(held, type(null))
+    return np.append(held, np.array([null], held.dtype))[codes.index]  # index -1 is the last
+
+
 def counts(codes: Codes, rows: np.ndarray | None = None) -> np.ndarray:
     """How many rows have each value, `[values]`; `rows` is a mask."""
     used = codes.index >= 0 if rows is None else (codes.index >= 0) & rows

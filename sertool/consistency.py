@@ -111,13 +111,13 @@ def _variance(parts: Sequence[Tensor]) -> Tensor:
 
 def require_copies(table: Table) -> None:
     """Refuse rows among which there are only clips as they are."""
-    if not any(manifest.column(table, "parent")):
+    if manifest.originals(table).all():
         raise SertoolError(NO_COPIES)
 
 
 def originals(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarray:
     """For each row where the clip is that it is a copy of, itself if it is none; -1 if that is not there as long."""
-    copy = np.array([parent is not None for parent in manifest.column(table, "parent")])
+    copy = ~manifest.originals(table)
     clips = zip(manifest.column(table, "clip"), copy, strict=True)
     found = manifest.own_or_parents(table, {clip: place for place, (clip, is_copy) in enumerate(clips) if not is_copy})
     found, copies = np.where(lengths[found] == lengths, found, -1), copy[train]

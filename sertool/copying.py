@@ -7,6 +7,7 @@ import numpy as np
 
 from sertool import columns, manifest, splitting, talk
 from sertool.blends import Blend
+from sertool.codes import look_up
 from sertool.errors import SertoolError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -19,12 +20,10 @@ NOT_INHERITED = ("digest", *columns.ANSWERS)  # what is known of the parent's nu
 
 def originals(table: Table) -> np.ndarray:
     """Which rows are multiplied, bool `[rows]`: usable, no copies themselves, and in train or nowhere."""
-    held = manifest.usable(table)
-    if "parent" in table.column_names:
-        held = held & table.column("parent").is_null().to_numpy()
+    held = manifest.usable(table) & manifest.originals(table)
     if "split" in table.column_names:
         part = manifest.codes(table, "split")
-        held = held & np.array([*(word == PARTS[TRAIN] for word in part.values), True])[part.index]
+        held = held & look_up([word == PARTS[TRAIN] for word in part.values], part, True)
     return held
 
 

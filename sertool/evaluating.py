@@ -364,7 +364,7 @@ def _order(value: str) -> tuple[float, str]:
 
 def _in_bands(age: Codes) -> Codes:
     bands = [next(place for place, (top, _) in enumerate(AGES) if float(years) < top) for years in age.values]
-    return Codes(np.array([*bands, -1], int)[age.index], [band for _, band in AGES])
+    return Codes(codes.look_up(bands, age), [band for _, band in AGES])
 
 
 def _groups(run: Answers, name: str, dice: Dice, only: Sequence[str] | None = None) -> tuple[Group, ...]:

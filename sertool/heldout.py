@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sertool import leak_guard, manifest, splits, splitting, talk
+from sertool.codes import look_up
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -247,7 +248,7 @@ def _coded_split(table: Table) -> np.ndarray:
     if unknown := splitting.strange_parts(table):
         raise SertoolError(f"split {unknown[0]!r} is none of {', '.join(splits.PARTS)}: name the parts so")
     coded = manifest.codes(table, "split")
-    return np.array([splits.PARTS.index(word) for word in coded.values] + [-1], np.int8)[coded.index]
+    return look_up(np.array([splits.PARTS.index(word) for word in coded.values], np.int8), coded)
 
 
 def part(split: np.ndarray) -> int:
@@ -283,7 +284,7 @@ def warn_of_partless(table: Table, used: np.ndarray, wish: Wish) -> None:
     """
     if wish.train_on and wish.test_on:
         return
-    own = np.array([parent is None for parent in manifest.column(table, "parent")]) & ~_unlabelled(table)
+    own = manifest.originals(table) & ~_unlabelled(table)
     corpus, names = _corpora(table)
     # Of tables of which one has folds and another a split, the split alone decides.
     folded = manifest.codes(table, "fold").index >= 0 if "split" in table.column_names else np.zeros(len(table), bool)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sertool import manifest, modelfile, run_folder, shipped, splits, talk, wire
+from sertool.codes import look_up
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import PARTS, TRAIN
@@ -37,8 +38,7 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
     own = manifest.column(table, "split")
     _say_trained_on(best == TRAIN, own, {name for run, _ in silent for path in run if (name := _protocol(path))})
-    copies = np.array([parent is not None for parent in manifest.column(table, "parent")], bool)
-    known = (best == TRAIN) | ((best > TRAIN) & ~copies & ~unknown)
+    known = (best == TRAIN) | ((best > TRAIN) & manifest.originals(table) & ~unknown)
     _say_new(~known & np.array([word is None for word in own]))
     filled = [PARTS[part] if word is None and is_known else word
               for part, word, is_known in zip(best, own, known, strict=True)]  # fmt: skip
@@ -65,7 +65,7 @@ def _parts(table: Table, model: Path) -> np.ndarray:
         return np.array([part.get(who, -1) for who in manifest.column(table, "speaker")], int)
     divided = wire.read(str(beside))
     part = manifest.codes(divided, "split")
-    code = np.array([PARTS.index(word) if word in PARTS else -1 for word in part.values] + [-1])[part.index]
+    code = look_up([PARTS.index(word) if word in PARTS else -1 for word in part.values], part)
     named = zip(manifest.column(divided, "clip"), code.tolist(), strict=True)
     return manifest.own_or_parents(table, {clip: part for clip, part in named if part >= 0})
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sertool import clips, columns, doctor, labels, manifest, splits, splitting, talk, wire
 from sertool.audio import EXTENSIONS, UNREAD, passed_over
+from sertool.codes import look_up
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.labelling import Labelling
@@ -172,7 +173,7 @@ def _mapped(table: Table, mapping: labels.Mapping) -> Table:
         if not any(meant) or (name == "emotion" and meant == [*coded.values]):
             continue
         words = [*emotions.values, *dict.fromkeys(word for word in meant if word)]
-        place = np.array([-1 if word is None else words.index(word) for word in meant] + [-1])[coded.index]
+        place = look_up([-1 if word is None else words.index(word) for word in meant], coded)
         index = np.where(place >= 0, place, emotions.index)
         table = manifest.with_column(table, "emotion", manifest.from_codes(index, words))
     return table
@@ -208,7 +209,7 @@ def _by_plurality(table: Table, votes: np.ndarray, words: list[str]) -> Table:
     """The word with most votes, `[words, rows]`; of several the intended one, else none."""
     most = (votes == votes.max(axis=0)) & (votes > 0)
     emotions = manifest.codes(table, "emotion")
-    intended = np.array([words.index(word) if word in words else -1 for word in emotions.values] + [-1])[emotions.index]
+    intended = look_up([words.index(word) if word in words else -1 for word in emotions.values], emotions)
     agreed = (intended >= 0) & most[intended, np.arange(len(table))]
     chosen = np.where(most.sum(axis=0) == 1, most.argmax(axis=0), np.where(agreed, intended, -1))
     if none := int((chosen < 0).sum()):

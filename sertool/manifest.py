@@ -295,6 +295,13 @@ def usable(table: Table) -> np.ndarray:
     return table.column("issue").is_null().to_numpy()
 
 
+def originals(table: Table) -> np.ndarray:
+    """Which rows are no copies, bool `[rows]`."""
+    if "parent" not in table.column_names:
+        return np.ones(len(table), bool)
+    return table.column("parent").is_null().to_numpy()
+
+
 def keep(table: Table, rows: np.ndarray) -> Table:
     """The rows of a boolean mask."""
     return table if rows.all() else table.filter(pa.array(rows))

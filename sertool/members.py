@@ -341,7 +341,7 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
 def _scores(held: Sources, made: Trained, member: Member) -> Figures:
     """Figures on each part that has clips: of emotions that were learnt, and not of train's copies: all compare so."""
     scores: Figures = {}
-    copies = np.array([parent is not None for parent in manifest.column(held.table, "parent")])
+    copies = ~manifest.originals(held.table)
     names, corpus = _several(held.table, member), made.data.corpus
     by_corpus: dict[str, Figures] = {name: {} for name in names.values()}
     for place, part in enumerate(PARTS):
@@ -419,7 +419,7 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
     """Everything that predicting needs, and everything that one may ask of a model."""
     weights = {name: value.detach().cpu().numpy() for name, value in made.model.state_dict().items()}
     table = manifest.keep(held.table, member.split == TRAIN)
-    own = manifest.keep(table, np.array([parent is None for parent in manifest.column(table, "parent")]))
+    own = manifest.keep(table, manifest.originals(table))
     corpora = dict(manifest.counts(own, "corpus"))
     known = {name: catalogue.entries("corpora").get(name) for name in corpora}
     trained = {

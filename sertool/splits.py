@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool.codes import Codes, counts, families, find, hashes
+from sertool.codes import Codes, counts, families, find, hashes, look_up
 from sertool.errors import UsageError
 
 PARTS = ("train", "dev", "test")
@@ -212,7 +212,7 @@ def folds(count: int, columns: Mapping[str, Codes], seed: int = 0, keep: KEEP | 
         raise UsageError(f"--folds {count}: at least 2, and at most as many as there are speakers, {found:,}")
     held = _numbers((keep or {}).get("speaker", {}), [str(number) for number in range(count)])
     place = assign(speaker, _emotions(columns), drawn, [1 / count] * count, seed, held)
-    return Division(fold=_follow(_look_up(place, speaker), columns, drop=False).astype(np.int16))
+    return Division(fold=_follow(look_up(place, speaker), columns, drop=False).astype(np.int16))
 
 
 def known(column: Codes, parts: Codes) -> dict[str, str]:
@@ -220,7 +220,7 @@ def known(column: Codes, parts: Codes) -> dict[str, str]:
     place = np.full(len(column.values), -1, dtype=np.int32)
     placed = (column.index >= 0) & (parts.index >= 0)
     place[column.index[placed]] = parts.index[placed]
-    torn = placed & (_look_up(place, column) != parts.index)
+    torn = placed & (look_up(place, column) != parts.index)
     if torn.any():
         row = int(np.argmax(torn))
         name, both = str(column.values[column.index[row]]), sorted((parts.index[row], place[column.index[row]]))
@@ -238,7 +238,7 @@ def dev_of_fold(fold: np.ndarray, speaker: Codes, k: int, seed: int = 0) -> np.n
     size = 0 if len(rest) < 2 else max(1, (len(rest) + 4) // 8)
     chosen = np.zeros(len(speaker.values), dtype=bool)
     chosen[rest[np.argsort(hashes(speaker.values, (seed, k))[rest])[:size]]] = True
-    return (fold >= 0) & (fold != k) & _look_up(chosen, speaker, False)
+    return (fold >= 0) & (fold != k) & look_up(chosen, speaker, False)
 
 
 def split_of_fold(fold: np.ndarray, columns: Mapping[str, Codes], k: int, seed: int = 0) -> np.ndarray:
@@ -260,7 +260,7 @@ def _groupwise(
         group = _speakers(columns) if name == "speaker" else _sentences(columns)
         place = assign(group, _emotions(columns), drawn, shares, seed, _numbers(keep.get(name, {}), PARTS))
         shares = np.where(np.isin(np.arange(len(PARTS)), place), shares, 0)
-        found.append(_look_up(place, group))
+        found.append(look_up(place, group))
     first, last = found[0], found[-1]
     outside = drawn & ((first < 0) | (last < 0))
     bridging = drawn & ~outside & (first != last)
@@ -276,7 +276,7 @@ def _leave_one_out(columns: Mapping[str, Codes]) -> Division:
         raise UsageError(f"--split loso: it takes 2 to {MOST_FOLDS:,} speakers, and here are {len(there):,}")
     place = np.full(len(speaker.values), -1, dtype=np.int16)
     place[sorted(there, key=lambda value: str(speaker.values[value]))] = np.arange(len(there))
-    return Division(fold=_follow(_look_up(place, speaker), columns, drop=False))
+    return Division(fold=_follow(look_up(place, speaker), columns, drop=False))
 
 
 def _published(name: str, columns: Mapping[str, Codes]) -> Division:
@@ -284,14 +284,14 @@ def _published(name: str, columns: Mapping[str, Codes]) -> Division:
     entry, speaker, drawn = PROTOCOLS[name], _column(columns, "speaker"), originals(columns)
     named = speakers(entry)
     where = find(list(named), speaker.values)
-    there = _look_up(counts(speaker, drawn) > 0, Codes(where, speaker.values), False)
+    there = look_up(counts(speaker, drawn) > 0, Codes(where, speaker.values), False)
     if not there.any():
         needs = f"--split {name} needs the speakers of {entry['corpus']}"
         raise UsageError(f"{needs}; the manifest has {_inventory(columns)}")
     place = np.full(len(speaker.values), -1, dtype=np.int16)
     place[where[there]] = np.array(list(named.values()))[there]
     absent = tuple(who for who, present in zip(named, there, strict=True) if not present)
-    part = _look_up(place, speaker)
+    part = look_up(place, speaker)
     outside = int((drawn & (part < 0)).sum())
     if entry["kind"] == "folds":
         return Division(fold=_follow(part, columns, drop=False), absent=absent, outside=outside)
@@ -350,8 +350,8 @@ def assign(
     bundles = min(len(free), BUNDLES)
     bundle = np.full(len(group.values), -1, dtype=np.int32)
     bundle[free] = np.arange(len(free)) * bundles // max(len(free), 1)
-    loads = _tally(np.where(drawn, _look_up(bundle, group), -1), bundles, emotion)
-    before = _tally(np.where(drawn, _look_up(place, group), -1), len(shares), emotion)
+    loads = _tally(np.where(drawn, look_up(bundle, group), -1), bundles, emotion)
+    before = _tally(np.where(drawn, look_up(place, group), -1), len(shares), emotion)
     place[free] = _deal(loads, before, np.asarray(shares))[bundle[free]]
     return place
 
@@ -402,18 +402,13 @@ def _column(columns: Mapping[str, Codes], name: str) -> Codes:
     return columns[name] if name in columns else Codes(np.full(rows, -1, dtype=np.int32), ())
 
 
-def _look_up(place: np.ndarray, codes: Codes, null: int | bool = -1) -> np.ndarray:
-    """What stands at each row's value, `[rows]`; index -1, no value, finds `null` at the end."""
-    return np.append(place, np.array([null], dtype=place.dtype))[codes.index]
-
-
 def _emotions(columns: Mapping[str, Codes]) -> tuple[np.ndarray, int]:
     """The emotion of each row as a number in the order of the words, with 0 for none, and how many there are."""
     emotion = _column(columns, "emotion")
     there = sorted(np.flatnonzero(counts(emotion)), key=lambda value: str(emotion.values[value]))
     number = np.zeros(len(emotion.values), dtype=np.int32)
     number[there] = np.arange(1, len(there) + 1)
-    return _look_up(number, emotion, 0), len(there) + 1
+    return look_up(number, emotion, 0), len(there) + 1
 
 
 def _speakers(columns: Mapping[str, Codes]) -> Codes:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sertool import manifest, talk
-from sertool.codes import Codes, hashes
+from sertool.codes import Codes, hashes, look_up
 from sertool.manifest import Table
 
 Row = dict[str, Any]
@@ -51,11 +51,11 @@ def released(table: Table) -> Table:
     issues = manifest.codes(table, "issue")
     others = [text.removeprefix(SAME_AS) if text.startswith(SAME_AS) else None for text in issues.values]
     there = {*manifest.column(table, "clip")} if any(others) else set()
-    lost = np.array([other is not None and other not in there for other in others] + [False])[issues.index]
+    lost = look_up([other is not None and other not in there for other in others], issues, False)
     if not lost.any():
         return table
     bare = manifest.from_codes(np.where(lost, -1, issues.index), [*issues.values])
-    sound = np.where(lost & _originals(table), issues.index, -1)
+    sound = np.where(lost & manifest.originals(table), issues.index, -1)
     table = _judged(manifest.with_column(table, "issue", bare), sound)
     again = np.flatnonzero((sound >= 0) & manifest.usable(table))
     if len(again):
@@ -88,7 +88,7 @@ def _judged(table: Table, sound: np.ndarray) -> Table:
 def single(table: Table) -> np.ndarray:
     """Which clips are not set aside for having a twin, bool `[rows]`."""
     issues = manifest.codes(table, "issue")
-    return np.array([*(not tells_of_them(issue) for issue in issues.values), True])[issues.index]
+    return look_up([not tells_of_them(issue) for issue in issues.values], issues, True)
 
 
 def tells_of_them(issue: str | None) -> bool:
@@ -98,7 +98,7 @@ def tells_of_them(issue: str | None) -> bool:
 
 def shared(table: Table) -> Codes:
     """Sounds that several clips have, by the name of the first of these; augmented copies are no clips of their own."""
-    rows, sound = _recurring(*_hashed(table, "digest"), _originals(table))
+    rows, sound = _recurring(*_hashed(table, "digest"), manifest.originals(table))
     keys = np.stack([sound, _ticks(table, "start", rows), _ticks(table, "duration", rows)], axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     again = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
@@ -109,7 +109,7 @@ def shared(table: Table) -> Codes:
 
 def recordings(table: Table, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Those of some rows that stand in one recording with others, and a number for each recording; copies left out."""
-    return _recurring(*_sources(table), among & _originals(table))
+    return _recurring(*_sources(table), among & manifest.originals(table))
 
 
 def overlapping(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes) -> Codes:
@@ -136,11 +136,6 @@ def nameless(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes
     rows, recording = rows[order], recording[order]
     new = np.append(True, np.diff(recording) > 0)[: len(rows)]
     return _unlike(table, "path" if "path" in table.column_names else "clip", rows, new, equal)
-
-
-def _originals(table: Table) -> np.ndarray:
-    """Which rows are no copies, bool `[rows]`."""
-    return table.column("parent").is_null().to_numpy() if "parent" in table.column_names else np.ones(len(table), bool)
 
 
 def _hashed(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
