@@ -182,7 +182,7 @@ def _land(wanted: Offer, wish: Wish, items: Sequence[Item], where: Callable[[Ite
         "files": listed,
     }
     landing.settle(beside, folder, lock)
-    talk.say(f"{wanted.name}: {clips:,} clips in {folder}")
+    talk.say(f"{wanted.name}: {talk.counted(clips, 'clip')} in {folder}")
     if clips < wanted.facts["CLIPS"]:
         talk.warn(f"{wanted.name} should have {wanted.facts['CLIPS']:,} clips")
 

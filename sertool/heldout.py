@@ -202,7 +202,8 @@ def _refuse_leaks(table: Table, way: Way) -> None:
         raise SertoolError(f"the split leaks: {leaks[0]}; {remedy}")
     unknown = int((manifest.codes(table, "speaker").index < 0).sum())
     if unknown and not is_leaky(way.how):
-        talk.warn(f"{unknown:,} of {len(table):,} clips have no speaker: whether speakers cross cannot be known")
+        count = f"{unknown:,} of {talk.counted(len(table), 'clip')}"
+        talk.warn(f"{count} without a speaker: whether speakers cross cannot be known")
         for finding in findings:
             if finding.kind == "recording":
                 talk.warn(str(finding))
@@ -270,9 +271,9 @@ def check(split: np.ndarray, table: Table, name: str) -> None:
     if len(learnt) < 2:
         raise SertoolError(f"{name}: the training clips have {listed(learnt) or 'no emotion'}: two emotions are needed")
     if strange := sorted(set(tested) - set(learnt)):
-        count = sum(tested[word] for word in strange)
-        talk.warn(f"{name}: {count:,} held-out clips are of {listed(strange)}, which train lacks: the figures here "
-                  "leave them out, and eval counts them as wrong")  # fmt: skip
+        count = talk.counted(sum(tested[word] for word in strange), "held-out clip")
+        talk.warn(f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
+                  "in those of eval")  # fmt: skip
     if alone := _of_one_voice(manifest.keep(table, split == TRAIN)):
         talk.warn(f"{name}: {listed(alone)} is heard from one speaker in train: it may be learnt as that voice")
 

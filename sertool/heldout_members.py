@@ -89,14 +89,16 @@ def _say_trained_on(trained: np.ndarray, own: Sequence[str | None], protocols: s
     by = f", as {listed(sorted(protocols))} divides the speakers" if protocols else ""
     called = np.array([word not in (None, PARTS[TRAIN]) for word in own], bool)
     if known := int((trained & ~called).sum()):
-        talk.say(f"{known:,} of {len(own):,} clips were trained on{by}: eval leaves them out unless --split train")
+        count = f"{known:,} of {talk.counted(len(own), 'clip')}"
+        talk.say(f"trained on {count}{by}: eval leaves them out unless --split train")
     if contrary := int((trained & called).sum()):
-        talk.warn(f"{contrary:,} clips were trained on that the manifest holds out{by}: its figures say nothing of "
-                  "others")  # fmt: skip
+        count = talk.counted(contrary, "clip")
+        talk.warn(f"trained on {count} that the manifest holds out{by}: its figures say nothing of others")
 
 
 def _say_new(new: np.ndarray) -> None:
     if count := int(new.sum()):
         talk.say(
-            f"{count:,} of {len(new):,} clips had no part in the run: eval leaves them out beside those that had one"
+            f"{count:,} of {talk.counted(len(new), 'clip')} had no part in the run: eval leaves them out beside those "
+            "that had one"
         )

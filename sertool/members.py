@@ -27,6 +27,7 @@ from sertool import (
     run_folder,
     selection,
     speaker_scaling,
+    talk,
     teacher_answers,
     teacher_models,
     training,
@@ -220,9 +221,8 @@ def speakers(table: Table) -> np.ndarray:
     """Each clip's speaker, counted from 1, `[clips]`."""
     speaker = manifest.codes(table, "speaker").index.astype(np.int64)
     if (speaker < 0).any():
-        raise UsageError(
-            f"--adapt speaker: {(speaker < 0).sum():,} clips have no speaker: say who speaks at `sertool index`"
-        )
+        count = talk.counted(int((speaker < 0).sum()), "clip")
+        raise UsageError(f"--adapt speaker: {count} without a speaker: say who speaks at `sertool index`")
     return speaker + 1
 
 

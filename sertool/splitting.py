@@ -206,9 +206,11 @@ def _say(made: splits.Division, how: Asked) -> None:
     if made.absent:
         talk.mention(f"{how}: {len(made.absent)} of its speakers are not here: {listed(made.absent, 5)}")
     if made.bridging:
-        talk.mention(f"{how}: {made.bridging:,} clips left out whose speaker and sentence went to different parts")
+        talk.mention(
+            f"{how}: {talk.counted(made.bridging, 'clip')} left out whose speaker and sentence went to different parts"
+        )
     if made.outside:
-        talk.mention(f"{how}: {made.outside:,} clips are outside of it and have no part")
+        talk.mention(f"{how}: {talk.counted(made.outside, 'clip')} outside of it, without a part")
 
 
 def report(table: Table, *, strict_sentences: bool) -> int:
@@ -261,8 +263,9 @@ def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Itera
         yield f"the manifest has no {' and no '.join(absent)}"
     apart, sound = parts.index < 0, manifest.usable(table)
     if "speaker" in groups and (nameless := int((~apart & (groups["speaker"].index < 0)).sum())):
-        yield f"{nameless:,} of {int((~apart).sum()):,} clips do not say who speaks"
+        yield f"{nameless:,} of {talk.counted(int((~apart).sum()), 'clip')} do not say who speaks"
     if sound[~apart].all():  # what is set aside has no part, unless a table of clips that are not here gave it one
         apart &= sound
     if apart.any():
-        yield f"{apart.sum():,} clips have no part, such as {manifest.cell(table, 'clip', int(apart.argmax()))}"
+        example = manifest.cell(table, "clip", int(apart.argmax()))
+        yield f"{talk.counted(int(apart.sum()), 'clip')} without a part, such as {example}"

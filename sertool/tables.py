@@ -28,7 +28,7 @@ def listed_clips(clips: Sequence[Clip], tables: Iterable[str]) -> list[Clip]:
     if clips and not files.found:
         raise UsageError(f"--table {listed(tables)}: none of its paths is among the {len(clips):,} files found")
     if len(files.found) < len(clips):
-        talk.say(f"{len(clips) - len(files.found):,} files are in no table and left out")
+        talk.say(f"{talk.counted(len(clips) - len(files.found), 'file')} in no table, left out")
     return list(made.values())
 
 

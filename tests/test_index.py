@@ -391,7 +391,7 @@ def test_only_listed_files_are_taken_and_the_rest_is_counted(make):
     done = sertool(
         "index", folder, "--table", table(folder, "a.csv", "path,emotion\n1.wav,sad\n9.wav,sad\n"), "-f", "jsonl"
     )
-    assert "2 files are in no table and left out" in done.err
+    assert "2 files in no table, left out" in done.err
     assert [(row["clip"], row.get("issue")) for row in rows(done)] == [
         (f"{folder.name}/mine/1", None), (f"{folder.name}/9", "vanished"),
     ]  # fmt: skip
@@ -1433,7 +1433,7 @@ def test_the_guard_says_what_it_could_not_compare(tmp_path):
     fair = emobox(tmp_path, "fair.jsonl", ["1007_WSI_ANG_XX"])
     done = sertool("index", "--audit", "--table", train, "--table", f"test={test}", "--table", f"dev={fair}")
     assert done.code == 0
-    assert b"not checked: 3 clips have no part, such as cremad/1001_IEO_ANG_HI\n" in done.out
+    assert b"not checked: 3 clips without a part, such as cremad/1001_IEO_ANG_HI\n" in done.out
 
 
 def test_the_guard_finds_equal_sounds_and_copies(tmp_path):

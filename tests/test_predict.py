@@ -275,7 +275,7 @@ def test_what_one_of_several_runs_was_trained_on_is_not_held_out(run: Path, tmp_
     for runs in (("folds", run / "model"), (run / "model", "folds")):
         words = [word for name in runs for word in ("-m", tmp_path / name)]
         rows = rows_of((done := sertool("predict", *words, bare)).out)
-        assert "16 of 32 clips were trained on" in done.err
+        assert "trained on 16 of 32 clips" in done.err
         assert [row["split"] for row in rows] == manifest.column(table, "split")
 
 
@@ -799,7 +799,7 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
     wire.write(manifest.with_column(table, "split", ["test"] * 32), wrong, "parquet")
     for model in (run / "model", run / "model" / "seed-0" / "model.safetensors"):
         done = sertool("predict", "-m", model, bare)
-        assert "16 of 32 clips were trained on: eval leaves them out unless --split train" in done.err
+        assert "trained on 16 of 32 clips: eval leaves them out unless --split train" in done.err
         parts = {row["clip"]: row["split"] for row in rows_of(done.out)}
         assert parts == dict(zip(*(manifest.column(table, name) for name in ("clip", "split")), strict=True))
     report = json.loads(sertool("eval", "-f", "json", stdin=done.out).out)
@@ -813,7 +813,7 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
     assert "1 of 33 clips had no part in the run" in done.err
     assert rows_of(done.out)[-1]["split"] == ""
     contrary = sertool("predict", "-m", run / "model", wrong)
-    assert "16 clips were trained on that the manifest holds out" in contrary.err
+    assert "trained on 16 clips that the manifest holds out" in contrary.err
     assert {row["split"] for row in rows_of(contrary.out)} == {"test"}
 
 
@@ -848,7 +848,7 @@ def test_a_model_alone_marks_the_speakers_of_the_published_split_that_it_names(
     known = protocol == "cremad-nk"
     parts = [row.get("split", "") for row in rows_of(done.out)[:4]]
     assert parts == (["train", "dev", "test", ""] if known else [""] * 4)
-    assert ("8 of 32 clips were trained on, as cremad-nk divides the speakers: eval leaves" in done.err) == known
+    assert ("trained on 8 of 32 clips, as cremad-nk divides the speakers: eval leaves" in done.err) == known
     assert "which ones is not known here" in done.err
     alone = sertool("predict", "-m", model, tmp_path / "named.parquet")
     assert ("which ones is not known here" in alone.err) == (not known)

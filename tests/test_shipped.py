@@ -77,7 +77,7 @@ def test_eval_leaves_out_whom_a_model_of_the_package_learnt_from(clip: Path, tmp
     (tmp_path / "m.csv").write_text("\n".join(["clip,path,corpus,speaker,emotion", *rows]))
     done = sertool("predict", "-m", name, tmp_path / "m.csv", "-f", "csv")
     assert [row["split"] for row in csv.DictReader(io.StringIO(done.out.decode()))] == ["train", "dev", "test", "train"]
-    assert "2 of 4 clips were trained on, as cremad-nk divides the speakers" in done.err
+    assert "trained on 2 of 4 clips, as cremad-nk divides the speakers" in done.err
     assert "not known here" not in done.err
 
 

@@ -443,7 +443,7 @@ def test_adapting_needs_speakers_marks_its_answers_and_leaves_nobody_in_the_file
     nobody = changed(mel, tmp_path / "nobody.parquet", speaker=[None, *speakers[1:]],
                      split=["test" if s == speakers[-1] else "train" for s in speakers])  # fmt: skip
     refused = train(nobody, *TINY, "--adapt", "speaker", "-o", tmp_path / "other", code=2)
-    assert "--adapt speaker: 1 clips have no speaker" in refused.err
+    assert "--adapt speaker: 1 clip without a speaker" in refused.err
 
 
 def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_name(mel: Path, tmp_path: Path) -> None:
@@ -786,7 +786,7 @@ def test_an_emotion_that_train_lacks_is_said_and_counts_as_wrong(mel: Path, tmp_
     split = ["test" if s == first else "train" for s in speakers]
     sad = ["sad" if s == first and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
     done = train(changed(mel, tmp_path / "sad.parquet", split=split, emotion=sad), *TINY, "-o", tmp_path / "run")
-    assert "2 held-out clips are of sad, which train lacks: the figures here leave them out" in done.err
+    assert "2 held-out clips of sad, which train lacks: left out of the figures here" in done.err
     held = table(tmp_path / "run")
     assert "sad" in held["emotion"]
     assert "sad" not in held["predicted"]
