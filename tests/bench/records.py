@@ -12,6 +12,7 @@ import argparse
 import shlex
 import subprocess
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -279,8 +280,8 @@ def run(name: str, places: dict[str, str], work: Path) -> dict[str, Any]:
     """A record's figures, its commands run where nothing came of them yet."""
     record, made = RECORDS[name], work / "made"
     made.mkdir(parents=True, exist_ok=True)
-    for command in record.commands:
-        done = made / f"{zlib.crc32(command.encode()):08x}"
+    for place, command in enumerate(record.commands):
+        done = made / digest(record.commands[: place + 1])
         if not done.exists():
             text = command.format(**places)
             print(f"+ {text}", flush=True)
@@ -292,11 +293,19 @@ def run(name: str, places: dict[str, str], work: Path) -> dict[str, Any]:
     return figures | {
         "part": held["split"], "clips": held["clips"], "speakers": held["speakers"],
         "seeds": int(seeds[seeds.index("--seeds") + 1]) if "--seeds" in seeds else 1,
+        "commands": digest(record.commands),
     }  # fmt: skip
+
+
+def digest(commands: Sequence[str]) -> str:
+    """What commands are known by: what one makes depends on those before it."""
+    return f"{zlib.crc32(chr(10).join(commands).encode()):08x}"
 
 
 def table(held: dict[str, Any]) -> str:
     """The records as README shows them, each corpus with what others reached."""
+    if stale := [name for name in held if held[name]["commands"] != digest(RECORDS[name].commands)]:
+        raise SystemExit(f"{', '.join(stale)}: measured with other commands than stand here: measure them again")
     lines = ["| corpus, protocol | system | UAR % [95 %] | accuracy % | on | seeds |",
              "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     for corpus in dict.fromkeys(record.corpus for record in RECORDS.values()):
