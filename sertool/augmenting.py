@@ -23,8 +23,11 @@ class Changes:
     gain: float = 0.0  # greatest offset of all columns, to and fro
 
 
-def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator) -> Tensor:
-    """The batch with each clip changed in its own way; beyond its length it stays zero."""
+def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator, sides: int = 1) -> Tensor:
+    """The batch with each clip changed in its own way; beyond its length it stays zero.
+
+    Columns are those of so many channels, one after the other, which bars cover alike.
+    """
     lengths = lengths.to(rows.device, non_blocking=True)
     inside = (torch.arange(rows.shape[1], device=rows.device) < lengths[:, None])[..., None]
     if changes.shift:
@@ -35,7 +38,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generat
         noise = torch.randn(rows.shape, generator=dice, device=rows.device)
         rows = torch.where(inside, rows + noise * changes.noise, rows)
     if changes.time_masks or changes.column_masks:
-        rows = rows * ~_masks(rows, lengths, changes, dice)
+        rows = rows * ~_masks(rows, lengths, changes, dice, sides)
     return rows
 
 
@@ -48,9 +51,9 @@ def shifted(rows: Tensor, lengths: Tensor, share: float, dice: torch.Generator) 
     return rows.gather(1, places[..., None].expand_as(rows))
 
 
-def _masks(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator) -> Tensor:
+def _masks(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator, sides: int) -> Tensor:
     """What bars are laid over, bool `[clips, time, columns]`."""
-    clips, time, columns = rows.shape
+    clips, time, columns = len(rows), rows.shape[1], rows.shape[2] // sides
     chosen = (_drawn(clips, dice) < changes.mask_share)[:, None]
     covered = torch.zeros(clips, time, columns, dtype=torch.bool, device=rows.device)
     for _ in range(changes.time_masks):
@@ -58,7 +61,7 @@ def _masks(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generato
     full = torch.full_like(lengths, columns)
     for _ in range(changes.column_masks):
         covered |= (_bars(full, columns, changes.column_width, dice) & chosen)[:, None]
-    return covered
+    return covered.repeat(1, 1, sides)
 
 
 def _drawn(count: int, dice: torch.Generator) -> Tensor:

@@ -82,6 +82,7 @@ def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> T
         if wanted and refusal:
             raise refusal
         making = tasks.make(planned, wanted, device, jobs)
+        tasks.warn_of_changed(planned, [task for task in mine if task not in wanted])
         done = sum(talk.progress(making, sum(map(len, wanted)), "featurizing"))
         tasks.drop_leftovers(planned)
         share = _share(table, mine)

@@ -37,7 +37,7 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     held_out = zip(chosen.T, best > TRAIN, strict=True)
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
     own = manifest.column(table, "split")
-    _say_trained_on(best == TRAIN, own, {name for run, _ in silent for path in run if (name := _protocol(path))})
+    _say_trained_on(best == TRAIN, own, {name for run, _ in silent for path in run if (name := protocol_of(path))})
     known = (best == TRAIN) | ((best > TRAIN) & manifest.originals(table) & ~unknown)
     _say_new(~known & np.array([word is None for word in own]))
     filled = [PARTS[part] if word is None and is_known else word
@@ -51,7 +51,7 @@ def _division(model: Path) -> Path | None:
     return beside if beside.exists() else None
 
 
-def _protocol(model: Path) -> str | None:
+def protocol_of(model: Path) -> str | None:
     """The published split by which a model file says that its speakers were divided, as those of the package were."""
     said = modelfile.read(model).trained.get("protocol") or (shipped.DIVISION if shipped.holds(model) else None)
     entry = splits.entry(said)
@@ -61,7 +61,7 @@ def _protocol(model: Path) -> str | None:
 def _parts(table: Table, model: Path) -> np.ndarray:
     """Each clip's part in a model's training, a copy's being its clip's, `[rows]`; -1 where nothing is known of it."""
     if (beside := _division(model)) is None:
-        part = splits.speakers(splits.entry(_protocol(model)))
+        part = splits.speakers(splits.entry(protocol_of(model)))
         return np.array([part.get(who, -1) for who in manifest.column(table, "speaker")], int)
     divided = wire.read(str(beside))
     part = manifest.codes(divided, "split")

@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ def check(columns: int, channels: int, frames: int, least: int = 1) -> None:
         )
     if min(frames, columns // channels) < least:
         raise UsageError(f"{frames} frames of {columns // channels} bands are too few: {least} of both are needed")
+
+
+def require(settings: Any, records: Mapping[str, Any]) -> None:
+    """Refuse features of fewer or more channels than the network looks at: halves of a spectrogram are no sides."""
+    for name, record in records.items():
+        there = 2 if record["wave"]["channels"] == "stereo" else 1
+        if there != settings.channels:
+            remedy = " or featurize with --channels stereo" if settings.channels == 2 else ""
+            raise UsageError(f"{name} has {there} of {settings.channels} channels that the network looks at: "
+                             f"--set channels={there},{remedy}")  # fmt: skip
 
 
 class Backbone(layers.Headed, ABC):

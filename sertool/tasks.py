@@ -6,7 +6,7 @@ is computed, and a run that was killed, or that is one of many parts, makes exac
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import effects, extract, manifest, shards
+from sertool import effects, extract, manifest, shards, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Recipe, Rows
 from sertool.files import path_of, sweep
@@ -125,12 +125,16 @@ def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool
     head = shards.sound(plan.path(task, feature), feature)
     if head is None or head.key != key(feature, plan.recipe, clips):
         return False
-    return all(
-        extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine)
-        if clip.name in head.issues
-        else not extract.changed(clip)
-        for clip in clips
-    )
+    lost = [clip for clip in clips if clip.name in head.issues]
+    return all(extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine) for clip in lost)
+
+
+def warn_of_changed(plan: Plan, finished: Iterable[Task]) -> None:
+    """Say whose features are of a sound that is there no more: it is the one that was indexed, so they stay."""
+    found = [clip.name for task in finished for clip in plan.clips(task) if extract.changed(clip)]
+    if found:
+        talk.warn(f"{talk.counted(len(found), 'clip')} changed since what was indexed had its features made, such as "
+                  f"{found[0]}: index again, with --update")  # fmt: skip
 
 
 def refuse_strangers(plan: Plan) -> None:

@@ -12,7 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import batches, manifest, modelfile, predicting, run_folder, shipped, talk, teacher_answers, wire
+from sertool import (
+    batches,
+    heldout_members,
+    manifest,
+    modelfile,
+    predicting,
+    run_folder,
+    shipped,
+    splits,
+    talk,
+    teacher_answers,
+    wire,
+)
 from sertool.batches import Store
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -161,8 +173,11 @@ def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Of which rows a model was trained on the speaker or the clip, and of which on the clip, both `[rows]`."""
     beside = path.parent / run_folder.DIVISION
     if not beside.exists():
-        _say_unknown(table, path)
-        return np.zeros(len(table), bool), np.zeros(len(table), bool)
+        part = splits.speakers(splits.entry(heldout_members.protocol_of(path)))
+        if not part:
+            _say_unknown(table, path)
+        met = np.array([part.get(who) == TRAIN for who in manifest.column(table, "speaker")], bool)
+        return met, met
     trained = manifest.where(wire.read(str(beside)), ["split=train"])
     clips, speakers = ({*manifest.column(trained, name)} - {None} for name in ("clip", "speaker"))
     learnt = np.array([clip in clips for clip in manifest.column(table, "clip")])

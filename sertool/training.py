@@ -271,7 +271,7 @@ def _strange(count: int, loop: Loop, dice: Dice) -> Tensor | None:
 def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor, Tensor], share: float) -> Tensor:
     """One step of the optimiser on this process' part of a batch; `share` is what each clip's loss counts."""
     settings, (clips, rows, lengths) = loop.settings, batch
-    rows = augmenting.changed(rows, lengths, settings.changes, dice.device)
+    rows = augmenting.changed(rows, lengths, settings.changes, dice.device, loop.data.sides)
     places = torch.from_numpy(clips).to(rows.device)
     goals = None if loop.data.goals is None else loop.data.goals[places]
     mixup = _mixup(len(clips), settings, dice)

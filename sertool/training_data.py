@@ -37,6 +37,13 @@ class Data:
         return self.emotion >= 0
 
     @cached_property
+    def sides(self) -> int:
+        """Of how many channels a row has frames, one channel's columns after the other's."""
+        record, *others = self.store.records.values()
+        whole = not (others or record["stats"] or self.scaling.matrix is not None)
+        return 2 if whole and record["wave"]["channels"] == "stereo" else 1
+
+    @cached_property
     def truth(self) -> np.ndarray:
         """The emotion of each clip, or what its targets come closest to, `[clips]`."""
         return np.where(self.known, self.emotion, self.targets.argmax(dim=1).cpu().numpy())

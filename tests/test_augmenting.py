@@ -69,6 +69,13 @@ def test_a_share_of_the_clips_has_bars() -> None:
     assert 0.36 < barred < 0.47  # half of them, of which one bar in six has no width
 
 
+def test_bars_cover_both_channels_of_a_spectrogram_alike() -> None:
+    changes = Changes(column_masks=2, column_width=3)
+    made = augmenting.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, dice(), 2)
+    assert torch.equal(made[:, :, :8], made[:, :, 8:])
+    assert float(made.mean()) < 1
+
+
 def test_mixup_is_a_weighted_mean_as_long_as_the_longer() -> None:
     partner = torch.tensor([1, 0, 3, 2])
     made, lengths = augmenting.Mixup(0.3, partner).of_frames(rows(), LENGTHS)

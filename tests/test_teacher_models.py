@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Outcome, ages, sertool
+from running import Outcome, ages, changed, column, sertool
 
-from sertool import audio, inference, manifest, modelfile, synth, teacher_models, wire
+from sertool import audio, inference, manifest, modelfile, splits, synth, teacher_models, wire
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 
@@ -112,6 +112,19 @@ def test_each_fold_is_taught_by_the_model_that_holds_out_the_same(mel: Path, tmp
         mel, *NET, "--folds", 4, "--seed", 1, "--teacher", tmp_path / "teacher", "-o", tmp_path / "no", code=1
     )
     assert "held out here" in other.line
+
+
+def test_a_teacher_of_the_package_is_known_by_its_protocol(mel: Path, tmp_path: Path) -> None:
+    learnt, heldout = 1001, 1005
+    assert [splits.speakers(splits.entry("cremad-nk"))[f"cremad:{who}"] for who in (learnt, heldout)] == [0, 1]
+    speakers = column(mel, "speaker")
+    first = sorted(set(speakers))[0]
+    for who, code in ((learnt, 1), (heldout, 0)):
+        named = [f"cremad:{who}" if speaker == first else speaker for speaker in speakers]
+        own = changed(mel, tmp_path / f"{who}.parquet", speaker=named,
+                      split=["test" if speaker == first else "train" for speaker in speakers])  # fmt: skip
+        done = train(own, *NET, "--teacher", "tiny", "-o", tmp_path / str(who), code=code)
+        assert ("it was trained on speakers or clips that are held out here" in done.err) == bool(code)
 
 
 def test_predictions_teach_nobody_from_whom_their_models_would_tell(mel: Path, teacher: Path, tmp_path: Path) -> None:

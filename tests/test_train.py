@@ -773,6 +773,7 @@ def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: 
         (mel, "-m", "cnn", "--scratch"): "--scratch and --weights are for models",
         (mel, *TINY, "--soft", 0.5): "--soft needs the listeners' shares",
         (mel, "-m", "resnet50", "--weights", "none.pth"): "--weights none.pth: no such file",
+        (mel, "-m", "resnet50", "--scratch"): "mel has 1 of 2 channels that the network looks at",
     }.items():
         done = sertool("train", *words, "-o", tmp_path / "run")
         assert done.code in (1, 2), words

@@ -12,6 +12,8 @@ PARAMETERS = 26_480_550
 INPUT = {"mel": 256}
 WEIGHTS = "densenet161-8d451a50.pth"
 
+require = imagenet.require
+
 
 @dataclass(frozen=True)
 class Settings:

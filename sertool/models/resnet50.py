@@ -12,6 +12,8 @@ PARAMETERS = 23_517_190
 INPUT = {"mel": 256}
 WEIGHTS = "resnet50-0676ba61.pth"
 
+require = imagenet.require
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -12,6 +12,8 @@ PARAMETERS = 22_989_062
 INPUT = {"mel": 256}
 WEIGHTS = "resnext50_32x4d-7cdf4587.pth"
 
+require = imagenet.require
+
 
 @dataclass(frozen=True)
 class Settings:
