@@ -57,12 +57,13 @@ def card(name: str, work: Path) -> str:
     """What a model is, how well it does and for whom, and what it is not for."""
     run, figures = _scored(work / f"cremad-shipped-{name}.parquet"), _interval
     own, adapted = run["figures"], work / f"cremad-shipped-{name}-speaker.parquet"
+    error, without_own = 100 * own["ece"]["value"], 100 * _error_for_strangers(work, name)
     lines = [f"# {name}", "", INTRODUCED[name], DATA]
     lines += [
         f"**Figures**, in per cent with 95 % intervals, on the {run['speakers']} dev speakers of `cremad-nk`, whom it",
         f"never heard, {run['clips']:,} clips: UAR {figures(own['uar'])}, accuracy {figures(own['wa'])}, calibration",
-        f"error {100 * own['ece']['value']:.1f}. Dev said how sure to be, too: where each speaker's clips are asked as",
-        f"the others' say, the error is {100 * _error_for_strangers(work, name):.1f}. The tables are of the model alone.",
+        f"error {error:.1f}. Dev said how sure to be, too: where each speaker's clips are asked as",
+        f"the others' say, the error is {without_own:.1f}. The tables are of the model alone.",
     ]
     if adapted.exists():
         uar = figures(_scored(adapted)["figures"]["uar"])
