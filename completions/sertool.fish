@@ -690,7 +690,7 @@ complete -c sertool -n '__sertool_at eval' -l resamples -r -f -d 'How many resam
 complete -c sertool -n '__sertool_at eval' -l min-uar -r -f -d 'Exit 1 if the UAR of any run is below this share, such as .6. [0 to 1]'
 complete -c sertool -n '__sertool_at eval' -s o -l out -r -F -d 'Write the report to this file (.txt, .json, .csv, .md) rather than to stdout.'
 complete -c sertool -n '__sertool_at eval' -s f -l format -r -f -a 'table json csv markdown' -d 'Format of the report (default: by the extension of -o, else a table).'
-complete -c sertool -n '__sertool_at eval' -l plot -r -f -a '(__fish_complete_directories)' -d 'Draw the figures into this folder.'
+complete -c sertool -n '__sertool_at eval' -l plot -r -f -a '(__fish_complete_directories)' -d 'Draw into this folder what is confused and found, how far confidence is to be trusted and what a threshold leaves (curves), speakers and comparisons.'
 complete -c sertool -n '__sertool_at eval' -l html -r -F -d 'Write the whole report as one page for the browser; - for stdout, in place of the tables.'
 complete -c sertool -n '__sertool_at eval' -l seed -r -f -d 'What every random choice is drawn from. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at eval' -s q -l quiet -d 'Say nothing but errors.'

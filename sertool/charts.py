@@ -35,7 +35,7 @@ def draw(report: Report, folder: str) -> list[str]:
 def _pictures(run: Scores) -> dict[str, Callable[[Scores], Any]]:
     found: dict[str, Callable[[Scores], Any]] = {"confusion": _confusion}
     if run.reliability[:, 0].any():
-        found["reliability"] = _reliability
+        found |= {"reliability": _reliability, "curves": _curves}
     if len(run.each_speaker) > 1:
         found["speakers"] = _speakers
     return found
@@ -106,6 +106,21 @@ def _reliability(run: Scores) -> Any:
     edges = np.linspace(0, 100, len(clips) + 1)
     axes.bar(edges[:-1], 18 * clips / clips.max(), edges[1] * 0.92, align="edge", color=TONES[0], alpha=0.22)
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence, % (bars: how many answers)", ylabel="right, %")
+    _ruled(axes, "both")
+    return figure
+
+
+def _curves(run: Scores) -> Any:
+    """What is left, and how much of that is right, where answers below a confidence are left out."""
+    figure, axes = _axes(run, "what predict --threshold leaves", (4.8, 4.2))
+    clips, _, right = run.reliability[::-1].cumsum(axis=0)[::-1].T
+    held = clips > 0
+    least = 100 * np.arange(len(clips))[held] / len(clips)
+    for values, color, label in ((clips[held] / clips[0], TONES[1], "answers that are left"),
+                                 (right[held] / clips[held], TONES[0], "right among them")):  # fmt: skip
+        axes.plot(least, 100 * values, "o-", color=color, linewidth=1.4, markersize=4, label=f"{label}, %")
+    axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="threshold: least confidence, %")
+    axes.legend(loc="lower left", frameon=False)
     _ruled(axes, "both")
     return figure
 

@@ -906,7 +906,7 @@ def test_plots_are_drawn_for_one_run_and_for_several(tmp_path: Path, predicted: 
     other = table(tmp_path / "other run.csv", made(seed=1))
     say(predicted, "--plot", str(tmp_path / "one"), "--resamples", "100")
     drawn = {path.name for path in (tmp_path / "one").iterdir()}
-    assert drawn == {"confusion.png", "reliability.png", "speakers.png", "recall.png"}
+    assert drawn == {"confusion.png", "reliability.png", "curves.png", "speakers.png", "recall.png"}
     say(predicted, other, "--plot", str(tmp_path / "two"), "--resamples", "100")
     drawn = {path.name for path in (tmp_path / "two").iterdir()}
     assert {"comparison.png", "recall.png", "confusion-one.png", "confusion-other-run.png"} <= drawn
