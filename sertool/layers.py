@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sertool.errors import UsageError
+from sertool.team import Team
 
 EPS, MOMENTUM = 1e-5, 0.1  # of batch normalisation
 
@@ -268,6 +269,8 @@ class LastState(Headed):
 class BatchNorm(nn.Module):
     """Batch normalisation whose statistics are those of the clips' own frames; padding is zero before and after."""
 
+    team: Team | None = None  # whose members have a share of each batch
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
@@ -277,6 +280,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
         """`[clips, channels, time, ..]`; `where` `[clips, 1, time, ..]` is a `mask`."""
+        if self.training and self.team is not None:
+            return _team_norm(self, self.team, x, where)
         running = self.running_mean, self.running_var
         learning = self.training and x.numel() > x.shape[1]  # a single value has no variance
         if where is None or not learning:
@@ -294,10 +299,45 @@ class BatchNorm(nn.Module):
 class BatchNorm2d(nn.BatchNorm2d):
     """That of torch, but that a single value, which has no variance, is taken for one like those before it."""
 
+    team: Team | None = None  # whose members have a share of each batch
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.team is not None:
+            self.num_batches_tracked += 1  # as torch does
+            return _team_norm(self, self.team, x, None)
         if x.numel() > x.shape[1]:
             return super().forward(x)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, MOMENTUM, EPS)
+
+
+def share_statistics(model: nn.Module, team: Team) -> None:
+    """Let what a model normalises by be that of whole batches, of which each process has a part."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm | BatchNorm2d):
+            module.team = team
+
+
+def _team_norm(norm: BatchNorm | BatchNorm2d, team: Team, x: Tensor, where: Tensor | None) -> Tensor:
+    """What one process would make of the whole batch, in one exchange.
+
+    Sums are of differences from the running mean, which all have: squares of numbers far from zero would lose digits.
+    """
+    dims, shape = [dim for dim in range(x.dim()) if dim != 1], (-1, *[1] * (x.dim() - 2))
+    centre = norm.running_mean.clone()
+    wide = masked(x.float() - centre.view(shape), where)
+    positions = math.prod(x.shape) // x.shape[1]
+    count = wide.new_tensor(positions) if where is None else where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
+    total = team.sum_parts(torch.cat([wide.sum(dims), wide.square().sum(dims), count[None]]))
+    count = total[-1].detach()
+    if positions == 1 and count == 1:
+        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, MOMENTUM, EPS)
+    mean, square = (total[:-1] / count).chunk(2)
+    var = (square - mean.square()).clamp(min=0)
+    with torch.no_grad():
+        norm.running_mean.lerp_(centre + mean, MOMENTUM)
+        norm.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
+    scale = norm.weight * torch.rsqrt(var + EPS)
+    return masked((wide - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape), where).to(x.dtype)
 
 
 def compilable_norm(

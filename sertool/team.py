@@ -1,9 +1,10 @@
 """The processes that train together, started by torchrun; alone, a team of one."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,16 +19,18 @@ class Team:
     def __init__(self) -> None:
         there = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.rank, self.size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if there else (0, 1)
+        self.counts = 1.0  # what this process' part of the latest batch counts
 
     @property
     def leads(self) -> bool:
         """Whether it is the one that writes and talks."""
         return self.rank == 0
 
-    def share(self, clips: np.ndarray) -> tuple[np.ndarray, float]:
-        """This process' part of a batch, and what it counts: one for whom nothing is left repeats a clip for nought."""
+    def share(self, clips: np.ndarray) -> np.ndarray:
+        """This process' part of a batch; one for whom nothing is left repeats a clip, which `counts` for nought."""
         mine = clips[self.rank :: self.size]
-        return (mine, 1.0) if len(mine) else (clips[:1], 0.0)
+        self.counts = 1.0 if len(mine) else 0.0
+        return mine if len(mine) else clips[:1]
 
     def total(self, value: Tensor) -> float:
         """The sum of a number over the team."""
@@ -40,13 +43,26 @@ class Team:
         if self.size > 1:
             _reduce([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
 
-    def average(self, statistics: Iterable[Tensor]) -> None:
-        """Make running statistics, of which each process saw its own clips, the same everywhere."""
-        if self.size > 1:
-            held = [values for values in statistics if values.is_floating_point()]
-            _reduce(held)
-            for values in held:
-                values.div_(self.size)
+    @torch.compiler.disable
+    def sum_parts(self, values: Tensor) -> Tensor:
+        """What all parts of a batch come to; gradients find their way back to each of them."""
+        return _Sum.apply(values * self.counts)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the team, on which the loss of each process depends."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        total = slope.clone()
+        torch.distributed.all_reduce(total)
+        return total
 
 
 def _reduce(tensors: list[Tensor]) -> None:

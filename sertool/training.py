@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import augmenting, batches, checkpoint, consistency, label_sets, schedules, training_data
+from sertool import augmenting, batches, checkpoint, consistency, label_sets, layers, schedules, training_data
 from sertool.augmenting import Mixup
 from sertool.checkpoint import State
 from sertool.consistency import Ear, Streams
@@ -167,6 +167,8 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
     network = torch.compile(model) if settings.compile else model
     ear = None if data.original is None else consistency.ear(model, data, settings.precision)
     loop = Loop(network, data, settings, _class_weights(data, settings), Team(), ear)
+    if loop.team.size > 1:
+        layers.share_statistics(model, loop.team)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
 
@@ -222,11 +224,10 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
     for index, clips in enumerate(watch(order, f"epoch {epoch + 1}/{loop.settings.epochs}")):
         _set_rate(state, loop, epoch + index / len(order))
         asked = time.perf_counter()
-        mine, counts = loop.team.share(clips)
+        mine = loop.team.share(clips)
         batch = loop.data.rows(mine, _strange(len(mine), loop, dice))
         waited += time.perf_counter() - asked
-        loss += _step(state, loop, dice, (mine, *batch), counts / len(clips)) * len(clips)
-    loop.team.average(_statistics(state))
+        loss += _step(state, loop, dice, (mine, *batch), loop.team.counts / len(clips)) * len(clips)
     state.model.eval()
     mean = loop.team.total(loss) / len(chosen)
     if not math.isfinite(mean):
@@ -234,14 +235,6 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
     spent = max(time.perf_counter() - began, 1e-9)
     rate = float(state.optimizer.param_groups[0]["lr"])
     return {"loss": mean, "lr": rate, "waiting": round(waited / spent, 4)}
-
-
-def _statistics(state: State) -> Iterator[Tensor]:
-    """What follows a process' own batches rather than gradients: running statistics, and their moving average."""
-    for name, values in state.model.named_buffers():
-        yield values
-        if state.average is not None and name in state.average:
-            yield state.average[name]
 
 
 def _dice(loop: Loop, seed: int, epoch: int) -> Dice:

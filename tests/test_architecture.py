@@ -17,8 +17,8 @@ PACKAGE = ROOT / "sertool"
 # From the ground up, floor by floor and along each. A file may import those before it, and none of its own folder.
 HOUSE = {
     "bedrock": "errors __init__",
-    "ground": """workers augmenting catalogue codes columns containers digests filters layers metrics presets pyin
-        recipes rounding scan schedules stretching talk team device parts dsp slow files drawing sheet fitted labels
+    "ground": """workers augmenting catalogue codes columns containers digests filters team layers metrics presets pyin
+        recipes rounding scan schedules stretching talk device parts dsp slow files drawing sheet fitted labels
         options run_folder selection shipped splits leak_guard streams synth tensorfile unpacking web transfer
         weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",

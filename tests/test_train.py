@@ -1028,10 +1028,19 @@ def test_what_the_first_of_two_processes_refuses_the_other_leaves_in_silence(mel
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path) -> None:
-    """Without batch statistics and dropout, which see one process' clips, gradients are those of whole batches."""
-    net = ("-m", "mamba", "--set", "width=16", "--set", "blocks=1", "--set", "frames=40", "--batch", "5", "-j", "1")
-    words = ["train", str(mel), *net, "--epochs", "3", "--seeds", "2", "--clip", "1", "--keep", "last"]
+@pytest.mark.parametrize(
+    "net",
+    [
+        ("cnn", "channels=4,8", "frames=40", "dense=8"),
+        ("sertool", "channels=4,8", "project=8", "width=8", "attention=8", "dropout=0"),
+    ],
+    ids=lambda net: net[0],
+)
+def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path, net: tuple[str, ...]) -> None:
+    """Without dropout, which differs between them: gradients and batch statistics are those of whole batches."""
+    chosen = ["-m", net[0], *(word for each in net[1:] for word in ("--set", each)), "--batch", "5", "-j", "1"]
+    learning = ("--optimizer", "sgd", "--lr", ".05", "--epochs", "3", "--seeds", "2", "--clip", "1", "--keep", "last")
+    words = ["train", str(mel), *chosen, *learning]
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
     together = subprocess.run([*run, "-m", "sertool", *words, "-o", tmp_path / "two"], capture_output=True, check=False)
     assert together.returncode == 0, together.stderr.decode()
@@ -1042,6 +1051,5 @@ def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path) -> Non
     for seed in ("seed-0", "seed-1"):
         one, two = (modelfile.read(tmp_path / name / seed / "model.safetensors") for name in ("one", "two"))
         for name, values in one.tensors.items():
-            # Sums in another order round otherwise, and the optimiser's division by small numbers widens that.
-            np.testing.assert_allclose(two.tensors[name], values, atol=1e-3)
+            np.testing.assert_allclose(two.tensors[name], values, atol=1e-4)  # sums in another order round otherwise
         assert one.scores == two.scores

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from torch import nn
 
-from sertool import imagenet
+from sertool import imagenet, layers
 
 ORIGIN = "published for five corpora together (reference system D), after Huang et al. 2017"
 PARAMETERS = 26_480_550
@@ -30,4 +30,8 @@ class Model(imagenet.Backbone):
     def network() -> nn.Module:
         from torchvision.models import densenet161
 
-        return densenet161(weights=None)
+        made = densenet161(weights=None)
+        for name, module in [*made.named_modules()]:
+            if isinstance(module, nn.BatchNorm2d):
+                made.set_submodule(name, layers.BatchNorm2d(module.num_features))
+        return made
