@@ -982,7 +982,7 @@ def test_titles_of_pictures_are_whole_and_say_what_leaks(tmp_path: Path, monkeyp
     path = table(tmp_path / f"{'W' * 30}.parquet", columns, "parquet")
     charts.draw(report(path), str(tmp_path))
     charts.draw(report(path, table(tmp_path / "b.parquet", made(clips=60), "parquet")), str(tmp_path))
-    assert len(titles) == 11
+    assert len(titles) == 14
     for name, title in titles.items():
         if not name.endswith("-b.png"):
             assert "adapted to each speaker (transductive)" in title, name
