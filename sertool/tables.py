@@ -92,6 +92,9 @@ def _beside(table: str, path: str) -> tuple[Path, Path]:
     return root, Path(manifest.absolute(root / path))
 
 
+FEW = 8  # files of one name, through which one looks faster than one finds their folders
+
+
 class _Files:
     """Files by the end of their path: a table's paths often start elsewhere, or end in another extension.
 
@@ -103,6 +106,7 @@ class _Files:
     def __init__(self, clips: Sequence[Clip]) -> None:
         self.clips = clips
         self.found: dict[int, str] = {}  # which row's path means a file
+        self.in_folder: dict[str, dict[str, list[int]]] = {}  # those of a name that many have
         self.by_stem: dict[str, list[int]] = defaultdict(list)
         self.by_any_case: dict[str, list[int]] = defaultdict(list)
         for index, clip in enumerate(clips):
@@ -119,10 +123,10 @@ class _Files:
         wanted = Path(path.replace("\\", "/"))
         stem = wanted.stem if wanted.suffix.lower() in EXTENSIONS else wanted.name
         named = self.folders & {name.casefold() for name in wanted.parts[:-1]}
-        meant = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
-        paths = {index: Path(_composed(str(self.clips[index].path))) for index in meant}
+        paths = {index: Path(_composed(str(self.clips[index].path))) for index in self._meant(stem, named)}
         likeness = {index: _likeness(path, wanted) for index, path in paths.items() if _lies_in(path, named)}
-        best = [index for index, score in likeness.items() if score == max(likeness.values())]
+        most = max(likeness.values(), default=None)
+        best = [index for index, score in likeness.items() if score == most]
         if not best:
             return None
         clip = self.clips[best[0]]
@@ -132,6 +136,18 @@ class _Files:
         if other != path:
             raise SertoolError(f"the table's {other} and {path} both seem to be {clip.path}: index their common folder")
         return clip.root, clip.path
+
+    def _meant(self, stem: str, named: set[str]) -> Sequence[int]:
+        """The files of a name; of many, those in one of the folders that are named."""
+        meant = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
+        if len(meant) <= FEW or not named:
+            return meant
+        if stem not in self.in_folder:
+            inside = self.in_folder[stem] = defaultdict(list)
+            for index in meant:
+                for name in {_composed(part).casefold() for part in self.clips[index].path.parts[:-1]}:
+                    inside[name].append(index)
+        return min((self.in_folder[stem][name] for name in named), key=len)
 
 
 def _composed(name: str) -> str:

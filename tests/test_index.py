@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import Outcome, sertool
 
-from sertool import audio, columns, labels, leak_guard, manifest, splitting, synth, wire
+from sertool import audio, columns, labels, leak_guard, manifest, splitting, synth, tables, wire
 from sertool.errors import UsageError
 from sertool.labelling import compile_pattern, of_folder
 
@@ -522,6 +522,13 @@ def test_tables_must_agree_on_a_clip(make):
     refused(folder, "--table", f"train={a}", "--table", f"test={b}", code=1, says="more than one split: train and test")
 
 
+@pytest.fixture(params=["of few files", "of many"])
+def looked_through(request, monkeypatch):
+    """Whether names are looked for file by file, or by folder first, as where many files have one name."""
+    monkeypatch.setattr(tables, "FEW", 8 if request.param == "of few files" else 0)
+
+
+@pytest.mark.usefixtures("looked_through")
 def test_a_tables_path_must_mean_one_file(make):
     folder = make("a/x/1.wav", "b/x/1.wav", "c/2.wav")
     held = index(folder, "--table", table(folder, "a.csv", "path,speaker\nold/b/x/1.wav,s\n"))
@@ -539,6 +546,7 @@ def test_a_tables_path_must_mean_one_file(make):
         ("/data/x/dev/y/2.wav", "dev/2.wav"), ("Train/1.wav", "train/1.wav"), ("clips/3.wav", "dev/clips/3.wav"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("looked_through")
 def test_a_file_in_another_folder_than_the_row_names_is_not_its_file(make, row, file):
     folder = make(*(f"meld/{name}.wav" for name in ("train/0", "train/1", "dev/0", "dev/1", "dev/2", "dev/clips/3")))
     text = f"path,emotion\ndev/0.wav,sad\n{row},happy\n"
