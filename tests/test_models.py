@@ -507,6 +507,18 @@ def test_whispers_head_begins_as_regression_on_untouched_blocks():
     assert (answer == y).mean() > 0.95
 
 
+@pytest.mark.parametrize("pooling", ["statistics", "attentive"])
+@torch.no_grad()
+def test_in_bf16_too_whisper_answers_a_clip_the_same_alone_and_in_company(pooling):
+    model = folding.folded(made("whisper", columns=384, size="tiny", layers=2, pooling=pooling), "bf16")
+    rows, lengths = batch(384, 100, 128, 7, 91)
+    with torch.autocast("cpu", torch.bfloat16):
+        together = model(rows, lengths)
+        for clip, length in enumerate(lengths):
+            pair = [clip, clip]  # as predict asks for one clip
+            assert torch.equal(model(rows[pair, :length], lengths[pair])[0], together[clip])
+
+
 def test_channels_can_be_set():
     assert made("cnn", channels=(8, 16, 24)).convolutions.blocks[2][0].out_channels == 24
     assert made("sertool", channels=(8, 16, 24), width=64).project[0].in_features == 24 * 8

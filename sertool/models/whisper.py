@@ -127,8 +127,17 @@ class Model(layers.Headed):
         return made
 
     def summary(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """`[clips, 2 width]`, before it is normalised."""
-        return self._summed(self.streams(rows, lengths)[-1], lengths)
+        """`[clips, 2 width]`, before it is normalised; answers in bf16 are of each clip by itself.
+
+        For hidden padding, though it weighs nothing, changes the order of sums, and bf16 widens what they lose.
+        """
+        if self.training or not torch.is_autocast_enabled(rows.device.type):
+            return self._summed(self.streams(rows, lengths)[-1], lengths)
+        made = rows.new_empty(len(rows), 2 * rows.shape[2])
+        for clip, length in enumerate(lengths.tolist()):
+            own = slice(clip, clip + 1)
+            made[own] = self._summed(self.streams(rows[own, :length], lengths[own])[-1], lengths[own])
+        return made
 
     def _summed(self, stream: Tensor, lengths: Tensor) -> Tensor:
         valid = layers.valid(lengths, stream.shape[1], stream.device)
@@ -143,4 +152,4 @@ class Model(layers.Headed):
         return self.norm(self._summed(stream, lengths))
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return self.told(self.streams(rows, lengths)[-1], lengths)
+        return self.norm(self.summary(rows, lengths))
