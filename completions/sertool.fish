@@ -208,6 +208,8 @@ function __sertool_at
                 "train -m" "train --model" \
                 "train --recipe" \
                 "train --set" \
+                "train --layers" \
+                "train --tune" \
                 "train --weights" \
                 "train --features" \
                 "train --scale" \
@@ -606,6 +608,8 @@ complete -c sertool -n '__sertool_at augment -ge 1' -F
 complete -c sertool -n '__sertool_at train' -s m -l model -r -f -a 'acnt attentive bilstm clstm cnn cnn-gru cnn-transformer cnn1d cnn2d densenet161 forest gru lda logistic lstm mamba mamba-cnn mlp msf-cnn probe resnet18 resnet50 resnext50 sertool svm whisper' -d 'The network or classifier (see --list).'
 complete -c sertool -n '__sertool_at train' -l recipe -r -f -a 'cnn-a cnn-gru-a cnn-transformer-a resnet18-a mamba-a mamba-cnn-a clstm-b cnn1d-b lstm-b bilstm-b gru-b cnn1d-c cnn1d-lda-c lda-c svm-c logistic-c forest-c cnn2d-c cnn2d-silu-c msf-cnn-c densenet161-d resnet50-d resnext50-d acnt-e whisper-probe whisper-mlp base whisper-tuned whisper-steady sertool' -d 'Model, training and protocol of a published system; what is given as well wins.'
 complete -c sertool -n '__sertool_at train' -l set -r -f -d 'A setting of the model: --set channels=32,64,128 (-m NAME --list shows them).'
+complete -c sertool -n '__sertool_at train' -l layers -r -f -d 'With -m whisper, how many of the encoder\'s blocks are used, as --set layers=N. [1 to 32]'
+complete -c sertool -n '__sertool_at train' -l tune -r -f -d 'With -m whisper, how many of these, the last ones, are trained on, as --set tune=N. [1 to 32]'
 complete -c sertool -n '__sertool_at train' -l weights -r -F -a base -d 'A file with the published weights of a backbone or an encoder, or base: the encoder of the package\'s model. [default: fetched once]'
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers, not with published weights.'
 complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'

@@ -90,7 +90,7 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
     if not Team().leads:
         talk.set_verbosity(-1)
     with team.leader_first():
-        to_make = preparing.features_to_make(table, asked, picked)
+        to_make = preparing.features_to_make(table, design, asked, picked)
         design = preparing.grouped(table, design, asked, to_make)
         _look_ahead(table, design, asked, wish, places, to_make)
     with alone(folder, manner.wait) if Team().leads else nullcontext():
@@ -297,7 +297,7 @@ def _say_plan(
     table: Table, design: Design, asked: Asked, wish: Wish, places: Sequence[tuple[Way, Path]], *, overwrite: bool
 ) -> None:
     """What would be trained, once what can be known before has been looked at."""
-    to_make = preparing.features_to_make(table, asked, "cpu", fetch=False)
+    to_make = preparing.features_to_make(table, design, asked, "cpu", fetch=False)
     design = preparing.grouped(table, design, asked, to_make)
     plans = _look_ahead(table, design, asked, wish, places, to_make)
     for (way, folder), (divided, wanted) in zip(places, plans, strict=True):

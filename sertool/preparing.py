@@ -33,7 +33,7 @@ from sertool.featurizing import Place
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import UNTAUGHT, Design, passed_over
-from sertool.recipes import RECIPES
+from sertool.recipes import RECIPES, USUAL
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -76,8 +76,8 @@ class Asked:
 
     @property
     def published(self) -> dict[str, Any]:
-        """The recipe, if one was named."""
-        return RECIPES.get(self.recipe or "", {})
+        """The recipe that was named, or that its model goes by."""
+        return RECIPES.get(self.recipe or USUAL.get(self.model or "", ""), {})
 
     @property
     def architecture(self) -> str:
@@ -112,8 +112,9 @@ def featurized(table: Table, made: Recipe | None, place: Place, device: str, job
     return manifest.keep(table, manifest.usable(table))
 
 
-def features_to_make(table: Table, asked: Asked, device: str, *, fetch: bool = True) -> Recipe | None:
-    """The features that a training recipe names for a table without any; `fetch` weights that they may need.
+def features_to_make(table: Table, design: Design, asked: Asked, device: str, *, fetch: bool = True) -> Recipe | None:
+    """The features that a training recipe names for a table without any, or of it what the model goes on from; `fetch`
+    weights that they may need.
 
     Those come from where the command line says, else the preset; for all that follows, from the command line alone.
     """
@@ -126,7 +127,8 @@ def features_to_make(table: Table, asked: Asked, device: str, *, fetch: bool = T
     if not fetch and place is None and any("CHOICE" in _facts(name) for name in presets.PRESETS[preset]["features"]):
         return None
     with weights.given(place):
-        return of_preset(preset, device)
+        module = models.load(design.model)
+        return of_preset(preset, device, module.hears(design.settings) if hasattr(module, "hears") else {})
 
 
 def records(table: Table, design: Design, to_make: Recipe | None) -> dict[str, Any]:
@@ -199,10 +201,10 @@ def _unlike(feature: str, record: Mapping[str, Any], preset: str) -> Iterator[st
             yield f"{own} {has}, not {wanted}"
 
 
-def of_preset(name: str, device: str = "cpu") -> Recipe:
-    """The feature recipe that `featurize --preset` would follow."""
+def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | None = None) -> Recipe:
+    """The feature recipe that `featurize --preset` would follow, with these options otherwise."""
     preset = presets.PRESETS[name]
-    given, wave = preset["options"], {field.name for field in fields(shaping.Wave)}
+    given, wave = preset["options"] | (otherwise or {}), {field.name for field in fields(shaping.Wave)}
     chosen = {}
     for feature in preset["features"]:
         entry = catalogue.entries("features")[feature]

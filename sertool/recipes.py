@@ -133,3 +133,5 @@ RECIPES: dict[str, dict[str, Any]] = {
                      "keep": "last"},
     },
 }  # fmt: skip
+
+USUAL = {"whisper": "whisper-tuned"}  # the recipe of a model that is named without one

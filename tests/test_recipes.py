@@ -150,6 +150,20 @@ def test_blocks_that_are_trained_on_are_given_the_layer_before_them_alone(
     assert sertool("train", *words, "--scratch", stdin=made.out).code == 0
 
 
+@pytest.mark.usefixtures("small_encoders")
+def test_blocks_get_the_features_that_they_go_on_from_without_a_recipe_and_learn_as_it_says(
+    clips: Path, tmp_path: Path
+) -> None:
+    words = ("-m", "whisper", "--layers", 3, "--tune", 1, "--epochs", 1)
+    done = sertool("train", clips, *words, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
+    assert held.features["whisper"]["settings"]["layers"] == "2"
+    assert (held.settings["layers"], held.settings["tune"]) == (3, 1)
+    usual = recipes.RECIPES["whisper-tuned"]["training"]
+    assert {name: held.trained["training"][name] for name in usual} == usual | {"epochs": 1}
+
+
 @pytest.mark.parametrize(("made", "model", "asked", "groups"), [
     (("--layers", "1-3", "--stats", "mean,std,max"), "mlp", (), {"groups": 3, "stats": 3}),
     (("--layers", "1-3", "--stats", "mean,std"), "attentive", (), {"groups": 6}),

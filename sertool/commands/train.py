@@ -17,9 +17,10 @@ Examples:
   sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
 
-A recipe makes the features that a manifest lacks. The classical models (forest, lda, logistic, probe, svm)
-take one row for each clip: featurize with --stats. The held-out predictions go to stdout as a manifest. A run that was
-interrupted goes on when it is asked again; one that is finished prints its predictions again.
+A recipe makes the features that a manifest lacks, and so does -m whisper, whose recipe is whisper-tuned. The classical
+models (forest, lda, logistic, probe, svm) take one row for each clip: featurize with --stats. The held-out predictions
+go to stdout as a manifest. A run that was interrupted goes on when it is asked again; one that is finished prints its
+predictions again.
 
 \b
 Files of a run, for each fold and seed in fold-K/seed-S/:
@@ -50,6 +51,10 @@ def _design_options() -> Any:
                help="Model, training and protocol of a published system; what is given as well wins."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128 (-m NAME --list shows them)."),
+        option("--layers", type=options.Number(int, 1, 32), metavar="N", group=group,
+               help="With -m whisper, how many of the encoder's blocks are used, as --set layers=N."),
+        option("--tune", type=options.Number(int, 1, 32), metavar="N", group=group,
+               help="With -m whisper, how many of these, the last ones, are trained on, as --set tune=N."),
         option("--weights", type=click.Path(), metavar="FILE", group=group,
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
                help="A file with the published weights of a backbone or an encoder, or base: the encoder of the "
@@ -142,6 +147,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     from sertool.heldout import Wish
     from sertool.preparing import Asked, Rows
 
+    blocks = [f"{name}={values[name]}" for name in ("layers", "tune") if values[name] is not None]
+    values["settings"] = (*values["settings"], *blocks)
     values["sources"] = options.inputs(manifests, "a featurized manifest")
     values["training"] = {held.name: values[held.name] for held in LOOP if values[held.name] is not None}
     rows, asked = options.part(Rows, values), options.part(Asked, values)

@@ -41,6 +41,11 @@ class Settings:
     dropout: Annotated[float, "dropout before the last layer", 0, 1] = 0.3
 
 
+def hears(settings: Settings) -> dict[str, str]:
+    """The options of the features that its first block goes on from."""
+    return {"want_whisper": settings.size, "layers": str(settings.layers - settings.tune)}
+
+
 def require(settings: Settings, records: Mapping[str, Any]) -> None:
     """Refuse features that are no frames of the layer from which published blocks go on; other layers are as wide."""
     _check_blocks(settings)
