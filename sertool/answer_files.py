@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sertool import files, manifest, options, streams, wire
+from sertool import files, manifest, streams, talk, wire
 from sertool.errors import Interrupted
 from sertool.manifest import Table
 
@@ -63,4 +63,4 @@ def _table(rows: Sequence[Row], labels: Sequence[str], extra: Sequence[str], rea
     for name in ("predicted", "confidence", *(f"p_{label}" for label in labels)):
         if name not in table.column_names:
             table = manifest.with_column(table, name, [None] * len(table))
-    return manifest.made_by(table, options.command_line(), None, read[0] if len(read) == 1 else None)
+    return manifest.made_by(table, talk.command_line(), None, read[0] if len(read) == 1 else None)

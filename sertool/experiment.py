@@ -17,7 +17,6 @@ from sertool import (
     manifest,
     members,
     optimism,
-    options,
     preparing,
     refusals,
     run_folder,
@@ -133,7 +132,7 @@ def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = manifest.stacked([rows for rows, _ in trained])
     named = heldout.protocol(table, way)
-    predicted = manifest.made_by(predicted, options.command_line(), wish.seed, table, named)
+    predicted = manifest.made_by(predicted, talk.command_line(), wish.seed, table, named)
     if Team().leads:
         joined = folder / run_folder.PREDICTIONS
         if not among_more:

@@ -21,7 +21,6 @@ from sertool import (
     manifest,
     modelfile,
     models,
-    options,
     packing,
     plots,
     run_folder,
@@ -426,7 +425,7 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         "corpora": corpora, "clips": len(own), "copies": len(table) - len(own),
         "speakers": len(manifest.counts(table, "speaker")),
         "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
-        "commands": [*_commands(held.table), options.command_line()],
+        "commands": [*_commands(held.table), talk.command_line()],
         "seed": member.seed, "fold": member.fold, "protocol": member.protocol, "training": asdict(design.training),
         "taught": held.taught is not None, "imitated": design.imitate,
     }  # fmt: skip

@@ -1,7 +1,5 @@
 """Options that commands share, so that one name means one thing everywhere."""
 
-import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -121,11 +119,6 @@ def offering(*words: str, path: str = "") -> Callable[[click.Context, click.Para
     return complete
 
 
-def word(name: str) -> str:
-    """The option for a name of ours: `--mel-bands` for `mel_bands`."""
-    return "--" + name.replace("_", "-")
-
-
 def protocols() -> list[str]:
     return list(catalogue.keys("splits.py", "PROTOCOLS"))
 
@@ -237,11 +230,6 @@ def stack(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def part(kind: type[Part], values: Mapping[str, Any]) -> Part:
     """Of all that a command was given what a dataclass has a field for, each of them by its name."""
     return kind(**{field.name: values[field.name] for field in fields(kind)})
-
-
-def command_line() -> str:
-    """The command line as it was given, for the artefact to remember."""
-    return shlex.join(["sertool", *sys.argv[1:]])
 
 
 def inputs(paths: tuple[str, ...], what: str, *, nul: bool = False) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from sertool import (
     featurizing,
     manifest,
     models,
-    options,
     presets,
     shaping,
     talk,
@@ -228,7 +227,7 @@ def refuse_beside_labels(table: Table, asked: Asked) -> None:
     if not hasattr(models.load(asked.architecture).Model, "fit"):
         return
     over = sorted(asked.training.keys() - AT_ONCE) + ["imitate"] * (asked.imitate is not None)
-    what = f"{listed(map(options.word, over))} is for networks" if over else ""
+    what = f"{listed(map(talk.option, over))} is for networks" if over else ""
     if asked.teacher and not len(manifest.where(table, ["emotion="])):
         what = what or UNTAUGHT
     if what:
@@ -261,8 +260,8 @@ def _loop(asked: Asked) -> training.Settings:
     loop = replace(training.Settings(**asked.published.get("training", {})), **asked.training)
     for word in sorted(NEEDS.keys() & asked.training):
         if not any(_holds(loop, *partner.split()) for partner in NEEDS[word]):
-            others = " or ".join(map(options.word, NEEDS[word]))
-            raise UsageError(f"{options.word(word)} goes with {others}: add that, or leave it out")
+            others = " or ".join(map(talk.option, NEEDS[word]))
+            raise UsageError(f"{talk.option(word)} goes with {others}: add that, or leave it out")
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:

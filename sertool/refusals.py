@@ -14,7 +14,6 @@ from sertool import (
     manifest,
     members,
     models,
-    options,
     packing,
     shipped,
     talk,
@@ -90,7 +89,7 @@ def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:
 def require_dev(given: Mapping[str, Any], divisions: Mapping[str, Sequence[Member]]) -> None:
     """Refuse options that choose epochs by dev where no training has clips there; say where some have none."""
     words = ["--keep best"] if given.get("keep") == "best" else []
-    words += [options.word(name) for name in ("metric", "patience") if given.get(name)]
+    words += [talk.option(name) for name in ("metric", "patience") if given.get(name)]
     has_dev = {name: [bool((each.split == DEV).any()) for each in wanted] for name, wanted in divisions.items()}
     without = listed(name for name, has in has_dev.items() if not all(has))
     if words and not any(map(any, has_dev.values())):

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -156,3 +157,16 @@ def to_terminal() -> bool:
 def from_terminal() -> bool:
     """Whether stdin is a terminal: nothing to read there."""
     return sys.stdin is None or _is_terminal(sys.stdin)
+
+
+# What was asked, in the words of the command line.
+
+
+def command_line() -> str:
+    """The command line as it was given, for the artefact to remember."""
+    return shlex.join(["sertool", *sys.argv[1:]])
+
+
+def option(name: str) -> str:
+    """The option for a name of ours: `--mel-bands` for `mel_bands`."""
+    return "--" + name.replace("_", "-")

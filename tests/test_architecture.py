@@ -19,7 +19,7 @@ HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters team layers metrics presets pyin
         recipes rounding scan schedules stretching talk device parts dsp slow files drawing sheet fitted labels
-        options run_folder selection shipped splits leak_guard streams synth tensorfile unpacking web transfer
+        run_folder selection shipped splits leak_guard streams synth tensorfile unpacking web transfer
         weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest intake twins hearing audio sounds labelling modelfile named_models shards formats shaping
@@ -30,7 +30,7 @@ HOUSE = {
     "loops": """evaluating fetching indexing featurizing predicting teacher_models speaker_answers verify panels plots
         members refusals rendering reports preparing runs optimism experiment""",
     "pages": "charts page",
-    "door": "cli commands __main__",
+    "door": "options cli commands __main__",
 }
 PLACES = " ".join(HOUSE.values()).split()
 

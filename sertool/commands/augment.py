@@ -8,7 +8,7 @@ import click
 from sertool import catalogue, options, talk
 from sertool.catalogue import Setting
 from sertool.errors import UsageError
-from sertool.options import option, word
+from sertool.options import option
 from sertool.parts import Part
 
 EPILOG = """\b
@@ -71,8 +71,10 @@ def _effect_option(entry: catalogue.Entry) -> Any:
     if not entry.settings:
         share = entry.facts.get("SHARE")
         usual = f" [{share:g} of the copies]" if share else ""
-        return option(word(name), name, is_flag=True, group=group, help=f"{entry.title}.{usual}")
-    return _setting_option(word(name), name, entry.settings[0], (group, f"{entry.title}; {entry.settings[0].help}"))
+        return option(talk.option(name), name, is_flag=True, group=group, help=f"{entry.title}.{usual}")
+    return _setting_option(
+        talk.option(name), name, entry.settings[0], (group, f"{entry.title}; {entry.settings[0].help}")
+    )
 
 
 def _setting_option(words: str, name: str, held: Setting, said: tuple[str, str]) -> Any:
@@ -89,7 +91,7 @@ def _further_options() -> Any:
     """An option for each further setting of each effect."""
     further = ((f"{entry.name}_{held.name}", held) for entry in EFFECTS.values() for held in entry.settings[1:])
     return options.stack(*(
-        _setting_option(word(key), key, held, ("Settings of effects", held.help[:1].upper() + held.help[1:]))
+        _setting_option(talk.option(key), key, held, ("Settings of effects", held.help[:1].upper() + held.help[1:]))
         for key, held in further
     ))  # fmt: skip
 
@@ -150,7 +152,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         if kind is None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
-    table = manifest.made_by(copying.appended(table, blend), options.command_line(), values["seed"], read)
+    table = manifest.made_by(copying.appended(table, blend), talk.command_line(), values["seed"], read)
     code = _delivered(table, values, kind, jobs)
     files.no_older(values["out"] or "-", manifests)
     return code

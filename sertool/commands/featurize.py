@@ -8,7 +8,7 @@ import click
 
 from sertool import catalogue, options, presets, shipped, talk
 from sertool.errors import UsageError
-from sertool.options import option, word
+from sertool.options import option
 
 EPILOG = """\b
 Examples:
@@ -42,7 +42,7 @@ def _input_options() -> Any:
 def _feature_options() -> Any:
     """A flag for each file of `features/`; one that comes in several kinds takes which."""
     group = "Features"
-    flags = [option(word(name), f"want_{name}", group=group, help=f"{entry.title}.", **_kind_of_flag(entry))
+    flags = [option(talk.option(name), f"want_{name}", group=group, help=f"{entry.title}.", **_kind_of_flag(entry))
              for name, entry in FEATURES.items()]  # fmt: skip
     return options.stack(*flags, option(
         "--preset", type=click.Choice(list(presets.PRESETS)), metavar="NAME", group=group,
@@ -57,11 +57,11 @@ def _kind_of_flag(entry: catalogue.Entry) -> dict[str, Any]:
 
 def _shared_options() -> Any:
     """What is asked of the waveform, and of every feature."""
-    wave = [options.setting(word(setting.name), setting.name, setting, "Waveform") for setting in WAVE]
-    frames = [options.setting(word(name), name, setting, "Frames, of every feature that has such a setting")
+    wave = [options.setting(talk.option(setting.name), setting.name, setting, "Waveform") for setting in WAVE]
+    frames = [options.setting(talk.option(name), name, setting, "Frames, of every feature that has such a setting")
               for name, setting in SHARED.items()]  # fmt: skip
     group = "Pretrained encoders"
-    layers = [options.setting(word(name), name, setting, group) for name, setting in LAYERS.items()]
+    layers = [options.setting(talk.option(name), name, setting, group) for name, setting in LAYERS.items()]
     file = option(
         "--weights",
         type=click.Path(),
@@ -92,13 +92,13 @@ def _row_options() -> Any:
 def _setting_options() -> Any:
     """An option for each setting of each feature."""
     return options.stack(*(
-        options.setting(word(f"{name}_{setting.name}"), f"{name}_{setting.name}", setting, _title(name))
+        options.setting(talk.option(f"{name}_{setting.name}"), f"{name}_{setting.name}", setting, _title(name))
         for name, entry in FEATURES.items() for setting in entry.settings if setting.name != entry.facts.get("CHOICE")
     ))  # fmt: skip
 
 
 def _title(name: str) -> str:
-    return f"Settings of {word(name)} (any of them asks for it)"
+    return f"Settings of {talk.option(name)} (any of them asks for it)"
 
 
 def _run_options() -> Any:
@@ -141,7 +141,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     featurizing.warn_of_empty_bands(recipe)
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
-    table = manifest.made_by(manifest.chosen(read, values["where"]), options.command_line(), values["seed"], read)
+    table = manifest.made_by(manifest.chosen(read, values["where"]), talk.command_line(), values["seed"], read)
     place = featurizing.Place(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]
     )
@@ -175,7 +175,9 @@ def _check_values(values: dict[str, Any]) -> None:
 
 
 def _show_list() -> None:
-    rows = [(word(name), entry.facts["DTYPE"], len(entry.settings), entry.title) for name, entry in FEATURES.items()]
+    rows = [
+        (talk.option(name), entry.facts["DTYPE"], len(entry.settings), entry.title) for name, entry in FEATURES.items()
+    ]
     talk.table(("feature", "stored as", "settings", "what it is"), rows, right="settings")
     headers = ("pretrained encoder", "parameters", "download", "layers", "width", "licence")
     talk.table(headers, _encoders(), right="parameters download layers width")
@@ -189,7 +191,7 @@ def _encoders() -> Iterator[tuple[object, ...]]:
     for family, entry in ENCODERS.items():
         for name, held in entry.facts["SIZES"].items():
             yield (
-                f"{word(family)} {name}", f"{held['parameters'] / 1e6:,.1f} M", f"{held['megabytes']:,} MB",
+                f"{talk.option(family)} {name}", f"{held['parameters'] / 1e6:,.1f} M", f"{held['megabytes']:,} MB",
                 held["layers"], held["width"], entry.facts["LICENCE"],
             )  # fmt: skip
 
@@ -218,7 +220,9 @@ def _wanted(values: dict[str, Any]) -> list[str]:
     """The features asked for, by their flag or by one of their settings."""
     wanted = [name for name, entry in FEATURES.items() if values[f"want_{name}"] or _own(values, name, entry)]
     if not wanted:
-        raise UsageError(f"no feature is asked for: choose among {', '.join(map(word, FEATURES))}, or a --preset")
+        raise UsageError(
+            f"no feature is asked for: choose among {', '.join(map(talk.option, FEATURES))}, or a --preset"
+        )
     if "wave" in wanted and (values["normalize"] or values["stats"]):
         raise UsageError("--normalize and --stats are not for --wave: make it in a run of its own")
     return wanted
@@ -237,7 +241,9 @@ def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
 
     pretrained = [name for name in wanted if "CHOICE" in FEATURES[name].facts]
     if not pretrained and any(values[name] for name in LAYERS):
-        raise UsageError(f"{' and '.join(map(word, LAYERS))} are for pretrained encoders, such as --whisper base")
+        raise UsageError(
+            f"{' and '.join(map(talk.option, LAYERS))} are for pretrained encoders, such as --whisper base"
+        )
     if values["weights"] and len(pretrained) != 1:
         raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
     weights.give(values["weights"])

@@ -116,7 +116,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if asked is not None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
-    table = manifest.made_by(table, options.command_line(), seed, read)
+    table = manifest.made_by(table, talk.command_line(), seed, read)
     if wire.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
         files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])

@@ -6,7 +6,7 @@ import click
 
 from sertool import catalogue, options, shipped, talk
 from sertool.errors import UsageError
-from sertool.options import option, word
+from sertool.options import option
 from sertool.recipes import RECIPES
 
 EPILOG = """\b
@@ -39,7 +39,7 @@ LOOP = catalogue.read(catalogue.PACKAGE / "training.py").settings
 
 def _settings_options() -> Any:
     """An option for each setting of the training loop."""
-    return options.stack(*(options.setting(word(held.name), held.name, held, "Training") for held in LOOP))
+    return options.stack(*(options.setting(talk.option(held.name), held.name, held, "Training") for held in LOOP))
 
 
 def _design_options() -> Any:
@@ -141,7 +141,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
     for name, other in NEEDS.items():
         if values[name] is not None and not values[other.split()[0]]:
-            raise UsageError(f"{word(name)} goes with {word(other)}: add that, or leave it out")
+            raise UsageError(f"{talk.option(name)} goes with {talk.option(other)}: add that, or leave it out")
     from sertool import experiment
     from sertool.experiment import Manner
     from sertool.heldout import Wish
