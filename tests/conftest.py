@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: as many threads as cores in each would be in the way
@@ -15,6 +16,14 @@ from sertool import audio, synth
 
 # A shell without job control has what it starts in the background ignore interrupts, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def pictures_are_closed() -> Iterator[None]:
+    """Those that a test has drawn and not saved: twenty open ones bring a warning."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(scope="session")
