@@ -5,6 +5,7 @@ is then known without waiting for the device, and a batch without padding costs 
 """
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sertool.errors import UsageError
-from sertool.team import Team
 
 EPS, MOMENTUM = 1e-5, 0.1  # of batch normalisation
+Sums = Callable[[Tensor], Tensor]
 
 
 def valid(lengths: Tensor, time: int, device: torch.device) -> Tensor:
@@ -269,7 +270,7 @@ class LastState(Headed):
 class BatchNorm(nn.Module):
     """Batch normalisation whose statistics are those of the clips' own frames; padding is zero before and after."""
 
-    team: Team | None = None  # whose members have a share of each batch
+    over_team: Sums | None = None  # of processes that have a part of each batch
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -280,8 +281,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
         """`[clips, channels, time, ..]`; `where` `[clips, 1, time, ..]` is a `mask`."""
-        if self.training and self.team is not None:
-            return _team_norm(self, self.team, x, where)
+        if self.training and self.over_team is not None:
+            return _team_norm(self, self.over_team, x, where)
         running = self.running_mean, self.running_var
         learning = self.training and x.numel() > x.shape[1]  # a single value has no variance
         if where is None or not learning:
@@ -299,25 +300,26 @@ class BatchNorm(nn.Module):
 class BatchNorm2d(nn.BatchNorm2d):
     """That of torch, but that a single value, which has no variance, is taken for one like those before it."""
 
-    team: Team | None = None  # whose members have a share of each batch
+    over_team: Sums | None = None  # of processes that have a part of each batch
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and self.team is not None:
+        if self.training and self.over_team is not None:
             self.num_batches_tracked += 1  # as torch does
-            return _team_norm(self, self.team, x, None)
+            return _team_norm(self, self.over_team, x, None)
         if x.numel() > x.shape[1]:
             return super().forward(x)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, MOMENTUM, EPS)
 
 
-def share_statistics(model: nn.Module, team: Team) -> None:
+def share_statistics(model: nn.Module, over_team: Sums) -> None:
     """Let what a model normalises by be that of whole batches, of which each process has a part."""
+    over_team = torch.compiler.disable(over_team)  # here, for it takes a second to import
     for module in model.modules():
         if isinstance(module, BatchNorm | BatchNorm2d):
-            module.team = team
+            module.over_team = over_team
 
 
-def _team_norm(norm: BatchNorm | BatchNorm2d, team: Team, x: Tensor, where: Tensor | None) -> Tensor:
+def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: Sums, x: Tensor, where: Tensor | None) -> Tensor:
     """What one process would make of the whole batch, in one exchange.
 
     Sums are of differences from the running mean, which all have: squares of numbers far from zero would lose digits.
@@ -327,7 +329,7 @@ def _team_norm(norm: BatchNorm | BatchNorm2d, team: Team, x: Tensor, where: Tens
     wide = masked(x.float() - centre.view(shape), where)
     positions = math.prod(x.shape) // x.shape[1]
     count = wide.new_tensor(positions) if where is None else where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
-    total = team.sum_parts(torch.cat([wide.sum(dims), wide.square().sum(dims), count[None]]))
+    total = over_team(torch.cat([wide.sum(dims), wide.square().sum(dims), count[None]]))
     count = total[-1].detach()
     if positions == 1 and count == 1:
         return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, MOMENTUM, EPS)

@@ -43,7 +43,6 @@ class Team:
         if self.size > 1:
             _reduce([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
 
-    @torch.compiler.disable
     def sum_parts(self, values: Tensor) -> Tensor:
         """What all parts of a batch come to; gradients find their way back to each of them."""
         return _Sum.apply(values * self.counts)

@@ -168,7 +168,7 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
     ear = None if data.original is None else consistency.ear(model, data, settings.precision)
     loop = Loop(network, data, settings, _class_weights(data, settings), Team(), ear)
     if loop.team.size > 1:
-        layers.share_statistics(model, loop.team)
+        layers.share_statistics(model, loop.team.sum_parts)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
 

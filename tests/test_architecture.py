@@ -124,6 +124,16 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
     assert done.stderr.decode().splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("name", ["tiny", "base"])
+def test_answering_imports_no_compiler(tree, name):
+    """Which takes a second, and is asked for by a decorator already."""
+    clip = str(next(tree.rglob("*.wav")))
+    code = f"import sys; from sertool import cli; cli.run(['predict', '-q', '-m', {name!r}, {clip!r}]); "
+    code += "print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_the_package_itself_imports_nothing_heavy():
     code = "import sys; before = set(sys.modules); import sertool; print(*(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
