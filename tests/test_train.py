@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -1001,11 +1002,20 @@ def test_a_dry_run_refuses_another_run_in_the_folder_and_says_of_its_own_that_it
 # Together.
 
 
+def by_two() -> list[str]:
+    """torchrun with two processes, who meet where no other test's do."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
+
+
 def in_pairs(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[bytes]:
     """`sertool train` by two processes."""
     log = ["--log-dir", tmp_path / "log", "--redirects", "2", "--no-python"]  # of torchrun: each one's stderr by itself
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", *log]
-    return subprocess.run([*run, sys.executable, "-m", "sertool", "train", *words], capture_output=True, check=False)
+    return subprocess.run(
+        [*by_two(), *log, sys.executable, "-m", "sertool", "train", *words], capture_output=True, check=False
+    )
 
 
 def said_by(tmp_path: Path) -> list[str]:
@@ -1042,8 +1052,9 @@ def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path, net: t
     chosen = ["-m", net[0], *(word for each in net[1:] for word in ("--set", each)), "--batch", "5", "-j", "1"]
     learning = ("--optimizer", "sgd", "--lr", ".05", "--epochs", "3", "--seeds", "2", "--clip", "1", "--keep", "last")
     words = ["train", str(mel), *chosen, *learning]
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
-    together = subprocess.run([*run, "-m", "sertool", *words, "-o", tmp_path / "two"], capture_output=True, check=False)
+    together = subprocess.run(
+        [*by_two(), "-m", "sertool", *words, "-o", tmp_path / "two"], capture_output=True, check=False
+    )
     assert together.returncode == 0, together.stderr.decode()
     assert together.stderr.decode().count("the run lies in") == 1
     (tmp_path / "out.parquet").write_bytes(together.stdout)
