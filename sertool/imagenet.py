@@ -66,9 +66,9 @@ def require(settings: Any, records: Mapping[str, Any]) -> None:
     for name, record in records.items():
         there = 2 if record["wave"]["channels"] == "stereo" else 1
         if there != settings.channels:
-            remedy = " or featurize with --channels stereo" if settings.channels == 2 else ""
+            remedy = ", or featurize with --channels stereo" if settings.channels == 2 else ""
             raise UsageError(f"{name} has {there} of {settings.channels} channels that the network looks at: "
-                             f"--set channels={there},{remedy}")  # fmt: skip
+                             f"--set channels={there}{remedy}")  # fmt: skip
 
 
 class Backbone(layers.Headed, ABC):

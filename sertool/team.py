@@ -1,5 +1,6 @@
 """The processes that train together, started by torchrun; alone, a team of one."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,7 @@ def join(device: str) -> str:
     """Meet the other processes that torchrun started; the device that is this one's own."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+        atexit.register(torch.distributed.destroy_process_group)  # whose threads else may be ended loudly
     if device != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -1035,7 +1035,7 @@ def test_what_the_first_of_two_processes_refuses_the_other_leaves_in_silence(mel
     assert in_pairs(tmp_path, mel, "-m", "svm", "-o", tmp_path / "run").returncode
     first, second = said_by(tmp_path)
     assert "one row for each clip" in first
-    assert second in ("", "terminate called without an active exception\n")  # as torch's threads may say, being ended
+    assert not second
 
 
 @pytest.mark.slow
