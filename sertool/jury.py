@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from threading import Lock
 
@@ -9,21 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import inference, shaping
+from sertool import inference, shaping, stretching
 from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.extract import Engine
 from sertool.inference import Predictor
 
-Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it
-Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them
+Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it, at each speed
+Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them at each speed
+AS_IT_IS = Fraction(1)
 
 
 @dataclass(frozen=True)
 class Acquaintance:
-    """How each member scales the clips of the speakers that are known, if it can adapt."""
+    """How each member scales the clips of the speakers that are known, at each speed, if it can adapt."""
 
-    scalings: list[Scaling | None]
+    scalings: list[list[Scaling] | None]
     speakers: list[str]
     clips: frozenset[tuple[str, float]] = frozenset()  # by which they are known, where these were enrolled
 
@@ -36,11 +38,14 @@ class Acquaintance:
 class Jury:
     """One model or several that know the same emotions; their probabilities are averaged.
 
-    Where several runs are asked, of `sizes` members each, every run counts alike.
+    Where several runs are asked, of `sizes` members each, every run counts alike. Each member hears a clip at all
+    `speeds`, as from a tape, and answers the mean.
     """
 
-    def __init__(self, members: Sequence[Predictor], sizes: Sequence[int] = ()) -> None:
-        self.members, self.labels = members, members[0].labels
+    def __init__(
+        self, members: Sequence[Predictor], sizes: Sequence[int] = (), speeds: Sequence[Fraction] = (AS_IT_IS,)
+    ) -> None:
+        self.members, self.labels, self.speeds = members, members[0].labels, speeds
         ends = np.cumsum(sizes or [len(members)]).tolist()
         self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
         if any(member.labels != self.labels for member in members):
@@ -69,14 +74,15 @@ class Jury:
         return self.members[0].device.type != "cpu"
 
     def shaped(self, samples: np.ndarray, name: str) -> Sound:
-        """A clip's `[channels, samples]` as each recipe takes it."""
-        return [shaping.shape(torch.from_numpy(samples), engine.recipe.wave, name) for engine in self.engines]
+        """A clip's `[channels, samples]` as each recipe takes it, at each speed."""
+        sounds = [stretching.sped(torch.from_numpy(samples), speed) for speed in self.speeds]
+        return [shaping.shape(sound, engine.recipe.wave, name) for sound in sounds for engine in self.engines]
 
     def hear(self, sounds: Sequence[Sound]) -> list[Heard]:
-        """What each recipe makes of each clip's sound; `TooLarge` where one cannot be stored."""
+        """What each recipe makes of each clip's sounds; `TooLarge` where one cannot be stored."""
         made = [
             engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
-            for engine, waves in zip(self.engines, zip(*sounds, strict=True), strict=True)
+            for engine, waves in zip(self.engines * len(self.speeds), zip(*sounds, strict=True), strict=True)
         ]
         return [list(clip) for clip in zip(*made, strict=True)]
 
@@ -116,21 +122,27 @@ class Jury:
         return [self._said(place, heard, known, who) for place in range(len(self.members))]
 
     def _said(self, place: int, heard: Sequence[Heard], known: Acquaintance | None, who: Sequence[str]) -> Tensor:
-        """What one member answers, `[clips, classes]`."""
-        member, scaling = self.members[place], None if known is None else known.scalings[place]
-        own = None if scaling is None else (scaling, known.places(who, member.device))
-        return member.of_clips(self._of(member, heard), own)
+        """What one member answers, `[clips, classes]`: the mean over the speeds."""
+        member, scalings = self.members[place], None if known is None else known.scalings[place]
+        group = None if known is None or scalings is None else known.places(who, member.device)
+        answers = []
+        for turn, clips in enumerate(self._of(member, heard)):
+            own = None if scalings is None or group is None else (scalings[turn], group)
+            answers.append(member.of_clips(clips, own))
+        return torch.stack(answers).mean(dim=0)
 
     def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
-        """What is known of speakers from some clips of each."""
-        return Acquaintance([self._scaling(member, speakers.values()) for member in self.members], list(speakers))
+        """What is known of speakers from some clips of each; a speed is heard in as many voices of its own."""
+        return Acquaintance([self._scalings(member, speakers.values()) for member in self.members], list(speakers))
 
-    def _scaling(self, member: Predictor, speakers: Iterable[Sequence[Heard]]) -> Scaling | None:
-        """A member's own of some speakers, if it can adapt."""
-        adapts = member.scaling.adapts
-        return member.acquainted([self._of(member, clips) for clips in speakers]) if adapts else None
+    def _scalings(self, member: Predictor, speakers: Iterable[Sequence[Heard]]) -> list[Scaling] | None:
+        """A member's own of some speakers at each speed, if it can adapt."""
+        if not member.scaling.adapts:
+            return None
+        at_speeds = zip(*(self._of(member, clips) for clips in speakers), strict=True)
+        return [member.acquainted(clips) for clips in at_speeds]
 
-    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[dict[str, np.ndarray]]:
-        """A member's own rows of some clips."""
-        place = self.recipes.index(member.recipe)
-        return [made[place] for made in heard]
+    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[list[dict[str, np.ndarray]]]:
+        """A member's own rows of some clips, at each speed."""
+        first, step = self.recipes.index(member.recipe), len(self.recipes)
+        return [[made[turn * step + first] for made in heard] for turn in range(len(self.speeds))]

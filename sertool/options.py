@@ -72,6 +72,26 @@ class Number(click.ParamType):
         return number
 
 
+class Numbers(click.ParamType):
+    """Numbers within limits, joined by commas, each of them once."""
+
+    name = "numbers"
+
+    def __init__(self, low: float, high: float, metavar: str = "X,Y,..") -> None:
+        self.each, self.limits, self.metavar = Number(float, low, high), limits(low, high), metavar
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        numbers = tuple(self.each.convert(word.strip(), param, ctx) for word in value.split(","))
+        if twice := [number for number in numbers if numbers.count(number) > 1]:
+            self.fail(f"{value!r} names {twice[0]:g} more than once", param, ctx)
+        return numbers
+
+
 class Words(click.ParamType):
     """Words joined by commas, each one of the choices, or any: where there are none, or they are only the usual."""
 

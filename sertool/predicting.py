@@ -16,7 +16,7 @@ from torch import Tensor
 from sertool import audio, extract, hearing, inference, predict_inputs, talk, workers
 from sertool.files import path_of
 from sertool.heldout_members import ASKED
-from sertool.jury import Acquaintance, Heard, Jury, Sound
+from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Sound
 from sertool.predict_inputs import Row
 from sertool.stored_rows import READ, Shelf
 
@@ -64,6 +64,7 @@ def shelf(jury: Jury, how: Listening) -> Shelf:
     needs = {
         "--window": how.window is not None,
         "--channel": how.channel != "mix",
+        "--speeds": [*jury.speeds] != [AS_IT_IS],
         "--trim": any(member.recipe != inference.recipe_of(member.held.features) for member in members),
         "asking models that hear in different ways": any(member.held.features != records for member in members),
     }

@@ -27,6 +27,7 @@ Examples:
   sertool predict --adapt speaker --speakers all calls/
   sertool predict -m run/ --enroll anna/ --window 3 call.wav
   sertool predict -m run/ -m other-run/ features/manifest.parquet | sertool eval
+  sertool predict -m run/ --speeds 0.95,1.05 calls/
 
 \b
 Columns:
@@ -45,8 +46,8 @@ A file that cannot be read gets a row with its issue, and the work goes on; wher
 exit code is 1. A run answers for a clip of a manifest with those of its models that held the clip out; clips that all
 of them were trained on are marked in the column split, so that eval leaves them out; of a model alone, as base and tiny
 are, by the published split that divided it. Where a manifest points to shards that were made as the model hears, they
-are read and not the audio, unless --window, --channel or --trim asks for sound; so may shards themselves be. --silence
-is of audio only.
+are read and not the audio, unless --window, --channel, --speeds or --trim asks for sound; so may shards themselves be.
+--silence is of audio only.
 """
 LONG = 30.0  # seconds
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
@@ -82,6 +83,9 @@ def _answer_options() -> Any:
                help="Answer nothing where the best emotion is less probable than this."),
         option("--top", type=options.Number(int, 1), metavar="K", group=group,
                help="A column `top` with the K most probable emotions."),
+        option("--speeds", type=options.Numbers(0.25, 4), default=(1.0,), metavar="X,Y,..", group=group,
+               help="Hear each clip as from a tape at these speeds, such as 0.95,1.05, and answer with the mean: right "
+                    "more often, for as many times the work. [default: 1]"),
     )  # fmt: skip
 
 
@@ -180,13 +184,14 @@ def _noted(table: Any, read: list[Any], told: Any) -> Any:
 
 def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Any:
     """All who answer, of each run that was named."""
-    from sertool import device
+    from sertool import device, stretching
     from sertool.inference import Predictor
     from sertool.jury import Jury
 
+    speeds = [*map(stretching.ratio, values["speeds"])]
     picked, models = device.pick(values["device"]), [path for run in runs for path in run]
     _give_weights(values["weights"], models)
-    return Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)])
+    return Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)], speeds)
 
 
 def _give_weights(file: str | None, models: list[Path]) -> None:
