@@ -66,7 +66,6 @@ def heads(corpus: str, how: str) -> dict[str, Record]:
     }  # fmt: skip
 
 
-TWICE = "--speeds 0.95,1.05"  # as chosen on folds of CREMA-D's train
 WITH_CREMAD = "--recipe whisper-mlp --always-train cremad --balance corpus --epochs 8 --seeds 3"
 
 
@@ -98,31 +97,16 @@ def copied(corpus: str, how: str) -> dict[str, Record]:
         f"sertool train {name}/manifest.parquet cremad-whisper/manifest.parquet {WITH_CREMAD} --no-dev"
         f" --adapt speaker -o runs/{name} > {name}-speaker.parquet",
     )
-    system = "the same with copies, for strangers and adapted; three seeds' answers averaged"
+    asked = f"sertool predict -m runs/{name} {name}/manifest.parquet -f parquet > {name}.parquet"
     return {
-        name: Record(corpus, how, system, (*made, asked(name, f"{name}/manifest.parquet"))),
+        name: Record(
+            corpus,
+            how,
+            "the same with copies, for strangers and adapted; three seeds' answers averaged",
+            (*made, asked),
+        ),
         f"{name}-speaker": Record(corpus, how, "the same run, adapted to each speaker", made),
-        **twice(corpus, how, name, f"{name}/manifest.parquet --where parent=", made),
     }
-
-
-def asked(run: str, clips: str, words: str = "", output: str = "") -> str:
-    return f"sertool predict -m runs/{run} {words} {clips} -f parquet > {output or run}.parquet".replace("  ", " ")
-
-
-def twice(corpus: str, how: str, run: str, clips: str, made: tuple[str, ...]) -> dict[str, Record]:
-    """A run asked about what it held out, each clip heard at two speeds."""
-    index = f"sertool index {clips} -o {run}-asked.parquet"
-    return {
-        f"{run}-twice{name}": Record(
-            corpus, how, system,
-            (*made, index, asked(run, f"{run}-asked.parquet", f"{TWICE}{words} {{weights}}", f"{run}-twice{name}")),
-        )
-        for name, system, words in (
-            ("", "that run, each clip heard at two speeds", ""),
-            ("-speaker", "the same, adapted to each speaker", " --adapt speaker"),
-        )
-    }  # fmt: skip
 
 
 def with_others() -> dict[str, Record]:
@@ -136,11 +120,11 @@ def with_others() -> dict[str, Record]:
         "sertool train cremad-whisper/manifest.parquet others-whisper/manifest.parquet --recipe whisper-mlp"
         f" --always-train ravdess,emodb,tess --adapt speaker --seeds 3 -o runs/{name} > {name}-speaker.parquet",
     )
-    system, clips = "the small network, RAVDESS, EMO-DB and TESS in train as well", "cremad-whisper/manifest.parquet"
+    asked = f"sertool predict -m runs/{name} cremad-whisper/manifest.parquet -f parquet > {name}.parquet"
+    system = "the small network, RAVDESS, EMO-DB and TESS in train as well"
     return {
-        name: Record("cremad", how, f"{system}; three seeds' answers averaged", (*made, asked(name, clips))),
+        name: Record("cremad", how, f"{system}; three seeds' answers averaged", (*made, asked)),
         f"{name}-speaker": Record("cremad", how, "the same run, adapted to each speaker", made),
-        **twice("cremad", how, name, f"{clips} --where split=dev", made),
     }
 
 
@@ -208,8 +192,7 @@ DEV = "sertool index {corpora}/cremad --protocol cremad-nk | sertool index --whe
 
 def shipped(model: str, *words: str) -> tuple[str, ...]:
     """A model of the package asked about the dev speakers' audio."""
-    marks = {TWICE: "twice", "--adapt speaker": "speaker"}
-    name = "-".join(["cremad", "shipped", model, *(marks[word] for word in words)])
+    name = "-".join(["cremad", "shipped", model, *("speaker" for word in words if word.startswith("--adapt"))])
     asked = " ".join(["sertool predict -m", model, *words, "cremad-dev.parquet -f parquet"])
     return (DEV, f"{asked} > {name}.parquet")
 
@@ -269,13 +252,6 @@ RECORDS: dict[str, Record] = {
     "cremad-shipped-base": Record("cremad", "cremad-nk", "the package's `base`", shipped("base")),
     "cremad-shipped-base-speaker": Record(
         "cremad", "cremad-nk", "the same, adapted to each speaker", shipped("base", "--adapt speaker")
-    ),
-    "cremad-shipped-tiny-twice": Record("cremad", "cremad-nk", "`tiny`, each clip heard at two speeds",
-                                        shipped("tiny", TWICE)),
-    "cremad-shipped-base-twice": Record("cremad", "cremad-nk", "`base`, each clip heard at two speeds",
-                                        shipped("base", TWICE)),
-    "cremad-shipped-base-twice-speaker": Record(
-        "cremad", "cremad-nk", "the same, adapted to each speaker", shipped("base", TWICE, "--adapt speaker")
     ),
     **heads("ravdess", "ravdess-emobox"),
     **joined("ravdess", "ravdess-emobox"),
