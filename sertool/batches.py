@@ -5,7 +5,7 @@ they stay in the shards' memory maps.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import columns, manifest, shards
+from sertool import columns, manifest, shards, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.modelfile import Held
 from sertool.shards import Shard
+from sertool.taught_encoders import Lesson
 
 SORTED_BATCHES = 32  # whose clips are put side by side by length, so that little is padded
 STEP = 16  # frames: long batches have a multiple of it
@@ -37,6 +38,7 @@ class Store:
     keys: list[str]  # of the shards
     resident: Tensor | None = None  # `[all rows, columns]`
     starts: Tensor | None = None  # `[clips]`
+    lessons: list[Lesson] = field(default_factory=list)  # of the encoders that made the features
 
     def __len__(self) -> int:
         return len(self.views)
@@ -83,6 +85,7 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
     records = {feature: held[0].settings for feature, held in heads.items()}
     keys = [head.key for held in heads.values() for head in held]
     store = Store(views, lengths, sum(part.shape[1] for part in views[0]), torch.device(device), records, keys)
+    store.lessons = _lessons([head for held in heads.values() for head in held])
     return _resident(store) if store.device.type != "cpu" else store
 
 
@@ -106,6 +109,15 @@ def require_features(wanted: Sequence[str], there: Sequence[str]) -> None:
 def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
     """What the shards of each feature say of how they were made."""
     return {feature: _heads(table, feature)[0].settings for feature in features}
+
+
+def lessons(table: Table, features: Sequence[str]) -> dict[str, list[Lesson]]:
+    """What taught the encoder that made each feature, as far as its shards say so."""
+    return {feature: _lessons(_heads(table, feature)) for feature in features}
+
+
+def _lessons(heads: Sequence[Shard]) -> list[Lesson]:
+    return taught_encoders.once(one for head in heads for one in head.lessons)
 
 
 def width(table: Table, features: Sequence[str]) -> int:

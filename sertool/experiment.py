@@ -174,11 +174,15 @@ def _look_ahead(
         preparing.warn_of_other_features(asked.recipe, records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     plans = [_members(table, way, wish, folder) for way, folder in places]
+    lessons = preparing.lessons(table, design, records)
     ahead = list(zip((way for way, _ in places), plans, strict=True))
     refusals.require_dev(asked.training, {heldout.protocol(divided, way): wanted for way, (divided, wanted) in ahead})
     for way, (divided, wanted) in ahead:
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
-        refusals.warn_of_own_ears(manifest.keep(divided, held), records, heldout.protocol(divided, way))
+        named = heldout.protocol(divided, way)
+        refusals.warn_of_own_ears(manifest.keep(divided, held), records, named)
+        if not heldout.is_leaky(named):
+            refusals.refuse_taught_ears(divided, lessons, [member.split for member in wanted[:: wish.seeds]])
         if design.teacher:
             _require_teacher(design.teacher, divided, wanted)
     return plans

@@ -1,7 +1,7 @@
 """One training of a run, from a split and a seed to a folder that holds all that is known of it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from sertool import (
     selection,
     speaker_scaling,
     talk,
+    taught_encoders,
     teacher_answers,
     teacher_models,
     training,
@@ -41,6 +42,7 @@ from sertool.files import whole
 from sertool.manifest import Table
 from sertool.modelfile import Held
 from sertool.splits import DEV, PARTS, TRAIN
+from sertool.taught_encoders import Lesson
 from sertool.teacher_answers import Imitated, Taught
 from sertool.team import Team
 from sertool.training_data import Data
@@ -428,6 +430,7 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         "commands": [*_commands(held.table), talk.command_line()],
         "seed": member.seed, "fold": member.fold, "protocol": member.protocol, "training": asdict(design.training),
         "taught": held.taught is not None, "imitated": design.imitate,
+        taught_encoders.WORD: _lessons(held, design, member),
     }  # fmt: skip
     if len(corpora) > 1:
         trained["emotions"] = {name: _own_words(own, made.words, name) for name in corpora}
@@ -437,6 +440,26 @@ def _file(held: Sources, design: Design, made: Trained, member: Member) -> Held:
         prior_clips=made.data.scaling.prior_clips,
         temperature=made.temperature, trained=trained, scores=made.scores,
     )  # fmt: skip
+
+
+def _lessons(held: Sources, design: Design, member: Member) -> list[Lesson]:
+    """Who taught the encoder that the file may bring: of one whose blocks learnt here, those who trained it, too."""
+    found = list(held.store.lessons)
+    for feature, before in lessons_of_blocks(design, held.store.records).items():
+        found += before
+        if taught_encoders.of_package(feature, held.store.records[feature]["settings"]):
+            found.append(taught_encoders.lesson_of_package())
+        first = design.settings.layers - design.settings.tune
+        found.append(taught_encoders.lesson(held.table, member.split == TRAIN, first))
+    return taught_encoders.once(found)
+
+
+def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
+    """What taught the blocks that a model goes on with, by the feature that they go on from, before they learn here."""
+    if not hasattr(models.load(design.model).Model, "go_on"):
+        return {}
+    layers = {"layers": str(design.settings.layers)}
+    return {name: taught_encoders.given(name, record["settings"] | layers) for name, record in records.items()}
 
 
 def _commands(table: Table) -> list[str | None]:

@@ -16,10 +16,12 @@ from sertool import (
     features,
     featurizing,
     manifest,
+    members,
     models,
     presets,
     shaping,
     talk,
+    taught_encoders,
     teacher_models,
     training,
     twins,
@@ -33,6 +35,7 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import UNTAUGHT, Design, passed_over
 from sertool.recipes import RECIPES, USUAL
+from sertool.taught_encoders import Lesson
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -135,6 +138,16 @@ def records(table: Table, design: Design, to_make: Recipe | None) -> dict[str, A
     if batches.featured(table):
         return batches.records(table, design.features)
     return {} if to_make is None else {name: to_make.record(name) for name in design.features}
+
+
+def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
+    """What taught the encoders that a model hears, imitates or goes on from, by feature."""
+    settings = {feature: record["settings"] for feature, record in records.items()}
+    if batches.featured(table):
+        found = batches.lessons(table, [*records, *filter(None, [design.imitate])])
+    else:
+        found = {feature: taught_encoders.given(feature, held) for feature, held in settings.items()}
+    return found | {name: found[name] + own for name, own in members.lessons_of_blocks(design, records).items()}
 
 
 def grouped(table: Table, design: Design, asked: Asked, to_make: Recipe | None) -> Design:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from sertool import (
     catalogue,
     consistency,
-    encoders,
     imagenet,
     inference,
     manifest,
@@ -17,14 +17,15 @@ from sertool import (
     packing,
     shipped,
     talk,
+    taught_encoders,
     tensorfile,
-    weights,
 )
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import Design, Member
-from sertool.splits import DEV
+from sertool.splits import DEV, TEST
+from sertool.taught_encoders import Lesson
 
 MANY = 2  # emotions: how many there are decides nothing here
 Records = Mapping[str, Any]  # what the shards of each feature say of how they were made
@@ -105,7 +106,7 @@ def warn_of_own_ears(table: Table, records: Records, division: str) -> None:
     """Say that an encoder of the package's learnt from clips of a corpus, unless they are divided as for it."""
     there = {name for name, _ in manifest.counts(table, "corpus")}
     for feature, record in records.items():
-        model = _bringer(feature, record["settings"])
+        model = taught_encoders.of_package(feature, record["settings"])
         met = there & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys() if model else set()
         if met and not division.startswith(shipped.DIVISION):
             talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips of "
@@ -113,11 +114,16 @@ def warn_of_own_ears(table: Table, records: Records, division: str) -> None:
                       "them are flattered")  # fmt: skip
 
 
-def _bringer(feature: str, settings: Mapping[str, Any]) -> str | None:
-    """The model of the package that brings the encoder which made a feature."""
-    if feature not in catalogue.names("encoders") or not settings.get("weights"):
-        return None
-    family = encoders.load(feature)
-    size = settings[catalogue.entries("features")[feature].facts["CHOICE"]]
-    top = encoders.chosen(settings["layers"], family.SIZES[size]["layers"])[-1]
-    return weights.bringer(settings["weights"], family.shapes(size, top), family.arranged)
+def refuse_taught_ears(table: Table, lessons: Mapping[str, Sequence[Lesson]], divisions: Sequence[np.ndarray]) -> None:
+    """Refuse an encoder that learnt from who is held out; of one whose file does not say from whom, warn."""
+    held = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
+    there = {name for name, _ in manifest.counts(held, "corpus")}
+    for feature, taught in lessons.items():
+        if told := taught_encoders.telling(taught, table, divisions):
+            raise SertoolError(
+                f"{feature}: its encoder learnt from {told} that are held out here, and would tell of them: take other "
+                "--weights for it, or divide the clips as its own training did"
+            )
+        if met := {name for lesson in taught for name in lesson.get("corpora", ())} & there:
+            talk.warn(f"{feature}: its encoder learnt from clips of {listed(sorted(met))}, and its file does not say "
+                      "whose: figures on them may be flattered")  # fmt: skip

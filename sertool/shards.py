@@ -10,17 +10,18 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sertool import tensorfile
+from sertool import taught_encoders, tensorfile
 from sertool.errors import SertoolError
 from sertool.files import whole
 from sertool.parts import neighbours
+from sertool.taught_encoders import Lesson
 
 CLIPS = 1024
 VERSION = 1
@@ -55,12 +56,14 @@ class Shard:
     clips: list[str]
     rows: list[int]
     issues: dict[str, str]
+    lessons: list[Lesson] = field(default_factory=list)  # of the encoder that made the rows
 
 
 def write(head: Shard, feature: str, pieces: Sequence[np.ndarray]) -> None:
     """Write the clips' rows, each `[rows, width]`, under one name: whole or not at all."""
     shape = (sum(head.rows), len(head.columns))
     metadata = {field: getattr(head, field) for field in FIELDS} | {"format": VERSION, "feature": feature}
+    metadata |= {"lessons": head.lessons} if head.lessons else {}
     metadata["checksum"] = _checksum(metadata, pieces)
     with whole(head.path) as stream:
         tensorfile.write(stream, metadata, {feature: (head.dtype, shape, pieces)})
@@ -83,14 +86,15 @@ def head_of(path: Path) -> Shard:
 def _head(path: Path, held: dict[str, Any]) -> Shard:
     if not all(isinstance(held.get(field), kind) for field, kind in FIELDS.items()) or not _is_sound(held):
         raise SertoolError(f"{path}: not a shard of sertool's: run featurize again")
-    return Shard(path, **{field: held[field] for field in FIELDS})
+    return Shard(path, **{field: held[field] for field in FIELDS}, lessons=held.get("lessons", []))
 
 
 def _is_sound(held: dict[str, Any]) -> bool:
     """Whether a header's lists fit one another."""
     counts = all(type(count) is int and count >= 0 for count in held["rows"])
     words = all(isinstance(clip, str) for clip in (*held["clips"], *held["issues"].values()))
-    return counts and words and len(held["clips"]) == len(held["rows"])
+    told = taught_encoders.is_sound(held.get("lessons", []))
+    return counts and words and told and len(held["clips"]) == len(held["rows"])
 
 
 def read(path: Path, feature: str) -> tuple[Shard, np.ndarray]:

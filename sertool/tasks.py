@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from sertool import effects, extract, manifest, shards, talk
+from sertool import effects, extract, manifest, shards, talk, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Recipe, Rows
 from sertool.files import path_of, sweep
 from sertool.manifest import Table
 from sertool.shards import Shard
+from sertool.taught_encoders import Lesson
 
 NAMES = 65_536  # of clips, that are held as Python has them
 SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bits
@@ -58,6 +59,11 @@ class Plan:
     def engine(self) -> Engine:
         """What tries a clip again; built once, for an encoder takes a second."""
         return Engine(self.recipe)
+
+    @cached_property
+    def lessons(self) -> dict[str, list[Lesson]]:
+        """What taught the encoder that makes each feature, as far as a file of `--weights` says so."""
+        return {name: taught_encoders.given(name, vars(held)) for name, held in self.recipe.features.items()}
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -230,7 +236,9 @@ def _write(plan: Plan, task: Task, engine: Engine, made: Sequence[Rows]) -> None
         path, record = plan.path(task, feature), plan.recipe.record(feature)
         expected = key(feature, plan.recipe, clips)
         sweep(path)
-        shards.write(Shard(path, expected, record, record["dtype"], columns, names, counts, issues), feature, pieces)
+        lessons = plan.lessons[feature]
+        head = Shard(path, expected, record, record["dtype"], columns, names, counts, issues, lessons)
+        shards.write(head, feature, pieces)
 
 
 def drop_leftovers(plan: Plan) -> None:

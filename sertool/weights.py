@@ -66,6 +66,11 @@ def give(path: str | Path | None) -> None:
     _given[:] = [file]
 
 
+def given_file() -> Path | None:
+    """The file that weights are taken from, where one was named."""
+    return _given[0] if _given else None
+
+
 @contextmanager
 def given(path: str | Path | None) -> Iterator[None]:
     """Within, weights come from there."""

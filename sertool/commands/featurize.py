@@ -68,9 +68,10 @@ def _shared_options() -> Any:
         metavar="FILE",
         shell_complete=options.offering(shipped.DEFAULT, path="file"),
         group=group,
-        help="Weights of the encoder: a checkpoint, safetensors, a model file of `train --pack`, whose blocks may know "
-        "the speakers that they were trained on, or base: the package's model, four blocks of Whisper base that hear "
-        "through noise (--layers 0-4). [default: fetched once into $SERTOOL_CACHE or ~/.cache/sertool]",
+        help="Weights of the encoder: a checkpoint, safetensors, a model file of `train --pack`, whose blocks know the "
+        "speakers who taught them, so that `train` refuses to hold those out, or base: the package's model, four "
+        "blocks of Whisper base that hear through noise (--layers 0-4). [default: fetched "
+        "once into $SERTOOL_CACHE or ~/.cache/sertool]",
     )
     return options.stack(*wave, *frames, *layers, file)
 

@@ -1,0 +1,133 @@
+"""Whom an encoder learnt from: what it hears tells of them, so nobody among them is held out from who learns of it.
+
+A model file says it of the encoder that it brings, and shards say it on of the encoder that made them, apart from their
+settings: equal tensors make equal features, whatever is known of them. Each lesson names the blocks that it left alone
+and, by short digests, its speakers and clips; of a file that does not say who they were, the corpora.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sertool import catalogue, encoders, manifest, shipped, splits, tensorfile, weights
+from sertool.codes import Codes, families, look_up
+from sertool.errors import SertoolError
+from sertool.manifest import Table
+from sertool.splits import DEV, TEST, TRAIN
+
+WORD = "encoder"  # of what a model file was trained on
+Lesson = dict[str, Any]  # above: the last block left as it was; who: digests; corpora: where nobody says who
+
+
+def is_sound(lessons: Any) -> bool:
+    """Whether a file says lessons in a way that the rest may rely on."""
+    return isinstance(lessons, list) and all(
+        isinstance(one, dict) and type(one.get("above")) is int and _are_words(one.get("who", []))
+        and _are_words(one.get("corpora", [])) for one in lessons
+    )  # fmt: skip
+
+
+def _are_words(held: Any) -> bool:
+    return isinstance(held, list) and all(isinstance(word, str) for word in held)
+
+
+def once(lessons: Iterable[Lesson]) -> list[Lesson]:
+    """The lessons without those that stand there already."""
+    found: list[Lesson] = []
+    for one in lessons:
+        if one not in found:
+            found.append(one)
+    return found
+
+
+# Whom it learnt from.
+
+
+def lesson(table: Table, train: np.ndarray, above: int) -> Lesson:
+    """A training on some rows, bool `[rows]`, that changed the blocks above one."""
+    there = ((kind, codes, np.unique(codes.index[train & (codes.index >= 0)])) for kind, codes in _kinds(table))
+    who = [_digest(kind, codes.values[place]) for kind, codes, places in there for place in places.tolist()]
+    return {"above": above, "who": sorted(who)}
+
+
+def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
+    """Who speaks in each row, and which clip it is; a copy is its clip."""
+    yield "speaker", manifest.codes(table, "speaker")
+    family = families(manifest.each(table, "clip"), manifest.codes(table, "parent"))
+    sounds = dict(enumerate(manifest.column(table, "digest")))
+    names = [sounds.get(place) or family.values[place] for place in family.index.tolist()]
+    values, index = np.unique(np.array(names, object), return_inverse=True)
+    yield "clip", Codes(index, values)
+
+
+def _digest(kind: str, name: str) -> str:
+    """Twelve hexadecimal digits: among millions of clips none is taken for another."""
+    return hashlib.blake2b(f"{kind} {name}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
+    """The model of the package that brings the encoder which made a feature."""
+    if feature not in catalogue.names("encoders") or not settings.get("weights"):
+        return None
+    family, size = encoders.load(feature), _size(feature, settings)
+    return weights.bringer(settings["weights"], family.shapes(size, _top(feature, settings)), family.arranged)
+
+
+def lesson_of_package() -> Lesson:
+    """What taught the encoders of the package."""
+    parts = splits.speakers(splits.entry(shipped.DIVISION))
+    return {"above": 0, "who": sorted(_digest("speaker", who) for who, part in parts.items() if part == TRAIN)}
+
+
+def given(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
+    """What the file of `--weights` says of an encoder's layers that a feature has; none where nobody named a file.
+
+    The package's own are known by their digest, whoever brings them.
+    """
+    place = weights.given_file()
+    if place is None or feature not in catalogue.names("encoders") or shipped.holds(place):
+        return []
+    return [one for one in _of_file(place) if one["above"] < _top(feature, settings)]
+
+
+def _of_file(path: Path) -> list[Lesson]:
+    trained = tensorfile.header(path).get("trained") if path.suffix == ".safetensors" else None
+    if not isinstance(trained, dict):
+        return []
+    if WORD not in trained:  # from before files said so
+        corpora = trained.get("corpora")
+        return [{"above": 0, "corpora": sorted(corpora)}] if isinstance(corpora, dict) and corpora else []
+    if not is_sound(trained[WORD]):
+        raise SertoolError(f"{path}: it does not say who taught its encoder: make or fetch it again")
+    return list(trained[WORD])
+
+
+def _size(feature: str, settings: Mapping[str, Any]) -> str:
+    return str(settings[catalogue.entries("features")[feature].facts["CHOICE"]])
+
+
+def _top(feature: str, settings: Mapping[str, Any]) -> int:
+    return encoders.chosen(settings["layers"], encoders.load(feature).SIZES[_size(feature, settings)]["layers"])[-1]
+
+
+# Whom it would tell of.
+
+
+def telling(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
+    """How many of those held out in any division are among who taught it and not in train: `7 of 10 speakers`."""
+    who = {one for lesson in lessons for one in lesson.get("who", ())}
+    for kind, codes in _kinds(table) if who else ():
+        names = (str(codes.values[place]) for place in range(len(codes.values)))
+        met = look_up([_digest(kind, name) in who for name in names], codes, null=False)
+        held, told = np.zeros((2, len(table)), bool)
+        for split in divisions:
+            out = (codes.index >= 0) & ((split == DEV) | (split == TEST))
+            out &= ~np.isin(codes.index, codes.index[split == TRAIN])
+            held, told = held | out, told | (out & met)
+        if told.any():
+            known, all_of = (len(np.unique(codes.index[rows])) for rows in (told, held))
+            return f"{known:,} of {all_of:,} {kind}s"
+    return None

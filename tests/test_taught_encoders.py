@@ -1,0 +1,205 @@
+"""An encoder tells its pupils of nobody whom they hold out: a split that holds out those who taught it is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import Outcome, changed, column, sertool
+
+from sertool import audio, manifest, modelfile, shards, shipped, splits, synth, taught_encoders, wire
+from sertool.errors import SertoolError
+from sertool.splits import DEV, TEST, TRAIN
+
+pytest_plugins = ("pretrained",)
+EMOTIONS = ("neutral", "angry")
+PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
+HALF = ("--split", "speaker:50/25/25")
+BLOCK = ("-m", "whisper", "--layers", 2, "--tune", 1, "--epochs", 1, "--precision", "float32")
+HEAD = ("-m", "lda", "--set", "shrinkage=true")
+KNOWS = "its encoder learnt from"
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
+    """Layer 1 of eight speakers' clips and of a copy of each."""
+    assert small_encoders.exists()
+    folder = tmp_path_factory.mktemp("schooling")
+    synth.corpus(folder / "clips", 8, EMOTIONS, 1, write=audio.write)
+    indexed = sertool("index", folder / "clips", "--pattern", PATTERN)
+    copied = sertool("augment", "-", "--copies", 1, "--noise", "5:10", stdin=indexed.out)
+    return featurized(folder / "layer-1", 1, stdin=copied.out)
+
+
+@pytest.fixture(scope="module")
+def school(clips: Path) -> Path:
+    """An encoder whose second block learnt from half of the speakers; the model file that brings it."""
+    return taught(clips, clips.parent.parent / "school", *HALF)
+
+
+@pytest.fixture(scope="module")
+def pupil(clips: Path, school: Path) -> Path:
+    """What it hears of them all, without the copies."""
+    return heard(clips, school)
+
+
+def featurized(folder: Path, layers: object, *words: object, stdin: bytes = b"") -> Path:
+    how = ("--whisper", "base", "--layers", layers, "--precision", "float32")
+    done = sertool("featurize", *words, *how, "-o", folder, stdin=stdin)
+    assert done.code == 0, done.err
+    return folder / "manifest.parquet"
+
+
+def heard(clips: Path, school: Path, layers: object = 2, name: str = "heard") -> Path:
+    words = (clips, "--where", "parent=", "--weights", school, "--stats", "mean")
+    return featurized(school.parent / name, layers, *words)
+
+
+def train(*words: object, code: int = 0) -> Outcome:
+    done = sertool("train", *words)
+    assert done.code == code, done.err
+    return done
+
+
+def taught(source: Path, folder: Path, *words: object) -> Path:
+    train(source, *BLOCK, *words, "--pack", "half", "-o", folder)
+    return folder / "seed-0" / "model.safetensors"
+
+
+def speakers(run: Path, part: str = "train") -> set[str]:
+    """Who has a part in a run."""
+    table = manifest.where(wire.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
+    return {*manifest.column(table, "speaker")}
+
+
+def forgetful(school: Path, folder: Path) -> Path:
+    """The file as it was before files said who taught their encoder."""
+    held = modelfile.read(school)
+    del held.trained["encoder"]
+    modelfile.write(folder / "model.safetensors", held)
+    return folder / "model.safetensors"
+
+
+def test_speakers_who_taught_the_encoder_are_held_out_from_nobody(pupil: Path, tmp_path: Path) -> None:
+    done = train(pupil, *HEAD, "--loso", "-o", tmp_path / "run", code=1)
+    assert f"whisper: {KNOWS} 4 of 8 speakers that are held out here" in done.line
+    assert "--weights" in done.line
+    train(pupil, *HEAD, "--folds", 4, "-o", tmp_path / "run", code=1)
+    assert not (tmp_path / "run").exists()
+    assert KNOWS in train(pupil, *HEAD, "--loso", "--dry-run", "-o", tmp_path / "run", code=1).line
+
+
+def test_on_the_split_that_taught_the_encoder_its_pupils_are_judged_fairly(pupil: Path, tmp_path: Path) -> None:
+    done = train(pupil, *HEAD, *HALF, "-o", tmp_path / "run")
+    assert "encoder" not in done.err
+    other = train(pupil, *HEAD, *HALF, "--seed", 1, "-o", tmp_path / "other", code=1)
+    assert KNOWS in other.line
+
+
+def test_a_leaky_protocol_by_name_leaks_here_too(pupil: Path, tmp_path: Path) -> None:
+    done = train(pupil, *HEAD, "--split", "random-80-20", "-o", tmp_path / "run")
+    assert "LEAKY" in done.err
+    other = train(pupil, *HEAD, "--gap", "--seed", 1, "-o", tmp_path / "gap", code=1)
+    assert KNOWS in other.err, "the disjoint half of it is no leaky protocol"
+
+
+def test_those_who_were_held_out_from_the_encoder_may_be_held_out(pupil: Path, school: Path, tmp_path: Path) -> None:
+    strangers = "|".join(speakers(school.parents[1], "test") | speakers(school.parents[1], "dev"))
+    train(pupil, *HEAD, "--where", f"speaker={strangers}", "--folds", 4, "-o", tmp_path / "run")
+
+
+def test_layers_below_those_that_learnt_know_nobody(clips: Path, school: Path, tmp_path: Path) -> None:
+    train(heard(clips, school, 1, "lower"), *HEAD, "--folds", 4, "-o", tmp_path / "run")
+
+
+def test_what_an_encoder_hears_is_the_same_whatever_is_known_of_it(clips: Path, school: Path, tmp_path: Path) -> None:
+    """Shards of either file are one another's, and stay."""
+    own, other = heard(clips, school), featurized(
+        tmp_path / "f", 2, clips, "--where", "parent=", "--weights", forgetful(school, tmp_path), "--stats", "mean"
+    )  # fmt: skip
+    one, two = (shards.head_of(path.parent / "whisper" / "00000.safetensors") for path in (own, other))
+    assert (one.settings, one.key) == (two.settings, two.key)
+    assert one.lessons != two.lessons
+
+
+def test_of_an_encoder_that_says_not_whose_clips_it_learnt_from_a_warning_is_given(
+    clips: Path, school: Path, tmp_path: Path
+) -> None:
+    words = (clips, "--where", "parent=", "--weights", forgetful(school, tmp_path), "--stats", "mean")
+    made = featurized(tmp_path / "f", 2, *words)
+    (corpus,) = {*column(made, "corpus")}
+    done = train(made, *HEAD, "--folds", 4, "-o", tmp_path / "run")
+    assert f"{KNOWS} clips of {corpus}, and its file does not say whose" in done.err
+    strange = changed(made, tmp_path / "strange.parquet", corpus=["mine"] * 16)
+    assert KNOWS not in train(strange, *HEAD, "--folds", 4, "-o", tmp_path / "other").err
+
+
+def test_an_encoder_is_known_by_what_taught_it_from_file_to_file(
+    clips: Path, pupil: Path, school: Path, tmp_path: Path
+) -> None:
+    """So where it is brought by the model of its pupils, rounded."""
+    train(pupil, *HEAD, *HALF, "--pack", "8-bit", "--weights", school, "-o", tmp_path / "head")
+    again = heard(clips, tmp_path / "head" / "seed-0" / "model.safetensors")
+    assert KNOWS in train(again, *HEAD, "--folds", 4, "-o", tmp_path / "run", code=1).line
+    said = modelfile.read(tmp_path / "head" / "seed-0" / "model.safetensors").trained["encoder"]
+    assert said == modelfile.read(school).trained["encoder"]
+
+
+def test_blocks_that_are_trained_on_know_who_taught_them_before(clips: Path, school: Path, tmp_path: Path) -> None:
+    done = train(clips, *BLOCK, *HALF, "--seed", 1, "--weights", school, "-o", tmp_path / "run", code=1)
+    assert KNOWS in done.line
+    train(clips, *BLOCK, *HALF, "--seed", 1, "-o", tmp_path / "run")
+    further = modelfile.read(taught(clips, tmp_path / "further", *HALF, "--weights", school))
+    (lesson,) = further.trained["encoder"]
+    assert len(lesson["who"]) == 4 + 8, "speakers and clips, each once"
+    assert lesson["above"] == 1
+
+
+def test_clips_of_nobody_known_are_known_themselves_whatever_they_are_called(clips: Path, tmp_path: Path) -> None:
+    table = manifest.without(wire.read(str(clips)), "speaker")
+    own = manifest.originals(table)
+    part = np.where(np.cumsum(own) % 3 == 1, "test", "train")
+    parts = dict(zip(np.array(manifest.column(table, "clip"))[own], part[own], strict=True))
+    placed = [parts[parent or clip] if parent is None or parts[parent] == "train" else None for clip, parent in
+              zip(manifest.column(table, "clip"), manifest.column(table, "parent"), strict=True)]  # fmt: skip
+    bare = tmp_path / "bare.parquet"
+    wire.write(manifest.with_column(table, "split", placed), str(bare), "parquet")
+    made = heard(bare, taught(bare, tmp_path / "school"))
+    assert KNOWS not in train(made, *HEAD, "-o", tmp_path / "same").err
+    swapped = ["test" if word == "train" else "train" for word in column(made, "split")]
+    path = changed(made, tmp_path / "swapped.parquet", split=swapped, clip=[f"other/{place}" for place in range(16)])
+    done = train(path, *HEAD, "-o", tmp_path / "run", code=1)
+    assert f"{KNOWS} {swapped.count('test')} of {swapped.count('test')} clips" in done.err
+
+
+def test_whoever_trains_the_packages_encoder_on_knows_its_speakers(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = splits.speakers(splits.entry(shipped.DIVISION))
+    table = manifest.from_columns({"clip": list(map(str, parts)), "speaker": list(parts)})
+    place = np.array(list(parts.values()))
+    first = taught_encoders.lesson_of_package()
+    assert taught_encoders.telling([first], table, [place]) is None
+    moved = np.choose(place, [TEST, TRAIN, DEV])
+    assert taught_encoders.telling([first], table, [moved]) == f"57 of {57 + (place == TEST).sum()} speakers"
+    monkeypatch.setattr(taught_encoders, "of_package", lambda *_: "base")
+    assert modelfile.read(taught(clips, tmp_path / "run", *HALF)).trained["encoder"][0] == first
+
+
+@pytest.mark.parametrize(
+    "said", ["all", [1], [{"who": ["x"]}], [{"above": 0, "who": [1]}], [{"above": 0, "corpora": 1}]]
+)
+def test_a_file_that_does_not_say_soundly_who_taught_it_is_one_line(
+    clips: Path, school: Path, tmp_path: Path, said: object
+) -> None:
+    held = modelfile.read(school)
+    held.trained["encoder"] = said
+    modelfile.write(tmp_path / "model.safetensors", held)
+    words = ("--whisper", "base", "--layers", 2, "--weights", tmp_path / "model.safetensors", "-o", tmp_path / "f")
+    done = sertool("featurize", clips, *words)
+    assert (done.code, "does not say who taught its encoder" in done.line) == (1, True)
+    head = shards.head_of(Path(column(clips, "whisper_shard")[0]))
+    shards.write(replace(head, path=tmp_path / "shard", lessons=said, rows=[0] * len(head.rows)), "whisper",
+                 [np.zeros((0, len(head.columns)), head.dtype)])  # fmt: skip
+    with pytest.raises(SertoolError, match="not a shard of sertool's"):
+        shards.head_of(tmp_path / "shard")
