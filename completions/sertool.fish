@@ -713,7 +713,7 @@ complete -c sertool -n '__sertool_at predict' -l speakers -r -f -a 'all parent-f
 complete -c sertool -n '__sertool_at predict' -l enroll -r -F -d 'Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come.'
 complete -c sertool -n '__sertool_at predict' -l threshold -r -f -d 'Answer nothing where the best emotion is less probable than this. [0 to 1]'
 complete -c sertool -n '__sertool_at predict' -l top -r -f -d 'A column `top` with the K most probable emotions. [1 or more]'
-complete -c sertool -n '__sertool_at predict' -l speeds -r -f -d 'Hear each clip as from a tape at these speeds, such as 0.95,1.05, and answer with the mean: right more often, for as many times the work. [default: 1] [0.25 to 4]'
+complete -c sertool -n '__sertool_at predict' -l speeds -r -f -d 'Hear each clip as from a tape at these speeds, such as 0.95,1.05, and answer with the mean: often right a little more often, for as many times the work. [default: 1] [0.25 to 4]'
 complete -c sertool -n '__sertool_at predict' -s m -l model -r -F -a 'base tiny' -d 'A model file; a run\'s folder, whose models are averaged; or one of the package: base, tiny. Several are averaged, each counting alike. [default: base]'
 complete -c sertool -n '__sertool_at predict' -l model-card -d 'Say what the model is and where it came from, and stop.'
 complete -c sertool -n '__sertool_at predict' -l weights -r -F -a base -d 'Weights of the encoder that the model\'s features need, or base: those of the package\'s model. [default: the package\'s, where they are the ones; else fetched once into $SERTOOL_CACHE or ~/.cache/sertool]'

@@ -84,8 +84,8 @@ def _answer_options() -> Any:
         option("--top", type=options.Number(int, 1), metavar="K", group=group,
                help="A column `top` with the K most probable emotions."),
         option("--speeds", type=options.Numbers(0.25, 4), default=(1.0,), metavar="X,Y,..", group=group,
-               help="Hear each clip as from a tape at these speeds, such as 0.95,1.05, and answer with the mean: right "
-                    "more often, for as many times the work. [default: 1]"),
+               help="Hear each clip as from a tape at these speeds, such as 0.95,1.05, and answer with the mean: "
+                    "often right a little more often, for as many times the work. [default: 1]"),
     )  # fmt: skip
 
 
