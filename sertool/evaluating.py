@@ -149,10 +149,12 @@ def divisible(runs: Sequence[Answers]) -> list[str]:
 
 
 def _sums(run: Answers, units: Units) -> Sums:
-    """What the figures are made of, for each unit: `[units, seeds, ...]`."""
+    """What the figures are made of, for each unit: `[units, seeds, ...]`; of a fold also what share of it a unit is."""
     sums = _only_tally(run, units)
     if len(_folds(run)) > 1:
         sums["folds"] = _by_seed(run, lambda seed: _fold_sums(run, units, seed))
+        held = sums["folds"][..., 1, :].any(-1)
+        sums["drawn_of_folds"] = held / np.maximum(held.sum(0), 1)
     if not np.isnan(run.confidence).all():
         sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
     if not np.isnan(run.losses).all():
@@ -221,7 +223,9 @@ def _figures(sums: Sums) -> dict[str, np.ndarray]:
     counts = _tallies(sums["tally"])
     found = {name: figure(counts) for name, figure in OF_TALLY.items()}
     if "folds" in sums:
-        found["uar_of_folds"] = metrics.mean(metrics.uar(_tallies(sums["folds"])))
+        # A fold counts by how much of it was drawn: one of a single speaker, drawn three times, is there three times.
+        of_folds = metrics.uar(_tallies(sums["folds"]))
+        found["uar_of_folds"] = metrics.mean(of_folds, weights=sums["drawn_of_folds"])
     if "bins" in sums:
         found["ece"] = metrics.ece(sums["bins"])
     if "losses" in sums:

@@ -78,10 +78,11 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
 
 
-def mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The mean of what is not NaN, along one axis."""
+def mean(values: np.ndarray, axis: int = -1, weights: np.ndarray | float = 1.0) -> np.ndarray:
+    """The weighted mean of what is not NaN, along one axis."""
     there = ~np.isnan(values)
-    return ratio(np.where(there, values, 0.0).sum(axis), there.sum(axis))
+    counted = there * weights
+    return ratio((np.where(there, values, 0.0) * counted).sum(axis), counted.sum(axis))
 
 
 # Confidence and probabilities.

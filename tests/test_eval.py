@@ -499,6 +499,27 @@ def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) ->
     assert "UAR, mean over folds" in out
 
 
+@pytest.mark.parametrize("speakers_of_a_fold", [1, 2])
+def test_folds_count_in_each_resample_as_often_as_their_speakers_are_drawn(
+    tmp_path: Path, speakers_of_a_fold: int
+) -> None:
+    """Where all speakers say each emotion equally often, a mean over speakers is the pooled one."""
+    dice, speakers = np.random.default_rng(0), 10
+    speaker, truth = np.divmod(np.arange(speakers * 40), 40)
+    truth %= len(EMOTIONS)
+    right = dice.random(len(truth)) < np.linspace(0.2, 0.9, speakers)[speaker]
+    columns = {
+        "speaker": [f"toy:{k}" for k in speaker],
+        "fold": (speaker // speakers_of_a_fold).tolist(),
+        "emotion": [EMOTIONS[k] for k in truth],
+        "predicted": [EMOTIONS[k] for k in np.where(right, truth, (truth + 1) % len(EMOTIONS))],
+    }
+    found = report(table(tmp_path / "folds.csv", columns), dice=Dice()).runs[0].figures
+    pooled, folds = found["uar"], found["uar_of_folds"]
+    assert folds.value == pytest.approx(pooled.value)
+    assert (folds.low, folds.high) == pytest.approx((pooled.low, pooled.high))
+
+
 def test_several_runs_of_folds_say_that_uar_is_pooled_wherever_it_is(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
