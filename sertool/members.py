@@ -306,6 +306,8 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int) -> None:
     rows, truth = _statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
     balance = design.training.balance
     weights = None if balance == "none" else len(truth) / data.crowd(balance)
+    if weights is not None:
+        weights /= weights.mean()  # or what holds a model's numbers back would weigh less beside them
     if data.group is not None and design.training.strangers:
         strange = torch.ones(len(data.train), dtype=torch.bool, device=data.store.device)
         rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])

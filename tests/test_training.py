@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import Outcome, changed, column, sertool
 
-from sertool import audio, batches, manifest, members, modelfile, plots, synth, tensorfile, training, wire
+from sertool import audio, batches, manifest, members, modelfile, models, plots, synth, tensorfile, training, wire
 from sertool.batches import Store
 from sertool.manifest import Table
 from sertool.members import Design, Listener, Member, Sources, Trained
@@ -172,6 +172,26 @@ def test_weights_come_from_train_alone_and_test_moves_nothing(heard: Path, tmp_p
     assert same == [True, True, False]
     assert others[0].temperature == first.temperature
     assert others[0].scores["dev_uar"] == first.scores["dev_uar"]
+
+
+def at_once(model: str, **more: object) -> Design:
+    return Design(model, models.load(model).Settings(), training.Settings(**more), ("mfcc",))
+
+
+@pytest.mark.parametrize("model", ["logistic", "probe", "svm", "lda"])
+def test_where_emotions_are_balanced_already_to_balance_them_changes_no_model(
+    heard: Path, tmp_path: Path, model: str
+) -> None:
+    """But for a forest, which draws its clips in another way where they are weighed."""
+    table = wire.read(str(heard))
+    held = members.load(table, at_once(model), "cpu")
+    as_is, *balanced = (
+        learnt(made(held, at_once(model, balance=how), divided(table), tmp_path))
+        for how in ("none", "weights", "corpus-emotion")
+    )
+    for other in balanced:
+        for name, values in as_is.items():
+            np.testing.assert_array_equal(other[name], values, name)
 
 
 def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
