@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from sertool.errors import SertoolError
 
+Known = np.ndarray | None  # of each clip, `[clips]`, where it matters
+
 ABSENT = -100.0  # the logit of an emotion that was not among those fitted
 
 
@@ -28,7 +30,7 @@ def require_more_clips_than_emotions(y: np.ndarray) -> None:
                            "many")  # fmt: skip
 
 
-def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Any = None) -> Any:
+def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Known = None) -> Any:
     """Logistic regression of scaled rows; the smaller `c`, the more large weights are held back."""
     from sklearn.linear_model import LogisticRegression
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sertool import (
     batches,
     catalogue,
+    codes,
     consistency,
     heldout,
     inference,
@@ -165,7 +166,7 @@ def _trained(
     if at_once(design):
         if design.teacher and data.known[data.train].all():
             raise passed_over(UNTAUGHT, design.model)
-        _fit_at_once(model, data, design, member.seed)
+        _fit_at_once(model, data, design, member.seed, _origins(held.table)[data.train])
         history = []
     else:
         history = _fitted(model, data, design, member, folder, listener)
@@ -301,7 +302,12 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
     return model
 
 
-def _fit_at_once(model: Any, data: Data, design: Design, seed: int) -> None:
+def _origins(table: Table) -> np.ndarray:
+    """The clip that each row is, or is a copy of, by number."""
+    return codes.families(manifest.each(table, "clip"), manifest.codes(table, "parent")).index
+
+
+def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:
     """A classical model; balanced, each training clip counts so much that emotions, or corpora, weigh alike."""
     rows, truth = _statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
     balance = design.training.balance
@@ -311,8 +317,8 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int) -> None:
     if data.group is not None and design.training.strangers:
         strange = torch.ones(len(data.train), dtype=torch.bool, device=data.store.device)
         rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
-        truth, weights = np.tile(truth, 2), None if weights is None else np.tile(weights, 2)
-    model.fit(rows, truth, weights, seed)
+        truth, origin, weights = np.tile(truth, 2), np.tile(origin, 2), None if weights is None else np.tile(weights, 2)
+    model.fit(rows, truth, weights, seed, origin)
     model.to(data.store.device)
 
 

@@ -748,6 +748,35 @@ def test_a_machine_needs_two_clips_of_each_emotion():
     x, y = statistics(4, 2)
     with pytest.raises(SertoolError, match="two at least"):
         module.Model(module.Settings(), 4, 2).fit(x, np.r_[1, 0 * y[1:]])
+    with pytest.raises(SertoolError, match="two at least"):
+        module.Model(module.Settings(), 4, 2).fit(x, y, origin=y)  # copies of one clip each
+    with pytest.raises(SertoolError, match="two at least"):
+        module.folds(np.r_[y, 2], np.r_[np.arange(len(y)), 0], 0)  # a copy that a teacher took for something else
+
+
+def test_a_machine_is_no_surer_for_copies_of_its_clips():
+    """Where emotions cannot be told apart, probabilities say so, though a copy is known from its clip."""
+    module = models.load("svm")
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(90, 20)), np.arange(90) % 3
+    clip = np.tile(np.arange(90), 3)
+    copied = x[clip] + 0.1 * draw.normal(size=(270, 20))
+    model = module.Model(module.Settings(), 20, 3)
+    model.fit(copied, y[clip], None, 0, clip)
+    fresh = torch.from_numpy(draw.normal(size=(300, 1, 20))).float()
+    assert model(fresh, torch.ones(300, dtype=torch.long)).softmax(1).max(1).values.mean() < 0.45
+
+
+def test_a_machine_is_calibrated_on_other_clips_than_it_was_fitted_to():
+    module = models.load("svm")
+    for clips, count in ((120, 5), (9, 3), (6, 2)):
+        clip = np.tile(np.arange(clips), 3)
+        found = module.folds(clip % 3, clip, 0)
+        assert len(found) == count
+        assert sorted(np.concatenate([held for _, held in found])) == list(range(3 * clips))
+        for fit, held in found:
+            assert set(clip[fit] % 3) == {0, 1, 2}
+            assert not set(clip[fit]) & set(clip[held])
 
 
 def test_thresholds_ask_the_same_of_float32():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from sertool import audio, batches, manifest, members, modelfile, models, plots,
 from sertool.batches import Store
 from sertool.manifest import Table
 from sertool.members import Design, Listener, Member, Sources, Trained
-from sertool.models import cnn, lda
+from sertool.models import cnn, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -192,6 +193,30 @@ def test_where_emotions_are_balanced_already_to_balance_them_changes_no_model(
     for other in balanced:
         for name, values in as_is.items():
             np.testing.assert_array_equal(other[name], values, name)
+
+
+@pytest.mark.parametrize("adapt", [None, "speaker"])
+def test_a_machine_is_told_which_rows_are_of_one_clip(
+    heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapt: str | None
+) -> None:
+    """Its copies, and what `--adapt` makes of it twice: as its speaker's and as a stranger's."""
+    seen = {}
+    fit = svm.Model.fit
+
+    def spied(model: svm.Model, *given: Any) -> None:
+        seen["origin"] = given[-1]
+        fit(model, *given)
+
+    monkeypatch.setattr(svm.Model, "fit", spied)
+    table = wire.read(str(heard))
+    clips = np.array(manifest.column(table, "clip"))
+    origin = np.where(np.arange(len(clips)) % 2, np.roll(clips, 1), clips)  # as if every second were a copy
+    parents = [None if own == clip else str(own) for own, clip in zip(origin, clips, strict=True)]
+    table = manifest.with_column(table, "parent", parents)
+    design, split = replace(at_once("svm"), adapt=adapt, prior_clips=3.0), divided(table)
+    made(members.load(table, design, "cpu"), design, split, tmp_path)
+    names = np.tile(origin[split == TRAIN], 2 if adapt else 1)
+    assert ((seen["origin"][:, None] == seen["origin"]) == (names[:, None] == names)).all()
 
 
 def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from torch import Tensor
 
-from sertool.fitted import Fitted
+from sertool.fitted import Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the clips that it is fitted to
@@ -30,7 +30,7 @@ class Model(Fitted):
         self.keep(roots=nowhere, feature=nowhere, threshold=np.zeros(1), left=nowhere, right=nowhere,
                   shares=anywhere, depth=nowhere)  # fmt: skip
 
-    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
+    def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Of `[clips, columns]`, each clip counting by its weight."""
         from sklearn.ensemble import RandomForestClassifier
 

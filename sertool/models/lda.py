@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear, require_more_clips_than_emotions
+from sertool.fitted import FittedLinear, Known, require_more_clips_than_emotions
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 1_554
@@ -19,7 +19,7 @@ class Settings:
 
 
 class Model(FittedLinear):
-    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
+    def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Of `[clips, columns]`; weights count as how frequent each emotion is, and nothing is drawn."""
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 

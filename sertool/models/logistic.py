@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear, regression
+from sertool.fitted import FittedLinear, Known, regression
 
 ORIGIN = "ours, beside the classical models of reference system C"
 PARAMETERS = 1_554
@@ -20,6 +20,6 @@ class Settings:
 
 
 class Model(FittedLinear):
-    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
+    def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Of `[clips, columns]`, each clip counting by its weight; nothing is drawn."""
         self.adopt(regression(self.begin(x, y), y, self.settings.c, self.settings.steps, weights))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sertool.fitted import FittedLinear, regression
+from sertool.fitted import FittedLinear, Known, regression
 
 ORIGIN = "the usual probe of pretrained encoders"
 PARAMETERS = 43_014
@@ -23,7 +23,7 @@ class Settings:
 
 
 class Model(FittedLinear):
-    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
+    def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Of `[clips, columns]`, each clip counting by its weight; nothing is drawn."""
         z = self.begin(x, y).astype(np.float32)
         self.adopt(regression(z, y, self.settings.freedom / len(y), self.settings.steps, weights))

@@ -3,7 +3,7 @@
 Every two emotions have a machine; each emotion's value is the number of machines it wins, refined by how clearly, as in
 scikit-learn's `decision_function`. Its probability is a sigmoid of that value (Platt), fitted on values of clips that
 were held out in five folds, and the probabilities are divided by their sum: scikit-learn's `CalibratedClassifierCV`
-without ensemble. The folds are of clips, for `fit` does not know who speaks.
+without ensemble. A clip's copies are held out beside it, for a machine knows them from it.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sertool.errors import SertoolError
-from sertool.fitted import Fitted
+from sertool.fitted import Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the clips that it is fitted to
@@ -40,19 +40,15 @@ class Model(Fitted):
         self.keep(vectors=np.zeros((0, columns)), weight=np.zeros((0, pairs)), bias=np.zeros(pairs),
                   slope=np.zeros(classes), offset=np.zeros(classes))  # fmt: skip
 
-    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, seed: int = 0) -> None:
+    def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Of `[clips, columns]`, each clip counting by its weight; the seed draws the folds."""
         from sklearn.calibration import CalibratedClassifierCV
-        from sklearn.model_selection import StratifiedKFold
         from sklearn.svm import SVC
 
         z = self.begin(x, y)
-        fewest = np.bincount(y)[self.present.numpy()].min()
-        if fewest < 2:
-            raise SertoolError("svm calibrates on held-out clips: each emotion needs two at least, and one has one")
-        folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
+        apart = folds(y, np.arange(len(y)) if origin is None else origin, seed)
         machine = SVC(C=self.settings.c, gamma=self.gamma)
-        found = CalibratedClassifierCV(machine, method="sigmoid", cv=folds, ensemble=False).fit(z, y, weights)
+        found = CalibratedClassifierCV(machine, method="sigmoid", cv=apart, ensemble=False).fit(z, y, weights)
         self.adopt(found.calibrated_classifiers_[0])
 
     def adopt(self, calibrated: Any) -> None:
@@ -73,6 +69,20 @@ class Model(Fitted):
         machines = (-self.gamma * distances).exp() @ self.weight + self.bias
         sigmoids = (-(self.slope * values(machines, len(self.slope)) + self.offset)).sigmoid()
         return self.spread((sigmoids / sigmoids.sum(1, keepdim=True)).clamp(min=1e-12).log())
+
+
+def folds(y: np.ndarray, origin: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit to and rows held out, by the clip that each row is, or is a copy of."""
+    from sklearn.model_selection import StratifiedKFold
+
+    _, first, origin = np.unique(origin, return_index=True, return_inverse=True)
+    fewest = np.unique(y[first], return_counts=True)[1].min()
+    if fewest > 1:
+        drawn = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed).split(first, y[first])
+        held = [np.isin(origin, clips) for _, clips in drawn]
+        if all(len(np.unique(y[~rows])) == len(np.unique(y)) for rows in held):
+            return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held]
+    raise SertoolError("svm calibrates on held-out clips: each emotion needs two at least, and one has one")
 
 
 def pair_weights(dual: np.ndarray, owner: np.ndarray) -> np.ndarray:
