@@ -16,6 +16,7 @@ from torch import Tensor
 from sertool import columns, manifest, shards, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
+from sertool.fitted import deviation_of
 from sertool.manifest import Table
 from sertool.modelfile import Held
 from sertool.shards import Shard
@@ -174,7 +175,6 @@ def in_order(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
 SCALING = tuple(f"scaling.{part}" for part in ("mean", "deviation", "matrix", "offsets"))  # names in a model file
 ADAPTS = {"corpus": "speaker", "none": "moved"}  # what --adapt makes of a way to scale
 MODES = ("corpus", *ADAPTS.values())
-FLAT = 1e-5  # a column whose deviation is below it never changes, and stays as it is
 
 
 @dataclass(frozen=True)
@@ -228,11 +228,6 @@ class Scaling:
         return {name: value.cpu().numpy() for name, value in parts if value is not None}
 
 
-def deviation_of(variance: np.ndarray) -> np.ndarray:
-    deviation = np.sqrt(variance)
-    return np.where(deviation > FLAT, deviation, 1.0)
-
-
 def tensors_of(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor]:
     return [torch.from_numpy(part).float().to(device) for part in parts]
 
@@ -262,13 +257,19 @@ def _fits(held: Held, *parts: np.ndarray | None) -> bool:
 
 
 def scaling(store: Store, clips: Iterable[int], mode: str, prior_clips: float = 0.0) -> Scaling:
-    """What the rows of `clips` have for mean and deviation."""
+    """What the rows of `clips` have for mean and deviation.
+
+    They are summed less the first row: of columns that hardly change, the squares would say little of how much.
+    """
     if mode == "none":
         return Scaling()
-    total = np.zeros(2 * store.columns + 1)
+    total, far = np.zeros(2 * store.columns + 1), None
     for clip in clips:
         rows = np.concatenate(store.views[clip], axis=1).astype(np.float64)
+        far = rows[0].copy() if far is None else far
+        rows -= far
         total += np.concatenate([[len(rows)], rows.sum(axis=0), np.square(rows).sum(axis=0)])
-    mean, squares = total[1:].reshape(2, 1, -1) / max(total[0], 1)
-    both = tensors_of((mean, deviation_of(np.maximum(squares - mean**2, 0))), store.device)
+    near, squares = total[1:].reshape(2, 1, -1) / max(total[0], 1)
+    mean = near if far is None else near + far
+    both = tensors_of((mean, deviation_of(mean, np.maximum(squares - near**2, 0))), store.device)
     return Scaling(mode, *both, prior_clips=prior_clips)

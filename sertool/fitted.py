@@ -15,12 +15,21 @@ from sertool.errors import SertoolError
 Known = np.ndarray | None  # of each clip, `[clips]`, where it matters
 
 ABSENT = -100.0  # the logit of an emotion that was not among those fitted
+FLAT = 1e-6  # of a column's size: float32 rounds to a 16th of it, and sums of float64 squares are as good
+TINY = float(np.finfo(np.float32).tiny)
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of each column; a column that never changes has deviation 1."""
-    spread = x.std(axis=0, dtype=np.float64)
-    return x.mean(axis=0, dtype=np.float64), np.where(spread > 0, spread, 1.0)
+    mean = x.mean(axis=0, dtype=np.float64)
+    return mean, deviation_of(mean, x.var(axis=0, dtype=np.float64))
+
+
+def deviation_of(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The deviation of columns, and 1 of those that change by no more than float32's rounding of them, or by nothing
+    that it can hold: these never change, and stay as they are."""
+    deviation = np.sqrt(variance)
+    return np.where(deviation > np.maximum(FLAT * np.sqrt(np.square(mean) + variance), TINY), deviation, 1.0)
 
 
 def require_more_clips_than_emotions(y: np.ndarray) -> None:

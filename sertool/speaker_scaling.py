@@ -21,6 +21,7 @@ import numpy as np
 
 from sertool import batches
 from sertool.batches import Scaling, Store
+from sertool.fitted import deviation_of
 
 ROUNDS = 2
 CAUTION = 4  # the power of evenness that plain moments are trusted by
@@ -93,7 +94,7 @@ def known(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) ->
         share = counts / np.maximum(counts + scaling.prior_clips, 1e-9)
         made.append(share * own + (1 - share) * everybody)
     mean, variance = np.stack(made, axis=1)
-    both = batches.tensors_of((mean, batches.deviation_of(variance)), scaling.mean.device)
+    both = batches.tensors_of((mean, deviation_of(mean, variance)), scaling.mean.device)
     return replace(scaling, mean=both[0], deviation=both[1])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import batches
+from sertool import batches, fitted
 from sertool.batches import Scaling, Store
 from sertool.errors import SertoolError
 from sertool.modelfile import Held
@@ -98,6 +98,27 @@ def test_a_column_that_never_changes_stays_finite() -> None:
     scaling = batches.scaling(held, np.arange(5), "corpus")
     rows, lengths = held.take(np.array([2]))
     assert not scaling.apply(rows, lengths)[:, :, :2].any()
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1e-7, 1e-8), (0.0, 1e-20), (1.0, 1e-5), (1e3, 0.1), (-1e8, 1e4)])
+def test_a_column_that_changes_by_more_than_rounding_is_scaled_however_small_it_is(
+    mean: float, deviation: float
+) -> None:
+    rows = np.random.default_rng(0).normal(mean, deviation, (400, 1)).astype(np.float32)
+    held = Store([[rows[:300]], [rows[300:]]], np.array([300, 100]), 1, torch.device("cpu"), {}, [])
+    scaled = batches.scaling(held, [0, 1], "corpus").apply(*held.take(np.array([0])))[0, :300]
+    assert float(scaled.std()) == pytest.approx(1, rel=0.2)
+    assert abs(float(scaled.mean())) < 0.2
+    _, scale = fitted.moments(rows)
+    assert float(scale[0]) == pytest.approx(deviation, rel=0.2)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e-7, 1e3])
+def test_a_column_that_changes_by_rounding_alone_stays_as_it_is(value: float) -> None:
+    rows = np.float32(value) * (1 + np.random.default_rng(0).choice([-1, 0, 1], (2000, 1)) * np.float32(1e-7))
+    held = Store([[rows]] * 3, np.full(3, 2000), 1, torch.device("cpu"), {}, [])
+    assert batches.scaling(held, range(3), "corpus").deviation == 1
+    assert fitted.moments(rows)[1] == 1
 
 
 @pytest.mark.parametrize("mode", ["none", "corpus"])
