@@ -395,7 +395,7 @@ complete -c sertool -n '__sertool_at featurize' -l flatness -d 'Spectral flatnes
 complete -c sertool -n '__sertool_at featurize' -l mel -d 'Log-mel spectrogram: the power in bands spaced as hearing spaces them.'
 complete -c sertool -n '__sertool_at featurize' -l mfcc -d 'Mel-frequency cepstral coefficients: the shape of the log-mel spectrum, coarse to fine.'
 complete -c sertool -n '__sertool_at featurize' -l msf -d 'Modulation spectral features: how fast the loudness of each band of hearing comes and goes.'
-complete -c sertool -n '__sertool_at featurize' -l pitch -d 'Pitch: f0 in Hz (0 where unvoiced; its statistics are of voiced frames), and whether and how surely there is one.'
+complete -c sertool -n '__sertool_at featurize' -l pitch -d 'Pitch: f0 in Hz (0 where unvoiced; --stats and --normalize take voiced frames), whether and how surely voiced.'
 complete -c sertool -n '__sertool_at featurize' -l rms -d 'Root mean square: a frame\'s loudness as an amplitude.'
 complete -c sertool -n '__sertool_at featurize' -l rolloff -d 'Spectral roll-off: the frequency in Hz below which most of the spectrum lies.'
 complete -c sertool -n '__sertool_at featurize' -l ssl -r -f -a 'wav2vec2-base wav2vec2-large wav2vec2-large-lv60k xlsr-53 xlsr-300m xlsr-1b xlsr-2b hubert-base hubert-large hubert-xlarge wavlm-base wavlm-base-plus wavlm-large' -d 'Layers of a pretrained encoder that taught itself, 50 frames a second (wav2vec 2.0, XLSR, HuBERT or WavLM).'

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sertool import audio, dsp, effects, features, long_audio, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
-from sertool.files import path_of
+from sertool.files import listed, path_of
 from sertool.long_audio import Reel
 from sertool.parts import neighbours
 from sertool.shaping import Wave
@@ -272,19 +272,28 @@ class Engine:
     def _made(self, name: str, channels: Sequence[Tensor]) -> Tensor:
         """A feature's rows of each channel side by side, normalised, summarised."""
         frames = torch.cat([*channels], dim=1)
-        rows = shaping.normalized(frames, self.recipe.normalize)
-        if not self.recipe.stats:
-            return rows
-        return shaping.summary(rows, self.recipe.stats, shaping.counted(frames, len(channels), features.where(name)))
+        counted = shaping.counted(frames, len(channels), features.where(name))
+        rows = shaping.normalized(frames, self.recipe.normalize, counted)
+        return shaping.summary(rows, self.recipe.stats, counted) if self.recipe.stats else rows
 
 
 def checked(recipe: Recipe, device: str = "cpu") -> Recipe:
     """The recipe, settled for a device, or an error that names the setting that makes no sense: before any clip."""
+    _refuse_to_mix(recipe)
     rate = recipe.wave.rate
     chosen = {name: features.settled(name, settings, device, rate) for name, settings in recipe.features.items()}
     recipe = replace(recipe, features=chosen)
     Engine(recipe)
     return recipe
+
+
+def _refuse_to_mix(recipe: Recipe) -> None:
+    """A normalisation of all columns together, of a feature whose columns count in different frames."""
+    together = [how for how in recipe.normalize if how not in shaping.BY_COLUMN]
+    mixed = [talk.option(name) for name in recipe.features if features.where(name)]
+    if together and mixed:
+        raise UsageError(f"--normalize {together[0]} would take the columns of {listed(mixed)} together, Hz and flags: "
+                         f"use {' or '.join(shaping.BY_COLUMN)}, or make it in a run of its own")  # fmt: skip
 
 
 def width(recipe: Recipe) -> int:

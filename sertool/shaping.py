@@ -1,7 +1,7 @@
 """What happens to a waveform before its features, and to their rows after: the same for every feature."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -134,11 +134,24 @@ NORMALIZATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def normalized(rows: Tensor, chain: tuple[str, ...]) -> Tensor:
-    """The rows after each normalisation of the chain in turn."""
+BY_COLUMN = ("z-score-columns", "mean-columns")
+
+
+def normalized(rows: Tensor, chain: tuple[str, ...], counted: Tensor | None = None) -> Tensor:
+    """The rows after each normalisation of the chain in turn; by column, what does not count is and stays 0."""
     for name in chain:
-        rows = NORMALIZATIONS[name](rows)
+        before, rows = rows, NORMALIZATIONS[name](rows)
+        for column, places in _some(counted) if name in BY_COLUMN else ():
+            rows[:, column] = 0.0
+            if len(places):
+                rows[places, column] = NORMALIZATIONS[name](before[places, column, None])[:, 0]
     return rows
+
+
+def _some(counted: Tensor | None) -> Iterator[tuple[int, Tensor]]:
+    """The columns in which not every row counts, and which do."""
+    for column in [] if counted is None else torch.nonzero(~counted.all(dim=0)).flatten().tolist():
+        yield column, torch.nonzero(counted[:, column]).flatten()
 
 
 # Statistics over time of `[rows, width]`, each `[width]`.
@@ -190,7 +203,7 @@ STATS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def counted(rows: Tensor, channels: int, where: Mapping[int, int]) -> Tensor | None:
-    """Which rows count in each column's statistics, bool `[rows, width]`, of channels side by side; None if all do.
+    """Which rows count in each column's figures, bool `[rows, width]`, of channels side by side; None if all do.
 
     `where`: of a channel's columns, those that mean something only where another is above 0.
     """
@@ -205,8 +218,7 @@ def counted(rows: Tensor, channels: int, where: Mapping[int, int]) -> Tensor | N
 def summary(rows: Tensor, stats: tuple[str, ...], counted: Tensor | None = None) -> Tensor:
     """`[1, stats x width]` of `[rows, width]`; of a column of which no row counts, all are 0."""
     made = torch.stack([STATS[name](rows) for name in stats])
-    for column in [] if counted is None else torch.nonzero(~counted.all(dim=0)).flatten().tolist():
-        places = torch.nonzero(counted[:, column]).flatten()
+    for column, places in _some(counted):
         made[:, column] = _of_some(rows[places, column, None], places, stats) if len(places) else 0.0
     return made.reshape(1, -1)
 

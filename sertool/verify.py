@@ -89,7 +89,7 @@ def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> tuple[torch.Tensor
     sides = [define(channel.numpy().astype(np.float64), recipe.wave.rate, settings) for channel in wave]
     frames = torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64))
     counted = shaping.counted(frames, len(wave), features.where(name))
-    return shaping.normalized(frames, recipe.normalize), counted
+    return shaping.normalized(frames, recipe.normalize, counted), counted
 
 
 def _summed(

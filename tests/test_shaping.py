@@ -177,6 +177,42 @@ def test_normalisations_are_a_chain(voices, tmp_path):
         assert np.allclose(after[clip], expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("how", ["z-score-columns", "mean-columns,z-score-columns", "mean-columns"])
+@pytest.mark.parametrize("channels", ["mono", "stereo"])
+def test_unvoiced_frames_count_in_no_normalisation_and_stay_0(voices, tmp_path, how, channels):
+    words = ("featurize", voices, "--pitch", "--channels", channels)
+    sertool(*words, "-o", tmp_path / "plain")
+    sertool(*words, "--normalize", how, "-o", tmp_path / "scaled")
+    done = sertool(*words, "--normalize", how, "--stats", "mean,std", "--verify", 3, "-o", tmp_path / "stats")
+    assert done.code == 0, done.err
+    before, after, stats = (rows(tmp_path / name, "pitch") for name in ("plain", "scaled", "stats"))
+    for clip, held in before.items():
+        width, f0 = held.shape[1], after[clip][:, 0]
+        voiced = held[:, 1] > 0
+        assert 0 < voiced.sum() < len(held)
+        far, size = held[voiced, 0] - held[voiced, 0].mean(), held[voiced, 0].std()
+        spread = size if how == "mean-columns" else 1.0
+        np.testing.assert_allclose(f0[voiced], far * spread / size, atol=2e-3)
+        assert not f0[~voiced].any()
+        np.testing.assert_allclose(after[clip][:, 2].mean(), 0, atol=1e-4)
+        np.testing.assert_allclose(stats[clip][0, [0, width]], [0, spread], atol=1e-3)
+
+
+def test_a_column_of_which_no_cell_counts_is_0_after_normalisation():
+    frames = torch.tensor([[3.0, 0.0], [5.0, 0.0]])
+    made = shaping.normalized(frames, ("z-score-columns",), shaping.counted(frames, 1, {0: 1}))
+    assert torch.equal(made, torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("how", ["min-max", "z-score", "peak", "mean-columns,min-max"])
+def test_hertz_and_flags_are_not_normalised_together(voices, tmp_path, how):
+    done = sertool("featurize", voices, "--mel", "--pitch", "--normalize", how, "-o", tmp_path / "f")
+    assert done.code == 2
+    assert "of --pitch together" in done.line
+    assert "use z-score-columns or mean-columns" in done.line
+    assert not (tmp_path / "f").exists()
+
+
 REFERENCES = {
     "mean": lambda x: x.mean(0), "std": lambda x: x.std(0), "min": lambda x: x.min(0), "max": lambda x: x.max(0),
     "range": lambda x: np.ptp(x, 0), "median": lambda x: np.median(x, 0),

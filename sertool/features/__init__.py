@@ -16,7 +16,7 @@ def settled(name: str, settings: Any, device: str, rate: int) -> Any:
 
 
 def where(name: str) -> dict[int, int]:
-    """The columns that count in statistics only where another is above 0, by that one's place."""
+    """The columns that count in figures of a clip only where another is above 0, by that one's place."""
     return getattr(load(name), "COUNTED_WHERE", {})
 
 

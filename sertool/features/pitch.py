@@ -1,4 +1,4 @@
-"""Pitch: f0 in Hz (0 where unvoiced; its statistics are of voiced frames), and whether and how surely there is one."""
+"""Pitch: f0 in Hz (0 where unvoiced; --stats and --normalize take voiced frames), whether and how surely voiced."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sertool import dsp, pyin, slow
 from sertool.errors import UsageError
 
 DTYPE = "float32"
-COUNTED_WHERE = {0: 1}  # statistics of f0 are of voiced frames
+COUNTED_WHERE = {0: 1}  # statistics and normalisation of f0 are of voiced frames
 
 
 # The range is that of speaking and shouting voices, children's among them; the rest is as librosa's `pyin` has it.
