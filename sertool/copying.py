@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sertool import columns, manifest, splitting, talk
+from sertool import columns, effects, manifest, splitting, talk
 from sertool.blends import Blend
 from sertool.codes import look_up
 from sertool.errors import SertoolError
@@ -34,12 +34,15 @@ def appended(table: Table, how: Blend) -> Table:
     rows = np.flatnonzero(originals(table))
     if not len(rows):
         raise SertoolError(f"no row of {len(table):,} to copy: all are unusable, copies, or held out")
-    made = manifest.stacked([table, *talk.progress(_pieces(table, rows, how), None, "drawing", "piece")])
+    pieces = list(talk.progress(_pieces(table, rows, how), None, "drawing", "piece"))
+    made = manifest.stacked([table, *pieces])
     said = ", ".join(effect.name.replace("_", "-") for effect in how.effects)
     spared = len(table) - len(rows)
     rest = f"; none of {talk.counted(spared, 'row')}: held out, unusable, or copies" if spared else ""
     count = talk.counted(len(made) - len(table), "copy")
-    talk.say(f"{count} of {talk.counted(len(rows), 'clip')} with {said}{rest}")
+    same = sum(manifest.column(piece, "augmentation").count(effects.text([])) for piece in pieces)
+    plain = f"; nothing happens to {same:,} of them (--share)" if same else ""
+    talk.say(f"{count} of {talk.counted(len(rows), 'clip')} with {said}{plain}{rest}")
     return made
 
 

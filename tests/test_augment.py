@@ -703,6 +703,26 @@ def test_a_share_is_the_share_of_the_copies(voices):
     assert any(names == [] for names in drawn)
 
 
+SPARING = {name: held.facts["SHARE"] for name, held in catalogue.entries("effects").items() if "SHARE" in held.facts}
+
+
+@pytest.mark.parametrize("name", SPARING)
+def test_help_and_the_list_say_which_share_of_the_copies_an_effect_happens_to(name):
+    option = re.search(rf"^  --{name} .*?(?=^  --|^$)", sertool("augment", "--help").out.decode(), re.M | re.S)[0]
+    assert f"{SPARING[name]:g} of the copies" in " ".join(option.split())
+    line = next(line for line in sertool("augment", "--list").out.decode().splitlines() if f"--{name} " in line)
+    assert f" {SPARING[name]:g} " in line
+
+
+def test_copies_that_nothing_happened_to_are_counted(voices):
+    done = sertool("augment", voices, "--gain", 3, "--copies", 5, "--share", 0.5, "-f", "jsonl")
+    texts = [json.loads(line).get("augmentation") for line in done.out.decode().splitlines()]
+    untouched = texts.count('{"effects":[]}')
+    assert untouched > 1
+    assert f" with gain; nothing happens to {untouched} of them (--share)" in done.err
+    assert "nothing happens" not in sertool("augment", voices, "--gain", 3, "-f", "jsonl").err
+
+
 def test_effects_happen_in_the_order_that_help_has(voices):
     words = [f"--{name}" for name in catalogue.names("effects")]
     text = sertool("augment", "--help").out.decode()

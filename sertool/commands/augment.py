@@ -67,14 +67,18 @@ def _effect_options() -> Any:
 
 
 def _effect_option(entry: catalogue.Entry) -> Any:
-    name, group = entry.name, "Effects"
+    name, group, share = entry.name, "Effects", _share(entry)
+    usual = "" if share == 1 else f"; on {share:g} of the copies (see --share)"
     if not entry.settings:
-        share = entry.facts.get("SHARE")
-        usual = f" [{share:g} of the copies]" if share else ""
-        return option(talk.option(name), name, is_flag=True, group=group, help=f"{entry.title}.{usual}")
+        return option(talk.option(name), name, is_flag=True, group=group, help=f"{entry.title}{usual}.")
     return _setting_option(
-        talk.option(name), name, entry.settings[0], (group, f"{entry.title}; {entry.settings[0].help}")
+        talk.option(name), name, entry.settings[0], (group, f"{entry.title}; {entry.settings[0].help}{usual}")
     )
+
+
+def _share(entry: catalogue.Entry) -> float:
+    """Of the copies, those that an effect happens to if nothing else is asked for."""
+    return entry.facts.get("SHARE", 1.0)
 
 
 def _setting_option(words: str, name: str, held: Setting, said: tuple[str, str]) -> Any:
@@ -217,7 +221,8 @@ def _given(values: dict[str, Any], entry: catalogue.Entry) -> dict[str, Any]:
 
 
 def _show_list() -> None:
-    talk.table(("effect", "what it is"), [(f"--{name}", entry.title) for name, entry in EFFECTS.items()])
+    rows = [(f"--{name}", f"{_share(entry):g}", entry.title) for name, entry in EFFECTS.items()]
+    talk.table(("effect", "share", "what it is"), rows, right="share")
     from sertool.blends import RECIPES
 
     talk.table(("recipe", "what it is"), [(f"--recipe {name}", held["about"]) for name, held in RECIPES.items()])
