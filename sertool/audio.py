@@ -183,7 +183,7 @@ def _length(stream: soundfile.SoundFile, counted: int | None) -> int:
 
 def _hear(stream: soundfile.SoundFile | _Plain, found: Look) -> None:
     """Decode everything, and say what was heard."""
-    heard, digest = Heard(), Digest(stream.samplerate, stream.channels)
+    heard, digest = Heard(), Digest(stream.samplerate)
     for block in _blocks(stream, found.samples):
         digest.add(block)
         heard.add(_as_float(block))

@@ -29,7 +29,7 @@ FILE = {
     "sample_rate": ("int32", "of the file, in Hz"),
     "channels": ("int16", "in the file"),
     "samples": ("int64", "in each channel of the file"),
-    "digest": ("string", "of the decoded sound: equal sounds have equal digests"),
+    "digest": ("string", "of the decoded sound: equal samples have equal digests, in any bit depth"),
     "size": ("int64", "of the file, in bytes"),
     "modified": ("int64", "when the file last changed, in nanoseconds"),
     "issue": ("string", "null, or why the clip is unusable; such clips are skipped"),

@@ -1,5 +1,9 @@
 """Digests of sounds: equal for equal samples and never, in practice, for others; at the speed of memory.
 
+Samples are taken in the least form that holds them: 16 bits in place of floats, where all are whole steps of these, and
+one channel where all are equal. Whether that holds to the end only the end tells, so each form that has held so far has
+sums of its own.
+
 SHA-1 of the samples would take as long as all else that is done to a clip. Nobody forges sounds here, so SHA-1 of sums
 will do: the samples' bytes as 64-bit words x_i, each times an odd random weight of its place, modulo 2^64, twice over
 with other weights. Two blocks that differ by d_i are confused if sum w_i d_i = 0 in both sums. The chance of that is
@@ -7,31 +11,102 @@ with other weights. Two blocks that differ by d_i are confused if sum w_i d_i = 
 """
 
 import hashlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from sertool.codes import mix
 
 SUMS = 2
+PIECE = 1 << 20  # values
+FEW = 64
+STEPS = np.float32(32768)  # of 16 bits in full scale
+Form = tuple[int, int]  # channels, and bytes of a sample; the least comes first
+LEAST = (1, 2)
+NOTHING = np.zeros(0, np.uint8)
 _weights = np.zeros((SUMS, 0), np.uint64)
 
 
 class Digest:
-    """Of blocks of samples that follow one another; how they are cut into blocks is part of it."""
+    """Of blocks of samples that follow one another, however they are cut."""
 
-    def __init__(self, rate: int, channels: int) -> None:
-        self.held = hashlib.sha1(b"%d %d" % (rate, channels), usedforsecurity=False)
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self.sums: dict[Form, _Sums] | None = None
 
     def add(self, block: np.ndarray) -> None:
-        """`[frames]` or `[frames, channels]` of any type."""
-        data = block.reshape(-1).view(np.uint8)
-        words = data[: len(data) // 8 * 8].view("<u8")
-        for weights in _first_weights(len(words)):
-            self.held.update(int(np.dot(weights, words)).to_bytes(8, "little"))
-        self.held.update(b"%d " % len(data) + data[len(words) * 8 :].tobytes())
+        """`[frames]` or `[frames, channels]`, int16 or float32."""
+        forms = {LEAST: block} if block.ndim == 1 and block.dtype == np.int16 else dict(_forms(block))
+        if self.sums is None:
+            self.sums = {form: _Sums(self.rate, form) for form in forms}
+        self.sums = {form: held for form, held in self.sums.items() if form in forms}
+        for form, held in self.sums.items():
+            held.add(np.ascontiguousarray(forms[form]).reshape(-1).view(np.uint8))
 
     def text(self) -> str:
         """32 hexadecimal digits."""
+        return self.sums[min(self.sums)].text() if self.sums else ""
+
+
+def _forms(block: np.ndarray) -> Iterator[tuple[Form, np.ndarray]]:
+    """The forms that hold all of a block, with what they hold."""
+    held = block if block.ndim == 2 else block[:, None]
+    equal = held.shape[1] == 1 or _all(held, lambda part: part == part[:, :1])
+    for channels in {1 if equal else held.shape[1], held.shape[1]}:
+        values = held[:, :channels]
+        if block.dtype != np.int16:
+            yield (channels, 4), values
+        if block.dtype == np.int16 or _all(values, lambda part: _in_16_bits(part) == part * STEPS):
+            yield (channels, 2), _in_16_bits(values)
+
+
+def _all(values: np.ndarray, applies: Callable[[np.ndarray], np.ndarray]) -> bool:
+    """Whether something applies to all values; to most that it does not, a few of them tell."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return all(applies(part).all() for part in (values[:: len(values) // FEW + 1], values))
+
+
+def _in_16_bits(values: np.ndarray) -> np.ndarray:
+    return values if values.dtype == np.int16 else (values * STEPS).astype(np.int16)
+
+
+class _Sums:
+    """Of the bytes of one form, in pieces: SHA-1 takes the sums, the length and the odd last bytes of each."""
+
+    def __init__(self, rate: int, form: Form) -> None:
+        channels, size = form
+        self.held = hashlib.sha1(b"%d %d" % (rate, channels), usedforsecurity=False)
+        self.piece = max(1, PIECE // channels) * channels * size
+        self._begin()
+
+    def _begin(self) -> None:
+        self.sums, self.length, self.odd = [0] * SUMS, 0, NOTHING
+
+    def add(self, data: np.ndarray) -> None:
+        while len(data):
+            left = self.piece - self.length
+            self._sum(data[:left])
+            data = data[left:]
+            if self.length == self.piece:
+                self._end()
+
+    def _sum(self, data: np.ndarray) -> None:
+        begun, self.length = self.length // 8, self.length + len(data)
+        data = np.concatenate([self.odd, data]) if len(self.odd) else data
+        words = data[: len(data) // 8 * 8].view("<u8")
+        weights = _first_weights(begun + len(words))[:, begun:]
+        self.sums = [sum_ + int(np.dot(row, words)) for sum_, row in zip(self.sums, weights, strict=True)]
+        self.odd = data[len(words) * 8 :]
+
+    def _end(self) -> None:
+        for total in self.sums:
+            self.held.update((total % 2**64).to_bytes(8, "little"))
+        self.held.update(b"%d " % self.length + self.odd.tobytes())
+        self._begin()
+
+    def text(self) -> str:
+        if self.length:
+            self._end()
         return self.held.hexdigest()[:32]
 
 

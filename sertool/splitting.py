@@ -261,6 +261,8 @@ def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Itera
     absent = [name for name in ("speaker", "sentence", "digest") if name not in groups]
     if absent:
         yield f"the manifest has no {' and no '.join(absent)}"
+    if "digest" in groups and table.column("digest").null_count < len(table):
+        yield "sounds that were coded, resampled or changed: equal ones have equal samples, in whatever bit depth"
     apart, sound = parts.index < 0, manifest.usable(table)
     if "speaker" in groups and (nameless := int((~apart & (groups["speaker"].index < 0)).sum())):
         yield f"{nameless:,} of {talk.counted(int((~apart).sum()), 'clip')} do not say who speaks"

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 from running import Outcome, sertool
 
 from sertool import audio, columns, labels, leak_guard, manifest, splitting, synth, tables, wire
@@ -1222,6 +1223,20 @@ def test_the_audit_of_two_manifests_tells_what_joining_them_would_set_aside(make
     told = sertool("index", "--audit", folder / "a.jsonl", folder / "b.jsonl")
     assert told.code == 1
     assert b"LEAK  equal sounds: 2 in more than one part" in told.out
+
+
+def test_a_sound_in_more_bits_or_in_two_equal_channels_is_a_twin_and_a_leak(make):
+    folder = make("a/sad/1.wav")
+    samples, rate = soundfile.read(folder / "a/sad/1.wav", dtype="int16")
+    (folder / "b/sad").mkdir(parents=True)
+    soundfile.write(folder / "b/sad/2.flac", np.stack([samples, samples], axis=1), rate, "PCM_24")
+    held = by_clip(folder / "a", folder / "b")
+    assert [row.get("issue") for row in held.values()] == [None, "duplicate-of:a/sad/1"]
+    parts = [row | {"split": part, "issue": None} for row, part in zip(held.values(), ("train", "test"), strict=True)]
+    (folder / "both.jsonl").write_text("\n".join(map(json.dumps, parts)))
+    said = sertool("index", "--audit", folder / "both.jsonl").out
+    assert b"LEAK  equal sounds: 1 in more than one part" in said
+    assert b"\nnot checked: sounds that were coded, resampled or changed: equal ones have equal samples" in said
 
 
 def test_copies_of_what_is_set_aside_go_with_it(make):
