@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -25,7 +25,13 @@ def begin() -> None:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
     sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout):
+        with suppress(OSError, ValueError, AttributeError):  # what is no file, and Windows before Python 3.12
+            os.set_blocking(stream.fileno(), True)  # else what comes late would be lost, and what is not taken at once
     if isinstance(sys.stdout, io.TextIOWrapper):
+        if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: it may take a part, and nobody would know
+            buffered, encoding = io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding
+            sys.stdout = io.TextIOWrapper(buffered, encoding, line_buffering=to_terminal())
         sys.stdout.reconfigure(encoding=None if to_terminal() else "utf-8", errors="backslashreplace")
 
 
@@ -136,10 +142,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: str =
         drawn.add_column(header, justify="right" if to_right else "left", overflow="fold", no_wrap=kept)
     for row in rows:
         drawn.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
-    console = Console(file=sys.stdout, soft_wrap=False, width=None if to_terminal() else WIDEST)
-    with console.capture() as captured:  # printing itself, it would leave where a reader leaves
-        console.print(drawn)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    held = io.StringIO()  # at stdout itself, it would leave where a reader leaves
+    at_terminal = to_terminal()
+    console = Console(file=held, force_terminal=at_terminal or None, width=None if at_terminal else WIDEST)
+    console.print(drawn)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in held.getvalue().splitlines()))
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -212,6 +212,41 @@ def test_a_full_stdout_is_one_line_and_a_failure(voices, tmp_path, words):
 
 
 @posix
+@pytest.mark.parametrize("words", ["--help", "index -q voices", "index -q voices -f csv", "index --list"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_stdout_takes_in_part_is_one_line_and_a_failure(voices, tmp_path, words, unbuffered):
+    shutil.copytree(voices.parent / "clips", tmp_path / "voices")
+    line = f"ulimit -f 1; exec {sys.executable} -m sertool {words} >taken"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, check=False,
+                          env=environment() | {"PYTHONUNBUFFERED": unbuffered})  # fmt: skip
+    assert (tmp_path / "taken").stat().st_size == 1024
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, b"sertool: file too large")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes of a known size")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_that_would_not_block_gets_everything_all_the_same(unbuffered):
+    import fcntl
+
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writer, False)
+    command = [sys.executable, "-m", "sertool", "index", "--list"]
+    with (
+        open(reader, "rb", buffering=0) as stream,
+        subprocess.Popen(
+            command, stdout=writer, stderr=subprocess.PIPE, env=environment() | {"PYTHONUNBUFFERED": unbuffered}
+        ) as begun,
+    ):
+        os.close(writer)
+        seen = stream.read(1)
+        time.sleep(0.2)  # in which it fills the pipe
+        seen += stream.read()
+        assert (begun.stderr.read(), begun.wait()) == (b"", 0)
+    assert seen == sertool("index", "--list").out
+
+
+@posix
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm_but_that_data_is_lost(voices, tmp_path, closed):
     shutil.copytree(voices.parent / "clips", tmp_path / "voices")
