@@ -9,6 +9,8 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
@@ -26,6 +28,9 @@ SEPARATORS = {"csv": ",", "tsv": "\t", "semicolons": ";"}  # the last as spreads
 BOM = b"\xef\xbb\xbf"
 IN_TEXT = {"list": "string", "float": "double"}  # how text is read; what it becomes is for whoever asks
 COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
+DIGITS = "(?:0|[1-9][0-9]{0,14})"  # which a double keeps; 007 is a name
+WHOLE = r"^ *(?:0|-?[1-9][0-9]{0,18}) *$"
+FRACTION = rf"^ *-?(?:{DIGITS}(?:[eE][-+][0-9]+)?|{DIGITS}?\.[0-9]+(?:[eE][-+]?[0-9]+)?) *$"
 LINES = 65_536  # that become a table at once
 LINE_END = re.compile(rb"\r\n?|\n")  # of a table in text; older spreadsheets for the Macintosh end lines by CR alone
 WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx begins, as any ZIP archive does, and .xls
@@ -172,12 +177,12 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
     names = [name.strip() for name in header]
     kinds = {name: columns.kind_of(name.strip(), names) for name in header}
-    types = {
+    ours = {
         name: manifest.TYPES[IN_TEXT.get(kind, kind)]
         for name, kind in kinds.items()
         if kind and name.strip() not in loose and not manifest.is_open(name.strip())
     }
-    types |= {name: pa.binary() for name in types if name.strip() == "path"}
+    types = {name: pa.binary() if _is_of_paths(name) else ours.get(name, pa.string()) for name in header}
     try:
         table = _columns_of(held, kind, types)
     except pa.ArrowInvalid:  # pandas writes whole numbers as 16000.0 where a cell is empty: `intake.typed` knows them
@@ -189,9 +194,41 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
             _refuse_open_quotes(held, kind)
             named = re.sub(r"In CSV column #(\d+)", lambda found: f"column {header[int(found[1])].strip()}", str(error))
             raise ValueError(named) from None
+    table = _with_numbers(table, {*header} - {*ours}, _point(held, kind))
     if any(map(_has_newlines, table.columns)):
         _refuse_open_quotes(held, kind)
     return _with_text(table.rename_columns([name.strip() for name in table.column_names]))
+
+
+def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:
+    """The table with columns of others as numbers where they hold nothing else, several at once of perhaps hundreds."""
+    places = [
+        place for place, field in enumerate(table.schema) if field.name in names and pa.types.is_string(field.type)
+    ]
+    with ThreadPoolExecutor() as pool:
+        made = pool.map(lambda place: _numbers(table.column(place), point), places)
+        for place, column in zip(places, made, strict=True):
+            table = table.set_column(place, table.column_names[place], column)
+    return table
+
+
+def _numbers(column: pa.ChunkedArray, point: str) -> pa.ChunkedArray | pa.Array:
+    """Text of others as numbers, if every cell is one as numbers are written, so that none but its zeros at the end can
+    change: 007 and 00e1 are names, and so are more digits than a number keeps."""
+    if column.null_count == len(column):
+        return pa.nulls(len(column))
+    text = pc.replace_substring(column, ",", ".") if point == "," else column
+    for written, kind in ((WHOLE, pa.int64()), (FRACTION, pa.float64())):
+        if all(_all_are(written, piece) for piece in (text.slice(0, 1024), text)):  # the first tell of most columns
+            with suppress(pa.ArrowInvalid):
+                numbers = pc.utf8_trim_whitespace(text).cast(kind)
+                if pc.all(pc.is_finite(numbers)).as_py():
+                    return numbers
+    return column
+
+
+def _all_are(written: str, column: pa.ChunkedArray) -> bool:
+    return pc.all(pc.match_substring_regex(column, written)).as_py() is not False
 
 
 def _with_text(table: Table) -> Table:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -373,12 +374,22 @@ def digest(table: Table) -> str:
 
 
 def stacked(tables: Sequence[Table]) -> Table:
-    """Tables one below the other, with the provenance of the first."""
+    """Tables one below the other, with the provenance of the first; what is text in one of them is text."""
+    spelt = {field.name for table in tables for field in table.schema if pa.types.is_string(field.type)}
+    tables = [_with_text(table, spelt) for table in tables]
     try:
         table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="permissive")
     except pa.ArrowException as error:
         raise SertoolError(f"the manifests do not fit together: {first_line(error)}") from None
     return ordered(table.replace_schema_metadata(tables[0].schema.metadata))
+
+
+def _with_text(table: Table, names: set[str]) -> Table:
+    """Numbers as text in some columns: where others have names such as 01, 10 is one, too."""
+    for index, field in enumerate(table.schema):
+        if field.name in names and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
+    return table
 
 
 def merged(tables: Sequence[Table]) -> Table:
@@ -514,12 +525,20 @@ def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
     if operator == "~":
         held = pc.match_substring_regex(_text(column), text)
     elif operator in COMPARE:
-        held = COMPARE[operator](column, pa.scalar(text).cast(column.type))
+        held = COMPARE[operator](*_comparable(column, pa.scalar(text)))
     else:
         words = text.split("|")
         held = pc.is_in(column, value_set=pa.array([word for word in words if word], pa.string()).cast(column.type))
         held = pc.or_(held, column.is_null()) if "" in words else held
     return pc.fill_null(held, False).to_numpy()
+
+
+def _comparable(column: pa.ChunkedArray, text: pa.Scalar) -> tuple[pa.ChunkedArray, pa.Scalar]:
+    """Text that holds nothing but numbers, such as 007, by their size."""
+    if pa.types.is_string(column.type):
+        with suppress(pa.ArrowInvalid):
+            return column.cast(pa.float64()), text.cast(pa.float64())
+    return column, text.cast(column.type)
 
 
 def _compared_lists(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:

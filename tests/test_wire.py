@@ -199,6 +199,38 @@ def test_many_lines_become_one_table(monkeypatch):
     assert held.column("x").to_pylist() == [0, 0.5, 2, 1.5, 4, 2.5, 6]
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_what_others_wrote_stays_as_they_wrote_it(tmp_path, kind):
+    theirs = {
+        "session": ["001", "01", "1"], "code": ["12e4567", "00e1", "1e5"], "day": ["2024-01-01", "2024-01-02", None],
+        "truth": ["true", "false", None], "number": ["12345678901234567890", "1", "2"], "sign": ["+1", "2", "3"],
+        "limit": ["inf", "1.5", "2"], "huge": ["1e+999", "1", "2"], "long": ["1234567890123456", "0.5", "1"],
+        "time": ["10:00", "11:30", "12:00"], "file": ["007", "8", "9"], "none": [None] * 3, "hex": ["0x1F", "1", "2"],
+        "take": [1, -2, 0], "stamp": [2**60 + 1, 2**60 + 3, 5], "score": [1 / 3, 1e-7, -2.0],
+        "large": [1e30, 2.5, None],
+    }  # fmt: skip
+    held = pa.table({"clip": ["a", "b", "c"], "path": ["/a.wav", "/b.wav", "/c.wav"], **theirs})
+    wire.write(held, str(tmp_path / f"a.{kind}"), kind)
+    read = wire.read(str(tmp_path / f"a.{kind}")).to_pydict()
+    for name, values in theirs.items():
+        assert read.get(name, [None] * 3) == values, name
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_numbers_of_others_are_numbers_however_they_are_written(separator):
+    text = "path,a,b,c,d\n/a, 5,0.50,-1e-05,.5\n/b,60 ,10.25,1.5e3,\n/c,NA,1,3,1.0\n"
+    held = wire.decoded(pa.py_buffer(text.replace(",", separator).encode()), "-").to_pydict()
+    assert held["a"] == [5, 60, None]
+    assert held["b"] == [0.5, 10.25, 1.0]
+    assert held["c"] == [-1e-05, 1500.0, 3.0]
+    assert held["d"] == [0.5, None, 1.0]
+
+
+def test_decimal_commas_of_others_are_numbers_between_semicolons():
+    held = wire.decoded(pa.py_buffer(b"path;a;b;c\n/a;0,5;1,25;x,y\n/b;10;2;z\n"), "-").to_pydict()
+    assert (held["a"], held["b"], held["c"]) == ([0.5, 10.0], [1.25, 2.0], ["x,y", "z"])
+
+
 def test_null_has_the_words_of_other_tools_unless_quoted():
     held = wire.decoded(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
     assert held.column("speaker").to_pylist() == [None, "NA", None]
