@@ -11,7 +11,7 @@ import numpy as np
 from sertool import clips, columns, doctor, labels, manifest, splits, splitting, talk, wire
 from sertool.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.codes import look_up
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import UsageError
 from sertool.files import listed
 from sertool.labelling import Labelling
 from sertool.manifest import Table
@@ -62,7 +62,7 @@ def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sour
             continue
         data, zeros = wire.data(source), nul and source == "-"
         if wire.kind_of(data, nul=zeros) == "paths" and data.size:
-            _add_listed(_existing(wire.paths(data, source, nul=zeros), source), found)
+            _add_listed(wire.existing(data, source, nul=zeros), found)
         else:
             found.tables.append(wire.decoded(data, source, root))
     if root and not found.tables:
@@ -74,17 +74,6 @@ def _add_listed(paths: list[str], found: Sources) -> None:
     """What a list names: a folder is searched as on the command line, all else is a clip, be it there or not."""
     for path in paths:
         (found.roots if os.path.isdir(path) else found.files).append(path)
-
-
-def _existing(paths: list[str], source: str) -> list[str]:
-    """A list of paths, unless none of them is there: then it is a list of something else."""
-    if not any(map(os.path.lexists, paths)):
-        where = "stdin" if source == "-" else source
-        example = paths[0] if len(paths[0]) < 80 else f"{paths[0][:77]}..."
-        raise SertoolError(
-            f"{where}: no manifest (Parquet, CSV, JSON Lines), and no list of paths: no such file {example!r}"
-        )
-    return paths
 
 
 def build(sources: Sources, looking: Looking) -> Table:

@@ -1,5 +1,6 @@
 """What `sertool predict` is asked: files, folders, manifests, shards and paths from a pipe, one by one as they come."""
 
+import codecs
 import os
 import queue
 import sys
@@ -25,7 +26,6 @@ KEPT = (
 OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted", "voice", "place")  # no columns of ours, but of rows here
 VOTES = "votes_voice_"  # by which eval scores people
 Telling = Callable[[Table], Table]
-LISTS = (".txt", ".lst", ".list")  # of paths
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
 MOMENT = 0.05  # seconds
 
@@ -61,24 +61,36 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
         return _from_stdin(root, nul=nul)
     if os.path.isdir(source):
         return _from_folder(source, alone=alone)
-    if _is_table(source):
-        return wire.read(source, root)
     if source.endswith(".safetensors") and os.path.isfile(source):
         return shelf.of_shard(source)
-    return iter([_of_path(source)])
+    if not _is_told(source):
+        return iter([_of_path(source)])
+    held = wire.data(source)
+    if held.size and wire.kind_of(held) == "paths":
+        return _listed(map(os.fsencode, wire.existing(held, source)))
+    return wire.decoded(held, source, root)
 
 
-def _is_table(source: str) -> bool:
-    """Whether a file that is named is a manifest or a list of paths, by its name or by how it begins; a pipe is."""
+def _is_told(source: str) -> bool:
+    """Whether a file that is named tells of audio, as manifests and lists of paths do, by its name or by how it begins;
+    a pipe does."""
     ending = Path(source).suffix.lower()
-    if not os.path.isfile(source):
-        return not os.path.isdir(source) and os.path.exists(source) and ending not in audio.EXTENSIONS
-    if ending in (*wire.EXTENSIONS, *WORKBOOKS, *audio.EXTENSIONS, ".safetensors"):
-        return ending in (*wire.EXTENSIONS, *WORKBOOKS)
+    if not os.path.exists(source) or ending in audio.EXTENSIONS:
+        return False
+    if not os.path.isfile(source) or ending in (*wire.EXTENSIONS, *WORKBOOKS):
+        return True
     with suppress(OSError), open(source, "rb") as stream:
         head = stream.read(4096)
-        return (b"\0" not in head[:64] and (formats.sniff(head) != "paths" or ending in LISTS)) or head[:4] == b"PAR1"
+        return head.startswith(b"PAR1") or (b"\0" not in head and (formats.sniff(head) != "paths" or _is_list(head)))
     return False
+
+
+def _is_list(head: bytes) -> bool:
+    """Whether it may be a list of paths by how it begins: text, or a path of any bytes that is there."""
+    with suppress(UnicodeDecodeError):
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        return True
+    return os.path.lexists(formats.first_line_of(head))
 
 
 def _of_path(path: str | Path) -> Row:

@@ -81,7 +81,7 @@ def read(sources: Sequence[str], asked: Asked) -> list[Run]:
 
 
 def _table(source: str, asked: Asked) -> Table:
-    where = "stdin" if source == "-" else source
+    where = wire.named(source)
     data = wire.data(source)
     if data.size and wire.kind_of(data) == "paths":
         data, asked = _with_our_names(data, where, asked), replace(asked, truth=None, predicted=None)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from sertool import columns, formats, intake, manifest, talk
 from sertool.errors import SertoolError, UsageError
-from sertool.files import path_of, path_text, reason, whole
+from sertool.files import is_special, path_of, path_text, reason, whole
 from sertool.manifest import Table
 from sertool.run_folder import PREDICTIONS
 
@@ -34,6 +34,7 @@ BLOCK = 1 << 20  # bytes that are read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
 LAST_NAME = r"[^/\\]*$"
 MOST_FOLDERS = 1000  # that are looked for under --root
+STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # a file may stand behind any of them
 ABSOLUTE = r"^(/|[A-Za-z]:[\\/]|\\\\|file://)"
 
 
@@ -48,7 +49,7 @@ def data(source: str) -> pa.Buffer:
         raise UsageError("nothing to read: name a manifest or pipe one in")
     try:
         if source == "-":
-            return _refuse_spreadsheets(_held(sys.stdin.buffer), "stdin")
+            return _refuse_spreadsheets(_held(sys.stdin.buffer), named(source))
         with open(source, "rb") as stream:
             return _refuse_spreadsheets(_held(stream), source)
     except FileNotFoundError:
@@ -80,10 +81,21 @@ def _refuse_spreadsheets(held: pa.Buffer, where: str) -> pa.Buffer:
 
 def decoded(held: pa.Buffer, source: str, root: str | None = None) -> Table:
     """Bytes as a manifest, with absolute paths."""
-    where = "stdin" if source == "-" else source
-    folder = os.getcwd() if source == "-" else os.path.dirname(manifest.absolute(source))
+    where = named(source)
+    listed = kind_of(held) == "paths"
+    folder = os.getcwd() if listed or is_stream(source) else os.path.dirname(manifest.absolute(source))
     table = rebased(intake.check(parse(held, where), where), folder)
     return moved(table, root) if root else table
+
+
+def named(source: str) -> str:
+    """What a source is called where something is said of it."""
+    return "stdin" if source == "-" else source
+
+
+def is_stream(source: str) -> bool:
+    """Whether it is stdin or a pipe, whose paths are relative to the working folder: that of its name says nothing."""
+    return source == "-" or is_special(Path(source)) or manifest.absolute(source).startswith(STREAMS)
 
 
 def load(source: str) -> Table:
@@ -117,6 +129,18 @@ def paths(held: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
     if not lines or any(b"\0" in line for line in lines):
         raise SertoolError(f"{where}: neither a manifest (Parquet, CSV, JSON Lines) nor a list of paths")
     return [os.fsdecode(line) for line in lines]
+
+
+def existing(held: pa.Buffer, source: str, *, nul: bool = False) -> list[str]:
+    """A list of paths, unless none of them is there: then it is a list of something else."""
+    where = named(source)
+    listed = paths(held, where, nul=nul)
+    if not any(map(os.path.lexists, listed)):
+        example = listed[0] if len(listed[0]) < 80 else f"{listed[0][:77]}..."
+        raise SertoolError(
+            f"{where}: no manifest (Parquet, CSV, JSON Lines), and no list of paths: no such file {example!r}"
+        )
+    return listed
 
 
 # Writing.

@@ -694,6 +694,32 @@ def test_manifests_and_lists_are_known_by_what_is_in_them(run: Path, tmp_path: P
     assert {row["issue"] for row in listed} == {""}
 
 
+@pytest.mark.parametrize("name", ["list.txt", "list", "clips.2026"])
+def test_lists_in_files_are_lists_on_stdin(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = next((run / "voices").iterdir())
+    clip = next(path for path in sorted((run / "voices").rglob("*.wav")) if path.parent != folder)
+    monkeypatch.chdir(run)
+    (tmp_path / name).write_text(f"{folder.relative_to(run)}\n{clip.relative_to(run)}\n")
+    wanted = sertool("predict", "-m", run / "model", stdin=(tmp_path / name).read_bytes())
+    done = sertool("predict", "-m", run / "model", tmp_path / name)
+    assert done.out == wanted.out
+    assert {row["issue"] for row in rows_of(done.out)} == {""}
+    assert len(sertool("index", tmp_path / name, "-f", "jsonl").out.splitlines()) == len(rows_of(done.out))
+    (tmp_path / name).write_text("a text\nof words\n")
+    said = [sertool(*words, tmp_path / name) for words in (("predict", "-m", run / "model"), ("index",))]
+    assert all(f"{tmp_path / name}: no manifest" in each.err and each.code == 1 for each in said)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_a_list_from_process_substitution_is_read(run: Path) -> None:
+    words = f"{sys.executable} -m sertool predict -m {run / 'model'}"
+    line = f"cd {run}; {words} <(ls voices/*/*.wav)"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    assert [row["issue"] for row in rows_of(done.stdout)] == [""] * 32
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 def test_a_manifest_from_process_substitution_is_read(run: Path) -> None:
     table, words = run / "features" / "manifest.parquet", f"{sys.executable} -m sertool predict -m {run / 'model'}"

@@ -515,6 +515,23 @@ def test_a_manifest_from_process_substitution_is_read(tmp_path):
         os._exit(0)
 
 
+@posix
+@pytest.mark.parametrize("how", ["/dev/stdin <sub/a.csv", "- <sub/a.csv", "<(cat sub/a.csv)", "/dev/fd/3 3<sub/a.csv"])
+def test_paths_in_a_stream_are_relative_to_the_working_folder(tmp_path, how):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.csv").write_text("path\nsub/a.wav\n")
+    line = f"cd {tmp_path}; {sys.executable} -m sertool index -f jsonl -q {how}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    assert json.loads(done.stdout)["path"] == str(tmp_path / "sub" / "a.wav")
+
+
+def test_paths_in_a_list_are_relative_to_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "list").write_text("sub/a.wav\n")
+    assert manifest.column(wire.read("sub/list"), "path") == [str(tmp_path / "sub" / "a.wav")]
+
+
 def test_reading_needs_only_light_parts_of_arrow(tmp_path):
     wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     heavy = ("pyarrow.dataset", "pyarrow.csv", "pyarrow.json", "pandas", "torch", "scipy")
