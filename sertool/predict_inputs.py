@@ -163,7 +163,7 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
         raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
     stream = sys.stdin.buffer
     head = b"" if nul else stream.peek(4096)[:4096]
-    if head and (formats.sniff(head) != "paths" or head.startswith(formats.WORKBOOKS)):
+    if not (nul or head) or formats.sniff(head) != "paths" or head.startswith(formats.WORKBOOKS):
         return wire.read("-", root)
     if b"\0" in head:
         raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "

@@ -967,10 +967,17 @@ def test_a_run_with_models_to_come_says_that_the_others_answer(run: Path, tmp_pa
 
 @pytest.mark.parametrize(("kind", "columns"), [("csv", {"clip", "issue", "predicted"}), ("parquet", {"clip", "path"})])
 def test_no_clips_have_their_columns_all_the_same(run: Path, tmp_path: Path, kind: str, columns: set[str]) -> None:
-    done = sertool("predict", "-m", run / "model", "-f", kind, stdin=b"")
+    done = sertool("predict", "-m", run / "model", "-f", kind, "-0", stdin=b"")
     assert done.code == 0, done.err
     (tmp_path / "none").write_bytes(done.out)
     assert columns <= {*wire.load(str(tmp_path / "none")).column_names}
+
+
+def test_nothing_on_stdin_is_an_error_that_leaves_older_answers(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("older")
+    done = sertool("predict", "-m", run / "model", "-q", "-o", tmp_path / "a.csv", stdin=b"")
+    assert (done.code, (tmp_path / "a.csv").read_text()) == (1, "older")
+    assert done.line == "sertool: stdin: empty input; the command that should have written it may have failed"
 
 
 def test_a_list_whose_lines_end_in_cr_alone_is_answered(run: Path) -> None:
