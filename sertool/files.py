@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -72,13 +73,13 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        _named(beside, path)
+        _named(beside, path, _rights(path))
         if salvage:
             kept.unlink(missing_ok=True)
     except (KeyboardInterrupt, OSError) as error:
         if not salvage or not os.path.getsize(beside):
             raise
-        _named(beside, kept)
+        _named(beside, kept, _rights(path))
         there = f"what is there already lies in {kept}"
         if isinstance(error, OSError):
             raise SertoolError(f"{reason(error)}: {there}") from None
@@ -106,9 +107,17 @@ def interruptible() -> Iterator[None]:
             signal.signal(one, handler or signal.SIG_DFL)
 
 
-def _named(unnamed: str, path: Path) -> None:
-    os.chmod(unnamed, 0o666 & ~_umask())
+def _named(unnamed: str, path: Path, rights: int) -> None:
+    os.chmod(unnamed, rights)
     os.replace(unnamed, path)
+
+
+def _rights(path: Path) -> int:
+    """Those of the file that is replaced, which may be for its owner alone; else the usual ones."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return 0o666 & ~_umask()
 
 
 def no_older(path: str | Path, sources: Iterable[str]) -> None:

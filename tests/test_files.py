@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -144,6 +144,20 @@ def test_a_file_gets_the_usual_rights(tmp_path):
         stream.write(b"x")
     (tmp_path / "b").write_bytes(b"x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_a_file_that_is_replaced_keeps_its_rights(tmp_path, mode):
+    (tmp_path / "a").write_bytes(b"older")
+    (tmp_path / "a").chmod(mode)
+    with files.whole(tmp_path / "a") as stream:
+        stream.write(b"x")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+    with suppress(Interrupted), files.whole(tmp_path / "a", salvage=True) as stream:
+        stream.write(b"some")
+        raise KeyboardInterrupt
+    assert (tmp_path / "a.part").stat().st_mode & 0o777 == mode
 
 
 @posix
