@@ -185,9 +185,9 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     types = {name: pa.binary() if _is_of_paths(name) else ours.get(name, pa.string()) for name in header}
     try:
         table = _columns_of(held, kind, types)
-    except pa.ArrowInvalid:  # pandas writes whole numbers as 16000.0 where a cell is empty: `intake.typed` knows them
-        loosely = pa.float64() if _point(held, kind) == "," else pa.string()
-        texts = {name: loosely if pa.types.is_integer(wanted) else wanted for name, wanted in types.items()}
+    except pa.ArrowInvalid:  # such as 16000.0, as pandas writes it where a cell is empty, or "": `intake.typed` knows
+        is_comma = _point(held, kind) == ","
+        texts = {name: _loosely(wanted, is_comma=is_comma) for name, wanted in types.items()}
         try:
             table = _columns_of(held, kind, texts)
         except pa.ArrowInvalid as error:
@@ -198,6 +198,13 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     if any(map(_has_newlines, table.columns)):
         _refuse_open_quotes(held, kind)
     return _with_text(table.rename_columns([name.strip() for name in table.column_names]))
+
+
+def _loosely(wanted: pa.DataType, *, is_comma: bool) -> pa.DataType:
+    """A type that holds more of what can become one of ours; commas in numbers only Arrow's reader knows."""
+    if is_comma:
+        return pa.float64() if pa.types.is_integer(wanted) else wanted
+    return wanted if pa.types.is_binary(wanted) else pa.string()
 
 
 def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:
@@ -217,7 +224,8 @@ def _numbers(column: pa.ChunkedArray, point: str) -> pa.ChunkedArray | pa.Array:
     change: 007 and 00e1 are names, and so are more digits than a number keeps."""
     if column.null_count == len(column):
         return pa.nulls(len(column))
-    text = pc.replace_substring(column, ",", ".") if point == "," else column
+    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)  # as where every cell is quoted
+    text = pc.replace_substring(text, ",", ".") if point == "," else text
     for written, kind in ((WHOLE, pa.int64()), (FRACTION, pa.float64())):
         if all(_all_are(written, piece) for piece in (text.slice(0, 1024), text)):  # the first tell of most columns
             with suppress(pa.ArrowInvalid):

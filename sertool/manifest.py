@@ -100,18 +100,19 @@ def _can_be(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_list(wanted) and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return pc.split_pattern(column.cast(pa.string()), ";")
-    if pa.types.is_string(wanted) and pa.types.is_floating(column.type):  # no number is nobody, not one called nan
+    if pa.types.is_floating(column.type) and not pa.types.is_floating(wanted):  # no number is none, not one called nan
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    return _whole(column, wanted) if pa.types.is_integer(wanted) else column.cast(wanted)
-
-
-def _whole(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """Whole numbers, be they written as 16000 or 16000.0; other numbers are an error."""
-    if not pa.types.is_string(column.type):
+    if column.null_count == len(column):  # whose type says nothing: pandas calls a column without words double
+        return pa.chunked_array([pa.nulls(len(column), wanted)])
+    if pa.types.is_string(wanted) or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column.cast(wanted)
-    text = pc.utf8_trim_whitespace(column)
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)  # as where every cell is quoted
+    return pc.split_pattern(text, ";") if pa.types.is_list(wanted) else _number(text, wanted)
+
+
+def _number(text: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Text as numbers; whole ones be they written as 16000 or 16000.0, and others in their place are an error."""
     try:
         return text.cast(wanted)
     except pa.ArrowInvalid:

@@ -101,3 +101,12 @@ def test_what_is_no_manifest_is_refused(held, says):
 
 def test_a_table_of_paths_is_a_manifest_whose_ids_are_the_paths():
     assert intake.check(pa.table({"path": ["/a", "/b"]}), "here").column("clip").to_pylist() == ["/a", "/b"]
+
+
+@pytest.mark.parametrize("nothing", [pa.nulls(2), pa.array([None] * 2, pa.float64()), pa.array([float("nan")] * 2)])
+def test_a_column_without_any_value_is_null_whatever_its_type(nothing):
+    names = ("notes", "speaker", "age", "start", "issue", "p_sad", "modified")
+    held = intake.check(pa.table({"path": ["/a", "/b"], **dict.fromkeys(names, nothing)}), "here")
+    for name in names:
+        assert manifest.column(held, name) == [None, None] or name == "p_sad", name
+        assert held.schema.field(name).type in (manifest.kind(name), nothing.type), name

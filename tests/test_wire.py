@@ -231,6 +231,15 @@ def test_decimal_commas_of_others_are_numbers_between_semicolons():
     assert (held["a"], held["b"], held["c"]) == ([0.5, 10.0], [1.25, 2.0], ["x,y", "z"])
 
 
+def test_an_empty_cell_is_null_where_every_cell_is_quoted():
+    names = ("path", "age", "start", "notes", "speaker", "p_sad", "mine", "modified")
+    rows = (("/a", "", "", "", "", "", "1", ""), ("/b", "3", "1.5", "quiet;dc", "s", "0.5", "", "16.0"))
+    text = "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in (names, *rows))
+    first, second = wire.decoded(pa.py_buffer(text.encode()), "-").to_pylist()
+    assert {first[name] for name in names[1:6]} | {first["modified"]} == {None}
+    assert [second[name] for name in names[1:]] == [3, 1.5, ["quiet", "dc"], "s", 0.5, None, 16]
+
+
 def test_null_has_the_words_of_other_tools_unless_quoted():
     held = wire.decoded(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
     assert held.column("speaker").to_pylist() == [None, "NA", None]
@@ -280,7 +289,8 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
         (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}}', "column path holds struct"),
         (b'{"path": "/a", "age": [1]}', "column age holds list"), 
         (b'{"path": 1, "x": 1}\n{"path": 2, "x": "b"}', "jsonl"),
-        (b"path,age\n/a\n", "not readable as csv: "), (b"path,start\n/a,x\n", "not readable as csv: column start: "),
+        (b"path,age\n/a\n", "not readable as csv: "),
+        (b"path,start\n/a,x\n", "column start holds 'x' in row 1, and takes numbers"),
         (b"path,age\n/a,old\n", "column age holds 'old' in row 1"),
         (b"path,path\n/a,/b\n", "more than one column is named path"), 
         (b"path,emotion\n/a,\xe9\n", "not readable as csv"),
