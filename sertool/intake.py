@@ -3,7 +3,7 @@
 With `manifest`, `formats` and `wire` the only door to pyarrow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +27,11 @@ def check(table: Table, where: str) -> Table:
         hint = f": where {min(known)} is the path of audio, give it to index as --table {where}" if known else ""
         raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}{hint}")
     table = manifest.ordered(typed(table, where))
-    if "clip" not in names:
+    if is_made := "clip" not in names:
         table = table.add_column(0, "clip", table.column("path"))
     table = with_durations(table, where)
+    if is_made and "start" in table.column_names:
+        table = _with_parts_named(table)
     if missing := table.column("clip").null_count:
         raise SertoolError(f"{where}: {missing:,} rows have no clip id")
     if manifest.repeats(table):
@@ -129,18 +131,30 @@ def with_durations(table: Table, where: str) -> Table:
 
 
 def _with_parts_named(table: Table) -> Table:
-    """The parts of a clip that stands in several rows by clip and start."""
+    """The parts of a clip that stands in several rows by clip and start, `talk@1.5`, and channel where those are equal,
+    `talk@1.5:2`."""
+    table = _told_apart(table, named_by_start)
+    return _told_apart(table, _named_by_channel) if "channel" in table.column_names else table
+
+
+def _told_apart(table: Table, named: Callable[[Table], pa.ChunkedArray]) -> Table:
+    """The table with other names for the rows whose name stands in several."""
     if "clip" not in table.column_names or table.column("clip").null_count or not manifest.repeats(table):
         return table
     clips = manifest.hashed(table, "clip").index
     several = pa.array((np.bincount(clips) > 1)[clips])
-    return manifest.with_column(table, "clip", pc.if_else(several, named_by_start(table), table.column("clip")))
+    return manifest.with_column(table, "clip", pc.if_else(several, named(table), table.column("clip")))
 
 
 def named_by_start(table: Table) -> pa.ChunkedArray:
     """What the parts of files are called: `talk@1.5`; one without a start begins with its file."""
     starts = pc.fill_null(table.column("start"), 0.0).cast(pa.string())
     return pc.binary_join_element_wise(table.column("clip"), starts, "@")
+
+
+def _named_by_channel(table: Table) -> pa.ChunkedArray:
+    channels = table.column("channel").cast(pa.string())
+    return pc.coalesce(pc.binary_join_element_wise(table.column("clip"), channels, ":"), table.column("clip"))
 
 
 def _with_known_ends(table: Table) -> Table:

@@ -110,3 +110,20 @@ def test_a_column_without_any_value_is_null_whatever_its_type(nothing):
     for name in names:
         assert manifest.column(held, name) == [None, None] or name == "p_sad", name
         assert held.schema.field(name).type in (manifest.kind(name), nothing.type), name
+
+
+def test_parts_of_a_file_have_names_of_their_own_however_long_they_are_said_to_be():
+    times = {"path": ["/a", "/a", "/b"], "start": [0.5, 1.5, 0.0]}
+    by_duration = intake.check(pa.table(times | {"duration": [1.0, 1.0, 2.0]}), "here")
+    by_end = intake.check(pa.table(times | {"end": [1.5, 2.5, 2.0]}), "here")
+    assert manifest.column(by_duration, "clip") == ["/a@0.5", "/a@1.5", "/b"]
+    assert manifest.column(by_end, "clip") == ["/a@0.5", "/a@1.5", "/b"]
+    named = pa.table(times | {"clip": ["a", "a", "b"], "duration": [1.0, 1.0, 2.0]})
+    with pytest.raises(SertoolError, match="clip a stands twice"):
+        intake.check(named, "here")
+
+
+@pytest.mark.parametrize("length", [{"duration": [1.0] * 3}, {"end": [1.5, 1.5, 3.0]}])
+def test_channels_of_one_part_have_names_of_their_own(length):
+    held = pa.table({"path": ["/a"] * 3, "start": [0.5, 0.5, 2.0], "channel": [1, 2, 1]} | length)
+    assert manifest.column(intake.check(held, "here"), "clip") == ["/a@0.5:1", "/a@0.5:2", "/a@2"]
