@@ -1,5 +1,10 @@
-"""Rows with answers into a file or to stdout: text row by row as they come, Parquet once all are there."""
+"""Rows with answers into a file or to stdout: text row by row as they come, Parquet once all are there.
 
+Clips keep the names that were asked for. Paths are as in every manifest: in a file relative to its folder where they
+lie under it, else absolute, as in a pipe.
+"""
+
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +31,9 @@ class Place(NamedTuple):
 
 def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:
     """Rows of answers among some labels, with `extra` columns; interrupted, a file has those so far beside it."""
+    if place.kind in wire.EXTENSIONS.values():
+        folder = os.path.dirname(manifest.absolute(str(place.out))) if place.is_file else None
+        rows = (row | {"path": _told(row["path"], folder)} for row in rows)
     if place.kind == "parquet":
         return _write_table(rows, labels, extra, place)
     text = streams.WRITERS[place.kind](rows, labels, extra)
@@ -37,6 +45,13 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
         sys.stdout.write(line)
         sys.stdout.flush()
     return None
+
+
+def _told(text: str, folder: str | None) -> str:
+    """A path as a manifest in the folder has it, or as a pipe has it; what has none stays without."""
+    path = files.path_text(manifest.absolute(files.path_of(text))) if text else ""
+    under = os.path.join(folder, "") if folder else ""
+    return path[len(under) :].replace(os.sep, "/") if under and path.startswith(under) else path
 
 
 def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:

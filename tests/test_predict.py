@@ -296,6 +296,27 @@ def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: P
     assert found == [*map(str, sorted(good[0].parent.glob("*.wav"))), str(good[1])]
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_answers_in_a_file_or_a_pipe_lead_to_the_audio_from_wherever_they_are_read(
+    run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out" / "calls").mkdir(parents=True)
+    for name in ("a.wav", "out/calls/b.wav"):
+        shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    asked = ("predict", "-m", run / "model", "a.wav", "out/calls/b.wav", "-f", kind)
+    piped = sertool(*asked).out
+    Path("piped").write_bytes(piped)
+    assert sertool(*asked, "-o", f"out/x.{kind}").code == 0
+    held = [wire.load(place).to_pydict() for place in (f"out/x.{kind}", "piped")]
+    paths = [held[0]["path"], held[1]["path"]]
+    assert paths == [[str(tmp_path / "a.wav"), "calls/b.wav"], [str(tmp_path / "a.wav"), f"{tmp_path}/out/calls/b.wav"]]
+    assert held[0]["clip"] == held[1]["clip"] == ["a.wav", "out/calls/b.wav"]
+    monkeypatch.chdir("/")
+    again = rows_of(sertool("predict", "-m", run / "model", tmp_path / "out" / f"x.{kind}").out)
+    assert [row["issue"] for row in again] == ["", ""]
+
+
 def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path) -> None:
     good, empty = sorted((run / "voices").rglob("*.wav"))[:2], tmp_path / "empty"
     empty.mkdir()

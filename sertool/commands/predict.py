@@ -31,7 +31,8 @@ Examples:
 
 \b
 Columns:
-  clip path start end   what was judged, from start to end in seconds
+  clip path start end   what was judged, as it was asked for; its file (in a table of -o relative to
+                        the table's folder where it lies under it, else absolute); seconds
   issue                 why there is no answer (see `sertool index --list`)
   predicted confidence  the most probable emotion and its probability
   p_EMOTION             the probability of every emotion
