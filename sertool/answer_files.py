@@ -6,12 +6,13 @@ lie under it, else absolute, as in a pipe.
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sertool import files, manifest, streams, talk, wire
-from sertool.errors import Interrupted
+from sertool.errors import Interrupted, SertoolError
 from sertool.manifest import Table
 
 Row = dict[str, Any]
@@ -31,6 +32,8 @@ class Place(NamedTuple):
 
 def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:
     """Rows of answers among some labels, with `extra` columns; interrupted, a file has those so far beside it."""
+    if place.is_file:
+        _require_writable(Path(str(place.out)))
     if place.kind in wire.EXTENSIONS.values():
         folder = os.path.dirname(manifest.absolute(str(place.out))) if place.is_file else None
         rows = (row | {"path": _told(row["path"], folder)} for row in rows)
@@ -45,6 +48,17 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
         sys.stdout.write(line)
         sys.stdout.flush()
     return None
+
+
+def _require_writable(path: Path) -> None:
+    """Learn before any work is done for a file whether there may be one."""
+    try:
+        if not files.is_special(path):
+            folder = Path(os.path.realpath(path)).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise SertoolError(f"cannot write {path}: {files.reason(error)}") from None
 
 
 def _told(text: str, folder: str | None) -> str:

@@ -317,6 +317,21 @@ def test_answers_in_a_file_or_a_pipe_lead_to_the_audio_from_wherever_they_are_re
     assert [row["issue"] for row in again] == ["", ""]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "textgrid"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_judged(
+    run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, judged = next((run / "voices").rglob("*.wav")), predicting.judged
+    work: list[int] = []
+    monkeypatch.setattr(predicting, "judged", lambda *args: (work.append(1), judged(*args))[1])
+    (tmp_path / f"x.{kind}").mkdir()
+    done = sertool("predict", "-m", run / "model", clip, "-o", tmp_path / f"x.{kind}")
+    assert (done.code, "is a folder: name a file in it" in done.line) == (2, True)
+    (tmp_path / "file").write_text("no folder")
+    done = sertool("predict", "-m", run / "model", clip, "-o", tmp_path / "file" / f"x.{kind}")
+    assert (done.code, "cannot write" in done.err, work) == (1, True, [])
+
+
 def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path) -> None:
     good, empty = sorted((run / "voices").rglob("*.wav"))[:2], tmp_path / "empty"
     empty.mkdir()
