@@ -705,7 +705,7 @@ complete -c sertool -n '__sertool_at eval -ge 1' -F
 complete -c sertool -n '__sertool_at predict' -l window -r -f -d 'Judge windows of this length rather than whole clips. [0.05 or more]'
 complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From one window to the next. [default: the window] [0.01 or more]'
 complete -c sertool -n '__sertool_at predict' -l merge -d 'Neighbouring windows of one emotion as one row; in RTTM, SRT and TextGrid they always are.'
-complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'What of stereo audio is judged: calls often have a speaker on each. [default: mix]'
+complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'What of stereo audio is judged: calls often have a speaker on each. Rows of manifests may say it themselves, in the column channel, from 1. [default: mix]'
 complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'What is below this level, in dB under full scale, is silent and not judged. [default: -60.0; -200 to 0]'
 complete -c sertool -n '__sertool_at predict' -l trim -r -f -d 'Leave silent ends out of each clip or window: what lies so far below its loudest frame. [default: as the model says; those of the package, 40] [1 to 200]'
 complete -c sertool -n '__sertool_at predict' -l adapt -r -f -a speaker -d 'Scale each speaker\'s clips by what they have in common; all of a speaker\'s are heard before the first is answered.'

@@ -55,7 +55,7 @@ ANSWERS = (*OUTCOME, "top", "protocol", "adapted")  # that a prediction alone ha
 # Columns of some manifests alone, which may be anything in others.
 ELSEWHERE = {
     "end": "where the window that was answered for ends in the file, in seconds; start is where it starts",
-    "channel": "which was answered for, from 1, with --channel left, right or each",
+    "channel": "which was answered for, or is asked for, from 1: as predict --channel left, right or each says",
     "top": "the most probable emotions and their probabilities, with --top",
     "protocol": "how the held-out clips were chosen, after train",
     "adapted": "how the model was adapted to the speaker: transductive, enrolled, or as one voice",
@@ -99,7 +99,7 @@ ISSUES = {
     "not-finite": "values, or features of them, that are no numbers: export the audio again",
     "silent": "nothing to hear",
     "too-short": "under 50 ms, or over before --offset",
-    "no-channel": "the right channel was asked for, and there is one alone: predict it with --channel mix",
+    "no-channel": "a channel was asked for that the file has not: predict it with --channel mix",
     "vanished": "the file is not there: restore it, or index again",
     "changed": "the file is another than was indexed: index again, with --update",
     "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",

@@ -41,6 +41,14 @@ def _refuse_unusable(table: Table) -> None:
         raise SertoolError(f"no usable clip among {talk.counted(len(table), 'row')}: nothing to do")
 
 
+def warn_of_channels(table: Table, recipe: Recipe) -> None:
+    """Say of rows that name a channel, as those of predict do, that features are of what the recipe takes."""
+    named = manifest.codes(table, "channel")
+    if len(named.values) and all(text.removesuffix(".0").isdecimal() for text in named.values):
+        rows = talk.counted(int((named.index >= 0).sum()), "row")
+        talk.warn(f"the column channel of {rows} is not heeded: features are of --channels {recipe.wave.channels}")
+
+
 def warn_of_empty_bands(recipe: Recipe) -> None:
     """Say of features with a mel scale of their own how many of its bands hold nothing."""
     scale = {field.name for field in fields(dsp.MelScale)}

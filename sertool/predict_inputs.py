@@ -129,7 +129,8 @@ def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
                          f"{listed(table.column_names, 20)}")  # fmt: skip
     if also is not None and also not in table.column_names:
         raise UsageError(f"no column {also} in the manifest; it has {listed(table.column_names, 20)}")
-    places = shelf.of_manifest(table)
+    table = _with_channels(table)
+    places = () if "channel" in table.column_names else shelf.of_manifest(table)  # shards are of all of them
     made = np.array([not effects.pending(each) for each in manifest.column(table, "augmentation")], bool)
     if places:
         made |= np.array(
@@ -138,12 +139,23 @@ def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
     if missing := int((~made).sum()):
         talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
                   "sertool augment --write makes files of them")  # fmt: skip
-    wanted = (*KEPT, also, *places)
+    wanted = (*KEPT, "channel", also, *places)
     kept = [
         name for name in table.column_names if name in wanted or name.startswith(VOTES) or _is_users_own(table, name)
     ]
     asked = manifest.keep(table, made).select(kept)
     return asked if any(manifest.column(asked, "parent")) else manifest.without(asked, "parent")
+
+
+def _with_channels(table: Table) -> Table:
+    """Which channel of its file each row is, in whole numbers from 1; a column of other words is a stranger's."""
+    named = manifest.codes(table, "channel")
+    words = [text.removesuffix(".0") for text in named.values]
+    if not words or not all(word.isdecimal() for word in words):
+        return manifest.without(table, "channel")
+    if 0 in (numbers := [*map(int, words)]):
+        raise UsageError("the column channel holds 0, and channels are counted from 1: count so, or leave it out")
+    return manifest.with_column(table, "channel", [None if place < 0 else numbers[place] for place in named.index])
 
 
 def _is_users_own(table: Table, name: str) -> bool:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sertool import audio, extract, hearing, inference, predict_inputs, talk, workers
+from sertool.errors import UsageError
 from sertool.files import path_of
 from sertool.heldout_members import ASKED
 from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Sound
@@ -40,6 +41,12 @@ class Listening:
     def lacks_channel(self, channels: int) -> bool:
         """Whether sound of so many channels has none that was asked for."""
         return self.channel == "right" and channels == 1
+
+
+def _lacks_channel(row: Row, how: Listening, channels: int) -> bool:
+    """Whether sound of so many channels has not the one that a row names, or that was asked for."""
+    own = row.get("channel")
+    return own > channels if own else how.lacks_channel(channels)
 
 
 class Enrolling(Listening):
@@ -109,13 +116,16 @@ def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Lis
 
 def _spans(row: Row, how: Listening) -> Iterator[Row]:
     """A row as it is or, for windows, one for each stretch that is decoded at once."""
+    if row.get("channel") and how.channel != "mix":
+        raise UsageError(f"--channel {how.channel}: the column channel says which one is judged of {row['clip']}: "
+                         "leave out the option, or the column")  # fmt: skip
     if how.window is None or row.get("issue"):
         yield row
         return
     look = audio.look(path_of(row["path"]), full=False)
     start = row.get("start") or 0.0
     there = 0.0 if look.issue else look.samples / look.sample_rate - start
-    lacking = "no-channel" if how.lacks_channel(look.channels) else None
+    lacking = "no-channel" if look.channels and _lacks_channel(row, how, look.channels) else None
     if lacking or not (start >= 0 and there > 0):  # NaN is neither
         if look.detail:
             talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
@@ -156,23 +166,24 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
 
 def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
     rate = jury.recipes[0].wave.rate
-    channels = {"mix": jury.recipes[0].wave.channels, "right": "all", "each": "all"}.get(how.channel, "left")
+    asked = row.get("channel") or how.channel
+    channels = {"mix": jury.recipes[0].wave.channels, "left": "left", 1: "left"}.get(asked, "all")
     start, (first, count, length) = row.get("start") or 0.0, row.get("_windows", (0, 1, row.get("duration")))
     hop, window = how.hop or how.window or 0.0, how.window
     begin = start + first * hop
     wanted = length if window is None else min(length - first * hop, (count - 1) * hop + window)
     samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
-    if how.lacks_channel(len(samples)):
-        raise audio.Unusable("no-channel", "one channel, which is no right one")
+    if _lacks_channel(row, how, len(samples)):
+        raise audio.Unusable("no-channel", f"{talk.counted(len(samples), 'channel')}, and none that is {asked}")
     kept = {name: value for name, value in row.items() if name != "_windows"}
     for index in range(count):
         low = round(index * hop * rate)
         cut = samples[:, low : low + round(window * rate)] if window else samples
         at = begin + index * hop
         said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
-        for channel, side in _sides(cut, how.channel, jury.recipes[0].wave.channels == "stereo"):
+        for channel, side in _sides(cut, asked, jury.recipes[0].wave.channels == "stereo"):
             piece = _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
-            if piece.row.get("issue") == "silent" and how.channel == "mix" and not first + index:
+            if piece.row.get("issue") == "silent" and asked == "mix" and not first + index:
                 _warn_if_cancelled(row, audio.Cut(rate, "left"), (at, cut.shape[1] / rate), how.silence)
             yield piece
 
@@ -191,12 +202,13 @@ def _shelved(row: Row) -> Piece:
     return _finite(Piece(kept | {"start": round(start, 3)} | end, [row[READ]()]))
 
 
-def _sides(samples: np.ndarray, channel: str, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
+def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
     """The channels to judge, by number from 1, or the clip as it is; for models of stereo sound each side twice."""
     if channel == "mix":
         yield None, samples
         return
-    for place in {"left": (0,), "right": (1,)}.get(channel, range(len(samples))):
+    only = {"left": 1, "right": 2}.get(channel, channel)
+    for place in range(len(samples)) if only == "each" else (only - 1,):
         side = min(place, len(samples) - 1)
         yield place + 1, samples[[side, side] if stereo else [side]]
 

@@ -88,7 +88,7 @@ def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
         where = _without_spaces(str(row["clip"]), named)
         span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
         answer = f"{'_'.join(row['predicted'].split())} {row['confidence']:.3f}"
-        yield f"SPEAKER {where} {row.get('channel', 1)} {span} <NA> <NA> {answer} <NA>\n"
+        yield f"SPEAKER {where} {row.get('channel') or 1} {span} <NA> <NA> {answer} <NA>\n"
 
 
 def _without_spaces(clip: str, named: dict[str, str]) -> str:

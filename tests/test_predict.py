@@ -384,6 +384,42 @@ def test_paths_with_any_name_come_through_nul(run: Path, tmp_path: Path) -> None
     assert json.loads(done.out)["path"] == str(clip)
 
 
+def test_a_row_that_names_a_channel_is_judged_by_it_and_says_so_again(run: Path, tmp_path: Path) -> None:
+    sides = [soundfile.read(clip)[0][:6000] for clip in sorted((run / "voices").rglob("*.wav"))[::20]]
+    soundfile.write(tmp_path / "call.wav", np.stack(sides, axis=1), 16_000)
+    words, first = ("predict", "-m", run / "model"), tmp_path / "each.csv"
+    assert sertool(*words, "--channel", "each", tmp_path / "call.wav", "-o", first).code == 0
+    wanted, again = rows_of(first.read_bytes()), sertool(*words, first)
+    assert again.code == 0, again.err
+    assert [row["channel"] for row in rows_of(again.out)] == ["1", "2"]
+    for one, other in zip(rows_of(again.out), wanted, strict=True):
+        assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-5)
+    windows = rows_of(sertool(*words, first, "--window", ".2").out)
+    assert {row["channel"] for row in windows} == {"1", "2"}
+    refused = sertool(*words, first, "--channel", "left")
+    assert (refused.code, "the column channel says which one" in refused.line) == (2, True)
+    made = sertool("featurize", "--mel", first, "-o", tmp_path / "features")
+    assert "the column channel of 2 rows is not heeded: features are of --channels mono" in made.err
+    answered = rows_of(sertool(*words, tmp_path / "features" / "manifest.parquet").out)
+    assert [row["channel"] for row in answered] == ["1", "2"]
+    for one, other in zip(answered, wanted, strict=True):
+        assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-5)
+
+
+def test_a_channel_that_a_file_has_not_is_an_issue_and_words_are_none(run: Path, tmp_path: Path) -> None:
+    good = next((run / "voices").rglob("*.wav"))
+    words = ("predict", "-m", run / "model", tmp_path / "rows.csv")
+    (tmp_path / "rows.csv").write_text(f"clip,path,channel\na,{good},2\nb,{good},1\nc,{good},\n")
+    for window in ((), ("--window", 9)):
+        held = rows_of(sertool(*words, *window).out)
+        assert [(row["channel"], row["issue"]) for row in held] == [("2", "no-channel"), ("1", ""), ("", "")]
+    (tmp_path / "rows.csv").write_text(f"clip,path,channel\na,{good},BBC\n")
+    assert [row["issue"] for row in rows_of(sertool(*words).out)] == [""]
+    (tmp_path / "rows.csv").write_text(f"clip,path,channel\na,{good},0\n")
+    assert (done := sertool(*words)).code == 2
+    assert "channels are counted from 1" in done.line
+
+
 def _call(run: Path, path: Path) -> float:
     """Six seconds of voices, then three of silence, on the left; silence on the right. Its seconds."""
     voices = np.concatenate([soundfile.read(clip)[0] for clip in sorted((run / "voices").rglob("*.wav"))[:5]])[:96_000]

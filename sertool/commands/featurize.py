@@ -143,6 +143,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
     table = manifest.made_by(manifest.chosen(read, values["where"]), talk.command_line(), values["seed"], read)
+    featurizing.warn_of_channels(table, recipe)
     place = featurizing.Place(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]
     )

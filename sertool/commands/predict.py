@@ -36,7 +36,7 @@ Columns:
   issue                 why there is no answer (see `sertool index --list`)
   predicted confidence  the most probable emotion and its probability
   p_EMOTION             the probability of every emotion
-  channel               from 1, with --channel left, right or each
+  channel               from 1, with --channel left, right or each, or as the manifest says
   top                   with --top
   speaker adapted       with --adapt or --enroll: whose voice, and whether enrolled,
                         transductive (by the clips that are asked for), or all as one voice
@@ -68,7 +68,8 @@ def _listening_options() -> Any:
         option("--merge", is_flag=True, group=group,
                help="Neighbouring windows of one emotion as one row; in RTTM, SRT and TextGrid they always are."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
-               group=group, help="What of stereo audio is judged: calls often have a speaker on each."),
+               group=group, help="What of stereo audio is judged: calls often have a speaker on each. Rows of "
+                         "manifests may say it themselves, in the column channel, from 1."),
         option("--silence", type=options.Number(float, -200, 0), default=-60.0, show_default=True, metavar="DBFS",
                group=group, help="What is below this level, in dB under full scale, is silent and not judged."),
         option("--trim", type=options.Number(float, 1, 200), metavar="DB", group=group,
