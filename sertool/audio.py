@@ -33,6 +33,7 @@ CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
                "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
+SMALL_BLOCK = 1 << 12  # the same where decoding may stop, with which the block is lost
 HEAD = 4096  # bytes within which the chunks before the samples of a WAV file begin
 LATE = 1105  # samples by which a decoded MP3 comes late: 576 of the encoder, 529 of the decoder
 RATES = (4_000, 384_000)
@@ -93,16 +94,16 @@ def _file(path: str) -> FileIO:
 
 
 @contextmanager
-def _decoder(path: str, file: FileIO) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
-    """A file that seems whole, ready to be decoded, and how many samples it has."""
-    account = _account(file)
+def _decoder(path: str, file: FileIO, *, whole: bool = True) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
+    """A file, ready to be decoded, and how many samples it has; it seems `whole`, if it has to be."""
+    account = _account(file, whole=whole)
     with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
         if not RATES[0] <= stream.samplerate <= RATES[1]:
             raise Unusable("unreadable", f"a sample rate of {stream.samplerate:,} Hz, not {RATES[0]:,} to {RATES[1]:,}")
         yield stream, _length(stream, account.samples)
 
 
-def _account(file: FileIO) -> containers.Account:
+def _account(file: FileIO, *, whole: bool) -> containers.Account:
     """Refuse what is no audio, or is cut off, before any decoder sees it."""
     try:
         status = os.fstat(file.fileno())
@@ -118,9 +119,23 @@ def _account(file: FileIO) -> containers.Account:
         raise Unusable("lfs-pointer", "a Git LFS pointer, not audio")
     if account is None:
         raise Unusable("unreadable", "no WAV, FLAC, Ogg, MP3 or AIFF file: convert it to WAV or FLAC")
-    if account.missing:
+    if account.missing and whole:
         raise Unusable("truncated", account.missing)
     return account
+
+
+def has_places(path: str) -> bool:
+    """Whether sound can be read from any place of a file that seems whole: some codecs of telephones know no way but
+    from the beginning; and of FLAC, no header tells that the end is missing."""
+    try:
+        with _file(path) as file, _decoder(path, file) as (stream, length):
+            if not stream.seekable() or getattr(stream, "format", "") != "FLAC":
+                return stream.seekable()
+            with _decoding():
+                stream.seek(length - 1)
+                return len(stream.read(1)) == 1
+    except Unusable:
+        return False
 
 
 def _sound_file(path: str) -> soundfile.SoundFile:
@@ -195,12 +210,12 @@ def _hear(stream: soundfile.SoundFile | _Plain, found: Look) -> None:
     found.notes.extend(heard.notes(stream.channels))
 
 
-def _blocks(stream: soundfile.SoundFile, length: int) -> Iterator[np.ndarray]:
+def _blocks(stream: soundfile.SoundFile, length: int, most: int = BLOCK) -> Iterator[np.ndarray]:
     """The next samples as stored, `[frames]` or `[frames, channels]`: int16 where the file is of 16 bits, else float32.
 
     Never more than a block at once, whatever a header claims.
     """
-    kind, most = "int16" if stream.subtype == "PCM_16" else "float32", max(1, BLOCK // stream.channels)
+    kind, most = "int16" if stream.subtype == "PCM_16" else "float32", max(1, most // stream.channels)
     while length > 0:
         with _decoding():
             block = stream.read(min(length, most), dtype=kind)
@@ -261,16 +276,21 @@ def decode(path: str, cut: Cut, start: float = 0.0, duration: float | None = Non
     return wave[:, :filled]
 
 
-def pieces(path: str, cut: Cut, start: float = 0.0, duration: float | None = None) -> Iterator[np.ndarray]:
-    """The same, `[channels, samples]` after `[channels, samples]`, for hours that nobody wants to hold."""
-    with _placed(path, start, duration) as (stream, length):
-        yield from _pieces(stream, length, cut)
+def pieces(
+    path: str, cut: Cut, start: float = 0.0, duration: float | None = None, *, whole: bool = True
+) -> Iterator[np.ndarray]:
+    """The same, `[channels, samples]` after `[channels, samples]`, for hours that nobody wants to hold; of what need
+    not be `whole`, in small ones, up to where it ends."""
+    with _placed(path, start, duration, whole=whole) as (stream, length):
+        yield from _pieces(stream, length, cut, BLOCK if whole else SMALL_BLOCK)
 
 
 @contextmanager
-def _placed(path: str, start: float, duration: float | None) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
+def _placed(
+    path: str, start: float, duration: float | None, *, whole: bool = True
+) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
     """A file at the place where a waveform begins, and how many of its samples that takes."""
-    with _file(path) as file, _decoder(path, file) as (stream, length):
+    with _file(path) as file, _decoder(path, file, whole=whole) as (stream, length):
         rate = stream.samplerate
         if not 0 <= start < length / rate:
             raise Unusable("empty", f"there is nothing at {start:g} s")
@@ -288,12 +308,12 @@ def _placed(path: str, start: float, duration: float | None) -> Iterator[tuple["
         yield stream, last - first
 
 
-def _pieces(stream: "soundfile.SoundFile | _Plain", length: int, cut: Cut) -> Iterator[np.ndarray]:
+def _pieces(stream: "soundfile.SoundFile | _Plain", length: int, cut: Cut, most: int = BLOCK) -> Iterator[np.ndarray]:
     """`length` frames block by block, resampled while they are read."""
     rows = cut.rows(stream.channels)
     resampler = None if stream.samplerate == cut.rate else _resampler(stream.samplerate, cut.rate, rows)
     read = 0
-    for block in _blocks(stream, length):
+    for block in _blocks(stream, length, most):
         piece = _mixed(_as_float(block), cut.channels)
         read += len(piece)
         if resampler:

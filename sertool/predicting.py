@@ -13,47 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import audio, extract, hearing, inference, predict_inputs, talk, workers
-from sertool.errors import UsageError
+from sertool import audio, extract, hearing, inference, predict_inputs, talk, windows, workers
 from sertool.files import path_of
 from sertool.heldout_members import ASKED
 from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Sound
 from sertool.predict_inputs import Row
 from sertool.stored_rows import READ, Shelf
+from sertool.windows import SPAN, Listening, Span, lacks_channel
 
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
-SPAN = 120.0  # seconds of a long file that are decoded at once
-BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
 SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
-
-
-@dataclass(frozen=True)
-class Listening:
-    """How audio is cut before it is judged, and what is not judged at all."""
-
-    window: float | None = None
-    hop: float | None = None
-    channel: str = "mix"  # or left, right, each
-    silence: float = -60.0  # dBFS
-    threshold: float = 0.0
-
-    def lacks_channel(self, channels: int) -> bool:
-        """Whether sound of so many channels has none that was asked for."""
-        return self.channel == "right" and channels == 1
-
-
-def _lacks_channel(row: Row, how: Listening, channels: int) -> bool:
-    """Whether sound of so many channels has not the one that a row names, or that was asked for."""
-    own = row.get("channel")
-    return own > channels if own else how.lacks_channel(channels)
-
-
-class Enrolling(Listening):
-    """A clip of one channel is whoever speaks on the channel that is asked for."""
-
-    def lacks_channel(self, channels: int) -> bool:
-        return False
 
 
 @dataclass
@@ -84,22 +54,24 @@ def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Itera
         for pieces in listened(jury, rows, how, jobs):
             yield from judged(jury, pieces, how)
         return
-    for done in _ahead(lambda batch: [*judged(jury, _listened(jury, batch, how), how)], rows, how, jobs):
+    for done in _ahead(jury, lambda batch: [*judged(jury, _listened(jury, batch, how), how)], rows, how, jobs):
         yield from done
 
 
 def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
     """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
-    return _ahead(lambda batch: _heard(jury, [*_listened(jury, batch, how)]), rows, how, jobs)
+    return _ahead(jury, lambda batch: _heard(jury, [*_listened(jury, batch, how)]), rows, how, jobs)
 
 
-def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Any]:
+def _ahead(
+    jury: Jury, work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int
+) -> Iterator[Any]:
     """What threads make of some rows at a time, in order; torch and Python are left as they were."""
     handover = sys.getswitchinterval()
     sys.setswitchinterval(HANDOVER)
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
     pending: deque[Future[list[Any]]] = deque()
-    spans = (span for row in rows for span in _spans(row, how))
+    spans = (span for row in rows for span in windows.spans(row, how, jury.recipes[0].wave))
     with workers.one_thread():
         try:
             for batch in predict_inputs.gathered(spans, SPANS if how.window else BATCH):
@@ -114,42 +86,6 @@ def _ahead(work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Lis
             sys.setswitchinterval(handover)
 
 
-def _spans(row: Row, how: Listening) -> Iterator[Row]:
-    """A row as it is or, for windows, one for each stretch that is decoded at once."""
-    if row.get("channel") and how.channel != "mix":
-        raise UsageError(f"--channel {how.channel}: the column channel says which one is judged of {row['clip']}: "
-                         "leave out the option, or the column")  # fmt: skip
-    if how.window is None or row.get("issue"):
-        yield row
-        return
-    look = audio.look(path_of(row["path"]), full=False)
-    start = row.get("start") or 0.0
-    there = 0.0 if look.issue else look.samples / look.sample_rate - start
-    lacking = "no-channel" if look.channels and _lacks_channel(row, how, look.channels) else None
-    if lacking or not (start >= 0 and there > 0):  # NaN is neither
-        if look.detail:
-            talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
-        yield row | {"issue": look.issue or lacking or "empty"}
-        return
-    hop = how.hop or how.window
-    told = row.get("duration")
-    length = told if told is not None and told < there else there  # NaN is not less
-    if length <= 0:
-        yield row | {"issue": "empty"}
-        return
-    count, each, first = _count(length, how.window, hop), max(1, int(BEGINNING / hop)), 0
-    while first < count:
-        yield row | {"_windows": (first, min(each, count - first), length)}
-        first, each = first + each, min(2 * each, max(1, int(SPAN / hop)))
-
-
-def _count(length: float, window: float, hop: float) -> int:
-    """How many windows cover so many seconds, but for a scrap in the end that is too short to be judged."""
-    covering = math.ceil((length - window) / hop - 1e-9) + 1
-    long_enough = math.floor((length - hearing.TOO_SHORT) / hop + 1e-9) + 1
-    return max(1, min(covering, long_enough))
-
-
 def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piece]:
     """What a thread makes of some rows: their pieces, with what was heard in them."""
     for row in batch:
@@ -160,32 +96,46 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
             yield from [_shelved(row)] if READ in row else _pieces(jury, row, how)
         except audio.Unusable as unusable:
             talk.detail(f"{row['path']}: {unusable.issue}: {unusable}")
-            kept = {name: value for name, value in row.items() if name != "_windows"}
-            yield Piece(kept | {"issue": unusable.issue})
+            span, start = row.get(SPAN), row.get("start") or 0.0
+            where = {"start": round(start + span.first * (how.hop or how.window), 3)} if span else {}
+            yield Piece(_without_span(row) | where | {"issue": unusable.issue})
 
 
 def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
-    rate = jury.recipes[0].wave.rate
+    wave = jury.recipes[0].wave
+    rate = wave.rate
     asked = row.get("channel") or how.channel
-    channels = {"mix": jury.recipes[0].wave.channels, "left": "left", 1: "left"}.get(asked, "all")
-    start, (first, count, length) = row.get("start") or 0.0, row.get("_windows", (0, 1, row.get("duration")))
+    start, span = row.get("start") or 0.0, row.get(SPAN) or Span(0, 1, row.get("duration"))
     hop, window = how.hop or how.window or 0.0, how.window
-    begin = start + first * hop
-    wanted = length if window is None else min(length - first * hop, (count - 1) * hop + window)
-    samples = audio.decode(path_of(row["path"]), audio.Cut(rate, channels), begin, wanted)
-    if _lacks_channel(row, how, len(samples)):
+    begin = start + span.first * hop
+    samples = span.sound
+    if samples is None:
+        samples = audio.decode(path_of(row["path"]), windows.cut_of(row, how, wave), begin, _seconds(span, how))
+    if lacks_channel(row, how, len(samples)):
         raise audio.Unusable("no-channel", f"{talk.counted(len(samples), 'channel')}, and none that is {asked}")
-    kept = {name: value for name, value in row.items() if name != "_windows"}
-    for index in range(count):
+    kept = _without_span(row)
+    for index in range(span.count):
         low = round(index * hop * rate)
         cut = samples[:, low : low + round(window * rate)] if window else samples
         at = begin + index * hop
         said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
-        for channel, side in _sides(cut, asked, jury.recipes[0].wave.channels == "stereo"):
+        for channel, side in _sides(cut, asked, wave.channels == "stereo"):
             piece = _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
-            if piece.row.get("issue") == "silent" and asked == "mix" and not first + index:
+            if piece.row.get("issue") == "silent" and asked == "mix" and not span.first + index:
                 _warn_if_cancelled(row, audio.Cut(rate, "left"), (at, cut.shape[1] / rate), how.silence)
             yield piece
+
+
+def _seconds(span: Span, how: Listening) -> float | None:
+    """How much of a file the windows of a stretch take, or a clip."""
+    if how.window is None:
+        return span.length
+    hop = how.hop or how.window
+    return min(span.length - span.first * hop, (span.count - 1) * hop + how.window)
+
+
+def _without_span(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != SPAN}
 
 
 def _warn_if_cancelled(row: Row, one: audio.Cut, span: tuple[float, float], silence: float) -> None:

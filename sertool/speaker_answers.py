@@ -15,7 +15,8 @@ from sertool.errors import UsageError
 from sertool.files import path_of
 from sertool.jury import Acquaintance, Heard, Jury
 from sertool.predict_inputs import Row
-from sertool.predicting import Enrolling, Listening, Piece
+from sertool.predicting import Piece
+from sertool.windows import Enrolling, Listening
 
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"

@@ -25,7 +25,7 @@ HOUSE = {
     "formats": """manifest taught_encoders intake twins hearing audio sounds labelling modelfile named_models shards
         formats shaping long_audio splitting doctor checkpoint wire effects sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
-        stored_rows predict_inputs segments heldout_members extract predictions tables training_data training
+        stored_rows predict_inputs windows segments heldout_members extract predictions tables training_data training
         copying packing folding inference jury cards tasks clips clip_statistics answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting teacher_models speaker_answers verify panels plots
         members refusals rendering reports preparing runs optimism experiment""",

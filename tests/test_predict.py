@@ -29,11 +29,13 @@ from sertool import (
     streams,
     synth,
     tensorfile,
+    windows,
     wire,
 )
 from sertool.errors import Interrupted
 from sertool.inference import Predictor
 from sertool.jury import Jury
+from sertool.shaping import Wave
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
@@ -394,8 +396,8 @@ def test_a_row_that_names_a_channel_is_judged_by_it_and_says_so_again(run: Path,
     assert [row["channel"] for row in rows_of(again.out)] == ["1", "2"]
     for one, other in zip(rows_of(again.out), wanted, strict=True):
         assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-5)
-    windows = rows_of(sertool(*words, first, "--window", ".2").out)
-    assert {row["channel"] for row in windows} == {"1", "2"}
+    cut = rows_of(sertool(*words, first, "--window", ".2").out)
+    assert {row["channel"] for row in cut} == {"1", "2"}
     refused = sertool(*words, first, "--channel", "left")
     assert (refused.code, "the column channel says which one" in refused.line) == (2, True)
     made = sertool("featurize", "--mel", first, "-o", tmp_path / "features")
@@ -443,7 +445,7 @@ def test_windows_of_a_long_file_do_not_depend_on_how_it_is_read(
     _call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1)
     whole = sertool(*asked).out
-    monkeypatch.setattr("sertool.predicting.SPAN", 2.0)
+    monkeypatch.setattr(windows, "STRETCH", 2.0)
     assert sertool(*asked).out == whole
 
 
@@ -457,6 +459,66 @@ def test_silent_ends_are_left_out_where_asked(run: Path, tmp_path: Path) -> None
     as_it_was, trimmed, padded = (probabilities(rows_of(sertool(*words, *each).out)[0]) for each in asked)
     assert trimmed == pytest.approx(as_it_was, abs=0.02)
     assert np.abs(np.subtract(padded, as_it_was)).max() > 2 * np.abs(np.subtract(trimmed, as_it_was)).max()
+
+
+@pytest.fixture(scope="module")
+def long_talk(run: Path) -> np.ndarray:
+    voices = [soundfile.read(clip, dtype="float32")[0] for clip in sorted((run / "voices").rglob("*.wav"))]
+    return np.resize(np.concatenate(voices), 40 * 16_000)
+
+
+@pytest.mark.parametrize("kind", ["wav", "FLOAT", "flac", "mp3", "ogg", "OPUS", "aiff"])
+def test_a_call_that_is_cut_is_answered_up_to_there_and_then_says_so_once(
+    run: Path, tmp_path: Path, long_talk: np.ndarray, kind: str
+) -> None:
+    ending = {"FLOAT": "wav", "OPUS": "ogg"}.get(kind, kind)
+    whole, cut = tmp_path / f"whole.{ending}", tmp_path / f"cut.{ending}"
+    soundfile.write(whole, long_talk, 16_000, **({"subtype": kind} if kind.isupper() else {}))
+    cut.write_bytes((held := whole.read_bytes())[: len(held) * 6 // 10])
+    asked = ("predict", "-m", run / "model", "--window", 2, "--hop", 1.5)
+    *answered, last = rows_of(sertool(*asked, cut).out)
+    wanted = rows_of(sertool(*asked, whole).out)[: len(answered)]
+    at = float(last["start"])
+    assert (last["issue"], last["end"], last["predicted"], at) == ("truncated", "", "", pytest.approx(24, abs=2.5))
+    assert {row["issue"] for row in answered} == {""}
+    assert at - 1.5 < float(answered[-1]["end"]) <= at
+    for one, other in zip(answered, wanted, strict=True):
+        assert (one["start"], one["end"]) == (other["start"], other["end"])
+        assert probabilities(one) == pytest.approx(probabilities(other), abs=1e-4)
+    (alone,) = rows_of(sertool("predict", "-m", run / "model", cut).out)
+    assert alone["issue"] == "truncated"
+
+
+def test_parts_before_a_cut_are_answered_and_nothing_can_be_after_it(
+    run: Path, tmp_path: Path, long_talk: np.ndarray
+) -> None:
+    soundfile.write(tmp_path / "x.wav", long_talk, 16_000)
+    (tmp_path / "x.wav").write_bytes((tmp_path / "x.wav").read_bytes()[: 24 * 32_000 + 44])
+    (tmp_path / "parts.csv").write_text("clip,path,start,duration\na,x.wav,1,2.5\nb,x.wav,23,5\nc,x.wav,30,5\n")
+    held = rows_of(sertool("predict", "-m", run / "model", "--window", 1, tmp_path / "parts.csv").out)
+    found = [(row["clip"], row["start"], row["end"], row["issue"]) for row in held]
+    assert found == [
+        ("a", "1", "2", ""), ("a", "2", "3", ""), ("a", "3", "3.5", ""),
+        ("b", "23", "24", ""), ("b", "24", "", "truncated"), ("c", "30", "", "truncated"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("codec", ["GSM610", "G721_32"])
+@pytest.mark.parametrize("words", [("--window", 2, "--hop", 1.5), ("--window", 1, "--hop", 3)])
+def test_what_can_only_be_read_from_its_beginning_is_read_once_and_answered_alike(
+    run: Path, tmp_path: Path, long_talk: np.ndarray, codec: str, words: tuple[object, ...], monkeypatch: Any
+) -> None:
+    path, opened, placed = tmp_path / "x.wav", [], audio._placed
+    soundfile.write(path, long_talk[::2], 8_000, subtype=codec)
+    soundfile.write(tmp_path / "same.wav", soundfile.read(path, dtype="int16")[0], 8_000)
+    monkeypatch.setattr(audio, "_placed", lambda *args, **how: opened.append(args[0]) or placed(*args, **how))
+    monkeypatch.setattr(windows, "TAPED", 5.0)
+    asked = ("predict", "-m", run / "model", *words)
+    found, wanted = (rows_of(sertool(*asked, tmp_path / name).out) for name in ("x.wav", "same.wav"))
+    assert opened.count(str(path)) == 1
+    for one, other in zip(found, wanted, strict=True):
+        assert (one["start"], one["end"], one["issue"]) == (other["start"], other["end"], other["issue"])
+        assert probabilities(one) == pytest.approx(probabilities(other), abs=2e-2)
 
 
 def test_of_a_long_file_few_windows_are_there_at_a_time(
@@ -557,11 +619,12 @@ def test_in_shards_without_paths_the_clip_itself_says_who_speaks(tmp_path: Path,
 
 
 def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
-    how = predicting.Listening(window=3.0, hop=1.0)
+    how = windows.Listening(window=3.0, hop=1.0)
     look = audio.Look(sample_rate=16_000, samples=3600 * 16_000, channels=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audio, "look", lambda *_, **__: look)
-        spans = [row["_windows"][:2] for row in predicting._spans({"path": "call.wav"}, how)]
+        patch.setattr(audio, "has_places", lambda _: True)
+        spans = [row[windows.SPAN][:2] for row in windows.spans({"path": "call.wav"}, how, Wave())]
     assert [count for _, count in spans[:7]] == [5, 10, 20, 40, 80, 120, 120]
     assert [first for first, _ in spans] == [0, *np.cumsum([count for _, count in spans])[:-1]]
     assert sum(count for _, count in spans) == 3598
@@ -580,9 +643,9 @@ def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
 def test_a_merged_row_says_what_its_windows_said_on_average(run: Path, tmp_path: Path) -> None:
     _call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1.5, "--top", 1)
-    windows, merged = rows_of(sertool(*asked).out), rows_of(sertool(*asked, "--merge").out)
-    assert len(merged) < len(windows)
-    answers = groupby(windows, lambda row: row["predicted"] or row["issue"])
+    apart, merged = rows_of(sertool(*asked).out), rows_of(sertool(*asked, "--merge").out)
+    assert len(merged) < len(apart)
+    answers = groupby(apart, lambda row: row["predicted"] or row["issue"])
     for row, own in zip(merged, (list(own) for _, own in answers), strict=True):
         if row["predicted"]:
             lengths = [float(one["end"]) - float(one["start"]) for one in own]

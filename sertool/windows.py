@@ -1,0 +1,161 @@
+"""How audio is cut before it is judged: into windows, and these into stretches that are decoded at once.
+
+Stretches of most files are decoded wherever they lie, by several threads. What can only be read from its beginning, as
+codecs of telephones can, or ends before it should, is read once, and its stretches have their sound with them.
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool import audio, hearing, talk
+from sertool.errors import UsageError
+from sertool.files import path_of
+from sertool.predict_inputs import Row
+from sertool.shaping import Wave
+
+STRETCH = 120.0  # seconds of a long file that are decoded at once
+BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
+TAPED = 30.0  # seconds of what is read from its beginning: many such stretches wait for threads, with their sound
+SPAN = "_span"  # of a row: the stretch that it stands for
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How audio is cut before it is judged, and what is not judged at all."""
+
+    window: float | None = None
+    hop: float | None = None
+    channel: str = "mix"  # or left, right, each
+    silence: float = -60.0  # dBFS
+    threshold: float = 0.0
+
+    def lacks_channel(self, channels: int) -> bool:
+        """Whether sound of so many channels has none that was asked for."""
+        return self.channel == "right" and channels == 1
+
+
+class Enrolling(Listening):
+    """A clip of one channel is whoever speaks on the channel that is asked for."""
+
+    def lacks_channel(self, channels: int) -> bool:
+        return False
+
+
+class Span(NamedTuple):
+    """Some neighbouring windows of a part of a file, which is so many seconds long, and their sound if it is there."""
+
+    first: int
+    count: int
+    length: float
+    sound: np.ndarray | None = None
+
+
+def lacks_channel(row: Row, how: Listening, channels: int) -> bool:
+    """Whether sound of so many channels has not the one that a row names, or that was asked for."""
+    own = row.get("channel")
+    return own > channels if own else how.lacks_channel(channels)
+
+
+def cut_of(row: Row, how: Listening, wave: Wave) -> audio.Cut:
+    """What of a file is decoded for a row."""
+    asked = row.get("channel") or how.channel
+    return audio.Cut(wave.rate, {"mix": wave.channels, "left": "left", 1: "left"}.get(asked, "all"))
+
+
+def spans(row: Row, how: Listening, wave: Wave) -> Iterator[Row]:
+    """A row as it is or, for windows, one for each stretch that is decoded at once."""
+    if row.get("channel") and how.channel != "mix":
+        raise UsageError(f"--channel {how.channel}: the column channel says which one is judged of {row['clip']}: "
+                         "leave out the option, or the column")  # fmt: skip
+    if how.window is None or row.get("issue"):
+        yield row
+        return
+    look = audio.look(path_of(row["path"]), full=False)
+    start, told = row.get("start") or 0.0, row.get("duration")
+    there = math.inf if look.issue == "truncated" else 0.0 if look.issue else look.samples / look.sample_rate - start
+    length = told if told is not None and told < there else there  # NaN is not less
+    lacking = "no-channel" if look.channels and lacks_channel(row, how, look.channels) else None
+    if look.detail:
+        talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
+    if lacking or not (start >= 0 and there > 0 and length > 0):  # NaN is neither
+        yield row | {"issue": lacking or look.issue or "empty"}
+    elif look.issue or not audio.has_places(path_of(row["path"])):
+        yield from _taped(row, how, wave, length, look.issue)
+    else:
+        first, hop = 0, how.hop or how.window
+        count, each = _count(length, how), max(1, int(BEGINNING / hop))
+        while first < count:
+            yield row | {SPAN: Span(first, min(each, count - first), length)}
+            first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
+
+
+def _count(length: float, how: Listening) -> int:
+    """How many windows cover so many seconds, but for a scrap in the end that is too short to be judged."""
+    if length == math.inf:
+        return sys.maxsize
+    hop = how.hop or how.window
+    covering = math.ceil((length - how.window) / hop - 1e-9) + 1
+    long_enough = math.floor((length - hearing.TOO_SHORT) / hop + 1e-9) + 1
+    return max(1, min(covering, long_enough))
+
+
+def _taped(row: Row, how: Listening, wave: Wave, length: float, issue: str | None) -> Iterator[Row]:
+    """The stretches of what is read from its beginning; of what ends before it should, those windows that are whole,
+    and then a row that says where it ends."""
+    start, hop = row.get("start") or 0.0, how.hop or how.window
+    tape = _Tape(path_of(row["path"]), cut_of(row, how, wave), start, None if length == math.inf else length)
+    first, count = 0, _count(length, how)
+    while first < count and not tape.issue:
+        each = min(max(1, int(TAPED / hop)), count - first)
+        wanted = min(length - first * hop, (each - 1) * hop + how.window)
+        low = round(first * hop * wave.rate)
+        sound = tape.read(low, low + round(wanted * wave.rate))
+        if lacks_channel(row, how, len(sound)) and tape.at:
+            yield row | {"issue": "no-channel"}
+            return
+        if issue and tape.over and tape.at < (length - hearing.TOO_SHORT) * wave.rate:
+            tape.issue = issue
+        if tape.issue:
+            each = math.floor((sound.shape[1] / wave.rate - how.window) / hop + 1e-9) + 1
+        if each > 0:
+            yield row | {SPAN: Span(first, each, length, sound)}
+        first += each
+    if tape.issue:
+        yield (
+            row | ({"start": round(start + tape.at / wave.rate, 3)} if tape.at else {}) | {"issue": issue or tape.issue}
+        )
+
+
+class _Tape:
+    """Audio that is read from one place on, never back."""
+
+    def __init__(self, path: str, cut: audio.Cut, start: float, duration: float | None) -> None:
+        self.path, self._pieces = path, audio.pieces(path, cut, start, duration, whole=False)
+        self._held: list[tuple[int, np.ndarray]] = []  # pieces, and where each begins
+        self.at, self.over, self.issue = 0, False, None
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Samples first to last - 1, or as many of them as there are, `[channels, samples]`."""
+        self._held = [(at, piece) for at, piece in self._held if at + piece.shape[1] > first]
+        while self.at < last and not self.over:
+            piece = self._next()
+            if self.at + piece.shape[1] > first:
+                self._held.append((self.at, piece))
+            self.at += piece.shape[1]
+        parts = [piece[:, max(first - at, 0) : max(last - at, 0)] for at, piece in self._held]
+        return np.concatenate(parts, axis=1) if parts else np.empty((1, 0), np.float32)
+
+    def _next(self) -> np.ndarray:
+        try:
+            if (piece := next(self._pieces, None)) is not None:
+                return piece
+        except audio.Unusable as unusable:
+            talk.detail(f"{self.path}: {unusable.issue}: {unusable}")
+            self.issue = unusable.issue
+        self.over = True
+        return np.empty((1, 0), np.float32)
