@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
+from pathlib import PurePath
 from typing import Any
 
 from sertool.errors import SertoolError, UsageError
@@ -13,6 +15,7 @@ from sertool.talk import clean
 
 Row = dict[str, Any]
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
+PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # how the name of a part of a file ends: where it starts, and its channel
 
 
 def names_of(labels: Sequence[str], row: Row, extra: Iterable[str]) -> list[str]:
@@ -85,26 +88,36 @@ def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Rich Transcription Time Marked: file, channel, start, length, emotion."""
     named: dict[str, str] = {}  # files by the names that stand for them
     for row in _answered(rows):
-        where = _without_spaces(str(row["clip"]), named)
+        where = _without_spaces(_recording(row), named)
         span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
         answer = f"{'_'.join(row['predicted'].split())} {row['confidence']:.3f}"
         yield f"SPEAKER {where} {row.get('channel') or 1} {span} <NA> <NA> {answer} <NA>\n"
 
 
-def _without_spaces(clip: str, named: dict[str, str]) -> str:
+def _recording(row: Row) -> tuple[str, str]:
+    """The file that a row is a part of, and what it is called: as the clip is or, where that is the name of a part
+    (`call.wav@3.5`, or a word that says nothing of the file), as the file."""
+    clip, path = str(row["clip"]), str(row.get("path") or "")
+    whole = PART.sub("", clip)
+    return path or whole, whole if PurePath(path).stem in whole else PurePath(path).name
+
+
+def _without_spaces(recording: tuple[str, str], named: dict[str, str]) -> str:
     """A file's name in one word, which is no other file's."""
-    plain = "_".join(clip.split())
+    file, name = recording
+    plain = "_".join(name.split())
     ways = chain([plain], (f"{plain}~{number}" for number in count(2)))
-    return next(way for way in ways if named.setdefault(way, clip) == clip)
+    return next(way for way in ways if named.setdefault(way, file) == file)
 
 
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Subtitles of one file; where channels are judged each, a line says which."""
-    clip = None
+    only = None
     for number, row in enumerate(_answered(rows), 1):
-        clip = clip or row["clip"]
-        if row["clip"] != clip:
-            raise UsageError(f"subtitles are of one file, and after {clip} comes {row['clip']}: name one, or take csv")
+        file, name = _recording(row)
+        only = only or (file, name)
+        if file != only[0]:
+            raise UsageError(f"subtitles are of one file, and after {only[1]} comes {name}: name one, or take csv")
         side = f"channel {row['channel']}: " if row.get("channel") else ""
         yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{side}{row['predicted']}\n\n"
 
@@ -116,17 +129,17 @@ def _clock(seconds: float) -> str:
 
 def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """A Praat TextGrid in its short form: one tier for each file and channel, without gaps."""
-    tiers: dict[str, list[Row]] = {}
+    tiers: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if "end" in row:
-            side = f" {row['channel']}" if row.get("channel") else ""
-            tiers.setdefault(f"{row['clip']}{side}", []).append(row)
+            file, name = _recording(row)
+            tiers.setdefault((file, f"{name} {row['channel']}" if row.get("channel") else name), []).append(row)
     end = max((row["end"] for held in tiers.values() for row in held), default=0.0)
     if not end:
         raise SertoolError("nothing could be heard, and a TextGrid without any time is none")
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{end}\n<exists>\n{len(tiers)}\n'
-    for name, held in tiers.items():
-        intervals = list(_filled(held, end))
+    for (_, name), held in tiers.items():
+        intervals = list(_filled(sorted(held, key=lambda row: row["start"]), end))
         yield f'"IntervalTier"\n{_quoted(name)}\n0\n{end}\n{len(intervals)}\n'
         for low, high, text in intervals:
             yield f"{low}\n{high}\n{_quoted(text)}\n"

@@ -794,6 +794,16 @@ def test_files_whose_names_differ_by_blanks_alone_are_two_in_rttm() -> None:
     assert names == ["a_b.wav", "a_b.wav~2", "a_b.wav", "a_b.wav~3", "c.wav"]
 
 
+@pytest.mark.parametrize("ids", [("call.wav@0.0", "call.wav@3.597"), ("one", "two")])
+def test_parts_of_one_file_are_of_one_file(ids: tuple[str, str]) -> None:
+    said = {"path": "/calls/call.wav", "predicted": "sad", "confidence": 0.5}
+    rows = [{"clip": clip, "start": 3.597 * place, "end": 3.0 + 3 * place} | said for place, clip in enumerate(ids)]
+    assert {line.split()[1] for line in streams.rttm(rows)} == {"call.wav"}
+    assert "".join(streams.srt(rows)).count("-->") == 2
+    grid = "".join(streams.textgrid(rows[::-1])).splitlines()
+    assert (grid.count('"IntervalTier"'), grid.count('"call.wav"'), grid.count('"sad"')) == (1, 1, 2)
+
+
 def test_a_textgrid_of_nothing_heard_is_an_error(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"")
     done = sertool("predict", "-m", run / "model", tmp_path / "bad.wav", "-f", "textgrid")
