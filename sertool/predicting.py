@@ -24,6 +24,7 @@ from sertool.windows import SPAN, Listening, Span, lacks_channel
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
+Settled = dict[str, tuple[float, float]]  # files of which nobody need ask any more whether their channels cancel
 
 
 @dataclass
@@ -54,13 +55,15 @@ def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Itera
         for pieces in listened(jury, rows, how, jobs):
             yield from judged(jury, pieces, how)
         return
-    for done in _ahead(jury, lambda batch: [*judged(jury, _listened(jury, batch, how), how)], rows, how, jobs):
+    settled: Settled = {}
+    for done in _ahead(jury, lambda batch: [*judged(jury, _listened(jury, batch, how, settled), how)], rows, how, jobs):
         yield from done
 
 
 def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
     """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
-    return _ahead(jury, lambda batch: _heard(jury, [*_listened(jury, batch, how)]), rows, how, jobs)
+    settled: Settled = {}
+    return _ahead(jury, lambda batch: _heard(jury, [*_listened(jury, batch, how, settled)]), rows, how, jobs)
 
 
 def _ahead(
@@ -86,14 +89,14 @@ def _ahead(
             sys.setswitchinterval(handover)
 
 
-def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piece]:
+def _listened(jury: Jury, batch: Iterable[Row], how: Listening, settled: Settled) -> Iterator[Piece]:
     """What a thread makes of some rows: their pieces, with what was heard in them."""
     for row in batch:
         if row.get("issue"):
             yield Piece(row)
             continue
         try:
-            yield from [_shelved(row)] if READ in row else _pieces(jury, row, how)
+            yield from [_shelved(row)] if READ in row else _pieces(jury, row, how, settled)
         except audio.Unusable as unusable:
             talk.detail(f"{row['path']}: {unusable.issue}: {unusable}")
             span, start = row.get(SPAN), row.get("start") or 0.0
@@ -101,7 +104,7 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening) -> Iterator[Piec
             yield Piece(_without_span(row) | where | {"issue": unusable.issue})
 
 
-def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
+def _pieces(jury: Jury, row: Row, how: Listening, settled: Settled) -> Iterator[Piece]:
     wave = jury.recipes[0].wave
     rate = wave.rate
     asked = row.get("channel") or how.channel
@@ -121,8 +124,8 @@ def _pieces(jury: Jury, row: Row, how: Listening) -> Iterator[Piece]:
         said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
         for channel, side in _sides(cut, asked, wave.channels == "stereo"):
             piece = _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
-            if piece.row.get("issue") == "silent" and asked == "mix" and not span.first + index:
-                _warn_if_cancelled(row, audio.Cut(rate, "left"), (at, cut.shape[1] / rate), how.silence)
+            if piece.row.get("issue") == "silent" and asked == "mix" and row["path"] not in settled:
+                _settle_cancelled(row["path"], (at, cut.shape[1] / rate), how.silence, settled)
             yield piece
 
 
@@ -138,10 +141,16 @@ def _without_span(row: Row) -> Row:
     return {name: value for name, value in row.items() if name != SPAN}
 
 
-def _warn_if_cancelled(row: Row, one: audio.Cut, span: tuple[float, float], silence: float) -> None:
-    """Say of a clip without a sound that one channel of it has some."""
-    if _level(audio.decode(path_of(row["path"]), one, *span)) >= silence:
-        talk.warn(f"{row['path']}: its channels cancel when they are mixed: take one of them with --channel")
+def _settle_cancelled(path: str, span: tuple[float, float], silence: float, settled: Settled) -> None:
+    """Say once of a file in which nothing is heard for a while that one channel of it has some sound there."""
+    try:
+        sides = audio.decode(path_of(path), audio.Cut(channels="all"), *span)
+    except audio.Unusable:  # it is cut off, and all of it is heard already
+        sides = np.zeros((1, 1))
+    cancelled = len(sides) > 1 and _level(sides[:1]) >= silence
+    first = (cancelled or len(sides) == 1) and settled.setdefault(path, span) is span  # of all threads
+    if cancelled and first:
+        talk.warn(f"{path}: its channels cancel when they are mixed: take one of them with --channel")
 
 
 def _shelved(row: Row) -> Piece:

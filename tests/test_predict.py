@@ -346,6 +346,16 @@ def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path
     assert (named.code, piped.code, piped.out) == (0, 0, named.out)
 
 
+def test_channels_that_cancel_are_said_to_once_also_where_a_call_begins_in_silence(run: Path, tmp_path: Path) -> None:
+    voice = np.resize(soundfile.read(next((run / "voices").rglob("*.wav")))[0], 32_000)
+    sound = np.concatenate([np.zeros(32_000), voice, voice])
+    soundfile.write(tmp_path / "call.wav", np.stack([sound, -sound], axis=1), 16_000)
+    soundfile.write(tmp_path / "quiet.wav", np.stack([0 * sound, 0 * sound], axis=1), 16_000)
+    done = sertool("predict", "-m", run / "model", "--window", 1, tmp_path, "-j", 1)
+    assert done.err.count("its channels cancel when they are mixed") == 1
+    assert "call.wav: its channels" in done.err
+
+
 def test_of_a_folder_what_is_not_read_is_counted_and_what_macos_left_is_no_clip(run: Path, tmp_path: Path) -> None:
     shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
     for name in ("._x.wav", "._y.m4a", "y.m4a"):
