@@ -120,7 +120,7 @@ def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[s
     if 1 < len(folders) <= MOST_FOLDERS:
         first = labels.plain(folders[0])
         yield f"if the folders {listed(folders, 8)} are emotions, say which with `sertool index --map {first}=EMOTION`"
-    if not how.pattern:
+    if not how.patterns:
         yield "name their layout with `sertool index --pattern`, or their labels with `--table`"
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sertool import columns, corpora, labels, splits
+from sertool import columns, corpora, labels, splits, talk
 from sertool.errors import UsageError
 from sertool.files import listed
 
@@ -22,7 +22,7 @@ class Labelling:
     """How clips get their labels, as the command line says."""
 
     corpus: str | None = None
-    pattern: str | None = None
+    patterns: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     group: str | None = None
     mapping: labels.Mapping = field(default_factory=labels.Mapping)
@@ -48,8 +48,8 @@ class Clip:
 
 def by_path(clips: Sequence[Clip], how: Labelling, side: dict[str, Path]) -> None:
     """Write down what each path tells; `side` holds the files that are no audio, by lower-case name."""
-    if how.pattern:
-        _by_pattern(clips, how.pattern)
+    if how.patterns:
+        _by_patterns(clips, how.patterns)
     elif how.corpus is None or how.corpus in corpora.names():
         _by_corpus(clips, how.corpus, side)
     _by_folder([clip for clip in clips if not clip.row.keys() & {"corpus", "emotion", "label"}], how.mapping)
@@ -163,13 +163,22 @@ def _piece(text: str, is_field: bool, seen: set[str]) -> str:
     return f"(?P<{text}>[^/]+?)"
 
 
-def _by_pattern(clips: Sequence[Clip], pattern: str) -> None:
-    expression = compile_pattern(pattern)
+def _by_patterns(clips: Sequence[Clip], patterns: Sequence[str]) -> None:
+    """Let the first pattern that a clip's path matches tell of it."""
+    unmet = {pattern: compile_pattern(pattern) for pattern in patterns}
+    expressions = tuple(unmet.items())
     for clip in clips:
-        match = expression.search(clip.path.as_posix())
-        clip.row = _typed(match.groupdict(), clip.path) if match else {"notes": ["odd-name"]}
-    if clips and all("notes" in clip.row for clip in clips):
-        raise UsageError(f"--pattern {pattern!r} matches no file; an example of what is there: {clips[0].path.name}")
+        clip.row = {"notes": ["odd-name"]}
+        for pattern, expression in expressions:
+            if match := expression.search(clip.path.as_posix()):
+                clip.row = _typed(match.groupdict(), clip.path)
+                unmet.pop(pattern, None)
+                break
+    idle = " and ".join(map(repr, unmet))
+    if clips and len(unmet) == len(expressions):
+        raise UsageError(f"--pattern {idle} matches no file; an example of what is there: {clips[0].path.name}")
+    if clips and unmet:
+        talk.warn(f"--pattern {idle} reads no file: none matches it, or an earlier one reads those that do")
 
 
 def _typed(row: Row, path: Path) -> Row:

@@ -312,6 +312,28 @@ def test_a_pattern_and_a_table_know_the_same_names(make):
     assert [(row["speaker"], row["spk"]) for row in both] == [("x:ann", "dogs"), ("x:bob", "dogs")]
 
 
+def test_each_file_is_read_by_the_first_of_several_patterns_that_it_matches(make):
+    folder = make("x/ann_sad.wav", "x/ben_angry_loud.wav", "x/cyd.wav")
+    words = ("--pattern", "{speaker}_{emotion}_{style}.wav", "--pattern", "{speaker}_{emotion}.wav")
+    held = by_clip(folder / "x", *words, "-q")
+    told = {clip: (row.get("speaker"), row.get("emotion"), row.get("style")) for clip, row in held.items()}
+    assert told == {
+        "x/ann_sad": ("x:ann", "sad", None), "x/ben_angry_loud": ("x:ben", "angry", "loud"), "x/cyd": (None,) * 3
+    }  # fmt: skip
+    assert held["x/cyd"]["notes"] == ["odd-name"]
+    (turned,) = index(folder / "x" / "ben_angry_loud.wav", "--pattern", "{}_{label}_{}", *words, "-q")
+    assert (turned["emotion"], turned.get("speaker")) == ("angry", None)
+
+
+def test_of_several_patterns_those_that_read_no_file_are_said(make):
+    folder = make("x/ann_sad.wav")
+    words = ("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "--pattern", "{speaker}-{emotion}")
+    done = sertool(*words, "-f", "jsonl")
+    assert (done.code, "warning: --pattern '{speaker}-{emotion}' reads no file" in done.err) == (0, True)
+    refused(folder / "x", "--pattern", "{speaker}.flac", "--pattern", "{speaker}-{emotion}",
+            says="--pattern '{speaker}.flac' and '{speaker}-{emotion}' matches no file; an example")  # fmt: skip
+
+
 @pytest.mark.parametrize("head", ["Path,Emotion", "file,emotion"])
 def test_a_table_given_as_a_manifest_is_sent_to_where_it_belongs(tmp_path, head):
     a = table(tmp_path, "a.csv", f"{head}\n1.wav,sad\n")

@@ -32,8 +32,9 @@ def _input_options() -> Any:
     return options.stack(
         option("--corpus", metavar="NAME", group=group, shell_complete=options.offering(*catalogue.names("corpora")),
                help="Take the files for this corpus; with --pattern or --table any name of your own."),
-        option("--pattern", metavar="TEXT", group=group,
-               help="How paths end, such as '{speaker}_{sentence}_{emotion}.wav'; {} is anything."),
+        option("--pattern", "patterns", multiple=True, metavar="TEXT", group=group,
+               help="How paths end, such as '{speaker}_{sentence}_{emotion}.wav'; {} is anything. Of several, the "
+                    "first that a file matches reads it."),
         option("--table", "tables", multiple=True, metavar="[PART=]FILE", group=group,
                help="Labels by path: CSV, TSV, JSON Lines or Parquet; PART is train, dev or test."),
         option("--group", type=click.Choice(["parent-folder"]), group=group,
@@ -170,7 +171,7 @@ def _labelling(values: dict[str, Any]) -> Any:
         if meant := get_close_matches(name.lower(), known, cutoff=0.75):
             raise UsageError(f"--corpus {name}: perhaps {meant[0]}? Those that are known are {', '.join(known)}")
     mapping = labels.parse_mapping(values["mapping"])
-    return Labelling(name, values["pattern"], values["tables"], values["group"], mapping)
+    return Labelling(name, values["patterns"], values["tables"], values["group"], mapping)
 
 
 def _say_plan(sources: Any, labels: tuple[str, ...]) -> None:
