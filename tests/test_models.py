@@ -743,6 +743,17 @@ def test_one_emotion_alone_cannot_be_fitted(name):
         module.Model(module.Settings(), 4, 2).fit(np.ones((5, 4), np.float32), np.zeros(5, int))
 
 
+@pytest.mark.parametrize("name", ["logistic", "probe"])
+def test_copies_that_say_nothing_new_leave_a_regression_as_it_was(name):
+    module = models.load(name)
+    x, y = statistics(20, 3)
+    clip = np.repeat(np.arange(len(x)), 4)
+    alone, copied = (module.Model(module.Settings(), 20, 3) for _ in range(2))
+    alone.fit(x, y)
+    copied.fit(x[clip], y[clip], None, 0, clip)
+    torch.testing.assert_close(copied.weight, alone.weight, atol=1e-3, rtol=0)
+
+
 def test_a_machine_needs_two_clips_of_each_emotion():
     module = models.load("svm")
     x, y = statistics(4, 2)
