@@ -640,6 +640,29 @@ def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
     assert sum(count for _, count in spans) == 3598
 
 
+def test_pauses_of_a_call_are_no_fault_of_it(run: Path, tmp_path: Path) -> None:
+    _call(run, tmp_path / "call.wav")
+    words = ("predict", "-m", run / "model", "--strict", tmp_path / "call.wav", "--window", 2)
+    done = sertool(*words)
+    silent = sum(row["issue"] == "silent" for row in rows_of(done.out))
+    assert silent
+    assert (done.code, f"{len(rows_of(done.out))} rows, {silent} silent" in done.err) == (0, True)
+    (tmp_path / "bad.wav").write_bytes(b"")
+    done = sertool(*words, tmp_path / "bad.wav")
+    assert (done.code, f"1 set aside (column issue), {silent} silent" in done.err) == (1, True)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    assert sertool("predict", "-m", run / "model", "--strict", tmp_path / "silent.wav").code == 1
+
+
+def test_windows_of_a_part_are_as_long_as_they_are(run: Path, tmp_path: Path) -> None:
+    _call(run, tmp_path / "call.wav")
+    (tmp_path / "parts.csv").write_text("clip,path,start,duration\na,call.wav,1,4.5\n")
+    for words in ((), ("--merge",)):
+        held = rows_of(sertool("predict", "-m", run / "model", tmp_path / "parts.csv", "--window", 2, *words).out)
+        for row in held:
+            assert float(row["duration"]) == pytest.approx(float(row["end"]) - float(row["start"]), abs=1e-6)
+
+
 def test_merged_windows_tile_the_file(run: Path, tmp_path: Path) -> None:
     seconds = _call(run, tmp_path / "call.wav")
     asked = ("predict", "-m", run / "model", tmp_path / "call.wav", "--window", 2, "--hop", 1, "--merge")

@@ -48,9 +48,10 @@ exit code is 1. A run answers for a clip of a manifest with those of its models 
 of them were trained on are marked in the column split, so that eval leaves them out; of a model alone, as base and tiny
 are, by the published split that divided it. Where a manifest points to shards that were made as the model hears, they
 are read and not the audio, unless --window, --channel, --speeds or --trim asks for sound; so may shards themselves be.
---silence is of audio only.
+--silence is of audio only. To --strict, a silent window is none that was set aside.
 """
 LONG = 30.0  # seconds
+PAUSES = ("silent", "too-short")  # what windows of a healthy call may be
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -163,6 +164,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     rows = _watched(_answers(jury, asked, how, values), sources, read, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = segments.merged(rows, jury.labels)
+    if values["window"]:
+        rows = _lasting(rows)
     count = _Count(whole=not values["window"])
     with device.memory_kept():
         known = _with_top(rows, jury.labels, values["top"])
@@ -248,15 +251,19 @@ def _kind(values: dict[str, Any]) -> str:
 
 
 class _Count:
-    """How many rows went by, and how many without an answer; of `whole` clips, how many answers are for a long one."""
+    """How many rows went by, and how many without an answer; of `whole` clips, how many answers are for a long one; of
+    windows, how many are silent, which is no fault of theirs."""
 
     def __init__(self, *, whole: bool) -> None:
         self.rows, self.issues, self.vanished, self.long, self.whole = 0, 0, 0, 0, whole
+        self.pauses = 0
 
     def over(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for row in rows:
             self.rows += 1
-            self.issues += bool(row.get("issue"))
+            is_pause = not self.whole and row.get("issue") in PAUSES and "end" in row
+            self.pauses += is_pause
+            self.issues += bool(row.get("issue")) and not is_pause
             self.vanished += row.get("issue") == "vanished"
             answered = self.whole and bool(row.get("predicted")) and "end" in row
             self.long += answered and row["end"] - (row["start"] or 0.0) > LONG
@@ -264,13 +271,21 @@ class _Count:
 
     def said(self, *, strict: bool) -> int | None:
         aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
-        talk.say(f"{talk.counted(self.rows, 'row')}{aside}")
+        pauses = f", {self.pauses:,} silent" if self.pauses else ""
+        talk.say(f"{talk.counted(self.rows, 'row')}{aside}{pauses}")
         if self.long:
             answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
             talk.say(f"{answers} for more than {LONG:g} s of sound: --window 3 answers part by part")
         if self.rows and self.vanished == self.rows:
             raise SertoolError("nothing of what was asked for is there")
         return 1 if strict and self.issues else None
+
+
+def _lasting(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Windows of what had a duration, each with its own."""
+    for row in rows:
+        lasts = round(row["end"] - row["start"], 3) if "end" in row else None
+        yield row | {"duration": lasts} if "duration" in row else row
 
 
 def _with_top(rows: Iterator[dict[str, Any]], labels: list[str], top: int | None) -> Iterator[dict[str, Any]]:
