@@ -18,11 +18,13 @@ from sertool.files import path_of
 from sertool.heldout_members import ASKED
 from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Sound
 from sertool.predict_inputs import Row
+from sertool.shaping import Wave
 from sertool.stored_rows import READ, Shelf
 from sertool.windows import SPAN, Listening, Span, lacks_channel
 
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
+AROUND = 0.16  # seconds, more than resampling sees, and a whole number of samples at all usual rates
 SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
 Settled = dict[str, tuple[float, float]]  # files of which nobody need ask any more whether their channels cancel
 
@@ -113,7 +115,7 @@ def _pieces(jury: Jury, row: Row, how: Listening, settled: Settled) -> Iterator[
     begin = start + span.first * hop
     samples = span.sound
     if samples is None:
-        samples = audio.decode(path_of(row["path"]), windows.cut_of(row, how, wave), begin, _seconds(span, how))
+        samples = _decoded(row, span, how, wave)
     if lacks_channel(row, how, len(samples)):
         raise audio.Unusable("no-channel", f"{talk.counted(len(samples), 'channel')}, and none that is {asked}")
     kept = _without_span(row)
@@ -129,12 +131,19 @@ def _pieces(jury: Jury, row: Row, how: Listening, settled: Settled) -> Iterator[
             yield piece
 
 
-def _seconds(span: Span, how: Listening) -> float | None:
-    """How much of a file the windows of a stretch take, or a clip."""
+def _decoded(row: Row, span: Span, how: Listening, wave: Wave) -> np.ndarray:
+    """A clip as it is; or a stretch of windows, resampled with what is around it: a window is the same in any."""
+    path, cut, start = path_of(row["path"]), windows.cut_of(row, how, wave), row.get("start") or 0.0
     if how.window is None:
-        return span.length
+        return audio.decode(path, cut, start, span.length)
     hop = how.hop or how.window
-    return min(span.length - span.first * hop, (span.count - 1) * hop + how.window)
+    begin = start + span.first * hop
+    seconds = min(span.length - span.first * hop, (span.count - 1) * hop + how.window)
+    before = min(AROUND, begin)
+    first = round(before * wave.rate)
+    return audio.decode(path, cut, begin - before, before + seconds + AROUND)[
+        :, first : first + round(seconds * wave.rate)
+    ]
 
 
 def _without_span(row: Row) -> Row:

@@ -459,6 +459,22 @@ def test_windows_of_a_long_file_do_not_depend_on_how_it_is_read(
     assert sertool(*asked).out == whole
 
 
+@pytest.mark.parametrize(("rate", "near"), [(8_000, 1e-5), (44_100, 1e-5), (16_000, 0)])
+def test_a_window_of_resampled_sound_is_the_same_in_any_stretch(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int, near: float
+) -> None:
+    _call(run, tmp_path / "call.wav")
+    sound = soundfile.read(tmp_path / "call.wav", dtype="int16")[0]
+    soundfile.write(tmp_path / "call.wav", sound, rate)
+    monkeypatch.setattr(windows, "STRETCH", 0.1)
+    heard: list[np.ndarray] = []
+    for stretch in (0.1, 60.0):
+        monkeypatch.setattr(windows, "BEGINNING", stretch)
+        done = sertool("predict", "-m", run / "model", tmp_path / "call.wav", "--window", "0.5", "--hop", "0.2")
+        heard.append(np.array([probabilities(row) for row in rows_of(done.out) if not row["issue"]]))
+    assert np.abs(heard[0] - heard[1]).max() <= near
+
+
 def test_silent_ends_are_left_out_where_asked(run: Path, tmp_path: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     samples, rate = soundfile.read(clip, dtype="float32")
