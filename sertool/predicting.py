@@ -2,10 +2,11 @@
 
 import math
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -25,8 +26,17 @@ from sertool.windows import SPAN, Listening, Span, lacks_channel
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 AROUND = 0.16  # seconds, more than resampling sees, and a whole number of samples at all usual rates
+LONG = 600.0  # seconds of a clip of which one is heard at a time
 SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
-Settled = dict[str, tuple[float, float]]  # files of which nobody need ask any more whether their channels cancel
+
+
+@dataclass
+class Shared:
+    """What the threads share."""
+
+    settled: dict[str, tuple[float, float]] = field(default_factory=dict)  # files whose channels nobody need compare
+    long: threading.Lock = field(default_factory=threading.Lock)  # held by who hears a long clip
+    hinted: bool = False  # that there are windows
 
 
 @dataclass
@@ -57,15 +67,15 @@ def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Itera
         for pieces in listened(jury, rows, how, jobs):
             yield from judged(jury, pieces, how)
         return
-    settled: Settled = {}
-    for done in _ahead(jury, lambda batch: [*judged(jury, _listened(jury, batch, how, settled), how)], rows, how, jobs):
+    shared = Shared()
+    for done in _ahead(jury, lambda batch: [*judged(jury, _listened(jury, batch, how, shared), how)], rows, how, jobs):
         yield from done
 
 
 def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
     """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
-    settled: Settled = {}
-    return _ahead(jury, lambda batch: _heard(jury, [*_listened(jury, batch, how, settled)]), rows, how, jobs)
+    shared = Shared()
+    return _ahead(jury, lambda batch: _heard(jury, [*_listened(jury, batch, how, shared)]), rows, how, jobs)
 
 
 def _ahead(
@@ -91,14 +101,19 @@ def _ahead(
             sys.setswitchinterval(handover)
 
 
-def _listened(jury: Jury, batch: Iterable[Row], how: Listening, settled: Settled) -> Iterator[Piece]:
+def _listened(jury: Jury, batch: Iterable[Row], how: Listening, shared: Shared) -> Iterator[Piece]:
     """What a thread makes of some rows: their pieces, with what was heard in them."""
     for row in batch:
         if row.get("issue"):
             yield Piece(row)
             continue
         try:
-            yield from [_shelved(row)] if READ in row else _pieces(jury, row, how, settled)
+            if READ in row:
+                yield _shelved(row)
+            elif how.window is None and _seconds(row) > LONG:
+                yield from _long(jury, row, how, shared)
+            else:
+                yield from _pieces(jury, row, how, shared)
         except audio.Unusable as unusable:
             talk.detail(f"{row['path']}: {unusable.issue}: {unusable}")
             span, start = row.get(SPAN), row.get("start") or 0.0
@@ -106,7 +121,25 @@ def _listened(jury: Jury, batch: Iterable[Row], how: Listening, settled: Settled
             yield Piece(_without_span(row) | where | {"issue": unusable.issue})
 
 
-def _pieces(jury: Jury, row: Row, how: Listening, settled: Settled) -> Iterator[Piece]:
+def _seconds(row: Row) -> float:
+    """How long a clip is; 0 of what cannot be heard."""
+    look = audio.look(path_of(row["path"]), full=False)
+    there = 0.0 if look.issue else look.samples / look.sample_rate - (row.get("start") or 0.0)
+    told = row.get("duration")
+    return told if told is not None and told < there else there
+
+
+def _long(jury: Jury, row: Row, how: Listening, shared: Shared) -> list[Piece]:
+    """What is heard in a long clip as a whole, while no other thread is at one: an hour takes 2 GB."""
+    with shared.long:
+        if not shared.hinted:
+            talk.say(f"{row['path']}: one answer for {_seconds(row) / 60:.0f} minutes of sound, which takes memory: "
+                     "--window 3 answers part by part")  # fmt: skip
+        shared.hinted = True
+        return _heard(jury, [*_pieces(jury, row, how, shared)])
+
+
+def _pieces(jury: Jury, row: Row, how: Listening, shared: Shared) -> Iterator[Piece]:
     wave = jury.recipes[0].wave
     rate = wave.rate
     asked = row.get("channel") or how.channel
@@ -126,8 +159,8 @@ def _pieces(jury: Jury, row: Row, how: Listening, settled: Settled) -> Iterator[
         said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
         for channel, side in _sides(cut, asked, wave.channels == "stereo"):
             piece = _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
-            if piece.row.get("issue") == "silent" and asked == "mix" and row["path"] not in settled:
-                _settle_cancelled(row["path"], (at, cut.shape[1] / rate), how.silence, settled)
+            if piece.row.get("issue") == "silent" and asked == "mix" and row["path"] not in shared.settled:
+                _settle_cancelled(row["path"], (at, cut.shape[1] / rate), how.silence, shared.settled)
             yield piece
 
 
@@ -150,7 +183,9 @@ def _without_span(row: Row) -> Row:
     return {name: value for name, value in row.items() if name != SPAN}
 
 
-def _settle_cancelled(path: str, span: tuple[float, float], silence: float, settled: Settled) -> None:
+def _settle_cancelled(
+    path: str, span: tuple[float, float], silence: float, settled: dict[str, tuple[float, float]]
+) -> None:
     """Say once of a file in which nothing is heard for a while that one channel of it has some sound there."""
     try:
         sides = audio.decode(path_of(path), audio.Cut(channels="all"), *span)

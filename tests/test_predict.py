@@ -746,6 +746,26 @@ def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp
     assert "30 s" not in sertool(*words[:-1], segments).err
 
 
+def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, most, pieces = [0], [0], predicting._pieces
+
+    def watched(*args: Any) -> Iterator[Any]:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        yield from pieces(*args)
+        at_work[0] -= 1
+
+    for name in range(40):
+        audio.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 40_000), 16_000)
+    monkeypatch.setattr(predicting, "_pieces", watched)
+    monkeypatch.setattr(predicting, "LONG", 2.0)
+    done = sertool("predict", "-m", run / "model", tmp_path, "-j", 4)
+    assert (len(rows_of(done.out)), most) == (40, [1])
+    assert done.err.count("--window 3 answers part by part") == 1
+
+
 def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}

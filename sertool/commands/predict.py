@@ -259,6 +259,8 @@ class _Count:
         self.pauses = 0
 
     def over(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        from sertool import predicting
+
         for row in rows:
             self.rows += 1
             is_pause = not self.whole and row.get("issue") in PAUSES and "end" in row
@@ -266,7 +268,7 @@ class _Count:
             self.issues += bool(row.get("issue")) and not is_pause
             self.vanished += row.get("issue") == "vanished"
             answered = self.whole and bool(row.get("predicted")) and "end" in row
-            self.long += answered and row["end"] - (row["start"] or 0.0) > LONG
+            self.long += answered and LONG < row["end"] - (row["start"] or 0.0) <= predicting.LONG  # else it was said
             yield row
 
     def said(self, *, strict: bool) -> int | None:
