@@ -19,9 +19,9 @@ from sertool.errors import SertoolError
 from sertool.files import reason, whole
 from sertool.hearing import Heard
 
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif")
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
 UNREAD = (  # that hold sound all the same, alone or beside pictures
-    ".m4a", ".m4b", ".m4r", ".aac", ".ac3", ".wma", ".amr", ".awb", ".au", ".snd", ".caf", ".w64", ".rf64", ".bwf",
+    ".m4a", ".m4b", ".m4r", ".aac", ".ac3", ".wma", ".amr", ".awb", ".au", ".snd", ".caf", ".w64", ".bwf",
     ".wave", ".aifc", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".mpga", ".spx", ".sph", ".voc", ".gsm", ".ra", ".dsf",
     ".dff", ".dss", ".ds2", ".weba", ".webm", ".mka", ".mkv", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2",
     ".3gpp", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",

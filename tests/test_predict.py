@@ -356,6 +356,12 @@ def test_channels_that_cancel_are_said_to_once_also_where_a_call_begins_in_silen
     assert "call.wav: its channels" in done.err
 
 
+def test_long_wav_files_of_a_folder_are_answered_by_their_own_name(run: Path, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
+    soundfile.write(tmp_path / "x.rf64", voice, rate, format="RF64")
+    assert [row["issue"] for row in rows_of(sertool("predict", "-m", run / "model", tmp_path).out)] == [""]
+
+
 def test_of_a_folder_what_is_not_read_is_counted_and_what_macos_left_is_no_clip(run: Path, tmp_path: Path) -> None:
     shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
     for name in ("._x.wav", "._y.m4a", "y.m4a"):
