@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sertool import columns, manifest
+from sertool import columns, manifest, talk
 from sertool.errors import SertoolError, first_line
 from sertool.files import path_text
 from sertool.manifest import Table
@@ -64,6 +64,7 @@ def delimited_kind(head: bytes) -> str:
 
 def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -> Table:
     """Bytes of a known kind as a table; `loose` are columns of ours that may hold anything."""
+    held = without_more_headers(held, where) if kind in SEPARATORS else held
     try:
         return (
             _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind, loose)
@@ -80,6 +81,20 @@ def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
     ) as error:
         hint = "it was cut off or altered" if kind == "parquet" else _encoding(held, kind) or first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
+
+
+def without_more_headers(held: Any, where: str) -> Any:
+    """Bytes of a table in text, less the headers of others that were joined to it, as `cat` does."""
+    header = first_line_of(bytes(held[:65_536]).removeprefix(BOM))
+    if not re.compile(re.escape(header)).search(held, len(BOM) + 1):  # a fast look, as most tables need no other
+        return held
+    again = rb"(?:\r\n?|\n)(?:" + BOM + rb")?" + re.escape(header) + rb"(?=[\r\n]|\Z)"
+    text, count = re.subn(again, b"", bytes(held))
+    if count:
+        talk.warn(f"{where}: several tables joined: {talk.counted(count, 'more header')} left out")
+    kept = pa.BufferOutputStream()  # in Arrow's own memory, as `wire` reads it
+    kept.write(text)
+    return kept.getvalue()
 
 
 def refuse_other_encodings(held: pa.Buffer, kind: str, where: str) -> None:

@@ -112,6 +112,7 @@ def _without_strange(table: Table, where: str) -> Table:
 
 def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
     """A table without any column of ours would be taken for a list of paths: its header is translated first."""
+    data = formats.without_more_headers(data, where)
     header = formats.first_line_of(bytes(data))
     text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
     kind = formats.delimited_kind(header)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from running import sertool
 
 from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, metrics, page, reports, wire
 from sertool.answers import Answers
@@ -105,6 +106,18 @@ def test_every_format_gives_the_same_figures(tmp_path: Path, predicted: str, kin
     assert np.array_equal(found.confusion, expected.confusion)
     for name, figure in expected.figures.items():
         assert found.figures[name].value == pytest.approx(figure.value, abs=1e-6)
+
+
+@pytest.mark.parametrize("header", ["emotion,predicted", "y_true,y_pred"])
+def test_answers_that_were_joined_are_scored_without_their_headers(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "p.csv"
+    two(path, ["sad", "happy"] * 8, ["sad", "happy"] * 8, header)
+    wanted = sertool("eval", path, "-f", "json").out
+    text = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*text[:9], text[0], *text[9:]]))
+    done = sertool("eval", path, "-f", "json")
+    assert done.out == wanted
+    assert "1 more header left out" in done.err
 
 
 @pytest.mark.parametrize("header", ["y_true,y_pred", "truth,predicted", "Label,Prediction", "\ufefftarget,pred"])

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import formats, manifest, streams, wire
+from sertool import formats, manifest, streams, talk, wire
 from sertool.errors import SertoolError, UsageError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -197,6 +197,18 @@ def test_many_lines_become_one_table(monkeypatch):
     held = wire.decoded(pa.py_buffer("\n".join(lines).encode()), "-")
     assert held.column("age").to_pylist() == [None, None, None, 3, 4, 5, 6]
     assert held.column("x").to_pylist() == [0, 0.5, 2, 1.5, 4, 2.5, 6]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_that_were_joined_are_one(capsys, end, mark):
+    talk.begin()
+    tables = [mark + end.join(["path,age,take", *rows, ""]) for rows in (["/a,3,1"], ["/b,3,1", "/c,3,1"], [])]
+    held = wire.decoded(pa.py_buffer("".join(tables).encode()), "-")
+    assert held.select(["path", "age", "take"]).to_pydict() == {
+        "path": ["/a", "/b", "/c"], "age": [3] * 3, "take": [1] * 3
+    }  # fmt: skip
+    assert capsys.readouterr().err == "warning: stdin: several tables joined: 2 more headers left out\n"
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
