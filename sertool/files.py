@@ -290,18 +290,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def path_text(path: str | os.PathLike[str]) -> str:
     """A path as the text that tables hold: itself, or a `file:` URI when its bytes are not UTF-8."""
-    text = os.fspath(path)
-    with suppress(UnicodeEncodeError):
-        text.encode()
-        return text
-    return "file://" + quote(os.fsencode(text))
+    encoded = os.fsencode(path)
+    try:
+        return encoded.decode("utf-8")  # whatever the machine's own encoding makes of it
+    except UnicodeDecodeError:
+        return "file://" + quote(encoded)
 
 
 def path_of(text: str | None) -> str:
     """The path that `path_text` wrote down; where there is none, one that no file has."""
     if text is None:
         return ""
-    return os.fsdecode(unquote_to_bytes(text[7:])) if text.startswith("file://") else text
+    encoded = unquote_to_bytes(text[7:]) if text.startswith("file://") else text.encode("utf-8", "surrogateescape")
+    return os.fsdecode(encoded)
 
 
 def size(byte_count: float) -> str:

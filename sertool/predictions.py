@@ -165,7 +165,7 @@ def _named(held: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
     """The runs in tables: by their `run`, else by their file; all in the first way that tells them apart."""
     names, tables = [], []
     for source, table in held:
-        path = "stdin" if source == "-" else os.path.splitext(source)[0]
+        path = ("stdin" if source == "-" else "pipe") if wire.is_stream(source) else os.path.splitext(source)[0]
         stem, run = os.path.basename(path), manifest.codes(table, "run")
         for value in np.unique(run.index):
             name = str(run.values[value]) if value >= 0 else stem

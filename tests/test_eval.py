@@ -108,6 +108,13 @@ def test_every_format_gives_the_same_figures(tmp_path: Path, predicted: str, kin
         assert found.figures[name].value == pytest.approx(figure.value, abs=1e-6)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_answers_from_a_pipe_are_called_so(tmp_path: Path) -> None:
+    two(tmp_path / "p.csv", ["sad", "happy"] * 8, ["sad", "happy"] * 8)
+    line = f"{sys.executable} -m sertool eval <(cat {tmp_path / 'p.csv'})"
+    assert subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.startswith(b"pipe: ")
+
+
 @pytest.mark.parametrize("header", ["emotion,predicted", "y_true,y_pred"])
 def test_answers_that_were_joined_are_scored_without_their_headers(tmp_path: Path, header: str) -> None:
     path = tmp_path / "p.csv"

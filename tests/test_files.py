@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -310,6 +311,17 @@ def test_any_path_survives_as_text(name):
 
 
 @posix
+@posix
+def test_names_in_utf_8_are_text_whatever_the_machine_speaks(tmp_path):
+    (tmp_path / "é.flac").write_bytes(b"x")
+    says = "import sys; from sertool.files import path_text; print(ascii(path_text(sys.argv[1])))"
+    settings = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", says, tmp_path / "é.flac"], env=settings, capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip() == ascii(str(tmp_path / "é.flac"))
+
+
 def test_who_has_no_home_is_told_what_to_set_instead(monkeypatch):
     for name in ("HOME", "SERTOOL_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

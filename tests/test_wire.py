@@ -554,6 +554,10 @@ def test_paths_in_a_list_are_relative_to_the_working_folder(tmp_path, monkeypatc
     assert manifest.column(wire.read("sub/list"), "path") == [str(tmp_path / "sub" / "a.wav")]
 
 
+def test_a_list_without_paths_is_of_stdin_by_name():
+    assert sertool("index", stdin=b"\n").line.startswith("sertool: stdin: neither a manifest")
+
+
 def test_reading_needs_only_light_parts_of_arrow(tmp_path):
     wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     heavy = ("pyarrow.dataset", "pyarrow.csv", "pyarrow.json", "pandas", "torch", "scipy")
