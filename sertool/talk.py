@@ -30,8 +30,8 @@ def begin() -> None:
             os.set_blocking(stream.fileno(), True)  # else what comes late would be lost, and what is not taken at once
     if isinstance(sys.stdout, io.TextIOWrapper):
         if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: it may take a part, and nobody would know
-            buffered, encoding = io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding
-            sys.stdout = io.TextIOWrapper(buffered, encoding, line_buffering=to_terminal())
+            raw, encoding = open(sys.stdout.fileno(), "wb", closefd=False), sys.stdout.encoding  # noqa: SIM115
+            sys.stdout = io.TextIOWrapper(raw, encoding, line_buffering=to_terminal())
         sys.stdout.reconfigure(encoding=None if to_terminal() else "utf-8", errors="backslashreplace")
 
 
