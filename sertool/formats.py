@@ -86,7 +86,7 @@ def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
 def without_more_headers(held: Any, where: str) -> Any:
     """Bytes of a table in text, less the headers of others that were joined to it, as `cat` does."""
     header = first_line_of(bytes(held[:65_536]).removeprefix(BOM))
-    if not re.compile(re.escape(header)).search(held, len(BOM) + 1):  # a fast look, as most tables need no other
+    if not header.strip() or not re.compile(re.escape(header)).search(held, len(BOM) + 1):  # as in most tables
         return held
     again = rb"(?:\r\n?|\n)(?:" + BOM + rb")?" + re.escape(header) + rb"(?=[\r\n]|\Z)"
     text, count = re.subn(again, b"", bytes(held))
@@ -201,25 +201,26 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     try:
         table = _columns_of(held, kind, types)
     except pa.ArrowInvalid:  # such as 16000.0, as pandas writes it where a cell is empty, or "": `intake.typed` knows
-        is_comma = _point(held, kind) == ","
-        texts = {name: _loosely(wanted, is_comma=is_comma) for name, wanted in types.items()}
+        texts = {name: wanted if pa.types.is_binary(wanted) else pa.string() for name, wanted in types.items()}
         try:
             table = _columns_of(held, kind, texts)
         except pa.ArrowInvalid as error:
             _refuse_open_quotes(held, kind)
             named = re.sub(r"In CSV column #(\d+)", lambda found: f"column {header[int(found[1])].strip()}", str(error))
             raise ValueError(named) from None
+    table = _with_points(table, {name for name, wanted in ours.items() if not pa.types.is_string(wanted)}, held, kind)
     table = _with_numbers(table, {*header} - {*ours}, _point(held, kind))
     if any(map(_has_newlines, table.columns)):
         _refuse_open_quotes(held, kind)
     return _with_text(table.rename_columns([name.strip() for name in table.column_names]))
 
 
-def _loosely(wanted: pa.DataType, *, is_comma: bool) -> pa.DataType:
-    """A type that holds more of what can become one of ours; commas in numbers only Arrow's reader knows."""
-    if is_comma:
-        return pa.float64() if pa.types.is_integer(wanted) else wanted
-    return wanted if pa.types.is_binary(wanted) else pa.string()
+def _with_points(table: Table, names: Collection[str], held: pa.Buffer, kind: str) -> Table:
+    """The table with points for the commas in numbers of ours that had to be read as text."""
+    for index, field in enumerate(table.schema):
+        if field.name in names and pa.types.is_string(field.type) and _point(held, kind) == ",":
+            table = table.set_column(index, field.name, pc.replace_substring(table.column(index), ",", "."))
+    return table
 
 
 def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:

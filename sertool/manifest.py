@@ -376,7 +376,7 @@ def digest(table: Table) -> str:
 
 def stacked(tables: Sequence[Table]) -> Table:
     """Tables one below the other, with the provenance of the first; what is text in one of them is text."""
-    spelt = {field.name for table in tables for field in table.schema if pa.types.is_string(field.type)}
+    spelt = {field.name for table in tables for field in table.schema if _is_text(field.type)}
     tables = [_with_text(table, spelt) for table in tables]
     try:
         table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="permissive")
@@ -385,10 +385,14 @@ def stacked(tables: Sequence[Table]) -> Table:
     return ordered(table.replace_schema_metadata(tables[0].schema.metadata))
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view"
+
+
 def _with_text(table: Table, names: set[str]) -> Table:
-    """Numbers as text in some columns: where others have names such as 01, 10 is one, too."""
+    """Numbers, days and truth as text in some columns: where others have names such as 01, 10 is one, too."""
     for index, field in enumerate(table.schema):
-        if field.name in names and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+        if field.name in names and not (pa.types.is_string(field.type) or pa.types.is_nested(field.type)):
             table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
     return table
 
@@ -523,6 +527,8 @@ def _holds(table: Table, clause: str) -> np.ndarray:
 
 def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
     """Bool `[rows]`; `=` takes words between bars, of which the empty one stands for null."""
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
     if operator == "~":
         held = pc.match_substring_regex(_text(column), text)
     elif operator in COMPARE:

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -592,3 +592,31 @@ def test_a_stream_that_compares_takes_only_what_is_there():
     assert stream.write(b"abc") == 3
     with pytest.raises(ValueError, match="something else"):
         stream.write(b"xyz")
+
+
+def test_empty_cells_in_quotes_are_null_between_decimal_commas_too():
+    text = b'"path";"confidence";"x"\n"/a.wav";"0,5";"1,5"\n"/b.wav";"";""\n'
+    held = wire.decoded(pa.py_buffer(text), "-")
+    assert held.select(["confidence", "x"]).to_pydict() == {"confidence": [0.5, None], "x": [1.5, None]}
+
+
+def test_what_is_text_in_one_manifest_is_text_with_truth_days_and_any_text_of_others():
+    words = pa.table({"clip": ["a"], "path": ["/a.wav"], "own": ["x"]})
+    kinds = (pa.large_string(), pa.bool_(), pa.date32(), pa.timestamp("s"), pa.float64())
+    values = ("y", True, date(2024, 1, 1), datetime(2024, 1, 1), 2.5)
+    for kind, value in zip(kinds, values, strict=True):
+        other = pa.table({"clip": ["b"], "path": ["/b.wav"], "own": pa.array([value], kind)})
+        for tables in ((words, other), (other, words)):
+            assert "x" in manifest.stacked(tables)["own"].to_pylist()
+
+
+def test_a_column_without_any_cell_can_be_asked_for():
+    held = pa.table({"clip": ["a"], "path": ["/a.wav"], "own": pa.nulls(1)})
+    assert [len(manifest.where(held, [clause])) for clause in ("own=", "own=3", "own>3", "own~x", "own!=3")] == [
+        1, 0, 0, 0, 1
+    ]  # fmt: skip
+
+
+def test_a_table_that_begins_with_an_empty_line_is_one_table():
+    text = b'\nfile,emotion,x\na.wav,sad,"p\n\nq"\n'
+    assert bytes(formats.without_more_headers(pa.py_buffer(text), "it")) == text
