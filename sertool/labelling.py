@@ -176,9 +176,9 @@ def _by_patterns(clips: Sequence[Clip], patterns: Sequence[str]) -> None:
                 break
     idle = " and ".join(map(repr, unmet))
     if clips and len(unmet) == len(expressions):
-        raise UsageError(f"--pattern {idle} matches no file; an example of what is there: {clips[0].path.name}")
+        raise UsageError(f"no file matches --pattern {idle}; an example of what is there: {clips[0].path.name}")
     if clips and unmet:
-        talk.warn(f"--pattern {idle} reads no file: none matches it, or an earlier one reads those that do")
+        talk.warn(f"no file is read by --pattern {idle}: none matches, or an earlier one reads those that do")
 
 
 def _typed(row: Row, path: Path) -> Row:

@@ -329,9 +329,9 @@ def test_of_several_patterns_those_that_read_no_file_are_said(make):
     folder = make("x/ann_sad.wav")
     words = ("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "--pattern", "{speaker}-{emotion}")
     done = sertool(*words, "-f", "jsonl")
-    assert (done.code, "warning: --pattern '{speaker}-{emotion}' reads no file" in done.err) == (0, True)
+    assert (done.code, "warning: no file is read by --pattern '{speaker}-{emotion}'" in done.err) == (0, True)
     refused(folder / "x", "--pattern", "{speaker}.flac", "--pattern", "{speaker}-{emotion}",
-            says="--pattern '{speaker}.flac' and '{speaker}-{emotion}' matches no file; an example")  # fmt: skip
+            says="no file matches --pattern '{speaker}.flac' and '{speaker}-{emotion}'; an example")  # fmt: skip
 
 
 @pytest.mark.parametrize("head", ["Path,Emotion", "file,emotion"])
@@ -349,7 +349,7 @@ def test_wrong_patterns_show_an_example(make):
         folder,
         "--pattern",
         "{speaker}-{emotion}.wav",
-        says="matches no file; an example of what is there: s01_happy.wav",
+        says="; an example of what is there: s01_happy.wav",
     )
     refused(folder, "--pattern", "{speaker}_{emotion}.wav", says="unknown emotion 'wut' of x/s02_wut.wav")
     refused(folder, "--pattern", "*.wav", says="it says nothing of a clip")
