@@ -1,5 +1,5 @@
 """Which models of a run may be asked for a clip: those that did not learn from it, as the run tells beside each, or the
-published protocol that divided the speakers where a model file lies alone.
+published protocol that divided the speakers where a model file lies alone; and of its encoder the file itself.
 
 Of clips that it was trained on a model is right more often than of any others, and figures of them say nothing.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import manifest, modelfile, run_folder, shipped, splits, talk, wire
+from sertool import manifest, modelfile, run_folder, shipped, splits, talk, taught_encoders, wire
 from sertool.codes import look_up
 from sertool.files import listed
 from sertool.manifest import Table
@@ -60,14 +60,17 @@ def protocol_of(model: Path) -> str | None:
 
 def _parts(table: Table, model: Path) -> np.ndarray:
     """Each clip's part in a model's training, a copy's being its clip's, `[rows]`; -1 where nothing is known of it."""
+    taught = np.any(taught_encoders.known_to(table, model), axis=0)
     if (beside := _division(model)) is None:
         part = splits.speakers(splits.entry(protocol_of(model)))
-        return np.array([part.get(who, -1) for who in manifest.column(table, "speaker")], int)
+        own = np.array([part.get(who, -1) for who in manifest.column(table, "speaker")], int)
+        return np.where(taught, TRAIN, own)
     divided = wire.read(str(beside))
     part = manifest.codes(divided, "split")
     code = look_up([PARTS.index(word) if word in PARTS else -1 for word in part.values], part)
     named = zip(manifest.column(divided, "clip"), code.tolist(), strict=True)
-    return manifest.own_or_parents(table, {clip: part for clip, part in named if part >= 0})
+    own = manifest.own_or_parents(table, {clip: part for clip, part in named if part >= 0})
+    return np.where(taught & (own < 0), TRAIN, own)  # whom it held out training judged, by what its split divides
 
 
 def _unknown(table: Table, silent: Sequence[tuple[Sequence[Path], np.ndarray]]) -> np.ndarray:

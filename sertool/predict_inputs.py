@@ -22,6 +22,7 @@ from sertool.stored_rows import READ, Row, Shelf
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
     "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue",
+    "digest",
 )  # fmt: skip
 OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted", "voice", "place")  # no columns of ours, but of rows here
 VOTES = "votes_voice_"  # by which eval scores people
@@ -49,6 +50,7 @@ def asked(
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
     held = [_kept(one, also, shelf) if isinstance(one, Table) else one for one in given]
     held = [told(one) if told and isinstance(one, Table) else one for one in held]
+    held = [manifest.without(one, "digest") if isinstance(one, Table) else one for one in held]
     names = (name for one in held if isinstance(one, Table) for name in one.column_names)
     nothing = dict.fromkeys(name for name in names if name not in shelf.columns)
     for one in held:

@@ -118,10 +118,7 @@ def _top(feature: str, settings: Mapping[str, Any]) -> int:
 
 def telling(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
     """How many of those held out in any division are among who taught it and not in train: `7 of 10 speakers`."""
-    who = {one for lesson in lessons for one in lesson.get("who", ())}
-    for kind, codes in _kinds(table) if who else ():
-        names = (str(codes.values[place]) for place in range(len(codes.values)))
-        met = look_up([_digest(kind, name) in who for name in names], codes, null=False)
+    for kind, codes, met in _met(lessons, table):
         held, told = np.zeros((2, len(table)), bool)
         for split in divisions:
             out = (codes.index >= 0) & ((split == DEV) | (split == TEST))
@@ -131,3 +128,18 @@ def telling(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndar
             known, all_of = (len(np.unique(codes.index[rows])) for rows in (told, held))
             return f"{known:,} of {all_of:,} {kind}s"
     return None
+
+
+def known_to(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Of which rows the speaker, and of which the clip, taught the encoder of a model file, bool `[rows]` each."""
+    found = [met for _, _, met in _met(_of_file(model), table)]
+    speaker, clip = found or np.zeros((2, len(table)), bool)
+    return speaker, clip
+
+
+def _met(lessons: Sequence[Lesson], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
+    """Which rows are of somebody, and of a clip, that the lessons name, bool `[rows]`."""
+    who = {one for lesson in lessons for one in lesson.get("who", ())}
+    for kind, codes in _kinds(table) if who else ():
+        names = (str(codes.values[place]) for place in range(len(codes.values)))
+        yield kind, codes, look_up([_digest(kind, name) in who for name in names], codes, null=False)

@@ -22,6 +22,7 @@ from sertool import (
     shipped,
     splits,
     talk,
+    taught_encoders,
     teacher_answers,
     wire,
 )
@@ -172,16 +173,17 @@ def _by_row(table: Table, given: Table, words: Sequence[str], models: int) -> np
 def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Of which rows a model was trained on the speaker or the clip, and of which on the clip, both `[rows]`."""
     beside = path.parent / run_folder.DIVISION
+    taught, heard = taught_encoders.known_to(table, path) if path.exists() else np.zeros((2, len(table)), bool)
     if not beside.exists():
         part = splits.speakers(splits.entry(heldout_members.protocol_of(path)))
         if not part:
             _say_unknown(table, path)
         met = np.array([part.get(who) == TRAIN for who in manifest.column(table, "speaker")], bool)
-        return met, met
+        return met | taught | heard, met | heard
     trained = manifest.where(wire.read(str(beside)), ["split=train"])
     clips, speakers = ({*manifest.column(trained, name)} - {None} for name in ("clip", "speaker"))
-    learnt = np.array([clip in clips for clip in manifest.column(table, "clip")])
-    return learnt | np.array([who in speakers for who in manifest.column(table, "speaker")]), learnt
+    learnt = heard | np.array([clip in clips for clip in manifest.column(table, "clip")], bool)
+    return learnt | taught | np.array([who in speakers for who in manifest.column(table, "speaker")], bool), learnt
 
 
 def _say_unknown(table: Table, path: Path) -> None:
@@ -224,7 +226,7 @@ def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -
     """Refuse predictions from a file whose run has models that would tell of what is held out here."""
     folder = Path(source).parent
     places = (folder, *run_folder.members(folder))
-    beside = [path for place in places if (path := place / run_folder.DIVISION).exists()]
+    beside = [place / run_folder.MODEL for place in places if (place / run_folder.DIVISION).exists()]
     if not beside:
         talk.warn(f"--teacher {source}: not in the folder of its run: whether its models know speakers held out here "
                   "cannot be known")  # fmt: skip

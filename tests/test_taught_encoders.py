@@ -1,5 +1,7 @@
 """An encoder tells its pupils of nobody whom they hold out: a split that holds out those who taught it is refused."""
 
+import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from running import Outcome, changed, column, sertool
 
-from sertool import audio, manifest, modelfile, shards, shipped, splits, synth, taught_encoders, wire
+from sertool import audio, manifest, modelfile, shards, shipped, splits, synth, taught_encoders, teacher_models, wire
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 
@@ -203,3 +205,63 @@ def test_a_file_that_does_not_say_soundly_who_taught_it_is_one_line(
                  [np.zeros((0, len(head.columns)), head.dtype)])  # fmt: skip
     with pytest.raises(SertoolError, match="not a shard of sertool's"):
         shards.head_of(tmp_path / "shard")
+
+
+def parts_by_speaker(done: Outcome) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in csv.DictReader(io.StringIO(done.out.decode())):
+        found.setdefault(row["speaker"], set()).add(row.get("split", ""))
+    return found
+
+
+def elsewhere(clips: Path, folder: Path) -> Path:
+    """The same sounds as another corpus, of other speakers."""
+    table = wire.read(str(clips))
+    named = {name: [f"other-{word}" for word in column(clips, name)] for name in ("clip", "speaker")}
+    bare = {"parent": [None] * len(table), "digest": [None] * len(table), "corpus": ["other"] * len(table)}
+    return changed(clips, folder / "elsewhere.parquet", **named, **bare)
+
+
+@pytest.fixture(scope="module")
+def listener(clips: Path, school: Path) -> Path:
+    """A head that learnt on another corpus what the taught encoder hears; its run."""
+    folder = school.parents[2] / "listener"
+    folder.mkdir()
+    made = heard(elsewhere(clips, folder), school, name="heard-elsewhere")
+    train(made, *HEAD, *HALF, "--pack", "half", "--weights", school, "-o", folder / "run")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_whoever_taught_the_encoder_of_a_model_is_no_stranger_to_it(
+    clips: Path, school: Path, listener: Path, tmp_path: Path, alone: bool
+) -> None:
+    model = listener
+    if alone:
+        model = tmp_path / "alone.safetensors"
+        model.write_bytes((listener / "seed-0" / "model.safetensors").read_bytes())
+    done = sertool("predict", "-m", model, clips, "-f", "csv")
+    assert done.code == 0, done.err
+    knew = speakers(school.parents[1])
+    assert parts_by_speaker(done) == {who: {"train"} if who in knew else {""} for who in {*column(clips, "speaker")}}
+    assert "trained on 8 of 16 clips" in done.err
+
+
+def test_a_run_of_ones_own_split_is_asked_as_it_was_divided(clips: Path, school: Path) -> None:
+    done = sertool("predict", "-m", school.parents[1], clips, "-f", "csv")
+    for part in splits.PARTS:
+        who = {who for who, parts in parts_by_speaker(done).items() if part in parts}
+        assert who == speakers(school.parents[1], part)
+
+
+def test_a_teacher_whose_encoder_was_taught_by_whom_the_student_holds_out_is_refused(
+    clips: Path, school: Path, listener: Path, tmp_path: Path
+) -> None:
+    teacher = listener / "seed-0" / "model.safetensors"
+    table = wire.read(str(clips))
+    knew = np.array([who in speakers(school.parents[1]) for who in manifest.column(table, "speaker")])
+    met, learnt = teacher_models._known(table, teacher)
+    assert (met.tolist(), learnt.tolist()) == (knew.tolist(), knew.tolist())
+    mlp = ("-m", "mlp", "--epochs", 1, "--where", "parent=")
+    done = train(clips, *mlp, *HALF, "--seed", 1, "--teacher", listener, "-o", tmp_path / "run", code=1)
+    assert "it was trained on speakers or clips that are held out here" in done.err
