@@ -122,17 +122,22 @@ def identified(table: Table) -> Table:
 
 
 def missing(plan: Plan, task: Task) -> tuple[str, ...]:
-    """The features whose shard is not there, not whole, made from something else, or lacks clips that are back."""
+    """The features whose shard is not there, not whole, made from something else, or lacks what is known by now."""
     clips = plan.clips(task)
     return tuple(name for name in plan.recipe.features if not _stands(plan, task, name, clips))
 
 
 def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
     head = shards.sound(plan.path(task, feature), feature)
-    if head is None or head.key != key(feature, plan.recipe, clips):
+    if head is None or head.key != key(feature, plan.recipe, clips) or not _is_told(plan.lessons[feature], head):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
     return all(extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine) for clip in lost)
+
+
+def _is_told(lessons: Sequence[Lesson], head: Shard) -> bool:
+    """Whether a shard says who taught its encoder as well as the file of `--weights` does."""
+    return all(one in head.lessons or (head.lessons and "corpora" in one) for one in lessons)
 
 
 def warn_of_changed(plan: Plan, finished: Iterable[Task]) -> None:
