@@ -180,7 +180,7 @@ def _look_ahead(
     for way, (divided, wanted) in ahead:
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
         named = heldout.protocol(divided, way)
-        refusals.warn_of_own_ears(manifest.keep(divided, held), records, named)
+        refusals.warn_of_own_ears(manifest.keep(divided, held), records, lessons, named)
         if not heldout.is_leaky(named):
             refusals.refuse_taught_ears(divided, lessons, [member.split for member in wanted[:: wish.seeds]])
         if design.teacher:

@@ -455,8 +455,8 @@ def _lessons(held: Sources, design: Design, member: Member) -> list[Lesson]:
     found = list(held.store.lessons)
     for feature, before in lessons_of_blocks(design, held.store.records).items():
         found += before
-        if taught_encoders.of_package(feature, held.store.records[feature]["settings"]):
-            found.append(taught_encoders.lesson_of_package())
+        if model := taught_encoders.of_package(feature, held.store.records[feature]["settings"]):
+            found.append({"above": 0, "package": model})
         first = design.settings.layers - design.settings.tune
         found.append(taught_encoders.lesson(held.table, member.split == TRAIN, first))
     return taught_encoders.once(found)

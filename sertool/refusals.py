@@ -28,6 +28,7 @@ from sertool.splits import DEV, TEST
 from sertool.taught_encoders import Lesson
 
 MANY = 2  # emotions: how many there are decides nothing here
+Lessons = Mapping[str, Sequence[Lesson]]  # what taught the encoder of each feature
 Records = Mapping[str, Any]  # what the shards of each feature say of how they were made
 
 
@@ -102,19 +103,23 @@ def require_dev(given: Mapping[str, Any], divisions: Mapping[str, Sequence[Membe
         talk.detail(f"{without}: a training without clips in dev keeps a network's last epoch")
 
 
-def warn_of_own_ears(table: Table, records: Records, division: str) -> None:
+def warn_of_own_ears(table: Table, records: Records, lessons: Lessons, division: str) -> None:
     """Say that an encoder of the package's learnt from clips of a corpus, unless they are divided as for it."""
+    if division.startswith(shipped.DIVISION):
+        return
     there = {name for name, _ in manifest.counts(table, "corpus")}
-    for feature, record in records.items():
-        model = taught_encoders.of_package(feature, record["settings"])
-        met = there & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys() if model else set()
-        if met and not division.startswith(shipped.DIVISION):
-            talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips of "
-                      f"{listed(sorted(met))}: but for those that --protocol {shipped.DIVISION} holds out, figures on "
-                      "them are flattered")  # fmt: skip
+    for feature, taught in lessons.items():
+        named = {lesson.get("package") for lesson in taught}
+        if feature in records:
+            named.add(taught_encoders.of_package(feature, records[feature]["settings"]))
+        for model in sorted(named & {*shipped.names()}):
+            if met := there & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys():
+                talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips of "
+                          f"{listed(sorted(met))}: but for those that --protocol {shipped.DIVISION} holds out, figures "
+                          "on them are flattered")  # fmt: skip
 
 
-def refuse_taught_ears(table: Table, lessons: Mapping[str, Sequence[Lesson]], divisions: Sequence[np.ndarray]) -> None:
+def refuse_taught_ears(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
     """Refuse an encoder that learnt from who is held out; of one whose file does not say from whom, warn."""
     held = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
     there = {name for name, _ in manifest.counts(held, "corpus")}

@@ -2,7 +2,8 @@
 
 A model file says it of the encoder that it brings, and shards say it on of the encoder that made them, apart from their
 settings: equal tensors make equal features, whatever is known of them. Each lesson names the blocks that it left alone
-and, by short digests, its speakers and clips; of a file that does not say who they were, the corpora.
+and, by short digests, its speakers and clips; of a file that does not say who they were, the corpora; of what had
+learnt already in an encoder of the package's, its model.
 """
 
 import hashlib
@@ -12,21 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from sertool import catalogue, encoders, manifest, shipped, splits, tensorfile, weights
+from sertool import catalogue, encoders, manifest, shipped, tensorfile, weights
 from sertool.codes import Codes, families, look_up
 from sertool.errors import SertoolError
 from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
 
 WORD = "encoder"  # of what a model file was trained on
-Lesson = dict[str, Any]  # above: the last block left as it was; who: digests; corpora: where nobody says who
+Lesson = dict[str, Any]  # above: the last block left as it was; who: digests; or corpora; or package: a model of it
 
 
 def is_sound(lessons: Any) -> bool:
     """Whether a file says lessons in a way that the rest may rely on."""
     return isinstance(lessons, list) and all(
         isinstance(one, dict) and type(one.get("above")) is int and _are_words(one.get("who", []))
-        and _are_words(one.get("corpora", [])) for one in lessons
+        and _are_words(one.get("corpora", [])) and isinstance(one.get("package", ""), str) for one in lessons
     )  # fmt: skip
 
 
@@ -74,12 +75,6 @@ def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
         return None
     family, size = encoders.load(feature), _size(feature, settings)
     return weights.bringer(settings["weights"], family.shapes(size, _top(feature, settings)), family.arranged)
-
-
-def lesson_of_package() -> Lesson:
-    """What taught the encoders of the package."""
-    parts = splits.speakers(splits.entry(shipped.DIVISION))
-    return {"above": 0, "who": sorted(_digest("speaker", who) for who, part in parts.items() if part == TRAIN)}
 
 
 def given(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:

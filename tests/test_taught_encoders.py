@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from running import Outcome, changed, column, sertool
 
-from sertool import audio, manifest, modelfile, shards, shipped, splits, synth, taught_encoders, teacher_models, wire
+from sertool import audio, manifest, modelfile, shards, splits, synth, taught_encoders, teacher_models, wire
 from sertool.errors import SertoolError
-from sertool.splits import DEV, TEST, TRAIN
 
 pytest_plugins = ("pretrained",)
 EMOTIONS = ("neutral", "angry")
@@ -174,18 +173,44 @@ def test_clips_of_nobody_known_are_known_themselves_whatever_they_are_called(cli
     assert f"{KNOWS} {swapped.count('test')} of {swapped.count('test')} clips" in done.err
 
 
-def test_whoever_trains_the_packages_encoder_on_knows_its_speakers(
+def test_of_blocks_trained_on_from_the_packages_own_a_warning_names_its_protocol(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = splits.speakers(splits.entry(shipped.DIVISION))
-    table = manifest.from_columns({"clip": list(map(str, parts)), "speaker": list(parts)})
-    place = np.array(list(parts.values()))
-    first = taught_encoders.lesson_of_package()
-    assert taught_encoders.telling([first], table, [place]) is None
-    moved = np.choose(place, [TEST, TRAIN, DEV])
-    assert taught_encoders.telling([first], table, [moved]) == f"57 of {57 + (place == TEST).sum()} speakers"
-    monkeypatch.setattr(taught_encoders, "of_package", lambda *_: "base")
-    assert modelfile.read(taught(clips, tmp_path / "run", *HALF)).trained["encoder"][0] == first
+    """As of the package's own encoder; only those who taught it here are refused to be held out."""
+    ours = changed(clips, tmp_path / "ours.parquet", corpus=["cremad"] * 32)
+    with monkeypatch.context() as patch:
+        patch.setattr(taught_encoders, "of_package", lambda *_: "base")
+        school = taught(ours, tmp_path / "school", *HALF)
+    package, own = modelfile.read(school).trained["encoder"]
+    assert (package, own["above"]) == ({"above": 0, "package": "base"}, 1)
+    made = heard(ours, school)
+    done = train(made, *HEAD, *HALF, "-o", tmp_path / "run")
+    assert "the package's base, learnt without labels from clips of cremad: but for those that" in done.err
+    assert "--protocol cremad-nk holds out" in done.err
+    assert KNOWS in train(made, *HEAD, "--folds", 4, "-o", tmp_path / "no", code=1).err
+
+
+def test_shards_that_do_not_say_who_taught_their_encoder_are_made_again(
+    clips: Path, school: Path, tmp_path: Path
+) -> None:
+    words = ("--where", "parent=", "--stats", "mean")
+    place = heard(clips, school, name=str(tmp_path / "f")).parent / "whisper" / "00000.safetensors"
+    whole, (head, values) = place.read_bytes(), shards.read(place, "whisper")
+    shards.write(replace(head, lessons=[]), "whisper", [np.array(values)])
+    assert not shards.head_of(place).lessons
+    assert "(0 made now)" not in again(clips, *words, school, place.parents[1])
+    assert place.read_bytes() == whole
+    for known in (school, forgetful(school, tmp_path)):
+        assert "(0 made now)" in again(clips, *words, known, place.parents[1])
+    assert place.read_bytes() == whole, "what a file does not say is no reason to forget it"
+
+
+def again(clips: Path, *words: object) -> str:
+    *how, weights, folder = words
+    done = sertool("featurize", clips, "--whisper", "base", "--layers", 2, "--precision", "float32", *how,
+                   "--weights", weights, "-o", folder)  # fmt: skip
+    assert done.code == 0, done.err
+    return done.err
 
 
 @pytest.mark.parametrize(
