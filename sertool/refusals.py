@@ -24,7 +24,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.members import Design, Member
-from sertool.splits import DEV, TEST
+from sertool.splits import DEV, TEST, TRAIN
 from sertool.taught_encoders import Lesson
 
 MANY = 2  # emotions: how many there are decides nothing here
@@ -114,9 +114,9 @@ def warn_of_own_ears(table: Table, records: Records, lessons: Lessons, division:
             named.add(taught_encoders.of_package(feature, records[feature]["settings"]))
         for model in sorted(named & {*shipped.names()}):
             if met := there & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys():
-                talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips of "
-                          f"{listed(sorted(met))}: but for those that --protocol {shipped.DIVISION} holds out, figures "
-                          "on them are flattered")  # fmt: skip
+                talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips "
+                          f"of {listed(sorted(met))}: but for those that --protocol {shipped.DIVISION} holds out, "
+                          "figures on them are flattered")  # fmt: skip
 
 
 def refuse_taught_ears(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
@@ -127,8 +127,17 @@ def refuse_taught_ears(table: Table, lessons: Lessons, divisions: Sequence[np.nd
         if told := taught_encoders.telling(taught, table, divisions):
             raise SertoolError(
                 f"{feature}: its encoder learnt from {told} that are held out here, and would tell of them: take other "
-                "--weights for it, or divide the clips as its own training did"
+                f"--weights for it, or {_way_out(taught, table, divisions)}"
             )
         if met := {name for lesson in taught for name in lesson.get("corpora", ())} & there:
             talk.warn(f"{feature}: its encoder learnt from clips of {listed(sorted(met))}, and its file does not say "
                       "whose: figures on them may be flattered")  # fmt: skip
+
+
+def _way_out(taught: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str:
+    """How clips may be divided for such an encoder."""
+    without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
+    tested = all((split == TEST).any() for split in divisions)
+    if tested and taught_encoders.telling(taught, table, without_dev) is None:
+        return "as all of those are in dev and none in test, train on them, too: --no-dev"
+    return "divide the clips as its own training did"
