@@ -86,7 +86,8 @@ def head_of(path: Path) -> Shard:
 def _head(path: Path, held: dict[str, Any]) -> Shard:
     if not all(isinstance(held.get(field), kind) for field, kind in FIELDS.items()) or not _is_sound(held):
         raise SertoolError(f"{path}: not a shard of sertool's: run featurize again")
-    return Shard(path, **{field: held[field] for field in FIELDS}, lessons=held.get("lessons", []))
+    lessons = taught_encoders.shared(held.get("lessons", []))
+    return Shard(path, **{field: held[field] for field in FIELDS}, lessons=lessons)
 
 
 def _is_sound(held: dict[str, Any]) -> bool:

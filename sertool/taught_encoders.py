@@ -7,6 +7,7 @@ learnt already in an encoder of the package's, its model.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,31 @@ from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
 
 WORD = "encoder"  # of what a model file was trained on
-Lesson = dict[str, Any]  # above: the last block left as it was; who: digests; or corpora; or package: a model of it
+DIGITS = 12  # of a digest
+Lesson = dict[
+    str, Any
+]  # above: the last block left as it was; who: digests, end to end; or corpora; or package: a model of it
 
 
 def is_sound(lessons: Any) -> bool:
     """Whether a file says lessons in a way that the rest may rely on."""
     return isinstance(lessons, list) and all(
-        isinstance(one, dict) and type(one.get("above")) is int and _are_words(one.get("who", []))
+        isinstance(one, dict) and type(one.get("above")) is int and _are_digests(one.get("who", ""))
         and _are_words(one.get("corpora", [])) and isinstance(one.get("package", ""), str) for one in lessons
     )  # fmt: skip
 
 
 def _are_words(held: Any) -> bool:
     return isinstance(held, list) and all(isinstance(word, str) for word in held)
+
+
+def _are_digests(held: Any) -> bool:
+    return isinstance(held, str) and len(held) % DIGITS == 0 and not held.strip("0123456789abcdef")
+
+
+def shared(lessons: Iterable[Lesson]) -> list[Lesson]:
+    """The same lessons, whose digests are kept in memory once, however many shards say them."""
+    return [one | {"who": sys.intern(one["who"])} if "who" in one else one for one in lessons]
 
 
 def once(lessons: Iterable[Lesson]) -> list[Lesson]:
@@ -51,7 +64,7 @@ def lesson(table: Table, train: np.ndarray, above: int) -> Lesson:
     """A training on some rows, bool `[rows]`, that changed the blocks above one."""
     there = ((kind, codes, np.unique(codes.index[train & (codes.index >= 0)])) for kind, codes in _kinds(table))
     who = [_digest(kind, codes.values[place]) for kind, codes, places in there for place in places.tolist()]
-    return {"above": above, "who": sorted(who)}
+    return {"above": above, "who": "".join(sorted(who))}
 
 
 def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
@@ -65,8 +78,8 @@ def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
 
 
 def _digest(kind: str, name: str) -> str:
-    """Twelve hexadecimal digits: among millions of clips none is taken for another."""
-    return hashlib.blake2b(f"{kind} {name}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    """A few hexadecimal digits: among millions of clips none is taken for another."""
+    return hashlib.blake2b(f"{kind} {name}".encode("utf-8", "surrogatepass"), digest_size=DIGITS // 2).hexdigest()
 
 
 def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
@@ -134,7 +147,8 @@ def known_to(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _met(lessons: Sequence[Lesson], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
     """Which rows are of somebody, and of a clip, that the lessons name, bool `[rows]`."""
-    who = {one for lesson in lessons for one in lesson.get("who", ())}
+    said = [lesson.get("who", "") for lesson in lessons]
+    who = {each[place : place + DIGITS] for each in said for place in range(0, len(each), DIGITS)}
     for kind, codes in _kinds(table) if who else ():
         names = (str(codes.values[place]) for place in range(len(codes.values)))
         yield kind, codes, look_up([_digest(kind, name) in who for name in names], codes, null=False)

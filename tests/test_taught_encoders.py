@@ -152,7 +152,7 @@ def test_blocks_that_are_trained_on_know_who_taught_them_before(clips: Path, sch
     train(clips, *BLOCK, *HALF, "--seed", 1, "-o", tmp_path / "run")
     further = modelfile.read(taught(clips, tmp_path / "further", *HALF, "--weights", school))
     (lesson,) = further.trained["encoder"]
-    assert len(lesson["who"]) == 4 + 8, "speakers and clips, each once"
+    assert len(lesson["who"]) == (4 + 8) * taught_encoders.DIGITS, "speakers and clips, each once"
     assert lesson["above"] == 1
 
 
@@ -205,6 +205,29 @@ def test_shards_that_do_not_say_who_taught_their_encoder_are_made_again(
     assert place.read_bytes() == whole, "what a file does not say is no reason to forget it"
 
 
+def test_what_many_shards_say_of_one_encoder_is_kept_once(clips: Path, tmp_path: Path) -> None:
+    head = shards.head_of(Path(column(clips, "whisper_shard")[0]))
+    said, paths = [{"above": 1, "who": "0123456789ab" * 1000}], [tmp_path / f"{place}" for place in range(2)]
+    for path in paths:
+        shards.write(replace(head, path=path, lessons=said, rows=[0] * len(head.rows)), "whisper",
+                     [np.zeros((0, len(head.columns)), head.dtype)])  # fmt: skip
+    one, two = (shards.head_of(path).lessons for path in paths)
+    assert one == said
+    assert one[0]["who"] is two[0]["who"]
+
+
+def test_where_only_dev_taught_the_encoder_it_is_said_that_it_can_be_left_out(
+    clips: Path, school: Path, pupil: Path, tmp_path: Path
+) -> None:
+    knew = speakers(school.parents[1])
+    named = ["a" if who in knew else "b" for who in column(pupil, "speaker")]
+    across = (changed(pupil, tmp_path / "both.parquet", corpus=named), "--train-on", "a", "--test-on", "b")
+    done = train(*across, *HEAD, "-o", tmp_path / "run", code=1)
+    assert f"{KNOWS} 1 of 5 speakers" in done.err
+    assert "all of those are in dev and none in test, train on them, too: --no-dev" in done.err
+    train(*across, *HEAD, "--no-dev", "-o", tmp_path / "run")
+
+
 def again(clips: Path, *words: object) -> str:
     *how, weights, folder = words
     done = sertool("featurize", clips, "--whisper", "base", "--layers", 2, "--precision", "float32", *how,
@@ -214,7 +237,19 @@ def again(clips: Path, *words: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "said", ["all", [1], [{"who": ["x"]}], [{"above": 0, "who": [1]}], [{"above": 0, "corpora": 1}]]
+    "said",
+    [
+        "all",
+        [1],
+        [{"who": ["x"]}],
+        [{"above": 0, "who": [1]}],
+        [{"above": 0, "corpora": 1}],
+        [{"above": 0, "who": ["0" * 12]}],
+        [{"above": 0, "who": "0" * 13}],
+        [{"above": 0, "who": "G" * 12}],
+        [{"above": 0, "package": 1}],
+        [{"above": True}],
+    ],
 )
 def test_a_file_that_does_not_say_soundly_who_taught_it_is_one_line(
     clips: Path, school: Path, tmp_path: Path, said: object
