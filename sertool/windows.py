@@ -115,7 +115,7 @@ def _taped(row: Row, how: Listening, wave: Wave, length: float, issue: str | Non
         wanted = min(length - first * hop, (each - 1) * hop + how.window)
         low = round(first * hop * wave.rate)
         sound = tape.read(low, low + round(wanted * wave.rate))
-        if lacks_channel(row, how, len(sound)) and tape.at:
+        if sound.size and lacks_channel(row, how, len(sound)):
             yield row | {"issue": "no-channel"}
             return
         if issue and tape.over and tape.at < (length - hearing.TOO_SHORT) * wave.rate:
@@ -144,7 +144,7 @@ class _Tape:
         self._held = [(at, piece) for at, piece in self._held if at + piece.shape[1] > first]
         while self.at < last and not self.over:
             piece = self._next()
-            if self.at + piece.shape[1] > first:
+            if piece.size and self.at + piece.shape[1] > first:  # the end, without samples, has one channel
                 self._held.append((self.at, piece))
             self.at += piece.shape[1]
         parts = [piece[:, max(first - at, 0) : max(last - at, 0)] for at, piece in self._held]

@@ -521,6 +521,36 @@ def test_a_call_that_is_cut_is_answered_up_to_there_and_then_says_so_once(
     assert alone["issue"] == "truncated"
 
 
+@pytest.mark.parametrize("words", [("--channel", "each"), ("--channel", "right", "--hop", 3), ()])
+def test_a_cut_is_told_whichever_channel_is_judged(
+    run: Path, tmp_path: Path, long_talk: np.ndarray, words: tuple[object, ...]
+) -> None:
+    call, seconds = tmp_path / "call.wav", 9
+    soundfile.write(call, np.stack([long_talk, long_talk[::-1]], axis=1)[: 20 * 16_000], 16_000)
+    call.write_bytes(call.read_bytes()[: seconds * 64_000 + 44])
+    asked = call
+    if not words:
+        asked = tmp_path / "rows.csv"
+        asked.write_text("clip,path,channel\na,call.wav,2\n")
+    done = sertool("predict", "-m", run / "model", "--window", 1, *words, asked)
+    assert done.code == 0, done.err
+    *answered, last = rows_of(done.out)
+    assert (last["issue"], float(last["start"])) == ("truncated", pytest.approx(seconds, abs=0.5))
+    assert {row["issue"] for row in answered} == {""}
+    assert {row["channel"] for row in answered} == ({"1", "2"} if "each" in words else {"2"})
+
+
+def test_a_cut_between_windows_is_not_taken_for_a_lack_of_channels(
+    run: Path, tmp_path: Path, long_talk: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "TAPED", 6.0)
+    call = tmp_path / "call.wav"
+    soundfile.write(call, np.stack([long_talk, long_talk[::-1]], axis=1)[: 20 * 16_000], 16_000)
+    call.write_bytes(call.read_bytes()[: round(5.5 * 64_000) + 44])
+    words = ("predict", "-m", run / "model", "--window", 1, "--hop", 3, "--channel", "right", call)
+    assert [row["issue"] for row in rows_of(sertool(*words).out)] == ["", "", "truncated"]
+
+
 def test_parts_before_a_cut_are_answered_and_nothing_can_be_after_it(
     run: Path, tmp_path: Path, long_talk: np.ndarray
 ) -> None:
