@@ -1,8 +1,8 @@
 """What `sertool predict` is asked: files, folders, manifests, shards and paths from a pipe, one by one as they come."""
 
-import codecs
 import os
 import queue
+import re
 import sys
 import threading
 from collections import Counter
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sertool import audio, columns, effects, formats, manifest, talk, wire
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_text, walk
 from sertool.manifest import Table
 from sertool.stored_rows import READ, Row, Shelf
@@ -27,6 +27,8 @@ KEPT = (
 OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted", "voice", "place")  # no columns of ours, but of rows here
 VOTES = "votes_voice_"  # by which eval scores people
 Telling = Callable[[Table], Table]
+LISTS = (".txt", ".lst", ".list")
+OBJECT = re.compile(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*[\"}]")  # how JSON Lines and JSON begin, and Markdown does not
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
 MOMENT = 0.05  # seconds
 
@@ -74,7 +76,7 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
 
 
 def _is_told(source: str) -> bool:
-    """Whether a file that is named tells of audio, as manifests and lists of paths do, by its name or by how it begins;
+    """Whether a file that is named tells of audio, as manifests and lists of paths do, by its name or by what is in it;
     a pipe does."""
     ending = Path(source).suffix.lower()
     if not os.path.exists(source) or ending in audio.EXTENSIONS:
@@ -83,16 +85,19 @@ def _is_told(source: str) -> bool:
         return True
     with suppress(OSError), open(source, "rb") as stream:
         head = stream.read(4096)
-        return head.startswith(b"PAR1") or (b"\0" not in head and (formats.sniff(head) != "paths" or _is_list(head)))
+        if head.startswith(b"PAR1") or b"\0" in head:
+            return head.startswith(b"PAR1")
+        kind = formats.sniff(head)
+        is_table = kind != "paths" and (kind != "jsonl" or OBJECT.match(head) is not None)
+        return is_table or ending in LISTS or _is_list(source)
     return False
 
 
-def _is_list(head: bytes) -> bool:
-    """Whether it may be a list of paths by how it begins: text, or a path of any bytes that is there."""
-    with suppress(UnicodeDecodeError):
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-        return True
-    return os.path.lexists(formats.first_line_of(head))
+def _is_list(source: str) -> bool:
+    """Whether a file whose name says nothing lists a path that is there: else it is some text, which holds no audio."""
+    with suppress(SertoolError):
+        return bool(wire.existing(wire.data(source), source))
+    return False
 
 
 def _of_path(path: str | Path) -> Row:

@@ -957,9 +957,33 @@ def test_lists_in_files_are_lists_on_stdin(
     assert done.out == wanted.out
     assert {row["issue"] for row in rows_of(done.out)} == {""}
     assert len(sertool("index", tmp_path / name, "-f", "jsonl").out.splitlines()) == len(rows_of(done.out))
+
+
+@pytest.mark.parametrize("name", ["list.txt", "calls.LST", "all.list"])
+def test_a_list_of_what_is_not_there_is_refused_where_its_name_says_that_it_is_one(
+    run: Path, tmp_path: Path, name: str
+) -> None:
     (tmp_path / name).write_text("a text\nof words\n")
-    said = [sertool(*words, tmp_path / name) for words in (("predict", "-m", run / "model"), ("index",))]
-    assert all(f"{tmp_path / name}: no manifest" in each.err and each.code == 1 for each in said)
+    for words in (("predict", "-m", run / "model"), ("index",)):
+        done = sertool(*words, tmp_path / name)
+        assert (done.code, f"{tmp_path / name}: no manifest" in done.err) == (1, True)
+
+
+def test_text_that_strays_among_audio_gets_a_row_and_the_work_goes_on(run: Path, tmp_path: Path) -> None:
+    stray = {
+        "README.md": "# My calls\n",
+        "badges.md": "[![build](x.svg)](x)\n",
+        "empty.dat": "",
+        "x.m4a": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+        "y.m4a": "<!DOCTYPE html>\n<html></html>\n",
+    }
+    for name, text in stray.items():
+        (tmp_path / name).write_text(text)
+    good = next((run / "voices").rglob("*.wav"))
+    done = sertool("predict", "-m", run / "model", *(tmp_path / name for name in stray), good)
+    assert done.code == 0, done.err
+    found = [row["issue"] for row in rows_of(done.out)]
+    assert found == ["unreadable", "unreadable", "empty", "lfs-pointer", "unreadable", ""]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
