@@ -25,6 +25,7 @@ from sertool.windows import SPAN, Listening, Span, lacks_channel
 
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
+APART = "_apart"  # of a row: whether its channel is a voice of its own
 AROUND = 0.16  # seconds, more than resampling sees, and a whole number of samples at all usual rates
 LONG = 600.0  # seconds of a clip of which one is heard at a time
 SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
@@ -267,8 +268,8 @@ def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaint
 
 
 def voice(row: Row) -> str:
-    """Who is heard in a piece; on each channel it is somebody else."""
-    channel = f" on channel {row['channel']}" if row.get("channel") else ""
+    """Who is heard in a piece; on each channel it is somebody else, unless that is told of the row."""
+    channel = f" on channel {row['channel']}" if row.get("channel") and row.get(APART) else ""
     return f"{row.get('voice') or ''}{channel}"
 
 

@@ -60,15 +60,22 @@ def require_adaptable(jury: Jury) -> None:
         talk.say(f"{able} of {len(jury.members)} models adapt to who speaks: to the others everybody is a stranger")
 
 
+def _named(row: Row, name: Naming, *, apart: bool) -> Row:
+    """A row with who speaks, on each channel somebody else if these are `apart`."""
+    return row | {"voice": name(row), predicting.APART: apart}
+
+
 # Adapted by the clips that are asked for.
 
 
-def adapted(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Iterator[Row]:
+def adapted(jury: Jury, rows: Iterable[Row], speakers: str | None, how: Listening, jobs: int) -> Iterator[Row]:
     """A row for each clip or window, in the order asked, once all clips of its speaker and of those before are heard.
 
     Speakers are heard one after another, so that one speaker's clips are held at a time, and of the others answers.
     """
-    named = [row | {"voice": name(row), "place": place} for place, row in enumerate(rows)]
+    name, names_rows = naming(speakers), speakers is None or column(speakers) is not None
+    apart = how.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
+    named = [_named(row, name, apart=apart) | {"place": place} for place, row in enumerate(rows)]
     first: dict[str | None, int] = {}
     for row in named:
         first.setdefault(row["voice"], row["place"])
@@ -106,7 +113,7 @@ def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[R
 
 
 def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
-    """What was heard of each speaker; on each channel it is somebody else."""
+    """What was heard of each voice."""
     own: dict[str, list[Heard]] = {}
     for piece in pieces:
         if piece.heard is not None and piece.row["voice"] is not None:
@@ -116,7 +123,7 @@ def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
 
 def _said(row: Row, adapted: str | None) -> Row:
     """A row with who is known to speak, and how it was adapted."""
-    kept = {name: value for name, value in row.items() if name != "voice"}
+    kept = {name: value for name, value in row.items() if name not in ("voice", predicting.APART)}
     speaker = row.get("speaker") or row["voice"] or None
     return kept | {"speaker": speaker, "adapted": None if row.get("issue") else adapted}
 
@@ -126,7 +133,7 @@ def _said(row: Row, adapted: str | None) -> Row:
 
 def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Acquaintance:
     """What is known of the speakers of some clips."""
-    named = (row | {"voice": name(row)} for row in rows)
+    named = (_named(row, name, apart=how.channel != "mix") for row in rows)
     listening = Enrolling(**vars(how))
     pieces = [piece for some in predicting.listened(jury, named, listening, jobs) for piece in some]
     own = _heard(pieces)
@@ -147,14 +154,14 @@ def recognised(
 ) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is judged."""
     strange: set[str] = set()
-    named = (row | {"voice": name(row)} for row in rows)
+    named = (_named(row, name, apart=how.channel != "mix") for row in rows)
     for pieces in predicting.listened(jury, named, how, jobs):
         for row in predicting.judged(jury, pieces, how, known):
             who = predicting.voice(row)
             if who not in known.speakers and not strange and not row.get("issue"):
                 strange.add(who)
                 talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
-            strangers = {} if who in known.speakers or not row.get("channel") else {"voice": None}
+            strangers = {} if who in (*known.speakers, row["voice"]) else {"voice": None}
             yield _said(row | strangers, _way(row, known) if who in known.speakers else None)
 
 
@@ -183,7 +190,7 @@ def answers(
     """Rows adapted in the way that was asked for."""
     require_adaptable(jury)
     if enroll is None:
-        return adapted(jury, rows, naming(speakers), how, jobs)
+        return adapted(jury, rows, speakers, how, jobs)
 
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)

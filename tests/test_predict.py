@@ -845,6 +845,58 @@ def test_who_is_on_another_channel_is_not_taken_for_the_enrolled(run: Path, adap
     ]
 
 
+@pytest.fixture
+def sides(run: Path, tmp_path: Path) -> Path:
+    """A table that says who is on which channel: one speaker on the left of a call, and on the right of another."""
+    voices = [sorted(folder.glob("*.wav"))[:2] for folder in sorted((run / "voices").iterdir())[:2]]
+    anna, other = ([soundfile.read(clip)[0][:12_000] for clip in clips] for clips in voices)
+    soundfile.write(tmp_path / "a.wav", np.stack([anna[0], other[0]], axis=1), 16_000)
+    soundfile.write(tmp_path / "b.wav", np.stack([other[1], anna[1]], axis=1), 16_000)
+    heard = {("a", 1): anna[0], ("a", 2): other[0], ("b", 1): other[1], ("b", 2): anna[1]}
+    for (call, side), samples in heard.items():
+        soundfile.write(tmp_path / f"{call}{side}.wav", samples, 16_000)
+    who = [("a", 1, "anna"), ("a", 2, "bob"), ("b", 1, "bob"), ("b", 2, "anna")]
+    lines = [f"{call}@{side},{call}.wav,{side},{name}" for call, side, name in who]
+    (tmp_path / "sides.csv").write_text("\n".join(["clip,path,channel,speaker", *lines]))
+    lines = [f"{call}@{side},{call}{side}.wav,{name}" for call, side, name in who]
+    (tmp_path / "alone.csv").write_text("\n".join(["clip,path,speaker", *lines]))
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", [("--adapt", "speaker"), ("--enroll", "alone.csv", "--speakers", "speaker")])
+def test_who_a_row_names_is_the_same_on_every_channel_that_rows_name(
+    adaptable: Path, sides: Path, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(sides)
+    named, alone = (sertool("predict", "-m", adaptable, *how, table) for table in ("sides.csv", "alone.csv"))
+    assert "not enrolled" not in named.err
+    for one, other in zip(rows_of(named.out), rows_of(alone.out), strict=True):
+        assert (one["speaker"], bool(one["adapted"])) == (other["speaker"], True)
+        assert probabilities(one) == pytest.approx(probabilities(other), abs=5e-5)
+
+
+def test_whoever_is_enrolled_is_known_on_the_channel_that_a_row_names(
+    run: Path, adaptable: Path, sides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sides)
+    (sides / "anna.csv").write_text("clip,path,channel\na,a.wav,1\nb,b.wav,2\n")
+    folder = min((run / "voices").iterdir())
+    for words in ((), ("--speakers", "all")):
+        done = sertool("predict", "-m", adaptable, "--enroll", folder, *words, "anna.csv")
+        assert [row["adapted"] for row in rows_of(done.out)] == ["enrolled"] * 2
+        assert "not enrolled" not in done.err
+
+
+def test_taken_for_one_voice_each_channel_that_rows_name_has_one_of_its_own(
+    adaptable: Path, sides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sides)
+    words = ("predict", "-m", adaptable, "--adapt", "speaker", "--speakers", "all")
+    named = rows_of(sertool(*words, "sides.csv").out)
+    wanted = rows_of(sertool(*words, "--channel", "each", "a.wav", "b.wav").out)
+    assert [probabilities(row) for row in named] == [pytest.approx(probabilities(row), abs=5e-5) for row in wanted]
+
+
 def test_neither_unheard_gaps_nor_the_same_file_again_are_bridged(run: Path, tmp_path: Path) -> None:
     tone = np.sin(np.arange(9 * 16_000) * 2 * np.pi * 300 / 16_000)
     soundfile.write(tmp_path / "x.wav", 0.3 * tone, 16_000)
