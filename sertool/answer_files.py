@@ -35,7 +35,7 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
     if place.is_file:
         _require_writable(Path(str(place.out)))
     if place.kind in wire.EXTENSIONS.values():
-        folder = os.path.dirname(manifest.absolute(str(place.out))) if place.is_file else None
+        folder = wire.folder_of(place.out)
         rows = (row | {"path": _told(row["path"], folder)} for row in rows)
     if place.kind == "parquet":
         return _write_table(rows, labels, extra, place)

@@ -175,7 +175,12 @@ def write(table: Table, out: str | None, kind: str) -> None:
         sys.stdout.buffer.flush()
     else:
         with whole(Path(out)) as stream:
-            formats.encode(_pieces(table, os.path.dirname(manifest.absolute(out))), stream, kind)
+            formats.encode(_pieces(table, folder_of(out)), stream, kind)
+
+
+def folder_of(out: str | None) -> str | None:
+    """What paths become relative to in what is written there; nothing in a pipe, whose name readers need not know."""
+    return None if out is None or is_stream(out) else os.path.dirname(manifest.absolute(out))
 
 
 def _pieces(table: Table, folder: str | None = None) -> Iterator[Table]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,23 @@ def test_answers_in_a_file_or_a_pipe_lead_to_the_audio_from_wherever_they_are_re
     monkeypatch.chdir("/")
     again = rows_of(sertool("predict", "-m", run / "model", tmp_path / "out" / f"x.{kind}").out)
     assert [row["issue"] for row in again] == ["", ""]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_answers_through_a_pipe_with_a_name_have_the_paths_of_a_pipe(
+    run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "out" / f"x.{kind}"
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    shutil.copy(next((run / "voices").rglob("*.wav")), pipe.with_name("a.wav"))
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_bytes)
+        assert sertool("predict", "-m", run / "model", "out/a.wav", "-o", f"out/x.{kind}").code == 0
+        (tmp_path / "held").write_bytes(reading.result(timeout=9))
+    assert wire.load(str(tmp_path / "held"))["path"].to_pylist() == [str(tmp_path / "out" / "a.wav")]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "textgrid"])

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 
@@ -545,6 +546,20 @@ def test_paths_in_a_stream_are_relative_to_the_working_folder(tmp_path, how):
     line = f"cd {tmp_path}; {sys.executable} -m sertool index -f jsonl -q {how}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
     assert json.loads(done.stdout)["path"] == str(tmp_path / "sub" / "a.wav")
+
+
+@posix
+def test_what_is_written_to_a_pipe_with_a_name_is_read_back_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / "x.csv")
+    held = clips(tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(wire.read, "out/x.csv")
+        wire.write(held, "out/x.csv", "csv")
+        read = reading.result(timeout=9)
+    for name in ("path", "mel_shard"):
+        assert manifest.column(read, name) == manifest.column(held, name)
 
 
 def test_paths_in_a_list_are_relative_to_the_working_folder(tmp_path, monkeypatch):
