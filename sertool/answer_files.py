@@ -5,6 +5,7 @@ lie under it, else absolute, as in a pipe.
 """
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -62,8 +63,9 @@ def _require_writable(path: Path) -> None:
 
 
 def _told(text: str, folder: str | None) -> str:
-    """A path as a manifest in the folder has it, or as a pipe has it; what has none stays without."""
-    path = files.path_text(manifest.absolute(files.path_of(text))) if text else ""
+    """A path as a manifest in the folder has it, or as a pipe has it; what has none, or another system's, stays so."""
+    is_foreign = re.match(wire.ABSOLUTE, text) and not os.path.isabs(files.path_of(text))
+    path = text if not text or is_foreign else files.path_text(manifest.absolute(files.path_of(text)))
     under = os.path.join(folder, "") if folder else ""
     return path[len(under) :].replace(os.sep, "/") if under and path.startswith(under) else path
 

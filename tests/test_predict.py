@@ -337,6 +337,17 @@ def test_answers_through_a_pipe_with_a_name_have_the_paths_of_a_pipe(
     assert wire.load(str(tmp_path / "held"))["path"].to_pylist() == [str(tmp_path / "out" / "a.wav")]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_paths_of_another_system_stay_as_they_are_told(run: Path, tmp_path: Path, kind: str) -> None:
+    told = ["C:\\calls\\a.wav", "\\\\srv\\x\\b.wav", "D:/calls/c.wav"]
+    (tmp_path / "rows.csv").write_text("clip,path\n" + "".join(f"{path[-5]},{path}\n" for path in told))
+    words = ("predict", "-m", run / "model", tmp_path / "rows.csv", "-f", kind)
+    (tmp_path / "piped").write_bytes(sertool(*words).out)
+    sertool(*words, "-o", tmp_path / f"out.{kind}")
+    for name in ("piped", f"out.{kind}"):
+        assert wire.load(str(tmp_path / name))["path"].to_pylist() == told
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet", "textgrid"])
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_judged(
     run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
