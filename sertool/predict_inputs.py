@@ -24,6 +24,7 @@ KEPT = (
     "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue",
     "digest",
 )  # fmt: skip
+DIGITS = 4  # of a channel's number: longer ones are ids
 OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted", "voice", "place")  # no columns of ours, but of rows here
 VOTES = "votes_voice_"  # by which eval scores people
 Telling = Callable[[Table], Table]
@@ -155,10 +156,11 @@ def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
 
 
 def _with_channels(table: Table) -> Table:
-    """Which channel of its file each row is, in whole numbers from 1; a column of other words is a stranger's."""
+    """Which channel of its file each row is, in whole numbers from 1; a column of other words, or of numbers that no
+    file has channels for, is a stranger's."""
     named = manifest.codes(table, "channel")
     words = [text.removesuffix(".0") for text in named.values]
-    if not words or not all(word.isdecimal() for word in words):
+    if not words or not all(word.isdecimal() and len(word) <= DIGITS for word in words):
         return manifest.without(table, "channel")
     if 0 in (numbers := [*map(int, words)]):
         raise UsageError("the column channel holds 0, and channels are counted from 1: count so, or leave it out")

@@ -462,6 +462,8 @@ def test_a_channel_that_a_file_has_not_is_an_issue_and_words_are_none(run: Path,
         assert [(row["channel"], row["issue"]) for row in held] == [("2", "no-channel"), ("1", ""), ("", "")]
     (tmp_path / "rows.csv").write_text(f"clip,path,channel\na,{good},BBC\n")
     assert [row["issue"] for row in rows_of(sertool(*words).out)] == [""]
+    (tmp_path / "rows.csv").write_text(f"clip,path,channel\na,{good},99999999999999999999\n")
+    assert [row.get("channel") for row in rows_of(sertool(*words).out)] == [None]
     (tmp_path / "rows.csv").write_text(f"clip,path,channel\na,{good},0\n")
     assert (done := sertool(*words)).code == 2
     assert "channels are counted from 1" in done.line
