@@ -112,14 +112,31 @@ def _without_spaces(recording: tuple[str, str], named: dict[str, str]) -> str:
 
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Subtitles of one file; where channels are judged each, a line says which."""
+    for number, row in enumerate(_in_time(_of_one_file(_answered(rows))), 1):
+        side = f"channel {row['channel']}: " if row.get("channel") else ""
+        yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{side}{row['predicted']}\n\n"
+
+
+def _of_one_file(rows: Iterable[Row]) -> Iterator[Row]:
     only = None
-    for number, row in enumerate(_answered(rows), 1):
+    for row in rows:
         file, name = _recording(row)
         only = only or (file, name)
         if file != only[0]:
             raise UsageError(f"subtitles are of one file, and after {only[1]} comes {name}: name one, or take csv")
-        side = f"channel {row['channel']}: " if row.get("channel") else ""
-        yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{side}{row['predicted']}\n\n"
+        yield row
+
+
+def _in_time(rows: Iterable[Row]) -> Iterator[Row]:
+    """What is said of a file that was asked for itself, as it comes; of parts, which may be told in any order, once all
+    are there."""
+    parts = []
+    for row in rows:
+        if row["clip"] == row.get("path"):
+            yield row
+        else:
+            parts.append(row)
+    yield from sorted(parts, key=lambda row: row["start"])
 
 
 def _clock(seconds: float) -> str:

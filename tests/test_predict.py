@@ -33,7 +33,7 @@ from sertool import (
     windows,
     wire,
 )
-from sertool.errors import Interrupted
+from sertool.errors import Interrupted, UsageError
 from sertool.inference import Predictor
 from sertool.jury import Jury
 from sertool.shaping import Wave
@@ -990,6 +990,23 @@ def test_parts_of_one_file_are_of_one_file(ids: tuple[str, str]) -> None:
     assert "".join(streams.srt(rows)).count("-->") == 2
     grid = "".join(streams.textgrid(rows[::-1])).splitlines()
     assert (grid.count('"IntervalTier"'), grid.count('"call.wav"'), grid.count('"sad"')) == (1, 1, 2)
+
+
+def test_subtitles_of_parts_are_in_order_of_time_and_those_of_a_file_come_as_they_are_known() -> None:
+    said = {"path": "call.wav", "predicted": "sad", "confidence": 0.5}
+    rows = [{"clip": f"part{at}", "start": float(at), "end": at + 1.0} | said for at in (4, 0, 2)]
+    parts = "".join(streams.srt(rows)).split("\n\n")[:-1]
+    assert [part.split("\n")[:2] for part in parts] == [
+        [str(number), f"00:00:0{at},000 --> 00:00:0{at + 1},000"] for number, at in ((1, 0), (2, 2), (3, 4))
+    ]
+    taken: list[int] = []
+    windows_of_a_file = (taken.append(at) or row | {"clip": "call.wav"} for at, row in enumerate(rows))
+    assert next(streams.srt(windows_of_a_file)).startswith("1\n")
+    assert taken == [0]
+    strange = ({"clip": "x", "start": 0.0, "end": 1.0} | said | {"path": path} for path in ("a.wav", "b.wav", None))
+    with pytest.raises(UsageError, match=r"after a.wav comes b.wav"):
+        list(streams.srt(strange))
+    assert next(strange)["path"] is None
 
 
 def test_a_textgrid_of_nothing_heard_is_an_error(run: Path, tmp_path: Path) -> None:
