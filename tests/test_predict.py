@@ -737,6 +737,16 @@ def test_pauses_of_a_call_are_no_fault_of_it(run: Path, tmp_path: Path) -> None:
     assert sertool("predict", "-m", run / "model", "--strict", tmp_path / "silent.wav").code == 1
 
 
+@pytest.mark.parametrize("words", [(), ("--channel", "each"), ("--merge",)])
+def test_a_file_that_is_too_short_as_a_whole_is_set_aside_and_fails_strict(
+    run: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    soundfile.write(tmp_path / "short.wav", np.full((300, 2), 0.1), 16_000)
+    asked = ("predict", "-m", run / "model", "--strict", "--window", 1, *words, tmp_path / "short.wav")
+    done = sertool(*asked)
+    assert (done.code, "set aside" in done.err, "silent" in done.err) == (1, True, False)
+
+
 def test_windows_of_a_part_are_as_long_as_they_are(run: Path, tmp_path: Path) -> None:
     _call(run, tmp_path / "call.wav")
     (tmp_path / "parts.csv").write_text("clip,path,start,duration\na,call.wav,1,4.5\n")

@@ -51,7 +51,6 @@ are read and not the audio, unless --window, --channel, --speeds or --trim asks 
 --silence is of audio only. To --strict, a silent window is none that was set aside.
 """
 LONG = 30.0  # seconds
-PAUSES = ("silent", "too-short")  # what windows of a healthy call may be
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -257,19 +256,26 @@ class _Count:
     def __init__(self, *, whole: bool) -> None:
         self.rows, self.issues, self.vanished, self.long, self.whole = 0, 0, 0, 0, whole
         self.pauses = 0
+        self.first: dict[str, Any] = {}  # window of what is being judged
 
     def over(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         from sertool import predicting
 
         for row in rows:
             self.rows += 1
-            is_pause = not self.whole and row.get("issue") in PAUSES and "end" in row
+            is_pause = not self.whole and "end" in row and self._is_pause(row)
             self.pauses += is_pause
             self.issues += bool(row.get("issue")) and not is_pause
             self.vanished += row.get("issue") == "vanished"
             answered = self.whole and bool(row.get("predicted")) and "end" in row
             self.long += answered and LONG < row["end"] - (row["start"] or 0.0) <= predicting.LONG  # else it was said
             yield row
+
+    def _is_pause(self, row: dict[str, Any]) -> bool:
+        """Whether a window of a healthy call may be so; what is too short from its beginning has no other windows."""
+        if row["clip"] != self.first.get("clip"):
+            self.first = row
+        return row.get("issue") == "silent" or (row.get("issue") == "too-short" and row["start"] > self.first["start"])
 
     def said(self, *, strict: bool) -> int | None:
         aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
