@@ -21,8 +21,7 @@ from sertool.stored_rows import READ, Row, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
-    "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue",
-    "digest",
+    "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue", "digest",
 )  # fmt: skip
 DIGITS = 4  # of a channel's number: longer ones are ids
 OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted", "voice", "place")  # no columns of ours, but of rows here

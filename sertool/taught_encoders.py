@@ -22,9 +22,7 @@ from sertool.splits import DEV, TEST, TRAIN
 
 WORD = "encoder"  # of what a model file was trained on
 DIGITS = 12  # of a digest
-Lesson = dict[
-    str, Any
-]  # above: the last block left as it was; who: digests, end to end; or corpora; or package: a model of it
+Lesson = dict[str, Any]  # above: the last block left as it was; who: digests, end to end; or corpora; or package
 
 
 def is_sound(lessons: Any) -> bool:
