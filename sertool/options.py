@@ -213,7 +213,7 @@ nul = option("-0", "--null", is_flag=True, group="Input", help="Paths on stdin e
 
 
 def out(help_text: str, *, folder: bool = False) -> Callable[[Any], Any]:
-    return option("-o", "--out", type=click.Path(file_okay=not folder), metavar="PATH", help=help_text)
+    return option("-o", "--out", type=click.Path(file_okay=not folder, dir_okay=folder), metavar="PATH", help=help_text)
 
 
 def _columns(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -133,6 +133,19 @@ def test_how_paths_on_stdin_end_is_refused_where_none_are_read(words, tmp_path):
     assert "-0 says how paths on stdin end" in done.line
 
 
+@pytest.mark.parametrize("words", [
+    ["index", "x"], ["augment", "x", "--telephone"], ["featurize", "x", "--mel"], ["train", "x"], ["eval", "x"],
+    ["predict", "x"],
+], ids=lambda words: words[0])  # fmt: skip
+def test_an_output_of_the_wrong_kind_is_refused_before_anything_is_read(words, tmp_path):
+    place = tmp_path / "out.parquet"
+    wants_folder = words[0] in ("featurize", "train")
+    place.touch() if wants_folder else place.mkdir()
+    done = sertool(words[0], tmp_path / words[1], *words[2:], "-o", place)
+    said = f"Directory '{place}' is a file." if wants_folder else f"File '{place}' is a directory."
+    assert (done.code, done.out, said in done.line) == (2, b"", True)
+
+
 def test_text_from_outside_cannot_move_the_cursor():
     done = sertool("index", "no\x1b[2J\nfolder\x9b")
     assert "\\x1b[2J\\x0afolder\\x9b" in done.line

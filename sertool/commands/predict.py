@@ -243,8 +243,6 @@ def _expected(sources: Sequence[str], read: Sequence[Any]) -> int | None:
 def _kind(values: dict[str, Any]) -> str:
     from sertool import wire
 
-    if values["out"] and os.path.isdir(values["out"]):
-        raise UsageError(f"-o {values['out']} is a folder: name a file in it")
     named = wire.named_format(values["out"], values["kind"], EXTENSIONS)
     return named or ("table" if talk.to_terminal() else "csv")
 
