@@ -117,9 +117,7 @@ def _of_one(run: Scores) -> Iterator[Section]:
         yield Section("By seed", ("seed", *(heading(name, run) for name in names)), rows)
     if run.folds:
         yield Section("By fold", ("fold", "UAR"), [(fold, percent(uar)) for fold, uar in run.folds.items()])
-    if run.worst:
-        rows = [(group.name, f"{group.clips:,}", whole(group.uar), whole(group.wa)) for group in run.worst]
-        yield Section("Worst speakers", ("speaker", units(run), "UAR", "WA"), rows)
+    yield from _worst([run])
 
 
 def _figures(run: Scores) -> Section:
@@ -178,6 +176,8 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield Section(title, headers, [_mcnemar(pair) for pair in pairs if pair.clips], 2)
     recalls = [(emotion, *(whole(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)]
     yield Section("Recall", ("emotion", *(run.name for run in runs)), recalls)
+    yield from _people(runs)
+    yield from _worst(runs)
 
 
 def shown(run: Scores, name: str) -> str:
@@ -198,12 +198,37 @@ def _mcnemar(pair: Comparison) -> tuple[str, ...]:
     return (pair.first, pair.second, f"{test['only_first']:,}", f"{test['only_second']:,}", how, chance(test["p"]))
 
 
+def _people(runs: Sequence[Scores]) -> Iterator[Section]:
+    """How well listeners do on the clips of each run that have their votes."""
+    names = [name for name in NAMES if any(name in run.people for run in runs)]
+    rows = [
+        (run.name, f"{run.people_clips:,}", *(whole(run.people[name]) for name in names)) for run in runs if run.people
+    ]
+    if rows:
+        headers = ("of the run", units(*runs), *(NAMES[name].removeprefix("people, ") for name in names))
+        yield Section("People", headers, rows)
+
+
+def _worst(runs: Sequence[Scores]) -> Iterator[Section]:
+    rows = [
+        (run.name, group.name, f"{group.clips:,}", whole(group.uar), whole(group.wa))
+        for run in runs
+        for group in run.worst
+    ]
+    if rows:
+        yield _of_runs(runs, "Worst speakers", ("speaker", units(*runs), "UAR", "WA"), rows)
+
+
 def _by(report: Report, name: str) -> Section:
     rows = [(run.name, *_group(group)) for run in report.runs for group in run.by[name]]
-    headers = ("run", name, units(*report.runs), "speakers", "UAR", "WA")
-    if len(report.runs) > 1:
-        return Section(f"By {name}", headers, rows, 2)
-    return Section(f"By {name}", headers[1:], [row[1:] for row in rows])
+    return _of_runs(report.runs, f"By {name}", (name, units(*report.runs), "speakers", "UAR", "WA"), rows)
+
+
+def _of_runs(runs: Sequence[Scores], title: str, headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Section:
+    """A table of rows that begin with a run's name, which only several runs need."""
+    if len(runs) > 1:
+        return Section(title, ("run", *headers), rows, 2)
+    return Section(title, headers, [row[1:] for row in rows])
 
 
 # What writes them.

@@ -578,6 +578,22 @@ def test_people_are_scored_by_each_vote_and_by_most_votes(tmp_path: Path) -> Non
     assert found.people["plurality_wa"].value == pytest.approx((1 + 0.5 + 0.5) / 3)
 
 
+def test_several_runs_show_people_and_worst_speakers_as_one_does(tmp_path: Path) -> None:
+    votes = {f"votes_voice_{name}": [k % 3 for k in range(240)] for name in EMOTIONS[:2]}
+    paths = [table(tmp_path / f"{name}.csv", made(seed=k) | (votes if k < 2 else {})) for k, name in enumerate("abc")]
+    alone = [reports.text(report(path)) for path in paths[:2]]
+    together = reports.text(report(*paths))
+    people, worst = (together.partition(f"\n{title}\n")[2].partition("\n\n")[0].splitlines()
+                     for title in ("People", "Worst speakers"))  # fmt: skip
+    assert [line.split()[0] for line in people[1:]] == ["a", "b"]
+    assert [line.split()[0] for line in worst[1:]] == [name for name in "abc" for _ in range(5)]
+    for name, text in zip("ab", alone, strict=True):
+        said = [line.split() for line in text.splitlines()]
+        assert all(line.split()[1:] in said for line in worst[1:] if line.split()[0] == name)
+        (row,) = (line.split() for line in people[1:] if line.split()[0] == name)
+        assert row[2:5] == next(words[-3:] for words in said if words[:4] == ["people,", "each", "vote:", "UAR"])
+
+
 def test_groups_are_scored_apart_and_ages_in_bands(predicted: str) -> None:
     found = report(predicted, by=("sex", "age", "speaker")).runs[0]
     assert [group.name for group in found.by["age"]] == ["18 to 29", "30 to 44", "45 to 59", "60 and over"]
