@@ -15,11 +15,10 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import PARTS, TRAIN
 
-ASKED = "_asked"  # a column of a manifest: the numbers of the models that are asked for a clip; null for all of them
 
-
-def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
-    """A manifest with who is asked for its clips and, where it has no `split`, the part that the clips had for them.
+def told(table: Table, runs: Sequence[Sequence[Path]]) -> tuple[Table, list[list[int] | None]]:
+    """A manifest with the part that its clips had for the models, where it has no `split`; and of each clip the numbers
+    of those that are asked for it, or None for all of them.
 
     Who held a clip out is asked for its copies, too; but they have no part in the figures, as none in training's.
     Of several runs that are asked together, what one was trained on is nothing that was held out; nor is anything known
@@ -32,7 +31,7 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     silent = [(run, own) for run, own in zip(runs, of_runs, strict=True) if not any(map(_division, run))]
     unknown = _unknown(table, silent)
     if (best < TRAIN).all():
-        return table
+        return table, [None] * len(table)
     chosen = np.concatenate([each == own for each, own in zip(parts, of_runs, strict=True)])
     held_out = zip(chosen.T, best > TRAIN, strict=True)
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
@@ -42,7 +41,7 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> Table:
     _say_new(~known & np.array([word is None for word in own]))
     filled = [PARTS[part] if word is None and is_known else word
               for part, word, is_known in zip(best, own, known, strict=True)]  # fmt: skip
-    return manifest.with_column(manifest.with_column(table, "split", filled), ASKED, asked)
+    return manifest.with_column(table, "split", filled), asked
 
 
 def _division(model: Path) -> Path | None:

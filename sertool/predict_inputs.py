@@ -8,8 +8,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,20 +18,44 @@ from sertool import audio, columns, effects, formats, manifest, talk, wire
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_text, walk
 from sertool.manifest import Table
-from sertool.stored_rows import READ, Row, Shelf
+from sertool.stored_rows import Reading, Row, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
     "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue", "digest",
 )  # fmt: skip
 DIGITS = 4  # of a channel's number: longer ones are ids
-OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted", "voice", "place")  # no columns of ours, but of rows here
+OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted")  # no columns of ours, but of rows here
 VOTES = "votes_voice_"  # by which eval scores people
-Telling = Callable[[Table], Table]
+Models = Sequence[int] | None  # the numbers of those that answer for a clip; None is all of them
+Telling = Callable[[Table], tuple[Table, Sequence[Models]]]
+Some = TypeVar("Some")
 LISTS = (".txt", ".lst", ".list")
 OBJECT = re.compile(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*[\"}]")  # how JSON Lines and JSON begin, and Markdown does not
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
 MOMENT = 0.05  # seconds
+
+
+@dataclass(frozen=True)
+class Request:
+    """A clip that is asked for, or a part of it: its row, as far as that is known, and what is no part of any row."""
+
+    row: Row
+    stored: Reading | None = None  # where shards hold it
+    models: Models = None
+    voice: str | None = None  # whose it is
+    apart: bool = False  # whether its channel is a voice of its own
+    place: int = 0  # among the clips
+
+    def saying(self, **more: Any) -> "Request":
+        """The same with more in its row."""
+        return replace(self, row=self.row | more)
+
+    @property
+    def who(self) -> str:
+        """Who is heard: on each channel somebody else, if these are apart."""
+        channel = f" on channel {self.row['channel']}" if self.apart and self.row.get("channel") else ""
+        return f"{self.voice or ''}{channel}"
 
 
 def asked(
@@ -41,22 +66,24 @@ def asked(
     nul: bool,
     also: str | None = None,
     told: Telling | None = None,
-) -> Iterator[Row]:
-    """A row for each clip, in order, as soon as it is known; `also` is one more column to keep of manifests, and `told`
-    tells more of each. What the shelf has of a clip is read there.
+) -> Iterator[Request]:
+    """Each clip, in order, as soon as it is known; `also` is one more column to keep of manifests, and `told` tells
+    more of each, and which models answer for its clips. What the shelf has of a clip is read there.
 
     Manifests are read first: what one of them says of its clips is a column of all rows.
     """
     given = [_given(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
     if root and not any(isinstance(one, Table) for one in given):
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
-    held = [_kept(one, also, shelf) if isinstance(one, Table) else one for one in given]
-    held = [told(one) if told and isinstance(one, Table) else one for one in held]
-    held = [manifest.without(one, "digest") if isinstance(one, Table) else one for one in held]
-    names = (name for one in held if isinstance(one, Table) for name in one.column_names)
+    kept = [_kept(one, also, shelf) for one in given if isinstance(one, Table)]
+    held = [told(table) if told else (table, [None] * len(table)) for table in kept]
+    held = [(manifest.without(table, "digest"), models) for table, models in held]
+    names = (name for table, _ in held for name in table.column_names)
     nothing = dict.fromkeys(name for name in names if name not in shelf.columns)
-    for one in held:
-        yield from (nothing | row for row in (_rows(one, shelf) if isinstance(one, Table) else one))
+    coming = iter(held)
+    for one in given:
+        requests = _of_table(*next(coming), shelf) if isinstance(one, Table) else map(Request, one)
+        yield from (replace(request, row=nothing | request.row) for request in requests)
 
 
 def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: bool) -> Table | Iterator[Row]:
@@ -167,14 +194,15 @@ def _with_channels(table: Table) -> Table:
 
 
 def _is_users_own(table: Table, name: str) -> bool:
-    is_ours = name in OF_ANSWERS or name.startswith("_") or columns.kind_of(name)
+    is_ours = name in OF_ANSWERS or columns.kind_of(name)
     return not is_ours and manifest.is_of_words(table, name)
 
 
-def _rows(table: Table, shelf: Shelf) -> Iterator[Row]:
-    for batch in table.to_batches(max_chunksize=1024):
-        for row in map(shelf.placed, batch.to_pylist()):
-            yield row if row["path"] or READ in row else row | {"path": "", "issue": "vanished"}
+def _of_table(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[Request]:
+    rows = (row for batch in table.to_batches(max_chunksize=1024) for row in batch.to_pylist())
+    for row, own in zip(rows, models, strict=True):
+        request = Request(row, shelf.taken(row), own)
+        yield request if row["path"] or request.stored else request.saying(path="", issue="vanished")
 
 
 def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
@@ -211,28 +239,35 @@ def _lines(stream: Any, end: bytes) -> Iterator[bytes]:
     yield from (part.rstrip(odd) for part in rest if part.strip())
 
 
-def gathered(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
-    """What is there already, up to `most` rows; an empty list whenever there was nothing for a moment, so that who
-    waits for more can give out what is finished."""
+@dataclass
+class _End:
+    """What comes after the last; or the error that ended it."""
+
+    error: BaseException | None = None
+
+
+def gathered(coming: Iterable[Some], most: int) -> Iterator[list[Some]]:
+    """What is there already, up to `most`; an empty list whenever there was nothing for a moment, so that who waits for
+    more can give out what is finished."""
     waiting: queue.Queue[Any] = queue.Queue(4 * most)
 
     def fill() -> None:
         try:
-            for row in rows:
-                waiting.put(row)
-            waiting.put(None)
+            for one in coming:
+                waiting.put(one)
+            waiting.put(_End())
         except BaseException as error:  # handed on to whoever reads
-            waiting.put(error)
+            waiting.put(_End(error))
 
     threading.Thread(target=fill, daemon=True).start()
-    end: Any = {}
-    while isinstance(end, dict):
+    end: _End | None = None
+    while end is None:
         batch: list[Any] = []
         with suppress(queue.Empty):
             batch.append(waiting.get(timeout=MOMENT))
-            while len(batch) < most and isinstance(batch[-1], dict):
+            while len(batch) < most and not isinstance(batch[-1], _End):
                 batch.append(waiting.get_nowait())
-        end = batch.pop() if batch and not isinstance(batch[-1], dict) else end
+        end = batch.pop() if batch and isinstance(batch[-1], _End) else None
         yield batch
-    if end is not None:
-        raise end
+    if end.error is not None:
+        raise end.error

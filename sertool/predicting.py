@@ -16,19 +16,17 @@ from torch import Tensor
 
 from sertool import audio, extract, hearing, inference, predict_inputs, talk, windows, workers
 from sertool.files import path_of
-from sertool.heldout_members import ASKED
 from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Sound
-from sertool.predict_inputs import Row
+from sertool.predict_inputs import Request
 from sertool.shaping import Wave
-from sertool.stored_rows import READ, Shelf
-from sertool.windows import SPAN, Listening, Span, lacks_channel
+from sertool.stored_rows import Row, Shelf
+from sertool.windows import Listening, Stretch, lacks_channel
 
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
-APART = "_apart"  # of a row: whether its channel is a voice of its own
 AROUND = 0.16  # seconds, more than resampling sees, and a whole number of samples at all usual rates
 LONG = 600.0  # seconds of a clip of which one is heard at a time
-SPANS = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
+STRETCHES = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
 
 
 @dataclass
@@ -42,9 +40,9 @@ class Shared:
 
 @dataclass
 class Piece:
-    """A stretch of audio that gets one row: the row so far, and what was heard in it, or is yet to be heard."""
+    """What gets one row: what is asked for, with the row so far, and what was heard in it, or is yet to be heard."""
 
-    row: Row
+    request: Request
     heard: Heard | None = None
     sound: Sound | None = None
 
@@ -62,35 +60,39 @@ def shelf(jury: Jury, how: Listening) -> Shelf:
     return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
 
 
-def answers(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[Row]:
+def answers(jury: Jury, requests: Iterator[Request], how: Listening, jobs: int) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is judged: on a CPU by the thread that heard it."""
     if jury.gathers:
-        for pieces in listened(jury, rows, how, jobs):
-            yield from judged(jury, pieces, how)
+        for pieces in listened(jury, requests, how, jobs):
+            yield from (request.row for request in judged(jury, pieces, how))
         return
     shared = Shared()
-    for done in _ahead(jury, lambda batch: [*judged(jury, _listened(jury, batch, how, shared), how)], rows, how, jobs):
+
+    def work(batch: list[Stretch]) -> list[Row]:
+        return [request.row for request in judged(jury, _listened(jury, batch, how, shared), how)]
+
+    for done in _ahead(jury, work, requests, how, jobs):
         yield from done
 
 
-def listened(jury: Jury, rows: Iterator[Row], how: Listening, jobs: int) -> Iterator[list[Piece]]:
+def listened(jury: Jury, requests: Iterator[Request], how: Listening, jobs: int) -> Iterator[list[Piece]]:
     """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
     shared = Shared()
-    return _ahead(jury, lambda batch: _heard(jury, [*_listened(jury, batch, how, shared)]), rows, how, jobs)
+    return _ahead(jury, lambda batch: _heard(jury, [*_listened(jury, batch, how, shared)]), requests, how, jobs)
 
 
 def _ahead(
-    jury: Jury, work: Callable[[list[Row]], list[Any]], rows: Iterator[Row], how: Listening, jobs: int
+    jury: Jury, work: Callable[[list[Stretch]], list[Any]], requests: Iterator[Request], how: Listening, jobs: int
 ) -> Iterator[Any]:
-    """What threads make of some rows at a time, in order; torch and Python are left as they were."""
+    """What threads make of some stretches at a time, in order; torch and Python are left as they were."""
     handover = sys.getswitchinterval()
     sys.setswitchinterval(HANDOVER)
     pool = ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,))
     pending: deque[Future[list[Any]]] = deque()
-    spans = (span for row in rows for span in windows.spans(row, how, jury.recipes[0].wave))
+    stretches = (each for one in requests for each in windows.stretches(one, how, jury.recipes[0].wave))
     with workers.one_thread():
         try:
-            for batch in predict_inputs.gathered(spans, SPANS if how.window else BATCH):
+            for batch in predict_inputs.gathered(stretches, STRETCHES if how.window else BATCH):
                 if batch:
                     pending.append(pool.submit(work, batch))
                 while pending and (len(pending) > 2 * jobs or pending[0].done()):
@@ -102,24 +104,25 @@ def _ahead(
             sys.setswitchinterval(handover)
 
 
-def _listened(jury: Jury, batch: Iterable[Row], how: Listening, shared: Shared) -> Iterator[Piece]:
-    """What a thread makes of some rows: their pieces, with what was heard in them."""
-    for row in batch:
+def _listened(jury: Jury, batch: Iterable[Stretch], how: Listening, shared: Shared) -> Iterator[Piece]:
+    """What a thread makes of some stretches: their pieces, with what was heard in them."""
+    for stretch in batch:
+        request, row = stretch.request, stretch.request.row
         if row.get("issue"):
-            yield Piece(row)
+            yield Piece(request)
             continue
         try:
-            if READ in row:
-                yield _shelved(row)
+            if request.stored:
+                yield _shelved(request)
             elif how.window is None and _seconds(row) > LONG:
-                yield from _long(jury, row, how, shared)
+                yield from _long(jury, stretch, how, shared)
             else:
-                yield from _pieces(jury, row, how, shared)
+                yield from _pieces(jury, stretch, how, shared)
         except audio.Unusable as unusable:
             talk.detail(f"{row['path']}: {unusable.issue}: {unusable}")
-            span, start = row.get(SPAN), row.get("start") or 0.0
-            where = {"start": round(start + span.first * (how.hop or how.window), 3)} if span else {}
-            yield Piece(_without_span(row) | where | {"issue": unusable.issue})
+            begin = (row.get("start") or 0.0) + stretch.first * (how.hop or how.window or 0.0)
+            where = {"start": round(begin, 3)} if how.window else {}
+            yield Piece(request.saying(**where, issue=unusable.issue))
 
 
 def _seconds(row: Row) -> float:
@@ -130,58 +133,53 @@ def _seconds(row: Row) -> float:
     return told if told is not None and told < there else there
 
 
-def _long(jury: Jury, row: Row, how: Listening, shared: Shared) -> list[Piece]:
+def _long(jury: Jury, stretch: Stretch, how: Listening, shared: Shared) -> list[Piece]:
     """What is heard in a long clip as a whole, while no other thread is at one: an hour takes 2 GB."""
+    row = stretch.request.row
     with shared.long:
         if not shared.hinted:
             talk.say(f"{row['path']}: one answer for {_seconds(row) / 60:.0f} minutes of sound, which takes memory: "
                      "--window 3 answers part by part")  # fmt: skip
         shared.hinted = True
-        return _heard(jury, [*_pieces(jury, row, how, shared)])
+        return _heard(jury, [*_pieces(jury, stretch, how, shared)])
 
 
-def _pieces(jury: Jury, row: Row, how: Listening, shared: Shared) -> Iterator[Piece]:
+def _pieces(jury: Jury, stretch: Stretch, how: Listening, shared: Shared) -> Iterator[Piece]:
+    request, row = stretch.request, stretch.request.row
     wave = jury.recipes[0].wave
     rate = wave.rate
     asked = row.get("channel") or how.channel
-    start, span = row.get("start") or 0.0, row.get(SPAN) or Span(0, 1, row.get("duration"))
     hop, window = how.hop or how.window or 0.0, how.window
-    begin = start + span.first * hop
-    samples = span.sound
-    if samples is None:
-        samples = _decoded(row, span, how, wave)
+    begin = (row.get("start") or 0.0) + stretch.first * hop
+    samples = _decoded(stretch, how, wave) if stretch.sound is None else stretch.sound
     if lacks_channel(row, how, len(samples)):
         raise audio.Unusable("no-channel", f"{talk.counted(len(samples), 'channel')}, and none that is {asked}")
-    kept = _without_span(row)
-    for index in range(span.count):
+    for index in range(stretch.count):
         low = round(index * hop * rate)
         cut = samples[:, low : low + round(window * rate)] if window else samples
         at = begin + index * hop
-        said = kept | {"start": round(at, 3), "end": round(at + cut.shape[1] / rate, 3)}
+        said = request.saying(start=round(at, 3), end=round(at + cut.shape[1] / rate, 3))
         for channel, side in _sides(cut, asked, wave.channels == "stereo"):
-            piece = _piece(jury, said | ({"channel": channel} if channel else {}), side, how)
-            if piece.row.get("issue") == "silent" and asked == "mix" and row["path"] not in shared.settled:
+            piece = _piece(jury, said.saying(channel=channel) if channel else said, side, how)
+            if piece.request.row.get("issue") == "silent" and asked == "mix" and row["path"] not in shared.settled:
                 _settle_cancelled(row["path"], (at, cut.shape[1] / rate), how.silence, shared.settled)
             yield piece
 
 
-def _decoded(row: Row, span: Span, how: Listening, wave: Wave) -> np.ndarray:
+def _decoded(stretch: Stretch, how: Listening, wave: Wave) -> np.ndarray:
     """A clip as it is; or a stretch of windows, resampled with what is around it: a window is the same in any."""
+    row = stretch.request.row
     path, cut, start = path_of(row["path"]), windows.cut_of(row, how, wave), row.get("start") or 0.0
     if how.window is None:
-        return audio.decode(path, cut, start, span.length)
+        return audio.decode(path, cut, start, stretch.length)
     hop = how.hop or how.window
-    begin = start + span.first * hop
-    seconds = min(span.length - span.first * hop, (span.count - 1) * hop + how.window)
+    begin = start + stretch.first * hop
+    seconds = min(stretch.length - stretch.first * hop, (stretch.count - 1) * hop + how.window)
     before = min(AROUND, begin)
     first = round(before * wave.rate)
     return audio.decode(path, cut, begin - before, before + seconds + AROUND)[
         :, first : first + round(seconds * wave.rate)
     ]
-
-
-def _without_span(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != SPAN}
 
 
 def _settle_cancelled(
@@ -198,12 +196,11 @@ def _settle_cancelled(
         talk.warn(f"{path}: its channels cancel when they are mixed: take one of them with --channel")
 
 
-def _shelved(row: Row) -> Piece:
+def _shelved(request: Request) -> Piece:
     """A clip as shards hold it, whose sound nobody asks for."""
-    kept = {name: value for name, value in row.items() if name != READ}
-    start, length = row.get("start") or 0.0, row.get("duration")
+    start, length = request.row.get("start") or 0.0, request.row.get("duration")
     end = {} if length is None else {"end": round(start + length, 3)}
-    return _finite(Piece(kept | {"start": round(start, 3)} | end, [row[READ]()]))
+    return _finite(Piece(request.saying(start=round(start, 3), **end), [request.stored()]))
 
 
 def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
@@ -217,12 +214,12 @@ def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tu
         yield place + 1, samples[[side, side] if stereo else [side]]
 
 
-def _piece(jury: Jury, row: Row, samples: np.ndarray, how: Listening) -> Piece:
+def _piece(jury: Jury, request: Request, samples: np.ndarray, how: Listening) -> Piece:
     if samples.shape[1] < round(hearing.TOO_SHORT * jury.recipes[0].wave.rate):
-        return Piece(row | {"issue": "too-short"})
+        return Piece(request.saying(issue="too-short"))
     if _level(samples) < how.silence:
-        return Piece(row | {"issue": "silent"})
-    piece = Piece(row, sound=jury.shaped(samples, str(row["clip"])))
+        return Piece(request.saying(issue="silent"))
+    piece = Piece(request, sound=jury.shaped(samples, str(request.row["clip"])))
     return piece if jury.gathers else _heard(jury, [piece])[0]
 
 
@@ -234,13 +231,13 @@ def _heard(jury: Jury, pieces: Sequence[Piece]) -> list[Piece]:
     except extract.TooLarge:
         if len(pieces) > 1:
             return [one for piece in pieces for one in _heard(jury, [piece])]
-        return [Piece(pieces[0].row | {"issue": "not-finite"})]
-    return [piece if piece.sound is None else _finite(Piece(piece.row, next(made))) for piece in pieces]
+        return [Piece(pieces[0].request.saying(issue="not-finite"))]
+    return [piece if piece.sound is None else _finite(Piece(piece.request, next(made))) for piece in pieces]
 
 
 def _finite(piece: Piece) -> Piece:
     finite = all(np.isfinite(rows).all() for made in piece.heard or () for rows in made.values())
-    return piece if finite else Piece(piece.row | {"issue": "not-finite"})
+    return piece if finite else Piece(piece.request.saying(issue="not-finite"))
 
 
 def _level(samples: np.ndarray) -> float:
@@ -250,27 +247,21 @@ def _level(samples: np.ndarray) -> float:
     return 10 * math.log10(max(energy - offset, 1e-18))
 
 
-def judged(jury: Jury, pieces: Iterable[Piece], how: Listening, known: Acquaintance | None = None) -> Iterator[Row]:
-    """The pieces' rows with their answers; of any number, a few are there at a time."""
+def judged(jury: Jury, pieces: Iterable[Piece], how: Listening, known: Acquaintance | None = None) -> Iterator[Request]:
+    """What is asked for, with the answers in its rows; of any number of pieces, a few are there at a time."""
     coming = iter(pieces)
     while some := [*islice(coming, BATCH)]:
         yield from _judged(jury, some, how, known)
 
 
-def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaintance | None) -> Iterator[Row]:
+def _judged(jury: Jury, pieces: Sequence[Piece], how: Listening, known: Acquaintance | None) -> Iterator[Request]:
     heard = [piece for piece in pieces if piece.heard is not None]
-    who = [voice(piece.row) for piece in heard]
-    asked = [piece.row.get(ASKED) for piece in heard]
+    who = [piece.request.who for piece in heard]
+    asked = [piece.request.models for piece in heard]
     found = iter(jury.judge([piece.heard for piece in heard], known, who, asked)) if heard else iter(())
     for piece in pieces:
-        row = {name: value for name, value in piece.row.items() if name != ASKED}
-        yield row | (_answer(jury.labels, next(found), how) if piece.heard is not None else {})
-
-
-def voice(row: Row) -> str:
-    """Who is heard in a piece; on each channel it is somebody else, unless that is told of the row."""
-    channel = f" on channel {row['channel']}" if row.get("channel") and row.get(APART) else ""
-    return f"{row.get('voice') or ''}{channel}"
+        answer = {} if piece.heard is None else _answer(jury.labels, next(found), how)
+        yield piece.request.saying(**answer)
 
 
 def _answer(labels: Sequence[str], probabilities: Tensor, how: Listening) -> Row:

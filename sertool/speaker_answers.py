@@ -14,8 +14,9 @@ from sertool import labelling, predict_inputs, predicting, talk
 from sertool.errors import UsageError
 from sertool.files import path_of
 from sertool.jury import Acquaintance, Heard, Jury
-from sertool.predict_inputs import Row
+from sertool.predict_inputs import Request
 from sertool.predicting import Piece
+from sertool.stored_rows import Row
 from sertool.windows import Enrolling, Listening
 
 Naming = Callable[[Row], str | None]
@@ -60,33 +61,34 @@ def require_adaptable(jury: Jury) -> None:
         talk.say(f"{able} of {len(jury.members)} models adapt to who speaks: to the others everybody is a stranger")
 
 
-def _named(row: Row, name: Naming, *, apart: bool) -> Row:
-    """A row with who speaks, on each channel somebody else if these are `apart`."""
-    return row | {"voice": name(row), predicting.APART: apart}
+def _named(request: Request, name: Naming, *, apart: bool) -> Request:
+    """What is asked for with who speaks, on each channel somebody else if these are `apart`."""
+    return replace(request, voice=name(request.row), apart=apart)
 
 
 # Adapted by the clips that are asked for.
 
 
-def adapted(jury: Jury, rows: Iterable[Row], speakers: str | None, how: Listening, jobs: int) -> Iterator[Row]:
+def adapted(jury: Jury, requests: Iterable[Request], speakers: str | None, how: Listening, jobs: int) -> Iterator[Row]:
     """A row for each clip or window, in the order asked, once all clips of its speaker and of those before are heard.
 
     Speakers are heard one after another, so that one speaker's clips are held at a time, and of the others answers.
     """
     name, names_rows = naming(speakers), speakers is None or column(speakers) is not None
     apart = how.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
-    named = [_named(row, name, apart=apart) | {"place": place} for place, row in enumerate(rows)]
+    placed = (replace(request, place=place) for place, request in enumerate(requests))
+    named = [_named(request, name, apart=apart) for request in placed]
     first: dict[str | None, int] = {}
-    for row in named:
-        first.setdefault(row["voice"], row["place"])
+    for request in named:
+        first.setdefault(request.voice, request.place)
     if not first.keys() - {None}:
         raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
-    turns = sorted(named, key=lambda row: first[row["voice"]])
+    turns = sorted(named, key=lambda request: first[request.voice])
     answered: dict[int, list[Row]] = {}
     due = 0
     for pieces in _by_speaker(predicting.listened(jury, iter(turns), how, jobs)):
-        for row in _together(jury, pieces, how):
-            answered.setdefault(row.pop("place"), []).append(row)
+        for place, row in _together(jury, pieces, how):
+            answered.setdefault(place, []).append(row)
         while due in answered:
             yield from answered.pop(due)
             due += 1
@@ -99,41 +101,39 @@ def _by_speaker(some: Iterable[list[Piece]]) -> Iterator[list[Piece]]:
 
 
 def _whose(piece: Piece) -> tuple[str | None, int | None]:
-    voice = piece.row["voice"]
-    return voice, piece.row["place"] if voice is None else None
+    request = piece.request
+    return request.voice, request.place if request.voice is None else None
 
 
-def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[Row]:
-    """The answers to all that one speaker said."""
-    own = {} if pieces[0].row["voice"] is None else _heard(pieces)
+def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[tuple[int, Row]]:
+    """The answers to all that one speaker said, each with its clip's place."""
+    own = {} if pieces[0].request.voice is None else _heard(pieces)
     known = jury.acquainted(own) if own else None
-    for row in predicting.judged(jury, pieces, how, known):
-        way = "as one voice" if row["voice"] == EVERYBODY else "transductive"
-        yield _said(row, way if predicting.voice(row) in own else None)
+    for request in predicting.judged(jury, pieces, how, known):
+        way = "as one voice" if request.voice == EVERYBODY else "transductive"
+        yield request.place, _said(request.row, request.voice, way if request.who in own else None)
 
 
 def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
     """What was heard of each voice."""
     own: dict[str, list[Heard]] = {}
     for piece in pieces:
-        if piece.heard is not None and piece.row["voice"] is not None:
-            own.setdefault(predicting.voice(piece.row), []).append(piece.heard)
+        if piece.heard is not None and piece.request.voice is not None:
+            own.setdefault(piece.request.who, []).append(piece.heard)
     return own
 
 
-def _said(row: Row, adapted: str | None) -> Row:
+def _said(row: Row, voice: str | None, adapted: str | None) -> Row:
     """A row with who is known to speak, and how it was adapted."""
-    kept = {name: value for name, value in row.items() if name not in ("voice", predicting.APART)}
-    speaker = row.get("speaker") or row["voice"] or None
-    return kept | {"speaker": speaker, "adapted": None if row.get("issue") else adapted}
+    return row | {"speaker": row.get("speaker") or voice or None, "adapted": None if row.get("issue") else adapted}
 
 
 # Adapted by clips that were enrolled.
 
 
-def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs: int) -> Acquaintance:
+def enrolled(jury: Jury, requests: Iterable[Request], name: Naming, how: Listening, jobs: int) -> Acquaintance:
     """What is known of the speakers of some clips."""
-    named = (_named(row, name, apart=how.channel != "mix") for row in rows)
+    named = (_named(request, name, apart=how.channel != "mix") for request in requests)
     listening = Enrolling(**vars(how))
     pieces = [piece for some in predicting.listened(jury, named, listening, jobs) for piece in some]
     own = _heard(pieces)
@@ -141,7 +141,7 @@ def enrolled(jury: Jury, rows: Iterable[Row], name: Naming, how: Listening, jobs
         raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
     heard = talk.counted(sum(map(len, own.values())), "window" if how.window else "clip")
     talk.say(f"enrolled {heard} of {talk.counted(len(own), 'speaker')}")
-    return replace(jury.acquainted(own), clips=frozenset(_sound(piece.row) for piece in pieces))
+    return replace(jury.acquainted(own), clips=frozenset(_sound(piece.request.row) for piece in pieces))
 
 
 def _sound(row: Row) -> tuple[str, float]:
@@ -150,19 +150,19 @@ def _sound(row: Row) -> tuple[str, float]:
 
 
 def recognised(
-    jury: Jury, rows: Iterable[Row], name: Naming, known: Acquaintance, how: Listening, jobs: int
+    jury: Jury, requests: Iterable[Request], name: Naming, known: Acquaintance, how: Listening, jobs: int
 ) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is judged."""
     strange: set[str] = set()
-    named = (_named(row, name, apart=how.channel != "mix") for row in rows)
+    named = (_named(request, name, apart=how.channel != "mix") for request in requests)
     for pieces in predicting.listened(jury, named, how, jobs):
-        for row in predicting.judged(jury, pieces, how, known):
-            who = predicting.voice(row)
+        for request in predicting.judged(jury, pieces, how, known):
+            who, row = request.who, request.row
             if who not in known.speakers and not strange and not row.get("issue"):
                 strange.add(who)
                 talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
-            strangers = {} if who in (*known.speakers, row["voice"]) else {"voice": None}
-            yield _said(row | strangers, _way(row, known) if who in known.speakers else None)
+            voice = request.voice if who in (*known.speakers, request.voice) else None
+            yield _said(row, voice, _way(row, known) if who in known.speakers else None)
 
 
 def _way(row: Row, known: Acquaintance) -> str:
@@ -185,15 +185,15 @@ def one_voice(folder: str) -> Naming:
 
 
 def answers(
-    jury: Jury, rows: Iterable[Row], speakers: str | None, enroll: str | None, how: Listening, jobs: int
+    jury: Jury, requests: Iterable[Request], speakers: str | None, enroll: str | None, how: Listening, jobs: int
 ) -> Iterator[Row]:
     """Rows adapted in the way that was asked for."""
     require_adaptable(jury)
     if enroll is None:
-        return adapted(jury, rows, speakers, how, jobs)
+        return adapted(jury, requests, speakers, how, jobs)
 
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
     before = predict_inputs.asked([enroll], None, predicting.shelf(jury, how), nul=False, also=column(speakers))
-    return recognised(jury, rows, name(), enrolled(jury, before, name(), how, jobs), how, jobs)
+    return recognised(jury, requests, name(), enrolled(jury, before, name(), how, jobs), how, jobs)

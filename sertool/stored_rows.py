@@ -3,7 +3,7 @@
 A manifest that `featurize` wrote says where its clips' rows lie, and a shard says so itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.shards import Reader
 
-READ = "_read"  # of a row: a function that gives what a model hears of the clip, by feature
 PLACE = ("shard", "offset", "rows")
 Row = dict[str, Any]
+Reading = Callable[[], dict[str, np.ndarray]]  # gives what a model hears of a clip, by feature
 
 
 class Shelf:
@@ -60,11 +60,11 @@ class Shelf:
         where = zip(self.columns, ([path] * len(clips), offsets, counts), strict=True)
         return manifest.from_columns({"clip": clips, "path": [""] * len(clips), **dict(where)})
 
-    def placed(self, row: Row) -> Row:
-        """A row of a manifest, with how to read what shards hold of its clip in place of where it lies."""
+    def taken(self, row: Row) -> Reading | None:
+        """How to read what shards hold of a clip, if they do; where that lies is taken out of its row."""
         places = {feature: [row.pop(f"{feature}_{part}", None) for part in PLACE] for feature in self.records}
         there = all(None not in place for place in places.values())
-        return row | {READ: partial(self._read, row["clip"], places)} if there else row
+        return partial(self._read, row["clip"], places) if there else None
 
     def _read(self, clip: str, places: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
         return {feature: self.readers[feature].rows(clip, *place) for feature, place in places.items()}

@@ -33,6 +33,7 @@ from sertool.inference import Predictor
 from sertool.jury import Jury
 from sertool.manifest import Table
 from sertool.named_models import models_in
+from sertool.predict_inputs import Request
 from sertool.predicting import Listening
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Taught
@@ -139,15 +140,15 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
     """From the clips themselves; copies are not heard, and have their parents' answers."""
     jury = Jury(models)
-    heard = predicting.listened(jury, _rows(table), EVERYTHING, jobs)
+    heard = predicting.listened(jury, _requests(table), EVERYTHING, jobs)
     return [piece for some in heard for piece in _told(jury, some)]
 
 
-def _rows(table: Table) -> Iterator[predicting.Row]:
+def _requests(table: Table) -> Iterator[Request]:
     names = ("clip", "path", "start", "duration", "parent")
     rows = zip(*(manifest.column(table, name) for name in names), strict=True)
     held = [dict(zip(names, row, strict=True)) for row in rows]
-    own = [row for row in held if row.pop("parent") is None]
+    own = [Request(row) for row in held if row.pop("parent") is None]
     yield from talk.progress(own, len(own), "the teacher listens", "clip")
 
 
@@ -156,7 +157,7 @@ def _told(jury: Jury, pieces: Sequence[predicting.Piece]) -> Iterator[Answer]:
     if there:
         for number, answer in enumerate(jury.each([piece.heard for piece in there])):
             for piece, one in zip(there, answer.numpy(), strict=True):
-                yield str(piece.row["clip"]), number, one
+                yield str(piece.request.row["clip"]), number, one
 
 
 def _by_row(table: Table, given: Table, words: Sequence[str], models: int) -> np.ndarray:

@@ -15,13 +15,13 @@ import numpy as np
 from sertool import audio, hearing, talk
 from sertool.errors import UsageError
 from sertool.files import path_of
-from sertool.predict_inputs import Row
+from sertool.predict_inputs import Request
 from sertool.shaping import Wave
+from sertool.stored_rows import Row
 
 STRETCH = 120.0  # seconds of a long file that are decoded at once
 BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
 TAPED = 30.0  # seconds of what is read from its beginning: many such stretches wait for threads, with their sound
-SPAN = "_span"  # of a row: the stretch that it stands for
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ class Enrolling(Listening):
         return False
 
 
-class Span(NamedTuple):
-    """Some neighbouring windows of a part of a file, which is so many seconds long, and their sound if it is there."""
+class Stretch(NamedTuple):
+    """Some neighbouring windows of what is asked for, which is so many seconds long, and their sound if it is there."""
 
-    first: int
-    count: int
-    length: float
+    request: Request
+    length: float | None = None
+    first: int = 0
+    count: int = 1
     sound: np.ndarray | None = None
 
 
@@ -67,13 +68,14 @@ def cut_of(row: Row, how: Listening, wave: Wave) -> audio.Cut:
     return audio.Cut(wave.rate, {"mix": wave.channels, "left": "left", 1: "left"}.get(asked, "all"))
 
 
-def spans(row: Row, how: Listening, wave: Wave) -> Iterator[Row]:
-    """A row as it is or, for windows, one for each stretch that is decoded at once."""
+def stretches(request: Request, how: Listening, wave: Wave) -> Iterator[Stretch]:
+    """What is asked for as a whole or, for windows, each stretch of it that is decoded at once."""
+    row = request.row
     if row.get("channel") and how.channel != "mix":
         raise UsageError(f"--channel {how.channel}: the column channel says which one is judged of {row['clip']}: "
                          "leave out the option, or the column")  # fmt: skip
     if how.window is None or row.get("issue"):
-        yield row
+        yield Stretch(request, row.get("duration"))
         return
     look = audio.look(path_of(row["path"]), full=False)
     start, told = row.get("start") or 0.0, row.get("duration")
@@ -83,14 +85,14 @@ def spans(row: Row, how: Listening, wave: Wave) -> Iterator[Row]:
     if look.detail:
         talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
     if lacking or not (start >= 0 and there > 0 and length > 0):  # NaN is neither
-        yield row | {"issue": lacking or look.issue or "empty"}
+        yield Stretch(request.saying(issue=lacking or look.issue or "empty"))
     elif look.issue or not audio.has_places(path_of(row["path"])):
-        yield from _taped(row, how, wave, length, look.issue)
+        yield from _taped(request, how, wave, length, look.issue)
     else:
         first, hop = 0, how.hop or how.window
         count, each = _count(length, how), max(1, int(BEGINNING / hop))
         while first < count:
-            yield row | {SPAN: Span(first, min(each, count - first), length)}
+            yield Stretch(request, length, first, min(each, count - first))
             first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
 
 
@@ -104,9 +106,10 @@ def _count(length: float, how: Listening) -> int:
     return max(1, min(covering, long_enough))
 
 
-def _taped(row: Row, how: Listening, wave: Wave, length: float, issue: str | None) -> Iterator[Row]:
+def _taped(request: Request, how: Listening, wave: Wave, length: float, issue: str | None) -> Iterator[Stretch]:
     """The stretches of what is read from its beginning; of what ends before it should, those windows that are whole,
-    and then a row that says where it ends."""
+    and then what says where it ends."""
+    row = request.row
     start, hop = row.get("start") or 0.0, how.hop or how.window
     tape = _Tape(path_of(row["path"]), cut_of(row, how, wave), start, None if length == math.inf else length)
     first, count = 0, _count(length, how)
@@ -116,19 +119,18 @@ def _taped(row: Row, how: Listening, wave: Wave, length: float, issue: str | Non
         low = round(first * hop * wave.rate)
         sound = tape.read(low, low + round(wanted * wave.rate))
         if sound.size and lacks_channel(row, how, len(sound)):
-            yield row | {"issue": "no-channel"}
+            yield Stretch(request.saying(issue="no-channel"))
             return
         if issue and tape.over and tape.at < (length - hearing.TOO_SHORT) * wave.rate:
             tape.issue = issue
         if tape.issue:
             each = math.floor((sound.shape[1] / wave.rate - how.window) / hop + 1e-9) + 1
         if each > 0:
-            yield row | {SPAN: Span(first, each, length, sound)}
+            yield Stretch(request, length, first, each, sound)
         first += each
     if tape.issue:
-        yield (
-            row | ({"start": round(start + tape.at / wave.rate, 3)} if tape.at else {}) | {"issue": issue or tape.issue}
-        )
+        where = {"start": round(start + tape.at / wave.rate, 3)} if tape.at else {}
+        yield Stretch(request.saying(**where, issue=issue or tape.issue))
 
 
 class _Tape:

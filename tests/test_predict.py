@@ -36,6 +36,7 @@ from sertool import (
 from sertool.errors import Interrupted, UsageError
 from sertool.inference import Predictor
 from sertool.jury import Jury
+from sertool.predict_inputs import Request
 from sertool.shaping import Wave
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -714,7 +715,8 @@ def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audio, "look", lambda *_, **__: look)
         patch.setattr(audio, "has_places", lambda _: True)
-        spans = [row[windows.SPAN][:2] for row in windows.spans({"path": "call.wav"}, how, Wave())]
+        asked = Request({"path": "call.wav"})
+        spans = [(each.first, each.count) for each in windows.stretches(asked, how, Wave())]
     assert [count for _, count in spans[:7]] == [5, 10, 20, 40, 80, 120, 120]
     assert [first for first, _ in spans] == [0, *np.cumsum([count for _, count in spans])[:-1]]
     assert sum(count for _, count in spans) == 3598
@@ -1429,7 +1431,7 @@ def test_predictions_keep_a_users_own_columns_beside_what_else_is_known(run: Pat
     table = wire.read(str(run / "features" / "manifest.parquet"))
     count = len(table)
     own = {"condition": ["a", "b"] * (count // 2), "rating": [*range(count)], "tags": [["x"]] * count,
-           "voice": ["low"] * count, "channel": ["?"] * count, "_asked": [1] * count}  # fmt: skip
+           "voice": ["low"] * count, "channel": ["?"] * count, "_span": [1] * count}  # fmt: skip
     for name, values in own.items():
         table = manifest.with_column(table, name, values)
     wire.write(table, str(tmp_path / "own.parquet"), "parquet")
@@ -1438,13 +1440,26 @@ def test_predictions_keep_a_users_own_columns_beside_what_else_is_known(run: Pat
     assert [(row["condition"], row["rating"]) for row in held] == [("ab"[k % 2], str(k)) for k in range(count)]
     assert [row["label"] for row in held] == manifest.column(table, "label")
     names = list(held[0])
-    assert not {"tags", "voice", "channel", "_asked"} & {*names}
+    assert {(row["voice"], row["_span"]) for row in held} == {("low", "1")}
+    assert not {"tags", "channel"} & {*names}
     assert names[:2] == ["clip", "path"]
-    after = names[names.index("rating") + 1 :]
+    after = names[names.index("_span") + 1 :]
     assert after[:5] == ["start", "end", "issue", "predicted", "confidence"]
     assert all(float(row["end"]) for row in held)
     scored = sertool("eval", "--by", "condition", stdin=done.out)
     assert (scored.code, b"By condition" in scored.out) == (0, True), scored.err
+
+
+@pytest.mark.parametrize("name", ["voice", "place", "_span", "_read", "_asked"])
+def test_speakers_may_stand_in_a_column_of_any_name(run: Path, adaptable: Path, tmp_path: Path, name: str) -> None:
+    one, other = sorted((run / "voices").rglob("*.wav"))[:2]
+    (tmp_path / "own.csv").write_text(f"path,{name}\n{one},1\n{other},2\n")
+    words = ("predict", "-m", adaptable, "--adapt", "speaker", "--speakers", name, tmp_path / "own.csv")
+    held = rows_of(sertool(*words).out)
+    assert [(row[name], row["speaker"], row["adapted"]) for row in held] == [
+        ("1", "1", "transductive"),
+        ("2", "2", "transductive"),
+    ]
 
 
 def test_predictions_of_a_manifest_can_be_set_beside_people(run: Path, tmp_path: Path) -> None:
