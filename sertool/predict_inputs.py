@@ -45,6 +45,7 @@ class Request:
     models: Models = None
     voice: str | None = None  # whose it is
     apart: bool = False  # whether its channel is a voice of its own
+    serves: bool = False  # whether, of one channel, it stands for whichever is asked for
     place: int = 0  # among the clips
 
     def saying(self, **more: Any) -> "Request":

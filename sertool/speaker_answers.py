@@ -10,14 +10,13 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from sertool import labelling, predict_inputs, predicting, talk
+from sertool import labelling, predict_inputs, talk
 from sertool.errors import UsageError
 from sertool.files import path_of
 from sertool.jury import Acquaintance, Heard, Jury
 from sertool.predict_inputs import Request
-from sertool.predicting import Piece
+from sertool.predicting import Listener, Piece
 from sertool.stored_rows import Row
-from sertool.windows import Enrolling, Listening
 
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
@@ -69,13 +68,13 @@ def _named(request: Request, name: Naming, *, apart: bool) -> Request:
 # Adapted by the clips that are asked for.
 
 
-def adapted(jury: Jury, requests: Iterable[Request], speakers: str | None, how: Listening, jobs: int) -> Iterator[Row]:
+def adapted(listener: Listener, requests: Iterable[Request], speakers: str | None) -> Iterator[Row]:
     """A row for each clip or window, in the order asked, once all clips of its speaker and of those before are heard.
 
     Speakers are heard one after another, so that one speaker's clips are held at a time, and of the others answers.
     """
     name, names_rows = naming(speakers), speakers is None or column(speakers) is not None
-    apart = how.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
+    apart = listener.how.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
     placed = (replace(request, place=place) for place, request in enumerate(requests))
     named = [_named(request, name, apart=apart) for request in placed]
     first: dict[str | None, int] = {}
@@ -86,8 +85,8 @@ def adapted(jury: Jury, requests: Iterable[Request], speakers: str | None, how: 
     turns = sorted(named, key=lambda request: first[request.voice])
     answered: dict[int, list[Row]] = {}
     due = 0
-    for pieces in _by_speaker(predicting.listened(jury, iter(turns), how, jobs)):
-        for place, row in _together(jury, pieces, how):
+    for pieces in _by_speaker(listener.listened(turns)):
+        for place, row in _together(listener, pieces):
             answered.setdefault(place, []).append(row)
         while due in answered:
             yield from answered.pop(due)
@@ -105,11 +104,11 @@ def _whose(piece: Piece) -> tuple[str | None, int | None]:
     return request.voice, request.place if request.voice is None else None
 
 
-def _together(jury: Jury, pieces: Sequence[Piece], how: Listening) -> Iterator[tuple[int, Row]]:
+def _together(listener: Listener, pieces: Sequence[Piece]) -> Iterator[tuple[int, Row]]:
     """The answers to all that one speaker said, each with its clip's place."""
     own = {} if pieces[0].request.voice is None else _heard(pieces)
-    known = jury.acquainted(own) if own else None
-    for request in predicting.judged(jury, pieces, how, known):
+    known = listener.jury.acquainted(own) if own else None
+    for request in listener.judged(pieces, known):
         way = "as one voice" if request.voice == EVERYBODY else "transductive"
         yield request.place, _said(request.row, request.voice, way if request.who in own else None)
 
@@ -131,17 +130,17 @@ def _said(row: Row, voice: str | None, adapted: str | None) -> Row:
 # Adapted by clips that were enrolled.
 
 
-def enrolled(jury: Jury, requests: Iterable[Request], name: Naming, how: Listening, jobs: int) -> Acquaintance:
+def enrolled(listener: Listener, requests: Iterable[Request], name: Naming) -> Acquaintance:
     """What is known of the speakers of some clips."""
-    named = (_named(request, name, apart=how.channel != "mix") for request in requests)
-    listening = Enrolling(**vars(how))
-    pieces = [piece for some in predicting.listened(jury, named, listening, jobs) for piece in some]
+    apart = listener.how.channel != "mix"
+    named = (replace(_named(request, name, apart=apart), serves=True) for request in requests)
+    pieces = [piece for some in listener.listened(named) for piece in some]
     own = _heard(pieces)
     if not own:
         raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
-    heard = talk.counted(sum(map(len, own.values())), "window" if how.window else "clip")
+    heard = talk.counted(sum(map(len, own.values())), "window" if listener.how.window else "clip")
     talk.say(f"enrolled {heard} of {talk.counted(len(own), 'speaker')}")
-    return replace(jury.acquainted(own), clips=frozenset(_sound(piece.request.row) for piece in pieces))
+    return replace(listener.jury.acquainted(own), clips=frozenset(_sound(piece.request.row) for piece in pieces))
 
 
 def _sound(row: Row) -> tuple[str, float]:
@@ -149,14 +148,12 @@ def _sound(row: Row) -> tuple[str, float]:
     return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"]), row.get("start") or 0.0
 
 
-def recognised(
-    jury: Jury, requests: Iterable[Request], name: Naming, known: Acquaintance, how: Listening, jobs: int
-) -> Iterator[Row]:
+def recognised(listener: Listener, requests: Iterable[Request], name: Naming, known: Acquaintance) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is judged."""
     strange: set[str] = set()
-    named = (_named(request, name, apart=how.channel != "mix") for request in requests)
-    for pieces in predicting.listened(jury, named, how, jobs):
-        for request in predicting.judged(jury, pieces, how, known):
+    named = (_named(request, name, apart=listener.how.channel != "mix") for request in requests)
+    for pieces in listener.listened(named):
+        for request in listener.judged(pieces, known):
             who, row = request.who, request.row
             if who not in known.speakers and not strange and not row.get("issue"):
                 strange.add(who)
@@ -184,16 +181,15 @@ def one_voice(folder: str) -> Naming:
     return name
 
 
-def answers(
-    jury: Jury, requests: Iterable[Request], speakers: str | None, enroll: str | None, how: Listening, jobs: int
-) -> Iterator[Row]:
+def answers(listener: Listener, requests: Iterable[Request], speakers: str | None, enroll: str | None) -> Iterator[Row]:
     """Rows adapted in the way that was asked for."""
-    require_adaptable(jury)
+    require_adaptable(listener.jury)
     if enroll is None:
-        return adapted(jury, requests, speakers, how, jobs)
+        return adapted(listener, requests, speakers)
 
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
-    before = predict_inputs.asked([enroll], None, predicting.shelf(jury, how), nul=False, also=column(speakers))
-    return recognised(jury, requests, name(), enrolled(jury, before, name(), how, jobs), how, jobs)
+    before = predict_inputs.asked([enroll], None, listener.shelf(), nul=False, also=column(speakers))
+    known = enrolled(replace(listener), before, name())  # by threads that share nothing with those that answer
+    return recognised(listener, requests, name(), known)

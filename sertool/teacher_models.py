@@ -17,7 +17,6 @@ from sertool import (
     heldout_members,
     manifest,
     modelfile,
-    predicting,
     run_folder,
     shipped,
     splits,
@@ -34,7 +33,7 @@ from sertool.jury import Jury
 from sertool.manifest import Table
 from sertool.named_models import models_in
 from sertool.predict_inputs import Request
-from sertool.predicting import Listening
+from sertool.predicting import Listener, Listening, Piece
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Taught
 
@@ -140,7 +139,7 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
     """From the clips themselves; copies are not heard, and have their parents' answers."""
     jury = Jury(models)
-    heard = predicting.listened(jury, _requests(table), EVERYTHING, jobs)
+    heard = Listener(jury, EVERYTHING, jobs).listened(_requests(table))
     return [piece for some in heard for piece in _told(jury, some)]
 
 
@@ -152,7 +151,7 @@ def _requests(table: Table) -> Iterator[Request]:
     yield from talk.progress(own, len(own), "the teacher listens", "clip")
 
 
-def _told(jury: Jury, pieces: Sequence[predicting.Piece]) -> Iterator[Answer]:
+def _told(jury: Jury, pieces: Sequence[Piece]) -> Iterator[Answer]:
     there = [piece for piece in pieces if piece.heard is not None]
     if there:
         for number, answer in enumerate(jury.each([piece.heard for piece in there])):

@@ -34,16 +34,10 @@ class Listening:
     silence: float = -60.0  # dBFS
     threshold: float = 0.0
 
-    def lacks_channel(self, channels: int) -> bool:
-        """Whether sound of so many channels has none that was asked for."""
-        return self.channel == "right" and channels == 1
-
-
-class Enrolling(Listening):
-    """A clip of one channel is whoever speaks on the channel that is asked for."""
-
-    def lacks_channel(self, channels: int) -> bool:
-        return False
+    @property
+    def step(self) -> float:
+        """Seconds from one window to the next."""
+        return self.hop or self.window or 0.0
 
 
 class Stretch(NamedTuple):
@@ -56,10 +50,17 @@ class Stretch(NamedTuple):
     sound: np.ndarray | None = None
 
 
-def lacks_channel(row: Row, how: Listening, channels: int) -> bool:
+def lacks_channel(request: Request, how: Listening, channels: int) -> bool:
     """Whether sound of so many channels has not the one that a row names, or that was asked for."""
-    own = row.get("channel")
-    return own > channels if own else how.lacks_channel(channels)
+    own = request.row.get("channel")
+    return own > channels if own else channels == 1 and how.channel == "right" and not request.serves
+
+
+def seconds(row: Row, look: audio.Look) -> float:
+    """How long a row's part of a file is: as it says, or to the end, wherever that is of a file that is cut off."""
+    start, told = row.get("start") or 0.0, row.get("duration")
+    there = math.inf if look.issue == "truncated" else 0.0 if look.issue else look.samples / look.sample_rate - start
+    return told if told is not None and told < there else there  # NaN is not less
 
 
 def cut_of(row: Row, how: Listening, wave: Wave) -> audio.Cut:
@@ -78,18 +79,16 @@ def stretches(request: Request, how: Listening, wave: Wave) -> Iterator[Stretch]
         yield Stretch(request, row.get("duration"))
         return
     look = audio.look(path_of(row["path"]), full=False)
-    start, told = row.get("start") or 0.0, row.get("duration")
-    there = math.inf if look.issue == "truncated" else 0.0 if look.issue else look.samples / look.sample_rate - start
-    length = told if told is not None and told < there else there  # NaN is not less
-    lacking = "no-channel" if look.channels and lacks_channel(row, how, look.channels) else None
+    start, length = row.get("start") or 0.0, seconds(row, look)
+    lacking = "no-channel" if look.channels and lacks_channel(request, how, look.channels) else None
     if look.detail:
         talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
-    if lacking or not (start >= 0 and there > 0 and length > 0):  # NaN is neither
+    if lacking or not (start >= 0 and length > 0):  # NaN is neither
         yield Stretch(request.saying(issue=lacking or look.issue or "empty"))
     elif look.issue or not audio.has_places(path_of(row["path"])):
         yield from _taped(request, how, wave, length, look.issue)
     else:
-        first, hop = 0, how.hop or how.window
+        first, hop = 0, how.step
         count, each = _count(length, how), max(1, int(BEGINNING / hop))
         while first < count:
             yield Stretch(request, length, first, min(each, count - first))
@@ -100,9 +99,8 @@ def _count(length: float, how: Listening) -> int:
     """How many windows cover so many seconds, but for a scrap in the end that is too short to be judged."""
     if length == math.inf:
         return sys.maxsize
-    hop = how.hop or how.window
-    covering = math.ceil((length - how.window) / hop - 1e-9) + 1
-    long_enough = math.floor((length - hearing.TOO_SHORT) / hop + 1e-9) + 1
+    covering = math.ceil((length - how.window) / how.step - 1e-9) + 1
+    long_enough = math.floor((length - hearing.TOO_SHORT) / how.step + 1e-9) + 1
     return max(1, min(covering, long_enough))
 
 
@@ -110,7 +108,7 @@ def _taped(request: Request, how: Listening, wave: Wave, length: float, issue: s
     """The stretches of what is read from its beginning; of what ends before it should, those windows that are whole,
     and then what says where it ends."""
     row = request.row
-    start, hop = row.get("start") or 0.0, how.hop or how.window
+    start, hop = row.get("start") or 0.0, how.step
     tape = _Tape(path_of(row["path"]), cut_of(row, how, wave), start, None if length == math.inf else length)
     first, count = 0, _count(length, how)
     while first < count and not tape.issue:
@@ -118,7 +116,7 @@ def _taped(request: Request, how: Listening, wave: Wave, length: float, issue: s
         wanted = min(length - first * hop, (each - 1) * hop + how.window)
         low = round(first * hop * wave.rate)
         sound = tape.read(low, low + round(wanted * wave.rate))
-        if sound.size and lacks_channel(row, how, len(sound)):
+        if sound.size and lacks_channel(request, how, len(sound)):
             yield Stretch(request.saying(issue="no-channel"))
             return
         if issue and tape.over and tape.at < (length - hearing.TOO_SHORT) * wave.rate:

@@ -37,6 +37,7 @@ from sertool.errors import Interrupted, UsageError
 from sertool.inference import Predictor
 from sertool.jury import Jury
 from sertool.predict_inputs import Request
+from sertool.predicting import Listener
 from sertool.shaping import Wave
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -353,9 +354,9 @@ def test_paths_of_another_system_stay_as_they_are_told(run: Path, tmp_path: Path
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_judged(
     run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip, judged = next((run / "voices").rglob("*.wav")), predicting.judged
+    clip, judged = next((run / "voices").rglob("*.wav")), Listener.judged
     work: list[int] = []
-    monkeypatch.setattr(predicting, "judged", lambda *args: (work.append(1), judged(*args))[1])
+    monkeypatch.setattr(Listener, "judged", lambda *args: (work.append(1), judged(*args))[1])
     (tmp_path / "file").write_text("no folder")
     done = sertool("predict", "-m", run / "model", clip, "-o", tmp_path / "file" / f"x.{kind}")
     assert (done.code, "cannot write" in done.err, work) == (1, True, [])
@@ -825,7 +826,7 @@ def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp
 def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_work, most, pieces = [0], [0], predicting._pieces
+    at_work, most, pieces = [0], [0], Listener._pieces
 
     def watched(*args: Any) -> Iterator[Any]:
         at_work[0] += 1
@@ -835,7 +836,7 @@ def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
 
     for name in range(40):
         audio.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 40_000), 16_000)
-    monkeypatch.setattr(predicting, "_pieces", watched)
+    monkeypatch.setattr(Listener, "_pieces", watched)
     monkeypatch.setattr(predicting, "LONG", 2.0)
     done = sertool("predict", "-m", run / "model", tmp_path, "-j", 4)
     assert (len(rows_of(done.out)), most) == (40, [1])

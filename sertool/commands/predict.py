@@ -150,17 +150,17 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         predicting,
         segments,
         speaker_answers,
+        workers,
     )
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     jury = _jury(runs, values)
-    how = options.part(predicting.Listening, values)
+    listener = predicting.Listener(jury, options.part(predicting.Listening, values), values["jobs"] or workers.cores())
     read: list[Any] = []  # manifests
     also = speaker_answers.column(values["speakers"])
     told = partial(_noted, read=read, told=partial(heldout_members.told, runs=runs))
-    shelf = predicting.shelf(jury, how)
-    asked = predict_inputs.asked(sources, values["root"], shelf, nul=values["null"], also=also, told=told)
-    rows = _watched(_answers(jury, asked, how, values), sources, read, values)
+    asked = predict_inputs.asked(sources, values["root"], listener.shelf(), nul=values["null"], also=also, told=told)
+    rows = _watched(_answers(listener, asked, values), sources, read, values)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = segments.merged(rows, jury.labels)
     if values["window"]:
@@ -168,7 +168,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     count = _Count(whole=not values["window"])
     with device.memory_kept():
         known = _with_top(rows, jury.labels, values["top"])
-        extra = [name for name, asked in (("channel", how.channel != "mix"), ("top", values["top"])) if asked]
+        extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
         answer_files.write(count.over(known), jury.labels, extra, answer_files.Place(values["out"], kind, read))
     return count.said(strict=values["strict"])
 
@@ -206,19 +206,18 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
         raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 
 
-def _answers(jury: Any, asked: Iterator[dict[str, Any]], how: Any, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _answers(listener: Any, asked: Iterator[Any], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Rows for all alike or, if that was asked for, adapted to who speaks."""
-    from sertool import predicting, speaker_answers, workers
+    from sertool import speaker_answers
 
-    jobs = values["jobs"] or workers.cores()
     if values["adapt"] or values["enroll"]:
-        return speaker_answers.answers(jury, asked, values["speakers"], values["enroll"], how, jobs)
+        return speaker_answers.answers(listener, asked, values["speakers"], values["enroll"])
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
-    if any(member.scaling.adapts for member in jury.members):
+    if any(member.scaling.adapts for member in listener.jury.members):
         talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
                  "now it takes everybody for a stranger")  # fmt: skip
-    return predicting.answers(jury, asked, how, jobs)
+    return listener.answers(asked)
 
 
 def _watched(
