@@ -27,8 +27,8 @@ HOUSE = {
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
         stored_rows predict_inputs windows segments heldout_members extract predictions tables training_data training
         copying packing folding inference jury cards tasks clips clip_statistics answers answer_files demonstration""",
-    "loops": """evaluating fetching indexing featurizing predicting teacher_models speaker_answers verify panels plots
-        members refusals rendering reports preparing runs optimism experiment""",
+    "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
+        panels plots members refusals rendering reports preparing runs optimism experiment""",
     "pages": "charts page",
     "door": "options cli commands __main__",
 }

@@ -1,17 +1,25 @@
 """Predict the emotion of audio files, folders and calls with a trained model."""
 
-import os
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sertool import options, shipped, talk
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import UsageError
 from sertool.options import option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sertool.jury import Jury
+    from sertool.manifest import Table
+    from sertool.predict_inputs import Request
+    from sertool.predicting import Listener
+    from sertool.stored_rows import Row
 
 EPILOG = """\b
 Examples:
@@ -50,7 +58,6 @@ are, by the published split that divided it. Where a manifest points to shards t
 are read and not the audio, unless --window, --channel, --speeds or --trim asks for sound; so may shards themselves be.
 --silence is of audio only. To --strict, a silent window is none that was set aside.
 """
-LONG = 30.0  # seconds
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -148,6 +155,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         named_models,
         predict_inputs,
         predicting,
+        row_stages,
         segments,
         speaker_answers,
         workers,
@@ -156,20 +164,23 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     jury = _jury(runs, values)
     listener = predicting.Listener(jury, options.part(predicting.Listening, values), values["jobs"] or workers.cores())
-    read: list[Any] = []  # manifests
+    read: list[Table] = []  # manifests
     also = speaker_answers.column(values["speakers"])
     told = partial(_noted, read=read, told=partial(heldout_members.told, runs=runs))
     asked = predict_inputs.asked(sources, values["root"], listener.shelf(), nul=values["null"], also=also, told=told)
-    rows = _watched(_answers(listener, asked, values), sources, read, values)
+    rows = _answers(listener, asked, values)
+    if values["out"] not in (None, "-") or not talk.to_terminal():
+        one_each = not values["window"] and values["channel"] != "each"
+        rows = row_stages.watched(rows, sources, read, one_each=one_each)
     if values["merge"] or kind in ("rttm", "srt", "textgrid"):
         rows = segments.merged(rows, jury.labels)
-    if values["window"]:
-        rows = _lasting(rows)
-    count = _Count(whole=not values["window"])
+    if values["top"]:
+        rows = row_stages.with_top(rows, jury.labels, values["top"])
+    count = row_stages.Count()
+    rows = count.of_windows(row_stages.lasting(rows)) if values["window"] else count.of_clips(rows)
+    extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
     with device.memory_kept():
-        known = _with_top(rows, jury.labels, values["top"])
-        extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
-        answer_files.write(count.over(known), jury.labels, extra, answer_files.Place(values["out"], kind, read))
+        answer_files.write(rows, jury.labels, extra, answer_files.Place(values["out"], kind, read))
     return count.said(strict=values["strict"])
 
 
@@ -180,13 +191,13 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
         click.echo((shipped.card(path) or f"# {path}\n\n") + cards.card(modelfile.read(path)))
 
 
-def _noted(table: Any, read: list[Any], told: Any) -> Any:
+def _noted(table: Table, read: list[Table], told: Callable[[Table], tuple[Table, Any]]) -> tuple[Table, Any]:
     """A manifest told more of, after it was noted as read."""
     read.append(table)
     return told(table)
 
 
-def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Any:
+def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Jury:
     """All who answer, of each run that was named."""
     from sertool import device, stretching
     from sertool.inference import Predictor
@@ -206,7 +217,7 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
         raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 
 
-def _answers(listener: Any, asked: Iterator[Any], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _answers(listener: Listener, asked: Iterator[Request], values: dict[str, Any]) -> Iterator[Row]:
     """Rows for all alike or, if that was asked for, adapted to who speaks."""
     from sertool import speaker_answers
 
@@ -220,82 +231,8 @@ def _answers(listener: Any, asked: Iterator[Any], values: dict[str, Any]) -> Ite
     return listener.answers(asked)
 
 
-def _watched(
-    rows: Iterator[dict[str, Any]], sources: Sequence[str], read: Sequence[Any], values: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """The rows with progress on the terminal, unless they go there themselves; of how many, where that is known."""
-    if values["out"] in (None, "-") and talk.to_terminal():
-        yield from rows
-        return
-    first = list(islice(rows, 1))  # manifests are read by then
-    one_each = not values["window"] and values["channel"] != "each"
-    total, unit = (_expected(sources, read), "clip") if one_each else (None, "answer")
-    yield from talk.progress(chain(first, rows), total, "predicting", unit)
-
-
-def _expected(sources: Sequence[str], read: Sequence[Any]) -> int | None:
-    """How many clips there are, once manifests are read; unknown with folders, or paths from a pipe."""
-    others = len(sources) - len(read)
-    return sum(map(len, read)) + others if not others or all(map(os.path.isfile, sources)) else None
-
-
 def _kind(values: dict[str, Any]) -> str:
     from sertool import wire
 
     named = wire.named_format(values["out"], values["kind"], EXTENSIONS)
     return named or ("table" if talk.to_terminal() else "csv")
-
-
-class _Count:
-    """How many rows went by, and how many without an answer; of `whole` clips, how many answers are for a long one; of
-    windows, how many are silent, which is no fault of theirs."""
-
-    def __init__(self, *, whole: bool) -> None:
-        self.rows, self.issues, self.vanished, self.long, self.whole = 0, 0, 0, 0, whole
-        self.pauses = 0
-        self.first: dict[str, Any] = {}  # window of what is being judged
-
-    def over(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        from sertool import predicting
-
-        for row in rows:
-            self.rows += 1
-            is_pause = not self.whole and "end" in row and self._is_pause(row)
-            self.pauses += is_pause
-            self.issues += bool(row.get("issue")) and not is_pause
-            self.vanished += row.get("issue") == "vanished"
-            answered = self.whole and bool(row.get("predicted")) and "end" in row
-            self.long += answered and LONG < row["end"] - (row["start"] or 0.0) <= predicting.LONG  # else it was said
-            yield row
-
-    def _is_pause(self, row: dict[str, Any]) -> bool:
-        """Whether a window of a healthy call may be so; what is too short from its beginning has no other windows."""
-        if row["clip"] != self.first.get("clip"):
-            self.first = row
-        return row.get("issue") == "silent" or (row.get("issue") == "too-short" and row["start"] > self.first["start"])
-
-    def said(self, *, strict: bool) -> int | None:
-        aside = f", {self.issues:,} set aside (column issue)" if self.issues else ""
-        pauses = f", {self.pauses:,} silent" if self.pauses else ""
-        talk.say(f"{talk.counted(self.rows, 'row')}{aside}{pauses}")
-        if self.long:
-            answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
-            talk.say(f"{answers} for more than {LONG:g} s of sound: --window 3 answers part by part")
-        if self.rows and self.vanished == self.rows:
-            raise SertoolError("nothing of what was asked for is there")
-        return 1 if strict and self.issues else None
-
-
-def _lasting(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Windows of what had a duration, each with its own."""
-    for row in rows:
-        lasts = round(row["end"] - row["start"], 3) if "end" in row else None
-        yield row | {"duration": lasts} if "duration" in row else row
-
-
-def _with_top(rows: Iterator[dict[str, Any]], labels: list[str], top: int | None) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        if top and row.get("confidence") is not None:
-            best = sorted(labels, key=lambda label: -row[f"p_{label}"])[:top]
-            row["top"] = ", ".join(f"{label} {row[f'p_{label}']:.2f}" for label in best)
-        yield row
