@@ -1,15 +1,14 @@
 """The manifest: an Arrow table with one row per clip, and what may be done with one column-wise.
 
-With `intake`, which makes one of what others wrote, and `formats` and `wire`, which turn it into bytes and back, the
-only door to pyarrow.
+With `row_filter`, which chooses rows, `intake`, which makes one of what others wrote, and `formats` and `wire`, which
+turn it into bytes and back, the only door to pyarrow.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import __version__, columns, labels, talk
+from sertool import __version__, columns, labels
 from sertool.codes import Codes, hashes
-from sertool.errors import SertoolError, UsageError, first_line
-from sertool.files import listed
+from sertool.errors import SertoolError, first_line
 
 Table = pa.Table
 FORMAT_VERSION = 1
@@ -145,6 +143,11 @@ def repeats(table: Table) -> bool:
     return bool((keys[1:] == keys[:-1]).any())
 
 
+def same_rows(one: Table, other: Table) -> bool:
+    """Whether two tables hold the same columns and rows; how they were made may differ."""
+    return one.schema.equals(other.schema) and one.equals(other)
+
+
 # Columns.
 
 
@@ -213,10 +216,10 @@ def words(table: Table, name: str) -> tuple[np.ndarray, Codes]:
     if name not in table.column_names:
         return np.zeros(0, np.int64), Codes(np.zeros(0, np.int32), ())
     lists = table.column(name)
-    return np.repeat(np.arange(len(table)), _lengths(lists)), coded(pc.list_flatten(lists))
+    return np.repeat(np.arange(len(table)), lengths(lists)), coded(pc.list_flatten(lists))
 
 
-def _lengths(lists: pa.ChunkedArray) -> np.ndarray:
+def lengths(lists: pa.ChunkedArray) -> np.ndarray:
     """How many words there are in each row, `[rows]`."""
     return pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
 
@@ -307,6 +310,11 @@ def originals(table: Table) -> np.ndarray:
 def keep(table: Table, rows: np.ndarray) -> Table:
     """The rows of a boolean mask."""
     return table if rows.all() else table.filter(pa.array(rows))
+
+
+def only(table: Table, name: str, values: Sequence[str]) -> Table:
+    """The rows that have one of some words in a column."""
+    return table.filter(pc.is_in(table.column(name), value_set=pa.array(values, pa.string())))
 
 
 def counts(table: Table, name: str) -> list[tuple[str, int]]:
@@ -441,115 +449,3 @@ def _refuse_conflict(table: Table, name: str, clips: Codes, rows: np.ndarray, so
         pair = f"{cell(table, name, int(source[clips.index[row]]))} and {cell(table, name, row)}"
         clip = cell(table, "clip", row)
         raise SertoolError(f"clip {clip} stands in two manifests with another {name}: {pair}")
-
-
-def same_rows(one: Table, other: Table) -> bool:
-    """Whether two tables hold the same columns and rows; how they were made may differ."""
-    return one.schema.equals(other.schema) and one.equals(other)
-
-
-# Choosing rows.
-
-OPERATORS = "!=|<=|>=|=|<|>|~"
-CLAUSE = re.compile(rf"\s*([^!<>=~]*[^!<>=~\s])\s*({OPERATORS})\s*(.*?)\s*", re.DOTALL)
-BETWEEN = re.compile(rf"\s+and\s+(?=(?:(?!\sand\s)[^!<>=~])+(?:{OPERATORS}))")
-EITHER = re.compile(rf"\sor\s+[\w-]+\s*(?:{OPERATORS})")
-COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
-
-
-def where(table: Table, expressions: Iterable[str]) -> Table:
-    """The rows for which every expression holds: `corpus=cremad|ravdess`, `age>=40`, `path~Actor_0`, `issue=`."""
-    for clause in _clauses(expressions):
-        table = keep(table, _holds(table, clause))
-    return table
-
-
-def chosen(table: Table, expressions: Iterable[str], source: str = "") -> Table:
-    """The same rows, as `--where` asks for them; where none is left, an error shows what the column holds."""
-    for clause in _clauses(expressions):
-        kept = where(table, [clause])
-        if len(table) and not len(kept):
-            name = CLAUSE.fullmatch(clause)[1]
-            there = f"in {talk.counted(len(table), 'row')}, {name} is {_shown(table, name)}"
-            raise SertoolError(f"{source}no clip is left by --where {clause!r}: {there}")
-        table = kept
-    return table
-
-
-def _clauses(expressions: Iterable[str]) -> list[str]:
-    return [clause for expression in expressions for clause in BETWEEN.split(expression)]
-
-
-def _shown(table: Table, name: str) -> str:
-    """What a column holds: its limits, or the words that are most frequent."""
-    column = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(0)])
-    if column.null_count == len(column):
-        return "empty everywhere"
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        low, high = pc.min_max(column).as_py().values()
-        return f"{low} to {high}" if low < high else f"{low}"
-    return listed(words(table, name)[1].values if pa.types.is_list(column.type) else dict(counts(table, name)), 8)
-
-
-def only(table: Table, name: str, values: Sequence[str]) -> Table:
-    """The rows that have one of some words in a column."""
-    return table.filter(pc.is_in(table.column(name), value_set=pa.array(values, pa.string())))
-
-
-def _holds(table: Table, clause: str) -> np.ndarray:
-    """For which rows a clause holds, bool `[rows]`; of a list, whether it does for one of its words."""
-    found = CLAUSE.fullmatch(clause)
-    if not found:
-        raise UsageError(f"--where takes COLUMN=VALUE (also != < <= > >= ~), joined by ' and ', not {clause!r}")
-    name, operator, text = found.groups()
-    if name in table.column_names:
-        column = table.column(name)
-    elif kind(name):  # null everywhere: no clip of a sound corpus has an issue
-        column = pa.chunked_array([pa.nulls(len(table), kind(name))])
-    else:
-        raise UsageError(f"--where: no column {name}; there are {listed(table.column_names, 40)}")
-    if operator == "=" and text.startswith("="):
-        raise UsageError(f"--where takes one = between column and value, not {clause!r}")
-    if EITHER.search(text):
-        raise UsageError(f"--where knows no 'or', as in {clause!r}: join values of one column by |")
-    compare = _compared if not pa.types.is_list(column.type) else _compared_lists
-    try:
-        held = compare(column, "=" if operator == "!=" else operator, text)
-        words = [word for word in text.split("|") if word] if operator in ("=", "!=") else []
-        strange = [word for word in words if not compare(column, "=", word).any()]
-    except pa.ArrowException as error:
-        raise UsageError(f"--where {clause!r}: {name} holds {column.type}: {first_line(error)}") from None
-    held = ~held if operator == "!=" else held
-    if strange and held.any():  # else an error will say that nothing is left
-        talk.warn(f"--where {clause!r}: no row has {name} {listed(map(repr, strange))}")
-    return held
-
-
-def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
-    """Bool `[rows]`; `=` takes words between bars, of which the empty one stands for null."""
-    if pa.types.is_null(column.type):
-        column = column.cast(pa.string())
-    if operator == "~":
-        held = pc.match_substring_regex(_text(column), text)
-    elif operator in COMPARE:
-        held = COMPARE[operator](*_comparable(column, pa.scalar(text)))
-    else:
-        words = text.split("|")
-        held = pc.is_in(column, value_set=pa.array([word for word in words if word], pa.string()).cast(column.type))
-        held = pc.or_(held, column.is_null()) if "" in words else held
-    return pc.fill_null(held, False).to_numpy()
-
-
-def _comparable(column: pa.ChunkedArray, text: pa.Scalar) -> tuple[pa.ChunkedArray, pa.Scalar]:
-    """Text that holds nothing but numbers, such as 007, by their size."""
-    if pa.types.is_string(column.type):
-        with suppress(pa.ArrowInvalid):
-            return column.cast(pa.float64()), text.cast(pa.float64())
-    return column, text.cast(column.type)
-
-
-def _compared_lists(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
-    lengths = _lengths(column)
-    held = np.zeros(len(column), bool)
-    held[np.repeat(np.arange(len(column)), lengths)[_compared(pc.list_flatten(column), operator, text)]] = True
-    return held | (lengths == 0) if operator == "=" and "" in text.split("|") else held

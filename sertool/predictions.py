@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import columns, formats, intake, labels, manifest, splits, splitting, talk, wire
+from sertool import columns, formats, intake, labels, manifest, row_filter, splits, splitting, talk, wire
 from sertool.codes import Codes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -95,7 +95,7 @@ def _table(source: str, asked: Asked) -> Table:
                                f"say which it is with --{'truth' if name == 'emotion' else name}")  # fmt: skip
     if not len(table):
         raise SertoolError(f"{where}: no rows")
-    return manifest.chosen(table, asked.where, f"{where}: ")
+    return row_filter.chosen(table, asked.where, f"{where}: ")
 
 
 def _without_strange(table: Table, where: str) -> Table:

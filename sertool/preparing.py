@@ -19,6 +19,7 @@ from sertool import (
     members,
     models,
     presets,
+    row_filter,
     shaping,
     talk,
     taught_encoders,
@@ -91,7 +92,7 @@ def read(rows: Rows) -> Table:
     """The usable rows of one or several manifests."""
     table = manifest.merged([wire.read(source, rows.root) for source in rows.sources])
     table = _without_equal_sounds(table) if len(rows.sources) > 1 else table
-    table = manifest.chosen(manifest.keep(table, manifest.usable(table)), rows.where)
+    table = row_filter.chosen(manifest.keep(table, manifest.usable(table)), rows.where)
     if not len(table):
         raise SertoolError("no usable clip is left to train on")
     return table
@@ -241,7 +242,7 @@ def refuse_beside_labels(table: Table, asked: Asked) -> None:
         return
     over = sorted(asked.training.keys() - AT_ONCE) + ["imitate"] * (asked.imitate is not None)
     what = f"{listed(map(talk.option, over))} is for networks" if over else ""
-    if asked.teacher and not len(manifest.where(table, ["emotion="])):
+    if asked.teacher and not len(row_filter.where(table, ["emotion="])):
         what = what or UNTAUGHT
     if what:
         raise passed_over(what, asked.architecture)

@@ -17,6 +17,7 @@ from sertool import (
     heldout_members,
     manifest,
     modelfile,
+    row_filter,
     run_folder,
     shipped,
     splits,
@@ -180,7 +181,7 @@ def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:
             _say_unknown(table, path)
         met = np.array([part.get(who) == TRAIN for who in manifest.column(table, "speaker")], bool)
         return met | taught | heard, met | heard
-    trained = manifest.where(wire.read(str(beside)), ["split=train"])
+    trained = row_filter.where(wire.read(str(beside)), ["split=train"])
     clips, speakers = ({*manifest.column(trained, name)} - {None} for name in ("clip", "speaker"))
     learnt = heard | np.array([clip in clips for clip in manifest.column(table, "clip")], bool)
     return learnt | taught | np.array([who in speakers for who in manifest.column(table, "speaker")], bool), learnt

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import columns, intake, manifest, wire
+from sertool import columns, intake, manifest, row_filter, wire
 from sertool.errors import SertoolError, UsageError
 
 
@@ -194,9 +194,9 @@ def test_what_is_text_in_one_manifest_is_text_in_all():
 
 def test_text_of_numbers_is_compared_by_their_size():
     held = table([{"clip": f"c{text}", "session": text} for text in ("009", "010", "11")])
-    assert manifest.column(manifest.where(held, ["session>9"]), "clip") == ["c010", "c11"]
+    assert manifest.column(row_filter.where(held, ["session>9"]), "clip") == ["c010", "c11"]
     held = table([{"clip": f"c{text}", "session": text} for text in ("b9", "b10", "a")])
-    assert manifest.column(manifest.where(held, ["session>=b"]), "clip") == ["cb9", "cb10"]
+    assert manifest.column(row_filter.where(held, ["session>=b"]), "clip") == ["cb9", "cb10"]
 
 
 def test_merging_equals_its_slow_twin():
@@ -285,18 +285,18 @@ def test_a_digest_knows_the_clips_and_their_order_but_not_their_chunks():
     ],
 )  # fmt: skip
 def test_a_filter_keeps_what_it_says(expression, clips):
-    assert manifest.where(table(VOICES), [expression]).column("clip").to_pylist() == clips
+    assert row_filter.where(table(VOICES), [expression]).column("clip").to_pylist() == clips
 
 
 def test_filters_may_stand_apart_and_words_may_hold_and():
-    assert manifest.where(table(VOICES), ["corpus=a", "age>40"]).column("clip").to_pylist() == ["a/2"]
+    assert row_filter.where(table(VOICES), ["corpus=a", "age>40"]).column("clip").to_pylist() == ["a/2"]
     held = table([{"clip": "1", "sentence": "rock and roll", "two words": "x=y"}, {"clip": "2", "sentence": "rock"}])
     for expression in (
         "sentence=rock and roll",
         "sentence=rock and roll and two words=x=y",
         "clip=1 and sentence~and r",
     ):
-        assert manifest.where(held, [expression]).column("clip").to_pylist() == ["1"], expression
+        assert row_filter.where(held, [expression]).column("clip").to_pylist() == ["1"], expression
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_filters_may_stand_apart_and_words_may_hold_and():
 )  # fmt: skip
 def test_a_filter_that_cannot_be_is_explained(expression, says):
     with pytest.raises(UsageError, match=says) as caught:
-        manifest.where(table(VOICES), [expression])
+        row_filter.where(table(VOICES), [expression])
     assert "\n" not in str(caught.value)
 
 
@@ -324,7 +324,7 @@ def test_a_filter_that_cannot_be_is_explained(expression, says):
 )  # fmt: skip
 def test_a_filter_that_leaves_nothing_shows_what_there_is(expression, says):
     with pytest.raises(SertoolError) as caught:
-        manifest.chosen(table(VOICES), [expression], "x.parquet: ")
+        row_filter.chosen(table(VOICES), [expression], "x.parquet: ")
     assert str(caught.value).startswith("x.parquet: no clip is left by --where ")
     assert says in str(caught.value)
 

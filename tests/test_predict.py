@@ -26,6 +26,7 @@ from sertool import (
     manifest,
     modelfile,
     predicting,
+    row_filter,
     speaker_answers,
     streams,
     synth,
@@ -1253,7 +1254,7 @@ def test_a_model_alone_marks_the_speakers_of_the_published_split_that_it_names(
     for name, values in told.items():
         table = manifest.with_column(table, name, values)
     wire.write(table, str(tmp_path / "all.parquet"), "parquet")
-    wire.write(manifest.where(table, ["speaker!="]), str(tmp_path / "named.parquet"), "parquet")
+    wire.write(row_filter.where(table, ["speaker!="]), str(tmp_path / "named.parquet"), "parquet")
     done = sertool("predict", "-m", model, tmp_path / "all.parquet")
     known = protocol == "cremad-nk"
     parts = [row.get("split", "") for row in rows_of(done.out)[:4]]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from running import Outcome, changed, column, sertool
 
-from sertool import audio, manifest, modelfile, shards, splits, synth, taught_encoders, teacher_models, wire
+from sertool import audio, manifest, modelfile, row_filter, shards, splits, synth, taught_encoders, teacher_models, wire
 from sertool.errors import SertoolError
 
 pytest_plugins = ("pretrained",)
@@ -69,7 +69,7 @@ def taught(source: Path, folder: Path, *words: object) -> Path:
 
 def speakers(run: Path, part: str = "train") -> set[str]:
     """Who has a part in a run."""
-    table = manifest.where(wire.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
+    table = row_filter.where(wire.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
     return {*manifest.column(table, "speaker")}
 
 

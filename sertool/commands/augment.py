@@ -140,7 +140,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import blends, copying, files, indexing, manifest, wire, workers
+    from sertool import blends, copying, files, indexing, manifest, row_filter, wire, workers
 
     _refuse_quarrels(values)
     blend = blends.blend(_asked(values), values["seed"])
@@ -148,7 +148,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
-    table = manifest.chosen(read, values["where"])
+    table = row_filter.chosen(read, values["where"])
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""

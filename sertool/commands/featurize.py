@@ -136,13 +136,14 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _check_values(values)
     from sertool import clip_statistics, device, featurizing, files, indexing, manifest, plots, verify, wire, workers
+    from sertool.row_filter import chosen
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
     recipe = _recipe(values, wanted, picked)
     featurizing.warn_of_empty_bands(recipe)
     jobs = values["jobs"] or workers.cores()
     read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
-    table = manifest.made_by(manifest.chosen(read, values["where"]), talk.command_line(), values["seed"], read)
+    table = manifest.made_by(chosen(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, recipe)
     place = featurizing.Place(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]

@@ -149,7 +149,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
 
 def _chosen(table: Any, values: dict[str, Any]) -> Any:
     """The rows that are asked for, with the emotions that are asked for."""
-    from sertool import indexing, manifest
+    from sertool import indexing, row_filter
 
     if not len(table):
         raise SertoolError("nothing to index: what was read has no rows")
@@ -157,7 +157,7 @@ def _chosen(table: Any, values: dict[str, Any]) -> Any:
         table = indexing.labelled(table, values["labels"], values["votes"] or "voice")
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
-    return manifest.chosen(table, values["where"])
+    return row_filter.chosen(table, values["where"])
 
 
 def _labelling(values: dict[str, Any]) -> Any:

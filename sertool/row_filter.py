@@ -1,0 +1,115 @@
+"""Rows chosen by `--where`: its language, what it means for each kind of column, and what is said of mistakes."""
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sertool import manifest, talk
+from sertool.errors import SertoolError, UsageError, first_line
+from sertool.files import listed
+from sertool.manifest import Table
+
+OPERATORS = "!=|<=|>=|=|<|>|~"
+CLAUSE = re.compile(rf"\s*([^!<>=~]*[^!<>=~\s])\s*({OPERATORS})\s*(.*?)\s*", re.DOTALL)
+BETWEEN = re.compile(rf"\s+and\s+(?=(?:(?!\sand\s)[^!<>=~])+(?:{OPERATORS}))")
+EITHER = re.compile(rf"\sor\s+[\w-]+\s*(?:{OPERATORS})")
+COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
+
+
+def where(table: Table, expressions: Iterable[str]) -> Table:
+    """The rows for which every expression holds: `corpus=cremad|ravdess`, `age>=40`, `path~Actor_0`, `issue=`."""
+    for clause in _clauses(expressions):
+        table = manifest.keep(table, _holds(table, clause))
+    return table
+
+
+def chosen(table: Table, expressions: Iterable[str], source: str = "") -> Table:
+    """The same rows, as `--where` asks for them; where none is left, an error shows what the column holds."""
+    for clause in _clauses(expressions):
+        kept = where(table, [clause])
+        if len(table) and not len(kept):
+            name = CLAUSE.fullmatch(clause)[1]
+            there = f"in {talk.counted(len(table), 'row')}, {name} is {_shown(table, name)}"
+            raise SertoolError(f"{source}no clip is left by --where {clause!r}: {there}")
+        table = kept
+    return table
+
+
+def _clauses(expressions: Iterable[str]) -> list[str]:
+    return [clause for expression in expressions for clause in BETWEEN.split(expression)]
+
+
+def _shown(table: Table, name: str) -> str:
+    """What a column holds: its limits, or the words that are most frequent."""
+    column = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(0)])
+    if column.null_count == len(column):
+        return "empty everywhere"
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        low, high = pc.min_max(column).as_py().values()
+        return f"{low} to {high}" if low < high else f"{low}"
+    if pa.types.is_list(column.type):
+        return listed(manifest.words(table, name)[1].values, 8)
+    return listed(dict(manifest.counts(table, name)), 8)
+
+
+def _holds(table: Table, clause: str) -> np.ndarray:
+    """For which rows a clause holds, bool `[rows]`; of a list, whether it does for one of its words."""
+    found = CLAUSE.fullmatch(clause)
+    if not found:
+        raise UsageError(f"--where takes COLUMN=VALUE (also != < <= > >= ~), joined by ' and ', not {clause!r}")
+    name, operator, text = found.groups()
+    if name in table.column_names:
+        column = table.column(name)
+    elif manifest.kind(name):  # null everywhere: no clip of a sound corpus has an issue
+        column = pa.chunked_array([pa.nulls(len(table), manifest.kind(name))])
+    else:
+        raise UsageError(f"--where: no column {name}; there are {listed(table.column_names, 40)}")
+    if operator == "=" and text.startswith("="):
+        raise UsageError(f"--where takes one = between column and value, not {clause!r}")
+    if EITHER.search(text):
+        raise UsageError(f"--where knows no 'or', as in {clause!r}: join values of one column by |")
+    compare = _compared if not pa.types.is_list(column.type) else _compared_lists
+    try:
+        held = compare(column, "=" if operator == "!=" else operator, text)
+        words = [word for word in text.split("|") if word] if operator in ("=", "!=") else []
+        strange = [word for word in words if not compare(column, "=", word).any()]
+    except pa.ArrowException as error:
+        raise UsageError(f"--where {clause!r}: {name} holds {column.type}: {first_line(error)}") from None
+    held = ~held if operator == "!=" else held
+    if strange and held.any():  # else an error will say that nothing is left
+        talk.warn(f"--where {clause!r}: no row has {name} {listed(map(repr, strange))}")
+    return held
+
+
+def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
+    """Bool `[rows]`; `=` takes words between bars, of which the empty one stands for null."""
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    if operator == "~":
+        held = pc.match_substring_regex(column.cast(pa.string()), text)
+    elif operator in COMPARE:
+        held = COMPARE[operator](*_comparable(column, pa.scalar(text)))
+    else:
+        words = text.split("|")
+        held = pc.is_in(column, value_set=pa.array([word for word in words if word], pa.string()).cast(column.type))
+        held = pc.or_(held, column.is_null()) if "" in words else held
+    return pc.fill_null(held, False).to_numpy()
+
+
+def _comparable(column: pa.ChunkedArray, text: pa.Scalar) -> tuple[pa.ChunkedArray, pa.Scalar]:
+    """Text that holds nothing but numbers, such as 007, by their size."""
+    if pa.types.is_string(column.type):
+        with suppress(pa.ArrowInvalid):
+            return column.cast(pa.float64()), text.cast(pa.float64())
+    return column, text.cast(column.type)
+
+
+def _compared_lists(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
+    lengths = manifest.lengths(column)
+    held = np.zeros(len(column), bool)
+    held[np.repeat(np.arange(len(column)), lengths)[_compared(pc.list_flatten(column), operator, text)]] = True
+    return held | (lengths == 0) if operator == "=" and "" in text.split("|") else held
