@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sertool import columns, effects, manifest, splitting, talk
+from sertool import columns, effects, manifest, merging, splitting, talk
 from sertool.blends import Blend
 from sertool.codes import look_up
 from sertool.errors import SertoolError
@@ -35,7 +35,7 @@ def appended(table: Table, how: Blend) -> Table:
     if not len(rows):
         raise SertoolError(f"no row of {len(table):,} to copy: all are unusable, copies, or held out")
     pieces = list(talk.progress(_pieces(table, rows, how), None, "drawing", "piece"))
-    made = manifest.stacked([table, *pieces])
+    made = merging.stacked([table, *pieces])
     said = ", ".join(effect.name.replace("_", "-") for effect in how.effects)
     spared = len(table) - len(rows)
     rest = f"; none of {talk.counted(spared, 'row')}: held out, unusable, or copies" if spared else ""

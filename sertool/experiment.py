@@ -16,6 +16,7 @@ from sertool import (
     heldout,
     manifest,
     members,
+    merging,
     optimism,
     preparing,
     refusals,
@@ -130,7 +131,7 @@ def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -
                 until_done.enter_context(runs.claimed(folder, described, overwrite))
         _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
-    predicted = manifest.stacked([rows for rows, _ in trained])
+    predicted = merging.stacked([rows for rows, _ in trained])
     named = heldout.protocol(table, way)
     predicted = manifest.made_by(predicted, talk.command_line(), wish.seed, table, named)
     if Team().leads:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import clips, columns, doctor, labels, manifest, splits, splitting, talk, wire
+from sertool import clips, columns, doctor, labels, manifest, merging, splits, splitting, talk, wire
 from sertool.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.codes import look_up
 from sertool.errors import UsageError
@@ -48,7 +48,7 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    table = manifest.merged([_mapped(table, looking.how.mapping) for table in found.tables])
+    table = merging.merged([_mapped(table, looking.how.mapping) for table in found.tables])
     _say_unmet(looking.how.mapping)
     return table
 

@@ -1,7 +1,7 @@
 """The manifest: an Arrow table with one row per clip, and what may be done with one column-wise.
 
-With `row_filter`, which chooses rows, `intake`, which makes one of what others wrote, and `formats` and `wire`, which
-turn it into bytes and back, the only door to pyarrow.
+With `merging` and `row_filter`, which join tables and choose rows, `intake`, which makes one of what others wrote, and
+`formats` and `wire`, which turn it into bytes and back, the only door to pyarrow.
 """
 
 import hashlib
@@ -377,75 +377,3 @@ def digest(table: Table) -> str:
         lengths.update(pc.binary_length(chunk).to_numpy(zero_copy_only=False))
         letters.update(pc.binary_join(pa.ListArray.from_arrays([0, len(chunk)], chunk), "").buffers()[2] or b"")
     return hashlib.sha256(lengths.digest() + letters.digest()).hexdigest()[:16]
-
-
-# Several tables as one.
-
-
-def stacked(tables: Sequence[Table]) -> Table:
-    """Tables one below the other, with the provenance of the first; what is text in one of them is text."""
-    spelt = {field.name for table in tables for field in table.schema if _is_text(field.type)}
-    tables = [_with_text(table, spelt) for table in tables]
-    try:
-        table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise SertoolError(f"the manifests do not fit together: {first_line(error)}") from None
-    return ordered(table.replace_schema_metadata(tables[0].schema.metadata))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view"
-
-
-def _with_text(table: Table, names: set[str]) -> Table:
-    """Numbers, days and truth as text in some columns: where others have names such as 01, 10 is one, too."""
-    for index, field in enumerate(table.schema):
-        if field.name in names and not (pa.types.is_string(field.type) or pa.types.is_nested(field.type)):
-            table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
-    return table
-
-
-def merged(tables: Sequence[Table]) -> Table:
-    """One table of several: rows that are the same clip are joined, and must agree in what both know."""
-    if len(tables) == 1:
-        return tables[0]
-    held = [provenance(table) for table in tables]
-    chain: list[Any] = []
-    for step in (step for one in held for step in one["chain"]):
-        chain += [step] if step not in chain else []
-    features = {name: settings for one in held for name, settings in one["features"].items()}
-    return with_provenance(_joined(stacked(tables)), {"version": FORMAT_VERSION, "chain": chain, "features": features})
-
-
-def _joined(table: Table) -> Table:
-    """Rows of equal clip id made one: each column's first value that is not null."""
-    if not repeats(table):
-        return table
-    clips = hashed(table, "clip")
-    first = _first_rows(clips, np.arange(len(table)))
-    result = {}
-    for name in table.column_names:
-        rows = np.flatnonzero(table.column(name).is_valid().to_numpy())
-        source = _first_rows(clips, rows)
-        _refuse_conflict(table, name, clips, rows, source)
-        result[name] = table.column(name).take(pa.array(source, mask=source < 0))
-    return pa.table(result).take(pa.array(np.argsort(first, kind="stable")))
-
-
-def _first_rows(clips: Codes, rows: np.ndarray) -> np.ndarray:
-    """The first of `rows` of each clip, -1 for a clip that has none."""
-    first = np.full(len(clips.values), -1, np.int64)
-    first[clips.index[rows[::-1]]] = rows[::-1]
-    return first
-
-
-def _refuse_conflict(table: Table, name: str, clips: Codes, rows: np.ndarray, source: np.ndarray) -> None:
-    if pa.types.is_nested(table.schema.field(name).type) or name in ("size", "modified"):
-        return
-    values = codes(table, name).index
-    differs = rows[values[rows] != values[source[clips.index[rows]]]]
-    if len(differs):
-        row = int(differs[0])
-        pair = f"{cell(table, name, int(source[clips.index[row]]))} and {cell(table, name, row)}"
-        clip = cell(table, "clip", row)
-        raise SertoolError(f"clip {clip} stands in two manifests with another {name}: {pair}")

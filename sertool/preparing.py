@@ -17,6 +17,7 @@ from sertool import (
     featurizing,
     manifest,
     members,
+    merging,
     models,
     presets,
     row_filter,
@@ -90,7 +91,7 @@ class Asked:
 
 def read(rows: Rows) -> Table:
     """The usable rows of one or several manifests."""
-    table = manifest.merged([wire.read(source, rows.root) for source in rows.sources])
+    table = merging.merged([wire.read(source, rows.root) for source in rows.sources])
     table = _without_equal_sounds(table) if len(rows.sources) > 1 else table
     table = row_filter.chosen(manifest.keep(table, manifest.usable(table)), rows.where)
     if not len(table):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import columns, intake, manifest, row_filter, wire
+from sertool import columns, intake, manifest, merging, row_filter, wire
 from sertool.errors import SertoolError, UsageError
 
 
@@ -156,40 +156,40 @@ def test_counts_go_by_frequency_and_leave_null_out():
 
 def test_parts_come_together_in_their_order():
     held = table(VOICES)
-    assert manifest.merged([held.slice(0, 1), held.slice(1, 2), held.slice(3)]).equals(held)
-    assert manifest.merged([held]) is held
+    assert merging.merged([held.slice(0, 1), held.slice(1, 2), held.slice(3)]).equals(held)
+    assert merging.merged([held]) is held
 
 
 def test_the_same_clip_in_two_manifests_is_joined():
     features = table(
         [{"clip": "b/1", "mel_rows": 7}, {"clip": "a/1", "mel_rows": 9}, {"clip": "c/1", "emotion": "calm"}]
     )
-    joined = manifest.merged([table(VOICES), features])
+    joined = merging.merged([table(VOICES), features])
     assert [row["clip"] for row in rows(joined)] == ["a/1", "a/2", "b/1", "b/2", "c/1"]
     assert joined.column("mel_rows").to_pylist() == [9, None, 7, None, None]
     assert joined.column("emotion").to_pylist() == ["sad", "angry", "sad", "happy", "calm"]
     assert joined.column("notes").to_pylist()[2] == ["quiet", "stereo"]
-    assert manifest.merged([joined, joined]).equals(joined)
+    assert merging.merged([joined, joined]).equals(joined)
 
 
 def test_manifests_that_contradict_each_other_are_refused():
     with pytest.raises(SertoolError, match="clip a/1 stands in two manifests with another emotion: sad and angry"):
-        manifest.merged([table(VOICES), table([{"clip": "a/1", "emotion": "angry"}])])
+        merging.merged([table(VOICES), table([{"clip": "a/1", "emotion": "angry"}])])
     same = table([{"clip": "a/1", "size": 1, "modified": 2}]), table([{"clip": "a/1", "size": 3, "modified": 4}])
-    assert rows(manifest.merged(same)) == [
+    assert rows(merging.merged(same)) == [
         {"clip": "a/1", "size": 1, "modified": 2}
     ]  # copied files are no contradiction
 
 
 def test_columns_that_do_not_fit_together_are_named():
     with pytest.raises(SertoolError, match=r"do not fit together: .*take"):
-        manifest.merged([table(VOICES), table([{"clip": "c", "take": ["x"]}])])
+        merging.merged([table(VOICES), table([{"clip": "c", "take": ["x"]}])])
 
 
 def test_what_is_text_in_one_manifest_is_text_in_all():
     names, numbers = ({"clip": "c", "session": "01"}, {"clip": "d", "session": 10}), ({"clip": "e", "session": 2.5},)
     parts = [table([row]) for row in (*names, *numbers)]
-    assert manifest.merged(parts).column("session").to_pylist() == ["01", "10", "2.5"]
+    assert merging.merged(parts).column("session").to_pylist() == ["01", "10", "2.5"]
 
 
 def test_text_of_numbers_is_compared_by_their_size():
@@ -210,7 +210,7 @@ def test_merging_equals_its_slow_twin():
         slow = {}
         for row in (row for part in parts for row in part):
             slow.setdefault(row["clip"], {}).update(row)
-        merged = rows(manifest.merged([table(part) for part in parts]))
+        merged = rows(merging.merged([table(part) for part in parts]))
         assert merged == [{n: slow[c][n] for n in ("clip", "age", "sentence") if n in slow[c]} for c in slow]
 
 
@@ -232,7 +232,7 @@ def test_merging_keeps_every_chain_once_and_all_features():
     mel = manifest.with_provenance(shared, manifest.provenance(shared) | {"features": {"mel": {"bands": 64}}})
     rms = manifest.made_by(shared, "sertool featurize --rms", 0)
     rms = manifest.with_provenance(rms, manifest.provenance(rms) | {"features": {"rms": {}}})
-    held = manifest.provenance(manifest.merged([mel, rms, shared]))
+    held = manifest.provenance(merging.merged([mel, rms, shared]))
     assert [step["command"] for step in held["chain"]] == ["sertool index", "sertool featurize --rms"]
     assert held["features"] == {"mel": {"bands": 64}, "rms": {}}
 

@@ -24,6 +24,7 @@ from sertool import (
     audio,
     extract,
     manifest,
+    merging,
     modelfile,
     predicting,
     row_filter,
@@ -104,7 +105,7 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
     )
     assert made.code == 0, made.err
     half = [wire.read(str(folder / "manifest.parquet")) for folder in (run / "features", tmp_path / "other")]
-    mixed = manifest.stacked([half[0].slice(0, 3), half[1].slice(3)])
+    mixed = merging.stacked([half[0].slice(0, 3), half[1].slice(3)])
     wire.write(mixed, tmp_path / "mixed.parquet", "parquet")
     own = rows_of(sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet").out)
     for place in (tmp_path / "other" / "manifest.parquet", tmp_path / "mixed.parquet"):
@@ -1218,7 +1219,7 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
     assert "had no part" not in done.err
     other = tmp_path / "other.wav"
     shutil.copy(next((run / "voices").rglob("*.wav")), other)
-    wire.write(manifest.stacked([wire.read(bare), manifest.from_columns({"clip": ["x"], "path": [str(other)]})]),
+    wire.write(merging.stacked([wire.read(bare), manifest.from_columns({"clip": ["x"], "path": [str(other)]})]),
                bare, "parquet")  # fmt: skip
     done = sertool("predict", "-m", run / "model", bare)
     assert "1 of 33 clips had no part in the run" in done.err

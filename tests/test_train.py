@@ -23,6 +23,7 @@ from sertool import (
     heldout,
     manifest,
     members,
+    merging,
     modelfile,
     models,
     optimism,
@@ -654,7 +655,7 @@ def test_an_optimism_gap_says_where_its_intervals_are_of_clips(capsys: pytest.Ca
 
 def test_an_optimism_gap_is_less_sure_than_either_side(capsys: pytest.CaptureFixture[str]) -> None:
     for speakers in (2, 12):  # of as many speakers on both sides, which must not be drawn together
-        mixed = manifest.stacked([_held_out(speakers, 9), _held_out(2 * speakers, 5)])
+        mixed = merging.stacked([_held_out(speakers, 9), _held_out(2 * speakers, 5)])
         mixed = manifest.with_column(mixed, "clip", [f"{place}" for place in range(len(mixed))])
         said = _gap(capsys, mixed, mixed)
         gap, side = (float(high) - float(low) for low, high in re.findall(r"\[([-+.\d]+), ([-+.\d]+)\]", said)[:2])
@@ -725,7 +726,7 @@ def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
     held = wire.read(str(mel))
     copies = manifest.with_column(held, "parent", manifest.column(held, "clip"))
     copies = manifest.with_column(copies, "clip", [f"{clip}#0" for clip in manifest.column(held, "clip")])
-    both = manifest.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
+    both = merging.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
     names = manifest.column(both, "parent")
     way = heldout.Way("", "speaker:50/25/25", "x")
     ((_, split),) = heldout.divisions(heldout.divided(both, way, heldout.Wish()), way, heldout.Wish())

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import formats, manifest, row_filter, streams, talk, wire
+from sertool import formats, manifest, merging, row_filter, streams, talk, wire
 from sertool.errors import SertoolError, UsageError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -622,7 +622,7 @@ def test_what_is_text_in_one_manifest_is_text_with_truth_days_and_any_text_of_ot
     for kind, value in zip(kinds, values, strict=True):
         other = pa.table({"clip": ["b"], "path": ["/b.wav"], "own": pa.array([value], kind)})
         for tables in ((words, other), (other, words)):
-            assert "x" in manifest.stacked(tables)["own"].to_pylist()
+            assert "x" in merging.stacked(tables)["own"].to_pylist()
 
 
 def test_a_column_without_any_cell_can_be_asked_for():
