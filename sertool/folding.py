@@ -11,9 +11,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import norms
 
-NORMS = (nn.BatchNorm2d, layers.BatchNorm)
+NORMS = (nn.BatchNorm2d, norms.BatchNorm)
 
 
 class Masked(nn.Module):
@@ -56,7 +56,7 @@ def _followed(parent: nn.Module) -> Iterator[tuple[str, str]]:
 @torch.no_grad()
 def _fold(convolution: nn.Conv2d, norm: nn.Module) -> None:
     """Make of a convolution what it is with the norm behind it, whose mean and variance are fixed."""
-    eps = norm.eps if isinstance(norm, nn.BatchNorm2d) else layers.EPS
+    eps = norm.eps if isinstance(norm, nn.BatchNorm2d) else norms.EPS
     scale = norm.weight * torch.rsqrt(norm.running_var + eps)
     shift = 0 if convolution.bias is None else convolution.bias
     convolution.weight.mul_(scale[:, None, None, None])

@@ -5,7 +5,6 @@ is then known without waiting for the device, and a batch without padding costs 
 """
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,10 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sertool import norms
 from sertool.errors import UsageError
-
-EPS, MOMENTUM = 1e-5, 0.1  # of batch normalisation
-Sums = Callable[[Tensor], Tensor]
 
 
 def valid(lengths: Tensor, time: int, device: torch.device) -> Tensor:
@@ -54,10 +51,6 @@ def mask(lengths: Tensor, x: Tensor) -> Tensor | None:
         return None
     rows = valid(lengths, x.shape[2], x.device).to(x.dtype)
     return rows.view(len(x), 1, -1, *[1] * (x.dim() - 3))
-
-
-def masked(x: Tensor, where: Tensor | None) -> Tensor:
-    return x if where is None else x * where.to(x.dtype)
 
 
 def mean(x: Tensor, lengths: Tensor) -> Tensor:
@@ -171,7 +164,7 @@ class Convolutions(nn.Module):
                 nn.Conv2d(inputs, outputs, 3, padding=1),
                 nn.ReLU(),
                 nn.MaxPool2d(2, ceil_mode=True),
-                BatchNorm2d(outputs),
+                norms.BatchNorm2d(outputs),
             )
             for inputs, outputs in pairwise((1, *channels))
         )
@@ -192,7 +185,7 @@ class Convolution1d(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, dropout: float, norm_first: bool) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(inputs, outputs, kernel, padding="same")
-        self.norm = BatchNorm(outputs)
+        self.norm = norms.BatchNorm(outputs)
         self.pool = nn.MaxPool1d(2, ceil_mode=True)
         self.dropout = nn.Dropout(dropout)
         self.norm_first = norm_first
@@ -200,7 +193,7 @@ class Convolution1d(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """`[clips, outputs, time / 2]` and what is left of `lengths`, of `[clips, inputs, time]`."""
         where, x = mask(lengths, x), self.convolution(x)
-        x = masked(self.norm(x, where).relu() if self.norm_first else x.relu(), where)
+        x = norms.masked(self.norm(x, where).relu() if self.norm_first else x.relu(), where)
         x, lengths = self.pool(x), halved(lengths)
         if not self.norm_first:
             x = self.norm(x, mask(lengths, x))
@@ -265,142 +258,3 @@ class LastState(Headed):
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.recurrent(cleared(rows, lengths), lengths)
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation whose statistics are those of the clips' own frames; padding is zero before and after."""
-
-    over_team: Sums | None = None  # of processes that have a part of each batch
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        """`[clips, channels, time, ..]`; `where` `[clips, 1, time, ..]` is a `mask`."""
-        if self.training and self.over_team is not None:
-            return _team_norm(self, self.over_team, x, where)
-        running = self.running_mean, self.running_var
-        learning = self.training and x.numel() > x.shape[1]  # a single value has no variance
-        if where is None or not learning:
-            x = F.batch_norm(x, *running, self.weight, self.bias, learning, MOMENTUM, EPS)
-            return masked(x, where)
-        count = where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
-        norm = compilable_norm if torch.compiler.is_compiling() else _MaskedNorm.apply
-        x, mean, var = norm(x, self.weight, self.bias, where.to(x.dtype), count)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, MOMENTUM)
-            self.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
-        return x
-
-
-class BatchNorm2d(nn.BatchNorm2d):
-    """That of torch, but that a single value, which has no variance, is taken for one like those before it."""
-
-    over_team: Sums | None = None  # of processes that have a part of each batch
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and self.over_team is not None:
-            self.num_batches_tracked += 1  # as torch does
-            return _team_norm(self, self.over_team, x, None)
-        if x.numel() > x.shape[1]:
-            return super().forward(x)
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, MOMENTUM, EPS)
-
-
-def share_statistics(model: nn.Module, over_team: Sums) -> None:
-    """Let what a model normalises by be that of whole batches, of which each process has a part."""
-    over_team = torch.compiler.disable(over_team)  # here, for it takes a second to import
-    for module in model.modules():
-        if isinstance(module, BatchNorm | BatchNorm2d):
-            module.over_team = over_team
-
-
-def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: Sums, x: Tensor, where: Tensor | None) -> Tensor:
-    """What one process would make of the whole batch, in one exchange.
-
-    Sums are of differences from the running mean, which all have: squares of numbers far from zero would lose digits.
-    """
-    dims, shape = [dim for dim in range(x.dim()) if dim != 1], (-1, *[1] * (x.dim() - 2))
-    centre = norm.running_mean.clone()
-    wide = masked(x.float() - centre.view(shape), where)
-    positions = math.prod(x.shape) // x.shape[1]
-    count = wide.new_tensor(positions) if where is None else where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
-    total = over_team(torch.cat([wide.sum(dims), wide.square().sum(dims), count[None]]))
-    count = total[-1].detach()
-    if positions == 1 and count == 1:
-        return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, MOMENTUM, EPS)
-    mean, square = (total[:-1] / count).chunk(2)
-    var = (square - mean.square()).clamp(min=0)
-    with torch.no_grad():
-        norm.running_mean.lerp_(centre + mean, MOMENTUM)
-        norm.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
-    scale = norm.weight * torch.rsqrt(var + EPS)
-    return masked((wide - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape), where).to(x.dtype)
-
-
-def compilable_norm(
-    x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As `_MaskedNorm`, in operations that a compiler can fuse."""
-    dims = [dim for dim in range(x.dim()) if dim != 1]
-    shape = (-1, *[1] * (x.dim() - 2))
-    wide = x.float() * where
-    mean = wide.sum(dims) / count
-    centred = (wide - mean.view(shape)) * where
-    var = centred.square().sum(dims) / count
-    y = centred * (weight * torch.rsqrt(var + EPS)).view(shape) + bias.view(shape) * where
-    return y.to(x.dtype), mean.detach(), var.detach()
-
-
-class _MaskedNorm(torch.autograd.Function):
-    """What `F.batch_norm` makes of the frames that count, by its own fast kernels for all frames.
-
-    With m and v a channel's mean and variance over all P positions, those without frames being zero, over the n that
-    count the mean is m P/n and the mean square (v + m^2) P/n. Then y = w (x - mean) / s + b with s = sqrt(var + eps),
-    and of the sums over positions db = sum dy and dw = sum dy (x - mean) / s the gradient is, where frames are,
-
-        dx = w/s (dy - db/n - dw/n (x - mean)/s).
-
-    The first term and both sums are what the backward kernel for fixed statistics gives, and the other two terms are
-    once more a normalisation of x, with weight -dw w/(n s) and bias -db w/(n s).
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        x = x * where
-        positions = x.numel() // x.shape[1]
-        mean, var = _statistics(x)
-        square = (var + mean.square()) * (positions / count)
-        mean = mean * (positions / count)
-        var = (square - mean.square()).clamp(min=0)
-        ctx.save_for_backward(x, weight, mean, var, where, count)
-        ctx.mark_non_differentiable(mean, var)
-        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, EPS).mul_(where), mean, var
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, mean, var, where, count = ctx.saved_tensors
-        dx, dw, db = torch.ops.aten.native_batch_norm_backward(
-            dy * where, x, weight, mean, var, None, None, False, EPS, [True, True, True]
-        )
-        share = -weight * torch.rsqrt(var + EPS) / count
-        rest = F.batch_norm(x, mean, var, share * dw, share * db, False, 0.0, EPS)
-        return dx.add_(rest).mul_(where), dw, db, None, None
-
-
-def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Each channel's mean and variance, float32; `var_mean` takes 30 times as long on a CPU with channels last."""
-    if not x.is_cpu:
-        var, mean = torch.var_mean(x.float(), [dim for dim in range(x.dim()) if dim != 1], correction=0)
-        return mean, var
-    mean, var = torch.zeros(2, x.shape[1]).unbind()
-    torch.batch_norm_update_stats(x, mean, var, 1.0)  # what it returns has the precision of x, what it updates has not
-    positions = x.numel() // x.shape[1]
-    return mean, var * ((positions - 1) / positions)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import augmenting, batches, checkpoint, consistency, label_sets, layers, schedules, training_data
+from sertool import augmenting, batches, checkpoint, consistency, label_sets, norms, schedules, training_data
 from sertool.augmenting import Mixup
 from sertool.checkpoint import State
 from sertool.consistency import Ear, Streams
@@ -168,7 +168,7 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
     ear = None if data.original is None else consistency.ear(model, data, settings.precision)
     loop = Loop(network, data, settings, _class_weights(data, settings), Team(), ear)
     if loop.team.size > 1:
-        layers.share_statistics(model, loop.team.sum_parts)
+        norms.share_statistics(model, loop.team.sum_parts)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
 

@@ -17,10 +17,9 @@ PACKAGE = ROOT / "sertool"
 # From the ground up, floor by floor and along each. A file may import those before it, and none of its own folder.
 HOUSE = {
     "bedrock": "errors __init__",
-    "ground": """workers augmenting catalogue codes columns containers digests filters team layers metrics presets pyin
-        recipes rounding scan schedules stretching talk device parts dsp slow files drawing sheet fitted labels
-        run_folder selection shipped splits leak_guard streams synth tensorfile unpacking web transfer
-        weights""",
+    "ground": """workers augmenting catalogue codes columns containers digests filters team norms layers metrics presets
+        pyin recipes rounding scan schedules stretching talk device parts dsp slow files drawing sheet fitted labels
+        run_folder selection shipped splits leak_guard streams synth tensorfile unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest merging row_filter taught_encoders intake twins hearing audio sounds labelling modelfile
         named_models shards formats shaping long_audio splitting doctor checkpoint wire effects sources""",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sertool import catalogue, folding, imagenet, layers, models
+from sertool import catalogue, folding, imagenet, layers, models, norms
 from sertool.errors import SertoolError, UsageError
 
 CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
@@ -543,7 +543,7 @@ def test_batch_norm_is_that_of_the_frames_alone(shape, layout, compiling, monkey
     torch.manual_seed(0)
     x = (3 + torch.randn(shape)).contiguous(memory_format=layout)
     lengths = torch.tensor([20, 3, 11, 1, 17])
-    mine, twin = layers.BatchNorm(7), nn.BatchNorm1d(7)
+    mine, twin = norms.BatchNorm(7), nn.BatchNorm1d(7)
     nn.init.normal_(twin.weight)
     nn.init.normal_(twin.bias)
     mine.load_state_dict(twin.state_dict(), strict=False)
@@ -568,7 +568,7 @@ def test_batch_norm_is_that_of_the_frames_alone(shape, layout, compiling, monkey
 def test_batch_norm_in_bfloat16_keeps_its_statistics():
     torch.manual_seed(0)
     x, lengths = 2 + torch.randn(8, 4, 50, 6), torch.randint(10, 51, (8,))
-    norm = layers.BatchNorm(4)
+    norm = norms.BatchNorm(4)
     fine = norm(x, layers.mask(lengths, x))
     statistics = norm.running_mean.clone()
     coarse = norm(x.bfloat16(), layers.mask(lengths, x.bfloat16()))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import layers, norms
 
 ORIGIN = "published for RAVDESS, eight emotions (reference system E)"
 PARAMETERS = 792_198
@@ -38,12 +38,12 @@ class Block(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            layers.BatchNorm2d(outputs),
+            norms.BatchNorm2d(outputs),
             nn.LeakyReLU(SLOPE),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            layers.BatchNorm2d(outputs),
+            norms.BatchNorm2d(outputs),
         )
-        self.skip = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), layers.BatchNorm2d(outputs))
+        self.skip = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), norms.BatchNorm2d(outputs))
         pool = nn.MaxPool2d(2, ceil_mode=True) if halve else nn.Identity()
         self.end = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Dropout2d(dropout), pool)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import layers, norms
 from sertool.errors import SertoolError
 
 ORIGIN = "published for CREMA-D and SAVEE, with ReLU and with SiLU (reference system C)"
@@ -41,7 +41,7 @@ class Model(layers.Headed):
         self.head = nn.Sequential(
             nn.Linear(left, settings.dense),
             nn.Dropout(settings.dropout),
-            layers.BatchNorm(settings.dense),
+            norms.BatchNorm(settings.dense),
             activation(),
             nn.Dropout(settings.dropout),
             nn.Linear(settings.dense, classes),
@@ -57,7 +57,7 @@ def block(inputs: int, outputs: int, activation: type[nn.Module], dropout: float
     return nn.Sequential(
         nn.ZeroPad2d((1, 2, 4, 5)),
         nn.Conv2d(inputs, outputs, (10, 4)),
-        layers.BatchNorm2d(outputs),
+        norms.BatchNorm2d(outputs),
         activation(),
         nn.MaxPool2d(2),
         nn.Dropout(dropout),

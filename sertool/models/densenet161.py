@@ -5,7 +5,7 @@ from typing import Annotated
 
 from torch import nn
 
-from sertool import imagenet, layers
+from sertool import imagenet, norms
 
 ORIGIN = "published for five corpora together (reference system D), after Huang et al. 2017"
 PARAMETERS = 26_480_550
@@ -33,5 +33,5 @@ class Model(imagenet.Backbone):
         made = densenet161(weights=None)
         for name, module in [*made.named_modules()]:
             if isinstance(module, nn.BatchNorm2d):
-                made.set_submodule(name, layers.BatchNorm2d(module.num_features))
+                made.set_submodule(name, norms.BatchNorm2d(module.num_features))
         return made

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import layers, norms
 from sertool.scan import Mamba
 
 ORIGIN = "published for CREMA-D and for four corpora together, six emotions (reference system A)"
@@ -33,10 +33,10 @@ class Model(layers.Headed):
         width, dropout = settings.width, settings.dropout
         self.convolutions = nn.Sequential(
             nn.Conv2d(1, settings.channels, 5, stride=2, padding=2),
-            layers.BatchNorm2d(settings.channels),
+            norms.BatchNorm2d(settings.channels),
             nn.GELU(),
             nn.Conv2d(settings.channels, width, 3, stride=2, padding=1),
-            layers.BatchNorm2d(width),
+            norms.BatchNorm2d(width),
             nn.GELU(),
             nn.Dropout(dropout),
         )

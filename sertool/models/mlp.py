@@ -11,7 +11,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import layers, norms
 
 ORIGIN = "ours"
 PARAMETERS = 576_582
@@ -37,7 +37,7 @@ class Model(layers.Headed):
         self.stats = settings.stats
         self.dropout_in, self.dropout = nn.Dropout(settings.dropout_in), nn.Dropout(settings.dropout)
         self.narrow = nn.ModuleList(nn.Linear(part, width) for _ in range(settings.groups))
-        self.norm = layers.BatchNorm(settings.groups * width)
+        self.norm = norms.BatchNorm(settings.groups * width)
         self.hidden = nn.Linear(settings.groups * width, settings.dense)
         self.head = nn.Linear(settings.dense, classes)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import layers, norms
 
 ORIGIN = "published for CREMA-D, six emotions (reference system A), after He et al. 2016"
 PARAMETERS = 11_173_318
@@ -26,13 +26,13 @@ class Block(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-            layers.BatchNorm2d(outputs),
+            norms.BatchNorm2d(outputs),
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            layers.BatchNorm2d(outputs),
+            norms.BatchNorm2d(outputs),
         )
         same = stride == 1 and inputs == outputs
-        project = (nn.Conv2d(inputs, outputs, 1, stride, bias=False), layers.BatchNorm2d(outputs))
+        project = (nn.Conv2d(inputs, outputs, 1, stride, bias=False), norms.BatchNorm2d(outputs))
         self.skip = nn.Identity() if same else nn.Sequential(*project)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class Model(layers.Headed):
         first = settings.channels[0]
         self.stem = nn.Sequential(
             nn.Conv2d(1, first, 7, stride=2, padding=3, bias=False),
-            layers.BatchNorm2d(first),
+            norms.BatchNorm2d(first),
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2, padding=1),
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from torch import nn
 
-from sertool import imagenet, layers
+from sertool import imagenet, norms
 
 ORIGIN = "published for five corpora together (reference system D), after He et al. 2016"
 PARAMETERS = 23_517_190
@@ -29,4 +29,4 @@ class Model(imagenet.Backbone):
     def network() -> nn.Module:
         from torchvision.models import resnet50
 
-        return resnet50(weights=None, norm_layer=layers.BatchNorm2d)
+        return resnet50(weights=None, norm_layer=norms.BatchNorm2d)

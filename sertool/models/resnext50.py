@@ -5,7 +5,7 @@ from typing import Annotated
 
 from torch import nn
 
-from sertool import imagenet, layers
+from sertool import imagenet, norms
 
 ORIGIN = "published for five corpora together (reference system D), after Xie et al. 2017"
 PARAMETERS = 22_989_062
@@ -29,4 +29,4 @@ class Model(imagenet.Backbone):
     def network() -> nn.Module:
         from torchvision.models import resnext50_32x4d
 
-        return resnext50_32x4d(weights=None, norm_layer=layers.BatchNorm2d)
+        return resnext50_32x4d(weights=None, norm_layer=norms.BatchNorm2d)

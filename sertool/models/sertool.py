@@ -13,7 +13,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import layers, norms
 
 ORIGIN = "ours"
 PARAMETERS = 1_057_804
@@ -38,15 +38,15 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, squeeze: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.first_norm = layers.BatchNorm(outputs)
+        self.first_norm = norms.BatchNorm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.second_norm = layers.BatchNorm(outputs)
+        self.second_norm = norms.BatchNorm(outputs)
         self.weigh = layers.dense(outputs, max(1, outputs // squeeze), outputs)
         same = stride == 1 and inputs == outputs
         # Its steps are taken by leaving rows out: torch 2.14 cannot learn through a 1x1 convolution that takes them
         # itself where channels lie last in memory, which is the faster way on CPUs.
         self.skip = None if same else nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.skip_norm = None if same else layers.BatchNorm(outputs)
+        self.skip_norm = None if same else norms.BatchNorm(outputs)
         self.stride = stride
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,7 +66,7 @@ class Model(layers.Headed):
         super().__init__()
         channels, dropout = settings.channels, settings.dropout
         self.stem = nn.Conv2d(1, channels[0], 5, stride=2, padding=2, bias=False)
-        self.stem_norm = layers.BatchNorm(channels[0])
+        self.stem_norm = norms.BatchNorm(channels[0])
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, 2 if place else 1, settings.squeeze)
             for place, (inputs, outputs) in enumerate(pairwise((channels[0], *channels)))

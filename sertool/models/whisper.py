@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import fitted, layers
+from sertool import fitted, layers, norms
 from sertool.encoders import whisper
 from sertool.errors import UsageError
 
@@ -86,7 +86,7 @@ class Model(layers.Headed):
         self.blocks = nn.ModuleList(whisper.Block(width, facts["heads"]) for _ in range(settings.tune))
         attentive = settings.pooling == "attentive"
         self.attend = layers.Statistics(width, settings.attention, settings.heads) if attentive else None
-        self.norm = layers.BatchNorm(2 * width)
+        self.norm = norms.BatchNorm(2 * width)
         self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(2 * width, classes))
 
     def go_on(self, records: Mapping[str, Any]) -> None:
@@ -110,7 +110,7 @@ class Model(layers.Headed):
     def warm(self, vectors: np.ndarray, truth: np.ndarray) -> None:
         """Let the head begin as logistic regression on what the clips are summed up to, `[clips, 2 width]`."""
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
-        scaled = ((vectors - mean) / np.sqrt(variance + layers.EPS)).astype(np.float32)
+        scaled = ((vectors - mean) / np.sqrt(variance + norms.EPS)).astype(np.float32)
         found = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
         weight, bias = (torch.from_numpy(part).float() for part in fitted.linear(found))
         self.norm.running_mean.copy_(torch.from_numpy(mean))
