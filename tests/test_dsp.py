@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sertool import dsp, parts, slow
+from sertool import dsp, parts, pitch_classes, slow
 from sertool.errors import UsageError
 
 RATE = 16000
@@ -99,7 +99,7 @@ def test_mel_weights_agree_with_librosa(htk: bool, norm: str) -> None:
 def test_chroma_weights_agree_with_librosa(rate: int, n_fft: int, bins: int, tuning: float) -> None:
     filters = pytest.importorskip("librosa").filters
     known = filters.chroma(sr=rate, n_fft=n_fft, n_chroma=bins, tuning=tuning)
-    assert np.allclose(dsp.chroma_weights(rate, n_fft, bins, tuning), known, atol=1e-6)
+    assert np.allclose(pitch_classes.weights(rate, n_fft, bins, tuning), known, atol=1e-6)
 
 
 @pytest.mark.parametrize("tuning", [-0.4, -0.05, 0.0, 0.2, 0.45])
@@ -107,9 +107,9 @@ def test_the_tuning_of_a_chord_is_found(tuning: float) -> None:
     seconds = np.arange(RATE) / RATE
     tones = 880.0 * 2 ** ((np.array([0, 4, 7, 12]) + tuning) / 12)
     wave = torch.from_numpy(np.sin(2 * np.pi * tones[:, None] * seconds).sum(axis=0).astype(np.float32)) / 8
-    chroma = dsp.Chroma(RATE, 2048, 12, None)
+    chroma = pitch_classes.Chroma(RATE, 2048, 12, None)
     frames = next(dsp.Framing().runs(wave, 1000))
-    assert abs(dsp.common_tuning(chroma.survey(frames).numpy(), 12) - tuning) < 0.04
+    assert abs(pitch_classes.common_tuning(chroma.survey(frames).numpy(), 12) - tuning) < 0.04
     assert abs(slow.common_tuning(frames.power.numpy().astype(np.float64), RATE, 2048, 12) - tuning) < 0.04
 
 
@@ -118,20 +118,20 @@ def test_peaks_and_tuning_agree_with_librosa() -> None:
     for seed in range(5):
         frames = next(dsp.Framing().runs(noise(30000, seed), 1000))
         pitches, heights = librosa.piptrack(S=frames.power.numpy().T, sr=RATE)
-        chroma = dsp.Chroma(RATE, 2048, 12, None)
+        chroma = pitch_classes.Chroma(RATE, 2048, 12, None)
         found = chroma.survey(frames).numpy()
         there = pitches.T > 0
         assert np.allclose(found, np.stack([heights.T[there], pitches.T[there]], axis=1), rtol=1e-5)
         known = librosa.estimate_tuning(S=frames.power.numpy().T, sr=RATE, bins_per_octave=12)
-        assert dsp.common_tuning(found, 12) == known
+        assert pitch_classes.common_tuning(found, 12) == known
 
 
 def test_silence_and_a_rate_without_audible_peaks_have_no_tuning() -> None:
     for rate, wave in ((RATE, torch.zeros(4000)), (200, noise(4000)), (320, noise(4000))):
-        chroma = dsp.Chroma(rate, 2048, 12, None)
+        chroma = pitch_classes.Chroma(rate, 2048, 12, None)
         found = chroma.survey(next(dsp.Framing().runs(wave, 1000)))
         assert rate == 320 or not len(found)
-        assert -0.5 <= dsp.common_tuning(found.numpy(), 12) < 0.5
+        assert -0.5 <= pitch_classes.common_tuning(found.numpy(), 12) < 0.5
 
 
 class Loudest(nn.Module):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from sertool import dsp, slow
+from sertool import dsp, pitch_classes, slow
 
 DTYPE = "float16"
 STEPS = True  # a rounding may move a value by a step
@@ -25,7 +25,7 @@ class Settings:
     edges: Annotated[Literal["zeros", "reflect"], "what lies beyond the ends"] = "zeros"
 
 
-class Feature(dsp.Chroma):
+class Feature(pitch_classes.Chroma):
     """Rows of `bins` values between 0 and 1; all 0 where there is silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
@@ -36,4 +36,4 @@ class Feature(dsp.Chroma):
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, bins]` of `[samples]`."""
-    return slow.chroma(wave, rate, settings, dsp.chroma_weights)
+    return slow.chroma(wave, rate, settings, pitch_classes.weights)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import dsp, slow
+from sertool import dsp, pitch_classes, slow
 
 DTYPE = "float16"
 STEPS = True  # a rounding may move a value by a step
@@ -32,7 +32,7 @@ def circles() -> np.ndarray:
     return (np.stack([np.sin(turns), np.cos(turns)], axis=1) * np.array([1, 1, 0.5])[:, None, None]).reshape(6, 12)
 
 
-class Feature(dsp.Chroma):
+class Feature(pitch_classes.Chroma):
     """Rows of six values, sine and cosine on each circle; all 0 where there is silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
@@ -47,4 +47,4 @@ class Feature(dsp.Chroma):
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     """The slow twin in float64: `[frames, 6]` of `[samples]`."""
-    return slow.shares(slow.chroma(wave, rate, settings, dsp.chroma_weights)) @ circles().T
+    return slow.shares(slow.chroma(wave, rate, settings, pitch_classes.weights)) @ circles().T
