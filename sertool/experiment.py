@@ -31,8 +31,9 @@ from sertool import (
     workers,
 )
 from sertool.extract import Recipe
-from sertool.files import alone, plain_name
+from sertool.files import plain_name
 from sertool.heldout import Way, Wish
+from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.parts import WHOLE

@@ -10,7 +10,8 @@ import numpy as np
 from sertool import doctor, dsp, extract, manifest, shards, talk, tasks, wire
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
-from sertool.files import alone, sweep
+from sertool.files import sweep
+from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part
 from sertool.tasks import Plan, Task

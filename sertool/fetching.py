@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from sertool import catalogue, corpora, files, landing, sources, store, talk, transfer, unpacking, web
+from sertool import catalogue, corpora, files, landing, locks, sources, store, talk, transfer, unpacking, web
 from sertool.errors import SertoolError, UsageError
 from sertool.offers import Offer, offer
 from sertool.sources import Plan, ask
@@ -53,13 +53,13 @@ def fetch(name: str, wish: Wish, agree: Agree) -> Path:
         talk.say(f"{name} is complete in {folder}")
         return folder
     _refuse_foreign(folder)
-    with files.alone(wish.out, wish.wait, name):
+    with locks.alone(wish.out, wish.wait, name):
         if landing.is_complete(folder):  # another process was quicker
             return folder
         if wish.archives:
             _take_given(wanted, wish)
             return folder
-        with files.alone(wish.store(name), wish.wait):
+        with locks.alone(wish.store(name), wish.wait):
             _agree_once(wanted, wish, agree)
             _fetch_from_any(wanted, wish)
         if not wish.cache:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, folders that one process at a time writes in, trees that end."""
+"""Files that are whole or absent, trees that end, and text of paths and sizes."""
 
 import errno
 import hashlib
@@ -6,10 +6,8 @@ import os
 import re
 import signal
 import stat
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
@@ -21,8 +19,6 @@ from urllib.parse import quote, unquote_to_bytes
 from sertool.errors import Interrupted, SertoolError
 
 UNFINISHED = ".part"
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
-LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file systems, Lustre among them
 
 
 def cache_folder() -> Path:
@@ -188,76 +184,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-@contextmanager
-def alone(folder: Path, wait: bool, part: str = "", *, idle: bool = False) -> Iterator[SertoolError | None]:
-    """Hold a folder for this process: a second one is refused, or waits. Processes with different parts share it.
-
-    Where nothing may be written there is nothing to hold. That is an error, save for who may turn out `idle`, as all
-    that it would make is there: it gets the error, to raise it where it has to write.
-    """
-    with _held(folder, ".lock", wait, shared=bool(part), idle=idle) as refusal:
-        if not part or refusal:
-            yield refusal
-            return
-        with _held(folder, f".lock-{part}", wait, idle=idle) as own:
-            yield own
-
-
-@contextmanager
-def _held(
-    folder: Path, name: str, wait: bool, shared: bool = False, idle: bool = False
-) -> Iterator[SertoolError | None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = open(folder / name, "a+b")  # noqa: SIM115 (held open for as long as the lock)
-    except OSError as error:
-        refusal = SertoolError(f"cannot write in {folder}: {reason(error)}")
-        if not (idle and error.errno in UNWRITABLE and folder.is_dir()):
-            raise refusal from None
-        yield refusal
-        return
-    with stream:
-        while not _try_lock(stream, shared):
-            if not wait:
-                raise SertoolError(
-                    f"another sertool is at work in {folder}: wait for it with --wait, or use another -o"
-                )
-            time.sleep(0.2)
-        try:
-            yield None
-        finally:
-            _unlock(stream)
-
-
-def _unlock(stream: BinaryIO) -> None:
-    """Let go at once: a fork that has not ended yet holds the file open, and with it the lock."""
-    if sys.platform != "win32":
-        import fcntl
-
-        with suppress(OSError):
-            fcntl.flock(stream, fcntl.LOCK_UN)
-
-
-def _try_lock(stream: BinaryIO, shared: bool) -> bool:
-    """Lock an open file until it is closed, by whatever the system offers."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            if not shared:  # Windows has no shared locks here
-                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return False
-        if error.errno not in LOCKLESS:
-            raise SertoolError(f"cannot lock {stream.name}: {reason(error)}") from None
-    return True
 
 
 def walk(root: Path, failed: list[str]) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sertool import files, rounding, shipped, talk, tensorfile, transfer, web
+from sertool import files, locks, rounding, shipped, talk, tensorfile, transfer, web
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.transfer import Item, Line
@@ -162,7 +162,7 @@ def _item(published: Published) -> Item:
 def _download(published: Published) -> None:
     place = published.place
     talk.say(f"fetching the weights of {published.name} from {web.plain(published.url)} to {place}")
-    with files.alone(place.parent, wait=True):
+    with locks.alone(place.parent, wait=True):
         if place.is_file():  # another process was quicker
             return
         item = _item(published)

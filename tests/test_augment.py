@@ -598,9 +598,9 @@ def test_no_manifest_loses_its_copies_to_another_that_writes_to_the_same_folder(
 
 
 def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
-    from sertool import files
+    from sertool import locks
 
-    with files.alone(tmp_path / "s", wait=False):
+    with locks.alone(tmp_path / "s", wait=False):
         done = sertool("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-f", "csv", "-q")
     assert done.code == 1
     assert "another sertool is at work" in done.line

@@ -495,11 +495,11 @@ def test_one_corpus_that_fails_does_not_keep_the_others_away(server, offered, ca
 
 
 def test_two_at_work_in_one_place_are_told_apart(server, offered, capsys, monkeypatch):
-    from sertool import files
+    from sertool import locks
 
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
-    with files.alone(Path("corpora"), False, "emodb"):
+    with locks.alone(Path("corpora"), False, "emodb"):
         assert run("emodb") == 1
     assert "another sertool is at work" in one_line(capsys)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sertool import files
+from sertool import files, locks
 from sertool.errors import Interrupted, SertoolError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -217,19 +217,19 @@ def test_what_killed_runs_left_of_a_file_is_swept_and_nothing_else(tmp_path):
 
 def test_a_folder_has_one_writer(tmp_path):
     with (
-        files.alone(tmp_path, wait=False),
+        locks.alone(tmp_path, wait=False),
         pytest.raises(SertoolError, match="--wait"),
-        files.alone(tmp_path, wait=False),
+        locks.alone(tmp_path, wait=False),
     ):
         pass
-    with files.alone(tmp_path, wait=False):
+    with locks.alone(tmp_path, wait=False):
         pass
 
 
 def test_parts_share_a_folder_unless_they_are_the_same(tmp_path):
-    with files.alone(tmp_path, wait=False, part="1-of-2"), files.alone(tmp_path, wait=False, part="2-of-2"):
+    with locks.alone(tmp_path, wait=False, part="1-of-2"), locks.alone(tmp_path, wait=False, part="2-of-2"):
         for part in ("", "1-of-2"):
-            with pytest.raises(SertoolError, match="at work"), files.alone(tmp_path, wait=False, part=part):
+            with pytest.raises(SertoolError, match="at work"), locks.alone(tmp_path, wait=False, part=part):
                 pass
 
 
@@ -237,10 +237,10 @@ def test_whoever_waits_goes_on_when_the_other_is_done(tmp_path):
     order = []
 
     def second() -> None:
-        with files.alone(tmp_path, wait=True):
+        with locks.alone(tmp_path, wait=True):
             order.append("second")
 
-    with files.alone(tmp_path, wait=False):
+    with locks.alone(tmp_path, wait=False):
         waiting = threading.Thread(target=second)
         waiting.start()
         time.sleep(0.3)
@@ -258,7 +258,7 @@ def test_a_file_system_without_locks_can_be_written_to(tmp_path, monkeypatch, nu
         raise OSError(number, "none")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    with files.alone(tmp_path, wait=False):
+    with locks.alone(tmp_path, wait=False):
         pass
 
 
