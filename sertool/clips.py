@@ -9,8 +9,9 @@ from pathlib import Path
 from sertool import intake, labelling, manifest, tables, talk
 from sertool.audio import EXTENSIONS, LEFT_BY_MACOS, UNREAD
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed, path_text, walk
+from sertool.files import listed
 from sertool.labelling import Clip, Labelling, Row
+from sertool.paths import path_text, walk
 
 
 @dataclass

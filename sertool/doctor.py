@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sertool import audio, columns, manifest, talk, twins
-from sertool.files import path_of
 from sertool.manifest import Table
+from sertool.paths import path_of
 
 Row = dict[str, Any]
 BATCH = 64  # files for a thread at a time: threads that meet after each file wait for each other

@@ -31,12 +31,12 @@ from sertool import (
     workers,
 )
 from sertool.extract import Recipe
-from sertool.files import plain_name
 from sertool.heldout import Way, Wish
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.parts import WHOLE
+from sertool.paths import plain_name
 from sertool.preparing import Asked, Rows
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.teacher_models import Staff

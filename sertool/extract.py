@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from sertool import audio, dsp, effects, features, long_audio, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed, path_of
+from sertool.files import listed
 from sertool.long_audio import Reel
 from sertool.parts import neighbours
+from sertool.paths import path_of
 from sertool.shaping import Wave
 
 BATCH_CLIPS = 64

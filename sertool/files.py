@@ -1,9 +1,8 @@
-"""Files that are whole or absent, trees that end, and text of paths and sizes."""
+"""Files that are whole or absent, and how systems, sizes and lists are put into words."""
 
 import errno
 import hashlib
 import os
-import re
 import signal
 import stat
 import tempfile
@@ -11,10 +10,8 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote, unquote_to_bytes
 
 from sertool.errors import Interrupted, SertoolError
 
@@ -186,51 +183,6 @@ def _umask() -> int:
     return mask
 
 
-def walk(root: Path, failed: list[str]) -> Iterator[Path]:
-    """Every file under a folder in the order of names; each real folder once, so that links make no loops."""
-    pending, seen = [root], set()
-    while pending:
-        folder = pending.pop()
-        try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
-        except OSError as error:
-            if folder == root:
-                raise SertoolError(f"cannot read {root}: {reason(error)}") from None
-            failed.append(f"{folder}: {reason(error)}")
-            continue
-        pending.extend(Path(entry.path) for entry in reversed(entries) if _is_folder(entry))
-        yield from (Path(entry.path) for entry in entries if not _is_folder(entry))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def path_text(path: str | os.PathLike[str]) -> str:
-    """A path as the text that tables hold: itself, or a `file:` URI when its bytes are not UTF-8."""
-    encoded = os.fsencode(path)
-    try:
-        return encoded.decode("utf-8")  # whatever the machine's own encoding makes of it
-    except UnicodeDecodeError:
-        return "file://" + quote(encoded)
-
-
-def path_of(text: str | None) -> str:
-    """The path that `path_text` wrote down; where there is none, one that no file has."""
-    if text is None:
-        return ""
-    encoded = unquote_to_bytes(text[7:]) if text.startswith("file://") else text.encode("utf-8", "surrogateescape")
-    return os.fsdecode(encoded)
-
-
 def size(byte_count: float) -> str:
     """A byte count for people: 12.3 MB."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -238,20 +190,6 @@ def size(byte_count: float) -> str:
             return f"{byte_count:.0f} {unit}" if unit == "B" else f"{byte_count:.1f} {unit}"
         byte_count /= 1000
     return f"{byte_count:.1f} TB"
-
-
-def plain_name(text: str, gap: str = "-") -> str:
-    """What file systems and shells take of a text as a name."""
-    return re.sub(r"[^\w#.,=-]+", gap, text).strip("-.")[:120] or "unnamed"
-
-
-def plain_names(texts: Iterable[str]) -> list[str]:
-    """A name for each text, numbered where it is taken: `a-b`, `a-b-2`."""
-    names: list[str] = []
-    for plain in map(plain_name, texts):
-        numbered = (f"{plain}-{number}" if number > 1 else plain for number in count(1))
-        names.append(next(name for name in numbered if name not in names))
-    return names
 
 
 def listed(words: Iterable[object], limit: int = 12) -> str:

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from sertool import columns, manifest, talk
 from sertool.errors import SertoolError, first_line
-from sertool.files import path_text
 from sertool.manifest import Table
+from sertool.paths import path_text
 from sertool.streams import json_line, strict
 
 SEPARATORS = {"csv": ",", "tsv": "\t", "semicolons": ";"}  # the last as spreadsheets write where commas are decimal

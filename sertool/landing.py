@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sertool import files, talk, unpacking
+from sertool import files, paths, talk, unpacking
 from sertool.errors import SertoolError
 from sertool.store import refuse_full
 from sertool.transfer import Item
@@ -56,7 +56,7 @@ def lay_out(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) 
     refuse_full(folder, sum(_promised(item, where(item)) for item in items), f"unpacking {folder.parent}")
     for _ in talk.progress(_laid(items, where, folder), None, "unpacking", "file"):
         pass
-    laid = [_finished(path) for path in files.walk(folder, [])]
+    laid = [_finished(path) for path in paths.walk(folder, [])]
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in laid}
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from sertool import audio, columns, effects, formats, manifest, talk, wire
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed, path_text, walk
+from sertool.files import listed
 from sertool.manifest import Table
+from sertool.paths import path_text, walk
 from sertool.stored_rows import Reading, Row, Shelf
 
 KEPT = (

@@ -19,10 +19,11 @@ import torch
 
 from sertool import audio, effects, manifest, talk, workers
 from sertool.extract import Clip
-from sertool.files import drop_unnamed, name_together, path_of, path_text, plain_names, write_beside
+from sertool.files import drop_unnamed, name_together, write_beside
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part, neighbours
+from sertool.paths import path_of, path_text, plain_names
 from sertool.tasks import clips_of
 
 FILE = (

@@ -10,7 +10,7 @@ import numpy as np
 
 from sertool import audio, manifest
 from sertool.errors import SertoolError, UsageError
-from sertool.files import walk
+from sertool.paths import walk
 
 if TYPE_CHECKING:
     from torch import Tensor

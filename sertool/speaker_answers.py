@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sertool import labelling, predict_inputs, talk
 from sertool.errors import UsageError
-from sertool.files import path_of
 from sertool.jury import Acquaintance, Heard, Jury
-from sertool.predict_inputs import Request
+from sertool.paths import path_of
+from sertool.predict_inputs import Request, Row
 from sertool.predicting import Listener, Piece
 from sertool.stored_rows import Row
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from sertool import columns, intake, manifest, splits, talk, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed, path_of, path_text
+from sertool.files import listed
 from sertool.labelling import Clip, Row
+from sertool.paths import path_of, path_text
 
 
 def listed_clips(clips: Sequence[Clip], tables: Iterable[str]) -> list[Clip]:

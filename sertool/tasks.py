@@ -19,8 +19,9 @@ import numpy as np
 from sertool import effects, extract, manifest, shards, talk, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Recipe, Rows
-from sertool.files import path_of, sweep
+from sertool.files import sweep
 from sertool.manifest import Table
+from sertool.paths import path_of
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 

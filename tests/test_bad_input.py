@@ -19,7 +19,7 @@ import soundfile
 from running import sertool
 
 from sertool import audio, manifest, synth, wire
-from sertool.files import path_of
+from sertool.paths import path_of
 
 NAMES = [
     "with space", "two\nlines", "tab\there", "'single' \"double\"", "back\\slash", "emoji 😀", "percent%20", "-dash",

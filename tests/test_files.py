@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sertool import files, locks
+from sertool import files, locks, paths
 from sertool.errors import Interrupted, SertoolError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -269,7 +269,7 @@ def test_a_tree_is_walked_in_the_order_of_names(tmp_path):
     for name in ("b/2.wav", "b/10.wav", "a.wav", "c.wav", "b/a/x.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in files.walk(tmp_path, [])]
+    found = [path.relative_to(tmp_path).as_posix() for path in paths.walk(tmp_path, [])]
     assert found == ["a.wav", "c.wav", "b/10.wav", "b/2.wav", "b/a/x.wav"]
 
 
@@ -279,7 +279,7 @@ def test_links_make_no_loops(tmp_path):
     (tmp_path / "a" / "x.wav").touch()
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "self").symlink_to("self")
-    found = [path.name for path in files.walk(tmp_path, [])]
+    found = [path.name for path in paths.walk(tmp_path, [])]
     assert sorted(found) == ["self", "x.wav"]
 
 
@@ -295,18 +295,18 @@ def test_a_root_that_cannot_be_read_is_an_error_and_a_folder_in_it_is_told(tmp_p
 
     monkeypatch.setattr(os, "scandir", denied)
     failed: list[str] = []
-    assert [path.name for path in files.walk(tmp_path, failed)] == ["x.wav"]
+    assert [path.name for path in paths.walk(tmp_path, failed)] == ["x.wav"]
     assert failed == [f"{tmp_path / 'shut'}: permission denied"]
     (tmp_path / "root").mkdir()
     with pytest.raises(SertoolError, match="permission denied"):
-        list(files.walk(tmp_path / "root", []))
+        list(paths.walk(tmp_path / "root", []))
 
 
 @pytest.mark.parametrize("name", [b"a b", b"n\nl", b"100%", b"\xff\xfe%41", "\u2764\ufe0f".encode(), b"file:", b"#?"])
 def test_any_path_survives_as_text(name):
     path = os.fsdecode(name)
-    text = files.path_text(path)
-    assert files.path_of(text) == path
+    text = paths.path_text(path)
+    assert paths.path_of(text) == path
     assert text.encode()
 
 
@@ -314,7 +314,7 @@ def test_any_path_survives_as_text(name):
 @posix
 def test_names_in_utf_8_are_text_whatever_the_machine_speaks(tmp_path):
     (tmp_path / "é.flac").write_bytes(b"x")
-    says = "import sys; from sertool.files import path_text; print(ascii(path_text(sys.argv[1])))"
+    says = "import sys; from sertool.paths import path_text; print(ascii(path_text(sys.argv[1])))"
     settings = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", says, tmp_path / "é.flac"], env=settings, capture_output=True, check=True
@@ -339,6 +339,6 @@ def test_sizes_and_lists_are_for_people():
 
 
 def test_names_for_files_are_plain_and_each_its_own():
-    assert files.plain_names(["a b", "a-b", "a-b-2", "A/b#1"]) == ["a-b", "a-b-2", "a-b-2-2", "A-b#1"]
-    assert files.plain_names(["..", "?"]) == ["unnamed", "unnamed-2"]
-    assert len(files.plain_name("x" * 500)) == 120
+    assert paths.plain_names(["a b", "a-b", "a-b-2", "A/b#1"]) == ["a-b", "a-b-2", "a-b-2-2", "A-b#1"]
+    assert paths.plain_names(["..", "?"]) == ["unnamed", "unnamed-2"]
+    assert len(paths.plain_name("x" * 500)) == 120

@@ -1,0 +1,70 @@
+"""Paths: all under a folder, as text that tables hold, and plain ones for what has any name."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
+
+from sertool.errors import SertoolError
+from sertool.files import reason
+
+
+def walk(root: Path, failed: list[str]) -> Iterator[Path]:
+    """Every file under a folder in the order of names; each real folder once, so that links make no loops."""
+    pending, seen = [root], set()
+    while pending:
+        folder = pending.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
+        except OSError as error:
+            if folder == root:
+                raise SertoolError(f"cannot read {root}: {reason(error)}") from None
+            failed.append(f"{folder}: {reason(error)}")
+            continue
+        pending.extend(Path(entry.path) for entry in reversed(entries) if _is_folder(entry))
+        yield from (Path(entry.path) for entry in entries if not _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """A path as the text that tables hold: itself, or a `file:` URI when its bytes are not UTF-8."""
+    encoded = os.fsencode(path)
+    try:
+        return encoded.decode("utf-8")  # whatever the machine's own encoding makes of it
+    except UnicodeDecodeError:
+        return "file://" + quote(encoded)
+
+
+def path_of(text: str | None) -> str:
+    """The path that `path_text` wrote down; where there is none, one that no file has."""
+    if text is None:
+        return ""
+    encoded = unquote_to_bytes(text[7:]) if text.startswith("file://") else text.encode("utf-8", "surrogateescape")
+    return os.fsdecode(encoded)
+
+
+def plain_name(text: str, gap: str = "-") -> str:
+    """What file systems and shells take of a text as a name."""
+    return re.sub(r"[^\w#.,=-]+", gap, text).strip("-.")[:120] or "unnamed"
+
+
+def plain_names(texts: Iterable[str]) -> list[str]:
+    """A name for each text, numbered where it is taken: `a-b`, `a-b-2`."""
+    names: list[str] = []
+    for plain in map(plain_name, texts):
+        numbered = (f"{plain}-{number}" if number > 1 else plain for number in count(1))
+        names.append(next(name for name in numbered if name not in names))
+    return names
