@@ -1,4 +1,5 @@
-"""Audio files: what they are, whether they are sound, their samples. The only door to soundfile and soxr."""
+"""Audio files: what they are, whether they are sound, their samples. The only door to soxr and, with `encoding`, which
+writes them, to soundfile."""
 
 import math
 import os
@@ -7,8 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO, FileIO
-from pathlib import Path
+from io import FileIO
 
 import numpy as np
 import soundfile
@@ -16,7 +16,7 @@ import soundfile
 from sertool import containers, talk
 from sertool.digests import Digest
 from sertool.errors import SertoolError
-from sertool.files import reason, whole
+from sertool.files import reason
 from sertool.hearing import Heard
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
@@ -27,15 +27,9 @@ UNREAD = (  # that hold sound all the same, alone or beside pictures
     ".3gpp", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",
 )  # fmt: skip
 LEFT_BY_MACOS = "._"  # how files begin that it lays beside each, in archives
-KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
-CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a sound can be sent through
-CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
-               "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
 SMALL_BLOCK = 1 << 12  # the same where decoding may stop, with which the block is lost
-HEAD = 4096  # bytes within which the chunks before the samples of a WAV file begin
-LATE = 1105  # samples by which a decoded MP3 comes late: 576 of the encoder, 529 of the decoder
 RATES = (4_000, 384_000)
 UNKNOWN_LENGTH = 1 << 62  # what libsndfile says of a FLAC file that was written to a pipe is above
 
@@ -311,13 +305,13 @@ def _placed(
 def _pieces(stream: "soundfile.SoundFile | _Plain", length: int, cut: Cut, most: int = BLOCK) -> Iterator[np.ndarray]:
     """`length` frames block by block, resampled while they are read."""
     rows = cut.rows(stream.channels)
-    resampler = None if stream.samplerate == cut.rate else _resampler(stream.samplerate, cut.rate, rows)
+    resample = None if stream.samplerate == cut.rate else resampler(stream.samplerate, cut.rate, rows)
     read = 0
     for block in _blocks(stream, length, most):
         piece = _mixed(_as_float(block), cut.channels)
         read += len(piece)
-        if resampler:
-            piece = resampler(piece, read == length)
+        if resample:
+            piece = resample(piece, read == length)
         if not np.isfinite(piece).all():
             raise Unusable("not-finite", "values that are no numbers (NaN or infinity)")
         yield piece.T
@@ -339,78 +333,12 @@ def _mixed(block: np.ndarray, channels: str) -> np.ndarray:
         return block.mean(axis=1, keepdims=True)
 
 
-def _resampler(source: int, target: int, channels: int) -> Callable[[np.ndarray, bool], np.ndarray]:
+def resampler(source: int, target: int, channels: int) -> Callable[[np.ndarray, bool], np.ndarray]:
     """A function of `[frames, channels]` and of whether they are the last, giving what is ready at the new rate."""
     import soxr  # only where a rate differs: it takes 40 ms
 
     stream = soxr.ResampleStream(source, target, channels, dtype="float32", quality="HQ")
     return lambda block, last: stream.resample_chunk(np.ascontiguousarray(block), last=last)
-
-
-def write(path: Path, samples: np.ndarray, rate: int) -> None:
-    """Write float32 `[samples]` or `[samples, channels]` as 16-bit WAV or FLAC, or Ogg Vorbis, by the extension."""
-    data = encoded(samples, rate, path.suffix)
-    with whole(path) as stream:
-        stream.write(data)
-
-
-def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *, floats: bool = False) -> memoryview:
-    """The bytes of such a file, of WAV with 32-bit floats if asked for; what is remarked in it `remark` gives back."""
-    if extension.lower() not in KINDS:
-        raise SertoolError(f"cannot write {extension or 'a file without an extension'}: choose {' or '.join(KINDS)}")
-    kind, subtype = KINDS[extension.lower()]
-    subtype = "FLOAT" if floats else subtype
-    made = BytesIO()
-    with soundfile.SoundFile(
-        made, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, None, kind
-    ) as file:
-        if remark:
-            file.comment = remark
-        file.write(_in_16_bits(samples) if subtype == "PCM_16" else samples)
-    data = made.getbuffer()
-    if floats:  # libsndfile notes when it measured the peak, and equal sounds shall be equal bytes
-        time = bytes(data[:HEAD]).index(b"PEAK") + 12  # behind the chunk's name, its size and its version
-        data[time : time + 4] = bytes(4)
-    return data
-
-
-def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray:
-    """What a codec at so many kilobits a second leaves of float32 `[samples]`: as many, and none later than before."""
-    if rate not in CODED_RATES[codec]:
-        return _resampled(coded(_resampled(samples, rate, 48_000), 48_000, codec, kbps), 48_000, rate, len(samples))
-    kind, subtype = CODECS[codec]
-    stream = BytesIO()
-    level = min(max(_thrift(rate, codec, kbps), 0.0), 0.999)
-    steady = {} if codec == "opus" else {"bitrate_mode": "CONSTANT"}
-    try:
-        soundfile.write(stream, np.clip(samples, -1, 1), rate, subtype, format=kind, compression_level=level, **steady)
-        stream.seek(0)
-        heard, _ = soundfile.read(stream, dtype="float32")
-    except (soundfile.SoundFileError, ValueError) as error:
-        raise SertoolError(f"libsndfile {soundfile.__libsndfile_version__} cannot code {codec}: {error}") from None
-    late = LATE if codec == "mp3" and len(heard) > len(samples) else 0  # unless the file says so itself
-    return _fitted(heard[late:], len(samples))
-
-
-def _thrift(rate: int, codec: str, kbps: float) -> float:
-    """libsndfile's level of compression from 0 to 1, which it turns into a bit rate by the codec's own range."""
-    low, high = (6, 256) if codec == "opus" else (8, 64) if rate < 16_000 else (8, 160) if rate < 32_000 else (32, 320)
-    return (high - kbps) / (high - low)
-
-
-def _fitted(samples: np.ndarray, length: int) -> np.ndarray:
-    return np.pad(samples[:length], (0, max(length - len(samples), 0)))
-
-
-def _resampled(samples: np.ndarray, source: int, target: int, length: int | None = None) -> np.ndarray:
-    made = _resampler(source, target, 1)(samples[:, None], True)[:, 0]
-    return made if length is None else _fitted(made, length)
-
-
-def _in_16_bits(samples: np.ndarray) -> np.ndarray:
-    """What is read back as the same: libsndfile would scale by 32,767, and read by 32,768."""
-    values = np.rint(samples * np.float32(32768))
-    return np.clip(values, -32768, 32767, out=values).astype(np.int16)
 
 
 def remark(path: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import audio, synth, talk
+from sertool import encoding, synth, talk
 from sertool.errors import SertoolError, UsageError
 
 SPEAKERS, SENTENCES, RATE = 12, 5, 16_000
@@ -65,11 +65,11 @@ def _unheard(folder: Path, seed: int) -> Iterator[tuple[Path, np.ndarray]]:
 def _write(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write a voice, unless it lies there already: touched, it would make its features and its model anew."""
     if not _holds(path, samples, rate):
-        audio.write(path, samples, rate)
+        encoding.write(path, samples, rate)
 
 
 def _holds(path: Path, samples: np.ndarray, rate: int) -> bool:
-    return path.is_file() and path.read_bytes() == audio.encoded(samples, rate, path.suffix)
+    return path.is_file() and path.read_bytes() == encoding.encoded(samples, rate, path.suffix)
 
 
 def _lines(folder: Path, unheard: list[Path]) -> list[str]:

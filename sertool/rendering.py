@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sertool import audio, effects, manifest, talk, workers
+from sertool import audio, effects, encoding, manifest, talk, workers
 from sertool.extract import Clip
 from sertool.files import drop_unnamed, name_together, write_beside
 from sertool.locks import alone
@@ -173,7 +173,7 @@ def _render(sound: Sound) -> str | None:
     floats = peak > 1 and sound.path.suffix == FLOATS
     if peak > 1 and not floats:
         wave, remark = wave / peak, f"{remark}{SOFTER}{20 * math.log10(peak):.2f} dB"
-    write_beside(sound.path, audio.encoded(wave.numpy().T, rate, sound.path.suffix, remark, floats=floats))
+    write_beside(sound.path, encoding.encoded(wave.numpy().T, rate, sound.path.suffix, remark, floats=floats))
     return None
 
 

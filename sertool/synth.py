@@ -6,7 +6,7 @@ it. What is said comes from `sentence` alone, what the voice is like from `speak
 tempo, loudness, tilt and breath *from the speaker's own habit*, more for some speakers than for others: it can be
 learned from other speakers, but no single threshold on pitch or loudness tells it.
 
-    corpus(Path("demo"), write=audio.write)
+    corpus(Path("demo"), write=encoding.write)
     sertool index demo --pattern '{speaker}/{emotion}_{sentence}_{take}.wav'
 """
 

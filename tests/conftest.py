@@ -12,7 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: as many threa
 import numpy as np
 import pytest
 
-from sertool import audio, synth
+from sertool import encoding, synth
 
 # A shell without job control has what it starts in the background ignore interrupts, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,7 +30,7 @@ def pictures_are_closed() -> Iterator[None]:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three speakers, three emotions, two sentences: `s01f/angry_0_0.wav`. Read only."""
     folder = tmp_path_factory.mktemp("voices") / "voices"
-    synth.corpus(folder, speakers=3, emotions=("neutral", "happy", "angry"), sentences=2, write=audio.write)
+    synth.corpus(folder, speakers=3, emotions=("neutral", "happy", "angry"), sentences=2, write=encoding.write)
     return folder
 
 
@@ -43,7 +43,7 @@ def make(tmp_path: Path) -> Callable[..., Path]:
         for name in names:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            audio.write(path, np.random.default_rng(next(count)).normal(0, 0.1, 3200), 16_000)
+            encoding.write(path, np.random.default_rng(next(count)).normal(0, 0.1, 3200), 16_000)
         return tmp_path
 
     return made

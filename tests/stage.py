@@ -8,7 +8,7 @@ import pytest
 from helptexts import epilog
 from running import sertool
 
-from sertool import audio, synth
+from sertool import encoding, synth
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +19,20 @@ def stage(tmp_path_factory) -> Path:
     for actor in range(6):
         for code, emotion in said.items():
             voice = synth.voice(actor, emotion, 0)
-            audio.write(folder / "cremad" / "AudioWAV" / f"{1001 + actor}_IEO_{code}_HI.wav", voice, 16_000)
+            encoding.write(folder / "cremad" / "AudioWAV" / f"{1001 + actor}_IEO_{code}_HI.wav", voice, 16_000)
             number = {"ANG": 5, "SAD": 4, "NEU": 1, "HAP": 3}[code]
             name = f"03-01-{number:02d}-01-01-01-{actor + 1:02d}.wav"
-            audio.write(folder / "ravdess" / f"Actor_{actor + 1:02d}" / name, synth.voice(actor, emotion, 1), 16_000)
-            audio.write(folder / "mine" / f"s{actor}" / f"{emotion}_1.wav", synth.voice(actor, emotion, 2), 16_000)
+            encoding.write(folder / "ravdess" / f"Actor_{actor + 1:02d}" / name, synth.voice(actor, emotion, 1), 16_000)
+            encoding.write(folder / "mine" / f"s{actor}" / f"{emotion}_1.wav", synth.voice(actor, emotion, 2), 16_000)
     shutil.copytree(folder / "cremad", folder / "corpora" / "cremad")
     shutil.copytree(folder / "ravdess", folder / "corpora" / "ravdess")
-    audio.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)
+    encoding.write(folder / "calls" / "monday.wav", synth.voice(0, "angry", 3), 16_000)
     rows = [f"{path.relative_to(folder / 'mine')},{'ps' if 'happy' in path.name else path.stem[:-2]}"
             for path in sorted((folder / "mine").rglob("*.wav"))]  # fmt: skip
     (folder / "mine" / "labels.csv").write_text("\n".join(["path,emotion", *rows]))
     shutil.copy(folder / "mine" / "labels.csv", folder)
     for path in ("voice.wav", "noises/street.wav"):
-        audio.write(folder / path, synth.voice(7, "sad", 4), 16_000)
+        encoding.write(folder / path, synth.voice(7, "sad", 4), 16_000)
     recipe = epilog("augment").partition("mine.toml; ")[2].splitlines()[1:]
     (folder / "mine.toml").write_text("\n".join(line.strip() for line in recipe))
     here = Path.cwd()

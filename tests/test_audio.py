@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sertool import audio, containers, synth
+from sertool import audio, containers, encoding, synth
 from sertool.audio import Cut, Unusable
 from sertool.digests import Digest
 
@@ -514,7 +514,7 @@ def test_looking_at_a_fifo_does_not_wait(tmp_path):
 
 @pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])
 def test_what_is_written_is_read_back(tmp_path, voice, extension):
-    audio.write(tmp_path / f"clip.{extension}", voice, RATE)
+    encoding.write(tmp_path / f"clip.{extension}", voice, RATE)
     np.testing.assert_allclose(audio.decode(str(tmp_path / f"clip.{extension}"), Cut())[0], voice, atol=0.2)
     assert os.listdir(tmp_path) == [f"clip.{extension}"]
 
@@ -522,10 +522,10 @@ def test_what_is_written_is_read_back(tmp_path, voice, extension):
 @pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg"])
 def test_a_remark_is_read_back_and_is_no_sound(tmp_path, voice, extension):
     path = tmp_path / f"clip{extension}"
-    path.write_bytes(audio.encoded(voice, RATE, extension, "made from é 123"))
+    path.write_bytes(encoding.encoded(voice, RATE, extension, "made from é 123"))
     assert audio.remark(str(path)) == "made from é 123"
     assert audio.look(str(path)).samples == len(voice)
-    audio.write(tmp_path / f"plain{extension}", voice, RATE)
+    encoding.write(tmp_path / f"plain{extension}", voice, RATE)
     assert audio.remark(str(tmp_path / f"plain{extension}")) == ""
     held = [audio.decode(str(one), Cut()) for one in (path, tmp_path / f"plain{extension}")]
     np.testing.assert_array_equal(*held)
@@ -536,8 +536,8 @@ def test_a_remark_is_read_back_and_is_no_sound(tmp_path, voice, extension):
 @pytest.mark.parametrize("extension", [".wav", ".flac"])
 def test_samples_of_16_bits_are_written_as_they_were_read(tmp_path, extension):
     samples = np.random.default_rng(0).integers(-32768, 32768, (500, 2)).astype(np.float32) / 32768
-    audio.write(tmp_path / f"x{extension}", samples, RATE)
+    encoding.write(tmp_path / f"x{extension}", samples, RATE)
     np.testing.assert_array_equal(audio.decode(str(tmp_path / f"x{extension}"), Cut(RATE, "stereo")).T, samples)
-    audio.write(tmp_path / f"loud{extension}", np.float32([1.5, -1.5, 1.0]), RATE)
+    encoding.write(tmp_path / f"loud{extension}", np.float32([1.5, -1.5, 1.0]), RATE)
     heard = audio.decode(str(tmp_path / f"loud{extension}"), Cut(RATE))[0]
     np.testing.assert_allclose(heard, [32767 / 32768, -1, 32767 / 32768])

@@ -22,6 +22,7 @@ from sertool import (
     blends,
     catalogue,
     effects,
+    encoding,
     extract,
     features,
     manifest,
@@ -338,7 +339,7 @@ def test_effects_that_do_not_fit_on_the_device_are_applied_to_half_the_copies(vo
 
 def test_a_copy_that_cannot_be_made_leaves_its_neighbours_alone(voices, tmp_path):
     noise = tmp_path / "noise.wav"
-    audio.write(noise, np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32), 16_000)
+    encoding.write(noise, np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32), 16_000)
     clips = [clip for clip in copied_clips(voices, tmp_path, *CHAIN) if clip.augmentation][:5]
     lost = [{"effect": "background", "at": 0.0, "snr": 9.0, "digest": "", "file": str(noise)}]
     lost[0]["digest"] = sounds.look(str(noise)).digest
@@ -356,7 +357,7 @@ def test_a_copy_that_cannot_be_made_leaves_its_neighbours_alone(voices, tmp_path
 
 def test_a_noise_that_was_moved_is_to_be_restored_or_drawn_again(voices, tmp_path):
     (tmp_path / "noises").mkdir()
-    audio.write(tmp_path / "noises" / "a.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 16_000)
+    encoding.write(tmp_path / "noises" / "a.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 16_000)
     sertool("augment", voices, "--background", tmp_path / "noises", "-o", tmp_path / "m.parquet")
     (tmp_path / "noises").rename(tmp_path / "moved")
     sounds.look.cache_clear()
@@ -542,7 +543,7 @@ def test_files_of_other_numbers_or_of_another_sound_are_not_kept(voices, tmp_pat
     assert f"({count} written now)" in sertool(*line).err
     assert f"({count} written now)" in sertool(*line, "--seed", 1).err
     one = next((tmp_path / "clips").rglob("*.wav"))
-    audio.write(one, np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), 16_000)
+    encoding.write(one, np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), 16_000)
     assert "(1 written now)" in sertool(*line, "--seed", 1).err
 
 

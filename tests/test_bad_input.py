@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import audio, manifest, synth, wire
+from sertool import audio, encoding, manifest, synth, wire
 from sertool.paths import path_of
 
 NAMES = [
@@ -135,7 +135,7 @@ def test_any_name_goes_through_any_format(tmp_path, kind):
     (folder / "sad").mkdir(parents=True)
     names = [*(f"{name}.wav" for name in NAMES), os.fsdecode(b"latin-\xe9.wav"), os.fsdecode(b"\xff\xfe.wav")]
     for count, name in enumerate(names):
-        audio.write(folder / "sad" / name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
+        encoding.write(folder / "sad" / name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
     done = sertool("index", folder, "-o", tmp_path / f"a.{kind}")
     assert done.code == 0, done.err
     held = wire.read(str(tmp_path / f"a.{kind}"))
@@ -154,7 +154,7 @@ def test_folders_that_are_no_text_name_speakers_and_emotions(tmp_path):
     for count in range(2):
         folder = tmp_path / "names" / speaker / (emotion, "sad")[count]
         folder.mkdir(parents=True)
-        audio.write(folder / "a.wav", np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
+        encoding.write(folder / "a.wav", np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
     meant, pattern = f"{emotion}=angry", "{speaker}/{emotion}/{}.wav"
     done = sertool("index", tmp_path / "names", "--map", meant, "--pattern", pattern, "-o", tmp_path / "a.parquet")
     assert done.code == 0, done.err
@@ -166,7 +166,7 @@ def test_folders_that_are_no_text_name_speakers_and_emotions(tmp_path):
 def test_names_that_are_no_text_come_from_lists_too(tmp_path):
     names = [tmp_path / os.fsdecode(b"\xff.wav"), tmp_path / "two\nlines.wav", tmp_path / "plain.wav"]
     for count, name in enumerate(names):
-        audio.write(name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
+        encoding.write(name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
     listed = b"".join(os.fsencode(name) + b"\0" for name in names)
     done = sertool("index", "-", "-0", "-f", "jsonl", stdin=listed)
     assert [path_of(json.loads(line)["path"]) for line in done.out.splitlines()] == [str(name) for name in names]
@@ -229,7 +229,7 @@ def closed() -> Iterator[Path]:
         folder.chmod(0o755)
         (folder / "sad").mkdir()
         for file in ("open.wav", "closed.wav"):
-            audio.write(folder / "sad" / file, synth.voice(0, "sad", len(file)), 16_000)
+            encoding.write(folder / "sad" / file, synth.voice(0, "sad", len(file)), 16_000)
         (folder / "private").mkdir()
         (folder / "sad" / "closed.wav").chmod(0)
         (folder / "private").chmod(0)

@@ -17,7 +17,7 @@ import pytest
 from helptexts import examples
 from running import sertool, shell
 
-from sertool import __version__, audio, catalogue, cli, options, synth, talk
+from sertool import __version__, audio, catalogue, cli, encoding, options, synth, talk
 from sertool.errors import SertoolError, UsageError
 
 pytest_plugins = ("voices", "pretrained", "stage")
@@ -173,7 +173,7 @@ def test_an_interrupt_is_one_line_and_exit_code_130(voices, tmp_path, begun):
 def test_an_interrupt_does_not_wait_for_hours_of_audio(tmp_path):
     wave = audio.decode(str(write_voice(tmp_path / "v.wav")), audio.Cut())[0]
     for hour in range(30):  # enough for whatever machine to be busy at the interrupt
-        audio.write(tmp_path / "neutral" / f"{hour}.wav", wave.repeat(400), 16_000)
+        encoding.write(tmp_path / "neutral" / f"{hour}.wav", wave.repeat(400), 16_000)
     words = [sys.executable, "-m", "sertool", "featurize", tmp_path / "neutral", "--pitch", "-o", tmp_path / "f"]
     running = subprocess.Popen(map(str, words), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     time.sleep(4)
@@ -183,7 +183,7 @@ def test_an_interrupt_does_not_wait_for_hours_of_audio(tmp_path):
 
 
 def write_voice(path: Path) -> Path:
-    audio.write(path, synth.voice(0, "angry", 0), 16_000)
+    encoding.write(path, synth.voice(0, "angry", 0), 16_000)
     return path
 
 

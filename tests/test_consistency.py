@@ -9,7 +9,7 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import audio, batches, consistency, manifest, modelfile, synth, wire
+from sertool import batches, consistency, encoding, manifest, modelfile, synth, wire
 from sertool.errors import SertoolError
 from sertool.models import whisper
 
@@ -22,7 +22,7 @@ def table(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Pat
     """Layer 0 of six speakers' clips and of copies in noise."""
     assert small_encoders.exists()
     folder = tmp_path_factory.mktemp("steadying")
-    synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=audio.write)
+    synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=encoding.write)
     pattern = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:70/15/15")
     indexed = sertool("index", folder / "clips", *pattern)
     copied = sertool("augment", "-", "--copies", 1, "--noise", "5:10", stdin=indexed.out)

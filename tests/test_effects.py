@@ -11,7 +11,7 @@ from torch._subclasses import FakeTensorMode
 from torch_pitch_shift import pitch_shift
 from torchaudio.functional import resample
 
-from sertool import audio, catalogue, effects, filters, sounds, stretching
+from sertool import catalogue, effects, encoding, filters, sounds, stretching
 from sertool.errors import SertoolError
 
 RATE = 16_000
@@ -26,7 +26,7 @@ def noises(tmp_path_factory):
     folder = tmp_path_factory.mktemp("noises")
     for name, seconds in (("long", 3.0), ("short", 0.3)):
         wave = np.random.default_rng(len(name)).normal(0, 0.1, round(seconds * 22_050))
-        audio.write(folder / f"{name}.wav", wave.astype(np.float32), 22_050)
+        encoding.write(folder / f"{name}.wav", wave.astype(np.float32), 22_050)
     return str(folder)
 
 
@@ -342,7 +342,7 @@ def test_a_noise_that_is_another_by_now_is_refused(noises):
 def test_an_impulse_changes_nothing_and_an_echo_comes_when_it_should(tmp_path):
     response = np.zeros(4000, np.float32)
     response[100], response[1700] = 0.9, 0.45
-    audio.write(tmp_path / "echo.wav", response, RATE)
+    encoding.write(tmp_path / "echo.wav", response, RATE)
     numbers = sounds.drawn(dice(), str(tmp_path))
     click = torch.zeros(RATE)
     click[500] = 0.5
@@ -400,7 +400,7 @@ def test_clipping_cuts_peaks_and_leaves_the_rest():
 @pytest.mark.parametrize("kind", ["opus", "mp3"])
 def test_a_codec_leaves_less_at_a_lower_rate_and_none_of_it_late(kind, rate):
     wave = voice(2 * rate).numpy()
-    low, high = (audio.coded(wave, rate, kind, kbps) for kbps in (8, 64))
+    low, high = (encoding.coded(wave, rate, kind, kbps) for kbps in (8, 64))
     assert np.corrcoef(wave, high)[0, 1] > max(0.95, np.corrcoef(wave, low)[0, 1])
     lags = np.fft.irfft(np.fft.rfft(high) * np.fft.rfft(wave).conj())
     assert abs((int(lags.argmax()) + rate) % (2 * rate) - rate) <= rate / 2_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sertool import audio, synth
+from sertool import encoding, synth
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def made(tmp_path_factory) -> Path:
     for actor in range(5):
         for code, emotion in SAID.items():
             path = folder / "corpora" / "cremad" / "AudioWAV" / f"{1001 + actor}_IEO_{code}_XX.wav"
-            audio.write(path, synth.voice(actor, emotion, 0), 16_000)
+            encoding.write(path, synth.voice(actor, emotion, 0), 16_000)
     (folder / "Makefile").write_text(example("make"))
     run(folder, "make", "-j2", "FEATURES=mel rms")
     return folder

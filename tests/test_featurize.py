@@ -23,6 +23,7 @@ from sertool import (
     audio,
     catalogue,
     dsp,
+    encoding,
     extract,
     features,
     files,
@@ -498,12 +499,12 @@ def test_changed_clips_are_computed_again_and_no_others(copied, tmp_path, small_
     sertool("featurize", copied, *FEW, "-o", tmp_path / "f")
     last = sorted((copied.parent / "clips").rglob("*.wav"))[-1]
     if change == "edit":
-        audio.write(sorted((copied.parent / "clips").rglob("*.wav"))[2], synth.voice(7, "sad", 9), 16000)
+        encoding.write(sorted((copied.parent / "clips").rglob("*.wav"))[2], synth.voice(7, "sad", 9), 16000)
     elif change == "remove":
         last.unlink()
         remade -= 1
     elif change == "add":
-        audio.write(last.with_name("neutral_9_0.wav"), synth.voice(7, "sad", 8), 16000)
+        encoding.write(last.with_name("neutral_9_0.wav"), synth.voice(7, "sad", 8), 16000)
     again(copied, "--check", check)
     done = sertool("featurize", copied, *FEW, "-o", tmp_path / "f")
     assert f"({remade} made now)" in done.line
@@ -644,7 +645,7 @@ def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
     sertool("index", copied.parent, "-o", tmp_path / "clips.parquet")
     sertool("featurize", tmp_path / "clips.parquet", "--rms", "-o", tmp_path / "f")
     path = sorted(copied.parent.rglob("*.wav"))[0]
-    audio.write(path, np.random.default_rng(0).normal(0, 0.1, 40_000), 16_000)
+    encoding.write(path, np.random.default_rng(0).normal(0, 0.1, 40_000), 16_000)
     again = sertool("featurize", tmp_path / "f" / "manifest.parquet", "--rms", "--zcr", "-o", tmp_path / "f")
     table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
     assert manifest.column(table, "issue").count("changed") == 1
@@ -661,7 +662,7 @@ def test_another_sound_of_the_same_size_is_noticed_and_the_same_sound_of_another
     path = sorted((copied.parent / "clips").rglob("*.wav"))[0]
     os.utime(path, ns=(0, 0))
     assert "(0 made now)" in sertool(*words).line
-    audio.write(path, 0.1 * audio.decode(str(path), audio.Cut())[0], 16_000)
+    encoding.write(path, 0.1 * audio.decode(str(path), audio.Cut())[0], 16_000)
     again = sertool(*words).err
     assert "(0 made now)" in again
     assert "1 clip changed since what was indexed had its features made, such as clips/s01f/angry_0_0" in again
@@ -831,7 +832,7 @@ def test_a_table_with_nothing_but_paths_is_enough(voices, tmp_path):
 def test_names_of_any_kind_are_computed(tmp_path):
     voice = synth.voice(0, "angry", 0)
     for name in ("a b.wav", "q\"'.wav", "new\nline.wav", "\u2764\ufe0f.wav", os.fsdecode(b"\xff\xfe.wav")):
-        audio.write(tmp_path / "angry" / name, voice, 16000)
+        encoding.write(tmp_path / "angry" / name, voice, 16000)
     done = sertool("featurize", tmp_path / "angry", "--rms", "-o", tmp_path / "f", "-f", "jsonl")
     assert done.code == 0, done.err
     assert len(rows(tmp_path / "f", "rms")) == 5
@@ -848,7 +849,7 @@ def test_names_of_any_kind_are_computed(tmp_path):
 ])  # fmt: skip
 def test_long_clips_that_pass_in_pieces_give_the_rows_of_the_whole(tmp_path, monkeypatch, words):
     voice = np.concatenate([synth.voice(0, "angry", sentence) for sentence in range(2)])
-    audio.write(tmp_path / "angry" / "a.wav", np.stack([voice, 0.5 * voice[::-1] + 0.05], axis=1), 16_000)
+    encoding.write(tmp_path / "angry" / "a.wav", np.stack([voice, 0.5 * voice[::-1] + 0.05], axis=1), 16_000)
     flags = [flag for flag in ALL if flag != "--wave" or not words]
     assert sertool("featurize", tmp_path / "angry", *flags, *words, "-o", tmp_path / "whole").code == 0
     monkeypatch.setattr(extract, "LONG", 1000)

@@ -10,7 +10,7 @@ import pytest
 from helptexts import examples
 from running import sertool, shell
 
-from sertool import audio, synth
+from sertool import encoding, synth
 
 pytest_plugins = ("stage",)
 
@@ -22,7 +22,7 @@ def trained(stage, tmp_path_factory) -> Path:
     shutil.copytree(stage, folder)
     for speaker in ("03", "08", "11"):
         for code, emotion in (("W", "angry"), ("T", "sad"), ("N", "neutral"), ("F", "happy")):
-            audio.write(folder / "emodb" / f"{speaker}a01{code}a.wav", synth.voice(int(speaker), emotion, 3), 16_000)
+            encoding.write(folder / "emodb" / f"{speaker}a01{code}a.wav", synth.voice(int(speaker), emotion, 3), 16_000)
     shutil.copytree(folder / "mine" / "s0", folder / "anna")
     for name in ("clip.wav", "call.wav"):
         shutil.copy(folder / "voice.wav", folder / name)

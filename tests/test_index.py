@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from running import Outcome, sertool
 
-from sertool import audio, columns, labels, leak_guard, manifest, splitting, synth, tables, wire
+from sertool import audio, columns, encoding, labels, leak_guard, manifest, splitting, synth, tables, wire
 from sertool.errors import UsageError
 from sertool.labelling import compile_pattern, of_folder
 
@@ -702,10 +702,8 @@ def test_text_that_is_not_utf_8_is_told_to_be_saved_so(tmp_path, words, text):
         "line 2 is not UTF-8, in column sentence: save it as CSV UTF-8" if "," in text[:9] else "line 1 is not UTF-8: "
     )
     refused(*words, tmp_path / "a", code=1, says=says)
-    for encoding in ("utf-16", "utf-16-be"):
-        (tmp_path / "a").write_bytes(
-            ("\ufeff" if encoding != "utf-16" else "").encode(encoding) + text.encode(encoding)
-        )
+    for utf in ("utf-16", "utf-16-be"):
+        (tmp_path / "a").write_bytes(("\ufeff" if utf != "utf-16" else "").encode(utf) + text.encode(utf))
         refused(*words, tmp_path / "a", code=1, says="UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
 
 
@@ -901,7 +899,7 @@ def test_of_equal_sounds_the_one_stays_of_which_most_is_known(make):
 
 def test_what_featurize_set_aside_is_no_issue_of_the_file(make):
     folder = make("x/sad/a.wav", "x/sad/b.wav")
-    audio.write(folder / "x/sad/long.wav", np.random.default_rng(9).normal(0, 0.1, 16_000), 16_000)
+    encoding.write(folder / "x/sad/long.wav", np.random.default_rng(9).normal(0, 0.1, 16_000), 16_000)
     made = sertool("index", folder / "x")
     done = sertool("featurize", "-", "--rms", "--offset", 0.5, "-o", folder / "f", stdin=made.out)
     assert b"too-short" in done.out or "too-short" in done.err
@@ -927,7 +925,7 @@ def test_the_audit_says_how_many_name_no_speaker(tmp_path):
 
 def test_a_rate_unlike_the_corpus_own_is_noted(make):
     folder = make(*(f"x/{k}.wav" for k in range(21)))
-    audio.write(folder / "x/0.wav", np.random.default_rng(99).normal(0, 0.1, 8000), 48_000)
+    encoding.write(folder / "x/0.wav", np.random.default_rng(99).normal(0, 0.1, 8000), 48_000)
     held = by_clip(folder / "x")
     assert [clip for clip, row in held.items() if row.get("notes") == ["odd-rate"]] == ["x/0"]
 
@@ -963,7 +961,7 @@ def test_every_kind_is_told_with_an_example_and_what_to_do(make):
 
 def test_how_closely_to_look_is_asked_for(make, monkeypatch):
     folder = make("1.wav", "2.flac", "3.wav")
-    audio.write(folder / "3.wav", np.zeros(3200), 16_000)
+    encoding.write(folder / "3.wav", np.zeros(3200), 16_000)
     for name in ("1.wav", "2.flac"):
         (folder / name).write_bytes((folder / name).read_bytes()[:-2000])
     found = {
@@ -1160,8 +1158,8 @@ def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
     assert index(folder / "x", "--update", out, "-q") == whole
     assert opened == []
 
-    audio.write(folder / "x/sad/1.wav", np.zeros(3200), 16_000)
-    audio.write(folder / "x/sad/9.wav", np.ones(3200), 16_000)
+    encoding.write(folder / "x/sad/1.wav", np.zeros(3200), 16_000)
+    encoding.write(folder / "x/sad/9.wav", np.ones(3200), 16_000)
     (folder / "x/sad/2.wav").unlink()
     os.utime(folder / "x/sad/3.wav")
     done = sertool("index", folder / "x", "--update", out, "-f", "jsonl")
@@ -1345,7 +1343,7 @@ def test_after_an_update_speakers_keep_their_side(tmp_path):
             path = tmp_path / "x" / f"s{speaker:02}" / f"{emotion}.wav"
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                audio.write(path, np.random.default_rng([speaker, len(emotion)]).normal(0, 0.1, 3200), 16_000)
+                encoding.write(path, np.random.default_rng([speaker, len(emotion)]).normal(0, 0.1, 3200), 16_000)
 
     pattern = ("--pattern", "{speaker}/{emotion}.wav")
     voices(8)
@@ -1363,7 +1361,7 @@ def test_after_an_update_speakers_keep_their_side(tmp_path):
 
 def test_a_part_that_a_table_gains_leaves_the_others_their_names_and_their_split(make):
     folder = make("segs/call.wav")
-    audio.write(folder / "segs/call.wav", np.random.default_rng(0).normal(0, 0.1, 64_000), 16_000)
+    encoding.write(folder / "segs/call.wav", np.random.default_rng(0).normal(0, 0.1, 64_000), 16_000)
     said = ["1,2,sad,A", "2.5,3,sad,B", "3,4,sad,C"]
     for name, parts in (("old", said), ("new", ["0,1,sad,A", *said])):
         lines = "".join(f"call.wav,{part}\n" for part in parts)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import Outcome, sertool
 
-from sertool import audio, augmenting, batches, label_sets, manifest, modelfile, synth, training, wire
+from sertool import augmenting, batches, encoding, label_sets, manifest, modelfile, synth, training, wire
 from sertool.training_data import Data
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -22,7 +22,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("mingling")
     made = []
     for seed, (name, emotions) in enumerate(CORPORA.items()):
-        synth.corpus(folder / name, 4, emotions, 1 + seed, seed=seed, write=audio.write)
+        synth.corpus(folder / name, 4, emotions, 1 + seed, seed=seed, write=encoding.write)
         words = ("--corpus", name, "--pattern", PATTERN, *SPLIT, "-o", folder / f"{name}.parquet")
         indexed = sertool("index", folder / name, *words)
         assert indexed.code == 0, indexed.err

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import audio, features, inference, modelfile, packing, rounding, shaping, synth, web, weights
+from sertool import encoding, features, inference, modelfile, packing, rounding, shaping, synth, web, weights
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.modelfile import Held
@@ -20,7 +20,7 @@ pytest_plugins = ("pretrained",)
 def run(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
     """A model of an encoder's features, and its clips."""
     folder = tmp_path_factory.mktemp("packing")
-    synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=audio.write)
+    synth.corpus(folder / "clips", 6, ("neutral", "angry"), 2, write=encoding.write)
     indexed = sertool("index", folder / "clips", "--pattern", "{speaker}/{emotion}_{sentence}_{}.wav")
     words = ("--recipe", "whisper-mlp", "--epochs", 2, "-o", folder / "run")
     done = sertool("train", *words, stdin=indexed.out)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import audio, catalogue
+from sertool import catalogue, encoding
 
 pytest_plugins = ("voices",)
 
@@ -23,7 +23,7 @@ def tone(tmp_path) -> Path:
     """1.5 s of 1,000 Hz, then as long of 250 Hz."""
     time = np.arange(24_000) / 16_000
     wave = np.concatenate([np.sin(2 * np.pi * hz * time) for hz in (1000, 250)])
-    audio.write(tmp_path / "neutral" / "tone.wav", 0.5 * wave, 16_000)
+    encoding.write(tmp_path / "neutral" / "tone.wav", 0.5 * wave, 16_000)
     return tmp_path / "neutral" / "tone.wav"
 
 
@@ -65,8 +65,8 @@ def test_every_feature_can_be_drawn(voices, tmp_path, words):
 
 
 def test_a_silent_clip_and_a_short_one_can_be_drawn(tmp_path):
-    audio.write(tmp_path / "neutral" / "a.wav", np.zeros(16_000), 16_000)
-    audio.write(tmp_path / "neutral" / "b.wav", np.ones(900) * 0.1, 16_000)
+    encoding.write(tmp_path / "neutral" / "a.wav", np.zeros(16_000), 16_000)
+    encoding.write(tmp_path / "neutral" / "b.wav", np.ones(900) * 0.1, 16_000)
     for name in ("a", "b"):
         paths = f"path\n{tmp_path / 'neutral' / name}.wav".encode()
         done = sertool("featurize", "-", *ALL, "--plot", tmp_path / "p.png", stdin=paths)

@@ -22,6 +22,7 @@ from running import sertool
 from sertool import (
     answer_files,
     audio,
+    encoding,
     extract,
     manifest,
     merging,
@@ -50,7 +51,7 @@ LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with voices, features and a run of two seeds."""
     folder = tmp_path_factory.mktemp("run")
-    synth.corpus(folder / "voices", speakers=4, sentences=2, write=audio.write)
+    synth.corpus(folder / "voices", speakers=4, sentences=2, write=encoding.write)
     done = sertool("index", folder / "voices", "--pattern", PATTERN, "--split", "speaker:50/25/25")
     made = sertool("featurize", "--mel", "--mel-bands", "24", "-o", folder / "features", stdin=done.out)
     trained = sertool("train", *LEARNING, "--seeds", "2", "-o", folder / "model", stdin=made.out)
@@ -517,7 +518,7 @@ def test_silent_ends_are_left_out_where_asked(run: Path, tmp_path: Path) -> None
     clip = next((run / "voices").rglob("*.wav"))
     samples, rate = soundfile.read(clip, dtype="float32")
     faint = np.random.default_rng(0).normal(0, 1e-3 * np.abs(samples).max(), (2, rate)).astype(np.float32)
-    audio.write(tmp_path / clip.name, np.concatenate([faint[0], samples, faint[1]]), rate)
+    encoding.write(tmp_path / clip.name, np.concatenate([faint[0], samples, faint[1]]), rate)
     words = ("predict", "-m", run / "model")
     asked = [("--trim", 40, clip), ("--trim", 40, tmp_path / clip.name), (tmp_path / clip.name,)]
     as_it_was, trimmed, padded = (probabilities(rows_of(sertool(*words, *each).out)[0]) for each in asked)
@@ -618,7 +619,7 @@ def test_what_can_only_be_read_from_its_beginning_is_read_once_and_answered_alik
 def test_of_a_long_file_few_windows_are_there_at_a_time(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audio.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 100 * 16_000), 16_000)
+    encoding.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 100 * 16_000), 16_000)
     there: set[int] = set()
     most, judge, hear = [0], Jury.judge, Jury.hear
 
@@ -837,7 +838,7 @@ def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
         at_work[0] -= 1
 
     for name in range(40):
-        audio.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 40_000), 16_000)
+        encoding.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 40_000), 16_000)
     monkeypatch.setattr(Listener, "_pieces", watched)
     monkeypatch.setattr(predicting, "LONG", 2.0)
     done = sertool("predict", "-m", run / "model", tmp_path, "-j", 4)
@@ -1293,7 +1294,7 @@ def test_a_manifest_says_where_its_audio_is_or_has_no_answer(run: Path, tmp_path
 
 
 def test_no_window_lies_beyond_the_end_of_the_file_that_a_manifest_thinks_longer(run: Path, tmp_path: Path) -> None:
-    audio.write(tmp_path / "call.wav", np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32), 16_000)
+    encoding.write(tmp_path / "call.wav", np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32), 16_000)
     rows = ("a,call.wav,0.5,9", "b,call.wav,7,2", "c,call.wav,-1e300,", "d,call.wav,1.5,inf", "e,call.wav,1,-1")
     (tmp_path / "call.csv").write_text("\n".join(["clip,path,start,duration", *rows, ""]))
     done = sertool("predict", "-m", run / "model", tmp_path / "call.csv", "--window", 1)

@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import audio, catalogue, encoders, modelfile, models, preparing, recipes, splits, synth, training, wire
+from sertool import (
+    catalogue,
+    encoders,
+    encoding,
+    modelfile,
+    models,
+    preparing,
+    recipes,
+    splits,
+    synth,
+    training,
+    wire,
+)
 from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
 
@@ -26,7 +38,7 @@ TRIED = [name for name in RECIPES if "weights" not in PRESETS[RECIPES[name]["pre
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Path:
     folder = tmp_path_factory.mktemp("recipes")
-    synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=audio.write)
+    synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=encoding.write)
     pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
     assert sertool("index", folder / "clips", "--pattern", pattern, "-o", folder / "clips.parquet").code == 0
     return folder / "clips.parquet"

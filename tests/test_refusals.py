@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import audio, inference, manifest, modelfile, shipped, synth, wire
+from sertool import encoding, inference, manifest, modelfile, shipped, synth, wire
 
 PATTERN = "{corpus}/{speaker}/{emotion}_{}.wav"
 
@@ -18,7 +18,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for take in range(2):
                 place = folder / "sound" / "cremad" / f"s{speaker}" / f"{emotion}_{take}.wav"
                 place.parent.mkdir(parents=True, exist_ok=True)
-                audio.write(place, synth.voice(speaker, emotion, take), 16_000)
+                encoding.write(place, synth.voice(speaker, emotion, take), 16_000)
     done = sertool(
         "index", folder / "sound", "--pattern", PATTERN, "--split", "speaker:50/25/25", "-o", folder / "m.parquet"
     )

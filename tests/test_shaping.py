@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import again, rows, sertool
 
-from sertool import audio, catalogue, extract, features, manifest, presets, shaping, shards, synth, wire
+from sertool import audio, catalogue, encoding, extract, features, manifest, presets, shaping, shards, synth, wire
 from sertool.errors import UsageError
 
 pytest_plugins = ("voices", "pretrained")
@@ -137,7 +137,7 @@ def test_fixed_lengths_keep_the_part_that_is_asked_for(voices, tmp_path):
 def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
     voice = synth.voice(0, "angry", 0)
     path = Path(manifest.column(wire.read(str(copied)), "path")[0])
-    audio.write(path, np.concatenate([np.zeros(16000), voice, np.zeros(16000)]).astype(np.float32), 16000)
+    encoding.write(path, np.concatenate([np.zeros(16000), voice, np.zeros(16000)]).astype(np.float32), 16000)
     again(copied)
     trimmed = wave_of(copied, tmp_path / "f", "--trim", 40)
     assert abs(len(trimmed) - len(voice)) < 4096
@@ -145,7 +145,7 @@ def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
 
 def test_the_mean_is_removed_if_asked(copied, tmp_path):
     path = Path(manifest.column(wire.read(str(copied)), "path")[0])
-    audio.write(path, synth.voice(0, "angry", 0) * 0.5 + 0.1, 16000)
+    encoding.write(path, synth.voice(0, "angry", 0) * 0.5 + 0.1, 16000)
     again(copied)
     assert abs(wave_of(copied, tmp_path / "a").mean()) > 3000
     assert abs(wave_of(copied, tmp_path / "b", "--remove-dc").mean()) < 1
@@ -154,7 +154,7 @@ def test_the_mean_is_removed_if_asked(copied, tmp_path):
 def test_channels_are_mixed_left_or_both(copied, tmp_path):
     left, right = synth.voice(0, "angry", 0)[:20000] * 0.5, synth.voice(1, "sad", 1)[:20000] * 0.5
     path = Path(manifest.column(wire.read(str(copied)), "path")[0])
-    audio.write(path, np.stack([left, right], axis=1), 16000)
+    encoding.write(path, np.stack([left, right], axis=1), 16000)
     again(copied)
     both = wave_of(copied, tmp_path / "stereo", "--channels", "stereo").astype(float)
     assert np.abs(both - np.round(np.stack([left, right], axis=1) * 32768)).max() <= 1
@@ -237,7 +237,7 @@ def test_statistics_are_those_of_the_rows(voices, tmp_path):
 
 
 def test_a_clip_of_one_row_has_finite_statistics(tmp_path):
-    audio.write(tmp_path / "neutral" / "a.wav", synth.voice(0, "angry", 0)[2000:3000], 16000)
+    encoding.write(tmp_path / "neutral" / "a.wav", synth.voice(0, "angry", 0)[2000:3000], 16000)
     done = sertool(
         "featurize",
         tmp_path / "neutral",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import audio, modelfile, models, shipped, synth, weights
+from sertool import encoding, modelfile, models, shipped, synth, weights
 from sertool.encoders import whisper
 from sertool.errors import SertoolError
 
@@ -18,7 +18,7 @@ MEGABYTES = {"base": 16, "tiny": 2}
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    audio.write(tmp_path / "clip.wav", synth.voice(0, "angry", 0), 16_000)
+    encoding.write(tmp_path / "clip.wav", synth.voice(0, "angry", 0), 16_000)
     return tmp_path / "clip.wav"
 
 
@@ -112,7 +112,7 @@ def test_own_emotions_are_learnt_on_it_and_predicted_with_nothing_else_on_the_ma
             for take in range(3):
                 where = tmp_path / "mine" / emotion / f"{speaker}-{take}.wav"
                 where.parent.mkdir(parents=True, exist_ok=True)
-                audio.write(where, synth.voice(speaker, "sad" if emotion == "boredom" else emotion, take), 16_000)
+                encoding.write(where, synth.voice(speaker, "sad" if emotion == "boredom" else emotion, take), 16_000)
     index = sertool("index", "mine", "--pattern", "{emotion}/{speaker}-{}.wav", "--split", "speaker:50/25/25")
     done = sertool("train", "--recipe", "base", "--epochs", "3", "-o", "run", stdin=index.out)
     assert done.code == 0, done.err

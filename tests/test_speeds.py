@@ -11,7 +11,7 @@ import soundfile
 import torch
 from running import sertool
 
-from sertool import audio, stretching, synth
+from sertool import encoding, stretching, synth
 
 SPEEDS = ("0.8", "1", "1.25")
 
@@ -20,7 +20,7 @@ SPEEDS = ("0.8", "1", "1.25")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with voices, the same at each speed, features, and a run that can adapt."""
     folder = tmp_path_factory.mktemp("speeds")
-    synth.corpus(folder / "1", speakers=4, sentences=2, write=audio.write)
+    synth.corpus(folder / "1", speakers=4, sentences=2, write=encoding.write)
     for clip in sorted((folder / "1").rglob("*.wav")):
         samples, rate = soundfile.read(clip, dtype="float32")
         for speed in SPEEDS:

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from running import Outcome, changed, column, sertool
 
-from sertool import audio, manifest, modelfile, row_filter, shards, splits, synth, taught_encoders, teacher_models, wire
+from sertool import (
+    encoding,
+    manifest,
+    modelfile,
+    row_filter,
+    shards,
+    splits,
+    synth,
+    taught_encoders,
+    teacher_models,
+    wire,
+)
 from sertool.errors import SertoolError
 
 pytest_plugins = ("pretrained",)
@@ -26,7 +37,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Pat
     """Layer 1 of eight speakers' clips and of a copy of each."""
     assert small_encoders.exists()
     folder = tmp_path_factory.mktemp("schooling")
-    synth.corpus(folder / "clips", 8, EMOTIONS, 1, write=audio.write)
+    synth.corpus(folder / "clips", 8, EMOTIONS, 1, write=encoding.write)
     indexed = sertool("index", folder / "clips", "--pattern", PATTERN)
     copied = sertool("augment", "-", "--copies", 1, "--noise", "5:10", stdin=indexed.out)
     return featurized(folder / "layer-1", 1, stdin=copied.out)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import audio, batches, manifest, modelfile, synth, teacher_answers, wire
+from sertool import batches, encoding, manifest, modelfile, synth, teacher_answers, wire
 from sertool.errors import SertoolError
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -68,7 +68,7 @@ def test_goals_are_learnt_from_train_alone() -> None:
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Log-mels of six speakers, and statistics of their MFCC beside them; the last speaker's clips have no label."""
     folder = tmp_path_factory.mktemp("teaching")
-    synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=audio.write)
+    synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=encoding.write)
     pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
     split = ("--split", "speaker:50/25/25")
     assert sertool("index", folder / "clips", "--pattern", pattern, *split, "-o", folder / "c.parquet").code == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import Outcome, ages, changed, column, sertool
 
-from sertool import audio, inference, manifest, modelfile, splits, synth, teacher_models, wire
+from sertool import encoding, inference, manifest, modelfile, splits, synth, teacher_models, wire
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 
@@ -21,7 +21,7 @@ SPLIT = ("--split", "speaker:50/25/25")
 def mel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen log-mels of eight speakers."""
     folder = tmp_path_factory.mktemp("tutoring")
-    synth.corpus(folder / "clips", 8, EMOTIONS, 1, write=audio.write)
+    synth.corpus(folder / "clips", 8, EMOTIONS, 1, write=encoding.write)
     assert sertool("index", folder / "clips", "--pattern", PATTERN, "-o", folder / "c.parquet").code == 0
     done = sertool("featurize", folder / "c.parquet", "--mel", "--mel-bands", 16, "-o", folder / "mel")
     assert done.code == 0, done.err
@@ -171,7 +171,7 @@ def test_where_speakers_stand_on_both_sides_only_the_clips_held_out_are_secret()
 def bare(mel: Path) -> Path:
     """Clips of nobody known and without a label, with the same features."""
     folder = mel.parent / "bare"
-    for path in synth.corpus(folder / "made", 2, EMOTIONS, 1, seed=9, write=audio.write):
+    for path in synth.corpus(folder / "made", 2, EMOTIONS, 1, seed=9, write=encoding.write):
         (folder / "calls").mkdir(exist_ok=True)
         path.rename(folder / "calls" / f"{path.parent.name}x{len(list((folder / 'calls').iterdir()))}.wav")
     assert sertool("index", folder / "calls", "-o", folder / "c.parquet").code == 0

@@ -17,8 +17,8 @@ import torch
 from running import Outcome, ages, changed, column, rows, sertool
 
 from sertool import (
-    audio,
     batches,
+    encoding,
     heldout,
     locks,
     manifest,
@@ -50,7 +50,7 @@ PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight speakers, three emotions, two sentences; their manifest."""
     folder = tmp_path_factory.mktemp("train")
-    synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=audio.write)
+    synth.corpus(folder / "clips", 8, ("neutral", "happy", "angry"), 2, write=encoding.write)
     assert sertool("index", folder / "clips", "--pattern", PATTERN, "-o", folder / "clips.parquet").code == 0
     return folder / "clips.parquet"
 

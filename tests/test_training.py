@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 from running import Outcome, changed, column, sertool
 
-from sertool import audio, batches, manifest, members, modelfile, models, plots, synth, tensorfile, training, wire
+from sertool import (
+    batches,
+    encoding,
+    manifest,
+    members,
+    modelfile,
+    models,
+    plots,
+    synth,
+    tensorfile,
+    training,
+    wire,
+)
 from sertool.batches import Store
 from sertool.manifest import Table
 from sertool.members import Design, Listener, Member, Sources, Trained
@@ -23,7 +35,7 @@ EMOTIONS = ("neutral", "happy", "angry")
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Log-mels of six speakers, and statistics of their MFCC and energy beside them."""
     folder = tmp_path_factory.mktemp("training")
-    synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=audio.write)
+    synth.corpus(folder / "clips", 6, EMOTIONS, 2, write=encoding.write)
     words = ("--pattern", "{speaker}/{emotion}_{sentence}_{}.wav", "--split", "speaker:50/25/25")
     assert sertool("index", folder / "clips", *words, "-o", folder / "c.parquet").code == 0
     stats = ("--mfcc", "--rms", "--stats", "mean,std")

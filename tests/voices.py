@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from running import again
 
-from sertool import audio, synth
+from sertool import encoding, synth
 
 
 @pytest.fixture(scope="session")
 def voices(tmp_path_factory) -> Path:
     """A manifest of 24 synthetic clips."""
     folder = tmp_path_factory.mktemp("voices")
-    synth.corpus(folder / "clips", speakers=4, emotions=("neutral", "angry"), sentences=3, write=audio.write)
+    synth.corpus(folder / "clips", speakers=4, emotions=("neutral", "angry"), sentences=3, write=encoding.write)
     return again(folder / "v.parquet")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from sertool import audio
+from sertool import encoding
 from sertool.effects import Drawn, Range, between
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ class Settings:
 
 
 def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    kind = str(dice.choice(sorted(audio.CODECS))) if settings.kind == "any" else settings.kind
+    kind = str(dice.choice(sorted(encoding.CODECS))) if settings.kind == "any" else settings.kind
     return {"kind": kind, "kbps": between(dice, settings.kbps)}
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     channels = wave.reshape(-1, wave.shape[-1]).cpu().numpy()
-    made = np.stack([audio.coded(channel, rate, drawn["kind"], drawn["kbps"]) for channel in channels])
+    made = np.stack([encoding.coded(channel, rate, drawn["kind"], drawn["kbps"]) for channel in channels])
     return wave.new_tensor(made).reshape(wave.shape)

@@ -1,0 +1,84 @@
+"""Sound as the bytes of an audio file, and what a codec leaves of it."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from sertool import audio
+from sertool.errors import SertoolError
+from sertool.files import whole
+
+KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
+CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a sound can be sent through
+CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
+               "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
+HEAD = 4096  # bytes within which the chunks before the samples of a WAV file begin
+LATE = 1105  # samples by which a decoded MP3 comes late: 576 of the encoder, 529 of the decoder
+
+
+def write(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write float32 `[samples]` or `[samples, channels]` as 16-bit WAV or FLAC, or Ogg Vorbis, by the extension."""
+    data = encoded(samples, rate, path.suffix)
+    with whole(path) as stream:
+        stream.write(data)
+
+
+def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *, floats: bool = False) -> memoryview:
+    """The bytes of such a file, of WAV with 32-bit floats if asked for; what is remarked `audio.remark` gives back."""
+    if extension.lower() not in KINDS:
+        raise SertoolError(f"cannot write {extension or 'a file without an extension'}: choose {' or '.join(KINDS)}")
+    kind, subtype = KINDS[extension.lower()]
+    subtype = "FLOAT" if floats else subtype
+    made = BytesIO()
+    with soundfile.SoundFile(
+        made, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, None, kind
+    ) as file:
+        if remark:
+            file.comment = remark
+        file.write(_in_16_bits(samples) if subtype == "PCM_16" else samples)
+    data = made.getbuffer()
+    if floats:  # libsndfile notes when it measured the peak, and equal sounds shall be equal bytes
+        time = bytes(data[:HEAD]).index(b"PEAK") + 12  # behind the chunk's name, its size and its version
+        data[time : time + 4] = bytes(4)
+    return data
+
+
+def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray:
+    """What a codec at so many kilobits a second leaves of float32 `[samples]`: as many, and none later than before."""
+    if rate not in CODED_RATES[codec]:
+        return _resampled(coded(_resampled(samples, rate, 48_000), 48_000, codec, kbps), 48_000, rate, len(samples))
+    kind, subtype = CODECS[codec]
+    stream = BytesIO()
+    level = min(max(_thrift(rate, codec, kbps), 0.0), 0.999)
+    steady = {} if codec == "opus" else {"bitrate_mode": "CONSTANT"}
+    try:
+        soundfile.write(stream, np.clip(samples, -1, 1), rate, subtype, format=kind, compression_level=level, **steady)
+        stream.seek(0)
+        heard, _ = soundfile.read(stream, dtype="float32")
+    except (soundfile.SoundFileError, ValueError) as error:
+        raise SertoolError(f"libsndfile {soundfile.__libsndfile_version__} cannot code {codec}: {error}") from None
+    late = LATE if codec == "mp3" and len(heard) > len(samples) else 0  # unless the file says so itself
+    return _fitted(heard[late:], len(samples))
+
+
+def _thrift(rate: int, codec: str, kbps: float) -> float:
+    """libsndfile's level of compression from 0 to 1, which it turns into a bit rate by the codec's own range."""
+    low, high = (6, 256) if codec == "opus" else (8, 64) if rate < 16_000 else (8, 160) if rate < 32_000 else (32, 320)
+    return (high - kbps) / (high - low)
+
+
+def _fitted(samples: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(samples[:length], (0, max(length - len(samples), 0)))
+
+
+def _resampled(samples: np.ndarray, source: int, target: int, length: int | None = None) -> np.ndarray:
+    made = audio.resampler(source, target, 1)(samples[:, None], True)[:, 0]
+    return made if length is None else _fitted(made, length)
+
+
+def _in_16_bits(samples: np.ndarray) -> np.ndarray:
+    """What is read back as the same: libsndfile would scale by 32,767, and read by 32,768."""
+    values = np.rint(samples * np.float32(32768))
+    return np.clip(values, -32768, 32767, out=values).astype(np.int16)
