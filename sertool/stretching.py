@@ -1,34 +1,19 @@
 """Pitch, tempo and speed by ratios of small whole numbers: a phase vocoder, and torchaudio's resampler."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 FRAME = 0.032  # seconds in a frame of the phase vocoder
 OVERLAP = 4  # frames over each sample; the squares of so many Hann windows add up to LEVEL everywhere
 LEVEL = 1.5
 BLOCK = 4096  # frames held at once: half a minute, of any length of audio
 TINY = 1e-15  # what a bin is never below, so that silence has a phase
-PARTS = 100  # the largest denominator: steps of a sixth of a semitone at the most, and short resampling filters
-
-
-def ratio(number: float) -> Fraction:
-    """The nearest ratio that resamples quickly."""
-    return Fraction(number).limit_denominator(PARTS)
-
-
-def semitones(number: Fraction) -> float:
-    return 12 * math.log2(number)
 
 
 def pitched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
@@ -42,16 +27,12 @@ def pitched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
 
 def _fitted(wave: Tensor, length: int) -> Tensor:
     """The first samples of `[.., samples]`; silence follows where there are fewer."""
-    import torch
-
     made = wave[..., :length]
     return torch.nn.functional.pad(made, (0, length - made.shape[-1]))
 
 
 def paced(wave: Tensor, rate: int, by: Fraction) -> Tensor:
     """`[.., samples]` faster by a ratio and as high as before; shorter by it."""
-    import torch
-
     if by == 1:
         return wave
     size, length = frame(rate), math.ceil(wave.shape[-1] / by)
@@ -68,8 +49,6 @@ def _frames(flat: Tensor, window: Tensor, low: int, high: int) -> Tensor:
 
     The first frame has its middle at the first sample, so that there are samples before it: a mirror of those behind.
     """
-    import torch
-
     size = len(window)
     hop, count = size // OVERLAP, flat.shape[1] // (size // OVERLAP) + 1
     start, stop = low * hop - size // 2, (min(high, count) - 1) * hop + size // 2
@@ -88,8 +67,6 @@ def sped(wave: Tensor, by: Fraction) -> Tensor:
     torchaudio's resampler as a matrix product: its convolution is compiled anew for every ratio and every length, which
     takes longer than to resample a clip.
     """
-    import torch
-
     if by == 1:
         return wave
     filters, width = _filters(by, wave.device)
@@ -122,8 +99,6 @@ def _stretched(spectra: Callable[[int, int], Tensor], frames: int, pace: Fractio
     left out, by phase(i(t - 1) + 1) - phase(i(t)). So no angle is ever computed: products of numbers of length one over
     those few places turn the frames after each.
     """
-    import torch
-
     count = math.ceil(frames / pace)
     places = np.arange(count) * pace.numerator
     first, share = places // pace.denominator, (places % pace.denominator / pace.denominator).astype(np.float32)
@@ -149,15 +124,11 @@ def _stretched(spectra: Callable[[int, int], Tensor], frames: int, pace: Fractio
 
 def _taken(frames: Tensor, low: int, index: np.ndarray) -> Tensor:
     """Frames by their numbers, of which the first one here has the lowest."""
-    import torch
-
     return frames.index_select(1, torch.from_numpy(index - low).to(frames.device))
 
 
 def _overlapped(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
     """Windowed frames `[channels, frames, samples]` added where they overlap, without the halves beyond the ends."""
-    import torch
-
     hop = len(window) // OVERLAP
     finished, rest = [], None
     for frames in blocks:
@@ -188,8 +159,6 @@ def pitched_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction])
 
 def paced_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
     """`paced`, of several `[channels, samples]`; a clip that is alone may be of any length, as it goes by blocks."""
-    import torch
-
     moved = [at for at, one in enumerate(by) if one != 1]
     if len(moved) < 2:
         return [paced(wave, rate, one) for wave, one in zip(waves, by, strict=True)]
@@ -214,8 +183,6 @@ def _frames_together(rows: Sequence[Tensor], window: Tensor, lengths: np.ndarray
 
     Beyond either end lies a mirror of what is within.
     """
-    import torch
-
     size, device = len(window), window.device
     hop, longest = size // OVERLAP, int(lengths.max())
     padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
@@ -230,8 +197,6 @@ def _frames_together(rows: Sequence[Tensor], window: Tensor, lengths: np.ndarray
 
 def _stretched_together(bins: Tensor, frames: np.ndarray, counts: np.ndarray, paces: Sequence[Fraction]) -> Tensor:
     """`_stretched`, of `[rows, frames, bins]` of which so many are each row's own; silence behind its `counts`."""
-    import torch
-
     steps = np.arange(counts.max())
     above, below = np.array([(pace.numerator, pace.denominator) for pace in paces]).T[..., None]
     first = np.minimum(steps * above // below, frames[:, None] - 1)
@@ -254,8 +219,6 @@ def _stretched_together(bins: Tensor, frames: np.ndarray, counts: np.ndarray, pa
 
 def _overlapped_together(frames: Tensor, window: Tensor, counts: np.ndarray) -> Tensor:
     """`_overlapped`, of `[rows, frames, samples]` of which so many are each row's own; silence behind."""
-    import torch
-
     hop = len(window) // OVERLAP
     made = _overlapped([frames], window).view(len(frames), -1, hop)
     shorter = np.flatnonzero(counts < counts.max())  # of the longest the end is seen to already

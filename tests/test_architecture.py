@@ -18,9 +18,9 @@ PACKAGE = ROOT / "sertool"
 HOUSE = {
     "bedrock": "errors __init__",
     "ground": """workers augmenting catalogue codes columns containers digests filters team norms layers metrics presets
-        pyin recipes rounding scan schedules stretching talk device parts dsp pitch_classes slow files locks paths
-        drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth tensorfile unpacking
-        web transfer weights""",
+        ratios pyin recipes rounding scan schedules stretching talk device parts dsp pitch_classes slow files locks
+        paths drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth tensorfile
+        unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest merging row_filter taught_encoders intake twins hearing audio encoding sounds labelling
         modelfile named_models shards formats shaping long_audio splitting doctor checkpoint wire effects sources""",

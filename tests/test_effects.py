@@ -11,7 +11,7 @@ from torch._subclasses import FakeTensorMode
 from torch_pitch_shift import pitch_shift
 from torchaudio.functional import resample
 
-from sertool import catalogue, effects, encoding, filters, sounds, stretching
+from sertool import catalogue, effects, encoding, filters, ratios, sounds, stretching
 from sertool.errors import SertoolError
 
 RATE = 16_000
@@ -271,9 +271,9 @@ def test_the_recorded_semitones_are_those_that_are_applied():
     module = effects.load("pitch")
     for seed in range(200):
         numbers = module.draw(dice(seed), module.Settings((-7.0, 7.0)))
-        ratio = stretching.ratio(2 ** (numbers["semitones"] / 12))
-        assert stretching.semitones(ratio) == pytest.approx(numbers["semitones"], abs=1e-4)
-        assert ratio.denominator <= stretching.PARTS
+        ratio = ratios.ratio(2 ** (numbers["semitones"] / 12))
+        assert ratios.semitones(ratio) == pytest.approx(numbers["semitones"], abs=1e-4)
+        assert ratio.denominator <= ratios.PARTS
 
 
 @pytest.mark.parametrize(("name", "moves"), [("tempo", False), ("speed", True)])

@@ -199,11 +199,11 @@ def _noted(table: Table, read: list[Table], told: Callable[[Table], tuple[Table,
 
 def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Jury:
     """All who answer, of each run that was named."""
-    from sertool import device, stretching
+    from sertool import device, ratios
     from sertool.inference import Predictor
     from sertool.jury import Jury
 
-    speeds = [*map(stretching.ratio, values["speeds"])]
+    speeds = [*map(ratios.ratio, values["speeds"])]
     picked, models = device.pick(values["device"]), [path for run in runs for path in run]
     _give_weights(values["weights"], models)
     return Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)], speeds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import sounds, stretching
+from sertool import ratios, sounds
 from sertool.effects import Drawn, Range
 
 if TYPE_CHECKING:
@@ -24,19 +24,23 @@ class Settings:
 
 
 def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    by = stretching.ratio(2 ** (dice.uniform(*settings.semitones) / 12))
-    return {"semitones": round(stretching.semitones(by), 4)}
+    by = ratios.ratio(2 ** (dice.uniform(*settings.semitones) / 12))
+    return {"semitones": round(ratios.semitones(by), 4)}
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
+    from sertool import stretching
+
     made = stretching.pitched(wave, rate, _ratio(drawn))
     return sounds.as_loud(made, wave)  # a phase vocoder takes some dB from steady tones
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
+    from sertool import stretching
+
     made = stretching.pitched_together(waves, rate, [_ratio(one) for one in drawn])
     return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]
 
 
 def _ratio(drawn: Drawn) -> Fraction:
-    return stretching.ratio(2 ** (drawn["semitones"] / 12))
+    return ratios.ratio(2 ** (drawn["semitones"] / 12))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import stretching
+from sertool import ratios
 from sertool.effects import Drawn, Range
 
 if TYPE_CHECKING:
@@ -22,12 +22,14 @@ class Settings:
 
 
 def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"rate": round(float(stretching.ratio(dice.uniform(*settings.rate))), 6)}
+    return {"rate": round(float(ratios.ratio(dice.uniform(*settings.rate))), 6)}
 
 
 def length(samples: int, drawn: Drawn) -> int:
-    return math.ceil(samples / stretching.ratio(drawn["rate"]))
+    return math.ceil(samples / ratios.ratio(drawn["rate"]))
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
-    return stretching.sped(wave, stretching.ratio(drawn["rate"]))
+    from sertool import stretching
+
+    return stretching.sped(wave, ratios.ratio(drawn["rate"]))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sertool import sounds, stretching
+from sertool import ratios, sounds
 from sertool.effects import Drawn, Range
 
 if TYPE_CHECKING:
@@ -24,18 +24,22 @@ class Settings:
 
 
 def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"rate": round(float(stretching.ratio(dice.uniform(*settings.rate))), 6)}
+    return {"rate": round(float(ratios.ratio(dice.uniform(*settings.rate))), 6)}
 
 
 def length(samples: int, drawn: Drawn) -> int:
-    return math.ceil(samples / stretching.ratio(drawn["rate"]))
+    return math.ceil(samples / ratios.ratio(drawn["rate"]))
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    made = stretching.paced(wave, rate, stretching.ratio(drawn["rate"]))
+    from sertool import stretching
+
+    made = stretching.paced(wave, rate, ratios.ratio(drawn["rate"]))
     return sounds.as_loud(made, wave)  # a phase vocoder takes some dB from steady tones
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    made = stretching.paced_together(waves, rate, [stretching.ratio(one["rate"]) for one in drawn])
+    from sertool import stretching
+
+    made = stretching.paced_together(waves, rate, [ratios.ratio(one["rate"]) for one in drawn])
     return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 BEGAN = time.perf_counter()
@@ -32,7 +33,7 @@ def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
     from sertool import blends, copying, indexing, rendering, stretching  # noqa: F401 (start-up: what augment imports)
     from sertool.cli import run
 
-    stretching.pitched(rendering.torch.zeros(16_000), 16_000, stretching.ratio(1.1))  # imports what it needs
+    stretching.pitched(rendering.torch.zeros(16_000), 16_000, Fraction(11, 10))  # imports what it needs
     words = ["augment", folder, *CHAIN, "--write", out, "--as", "wav", "-o", out / "m.parquet", "-q", "-j", threads]
     return lambda: sys.exit(1) if run([str(word) for word in words]) else None
 
