@@ -1,4 +1,4 @@
-"""From the words of `sertool train` to a run: what is trained, on which rows, how often, and what is said of it."""
+"""From the words of `sertool train` to a run: what is trained, on which rows, and how often."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, nullcontext
@@ -21,6 +21,7 @@ from sertool import (
     preparing,
     refusals,
     run_folder,
+    run_report,
     runs,
     splitting,
     talk,
@@ -38,7 +39,7 @@ from sertool.members import Design, Figures, Listener, Member, Sources
 from sertool.parts import WHOLE
 from sertool.paths import plain_name
 from sertool.preparing import Asked, Rows
-from sertool.splits import DEV, PARTS, TEST, TRAIN
+from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_models import Staff
 from sertool.team import Team
 
@@ -130,7 +131,7 @@ def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -
             if Team().leads:
                 among_more = not overwrite and runs.among_more(folder, described)
                 until_done.enter_context(runs.claimed(folder, described, overwrite))
-        _say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
+        run_report.say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = merging.stacked([rows for rows, _ in trained])
     named = heldout.protocol(table, way)
@@ -139,7 +140,7 @@ def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -
         joined = folder / run_folder.PREDICTIONS
         if not among_more:
             wire.write(predicted, str(joined), "parquet")
-        _say_result(predicted, [scores for _, scores in trained], named, folder)
+        run_report.say_result(predicted, [scores for _, scores in trained], named, folder)
         if among_more:
             talk.say(f"{joined} holds those of other seeds as well")
     return predicted
@@ -226,76 +227,15 @@ def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dic
 
 def _one(held: Sources, design: Design, member: Member, folder: Path, *, alone: bool) -> tuple[Table, Figures]:
     def say(figures: Figures) -> None:
-        (talk.say if alone else talk.detail)(epoch_line(figures))
+        (talk.say if alone else talk.detail)(run_report.epoch_line(figures))
 
     def watch(order: list[np.ndarray], what: str) -> Iterable[np.ndarray]:
         return talk.progress(order, len(order), what if alone else f"{member.name}, {what}", "step")
 
     predicted, scores = members.train(held, design, member, folder / member.name, Listener(say, watch))
     if not alone:
-        talk.say(f"{member.name}: {_line([scores])}")
+        talk.say(f"{member.name}: {run_report.line([scores])}")
     return predicted, scores
-
-
-# What is said.
-
-
-def epoch_line(figures: Figures) -> str:
-    """An epoch's figures as people read them."""
-    dev = f", dev UAR {100 * figures['dev_uar']:.1f}" if "dev_uar" in figures else ""
-    return f"epoch {figures['epoch']}: loss {figures['loss']:.3f}{dev}, {figures['seconds']:.1f} s"
-
-
-def _line(scores: Sequence[Figures]) -> str:
-    """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
-    uar = _means(scores, "uar")
-    parts, shown = list(uar), _shown(uar)
-    lost = f" ({uar[parts[-1]] - uar['train']:+.1f} from train to {parts[-1]})" if len(parts) > 1 else ""
-    return f"UAR {shown}{lost}"
-
-
-def _means(scores: Sequence[Figures], figure: str) -> dict[str, float]:
-    """A figure in per cent on each part that has it, the mean over members."""
-    held = {part: [each[f"{part}_{figure}"] for each in scores if f"{part}_{figure}" in each] for part in PARTS}
-    return {part: 100 * float(np.mean(values)) for part, values in held.items() if values}
-
-
-def _shown(means: dict[str, float]) -> str:
-    return ", ".join(f"{part} {value:.1f}" for part, value in means.items())
-
-
-def _among_own(scores: Sequence[Figures]) -> str:
-    """How a corpus fares when answers are chosen among its own emotions alone."""
-    own = _means(scores, "uar_own")
-    return f"; among its own emotions {_shown(own)}" if own else ""
-
-
-def _say_result(table: Table, scores: Sequence[Figures], named: str, folder: Path) -> None:
-    several = [talk.counted(n, what) for what in ("fold", "seed") if (n := len(manifest.counts(table, what))) > 1]
-    many = f", mean over {' and '.join(several)}" if several else ""
-    count = len(manifest.counts(table, "speaker"))
-    who = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
-    rows = f"{talk.counted(len(table), 'held-out row')} {who}"
-    how = f"LEAKY: {named}" if heldout.is_leaky(named) else named
-    talk.say(f"{_line(scores)}{many}; {rows}, {how}; the run lies in {folder}")
-    for name in dict.fromkeys(name for each in scores for name in each.get("by_corpus", ())):
-        mine = [each["by_corpus"][name] for each in scores if name in each.get("by_corpus", {})]
-        talk.say(f"  {name}: {_line(mine)}{_among_own(mine)}")
-
-
-def _say_emotions(train: Table, design: Design) -> None:
-    """That corpora have different emotions, and what becomes of those that one lacks."""
-    corpora = sorted(name for name, _ in manifest.counts(train, "corpus"))
-    emotions = {name: manifest.counts(manifest.only(train, "corpus", [name]), "emotion") for name in corpora}
-    sets = {name: {word for word, _ in found} for name, found in emotions.items() if found}
-    everywhere = set.intersection(*sets.values()) if sets else set()
-    more = {name: sorted(words - everywhere) for name, words in sets.items() if words - everywhere}
-    if not more:
-        return
-    shown = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
-    counts = design.training.absent_emotions == "count" or members.at_once(design)
-    how = "count as wrong for its clips" if counts else "are left out of its clips' loss"
-    talk.say(f"the corpora share {len(everywhere)} emotions ({shown}): those that a corpus lacks {how}")
 
 
 def _say_plan(

@@ -28,7 +28,7 @@ HOUSE = {
         stored_rows predict_inputs windows segments heldout_members extract predictions tables training_data training
         copying packing folding inference jury cards tasks clips clip_statistics answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
-        panels plots members refusals rendering reports preparing runs optimism experiment""",
+        panels plots members refusals rendering reports preparing runs run_report optimism experiment""",
     "pages": "charts page",
     "door": "options cli commands __main__",
 }

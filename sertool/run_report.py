@@ -1,0 +1,70 @@
+"""What is said of a run: each epoch, each member, what came of all, and that corpora have different emotions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sertool import heldout, manifest, members, talk
+from sertool.manifest import Table
+from sertool.members import Design, Figures
+from sertool.splits import PARTS
+
+
+def epoch_line(figures: Figures) -> str:
+    """An epoch's figures as people read them."""
+    dev = f", dev UAR {100 * figures['dev_uar']:.1f}" if "dev_uar" in figures else ""
+    return f"epoch {figures['epoch']}: loss {figures['loss']:.3f}{dev}, {figures['seconds']:.1f} s"
+
+
+def line(scores: Sequence[Figures]) -> str:
+    """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
+    uar = _means(scores, "uar")
+    parts, shown = list(uar), _shown(uar)
+    lost = f" ({uar[parts[-1]] - uar['train']:+.1f} from train to {parts[-1]})" if len(parts) > 1 else ""
+    return f"UAR {shown}{lost}"
+
+
+def _means(scores: Sequence[Figures], figure: str) -> dict[str, float]:
+    """A figure in per cent on each part that has it, the mean over members."""
+    held = {part: [each[f"{part}_{figure}"] for each in scores if f"{part}_{figure}" in each] for part in PARTS}
+    return {part: 100 * float(np.mean(values)) for part, values in held.items() if values}
+
+
+def _shown(means: dict[str, float]) -> str:
+    return ", ".join(f"{part} {value:.1f}" for part, value in means.items())
+
+
+def _among_own(scores: Sequence[Figures]) -> str:
+    """How a corpus fares when answers are chosen among its own emotions alone."""
+    own = _means(scores, "uar_own")
+    return f"; among its own emotions {_shown(own)}" if own else ""
+
+
+def say_result(table: Table, scores: Sequence[Figures], named: str, folder: Path) -> None:
+    """What came of all members and, where they heard several, of each corpus."""
+    several = [talk.counted(n, what) for what in ("fold", "seed") if (n := len(manifest.counts(table, what))) > 1]
+    many = f", mean over {' and '.join(several)}" if several else ""
+    count = len(manifest.counts(table, "speaker"))
+    who = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
+    rows = f"{talk.counted(len(table), 'held-out row')} {who}"
+    how = f"LEAKY: {named}" if heldout.is_leaky(named) else named
+    talk.say(f"{line(scores)}{many}; {rows}, {how}; the run lies in {folder}")
+    for name in dict.fromkeys(name for each in scores for name in each.get("by_corpus", ())):
+        mine = [each["by_corpus"][name] for each in scores if name in each.get("by_corpus", {})]
+        talk.say(f"  {name}: {line(mine)}{_among_own(mine)}")
+
+
+def say_emotions(train: Table, design: Design) -> None:
+    """That corpora have different emotions, and what becomes of those that one lacks."""
+    corpora = sorted(name for name, _ in manifest.counts(train, "corpus"))
+    emotions = {name: manifest.counts(manifest.only(train, "corpus", [name]), "emotion") for name in corpora}
+    sets = {name: {word for word, _ in found} for name, found in emotions.items() if found}
+    everywhere = set.intersection(*sets.values()) if sets else set()
+    more = {name: sorted(words - everywhere) for name, words in sets.items() if words - everywhere}
+    if not more:
+        return
+    shown = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
+    counts = design.training.absent_emotions == "count" or members.at_once(design)
+    how = "count as wrong for its clips" if counts else "are left out of its clips' loss"
+    talk.say(f"the corpora share {len(everywhere)} emotions ({shown}): those that a corpus lacks {how}")
