@@ -14,7 +14,7 @@ from sertool import labelling, predict_inputs, talk
 from sertool.errors import UsageError
 from sertool.jury import Acquaintance, Heard, Jury
 from sertool.paths import path_of
-from sertool.predict_inputs import Request, Row
+from sertool.predict_inputs import Request
 from sertool.predicting import Listener, Piece
 from sertool.stored_rows import Row
 

@@ -14,9 +14,8 @@ import numpy as np
 
 from sertool import audio, hearing, talk
 from sertool.errors import UsageError
-from sertool.files import path_of
 from sertool.paths import path_of
-from sertool.predict_inputs import Request, Row
+from sertool.predict_inputs import Request
 from sertool.shaping import Wave
 from sertool.stored_rows import Row
 
