@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sertool import intake, labelling, manifest, tables, talk
-from sertool.audio import EXTENSIONS, LEFT_BY_MACOS, UNREAD
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed
+from sertool.files import listed, path_text
+from sertool.folders import audio_under, unread
 from sertool.labelling import Clip, Labelling, Row
-from sertool.paths import path_text, walk
+from sertool.paths import path_text
 
 
 @dataclass
@@ -45,13 +45,11 @@ def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
 
 
 def _find_in(root: Path, found: Found) -> None:
-    for path in walk(root, found.failed):
-        kind, is_left_by_macos = path.suffix.lower(), path.name.startswith(LEFT_BY_MACOS)
-        if kind not in EXTENSIONS:
-            found.side.setdefault(path.name.lower(), path)
-            found.passed_over[kind] += kind in UNREAD and not is_left_by_macos
-        elif not is_left_by_macos:
-            found.clips.append(Clip(root, path))
+    others: list[Path] = []
+    found.clips += [Clip(root, path) for path in audio_under(root, found.failed, others)]
+    found.passed_over += unread(others)
+    for path in others:
+        found.side.setdefault(path.name.lower(), path)
 
 
 def _common(files: Sequence[Path]) -> Path | None:

@@ -5,7 +5,6 @@ import queue
 import re
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,11 +13,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sertool import audio, columns, effects, formats, manifest, talk, wire
+from sertool import audio, columns, effects, folders, formats, manifest, talk, wire
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed
+from sertool.files import listed, path_text
 from sertool.manifest import Table
-from sertool.paths import path_text, walk
+from sertool.paths import path_text
 from sertool.stored_rows import Reading, Row, Shelf
 
 KEPT = (
@@ -137,18 +136,14 @@ def _of_path(path: str | Path) -> Row:
 def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
     """Its audio; a folder without any is refused if nothing else is asked for, else it has a row that says so."""
     failed: list[str] = []
-    found, unread = 0, Counter[str]()
-    for path in walk(Path(folder), failed):
-        kind = path.suffix.lower()
-        if path.name.startswith(audio.LEFT_BY_MACOS):
-            continue
-        unread[kind] += kind in audio.UNREAD
-        if kind in audio.EXTENSIONS:
-            found += 1
-            yield _of_path(path)
+    others: list[Path] = []
+    found = False
+    for path in folders.audio_under(Path(folder), failed, others):
+        found = True
+        yield _of_path(path)
     for line in failed:
         talk.warn(f"cannot look into {line}")
-    if +unread:
+    if unread := folders.unread(others):
         talk.warn(audio.passed_over(unread))
     if not found and alone:
         table = Path(folder, "manifest.parquet")

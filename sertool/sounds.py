@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sertool import audio, manifest
+from sertool import audio, folders, manifest
 from sertool.errors import SertoolError, UsageError
-from sertool.paths import walk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +21,7 @@ def files(folder: str) -> tuple[str, ...]:
     root = Path(manifest.absolute(folder))
     if not root.is_dir():
         raise UsageError(f"no such folder: {folder}")
-    found = [str(path) for path in walk(root, [])
-             if path.suffix.lower() in audio.EXTENSIONS]  # fmt: skip
+    found = [str(path) for path in folders.audio_under(root, failed=[], others=[])]
     if not found:
         raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
     return tuple(found)

@@ -22,8 +22,9 @@ HOUSE = {
         paths drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth tensorfile
         unpacking web transfer weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest merging row_filter taught_encoders intake twins hearing audio encoding sounds labelling
-        modelfile named_models shards formats shaping long_audio splitting doctor checkpoint wire effects sources""",
+    "formats": """manifest merging row_filter taught_encoders intake twins hearing audio encoding folders sounds
+        labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint wire effects
+        sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
         stored_rows predict_inputs windows segments heldout_members extract predictions tables training_data training
         copying packing folding inference jury cards tasks clips clip_statistics answers answer_files demonstration""",

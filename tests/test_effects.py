@@ -331,6 +331,12 @@ def test_a_short_noise_is_repeated_and_both_files_are_drawn(noises):
     assert np.allclose(held[:1000], held[length : length + 1000], atol=0.02)
 
 
+def test_what_macos_lays_beside_files_is_never_drawn(tmp_path):
+    audio.write(tmp_path / "hum.wav", np.ones(800, np.float32) / 4, RATE)
+    (tmp_path / "._hum.wav").write_bytes(b"\0\5\x16\7")
+    assert sounds.files(str(tmp_path)) == (str(tmp_path / "hum.wav"),)
+
+
 def test_a_noise_that_is_another_by_now_is_refused(noises):
     numbers = {**sounds.drawn(dice(), noises), "at": 0.0, "snr": 10.0}
     with pytest.raises(SertoolError, match="is not the sound that was drawn"):
