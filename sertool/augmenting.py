@@ -13,14 +13,14 @@ from torch import Tensor
 class Changes:
     """What may happen to a clip's frames while a model trains."""
 
-    time_masks: int = 0
-    time_width: int = 30
-    column_masks: int = 0
-    column_width: int = 12
-    mask_share: float = 1.0  # of the clips
-    shift: float = 0.0  # of the length, to and fro
-    noise: float = 0.0  # deviation of Gaussian noise
-    gain: float = 0.0  # greatest offset of all columns, to and fro
+    time_masks: int
+    time_width: int
+    column_masks: int
+    column_width: int
+    mask_share: float  # of the clips
+    shift: float  # of the length, to and fro
+    noise: float  # deviation of Gaussian noise
+    gain: float  # greatest offset of all columns, to and fro
 
 
 def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator, sides: int = 1) -> Tensor:

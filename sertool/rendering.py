@@ -227,9 +227,9 @@ def _with_files(table: Table, rows: np.ndarray, found: list[dict[str, Any]]) -> 
 # To listen to, and to look at.
 
 
-def listen(table: Table, folder: Path, count: int = 3) -> None:
+def listen(table: Table, folder: Path) -> None:
     """A few clips before and after, as WAV files of one folder."""
-    clips = _examples(table, count)
+    clips = _examples(table, 3)
     for clip, name in zip(clips, plain_names(clip.name for clip in clips), strict=True):
         sound = Sound(clip, folder / f"{name}.wav")
         issue = _render(sound)

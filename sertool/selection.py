@@ -20,9 +20,6 @@ class Projection:
     offset: np.ndarray
     matrix: np.ndarray
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        return (rows - self.offset) @ self.matrix
-
 
 def picked(columns: list[int], total: int) -> Projection:
     """A choice of columns as a projection."""
@@ -72,13 +69,13 @@ def _lda(x: np.ndarray, y: np.ndarray) -> Projection:
 # the first 1, 2, 3 .. of one order, each is worth a look at a corner of the same matrix.
 
 
-def select(x: np.ndarray, y: np.ndarray, groups: np.ndarray, most: int | None = None, seed: int = 0) -> list[int]:
+def select(x: np.ndarray, y: np.ndarray, groups: np.ndarray, most: int | None = None) -> list[int]:
     """The columns to keep, best first; `groups` `[clips]` are the speakers, who stay together."""
     order = ranking(x, y)
     offset, scale = moments(x)
     z = ((x - offset) / scale)[:, order]
     sizes = _sizes(min(most or len(order), len(order)))
-    fold = _folds(groups, seed)
+    fold = _folds(groups)
     recalls = np.mean([_recalls(z, y, fold == number, sizes) for number in np.unique(fold)], axis=0)
     return [int(column) for column in order[: sizes[int(recalls.argmax())]]]
 
@@ -102,12 +99,12 @@ def _sizes(most: int) -> list[int]:
     return sizes
 
 
-def _folds(groups: np.ndarray, seed: int) -> np.ndarray:
+def _folds(groups: np.ndarray) -> np.ndarray:
     """Which fold each clip is in, `[clips]`; a group is in one."""
     names, code = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         raise SertoolError("columns are chosen by speakers held out in turn: two speakers at least are needed")
-    turn = np.random.default_rng(seed).permutation(len(names)) % min(FOLDS, len(names))
+    turn = np.random.default_rng(0).permutation(len(names)) % min(FOLDS, len(names))
     return turn[code]
 
 

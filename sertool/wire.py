@@ -33,6 +33,7 @@ EXTENSIONS = {
 ROW_GROUP = 131_072
 BLOCK = 1 << 20  # bytes that are read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
+SHOWN_ROWS = 20
 LAST_NAME = r"[^/\\]*$"
 MOST_FOLDERS = 1000  # that are looked for under --root
 STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # a file may stand behind any of them
@@ -170,7 +171,7 @@ def named_format(out: str | None, asked: str | None, known: Mapping[str, str]) -
 def write(table: Table, out: str | None, kind: str) -> None:
     """Write a manifest to a file, whole or not at all, or to stdout."""
     if kind == "table":
-        show(table)
+        _show(table)
     elif out in (None, "-"):
         formats.encode(_pieces(table), sys.stdout.buffer, kind)
         sys.stdout.buffer.flush()
@@ -236,13 +237,13 @@ class _Comparing(io.RawIOBase):
         return len(piece)
 
 
-def show(table: Table, rows: int = 20) -> None:
+def _show(table: Table) -> None:
     """The first rows and the columns that people look for first, as a table on stdout."""
     names = [name for name in SHOWN if name in table.column_names] or table.column_names[:6]
-    head = table.slice(0, rows).select(names).to_pydict()
+    head = table.slice(0, SHOWN_ROWS).select(names).to_pydict()
     numeric = " ".join(name for name in names if pa.types.is_floating(table.schema.field(name).type))
     body = zip(*([_cell(value) for value in head[name]] for name in names), strict=True)
-    rest = len(table) - rows
+    rest = len(table) - SHOWN_ROWS
     talk.table(names, body, right=numeric)
     if rest > 0:
         talk.say(f"... and {rest:,} more clips; -f parquet > clips.parquet keeps all {len(table.column_names)} columns")
