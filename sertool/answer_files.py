@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sertool import files, manifest, paths, streams, talk, wire
+from sertool import columns, files, manifest, paths, streams, talk, wire
+from sertool.columns import Row
 from sertool.errors import Interrupted, SertoolError
 from sertool.manifest import Table
-
-Row = dict[str, Any]
 
 
 class Place(NamedTuple):
@@ -89,8 +88,8 @@ def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str
 
 def _table(rows: Sequence[Row], labels: Sequence[str], extra: Sequence[str], read: Sequence[Table]) -> Table:
     """The rows as a manifest; of one that was read, it tells what was done to it before."""
-    names = dict.fromkeys(name for row in rows for name in row) or streams.names_of(labels, {}, extra)
-    table = manifest.from_columns({name: [row.get(name) for row in rows] for name in names})
+    nothing: dict[str, list[Any]] = {name: [] for name in streams.names_of(labels, {}, extra)}
+    table = manifest.from_columns(columns.of_rows(rows) or nothing)
     for name in ("predicted", "confidence", *(f"p_{label}" for label in labels)):
         if name not in table.column_names:
             table = manifest.with_column(table, name, [None] * len(table))

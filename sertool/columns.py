@@ -1,7 +1,10 @@
 """The manifest's columns: their names, types and meanings. Help, completions and man pages read them from here."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
+
+Row = dict[str, Any]  # of a manifest, by column
 
 CLIP = {
     "clip": ("string", "unique, stable name: corpus/stem; a copy is parent#k"),
@@ -131,6 +134,12 @@ def kind_of(name: str, beside: Collection[str] | None = None) -> str | None:
             of_feature = f"_{end}" in FEATURE and pattern.startswith("*")
             return None if of_feature and beside is not None and not _is_feature(feature, beside) else kind
     return None
+
+
+def of_rows(rows: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as columns, in the order in which they come up; what a row does not know is null."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def features(names: Collection[str]) -> list[str]:

@@ -4,15 +4,15 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
 from sertool import audio, columns, manifest, talk, twins
+from sertool.columns import Row
+from sertool.files import path_of
 from sertool.manifest import Table
 from sertool.paths import path_of
 
-Row = dict[str, Any]
 BATCH = 64  # files for a thread at a time: threads that meet after each file wait for each other
 FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
 HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo")

@@ -164,8 +164,7 @@ def _jsonl(held: pa.Buffer) -> Table:
 
 
 def _of_objects(rows: list[dict[str, Any]]) -> Table:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+    return pa.table({name: pa.array(values) for name, values in columns.of_rows(rows).items()})
 
 
 def _document(text: bytes) -> list[dict[str, Any]]:

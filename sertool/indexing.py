@@ -139,10 +139,8 @@ def _columns_to_name(rows: Sequence[dict[str, Any]], ours: str) -> Iterator[str]
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Rows as columns; what a row does not know is null."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    made = {name: [row.get(name) for row in rows] for name in names}
-    return made | {"notes": [row.get("notes") or None for row in rows]}
+    """Rows as columns, the notes among them whatever is noted."""
+    return columns.of_rows(rows) | {"notes": [row.get("notes") or None for row in rows]}
 
 
 # What the emotions are.

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from sertool import columns, corpora, labels, splits, talk
+from sertool.columns import Row
 from sertool.errors import UsageError
 from sertool.files import listed
 
-Row = dict[str, Any]
 MOST_WORDS = 10  # that nobody knows, shown
 OURS = columns.WHO | columns.WHAT | columns.PLACE  # what a pattern may set; all else that has our names is measured
 

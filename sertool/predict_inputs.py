@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sertool import audio, columns, effects, folders, formats, manifest, talk, wire
+from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed, path_text
 from sertool.manifest import Table
 from sertool.paths import path_text
-from sertool.stored_rows import Reading, Row, Shelf
+from sertool.stored_rows import Reading, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",

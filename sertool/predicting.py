@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from sertool import audio, extract, hearing, inference, predict_inputs, talk, windows, workers
+from sertool.columns import Row
 from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Sound
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.shaping import Wave
-from sertool.stored_rows import Row, Shelf
+from sertool.stored_rows import Shelf
 from sertool.windows import Listening, Stretch, lacks_channel
 
 BATCH = 32  # clips or windows that are there at a time

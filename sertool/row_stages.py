@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from sertool import predicting, talk
+from sertool.columns import Row
 from sertool.errors import SertoolError
 from sertool.manifest import Table
-from sertool.stored_rows import Row
 
 LONG = 30.0  # seconds of a clip for which windows would say more
 

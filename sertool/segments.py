@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from sertool.stored_rows import Row
+from sertool.columns import Row
 
 ROUNDING = 0.0015  # seconds that may lie between windows whose ends and beginnings are rounded to a thousandth
 

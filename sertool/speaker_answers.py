@@ -11,12 +11,12 @@ from itertools import groupby
 from pathlib import Path
 
 from sertool import labelling, predict_inputs, talk
+from sertool.columns import Row
 from sertool.errors import UsageError
 from sertool.jury import Acquaintance, Heard, Jury
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.predicting import Listener, Piece
-from sertool.stored_rows import Row
 
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from sertool import manifest, shards, talk, tensorfile
+from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.shards import Reader
 
 PLACE = ("shard", "offset", "rows")
-Row = dict[str, Any]
 Reading = Callable[[], dict[str, np.ndarray]]  # gives what a model hears of a clip, by feature
 
 

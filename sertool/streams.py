@@ -10,10 +10,10 @@ from itertools import chain, count
 from pathlib import PurePath
 from typing import Any
 
+from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.talk import clean
 
-Row = dict[str, Any]
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
 PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # how the name of a part of a file ends: where it starts, and its channel
 

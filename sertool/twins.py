@@ -9,9 +9,9 @@ import numpy as np
 
 from sertool import manifest, talk
 from sertool.codes import Codes, hashes, look_up
+from sertool.columns import Row
 from sertool.manifest import Table
 
-Row = dict[str, Any]
 SAME_AS = "duplicate-of:"
 TICK = 1e-3  # seconds: parts that begin and last alike to within it are the same
 ROUNDED = 50  # ticks that parts may share without overlapping: tables round their times

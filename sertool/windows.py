@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sertool import audio, hearing, talk
+from sertool.columns import Row
 from sertool.errors import UsageError
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.shaping import Wave
-from sertool.stored_rows import Row
 
 STRETCH = 120.0  # seconds of a long file that are decoded at once
 BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there

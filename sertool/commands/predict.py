@@ -15,11 +15,11 @@ from sertool.options import option
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sertool.columns import Row
     from sertool.jury import Jury
     from sertool.manifest import Table
     from sertool.predict_inputs import Request
     from sertool.predicting import Listener
-    from sertool.stored_rows import Row
 
 EPILOG = """\b
 Examples:
