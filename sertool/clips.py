@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sertool import intake, labelling, manifest, tables, talk
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed, path_text
+from sertool.files import listed
 from sertool.folders import audio_under, unread
 from sertool.labelling import Clip, Labelling, Row
 from sertool.paths import path_text

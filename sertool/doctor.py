@@ -9,7 +9,6 @@ import numpy as np
 
 from sertool import audio, columns, manifest, talk, twins
 from sertool.columns import Row
-from sertool.files import path_of
 from sertool.manifest import Table
 from sertool.paths import path_of
 

@@ -16,7 +16,7 @@ import numpy as np
 from sertool import audio, columns, effects, folders, formats, manifest, talk, wire
 from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed, path_text
+from sertool.files import listed
 from sertool.manifest import Table
 from sertool.paths import path_text
 from sertool.stored_rows import Reading, Shelf

@@ -3,12 +3,24 @@
 import math
 from fractions import Fraction
 
+import numpy as np
+
 PARTS = 100  # the largest denominator: steps of a sixth of a semitone at the most, and short resampling filters
 
 
 def ratio(number: float) -> Fraction:
     """The nearest ratio that resamples quickly."""
     return Fraction(number).limit_denominator(PARTS)
+
+
+def drawn(dice: np.random.Generator, bounds: tuple[float, float]) -> float:
+    """A ratio within bounds, as manifests keep it."""
+    return round(float(ratio(dice.uniform(*bounds))), 6)
+
+
+def length(samples: int, rate: float) -> int:
+    """How many samples are left of so many that become faster by the ratio that was kept."""
+    return math.ceil(samples / ratio(rate))
 
 
 def semitones(number: Fraction) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,10 @@ def as_loud(wave: Tensor, before: Tensor) -> Tensor:
     """Each `[.., samples]` at the power that it had before."""
     change = (wave.shape[-1] / before.shape[-1]) ** 0.5
     return wave * (_length(before) / _length(wave).clamp(min=1e-20) * change)
+
+
+def each_as_loud(waves: Iterable[Tensor], before: Iterable[Tensor]) -> list[Tensor]:
+    return [as_loud(one, other) for one, other in zip(waves, before, strict=True)]
 
 
 def _length(wave: Tensor) -> Tensor:

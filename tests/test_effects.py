@@ -332,7 +332,7 @@ def test_a_short_noise_is_repeated_and_both_files_are_drawn(noises):
 
 
 def test_what_macos_lays_beside_files_is_never_drawn(tmp_path):
-    audio.write(tmp_path / "hum.wav", np.ones(800, np.float32) / 4, RATE)
+    encoding.write(tmp_path / "hum.wav", np.ones(800, np.float32) / 4, RATE)
     (tmp_path / "._hum.wav").write_bytes(b"\0\5\x16\7")
     assert sounds.files(str(tmp_path)) == (str(tmp_path / "hum.wav"),)
 

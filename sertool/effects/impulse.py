@@ -38,4 +38,4 @@ def together(
     waves: Sequence[Tensor], _rate: int, _drawn: Sequence[Drawn], responses: Sequence[np.ndarray]
 ) -> list[Tensor]:
     made = filters.convolved_together(waves, responses)
-    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]
+    return sounds.each_as_loud(made, waves)

@@ -39,7 +39,7 @@ def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list
     from sertool import stretching
 
     made = stretching.pitched_together(waves, rate, [_ratio(one) for one in drawn])
-    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]
+    return sounds.each_as_loud(made, waves)
 
 
 def _ratio(drawn: Drawn) -> Fraction:

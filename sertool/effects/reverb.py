@@ -44,4 +44,4 @@ def apply(wave: Tensor, _rate: int, _drawn: Drawn, room: np.ndarray) -> Tensor:
 
 def together(waves: Sequence[Tensor], _rate: int, _drawn: Sequence[Drawn], rooms: Sequence[np.ndarray]) -> list[Tensor]:
     made = filters.convolved_together(waves, rooms)
-    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]
+    return sounds.each_as_loud(made, waves)

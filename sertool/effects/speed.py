@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +21,11 @@ class Settings:
 
 
 def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"rate": round(float(ratios.ratio(dice.uniform(*settings.rate))), 6)}
+    return {"rate": ratios.drawn(dice, settings.rate)}
 
 
 def length(samples: int, drawn: Drawn) -> int:
-    return math.ceil(samples / ratios.ratio(drawn["rate"]))
+    return ratios.length(samples, drawn["rate"])
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,11 +23,11 @@ class Settings:
 
 
 def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"rate": round(float(ratios.ratio(dice.uniform(*settings.rate))), 6)}
+    return {"rate": ratios.drawn(dice, settings.rate)}
 
 
 def length(samples: int, drawn: Drawn) -> int:
-    return math.ceil(samples / ratios.ratio(drawn["rate"]))
+    return ratios.length(samples, drawn["rate"])
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
@@ -42,4 +41,4 @@ def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list
     from sertool import stretching
 
     made = stretching.paced_together(waves, rate, [ratios.ratio(one["rate"]) for one in drawn])
-    return [sounds.as_loud(one, wave) for one, wave in zip(made, waves, strict=True)]
+    return sounds.each_as_loud(made, waves)
