@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import files, metrics, talk
+from sertool import files, metrics, streams, talk
 from sertool.evaluating import Comparison, Difference, Figure, Group, Report, Scores
 
 NAMES = {
@@ -361,18 +361,7 @@ def _table_lines(
 
 
 def as_json(report: Report) -> str:
-    return json.dumps(_jsonable(asdict(report)), ensure_ascii=False, indent=1) + "\n"
-
-
-def _jsonable(value: Any) -> Any:
-    """Arrays as lists, and NaN as null, for JSON has neither."""
-    if isinstance(value, Mapping):
-        return {name: _jsonable(one) for name, one in value.items()}
-    if isinstance(value, np.ndarray):
-        return _jsonable(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_jsonable(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return json.dumps(streams.strict(asdict(report)), ensure_ascii=False, indent=1) + "\n"
 
 
 WRITERS: dict[str, Callable[[Report], str]] = {"table": text, "json": as_json, "csv": as_csv, "markdown": markdown}

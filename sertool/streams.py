@@ -10,6 +10,8 @@ from itertools import chain, count
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+
 from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.talk import clean
@@ -65,9 +67,11 @@ def json_line(row: Mapping[str, Any]) -> str:
 
 
 def strict(value: Any) -> Any:
-    """A value with null in place of NaN and infinity."""
+    """A value as JSON has it: null in place of NaN and infinity, lists in place of arrays."""
     if isinstance(value, Mapping):
         return {name: strict(one) for name, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return strict(value.tolist())
     if isinstance(value, list | tuple):
         return [strict(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
