@@ -32,7 +32,7 @@ Models = Sequence[int] | None  # the numbers of those that answer for a clip; No
 Telling = Callable[[Table], tuple[Table, Sequence[Models]]]
 Some = TypeVar("Some")
 LISTS = (".txt", ".lst", ".list")
-OBJECT = re.compile(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*[\"}]")  # how JSON Lines and JSON begin, and Markdown does not
+OBJECT = re.compile(b"(" + formats.BOM + rb")?\s*(\[\s*)?\{\s*[\"}]")  # how JSON and JSON Lines begin, not Markdown
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
 MOMENT = 0.05  # seconds
 

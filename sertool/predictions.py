@@ -114,7 +114,7 @@ def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
     """A table without any column of ours would be taken for a list of paths: its header is translated first."""
     data = formats.without_more_headers(data, where)
     header = formats.first_line_of(bytes(data))
-    text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
+    text = header.removeprefix(formats.BOM).decode("utf-8", "replace").strip()
     kind = formats.delimited_kind(header)
     separator = formats.SEPARATORS[kind]
     names = [name.strip().strip('"') for name in text.split(separator)]
