@@ -17,7 +17,7 @@ from typing import Any
 from sertool.errors import UsageError
 
 PACKAGE = Path(__file__).parent
-NUMBERS = {"int": (int,), "float": (int, float)}
+NUMBERS = {"int": (int,), "float": (int, float)}  # the types of their values; the last is what text becomes
 KINDS = {"bool": "true or false", "tuple[int, ...]": "whole numbers such as 32,64"}  # for people
 SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 LONGEST = 16  # of a setting that is a list

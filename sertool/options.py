@@ -11,7 +11,6 @@ from sertool import catalogue, talk
 from sertool.errors import UsageError
 
 ENDLESS = 1_000_000  # a limit that help need not name
-NUMBERS: dict[str, type[int] | type[float]] = {"int": int, "float": float}
 Part = TypeVar("Part")
 
 
@@ -151,8 +150,8 @@ def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
 def setting(word: str, name: str, held: catalogue.Setting, group: str) -> Callable[[Any], Any]:
     """An option for a field of a settings dataclass, which says its kind, limits and default; None unless given."""
     kind: Any = click.Choice(held.choices) if held.kind == "choice" else str
-    if held.kind in NUMBERS:
-        kind = Number(NUMBERS[held.kind], held.low, held.high)
+    if held.kind in catalogue.NUMBERS:
+        kind = Number(catalogue.NUMBERS[held.kind][-1], held.low, held.high)
     elif held.kind == "bool":
         word, kind = f"{word}/--no-{word.removeprefix('--')}", None
     usual = f"{held.default:g}" if isinstance(held.default, float) else str(held.default).lower()
