@@ -8,6 +8,7 @@ import ast
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -78,18 +79,20 @@ def _file(word: str) -> str:
 
 @cache
 def read(path: Path, settings_class: str = "Settings") -> Entry:
-    """Docstring, literal constants and settings of one Python file."""
+    """Docstring, literal constants and settings of one Python file; its settings may be those of a file below, such as
+    `Settings = imagenet.Settings`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     facts: dict[str, Any] = {}
     settings: tuple[Setting, ...] = ()
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            try:
-                facts[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
-                continue
-        elif isinstance(node, ast.ClassDef) and node.name == settings_class:
-            settings = tuple(_setting(item, facts) for item in node.body if _is_setting(item))
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Attribute(ast.Name(module), other)) if name == settings_class:
+                settings = read(PACKAGE / f"{module}.py", other).settings
+            case ast.Assign([ast.Name(name), *_], value):
+                with suppress(ValueError):
+                    facts[name] = ast.literal_eval(value)
+            case ast.ClassDef(name) if name == settings_class:
+                settings = tuple(_setting(item, facts) for item in node.body if _is_setting(item))
     return Entry(path.stem, ast.get_docstring(tree) or "", facts, settings)
 
 

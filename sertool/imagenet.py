@@ -3,13 +3,14 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from sertool import layers
+from sertool import features, layers
 from sertool import weights as pretrained_weights
 from sertool.errors import SertoolError, UsageError
 
@@ -61,10 +62,17 @@ def check(columns: int, channels: int, frames: int, least: int = 1) -> None:
         raise UsageError(f"{frames} frames of {columns // channels} bands are too few: {least} of both are needed")
 
 
-def require(settings: Any, records: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Settings:
+    pretrained: Annotated[bool, "begin with ImageNet's weights"] = True
+    channels: Annotated[int, "channels of a spectrogram, side by side in its columns", 1, 4096] = 2
+    frames: Annotated[int, "frames that a clip is cut or padded to", 1, 10_000] = 157
+
+
+def require(settings: Settings, records: Mapping[str, Any]) -> None:
     """Refuse features of fewer or more channels than the network looks at: halves of a spectrogram are no sides."""
     for name, record in records.items():
-        there = 2 if record["wave"]["channels"] == "stereo" else 1
+        there = features.sides(record)
         if there != settings.channels:
             remedy = ", or featurize with --channels stereo" if settings.channels == 2 else ""
             raise UsageError(f"{name} has {there} of {settings.channels} channels that the network looks at: "
@@ -83,7 +91,7 @@ class Backbone(layers.Headed, ABC):
     def network() -> nn.Module:
         """The network of torchvision, from random numbers."""
 
-    def __init__(self, settings: Any, columns: int, classes: int) -> None:
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
         check(columns, settings.channels, settings.frames, self.least)
         self.settings = settings

@@ -172,7 +172,7 @@ def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[s
     each statistic a group of its own."""
     choice = _facts(feature).get("CHOICE")
     layers = len(_layers(feature, record["settings"]["layers"], record["settings"][choice])) if choice else 1
-    groups = layers * (2 if record["wave"]["channels"] == "stereo" else 1)
+    groups = layers * features.sides(record)
     stats = max(1, len(record["stats"]))
     return {"groups": groups * stats} if by_stat else {"groups": groups, "stats": stats}
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import batches, label_sets, metrics, speaker_scaling
+from sertool import batches, features, label_sets, metrics, speaker_scaling
 from sertool.batches import Scaling, Store
 
 AT_ONCE = 64  # clips that are answered together
@@ -41,7 +41,7 @@ class Data:
         """Of how many channels a row has frames, one channel's columns after the other's."""
         record, *others = self.store.records.values()
         whole = not (others or record["stats"] or self.scaling.matrix is not None)
-        return 2 if whole and record["wave"]["channels"] == "stereo" else 1
+        return features.sides(record) if whole else 1
 
     @cached_property
     def truth(self) -> np.ndarray:

@@ -168,13 +168,15 @@ class Settings:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", catalogue.entries("features"))
-def test_what_the_catalogue_reads_is_what_python_reads(name):
-    from sertool import features
+OF_FOLDERS = [(folder, name) for folder in ("features", "models") for name in catalogue.entries(folder)]
 
-    module, entry = features.load(name), catalogue.entries("features")[name]
+
+@pytest.mark.parametrize(("folder", "name"), OF_FOLDERS)
+def test_what_the_catalogue_reads_is_what_python_reads(folder, name):
+    module, entry = catalogue.load(folder, name), catalogue.entries(folder)[name]
     defaults = module.Settings()
     said = {field.name for field in fields(defaults) if hasattr(field.type, "__metadata__")}
     assert {s.name: s.default for s in entry.settings} == {name: vars(defaults)[name] for name in said}
-    assert entry.facts["DTYPE"] == module.DTYPE
+    assert entry.facts == {word: vars(module)[word] for word in entry.facts}
+    assert entry.facts.keys() >= {"features": {"DTYPE"}, "models": {"ORIGIN", "PARAMETERS", "INPUT"}}[folder]
     assert all(s.help for s in entry.settings)

@@ -1,5 +1,6 @@
 """Features by name: each file of this folder is one, and adding a file adds it."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,11 @@ def settled(name: str, settings: Any, device: str, rate: int) -> Any:
 def where(name: str) -> dict[int, int]:
     """The columns that count in figures of a clip only where another is above 0, by that one's place."""
     return getattr(load(name), "COUNTED_WHERE", {})
+
+
+def sides(record: Mapping[str, Any]) -> int:
+    """Of how many channels a feature's rows have columns, one channel's after the other's, by its record."""
+    return 2 if record["wave"]["channels"] == "stereo" else 1
 
 
 def suited(name: str, settings: Any, device: str) -> Any:
