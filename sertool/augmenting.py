@@ -31,7 +31,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generat
     lengths = lengths.to(rows.device, non_blocking=True)
     inside = (torch.arange(rows.shape[1], device=rows.device) < lengths[:, None])[..., None]
     if changes.shift:
-        rows = shifted(rows, lengths, changes.shift, dice)
+        rows = _shifted(rows, lengths, changes.shift, dice)
     if changes.gain:
         rows = (rows + (2 * _drawn(len(rows), dice) - 1)[:, None, None] * changes.gain) * inside
     if changes.noise:
@@ -42,7 +42,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generat
     return rows
 
 
-def shifted(rows: Tensor, lengths: Tensor, share: float, dice: torch.Generator) -> Tensor:
+def _shifted(rows: Tensor, lengths: Tensor, share: float, dice: torch.Generator) -> Tensor:
     """Each clip rolled in time by up to `share` of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
     by = ((_drawn(len(rows), dice) * 2 - 1) * share * lengths).long()[:, None]

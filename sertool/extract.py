@@ -123,7 +123,7 @@ def _raw(clip: Clip, wave: Wave) -> Tensor:
     return torch.from_numpy(samples)
 
 
-def channels(clip: Clip, wave: Wave) -> Sequence[Tensor | Reel]:
+def _channels(clip: Clip, wave: Wave) -> Sequence[Tensor | Reel]:
     """The channels of a clip's shaped waveform, each `[samples]`; those of a long one stay in their file."""
     if clip.augmentation or wave.samples(clip.duration or 0.0) <= LONG:
         return decoded(clip, wave)
@@ -206,7 +206,7 @@ class Engine:
         """What a worker makes of a clip: finished rows or, where the device takes batches, what is to go there."""
         wave = self.recipe.wave
         if not self.gathers:
-            return _finite(self.alone(channels(clip, wave)))
+            return _finite(self.alone(_channels(clip, wave)))
         if self.changes and effects.pending(clip.augmentation):
             raw = _raw(clip, wave)
             return Copy(clip, raw, effects.readied(raw.shape[1], wave.rate, clip.augmentation))

@@ -31,7 +31,7 @@ class Place:
         return self.folder / (f"manifest-{self.part.name}.parquet" if self.part.name else "manifest.parquet")
 
 
-def plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
+def _plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
     """What is to be made of a manifest's usable clips."""
     _refuse_unusable(table)
     return Plan(tasks.identified(manifest.keep(table, manifest.usable(table))), recipe, folder)
@@ -65,7 +65,7 @@ def warn_of_empty_bands(recipe: Recipe) -> None:
 
 def describe(table: Table, recipe: Recipe, place: Place) -> str:
     """What `run` would do."""
-    planned = plan(table, recipe, place.folder)
+    planned = _plan(table, recipe, place.folder)
     if not place.overwrite:
         tasks.refuse_strangers(planned)
     mine = place.part.of(planned.tasks)
@@ -82,7 +82,7 @@ def _shape(recipe: Recipe, name: str) -> str:
 
 def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> Table:
     """Make what is missing, and give this part's rows of the manifest with where their features lie."""
-    planned = plan(table, recipe, place.folder)
+    planned = _plan(table, recipe, place.folder)
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
         if not place.overwrite:
             tasks.refuse_strangers(planned)

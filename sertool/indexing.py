@@ -43,7 +43,7 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
     """One manifest of all sources: manifests are read, audio is looked at."""
     found = sort(sources, root, nul=nul)
     if found.roots or found.files or looking.how.tables:
-        found.tables.append(build(found, looking))
+        found.tables.append(_build(found, looking))
     elif looking.how != Labelling(mapping=looking.how.mapping) or looking.update is not None:
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
@@ -76,7 +76,7 @@ def _add_listed(paths: list[str], found: Sources) -> None:
         (found.roots if os.path.isdir(path) else found.files).append(path)
 
 
-def build(sources: Sources, looking: Looking) -> Table:
+def _build(sources: Sources, looking: Looking) -> Table:
     """The manifest of audio."""
     found = clips.find(sources.roots, sources.files)
     for failed in found.failed:

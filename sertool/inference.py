@@ -32,7 +32,7 @@ class Predictor:
     def __init__(self, held: Held, device: str = "cpu", trim: float | None = None) -> None:
         held = packing.opened(held)
         self.held, self.labels, self.device = held, held.labels, torch.device(device)
-        self.precision = devices.computed(trained_in(held), self.device.type)
+        self.precision = devices.computed(_trained_in(held), self.device.type)
         self.model = folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
             self.model.to(memory_format=torch.channels_last)  # as in training
@@ -104,7 +104,7 @@ class Predictor:
         return padded, lengths
 
 
-def trained_in(held: Held) -> str:
+def _trained_in(held: Held) -> str:
     """The precision that a model file's network learnt in, and answers in where the hardware has it."""
     training = held.trained.get("training")
     return "bf16" if isinstance(training, dict) and training.get("precision") == "bf16" else "float32"

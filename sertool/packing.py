@@ -21,7 +21,7 @@ from sertool.weights import BROUGHT
 
 def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
     """The same model with its encoder, if its features have one."""
-    tensors = {**unpacked(held.tensors), **dict(_encoders(recipe))}
+    tensors = {**_unpacked(held.tensors), **dict(_encoders(recipe))}
     kept = _rounded(tensors) if in_8_bits else _smaller(tensors)
     records = copy.deepcopy(held.features)
     for name, digest in _digests(rounding.restored(kept)).items():
@@ -76,7 +76,7 @@ def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
     return {feature: weights.hold(own) for feature, own in parts.items()}
 
 
-def unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A model's own tensors in full precision."""
     restored = rounding.restored(tensors)
     return {name: array for name, array in restored.items() if not name.startswith(BROUGHT)}

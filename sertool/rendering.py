@@ -165,7 +165,7 @@ def _render_all(sounds: list[Sound]) -> list[str | None]:
 def _render(sound: Sound) -> str | None:
     """Write a copy as its parent is, in rate and channels, beside its file; or the issue that stands against it."""
     try:
-        wave, rate = heard(sound.clip)
+        wave, rate = _heard(sound.clip)
     except audio.Unusable as unusable:
         talk.detail(f"{sound.clip.path}: {unusable.issue}: {unusable}")
         return unusable.issue
@@ -177,7 +177,7 @@ def _render(sound: Sound) -> str | None:
     return None
 
 
-def heard(clip: Clip) -> tuple[torch.Tensor, int]:
+def _heard(clip: Clip) -> tuple[torch.Tensor, int]:
     """`[channels, samples]` after the clip's effects, at the rate of its file."""
     found = audio.look(path_of(clip.path), full=False)
     if found.issue:
@@ -235,7 +235,7 @@ def listen(table: Table, folder: Path) -> None:
         issue = _render(sound)
         if not issue:
             name_together([sound.path])
-        talk.say(f"{sound.path}: {issue or (shown(clip.augmentation) or 'as it is')}")
+        talk.say(f"{sound.path}: {issue or (_shown(clip.augmentation) or 'as it is')}")
 
 
 def _examples(table: Table, count: int) -> list[Clip]:
@@ -248,7 +248,7 @@ def _examples(table: Table, count: int) -> list[Clip]:
     return [clips[row] for _, row in sorted(family)]
 
 
-def shown(augmentation: str | None) -> str:
+def _shown(augmentation: str | None) -> str:
     """A chain for people: `pitch semitones 1.2, noise snr 14.1 colour white`."""
     parts = []
     for drawn in effects.pending(augmentation):
@@ -266,6 +266,6 @@ def compared(table: Table, path: Path) -> None:
 
     before, after = _examples(table, 1)[:2]
     with plots.drawable(before):
-        panels = [("before", *heard(before)), (shown(after.augmentation) or "nothing happened", *heard(after))]
+        panels = [("before", *_heard(before)), (_shown(after.augmentation) or "nothing happened", *_heard(after))]
     plots.beside(before.name, panels, path)
     talk.say(f"drew {before.name} and {after.name} in {path}")

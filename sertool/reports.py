@@ -69,7 +69,7 @@ def speakers(count: int) -> str:
     return talk.counted(count, "speaker") if count else "unknown speakers"
 
 
-def method(report: Report, bootstrap: str) -> str:
+def _method(report: Report, bootstrap: str) -> str:
     """How the intervals were made."""
     return f"Intervals of 95 %: bootstrap {bootstrap}; {report.resamples:,} resamples, seed {report.seed}."
 
@@ -102,7 +102,7 @@ def chance(p: float) -> str:
 # Tables for people.
 
 
-def sections(report: Report) -> list[Section]:
+def _sections(report: Report) -> list[Section]:
     found = list(_of_one(report.runs[0]) if len(report.runs) == 1 else _of_several(report))
     return found + [_by(report, name) for name in report.runs[0].by]
 
@@ -244,7 +244,7 @@ def made(report: Report, kind: str, out: str | None) -> str:
 def text(report: Report, most: float = math.inf) -> str:
     """The tables as text; those wider than `most` characters in blocks of columns."""
     lines = _heads(report)
-    for section in sections(report):
+    for section in _sections(report):
         lines += ["", section.title]
         table = list(zip(section.headers, *section.rows, strict=True))  # columns
         widths = [max(map(len, column)) for column in table]
@@ -277,7 +277,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int], words: int) -> str:
 def markdown(report: Report) -> str:
     lines = [f"# {len(report.runs)} runs" if len(report.runs) > 1 else f"# {report.runs[0].name}", ""]
     lines += [f"- {line.strip()}" for line in _heads(report)]
-    for section in sections(report):
+    for section in _sections(report):
         rule = [("---" if place < section.words else "---:") for place in range(len(section.headers))]
         rows = ["| " + " | ".join(_escaped(row)) + " |" for row in (section.headers, rule, *section.rows)]
         lines += ["", f"## {section.title}", "", *rows]
@@ -301,7 +301,7 @@ def _heads(report: Report) -> list[str]:
 def methods(report: Report) -> list[str]:
     """How all intervals were made."""
     ways = dict.fromkeys([*(run.bootstrap for run in report.runs), *(one.bootstrap for one in report.comparisons)])
-    lines = [method(report, way) for way in ways]
+    lines = [_method(report, way) for way in ways]
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
         lines.append(f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers.")

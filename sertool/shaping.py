@@ -70,7 +70,7 @@ def _mean(wave: Tensor) -> Tensor:
 
 def part(wave: Tensor, how: Wave, clip: str) -> Part:
     """What is kept of `[samples]`."""
-    first, last = (0, len(wave)) if how.trim is None else loud_part(wave, how.trim)
+    first, last = (0, len(wave)) if how.trim is None else _loud_part(wave, how.trim)
     first += round(how.offset * how.rate)
     if first >= last:
         raise Unusable("too-short", f"nothing lies beyond an offset of {how.offset:g} s")
@@ -83,7 +83,7 @@ def part(wave: Tensor, how: Wave, clip: str) -> Part:
     return Part(first, last, begin, -spare - begin)
 
 
-def loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
+def _loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
     """Where `[samples]` first and last is within so many dB of its loudest frame."""
     power, start = torch.empty(TRIM.count(len(wave))), 0
     for run in TRIM.runs(wave, dsp.RUN):  # into one array: of hours, many small ones would leave memory full of holes

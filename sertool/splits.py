@@ -157,10 +157,10 @@ def parse(asked: str) -> Plan:
         takers = [each for each, one in PROTOCOLS.items() if "shares" in one and not one["leaky"]]
         raise UsageError(f"--split: {name} takes no shares; {', '.join(takers)} do, such as speaker:70/15/15")
     text = text if colon else entry.get("shares")
-    return Plan(name, None if text is None else parse_shares(text))
+    return Plan(name, None if text is None else _parse_shares(text))
 
 
-def parse_shares(text: str) -> tuple[float, float, float]:
+def _parse_shares(text: str) -> tuple[float, float, float]:
     """`70/15/15`, `80/20` (train and test) or `train=80/test=20`, in percent or as fractions."""
     problem = (
         f"--split: shares are TRAIN/DEV/TEST or TRAIN/TEST, such as 70/15/15, 80/20 or train=80/test=20, not {text!r}"
@@ -211,7 +211,7 @@ def folds(count: int, columns: Mapping[str, Codes], seed: int = 0, keep: KEEP | 
     if not 2 <= count <= min(found, MOST_FOLDS):
         raise UsageError(f"--folds {count}: at least 2, and at most as many as there are speakers, {found:,}")
     held = _numbers((keep or {}).get("speaker", {}), [str(number) for number in range(count)])
-    place = assign(speaker, _emotions(columns), drawn, [1 / count] * count, seed, held)
+    place = _assign(speaker, _emotions(columns), drawn, [1 / count] * count, seed, held)
     return Division(fold=_follow(look_up(place, speaker), columns, drop=False).astype(np.int16))
 
 
@@ -258,7 +258,7 @@ def _groupwise(
     drawn, found = originals(columns), []
     for name in reversed(by):  # sentences first: where they are too few for all parts, speakers go to those they fill
         group = _speakers(columns) if name == "speaker" else _sentences(columns)
-        place = assign(group, _emotions(columns), drawn, shares, seed, _numbers(keep.get(name, {}), PARTS))
+        place = _assign(group, _emotions(columns), drawn, shares, seed, _numbers(keep.get(name, {}), PARTS))
         shares = np.where(np.isin(np.arange(len(PARTS)), place), shares, 0)
         found.append(look_up(place, group))
     first, last = found[0], found[-1]
@@ -332,7 +332,7 @@ def _clipwise(columns: Mapping[str, Codes], shares: Sequence[float], seed: int, 
 # Dealing groups out to parts.
 
 
-def assign(
+def _assign(
     group: Codes,
     emotion: tuple[np.ndarray, int],
     drawn: np.ndarray,

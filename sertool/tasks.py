@@ -86,7 +86,7 @@ class Plan:
         return sorted((self.folder / feature).glob("*.safetensors"))
 
 
-def key(feature: str, recipe: Recipe, clips: Sequence[Clip]) -> str:
+def _key(feature: str, recipe: Recipe, clips: Sequence[Clip]) -> str:
     """What the shard of these clips must be known by."""
     return shards.key(recipe.record(feature), [_identity(clip) for clip in clips])
 
@@ -130,7 +130,7 @@ def missing(plan: Plan, task: Task) -> tuple[str, ...]:
 
 def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
     head = shards.sound(plan.path(task, feature), feature)
-    if head is None or head.key != key(feature, plan.recipe, clips) or not _is_told(plan.lessons[feature], head):
+    if head is None or head.key != _key(feature, plan.recipe, clips) or not _is_told(plan.lessons[feature], head):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
     return all(extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine) for clip in lost)
@@ -240,7 +240,7 @@ def _write(plan: Plan, task: Task, engine: Engine, made: Sequence[Rows]) -> None
         counts = [0 if rows.issue else len(rows.values[feature]) for rows in made]
         pieces = [rows.values[feature] for rows in made if rows.issue is None]
         path, record = plan.path(task, feature), plan.recipe.record(feature)
-        expected = key(feature, plan.recipe, clips)
+        expected = _key(feature, plan.recipe, clips)
         sweep(path)
         lessons = plan.lessons[feature]
         head = Shard(path, expected, record, record["dtype"], columns, names, counts, issues, lessons)

@@ -100,7 +100,7 @@ def chosen(
     ours = bringer(known, part, arrange) if known else None
     path = shipped.own(ours) if ours else _find(published)
     found = _fitting(arrange(read(path)), shapes, published.name, path)
-    _refuse_other(known, digest(_only(found, part)), published.name, path)
+    _refuse_other(known, _digest(_only(found, part)), published.name, path)
     made = hold(found)
     return made, _held[made]
 
@@ -111,7 +111,7 @@ def bringer(known: str, shapes: Shapes, arrange: Arrange) -> str | None:
         if _brings_encoder(path := shipped.own(name)):
             there = arrange(read(path))
             fits = all(word in there and tuple(there[word].shape) == shape for word, shape in shapes.items())
-            if fits and digest(_only(there, shapes)) == known:
+            if fits and _digest(_only(there, shapes)) == known:
                 return name
     return None
 
@@ -126,12 +126,12 @@ def _only(tensors: "Tensors", wanted: Iterable[str]) -> "Tensors":
 
 def hold(tensors: "Tensors") -> str:
     """Keep tensors for whoever asks for their digest, which is returned."""
-    known = digest(tensors)
+    known = _digest(tensors)
     _held.setdefault(known, tensors)
     return known
 
 
-def digest(tensors: "Tensors") -> str:
+def _digest(tensors: "Tensors") -> str:
     """What tensors are known by: their names, shapes and values, not the type or file that they are stored in."""
     made = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
