@@ -1,4 +1,16 @@
-"""Which corpus a file belongs to, and what its name says: one file of this folder for each corpus."""
+"""Which corpus a file belongs to, and what its name says: each file of this folder is one, and adding a file adds it.
+
+A file imports nothing heavy, and says as literal facts what help, lists and `fetch` show and model files keep: `TITLE`,
+`HOMEPAGE`, `LICENCE`, `CITATION` (BibTeX), `LANGUAGE`, `SPEAKERS`, `CLIPS`, `HOURS`, `EMOTIONS`; `LABELS`, the emotion
+of each of its codes; `EXAMPLES`, the row of each of some paths; where it can be fetched, `SOURCES`, the first choice
+first, as `sources` has them; and `PARTS`, {word: facts that differ}, if some are fetched by themselves. And it has
+
+- `parse(path)`: the row of an absolute path, as far as its name and folders tell it, or None for a file that is not of
+  the corpus. Columns are the manifest's; the speaker as the corpus has it; `key`, if the file's stem alone is not
+  unique, what the clip is called;
+- `enrich(rows, tables)`, where it has `SIDE_TABLES`, names of files: add to rows, whose `stem` is their file's, what
+  those tables say that are there, {name: path}.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial

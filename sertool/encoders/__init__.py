@@ -1,6 +1,15 @@
-"""Pretrained encoders by name: each file of this folder is a family of them, and adding a file adds it.
+"""Pretrained encoders by name: each file of this folder is a family of them, and adding a file adds it; the file of the
+same name in `features/` makes features of their layers.
 
-A file says as literal facts what help and lists show: `SIZES` with what each has, `LICENCE`, `CITATION`, `URL`.
+A file says as literal facts what help and lists show: `SIZES`, by name the `layers`, `width`, `parameters`, `megabytes`
+and perhaps `citation` of each, and the family's `LICENCE`, and `CITATION` where sizes have none. And it has
+
+- `Encoder(size, layers, precision, known)`, a module: of waves, each `[samples]`, the layers side by side, float32
+  `[frames, layers x width]`. Layer 0 enters the first block, layer k leaves the k-th. Its weights are those of the
+  digest `known`, if one is given;
+- `require_rate(rate)`: refuse what it does not hear;
+- `tensors(size, layers, known)`, digest and tensors of the first so many blocks, and `shapes(size, layers)` of these,
+  by their published names, which `arranged(tensors)` gives to tensors of other files.
 """
 
 from functools import partial
