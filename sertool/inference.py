@@ -124,7 +124,7 @@ def network(held: Held) -> torch.nn.Module:
         _require_fitting(arrays, planned)
         made = module.Model(settings, *size)
         made.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
-        if hasattr(made, "fit"):
+        if models.fits_at_once(made):
             _try_out(made.eval(), size)
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AssertionError, UsageError) as error:
         first = first_line(error)
@@ -136,7 +136,7 @@ def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module) ->
     """Whether the file has the tensors that its settings come to; of classical models, sizes are the file's own."""
     wanted = {name: tuple(tensor.shape) for name, tensor in planned.state_dict().items()}
     shapes = {name: array.shape for name, array in arrays.items()}
-    fixed = not hasattr(planned, "fit")
+    fixed = not models.fits_at_once(planned)
     if wanted.keys() != shapes.keys() or (fixed and wanted != shapes):
         odd = sorted(wanted.items() ^ shapes.items()) if fixed else sorted(wanted.keys() ^ shapes.keys())
         raise ValueError(f"tensors such as {odd[0]} are missing, of another size, or too many")

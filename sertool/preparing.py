@@ -128,7 +128,7 @@ def features_to_make(table: Table, design: Design, asked: Asked, device: str, *,
         return None
     options = presets.PRESETS[preset]["options"]
     place = asked.weights or options.get("weights")
-    if not fetch and place is None and any("CHOICE" in _facts(name) for name in presets.PRESETS[preset]["features"]):
+    if not fetch and place is None and any(map(features.encoded, presets.PRESETS[preset]["features"])):
         return None
     with weights.given(place):
         module = models.load(design.model)
@@ -239,7 +239,7 @@ def _facts(feature: str) -> dict[str, Any]:
 
 def refuse_beside_labels(table: Table, asked: Asked) -> None:
     """Refuse whatever a model that is fitted at once would pass over, before anything is made for it."""
-    if not hasattr(models.load(asked.architecture).Model, "fit"):
+    if not models.fits_at_once(models.load(asked.architecture).Model):
         return
     over = sorted(asked.training.keys() - AT_ONCE) + ["imitate"] * (asked.imitate is not None)
     what = f"{listed(map(talk.option, over))} is for networks" if over else ""
@@ -256,7 +256,7 @@ def design(table: Table, asked: Asked) -> Design:
     if not there:
         raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
     usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
-    encoded = any("CHOICE" in _facts(feature) for feature in there)
+    encoded = any(map(features.encoded, there))
     encoded = encoded or (asked.teacher is not None and teacher_models.is_model(asked.teacher))  # whose may be
     settings = _switched(changed(name, usual, asked.settings), asked, encoded)
     loop = _loop(asked)

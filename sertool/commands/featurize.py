@@ -242,7 +242,7 @@ def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str,
 def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
     from sertool import extract, features, shaping, weights
 
-    pretrained = [name for name in wanted if "CHOICE" in FEATURES[name].facts]
+    pretrained = [name for name in wanted if features.encoded(name)]
     if not pretrained and any(values[name] for name in LAYERS):
         raise UsageError(
             f"{' and '.join(map(talk.option, LAYERS))} are for pretrained encoders, such as --whisper base"

@@ -1,4 +1,32 @@
-"""Features by name: each file of this folder is one, and adding a file adds it."""
+"""Features by name: each file of this folder is one, and adding a file adds it.
+
+A file has a docstring whose first line is its option's help, and
+
+- `DTYPE`, what its rows are stored as: float16, float32, or int16, which no `--dtype` changes;
+- `Settings`, a frozen dataclass whose fields are options; `hop`, with `center` and `n_fft` or `frame_length`, says
+  where rows lie in time;
+- `Feature(settings, rate)`, a module, which refuses what it cannot compute;
+- `definition(wave, rate, settings)`, the slow twin that `--verify` holds it against: float64 `[rows, columns]` of
+  `[samples]`.
+
+A `Feature` has the names of its `columns`, and a `framing`:
+
+- with a `dsp.Framing`, which all features share that have an equal one, `forward(frames)` gives `[frames, width]` of a
+  run of `dsp.Frames`, each row by itself. `finish(rows)`, if there, makes of all of a clip's its `[frames, columns]`.
+  One that must see the whole clip first has `survey(frames)`, what it finds in a run, and `settle(found)` of all runs'
+  joined, which `forward` takes beside the frames;
+- with None, `clips(waves)` gives the `[rows, columns]` of each `[samples]`.
+
+What else a file may have, where the usual does not do:
+
+- `COUNTED_WHERE`: {column: column}, of which the first counts in figures of a clip where the second is above 0;
+- for `--verify` alone: `tolerance(settings)`, the share of a value that it may differ by; `LEAST`, what never matters;
+  `AGREES`, the share of values that must be within; `STEPS`, true where rounding moves some by a step;
+- `settled(settings, device, rate)` and `suited(settings, device)`, see below;
+- of a pretrained encoder, which is the file of the same name in `encoders/`: `CHOICE`, the setting that says which and
+  stands behind the feature's own option; settings `layers`, `precision` and `weights`, a digest; and
+  `values_per_second(settings)`, of which there are so many that shards are cut by it.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,6 +42,11 @@ def settled(name: str, settings: Any, device: str, rate: int) -> Any:
     """The settings with what only a device or a file of weights can tell: what a shard is to record."""
     module = load(name)
     return module.settled(settings, device, rate) if hasattr(module, "settled") else settings
+
+
+def encoded(name: str) -> bool:
+    """Whether a feature is layers of a pretrained encoder."""
+    return "CHOICE" in catalogue.entries("features")[name].facts
 
 
 def where(name: str) -> dict[int, int]:
