@@ -31,11 +31,12 @@ from sertool import (
     wire,
     workers,
 )
+from sertool.design import Design, Member
 from sertool.extract import Recipe
 from sertool.heldout import Way, Wish
 from sertool.locks import alone
 from sertool.manifest import Table
-from sertool.members import Design, Figures, Listener, Member, Sources
+from sertool.members import Figures, Listener, Sources
 from sertool.parts import WHOLE
 from sertool.paths import plain_name
 from sertool.preparing import Asked, Rows

@@ -1,7 +1,7 @@
 """One training of a run, from a split and a seed to a folder that holds all that is known of it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from sertool import (
 from sertool import device as devices
 from sertool.batches import Store
 from sertool.columns import ANSWERS
+from sertool.design import ONE_ROW, UNTAUGHT, Design, Member, at_once, lessons_of_blocks, passed_over
 from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
@@ -47,42 +48,11 @@ from sertool.taught_encoders import Lesson
 from sertool.teacher_answers import Imitated, Taught
 from sertool.team import Team
 from sertool.training_data import Data
+from sertool.training_settings import Settings
 
 Figures = dict[str, Any]
 
 PRIOR = 3.0  # clips whose loss, each by log(T)^2, stands against a temperature other than 1
-ONE_ROW = "one row for each clip: featurize with --stats, such as --stats mean,std"
-UNTAUGHT = "--teacher is for networks, and for clips without a label"
-
-
-@dataclass(frozen=True)
-class Design:
-    """What is trained, whatever it is trained on."""
-
-    model: str
-    settings: Any
-    training: training.Settings
-    features: tuple[str, ...]
-    scale: str = "corpus"
-    adapt: str | None = None  # to each speaker, by that speaker's own clips
-    prior_clips: float = 0.0  # what all of train counts for beside them
-    reduce: str | None = None
-    select: int | None = None
-    weights: str | None = None  # the file of a pretrained backbone
-    teacher: str | None = None  # a model, a run, or the file of a teacher's predictions
-    imitate: str | None = None  # a feature that the network learns to tell, and does not see
-    pack: str | None = None  # the encoder into the model file: half precision, or 8-bit
-
-
-@dataclass(frozen=True)
-class Member:
-    """One training: a split of the rows and a seed."""
-
-    name: str
-    seed: int
-    fold: int | None
-    split: np.ndarray  # int8 `[rows]`: train, dev, test, or -1
-    protocol: str | None = None  # how the rows were divided
 
 
 @dataclass(frozen=True)
@@ -176,16 +146,6 @@ def _trained(
         made.temperature = calibrated(made.logits(data.dev), data.truth[data.dev])
     made.scores = _scores(held, made, member)
     return made, history
-
-
-def at_once(design: Design) -> bool:
-    """Whether the model is fitted at once, and not epoch by epoch."""
-    return hasattr(models.load(design.model).Model, "fit")
-
-
-def passed_over(what: str, model: str) -> UsageError:
-    """The refusal of what a model that is fitted at once has no use for."""
-    return UsageError(f"{what}: {model} is fitted at once, to labels alone")
 
 
 # What a member learns from.
@@ -462,14 +422,6 @@ def _lessons(held: Sources, design: Design, member: Member) -> list[Lesson]:
     return taught_encoders.once(found)
 
 
-def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
-    """What taught the blocks that a model goes on with, by the feature that they go on from, before they learn here."""
-    if not hasattr(models.load(design.model).Model, "go_on"):
-        return {}
-    layers = {"layers": str(design.settings.layers)}
-    return {name: taught_encoders.given(name, record["settings"] | layers) for name, record in records.items()}
-
-
 def _commands(table: Table) -> list[str | None]:
     """What made a table, as far as it knows."""
     return [step.get("command") for step in manifest.provenance(table)["chain"]]
@@ -485,7 +437,7 @@ def _packed(held: Held, how: str | None) -> Held:
     return packing.packed(held, inference.recipe_of(held.features), in_8_bits=how == "8-bit") if how else held
 
 
-def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: training.Settings) -> None:
+def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: Settings) -> None:
     """The epochs as lines and as a picture, and who was where."""
     with whole(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)

@@ -16,7 +16,6 @@ from sertool import (
     features,
     featurizing,
     manifest,
-    members,
     merging,
     models,
     presets,
@@ -25,19 +24,19 @@ from sertool import (
     talk,
     taught_encoders,
     teacher_models,
-    training,
     twins,
     weights,
     wire,
 )
+from sertool.design import UNTAUGHT, Design, lessons_of_blocks, passed_over
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Recipe
 from sertool.featurizing import Place
 from sertool.files import listed
 from sertool.manifest import Table
-from sertool.members import UNTAUGHT, Design, passed_over
 from sertool.recipes import RECIPES, USUAL
 from sertool.taught_encoders import Lesson
+from sertool.training_settings import Settings
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -149,7 +148,7 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
         found = batches.lessons(table, [*records, *filter(None, [design.imitate])])
     else:
         found = {feature: taught_encoders.given(feature, held) for feature, held in settings.items()}
-    return found | {name: found[name] + own for name, own in members.lessons_of_blocks(design, records).items()}
+    return found | {name: found[name] + own for name, own in lessons_of_blocks(design, records).items()}
 
 
 def grouped(table: Table, design: Design, asked: Asked, to_make: Recipe | None) -> Design:
@@ -270,9 +269,9 @@ def design(table: Table, asked: Asked) -> Design:
     )  # fmt: skip
 
 
-def _loop(asked: Asked) -> training.Settings:
+def _loop(asked: Asked) -> Settings:
     """The loop's settings, the recipe's but for those that were given; what would do nothing is refused."""
-    loop = replace(training.Settings(**asked.published.get("training", {})), **asked.training)
+    loop = replace(Settings(**asked.published.get("training", {})), **asked.training)
     for word in sorted(NEEDS.keys() & asked.training):
         if not any(_holds(loop, *partner.split()) for partner in NEEDS[word]):
             others = " or ".join(map(talk.option, NEEDS[word]))
@@ -286,7 +285,7 @@ def _loop(asked: Asked) -> training.Settings:
     return loop
 
 
-def _holds(loop: training.Settings, name: str, value: str | None = None) -> bool:
+def _holds(loop: Settings, name: str, value: str | None = None) -> bool:
     """Whether a setting has a value or, of any, whether it is more than zero."""
     held = getattr(loop, name)
     return held == value if value else bool(held)

@@ -20,10 +20,10 @@ from sertool import (
     taught_encoders,
     tensorfile,
 )
+from sertool.design import ONE_ROW, Design, Member, at_once
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
-from sertool.members import Design, Member
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.taught_encoders import Lesson
 
@@ -76,9 +76,9 @@ def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> Non
     fewer = design.select is not None or design.reduce is not None
     if fewer and design.adapt:
         raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
-    if (fewer or members.at_once(design)) and any(_over_time(table, name, record) for name, record in records.items()):
+    if (fewer or at_once(design)) and any(_over_time(table, name, record) for name, record in records.items()):
         who = "--select and --reduce take" if fewer else f"{design.model} takes"
-        raise UsageError(f"{who} {members.ONE_ROW}")
+        raise UsageError(f"{who} {ONE_ROW}")
 
 
 def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import heldout, manifest, members, talk
+from sertool import heldout, manifest, talk
+from sertool.design import Design, at_once
 from sertool.manifest import Table
-from sertool.members import Design, Figures
+from sertool.members import Figures
 from sertool.splits import PARTS
 
 
@@ -65,6 +66,6 @@ def say_emotions(train: Table, design: Design) -> None:
     if not more:
         return
     shown = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
-    counts = design.training.absent_emotions == "count" or members.at_once(design)
+    counts = design.training.absent_emotions == "count" or at_once(design)
     how = "count as wrong for its clips" if counts else "are left out of its clips' loss"
     talk.say(f"the corpora share {len(everywhere)} emotions ({shown}): those that a corpus lacks {how}")

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from sertool import codes, files, manifest, run_folder
+from sertool.design import Design, Member
 from sertool.errors import UsageError
 from sertool.files import whole
 from sertool.manifest import Table
-from sertool.members import Design, Member, Sources
+from sertool.members import Sources
 from sertool.run_folder import BEFORE, CHECKPOINT, FILES, PREDICTIONS, SETTINGS
 
 DIGESTED = {  # what differs where a digest does

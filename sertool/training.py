@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,78 +23,10 @@ from sertool.errors import SertoolError, UsageError
 from sertool.run_folder import CHECKPOINT
 from sertool.team import Team
 from sertool.training_data import Data
+from sertool.training_settings import Settings
 
 SAVING_SHARE = 0.1  # of the time that saving may take: where epochs are short, not each of them is saved
 Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # shows how far the batches of an epoch have come
-
-
-@dataclass(frozen=True)
-class Settings:
-    epochs: Annotated[int, "times over the training clips", 1, 100_000] = 30
-    batch: Annotated[int, "clips in a batch", 1, 100_000] = 32
-    optimizer: Annotated[Literal["adam", "adamw", "sgd"], "optimiser"] = "adamw"
-    lr: Annotated[float, "learning rate", 0] = 1e-3
-    weight_decay: Annotated[float, "weight decay", 0] = 0.0
-    momentum: Annotated[float, "momentum of SGD", 0, 1] = 0.9
-    schedule: Annotated[
-        Literal["constant", "plateau", "cosine", "restarts", "one-cycle"],
-        "how the learning rate changes: plateau by the dev figure or, without dev, by the loss in train",
-    ] = "cosine"
-    warmup: Annotated[int, "steps over which the learning rate rises from zero", 0, 100_000] = 0
-    plateau_factor: Annotated[float, "what plateau multiplies the rate by", 0, 1] = 0.5
-    plateau_patience: Annotated[int, "epochs that may bring nothing better before it does", 0, 100_000] = 10
-    restart_epochs: Annotated[int, "epochs of the first cosine of restarts", 1, 100_000] = 10
-    restart_factor: Annotated[int, "how much longer each next one is", 1, 1000] = 2
-    smoothing: Annotated[float, "label smoothing", 0, 1] = 0.0
-    balance: Annotated[
-        Literal["none", "weights", "sampling", "corpus", "corpus-emotion"],
-        "make up for rarer emotions by weights or sampling, for smaller corpora or for both by sampling; in "
-        "models that are fitted at once, by weights either way",
-    ] = "none"
-    absent_emotions: Annotated[
-        Literal["mask", "count"],
-        "for networks, of several corpora, judge a clip among its own one's emotions, or count them all",
-    ] = "mask"
-    clip: Annotated[float | None, "greatest norm of the gradient (0: any)", 0] = None
-    clip_value: Annotated[float | None, "greatest value in the gradient (0: any)", 0] = None
-    patience: Annotated[int | None, "stop after so many epochs without a better dev figure (0: never)", 0, 100_000] = (
-        None
-    )
-    metric: Annotated[Literal["uar", "loss", "wa"], "dev figure that chooses the epoch"] = "uar"
-    keep: Annotated[Literal["best", "last"], "the epoch whose weights are kept"] = "best"
-    ema: Annotated[float | None, "decay of the weights' moving average, which is what is evaluated and kept", 0, 1] = (
-        None
-    )
-    mixup: Annotated[float | None, "alpha of mixup", 0, 1000] = None
-    mixes: Annotated[Literal["rows", "summary"], "what mixup mixes: rows, or what a network sums a clip up to"] = "rows"
-    soft: Annotated[
-        float, "share of the listeners' votes in the targets, the rest being the intended emotion", 0, 1
-    ] = 0.0
-    teach: Annotated[float, "share of the teacher's answers in the targets", 0, 1] = 0.7
-    likeness: Annotated[float, "weight of likeness to the imitated features in the loss", 0] = 1.0
-    steady: Annotated[
-        float,
-        "share of the loss that is for hearing a copy as an encoder's blocks, before they learn, hear its clip",
-        0,
-        1,
-    ] = 0.0
-    strangers: Annotated[
-        float, "with --adapt, share of the clips that are scaled as if nobody knew who speaks", 0, 1
-    ] = 0.5
-    time_masks: Annotated[int, "bars of time set to zero in each clip", 0, 1000] = 0
-    time_width: Annotated[int, "greatest width of a time bar in rows", 0, 100_000] = 30
-    column_masks: Annotated[int, "bars of columns set to zero in each clip", 0, 1000] = 0
-    column_width: Annotated[int, "greatest width of a column bar", 0, 100_000] = 12
-    mask_share: Annotated[float, "share of the clips that bars are laid over", 0, 1] = 1.0
-    shift: Annotated[float, "greatest roll in time, as a share of the clip", 0, 1] = 0.0
-    noise: Annotated[float, "deviation of Gaussian noise on the rows", 0] = 0.0
-    gain: Annotated[float, "greatest offset of all columns of a clip", 0] = 0.0
-    precision: Annotated[Literal["float32", "bf16"], "arithmetic of training"] = "float32"
-    compile: Annotated[bool, "compile the network"] = False
-
-    @property
-    def changes(self) -> augmenting.Changes:
-        return augmenting.Changes(**{name: getattr(self, name) for name in augmenting.Changes.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

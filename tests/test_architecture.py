@@ -20,14 +20,15 @@ HOUSE = {
     "ground": """workers augmenting catalogue codes columns containers digests filters team norms layers metrics presets
         ratios pyin recipes rounding scan schedules stretching talk device parts dsp pitch_classes slow files locks
         paths drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth tensorfile
-        unpacking web transfer weights""",
+        unpacking web transfer training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest merging row_filter taught_encoders intake twins hearing audio encoding folders sounds
         labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint wire effects
         sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
-        stored_rows predict_inputs windows segments heldout_members extract predictions tables training_data training
-        copying packing folding inference jury cards tasks clips clip_statistics answers answer_files demonstration""",
+        stored_rows predict_inputs windows segments heldout_members extract predictions tables design training_data
+        training copying packing folding inference jury cards tasks clips clip_statistics answers answer_files
+        demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
         panels plots members refusals rendering reports preparing runs run_report optimism experiment""",
     "pages": "charts page",

@@ -9,6 +9,7 @@ from running import Outcome, sertool
 
 from sertool import augmenting, batches, encoding, label_sets, manifest, modelfile, synth, training, wire
 from sertool.training_data import Data
+from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 CORPORA = {"one": ("neutral", "happy", "angry"), "two": ("neutral", "angry", "sad")}
@@ -82,7 +83,7 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
     store = batches.Store([[]] * 2, np.ones(2, np.int64), 1, torch.device("cpu"), {}, [])
     data = Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), batches.Scaling(), np.array([0, 2]),
                 judged=judged)  # fmt: skip
-    loop = training.Loop(torch.nn.Identity(), data, training.Settings(smoothing=0.2), torch.ones(3), None)
+    loop = training.Loop(torch.nn.Identity(), data, Settings(smoothing=0.2), torch.ones(3), None)
     logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
     mixup = augmenting.Mixup(0.75, torch.tensor([1, 0]))
     first, second = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.1, 0.9]])
@@ -149,7 +150,7 @@ def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_p
     store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
     data = Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), batches.Scaling(),
                 np.arange(200) % 2, corpus=corpus)  # fmt: skip
-    loop = training.Loop(torch.nn.Identity(), data, training.Settings(balance="corpus"), torch.ones(2), None)
+    loop = training.Loop(torch.nn.Identity(), data, Settings(balance="corpus"), torch.ones(2), None)
     drawn = np.concatenate([training._drawn(loop, np.random.default_rng(seed)) for seed in range(20)])
     assert 0.45 < (drawn < 20).mean() < 0.55
 

@@ -16,11 +16,11 @@ from sertool import (
     recipes,
     splits,
     synth,
-    training,
     wire,
 )
 from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
+from sertool.training_settings import Settings
 
 pytest_plugins = ("pretrained",)
 SMALL = {  # the big networks' layers, fewer or thinner: one epoch of the real ones is for the slow tests
@@ -53,7 +53,7 @@ def test_a_recipe_names_what_there_is(name: str) -> None:
     assert held["preset"] in PRESETS
     assert held["model"] in catalogue.names("models")
     splits.parse(held["protocol"])
-    training.Settings(**held.get("training", {}))
+    Settings(**held.get("training", {}))
     preparing.of_preset(held["preset"])
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import batches, manifest, runs, training
+from sertool import batches, manifest, runs
+from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
-from sertool.members import Design, Member, Sources
+from sertool.members import Sources
+from sertool.training_settings import Settings
 
 COLUMNS = {
     "clip": ["a", "b", "c", "d"], "path": list("abcd"), "emotion": ["sad", "happy"] * 2,
@@ -21,7 +23,7 @@ COLUMNS = {
 def described(soft: float = 0.0, **columns: list) -> dict:
     table = manifest.from_columns(COLUMNS | columns)
     store = batches.Store([[]] * 4, np.ones(4, np.int64), 1, torch.device("cpu"), {}, ["key"])
-    held, design = Sources(table, store, COLUMNS["emotion"]), Design("cnn", {}, training.Settings(soft=soft), ("mel",))
+    held, design = Sources(table, store, COLUMNS["emotion"]), Design("cnn", {}, Settings(soft=soft), ("mel",))
     return runs.described(held, design, Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8)))
 
 

@@ -40,6 +40,7 @@ from sertool.experiment import Manner
 from sertool.heldout import Wish
 from sertool.models import cnn1d, cnn2d, svm
 from sertool.preparing import Asked, Rows
+from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8")
 TINY = (*NET, "--epochs", "2")
@@ -891,7 +892,7 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
 def test_every_option_has_a_place_where_training_finds_it() -> None:
     asked = {option.name for option in door.command.params if option.expose_value}
     asked -= {"manifests", "show_list", "layers", "tune"}  # these two being settings of a model
-    taken = {held.name for kind in (Rows, Asked, Wish, Manner, training.Settings) for held in fields(kind)}
+    taken = {held.name for kind in (Rows, Asked, Wish, Manner, Settings) for held in fields(kind)}
     assert asked == taken - {"sources", "training"}
 
 

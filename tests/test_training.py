@@ -22,10 +22,12 @@ from sertool import (
     wire,
 )
 from sertool.batches import Store
+from sertool.design import Design, Member
 from sertool.manifest import Table
-from sertool.members import Design, Listener, Member, Sources, Trained
+from sertool.members import Listener, Sources, Trained
 from sertool.models import cnn, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
+from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")
@@ -125,12 +127,12 @@ def test_how_to_teach_is_refused_where_nobody_teaches(heard: Path, tmp_path: Pat
 
 def network(**more: object) -> Design:
     settings = cnn.Settings(frames=40, channels=(4, 8), dense=8)
-    loop = training.Settings(epochs=2, batch=8, lr=0.01, keep="last")
+    loop = Settings(epochs=2, batch=8, lr=0.01, keep="last")
     return Design("cnn", settings, loop, ("mel",), **more)
 
 
 def classifier(**more: object) -> Design:
-    return Design("lda", lda.Settings(), training.Settings(), ("mfcc",), **more)
+    return Design("lda", lda.Settings(), Settings(), ("mfcc",), **more)
 
 
 DESIGNS = {
@@ -188,7 +190,7 @@ def test_weights_come_from_train_alone_and_test_moves_nothing(heard: Path, tmp_p
 
 
 def at_once(model: str, **more: object) -> Design:
-    return Design(model, models.load(model).Settings(), training.Settings(**more), ("mfcc",))
+    return Design(model, models.load(model).Settings(), Settings(**more), ("mfcc",))
 
 
 @pytest.mark.parametrize("model", ["logistic", "probe", "svm", "lda"])
@@ -233,7 +235,7 @@ def test_a_machine_is_told_which_rows_are_of_one_clip(
 
 def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     table = wire.read(str(heard))
-    design = replace(network(), training=training.Settings(epochs=20, batch=8, lr=0.003, keep="last"))
+    design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))
     split = divided(table)
     found = made(members.load(table, design, "cpu"), design, split, tmp_path)
     train, dev, test = (members.calibrated(found.logits(clips), found.data.truth[clips])
@@ -277,7 +279,7 @@ def test_the_picture_of_a_training_marks_the_epoch_that_is_kept(
                for k, (loss, uar, wa) in enumerate(figures)]  # fmt: skip
     drawn = []
     monkeypatch.setattr(plots.drawing, "save", lambda figure, _: drawn.append(figure.axes[1]))
-    plots.curves(history, training.kept(history, training.Settings(**settings)), tmp_path / "curves.png")
+    plots.curves(history, training.kept(history, Settings(**settings)), tmp_path / "curves.png")
     uar = 100 * figures[epoch - 1][1]
     assert drawn[0].get_title(loc="left") == f"dev, %: UAR {uar:.1f} in epoch {epoch}, which is kept"
     assert drawn[0].lines[-1].get_xydata().tolist() == [[epoch, uar]]

@@ -5,7 +5,8 @@ from running import sertool
 
 from sertool import catalogue
 
-NUMBERS = [held for held in catalogue.read(catalogue.PACKAGE / "training.py").settings if held.kind in ("int", "float")]
+LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
+NUMBERS = [held for held in LOOP if held.kind in ("int", "float")]
 
 
 @pytest.mark.parametrize("held", NUMBERS, ids=lambda held: held.name)

@@ -34,7 +34,7 @@ Files of a run, for each fold and seed in fold-K/seed-S/:
 NEEDS = {  # what is nothing by itself
     "prior_clips": "adapt speaker", "strangers": "adapt speaker", "teach": "teacher", "likeness": "imitate",
 }  # fmt: skip
-LOOP = catalogue.read(catalogue.PACKAGE / "training.py").settings
+LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
 
 
 def _settings_options() -> Any:

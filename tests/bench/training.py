@@ -58,14 +58,14 @@ def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str
     import numpy as np
     import torch
 
-    from sertool import batches, device, training, training_data, wire
+    from sertool import batches, device, training, training_data, training_settings, wire
 
     store = batches.load(wire.read(str(out / "features" / "manifest.parquet")), ["mel"], device.pick("auto"))
     clips = np.arange(len(store))
     targets = torch.nn.functional.one_hot(torch.from_numpy(clips % CLASSES), CLASSES).float().to(store.device)
     scaling = batches.scaling(store, clips, "corpus")
     data = training_data.Data(store, targets, clips, clips[:0], scaling, clips % CLASSES)
-    settings = training.Settings(epochs=epochs, batch=BATCH, optimizer="adam", lr=1e-4, precision=precision)
+    settings = training_settings.Settings(epochs=epochs, batch=BATCH, optimizer="adam", lr=1e-4, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         yield from training.fit(network(name, store.columns), data, settings, 0, Path(folder))
 
