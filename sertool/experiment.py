@@ -25,6 +25,7 @@ from sertool import (
     runs,
     splitting,
     talk,
+    targets,
     teacher_answers,
     teacher_models,
     team,
@@ -36,11 +37,12 @@ from sertool.extract import Recipe
 from sertool.heldout import Way, Wish
 from sertool.locks import alone
 from sertool.manifest import Table
-from sertool.members import Figures, Listener, Sources
+from sertool.members import Figures, Listener
 from sertool.parts import WHOLE
 from sertool.paths import plain_name
 from sertool.preparing import Asked, Rows
 from sertool.splits import DEV, TEST, TRAIN
+from sertool.targets import Sources
 from sertool.teacher_models import Staff
 from sertool.team import Team
 
@@ -125,7 +127,7 @@ def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -
     """All members of one way to divide; their held-out predictions together."""
     folder, overwrite, own, staff = place
     table, wanted = _members(table, way, wish, folder)
-    held = _taught(members.load(table, design, own), wanted, staff)
+    held = _taught(targets.load(table, design, own), wanted, staff)
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
         with team.leader_first():
@@ -258,5 +260,5 @@ def _foreseen(table: Table, design: Design, wanted: Sequence[Member]) -> dict[st
     """What will be said of each member, as far as it is known before features are made and a model teaches."""
     if not batches.featured(table) or (design.teacher and teacher_models.is_model(design.teacher)):
         return {each.name: runs.foreknown(design, each) for each in wanted}
-    held = members.load(table, design, "cpu")
+    held = targets.load(table, design, "cpu")
     return {each.name: runs.described(held, design, each) for each in wanted}

@@ -11,41 +11,33 @@ import torch
 from torch import Tensor, nn
 
 from sertool import (
-    batches,
     catalogue,
     codes,
-    consistency,
     heldout,
     inference,
-    label_sets,
-    labels,
     manifest,
     modelfile,
     models,
     packing,
     plots,
     run_folder,
-    selection,
-    speaker_scaling,
     talk,
+    targets,
     taught_encoders,
-    teacher_answers,
-    teacher_models,
     training,
     training_data,
     wire,
 )
 from sertool import device as devices
-from sertool.batches import Store
 from sertool.columns import ANSWERS
-from sertool.design import ONE_ROW, UNTAUGHT, Design, Member, at_once, lessons_of_blocks, passed_over
-from sertool.errors import SertoolError, UsageError
+from sertool.design import UNTAUGHT, Design, Member, at_once, lessons_of_blocks, passed_over
+from sertool.errors import SertoolError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.modelfile import Held
 from sertool.splits import DEV, PARTS, TRAIN
+from sertool.targets import Sources
 from sertool.taught_encoders import Lesson
-from sertool.teacher_answers import Imitated, Taught
 from sertool.team import Team
 from sertool.training_data import Data
 from sertool.training_settings import Settings
@@ -53,17 +45,6 @@ from sertool.training_settings import Settings
 Figures = dict[str, Any]
 
 PRIOR = 3.0  # clips whose loss, each by log(T)^2, stands against a temperature other than 1
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The rows that members are made of."""
-
-    table: Table
-    store: Store
-    emotions: list[str | None]
-    taught: Taught | None = None
-    imitated: Imitated | None = None
 
 
 @dataclass(frozen=True)
@@ -94,18 +75,6 @@ class Trained:
         return answer
 
 
-def load(table: Table, design: Design, device: str) -> Sources:
-    return Sources(
-        table,
-        batches.load(table, design.features, device),
-        manifest.column(table, "emotion"),
-        teacher_answers.taught(table, design.teacher)
-        if design.teacher and not teacher_models.is_model(design.teacher)
-        else None,
-        teacher_answers.imitated(table, design.imitate, device) if design.imitate else None,
-    )
-
-
 def train(held: Sources, design: Design, member: Member, folder: Path, listener: Listener) -> tuple[Table, Figures]:
     """Train a member unless it is trained already; its held-out predictions and its scores.
 
@@ -130,8 +99,8 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
 def _trained(
     held: Sources, design: Design, member: Member, folder: Path, listener: Listener
 ) -> tuple[Trained, list[Figures]]:
-    words = _words(held, member)
-    data = _data(held, design, member, words)
+    words = targets.emotions(held, member)
+    data = targets.data(held, design, member, words)
     model = _built(design, data, len(words), member.seed)
     if at_once(design):
         if design.teacher and data.known[data.train].all():
@@ -146,107 +115,6 @@ def _trained(
         made.temperature = calibrated(made.logits(data.dev), data.truth[data.dev])
     made.scores = _scores(held, made, member)
     return made, history
-
-
-# What a member learns from.
-
-
-def _words(held: Sources, member: Member) -> list[str]:
-    """The emotions it learns, in the usual order."""
-    there = {held.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
-    usual = [word for word in labels.EMOTIONS if word in there]
-    return usual + sorted(there - set(usual))
-
-
-def _data(held: Sources, design: Design, member: Member, words: list[str]) -> Data:
-    """Train and dev are the clips of emotions that train knows; train also those that only a teacher knows."""
-    place = {word: index for index, word in enumerate(words)}
-    truth = np.array([place.get(word, -1) for word in held.emotions])
-    unlabelled = np.array([word is None for word in held.emotions]) & (held.taught is not None and held.taught.known)
-    train = np.flatnonzero((member.split == TRAIN) & ((truth >= 0) | unlabelled))
-    dev = np.flatnonzero((member.split == DEV) & (truth >= 0))
-    group = speakers(held.table) if design.adapt else None
-    scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
-    scaling = batches.scaling(held.store, train, scale, design.prior_clips)
-    corpus, (targets, judged) = _corpora(held.table), _aims(held, design, words, truth, train)
-    if group is not None:
-        scaling = speaker_scaling.learnt(held.store, train, group, targets.numpy(), scaling)
-    goals = None if held.imitated is None else teacher_answers.goals(held.imitated, train)
-    device = held.store.device
-    judged = None if judged is None else judged.to(device)
-    original = consistency.originals(held.table, held.store.lengths, train) if design.training.steady else None
-    data = Data(held.store, targets.to(device), train, dev, scaling, truth, group, goals, corpus, judged, original)
-    return _with_fewer_columns(data, design, held.table)
-
-
-def speakers(table: Table) -> np.ndarray:
-    """Each clip's speaker, counted from 1, `[clips]`."""
-    speaker = manifest.codes(table, "speaker").index.astype(np.int64)
-    if (speaker < 0).any():
-        count = talk.counted(int((speaker < 0).sum()), "clip")
-        raise UsageError(f"--adapt speaker: {count} without a speaker: say who speaks at `sertool index`")
-    return speaker + 1
-
-
-def _corpora(table: Table) -> np.ndarray:
-    """Each clip's corpus, counted from 1, `[clips]`; 0 for those of none."""
-    return manifest.codes(table, "corpus").index.astype(np.int64) + 1
-
-
-def _aims(
-    held: Sources, design: Design, words: list[str], truth: np.ndarray, train: np.ndarray
-) -> tuple[Tensor, Tensor | None]:
-    """Probabilities to learn, and the emotions that each clip is judged among, both `[clips, classes]`."""
-    how = design.training
-    targets = _targets(held.table, truth, words, how.soft)
-    masks = how.absent_emotions == "mask"
-    judged = label_sets.among(targets, _corpora(held.table), train, truth >= 0) if masks else None
-    if held.taught is not None:
-        shares = np.where(np.isin(np.arange(len(truth)), train), np.where(truth >= 0, how.teach, 1.0), 0.0)
-        targets = _taught(targets, held.taught, words, shares)
-        targets = targets if judged is None else label_sets.within(targets, judged)
-    return targets, judged
-
-
-def _targets(table: Table, truth: np.ndarray, words: list[str], soft: float) -> Tensor:
-    """Probabilities to learn, `[clips, classes]`: the emotion, mixed with the listeners' shares if asked."""
-    targets = nn.functional.one_hot(torch.from_numpy(np.maximum(truth, 0)), len(words)).float()
-    if soft:
-        columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
-        shares = torch.tensor([[value or 0.0 for value in column] for column in columns]).T
-        heard = shares.sum(dim=1, keepdim=True)
-        targets = torch.where(heard > 0, (1 - soft) * targets + soft * shares / heard.clamp(min=1e-9), targets)
-    return targets
-
-
-def _taught(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
-    """The targets with a share of the teacher's answers in each, where it has one."""
-    answers = torch.from_numpy(np.nan_to_num(taught.over(words)))
-    return torch.lerp(targets, answers, torch.from_numpy(shares * taught.known).float()[:, None])
-
-
-def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
-    """The data behind `--select` and `--reduce`, both learnt from train rows alone."""
-    for how in (design.select, design.reduce):
-        if how is not None:
-            x, y = _statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
-            data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))
-    return data
-
-
-def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(how, str):
-        found = selection.reduce(how, x, y)
-    else:
-        found = selection.picked(selection.select(x, y, groups, most=how), x.shape[1])
-    return found.offset, found.matrix
-
-
-def _statistics(data: Data, clips: np.ndarray, who: str) -> np.ndarray:
-    """Clips of one row each, `[clips, columns]`."""
-    if data.store.lengths.max() > 1:
-        raise UsageError(f"{who} {ONE_ROW}")
-    return data.rows(clips)[0][:, 0].cpu().numpy()
 
 
 # The model.
@@ -269,7 +137,7 @@ def _origins(table: Table) -> np.ndarray:
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:
     """A classical model; balanced, each training clip counts so much that emotions, or corpora, weigh alike."""
-    rows, truth = _statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
+    rows, truth = targets.statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
     balance = design.training.balance
     weights = None if balance == "none" else len(truth) / data.crowd(balance)
     if weights is not None:
@@ -311,7 +179,7 @@ def _scores(held: Sources, made: Trained, member: Member) -> Figures:
     """Figures on each part that has clips: of emotions that were learnt, and not of train's copies: all compare so."""
     scores: Figures = {}
     copies = ~manifest.originals(held.table)
-    names, corpus = _several(held.table, member), made.data.corpus
+    names, corpus = _several(held.table, made.data, member), made.data.corpus
     by_corpus: dict[str, Figures] = {name: {} for name in names.values()}
     for place, part in enumerate(PARTS):
         clips = np.flatnonzero((member.split == place) & made.data.known & ~(copies & (place == TRAIN)))
@@ -345,9 +213,9 @@ def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) ->
     return {f"{part}_uar_own": training_data.recalls(answer[:, own], np.searchsorted(own, truth))[0]}
 
 
-def _several(table: Table, member: Member) -> dict[int, str]:
+def _several(table: Table, data: Data, member: Member) -> dict[int, str]:
     """The corpora of a member's clips by number, where there are several."""
-    there = np.unique(_corpora(table)[member.split >= 0])
+    there = np.unique(data.corpus[member.split >= 0])
     names = ["no corpus", *map(str, manifest.codes(table, "corpus").values)]
     return {int(number): names[number] for number in there} if len(there) > 1 else {}
 

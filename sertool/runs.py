@@ -16,8 +16,8 @@ from sertool.design import Design, Member
 from sertool.errors import UsageError
 from sertool.files import whole
 from sertool.manifest import Table
-from sertool.members import Sources
 from sertool.run_folder import BEFORE, CHECKPOINT, FILES, PREDICTIONS, SETTINGS
+from sertool.targets import Sources
 
 DIGESTED = {  # what differs where a digest does
     "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",

@@ -10,7 +10,7 @@ import torch
 from sertool import batches, manifest, runs
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
-from sertool.members import Sources
+from sertool.targets import Sources
 from sertool.training_settings import Settings
 
 COLUMNS = {

@@ -31,6 +31,7 @@ from sertool import (
     splits,
     synth,
     talk,
+    targets,
     training,
     wire,
 )
@@ -858,7 +859,7 @@ def test_a_few_clips_that_are_all_right_prove_no_temperature_far_below_one() -> 
 def test_listeners_shares_are_mixed_into_the_targets() -> None:
     shares = {"soft_happy": [0.75, None], "soft_angry": [0.25, None]}
     held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
-    made = members._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
+    made = targets._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
     np.testing.assert_allclose(made, [[0.3, 0.7], [1, 0]], atol=1e-6)
 
 

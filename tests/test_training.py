@@ -17,6 +17,7 @@ from sertool import (
     models,
     plots,
     synth,
+    targets,
     tensorfile,
     training,
     wire,
@@ -24,9 +25,10 @@ from sertool import (
 from sertool.batches import Store
 from sertool.design import Design, Member
 from sertool.manifest import Table
-from sertool.members import Listener, Sources, Trained
+from sertool.members import Listener, Trained
 from sertool.models import cnn, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
+from sertool.targets import Sources
 from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -178,7 +180,7 @@ def learnt(one: Trained) -> dict[str, np.ndarray]:
 def test_weights_come_from_train_alone_and_test_moves_nothing(heard: Path, tmp_path: Path, name: str) -> None:
     table, design = wire.read(str(heard)), DESIGNS[name]
     split = divided(table)
-    held = members.load(table, design, "cpu")
+    held = targets.load(table, design, "cpu")
     first, *others = (
         made(otherwise(held, np.flatnonzero(np.isin(split, places))), design, split, tmp_path / str(number))
         for number, places in enumerate(([], [TEST], [DEV, TEST], [TRAIN]))
@@ -199,7 +201,7 @@ def test_where_emotions_are_balanced_already_to_balance_them_changes_no_model(
 ) -> None:
     """But for a forest, which draws its clips in another way where they are weighed."""
     table = wire.read(str(heard))
-    held = members.load(table, at_once(model), "cpu")
+    held = targets.load(table, at_once(model), "cpu")
     as_is, *balanced = (
         learnt(made(held, at_once(model, balance=how), divided(table), tmp_path))
         for how in ("none", "weights", "corpus-emotion")
@@ -228,7 +230,7 @@ def test_a_machine_is_told_which_rows_are_of_one_clip(
     parents = [None if own == clip else str(own) for own, clip in zip(origin, clips, strict=True)]
     table = manifest.with_column(table, "parent", parents)
     design, split = replace(at_once("svm"), adapt=adapt, prior_clips=3.0), divided(table)
-    made(members.load(table, design, "cpu"), design, split, tmp_path)
+    made(targets.load(table, design, "cpu"), design, split, tmp_path)
     names = np.tile(origin[split == TRAIN], 2 if adapt else 1)
     assert ((seen["origin"][:, None] == seen["origin"]) == (names[:, None] == names)).all()
 
@@ -237,7 +239,7 @@ def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     table = wire.read(str(heard))
     design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))
     split = divided(table)
-    found = made(members.load(table, design, "cpu"), design, split, tmp_path)
+    found = made(targets.load(table, design, "cpu"), design, split, tmp_path)
     train, dev, test = (members.calibrated(found.logits(clips), found.data.truth[clips])
                         for clips in (np.flatnonzero(split == place) for place in (TRAIN, DEV, TEST)))  # fmt: skip
     assert found.temperature == dev

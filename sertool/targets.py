@@ -1,0 +1,150 @@
+"""What a member learns from: the rows, and what is to be answered to each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import (
+    batches,
+    consistency,
+    label_sets,
+    labels,
+    manifest,
+    selection,
+    speaker_scaling,
+    talk,
+    teacher_answers,
+    teacher_models,
+)
+from sertool.batches import Store
+from sertool.design import ONE_ROW, Design, Member
+from sertool.errors import UsageError
+from sertool.manifest import Table
+from sertool.splits import DEV, TRAIN
+from sertool.teacher_answers import Imitated, Taught
+from sertool.training_data import Data
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The rows that members are made of."""
+
+    table: Table
+    store: Store
+    emotions: list[str | None]
+    taught: Taught | None = None
+    imitated: Imitated | None = None
+
+
+def load(table: Table, design: Design, device: str) -> Sources:
+    return Sources(
+        table,
+        batches.load(table, design.features, device),
+        manifest.column(table, "emotion"),
+        teacher_answers.taught(table, design.teacher)
+        if design.teacher and not teacher_models.is_model(design.teacher)
+        else None,
+        teacher_answers.imitated(table, design.imitate, device) if design.imitate else None,
+    )
+
+
+def emotions(held: Sources, member: Member) -> list[str]:
+    """The emotions it learns, in the usual order."""
+    there = {held.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
+    usual = [word for word in labels.EMOTIONS if word in there]
+    return usual + sorted(there - set(usual))
+
+
+def data(held: Sources, design: Design, member: Member, words: list[str]) -> Data:
+    """Train and dev are the clips of emotions that train knows; train also those that only a teacher knows."""
+    place = {word: index for index, word in enumerate(words)}
+    emotion = np.array([place.get(word, -1) for word in held.emotions])
+    unlabelled = np.array([word is None for word in held.emotions]) & (held.taught is not None and held.taught.known)
+    train = np.flatnonzero((member.split == TRAIN) & ((emotion >= 0) | unlabelled))
+    dev = np.flatnonzero((member.split == DEV) & (emotion >= 0))
+    group = speakers(held.table) if design.adapt else None
+    scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
+    scaling = batches.scaling(held.store, train, scale, design.prior_clips)
+    targets, judged = _aims(held, design, words, emotion, train)
+    if group is not None:
+        scaling = speaker_scaling.learnt(held.store, train, group, targets.numpy(), scaling)
+    device = held.store.device
+    found = Data(
+        store=held.store, targets=targets.to(device), train=train, dev=dev, scaling=scaling, emotion=emotion,
+        group=group, goals=None if held.imitated is None else teacher_answers.goals(held.imitated, train),
+        corpus=_corpora(held.table), judged=None if judged is None else judged.to(device),
+        original=consistency.originals(held.table, held.store.lengths, train) if design.training.steady else None,
+    )  # fmt: skip
+    return _with_fewer_columns(found, design, held.table)
+
+
+def speakers(table: Table) -> np.ndarray:
+    """Each clip's speaker, counted from 1, `[clips]`."""
+    speaker = manifest.codes(table, "speaker").index.astype(np.int64)
+    if (speaker < 0).any():
+        count = talk.counted(int((speaker < 0).sum()), "clip")
+        raise UsageError(f"--adapt speaker: {count} without a speaker: say who speaks at `sertool index`")
+    return speaker + 1
+
+
+def _corpora(table: Table) -> np.ndarray:
+    """Each clip's corpus, counted from 1, `[clips]`; 0 for those of none."""
+    return manifest.codes(table, "corpus").index.astype(np.int64) + 1
+
+
+def _aims(
+    held: Sources, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
+) -> tuple[Tensor, Tensor | None]:
+    """Probabilities to learn, and the emotions that each clip is judged among, both `[clips, classes]`."""
+    how = design.training
+    targets = _targets(held.table, emotion, words, how.soft)
+    masks = how.absent_emotions == "mask"
+    judged = label_sets.among(targets, _corpora(held.table), train, emotion >= 0) if masks else None
+    if held.taught is not None:
+        shares = np.where(np.isin(np.arange(len(emotion)), train), np.where(emotion >= 0, how.teach, 1.0), 0.0)
+        targets = _taught(targets, held.taught, words, shares)
+        targets = targets if judged is None else label_sets.within(targets, judged)
+    return targets, judged
+
+
+def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -> Tensor:
+    """Probabilities to learn, `[clips, classes]`: the emotion, mixed with the listeners' shares if asked."""
+    targets = nn.functional.one_hot(torch.from_numpy(np.maximum(emotion, 0)), len(words)).float()
+    if soft:
+        columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
+        shares = torch.tensor([[value or 0.0 for value in column] for column in columns]).T
+        heard = shares.sum(dim=1, keepdim=True)
+        targets = torch.where(heard > 0, (1 - soft) * targets + soft * shares / heard.clamp(min=1e-9), targets)
+    return targets
+
+
+def _taught(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
+    """The targets with a share of the teacher's answers in each, where it has one."""
+    answers = torch.from_numpy(np.nan_to_num(taught.over(words)))
+    return torch.lerp(targets, answers, torch.from_numpy(shares * taught.known).float()[:, None])
+
+
+def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
+    """The data behind `--select` and `--reduce`, both learnt from train rows alone."""
+    for how in (design.select, design.reduce):
+        if how is not None:
+            x, y = statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
+            data = data.mapped(*_projection(how, x, y, manifest.codes(table, "speaker").index[data.train]))
+    return data
+
+
+def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(how, str):
+        found = selection.reduce(how, x, y)
+    else:
+        found = selection.picked(selection.select(x, y, groups, most=how), x.shape[1])
+    return found.offset, found.matrix
+
+
+def statistics(data: Data, clips: np.ndarray, who: str) -> np.ndarray:
+    """Clips of one row each, `[clips, columns]`."""
+    if data.store.lengths.max() > 1:
+        raise UsageError(f"{who} {ONE_ROW}")
+    return data.rows(clips)[0][:, 0].cpu().numpy()
