@@ -37,7 +37,8 @@ from sertool.extract import Recipe
 from sertool.heldout import Way, Wish
 from sertool.locks import alone
 from sertool.manifest import Table
-from sertool.members import Figures, Listener
+from sertool.member_scores import Figures
+from sertool.members import Listener
 from sertool.parts import WHOLE
 from sertool.paths import plain_name
 from sertool.preparing import Asked, Rows

@@ -22,7 +22,7 @@ from sertool import (
     heldout,
     locks,
     manifest,
-    members,
+    member_scores,
     merging,
     modelfile,
     models,
@@ -845,15 +845,15 @@ def test_without_dev_a_recipe_trains_all_epochs_and_says_so_when_asked(clips: Pa
 def test_temperature_undoes_what_is_too_sure() -> None:
     sure = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
     truth = torch.multinomial(sure.softmax(dim=1), 1, generator=torch.Generator().manual_seed(1))[:, 0].numpy()
-    assert members.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
-    assert members.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
+    assert member_scores.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
+    assert member_scores.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
 
 
 def test_a_few_clips_that_are_all_right_prove_no_temperature_far_below_one() -> None:
     truth = np.arange(9) % 3
     right = torch.nn.functional.one_hot(torch.from_numpy(truth), 3).float()
-    assert 0.6 < members.calibrated(2 * right, truth) <= 1
-    assert members.calibrated(2 * right.repeat(100, 1), np.tile(truth, 100)) < 0.4
+    assert 0.6 < member_scores.calibrated(2 * right, truth) <= 1
+    assert member_scores.calibrated(2 * right.repeat(100, 1), np.tile(truth, 100)) < 0.4
 
 
 def test_listeners_shares_are_mixed_into_the_targets() -> None:

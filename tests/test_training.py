@@ -12,6 +12,7 @@ from sertool import (
     batches,
     encoding,
     manifest,
+    member_scores,
     members,
     modelfile,
     models,
@@ -25,7 +26,8 @@ from sertool import (
 from sertool.batches import Store
 from sertool.design import Design, Member
 from sertool.manifest import Table
-from sertool.members import Listener, Trained
+from sertool.member_file import Trained
+from sertool.members import Listener
 from sertool.models import cnn, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.targets import Sources
@@ -240,7 +242,7 @@ def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))
     split = divided(table)
     found = made(targets.load(table, design, "cpu"), design, split, tmp_path)
-    train, dev, test = (members.calibrated(found.logits(clips), found.data.truth[clips])
+    train, dev, test = (member_scores.calibrated(found.logits(clips), found.data.truth[clips])
                         for clips in (np.flatnonzero(split == place) for place in (TRAIN, DEV, TEST)))  # fmt: skip
     assert found.temperature == dev
     assert len({train, dev, test}) == 3

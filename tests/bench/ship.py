@@ -21,7 +21,7 @@ import conditions
 import records
 import shown
 
-from sertool import inference, manifest, members, modelfile, packing, rounding, shipped, weights, wire
+from sertool import inference, manifest, member_scores, modelfile, packing, rounding, shipped, weights, wire
 
 TRIM = 40.0  # dB below the loudest frame: what ends so softly is left out of the clips that the models are asked
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
@@ -88,7 +88,7 @@ def _error_for_strangers(work: Path, name: str) -> float:
     who, answers = np.array(manifest.column(table, "speaker")), torch.empty_like(logits)
     for speaker in np.unique(who):
         own = who == speaker
-        answers[own] = (logits[own] / members.calibrated(logits[~own], truth[~own])).softmax(dim=1)
+        answers[own] = (logits[own] / member_scores.calibrated(logits[~own], truth[~own])).softmax(dim=1)
     for column, word in enumerate(words):
         table = manifest.with_column(table, f"p_{word}", answers[:, column].numpy())
     table = manifest.with_column(table, "confidence", answers.amax(dim=1).numpy())

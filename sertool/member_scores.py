@@ -1,0 +1,85 @@
+"""What is known of a trained model: what it answers, how sure it is to be, and its figures on each part."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sertool import manifest, training_data
+from sertool.design import Member
+from sertool.errors import SertoolError
+from sertool.manifest import Table
+from sertool.splits import PARTS, TRAIN
+from sertool.training_data import Data
+
+Figures = dict[str, Any]
+Asking = Callable[[np.ndarray], Tensor]  # what a model answers to some clips, `[clips, classes]`
+
+PRIOR = 3.0  # clips whose loss, each by log(T)^2, stands against a temperature other than 1
+
+
+def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> Tensor:
+    """What a trained model answers to some clips, `[clips, classes]`, as whoever reads its file will hear it."""
+    answer = training_data.logits(model, data, clips, precision)
+    if not answer.isfinite().all():
+        raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with "
+                           "--clip 1")  # fmt: skip
+    return answer
+
+
+def calibrated(logits: Tensor, truth: np.ndarray) -> float:
+    """The temperature under which the probabilities of speakers who were not trained on fit best.
+
+    A few clips that are all answered right fit the better the surer the answers are, without end: chance, not proof.
+    So leaving 1 has a price, of what a few clips may gain, which hundreds do not feel.
+    """
+    grid, target = torch.logspace(-1, 1, 201), torch.from_numpy(truth)
+    losses = torch.stack([nn.functional.cross_entropy(logits / t, target) for t in grid])
+    return round(float(grid[(losses + PRIOR * grid.log() ** 2 / len(truth)).argmin()]), 4)
+
+
+def scores(table: Table, data: Data, member: Member, ask: Asking) -> Figures:
+    """Figures on each part that has clips: of emotions that were learnt, and not of train's copies: all compare so."""
+    found: Figures = {}
+    copies = ~manifest.originals(table)
+    names = _several(table, data, member)
+    by_corpus: dict[str, Figures] = {name: {} for name in names.values()}
+    for place, part in enumerate(PARTS):
+        clips = np.flatnonzero((member.split == place) & data.known & ~(copies & (place == TRAIN)))
+        if not len(clips):
+            continue
+        answer, truth = ask(clips), data.truth[clips]
+        found |= _figures(part, answer, truth)
+        for number, name in names.items():
+            if (own := data.corpus[clips] == number).any():
+                by_corpus[name] |= _figures(part, answer[own], truth[own])
+                by_corpus[name] |= _among_own(part, answer[own], truth[own], _emotions_of(number, data, member))
+    known = {name: figures for name, figures in by_corpus.items() if figures}
+    return found | ({"by_corpus": known} if known else {})
+
+
+def _figures(part: str, answer: Tensor, truth: np.ndarray) -> Figures:
+    """The recall over the emotions that these clips have, their accuracy and their number."""
+    uar, accuracy = training_data.recalls(answer, truth)
+    return {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(truth)}
+
+
+def _emotions_of(corpus: int, data: Data, member: Member) -> np.ndarray:
+    """The emotions that the clips of a corpus have, by number."""
+    return np.unique(data.emotion[(data.corpus == corpus) & data.known & (member.split >= 0)])
+
+
+def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) -> Figures:
+    """The recall where answers are chosen among a corpus' own emotions alone; nothing where it has all."""
+    if len(own) == answer.shape[1]:
+        return {}
+    return {f"{part}_uar_own": training_data.recalls(answer[:, own], np.searchsorted(own, truth))[0]}
+
+
+def _several(table: Table, data: Data, member: Member) -> dict[int, str]:
+    """The corpora of a member's clips by number, where there are several."""
+    there = np.unique(data.corpus[member.split >= 0])
+    names = ["no corpus", *map(str, manifest.codes(table, "corpus").values)]
+    return {int(number): names[number] for number in there} if len(there) > 1 else {}
