@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sertool import (
+    choosing,
     codes,
     heldout,
     manifest,
@@ -175,4 +176,4 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures], 
     divided = manifest.with_column(table.select(names), "split", manifest.from_codes(member.split, PARTS))
     wire.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
-        plots.curves(history, training.kept(history, settings), folder / run_folder.CURVES)
+        plots.curves(history, choosing.kept(history, settings), folder / run_folder.CURVES)

@@ -15,7 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import augmenting, batches, checkpoint, consistency, label_sets, norms, schedules, training_data
+from sertool import (
+    augmenting,
+    batches,
+    checkpoint,
+    choosing,
+    consistency,
+    label_sets,
+    norms,
+    schedules,
+    training_data,
+)
 from sertool.augmenting import Mixup
 from sertool.checkpoint import State
 from sertool.consistency import Ear, Streams
@@ -70,13 +80,13 @@ def fit(
     yield from list(state.history)
     saved, cost = -math.inf, 0.0
     for epoch in range(len(state.history), settings.epochs):
-        if _stale(state.history, loop):
+        if choosing.stale(state.history, settings):
             break
         began = time.perf_counter()
         figures = (
             {"epoch": epoch + 1} | _epoch(state, loop, seed, epoch, watch) | _examined(state, data, settings.precision)
         )
-        if kept([*state.history, figures], settings) == len(state.history):
+        if choosing.kept([*state.history, figures], settings) == len(state.history):
             state.best = checkpoint.copied(state.weights())
         ended = time.perf_counter()
         state.history.append(figures | {"seconds": round(ended - began, 3)})
@@ -298,7 +308,7 @@ def _factor(state: State, settings: Settings, epoch: float) -> float:
     """The share of the learning rate that the schedule gives."""
     match settings.schedule:
         case "plateau":
-            figures = [_figure(past, settings) for past in state.history]
+            figures = [choosing.figure(past, settings) for past in state.history]
             return schedules.plateau(figures, settings.plateau_patience, settings.plateau_factor)
         case "cosine":
             return schedules.cosine(epoch / settings.epochs)
@@ -331,27 +341,3 @@ def _answered(state: State, data: Data, precision: str) -> Tensor:
     answer = training_data.logits(state.model, data, data.dev, precision)
     state.model.load_state_dict(own)
     return answer
-
-
-def _figure(figures: dict[str, Any], settings: Settings) -> float:
-    """What an epoch is judged by; greater is better."""
-    if "dev_loss" not in figures:
-        return -figures["loss"]
-    return -figures["dev_loss"] if settings.metric == "loss" else figures[f"dev_{settings.metric}"]
-
-
-def kept(history: list[dict[str, Any]], settings: Settings) -> int:
-    """The place in a history of the epoch whose weights are kept; without dev, only the last are known to be good."""
-    if settings.keep == "last" or "dev_loss" not in history[-1]:
-        return len(history) - 1
-    values = [_figure(figures, settings) for figures in history]
-    return next(k for k in reversed(range(len(values))) if all(values[k] > past for past in values[:k]))
-
-
-def _stale(history: list[dict[str, Any]], loop: Loop) -> bool:
-    """Whether the last `patience` epochs brought nothing better on dev."""
-    patience = loop.settings.patience
-    if not patience or len(history) <= patience or not len(loop.data.dev):
-        return False
-    values = [_figure(figures, loop.settings) for figures in history]
-    return max(values[-patience:]) <= max(values[:-patience])

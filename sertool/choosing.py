@@ -1,0 +1,29 @@
+"""Which epoch of a training is the best, by the figures of each."""
+
+from typing import Any
+
+from sertool.training_settings import Settings
+
+
+def figure(figures: dict[str, Any], settings: Settings) -> float:
+    """What an epoch is judged by; greater is better."""
+    if "dev_loss" not in figures:
+        return -figures["loss"]
+    return -figures["dev_loss"] if settings.metric == "loss" else figures[f"dev_{settings.metric}"]
+
+
+def kept(history: list[dict[str, Any]], settings: Settings) -> int:
+    """The place in a history of the epoch whose weights are kept; without dev, only the last are known to be good."""
+    if settings.keep == "last" or "dev_loss" not in history[-1]:
+        return len(history) - 1
+    values = [figure(figures, settings) for figures in history]
+    return next(k for k in reversed(range(len(values))) if all(values[k] > past for past in values[:k]))
+
+
+def stale(history: list[dict[str, Any]], settings: Settings) -> bool:
+    """Whether the last `patience` epochs brought nothing better on dev."""
+    patience = settings.patience
+    if not patience or len(history) <= patience or "dev_loss" not in history[-1]:
+        return False
+    values = [figure(figures, settings) for figures in history]
+    return max(values[-patience:]) <= max(values[:-patience])
