@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,16 +20,15 @@ from sertool import (
     batches,
     checkpoint,
     choosing,
-    consistency,
-    label_sets,
     norms,
+    objective,
     schedules,
     training_data,
 )
 from sertool.augmenting import Mixup
 from sertool.checkpoint import State
-from sertool.consistency import Ear, Streams
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError
+from sertool.objective import Batch, Objective
 from sertool.run_folder import CHECKPOINT
 from sertool.team import Team
 from sertool.training_data import Data
@@ -43,12 +42,10 @@ Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # shows how far
 class Loop:
     """What is the same in every step."""
 
-    network: nn.Module  # the model, or what the compiler made of it
+    objective: Objective
     data: Data
     settings: Settings
-    weights: Tensor  # what each emotion's loss counts, `[classes]`
     team: Team
-    ear: Ear | None = None  # what hears the clips that copies are of
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,6 @@ class Dice:
 
     choices: np.random.Generator
     device: torch.Generator
-
-
-class Answers(NamedTuple):
-    """What a network makes of a batch, as far as it is wanted."""
-
-    logits: Tensor  # `[clips, classes]`
-    guess: Tensor | None = None  # of the goals, `[clips, directions]`
-    unlike: Tensor | None = None  # how far what it heard is from what it is to hear, `[clips]`
 
 
 def fit(
@@ -96,32 +85,20 @@ def fit(
             cost = saved - ended
         yield state.history[-1]
     model.load_state_dict(state.best)
-    if data.goals is not None:
-        del model.imitation
+    objective.let_go(model, data)
 
 
 def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
-    if data.goals is not None:
-        _let_imitate(model, data)
+    objective.let_imitate(model, data)
     model.to(data.store.device)
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
     network = torch.compile(model) if settings.compile else model
-    ear = None if data.original is None else consistency.ear(model, data, settings.precision)
-    loop = Loop(network, data, settings, _class_weights(data, settings), Team(), ear)
+    loop = Loop(objective.of(model, network, data, settings), data, settings, Team())
     if loop.team.size > 1:
         norms.share_statistics(model, loop.team.sum_parts)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
-
-
-def _let_imitate(model: nn.Module, data: Data) -> None:
-    """Give a network, while it trains, a layer that guesses the goals from its summary of a clip."""
-    if not (hasattr(model, "embed") and hasattr(model, "head")):
-        raise UsageError("--imitate is for networks that sum up a clip before they answer; this model does not")
-    with torch.inference_mode():
-        width = model.eval().embed(*data.rows(data.train[:1])).shape[1]
-    model.imitation = nn.Linear(width, data.goals.shape[1])
 
 
 def _takes_channels_last(model: nn.Module) -> bool:
@@ -142,14 +119,6 @@ def _shares(model: nn.Module) -> list[dict[str, Any]]:
     groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
     slow = {id(one) for group in groups for one in group["params"]}
     return [{"params": [one for one in model.parameters() if id(one) not in slow], "share": 1.0}, *groups]
-
-
-def _class_weights(data: Data, settings: Settings) -> Tensor:
-    """What each emotion's loss counts, `[classes]`."""
-    classes = data.targets.shape[1]
-    counts = np.maximum(np.bincount(data.truth[data.train], minlength=classes), 1)
-    weights = len(data.train) / (classes * counts) if settings.balance == "weights" else np.ones(classes)
-    return torch.from_numpy(weights).float().to(data.store.device)
 
 
 # One epoch.
@@ -203,24 +172,14 @@ def _strange(count: int, loop: Loop, dice: Dice) -> Tensor | None:
     return torch.rand(count, generator=dice.device, device=dice.device.device) < loop.settings.strangers
 
 
-def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor, Tensor], share: float) -> Tensor:
+def _step(state: State, loop: Loop, dice: Dice, batch: Batch, share: float) -> Tensor:
     """One step of the optimiser on this process' part of a batch; `share` is what each clip's loss counts."""
     settings, (clips, rows, lengths) = loop.settings, batch
     rows = augmenting.changed(rows, lengths, settings.changes, dice.device, loop.data.sides)
-    places = torch.from_numpy(clips).to(rows.device)
-    goals = None if loop.data.goals is None else loop.data.goals[places]
     mixup = _mixup(len(clips), settings, dice)
-    if mixup is not None:
-        goals = None if goals is None else mixup.of(goals)
-        if settings.mixes == "rows":
-            rows, lengths = mixup.of_frames(rows, lengths)
-    with torch.autocast(rows.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits, guess, unlike = _answers(state.model, loop, (clips, rows, lengths), mixup)
-    loss = _loss(logits.float(), loop, places, mixup) * share * (1 - settings.steady)
-    if unlike is not None:
-        loss = loss + settings.steady * unlike.sum() * share
-    if guess is not None:
-        loss = loss + settings.likeness * (1 - nn.functional.cosine_similarity(guess.float(), goals)).sum() * share
+    if mixup is not None and settings.mixes == "rows":
+        rows, lengths = mixup.of_frames(rows, lengths)
+    loss = loop.objective.loss((clips, rows, lengths), mixup, share)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     loop.team.sum_gradients(state.model)
@@ -229,43 +188,6 @@ def _step(state: State, loop: Loop, dice: Dice, batch: tuple[np.ndarray, Tensor,
     state.steps += 1
     _follow(state, settings)
     return loss.detach()
-
-
-def _loss(logits: Tensor, loop: Loop, places: Tensor, mixup: Mixup | None) -> Tensor:
-    """What the answers to a batch cost; each part of a mixture is judged among the emotions of its own corpus."""
-    targets, smoothing = loop.data.targets[places], loop.settings.smoothing
-    if loop.data.judged is None:
-        targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-        targets = targets if mixup is None else mixup.of(targets)
-        return -(targets * loop.weights * logits.log_softmax(dim=1)).sum()
-    judged = loop.data.judged[places]
-    targets = (targets * (1 - smoothing) + smoothing * judged / judged.sum(dim=1, keepdim=True)) * loop.weights
-    lost = label_sets.losses(logits, targets, judged)
-    if mixup is not None:
-        partner = mixup.partner.to(logits.device)
-        lost = torch.lerp(label_sets.losses(logits, targets[partner], judged[partner]), lost, mixup.share)
-    return lost.sum()
-
-
-def _answers(model: Any, loop: Loop, batch: tuple[np.ndarray, Tensor, Tensor], mixup: Mixup | None) -> Answers:
-    """What a network makes of a batch: all that is wanted of it from one summary of each clip."""
-    clips, rows, lengths = batch
-    late = mixup is not None and loop.settings.mixes == "summary"
-    if loop.data.goals is None and loop.ear is None and not late:
-        return Answers(loop.network(rows, lengths))
-    heard = None if loop.ear is None else model.streams(rows, lengths)
-    summary = model.embed(rows, lengths) if heard is None else model.told(heard[-1], lengths)
-    summary = mixup.of(summary) if late else summary
-    guess = None if loop.data.goals is None else model.imitation(summary)
-    return Answers(model.head(summary), guess, None if heard is None else _unlike(heard, loop, clips, lengths))
-
-
-def _unlike(heard: Streams, loop: Loop, clips: np.ndarray, lengths: Tensor) -> Tensor:
-    """How far what was heard of each clip is from what is to be heard, `[clips]`."""
-    original = loop.data.original[clips]
-    rows, _ = loop.data.rows(np.where(original < 0, clips, original))
-    counts = torch.from_numpy(original >= 0).to(rows.device)
-    return loop.ear.unlike(heard, rows, lengths) * counts
 
 
 def _mixup(count: int, settings: Settings, dice: Dice) -> Mixup | None:

@@ -8,6 +8,7 @@ import torch
 from running import Outcome, sertool
 
 from sertool import augmenting, batches, encoding, label_sets, manifest, modelfile, synth, training, wire
+from sertool.objective import Objective
 from sertool.training_data import Data
 from sertool.training_settings import Settings
 
@@ -83,7 +84,8 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
     store = batches.Store([[]] * 2, np.ones(2, np.int64), 1, torch.device("cpu"), {}, [])
     data = Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), batches.Scaling(), np.array([0, 2]),
                 judged=judged)  # fmt: skip
-    loop = training.Loop(torch.nn.Identity(), data, Settings(smoothing=0.2), torch.ones(3), None)
+    net = torch.nn.Identity()
+    cost = Objective(net, net, data, Settings(smoothing=0.2), torch.ones(3))
     logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
     mixup = augmenting.Mixup(0.75, torch.tensor([1, 0]))
     first, second = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.1, 0.9]])
@@ -93,7 +95,7 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
 
     expected = 0.75 * (lost(0, [0, 1], first) + lost(1, [1, 2], second))
     expected += 0.25 * (lost(0, [1, 2], second) + lost(1, [0, 1], first))
-    torch.testing.assert_close(training._loss(logits, loop, torch.arange(2), mixup), expected)
+    torch.testing.assert_close(cost.of_labels(logits, torch.arange(2), mixup), expected)
 
 
 def test_balanced_corpora_weigh_alike_and_so_do_the_emotions_within_each() -> None:
@@ -150,7 +152,7 @@ def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_p
     store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
     data = Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), batches.Scaling(),
                 np.arange(200) % 2, corpus=corpus)  # fmt: skip
-    loop = training.Loop(torch.nn.Identity(), data, Settings(balance="corpus"), torch.ones(2), None)
+    loop = training.Loop(None, data, Settings(balance="corpus"), None)
     drawn = np.concatenate([training._drawn(loop, np.random.default_rng(seed)) for seed in range(20)])
     assert 0.45 < (drawn < 20).mean() < 0.55
 
