@@ -93,23 +93,24 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
     if manner.dry_run:
         return _say_plan(table, design, asked, wish, places, overwrite=manner.overwrite)
     own = team.join(picked)
-    if not Team().leads:
+    leads = Team().leads
+    if not leads:
         talk.set_verbosity(-1)
     with team.leader_first():
         to_make = preparing.features_to_make(table, design, asked, picked)
         design = preparing.grouped(table, design, asked, to_make)
         _look_ahead(table, design, asked, wish, places, to_make)
-    with alone(folder, manner.wait) if Team().leads else nullcontext():
-        if Team().leads:
+    with alone(folder, manner.wait) if leads else nullcontext():
+        if leads:
             runs.sweep(folder)
         with team.leader_first():
-            shards = featurizing.Place(folder / "features", WHOLE, manner.overwrite, manner.wait or not Team().leads)
+            shards = featurizing.Place(folder / "features", WHOLE, manner.overwrite, manner.wait or not leads)
             table = preparing.featurized(table, to_make, shards, picked, jobs)
             staff = _staff(table, asked.teacher, folder, picked, jobs)
         made = [_divided(table, way, design, wish, Place(there, manner.overwrite, own, staff)) for way, there in places]
         if wish.gap:
             optimism.say([way.named for way in ways], made)
-    if Team().leads and not (talk.to_terminal() and manner.kind is None):
+    if leads and not (talk.to_terminal() and manner.kind is None):
         wire.write(made[-1], None, kind)
     return None
 
@@ -127,20 +128,21 @@ def _folder(asked: Asked, wish: Wish) -> Path:
 def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -> Table:
     """All members of one way to divide; their held-out predictions together."""
     folder, overwrite, own, staff = place
+    leads = Team().leads
     table, wanted = _members(table, way, wish, folder)
     held = _taught(targets.load(table, design, own), wanted, staff)
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
         with team.leader_first():
-            if Team().leads:
-                among_more = not overwrite and runs.among_more(folder, described)
+            among_more = leads and not overwrite and runs.among_more(folder, described)
+            if leads:
                 until_done.enter_context(runs.claimed(folder, described, overwrite))
         run_report.say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = merging.stacked([rows for rows, _ in trained])
     named = heldout.protocol(table, way)
     predicted = manifest.made_by(predicted, talk.command_line(), wish.seed, table, named)
-    if Team().leads:
+    if leads:
         joined = folder / run_folder.PREDICTIONS
         if not among_more:
             wire.write(predicted, str(joined), "parquet")
