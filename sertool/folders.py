@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sertool.audio import EXTENSIONS, LEFT_BY_MACOS, UNREAD
-from sertool.files import walk
+from sertool.paths import walk
 
 
 def audio_under(folder: Path, failed: list[str], others: list[Path]) -> Iterator[Path]:
