@@ -4,6 +4,7 @@ With `manifest`, `formats` and `wire` the only door to pyarrow.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,13 @@ from sertool.files import listed
 from sertool.manifest import Table
 
 POINT_ZERO = r"^\d+[.,]0$"  # a whole number as pandas writes it where another cell of its column is empty
+LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
+PLAINER = {"string_view": pa.string(), "binary_view": pa.binary(), "halffloat": pa.float32()}
+IN_NANOSECONDS = {
+    pa.lib.Type_TIMESTAMP: lambda kind, unit: pa.timestamp(unit, kind.tz),
+    pa.lib.Type_TIME64: lambda _, unit: pa.time64(unit),
+    pa.lib.Type_DURATION: lambda _, unit: pa.duration(unit),
+}
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 
 
@@ -56,11 +64,51 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
 
 def _spelt_out(table: Table) -> Table:
-    """Columns of numbers that stand for words, as pandas' categories are, as those words."""
+    """The columns of others in types that everything here can take, write and show; what is no number is not known."""
     for index, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
+        held = table.column(index)
+        column = _in_plain_types(held)
+        column = _without_nan(column) if pa.types.is_floating(column.type) else column
+        if column is not held:
+            table = table.set_column(index, field.name, column)
     return table
+
+
+def _in_plain_types(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column with microseconds for its nanoseconds, which Python has no word for, or text where these would lose
+    some; and with the words and lists themselves where it has another way to hold them."""
+    if str(column.type) == "extension<arrow.uuid>":
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    for times in ("us", None):
+        wanted = _plain(column.type, times)
+        with suppress(pa.ArrowException):
+            return column if wanted == column.type else column.cast(wanted)
+    return column
+
+
+def _plain(kind: pa.DataType, times: str | None) -> pa.DataType:
+    """The type that stands for another here; `times` is the unit of those in nanoseconds, None for text."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(kind.storage_type, times)
+    if pa.types.is_dictionary(kind):  # pandas' categories
+        return _plain(kind.value_type, times)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type, times)), kind.list_size)
+    if any(test(kind) for test in LISTS):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type, times)))
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type, times), _plain(kind.item_type, times))
+    if pa.types.is_struct(kind):
+        return pa.struct([part.with_type(_plain(part.type, times)) for part in kind])
+    made = IN_NANOSECONDS.get(kind.id)
+    if made and kind.unit == "ns":
+        return made(kind, times) if times else pa.string()
+    return PLAINER.get(str(kind), kind)
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    odd = pc.is_nan(column)
+    return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column
 
 
 def _with_our_words(table: Table) -> Table:

@@ -127,3 +127,29 @@ def test_parts_of_a_file_have_names_of_their_own_however_long_they_are_said_to_b
 def test_channels_of_one_part_have_names_of_their_own(length):
     held = pa.table({"path": ["/a"] * 3, "start": [0.5, 0.5, 2.0], "channel": [1, 2, 1]} | length)
     assert manifest.column(intake.check(held, "here"), "clip") == ["/a@0.5:1", "/a@0.5:2", "/a@2"]
+
+
+def test_columns_of_others_come_in_types_that_everything_can_take():
+    moment = 1_700_000_000_000_000_000
+    uuid = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"\0" * 16, None], pa.binary(16)))
+    given = {
+        "path": ["a", "b"], "day": pa.array([moment, None], pa.timestamp("ns", "UTC")),
+        "instant": pa.array([moment + 1, None], pa.timestamp("ns")), "took": pa.array([1000, None], pa.duration("ns")),
+        "at": pa.array([1, None], pa.time64("ns")), "word": pa.array(["a", None], pa.string_view()),
+        "bytes": pa.array([b"a", None], pa.binary_view()), "words": pa.array([["a"], None], pa.list_(pa.string_view())),
+        "many": pa.array([["a"], None], pa.large_list(pa.string())), "seen": pa.array([[moment], None],
+        pa.list_(pa.timestamp("ns"))), "all": pa.array([{"at": moment}, None], pa.struct({"at": pa.timestamp("ns")})),
+        "id": uuid, "half": pa.array([1, None], pa.float16()), "p_odd": pa.array([1, None], pa.float16()),
+    }  # fmt: skip
+    held = intake.check(pa.table(given), "here")
+    assert [str(field.type) for field in held.schema][2:] == [
+        "timestamp[us, tz=UTC]", "string", "duration[us]", "string", "string", "binary", "list<item: string>",
+        "list<item: string>", "list<item: timestamp[us]>", "struct<at: timestamp[us]>", "string", "float", "float",
+    ]  # fmt: skip
+    assert manifest.cell(held, "instant", 0) == "2023-11-14 22:13:20.000000001"
+    assert manifest.cell(held, "id", 0) == "00000000-0000-0000-0000-000000000000"
+
+
+def test_a_number_of_others_that_is_none_is_not_known():
+    held = intake.check(pa.table({"path": ["a", "b"], "snr": [float("nan"), 3.0]}), "here")
+    assert manifest.column(held, "snr") == [None, 3.0]
