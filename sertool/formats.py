@@ -22,7 +22,7 @@ from sertool import columns, manifest, talk
 from sertool.errors import SertoolError, first_line
 from sertool.manifest import Table
 from sertool.paths import path_text
-from sertool.streams import json_line, strict
+from sertool.streams import json_line, plain, strict
 
 SEPARATORS = {"csv": ",", "tsv": "\t", "semicolons": ";"}  # the last as spreadsheets write where commas are decimal
 BOM = b"\xef\xbb\xbf"
@@ -160,11 +160,27 @@ def _jsonl(held: pa.Buffer) -> Table:
     tables = []
     while batch := list(islice(lines, LINES)):
         tables.append(_of_objects([_object(line, number) for number, line in batch if line.strip()]))
-    return pa.concat_tables(tables, promote_options="permissive")
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:  # words in one, numbers in another
+        return _of_objects([json.loads(line) for line in io.BytesIO(text) if line.strip()])
 
 
 def _of_objects(rows: list[dict[str, Any]]) -> Table:
-    return pa.table({name: pa.array(values) for name, values in columns.of_rows(rows).items()})
+    return pa.table({name: _of_values(values) for name, values in columns.of_rows(rows).items()})
+
+
+def _of_values(values: list[Any]) -> pa.Array:
+    """A column; one of several kinds of values, as speakers 7 and "x", is text."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        return pa.array([None if value is None else _told_as_csv(value) for value in values], pa.string())
+
+
+def _told_as_csv(value: Any) -> str:
+    words = value if isinstance(value, list) else [value]
+    return ";".join(words) if all(isinstance(word, str) for word in words) else _told(value)
 
 
 def _document(text: bytes) -> list[dict[str, Any]]:
@@ -228,15 +244,15 @@ def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:
         place for place, field in enumerate(table.schema) if field.name in names and pa.types.is_string(field.type)
     ]
     with ThreadPoolExecutor() as pool:
-        made = pool.map(lambda place: _numbers(table.column(place), point), places)
+        made = pool.map(lambda place: _numbers(table.column(place), point, table.column_names[place]), places)
         for place, column in zip(places, made, strict=True):
             table = table.set_column(place, table.column_names[place], column)
     return table
 
 
-def _numbers(column: pa.ChunkedArray, point: str) -> pa.ChunkedArray | pa.Array:
+def _numbers(column: pa.ChunkedArray, point: str, name: str) -> pa.ChunkedArray | pa.Array:
     """Text of others as numbers, if every cell is one as numbers are written, so that none but its zeros at the end can
-    change: 007 and 00e1 are names, and so are more digits than a number keeps."""
+    change: 007 and 00e1 are names, and so are more digits than a number keeps, and 1.10 beside 1.1."""
     if column.null_count == len(column):
         return pa.nulls(len(column))
     text = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)  # as where every cell is quoted
@@ -244,10 +260,20 @@ def _numbers(column: pa.ChunkedArray, point: str) -> pa.ChunkedArray | pa.Array:
     for written, kind in ((WHOLE, pa.int64()), (FRACTION, pa.float64())):
         if all(_all_are(written, piece) for piece in (text.slice(0, 1024), text)):  # the first tell of most columns
             with suppress(pa.ArrowInvalid):
-                numbers = pc.utf8_trim_whitespace(text).cast(kind)
-                if pc.all(pc.is_finite(numbers)).as_py():
+                numbers = (text := pc.utf8_trim_whitespace(text)).cast(kind)
+                if pc.all(pc.is_finite(numbers)).as_py() and (_holds_numbers(name) or _are_as_many(numbers, text)):
                     return numbers
     return column
+
+
+def _holds_numbers(name: str) -> bool:
+    """Whether a column of that name has numbers if it is ours, however these are written."""
+    ours = columns.ours(name)
+    return ours in columns.ELSEWHERE or columns.kind_of(ours) not in (None, "string", "list")
+
+
+def _are_as_many(numbers: pa.ChunkedArray, text: pa.ChunkedArray) -> bool:
+    return pc.count_distinct(numbers).equals(pc.count_distinct(text))
 
 
 def _all_are(written: str, column: pa.ChunkedArray) -> bool:
@@ -357,9 +383,4 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def _told(value: Any) -> str:
-    return _plain(value) if isinstance(value, bytes) else json.dumps(strict(value), ensure_ascii=False, default=_plain)
-
-
-def _plain(value: Any) -> str:
-    """What JSON has no word for."""
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return plain(value) if isinstance(value, bytes) else json.dumps(strict(value), ensure_ascii=False, default=plain)

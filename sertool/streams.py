@@ -61,9 +61,14 @@ def json_line(row: Mapping[str, Any]) -> str:
     """A row as JSON, which has no word for what is no number: like what is not known, it is left out."""
     kept = {name: value for name, value in row.items() if value is not None}
     try:
-        return json.dumps(kept, ensure_ascii=False, default=str, allow_nan=False) + "\n"
+        return json.dumps(kept, ensure_ascii=False, default=plain, allow_nan=False) + "\n"
     except ValueError:
         return json_line({name: strict(value) for name, value in kept.items()})
+
+
+def plain(value: Any) -> str:
+    """What JSON has no word for."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def strict(value: Any) -> Any:

@@ -184,6 +184,8 @@ def test_bytes_are_text_in_text_formats(tmp_path):
     raw = {"path": ["/a"], "x": [b"\xffa"], "y": [{"bytes": b"\xff", "day": date(2020, 1, 2)}], "z": [[b"b"]]}
     pq.write_table(pa.table(raw), tmp_path / "a.parquet")
     said = sertool("index", tmp_path / "a.parquet", "-f", "tsv", "-q").out.decode().splitlines()
+    (line,) = sertool("index", tmp_path / "a.parquet", "-f", "jsonl", "-q").out.splitlines()
+    assert [json.loads(line)[name] for name in "xz"] == ["\\xffa", ["b"]]
     assert said[1].split("\t")[4:] == [
         '"\\xffa"', '"{""bytes"": ""\\\\xff"", ""day"": ""2020-01-02""}"', '"[""b""]"',
     ]  # fmt: skip
@@ -198,6 +200,26 @@ def test_many_lines_become_one_table(monkeypatch):
     held = wire.decoded(pa.py_buffer("\n".join(lines).encode()), "-")
     assert held.column("age").to_pylist() == [None, None, None, 3, 4, 5, 6]
     assert held.column("x").to_pylist() == [0, 0.5, 2, 1.5, 4, 2.5, 6]
+
+
+@pytest.mark.parametrize("lines", [1, 65_536])
+def test_values_of_several_kinds_in_json_are_text(monkeypatch, lines):
+    monkeypatch.setattr(formats, "LINES", lines)
+    rows = [
+        {"path": "/a", "speaker": 7, "x": True, "y": ["q"], "notes": ["dc", "quiet"], "age": 31, "n": 1},
+        {"path": "/b", "speaker": "x", "x": 1, "y": 3, "notes": "stereo", "age": "40", "n": 2.5, "big": 2**70},
+    ]
+    text = "\n\n".join(map(json.dumps, rows))
+    assert [{**row, "clip": row["path"]} for row in wire.decoded(pa.py_buffer(text.encode()), "-").to_pylist()] == [
+        {**rows[0], "clip": "/a", "speaker": "7", "x": "true", "y": "q", "big": None},
+        {**rows[1], "clip": "/b", "x": "1", "y": "3", "notes": ["stereo"], "age": 40, "big": str(2**70)},
+    ]
+
+
+def test_a_word_in_json_where_numbers_are_taken_is_named_with_its_row():
+    text = '{"path": "/a", "age": 31}\n{"path": "/b", "age": "25-30"}\n'
+    with pytest.raises(SertoolError, match="column age holds '25-30' in row 2"):
+        wire.decoded(pa.py_buffer(text.encode()), "-")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -242,6 +264,21 @@ def test_numbers_of_others_are_numbers_however_they_are_written(separator):
 def test_decimal_commas_of_others_are_numbers_between_semicolons():
     held = wire.decoded(pa.py_buffer(b"path;a;b;c\n/a;0,5;1,25;x,y\n/b;10;2;z\n"), "-").to_pydict()
     assert (held["a"], held["b"], held["c"]) == ([0.5, 10.0], [1.25, 2.0], ["x,y", "z"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,take,end,p_odd,dur\n/a,1.10,1.50,0.50,2.0\n/b,1.1,1.5,0.5,2\n",
+        "path;take;end;p_odd;dur\n/a;1,20;1,50;0,50;2,0\n/b;1,2;1,5;0,5;2\n",
+        "path;take;end;p_odd;dur\n/a;1,000;1,50;0,50;2,0\n/b;1;1,5;0,5;2\n",
+    ],
+)
+def test_words_of_others_that_would_become_one_number_stay_words_and_numbers_of_ours_are_numbers(text):
+    kind = "semicolons" if ";" in text else "csv"
+    held = formats.parse(pa.py_buffer(text.encode()), kind, "here").to_pydict()
+    assert held["take"] == [line.split(formats.SEPARATORS[kind])[1] for line in text.splitlines()[1:]]
+    assert (held["end"], held["p_odd"], held["dur"]) == ([1.5, 1.5], [0.5, 0.5], [2, 2])
 
 
 def test_an_empty_cell_is_null_where_every_cell_is_quoted():
@@ -301,7 +338,6 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
         (b'{\n"path": "/a"\n}', "the document holds something else"), (b'[{"path": "/a"}', "not readable as jsonl"),
         (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}}', "column path holds struct"),
         (b'{"path": "/a", "age": [1]}', "column age holds list"), 
-        (b'{"path": 1, "x": 1}\n{"path": 2, "x": "b"}', "jsonl"),
         (b"path,age\n/a\n", "not readable as csv: "),
         (b"path,start\n/a,x\n", "column start holds 'x' in row 1, and takes numbers"),
         (b"path,age\n/a,old\n", "column age holds 'old' in row 1"),
