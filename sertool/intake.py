@@ -92,18 +92,23 @@ def _plain(kind: pa.DataType, times: str | None) -> pa.DataType:
         return _plain(kind.storage_type, times)
     if pa.types.is_dictionary(kind):  # pandas' categories
         return _plain(kind.value_type, times)
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type, times)), kind.list_size)
-    if any(test(kind) for test in LISTS):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type, times)))
-    if pa.types.is_map(kind):
-        return pa.map_(_plain(kind.key_type, times), _plain(kind.item_type, times))
-    if pa.types.is_struct(kind):
-        return pa.struct([part.with_type(_plain(part.type, times)) for part in kind])
+    if pa.types.is_nested(kind):
+        return _plain_within(kind, times)
     made = IN_NANOSECONDS.get(kind.id)
     if made and kind.unit == "ns":
         return made(kind, times) if times else pa.string()
     return PLAINER.get(str(kind), kind)
+
+
+def _plain_within(kind: pa.DataType, times: str | None) -> pa.DataType:
+    if pa.types.is_struct(kind):
+        return pa.struct([part.with_type(_plain(part.type, times)) for part in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type, times), _plain(kind.item_type, times))
+    if not (pa.types.is_fixed_size_list(kind) or any(test(kind) for test in LISTS)):
+        return kind
+    held = kind.value_field.with_type(_plain(kind.value_type, times))
+    return pa.list_(held, kind.list_size) if pa.types.is_fixed_size_list(kind) else pa.list_(held)
 
 
 def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
