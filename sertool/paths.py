@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
@@ -54,6 +55,22 @@ def path_of(text: str | None) -> str:
         return ""
     encoded = unquote_to_bytes(text[7:]) if text.startswith("file://") else text.encode("utf-8", "surrogateescape")
     return os.fsdecode(encoded)
+
+
+def tidied(text: str) -> str:
+    """The path of a file as `path_text` has it, in one spelling: without `.`, `..`, doubled slashes and, where it need
+    not be, `file://`."""
+    folder, name = os.path.split(path_of(text))
+    return path_text(os.path.join(_tidied_folder(folder), name))
+
+
+@lru_cache(4096)
+def _tidied_folder(folder: str) -> str:
+    plain = os.path.normpath(folder)
+    if ".." in folder and "\0" not in folder:
+        real = os.path.realpath(folder)
+        plain = plain if os.path.realpath(plain) == real else real  # above what a link leads to
+    return plain[1:] if plain.startswith("//") and os.sep == "/" else plain
 
 
 def plain_name(text: str, gap: str = "-") -> str:

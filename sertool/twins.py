@@ -39,8 +39,11 @@ def mark(rows: Sequence[Row]) -> None:
 
 
 def marked(table: Table) -> Table:
-    """The same for a table, be it joined of several that knew their own clips alone; copies go with their clip."""
-    return _judged(table, shared(table).index)
+    """The same for a table, be it joined of several that knew their own clips alone; copies go with their clip.
+
+    Where no digest is known, what is equal is the same part of the same file.
+    """
+    return _judged(table, _alike(table, *_sources(table), manifest.codes(table, "channel").index).index)
 
 
 def released(table: Table) -> Table:
@@ -98,8 +101,13 @@ def tells_of_them(issue: str | None) -> bool:
 
 def shared(table: Table) -> Codes:
     """Sounds that several clips have, by the name of the first of these; augmented copies are no clips of their own."""
-    rows, sound = _recurring(*_hashed(table, "digest"), manifest.originals(table))
-    keys = np.stack([sound, _ticks(table, "start", rows), _ticks(table, "duration", rows)], axis=1)
+    return _alike(table, *_hashed(table, "digest"), np.zeros(len(table), np.int32))
+
+
+def _alike(table: Table, source: np.ndarray, known: np.ndarray, channel: np.ndarray) -> Codes:
+    rows, sound = _recurring(source, known, manifest.originals(table))
+    keys = [sound, _ticks(table, "start", rows), _ticks(table, "duration", rows), channel[rows]]
+    keys = np.stack(keys, axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     again = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
     found = np.full(len(table), -1, np.int32)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from sertool import columns, formats, intake, manifest, talk
 from sertool.errors import SertoolError, UsageError
-from sertool.files import is_special, reason, whole
+from sertool.files import is_special, path_of, path_text, reason, tidied, whole
 from sertool.manifest import Table
 from sertool.paths import path_of, path_text
 from sertool.run_folder import PREDICTIONS
@@ -37,6 +37,7 @@ SHOWN_ROWS = 20
 LAST_NAME = r"[^/\\]*$"
 MOST_FOLDERS = 1000  # that are looked for under --root
 STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # a file may stand behind any of them
+UNTIDY = r"^(file:)?//|[^:]//|/\.\.?/"  # one file may be written in many ways, of which the leak guard must know
 ABSOLUTE = r"^(/|[A-Za-z]:[\\/]|\\\\|file://)"
 
 
@@ -335,10 +336,13 @@ def _map_paths(table: Table, change: Callable[[pa.Array], pa.Array], named: str 
 
 def _absolute(paths: pa.Array, folder: str) -> pa.Array:
     absolute = pc.match_substring_regex(paths, ABSOLUTE)
-    if pc.all(absolute).as_py() in (True, None):
+    if pc.all(absolute).as_py() is False:
+        joined = pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), paths, os.sep)
+        paths = pc.if_else(absolute, paths, joined)
+    odd = pc.fill_null(pc.match_substring_regex(paths, UNTIDY), False)
+    if not pc.any(odd).as_py():
         return paths
-    joined = pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), paths, os.sep)
-    return pc.if_else(absolute, paths, joined)
+    return pc.replace_with_mask(paths, odd, pa.array(map(tidied, paths.filter(odd).to_pylist()), pa.string()))
 
 
 def _without(paths: pa.Array, folder: str) -> pa.Array:

@@ -1293,6 +1293,22 @@ def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(ma
     assert b"no leak between 2 parts of 2 clips" in sertool("index", "--audit", folder / "aside.jsonl").out
 
 
+@pytest.mark.parametrize("other", ["./a.wav", "x/../a.wav", ".//a.wav", "file://{}/a.wav", "{}/./a.wav"])
+def test_the_guard_knows_a_file_by_any_spelling_of_its_path(tmp_path, other):
+    text = f"path,split,emotion\na.wav,train,sad\n{other.format(tmp_path)},test,sad\n"
+    told = sertool("index", "--audit", table(tmp_path, "a.csv", text))
+    assert told.code == 1
+    assert b"LEAK  overlapping segments: 1 in more than one part" in told.out
+
+
+def test_one_file_under_two_names_is_set_aside_once_where_tables_are_joined(tmp_path):
+    truth = table(tmp_path, "truth.csv", "path,emotion,start,channel\na.wav,sad,,1\nb.wav,happy,0,1\nb.wav,,1,1\n")
+    more = f"path,start,channel\n{tmp_path}/a.wav,,1\n{tmp_path}/b.wav,1,2\n{tmp_path}/b.wav,2,1\n"
+    held = by_clip(truth, table(tmp_path, "more.csv", more))
+    issues = {clip: row["issue"] for clip, row in held.items() if row.get("issue")}
+    assert issues == {f"{tmp_path}/a.wav": "duplicate-of:a.wav"}
+
+
 def test_a_division_that_holds_nobody_out_is_said(make):
     folder = make(*(f"x/ann/{word}.wav" for word in ("sad", "happy", "angry")))
     done = sertool("index", folder / "x", "--pattern", "{speaker}/{emotion}.wav", "--split", "speaker")

@@ -412,6 +412,25 @@ def test_paths_elsewhere_stay_absolute(tmp_path):
     assert stored == clips(tmp_path).column("path").to_pylist()
 
 
+@posix
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("./a.wav", "{}/a.wav"), ("x//a.wav", "{}/x/a.wav"), ("x/.//./a.wav", "{}/x/a.wav"), ("..a/b", "{}/..a/b"),
+        ("x/../a.wav", "{}/a.wav"), ("../a.wav", "{.parent}/a.wav"), ("/x/./a.wav", "/x/a.wav"), ("a.", "{}/a."),
+        ("//x/a.wav", "/x/a.wav"), ("file:///x/a%20b.wav", "/x/a b.wav"), ("file:///x/../%FF", "file:///%FF"),
+        ("link/../a.wav", "{}/far/a.wav"), ("link/x/../a.wav", "{}/link/a.wav"), ("c:/x//a", "c:/x/a"),
+        ("C:\\x\\..\\a.wav", "C:\\x\\..\\a.wav"), ("s3://x/a.wav", "{}/s3://x/a.wav"),
+    ],
+)  # fmt: skip
+def test_a_path_has_one_spelling(tmp_path, path, meant):
+    folder = tmp_path.resolve()
+    (folder / "far/away/x").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "far/away")
+    held = wire.rebased(pa.table({"path": ["/b", None, path]}), str(folder))
+    assert held.column("path").to_pylist() == ["/b", None, meant.format(folder)]
+
+
 @pytest.mark.parametrize("path", ["/a/b.wav", "C:\\a\\b.wav", "c:/a/b.wav", "\\\\host\\a.wav", "file:///a%FF.wav"])
 def test_what_is_absolute_on_any_system_stays(path):
     held = wire.rebased(manifest.from_columns({"clip": ["1", "2", "3"], "path": [path, "b.wav", None]}), "/here")
