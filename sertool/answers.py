@@ -17,6 +17,7 @@ GROUPS = (
     "corpus", "speaker", "sex", "age", "intensity", "language", "race", "ethnicity", "sentence", "style",
 )  # fmt: skip
 SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 and rounded text stay within it
+SHARED = 0.1  # of the clips, at least, are answered under several seeds of a run
 TIE = 1e-6  # so much may be between equal probabilities
 
 
@@ -61,6 +62,8 @@ def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
     confidence, losses, notes = _probable(run, classes)
     offered = predictions.offered(run)
     fold = manifest.codes(run.table, "fold")
+    if len(cells.seeds) == 1 < len(manifest.codes(run.table, "seed").values):
+        notes = ("all rows are one run: hardly any clip is answered under two values of the column seed", *notes)
     return Answers(
         run=run,
         classes=classes,
@@ -102,9 +105,7 @@ class Cells(NamedTuple):
 
 
 def _cells(run: Run) -> Cells:
-    drawn = manifest.codes(run.table, "seed")
-    there, seed = np.unique(drawn.index, return_inverse=True)
-    seeds = tuple(str(drawn.values[place]) if place >= 0 else "" for place in there)
+    seed, seeds = _seeds(run)
     if "clip" not in run.table.column_names:
         rows = np.arange(len(run.table))
         return Cells(rows, seed, rows, seeds, None)
@@ -121,6 +122,26 @@ def _cells(run: Run) -> Cells:
     _, first, clip = np.unique(named.index, return_index=True, return_inverse=True)
     parts = None if named.index is whole else whole[first]
     return Cells(clip, seed, first, seeds, codes.take(named, first), parts)
+
+
+def _seeds(run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Which seed of the run each row is of, and what these are called."""
+    drawn = manifest.codes(run.table, "seed")
+    there, seed = np.unique(drawn.index, return_inverse=True)
+    if _is_of_rows(run, seed):
+        return np.zeros(len(seed), int), ("",)
+    return seed, tuple(str(drawn.values[place]) if place >= 0 else "" for place in there)
+
+
+def _is_of_rows(run: Run, seed: np.ndarray) -> bool:
+    """Whether `seed` is a stranger's, of which hardly any clip has two: those of runs answer for the same clips."""
+    seeds = seed.max() + 1
+    if seeds < 2 or "clip" not in run.table.column_names:
+        return seeds > len(seed) / 2 > 1
+    clip = manifest.codes(run.table, "clip").index
+    answered = np.unique(np.stack([clip, seed])[:, clip >= 0], axis=1)[0]
+    times = np.bincount(answered)
+    return (times > 1).sum() < SHARED * len(times)
 
 
 def _first_repeat(clip: Codes, seed: np.ndarray) -> str | None:

@@ -237,6 +237,9 @@ def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]
         issues=_issues(table, rows),
     )
     if not coverage.scored:
+        if coverage.issues and not (rows & usable).any():
+            counts = listed(f"{count:,} {kind}" for kind, count in coverage.issues.items())
+            raise SertoolError(f"{name}: nothing to score: every row is left out for its issue ({counts})")
         why = "no true emotion" if not (rows & truth).any() else "no prediction or no true emotion"
         raise SertoolError(f"{name}: nothing to score: {why} in any of {coverage.rows:,} rows")
     return coverage, manifest.keep(table, scored)

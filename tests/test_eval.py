@@ -261,6 +261,7 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\nsad,sad\nsad,angry\n", "at least two"),
         ("emotion,predicted\nsad,\nangry,\n", "nothing to score"),
         ("emotion,predicted\n,sad\n,sad\n", "no true emotion"),
+        ("emotion,predicted,issue\nsad,,silent\nsad,sad,empty\n", "left out for its issue (1 silent, 1 empty)"),
         ("emotion,predicted\nsad,S1\nangry,S2\n", "--map S1=angry"),
         ("emotion,predicted\n0,sad\n1,angry\n", "no word in common: 0, 1 are the truth, angry, sad the predictions"),
         ("emotion,predicted\n0,sad\n1,sad\n", "such as --map 0=sad"),
@@ -505,6 +506,16 @@ def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:
     assert found.confusion.sum() == 720
     counted = [np.mean([part["predicted"].count(name) for part in parts]) for name in EMOTIONS]
     assert [one.answered for one in found.classes] == pytest.approx(counted, abs=0.5)
+
+
+@pytest.mark.parametrize("nameless", [False, True])
+def test_a_seed_of_every_row_is_no_seed_of_runs(tmp_path: Path, say: Any, nameless: bool) -> None:
+    columns = {name: values for name, values in made(clips=40).items() if name != "clip" or not nameless}
+    alone = report(table(tmp_path / "a.csv", columns)).runs[0].figures
+    strange = table(tmp_path / "b.csv", columns | {"seed": list(range(40))})
+    found = report(strange).runs[0]
+    assert (found.figures, found.seeds) == (alone, {})
+    assert "all rows are one run: hardly any clip is answered under two values of the column seed" in say(strange)[1]
 
 
 def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) -> None:
