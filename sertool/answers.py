@@ -16,7 +16,6 @@ from sertool.predictions import Asked, Run
 GROUPS = (
     "corpus", "speaker", "sex", "age", "intensity", "language", "race", "ethnicity", "sentence", "style",
 )  # fmt: skip
-SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 and rounded text stay within it
 SHARED = 0.1  # of the clips, at least, are answered under several seeds of a run
 TIE = 1e-6  # so much may be between equal probabilities
 
@@ -191,7 +190,7 @@ def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
 
     A cell that is null counts as 0, but in a row that has nothing else.
     """
-    names = manifest.family(run.table, prefix)
+    names = run.offered if prefix == "p_" else manifest.family(run.table, prefix)
     words = [predictions.word(name, run.mapping) for name in names]
     unique = sorted(set(words))
     summed, known = np.zeros((len(run.table), len(unique))), np.zeros(len(run.table), bool)
@@ -214,7 +213,7 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     are truly so are without log loss, and wrong by every other figure.
     """
     words, given = _columns(run, "p_")
-    odd = ~(np.abs(given.sum(1) - 1) <= SUM_TOLERANCE) | (given < 0).any(1)
+    odd = ~(np.abs(given.sum(1) - 1) <= predictions.SUM_TOLERANCE) | (given < 0).any(1)
     scaled = given / np.where(odd, np.nan, given.sum(1))[:, None]
     padded = np.c_[scaled, np.zeros(len(given))]
     padded[odd] = np.nan
@@ -228,6 +227,8 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
         confidence = run.table.column("confidence").to_numpy().astype(float)
     outside = (confidence < 0) | (confidence > 1)
     notes = []
+    if strange := [f"p_{name}" for name in manifest.family(run.table, "p_") if name not in run.offered]:
+        notes.append(f"left out, as no emotion's probabilities: {listed(strange)}")
     if words and odd.any():
         notes.append(f"without log loss and Brier: {_rows(odd.sum())} of probabilities that do not sum to 1")
     if words and nameless.any():
@@ -243,7 +244,7 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
 
 def _elsewhere(run: Run, given: np.ndarray, answered: np.ndarray) -> int:
     """In how many rows the predicted emotion is not the likeliest; where columns were added up, that may well be."""
-    if len(manifest.family(run.table, "p_")) != given.shape[1] - 1:
+    if len(run.offered) != given.shape[1] - 1:
         return 0
     return int((np.take_along_axis(given, answered[:, None], 1)[:, 0] < given.max(1) - TIE).sum())
 

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ NAMES = columns.OTHER_NAMES | {
                   "hypothesis", "output"),
     "clip": ("path", "id", "file", "filename", "utterance"),
 }  # fmt: skip
+SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 and rounded text stay within it
 WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # what a column of numbers holds that went through NaN
 
 
@@ -69,6 +70,7 @@ class Run(NamedTuple):
     truth: Codes
     predicted: Codes
     mapping: dict[str, str]
+    offered: tuple[str, ...]  # what follows `p_` in the names of its columns of probabilities
 
 
 def read(sources: Sequence[str], asked: Asked) -> list[Run]:
@@ -187,7 +189,8 @@ def _run(name: str, table: Table, asked: Asked) -> Run:
     coverage, kept = _scored(table, rows, name)
     truth, predicted = (_words(kept, column, asked.mapping) for column in ("emotion", "predicted"))
     leaks = tuple(_leaks(table, parts, split, protocol))
-    return Run(name, kept, split, coverage, leaks, protocol, _adapted(kept), truth, predicted, asked.mapping)
+    offered = _offered(kept, {*truth.values, *predicted.values}, asked.mapping)
+    return Run(name, kept, split, coverage, leaks, protocol, _adapted(kept), truth, predicted, asked.mapping, offered)
 
 
 def _parts(table: Table) -> dict[str, np.ndarray]:
@@ -283,7 +286,22 @@ def word(label: str, mapping: dict[str, str]) -> str:
 
 def offered(run: Run) -> set[str]:
     """The emotions that have a column of probabilities."""
-    return {word(name, run.mapping) for name in manifest.family(run.table, "p_")}
+    return {word(name, run.mapping) for name in run.offered}
+
+
+def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> tuple[str, ...]:
+    """What follows `p_` in the names of columns of probabilities; a word that nobody knows, and that is never true or
+    predicted, is a stranger's (`p_value`) where the others make more distributions without it."""
+    names = manifest.family(table, "p_")
+    sure = [name for name in names if labels.canonical(name, mapping) or word(name, mapping) in words]
+    if 0 < len(sure) < len(names) and _odd(table, sure).sum() < _odd(table, names).sum():
+        return tuple(sure)
+    return tuple(names)
+
+
+def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
+    """Which rows of probabilities do not sum to 1, bool `[rows]`."""
+    return ~(np.abs(sum(np.nan_to_num(table.column(f"p_{name}").to_numpy()) for name in names) - 1) <= SUM_TOLERANCE)
 
 
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -508,6 +508,23 @@ def test_seeds_are_averaged_with_their_deviation(tmp_path: Path) -> None:
     assert [one.answered for one in found.classes] == pytest.approx(counted, abs=0.5)
 
 
+def test_a_strangers_column_called_like_a_probability_changes_nothing(tmp_path: Path, say: Any) -> None:
+    alone = report(table(tmp_path / "a.csv", made(clips=40))).runs[0]
+    strange = table(tmp_path / "b.csv", made(clips=40) | {"p_value": np.linspace(0.001, 0.9, 40).tolist()})
+    assert report(strange).runs[0].figures == alone.figures
+    told = say(strange)[1]
+    assert "left out, as no emotion's probabilities: p_value" in told
+    assert "sum to 1" not in told
+
+
+def test_the_probability_of_an_emotion_that_nobody_knows_counts_though_it_is_never_true(tmp_path: Path) -> None:
+    columns = made(clips=40)
+    for name in EMOTIONS:
+        columns[f"p_{name}"] = [0.9 * value for value in columns[f"p_{name}"]]
+    found = report(table(tmp_path / "a.csv", columns | {"p_furore": [0.1] * 40})).runs[0]
+    assert not [note for note in found.notes if "left out" in note or "sum to 1" in note]
+
+
 @pytest.mark.parametrize("nameless", [False, True])
 def test_a_seed_of_every_row_is_no_seed_of_runs(tmp_path: Path, say: Any, nameless: bool) -> None:
     columns = {name: values for name, values in made(clips=40).items() if name != "clip" or not nameless}
