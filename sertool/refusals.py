@@ -69,6 +69,9 @@ def _refuse_rows(table: Table, design: Design) -> None:
     shares = manifest.family(table, "soft_")
     if design.training.soft and not any(any(manifest.column(table, f"soft_{word}")) for word in shares):
         raise UsageError("--soft needs the listeners' shares: index with --labels soft")
+    for word in shares if design.training.soft else ():
+        if (low := min(filter(None, manifest.column(table, f"soft_{word}")), default=0)) < 0:
+            raise SertoolError(f"column soft_{word} holds {low:g}, and shares of votes are 0 or more: correct it")
 
 
 def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> None:

@@ -59,6 +59,17 @@ def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
     assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file() and not path.name.startswith(".")]
 
 
+def test_shares_of_votes_below_nothing_are_refused_by_their_column(clips: Path, tmp_path: Path) -> None:
+    table = wire.read(str(clips))
+    for word in ("sad", "happy"):
+        table = manifest.with_column(table, f"soft_{word}", [-0.25, *[0.5] * (len(table) - 1)])
+    wire.write(table, str(tmp_path / "m.parquet"), "parquet")
+    words = ("train", tmp_path / "m.parquet", "--recipe", "cnn-a", "--dry-run")
+    done = sertool(*words, "--soft", 0.5)
+    assert (done.code, "column soft_sad holds -0.25" in done.line) == (1, True)
+    assert sertool(*words).code == 0
+
+
 @pytest.mark.parametrize(("words", "says"), [
     (("cnn-gru", "--set", "channels=4"), "second convolution"), (("sertool", "--set", "heads=3"), "3 heads do not"),
     (("mlp", "--set", "groups=3"), "80 columns are not 3 groups"),
