@@ -175,6 +175,8 @@ def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
     kept = [
         name for name in table.column_names if name in wanted or name.startswith(VOTES) or _is_users_own(table, name)
     ]
+    if lost := [name for name in table.column_names if _is_others(name) and not manifest.is_of_words(table, name)]:
+        talk.warn(f"left out, for each cell holds more than a word or a number: {listed(lost)}")
     asked = manifest.keep(table, made).select(kept)
     return asked if any(manifest.column(asked, "parent")) else manifest.without(asked, "parent")
 
@@ -192,8 +194,11 @@ def _with_channels(table: Table) -> Table:
 
 
 def _is_users_own(table: Table, name: str) -> bool:
-    is_ours = name in OF_ANSWERS or columns.kind_of(name)
-    return not is_ours and manifest.is_of_words(table, name)
+    return _is_others(name) and manifest.is_of_words(table, name)
+
+
+def _is_others(name: str) -> bool:
+    return not (name in OF_ANSWERS or columns.kind_of(name))
 
 
 def _of_table(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[Request]:

@@ -22,6 +22,7 @@ from sertool.shaping import Wave
 STRETCH = 120.0  # seconds of a long file that are decoded at once
 BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
 TAPED = 30.0  # seconds of what is read from its beginning: many such stretches wait for threads, with their sound
+LATE = 0.1  # seconds that a row may end after its file: what encoders add
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def seconds(row: Row, look: audio.Look) -> float:
     """How long a row's part of a file is: as it says, or to the end, wherever that is of a file that is cut off."""
     start, told = row.get("start") or 0.0, row.get("duration")
     there = math.inf if look.issue == "truncated" else 0.0 if look.issue else look.samples / look.sample_rate - start
+    if not look.issue:
+        _warn_of_late_end(row, there)
     return told if told is not None and told < there else there  # NaN is not less
 
 
@@ -93,6 +96,15 @@ def stretches(request: Request, how: Listening, wave: Wave) -> Iterator[Stretch]
         while first < count:
             yield Stretch(request, length, first, min(each, count - first))
             first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
+
+
+def _warn_of_late_end(row: Row, there: float) -> None:
+    """Say once that rows want more of a file than the seconds that are there, as where they count in milliseconds."""
+    told = row.get("duration") or 0.0
+    if told > there + LATE:
+        talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
+        talk.warn("rows end later than their files, whose ends are taken: start, end and duration are in seconds "
+                  "(-v names each)")  # fmt: skip
 
 
 def _count(length: float, how: Listening) -> int:

@@ -826,6 +826,20 @@ def test_one_answer_for_a_long_clip_says_that_there_could_be_more(run: Path, tmp
     assert "30 s" not in sertool(*words[:-1], segments).err
 
 
+@pytest.mark.parametrize("words", [(), ("--window", 1)])
+def test_parts_in_milliseconds_are_said_to_end_after_their_file(
+    run: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    for name in "xy":
+        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).normal(0, 0.1, 16_000), 8_000)
+    parts = tmp_path / "parts.csv"
+    parts.write_text("path,start,end\nx.wav,0,1500\ny.wav,0,2500\n")
+    asked = ("predict", "-m", run / "model", *words, parts)
+    assert sertool(*asked).err.count("rows end later than their files") == 1
+    parts.write_text("path,start,end\nx.wav,0,1.5\ny.wav,0.5,2.05\n")
+    assert "rows end later" not in sertool(*asked).err
+
+
 def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1446,6 +1460,7 @@ def test_predictions_keep_a_users_own_columns_beside_what_else_is_known(run: Pat
     names = list(held[0])
     assert {(row["voice"], row["_span"]) for row in held} == {("low", "1")}
     assert not {"tags", "channel"} & {*names}
+    assert "left out, for each cell holds more than a word or a number: tags\n" in done.err
     assert names[:2] == ["clip", "path"]
     after = names[names.index("_span") + 1 :]
     assert after[:5] == ["start", "end", "issue", "predicted", "confidence"]
