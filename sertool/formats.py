@@ -14,6 +14,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -261,7 +262,7 @@ def _numbers(column: pa.ChunkedArray, point: str, name: str) -> pa.ChunkedArray 
         if all(_all_are(written, piece) for piece in (text.slice(0, 1024), text)):  # the first tell of most columns
             with suppress(pa.ArrowInvalid):
                 numbers = (text := pc.utf8_trim_whitespace(text)).cast(kind)
-                if pc.all(pc.is_finite(numbers)).as_py() and (_holds_numbers(name) or _are_as_many(numbers, text)):
+                if pc.all(pc.is_finite(numbers)).as_py() and (_holds_numbers(name) or _are_written_once(numbers, text)):
                     return numbers
     return column
 
@@ -272,8 +273,14 @@ def _holds_numbers(name: str) -> bool:
     return ours in columns.ELSEWHERE or columns.kind_of(ours) not in (None, "string", "list")
 
 
-def _are_as_many(numbers: pa.ChunkedArray, text: pa.ChunkedArray) -> bool:
-    return pc.count_distinct(numbers).equals(pc.count_distinct(text))
+def _are_written_once(numbers: pa.ChunkedArray, text: pa.ChunkedArray) -> bool:
+    """Whether no number stands for several texts."""
+    if pa.types.is_integer(numbers.type):  # which are written in one way
+        return True
+    bits = numbers.to_numpy().view(np.int64)  # of which -0.0 and 0.0 have their own
+    order = np.argsort(bits)
+    again = np.flatnonzero(np.diff(bits[order]) == 0)
+    return pc.all(pc.equal(text.take(order[again]), text.take(order[again + 1]))).as_py() is not False
 
 
 def _all_are(written: str, column: pa.ChunkedArray) -> bool:

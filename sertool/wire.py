@@ -337,7 +337,8 @@ def _map_paths(table: Table, change: Callable[[pa.Array], pa.Array], named: str 
 def _absolute(paths: pa.Array, folder: str) -> pa.Array:
     absolute = pc.match_substring_regex(paths, ABSOLUTE)
     if pc.all(absolute).as_py() is False:
-        joined = pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), paths, os.sep)
+        plain = pc.replace_substring_regex(paths, r"^(\./+)+", "")  # as `find` writes them, at once: there may be many
+        joined = pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), plain, os.sep)
         paths = pc.if_else(absolute, paths, joined)
     odd = pc.fill_null(pc.match_substring_regex(paths, UNTIDY), False)
     if not pc.any(odd).as_py():

@@ -269,6 +269,7 @@ def test_decimal_commas_of_others_are_numbers_between_semicolons():
 @pytest.mark.parametrize(
     "text",
     [
+        "path,take,end,p_odd,dur\n/a,1.10,1.50,0.50,2.0\n/b,,1.5,0.5,2\n/c,1.1,1.5,0.5,2\n",
         "path,take,end,p_odd,dur\n/a,1.10,1.50,0.50,2.0\n/b,1.1,1.5,0.5,2\n",
         "path;take;end;p_odd;dur\n/a;1,20;1,50;0,50;2,0\n/b;1,2;1,5;0,5;2\n",
         "path;take;end;p_odd;dur\n/a;1,000;1,50;0,50;2,0\n/b;1;1,5;0,5;2\n",
@@ -277,8 +278,14 @@ def test_decimal_commas_of_others_are_numbers_between_semicolons():
 def test_words_of_others_that_would_become_one_number_stay_words_and_numbers_of_ours_are_numbers(text):
     kind = "semicolons" if ";" in text else "csv"
     held = formats.parse(pa.py_buffer(text.encode()), kind, "here").to_pydict()
-    assert held["take"] == [line.split(formats.SEPARATORS[kind])[1] for line in text.splitlines()[1:]]
-    assert (held["end"], held["p_odd"], held["dur"]) == ([1.5, 1.5], [0.5, 0.5], [2, 2])
+    assert held["take"] == [line.split(formats.SEPARATORS[kind])[1] or None for line in text.splitlines()[1:]]
+    assert ({*held["end"]}, {*held["p_odd"]}, {*held["dur"]}) == ({1.5}, {0.5}, {2})
+
+
+def test_numbers_of_others_that_repeat_or_are_less_than_nothing_are_numbers():
+    text = "path,a,b\n/a,-0.00,1.50\n/b,0.00,1.50\n/c,,2.25\n/d,,\n"
+    held = wire.decoded(pa.py_buffer(text.encode()), "-").to_pydict()
+    assert (held["a"], held["b"]) == ([0.0, 0.0, None, None], [1.5, 1.5, 2.25, None])
 
 
 def test_an_empty_cell_is_null_where_every_cell_is_quoted():
