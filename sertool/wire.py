@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from sertool import columns, formats, intake, manifest, talk
 from sertool.errors import SertoolError, UsageError
-from sertool.files import is_special, path_of, path_text, reason, tidied, whole
+from sertool.files import is_special, reason, whole
 from sertool.manifest import Table
-from sertool.paths import path_of, path_text
+from sertool.paths import path_of, path_text, tidied
 from sertool.run_folder import PREDICTIONS
 
 EXTENSIONS = {
