@@ -47,7 +47,7 @@ class Member:
 
 def at_once(design: Design) -> bool:
     """Whether the model is fitted at once, and not epoch by epoch."""
-    return hasattr(models.load(design.model).Model, "fit")
+    return models.fits_at_once(models.load(design.model).Model)
 
 
 def passed_over(what: str, model: str) -> UsageError:
