@@ -22,7 +22,8 @@ def line(scores: Sequence[Figures]) -> str:
     """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
     uar = _means(scores, "uar")
     parts, shown = list(uar), _shown(uar)
-    lost = f" ({uar[parts[-1]] - uar['train']:+.1f} from train to {parts[-1]})" if len(parts) > 1 else ""
+    both = "train" in uar and len(parts) > 1  # a corpus may be held out alone
+    lost = f" ({uar[parts[-1]] - uar['train']:+.1f} from train to {parts[-1]})" if both else ""
     return f"UAR {shown}{lost}"
 
 

@@ -563,6 +563,16 @@ def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) 
     assert "leave out" in train(both, *TINY, "--test-on", "one", "--folds", 2, "-o", tmp_path, code=2).line
 
 
+def test_a_corpus_that_is_held_out_alone_ends_in_its_figures(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    named = sorted(set(speakers))
+    part = dict.fromkeys(named, "train") | dict.fromkeys(named[-4:-2], "dev") | dict.fromkeys(named[-2:], "test")
+    corpus = ["one" if part[s] == "train" or s in named[-4::2] else "two" for s in speakers]
+    both = changed(mel, tmp_path / "both.parquet", corpus=corpus, split=[part[s] for s in speakers])
+    done = train(both, *TINY, "-o", tmp_path / "run")
+    assert re.fullmatch(r"  two: UAR dev [\d.]+, test [\d.]+", done.err.splitlines()[-1])
+
+
 @pytest.fixture
 def two_corpora(mel: Path, tmp_path: Path) -> Path:
     """Half of the speakers in a corpus `one`, divided by its own manifest, the others in `two`."""
