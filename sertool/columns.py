@@ -103,7 +103,7 @@ ISSUES = {
     "silent": "nothing to hear",
     "too-short": "under 50 ms, or over before --offset",
     "no-channel": "a channel was asked for that the file has not: predict it with --channel mix",
-    "vanished": "the file is not there: restore it, or index again",
+    "vanished": "the file is not there: restore it, name where it lies now with --root, or index again",
     "changed": "the file is another than was indexed: index again, with --update",
     "label-conflict": "the same sound under two labels: correct the wrong ones, or leave all of them out",
     "duplicate-of": "the same sound as another clip",

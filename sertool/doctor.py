@@ -9,6 +9,7 @@ import numpy as np
 
 from sertool import audio, columns, manifest, talk, twins
 from sertool.columns import Row
+from sertool.errors import SertoolError
 from sertool.manifest import Table
 from sertool.paths import path_of
 
@@ -113,10 +114,9 @@ def _mark_odd_rates(rows: Sequence[Row]) -> None:
 
 def report(table: Table) -> None:
     """Say on stderr how many of each kind there are, with an example and the remedy."""
-    issues = manifest.codes(table, "issue")
-    if aside := int((issues.index >= 0).sum()):
+    if aside := int((~manifest.usable(table)).sum()):
         talk.say(f"set aside: {aside:,} of {len(table):,} clips, skipped by default")
-    for kind, count, row in _tally(issues.index, [issue.partition(":")[0] for issue in issues.values]):
+    for kind, count, row in _issues(table):
         other = manifest.cell(table, "issue", row).partition(":")[2]
         example = manifest.cell(table, "clip", row) + (f" = {other}" if other else "")
         why = _reason(kind, table, row) or columns.ISSUES.get(kind, "")
@@ -125,6 +125,22 @@ def report(table: Table) -> None:
     for kind, count, place in _tally(notes.index, notes.values):
         example = manifest.cell(table, "clip", int(rows[place]))
         talk.say(f"  {count:>6,} noted {kind:<8} {example}: usable; {columns.NOTES.get(kind, '')}")
+
+
+def refuse_unusable(table: Table) -> None:
+    """Refuse a manifest without a clip to work on, with what keeps most of them away."""
+    if manifest.usable(table).any():
+        return
+    none = f"no usable clip among {talk.counted(len(table), 'row')}"
+    for kind, count, _ in _issues(table)[:1]:
+        raise SertoolError(f"{none} ({count:,} {kind}): {columns.ISSUES.get(kind, 'nothing to do')}")
+    raise SertoolError(f"{none}: nothing to do")
+
+
+def _issues(table: Table) -> list[tuple[str, int, int]]:
+    """Each kind of issue, how often it stands, and where first, the most frequent first."""
+    issues = manifest.codes(table, "issue")
+    return _tally(issues.index, [issue.partition(":")[0] for issue in issues.values])
 
 
 def _reason(kind: str, table: Table, row: int) -> str:

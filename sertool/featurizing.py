@@ -33,13 +33,8 @@ class Place:
 
 def _plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
     """What is to be made of a manifest's usable clips."""
-    _refuse_unusable(table)
+    doctor.refuse_unusable(table)
     return Plan(tasks.identified(manifest.keep(table, manifest.usable(table))), recipe, folder)
-
-
-def _refuse_unusable(table: Table) -> None:
-    if not manifest.usable(table).any():
-        raise SertoolError(f"no usable clip among {talk.counted(len(table), 'row')}: nothing to do")
 
 
 def warn_of_channels(table: Table, recipe: Recipe) -> None:
@@ -103,7 +98,7 @@ def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> T
         whole = talk.counted(len(planned.tasks), "shard")
         talk.say(f"nothing is left for part {place.part.name}: the clips make {whole}, which --part does not divide")
     if not place.part.name:  # another part may have some
-        _refuse_unusable(made)
+        doctor.refuse_unusable(made)
     return made
 
 

@@ -319,7 +319,7 @@ def test_a_file_that_vanishes_between_listing_and_looking_is_an_issue(make, monk
     monkeypatch.setattr(audio, "look", late)
     done = sertool("index", folder / "x", "-f", "jsonl")
     assert [json.loads(line)["issue"] for line in done.out.splitlines()] == ["vanished", "vanished"]
-    assert "2 vanished       x/sad/1: the file is not there: restore it, or index again" in done.err
+    assert "2 vanished       x/sad/1: the file is not there: restore it, name where it lies now" in done.err
 
 
 def test_a_folder_that_vanishes_while_it_is_walked_is_told(make, monkeypatch):
