@@ -2,14 +2,16 @@
 
 Eight bytes of header length, a JSON header, the tensors' bytes. The format's own library keeps the header's metadata in
 a hash map and writes it in another order every time; equal tensors must give equal bytes here. What is read is checked
-before it is believed: nothing in a header makes this allocate, loop or look beyond the file.
+before it is believed: nothing in a header makes this allocate, loop or look beyond the file. What names its checksum
+must have it, as all does that is written here.
 """
 
 import json
 import math
 import mmap
 import os
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,13 +25,16 @@ NAMES = {
     "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "bool": "BOOL",
 }  # fmt: skip
 DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in NAMES.items()} | {"BF16": np.dtype("<u2")}
-Pieces = tuple[str, tuple[int, ...], Iterable[np.ndarray]]  # of a tensor: its type, its shape, what it is made of
+Pieces = tuple[str, tuple[int, ...], Sequence[np.ndarray]]  # of a tensor: its type, its shape, what it is made of
 LARGEST_HEADER = 100_000_000
+CHECKSUM = "checksum"  # in the metadata
 
 
 def write(stream: BinaryIO, metadata: Mapping[str, Any], tensors: Mapping[str, Pieces]) -> None:
-    """Write tensors whose pieces follow one another; `metadata` is kept as JSON."""
-    header: dict[str, Any] = {"__metadata__": {"sertool": json.dumps(metadata, sort_keys=True, separators=(",", ":"))}}
+    """Write tensors whose pieces follow one another; `metadata` is kept as JSON, with a checksum of all."""
+    said = json.loads(json.dumps(metadata))  # as whoever reads it has it
+    said[CHECKSUM] = _checksum(said, (piece for dtype, _, held in tensors.values() for piece in _bytes(dtype, held)))
+    header: dict[str, Any] = {"__metadata__": {"sertool": json.dumps(said, sort_keys=True, separators=(",", ":"))}}
     start = 0
     for name, (dtype, shape, _) in tensors.items():
         end = start + math.prod(shape) * np.dtype(dtype).itemsize
@@ -39,12 +44,35 @@ def write(stream: BinaryIO, metadata: Mapping[str, Any], tensors: Mapping[str, P
     text += b" " * (-len(text) % 64)
     stream.write(len(text).to_bytes(8, "little") + text)
     for dtype, _, pieces in tensors.values():
-        for piece in pieces:
-            stream.write(np.ascontiguousarray(piece, np.dtype(dtype).newbyteorder("<")).data)
+        for piece in _bytes(dtype, pieces):
+            stream.write(piece)
+
+
+def _bytes(dtype: str, pieces: Iterable[np.ndarray]) -> Iterator[memoryview]:
+    for piece in pieces:
+        yield np.ascontiguousarray(piece, np.dtype(dtype).newbyteorder("<")).data
+
+
+def _checksum(metadata: Mapping[str, Any], pieces: Iterable[memoryview]) -> int:
+    """CRC-32 of what a header says and of all numbers, end to end."""
+    said = {name: value for name, value in metadata.items() if name != CHECKSUM}
+    value = zlib.crc32(json.dumps(said, sort_keys=True).encode())
+    for piece in pieces:
+        value = zlib.crc32(piece, value)
+    return value
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Metadata and memory-mapped tensors; a file that is not whole and sound is one clear error."""
+    """Metadata and memory-mapped tensors; a file that is not whole, or was altered, is one clear error."""
+    return _opened(path, summed=True)
+
+
+def header(path: Path) -> dict[str, Any]:
+    """The metadata alone, of a file whose numbers are not looked at."""
+    return _opened(path, summed=False)[0]
+
+
+def _opened(path: Path, *, summed: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         with open(path, "rb") as stream:
             length = os.fstat(stream.fileno()).st_size
@@ -53,19 +81,16 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except OSError as error:
         raise SertoolError(f"cannot read {path}: {reason(error)}") from None
     try:
-        return _parse(mapped, int.from_bytes(head, "little"), length)
+        return _parse(mapped, int.from_bytes(head, "little"), length, summed=summed)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SertoolError(f"{path}: not a whole tensor file ({error}): make or fetch it again") from None
     except SertoolError as error:
         raise SertoolError(f"{path}: {error}") from None
 
 
-def header(path: Path) -> dict[str, Any]:
-    """The metadata alone."""
-    return read(path)[0]
-
-
-def _parse(mapped: Any, header_length: int, length: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _parse(
+    mapped: Any, header_length: int, length: int, *, summed: bool
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if length < 8 or header_length > min(length - 8, LARGEST_HEADER):
         raise ValueError("it is cut off")
     held = _object(bytes(mapped[8 : 8 + header_length]))
@@ -74,6 +99,8 @@ def _parse(mapped: Any, header_length: int, length: int) -> tuple[dict[str, Any]
     tensors = {str(name): _tensor(entry, body) for name, entry in held.items()}
     if sum(tensor.nbytes for tensor in tensors.values()) != len(body):
         raise ValueError("its tensors do not fill it")
+    if summed and CHECKSUM in metadata and _checksum(metadata, [body]) != metadata[CHECKSUM]:
+        raise SertoolError("it was altered: make or fetch it again")
     return metadata, {name: _valued(tensor, held[name]["dtype"]) for name, tensor in tensors.items()}
 
 

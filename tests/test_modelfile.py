@@ -57,6 +57,20 @@ def test_a_file_that_is_cut_anywhere_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_bit_that_flips_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    modelfile.write(path, held())
+    whole = path.read_bytes()
+    numbers = sum(array.nbytes for array in held().tensors.values())
+    for place in range(len(whole) - numbers, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(SertoolError, match="it was altered"):
+            modelfile.read(path)
+    path.write_bytes(whole.replace(b"1.25", b"1.35"))  # the temperature
+    with pytest.raises(SertoolError, match="it was altered"):
+        modelfile.read(path)
+
+
 class Trap:
     def __reduce__(self) -> tuple:
         return (exec, ("raise RuntimeError('it ran')",))
@@ -102,6 +116,11 @@ def test_foreign_and_hostile_files_are_one_line_and_nothing_runs(content: bytes,
         modelfile.read(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_file_from_before_there_were_checksums_is_read(tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(_altered())
+    assert modelfile.read(tmp_path / "m").labels == held().labels
 
 
 def test_a_file_of_a_newer_version_says_so(tmp_path: Path) -> None:
