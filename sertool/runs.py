@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from sertool import codes, files, manifest, run_folder
+from sertool import codes, files, manifest, modelfile, run_folder, tensorfile, wire
 from sertool.design import Design, Member
-from sertool.errors import UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
-from sertool.run_folder import BEFORE, CHECKPOINT, FILES, PREDICTIONS, SETTINGS
+from sertool.run_folder import BEFORE, CHECKPOINT, DIVISION, FILES, MODEL, PREDICTIONS, SETTINGS
 from sertool.targets import Sources
 
 DIGESTED = {  # what differs where a digest does
@@ -97,7 +97,9 @@ def _others(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
                 continue
             raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
                              "with --seed and --seeds")  # fmt: skip
-        why = _difference(_held(path / SETTINGS), wanted[name]) if name in wanted else "is of another run"
+        why = "is of another run"
+        if name in wanted:
+            why = _difference(_held(path / SETTINGS), wanted[name]) or _damage(path)
         if why and _begun(path) and not overwrite:
             raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
         others += [name] if why else []
@@ -156,6 +158,25 @@ def _finished(path: Path) -> bool:
 def _begun(folder: Path) -> bool:
     """Whether a member has anything to lose."""
     return any((folder / name).exists() for name in (CHECKPOINT, PREDICTIONS))
+
+
+def _damage(folder: Path) -> str:
+    """Which file that a member goes on from cannot be read, if one cannot."""
+    if not _begun(folder):
+        return ""
+    for name in (MODEL, DIVISION, PREDICTIONS) if _finished(folder) else (CHECKPOINT,):
+        try:
+            _read(folder / name)
+        except SertoolError:
+            return f"has no whole {name}"
+    return ""
+
+
+def _read(path: Path) -> Any:
+    """What one of these files holds."""
+    if path.suffix == ".parquet":
+        return wire.read(str(path))
+    return modelfile.read(path) if path.name == MODEL else tensorfile.read(path)
 
 
 def _held(path: Path) -> Any:

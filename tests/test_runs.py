@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import batches, manifest, runs
+from sertool import batches, manifest, modelfile, runs, wire
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
+from sertool.modelfile import Held
 from sertool.targets import Sources
 from sertool.training_settings import Settings
 
@@ -32,10 +33,18 @@ def claim(folder: Path, wanted: dict[str, dict]) -> None:
         pass
 
 
+def finish(member: Path) -> None:
+    """What a trained member leaves behind."""
+    held = Held("svm", {}, 1, ["sad", "happy"], {}, {})
+    modelfile.write(member / "model.safetensors", held)
+    for name in ("split", "predictions"):
+        wire.write(manifest.from_columns(COLUMNS), str(member / f"{name}.parquet"), "parquet")
+
+
 def taken_for(mine: dict, other: dict, folder: Path) -> None:
     """Claim a folder where one run lies for another."""
     claim(folder, {"seed-0": mine})
-    (folder / "seed-0" / "predictions.parquet").touch()
+    finish(folder / "seed-0")
     claim(folder, {"seed-0": other})
 
 
@@ -84,7 +93,7 @@ def test_the_same_file_of_weights_is_the_same_however_its_place_is_said(
 def test_a_run_that_fails_takes_nothing_with_it_that_it_did_not_make(tmp_path: Path) -> None:
     claim(tmp_path, {f"seed-{seed}": described() for seed in (0, 1)})
     for seed in (0, 1):
-        (tmp_path / f"seed-{seed}" / "predictions.parquet").touch()
+        finish(tmp_path / f"seed-{seed}")
     wanted = {f"seed-{seed}": described() for seed in (1, 2)}
     with pytest.raises(SertoolError, match="no luck"), runs.claimed(tmp_path, wanted, overwrite=True):
         raise SertoolError("no luck")

@@ -219,6 +219,33 @@ def _out_of_memory(*_: object) -> None:
     raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "split.parquet", "predictions.parquet"])
+def test_a_finished_run_with_a_damaged_file_is_trained_anew_if_asked(
+    statistics: Path, tmp_path: Path, name: str
+) -> None:
+    words = (statistics, "-m", "svm", "--split", "speaker:50/25/25", "-o", tmp_path)
+    train(*words)
+    path = tmp_path / "seed-0" / name
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-9], whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(damaged)
+        for more in ((), ("--dry-run",)):
+            line = train(*words, *more, code=2).line
+            assert f"{path.parent} has no whole {name}: choose another -o, or replace it with --overwrite" in line
+    train(*words, "--overwrite")
+    train(*words)
+    assert not (tmp_path / ".before").exists()
+
+
+def test_a_damaged_checkpoint_is_replaced_if_asked(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "-o", tmp_path)
+    (tmp_path / "seed-0" / "predictions.parquet").unlink()
+    (tmp_path / "seed-0" / "checkpoint.safetensors").write_bytes(b"x")
+    assert "has no whole checkpoint.safetensors" in train(mel, *TINY, "-o", tmp_path, code=2).line
+    train(mel, *TINY, "-o", tmp_path, "--overwrite")
+    assert table(tmp_path)
+
+
 def test_what_is_overwritten_is_lost_only_once_its_heir_is_trained(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

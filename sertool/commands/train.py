@@ -123,7 +123,7 @@ def _run_options() -> Any:
         options.device, options.jobs, options.seed_of_training,
         option("--pack", type=click.Choice(["half", "8-bit"]),
                help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
-        option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise."),
+        option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise, or is damaged."),
         option("--list", "show_list", is_flag=True,
                help="Show the models and recipes, or with -m the settings of one model, and stop."),
         options.dry_run, options.wait, options.quiet, options.verbose,
