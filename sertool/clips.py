@@ -11,7 +11,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.folders import audio_under, unread
 from sertool.labelling import Clip, Labelling, Row
-from sertool.paths import path_text
+from sertool.paths import Unlisted, path_text
 
 
 @dataclass
@@ -20,7 +20,8 @@ class Found:
 
     clips: list[Clip] = field(default_factory=list)
     side: dict[str, Path] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
+    failed: list[Unlisted] = field(default_factory=list)
+    bare: list[Path] = field(default_factory=list)  # roots that hold no audio
     passed_over: Counter[str] = field(default_factory=Counter)  # of audio that is not read, by extension
 
 
@@ -46,7 +47,9 @@ def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
 
 def _find_in(root: Path, found: Found) -> None:
     others: list[Path] = []
-    found.clips += [Clip(root, path) for path in audio_under(root, found.failed, others)]
+    clips = [Clip(root, path) for path in audio_under(root, found.failed, others)]
+    found.clips += clips
+    found.bare += [] if clips else [root]
     found.passed_over += unread(others)
     for path in others:
         found.side.setdefault(path.name.lower(), path)
@@ -61,8 +64,8 @@ def _common(files: Sequence[Path]) -> Path | None:
     return common if common.name else None
 
 
-def rows(found: Found, how: Labelling) -> list[Row]:
-    """A row for each clip."""
+def rows(found: Found, how: Labelling, taken: Iterable[str] = ()) -> list[Row]:
+    """A row for each clip, none by a name that is taken."""
     clips = tables.listed_clips(found.clips, how.tables) if how.tables else found.clips
     labelling.by_path(clips, how, found.side)
     for clip in clips:
@@ -77,7 +80,7 @@ def rows(found: Found, how: Labelling) -> list[Row]:
     for clip in lost:
         _finish(clip, how, alone, ())
     _warn_of_namesakes(by_folder)
-    _name(clips)
+    _name(clips, taken)
     return [clip.row for clip in clips]
 
 
@@ -122,14 +125,15 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _name(clips: Sequence[Clip]) -> None:
-    """Give each row its clip id, unless a table did: corpus and key, or the place under the root."""
+def _name(clips: Sequence[Clip], others: Iterable[str]) -> None:
+    """Give each row its clip id, unless a table did: corpus and key, or the place under the root; not one of others."""
     files = {(clip.row["corpus"], clip.path): clip for clip in clips}
     often = Counter((corpus, _key(clip)) for (corpus, _), clip in files.items())
     taken: Counter[str] = Counter(clip.row["clip"] for clip in clips if "clip" in clip.row)
     if twice := [name for name, count in taken.items() if count > 1]:
         raise SertoolError(f"--table: clip {twice[0]} stands twice; clip ids must be unique: leave the column out for "
                            "ids by path")  # fmt: skip
+    taken.update(others)
     nameless = [clip for clip in clips if "clip" not in clip.row]
     for clip in nameless:
         corpus, key = clip.row["corpus"], _key(clip)

@@ -72,6 +72,11 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
     return True
 
 
+def lasting(notes: Iterable[str] | None) -> list[str]:
+    """Those that do not depend on the company, which may be another."""
+    return [note for note in notes or () if note != "odd-rate"]
+
+
 def _unchanged(old: Row) -> bool:
     try:
         status = os.stat(path_of(old["path"]))

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sertool.audio import EXTENSIONS, LEFT_BY_MACOS, UNREAD
-from sertool.paths import walk
+from sertool.paths import Unlisted, walk
 
 
-def audio_under(folder: Path, failed: list[str], others: list[Path]) -> Iterator[Path]:
+def audio_under(folder: Path, failed: list[Unlisted], others: list[Path]) -> Iterator[Path]:
     """Its audio in the order of names. What else lies there is added to `others`, without what macOS lays beside each
     file, which has its name but no sound; which folders cannot be read, and why, to `failed`."""
     for path in walk(folder, failed):

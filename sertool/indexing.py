@@ -11,10 +11,12 @@ import numpy as np
 from sertool import clips, columns, doctor, labels, manifest, merging, splits, splitting, talk, wire
 from sertool.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.codes import look_up
+from sertool.columns import Row
 from sertool.errors import UsageError
 from sertool.files import listed
 from sertool.labelling import Labelling
 from sertool.manifest import Table
+from sertool.paths import path_of
 
 MOST_FOLDERS = 30  # that may be words for emotions, and not people or days
 YEARS = 5  # that a speaker may become older within a corpus
@@ -28,6 +30,7 @@ class Looking:
     jobs: int = 1
     how: Labelling = field(default_factory=Labelling)
     update: Table | None = None
+    unseen: list[Path] = field(default_factory=list, init=False)  # found to be folders where nobody can look
 
 
 @dataclass
@@ -79,21 +82,29 @@ def _add_listed(paths: list[str], found: Sources) -> None:
 def _build(sources: Sources, looking: Looking) -> Table:
     """The manifest of audio."""
     found = clips.find(sources.roots, sources.files)
-    for failed in found.failed:
-        talk.warn(f"cannot look into {failed}")
+    for folder, why in found.failed:
+        talk.warn(f"cannot look into {folder}: {why}")
     if not found.clips and not looking.how.tables:
         holds = f"; it holds {listed(found.side, 3)}" if found.side else ""
         raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
     if +found.passed_over:
         talk.say(passed_over(found.passed_over))
-    rows = clips.rows(found, looking.how)
+    for root in found.bare:
+        talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
+    looking.unseen.extend([*(folder for folder, _ in found.failed), *found.bare])
+    kept = _kept(looking.update, looking.unseen) if looking.update is not None and looking.unseen else []
+    rows = clips.rows(found, looking.how, [row["clip"] for row in kept])
     known = None if looking.update is None else _by_path(looking.update)
     looked = doctor.examine(rows, looking.check, looking.jobs, known)
-    doctor.compare(rows)
     if known is not None:
         there = {row["path"] for row in rows}
-        gone = len(known.keys() - there)
+        kept = [row for row in kept if row["path"] not in there]  # such as those that a list names
+        gone = len(known.keys() - there - {row["path"] for row in kept})
         talk.say(f"{looked:,} files looked at, {len(there) - looked:,} unchanged, {gone:,} gone")
+    if kept:
+        talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept), 'row')}")
+        rows += kept
+    doctor.compare(rows)
     _say_unlabelled(rows, looking.how)
     _say_nameless(rows, looking.how)
     return manifest.from_columns(_columns(rows))
@@ -102,6 +113,24 @@ def _build(sources: Sources, looking: Looking) -> Table:
 def _by_path(old: Table) -> dict[str, dict[str, Any]]:
     """The rows of an older manifest by path; of an augmented copy its file's numbers are not known."""
     return {row["path"]: row for row in old.to_pylist() if not row.get("parent")}
+
+
+def _kept(old: Table, folders: Sequence[Path]) -> list[Row]:
+    """The rows of an older manifest of what lies under some folders; what is said of a whole manifest is said anew."""
+    names = [name for name in old.column_names if _is_of_a_clip(name, old.column_names)]
+    rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
+    inside = tuple(os.path.join(folder, "") for folder in folders)
+    return [
+        dict.fromkeys(("corpus", "emotion")) | row | {"notes": doctor.lasting(row.get("notes"))}
+        for row in rows
+        if path_of(row["path"]).startswith(inside)
+    ]
+
+
+def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
+    """Whether a column is the clip's own, and not of its division, its features or what a model said of it."""
+    own = (*columns.CLIP, *columns.WHO, *columns.WHAT, *columns.FILE, "parent")
+    return name in own or name.startswith("votes_") or columns.kind_of(name, beside) is None
 
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:

@@ -11,9 +11,12 @@ from urllib.parse import quote, unquote_to_bytes
 from sertool.errors import SertoolError
 from sertool.files import reason
 
+Unlisted = tuple[Path, str]  # a folder, and why nobody can look into it
 
-def walk(root: Path, failed: list[str]) -> Iterator[Path]:
-    """Every file under a folder in the order of names; each real folder once, so that links make no loops."""
+
+def walk(root: Path, failed: list[Unlisted]) -> Iterator[Path]:
+    """Every file under a folder in the order of names; each real folder once, so that links make no loops. Folders in
+    it that cannot be listed are added to `failed`."""
     pending, seen = [root], set()
     while pending:
         folder = pending.pop()
@@ -27,7 +30,7 @@ def walk(root: Path, failed: list[str]) -> Iterator[Path]:
         except OSError as error:
             if folder == root:
                 raise SertoolError(f"cannot read {root}: {reason(error)}") from None
-            failed.append(f"{folder}: {reason(error)}")
+            failed.append((folder, reason(error)))
             continue
         pending.extend(Path(entry.path) for entry in reversed(entries) if _is_folder(entry))
         yield from (Path(entry.path) for entry in entries if not _is_folder(entry))

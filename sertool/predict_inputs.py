@@ -18,7 +18,7 @@ from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
-from sertool.paths import path_text
+from sertool.paths import Unlisted, path_text
 from sertool.stored_rows import Reading, Shelf
 
 KEPT = (
@@ -135,15 +135,17 @@ def _of_path(path: str | Path) -> Row:
 
 
 def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
-    """Its audio; a folder without any is refused if nothing else is asked for, else it has a row that says so."""
-    failed: list[str] = []
+    """Its audio; a folder without any is refused if nothing else is asked for, else it has a row that says so, and so
+    has a folder in it that cannot be listed."""
+    failed: list[Unlisted] = []
     others: list[Path] = []
     found = False
     for path in folders.audio_under(Path(folder), failed, others):
         found = True
         yield _of_path(path)
-    for line in failed:
-        talk.warn(f"cannot look into {line}")
+    for closed, why in failed:
+        talk.warn(f"cannot look into {closed}: {why}")
+        yield _of_path(closed) | {"issue": "unreadable"}
     if unread := folders.unread(others):
         talk.warn(audio.passed_over(unread))
     if not found and alone:

@@ -294,9 +294,9 @@ def test_a_root_that_cannot_be_read_is_an_error_and_a_folder_in_it_is_told(tmp_p
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", denied)
-    failed: list[str] = []
+    failed: list[tuple[Path, str]] = []
     assert [path.name for path in paths.walk(tmp_path, failed)] == ["x.wav"]
-    assert failed == [f"{tmp_path / 'shut'}: permission denied"]
+    assert failed == [(tmp_path / "shut", "permission denied")]
     (tmp_path / "root").mkdir()
     with pytest.raises(SertoolError, match="permission denied"):
         list(paths.walk(tmp_path / "root", []))

@@ -1,5 +1,6 @@
 """`sertool index`: labels from names, folders, patterns and tables; the doctor; merging, updating, splitting."""
 
+import errno
 import json
 import os
 import re
@@ -1167,6 +1168,69 @@ def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
     assert "3 files looked at, 7 unchanged, 1 gone" in done.err
     monkeypatch.undo()
     assert rows(done) == index(folder / "x", "-q")
+
+
+@pytest.fixture
+def shut(monkeypatch):
+    """Folders of some names cannot be listed."""
+    names, scan = set(), os.scandir
+
+    def denied(folder):
+        if Path(folder).name in names:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    return names
+
+
+def test_what_lies_where_nobody_can_look_is_kept_by_an_update_and_fails_a_strict_one(make, shut):
+    folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(3)))
+    words = (folder / "x", "--pattern", "{emotion}/{speaker}.wav")
+    for name in ("a.csv", "a.parquet"):
+        out = folder / name
+        sertool("index", *words, "--split", "speaker:34/33/33", "-o", out)
+        before = {row["clip"]: row for row in wire.read(str(out)).to_pylist()}
+        (folder / "x/angry/1.wav").unlink()
+        shut.add("sad")
+        assert sertool("index", *words, "--strict", "-q").code == 1
+        done = sertool("index", *words, "--update", out, "-o", out)
+        assert "0 files looked at, 2 unchanged, 1 gone\n" in done.err
+        assert "kept as they were, as nobody could look where they lie: 3 rows\n" in done.err
+        after = {row["clip"]: row for row in wire.read(str(out)).to_pylist()}
+        assert after == {clip: row for clip, row in before.items() if not clip.endswith("angry/1")}
+        assert sertool("index", *words, "--update", out, "-o", out, "--strict").code == 1
+        shut.clear()
+        assert sertool("index", *words, "--update", out, "-o", out, "--strict").code == 0
+        make("x/angry/1.wav")
+
+
+def test_a_root_without_audio_among_several_is_told_and_its_rows_are_kept(make):
+    folder = make("um/a/sad/1.wav", "um/b/sad/1.wav", "um/b/sad/2.wav")
+    roots, out = (folder / "um/a", folder / "um/b"), folder / "a.parquet"
+    sertool("index", *roots, "-o", out)
+    for path in (folder / "um/b/sad").iterdir():
+        path.unlink()
+    done = sertool("index", *roots, "-f", "jsonl")
+    assert f"no audio under {roots[1]}" in done.err
+    assert len(rows(done)) == 1
+    strict = sertool("index", *roots, "--update", out, "-o", out, "--strict")
+    assert strict.code == 1
+    assert "where they lie: 2 rows" in strict.err
+    assert len(wire.read(str(out))) == 3
+    done = sertool("index", roots[0], "--update", out, "-f", "jsonl")
+    assert (len(rows(done)), "2 gone" in done.err) == (1, True)
+
+
+def test_a_clip_never_takes_the_name_of_one_that_is_kept(make):
+    folder = make("a/x/2.wav", "b/x/1.wav")
+    roots = (folder / "a/x", folder / "b/x")
+    sertool("index", *roots, "-o", folder / "a.parquet")
+    (folder / "b/x/1.wav").rename(folder / "a/x/1.wav")
+    after = by_clip(*roots, "--update", folder / "a.parquet")
+    assert {clip: Path(row["path"]).parent for clip, row in after.items()} == {
+        "x/1": roots[1], "x/2": roots[0], "x/1~2": roots[0],
+    }  # fmt: skip
 
 
 def test_an_update_looks_again_where_the_older_look_was_less_close(make, monkeypatch):

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -1335,6 +1335,25 @@ def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: P
     assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
     assert "no model nowhere" in sertool("predict", "-m", "nowhere", "x.wav").line
     assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
+
+
+def test_a_folder_that_cannot_be_listed_has_a_row_that_fails_strict(
+    run: Path, make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, scan = make("den/a/1.wav", "den/b/2.wav") / "den", os.scandir
+
+    def denied(path: str) -> object:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    for window in ((), ("--window", 1)):
+        done = sertool("predict", "-m", run / "model", folder, "--strict", *window, "-f", "csv")
+        assert (done.code, f"cannot look into {folder / 'b'}: permission denied" in done.err) == (1, True)
+        assert [(row["clip"], row["issue"]) for row in rows_of(done.out)] == [
+            (str(folder / "a" / "1.wav"), ""), (str(folder / "b"), "unreadable"),
+        ]  # fmt: skip
 
 
 def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None:

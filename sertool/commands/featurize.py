@@ -142,7 +142,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     recipe = _recipe(values, wanted, picked)
     featurizing.warn_of_empty_bands(recipe)
     jobs = values["jobs"] or workers.cores()
-    read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
+    looking = indexing.Looking(jobs=jobs)
+    read = indexing.read(sources, values["root"], looking, nul=values["null"])
     table = manifest.made_by(chosen(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, recipe)
     place = featurizing.Place(
@@ -160,7 +161,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
     wire.write(table, None, kind)
-    return 1 if values["strict"] and not manifest.usable(table).all() else None
+    return 1 if values["strict"] and (looking.unseen or not manifest.usable(table).all()) else None
 
 
 def _check_values(values: dict[str, Any]) -> None:
