@@ -19,6 +19,7 @@ from sertool.files import listed
 from sertool.fitted import deviation_of
 from sertool.manifest import Table
 from sertool.modelfile import Held
+from sertool.paths import path_of
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 
@@ -96,7 +97,7 @@ def _heads(table: Table, feature: str) -> list[Shard]:
     paths = sorted(path for path, _ in manifest.counts(table, f"{feature}_shard"))
     if not paths:
         raise SertoolError(f"no clip has {feature}: run featurize on this manifest again")
-    return [shards.head_of(Path(path)) for path in paths]
+    return [shards.head_of(Path(path_of(path))) for path in paths]
 
 
 def require_features(wanted: Sequence[str], there: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from sertool import manifest, shards, talk, wire
 from sertool.errors import UsageError
 from sertool.manifest import Table
+from sertool.paths import path_of
 
 TOLD = ("clip", "path", "corpus", "speaker", "emotion")
 
@@ -44,9 +45,9 @@ def _table(table: Table, features: Sequence[str]) -> Table:
 def _columns(table: Table, feature: str) -> dict[str, np.ndarray]:
     """Each column of a feature by its name, `[clips]`."""
     place, offset = manifest.codes(table, f"{feature}_shard"), np.array(manifest.column(table, f"{feature}_offset"))
-    names = shards.head_of(Path(place.values[0])).columns
+    names = shards.head_of(Path(path_of(place.values[0]))).columns
     made = np.empty((len(names), len(table)), np.float32)
     for number, path in enumerate(place.values):
         there = np.flatnonzero(place.index == number)
-        made[:, there] = shards.read(Path(path), feature)[1][offset[there]].T
+        made[:, there] = shards.read(Path(path_of(path)), feature)[1][offset[there]].T
     return dict(zip(names, made, strict=True))

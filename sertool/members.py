@@ -33,6 +33,7 @@ from sertool.files import whole
 from sertool.manifest import Table
 from sertool.member_file import Trained
 from sertool.member_scores import Figures
+from sertool.paths import path_text
 from sertool.splits import DEV, PARTS, TRAIN
 from sertool.targets import Sources
 from sertool.team import Team
@@ -142,7 +143,7 @@ def _predictions(held: Sources, design: Design, made: Trained, member: Member, f
     clips = np.flatnonzero(member.split == part)
     probabilities = (made.logits(clips) / made.temperature).softmax(dim=1)
     best = probabilities.max(dim=1)
-    run = folder.as_posix().removesuffix(f"/{member.name}")
+    run = path_text(folder.as_posix().removesuffix(f"/{member.name}"))
     added = {
         "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
         "predicted": [made.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),

@@ -20,6 +20,7 @@ from sertool import taught_encoders, tensorfile
 from sertool.errors import SertoolError
 from sertool.files import whole
 from sertool.parts import neighbours
+from sertool.paths import path_of
 from sertool.taught_encoders import Lesson
 
 CLIPS = 1024
@@ -123,7 +124,7 @@ class Reader:
         return self._open[shard][offset : offset + count]
 
     def _map(self, shard: str) -> None:
-        head, rows = read(Path(shard), self.feature)
+        head, rows = read(Path(path_of(shard)), self.feature)
         if self.settings not in (None, head.settings):
             raise SertoolError(f"{shard}: made with other settings than the manifest says: run featurize again")
         self._owners[shard] = {at: (clip, count) for clip, at, count in placed(head)}

@@ -15,6 +15,7 @@ from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
+from sertool.paths import path_of, path_text
 from sertool.shards import Reader
 
 PLACE = ("shard", "offset", "rows")
@@ -40,7 +41,8 @@ class Shelf:
     def _is_made(self, table: Table, feature: str) -> bool:
         if f"{feature}_shard" not in table.column_names:
             return False
-        folders = {Path(path).parent: Path(path) for path, _ in manifest.counts(table, f"{feature}_shard")}
+        paths = (Path(path_of(path)) for path, _ in manifest.counts(table, f"{feature}_shard"))
+        folders = {path.parent: path for path in paths}
         try:  # the shards of a folder are made alike
             made = [shards.head_of(path).settings for path in folders.values()]
         except (SertoolError, OSError):
@@ -57,7 +59,7 @@ class Shelf:
         if {str(feature): head.settings} != self.records:
             raise UsageError(f"{path}: not made as the model hears: name the audio, or a manifest of all its features")
         clips, offsets, counts = zip(*shards.placed(head), strict=True) if any(head.rows) else ((), (), ())
-        where = zip(self.columns, ([path] * len(clips), offsets, counts), strict=True)
+        where = zip(self.columns, ([path_text(path)] * len(clips), offsets, counts), strict=True)
         return manifest.from_columns({"clip": clips, "path": [""] * len(clips), **dict(where)})
 
     def taken(self, row: Row) -> Reading | None:

@@ -210,7 +210,7 @@ def holds(out: str | None, table: Table, kind: str) -> bool:
 
 def _same_rows(out: str, table: Table, folder: str) -> bool:
     """Row group by row group, so that the file is never held as a whole."""
-    with pq.ParquetFile(out) as held:
+    with pa.OSFile(os.fsencode(out)) as file, pq.ParquetFile(file) as held:  # a name may have any bytes
         if held.metadata.num_rows != len(table) or held.schema_arrow != table.schema:
             return False
         start = 0
@@ -337,16 +337,25 @@ def _map_paths(table: Table, change: Callable[[pa.Array], pa.Array], named: str 
 def _absolute(paths: pa.Array, folder: str) -> pa.Array:
     absolute = pc.match_substring_regex(paths, ABSOLUTE)
     if pc.all(absolute).as_py() is False:
-        plain = pc.replace_substring_regex(paths, r"^(\./+)+", "")  # as `find` writes them, at once: there may be many
-        joined = pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), plain, os.sep)
-        paths = pc.if_else(absolute, paths, joined)
+        paths = pc.if_else(absolute, paths, _within(paths, folder))
     odd = pc.fill_null(pc.match_substring_regex(paths, UNTIDY), False)
     if not pc.any(odd).as_py():
         return paths
     return pc.replace_with_mask(paths, odd, pa.array(map(tidied, paths.filter(odd).to_pylist()), pa.string()))
 
 
+def _within(paths: pa.Array, folder: str) -> pa.Array:
+    """Paths of files of a folder, from where the folder is seen."""
+    if path_text(folder) != folder:  # its name is not UTF-8
+        made = [None if text is None else path_text(os.path.join(folder, text)) for text in paths.to_pylist()]
+        return pa.array(made, pa.string())
+    plain = pc.replace_substring_regex(paths, r"^(\./+)+", "")  # as `find` writes them, at once: there may be many
+    return pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), plain, os.sep)
+
+
 def _without(paths: pa.Array, folder: str) -> pa.Array:
+    if path_text(folder) != folder:  # its name is not UTF-8: URIs stay as they are
+        return paths
     prefix = folder.rstrip(os.sep) + os.sep
     short = pc.utf8_slice_codeunits(paths, len(prefix))
     return pc.if_else(pc.starts_with(paths, prefix), pc.replace_substring(short, os.sep, "/"), paths)

@@ -102,6 +102,22 @@ def test_a_feature_that_is_named_twice_is_seen_once(mel: Path, tmp_path: Path) -
 # The same every time.
 
 
+def test_outputs_may_have_names_that_are_not_utf_8(clips: Path, tmp_path: Path) -> None:
+    features, run = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9", b"lat\xe9"))
+    words = ("--rms", "--stats", "mean,std", "-o", features, "--values", features / "values.csv", "--verify", 2)
+    done = sertool("featurize", clips, *words)
+    assert done.code == 0, done.err
+    assert "(0 made now)" in sertool("featurize", clips, *words).err
+    for source, stdin in ((features / "manifest.parquet", b""), ("-", done.out)):
+        done = sertool("train", source, "-m", "svm", "--split", "speaker:50/25/25", "-o", run, stdin=stdin)
+        assert done.code == 0, done.err
+    assert sertool("eval", run / "predictions.parquet").code == 0
+    for source in (features / "manifest.parquet", features / "rms" / "00000.safetensors"):
+        done = sertool("predict", "-m", run, source, "-o", features / "a.parquet")
+        assert done.code == 0, done.err
+        assert len(wire.read(str(features / "a.parquet"))) == 48
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(mel: Path, tmp_path: Path) -> None:
     for name, seed in {"one": 3, "two": 3, "three": 4}.items():
         train(mel, *TINY, "--seed", seed, "--split", "speaker:50/25/25", "-o", tmp_path / name)

@@ -17,6 +17,7 @@ from running import sertool
 
 from sertool import formats, manifest, merging, row_filter, streams, talk, wire
 from sertool.errors import SertoolError, UsageError
+from sertool.paths import path_text
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 TEXTS = [
@@ -697,3 +698,16 @@ def test_a_column_without_any_cell_can_be_asked_for():
 def test_a_table_that_begins_with_an_empty_line_is_one_table():
     text = b'\nfile,emotion,x\na.wav,sad,"p\n\nq"\n'
     assert bytes(formats.without_more_headers(pa.py_buffer(text), "it")) == text
+
+
+def test_paths_in_a_folder_whose_name_is_not_utf_8_are_read_back_as_they_were(tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "caf") + b"\xe9"))
+    folder.mkdir()
+    paths = [path_text(folder / "a.wav"), "/b/c.wav", None]
+    written = manifest.from_columns({"clip": ["1", "2", "3"], "path": paths})
+    for name in ("m.parquet", "m.csv"):
+        wire.write(written, str(folder / name), name.split(".")[1])
+        assert manifest.column(wire.read(str(folder / name)), "path") == paths
+        assert wire.holds(str(folder / name), written, name.split(".")[1])
+    (folder / "r.csv").write_text("clip,path\n1,a.wav\n2,/b/c.wav\n3,\n")
+    assert manifest.column(wire.read(str(folder / "r.csv")), "path") == paths
