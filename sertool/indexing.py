@@ -56,6 +56,11 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
     return table
 
 
+def exit_status(table: Table, looking: Looking, *, strict: bool) -> int | None:
+    """What a command ends with that has read a manifest: 1 if what it did without is to fail it."""
+    return 1 if strict and (looking.unseen or not manifest.usable(table).all()) else None
+
+
 def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
     """Tell folders and audio from manifests and lists of paths."""
     found = Sources()

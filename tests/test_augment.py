@@ -1,5 +1,6 @@
 """`sertool augment`: copies whose numbers clip, copy and seed decide, and which go only where their parents go."""
 
+import errno
 import json
 import os
 import re
@@ -556,6 +557,23 @@ def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):
     assert done.code == 1
     assert "1 could not be made" in done.err
     assert manifest.column(wire.read(str(tmp_path / "m.parquet")), "issue").count("vanished") == 1
+
+
+def test_a_folder_that_cannot_be_listed_fails_a_strict_one(make, monkeypatch):
+    folder, scan = make("x/sad/1.wav", "x/angry/1.wav"), os.scandir
+
+    def denied(place):
+        if Path(place).name == "sad":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(place)
+
+    line = ("augment", folder / "x", "--gain", 1, "-f", "jsonl", "--strict")
+    assert sertool(*line).code == 0
+    monkeypatch.setattr(os, "scandir", denied)
+    done = sertool(*line)
+    assert done.code == 1
+    assert f"cannot look into {folder / 'x/sad'}" in done.err
+    assert len(done.out.splitlines()) == 2
 
 
 def test_loud_copies_are_not_cut_off(tmp_path, make):

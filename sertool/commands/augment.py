@@ -147,7 +147,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
-    read = indexing.read(sources, values["root"], indexing.Looking(jobs=jobs), nul=values["null"])
+    looking = indexing.Looking(jobs=jobs)
+    read = indexing.read(sources, values["root"], looking, nul=values["null"])
     table = row_filter.chosen(read, values["where"])
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
@@ -157,9 +158,9 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     table = manifest.made_by(copying.appended(table, blend), talk.command_line(), values["seed"], read)
-    code = _delivered(table, values, kind, jobs)
+    made = _delivered(table, values, kind, jobs)
     files.no_older(values["out"] or "-", manifests)
-    return code
+    return indexing.exit_status(made, looking, strict=values["strict"])
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
@@ -175,9 +176,9 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
             raise UsageError(f"--{name} {does} and stops: leave out {' and '.join(given)}")
 
 
-def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> int | None:
-    """The table, or its copies as sound or as a picture."""
-    from sertool import manifest, wire
+def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> Any:
+    """The table, or its copies as sound or as a picture; the table as it then is."""
+    from sertool import wire
 
     if values["listen"] or values["plot"] or values["write"]:
         from sertool import rendering
@@ -187,7 +188,7 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
         if values["listen"]:
             rendering.listen(table, Path(values["listen"]))
         if kind is None:
-            return None
+            return table
         place = rendering.Place(
             Path(values["write"]), values["kind_of_sound"] or "flac", Part.parse(values["part"]), values["wait"]
         )
@@ -196,7 +197,7 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
         talk.say(f"{values['out']} is up to date")
     else:
         wire.write(table, values["out"], kind)
-    return 1 if values["strict"] and not manifest.usable(table).all() else None
+    return table
 
 
 def _asked(values: dict[str, Any]) -> Any:

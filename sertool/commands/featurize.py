@@ -161,7 +161,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
     wire.write(table, None, kind)
-    return 1 if values["strict"] and (looking.unseen or not manifest.usable(table).all()) else None
+    return indexing.exit_status(table, looking, strict=values["strict"])
 
 
 def _check_values(values: dict[str, Any]) -> None:

@@ -125,7 +125,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         wire.write(table, values["out"], kind)
     indexing.summary(table)
     indexing.warn_of_several_in_one(table)
-    return 1 if values["strict"] and (looking.unseen or not manifest.usable(table).all()) else None
+    return indexing.exit_status(table, looking, strict=values["strict"])
 
 
 def _seed(asked: Any, seed: int) -> int:
