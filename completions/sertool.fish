@@ -615,7 +615,7 @@ complete -c sertool -n '__sertool_at train' -l weights -r -F -a base -d 'A file 
 complete -c sertool -n '__sertool_at train' -l scratch -d 'Begin a backbone with random numbers, not with published weights.'
 complete -c sertool -n '__sertool_at train' -l features -r -f -a '(__sertool_many bandwidth centroid chroma contrast flatness mel mfcc msf pitch rms rolloff ssl tonnetz wave whisper zcr)' -d 'Features to train on, side by side by name (default: all that the manifest has).'
 complete -c sertool -n '__sertool_at train' -l scale -r -f -a 'none corpus' -d 'Scale rows by the mean and deviation of all of train, or leave them. [default: none for whisper, else corpus]'
-complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Scale each speaker\'s rows to everybody\'s mean and deviation, by the speaker\'s own clips. Held-out figures are then transductive: made with statistics of the clips that are scored.'
+complete -c sertool -n '__sertool_at train' -l adapt -r -f -a speaker -d 'Scale each speaker\'s rows to everybody\'s mean and deviation, by the speaker\'s own clips. Held-out figures are then transductive: made with statistics of the clips that are scored. A speaker\'s k-th copies are a voice of their own, so let `sertool augment` make each kind by itself.'
 complete -c sertool -n '__sertool_at train' -l prior-clips -r -f -d 'With --adapt, how many clips the statistics of all of train count for beside a speaker\'s own. [default: 3] [0 or more]'
 complete -c sertool -n '__sertool_at train' -l select -r -f -d 'Of clip statistics, keep the columns that tell emotions apart best, at most N. [1 or more]'
 complete -c sertool -n '__sertool_at train' -l reduce -r -f -d 'Map clip statistics to fewer columns: lda, or pca:N.'

@@ -72,6 +72,19 @@ def _copied(held: Table, parents: list[str], numbers: list[int], how: Blend) -> 
     return held
 
 
+def numbers(table: Table) -> np.ndarray:
+    """The number of each row's copy among those of its clip, from 1, int64 `[rows]`; 0 of clips themselves."""
+    copies, made = ~manifest.originals(table), np.zeros(len(table), np.int64)
+    made[copies] = [_number(clip) for clip in manifest.column(manifest.keep(table, copies), "clip")]
+    return made
+
+
+def _number(copy: str) -> int:
+    """What stands behind the clip's name."""
+    found = NUMBERED.search(copy)
+    return int(found[1]) if found else 0
+
+
 def _copies_before(table: Table) -> dict[str, int]:
     """The highest number of a copy that each parent has already."""
     highest: dict[str, int] = {}
@@ -79,6 +92,5 @@ def _copies_before(table: Table) -> dict[str, int]:
         return highest
     copies = table.filter(table.column("parent").is_valid())
     for clip, parent in zip(manifest.column(copies, "clip"), manifest.column(copies, "parent"), strict=True):
-        found = NUMBERED.search(clip)
-        highest[parent] = max(highest.get(parent, 0), int(found[1]) if found else 0)
+        highest[parent] = max(highest.get(parent, 0), _number(clip))
     return highest

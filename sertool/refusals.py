@@ -63,7 +63,7 @@ def _refuse_unheard(design: Design, records: Records) -> None:
 def _refuse_rows(table: Table, design: Design) -> None:
     """Rows that lack what was asked of them."""
     if design.adapt:
-        targets.speakers(table)
+        targets.require_speakers(table)
     if design.training.steady:
         consistency.require_copies(table)
     shares = manifest.family(table, "soft_")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sertool import (
     batches,
     consistency,
+    copying,
     label_sets,
     labels,
     manifest,
@@ -64,7 +65,7 @@ def data(held: Sources, design: Design, member: Member, words: list[str]) -> Dat
     unlabelled = np.array([word is None for word in held.emotions]) & (held.taught is not None and held.taught.known)
     train = np.flatnonzero((member.split == TRAIN) & ((emotion >= 0) | unlabelled))
     dev = np.flatnonzero((member.split == DEV) & (emotion >= 0))
-    group = speakers(held.table) if design.adapt else None
+    group = voices(held.table) if design.adapt else None
     scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
     scaling = batches.scaling(held.store, train, scale, design.prior_clips)
     targets, judged = _aims(held, design, words, emotion, train)
@@ -80,13 +81,23 @@ def data(held: Sources, design: Design, member: Member, words: list[str]) -> Dat
     return _with_fewer_columns(found, design, held.table)
 
 
-def speakers(table: Table) -> np.ndarray:
-    """Each clip's speaker, counted from 1, `[clips]`."""
-    speaker = manifest.codes(table, "speaker").index.astype(np.int64)
-    if (speaker < 0).any():
-        count = talk.counted(int((speaker < 0).sum()), "clip")
+def voices(table: Table) -> np.ndarray:
+    """Each clip's voice, counted from 1, `[clips]`: its speaker's own or, of the k-th copies, their speaker's k-th.
+
+    Whoever is met on the telephone is met there alone, so copies made for it say nothing of how that speaker sounds
+    elsewhere, nor the other way round.
+    """
+    require_speakers(table)
+    both = np.stack([manifest.codes(table, "speaker").index, copying.numbers(table)])
+    return np.unique(both, axis=1, return_inverse=True)[1].reshape(-1) + 1
+
+
+def require_speakers(table: Table) -> None:
+    """Refuse clips that nobody is said to speak in."""
+    nameless = int((manifest.codes(table, "speaker").index < 0).sum())
+    if nameless:
+        count = talk.counted(nameless, "clip")
         raise UsageError(f"--adapt speaker: {count} without a speaker: say who speaks at `sertool index`")
-    return speaker + 1
 
 
 def _corpora(table: Table) -> np.ndarray:

@@ -237,6 +237,21 @@ def test_a_machine_is_told_which_rows_are_of_one_clip(
     assert ((seen["origin"][:, None] == seen["origin"]) == (names[:, None] == names)).all()
 
 
+def test_the_kth_copies_of_a_speaker_are_a_voice_of_their_own(heard: Path) -> None:
+    table = wire.read(str(heard)).slice(0, 6)
+    names = ["x", "y", "x#1", "y#1", "x#12", "foreign"]
+    for name, values in {
+        "clip": names, "parent": [None, None, "x", "y", "x", "y"], "speaker": ["a", "b", "a", "b", "a", "b"],
+    }.items():  # fmt: skip
+        table = manifest.with_column(table, name, values)
+    voice = targets.voices(table)
+    assert len(set(voice.tolist())) == 5
+    assert voice[names.index("foreign")] == voice[names.index("y")]
+    assert sorted(set(voice.tolist())) == [1, 2, 3, 4, 5]
+    plain = targets.voices(manifest.without(table, "parent"))
+    assert plain.tolist() == [1, 2, 1, 2, 1, 2]
+
+
 def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     table = wire.read(str(heard))
     design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))

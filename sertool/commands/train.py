@@ -68,7 +68,8 @@ def _design_options() -> Any:
                     "[default: none for whisper, else corpus]"),
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Scale each speaker's rows to everybody's mean and deviation, by the speaker's own clips. Held-out "
-                    "figures are then transductive: made with statistics of the clips that are scored."),
+                    "figures are then transductive: made with statistics of the clips that are scored. A speaker's "
+                    "k-th copies are a voice of their own, so let `sertool augment` make each kind by itself."),
         option("--prior-clips", type=options.Number(float, 0, 1e6), metavar="N", group=group,
                help="With --adapt, how many clips the statistics of all of train count for beside a speaker's own. "
                     "[default: 3]"),
