@@ -32,9 +32,12 @@ def within(targets: Tensor, judged: Tensor) -> Tensor:
 
 
 def losses(logits: Tensor, targets: Tensor, judged: Tensor) -> Tensor:
-    """Each clip's cross-entropy among its own emotions, `[clips]`; all three are `[clips, classes]`."""
-    logs = logits.masked_fill(~judged, -torch.inf).log_softmax(dim=1)
-    return -(targets * logs.masked_fill(~judged, 0)).sum(dim=1)
+    """Each clip's cross-entropy among its own emotions, `[clips]`; all three are `[clips, classes]`.
+
+    Of several networks, `[networks, clips, classes]`, each one's, `[networks, clips]`.
+    """
+    logs = logits.masked_fill(~judged, -torch.inf).log_softmax(dim=-1)
+    return -(targets * logs.masked_fill(~judged, 0)).sum(dim=-1)
 
 
 def crowd(how: str, emotion: np.ndarray, corpus: np.ndarray) -> np.ndarray:

@@ -244,6 +244,27 @@ class Headed(nn.Module):
         return self.head(self.embed(rows, lengths))
 
 
+class Heads(nn.Module):
+    """The heads of several networks, whose summaries lie side by side: as one, the mean of their probabilities.
+
+    While they learn each answers for itself, `[networks, clips, classes]`.
+    """
+
+    def __init__(self, networks: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(nn.Linear(width, classes) for _ in range(networks))
+
+    def forward(self, summary: Tensor) -> Tensor:
+        parts = summary.chunk(len(self.each), 1)
+        answers = torch.stack([head(part) for head, part in zip(self.each, parts, strict=True)])
+        return answers if self.training else answers.log_softmax(-1).logsumexp(0)
+
+
+def heads(networks: int, width: int, classes: int) -> nn.Module:
+    """What tells from one network's summary, or from those of several, what clips are."""
+    return nn.Linear(width, classes) if networks == 1 else Heads(networks, width, classes)
+
+
 class LastState(Headed):
     """Recurrent layers, whose state after a clip's last frame goes through dense layers."""
 

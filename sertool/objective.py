@@ -20,7 +20,7 @@ Batch = tuple[np.ndarray, Tensor, Tensor]  # clips, their rows, `[clips, time, c
 class Answers(NamedTuple):
     """What a network makes of a batch, as far as it is wanted."""
 
-    logits: Tensor  # `[clips, classes]`
+    logits: Tensor  # `[clips, classes]`, or of several networks `[networks, clips, classes]`
     guess: Tensor | None = None  # of the goals, `[clips, directions]`
     unlike: Tensor | None = None  # how far what it heard is from what it is to hear, `[clips]`
 
@@ -42,7 +42,8 @@ class Objective:
         places = torch.from_numpy(batch[0]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             logits, guess, unlike = self._answers(batch, mixup)
-        loss = self.of_labels(logits.float(), places, mixup) * share * (1 - settings.steady)
+        networks = logits.shape[:-2].numel()
+        loss = self.of_labels(logits.float(), places, mixup) / networks * share * (1 - settings.steady)
         if unlike is not None:
             loss = loss + settings.steady * unlike.sum() * share
         if guess is not None:
@@ -53,12 +54,12 @@ class Objective:
         return loss
 
     def of_labels(self, logits: Tensor, places: Tensor, mixup: Mixup | None) -> Tensor:
-        """What the answers cost; each part of a mixture is judged among the emotions of its own corpus."""
+        """What all answers cost; each part of a mixture is judged among the emotions of its own corpus."""
         targets, smoothing = self.data.targets[places], self.settings.smoothing
         if self.data.judged is None:
             targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
             targets = targets if mixup is None else mixup.of(targets)
-            return -(targets * self.weights * logits.log_softmax(dim=1)).sum()
+            return -(targets * self.weights * logits.log_softmax(dim=-1)).sum()
         judged = self.data.judged[places]
         targets = (targets * (1 - smoothing) + smoothing * judged / judged.sum(dim=1, keepdim=True)) * self.weights
         lost = label_sets.losses(logits, targets, judged)

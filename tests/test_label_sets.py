@@ -96,6 +96,9 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
     expected = 0.75 * (lost(0, [0, 1], first) + lost(1, [1, 2], second))
     expected += 0.25 * (lost(0, [1, 2], second) + lost(1, [0, 1], first))
     torch.testing.assert_close(cost.of_labels(logits, torch.arange(2), mixup), expected)
+    other = cost.of_labels(-logits, torch.arange(2), mixup)
+    both = cost.of_labels(torch.stack([logits, -logits]), torch.arange(2), mixup)  # of two networks
+    torch.testing.assert_close(both, expected + other)
 
 
 def test_balanced_corpora_weigh_alike_and_so_do_the_emotions_within_each() -> None:

@@ -469,6 +469,25 @@ def test_an_encoders_layers_lie_side_by_side(name):
         made(name, columns=16)
 
 
+def test_several_networks_answer_by_the_mean_of_their_probabilities_and_learn_each_for_itself():
+    model = made("mlp", columns=24, groups=3, networks=3, dropout=0.0, dropout_in=0.0)
+    rows, lengths = batch(24, 1, 1, 1, 1)
+    each = [made("mlp", columns=24, groups=3, dropout=0.0, dropout_in=0.0) for _ in range(3)]
+    for place, (one, held) in enumerate(zip(each, [model, *model.others], strict=True)):
+        own = {name: value for name, value in held.state_dict().items() if not name.startswith(("head", "others"))}
+        head = {f"head.{name}": value for name, value in model.head.each[place].state_dict().items()}
+        one.load_state_dict(own | head)
+    with torch.no_grad():
+        answers = torch.stack([one(rows, lengths).softmax(1) for one in each])
+        torch.testing.assert_close(model(rows, lengths).softmax(1), answers.mean(0))
+    assert (answers.std(0) > 0.01).any()
+
+    learning = model.train()(rows, lengths)
+    assert learning.shape == (3, 4, 6)
+    for place, one in enumerate(each):
+        torch.testing.assert_close(learning[place], one.train()(rows, lengths))
+
+
 def test_a_group_has_its_own_columns_of_every_statistic():
     """Rows come as `[statistics, layers, width]` in a row."""
     rows = torch.arange(2 * 3 * 4)

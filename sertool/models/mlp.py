@@ -2,7 +2,7 @@
 
 The layers of an encoder know different things of a voice, and a weighted sum of them forgets which layer knew what: so
 each is mapped to a few numbers of its own, and these lie side by side for the layers behind. Rows over time are taken
-at their mean.
+at their mean. Several such networks, which begin with other numbers, answer as one by the mean of their probabilities.
 """
 
 from dataclasses import dataclass
@@ -28,10 +28,13 @@ class Settings:
     dense: Annotated[int, "width of the hidden layer", 1, 65_536] = 256
     dropout_in: Annotated[float, "dropout of the columns", 0, 1] = 0.3
     dropout: Annotated[float, "dropout before and behind the hidden layer", 0, 1] = 0.5
+    networks: Annotated[int, "networks that learn side by side, and answer as one", 1, 64] = 1
 
 
-class Model(layers.Headed):
-    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+class Network(layers.Headed):
+    """All but the head, which several share."""
+
+    def __init__(self, settings: Settings, columns: int) -> None:
         super().__init__()
         part, width = layers.part_width(columns, settings.groups, settings.stats), settings.width
         self.stats = settings.stats
@@ -39,7 +42,6 @@ class Model(layers.Headed):
         self.narrow = nn.ModuleList(nn.Linear(part, width) for _ in range(settings.groups))
         self.norm = norms.BatchNorm(settings.groups * width)
         self.hidden = nn.Linear(settings.groups * width, settings.dense)
-        self.head = nn.Linear(settings.dense, classes)
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         columns = self.dropout_in(layers.mean(layers.cleared(rows, lengths).mT, lengths))
@@ -47,3 +49,13 @@ class Model(layers.Headed):
         narrow = [layer(part) for layer, part in zip(self.narrow, parts, strict=True)]
         x = nn.functional.gelu(self.norm(torch.cat(narrow, 1)))
         return self.dropout(nn.functional.gelu(self.hidden(self.dropout(x))))
+
+
+class Model(Network):
+    def __init__(self, settings: Settings, columns: int, classes: int) -> None:
+        super().__init__(settings, columns)
+        self.others = nn.ModuleList(Network(settings, columns) for _ in range(settings.networks - 1))
+        self.head = layers.heads(settings.networks, settings.dense, classes)
+
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        return torch.cat([super().embed(rows, lengths), *(other.embed(rows, lengths) for other in self.others)], 1)
