@@ -23,6 +23,8 @@ IN_NANOSECONDS = {
     pa.lib.Type_TIME64: lambda _, unit: pa.time64(unit),
     pa.lib.Type_DURATION: lambda _, unit: pa.duration(unit),
 }
+CALENDAR = (-719_162, 2_932_896)  # days from 1970 to the first of the year 1, and to the last of 9999
+PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 
 
@@ -69,6 +71,7 @@ def _spelt_out(table: Table) -> Table:
         held = table.column(index)
         column = _in_plain_types(held)
         column = _without_nan(column) if pa.types.is_floating(column.type) else column
+        column = _of_the_calendar(column) if str(column.type).partition("[")[0] in ("timestamp", "date32") else column
         if column is not held:
             table = table.set_column(index, field.name, column)
     return table
@@ -113,6 +116,15 @@ def _plain_within(kind: pa.DataType, times: str | None) -> pa.DataType:
 
 def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
     odd = pc.is_nan(column)
+    return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column
+
+
+def _of_the_calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without moments that no calendar of Python's names, such as DuckDB's infinity."""
+    whole = pa.types.is_date32(column.type)
+    numbers = (column.cast(pa.int32()) if whole else column).cast(pa.int64())
+    a_day = 1 if whole else PER_DAY[column.type.unit]
+    odd = pc.or_(pc.less(numbers, CALENDAR[0] * a_day), pc.greater_equal(numbers, CALENDAR[1] * a_day))
     return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column
 
 

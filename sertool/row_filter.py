@@ -1,5 +1,6 @@
 """Rows chosen by `--where`: its language, what it means for each kind of column, and what is said of mistakes."""
 
+import math
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -80,9 +81,23 @@ def _holds(table: Table, clause: str) -> np.ndarray:
     except pa.ArrowException as error:
         raise UsageError(f"--where {clause!r}: {name} holds {column.type}: {first_line(error)}") from None
     held = ~held if operator == "!=" else held
+    if operator in COMPARE and _is_number(text) and _is_of_words(column):
+        talk.warn(f"--where {clause!r}: {name} holds words, which are compared letter by letter")
     if strange and held.any():  # else an error will say that nothing is left
         talk.warn(f"--where {clause!r}: no row has {name} {listed(map(repr, strange))}")
     return held
+
+
+def _is_number(text: str) -> bool:
+    with suppress(ValueError):
+        return math.isfinite(float(text))
+    return False
+
+
+def _is_of_words(column: pa.ChunkedArray) -> bool:
+    """Whether its cells are compared as text, and not by size, as words are that are all numbers."""
+    held = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    return pa.types.is_string(held.type) and pa.types.is_string(_comparable(held, pa.scalar("0"))[0].type)
 
 
 def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:

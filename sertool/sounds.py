@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sertool import audio, folders, manifest
+from sertool import audio, folders, manifest, talk
 from sertool.errors import SertoolError, UsageError
+from sertool.paths import Unlisted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,10 @@ def files(folder: str) -> tuple[str, ...]:
     root = Path(manifest.absolute(folder))
     if not root.is_dir():
         raise UsageError(f"no such folder: {folder}")
-    found = [str(path) for path in folders.audio_under(root, failed=[], others=[])]
+    failed: list[Unlisted] = []
+    found = [str(path) for path in folders.audio_under(root, failed, others=[])]
+    for place, why in failed:
+        talk.warn(f"cannot look into {place}: {why}")
     if not found:
         raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
     return tuple(found)

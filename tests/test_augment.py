@@ -559,17 +559,33 @@ def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):
     assert manifest.column(wire.read(str(tmp_path / "m.parquet")), "issue").count("vanished") == 1
 
 
-def test_a_folder_that_cannot_be_listed_fails_a_strict_one(make, monkeypatch):
-    folder, scan = make("x/sad/1.wav", "x/angry/1.wav"), os.scandir
+@pytest.fixture
+def shut(monkeypatch):
+    """Folders of some names cannot be listed."""
+    names, scan = set(), os.scandir
 
     def denied(place):
-        if Path(place).name == "sad":
+        if Path(place).name in names:
             raise PermissionError(errno.EACCES, "Permission denied")
         return scan(place)
 
+    monkeypatch.setattr(os, "scandir", denied)
+    return names
+
+
+def test_a_folder_of_noises_that_cannot_be_listed_is_told(make, shut):
+    folder = make("x/sad/1.wav", "noises/near/1.wav", "noises/far/1.wav")
+    shut.add("far")
+    done = sertool("augment", folder / "x", "--background", folder / "noises", "-f", "jsonl")
+    assert done.code == 0
+    assert done.err.count(f"cannot look into {folder / 'noises/far'}: ") == 1
+
+
+def test_a_folder_that_cannot_be_listed_fails_a_strict_one(make, shut):
+    folder = make("x/sad/1.wav", "x/angry/1.wav")
     line = ("augment", folder / "x", "--gain", 1, "-f", "jsonl", "--strict")
     assert sertool(*line).code == 0
-    monkeypatch.setattr(os, "scandir", denied)
+    shut.add("sad")
     done = sertool(*line)
     assert done.code == 1
     assert f"cannot look into {folder / 'x/sad'}" in done.err

@@ -207,6 +207,8 @@ def test_what_is_asked_in_vain_is_refused_or_told(make):
     assert "no row has emotion 'angri'" in sertool(*line, "--where", "emotion!=angri").err
     refused(folder / "x", "--where", "emotion=angry or emotion=sad", says="join values of one column by |")
     assert "no row has" not in sertool(*line, "--where", "emotion=angry|sad and notes= and issue=").err
+    assert "clip holds words, which are compared letter by letter" in sertool(*line, "--where", "clip>=1").err
+    assert "letter by letter" not in sertool(*line, "--where", "clip>=a and duration>0").err
 
 
 def test_votes_that_are_named_otherwise_are_told_how_to_be_named(tmp_path):

@@ -150,6 +150,15 @@ def test_columns_of_others_come_in_types_that_everything_can_take():
     assert manifest.cell(held, "id", 0) == "00000000-0000-0000-0000-000000000000"
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("s", "UTC"), pa.date32()])
+def test_a_day_that_no_calendar_has_is_not_known(kind):
+    number = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+    endless = pa.array([2 ** (number.bit_width - 1) - 1, 2 - 2 ** (number.bit_width - 1), 1], number).cast(kind)
+    held = intake.check(pa.table({"path": ["a", "b", "c"], "day": endless}), "here")
+    assert [value is None for value in manifest.column(held, "day")] == [True, True, False]
+    assert held.schema.field("day").type == kind
+
+
 def test_a_number_of_others_that_is_none_is_not_known():
     held = intake.check(pa.table({"path": ["a", "b"], "snr": [float("nan"), 3.0]}), "here")
     assert manifest.column(held, "snr") == [None, 3.0]
