@@ -22,7 +22,7 @@ WHO = {
     "language": ("string", "ISO 639-1 code"),
 }
 WHAT = {
-    "emotion": ("string", "canonical word: neutral calm happy sad angry fear disgust surprise ..."),
+    "emotion": ("string", "canonical word, as listed below, or one of your own (--map)"),
     "label": ("string", "the corpus' own code for it"),
     "intensity": ("string", "low, medium or high"),
     "sentence": ("string", "identity or text of what was said"),
@@ -45,7 +45,7 @@ PLACE = {
 COPY = {
     "parent": ("string", "the clip that a copy was made from"),
     "augmentation": ("string", "the drawn numbers of a copy, as JSON"),
-    "seed": ("int64", "what they were drawn with"),
+    "seed": ("int64", "what they were drawn with; of a prediction, the seed of the training"),
 }
 OUTCOME = {
     "run": ("string", "the run that predicted"),
@@ -100,7 +100,7 @@ ISSUES = {
     "lfs-pointer": "a Git LFS pointer: run `git lfs pull` in the corpus, or download the audio itself",
     "truncated": "the file was cut off: copy or download it again",
     "not-finite": "values, or features of them, that are no numbers: export the audio again",
-    "silent": "nothing to hear",
+    "silent": "nothing to hear: to index no sample above -66 dBFS, to predict a level below --silence",
     "too-short": "under 50 ms, or over before --offset",
     "no-channel": "a channel was asked for that the file has not: predict it with --channel mix",
     "vanished": "the file is not there: restore it, name where it lies now with --root, or index again",

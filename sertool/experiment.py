@@ -180,7 +180,7 @@ def _look_ahead(
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
     if asked.recipe and batches.featured(table):
-        preparing.warn_of_other_features(asked.recipe, records)
+        preparing.compare_features(asked, records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     plans = [_members(table, way, wish, folder) for way, folder in places]
     lessons = preparing.lessons(table, design, records)

@@ -185,6 +185,7 @@ device = option(
 )
 jobs = option("-j", "--jobs", type=Number(int, 1, 512), metavar="N", help="Threads (default: one for each core).")
 seed = _seed("What every random choice is drawn from.")
+seed_of_division = _seed("What every random choice is drawn from, but for protocols with a seed of their own.")
 seed_of_training = _seed(
     "What every random choice is drawn from: of the training, and of who is held out, but for protocols with a seed of "
     "their own."

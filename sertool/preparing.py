@@ -40,7 +40,7 @@ from sertool.training_settings import Settings
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
-AT_ONCE = {"balance", "strangers"}  # of the loop's settings, what is no matter of networks alone
+NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # of the loop's settings, what is no matter of networks alone
 NEEDS = {  # of the loop's settings, what does nothing without another: that has a value, or is not zero
     "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
     "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
@@ -190,10 +190,15 @@ def width(table: Table, design: Design, to_make: Recipe | None) -> int | None:
     return None if to_make is None else extract.width(to_make.only(design.features))
 
 
-def warn_of_other_features(name: str, records: Mapping[str, Any]) -> None:
-    """Say where a manifest's features are not those that a recipe names."""
-    preset = RECIPES[name]["preset"]
+def compare_features(asked: Asked, records: Mapping[str, Any]) -> None:
+    """Say where a manifest's features are not those that the recipe names; refuse others altogether, unless named."""
+    name, preset = asked.recipe, RECIPES[asked.recipe]["preset"]
     wanted = presets.PRESETS[preset]["features"]
+    if {*wanted}.isdisjoint(records) and not asked.features:
+        raise UsageError(
+            f"--recipe {name} is for {listed(wanted)}, and the manifest has {listed(sorted(records))}: give it one "
+            f"without features, and they are made, or name those that it is to learn from with --features"
+        )
     odd = [] if {*wanted} == {*records} else [f"{listed(sorted(records))}, not {listed(sorted(wanted))}"]
     odd += [word for feature in wanted if feature in records for word in _unlike(feature, records[feature], preset)]
     if odd:
@@ -240,7 +245,7 @@ def refuse_beside_labels(table: Table, asked: Asked) -> None:
     """Refuse whatever a model that is fitted at once would pass over, before anything is made for it."""
     if not models.fits_at_once(models.load(asked.architecture).Model):
         return
-    over = sorted(asked.training.keys() - AT_ONCE) + ["imitate"] * (asked.imitate is not None)
+    over = sorted(asked.training.keys() - NOT_OF_NETWORKS_ALONE) + ["imitate"] * (asked.imitate is not None)
     what = f"{listed(map(talk.option, over))} is for networks" if over else ""
     if asked.teacher and not len(row_filter.where(table, ["emotion="])):
         what = what or UNTAUGHT

@@ -107,7 +107,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "base": {
         "about": "emotions of your own on what the package's `base` hears: nothing is fetched", "model": "mlp",
-        "preset": "base", "scale": "corpus", "protocol": "speaker:70/15/15",
+        "settings": {"networks": 3}, "preset": "base", "scale": "corpus", "protocol": "speaker:70/15/15",
         "training": ON_STATISTICS,
     },
     "whisper-tuned": {
@@ -134,4 +134,4 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-USUAL = {"whisper": "whisper-tuned"}  # the recipe of a model that is named without one
+USUAL = {"whisper": "whisper-tuned", "sertool": "sertool"}  # the recipe of a model that is named without one

@@ -53,6 +53,11 @@ class Published:
         return files.cache_folder() / "weights" / (self.name + Path(self.url).suffix)
 
 
+def at_hand(published: Published) -> bool:
+    """Whether nothing need be fetched for it."""
+    return bool(_given) or published.place.is_file()
+
+
 def give(path: str | Path | None) -> None:
     """Take weights from this file or model of the package, whatever encoder asks (`--weights`); None forgets it."""
     if path is None:

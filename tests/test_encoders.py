@@ -451,6 +451,18 @@ def test_weights_are_fetched_once_and_checked(publisher: play.Server, voices: Pa
     assert snapshot(tmp_path / "one" / "whisper") == snapshot(tmp_path / "two" / "whisper")
 
 
+def test_a_dry_run_fetches_nothing_and_says_what_would_be(publisher: play.Server, voices: Path, tmp_path: Path) -> None:
+    words = ("featurize", voices, "--whisper", "base", "-o", tmp_path / "f")
+    done = sertool(*words, "--dry-run")
+    assert (done.code, done.out) == (0, b"")
+    assert "would fetch the weights of whisper-base (145 MB)" in done.line
+    assert not publisher.asked
+    assert not (tmp_path / "cache" / "weights").exists()
+    assert not (tmp_path / "f").exists()
+    assert sertool(*words).code == 0
+    assert "would make 0 of" in sertool(*words, "--dry-run").line
+
+
 def test_a_cut_download_is_continued(publisher: play.Server) -> None:
     publisher.things[address(publisher)].faults.extend([play.cut(50_000), None])
     whisper.tensors("base", 3)

@@ -82,6 +82,15 @@ def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) ->
     assert (again.code, "is for features as" in again.err) == (0, False)
 
 
+def test_a_recipe_refuses_other_features_altogether_unless_they_are_named(clips: Path, tmp_path: Path) -> None:
+    assert sertool("featurize", clips, "--mel", "--stats", "mean", "-o", tmp_path / "f").code == 0
+    words = ("train", tmp_path / "f/manifest.parquet", "--recipe", "whisper-mlp", "--set", "groups=1", "--dry-run")
+    done = sertool(*words)
+    assert done.code == 2
+    assert "--recipe whisper-mlp is for whisper, and the manifest has mel" in done.line
+    assert sertool(*words, "--features", "mel").code == 0
+
+
 def test_a_recipe_says_where_the_features_are_not_its_own(clips: Path, tmp_path: Path) -> None:
     assert sertool("featurize", clips, "--mel", "--mel-bands", 40, "--stats", "mean", "-o", tmp_path / "f").code == 0
     done = sertool("train", tmp_path / "f/manifest.parquet", "--recipe", "cnn-a", "--dry-run")

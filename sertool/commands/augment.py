@@ -16,6 +16,7 @@ Examples:
   sertool augment clips.parquet --copies 2 --pitch -2:2 --noise 10:30 -o more.parquet
   sertool index cremad/ --folds 5 | sertool augment --recipe acnt | sertool featurize --mel
   sertool augment clips.parquet --background noises/ --reverb 0.2:0.6 --share 0.5 -o more.parquet
+  sertool augment clips.parquet --telephone | sertool augment --noise 5:15 -o one-of-each-kind.parquet
   sertool augment clips.parquet --recipe mine.toml --write copies/ -o more.parquet
   sertool augment clips.parquet --noise 10:30 --write copies/ --part 3/16 -o more-03.parquet
   sertool augment voice.wav --pitch 3 --telephone --plot before-after.png

@@ -8,6 +8,7 @@ import click
 
 from sertool import catalogue, options, presets, shipped, talk
 from sertool.errors import UsageError
+from sertool.files import listed
 from sertool.options import option
 
 EPILOG = """\b
@@ -46,7 +47,7 @@ def _feature_options() -> Any:
              for name, entry in FEATURES.items()]  # fmt: skip
     return options.stack(*flags, option(
         "--preset", type=click.Choice(list(presets.PRESETS)), metavar="NAME", group=group,
-        help="Features and settings of a published system (see --list); options given as well win."
+        help="Features and settings of a published system, or of ours (see --list); what is given as well wins."
     ))  # fmt: skip
 
 
@@ -135,11 +136,27 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     wanted = _wanted(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _check_values(values)
-    from sertool import clip_statistics, device, featurizing, files, indexing, manifest, plots, verify, wire, workers
+    from sertool import (
+        clip_statistics,
+        device,
+        extract,
+        features,
+        featurizing,
+        files,
+        indexing,
+        manifest,
+        plots,
+        verify,
+        wire,
+        workers,
+    )
     from sertool.row_filter import chosen
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
-    recipe = _recipe(values, wanted, picked)
+    recipe = _recipe(values, wanted)
+    to_fetch = features.to_fetch(recipe.features) if values["dry_run"] else []
+    if not to_fetch:
+        recipe = extract.checked(recipe, picked)
     featurizing.warn_of_empty_bands(recipe)
     jobs = values["jobs"] or workers.cores()
     looking = indexing.Looking(jobs=jobs)
@@ -149,6 +166,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     place = featurizing.Place(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]
     )
+    if to_fetch:
+        return talk.say(f"would fetch {listed(to_fetch)}, and make features of {talk.counted(len(table), 'clip')}")
     if values["plot"]:
         return plots.first(table, recipe, Path(values["plot"]), dry=values["dry_run"])
     if values["dry_run"]:
@@ -240,15 +259,15 @@ def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str,
     return {setting: value for setting, value in given.items() if value is not None}
 
 
-def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
+def _recipe(values: dict[str, Any], wanted: list[str]) -> Any:
     from sertool import extract, features, shaping, weights
 
-    pretrained = [name for name in wanted if features.encoded(name)]
-    if not pretrained and any(values[name] for name in LAYERS):
+    encoded = [name for name in wanted if features.encoded(name)]
+    if not encoded and any(values[name] for name in LAYERS):
         raise UsageError(
             f"{' and '.join(map(talk.option, LAYERS))} are for pretrained encoders, such as --whisper base"
         )
-    if values["weights"] and len(pretrained) != 1:
+    if values["weights"] and len(encoded) != 1:
         raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
     weights.give(values["weights"])
 
@@ -263,4 +282,4 @@ def _recipe(values: dict[str, Any], wanted: list[str], picked: str) -> Any:
     seed = values["seed"] if wave.get("fit") == "random" else 0
     how = shaping.Wave(**wave, seed=seed)
     stats = tuple(dict.fromkeys(values["stats"] or ()))
-    return extract.checked(extract.Recipe(how, chosen, values["normalize"] or (), stats, values["dtype"]), picked)
+    return extract.Recipe(how, chosen, values["normalize"] or (), stats, values["dtype"])

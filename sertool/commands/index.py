@@ -75,7 +75,7 @@ def _split_options() -> Any:
 def _output_options() -> Any:
     return options.stack(
         options.out("Write the manifest to this file rather than to stdout."),
-        options.wire_format, options.seed, options.jobs, options.strict, options.dry_run,
+        options.wire_format, options.seed_of_division, options.jobs, options.strict, options.dry_run,
         option("--list", "show_list", is_flag=True,
                help="Show the corpora that are recognised, the protocols, what the columns of a manifest and the words "
                     "in issue and notes mean, and stop."),
@@ -194,6 +194,14 @@ def _show_list() -> None:
     talk.table(("protocol", "what it is"), [(name, entry["title"]) for name, entry in protocols.items()])
     for kind, meanings in _meanings().items():
         talk.table((kind, "what it means"), meanings.items())
+    talk.table(("emotion", "also called"), _emotion_words())
+
+
+def _emotion_words() -> list[tuple[str, str]]:
+    """Each canonical emotion with the words that are taken for it."""
+    from sertool.labels import EMOTIONS, SYNONYMS
+
+    return [(word, " ".join(other for other, meant in SYNONYMS.items() if meant == word)) for word in EMOTIONS]
 
 
 def _meanings() -> dict[str, dict[str, str]]:

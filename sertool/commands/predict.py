@@ -78,7 +78,7 @@ def _listening_options() -> Any:
                group=group, help="What of stereo audio is judged: calls often have a speaker on each. Rows of "
                          "manifests may say it themselves, in the column channel, from 1."),
         option("--silence", type=options.Number(float, -200, 0), default=-60.0, show_default=True, metavar="DBFS",
-               group=group, help="What is below this level, in dB under full scale, is silent and not judged."),
+               group=group, help="What has a lower level (RMS, in dB under full scale) is silent and not judged."),
         option("--trim", type=options.Number(float, 1, 200), metavar="DB", group=group,
                help="Leave silent ends out of each clip or window: what lies so far below its loudest frame. "
                     "[default: as the model says; those of the package, 40]"),

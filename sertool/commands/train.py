@@ -17,29 +17,31 @@ Examples:
   sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
 
-A recipe makes the features that a manifest lacks, and so does -m whisper, whose recipe is whisper-tuned. The classical
-models (forest, lda, logistic, probe, svm) take one row for each clip: featurize with --stats. The held-out predictions
-go to stdout as a manifest. A run that was interrupted goes on when it is asked again; one that is finished prints its
-predictions again.
+A recipe makes its features where the manifest has none. -m whisper follows the recipe whisper-tuned, and -m sertool
+the one of its name. The classical models (forest, lda, logistic, probe, svm) take one row for each clip: featurize with
+--stats. The held-out predictions go to stdout as a manifest. A run that was interrupted goes on when it is asked again;
+one that is finished prints its predictions again.
 
 \b
-Files of a run, for each fold and seed in fold-K/seed-S/:
-  model.safetensors    the model, all that predict needs
+Files of a run, for each seed in seed-S/, of folds in fold-K/seed-S/, of --gap in leaky/ and disjoint/:
+  model.safetensors    the model, all that predict needs but for an encoder, which --pack puts in, too
   predictions.parquet  what it answered for the clips that were held out; beside them, all joined
   split.parquet        which clips trained, chose the epoch and were held out
   settings.json        what it was trained with
   metrics.jsonl        losses and scores of a network, epoch after epoch; curves.png draws them
   teacher-KEY.parquet  beside the folders, what --teacher answered, a model or a run
+  features/            beside the folders, what a recipe made of a manifest without features
 """
 NEEDS = {  # what is nothing by itself
     "prior_clips": "adapt speaker", "strangers": "adapt speaker", "teach": "teacher", "likeness": "imitate",
 }  # fmt: skip
+GROUP = "Training (defaults without a recipe)"
 LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
 
 
 def _settings_options() -> Any:
     """An option for each setting of the training loop."""
-    return options.stack(*(options.setting(talk.option(held.name), held.name, held, "Training") for held in LOOP))
+    return options.stack(*(options.setting(talk.option(held.name), held.name, held, GROUP) for held in LOOP))
 
 
 def _design_options() -> Any:
@@ -48,7 +50,7 @@ def _design_options() -> Any:
         option("-m", "--model", type=click.Choice(catalogue.names("models")), metavar="NAME", group=group,
                help="The network or classifier (see --list)."),
         option("--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", group=group,
-               help="Model, training and protocol of a published system; what is given as well wins."),
+               help="Features, model, training and protocol of a published system, or ours; what is given wins."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128 (-m NAME --list shows them)."),
         option("--layers", type=options.Number(int, 1, 32), metavar="N", group=group,
@@ -58,7 +60,7 @@ def _design_options() -> Any:
         option("--weights", type=click.Path(), metavar="FILE", group=group,
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
                help="A file with the published weights of a backbone or an encoder, or base: the encoder of the "
-                    "package's model. [default: fetched once]"),
+                    "package's model. [default: of --recipe base the package's, else fetched once]"),
         option("--scratch", is_flag=True, group=group,
                help="Begin a backbone with random numbers, not with published weights."),
         option("--features", type=options.files_in("features"), group=group,
@@ -68,8 +70,8 @@ def _design_options() -> Any:
                     "[default: none for whisper, else corpus]"),
         option("--adapt", type=click.Choice(["speaker"]), group=group,
                help="Scale each speaker's rows to everybody's mean and deviation, by the speaker's own clips. Held-out "
-                    "figures are then transductive: made with statistics of the clips that are scored. A speaker's "
-                    "k-th copies are a voice of their own, so let `sertool augment` make each kind by itself."),
+                    "figures are then transductive: made with statistics of the clips that are scored. The first "
+                    "copies of a speaker's clips are one voice, the second ones another: make each kind by itself."),
         option("--prior-clips", type=options.Number(float, 0, 1e6), metavar="N", group=group,
                help="With --adapt, how many clips the statistics of all of train count for beside a speaker's own. "
                     "[default: 3]"),

@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from sertool import catalogue
+from sertool import catalogue, encoders, weights
 from sertool.errors import UsageError
 
 load = partial(catalogue.load, "features")
@@ -47,6 +47,17 @@ def settled(name: str, settings: Any, device: str, rate: int) -> Any:
 def encoded(name: str) -> bool:
     """Whether a feature is layers of a pretrained encoder."""
     return "CHOICE" in catalogue.entries("features")[name].facts
+
+
+def to_fetch(wanted: Mapping[str, Any]) -> list[str]:
+    """The weights that features, each with its settings, need and that lie nowhere yet, with their size."""
+    missing = []
+    for name, settings in wanted.items():
+        if choice := getattr(load(name), "CHOICE", None):
+            family, kind = encoders.load(name), getattr(settings, choice)
+            if not weights.at_hand(published := family.published(kind)):
+                missing.append(f"the weights of {published.name} ({family.SIZES[kind]['megabytes']:,} MB)")
+    return missing
 
 
 def where(name: str) -> dict[int, int]:
