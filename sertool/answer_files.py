@@ -18,7 +18,7 @@ from sertool.errors import Interrupted, SertoolError
 from sertool.manifest import Table
 
 
-class Place(NamedTuple):
+class AnswerFile(NamedTuple):
     """Where rows go: to a file, else to stdout; in which format; and the manifests that they come from."""
 
     out: str | None
@@ -30,7 +30,7 @@ class Place(NamedTuple):
         return self.out not in (None, "-")
 
 
-def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:
+def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
     """Rows of answers among some labels, with `extra` columns; interrupted, a file has those so far beside it."""
     if place.is_file:
         _require_writable(Path(str(place.out)))
@@ -69,7 +69,7 @@ def _told(text: str, folder: str | None) -> str:
     return path[len(under) :].replace(os.sep, "/") if under and path.startswith(under) else path
 
 
-def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: Place) -> None:
+def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
     held: list[Row] = []
     keeps = place.is_file and not files.is_special(Path(str(place.out)))
     kept = Path(f"{place.out}{files.UNFINISHED}")

@@ -11,7 +11,7 @@ from sertool.codes import Codes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
-from sertool.predictions import Asked, Run
+from sertool.predictions import Reading, Run
 
 GROUPS = (
     "corpus", "speaker", "sex", "age", "intensity", "language", "race", "ethnicity", "sentence", "style",
@@ -44,7 +44,7 @@ class Answers:
         return self.groups["speaker"].index
 
 
-def read(sources: Sequence[str], asked: Asked) -> list[Answers]:
+def read(sources: Sequence[str], asked: Reading) -> list[Answers]:
     """The runs in files and stdin, with the same classes for all of them."""
     runs = predictions.read(sources, asked)
     classes = predictions.classes(runs)

@@ -72,7 +72,7 @@ class Blend:
 
 
 @dataclass
-class Asked:
+class Ingredients:
     """Settings of effects by name, as a recipe or the command line has them."""
 
     effects: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Asked:
     copies: int | None = None
 
 
-def blend(asked: Asked, seed: int) -> Blend:
+def blend(asked: Ingredients, seed: int) -> Blend:
     """Effects in the order in which they happen; settings that make no sense are errors."""
     entries = catalogue.entries("effects")
     if not asked.effects:
@@ -131,7 +131,7 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
     return (float(bounds[0]), float(bounds[1]))
 
 
-def recipe(name: str) -> Asked:
+def recipe(name: str) -> Ingredients:
     """A recipe by its name, or of a TOML file: a table for each effect, `share` among its settings, and `copies`."""
     if name in RECIPES:
         held = {key: value for key, value in RECIPES[name].items() if key != "about"}
@@ -142,8 +142,8 @@ def recipe(name: str) -> Asked:
     return _asked(held, name)
 
 
-def _asked(held: dict[str, Any], where: str) -> Asked:
-    copies, asked = held.pop("copies", None), Asked()
+def _asked(held: dict[str, Any], where: str) -> Ingredients:
+    copies, asked = held.pop("copies", None), Ingredients()
     if copies is not None and not (type(copies) is int and copies >= 1):
         raise UsageError(f"{where}: copies = {copies!r} is not a whole number from 1")
     asked.copies = copies

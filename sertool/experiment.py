@@ -66,7 +66,7 @@ class Manner:
     dry_run: bool = False
 
 
-class Place(NamedTuple):
+class Workplace(NamedTuple):
     """Where the members of one way to divide go and are trained, and who teaches them."""
 
     folder: Path
@@ -104,10 +104,12 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
         if leads:
             runs.sweep(folder)
         with team.leader_first():
-            shards = featurizing.Place(folder / "features", WHOLE, manner.overwrite, manner.wait or not leads)
+            shards = featurizing.ShardFolder(folder / "features", WHOLE, manner.overwrite, manner.wait or not leads)
             table = preparing.featurized(table, to_make, shards, picked, jobs)
             staff = _staff(table, asked.teacher, folder, picked, jobs)
-        made = [_divided(table, way, design, wish, Place(there, manner.overwrite, own, staff)) for way, there in places]
+        made = [
+            _divided(table, way, design, wish, Workplace(there, manner.overwrite, own, staff)) for way, there in places
+        ]
         if wish.gap:
             optimism.say([way.named for way in ways], made)
     if leads and not (talk.to_terminal() and manner.kind is None):
@@ -125,7 +127,7 @@ def _folder(asked: Asked, wish: Wish) -> Path:
     return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
 
 
-def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Place) -> Table:
+def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Workplace) -> Table:
     """All members of one way to divide; their held-out predictions together."""
     folder, overwrite, own, staff = place
     leads = Team().leads

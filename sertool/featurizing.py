@@ -19,7 +19,7 @@ from sertool.tasks import Plan, Task
 
 
 @dataclass(frozen=True)
-class Place:
+class ShardFolder:
     """Where the shards go, which of them this run answers for, and what becomes of those that are there."""
 
     folder: Path
@@ -59,7 +59,7 @@ def warn_of_empty_bands(recipe: Recipe) -> None:
         talk.warn(f"{' and '.join(names)}: {said} and stay empty: take fewer ({names[0]}-bands) or a larger --n-fft")
 
 
-def describe(table: Table, recipe: Recipe, place: Place) -> str:
+def describe(table: Table, recipe: Recipe, place: ShardFolder) -> str:
     """What `run` would do."""
     planned = _plan(table, recipe, place.folder)
     if not place.overwrite:
@@ -76,7 +76,7 @@ def _shape(recipe: Recipe, name: str) -> str:
     return f"{'1 row' if recipe.stats else 'rows'} of {talk.counted(extract.width(recipe.only([name])), 'column')}"
 
 
-def run(table: Table, recipe: Recipe, place: Place, device: str, jobs: int) -> Table:
+def run(table: Table, recipe: Recipe, place: ShardFolder, device: str, jobs: int) -> Table:
     """Make what is missing, and give this part's rows of the manifest with where their features lie."""
     planned = _plan(table, recipe, place.folder)
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:

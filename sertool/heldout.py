@@ -12,7 +12,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
-from sertool.splitting import OTHER, Asked
+from sertool.splitting import OTHER, Wanted
 
 DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
 
@@ -39,7 +39,7 @@ class Way(NamedTuple):
     """One way to divide a manifest; `how` is None where it has its own split or folds, or where corpora decide."""
 
     folder: str
-    how: Asked
+    how: Wanted
     named: str  # for people, and for what the predictions say of how they were made
 
 
@@ -65,7 +65,7 @@ def ways(table: Table, wish: Wish, usual: str | None) -> list[Way]:
     return [_way("leaky", leaky, beside), _way("disjoint", honest, beside)]
 
 
-def _way(folder: str, how: Asked, beside: str) -> Way:
+def _way(folder: str, how: Wanted, beside: str) -> Way:
     return Way(folder, how, (OWN if how is None else _named(how)) + beside)
 
 
@@ -79,7 +79,7 @@ def protocol(table: Table, way: Way) -> str:
     return way.named if own is None else way.named.replace(OWN, own, 1)
 
 
-def is_leaky(how: Asked) -> bool:
+def is_leaky(how: Wanted) -> bool:
     """Whether a protocol is known for putting a speaker on both sides."""
     return bool(splits.entry(how).get("leaky"))
 
@@ -130,7 +130,7 @@ def divided(table: Table, way: Way, wish: Wish) -> Table:
     return table
 
 
-def _by_labels(table: Table, how: Asked, wish: Wish) -> Table:
+def _by_labels(table: Table, how: Wanted, wish: Wish) -> Table:
     """The table divided as was asked; clips that always train, or that only a teacher labels, have no say in it."""
     seed, counted = splits.entry(how).get("seed", wish.seed), ~_always(table, wish)
     if wish.teacher:

@@ -31,7 +31,7 @@ WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # what a column of numbers holds that 
 
 
 @dataclass(frozen=True)
-class Asked:
+class Reading:
     """How predictions are to be read."""
 
     truth: str | None = None
@@ -73,7 +73,7 @@ class Run(NamedTuple):
     offered: tuple[str, ...]  # what follows `p_` in the names of its columns of probabilities
 
 
-def read(sources: Sequence[str], asked: Asked) -> list[Run]:
+def read(sources: Sequence[str], asked: Reading) -> list[Run]:
     """The runs in files and stdin."""
     held = [(source, _table(source, asked)) for source in sources]
     return [_run(name, table, asked) for name, table in _named(held)]
@@ -82,7 +82,7 @@ def read(sources: Sequence[str], asked: Asked) -> list[Run]:
 # Tables with our names.
 
 
-def _table(source: str, asked: Asked) -> Table:
+def _table(source: str, asked: Reading) -> Table:
     where = wire.named(source)
     data = wire.data(source)
     if data.size and wire.kind_of(data) == "paths":
@@ -112,7 +112,7 @@ def _without_strange(table: Table, where: str) -> Table:
     return table
 
 
-def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
+def _with_our_names(data: Any, where: str, asked: Reading) -> np.ndarray:
     """A table without any column of ours would be taken for a list of paths: its header is translated first."""
     data = formats.without_more_headers(data, where)
     header = formats.first_line_of(bytes(data))
@@ -130,7 +130,7 @@ def _with_our_names(data: Any, where: str, asked: Asked) -> np.ndarray:
     return np.frombuffer(translated.encode() + bytes(data)[len(header) :], np.uint8)
 
 
-def _renamed(table: Table, asked: Asked) -> Table:
+def _renamed(table: Table, asked: Reading) -> Table:
     ours = _translation(table.column_names, asked)
     replaced = set(ours.values())
     kept = [name for name in table.column_names if name in ours or name not in replaced]
@@ -148,7 +148,7 @@ def _in_small(name: str, table: Table) -> str:
     return f"p_{name[2:]}" if labels.canonical(label) or label in map(labels.plain, there) else name
 
 
-def _translation(names: Sequence[str], asked: Asked) -> dict[str, str]:
+def _translation(names: Sequence[str], asked: Reading) -> dict[str, str]:
     """Our names by those of a table that stand for them: as asked, else by custom."""
     found = {}
     wanted = {"emotion": asked.truth, "predicted": asked.predicted}
@@ -181,7 +181,7 @@ def _named(held: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
 # The rows that are scored.
 
 
-def _run(name: str, table: Table, asked: Asked) -> Run:
+def _run(name: str, table: Table, asked: Reading) -> Run:
     parts = _parts(table)
     split = _held_out(parts, asked.split, name)
     rows = parts[split] if split else np.ones(len(table), bool)

@@ -31,7 +31,7 @@ from sertool import (
 from sertool.design import UNTAUGHT, Design, lessons_of_blocks, passed_over
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Recipe
-from sertool.featurizing import Place
+from sertool.featurizing import ShardFolder
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.recipes import RECIPES, USUAL
@@ -107,7 +107,7 @@ def _without_equal_sounds(table: Table) -> Table:
     return table
 
 
-def featurized(table: Table, made: Recipe | None, place: Place, device: str, jobs: int) -> Table:
+def featurized(table: Table, made: Recipe | None, place: ShardFolder, device: str, jobs: int) -> Table:
     """The table with the features of a recipe, made now where it has none."""
     if made is None:
         return table

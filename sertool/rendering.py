@@ -39,7 +39,7 @@ SECONDS = 200.0  # that they last at the most, or one that is longer
 
 
 @dataclass(frozen=True)
-class Place:
+class SoundFolder:
     """Where copies are written, as what, and which of them."""
 
     folder: Path
@@ -79,7 +79,7 @@ class Sound:
         return float(decibels.split()[0]) if softer else 0.0
 
 
-def write(table: Table, place: Place, jobs: int) -> Table:
+def write(table: Table, place: SoundFolder, jobs: int) -> Table:
     """Each copy's sound in a file of the folder, and the table with the copies' rows of these files.
 
     What lies there already and was made from the same is kept, so that a run that was killed goes on, and what it left
@@ -190,7 +190,7 @@ def _heard(clip: Clip) -> tuple[torch.Tensor, int]:
     return made, found.sample_rate
 
 
-def _file(place: Place, clip: Clip) -> Path:
+def _file(place: SoundFolder, clip: Clip) -> Path:
     """A file of the clip's name under the folder, never outside, and of no other copy: the manifests of other runs may
     name copies there, so that what would sound otherwise is another file."""
     parts = [part for part in re.split(r"[\\/]", clip.name) if part not in ("", ".", "..")]

@@ -16,7 +16,7 @@ from sertool.manifest import Table
 GUARDED = ("speaker", "sentence", "digest", "clip", "parent")
 COMPARED = {"digest": "equal sounds", "path": "overlapping segments", "parent": "copies"}  # what columns tell of
 OTHER = {"split": "fold", "fold": "split"}  # of which a table has one
-Asked = str | int | None
+Wanted = str | int | None
 
 
 class Columns(Mapping):
@@ -68,7 +68,7 @@ def warn_of_torn_recordings(table: Table) -> None:
         talk.warn(f"{finding}; {remedy}")
 
 
-def asked(split: str | None, folds: int | None, protocol: str | None, *, loso: bool = False) -> Asked:
+def asked(split: str | None, folds: int | None, protocol: str | None, *, loso: bool = False) -> Wanted:
     """The one way to divide that the options name, checked before any file is looked at."""
     ways = {"--split": split, "--folds": folds, "--loso": "loso" if loso else None, "--protocol": protocol}
     given = {option: how for option, how in ways.items() if how is not None}
@@ -89,7 +89,7 @@ def warn_of_like_names(table: Table) -> None:
         talk.warn(f"speakers whose names differ only by case are taken for different people: {listed(sorted(both), 3)}")
 
 
-def divided(table: Table, how: Asked, seed: int, old: Table | None = None) -> Table:
+def divided(table: Table, how: Wanted, seed: int, old: Table | None = None) -> Table:
     """The table with `split` or `fold` as asked, or as an older manifest has it; there speakers keep their side."""
     if how is None:
         return table if old is None else _as_before(table, old)
@@ -104,7 +104,7 @@ def divided(table: Table, how: Asked, seed: int, old: Table | None = None) -> Ta
     return _placed(table, made, rows)
 
 
-def _say_moved(speaker: Codes, made: splits.Division, before: Mapping[str, str], how: Asked) -> None:
+def _say_moved(speaker: Codes, made: splits.Division, before: Mapping[str, str], how: Wanted) -> None:
     """Whom a published or a random division puts elsewhere than the older manifest did."""
     place, names = (made.split, splits.PARTS) if made.fold is None else (made.fold, None)
     pairs = np.unique(np.stack([speaker.index, place])[:, (speaker.index >= 0) & (place >= 0)], axis=1).T.tolist()
@@ -192,7 +192,7 @@ def strange_parts(table: Table) -> list[str]:
     return [word for word in manifest.codes(table, "split").values if word not in splits.PARTS]
 
 
-def _say(made: splits.Division, how: Asked) -> None:
+def _say(made: splits.Division, how: Wanted) -> None:
     entry = splits.entry(how)
     if entry.get("leaky"):
         talk.warn(f"{how} puts clips of one speaker on both sides: its figures say nothing about new speakers")

@@ -21,7 +21,7 @@ from sertool import answers, charts, cli, drawing, evaluating, formats, manifest
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Dice, Report
-from sertool.predictions import Asked
+from sertool.predictions import Reading
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 FEW = Dice(resamples=200)
@@ -61,7 +61,7 @@ def two(path: Path, truth: list[str], predicted: list[str], header: str = "emoti
 
 
 def runs(*paths: str, **asked: Any) -> list[Answers]:
-    return answers.read(paths, Asked(**asked))
+    return answers.read(paths, Reading(**asked))
 
 
 def report(*paths: str, by: tuple[str, ...] = (), dice: Dice = FEW, **asked: Any) -> Report:

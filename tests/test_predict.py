@@ -866,7 +866,7 @@ def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> N
         if stopped:
             raise KeyboardInterrupt
 
-    place, stopped = answer_files.Place(str(tmp_path / "rows.parquet"), "parquet", []), True
+    place, stopped = answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", []), True
     with pytest.raises(Interrupted, match=r"lies in .*rows\.parquet\.part"):
         answer_files.write(rows(), ["sad"], [], place)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet.part"]
@@ -883,7 +883,7 @@ def test_parquet_for_a_pipe_that_is_interrupted_leaves_no_file_beside_it(tmp_pat
 
     os.mkfifo(tmp_path / "rows.parquet")
     with pytest.raises(KeyboardInterrupt):
-        answer_files.write(rows(), ["sad"], [], answer_files.Place(str(tmp_path / "rows.parquet"), "parquet", []))
+        answer_files.write(rows(), ["sad"], [], answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", []))
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 

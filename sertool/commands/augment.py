@@ -190,7 +190,7 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
             rendering.listen(table, Path(values["listen"]))
         if kind is None:
             return table
-        place = rendering.Place(
+        place = rendering.SoundFolder(
             Path(values["write"]), values["kind_of_sound"] or "flac", Part.parse(values["part"]), values["wait"]
         )
         table = rendering.write(table, place, jobs)
@@ -205,7 +205,7 @@ def _asked(values: dict[str, Any]) -> Any:
     """What the recipe says, with what the options say."""
     from sertool import blends
 
-    asked = blends.recipe(values["recipe"]) if values["recipe"] else blends.Asked()
+    asked = blends.recipe(values["recipe"]) if values["recipe"] else blends.Ingredients()
     for name, entry in EFFECTS.items():
         given = _given(values, entry)
         if given or (not entry.settings and values[entry.name]):

@@ -83,12 +83,12 @@ def _output_options() -> Any:
 def command(paths: tuple[str, ...], **values: Any) -> None:
     """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
     from sertool import answers, evaluating, labels, reports, wire
-    from sertool.predictions import Asked
+    from sertool.predictions import Reading
 
     kind = wire.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = options.inputs(paths, "a table of predictions")
     mapping = labels.parse_mapping(values["mapping"])
-    asked = Asked(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
+    asked = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
     runs = answers.read(sources, asked)
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, evaluating.Dice(values["resamples"], values["seed"]))

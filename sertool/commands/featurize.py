@@ -163,7 +163,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
     table = manifest.made_by(chosen(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, recipe)
-    place = featurizing.Place(
+    place = featurizing.ShardFolder(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]
     )
     if to_fetch:

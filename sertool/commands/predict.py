@@ -180,7 +180,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     rows = count.of_windows(row_stages.lasting(rows)) if values["window"] else count.of_clips(rows)
     extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
     with device.memory_kept():
-        answer_files.write(rows, jury.labels, extra, answer_files.Place(values["out"], kind, read))
+        answer_files.write(rows, jury.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
     return count.said(strict=values["strict"])
 
 
