@@ -35,12 +35,12 @@ def told(table: Table, runs: Sequence[Sequence[Path]]) -> tuple[Table, list[list
     chosen = np.concatenate([each == own for each, own in zip(parts, of_runs, strict=True)])
     held_out = zip(chosen.T, best > TRAIN, strict=True)
     asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
-    own = manifest.column(table, "split")
-    _say_trained_on(best == TRAIN, own, {name for run, _ in silent for path in run if (name := protocol_of(path))})
+    named = manifest.column(table, "split")
+    _say_trained_on(best == TRAIN, named, {name for run, _ in silent for path in run if (name := protocol_of(path))})
     known = (best == TRAIN) | ((best > TRAIN) & manifest.originals(table) & ~unknown)
-    _say_new(~known & np.array([word is None for word in own]))
+    _say_new(~known & np.array([word is None for word in named]))
     filled = [PARTS[part] if word is None and is_known else word
-              for part, word, is_known in zip(best, own, known, strict=True)]  # fmt: skip
+              for part, word, is_known in zip(best, named, known, strict=True)]  # fmt: skip
     return manifest.with_column(table, "split", filled), asked
 
 
@@ -61,14 +61,14 @@ def _parts(table: Table, model: Path) -> np.ndarray:
     """Each clip's part in a model's training, a copy's being its clip's, `[rows]`; -1 where nothing is known of it."""
     taught = np.any(taught_encoders.known_to(table, model), axis=0)
     if (beside := _division(model)) is None:
-        part = splits.speakers(splits.entry(protocol_of(model)))
-        own = np.array([part.get(who, -1) for who in manifest.column(table, "speaker")], int)
+        of_speaker = splits.speakers(splits.entry(protocol_of(model)))
+        own = np.array([of_speaker.get(who, -1) for who in manifest.column(table, "speaker")], int)
         return np.where(taught, TRAIN, own)
     divided = wire.read(str(beside))
-    part = manifest.codes(divided, "split")
-    code = look_up([PARTS.index(word) if word in PARTS else -1 for word in part.values], part)
-    named = zip(manifest.column(divided, "clip"), code.tolist(), strict=True)
-    own = manifest.own_or_parents(table, {clip: part for clip, part in named if part >= 0})
+    words = manifest.codes(divided, "split")
+    parts = look_up([PARTS.index(word) if word in PARTS else -1 for word in words.values], words)
+    of_clip = zip(manifest.column(divided, "clip"), parts.tolist(), strict=True)
+    own = manifest.own_or_parents(table, {clip: part for clip, part in of_clip if part >= 0})
     return np.where(taught & (own < 0), TRAIN, own)  # whom it held out training judged, by what its split divides
 
 

@@ -2,10 +2,20 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sertool.columns import Row
 
 ROUNDING = 0.0015  # seconds that may lie between windows whose ends and beginnings are rounded to a thousandth
+
+
+@dataclass
+class Stretch:
+    """A row that may go on."""
+
+    row: Row
+    seconds: float  # that its windows have together
+    began: float | None  # where the last of them did, before it gave way
 
 
 def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
@@ -14,29 +24,42 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
     Channels take turns: each has a row that may go on, and what began after another's comes after it.
     """
     begun: deque[Row] = deque()
-    held: dict[int | None, Row] = {}
-    seconds: dict[int | None, float] = {}  # that such a row's windows have together
-    began: dict[int | None, float | None] = {}  # where the last of them did, before it gave way
+    last: dict[int | None, Stretch] = {}  # of each channel
     for row in rows:
         if begun and begun[-1]["clip"] != row["clip"]:
             yield from begun
-            begun, held = deque(), {}
-        side, length = row.get("channel"), row["end"] - row["start"] if "end" in row else 0.0
-        follows = side in held and _follows(held[side], row, began[side])
-        began[side] = row.get("start")
-        if follows:
-            before = held[side]
-            if all(before.get(name) == row.get(name) for name in ("predicted", "issue")):
-                before.update(_averaged(before, row, labels, length / (seconds[side] + length)), end=row["end"])
-                seconds[side] += length
+            begun, last = deque(), {}
+        side, began = row.get("channel"), row.get("start")
+        before = last.get(side)
+        if before and _follows(before.row, row, before.began):
+            if all(before.row.get(name) == row.get(name) for name in ("predicted", "issue")):
+                _prolong(before, row, labels)
                 continue
-            if row["start"] < before["end"]:
-                before["end"] = row["start"] = round((row["start"] + before["end"]) / 2, 3)
-        held[side], seconds[side] = row, length
+            _part(before.row, row)
+        last[side] = Stretch(row, _seconds(row), began)
         begun.append(row)
-        while begun[0] is not held[begun[0].get("channel")]:
+        while begun[0] is not last[begun[0].get("channel")].row:
             yield begun.popleft()
     yield from begun
+
+
+def _seconds(row: Row) -> float:
+    return row["end"] - row["start"] if "end" in row else 0.0
+
+
+def _prolong(before: Stretch, row: Row, labels: Sequence[str]) -> None:
+    """Add a window of the same answer."""
+    length = _seconds(row)
+    share = length / (before.seconds + length)
+    before.row.update(_averaged(before.row, row, labels, share), end=row["end"])
+    before.seconds += length
+    before.began = row["start"]
+
+
+def _part(one: Row, other: Row) -> None:
+    """Let two windows of different answers meet in the middle of what they share."""
+    if other["start"] < one["end"]:
+        one["end"] = other["start"] = round((other["start"] + one["end"]) / 2, 3)
 
 
 def _follows(one: Row, other: Row, began: float | None) -> bool:
