@@ -66,7 +66,7 @@ def heads(corpus: str, how: str) -> dict[str, Record]:
     }  # fmt: skip
 
 
-WITH_CREMAD = "--recipe whisper-mlp --always-train cremad --balance corpus --epochs 8 --seeds 3"
+WITH_CREMAD = "--recipe whisper-mlp --always-train cremad --balance corpus"
 
 
 def joined(corpus: str, how: str) -> dict[str, Record]:
@@ -77,7 +77,8 @@ def joined(corpus: str, how: str) -> dict[str, Record]:
         ("with-cremad", "the small network, CREMA-D in train as well", ""),
         ("with-cremad-speaker", "the same, adapted to each speaker", " --adapt speaker"),
     ):
-        line = f"sertool train {both} {WITH_CREMAD}{words} -o runs/{corpus}-{name} > {corpus}-{name}.parquet"
+        how_long = f"{WITH_CREMAD} --epochs 8 --seeds 3"
+        line = f"sertool train {both} {how_long}{words} -o runs/{corpus}-{name} > {corpus}-{name}.parquet"
         made[f"{corpus}-{name}"] = Record(
             corpus, how, system, (encoder(corpus, how), encoder("cremad", "cremad-nk"), line)
         )
@@ -94,8 +95,8 @@ def copied(corpus: str, how: str) -> dict[str, Record]:
         encoder("cremad", "cremad-nk"),
         f"sertool index {{corpora}}/{corpus} --protocol {how} | sertool augment - {ROBUST}"
         f" | sertool featurize --whisper base --stats mean,std {{weights}} -o {name} > /dev/null",
-        f"sertool train {name}/manifest.parquet cremad-whisper/manifest.parquet {WITH_CREMAD} --no-dev"
-        f" --adapt speaker -o runs/{name} > {name}-speaker.parquet",
+        f"sertool train {name}/manifest.parquet cremad-whisper/manifest.parquet {WITH_CREMAD} --epochs 8"
+        f" --seeds 3 --no-dev --adapt speaker -o runs/{name} > {name}-speaker.parquet",
     )
     asked = f"sertool predict -m runs/{name} {name}/manifest.parquet -f parquet > {name}.parquet"
     return {
@@ -169,16 +170,27 @@ STEADY = (
     f" | {HARD} | sertool augment - --copies 1 --reverb 0.2:0.7 --codec 8:24 --clipping 3:15 --share reverb=0.5"
     " --share codec=0.5 --share clipping=0.3 --seed 3"
     " | sertool featurize --whisper base --layers 0 {weights} -o cremad-heard > /dev/null",
-    "sertool train cremad-heard/manifest.parquet --recipe whisper-steady {weights} --pack half -o runs/steady"
+    "sertool train cremad-heard/manifest.parquet --recipe whisper-steady {weights} --pack 8-bit -o runs/steady"
     " > cremad-steady.parquet",
+)
+EACH_KIND = " | ".join(
+    f"sertool augment - --copies 1 {kind}"
+    for kind in (
+        *(f"--speed {speed}:{speed}" for speed in (0.85, 0.9, 0.95, 1.05, 1.1, 1.15)),
+        "--telephone",
+        "--noise 5:15 --noise-colour any",
+        "--reverb 0.2:0.7 --codec 8:24 --clipping 3:15 --share reverb=0.5 --share codec=0.5 --share clipping=0.3",
+        "--gain=-30:6",
+    )
 )
 FOUR_BLOCKS = (
     *STEADY,
-    f"sertool index {{corpora}}/cremad --protocol cremad-nk | sertool augment - {ROBUST} | {HARD}"
+    f"sertool index {{corpora}}/cremad --protocol cremad-nk | {EACH_KIND}"
     " | sertool featurize --whisper base --layers 0-4 --stats mean,std --weights runs/steady/seed-0/model.safetensors"
-    " -o cremad-robust-steady > /dev/null",
-    "sertool train cremad-robust-steady/manifest.parquet --recipe whisper-mlp --set groups=5 --epochs 8 --adapt speaker"
-    " --weights runs/steady/seed-0/model.safetensors --pack 8-bit -o runs/cremad-base > cremad-base-speaker.parquet",
+    " -o cremad-each-kind > /dev/null",
+    "sertool train cremad-each-kind/manifest.parquet --recipe whisper-mlp --set groups=5 --set networks=3 --epochs 5"
+    " --adapt speaker --weights runs/steady/seed-0/model.safetensors --pack 8-bit -o runs/cremad-base"
+    " > cremad-base-speaker.parquet",
 )
 TINY = (
     f"sertool augment cremad-whisper/manifest.parquet {ROBUST} | {HARD}"
