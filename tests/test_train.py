@@ -1104,10 +1104,12 @@ def test_what_the_first_of_two_processes_refuses_the_other_leaves_in_silence(mel
     ids=lambda net: net[0],
 )
 def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path, net: tuple[str, ...]) -> None:
-    """Without dropout, which differs between them: gradients and batch statistics are those of whole batches."""
+    """Without what differs between them (dropout, masks, gains, whom mixup mixes): gradients and batch statistics are
+    those of whole batches."""
     chosen = ["-m", net[0], *(word for each in net[1:] for word in ("--set", each)), "--batch", "5", "-j", "1"]
     learning = ("--optimizer", "sgd", "--lr", ".05", "--epochs", "3", "--seeds", "2", "--clip", "1", "--keep", "last")
-    words = ["train", str(mel), *chosen, *learning]
+    alike = [word for name in ("time-masks", "column-masks", "gain", "mixup") for word in (f"--{name}", "0")]
+    words = ["train", str(mel), *chosen, *learning, *alike]
     together = subprocess.run(
         [*by_two(), "-m", "sertool", *words, "-o", tmp_path / "two"], capture_output=True, check=False
     )
