@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import errno
 import os
 import signal
 import sys
@@ -47,3 +48,18 @@ def make(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return made
+
+
+@pytest.fixture
+def shut(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Folders of the names that are added cannot be listed."""
+    names: set[str] = set()
+    scan = os.scandir
+
+    def denied(folder: str | Path) -> object:
+        if Path(folder).name in names:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    return names

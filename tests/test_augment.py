@@ -1,6 +1,5 @@
 """`sertool augment`: copies whose numbers clip, copy and seed decide, and which go only where their parents go."""
 
-import errno
 import json
 import os
 import re
@@ -557,20 +556,6 @@ def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):
     assert done.code == 1
     assert "1 could not be made" in done.err
     assert manifest.column(wire.read(str(tmp_path / "m.parquet")), "issue").count("vanished") == 1
-
-
-@pytest.fixture
-def shut(monkeypatch):
-    """Folders of some names cannot be listed."""
-    names, scan = set(), os.scandir
-
-    def denied(place):
-        if Path(place).name in names:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return scan(place)
-
-    monkeypatch.setattr(os, "scandir", denied)
-    return names
 
 
 def test_a_folder_of_noises_that_cannot_be_listed_is_told(make, shut):

@@ -1,6 +1,5 @@
 """`sertool index`: labels from names, folders, patterns and tables; the doctor; merging, updating, splitting."""
 
-import errno
 import json
 import os
 import re
@@ -1170,20 +1169,6 @@ def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
     assert "3 files looked at, 7 unchanged, 1 gone" in done.err
     monkeypatch.undo()
     assert rows(done) == index(folder / "x", "-q")
-
-
-@pytest.fixture
-def shut(monkeypatch):
-    """Folders of some names cannot be listed."""
-    names, scan = set(), os.scandir
-
-    def denied(folder):
-        if Path(folder).name in names:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return scan(folder)
-
-    monkeypatch.setattr(os, "scandir", denied)
-    return names
 
 
 def test_what_lies_where_nobody_can_look_is_kept_by_an_update_and_fails_a_strict_one(make, shut):

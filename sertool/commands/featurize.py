@@ -136,20 +136,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     wanted = _wanted(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _check_values(values)
-    from sertool import (
-        clip_statistics,
-        device,
-        extract,
-        features,
-        featurizing,
-        files,
-        indexing,
-        manifest,
-        plots,
-        verify,
-        wire,
-        workers,
-    )
+    from sertool import device, extract, features, featurizing, files, indexing, manifest, plots, wire, workers
     from sertool.row_filter import chosen
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
@@ -173,14 +160,21 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         return talk.say(featurizing.describe(table, recipe, place))
     table = featurizing.run(table, recipe, place, picked, jobs)
-    if values["verify"]:
-        verify.report(verify.verify(table, recipe, values["verify"], values["seed"]), place.folder / "verify.json")
-    if values["values"]:
-        clip_statistics.write(table, wanted, values["values"])
+    _add_reports(table, recipe, place.folder, values)
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
     wire.write(table, None, kind)
     return indexing.exit_status(table, looking, strict=values["strict"])
+
+
+def _add_reports(table: Any, recipe: Any, folder: Path, values: dict[str, Any]) -> None:
+    """What --verify and --values say of the features that were made."""
+    from sertool import clip_statistics, verify
+
+    if values["verify"]:
+        verify.report(verify.verify(table, recipe, values["verify"], values["seed"]), folder / "verify.json")
+    if values["values"]:
+        clip_statistics.write(table, list(recipe.features), values["values"])
 
 
 def _check_values(values: dict[str, Any]) -> None:
