@@ -54,7 +54,9 @@ class Predictor:
 
     def probabilities(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
         """The same as calibrated probabilities."""
-        return (self.logits(rows, lengths, voices) / self.held.temperature).softmax(dim=1)
+        alone, adapted = self.held.temperature, self.held.adapted_temperature
+        temperature = alone if voices is None else torch.where(voices[1].cpu() > 0, adapted, alone)[:, None]
+        return (self.logits(rows, lengths, voices) / temperature).softmax(dim=1)
 
     def acquainted(self, speakers: Sequence[Sequence[Finished]]) -> Scaling:
         """Its scaling, adapted to speakers by what the engine made of some clips of each."""
@@ -66,7 +68,8 @@ class Predictor:
             for start in range(0, len(clips), AT_ONCE):
                 some = slice(start, start + AT_ONCE)
                 voices = scaling, torch.from_numpy(group[some]).to(self.device)
-                made.append(self.logits(*self._padded(clips[some]), voices).softmax(dim=1))
+                logits = self.logits(*self._padded(clips[some]), voices)
+                made.append((logits / self.held.temperature).softmax(dim=1))
             return torch.cat(made).numpy()
 
         parts = [self._parts(clip) for clip in clips]

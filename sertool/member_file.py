@@ -8,7 +8,7 @@ from torch import nn
 from sertool import catalogue, inference, manifest, modelfile, packing, talk, taught_encoders
 from sertool.design import Design, Member, lessons_of_blocks
 from sertool.manifest import Table
-from sertool.member_scores import Asking, Figures
+from sertool.member_scores import Asking, Figures, Temperatures
 from sertool.modelfile import Held
 from sertool.splits import TRAIN
 from sertool.targets import Sources
@@ -24,7 +24,7 @@ class Trained:
     data: Data
     words: list[str]
     logits: Asking
-    temperature: float
+    temperatures: Temperatures
     scores: Figures
 
 
@@ -58,7 +58,8 @@ def _contents(held: Sources, design: Design, made: Trained, member: Member) -> H
         architecture=design.model, settings=asdict(design.settings), columns=made.data.columns, labels=made.words,
         features=held.store.records, tensors=weights | made.data.scaling.tensors(), scaling=made.data.scaling.mode,
         prior_clips=made.data.scaling.prior_clips,
-        temperature=made.temperature, trained=trained, scores=made.scores,
+        temperature=made.temperatures.alone, adapted_temperature=made.temperatures.adapted, trained=trained,
+        scores=made.scores,
     )  # fmt: skip
 
 

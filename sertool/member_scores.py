@@ -1,7 +1,8 @@
 """What is known of a trained model: what it answers, how sure it is to be, and its figures on each part."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,24 @@ def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> T
         raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with "
                            "--clip 1")  # fmt: skip
     return answer
+
+
+class Temperatures(NamedTuple):
+    """By which logits are divided to be probabilities: of answers about strangers, and adapted to who speaks."""
+
+    alone: float = 1.0
+    adapted: float = 1.0
+
+
+def temperatures(model: nn.Module, data: Data, precision: str) -> Temperatures:
+    """Those that dev calls for; what strangers are answered tells the voices of those who are known."""
+    if not len(data.dev):
+        return Temperatures()
+    truth = data.truth[data.dev]
+    alone = calibrated(logits(model, replace(data, group=None), precision, data.dev), truth)
+    if data.group is None:
+        return Temperatures(alone, alone)
+    return Temperatures(alone, calibrated(logits(model, replace(data, temperature=alone), precision, data.dev), truth))
 
 
 def calibrated(logits: Tensor, truth: np.ndarray) -> float:

@@ -32,7 +32,7 @@ from sertool.design import UNTAUGHT, Design, Member, at_once, passed_over
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.member_file import Trained
-from sertool.member_scores import Figures
+from sertool.member_scores import Figures, Temperatures
 from sertool.paths import path_text
 from sertool.splits import DEV, PARTS, TRAIN
 from sertool.targets import Sources
@@ -59,8 +59,8 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
         return wire.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
     made, history = _trained(held, design, member, folder, listener)
     if at_once(design) and member.fold is not None:
-        sure, member = made.temperature, replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
-        made = replace(_trained(held, design, member, folder, listener)[0], temperature=sure)
+        member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
+        made, _ = _trained(held, design, member, folder, listener, made.temperatures)
     predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
         _record(folder, held.table, member, history, design.training)
@@ -71,8 +71,14 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
 
 
 def _trained(
-    held: Sources, design: Design, member: Member, folder: Path, listener: Listener
+    held: Sources,
+    design: Design,
+    member: Member,
+    folder: Path,
+    listener: Listener,
+    temperatures: Temperatures | None = None,
 ) -> tuple[Trained, list[Figures]]:
+    """A model and how its training went; without `temperatures`, dev says how sure it may be."""
     words = targets.emotions(held, member)
     data = targets.data(held, design, member, words)
     model = _built(design, data, len(words), member.seed)
@@ -84,10 +90,11 @@ def _trained(
     else:
         history = _fitted(model, data, design, member, folder, listener)
     precision = devices.computed(design.training.precision, data.store.device.type)
+    temperatures = temperatures or member_scores.temperatures(model, data, precision)
+    data = replace(data, temperature=temperatures.alone)
     ask = partial(member_scores.logits, model, data, precision)
-    temperature = member_scores.calibrated(ask(data.dev), data.truth[data.dev]) if len(data.dev) else 1.0
     scores = member_scores.scores(held.table, data, member, ask)
-    return Trained(model, data, words, ask, temperature, scores), history
+    return Trained(model, data, words, ask, temperatures, scores), history
 
 
 # The model.
@@ -141,7 +148,8 @@ def _predictions(held: Sources, design: Design, made: Trained, member: Member, f
     """The held-out rows with what the model says of them, and whether their own speakers' rows helped it."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)
-    probabilities = (made.logits(clips) / made.temperature).softmax(dim=1)
+    temperature = made.temperatures.adapted if design.adapt else made.temperatures.alone
+    probabilities = (made.logits(clips) / temperature).softmax(dim=1)
     best = probabilities.max(dim=1)
     run = path_text(folder.as_posix().removesuffix(f"/{member.name}"))
     added = {

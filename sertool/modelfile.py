@@ -15,7 +15,8 @@ LARGEST = 1_000_000  # columns
 MOST_LABELS = 1000
 KINDS: dict[str, Any] = {
     "architecture": str, "settings": dict, "columns": int, "labels": list, "features": dict, "scaling": str,
-    "prior_clips": int | float, "temperature": int | float, "trained": dict, "scores": dict,
+    "prior_clips": int | float, "temperature": int | float, "adapted_temperature": int | float, "trained": dict,
+    "scores": dict,
 }  # fmt: skip
 
 
@@ -34,6 +35,7 @@ class Held:
     trained: dict[str, Any] = field(default_factory=dict)  # on what, how, by which commands, under which licences
     scores: dict[str, Any] = field(default_factory=dict)
     prior_clips: float = 0.0  # what all of train counts for beside a speaker's own clips
+    adapted_temperature: float = 1.0  # of answers that know who speaks
 
 
 def write(path: Path, held: Held) -> None:
@@ -50,7 +52,8 @@ def read(path: Path) -> Held:
     version = metadata.get("model_format")
     if isinstance(version, int) and version > FORMAT:
         raise SertoolError(f"{path}: made by a newer sertool: upgrade with `pip install -U sertool`")
-    metadata = {"prior_clips": 0.0} | metadata if version == FORMAT else {}  # files from before --adapt have none
+    before = {"prior_clips": 0.0, "adapted_temperature": metadata.get("temperature")}  # of files that have none
+    metadata = before | metadata if version == FORMAT else {}
     if not _is_sound(metadata):
         raise SertoolError(f"{path}: not a model file of sertool's")
     return Held(**{name: metadata[name] for name in KINDS}, tensors=dict(tensors))
@@ -67,5 +70,6 @@ def _is_sound(held: dict[str, Any]) -> bool:
     records = all(
         isinstance(record, dict) for record in (*held["features"].values(), held["trained"].get("corpora", {}))
     )
-    prior, temperature = held["prior_clips"], held["temperature"]
-    return words and records and 0 < held["columns"] <= LARGEST and 0 <= prior <= 1e9 and 1e-3 <= temperature <= 1e3
+    numbers = 0 < held["columns"] <= LARGEST and 0 <= held["prior_clips"] <= 1e9
+    temperatures = all(1e-3 <= held[name] <= 1e3 for name in ("temperature", "adapted_temperature"))
+    return words and records and numbers and temperatures

@@ -3,7 +3,7 @@
 A speaker's rows are freed of that speaker's own mean and deviation. Where all emotions are heard alike, the plain ones
 of the clips are best; but of clips that are mostly neutral, or angry, they would take the emotion away with the voice.
 So a clip's emotion e, as far as the model can tell it, is taken off first: with d[e] being what it adds to anybody's
-mean, as learnt from the training speakers, and p[i, e] what the model answers to clip i,
+mean, as learnt from the training speakers, and p[i, e] how probable the model takes it to be in clip i,
 
     x[i] - sum_e p[i, e] d[e]
 

@@ -30,6 +30,7 @@ class Data:
     corpus: np.ndarray | None = None  # of each clip, by number, `[clips]`
     judged: Tensor | None = None  # bool `[clips, classes]`: the emotions that a clip is judged among, where not all
     original: np.ndarray | None = None  # `[clips]`: what each is to be heard as; -1 for nothing
+    temperature: float = 1.0  # under which answers about strangers tell how likely each emotion is
 
     @property
     def known(self) -> np.ndarray:
@@ -84,7 +85,8 @@ def _acquainted(model: nn.Module, data: Data, clips: np.ndarray, precision: str)
     """The scaling by what these clips tell of their speakers."""
 
     def ask(scaling: Scaling) -> np.ndarray:
-        return _of_each(model, replace(data, scaling=scaling), clips, precision).softmax(dim=1).numpy()
+        answer = _of_each(model, replace(data, scaling=scaling), clips, precision)
+        return (answer / data.temperature).softmax(dim=1).numpy()
 
     views, group = [data.store.views[clip] for clip in clips], data.group[clips]
     return speaker_scaling.acquainted(views, group, int(data.group.max()), data.scaling, ask)

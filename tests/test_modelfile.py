@@ -32,6 +32,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again.tensors[name], array)
 
 
+def test_a_file_from_before_those_who_are_known_were_calibrated_apart_has_one_temperature(tmp_path: Path) -> None:
+    said = {name: value for name, value in vars(held()).items() if name not in ("tensors", "adapted_temperature")}
+    (tmp_path / "m").write_bytes(_container(said | {"model_format": 1}, {}))
+    again = modelfile.read(tmp_path / "m")
+    assert again.adapted_temperature == again.temperature != 1
+
+
 def test_equal_models_are_equal_bytes(tmp_path: Path) -> None:
     for name in "ab":
         modelfile.write(tmp_path / name, held())
@@ -101,13 +108,14 @@ def _altered(**values: object) -> bytes:
         _container({"format": 1, "feature": "mel"}, {}),
         _altered(labels="angry"),
         _altered(temperature=0),
+        _altered(adapted_temperature=0),
         _altered(columns="9"),
         _altered(columns=-9),
         _altered(scores=9),
         _altered(features={"mel": "log"}),
         _container({}, {"a": {"dtype": "F32", "shape": [2**60], "data_offsets": [0, 2**62]}}),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_foreign_and_hostile_files_are_one_line_and_nothing_runs(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"

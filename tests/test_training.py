@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from running import Outcome, changed, column, sertool
 
 from sertool import (
@@ -25,6 +26,7 @@ from sertool import (
 )
 from sertool.batches import Store
 from sertool.design import Design, Member
+from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.member_file import Trained
 from sertool.members import Listener
@@ -189,7 +191,7 @@ def test_weights_come_from_train_alone_and_test_moves_nothing(heard: Path, tmp_p
     )
     same = [all(np.array_equal(value, learnt(other)[key]) for key, value in learnt(first).items()) for other in others]
     assert same == [True, True, False]
-    assert others[0].temperature == first.temperature
+    assert others[0].temperatures == first.temperatures
     assert others[0].scores["dev_uar"] == first.scores["dev_uar"]
 
 
@@ -259,27 +261,57 @@ def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
     found = made(targets.load(table, design, "cpu"), design, split, tmp_path)
     train, dev, test = (member_scores.calibrated(found.logits(clips), found.data.truth[clips])
                         for clips in (np.flatnonzero(split == place) for place in (TRAIN, DEV, TEST)))  # fmt: skip
-    assert found.temperature == dev
+    assert found.temperatures == (dev, dev)
     assert len({train, dev, test}) == 3
 
 
-@pytest.mark.parametrize("names", [(), ("other.weight",), ("model.other",), ("slot.99.step",), ("slot.x",)])
-def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(
-    heard: Path, tmp_path: Path, names: tuple[str, ...]
-) -> None:
+def test_strangers_and_those_who_are_known_are_calibrated_apart(heard: Path, tmp_path: Path) -> None:
+    table = wire.read(str(heard))
+    trained = Settings(epochs=20, batch=8, lr=0.003, keep="last")
+    design = replace(network(adapt="speaker", prior_clips=3.0), training=trained)
+    found = made(targets.load(table, design, "cpu"), design, divided(table), tmp_path)
+    dev = found.data.dev
+    strange = member_scores.logits(found.model, replace(found.data, group=None), "float32", dev)
+    alone, adapted = (
+        member_scores.calibrated(logits, found.data.truth[dev]) for logits in (strange, found.logits(dev))
+    )
+    assert alone != adapted
+    assert found.temperatures == (alone, adapted)
+    assert found.data.temperature == alone
+
+
+def test_how_sure_raw_answers_are_changes_no_voice_and_strangers_stay_strangers(heard: Path, tmp_path: Path) -> None:
+    """A network that answers three times as surely, at temperatures three times as high, is the same network."""
+    words = ("-m", "logistic", "--features", "mfcc", "--adapt", "speaker", "--split", "speaker:50/25/25")
+    train(heard, *words, "-o", tmp_path)
+    held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
+    weights = {name: 3 * held.tensors[name] for name in ("weight", "bias")}
+    bold = replace(held, tensors=held.tensors | weights, temperature=3 * held.temperature,
+                   adapted_temperature=3 * held.adapted_temperature)  # fmt: skip
+    store = batches.load(wire.read(str(tmp_path / "predictions.parquet")), ["mfcc"], "cpu")
+    clips = [{"mfcc": np.concatenate(view, axis=1)} for view in store.views]
+    who, answers = torch.tensor([0] + [1] * (len(clips) - 1)), []
+    for model in (Predictor(held), Predictor(bold)):
+        answers.append(model.of_clips(clips, (model.acquainted([clips]), who)))
+        torch.testing.assert_close(answers[-1][0], model.of_clips(clips)[0])
+    torch.testing.assert_close(*answers)
+
+
+def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(heard: Path, tmp_path: Path) -> None:
     words = (heard, *NET, "--features", "mel", "-o", tmp_path)
     train(*words)
     member = tmp_path / "seed-0"
-    (member / "predictions.parquet").unlink()
-    kept = modelfile.read(member / "model.safetensors").tensors if names else {}
+    kept = modelfile.read(member / "model.safetensors").tensors
     own = {name: array for name, array in kept.items() if name not in batches.SCALING}
-    held = {f"{part}.{name}": array for part in ("model", "best") for name, array in own.items()}
-    held |= dict.fromkeys(names, np.zeros(1, np.float32))
-    with open(member / "checkpoint.safetensors", "wb") as stream:
-        described = {name: (array.dtype.name, array.shape, [array]) for name, array in held.items()}
-        tensorfile.write(stream, {"history": [], "steps": 0}, described)
-    done = train(*words, code=1)
-    assert f"{member / 'checkpoint.safetensors'} does not fit this run: remove it" in done.err.splitlines()[-1]
+    whole = {f"{part}.{name}": array for part in ("model", "best") for name, array in own.items()}
+    (member / "predictions.parquet").unlink()
+    for names in ((), ("other.weight",), ("model.other",), ("slot.99.step",), ("slot.x",)):
+        held = (whole if names else {}) | dict.fromkeys(names, np.zeros(1, np.float32))
+        with open(member / "checkpoint.safetensors", "wb") as stream:
+            described = {name: (array.dtype.name, array.shape, [array]) for name, array in held.items()}
+            tensorfile.write(stream, {"history": [], "steps": 0}, described)
+        done = train(*words, code=1)
+        assert f"{member / 'checkpoint.safetensors'} does not fit this run: remove it" in done.err.splitlines()[-1]
     (member / "checkpoint.safetensors").unlink()
     train(*words)
 

@@ -41,7 +41,10 @@ class Fold:
     def met(self, clips: np.ndarray) -> batches.Scaling:
         """What some clips of one speaker tell."""
         views, group = [self.views[clip] for clip in clips], np.ones(len(clips), np.int64)
-        ask = lambda scaling: self.answers(clips, scaling, 1).softmax(dim=1).numpy()  # noqa: E731
+
+        def ask(scaling: batches.Scaling) -> np.ndarray:
+            return (self.answers(clips, scaling, 1) / self.model.held.temperature).softmax(dim=1).numpy()
+
         return speaker_scaling.acquainted(views, group, 1, self.model.scaling, ask)
 
     def speakers(self) -> Iterator[np.ndarray]:
