@@ -130,6 +130,7 @@ def test_a_sound_file_is_answered(name: str, tmp_path: Path) -> None:
     assert float(answer.sum()) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOUND)
 def test_a_hundred_and_fifty_ways_to_spoil_a_file_are_answers_or_one_line(name: str, tmp_path: Path) -> None:
     sound, draw, path = SOUND[name](), np.random.default_rng(1), tmp_path / "m.safetensors"

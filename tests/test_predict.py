@@ -241,6 +241,7 @@ def test_several_runs_are_averaged_and_count_alike_however_many_models_each_has(
     assert [cards.count(f"{name}/seed-0") for name in ("model", "other")] == [1, 1]
 
 
+@pytest.mark.slow
 def test_of_several_runs_each_answers_by_those_that_held_the_clip_out(run: Path, tmp_path: Path) -> None:
     table = wire.read(str(run / "features" / "manifest.parquet"))
     bare, wanted = tmp_path / "bare.parquet", []

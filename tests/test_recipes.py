@@ -23,14 +23,10 @@ from sertool.recipes import RECIPES
 from sertool.training_settings import Settings
 
 pytest_plugins = ("pretrained",)
-SMALL = {  # the big networks' layers, fewer or thinner: one epoch of the real ones is for the slow tests
+SMALL = {  # the big networks' layers, fewer or thinner
     "densenet161": ("--scratch",), "resnet50": ("--scratch",), "resnext50": ("--scratch",),
     "whisper": ("--set", "layers=3", "--set", "tune=1"),
 }  # fmt: skip
-SLOW = (
-    "densenet161", "resnet50", "resnext50", "clstm", "cnn1d", "resnet18", "lstm", "bilstm", "gru", "mamba-cnn",
-    "cnn-gru", "cnn-transformer", "mamba", "msf-cnn",
-)  # fmt: skip
 # Those whose encoder comes with the package are tried with the real one, in test_shipped.
 TRIED = [name for name in RECIPES if "weights" not in PRESETS[RECIPES[name]["preset"]]["options"]]
 
@@ -57,9 +53,8 @@ def test_a_recipe_names_what_there_is(name: str) -> None:
     preparing.of_preset(held["preset"])
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if RECIPES[n]["model"] in SLOW else n for n in TRIED]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRIED)
 def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) -> None:
     words = SMALL.get(RECIPES[name]["model"], ())
     once = hasattr(models.load(RECIPES[name]["model"]).Model, "fit")

@@ -177,8 +177,10 @@ def test_normalisations_are_a_chain(voices, tmp_path):
         assert np.allclose(after[clip], expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("how", ["z-score-columns", "mean-columns,z-score-columns", "mean-columns"])
-@pytest.mark.parametrize("channels", ["mono", "stereo"])
+@pytest.mark.parametrize(
+    ("how", "channels"),
+    [("z-score-columns", "mono"), ("mean-columns", "mono"), ("mean-columns,z-score-columns", "stereo")],
+)
 def test_unvoiced_frames_count_in_no_normalisation_and_stay_0(voices, tmp_path, how, channels):
     words = ("featurize", voices, "--pitch", "--channels", channels)
     sertool(*words, "-o", tmp_path / "plain")
