@@ -587,7 +587,7 @@ complete -c sertool -n '__sertool_at augment' -l shift-unit -r -f -a 'seconds le
 complete -c sertool -n '__sertool_at augment' -l shift-wrap -l no-shift-wrap -d 'What leaves at one end comes in at the other, rather than silence. [default: false]'
 complete -c sertool -n '__sertool_at augment' -l splice-width -r -f -d 'How long each is, in seconds. [within 0.002 to 5; such as 0.01:0.1]'
 complete -c sertool -n '__sertool_at augment' -s n -l copies -r -f -d 'Copies of each row. [default: 1, or as the recipe has it] [1 to 1000]'
-complete -c sertool -n '__sertool_at augment' -l recipe -r -f -a 'clstm imagenet acnt' -d 'What a published system did (clstm, imagenet, acnt), or a file.toml; options win over it.'
+complete -c sertool -n '__sertool_at augment' -l recipe -r -f -a 'clstm imagenet acnt sertool' -d 'What a published system did (clstm, imagenet, acnt, sertool), or a file.toml; options win over it.'
 complete -c sertool -n '__sertool_at augment' -l share -r -f -d 'The share of the copies that an effect happens to, 0 to 1; without a name that of each.'
 complete -c sertool -n '__sertool_at augment' -l write -r -f -a '(__fish_complete_directories)' -d 'Write each copy to a file under this folder; the rows then name these files.'
 complete -c sertool -n '__sertool_at augment' -l as -r -f -a 'flac wav' -d 'With --write, how: 16 bits, the rate of the parent, and its channels up to two; what is louder than such a file can hold is 32-bit floats in wav, and turned down in flac, with a warning. [default: flac]'

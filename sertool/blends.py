@@ -14,7 +14,7 @@ from sertool.catalogue import Entry, Setting
 from sertool.errors import UsageError, first_line
 from sertool.files import listed, reason
 
-# What published systems did, by the names of their features' presets.
+# What published systems did, by the names of their features' presets; and what our own network learns best from.
 RECIPES: dict[str, dict[str, Any]] = {
     "clstm": {
         "about": "seven corpora: noise up to 3.5 % of the peak, 0.9 times as fast, rolled by up to 2,000 samples",
@@ -33,6 +33,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "gain": {"db": [-6.0, 6.0], "share": 0.5},
         "polarity": {"share": 0.5},
         "crop": {"keep": [0.8, 1.0], "share": 0.5},
+    },
+    "sertool": {
+        "about": "ours, for -m sertool: four copies of other speeds, some with noise, rooms, telephones or other gain",
+        "copies": 4,
+        "speed": {"rate": [0.88, 1.12], "share": 0.85},
+        "noise": {"snr": [5.0, 30.0], "colour": "any", "share": 0.25},
+        "reverb": {"seconds": [0.2, 0.6], "share": 0.15},
+        "telephone": {"share": 0.12},
+        "gain": {"db": [-20.0, 6.0], "share": 0.2},
     },
 }
 

@@ -7,6 +7,12 @@ from sertool.errors import SertoolError
 from sertool.modelfile import Held
 
 
+def about(held: Held) -> str:
+    """What whoever gave a model away says of it."""
+    text = held.trained.get("about")
+    return f"{text}\n" if isinstance(text, str) else ""
+
+
 def card(held: Held) -> str:
     """A model's origin and figures, as Markdown."""
     try:
@@ -18,6 +24,7 @@ def card(held: Held) -> str:
 def _lines(held: Held) -> list[str]:
     trained, lines = held.trained, [f"architecture: {held.architecture}", f"emotions: {', '.join(held.labels)}"]
     lines.append(f"features: {', '.join(map(_feature, held.features.items()))}")
+    lines += [f"encoder: {one['name']} ({one['licence']}; {one['citation']})" for one in trained.get("encoders") or ()]
     corpora = trained.get("corpora") or {}
     if corpora:
         licences = trained.get("licences") or {}

@@ -181,9 +181,9 @@ def _look_ahead(
     """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
-    if asked.recipe and batches.featured(table):
-        preparing.compare_features(asked, records)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
+    if asked.published and batches.featured(table):
+        preparing.compare_features(asked, design, records)
     plans = [_members(table, way, wish, folder) for way, folder in places]
     lessons = preparing.lessons(table, design, records)
     ahead = list(zip((way for way, _ in places), plans, strict=True))

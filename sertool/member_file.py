@@ -47,6 +47,7 @@ def _contents(held: Sources, design: Design, made: Trained, member: Member) -> H
         "corpora": corpora, "clips": len(own), "copies": len(table) - len(own),
         "speakers": len(manifest.counts(table, "speaker")),
         "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
+        "encoders": packing.origins(held.store.records),
         "commands": [*_commands(held.table), talk.command_line()],
         "seed": member.seed, "fold": member.fold, "protocol": member.protocol, "training": asdict(design.training),
         "taught": held.taught is not None, "imitated": design.imitate,

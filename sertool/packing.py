@@ -8,11 +8,12 @@ with the model's own, all in 8 bits, which changes them a little: the feature's 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from sertool import batches, encoders, features, pretrained, rounding, weights
+from sertool import batches, catalogue, encoders, features, pretrained, rounding, weights
 from sertool.errors import SertoolError
 from sertool.extract import Recipe
 from sertool.modelfile import Held
@@ -27,6 +28,12 @@ def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
     for name, digest in _digests(rounding.restored(kept)).items():
         records[name]["settings"]["weights"] = digest
     return replace(held, tensors=kept, features=records)
+
+
+def origins(records: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Of which encoders features are, by the records of how they are made."""
+    choices = {name: catalogue.entries("features")[name].facts.get("CHOICE") for name in records}
+    return [encoders.origin(name, records[name]["settings"][choice]) for name, choice in choices.items() if choice]
 
 
 def require(recipe: Recipe) -> None:

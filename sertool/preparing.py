@@ -130,8 +130,13 @@ def features_to_make(table: Table, design: Design, asked: Asked, device: str, *,
     if not fetch and place is None and any(map(features.encoded, presets.PRESETS[preset]["features"])):
         return None
     with weights.given(place):
-        module = models.load(design.model)
-        return of_preset(preset, device, module.hears(design.settings) if hasattr(module, "hears") else {})
+        return of_preset(preset, device, _heard(design))
+
+
+def _heard(design: Design) -> dict[str, str]:
+    """The options of the features that the model can hear, where that is for its settings to say."""
+    module = models.load(design.model)
+    return module.hears(design.settings) if hasattr(module, "hears") else {}
 
 
 def records(table: Table, design: Design, to_make: Recipe | None) -> dict[str, Any]:
@@ -190,26 +195,26 @@ def width(table: Table, design: Design, to_make: Recipe | None) -> int | None:
     return None if to_make is None else extract.width(to_make.only(design.features))
 
 
-def compare_features(asked: Asked, records: Mapping[str, Any]) -> None:
+def compare_features(asked: Asked, design: Design, records: Mapping[str, Any]) -> None:
     """Say where a manifest's features are not those that the recipe names; refuse others altogether, unless named."""
-    name, preset = asked.recipe, RECIPES[asked.recipe]["preset"]
+    who, preset = f"--recipe {asked.recipe}" if asked.recipe else f"-m {asked.model}", asked.published["preset"]
     wanted = presets.PRESETS[preset]["features"]
-    if {*wanted}.isdisjoint(records) and not asked.features:
+    if {*wanted}.isdisjoint(records) and asked.recipe and not asked.features:
         raise UsageError(
-            f"--recipe {name} is for {listed(wanted)}, and the manifest has {listed(sorted(records))}: give it one "
+            f"{who} is for {listed(wanted)}, and the manifest has {listed(sorted(records))}: give it one "
             f"without features, and they are made, or name those that it is to learn from with --features"
         )
     odd = [] if {*wanted} == {*records} else [f"{listed(sorted(records))}, not {listed(sorted(wanted))}"]
-    odd += [word for feature in wanted if feature in records for word in _unlike(feature, records[feature], preset)]
+    usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"] | _heard(design)
+    odd += [word for feature in wanted if feature in records for word in _unlike(feature, records[feature], usual)]
     if odd:
-        talk.warn(f"--recipe {name} is for features as `featurize --preset {preset}` makes them, and the manifest has "
+        talk.warn(f"{who} is for features as `featurize --preset {preset}` makes them, and the manifest has "
                   f"others: {'; '.join(dict.fromkeys(odd))}")  # fmt: skip
 
 
-def _unlike(feature: str, record: Mapping[str, Any], preset: str) -> Iterator[str]:
-    """What a feature was made with that a preset says otherwise."""
+def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
+    """What a feature was made with that the usual options say otherwise."""
     told = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
-    usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"]
     for word, value in usual.items():
         own = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
         if (own, value) == ("layers", "all"):  # which shards say by number

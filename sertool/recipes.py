@@ -125,12 +125,12 @@ RECIPES: dict[str, dict[str, Any]] = {
                      "clip": 1.0, "steady": 1.0, "keep": "last", "precision": "bf16"},
     },
     "sertool": {
-        "about": "our own log-mel network, from scratch", "model": "sertool", "preset": "mel-64", "scale": "corpus",
-        "protocol": "speaker:70/15/15",
+        "about": "our own log-mel network, from scratch; of copies by `augment --recipe sertool` in --epochs 8",
+        "model": "sertool", "preset": "mel-64", "scale": "corpus", "protocol": "speaker:70/15/15",
         "training": {"optimizer": "adamw", "lr": 7e-4, "weight_decay": 0.05, "schedule": "cosine", "warmup": 200,
                      "batch": 32, "epochs": 24, "smoothing": 0.1, "mixup": 0.3, "ema": 0.998, "clip": 1.0,
                      "time_masks": 2, "time_width": 30, "column_masks": 2, "column_width": 12, "gain": 0.3,
-                     "keep": "last"},
+                     "keep": "last", "precision": "bf16"},
     },
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from sertool.batches import Scaling, Store
 from sertool.fitted import deviation_of
 
 ROUNDS = 2
-CAUTION = 4  # the power of evenness that plain moments are trusted by
+CAUTION = 2  # the power of evenness that plain moments are trusted by
 FITTING = 10  # rounds in which emotions and voices are told apart in the training clips
 
 Parts = Sequence[np.ndarray]  # a clip's rows, `[rows, width]` of each feature
@@ -123,26 +123,24 @@ def acquainted(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling
 def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotions: int) -> np.ndarray:
     """What each emotion adds to the mean of a clip's rows, whoever speaks: `[emotions, columns]`, 0 in the mean.
 
-    A clip's mean is taken for a voice's plus an emotion's, and each is fitted in turn to what the other leaves.
+    A clip's mean is taken for a voice's plus an emotion's, and each is fitted in turn to what the other leaves, over
+    the pairs of a voice and an emotion that there are, each counting alike.
     """
-    columns = sum(part.shape[1] for part in clips[0])
-    total, count = np.zeros((int(group.max()) + 1, emotions, columns)), np.zeros((int(group.max()) + 1, emotions, 1))
-    for parts, speaker, emotion in zip(clips, group, truth, strict=True):
-        total[speaker, emotion] += np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts])
-        count[speaker, emotion] += 1
-    cells = total / np.maximum(count, 1)
+    count = np.zeros((int(group.max()) + 1, emotions))
+    np.add.at(count, (group, truth), 1)
     there = np.sign(count)
+    by_voice, by_emotion = (there / np.maximum(there.sum(axis=axis, keepdims=True), 1) for axis in (1, 0))
+    columns = sum(part.shape[1] for part in clips[0])
+    voiced, moved = np.zeros((len(count), columns)), np.zeros((emotions, columns))
+    for parts, speaker, emotion in zip(clips, group, truth, strict=True):
+        own = np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts]) / count[speaker, emotion]
+        voiced[speaker] += by_voice[speaker, emotion] * own
+        moved[emotion] += by_emotion[speaker, emotion] * own
     found = np.zeros((emotions, columns))
     for _ in range(FITTING):
-        voices = _mean(cells - found, there, axis=1)
-        found = _mean(cells - voices, there, axis=0)[0]
+        found = moved - by_emotion.T @ (voiced - by_voice @ found)
         found -= found.mean(axis=0)
     return found
-
-
-def _mean(cells: np.ndarray, there: np.ndarray, axis: int) -> np.ndarray:
-    """The mean of the cells `[speakers, emotions, columns]` that are there."""
-    return (cells * there).sum(axis=axis, keepdims=True) / np.maximum(there.sum(axis=axis, keepdims=True), 1)
 
 
 def learnt(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarray, scaling: Scaling) -> Scaling:

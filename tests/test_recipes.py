@@ -100,11 +100,23 @@ def test_layers_and_ends_that_a_recipe_has_otherwise_are_said_as_the_options_nam
         "settings": {"size": "base", "layers": "2-3", "precision": "float32", "weights": "x"},
         "wave": {"trim": None}, "stats": ["mean", "std"], "normalize": [],
     }  # fmt: skip
-    assert [*preparing._unlike("whisper", made, "whisper-stats")] == [
+    usual = PRESETS["whisper-stats"]["options"]
+    assert [*preparing._unlike("whisper", made, usual)] == [
         f"layers 2-3, not {every}", "trim none, not 40.0",
     ]  # fmt: skip
     made |= {"settings": made["settings"] | {"layers": every}, "wave": {"trim": 40.0}}
-    assert [*preparing._unlike("whisper", made, "whisper-stats")] == []
+    assert [*preparing._unlike("whisper", made, usual)] == []
+
+
+def test_our_network_says_that_features_are_not_made_as_its_recipe_makes_them_also_without_naming_it(
+    clips: Path, tmp_path: Path
+) -> None:
+    said = []
+    for words in (("--mel",), ("--preset", "mel-64")):
+        made = sertool("featurize", clips, *words, "-o", tmp_path / words[-1].strip("-"))
+        done = sertool("train", "-m", "sertool", "--dry-run", stdin=made.out)
+        said.append("-m sertool is for features as `featurize --preset mel-64` makes them" in done.err)
+    assert said == [True, False]
 
 
 def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:
@@ -176,6 +188,7 @@ def test_blocks_get_the_features_that_they_go_on_from_without_a_recipe_and_learn
     held = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors")
     assert held.features["whisper"]["settings"]["layers"] == "2"
     assert (held.settings["layers"], held.settings["tune"]) == (3, 1)
+    assert [one["name"] for one in held.trained["encoders"]] == ["whisper base"]
     usual = recipes.RECIPES["whisper-tuned"]["training"]
     assert {name: held.trained["training"][name] for name in usual} == usual | {"epochs": 1}
 

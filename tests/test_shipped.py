@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_the_card_names_data_licence_figures_and_limits(name: str):
     assert done.code == 0, done.err
     for word in ("CREMA-D", "ODbL", "UAR", "acted", "not", "made by: sertool"):
         assert word in done.out.decode()
+
+
+@pytest.mark.parametrize("name", MEGABYTES)
+def test_a_copy_brings_what_it_learnt_from_under_which_licences_and_what_it_must_not_be_used_for(
+    name: str, tmp_path: Path
+):
+    shutil.copy(shipped.own(name), tmp_path / "mine.safetensors")
+    card = sertool("predict", "-m", tmp_path / "mine.safetensors", "--model-card").out.decode()
+    for word in ("CREMA-D", "ODbL", "must not be used", "made by: sertool"):
+        assert word in card
+    assert ("- encoder: whisper base (MIT; Radford" in card) == (name == "base")
 
 
 def test_a_model_that_is_nowhere_is_one_line_with_the_choices(clip: Path):

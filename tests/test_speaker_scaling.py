@@ -90,6 +90,30 @@ def test_what_emotions_add_is_told_from_voices_also_where_speakers_have_differen
     assert np.abs(found - ADDED).max() < 0.3
 
 
+def slowly(held: list[list[np.ndarray]], voice: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """What emotions add, by the mean of each voice in each emotion."""
+    means = np.array([np.concatenate([part.mean(axis=0) for part in parts]) for parts in held])
+    pairs = set(zip(voice, truth, strict=True))
+    cells = {pair: means[(voice == pair[0]) & (truth == pair[1])].mean(axis=0) for pair in pairs}
+    found = np.zeros((EMOTIONS, COLUMNS))
+    for _ in range(speaker_scaling.FITTING):
+        voices = {who: np.mean([cells[pair] - found[pair[1]] for pair in pairs if pair[0] == who], axis=0)
+                  for who in set(voice)}  # fmt: skip
+        for emotion in range(EMOTIONS):
+            left = [cells[pair] - voices[pair[0]] for pair in pairs if pair[1] == emotion]
+            found[emotion] = np.mean(left, axis=0) if left else 0
+        found -= found.mean(axis=0)
+    return found
+
+
+@pytest.mark.parametrize("emotions", [EMOTIONS, EMOTIONS - 1])
+def test_what_emotions_add_is_what_the_cells_of_voices_and_emotions_say(emotions: int) -> None:
+    voice, truth = DRAW.integers(1, 8, 60), DRAW.integers(0, emotions, 60)
+    held = clips(DRAW.normal(0, 2, (60, COLUMNS)), truth)
+    found = speaker_scaling.offsets(held, voice, truth, EMOTIONS)
+    np.testing.assert_allclose(found, slowly(held, voice, truth), atol=1e-5)
+
+
 def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
     """A model that answers with the nearest emotion, which it cannot tell before it knows the voice a little."""
     voice, emotions = DRAW.normal(0, 1.0, COLUMNS), np.zeros(30, np.int64)

@@ -188,7 +188,8 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
     from sertool import cards, modelfile, named_models
 
     for path in (path for place in places for path in named_models.models_in(place, fold)):
-        click.echo((shipped.card(path) or f"# {path}\n\n") + cards.card(modelfile.read(path)))
+        held = modelfile.read(path)
+        click.echo((shipped.card(path) or f"# {path}\n\n{cards.about(held)}") + cards.card(held))
 
 
 def _noted(table: Table, read: list[Table], told: Callable[[Table], tuple[Table, Any]]) -> tuple[Table, Any]:

@@ -12,7 +12,7 @@ from sertool.recipes import RECIPES
 EPILOG = """\b
 Examples:
   sertool train features/manifest.parquet -m cnn -o run/ | sertool eval
-  sertool index ravdess/ --protocol ravdess-emobox | sertool featurize --mel | sertool train -m sertool | sertool eval
+  sertool index cremad/ --protocol cremad-nk | sertool augment --recipe sertool | sertool train -m sertool --epochs 8
   sertool train features/manifest.parquet -m cnn-transformer --split speaker:70/15/15 --seeds 3
   sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb

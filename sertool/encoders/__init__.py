@@ -21,6 +21,13 @@ from sertool.errors import UsageError
 load = partial(catalogue.load, "encoders")
 
 
+def origin(family: str, size: str) -> dict[str, str]:
+    """Which encoder it is, under what licence, and what to cite."""
+    facts = catalogue.entries("encoders")[family].facts
+    text = facts["SIZES"][size].get("citation") or facts["CITATION"]
+    return {"name": f"{family} {size}", "licence": facts["LICENCE"], "citation": text}
+
+
 def chosen(text: str, count: int) -> tuple[int, ...]:
     """Layers by number, in order: `all`, `3`, `1-5` or `0,2-4` of the layers 0 to `count`."""
     if text == "all":

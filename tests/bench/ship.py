@@ -44,8 +44,8 @@ speakers of the protocol `cremad-nk` for training. The encoder, where there is o
 """
 LIMITS = """
 **Limits.** It learnt from acted speech in one language, recorded in one studio: spontaneous, foreign or noisy speech is
-harder, and a label is what an actor meant, not what somebody felt. Groups differ, as the table shows, and have few
-speakers. Accuracy for a single person can be far from the mean.
+harder, and a label is what an actor meant, not what somebody felt. Groups differ, and have few speakers. Accuracy for a
+single person can be far from the mean.
 
 **It must not be used** to judge people: not in hiring, at work, at school, by police or border guards, in insurance,
 medicine or credit, nor to learn of feelings that somebody does not wish to show.
@@ -57,25 +57,33 @@ def card(name: str, work: Path) -> str:
     """What a model is, how well it does and for whom, and what it is not for."""
     run, figures = _scored(work / f"cremad-shipped-{name}.parquet"), _interval
     own, adapted = run["figures"], work / f"cremad-shipped-{name}-speaker.parquet"
-    error, without_own = 100 * own["ece"]["value"], 100 * _error_for_strangers(work, name)
+    alone, without_own = 100 * own["ece"]["value"], 100 * _error_for_strangers(work, name)
     lines = [f"# {name}", "", INTRODUCED[name], DATA]
     lines += [
         f"**Figures**, in per cent with 95 % intervals, on the {run['speakers']} dev speakers of `cremad-nk`, whom it",
         f"never heard, {run['clips']:,} clips: UAR {figures(own['uar'])}, accuracy {figures(own['wa'])}, calibration",
-        f"error {error:.1f}. Dev said how sure to be, too: where each speaker's clips are asked as",
+        f"error {alone:.1f}. Dev said how sure to be, too: where each speaker's clips are asked as",
         f"the others' say, the error is {without_own:.1f}. The tables are of the model alone.",
     ]
     if adapted.exists():
-        uar = figures(_scored(adapted)["figures"]["uar"])
-        lines += [f"Adapted to each speaker by that speaker's own clips (`--adapt speaker`): UAR {uar};",
-                  "balanced emotions, as here, flatter it."]  # fmt: skip
+        known = _scored(adapted)["figures"]
+        error = 100 * known["ece"]["value"]
+        lines += [
+            "Adapted to each speaker by that speaker's own clips (`--adapt speaker`): "
+            f"UAR {figures(known['uar'])}, calibration error {error:.1f};",
+            "balanced emotions, as here, flatter it.",
+        ]
+    lines += [
+        "Intervals are of resampled speakers; where there are fewer than eight, of their clips, and say nothing of",
+        "others.",
+    ]
     lines += ["", "| group | clips | speakers | UAR |", "| --- | --- | --- | --- |"]
     lines += [f"| {column}: {group['name']} | {group['clips']} | {group['speakers']} | {figures(group['uar'])} |"
               for column, groups in run["by"].items() for group in groups]  # fmt: skip
     held = shown.kept(conditions.HELD)
     rows = {**held["ways"], **{conditions.OTHERS[corpus]: found for corpus, found in held["others"].items()}}
-    lines += ["", "| recorded so, or another corpus | UAR |", "| --- | --- |"]
-    lines += [f"| {way} | {conditions.cells({name: found[name]})} |" for way, found in rows.items()]
+    lines += ["", "| recorded so, or another corpus | clips | UAR |", "| --- | --- | --- |"]
+    lines += [f"| {way} | {found[name]['clips']:,} | {shown.interval(found[name])} |" for way, found in rows.items()]
     return "\n".join([*lines, LIMITS])
 
 
@@ -113,7 +121,9 @@ def ship(name: str, work: Path) -> Path:
         line.format(corpora="corpora", weights="").replace("  ", " ") for line in records.RECORDS[record].commands
     ]
     trimmed = {name: record | {"wave": record["wave"] | {"trim": TRIM}} for name, record in held.features.items()}
-    held = replace(held, trained=held.trained | {"commands": commands}, features=trimmed)
+    about = f"{INTRODUCED[name]}\n{DATA}{LIMITS}"
+    said = {"commands": commands, "about": about, "encoders": packing.origins(trimmed)}
+    held = replace(held, trained=held.trained | said, features=trimmed)
     if not any(name.endswith(rounding.SCALE) for name in held.tensors):  # else it was trained with --pack 8-bit
         held = packing.packed(held, inference.recipe_of(held.features), in_8_bits=True)
     place = shipped.FOLDER / f"{name}.safetensors"
