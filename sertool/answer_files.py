@@ -12,10 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sertool import columns, files, manifest, paths, streams, talk, wire
+from sertool import columns, files, manifest, merging, paths, streams, talk, wire
 from sertool.columns import Row
 from sertool.errors import Interrupted, SertoolError
 from sertool.manifest import Table
+
+LONG = 65_536  # rows that are kept one by one
 
 
 class AnswerFile(NamedTuple):
@@ -70,14 +72,14 @@ def _told(text: str, folder: str | None) -> str:
 
 
 def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
-    held: list[Row] = []
+    held: list[list[Row] | Table] = [[]]
     keeps = place.is_file and not files.is_special(Path(str(place.out)))
     kept = Path(f"{place.out}{files.UNFINISHED}")
     try:
         with files.interruptible():
-            held.extend(rows)
+            _gather(rows, held)
     except KeyboardInterrupt:
-        if not (held and keeps):
+        if not (any(map(len, held)) and keeps):
             raise
         wire.write(_table(held, labels, extra, place.read), str(kept), place.kind)
         raise Interrupted(f"interrupted: what is there already lies in {kept}") from None
@@ -86,10 +88,25 @@ def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str
         kept.unlink(missing_ok=True)
 
 
-def _table(rows: Sequence[Row], labels: Sequence[str], extra: Sequence[str], read: Sequence[Table]) -> Table:
+def _gather(rows: Iterator[Row], held: list[list[Row] | Table]) -> None:
+    """Rows into the last list of those held, which becomes a table, and is a tenth as large, once it is long."""
+    for row in rows:
+        last = held[-1]
+        last.append(row)
+        if len(last) == LONG:
+            held[-1] = manifest.from_columns(columns.of_rows(last))
+            held.append([])
+
+
+def _table(
+    held: Sequence[Sequence[Row] | Table], labels: Sequence[str], extra: Sequence[str], read: Sequence[Table]
+) -> Table:
     """The rows as a manifest; of one that was read, it tells what was done to it before."""
+    tables = [
+        some if isinstance(some, Table) else manifest.from_columns(columns.of_rows(some)) for some in held if len(some)
+    ]
     nothing: dict[str, list[Any]] = {name: [] for name in streams.names_of(labels, {}, extra)}
-    table = manifest.from_columns(columns.of_rows(rows) or nothing)
+    table = merging.stacked(tables) if tables else manifest.from_columns(nothing)
     for name in ("predicted", "confidence", *(f"p_{label}" for label in labels)):
         if name not in table.column_names:
             table = manifest.with_column(table, name, [None] * len(table))

@@ -877,6 +877,22 @@ def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 9])
+def test_parquet_is_the_same_however_many_rows_are_kept_as_a_table_already(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where columns are known of some rows alone."""
+    rows = [{"clip": f"c{k}", "path": "", "predicted": "sad", "p_sad": 0.5, **({"issue": "silent"} if k > 4 else {}),
+             "own": None if k < 4 else k} for k in range(count)]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("whole.parquet", "parquet", []))
+    monkeypatch.setattr(answer_files, "LONG", 3)
+    answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("parts.parquet", "parquet", []))
+    whole, parts = (wire.read(f"{name}.parquet") for name in ("whole", "parts"))
+    assert whole.column_names == parts.column_names
+    assert parts.to_pylist() == whole.to_pylist()
+
+
 def test_parquet_for_a_pipe_that_is_interrupted_leaves_no_file_beside_it(tmp_path: Path) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
