@@ -85,8 +85,8 @@ def _teaching_options() -> Any:
     group = "Teaching"
     return options.stack(
         option("--teacher", type=click.Path(), metavar="MODEL", group=group,
-               help="Learn from the answers of a model or a run as well, or from a file of predictions. Clips without "
-                    "a label then count, too: they train, unless a split puts them elsewhere."),
+               help="Learn from the answers of a model or a run as well, or from a file of predictions; for networks. "
+                    "Clips without a label then count, too: they train, unless a split puts them elsewhere."),
         option("--imitate", type=click.Choice(catalogue.names("features")), metavar="NAME", group=group,
                help="A feature of the manifest, made with --stats, that the network learns to predict, unseen."),
     )  # fmt: skip
