@@ -1,106 +1,137 @@
-"""Which models of a run may be asked for a clip: those that did not learn from it, as the run tells beside each, or the
-published protocol that divided the speakers where a model file lies alone; and of its encoder the file itself.
+"""Which models of a run may be asked for a clip: those that learnt neither from it nor, if it is new, from its speaker.
 
-Of clips that it was trained on a model is right more often than of any others, and figures of them say nothing.
+Of what it was trained on a model is right more often than of anything else, and figures of that say nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from sertool import manifest, modelfile, run_folder, shipped, splits, talk, taught_encoders, wire
-from sertool.codes import look_up
+from sertool import manifest, model_knowledge, talk
 from sertool.files import listed
 from sertool.manifest import Table
+from sertool.model_knowledge import Knowledge
 from sertool.splits import PARTS, TRAIN
 
+Run = Sequence[Path]  # its models
 
-def told(table: Table, runs: Sequence[Sequence[Path]]) -> tuple[Table, list[list[int] | None]]:
+
+def told(table: Table, runs: Sequence[Run]) -> tuple[Table, list[list[int] | None]]:
     """A manifest with the part that its clips had for the models, where it has no `split`; and of each clip the numbers
-    of those that are asked for it, or None for all of them.
-
-    Who held a clip out is asked for its copies, too; but they have no part in the figures, as none in training's.
-    Of several runs that are asked together, what one was trained on is nothing that was held out; nor is anything known
-    where one that says nothing of its clips learnt from some of these corpora.
-    """
-    parts = [np.stack([_parts(table, path) for path in run]) for run in runs]
-    of_runs = np.stack([each.max(axis=0) for each in parts])  # test, else dev, else train
-    best = np.where(of_runs < TRAIN, len(PARTS), of_runs).min(axis=0)
-    best[best == len(PARTS)] = -1
-    silent = [(run, own) for run, own in zip(runs, of_runs, strict=True) if not any(map(_division, run))]
-    unknown = _unknown(table, silent)
-    if (best < TRAIN).all():
+    of those that are asked for it, or None for all of them."""
+    known = [[model_knowledge.of(table, path) for path in run] for run in runs]
+    of_runs = np.stack([_parts(run).max(axis=0) for run in known])  # test, else dev, else train
+    part, doubtful = _of_all(of_runs), _doubtful(table, runs, of_runs)
+    _warn_of_doubtful(table, doubtful)
+    if (part < TRAIN).all():
         return table, [None] * len(table)
-    chosen = np.concatenate([each == own for each, own in zip(parts, of_runs, strict=True)])
-    held_out = zip(chosen.T, best > TRAIN, strict=True)
-    asked = [np.flatnonzero(models).tolist() if apart else None for models, apart in held_out]
-    named = manifest.column(table, "split")
-    _say_trained_on(best == TRAIN, named, {name for run, _ in silent for path in run if (name := protocol_of(path))})
-    known = (best == TRAIN) | ((best > TRAIN) & manifest.originals(table) & ~unknown)
-    _say_new(~known & np.array([word is None for word in named]))
-    filled = [PARTS[part] if word is None and is_known else word
-              for part, word, is_known in zip(best, named, known, strict=True)]  # fmt: skip
-    return manifest.with_column(table, "split", filled), asked
+    _say_trained_on(table, part == TRAIN, _learnt(known, of_runs), _protocols(runs))
+    held_out = (part > TRAIN) & manifest.originals(table) & ~doubtful
+    _say_neither(table, ~doubtful & ~held_out & (part != TRAIN))
+    return _filled(table, np.where(held_out | (part == TRAIN), part, -1)), _asked(known, of_runs, part)
 
 
-def _division(model: Path) -> Path | None:
-    """Where a run says beside a model what it learnt from and what it held out, if it does."""
-    beside = model.parent / run_folder.DIVISION
-    return beside if beside.exists() else None
+# What is known.
 
 
-def protocol_of(model: Path) -> str | None:
-    """The published split by which a model file says that its speakers were divided, as those of the package were."""
-    said = modelfile.read(model).trained.get("protocol") or (shipped.DIVISION if shipped.holds(model) else None)
-    entry = splits.entry(said)
-    return str(said) if "speakers" in entry and entry["kind"] == "split" else None
+def _parts(run: Sequence[Knowledge]) -> np.ndarray:
+    """`[models, rows]`"""
+    return np.stack([model.parts for model in run])
 
 
-def _parts(table: Table, model: Path) -> np.ndarray:
-    """Each clip's part in a model's training, a copy's being its clip's, `[rows]`; -1 where nothing is known of it."""
-    taught = np.any(taught_encoders.known_to(table, model), axis=0)
-    if (beside := _division(model)) is None:
-        of_speaker = splits.speakers(splits.entry(protocol_of(model)))
-        own = np.array([of_speaker.get(who, -1) for who in manifest.column(table, "speaker")], int)
-        return np.where(taught, TRAIN, own)
-    divided = wire.read(str(beside))
-    words = manifest.codes(divided, "split")
-    parts = look_up([PARTS.index(word) if word in PARTS else -1 for word in words.values], words)
-    of_clip = zip(manifest.column(divided, "clip"), parts.tolist(), strict=True)
-    own = manifest.own_or_parents(table, {clip: part for clip, part in of_clip if part >= 0})
-    return np.where(taught & (own < 0), TRAIN, own)  # whom it held out training judged, by what its split divides
+def _of_all(of_runs: np.ndarray) -> np.ndarray:
+    """The part of each clip in several runs that are asked together, `[rows]`: what one was trained on is nothing that
+    was held out; -1 where none knows it."""
+    part = np.where(of_runs < TRAIN, len(PARTS), of_runs).min(axis=0)
+    return np.where(part == len(PARTS), -1, part)
 
 
-def _unknown(table: Table, silent: Sequence[tuple[Sequence[Path], np.ndarray]]) -> np.ndarray:
-    """Of which clips without a part it cannot be known whether a run that says nothing of them learnt from them."""
+def _learnt(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray) -> np.ndarray:
+    """Which clips of those that a run was trained on are its own, not only their speakers, bool `[rows]`."""
+    own = [np.any([model.learnt for model in run], axis=0) for run in known]
+    return (np.stack(own) & (of_runs == TRAIN)).any(axis=0)
+
+
+def _doubtful(table: Table, runs: Sequence[Run], of_runs: np.ndarray) -> np.ndarray:
+    """Of which clips without a part it cannot be known whether a run that says nothing of them learnt from them: those
+    of the corpora that it learnt from, bool `[rows]`."""
     corpus = manifest.column(table, "corpus")
-    bare = np.array([word is None for word in manifest.column(table, "split")], bool)
     found = np.zeros(len(table), bool)
-    for run, part in silent:
-        learnt = {name for path in run for name in modelfile.read(path).trained.get("corpora") or {}}
-        found |= bare & (part < TRAIN) & np.array([name in learnt for name in corpus], bool)
-    if found.any():
-        shared = sorted({name for name, unknown in zip(corpus, found, strict=True) if unknown})
-        talk.warn(f"the model learnt from clips of {listed(shared)}, and which ones is not known here: "
+    for run, part in zip(runs, of_runs, strict=True):
+        if _is_silent(run):
+            learnt = {name for path in run for name in model_knowledge.corpora_of(path)}
+            found |= (part < TRAIN) & np.array([name in learnt for name in corpus], bool)
+    return found & _is_bare(table)
+
+
+def _is_silent(run: Run) -> bool:
+    return not any(map(model_knowledge.has_run, run))
+
+
+def _is_bare(table: Table) -> np.ndarray:
+    """Which rows have no `split`, bool `[rows]`."""
+    return manifest.codes(table, "split").index < 0
+
+
+def _protocols(runs: Iterable[Run]) -> list[str]:
+    """The published splits by which the speakers of those that have no run were divided."""
+    paths = (path for run in runs if _is_silent(run) for path in run)
+    return sorted({name for path in paths if (name := model_knowledge.protocol_of(path))})
+
+
+# What follows from it.
+
+
+def _filled(table: Table, part: np.ndarray) -> Table:
+    """With the part of each clip, `[rows]`, where its manifest does not say it."""
+    own = zip(manifest.column(table, "split"), part.tolist(), strict=True)
+    words = [PARTS[place] if word is None and place >= 0 else word for word, place in own]
+    return manifest.with_column(table, "split", words)
+
+
+def _asked(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray, part: np.ndarray) -> list[list[int] | None]:
+    """The models that held a clip out, by number; all of them for what was not. Who held it out is asked for its
+    copies, too."""
+    chosen = np.concatenate([_parts(run) == own for run, own in zip(known, of_runs, strict=True)])
+    rows = zip(chosen.T, part > TRAIN, strict=True)
+    return [np.flatnonzero(models).tolist() if is_held_out else None for models, is_held_out in rows]
+
+
+# What is said of it.
+
+
+def _warn_of_doubtful(table: Table, doubtful: np.ndarray) -> None:
+    if doubtful.any():
+        shared = [name for name, _ in manifest.counts(manifest.keep(table, doubtful), "corpus")]
+        talk.warn(f"the model learnt from clips of {listed(sorted(shared))}, and which ones is not known here: "
                   "figures on them say nothing of other speakers")  # fmt: skip
-    return found
 
 
-def _say_trained_on(trained: np.ndarray, own: Sequence[str | None], protocols: set[str]) -> None:
-    by = f", as {listed(sorted(protocols))} divides the speakers" if protocols else ""
-    called = np.array([word not in (None, PARTS[TRAIN]) for word in own], bool)
-    if known := int((trained & ~called).sum()):
-        count = f"{known:,} of {talk.counted(len(own), 'clip')}"
-        talk.say(f"trained on {count}{by}: eval leaves them out unless --split train")
-    if contrary := int((trained & called).sum()):
-        count = talk.counted(contrary, "clip")
-        talk.warn(f"trained on {count} that the manifest holds out{by}: its figures say nothing of others")
+def _say_trained_on(table: Table, trained: np.ndarray, learnt: np.ndarray, protocols: Sequence[str]) -> None:
+    """How many clips they were trained on, or on their speakers: what eval leaves out, and what the manifest holds out
+    all the same."""
+    by = f", as {listed(protocols)} divides the speakers" if protocols else ""
+    held_out = np.array([word not in (None, PARTS[TRAIN]) for word in manifest.column(table, "split")], bool)
+    if (left_out := trained & ~held_out).any():
+        amount = _amount(left_out, learnt, f" of {talk.counted(len(table), 'clip')}")
+        talk.say(f"trained on {amount}{by}: eval leaves them out unless --split train")
+    if (contrary := trained & held_out).any():
+        amount = _amount(contrary, learnt)
+        talk.warn(f"trained on {amount} that the manifest holds out{by}: its figures say nothing of others")
 
 
-def _say_new(new: np.ndarray) -> None:
-    if count := int(new.sum()):
-        talk.say(
-            f"{count:,} of {talk.counted(len(new), 'clip')} had no part in the run: eval leaves them out beside those "
-            "that had one"
-        )
+def _amount(trained: np.ndarray, learnt: np.ndarray, of_all: str = "") -> str:
+    """`16 of 32 clips and on the speakers of 8 more`."""
+    clips, voices = int((trained & learnt).sum()), int((trained & ~learnt).sum())
+    amount = f"{clips or voices:,}{of_all}" if of_all else talk.counted(clips or voices, "clip")
+    if not clips:
+        return f"the speakers of {amount}"
+    return f"{amount} and on the speakers of {voices:,} more" if voices else amount
+
+
+def _say_neither(table: Table, rows: np.ndarray) -> None:
+    """How many clips without a part get none, for nothing is known of them or they are copies."""
+    if count := int((rows & _is_bare(table)).sum()):
+        talk.say(f"neither trained on {count:,} of {talk.counted(len(table), 'clip')} nor held them out: "
+                 "eval leaves them out unless --where split=")  # fmt: skip

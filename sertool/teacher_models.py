@@ -14,15 +14,12 @@ import numpy as np
 
 from sertool import (
     batches,
-    heldout_members,
     manifest,
+    model_knowledge,
     modelfile,
-    row_filter,
     run_folder,
     shipped,
-    splits,
     talk,
-    taught_encoders,
     teacher_answers,
     wire,
 )
@@ -84,7 +81,7 @@ def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> St
     if any(modelfile.read(path).scaling not in ("none", "corpus") for path in paths):
         talk.warn(f"--teacher {source}: it was trained with --adapt speaker, and teaches here as it answers for "
                   "strangers: it may know more in a file, by `sertool predict --adapt speaker`")  # fmt: skip
-    met, learnt = (np.stack(part) for part in zip(*(_known(table, path) for path in paths), strict=True))
+    met, learnt = _known(table, paths)
     return Staff(source, words, met, learnt, _by_row(table, given, words, len(paths)))
 
 
@@ -171,24 +168,17 @@ def _by_row(table: Table, given: Table, words: Sequence[str], models: int) -> np
     return np.stack([shares[manifest.own_or_parents(table, own)] for own in places])
 
 
-def _known(table: Table, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Of which rows a model was trained on the speaker or the clip, and of which on the clip, both `[rows]`."""
-    beside = path.parent / run_folder.DIVISION
-    taught, heard = taught_encoders.known_to(table, path) if path.exists() else np.zeros((2, len(table)), bool)
-    if not beside.exists():
-        part = splits.speakers(splits.entry(heldout_members.protocol_of(path)))
-        if not part:
-            _say_unknown(table, path)
-        met = np.array([part.get(who) == TRAIN for who in manifest.column(table, "speaker")], bool)
-        return met | taught | heard, met | heard
-    trained = row_filter.where(wire.read(str(beside)), ["split=train"])
-    clips, speakers = ({*manifest.column(trained, name)} - {None} for name in ("clip", "speaker"))
-    learnt = heard | np.array([clip in clips for clip in manifest.column(table, "clip")], bool)
-    return learnt | taught | np.array([who in speakers for who in manifest.column(table, "speaker")], bool), learnt
+def _known(table: Table, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Of which rows each model was trained on the speaker or the clip, and of which on the clip, `[models, rows]`."""
+    for path in paths:
+        if not (model_knowledge.has_run(path) or model_knowledge.protocol_of(path)):
+            _warn_of_unknown(table, path)
+    known = [model_knowledge.of(table, path) for path in paths]
+    return np.stack([model.met for model in known]), np.stack([model.learnt for model in known])
 
 
-def _say_unknown(table: Table, path: Path) -> None:
-    trained = modelfile.read(path).trained.get("corpora") or {}
+def _warn_of_unknown(table: Table, path: Path) -> None:
+    trained = model_knowledge.corpora_of(path)
     both = [name for name, _ in manifest.counts(table, "corpus") if name in trained]
     shared = f"; it was trained on {listed(both)}, which these clips are of" if both else ""
     talk.warn(f"no {run_folder.DIVISION} lies beside {path}: whether it knows speakers held out here cannot be known"
@@ -232,7 +222,7 @@ def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -
         talk.warn(f"--teacher {source}: not in the folder of its run: whether its models know speakers held out here "
                   "cannot be known")  # fmt: skip
         return
-    met, learnt = (np.stack(part) for part in zip(*(_known(table, path) for path in beside), strict=True))
+    met, learnt = _known(table, beside)
     for split in divisions:
         if _tells(met, learnt, table, split).any():
             raise SertoolError(

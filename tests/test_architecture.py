@@ -26,9 +26,9 @@ HOUSE = {
         labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint wire effects
         sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
-        stored_rows predict_inputs windows segments heldout_members extract predictions tables design training_data
-        choosing objective training copying packing folding inference jury cards tasks clips clip_statistics answers
-        answer_files demonstration""",
+        stored_rows predict_inputs windows segments model_knowledge heldout_members extract predictions tables design
+        training_data choosing objective training copying packing folding inference jury cards tasks clips
+        clip_statistics answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
         panels plots targets member_scores member_file members refusals rendering reports preparing runs run_report
         optimism experiment""",

@@ -39,6 +39,7 @@ from sertool import (
 from sertool.errors import Interrupted, UsageError
 from sertool.inference import Predictor
 from sertool.jury import Jury
+from sertool.manifest import Table
 from sertool.predict_inputs import Request
 from sertool.predicting import Listener
 from sertool.shaping import Wave
@@ -1227,7 +1228,7 @@ def test_copies_have_no_part_in_the_figures_of_a_run_of_folds(run: Path, tmp_pat
     trained = sertool("train", "-", *LEARNING, "-o", tmp_path / "run", stdin=made.out)
     assert trained.code == 0, trained.err
     done = sertool("predict", "-m", tmp_path / "run", tmp_path / "features" / "manifest.parquet", "-f", "parquet")
-    assert "32 of 64 clips had no part in the run" in done.err
+    assert "neither trained on 32 of 64 clips nor held them out" in done.err
     alone, all_rows = (
         json.loads(sertool("eval", "-f", "json", stdin=out).out)["runs"][0] for out in (trained.out, done.out)
     )
@@ -1248,17 +1249,39 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
         assert parts == dict(zip(*(manifest.column(table, name) for name in ("clip", "split")), strict=True))
     report = json.loads(sertool("eval", "-f", "json", stdin=done.out).out)
     assert report["runs"][0]["coverage"]["rows"] == 8
-    assert "had no part" not in done.err
+    assert "neither" not in done.err
     other = tmp_path / "other.wav"
     shutil.copy(next((run / "voices").rglob("*.wav")), other)
     wire.write(merging.stacked([wire.read(bare), manifest.from_columns({"clip": ["x"], "path": [str(other)]})]),
                bare, "parquet")  # fmt: skip
     done = sertool("predict", "-m", run / "model", bare)
-    assert "1 of 33 clips had no part in the run" in done.err
+    assert "neither trained on 1 of 33 clips nor held them out: eval leaves them out unless --where split=" in done.err
     assert rows_of(done.out)[-1]["split"] == ""
     contrary = sertool("predict", "-m", run / "model", wrong)
     assert "trained on 16 clips that the manifest holds out" in contrary.err
     assert {row["split"] for row in rows_of(contrary.out)} == {"test"}
+
+
+def _as_new(run: Path) -> Table:
+    """The clips of a run as others of the same speakers."""
+    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = table.drop_columns([name for name in table.column_names if name.startswith("mel_")])
+    return manifest.with_column(table, "clip", [f"new/{clip}" for clip in manifest.column(table, "clip")])
+
+
+def test_new_clips_are_scored_where_their_speakers_were_held_out(run: Path, tmp_path: Path) -> None:
+    """A run knows a voice that it was trained on: figures on more of its clips say nothing of others."""
+    new = _as_new(run)
+    parts = manifest.column(new, "split")
+    wire.write(new.drop_columns(["split"]), str(tmp_path / "bare.parquet"), "parquet")
+    done = sertool("predict", "-m", run / "model", tmp_path / "bare.parquet")
+    assert "trained on the speakers of 16 of 32 clips: eval leaves them out unless --split train" in done.err
+    assert [row["split"] for row in rows_of(done.out)] == parts
+    report = json.loads(sertool("eval", "-f", "json", stdin=done.out).out)
+    assert report["runs"][0]["coverage"]["rows"] == 8
+    wire.write(manifest.with_column(new, "split", ["test"] * 32), str(tmp_path / "wrong.parquet"), "parquet")
+    contrary = sertool("predict", "-m", run / "model", tmp_path / "wrong.parquet")
+    assert "trained on the speakers of 16 clips that the manifest holds out" in contrary.err
 
 
 def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning(run: Path, tmp_path: Path) -> None:

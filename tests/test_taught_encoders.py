@@ -12,13 +12,13 @@ from running import Outcome, changed, column, sertool
 from sertool import (
     encoding,
     manifest,
+    model_knowledge,
     modelfile,
     row_filter,
     shards,
     splits,
     synth,
     taught_encoders,
-    teacher_models,
     wire,
 )
 from sertool.errors import SertoolError
@@ -331,8 +331,8 @@ def test_a_teacher_whose_encoder_was_taught_by_whom_the_student_holds_out_is_ref
     teacher = listener / "seed-0" / "model.safetensors"
     table = wire.read(str(clips))
     knew = np.array([who in speakers(school.parents[1]) for who in manifest.column(table, "speaker")])
-    met, learnt = teacher_models._known(table, teacher)
-    assert (met.tolist(), learnt.tolist()) == (knew.tolist(), knew.tolist())
+    known = model_knowledge.of(table, teacher)
+    assert (known.met.tolist(), known.learnt.tolist()) == (knew.tolist(), knew.tolist())
     mlp = ("-m", "mlp", "--epochs", 1, "--where", "parent=")
     done = train(clips, *mlp, *HALF, "--seed", 1, "--teacher", listener, "-o", tmp_path / "run", code=1)
     assert "it was trained on speakers or clips that are held out here" in done.err

@@ -53,10 +53,11 @@ Of a manifest, what it says of speakers, emotions, listeners' votes and splits i
 emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
 A file that cannot be read gets a row with its issue, and the work goes on; where nothing that was named is there, the
 exit code is 1. A run answers for a clip of a manifest with those of its models that held the clip out; clips that all
-of them were trained on are marked in the column split, so that eval leaves them out; of a model alone, as base and tiny
-are, by the published split that divided it. Where a manifest points to shards that were made as the model hears, they
-are read and not the audio, unless --window, --channel, --speeds or --trim asks for sound; so may shards themselves be.
---silence is of audio only. To --strict, a silent window is none that was set aside.
+of them were trained on are marked in the column split, so that eval leaves them out, and so are new ones of speakers
+who were trained on; of a model alone, as base and tiny are, by the published split that divided it. Where a manifest
+points to shards that were made as the model hears, they are read and not the audio, unless --window, --channel,
+--speeds or --trim asks for sound; so may shards themselves be. --silence is of audio only. To --strict, a silent window
+is none that was set aside.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
