@@ -204,13 +204,15 @@ def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str
     if asked and asked not in parts:
         raise UsageError(f"--split {asked}: {name} has {'only ' + listed(parts) if parts else 'no split'}")
     chosen = asked or next((part for part in ("test", "dev") if part in parts), None)
+    bare = int((~np.logical_or.reduce([*parts.values()])).sum()) if parts else 0
     if parts and chosen is None:
-        raise SertoolError(f"{name}: every row is of {listed(parts)}, none of test or dev; "
-                           "--split train scores what was trained on")  # fmt: skip
+        alone = f", --where split= the {talk.counted(bare, 'row')} without a split" if bare else ""
+        raise SertoolError(f"{name}: every row with a split is of {listed(parts)}, none of test or dev; "
+                           f"--split train scores what was trained on{alone}")  # fmt: skip
     if others := sorted(set(parts) - set(splits.PARTS)):
         count = talk.counted(sum(int(parts[word].sum()) for word in others), "row")
         talk.warn(f"{name}: {count} of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out")
-    if parts and (bare := int((~np.logical_or.reduce([*parts.values()])).sum())):
+    if bare:
         talk.warn(f"{name}: {talk.counted(bare, 'row')} without a split: left out")
     return chosen
 

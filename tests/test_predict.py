@@ -1284,6 +1284,19 @@ def test_new_clips_are_scored_where_their_speakers_were_held_out(run: Path, tmp_
     assert "trained on the speakers of 16 clips that the manifest holds out" in contrary.err
 
 
+def test_strangers_beside_speakers_that_were_trained_on_can_be_scored_alone(run: Path, tmp_path: Path) -> None:
+    table = row_filter.where(_as_new(run), ["split=train"])
+    strangers = [who if row % 2 else f"new-{who}" for row, who in enumerate(manifest.column(table, "speaker"))]
+    table = manifest.with_column(table, "speaker", strangers).drop_columns(["split"])
+    wire.write(table, str(tmp_path / "both.parquet"), "parquet")
+    done = sertool("predict", "-m", run / "model", tmp_path / "both.parquet")
+    assert "neither trained on 8 of 16 clips nor held them out: eval leaves them out unless --where split=" in done.err
+    refused = sertool("eval", stdin=done.out)
+    assert (refused.code, "--where split=" in refused.line) == (1, True)
+    scored = json.loads(sertool("eval", "--where", "split=", "-f", "json", stdin=done.out).out)
+    assert scored["runs"][0]["coverage"]["rows"] == 8
+
+
 def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning(run: Path, tmp_path: Path) -> None:
     shutil.copy(run / "model" / "seed-0" / "model.safetensors", tmp_path / "alone.safetensors")
     table = wire.read(str(run / "features" / "manifest.parquet"))
