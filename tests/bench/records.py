@@ -245,7 +245,8 @@ RECORDS: dict[str, Record] = {
     "cremad-cnn-gru-ours": Record(
         "cremad", "cremad-nk", "system A's CNN and GRU, trained as `-m sertool` is",
         (encoder("cremad", "cremad-nk"), COPIES,
-         f"{NET} -m cnn-gru --set frames=320 --features mel -o runs/cnn-gru-ours > cremad-cnn-gru-ours.parquet"),
+         f"{NET} -m cnn-gru --set frames=320 --features mel -o runs/cnn-gru-ours"
+         " > cremad-cnn-gru-ours.parquet"),
     ),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "`-m sertool` taught by the encoder",
