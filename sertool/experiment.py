@@ -157,8 +157,9 @@ def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Workplac
 def _members(table: Table, way: Way, wish: Wish, folder: Path) -> tuple[Table, list[Member]]:
     """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
     table = heldout.divided(table, way, wish)
-    named = heldout.protocol(table, way)
-    wanted = runs.members(heldout.divisions(table, way, wish), wish.seeds, wish.seed, named)
+    made = heldout.divisions(table, way, wish)
+    heldout.refuse_leaks(table, way, made)
+    wanted = runs.members(made, wish.seeds, wish.seed, heldout.protocol(table, way))
     for member in wanted[:: wish.seeds]:
         heldout.check(member.split, table, f"{folder / member.name}")
     heldout.warn_of_partless(table, _used(wanted), wish)

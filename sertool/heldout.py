@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sertool import leak_guard, manifest, splits, splitting, talk
-from sertool.codes import look_up
+from sertool.codes import Codes, look_up
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -15,6 +15,10 @@ from sertool.splits import DEV, TEST, TRAIN
 from sertool.splitting import OTHER, Wanted
 
 DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
+REMEDIES = {  # of leaks that another division alone does not mend
+    "digest": "`sertool index` on the manifest sets equal sounds aside",
+    "overlap": "give them one speaker and make another with --split, or leave some out",
+}
 
 
 @dataclass(frozen=True)
@@ -120,14 +124,12 @@ def _check_corpora(names: Iterable[str], there: list[str]) -> None:
 
 
 def divided(table: Table, way: Way, wish: Wish) -> Table:
-    """The table with a split or folds; a leak that nobody asked for by name is refused."""
+    """The table with a split or folds."""
     if wish.train_on or wish.test_on:
         table = _across(table, wish)
     elif way.how is not None:
         table = _by_labels(table, way.how, wish)
-    table = _with_their_speakers(table) if wish.teacher else table
-    _refuse_leaks(table, way)
-    return table
+    return _with_their_speakers(table) if wish.teacher else table
 
 
 def _by_labels(table: Table, how: Wanted, wish: Wish) -> Table:
@@ -185,34 +187,12 @@ def _columns(table: Table) -> dict[str, Any]:
     return {"clip": manifest.each(table, "clip")} | {name: manifest.codes(table, name) for name in ["speaker", *names]}
 
 
-def _refuse_leaks(table: Table, way: Way) -> None:
-    """What is heard on both sides is refused, unless a protocol known for it was asked for by name."""
-    parts = splitting.parts_of(table)
-    findings = leak_guard.audit(parts, splitting.guarded(table, parts))
-    known = splits.entry(protocol(table, way))
-    excused = {"speaker"} if "speaker" not in known.get("by", ["speaker"]) else set()
-    excused |= {"parent"} if known.get("copies") else set()
-    leaks = [finding for finding in findings if finding.leak and finding.kind not in excused]
-    if leaks:
-        remedy = "make another with --split, or name a leaky --protocol"
-        if leaks[0].kind == "digest":
-            remedy = "`sertool index` on the manifest sets equal sounds aside"
-        if leaks[0].kind == "overlap":
-            remedy = "give them one speaker and make another with --split, or leave some out"
-        raise SertoolError(f"the split leaks: {leaks[0]}; {remedy}")
-    unknown = int((manifest.codes(table, "speaker").index < 0).sum())
-    if unknown and not is_leaky(way.how):
-        count = f"{unknown:,} of {talk.counted(len(table), 'clip')}"
-        talk.warn(f"{count} without a speaker: whether speakers cross cannot be known")
-        for finding in findings:
-            if finding.kind == "recording":
-                talk.warn(str(finding))
-
-
 # What each training sees.
 
+Division = tuple[int | None, np.ndarray]  # a fold, or None of a split, and the part of each row
 
-def divisions(table: Table, way: Way, wish: Wish) -> list[tuple[int | None, np.ndarray]]:
+
+def divisions(table: Table, way: Way, wish: Wish) -> list[Division]:
     """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1.
 
     Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
@@ -227,6 +207,30 @@ def divisions(table: Table, way: Way, wish: Wish) -> list[tuple[int | None, np.n
     return made
 
 
+def refuse_leaks(table: Table, way: Way, made: Sequence[Division]) -> None:
+    """What is heard on both sides of a division is refused, unless a protocol known for it was asked for by name."""
+    groups = splitting.guarded(table, np.any([split >= 0 for _, split in made], axis=0))
+    findings = [finding for _, split in made for finding in leak_guard.audit(Codes(split, splits.PARTS), groups)]
+    excused = _excused(protocol(table, way))
+    leaks = [finding for finding in findings if finding.leak and finding.kind not in excused]
+    if leaks:
+        remedy = REMEDIES.get(leaks[0].kind, "make another with --split, or name a leaky --protocol")
+        raise SertoolError(f"the split leaks: {leaks[0]}; {remedy}")
+    unknown = int((manifest.codes(table, "speaker").index < 0).sum())
+    if unknown and not is_leaky(way.how):
+        count = f"{unknown:,} of {talk.counted(len(table), 'clip')}"
+        talk.warn(f"{count} without a speaker: whether speakers cross cannot be known")
+        for finding in [finding for finding in findings if finding.kind == "recording"][:1]:  # of the first fold
+            talk.warn(str(finding))
+
+
+def _excused(named: str) -> set[str]:
+    """The kinds of finding that a protocol is known for."""
+    known = splits.entry(named)
+    speakers = {"speaker"} if "speaker" not in known.get("by", ["speaker"]) else set()
+    return speakers | ({"parent"} if known.get("copies") else set())
+
+
 def _without_dev(split: np.ndarray) -> np.ndarray:
     """The split with dev in train."""
     if part(split) == DEV:
@@ -234,7 +238,7 @@ def _without_dev(split: np.ndarray) -> np.ndarray:
     return np.where(split == DEV, TRAIN, split)
 
 
-def _divisions(table: Table, way: Way, seed: int) -> list[tuple[int | None, np.ndarray]]:
+def _divisions(table: Table, way: Way, seed: int) -> list[Division]:
     columns = _columns(table)
     if "split" in table.column_names:
         split = _coded_split(table)

@@ -46,15 +46,15 @@ def _coded(table: Table, name: str) -> Codes:
     return how(table, name)
 
 
-def guarded(table: Table, parts: Codes) -> dict[str, Codes]:
-    """What should not cross from one part into another."""
+def guarded(table: Table, placed: np.ndarray) -> dict[str, Codes]:
+    """What should not cross from one part into another; `placed` are the rows that have one, bool `[rows]`."""
     known = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
-    return known | _of_recordings(table, parts, known["digest"] if "digest" in known else twins.shared(table))
+    return known | _of_recordings(table, placed, known["digest"] if "digest" in known else twins.shared(table))
 
 
-def _of_recordings(table: Table, parts: Codes, equal: Codes) -> dict[str, Codes]:
+def _of_recordings(table: Table, placed: np.ndarray, equal: Codes) -> dict[str, Codes]:
     """Segments that have a part and stand in one recording."""
-    recorded = twins.recordings(table, parts.index >= 0)
+    recorded = twins.recordings(table, placed)
     return {"overlap": twins.overlapping(table, recorded, equal), "recording": twins.nameless(table, recorded, equal)}
 
 
@@ -63,7 +63,7 @@ def warn_of_torn_recordings(table: Table) -> None:
     parts = parts_of(table)
     if parts is None:
         return
-    for finding in leak_guard.audit(parts, _of_recordings(table, parts, twins.shared(table))):
+    for finding in leak_guard.audit(parts, _of_recordings(table, parts.index >= 0, twins.shared(table))):
         remedy = "give them one speaker, or leave some out" if finding.leak else "name speakers to keep them together"
         talk.warn(f"{finding}; {remedy}")
 
@@ -217,7 +217,7 @@ def report(table: Table, *, strict_sentences: bool) -> int:
     """Say what crosses; the exit code: 1 if anything leaks. Equal sounds that are set aside are used by nobody."""
     table = manifest.keep(table, twins.single(table))
     parts = _comparable(table)
-    groups = guarded(table, parts)
+    groups = guarded(table, parts.index >= 0)
     findings = leak_guard.audit(parts, groups, strict_sentences)
     for finding in findings:
         talk.out(f"{'LEAK' if finding.leak else 'shared'}  {finding}")

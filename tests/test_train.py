@@ -592,6 +592,33 @@ def test_a_split_that_overlapping_segments_cross_is_refused(mel: Path, tmp_path:
     assert "the split leaks: overlapping segments: 24" in train(torn, *TINY, "-o", tmp_path / "run", code=1).line
 
 
+@pytest.mark.parametrize("way", [("--split", "speaker:50/25/25"), ("--folds", "2")])
+def test_what_is_put_into_train_beside_a_division_never_overlaps_with_what_is_held_out(
+    mel: Path, tmp_path: Path, way: tuple[str, str]
+) -> None:
+    count = len(column(mel, "clip"))
+    free = [place % 2 == 0 for place in range(count)]
+    recorded = {
+        "digest": ["talk"] * count,
+        "start": [float(place // 2) for place in range(count)],
+        "duration": [0.9 + place % 2 / 20 for place in range(count)],
+        "speaker": [f"s{place % 8}" for place in range(count)],
+    }
+    corpora = ["b" if one else "a" for one in free]
+    both = changed(mel, tmp_path / "both.parquet", corpus=corpora, **recorded)
+    line = train(both, *TINY, *way, "--always-train", "b", "-o", tmp_path / "run", code=1).line
+    assert "the split leaks: overlapping segments: " in line
+    recorded["speaker"] = [None if one else who for who, one in zip(recorded["speaker"], free, strict=True)]
+    emotions = [None if one else word for word, one in zip(column(mel, "emotion"), free, strict=True)]
+    bare = changed(mel, tmp_path / "bare.parquet", emotion=emotions, **recorded)
+    words = {f"p_{word}": [1 / 3] * count for word in ("neutral", "happy", "angry")}
+    answers = manifest.from_columns({"clip": column(mel, "clip"), **words})
+    wire.write(answers, str(tmp_path / "answers.parquet"), "parquet")
+    done = train(bare, *TINY, *way, "--teacher", tmp_path / "answers.parquet", "-o", tmp_path / "run", code=1)
+    assert "the split leaks: overlapping segments: " in done.err.splitlines()[-1]
+    assert not list((tmp_path / "run").rglob("model.safetensors"))
+
+
 def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     half = sorted(set(speakers))[4]
