@@ -100,9 +100,8 @@ def released(table: Table, wish: Wish) -> Table:
         raise SertoolError(f"--always-train: {listed(both)} would be heard in train, and held out in another corpus")
     for name in {"split", "fold"} & set(table.column_names):
         places = [None if free else place for place, free in zip(manifest.column(table, name), always, strict=True)]
-        table = table.drop_columns([name])
-        table = table if set(places) == {None} else manifest.with_column(table, name, places)
-    return table
+        table = manifest.with_column(table, name, places)
+    return splitting.without_empty_parts(table)
 
 
 def _always(table: Table, wish: Wish) -> np.ndarray:
@@ -246,6 +245,10 @@ def _divisions(table: Table, way: Way, seed: int) -> list[Division]:
             split[(columns["parent"].index >= 0) & (split != TRAIN)] = -1
         return [(None, split)]
     fold = np.array([-1 if value is None else value for value in manifest.column(table, "fold")], np.int16)
+    if (fold < 0).all():
+        raise SertoolError(
+            "no clip has a fold of 0 or more: number them from 0, or index without them and name --folds"
+        )
     return [(int(k), splits.split_of_fold(fold, columns, int(k), seed)) for k in np.unique(fold[fold >= 0])]
 
 

@@ -21,6 +21,7 @@ from sertool import (
     presets,
     row_filter,
     shaping,
+    splitting,
     talk,
     taught_encoders,
     teacher_models,
@@ -89,13 +90,13 @@ class Asked:
 
 
 def read(rows: Rows) -> Table:
-    """The usable rows of one or several manifests."""
+    """The usable rows of one or several manifests, divided if any of them is."""
     table = merging.merged([wire.read(source, rows.root) for source in rows.sources])
     table = _without_equal_sounds(table) if len(rows.sources) > 1 else table
     table = row_filter.chosen(manifest.keep(table, manifest.usable(table)), rows.where)
     if not len(table):
         raise SertoolError("no usable clip is left to train on")
-    return table
+    return splitting.without_empty_parts(table)
 
 
 def _without_equal_sounds(table: Table) -> Table:

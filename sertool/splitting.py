@@ -187,6 +187,13 @@ def parts_of(table: Table) -> Codes | None:
     return None
 
 
+def without_empty_parts(table: Table) -> Table:
+    """The table without a `split` or `fold` that no row has: it is not divided yet."""
+    for name in OTHER:
+        table = manifest.without(table, name) if (manifest.codes(table, name).index < 0).all() else table
+    return table
+
+
 def strange_parts(table: Table) -> list[str]:
     """The words in `split` that name no part."""
     return [word for word in manifest.codes(table, "split").values if word not in splits.PARTS]

@@ -532,6 +532,23 @@ def test_folds_of_a_manifest_with_a_split_are_an_error(mel: Path, tmp_path: Path
         assert "the manifest has a split already" in train(own, *TINY, *words, "-o", tmp_path / "run", code=2).line
 
 
+def test_folds_that_none_of_the_clips_has_are_no_division(mel: Path, tmp_path: Path) -> None:
+    half = len(column(mel, "clip")) // 2
+    corpora, folds = ["a"] * half + ["b"] * half, [place % 2 for place in range(half)] + [None] * half
+    both = changed(mel, tmp_path / "both.parquet", corpus=corpora, fold=folds)
+    for words in ((), ("--split", "speaker:50/25/25"), ("--folds", 2)):
+        train(both, *TINY, "--where", "corpus=b", *words, "--dry-run")
+    bare = changed(both, tmp_path / "bare.parquet", fold=[None] * 2 * half, split=[None] * 2 * half)
+    assert "speaker:70/15/15" in train(bare, *TINY, "--dry-run").line
+
+
+def test_folds_that_are_all_below_zero_are_one_line(mel: Path, tmp_path: Path) -> None:
+    below = changed(mel, tmp_path / "below.parquet", fold=[-1] * (len(column(mel, "clip")) - 1) + [None])
+    for dry in ((), ("--dry-run",)):
+        line = train(below, *TINY, *dry, "-o", tmp_path / "run", code=1).line
+        assert "no clip has a fold of 0 or more" in line
+
+
 def test_of_two_ways_to_divide_both_are_named_as_they_were_typed(mel: Path) -> None:
     for words, says in {
         ("--folds", 3, "--split", "speaker"): "--split and --folds exclude each other",
