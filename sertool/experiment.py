@@ -33,6 +33,7 @@ from sertool import (
     workers,
 )
 from sertool.design import Design, Member
+from sertool.errors import UsageError
 from sertool.extract import Recipe
 from sertool.heldout import Way, Wish
 from sertool.locks import alone
@@ -44,6 +45,7 @@ from sertool.paths import plain_name
 from sertool.preparing import Asked, Rows
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.targets import Sources
+from sertool.teacher_answers import Told
 from sertool.teacher_models import Staff
 from sertool.team import Team
 
@@ -72,15 +74,15 @@ class Workplace(NamedTuple):
     folder: Path
     overwrite: bool
     device: str
-    staff: Staff | None
+    staff: Staff | None  # a teacher's models
+    told: Told | None  # or its answers from a file
 
 
 @device.memory_kept()
 def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
     """Train every member and write the held-out predictions."""
     kind, picked = wire.format_for(None, manner.kind), device.pick(manner.device)
-    if asked.teacher:
-        teacher_models.require_there(asked.teacher)
+    told = _told(rows, asked.teacher)
     jobs = manner.jobs or workers.cores()
     if manner.jobs:
         torch.set_num_threads(jobs)
@@ -91,7 +93,7 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
     folder = Path(manner.out) if manner.out else _folder(asked, wish)
     places = [(way, folder / way.folder) for way in ways]
     if manner.dry_run:
-        return _say_plan(table, design, asked, wish, places, overwrite=manner.overwrite)
+        return _say_plan(table, design, asked, wish, places, told=told, overwrite=manner.overwrite)
     own = team.join(picked)
     leads = Team().leads
     if not leads:
@@ -99,7 +101,7 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
     with team.leader_first():
         to_make = preparing.features_to_make(table, design, asked, picked)
         design = preparing.grouped(table, design, asked, to_make)
-        _look_ahead(table, design, asked, wish, places, to_make)
+        _look_ahead(table, design, asked, wish, places, to_make, told=told)
     with alone(folder, manner.wait) if leads else nullcontext():
         if leads:
             runs.sweep(folder)
@@ -108,7 +110,8 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
             table = preparing.featurized(table, to_make, shards, picked, jobs)
             staff = _staff(table, asked.teacher, folder, picked, jobs)
         made = [
-            _divided(table, way, design, wish, Workplace(there, manner.overwrite, own, staff)) for way, there in places
+            _divided(table, way, design, wish, Workplace(there, manner.overwrite, own, staff, told))
+            for way, there in places
         ]
         if wish.gap:
             optimism.say([way.named for way in ways], made)
@@ -129,10 +132,10 @@ def _folder(asked: Asked, wish: Wish) -> Path:
 
 def _divided(table: Table, way: Way, design: Design, wish: Wish, place: Workplace) -> Table:
     """All members of one way to divide; their held-out predictions together."""
-    folder, overwrite, own, staff = place
+    folder, overwrite, own, staff, told = place
     leads = Team().leads
     table, wanted = _members(table, way, wish, folder)
-    held = _taught(targets.load(table, design, own), wanted, staff)
+    held = _taught(targets.load(table, design, own, told), wanted, staff)
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
         with team.leader_first():
@@ -178,6 +181,8 @@ def _look_ahead(
     wish: Wish,
     places: Sequence[tuple[Way, Path]],
     to_make: Recipe | None,
+    *,
+    told: Told | None,
 ) -> list[tuple[Table, list[Member]]]:
     """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
     records = preparing.records(table, design, to_make)
@@ -196,23 +201,32 @@ def _look_ahead(
         if not heldout.is_leaky(named):
             refusals.refuse_taught_ears(divided, lessons, [member.split for member in wanted[:: wish.seeds]])
         if design.teacher:
-            _require_teacher(design.teacher, divided, wanted)
+            _require_teacher(design.teacher, told, divided, wanted)
     return plans
 
 
-def _require_teacher(source: str, table: Table, wanted: Sequence[Member]) -> None:
+def _told(rows: Rows, source: str | None) -> Told | None:
+    """What a teacher says in a file, read once for all that asks; a model is asked later."""
+    if source is None:
+        return None
+    if source == "-" and "-" in rows.sources:
+        raise UsageError("--teacher - and the manifest are both to be read from stdin: give one of them as a file")
+    teacher_models.require_there(source)
+    return None if teacher_models.is_model(source) else teacher_answers.read(source)
+
+
+def _require_teacher(source: str, told: Told | None, table: Table, wanted: Sequence[Member]) -> None:
     """Refuse a teacher who lacks an emotion that is learnt or would tell of those who are held out."""
     trains = np.any([member.split == TRAIN for member in wanted], axis=0)
     learnt = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
-    if teacher_models.is_model(source):
+    if told is None:
         teacher_models.require_knows(source, learnt)
         return
     teacher_models.refuse_tellers(source, table, [member.split for member in wanted])
-    if source != "-":
-        taught = teacher_answers.taught(table, source)
-        taught.over(sorted(learnt))
-        for member in wanted:
-            teacher_models.require_lesson(source, taught, member.split)
+    taught = teacher_answers.taught(table, told)
+    taught.over(sorted(learnt))
+    for member in wanted:
+        teacher_models.require_lesson(source, taught, member.split)
 
 
 def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> Staff | None:
@@ -248,23 +262,30 @@ def _one(held: Sources, design: Design, member: Member, folder: Path, *, alone: 
 
 
 def _say_plan(
-    table: Table, design: Design, asked: Asked, wish: Wish, places: Sequence[tuple[Way, Path]], *, overwrite: bool
+    table: Table,
+    design: Design,
+    asked: Asked,
+    wish: Wish,
+    places: Sequence[tuple[Way, Path]],
+    *,
+    told: Told | None,
+    overwrite: bool,
 ) -> None:
     """What would be trained, once what can be known before has been looked at."""
     to_make = preparing.features_to_make(table, design, asked, "cpu", fetch=False)
     design = preparing.grouped(table, design, asked, to_make)
-    plans = _look_ahead(table, design, asked, wish, places, to_make)
+    plans = _look_ahead(table, design, asked, wish, places, to_make, told=told)
     for (way, folder), (divided, wanted) in zip(places, plans, strict=True):
-        if runs.finished(folder, _foreseen(divided, design, wanted), overwrite):
+        if runs.finished(folder, _foreseen(divided, design, wanted, told), overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
         named = " as ".join(filter(None, (asked.model, asked.recipe)))
         talk.say(f"would train {named} on {talk.counted(int(_used(wanted).sum()), 'clip')}, {way.named}, in {folder}")
 
 
-def _foreseen(table: Table, design: Design, wanted: Sequence[Member]) -> dict[str, dict[str, Any]]:
+def _foreseen(table: Table, design: Design, wanted: Sequence[Member], told: Told | None) -> dict[str, dict[str, Any]]:
     """What will be said of each member, as far as it is known before features are made and a model teaches."""
-    if not batches.featured(table) or (design.teacher and teacher_models.is_model(design.teacher)):
+    if not batches.featured(table) or (design.teacher and told is None):
         return {each.name: runs.foreknown(design, each) for each in wanted}
-    held = targets.load(table, design, "cpu")
+    held = targets.load(table, design, "cpu", told)
     return {each.name: runs.described(held, design, each) for each in wanted}

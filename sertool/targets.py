@@ -17,14 +17,13 @@ from sertool import (
     speaker_scaling,
     talk,
     teacher_answers,
-    teacher_models,
 )
 from sertool.batches import Store
 from sertool.design import ONE_ROW, Design, Member
 from sertool.errors import UsageError
 from sertool.manifest import Table
 from sertool.splits import DEV, TRAIN
-from sertool.teacher_answers import Imitated, Taught
+from sertool.teacher_answers import Imitated, Taught, Told
 from sertool.training_data import Data
 
 
@@ -39,14 +38,13 @@ class Sources:
     imitated: Imitated | None = None
 
 
-def load(table: Table, design: Design, device: str) -> Sources:
+def load(table: Table, design: Design, device: str, told: Told | None = None) -> Sources:
+    """The rows of a table, and what a teacher `told` of them in a file."""
     return Sources(
         table,
         batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
-        teacher_answers.taught(table, design.teacher)
-        if design.teacher and not teacher_models.is_model(design.teacher)
-        else None,
+        teacher_answers.taught(table, told) if told else None,
         teacher_answers.imitated(table, design.imitate, device) if design.imitate else None,
     )
 

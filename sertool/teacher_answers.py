@@ -46,8 +46,17 @@ class Taught(NamedTuple):
         return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
 
 
-def taught(table: Table, source: str) -> Taught:
-    """A teacher's predictions from a file, for the clips of a table; a copy without any has its parent's."""
+class Told(NamedTuple):
+    """A teacher's predictions from a file, whatever they are for."""
+
+    source: str
+    words: tuple[str, ...]
+    clips: dict[str, int]  # each by its row of the shares
+    shares: np.ndarray  # float32 `[clips, words]`
+
+
+def read(source: str) -> Told:
+    """The predictions in a file or, for `-`, on stdin."""
     given = intake.typed(wire.parse(wire.data(source), source), source)
     words = tuple(manifest.family(given, "p_"))
     if not words or "clip" not in given.column_names:
@@ -55,11 +64,16 @@ def taught(table: Table, source: str) -> Taught:
             f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"
         )
     named = np.array([clip is not None for clip in manifest.column(given, "clip")], bool)
-    clips, shares = _by_clip(manifest.keep(given, named), words)
-    shares = np.append(shares, np.full((1, len(words)), np.nan, np.float32), axis=0)  # of those that it does not know
-    made = Taught(words, shares[manifest.own_or_parents(table, clips)])
+    return Told(source, words, *_by_clip(manifest.keep(given, named), words))
+
+
+def taught(table: Table, told: Told) -> Taught:
+    """Of a teacher's predictions those for the clips of a table; a copy without any has its parent's."""
+    unknown = np.full((1, len(told.words)), np.nan, np.float32)  # of clips that it does not answer for
+    shares = np.append(told.shares, unknown, axis=0)
+    made = Taught(told.words, shares[manifest.own_or_parents(table, told.clips)])
     if not made.known.any():
-        raise SertoolError(f"--teacher {source}: it answers for none of the clips")
+        raise SertoolError(f"--teacher {told.source}: it answers for none of the clips")
     return made
 
 

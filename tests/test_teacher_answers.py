@@ -22,21 +22,21 @@ def predictions(path: Path, clips: list[str], **shares: list[float]) -> str:
 def test_several_answers_for_a_clip_count_as_their_mean_and_a_copy_has_its_parents(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a", "b", "a"], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
     table = manifest.from_columns({"clip": ["a", "a#1", "c"], "parent": [None, "a", None]})
-    made = teacher_answers.taught(table, source)
+    made = teacher_answers.taught(table, teacher_answers.read(source))
     assert made.known.tolist() == [True, True, False]
     np.testing.assert_allclose(made.over(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
 
 
 def test_answers_for_clips_without_a_name_are_nobodys(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", [None, "a", None], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
-    made = teacher_answers.taught(manifest.from_columns({"clip": ["b", "a"]}), source)
+    made = teacher_answers.taught(manifest.from_columns({"clip": ["b", "a"]}), teacher_answers.read(source))
     assert made.known.tolist() == [False, True]
     np.testing.assert_allclose(made.over(["angry", "sad"])[1], [0.8, 0.2])
 
 
 def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", ["a"], p_sad=[0.2], p_angry=[0.2], p_happy=[0.6])
-    made = teacher_answers.taught(manifest.from_columns({"clip": ["a"]}), source)
+    made = teacher_answers.taught(manifest.from_columns({"clip": ["a"]}), teacher_answers.read(source))
     np.testing.assert_allclose(made.over(["angry", "sad"]), [[0.5, 0.5]])
     with pytest.raises(SertoolError, match="knows no fear"):
         made.over(["fear"])
@@ -46,7 +46,9 @@ def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> 
 def test_a_teacher_that_says_nothing_of_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
     wire.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
     with pytest.raises(SertoolError, match="--teacher"):
-        teacher_answers.taught(manifest.from_columns({"clip": ["a"]}), str(tmp_path / "t.parquet"))
+        teacher_answers.taught(
+            manifest.from_columns({"clip": ["a"]}), teacher_answers.read(str(tmp_path / "t.parquet"))
+        )
 
 
 def test_goals_are_learnt_from_train_alone() -> None:
@@ -109,6 +111,33 @@ def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path
         assert done.code == 0, done.err
     whole, half = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("all", "half"))
     assert all(np.allclose(whole.tensors[name], half.tensors[name]) for name in whole.tensors)
+
+
+def test_a_teacher_on_stdin_is_read_once_and_teaches_every_way_to_divide(heard: Path, tmp_path: Path) -> None:
+    table = manifest.without(wire.read(str(heard)), "split")
+    clips = manifest.column(table, "clip")
+    wire.write(table, str(tmp_path / "m.parquet"), "parquet")
+    source = predictions(tmp_path / "t.parquet", clips, **{f"p_{word}": [1 / 3] * len(clips) for word in EMOTIONS})
+    words = ("train", tmp_path / "m.parquet", *NET, "--features", "mel", "--gap")
+    words += ("--split", "speaker:50/25/25", "--teacher")
+    piped = Path(source).read_bytes()
+    for dry in (("--dry-run",), ()):
+        done = sertool(*words, "-", "-o", tmp_path / "piped", *dry, stdin=piped)
+        assert done.code == 0, done.err
+    assert sertool(*words, source, "-o", tmp_path / "named").code == 0
+    for way in ("leaky", "disjoint"):
+        one, two = (modelfile.read(tmp_path / name / way / "seed-0/model.safetensors") for name in ("piped", "named"))
+        assert all(np.array_equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
+
+
+@pytest.mark.parametrize("manifests", [(), ("-",)])
+def test_a_manifest_and_a_teacher_are_not_both_read_from_stdin(
+    heard: Path, tmp_path: Path, manifests: tuple[str, ...]
+) -> None:
+    words = ("train", *manifests, *NET, "--features", "mel", "--teacher", "-", "-o", tmp_path / "run")
+    done = sertool(*words, stdin=heard.read_bytes())
+    assert (done.code, "--teacher - and the manifest" in done.line) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_copy_is_to_tell_what_its_parent_sounded_like(heard: Path, tmp_path: Path) -> None:
