@@ -188,9 +188,7 @@ def _layers(feature: str, text: str, kind: str) -> tuple[int, ...]:
 
 
 def width(table: Table, design: Design, to_make: Recipe | None) -> int | None:
-    """How many columns a model is going to see; None where that cannot be known yet."""
-    if design.select is not None or design.reduce is not None:
-        return None
+    """How many columns the features have together; None where that cannot be known yet."""
     if batches.featured(table):
         return batches.width(table, design.features)
     return None if to_make is None else extract.width(to_make.only(design.features))

@@ -14,6 +14,7 @@ from sertool import (
     manifest,
     models,
     packing,
+    selection,
     shipped,
     talk,
     targets,
@@ -38,6 +39,7 @@ def refuse(table: Table, design: Design, records: Records, width: int | None) ->
     `width`: the features' columns together.
     """
     _refuse_rows(table, design)
+    width = _seen(design, width)
     _refuse_fewer_columns(table, design, records)
     module = models.load(design.model)
     if hasattr(module, "WEIGHTS") and design.settings.pretrained:
@@ -72,6 +74,16 @@ def _refuse_rows(table: Table, design: Design) -> None:
     for word in shares if design.training.soft else ():
         if (low := min(filter(None, manifest.column(table, f"soft_{word}")), default=0)) < 0:
             raise SertoolError(f"column soft_{word} holds {low:g}, and shares of votes are 0 or more: correct it")
+
+
+def _seen(design: Design, width: int | None) -> int | None:
+    """How many columns the model sees of the features', as far as that is known."""
+    if design.reduce is None:
+        return None if design.select is not None else width
+    left, most = selection.left(design.reduce), min(filter(None, (width, design.select)), default=None)
+    if left is not None and most is not None and left > most:
+        raise UsageError(f"--reduce {design.reduce}: {talk.counted(most, 'column')} cannot be mapped to more")
+    return left
 
 
 def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> None:

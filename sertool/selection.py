@@ -31,11 +31,17 @@ def picked(columns: list[int], total: int) -> Projection:
 
 def reduce(how: str, x: np.ndarray, y: np.ndarray) -> Projection:
     """`lda` or `pca:N`, learnt from `x` `[clips, columns]` and `y` `[clips]`."""
+    count = left(how)
+    return _lda(x, y) if count is None else _pca(x, count)
+
+
+def left(how: str) -> int | None:
+    """How many columns `pca:N` leaves; None of `lda`, which leaves them by the emotions that there are."""
     kind, _, count = how.partition(":")
     if how == "lda":
-        return _lda(x, y)
+        return None
     if kind == "pca" and count.isdecimal() and int(count) > 0:
-        return _pca(x, int(count))
+        return int(count)
     raise UsageError(f"--reduce {how}: it is lda or pca:N, N the number of columns that are left, such as pca:20")
 
 
