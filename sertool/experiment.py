@@ -123,7 +123,9 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
 def _folder(asked: Asked, wish: Wish) -> Path:
     """Where a run goes that nobody gave a folder: a name for the model and what was said of it."""
     said = {**asked.training, **vars(asked), **vars(wish)}
-    given = {name: said[name] for name in (*asked.training, *NAMING) if said[name] not in (None, False)}
+    given = {
+        name: said[name] for name in (*asked.training, *NAMING) if said[name] is not None and said[name] is not False
+    }
     words = [asked.recipe, asked.model, *(asked.features or ()), *asked.settings]
     plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
     words += [name if value is True else f"{name}={value}" for name, value in plain.items()]

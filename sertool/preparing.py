@@ -270,12 +270,21 @@ def design(table: Table, asked: Asked) -> Design:
     loop = _loop(asked)
     seen = _seen(there, asked)
     scale = asked.scale or recipe.get("scale") or _usual_scale(name)
+    select, reduce = _fewer(asked)
     prior = 0.0 if not asked.adapt else PRIOR_CLIPS if asked.prior_clips is None else asked.prior_clips
     return Design(
         name, settings, loop, tuple(sorted(seen)), scale, asked.adapt, prior,
-        reduce=asked.reduce or recipe.get("reduce"), select=asked.select or recipe.get("select"),
-        weights=asked.weights, teacher=asked.teacher, imitate=asked.imitate, pack=asked.pack,
+        reduce=reduce, select=select, weights=asked.weights, teacher=asked.teacher, imitate=asked.imitate,
+        pack=asked.pack,
     )  # fmt: skip
+
+
+def _fewer(asked: Asked) -> tuple[int | None, str | None]:
+    """How columns are chosen, and how they are mapped; 0 and `none` switch off what a recipe does."""
+    recipe = asked.published
+    select = recipe.get("select") if asked.select is None else asked.select
+    reduce = recipe.get("reduce") if asked.reduce is None else asked.reduce
+    return select or None, None if reduce == "none" else reduce
 
 
 def _loop(asked: Asked) -> Settings:

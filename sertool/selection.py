@@ -42,7 +42,8 @@ def left(how: str) -> int | None:
         return None
     if kind == "pca" and count.isdecimal() and int(count) > 0:
         return int(count)
-    raise UsageError(f"--reduce {how}: it is lda or pca:N, N the number of columns that are left, such as pca:20")
+    ways = "lda, none, or pca:N, N the number of columns that are left, such as pca:20"
+    raise UsageError(f"--reduce {how}: it is {ways}")
 
 
 def _pca(x: np.ndarray, count: int) -> Projection:

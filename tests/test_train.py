@@ -1023,6 +1023,24 @@ def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) ->
     assert modelfile.read(tmp_path / "2" / "seed-0" / "model.safetensors").columns == 5
 
 
+def test_what_a_recipe_does_to_columns_can_be_switched_off(
+    statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for recipe, other in {"cnn1d-c": ("--select", 0), "cnn1d-lda-c": ("--reduce", "none")}.items():
+        for off in ((), other):
+            train(statistics, "--recipe", recipe, "--split", "speaker:50/25/25", "--epochs", 1, *off)
+    found = {path.name: json.loads((path / "seed-0/settings.json").read_text()) for path in Path("runs").iterdir()}
+    told = {name: (held["select"], held["reduce"]) for name, held in found.items()}
+    start = "-epochs=1"
+    assert told == {
+        f"cnn1d-c{start}-split=speaker_50_25_25": (300, None),
+        f"cnn1d-c{start}-select=0-split=speaker_50_25_25": (None, None),
+        f"cnn1d-lda-c{start}-split=speaker_50_25_25": (None, "lda"),
+        f"cnn1d-lda-c{start}-reduce=none-split=speaker_50_25_25": (None, None),
+    }
+
+
 def test_the_run_folder_says_what_was_done(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--split", "speaker:50/25/25", "-o", tmp_path)
     folder = tmp_path / "seed-0"

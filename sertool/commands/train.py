@@ -75,9 +75,11 @@ def _design_options() -> Any:
         option("--prior-clips", type=options.Number(float, 0, 1e6), metavar="N", group=group,
                help="With --adapt, how many clips the statistics of all of train count for beside a speaker's own. "
                     "[default: 3]"),
-        option("--select", type=options.Number(int, 1), metavar="N", group=group,
-               help="Of clip statistics, keep the columns that tell emotions apart best, at most N."),
-        option("--reduce", metavar="HOW", group=group, help="Map clip statistics to fewer columns: lda, or pca:N."),
+        option("--select", type=options.Number(int, 0), metavar="N", group=group,
+               help="Of clip statistics, keep the columns that tell emotions apart best, at most N (0: all of them, "
+                    "whatever a recipe keeps)."),
+        option("--reduce", metavar="HOW", group=group,
+               help="Map clip statistics to fewer columns: lda, pca:N, or none, whatever a recipe does."),
     )  # fmt: skip
 
 
