@@ -89,6 +89,7 @@ def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
     table = heldout.released(preparing.read(rows), wish)
     preparing.refuse_beside_labels(table, asked)
     design = preparing.design(table, asked)
+    refusals.refuse_idle_seeds(design.model, wish.seeds)
     ways = heldout.ways(table, wish, asked.published.get("protocol"))
     folder = Path(manner.out) if manner.out else _folder(asked, wish)
     places = [(way, folder / way.folder) for way in ways]

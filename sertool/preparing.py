@@ -45,6 +45,7 @@ NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # of the loop's settings, what
 NEEDS = {  # of the loop's settings, what does nothing without another: that has a value, or is not zero
     "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
     "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
+    "metric": ("keep best", "patience", "schedule plateau"),
     "time_width": ("time_masks",), "column_width": ("column_masks",), "mask_share": ("time_masks", "column_masks"),
 }  # fmt: skip
 
@@ -319,6 +320,8 @@ def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:
     seen = [*dict.fromkeys(asked.features or ())] or [feature for feature in there if feature != imitate]
     if not seen:
         raise UsageError(f"--imitate {imitate}: the manifest has no other feature to learn it from")
+    if imitate in seen:
+        raise UsageError(f"--imitate {imitate}: a network must not see what it imitates: leave it out of --features")
     batches.require_features(seen, there)
     return seen
 

@@ -103,6 +103,12 @@ def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:
     return not record["stats"]
 
 
+def refuse_idle_seeds(model: str, seeds: int) -> None:
+    """Several trainings that would be one again and again."""
+    if seeds > 1 and not getattr(models.load(model), "DRAWS", True):
+        raise UsageError(f"--seeds {seeds}: {model} draws nothing, so that every seed fits the same: leave it out")
+
+
 def require_dev(given: Mapping[str, Any], divisions: Mapping[str, Sequence[Member]]) -> None:
     """Refuse options that choose epochs by dev where no training has clips there; say where some have none."""
     words = ["--keep best"] if given.get("keep") == "best" else []

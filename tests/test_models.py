@@ -735,6 +735,22 @@ def test_probabilities_are_those_of_scikit_learn(name, classes):
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
+def test_a_classical_model_says_whether_it_draws(name):
+    module = models.load(name)
+    x, y = statistics(20, 3)
+    y = np.random.default_rng(1).permutation(y)  # nothing to learn, so that whatever is drawn shows
+    states = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = module.Model(module.Settings(), 20, 3)
+        model.fit(x, y, None, seed)
+        states.append(model.state_dict())
+    one, two = states
+    alike = [one[key].shape == two[key].shape and torch.equal(one[key], two[key]) for key in one]
+    assert all(alike) is not getattr(module, "DRAWS", True)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
 def test_an_emotion_without_clips_is_never_predicted(name):
     module = models.load(name)
     x, y = statistics(20, 3)

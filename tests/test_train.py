@@ -195,6 +195,8 @@ def test_any_number_of_kills_leaves_the_same_bytes(mel: Path, tmp_path: Path) ->
         (("--column-width", 5), ("--column-masks", 1)),
         (("--mask-share", 0.5), ("--column-masks", 1)),
         (("--mixes", "summary"), ("--mixup", 0.3)),
+        (("--metric", "wa", "--keep", "last"), ("--patience", 2)),
+        (("--metric", "wa", "--keep", "last"), ("--schedule", "plateau")),
     ],
 )
 def test_options_that_do_nothing_without_another_are_refused(mel: Path, words: tuple, partner: tuple) -> None:
@@ -202,6 +204,29 @@ def test_options_that_do_nothing_without_another_are_refused(mel: Path, words: t
     assert line.startswith(f"sertool: {words[0]} goes with ")
     assert partner[0] in line
     train(mel, *TINY, *words, *partner, "--dry-run")
+
+
+def test_several_seeds_of_a_model_that_draws_nothing_are_refused(statistics: Path, tmp_path: Path) -> None:
+    for words in (
+        ("-m", "logistic"),
+        ("-m", "lda"),
+        ("-m", "probe"),
+        ("--recipe", "whisper-probe", "--features", "rms"),
+    ):
+        for dry in ((), ("--dry-run",)):
+            line = train(statistics, *words, "--seeds", 3, *dry, "-o", tmp_path / "run", code=2).line
+            assert line.startswith("sertool: --seeds 3: ")
+            assert "draws nothing" in line
+        train(statistics, *words, "--seed", 3, "--dry-run")
+    for model in ("svm", "forest"):
+        train(statistics, "-m", model, "--seeds", 3, "--dry-run")
+
+
+def test_a_network_never_sees_what_it_imitates(statistics: Path, tmp_path: Path) -> None:
+    for seen in ("rms,mfcc", "rms"):
+        words = ("-m", "mlp", "--imitate", "rms", "--features", seen)
+        assert "must not see what it imitates" in train(statistics, *words, "--dry-run", code=2).line
+    train(statistics, "-m", "mlp", "--imitate", "rms", "--features", "mfcc", "--dry-run")
 
 
 def test_summaries_may_be_mixed_in_place_of_rows(mel: Path, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ What else there may be, in the file:
   name of ImageNet's, looked for before any work;
 - `require(settings, records)`: refuse features that it cannot hear, by what their shards record;
 - `hears(settings)`: the options, as presets name them, of the features that it can, where a recipe makes them;
-- `SCALE`: the usual `--scale`, where that is not `corpus`.
+- `SCALE`: the usual `--scale`, where that is not `corpus`;
+- `DRAWS = False`, if every seed fits the same.
 
 And of a network:
 

@@ -13,6 +13,7 @@ from sertool.fitted import FittedLinear, Known, regression
 
 ORIGIN = "the usual probe of pretrained encoders"
 PARAMETERS = 43_014
+DRAWS = False
 INPUT = {"whisper": 7168}
 
 
