@@ -58,7 +58,7 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
     if finished.exists():
         return wire.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
     made, history = _trained(held, design, member, folder, listener)
-    if at_once(design) and member.fold is not None:
+    if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
         made, _ = _trained(held, design, member, folder, listener, made.temperatures)
     predicted = _predictions(held, design, made, member, folder)

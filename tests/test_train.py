@@ -39,7 +39,7 @@ from sertool.commands import train as door
 from sertool.errors import UsageError
 from sertool.experiment import Manner
 from sertool.heldout import Wish
-from sertool.models import cnn1d, cnn2d, svm
+from sertool.models import cnn1d, cnn2d, lda, svm
 from sertool.preparing import Asked, Rows
 from sertool.training_settings import Settings
 
@@ -408,6 +408,16 @@ def test_a_model_fitted_at_once_learns_from_all_speakers_that_its_fold_does_not_
         assert all(np.array_equal(bare.tensors[key], values) for key, values in learnt.tensors.items())
         assert bare.temperature == 1.0 != learnt.temperature
         assert {name.partition("_")[0] for name in learnt.scores} == {"train", "test"}
+
+
+@pytest.mark.parametrize(("words", "fits"), [((), 4), (("--no-dev",), 2)])
+def test_a_model_is_fitted_twice_only_where_dev_says_how_sure_it_may_be(
+    statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], fits: int
+) -> None:
+    fitted, seen = lda.Model.fit, []
+    monkeypatch.setattr(lda.Model, "fit", lambda *given: (seen.append(len(given[1])), fitted(*given)))
+    train(statistics, "-m", "lda", "--folds", 2, *words, "-o", tmp_path)
+    assert len(seen) == fits
 
 
 def test_without_dev_its_speakers_train(mel: Path, statistics: Path, tmp_path: Path) -> None:
