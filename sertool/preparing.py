@@ -42,10 +42,11 @@ from sertool.training_settings import Settings
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
 NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # of the loop's settings, what is no matter of networks alone
-NEEDS = {  # of the loop's settings, what does nothing without another: that has a value, or is not zero
+NEEDS = {  # what does nothing without another: that has a value, or is not zero
     "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
     "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
-    "metric": ("keep best", "patience", "schedule plateau"),
+    "metric": ("keep best", "patience", "schedule plateau"), "prior_clips": ("adapt speaker",),
+    "strangers": ("adapt speaker",), "teach": ("teacher",), "likeness": ("imitate",),
     "time_width": ("time_masks",), "column_width": ("column_masks",), "mask_share": ("time_masks", "column_masks"),
 }  # fmt: skip
 
@@ -291,10 +292,7 @@ def _fewer(asked: Asked) -> tuple[int | None, str | None]:
 def _loop(asked: Asked) -> Settings:
     """The loop's settings, the recipe's but for those that were given; what would do nothing is refused."""
     loop = replace(Settings(**asked.published.get("training", {})), **asked.training)
-    for word in sorted(NEEDS.keys() & asked.training):
-        if not any(_holds(loop, *partner.split()) for partner in NEEDS[word]):
-            others = " or ".join(map(talk.option, NEEDS[word]))
-            raise UsageError(f"{talk.option(word)} goes with {others}: add that, or leave it out")
+    _refuse_idle(asked, loop)
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:
@@ -304,10 +302,18 @@ def _loop(asked: Asked) -> Settings:
     return loop
 
 
-def _holds(loop: Settings, name: str, value: str | None = None) -> bool:
-    """Whether a setting has a value or, of any, whether it is more than zero."""
-    held = getattr(loop, name)
-    return held == value if value else bool(held)
+def _refuse_idle(asked: Asked, loop: Settings) -> None:
+    """Refuse what was given and would do nothing without another option."""
+    held, given = vars(asked) | vars(loop), vars(asked) | dict(asked.training)
+    for word, partners in NEEDS.items():
+        if given.get(word) is not None and not any(_holds(held, *partner.split()) for partner in partners):
+            others = " or ".join(map(talk.option, partners))
+            raise UsageError(f"{talk.option(word)} goes with {others}: add that, or leave it out")
+
+
+def _holds(held: Mapping[str, Any], name: str, value: str | None = None) -> bool:
+    """Whether an option has a value or, of any, whether it has one that is not zero."""
+    return held[name] == value if value else bool(held[name])
 
 
 def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:

@@ -32,9 +32,6 @@ Files of a run, for each seed in seed-S/, of folds in fold-K/seed-S/, of --gap i
   teacher-KEY.parquet  beside the folders, what --teacher answered, a model or a run
   features/            beside the folders, what a recipe made of a manifest without features
 """
-NEEDS = {  # what is nothing by itself
-    "prior_clips": "adapt speaker", "strangers": "adapt speaker", "teach": "teacher", "likeness": "imitate",
-}  # fmt: skip
 GROUP = "Training (defaults without a recipe)"
 LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
 
@@ -144,9 +141,6 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         return _show_settings(values["model"]) if values["model"] else _show_list()
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
-    for name, other in NEEDS.items():
-        if values[name] is not None and not values[other.split()[0]]:
-            raise UsageError(f"{talk.option(name)} goes with {talk.option(other)}: add that, or leave it out")
     from sertool import experiment
     from sertool.experiment import Manner
     from sertool.heldout import Wish
