@@ -208,7 +208,8 @@ def divisions(table: Table, way: Way, wish: Wish) -> list[Division]:
 
 def refuse_leaks(table: Table, way: Way, made: Sequence[Division]) -> None:
     """What is heard on both sides of a division is refused, unless a protocol known for it was asked for by name."""
-    groups = splitting.guarded(table, np.any([split >= 0 for _, split in made], axis=0))
+    used = np.any([split >= 0 for _, split in made], axis=0)
+    groups = leak_guard.by_family(splitting.guarded(table, used))
     findings = [finding for _, split in made for finding in leak_guard.audit(Codes(split, splits.PARTS), groups)]
     excused = _excused(protocol(table, way))
     leaks = [finding for finding in findings if finding.leak and finding.kind not in excused]

@@ -45,16 +45,22 @@ def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = Fa
     Of `groups` it looks at KINDS, and parent with clip; other columns may be there. Crossing sentences are a leak only
     where a split has promised otherwise, and recordings without a speaker never: several people may be heard in them.
     """
-    found = []
+    found, groups = [], by_family(groups)
     for kind in KINDS:
         group = groups.get(kind)
         if group is None:
             continue
-        if kind == "parent" and "clip" in groups and (group.index >= 0).any():
-            group = families(groups["clip"], group)
         leak = strict_sentences if kind == "sentence" else kind != "recording"
         found.append(_crossing(kind, group, parts, leak))
     return [finding for finding in found if finding]
+
+
+def by_family(groups: Mapping[str, Codes]) -> Mapping[str, Codes]:
+    """The groups with copies by the clip that they descend from: what many audits need is worked out once."""
+    clip, parent = groups.get("clip"), groups.get("parent")
+    if clip is None or parent is None or not (parent.index >= 0).any():
+        return groups
+    return {name: group for name, group in groups.items() if name != "clip"} | {"parent": families(clip, parent)}
 
 
 def _crossing(kind: str, group: Codes, parts: Codes, leak: bool) -> Finding | None:
