@@ -131,28 +131,6 @@ def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:
     assert {"train", "dev", "test"} == set(table["split"])
 
 
-def test_recipes_say_what_was_published() -> None:
-    """Some figures of the publications, by system."""
-    of = {name: RECIPES[name].get("training", {}) for name in recipes.RECIPES}
-    deep = {"cnn-a": (1e-3, 10), "cnn-gru-a": (2.5e-4, 15), "cnn-transformer-a": (1e-4, 20), "resnet18-a": (1e-3, 10)}
-    for name, (rate, epochs) in deep.items():
-        assert (of[name]["optimizer"], of[name]["lr"], of[name]["epochs"], of[name]["batch"]) == (
-            "adam",
-            rate,
-            epochs,
-            32,
-        )
-    assert (of["mamba-a"]["lr"], of["mamba-a"]["clip"], of["mamba-a"]["patience"]) == (1e-4, 1.0, 5)
-    mamba = of["mamba-cnn-a"]
-    assert (mamba["lr"], mamba["weight_decay"], mamba["smoothing"], mamba["patience"]) == (5e-4, 1e-2, 0.1, 7)
-    assert (mamba["schedule"], mamba["restart_epochs"], mamba["restart_factor"]) == ("restarts", 10, 2)
-    clstm = of["clstm-b"]
-    assert (clstm["clip_value"], clstm["batch"], clstm["epochs"], clstm["plateau_patience"]) == (0.5, 64, 200, 10)
-    assert (of["cnn2d-c"]["batch"], of["cnn2d-c"]["plateau_factor"], of["cnn2d-c"]["patience"]) == (16, 0.9, 100)
-    assert (of["resnet50-d"]["lr"], of["resnet50-d"]["batch"], of["resnet50-d"]["patience"]) == (0.01, 16, 4)
-    assert (of["acnt-e"]["optimizer"], of["acnt-e"]["smoothing"], of["acnt-e"]["schedule"]) == ("adamw", 0.1, "plateau")
-
-
 @pytest.mark.parametrize("name", ["whisper-tuned", "whisper-mlp", "whisper-probe"])
 def test_with_an_encoder_predict_answers_what_training_held_out(name: str, clips: Path, tmp_path: Path) -> None:
     words = SMALL.get(RECIPES[name]["model"], ())
