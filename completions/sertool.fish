@@ -678,7 +678,7 @@ complete -c sertool -n '__sertool_at train' -s j -l jobs -r -f -d 'Threads (defa
 complete -c sertool -n '__sertool_at train' -l seed -r -f -d 'What every random choice is drawn from: of the training, and of who is held out, but for protocols with a seed of their own. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at train' -l pack -r -f -a 'half 8-bit' -d 'Put the features\' pretrained encoder into the model file, which then needs nothing else.'
 complete -c sertool -n '__sertool_at train' -l overwrite -d 'Replace a run that was trained otherwise, or is damaged.'
-complete -c sertool -n '__sertool_at train' -l list -d 'Show the models and recipes, or with -m the settings of one model, and stop.'
+complete -c sertool -n '__sertool_at train' -l list -d 'Show the models and recipes, with -m the settings of one model, or with --recipe each value of one recipe and whether it is ours, where a publication leaves it open; and stop.'
 complete -c sertool -n '__sertool_at train' -l dry-run -d 'Say what would be done, and do nothing.'
 complete -c sertool -n '__sertool_at train' -l wait -d 'Wait for another sertool that writes to the same place.'
 complete -c sertool -n '__sertool_at train' -s q -l quiet -d 'Say nothing but errors.'

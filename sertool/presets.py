@@ -1,6 +1,7 @@
 """Feature settings of published systems, by name: `sertool featurize --preset imagenet`.
 
-Each is a list of features and of options as they stand on the command line; what is given there too wins.
+Each is a list of features and of options as they stand on the command line; what is given there too wins. `ours` names
+the options that a publication leaves open; a preset without it is not of a publication.
 """
 
 from typing import Any
@@ -12,42 +13,50 @@ PRESETS: dict[str, dict[str, Any]] = {
         "about": "CREMA-D deep models: 128 log-mels, DC removed, each clip scaled to 0..1",
         "features": ["mel"],
         "options": MEL_128 | {"remove_dc": True, "normalize": ("min-max",)},
+        "ours": (),
     },
     "mfcc-128": {
         "about": "CREMA-D CNN: 128 MFCC at 22.05 kHz, 4 s, each clip z-scored",
         "features": ["mfcc"],
         "options": {"rate": 22050, "seconds": 4.0, "n_fft": 2048, "hop": 512, "mfcc_count": 128, "mfcc_bands": 128,
                     "normalize": ("z-score",)},
+        "ours": ("n_fft", "hop", "mfcc_bands"),
     },
     "clstm": {
         "about": "seven corpora: ZCR, RMS and 20 MFCC of 25 ms every 10 ms, trimmed at 25 dB, 4 s",
         "features": ["zcr", "rms", "mfcc"],
         "options": {"rate": 16000, "trim": 25.0, "seconds": 4.0, "n_fft": 400, "hop": 160, "mfcc_count": 20},
+        "ours": (),
     },
     "classic-1d": {
         "about": "CREMA-D and SAVEE: ten classic features and 100 MFCC, as means over the clip",
         "features": ["mfcc", "mel", "zcr", "rms", "chroma", "bandwidth", "rolloff", "contrast", "flatness", "tonnetz"],
         "options": {"rate": 16000, "mfcc_count": 100, "stats": ("mean",)},
+        "ours": ("rate", "stats"),
     },
     "mel-30": {
         "about": "CREMA-D and SAVEE: 30 log-mels of 2.5 s from 0.5 s, for 2D convolutional nets",
         "features": ["mel"],
         "options": {"rate": 16000, "offset": 0.5, "seconds": 2.5, "n_fft": 2048, "hop": 512, "mel_bands": 30},
+        "ours": ("rate", "n_fft"),
     },
     "msf-mfcc": {
         "about": "SAVEE and CREMA-D: modulation spectra and MFCC, as means and deviations",
         "features": ["msf", "mfcc"],
         "options": {"rate": 16000, "mfcc_count": 20, "stats": ("mean", "std")},
+        "ours": ("rate", "mfcc_count"),
     },
     "imagenet": {
         "about": "five corpora: 128 log-mels of 5 s in two channels, min-max then z-score",
         "features": ["mel"],
         "options": MEL_128 | {"channels": "stereo", "seconds": 5.0, "normalize": ("min-max", "z-score")},
+        "ours": ("mel_scale",),
     },
     "acnt": {
         "about": "RAVDESS: 40 log-mels at 22.05 kHz, 174 frames",
         "features": ["mel"],
         "options": {"rate": 22050, "seconds": 4.02, "n_fft": 2048, "hop": 512, "mel_bands": 40, "mel_scale": "log"},
+        "ours": (),
     },
     "mel-64": {
         "about": "sertool's own net: 64 log-mels (50 to 8,000 Hz) of 25 ms every 10 ms",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sertool import models, preparing
+from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
 from sertool.training_settings import Settings
 
@@ -124,7 +125,7 @@ FEATURES: dict[str, dict[str, Any]] = {
         "normalize": ("min-max", "z-score"),
     },
     "acnt": {
-        "wave": {"rate": 22050}, "mel": {"bands": 40, "n_fft": 2048, "hop": 512, "scale": "log"},
+        "wave": {"rate": 22050, "seconds": 4.02}, "mel": {"bands": 40, "n_fft": 2048, "hop": 512, "scale": "log"},
     },
 }  # fmt: skip
 
@@ -151,6 +152,28 @@ def test_a_presets_features_are_what_was_published(name: str) -> None:
     assert made.normalize == normalize
     assert stats in (None, made.stats)
     assert {feature: of(made.features[feature], said.get(feature, {})) for feature in made.features} == said
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_a_publication_leaves_open_is_called_ours_and_nothing_else_is(name: str) -> None:
+    said, held = SYSTEMS[name], RECIPES[name]
+    for part in ("training", "settings"):
+        published = said.get(part, {}).keys()
+        if part in held["ours"]:
+            assert not published
+        else:
+            assert published.isdisjoint(held["ours"])
+            assert held.get(part, {}).keys() <= published | {*held["ours"]}
+    assert ("model" in held["ours"]) == ("model" not in said)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_of_features_too(name: str) -> None:
+    said, preset = FEATURES[name], PRESETS[name]
+    published = {word for part in said.values() if isinstance(part, dict) for word in part} | said.keys()
+    for word in preset["options"]:
+        own = next((word.removeprefix(f"{each}_") for each in preset["features"] if word.startswith(f"{each}_")), word)
+        assert (own in published) != (word in preset["ours"]), word
 
 
 def test_no_recipe_of_a_published_system_and_no_preset_of_one_is_forgotten_here() -> None:

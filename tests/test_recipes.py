@@ -16,6 +16,7 @@ from sertool import (
     recipes,
     splits,
     synth,
+    talk,
     wire,
 )
 from sertool.presets import PRESETS
@@ -45,7 +46,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory, small_encoders: Path) -> Pat
 def test_a_recipe_names_what_there_is(name: str) -> None:
     held = RECIPES[name]
     assert {"about", "model", "preset", "protocol"} <= held.keys()
-    assert held.keys() <= {"about", "model", "preset", "protocol", "scale", "training", "settings", "select", "reduce"}
+    optional = {"scale", "training", "settings", "select", "reduce", "ours"}
+    assert held.keys() <= {"about", "model", "preset", "protocol"} | optional
     assert held["preset"] in PRESETS
     assert held["model"] in catalogue.names("models")
     splits.parse(held["protocol"])
@@ -75,6 +77,37 @@ def test_a_recipe_is_one_command_line(name: str, clips: Path, tmp_path: Path) ->
     assert RECIPES[name]["protocol"] in seen.out.decode().splitlines()[0]
     again = sertool("train", tmp_path / "run/features/manifest.parquet", "--recipe", name, *words, "--dry-run")
     assert (again.code, "is for features as" in again.err) == (0, False)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_value_of_a_recipe_is_listed_as_the_option_that_gives_it(name: str) -> None:
+    held, preset = RECIPES[name], PRESETS[RECIPES[name]["preset"]]
+    done = sertool("train", "--list", "--recipe", name)
+    assert (done.code, done.err) == (0, "")
+    first, *lines = [line.split() for line in done.out.decode().splitlines()]
+    assert first[:2] == ["--recipe", name]
+    listed = {tuple(line[: line.index("ours")] if "ours" in line else line) for line in lines}
+    asked = {("-m", held["model"]), ("featurize", "--preset", held["preset"]), ("--split", held["protocol"])}
+    wanted = asked | {(talk.option(word), shown(value)) for word, value in held.get("training", {}).items()}
+    for word, value in preset["options"].items():
+        wanted.add((talk.option(word.removeprefix("want_")), shown(value)))
+    usual = models.settings(held["model"], held.get("settings", {}))
+    wanted |= {("--set", each.name, shown(getattr(usual, each.name)))
+               for each in catalogue.entries("models")[held["model"]].settings}  # fmt: skip
+    assert wanted <= listed
+    of_publication = sum("ours" not in line for line in lines)
+    assert bool(of_publication) == ("ours" in held)
+
+
+def shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+
+
+def test_what_a_publication_leaves_open_is_listed_as_ours() -> None:
+    out = sertool("train", "--list", "--recipe", "acnt-e").out.decode()
+    whose = {line.split()[0]: line.split()[-1] for line in out.splitlines() if not line.startswith("--set")}
+    assert {whose[word] for word in ("--lr", "--epochs", "--patience", "--noise", "--scale")} == {"ours"}
+    assert (whose["--smoothing"], whose["--mel-bands"], whose["-m"]) == ("0.1", "40", "acnt")
 
 
 def test_a_recipe_refuses_other_features_altogether_unless_they_are_named(clips: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Train a model on a featurized manifest and predict the clips that were held out."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from sertool import catalogue, options, shipped, talk
 from sertool.errors import UsageError
 from sertool.options import option
+from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
 
 EPILOG = """\b
@@ -16,6 +18,7 @@ Examples:
   sertool train features/manifest.parquet -m cnn-transformer --split speaker:70/15/15 --seeds 3
   sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
+  sertool train --list --recipe clstm-b
 
 A recipe makes its features where the manifest has none. -m whisper follows the recipe whisper-tuned, and -m sertool
 the one of its name. The classical models (forest, lda, logistic, probe, svm) take one row for each clip: featurize with
@@ -127,7 +130,8 @@ def _run_options() -> Any:
                help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
         option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise, or is damaged."),
         option("--list", "show_list", is_flag=True,
-               help="Show the models and recipes, or with -m the settings of one model, and stop."),
+               help="Show the models and recipes, with -m the settings of one model, or with --recipe each value of "
+                    "one recipe and whether it is ours, where a publication leaves it open; and stop."),
         options.dry_run, options.wait, options.quiet, options.verbose,
     )  # fmt: skip
 
@@ -138,7 +142,7 @@ def _run_options() -> Any:
 def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Train on the featurized MANIFESTS (or stdin) and predict the clips that were held out."""
     if values["show_list"]:
-        return _show_settings(values["model"]) if values["model"] else _show_list()
+        return _show(values["recipe"], values["model"])
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
     from sertool import experiment
@@ -154,6 +158,15 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     return experiment.run(rows, asked, options.part(Wish, values), options.part(Manner, values))
 
 
+def _show(recipe: str | None, model: str | None) -> None:
+    if recipe:
+        _show_recipe(recipe)
+    elif model:
+        _show_settings(model)
+    else:
+        _show_list()
+
+
 def _show_list() -> None:
     entries = catalogue.entries("models").items()
     rows = [(name, e.facts.get("PARAMETERS"), e.title, e.facts.get("ORIGIN", "")) for name, e in entries]
@@ -161,6 +174,47 @@ def _show_list() -> None:
     talk.table(("model", "parameters", "what it is", "origin"), shown, right="parameters")
     recipes = [(name, held["model"], held["preset"], held["protocol"], held["about"]) for name, held in RECIPES.items()]
     talk.table(("recipe", "model", "features", "protocol", "what it is"), recipes)
+
+
+def _show_recipe(name: str) -> None:
+    """Each value of a recipe, as the option that would give it."""
+    held = RECIPES[name]
+    rows = [*_of_model(held), *_of_features(held["preset"]), *_of_training(held)]
+    talk.table((f"--recipe {name}", "value", "whose"), [(word, _text(value), whose) for word, value, whose in rows])
+
+
+Row = tuple[str, Any, str]  # an option, its value, and "ours" where no publication says it
+
+
+def _of_model(held: Mapping[str, Any]) -> Iterator[Row]:
+    yield "-m", held["model"], _whose(held, "model")
+    usual = {each.name: each.default for each in catalogue.entries("models")[held["model"]].settings}
+    for word, value in (usual | held.get("settings", {})).items():
+        yield f"--set {word}", value, _whose(held, "model", "settings", word)
+
+
+def _of_features(name: str) -> Iterator[Row]:
+    preset = PRESETS[name]
+    yield "featurize --preset", name, _whose(preset)
+    for feature in preset["features"]:
+        yield f"  {talk.option(feature)}", preset["options"].get(f"want_{feature}", ""), _whose(preset)
+    for word, value in preset["options"].items():
+        if not word.startswith("want_"):
+            yield f"  {talk.option(word)}", value, _whose(preset, word)
+
+
+def _of_training(held: Mapping[str, Any]) -> Iterator[Row]:
+    yield "--split", held["protocol"], _whose(held, "protocol")
+    for word in ("scale", "select", "reduce"):
+        if word in held:
+            yield talk.option(word), held[word], _whose(held, word)
+    for word, value in held.get("training", {}).items():
+        yield talk.option(word), value, _whose(held, "training", word)
+
+
+def _whose(held: Mapping[str, Any], *names: str) -> str:
+    """`ours`, where what has one of these names is; all is of what was never published."""
+    return "ours" if "ours" not in held or {*names} & {*held["ours"]} else ""
 
 
 def _show_settings(model: str) -> None:
