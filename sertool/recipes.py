@@ -69,11 +69,22 @@ RECIPES: dict[str, dict[str, Any]] = {
                      "epochs": 70, "patience": 7, "metric": "wa"},
         "ours": ("epochs", "metric"),
     },
-    "clstm-b": RECURRENT | {"about": "seven corpora: CNN and LSTM, the published winner", "model": "clstm"},
-    "cnn1d-b": RECURRENT | LAYERS_OURS | {"about": "seven corpora: the CNN (layers ours)", "model": "cnn1d"},
-    "lstm-b": RECURRENT | LAYERS_OURS | {"about": "seven corpora: the LSTM (layers ours)", "model": "lstm"},
-    "bilstm-b": RECURRENT | LAYERS_OURS | {"about": "seven corpora: the BiLSTM (layers ours)", "model": "bilstm"},
-    "gru-b": RECURRENT | LAYERS_OURS | {"about": "seven corpora: the GRU (layers ours)", "model": "gru"},
+    "clstm-b": RECURRENT | {
+        "about": "seven corpora, six emotions, a copy of each clip: CNN and LSTM, the published winner",
+        "model": "clstm",
+    },
+    "cnn1d-b": RECURRENT | LAYERS_OURS | {
+        "about": "seven corpora, six emotions, a copy of each clip: the CNN (layers ours)", "model": "cnn1d",
+    },
+    "lstm-b": RECURRENT | LAYERS_OURS | {
+        "about": "seven corpora, six emotions, a copy of each clip: the LSTM (layers ours)", "model": "lstm",
+    },
+    "bilstm-b": RECURRENT | LAYERS_OURS | {
+        "about": "seven corpora, six emotions, a copy of each clip: the BiLSTM (layers ours)", "model": "bilstm",
+    },
+    "gru-b": RECURRENT | LAYERS_OURS | {
+        "about": "seven corpora, six emotions, a copy of each clip: the GRU (layers ours)", "model": "gru",
+    },
     "cnn1d-c": STATISTICS | {
         "about": "CREMA-D and SAVEE: 1D CNN on selected classic features (layers ours)", "model": "cnn1d",
         "settings": ALONG_COLUMNS, "select": 300, "training": PATIENT,

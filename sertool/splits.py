@@ -94,8 +94,9 @@ PROTOCOLS = {
         "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "70/15/15",
     },
     "random-92-8-leaky-copies": {
-        "title": "LEAKY: clips and their augmented copies at random, no dev",
-        "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "92/8", "copies": True,
+        "title": "LEAKY: clips and their augmented copies (`augment --recipe clstm`) at random, no dev",
+        "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "92/8",
+        "copies": "clstm",  # as `augment --recipe` names them
     },
 }  # fmt: skip
 
@@ -200,7 +201,7 @@ def divide(
     if plan.name == "loso":
         return _leave_one_out(columns)
     if entry["by"] == ["clip"]:
-        return _clipwise(columns, plan.shares, seed, entry.get("copies", False))
+        return _clipwise(columns, plan.shares, seed, bool(entry.get("copies")))
     return _groupwise(entry["by"], columns, plan.shares, seed, keep or {})
 
 

@@ -1,6 +1,7 @@
 """Every published system is one command line: its features are made, its network built, and an epoch trained."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,20 @@ def test_what_a_publication_leaves_open_is_listed_as_ours() -> None:
     whose = {line.split()[0]: line.split()[-1] for line in out.splitlines() if not line.startswith("--set")}
     assert {whose[word] for word in ("--lr", "--epochs", "--patience", "--noise", "--scale")} == {"ours"}
     assert (whose["--smoothing"], whose["--mel-bands"], whose["-m"]) == ("0.1", "40", "acnt")
+
+
+@pytest.mark.parametrize("name", [name for name in TRIED if name.endswith("-b")])
+def test_a_recipe_of_copies_says_what_makes_them_where_there_are_none(name: str, clips: Path, tmp_path: Path) -> None:
+    copies = "sertool augment --recipe clstm"
+    words = ("--recipe", name, "--dry-run")
+    done = sertool("train", clips, *words)
+    assert (done.code, done.err.count(copies)) == (0, 1)
+    listed = sertool("train", "--list", "--recipe", name).out.decode()
+    assert re.search(r"^augment --recipe +clstm$", listed, re.MULTILINE)
+    made = sertool("augment", clips, "--recipe", "clstm", "-o", tmp_path / "copies.parquet")
+    assert made.code == 0, made.err
+    done = sertool("train", tmp_path / "copies.parquet", *words)
+    assert (done.code, done.err.count(copies)) == (0, 0)
 
 
 def test_a_recipe_refuses_other_features_altogether_unless_they_are_named(clips: Path, tmp_path: Path) -> None:

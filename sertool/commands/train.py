@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, shipped, talk
+from sertool import catalogue, options, shipped, splits, talk
 from sertool.errors import UsageError
 from sertool.options import option
 from sertool.presets import PRESETS
@@ -179,7 +179,7 @@ def _show_list() -> None:
 def _show_recipe(name: str) -> None:
     """Each value of a recipe, as the option that would give it."""
     held = RECIPES[name]
-    rows = [*_of_model(held), *_of_features(held["preset"]), *_of_training(held)]
+    rows = [*_of_model(held), *_of_copies(held), *_of_features(held["preset"]), *_of_training(held)]
     talk.table((f"--recipe {name}", "value", "whose"), [(word, _text(value), whose) for word, value, whose in rows])
 
 
@@ -191,6 +191,11 @@ def _of_model(held: Mapping[str, Any]) -> Iterator[Row]:
     usual = {each.name: each.default for each in catalogue.entries("models")[held["model"]].settings}
     for word, value in (usual | held.get("settings", {})).items():
         yield f"--set {word}", value, _whose(held, "model", "settings", word)
+
+
+def _of_copies(held: Mapping[str, Any]) -> Iterator[Row]:
+    if copies := splits.entry(held["protocol"]).get("copies"):
+        yield "augment --recipe", copies, _whose(held, "protocol")
 
 
 def _of_features(name: str) -> Iterator[Row]:
