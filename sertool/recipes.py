@@ -17,7 +17,7 @@ PLAIN = {"optimizer": "adam", "schedule": "constant", "batch": 32, "keep": "last
 RECURRENT = {
     "preset": "clstm", "protocol": "random-92-8-leaky-copies", "scale": "corpus",
     "training": {"optimizer": "adam", "lr": 1e-3, "schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 10,
-                 "clip_value": 0.5, "batch": 64, "epochs": 200, "metric": "wa"},
+                 "clip_value": 0.5, "batch": 64, "epochs": 200, "metric": "wa", "absent_emotions": "count"},
     "ours": ("scale", "lr", "metric"),
 }  # fmt: skip
 LAYERS_OURS = {"ours": ("settings", *RECURRENT["ours"])}
@@ -33,7 +33,7 @@ IMAGENET = {
     "training": {"optimizer": "sgd", "momentum": 0.0, "lr": 0.01, "schedule": "constant", "batch": 16,
                  "epochs": 100, "patience": 4, "metric": "loss",
                  "shift": 0.4, "time_masks": 2, "time_width": 30, "column_masks": 2, "column_width": 12,
-                 "mask_share": 0.5},
+                 "mask_share": 0.5, "absent_emotions": "count"},
     "ours": ("momentum", "epochs", "time_width", "column_width", "mask_share"),
 }  # fmt: skip
 ON_STATISTICS = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.1, "schedule": "cosine", "batch": 64,
@@ -66,7 +66,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "about": "CREMA-D deep models: CNN and three Mamba blocks", "model": "mamba-cnn",
         "training": {"optimizer": "adamw", "lr": 5e-4, "weight_decay": 1e-2, "schedule": "restarts",
                      "restart_epochs": 10, "restart_factor": 2, "smoothing": 0.1, "clip": 1.0, "batch": 32,
-                     "epochs": 70, "patience": 7, "metric": "wa"},
+                     "epochs": 70, "patience": 7, "metric": "wa", "absent_emotions": "count"},
         "ours": ("epochs", "metric"),
     },
     "clstm-b": RECURRENT | {
