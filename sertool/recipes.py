@@ -44,6 +44,11 @@ RECIPES: dict[str, dict[str, Any]] = {
         "about": "CREMA-D deep models: residual CNN", "model": "cnn",
         "training": PLAIN | {"lr": 1e-3, "epochs": 10},
     },
+    "cnn-mfcc-a": CREMAD_DEEP | {
+        "about": "CREMA-D deep models, a later run: residual CNN on 128 MFCC", "model": "cnn",
+        "settings": {"frames": 173}, "preset": "mfcc-128",  # which are its 4 s
+        "training": PLAIN | {"lr": 1e-3, "epochs": 10}, "ours": ("settings", "training"),
+    },
     "cnn-gru-a": CREMAD_DEEP | {
         "about": "CREMA-D deep models: CNN and bidirectional GRU", "model": "cnn-gru",
         "training": PLAIN | {"lr": 2.5e-4, "epochs": 15},

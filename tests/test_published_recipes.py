@@ -45,6 +45,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         **DEEP, "model": "cnn", "settings": {**CONVOLUTIONS, "dense": 64},
         "training": {**ADAM_A, "lr": 1e-3, "epochs": 10},
     },
+    "cnn-mfcc-a": {**DEEP, "model": "cnn", "preset": "mfcc-128"},
     "cnn-gru-a": {
         **DEEP, "model": "cnn-gru", "settings": {**CONVOLUTIONS, "width": 128, "dense": 64},
         "training": {**ADAM_A, "lr": 2.5e-4, "epochs": 15},
@@ -185,6 +186,9 @@ def test_no_recipe_of_a_published_system_and_no_preset_of_one_is_forgotten_here(
     assert {RECIPES[name]["preset"] for name in SYSTEMS} <= FEATURES.keys()
 
 
-def test_the_published_frames_of_acnt_are_what_its_seconds_come_to() -> None:
-    made = preparing.of_preset("acnt")
-    assert 1 + int(made.wave.seconds * made.wave.rate) // made.features["mel"].hop == 174
+@pytest.mark.parametrize("name", ["acnt-e", "cnn-mfcc-a", "resnet50-d"])
+def test_a_network_takes_all_of_its_features_seconds(name: str) -> None:
+    held, made = RECIPES[name], preparing.of_preset(RECIPES[name]["preset"])
+    (feature,) = made.features.values()
+    settings = models.settings(held["model"], held.get("settings", {}))
+    assert settings.frames == 1 + int(made.wave.seconds * made.wave.rate) // feature.hop

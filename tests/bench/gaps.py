@@ -37,6 +37,7 @@ WITH_COPIES = (
 
 SYSTEMS = {
     "cnn-a": System("A, residual CNN", "cremad", "60.7"),
+    "cnn-mfcc-a": System("A, residual CNN on MFCC", "cremad", "65.8"),
     "cnn-gru-a": System("A, CNN and GRU", "cremad", "59.6"),
     "cnn-transformer-a": System("A, CNN and transformer", "cremad", "63.1"),
     "resnet18-a": System("A, ResNet-18", "cremad", "59.6"),
