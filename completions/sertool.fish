@@ -630,7 +630,7 @@ complete -c sertool -n '__sertool_at train' -l test-on -r -f -a '(__sertool_many
 complete -c sertool -n '__sertool_at train' -l always-train -r -f -a '(__sertool_many )' -d 'Train on these corpora whatever is held out: a large one beside a small one that is divided.'
 complete -c sertool -n '__sertool_at train' -l no-dev -d 'Train on dev\'s speakers, too: of folds, an eighth of those who are not held out. No epoch is then chosen by them, and nothing says how sure to be. Models that are fitted at once learn from the dev of folds anyway.'
 complete -c sertool -n '__sertool_at train' -l seeds -r -f -d 'Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed. [default: 1; 1 to 1000]'
-complete -c sertool -n '__sertool_at train' -l gap -d 'Train under a leaky protocol and on disjoint speakers, and say the difference.'
+complete -c sertool -n '__sertool_at train' -l gap -d 'Train under a leaky protocol and on disjoint speakers, and say the difference in UAR and in accuracy.'
 complete -c sertool -n '__sertool_at train' -l epochs -r -f -d 'Times over the training clips. [default: 30; 1 to 100000]'
 complete -c sertool -n '__sertool_at train' -l batch -r -f -d 'Clips in a batch. [default: 32; 1 to 100000]'
 complete -c sertool -n '__sertool_at train' -l optimizer -r -f -a 'adam adamw sgd' -d 'Optimiser. [default: adamw]'

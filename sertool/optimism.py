@@ -12,20 +12,36 @@ from sertool.manifest import Table
 RESAMPLES = 2000
 
 
+class Figure(NamedTuple):
+    """A figure in per cent, and the same of each resample."""
+
+    value: float
+    drawn: np.ndarray
+
+    def __str__(self) -> str:
+        low, high = metrics.interval(self.drawn)
+        return f"{self.value:.1f} [{low:.1f}, {high:.1f}]"
+
+    def above(self, other: "Figure") -> str:
+        """By how much it is greater."""
+        # Drawn alike, resamples of equally many speakers would go up and down together: in another order they do not.
+        low, high = metrics.interval(self.drawn - np.random.default_rng(0).permutation(other.drawn))
+        return f"{self.value - other.value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
 class Side(NamedTuple):
-    """What was held out under one division, and how well it was told, in per cent."""
+    """What was held out under one division, and how well it was told."""
 
     named: str
     clips: int
     speakers: int  # 0 where unknown
-    uar: float
-    drawn: np.ndarray  # the same of each resample
+    uar: Figure
+    accuracy: Figure
 
-    def __str__(self) -> str:
+    @property
+    def held(self) -> str:
         who = talk.counted(self.speakers, "speaker") if self.speakers else "unknown speakers"
-        held = f"{talk.counted(self.clips, 'clip')} of {who} under {self.named}"
-        low, high = metrics.interval(self.drawn)
-        return f"{self.uar:.1f} [{low:.1f}, {high:.1f}] of {held}"
+        return f"{talk.counted(self.clips, 'clip')} of {who} under {self.named}"
 
 
 def say(names: Sequence[str], tables: Sequence[Table]) -> None:
@@ -36,17 +52,16 @@ def say(names: Sequence[str], tables: Sequence[Table]) -> None:
         talk.say("no optimism gap: the two divisions hold out no emotion in common")
         return
     leaky, honest = (_side(name, table, both) for name, table in zip(names, tables, strict=True))
-    # Drawn alike, resamples of equally many speakers would go up and down together: in another order they do not.
-    low, high = metrics.interval(leaky.drawn - np.random.default_rng(0).permutation(honest.drawn))
     pooled = ", all trainings pooled" if any(_is_of_several(table) for table in tables) else ""
-    gap = f"optimism gap {leaky.uar - honest.uar:+.1f} [{low:+.1f}, {high:+.1f}] points of UAR{pooled}"
-    talk.say(f"{gap}: {leaky}, {honest}")
-    only = f"; UAR of what both hold out: {listed(both)}" if emotions[0] != emotions[1] else ""
+    gap = f"optimism gap {leaky.uar.above(honest.uar)} points of UAR{pooled}"
+    talk.say(f"{gap}: {leaky.uar} of {leaky.held}, {honest.uar} of {honest.held}")
+    talk.say(f"  {leaky.accuracy.above(honest.accuracy)} points of accuracy: {leaky.accuracy}, {honest.accuracy}")
+    only = f"; figures of what both hold out: {listed(both)}" if emotions[0] != emotions[1] else ""
     talk.say(f"  in brackets 95 % intervals, bootstrap {_bootstrap([leaky, honest])}{only}")
 
 
 def _side(named: str, table: Table, emotions: Sequence[str]) -> Side:
-    """The unweighted average recall of some emotions, all trainings together; resampled as eval does."""
+    """How well some emotions are told, all trainings together; resampled as eval does."""
     table = manifest.only(table, "emotion", emotions)
     truth = np.array([emotions.index(word) for word in manifest.column(table, "emotion")])
     right = np.array(manifest.column(table, "predicted")) == np.array(manifest.column(table, "emotion"))
@@ -56,12 +71,19 @@ def _side(named: str, table: Table, emotions: Sequence[str]) -> Side:
     credits = (right.astype(float), np.ones(len(right)))
     sums = np.stack([metrics.class_sums(each, truth, credit, len(emotions)) for credit in credits], 1)
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
-    return Side(named, len(first), units.speakers, float(_uar(sums.sum(0))), _uar(drawn))
+    uar, accuracy = (Figure(float(of(sums.sum(0))), of(drawn)) for of in (_uar, _accuracy))
+    return Side(named, len(first), units.speakers, uar, accuracy)
 
 
 def _uar(sums: np.ndarray) -> np.ndarray:
     """Unweighted average recall in per cent of right answers and clips, `[..., 2, emotions]`."""
     return 100 * metrics.mean(metrics.ratio(sums[..., 0, :], sums[..., 1, :]))
+
+
+def _accuracy(sums: np.ndarray) -> np.ndarray:
+    """The share of right answers in per cent, of the same."""
+    right, clips = np.moveaxis(sums.sum(axis=-1), -1, 0)
+    return 100 * metrics.ratio(right, clips)
 
 
 def _is_of_several(table: Table) -> bool:

@@ -741,16 +741,22 @@ def test_what_always_trains_must_leave_speakers_to_hold_out(two_corpora: Path, m
 
 def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--gap", "-o", tmp_path)
-    gap = next(line for line in done.err.splitlines() if "optimism gap" in line)
+    lines = done.err.splitlines()
+    gap, accuracy = next(lines[place : place + 2] for place, line in enumerate(lines) if "optimism gap" in line)
+    values = []
     for side in ("leaky", "disjoint"):
         held = table(tmp_path / side)
         scored = json.loads(sertool("eval", tmp_path / side / "predictions.parquet", "--format", "json").out)
-        figure = scored["runs"][0]["figures"]["uar"]
-        value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
+        uar, wa = (scored["runs"][0]["figures"][name] for name in ("uar", "wa"))
+        value, low, high = (100 * uar[name] for name in ("value", "low", "high"))
+        values.append(100 * wa["value"])
+        assert "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * wa[name] for name in ("value", "low", "high"))) in accuracy
         clips, speakers = len(held["clip"]), len(set(held["speaker"]))
         assert (
             f"{value:.1f} [{low:.1f}, {high:.1f}] of {clips} clips of {talk.counted(speakers, 'speaker')} under" in gap
         )
+    assert accuracy.startswith(f"  {values[0] - values[1]:+.1f} [")
+    assert "points of accuracy: " in accuracy
     assert "pooled" not in gap
     assert "under random-80-20" in done.err
     assert "under speaker:70/15/15" in done.err
@@ -776,9 +782,19 @@ def _gap(capsys: pytest.CaptureFixture[str], leaky: manifest.Table, honest: mani
 def test_an_optimism_gap_is_over_the_emotions_that_both_sides_hold_out(capsys: pytest.CaptureFixture[str]) -> None:
     said = _gap(capsys, _held_out(8, 9, ("sad", "happy", "fear")), _held_out(8, 6))
     assert "optimism gap +30.0 [+30.0, +30.0] points of UAR: 90.0 [90.0, 90.0] of 160 clips of 8 speakers under" in said
-    assert "bootstrap over speakers; UAR of what both hold out: happy, sad" in said
+    assert "bootstrap over speakers; figures of what both hold out: happy, sad" in said
     assert "both hold out" not in _gap(capsys, _held_out(8, 9), _held_out(8, 6))
     assert "no emotion in common" in _gap(capsys, _held_out(8, 9, ("fear",)), _held_out(8, 6))
+
+
+def test_an_optimism_gap_is_of_accuracy_too_which_counts_clips_and_not_emotions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rarer = merging.stacked([_held_out(8, 9, ("sad",)), _held_out(8, 6, ("happy",)), _held_out(8, 6, ("happy",))])
+    rarer = manifest.with_column(rarer, "clip", [f"{place}" for place in range(len(rarer))])
+    said = _gap(capsys, rarer, _held_out(8, 5))
+    assert "+25.0 [+25.0, +25.0] points of UAR: 75.0 [75.0, 75.0] of 240 clips" in said
+    assert "  +20.0 [+20.0, +20.0] points of accuracy: 70.0 [70.0, 70.0], 50.0 [50.0, 50.0]\n" in said
 
 
 def test_an_optimism_gap_says_where_its_intervals_are_of_clips(capsys: pytest.CaptureFixture[str]) -> None:

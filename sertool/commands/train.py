@@ -116,7 +116,8 @@ def _division_options() -> Any:
         option("--seeds", type=options.Number(int, 1, 1000), default=1, show_default=True, metavar="N", group=group,
                help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
-               help="Train under a leaky protocol and on disjoint speakers, and say the difference."),
+               help="Train under a leaky protocol and on disjoint speakers, and say the difference in UAR and in "
+                    "accuracy."),
     )  # fmt: skip
 
 
