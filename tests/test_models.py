@@ -100,6 +100,35 @@ def test_a_clip_answers_the_same_alone_and_in_company(name):
     assert (together[1] - together[0]).abs().max() > 1e-6
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", catalogue.names("models"))
+@torch.no_grad()
+def test_on_a_gpu_a_clip_answers_as_it_does_elsewhere_alone_and_in_company(name, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # else convolutions round to 10 bits
+    model = made(name)
+    columns = width(models.load(name))
+    rows, lengths = batch(columns, 61, 7, 1, 200, 2, 161)
+    elsewhere = model(rows, lengths)
+    noisy, _ = batch(columns, 61, 7, 1, 200, 2, 161, behind=torch.nan)
+    limit = 1e-3 * max(1.0, float(elsewhere.abs().max()))
+    model.cuda()
+    together = model(rows.cuda(), lengths)
+    assert together.is_cuda
+    assert (together.cpu() - elsewhere).abs().max() < limit
+    assert (together - one_by_one(model, rows.cuda(), lengths)).abs().max() < limit
+    assert (together - model(noisy.cuda(), lengths)).abs().max() < limit
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", [name for name in catalogue.names("models") if name not in CLASSICAL])
+def test_on_a_gpu_a_network_has_finite_gradients(name):
+    fields = models.load(name).Settings.__dataclass_fields__
+    model = made(name, **({"frames": 32} if "frames" in fields else {})).train().cuda()
+    rows, lengths = batch(width(models.load(name)), 30, 12, 1, 25)
+    F.cross_entropy(model(rows.cuda(), lengths), torch.arange(4).cuda()).backward()
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in model.parameters())
+
+
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
 def test_of_no_clips_there_are_no_answers(name):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -1033,6 +1034,49 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
         answer = (model(scaled, lengths) / held.temperature).softmax(dim=1).numpy()
     for index, label in enumerate(held.labels):
         np.testing.assert_allclose(answer[:, index], manifest.column(predicted, f"p_{label}"), atol=1e-5)
+
+
+# Compiled, and on a GPU.
+
+COMPILES = pytest.mark.skipif(not any(map(shutil.which, preparing.COMPILERS)), reason="there is no compiler")
+
+
+@COMPILES
+@pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.slow),
+                                    pytest.param("cuda", marks=pytest.mark.gpu)])  # fmt: skip
+def test_a_compiled_network_learns_what_it_does_otherwise(
+    mel: Path, tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, compiler = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network: seen.append(network) or compiler(network))
+    for name, words in {"plain": (), "compiled": ("--compile",)}.items():
+        train(mel, *TINY, "--device", device, *words, "-o", tmp_path / name)
+    plain, compiled = (
+        [json.loads(line) for line in (tmp_path / name / "seed-0" / "metrics.jsonl").read_text().splitlines()]
+        for name in ("plain", "compiled")
+    )
+    assert [each["loss"] for each in compiled] == pytest.approx([each["loss"] for each in plain], rel=0.02)
+    assert len(seen) == 1
+    _assert_heard_again(mel, tmp_path / "compiled", "cpu")
+
+
+@pytest.mark.gpu
+def test_what_a_gpu_trained_answers_alike_there_and_elsewhere(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--device", "cuda", "-o", tmp_path)
+    for device in ("cuda", "cpu"):
+        _assert_heard_again(mel, tmp_path, device)
+
+
+def _assert_heard_again(clips: Path, run: Path, device: str) -> None:
+    """That predict answers from the audio, on a device, what training answered of who was held out."""
+    done = sertool("predict", "-m", run, clips, "--device", device, "-f", "jsonl")
+    assert done.code == 0, done.err
+    heard = {row["clip"]: row for row in map(json.loads, done.out.splitlines())}
+    held = wire.read(str(run / "predictions.parquet")).to_pylist()
+    assert held
+    for row in held:
+        for word in ("p_neutral", "p_happy", "p_angry"):
+            assert heard[row["clip"]][word] == pytest.approx(row[word], abs=5e-3)
 
 
 # Settings and what is left behind.
