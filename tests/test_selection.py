@@ -99,7 +99,7 @@ def test_columns_that_repeat_or_never_change_do_no_harm(clips):
 
 @pytest.mark.parametrize("how", ["pca", "pca:0", "pca:x", "lda:2", "ica:4", ""])
 def test_another_reduction_is_refused_with_the_choices(how, clips):
-    with pytest.raises(UsageError, match="lda or pca:N"):
+    with pytest.raises(UsageError, match="lda, none, or pca:N"):
         selection.reduce(how, *clips[:2])
 
 
