@@ -99,7 +99,10 @@ def divided(table: Table, how: Wanted, seed: int, old: Table | None = None) -> T
     divide = splits.folds if isinstance(how, int) else splits.divide
     made = divide(how, Columns(table, rows), seed, keep)
     _say(made, how)
-    _warn_of_missing_copies(manifest.keep(table, rows), splits.entry(how).get("copies"), how)
+    recipe = splits.entry(how).get("copies")
+    if recipe and manifest.originals(table)[rows].all():
+        talk.warn(f"{how} divides clips together with a copy of each, and there are no copies: "
+                  f"run `sertool augment --recipe {recipe}` first")  # fmt: skip
     if keep:
         _say_moved(manifest.codes(manifest.keep(table, rows), "speaker"), made, keep["speaker"], how)
     return _placed(table, made, rows)
@@ -219,13 +222,6 @@ def _say(made: splits.Division, how: Wanted) -> None:
         )
     if made.outside:
         talk.mention(f"{how}: {talk.counted(made.outside, 'clip')} outside of it, without a part")
-
-
-def _warn_of_missing_copies(table: Table, recipe: str | None, how: Wanted) -> None:
-    """Say that a protocol was published with copies that `recipe` makes, where there are none."""
-    if recipe and manifest.originals(table).all():
-        remedy = f"run `sertool augment --recipe {recipe}` first"
-        talk.warn(f"{how} divides clips together with a copy of each, and there are no copies: {remedy}")
 
 
 def report(table: Table, *, strict_sentences: bool) -> int:

@@ -427,6 +427,7 @@ sys.exit(cli.run(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("SIGKILL", -9), pytest.param("SIGINT", 130, marks=pytest.mark.slow)])
 def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, tmp_path):
     chain = (*CHAIN, "--copies", 2, "--write", tmp_path / "s", "--as", "wav")
@@ -474,6 +475,7 @@ def test_a_full_disk_keeps_the_copies_that_are_whole_and_nothing_else(voices, tm
     assert f"({len(wire.read(str(voices))) - len(found)} written now)" in sertool(*line).err
 
 
+@pytest.mark.slow
 def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voices, tmp_path, monkeypatch):
     monkeypatch.setattr(rendering, "BATCH", 2)  # so that forks have work
     chain = ("augment", voices, *CHAIN, "--reverb", "0.1:0.3", "--copies", 2, "--as", "flac")

@@ -101,12 +101,14 @@ def test_without_a_copy_as_long_as_its_clip_there_is_nothing_to_learn(parent: st
         consistency.originals(table, np.array([5, length]), np.arange(2))
 
 
+@pytest.mark.slow
 def test_copies_come_to_be_heard_as_their_clips(run: Path) -> None:
     losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
 
 
 @pytest.mark.usefixtures("small_encoders")
+@pytest.mark.slow
 def test_what_was_taught_serves_as_an_encoder_that_noise_changes_less(run: Path, table: Path, tmp_path: Path) -> None:
     own = [
         row for row in wire.read(str(table)).select(["clip", "parent", "split"]).to_pylist() if row["split"] == "train"

@@ -182,6 +182,7 @@ def test_audio_files_and_folders_and_lists_of_paths_are_taken_as_they_are(voices
 # A clip's numbers are its own.
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_jobs(voices, tmp_path, small_shards):
     for jobs in (1, 2, 3, 4):
         assert sertool("featurize", voices, *ALL, "-j", jobs, "-o", tmp_path / str(jobs)).code == 0
@@ -363,6 +364,7 @@ def test_a_second_at_work_in_a_folder_waits_if_asked(voices, tmp_path):
     assert time.monotonic() - start > 0.5
 
 
+@pytest.mark.slow
 def test_parts_that_run_at_once_make_what_one_run_makes(voices, tmp_path, small_shards):
     sertool("featurize", voices, *FEW, "-o", tmp_path / "whole")
     running = [process("featurize", voices, *FEW, "--part", f"{k}/2", "-o", tmp_path / "parts") for k in (1, 2)]
@@ -726,6 +728,7 @@ def test_what_stands_in_the_way_is_one_clear_error(voices, tmp_path):
     assert "cannot write" in done.line
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of files are POSIX's")
 def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));{DRIVER}"

@@ -259,6 +259,7 @@ def agreement(waves: list[np.ndarray], rate: int, hop: int = 512) -> tuple[float
     return float(np.mean(flag == (ours[:, VOICED] == 1))), float(near.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "hop"),
     [(16000, 512), pytest.param(16000, 160, marks=pytest.mark.slow), pytest.param(24414, 512, marks=pytest.mark.slow)],

@@ -53,6 +53,7 @@ def test_a_clip_is_drawn_and_nothing_is_stored(tone, tmp_path, suffix):
     assert not (tmp_path / "f").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [
     (),
     pytest.param(("--stats", "mean,std,max"), marks=pytest.mark.slow),
@@ -64,6 +65,7 @@ def test_every_feature_can_be_drawn(voices, tmp_path, words):
     assert (tmp_path / "p.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_a_silent_clip_and_a_short_one_can_be_drawn(tmp_path):
     encoding.write(tmp_path / "neutral" / "a.wav", np.zeros(16_000), 16_000)
     encoding.write(tmp_path / "neutral" / "b.wav", np.ones(900) * 0.1, 16_000)

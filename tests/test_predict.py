@@ -276,6 +276,7 @@ def test_nothing_is_held_out_where_one_of_several_models_does_not_say(run: Path,
         assert parts == ({"", "train"} if unknown else {"train", "dev", "test"})
 
 
+@pytest.mark.slow
 def test_what_one_of_several_runs_was_trained_on_is_not_held_out(run: Path, tmp_path: Path) -> None:
     table = wire.read(str(run / "features" / "manifest.parquet"))
     bare = tmp_path / "bare.parquet"
@@ -1220,6 +1221,7 @@ def test_each_clip_is_answered_by_the_models_that_held_it_out_alone(
     assert sum(answered) == 32 * 2  # each clip, by the two seeds of one of the four folds
 
 
+@pytest.mark.slow
 def test_copies_have_no_part_in_the_figures_of_a_run_of_folds(run: Path, tmp_path: Path) -> None:
     """Each is answered by whom its clip was held out from, and was in train of all others."""
     folds = sertool("index", run / "voices", "--pattern", PATTERN, "--folds", 4)

@@ -45,6 +45,7 @@ def answers(run: Path, *words: object) -> np.ndarray:
     return np.array([[float(value) for name, value in row.items() if name.startswith("p_")] for row in rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -179,6 +179,7 @@ def bare(mel: Path) -> Path:
     return folder / "mel" / "manifest.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [SPLIT, ("--folds", "2")])
 def test_audio_that_nobody_labelled_is_learnt_from_the_teacher_alone(
     mel: Path, bare: Path, tmp_path: Path, how: tuple[str, ...]

@@ -344,6 +344,7 @@ def test_overwriting_goes_on_with_what_is_its_own(mel: Path, tmp_path: Path) -> 
     assert ages(tmp_path / "seed-0") == before
 
 
+@pytest.mark.slow
 def test_members_of_another_run_are_refused_and_not_mixed_in(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "-o", tmp_path, "--seeds", 2)
     train(mel, *TINY, "-o", tmp_path / "folds", "--folds", 2)
@@ -444,6 +445,7 @@ def test_another_models_answers_in_the_manifest_are_not_taken_for_its_own(mel: P
     assert table(tmp_path / "run").keys() == table(tmp_path / "fresh").keys()
 
 
+@pytest.mark.slow
 def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: Path, tmp_path: Path) -> None:
     done = train(mel, *TINY, "--folds", 2, "--seeds", 2, "--seed", 5, "-o", tmp_path / "run")
     names = sorted(path.parent.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob("model.safetensors"))
@@ -462,6 +464,7 @@ def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: P
     assert sertool("eval", stdin=done.out).code == 0
 
 
+@pytest.mark.slow
 def test_seeds_of_one_run_share_their_folds_and_another_seed_draws_others(mel: Path, tmp_path: Path) -> None:
     run = (mel, *NET, "--epochs", 1, "--folds", 3)
     train(*run, "--seeds", 2, "-o", tmp_path / "both")
@@ -1266,7 +1269,7 @@ def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path, net: t
     chosen = ["-m", net[0], *(word for each in net[1:] for word in ("--set", each)), "--batch", "5", "-j", "1"]
     learning = ("--optimizer", "sgd", "--lr", ".05", "--epochs", "3", "--seeds", "2", "--clip", "1", "--keep", "last")
     alike = [word for name in ("time-masks", "column-masks", "gain", "mixup") for word in (f"--{name}", "0")]
-    words = ["train", str(mel), *chosen, *learning, *alike]
+    words = ["train", str(mel), *chosen, *learning, *alike, "--precision", "float32"]
     together = subprocess.run(
         [*by_two(), "-m", "sertool", *words, "-o", tmp_path / "two"], capture_output=True, check=False
     )
