@@ -16,12 +16,11 @@ _said: set[str] = set()
 
 
 def begin() -> None:
-    """Start afresh: the usual verbosity, and data in UTF-8 whatever the machine speaks; a terminal keeps its encoding.
+    """Start afresh, with data in UTF-8 whatever the machine speaks; a terminal keeps its encoding.
 
     Where streams are closed there is nothing to read, talk is lost, and to write data is an error.
     """
-    set_verbosity(0)
-    _said.clear()
+    forget()
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
     sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
@@ -33,6 +32,12 @@ def begin() -> None:
             raw, encoding = open(sys.stdout.fileno(), "wb", closefd=False), sys.stdout.encoding  # noqa: SIM115
             sys.stdout = io.TextIOWrapper(raw, encoding, line_buffering=to_terminal())
         sys.stdout.reconfigure(encoding=None if to_terminal() else "utf-8", errors="backslashreplace")
+
+
+def forget() -> None:
+    """Talk at the usual verbosity, as if nothing had been said yet."""
+    set_verbosity(0)
+    _said.clear()
 
 
 def release_stdout() -> None:

@@ -13,10 +13,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: as many threa
 import numpy as np
 import pytest
 
-from sertool import encoding, synth
+from sertool import encoding, synth, talk
 
 # A shell without job control has what it starts in the background ignore interrupts, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_said() -> None:
+    """What an earlier test asked for, as `--quiet`, or was warned of hides nothing from this one."""
+    talk.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import formats, manifest, merging, row_filter, streams, talk, wire
+from sertool import formats, manifest, merging, row_filter, streams, wire
 from sertool.errors import SertoolError, UsageError
 from sertool.paths import path_text
 
@@ -226,7 +226,6 @@ def test_a_word_in_json_where_numbers_are_taken_is_named_with_its_row():
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_tables_that_were_joined_are_one(capsys, end, mark):
-    talk.begin()
     tables = [mark + end.join(["path,age,take", *rows, ""]) for rows in (["/a,3,1"], ["/b,3,1", "/c,3,1"], [])]
     held = wire.decoded(pa.py_buffer("".join(tables).encode()), "-")
     assert held.select(["path", "age", "take"]).to_pydict() == {

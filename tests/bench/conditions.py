@@ -13,9 +13,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shown
+
+from sertool import shipped
 
 HELD = Path(__file__).with_name("conditions.json")
 EMOTIONS = "neutral,happy,sad,angry,fear,disgust"
@@ -33,7 +36,7 @@ WAYS = {
 }
 MODELS = ("base", "base --adapt speaker --speakers all", "base --adapt speaker", "tiny")
 OTHERS = {"ravdess": "RAVDESS, speech", "emodb": "EMO-DB", "tess": "TESS"}
-Figures = dict[str, dict[str, dict[str, float]]]  # by table, row and model
+Figures = dict[str, dict[str, dict[str, Any]]]  # by table, row and model
 
 
 def made(command: str, work: Path, output: str) -> Path:
@@ -112,14 +115,21 @@ def quiet(samples: np.ndarray, rate: int) -> np.ndarray:
 WRITTEN = {"stereo": stereo, "quiet": quiet}
 
 
-def score(clips: Path, model: str, work: Path) -> dict[str, float]:
+def score(clips: Path, model: str, work: Path) -> dict[str, Any]:
     """UAR of a model's answers to a manifest's clips, with its interval."""
     answers = work / "answers.parquet"
     command = [sys.executable, "-m", "sertool", "predict", "-m", *shlex.split(model), clips, "-f", "parquet"]
     with answers.open("wb") as stream:
         subprocess.run(command, check=True, cwd=work, stdout=stream)
     run = shown.scored(answers)
-    return shown.per_cent(run["figures"]["uar"]) | {"clips": run["clips"], "speakers": run["speakers"]}
+    figure = shown.per_cent(run["figures"]["uar"])
+    return figure | {"clips": run["clips"], "speakers": run["speakers"], "model": known(model)}
+
+
+def known(model: str) -> str | None:
+    """What the file of a model is known by that is of the package."""
+    name = model.split(maxsplit=1)[0]
+    return shown.of_package(name) if name in shipped.names() else None
 
 
 def measure(corpora: Path, work: Path, model: str, held: Figures) -> None:
@@ -135,6 +145,9 @@ def measure(corpora: Path, work: Path, model: str, held: Figures) -> None:
 
 def tables(held: Figures) -> str:
     """Both tables as README has them."""
+    cells_of = [row.items() for rows in held.values() for row in rows.values()]
+    if stale := {model for row in cells_of for model, figure in row if figure["model"] != known(model)}:
+        raise SystemExit(f"{', '.join(sorted(stale))}: another model was measured than is here: measure it again")
     models = list(next(iter(held["ways"].values())))
     head = " | ".join(f"`{model}`" for model in models)
     lines = [f"| CREMA-D's dev speakers, recorded so | {head} |", "| --- |" + " --- |" * len(models)]
@@ -148,7 +161,7 @@ def tables(held: Figures) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cells(figures: dict[str, dict[str, float]]) -> str:
+def cells(figures: dict[str, dict[str, Any]]) -> str:
     return " | ".join(map(shown.interval, figures.values()))
 
 

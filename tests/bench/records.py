@@ -9,9 +9,9 @@ again. Weights of Whisper come from the cache or its publisher, or from `--weigh
 """
 
 import argparse
+import re
 import shlex
 import subprocess
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -311,14 +311,15 @@ def run(name: str, places: dict[str, str], work: Path) -> dict[str, Any]:
 
 
 def digest(commands: Sequence[str]) -> str:
-    """What commands are known by: what one makes depends on those before it."""
-    return f"{zlib.crc32(chr(10).join(commands).encode()):08x}"
+    """What commands are known by: what one makes depends on those before it, and on the model that it asks."""
+    asked = [shown.of_package(model) for model in re.findall(r"predict -m (\w+) ", commands[-1])]
+    return shown.checksum("\n".join([*commands, *asked]).encode())
 
 
 def table(held: dict[str, Any]) -> str:
     """The records as README shows them, each corpus with what others reached."""
     if stale := [name for name in held if held[name]["commands"] != digest(RECORDS[name].commands)]:
-        raise SystemExit(f"{', '.join(stale)}: measured with other commands than stand here: measure them again")
+        raise SystemExit(f"{', '.join(stale)}: measured with other commands or models: measure them again")
     lines = ["| corpus, protocol | system | UAR % [95 %] | accuracy % | on | seeds |",
              "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     for corpus in dict.fromkeys(record.corpus for record in RECORDS.values()):

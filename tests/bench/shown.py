@@ -4,12 +4,24 @@ import argparse
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+PACKAGE = ROOT / "sertool" / "shipped"
 Figure = dict[str, float]
+
+
+def checksum(content: bytes) -> str:
+    return f"{zlib.crc32(content):08x}"
+
+
+def of_package(model: str) -> str:
+    """What a model of the package is known by, that figures of another are not shown as its own."""
+    return checksum((PACKAGE / f"{model}.safetensors").read_bytes())
 
 
 def scored(predictions: Path, *words: str) -> dict[str, Any]:
