@@ -128,6 +128,7 @@ def test_what_was_taught_serves_as_an_encoder_that_noise_changes_less(run: Path,
     assert taught < 0.9 * changed("published")
 
 
+@pytest.mark.slow
 def test_the_rest_of_the_loss_is_for_the_labels(table: Path, tmp_path: Path) -> None:
     """With none of it for labels, other labels make no difference to the blocks; with some, they do."""
     held = wire.read(str(table))
@@ -160,6 +161,7 @@ def test_what_cannot_be_taught_so_is_refused(table: Path, tmp_path: Path, words:
     assert said in done.line
 
 
+@pytest.mark.slow
 def test_blocks_that_go_on_where_published_ones_end_hear_rows_as_they_are(table: Path, tmp_path: Path) -> None:
     words = ("-m", "whisper", "--set", "layers=2", "--set", "tune=2", "--epochs", 1)
     for more, scaling in (((), "none"), (("--scale", "corpus"), "corpus")):

@@ -1048,6 +1048,7 @@ def test_runs_of_unlike_clips_show_the_count_and_the_chance_of_each(
     assert {f"neutral ({one.classes[0].clips})", f"sad ({one.classes[2].clips}; 0)"} <= {x.get_text() for x in labels}
 
 
+@pytest.mark.slow
 def test_titles_of_pictures_are_whole_and_say_what_leaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     titles = {}

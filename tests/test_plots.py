@@ -75,6 +75,7 @@ def test_a_silent_clip_and_a_short_one_can_be_drawn(tmp_path):
         assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decibels", "largest"), [(-20, 0.5), (5, 0.5 * 10 ** (5 / 20))])
 def test_waveforms_beside_each_other_share_limits_that_hold_both(tone, tmp_path, figures, decibels, largest):
     done = sertool("augment", tone, "--gain", decibels, "--plot", tmp_path / "p.png")
@@ -110,6 +111,7 @@ def test_pitch_is_drawn_where_there_is_one(tone, figures):
     assert axis.get_ylabel() == "Hz where voiced"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "label"), [((), "dB"), (("--mel-scale", "log"), "log power"), (("--normalize", "z-score"), "normalised")]
 )

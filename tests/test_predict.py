@@ -1132,6 +1132,7 @@ def test_text_that_strays_among_audio_gets_a_row_and_the_work_goes_on(run: Path,
     assert found == ["unreadable", "unreadable", "empty", "lfs-pointer", "unreadable", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 def test_a_list_from_process_substitution_is_read(run: Path) -> None:
     words = f"{sys.executable} -m sertool predict -m {run / 'model'}"
@@ -1199,6 +1200,7 @@ def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhe
     assert f"| 0/{count} [" in sertool(*words, table, "-o", tmp_path / "rows.csv").err
 
 
+@pytest.mark.slow
 def test_each_clip_is_answered_by_the_models_that_held_it_out_alone(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,7 @@ def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:
     assert {"train", "dev", "test"} == set(table["split"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["whisper-tuned", "whisper-mlp", "whisper-probe"])
 def test_with_an_encoder_predict_answers_what_training_held_out(name: str, clips: Path, tmp_path: Path) -> None:
     words = SMALL.get(RECIPES[name]["model"], ())

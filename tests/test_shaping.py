@@ -179,7 +179,11 @@ def test_normalisations_are_a_chain(voices, tmp_path):
 
 @pytest.mark.parametrize(
     ("how", "channels"),
-    [("z-score-columns", "mono"), ("mean-columns", "mono"), ("mean-columns,z-score-columns", "stereo")],
+    [
+        ("z-score-columns", "mono"),
+        pytest.param("mean-columns", "mono", marks=pytest.mark.slow),
+        pytest.param("mean-columns,z-score-columns", "stereo", marks=pytest.mark.slow),
+    ],
 )
 def test_unvoiced_frames_count_in_no_normalisation_and_stay_0(voices, tmp_path, how, channels):
     words = ("featurize", voices, "--pitch", "--channels", channels)

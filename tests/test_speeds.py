@@ -63,6 +63,7 @@ def test_answers_are_the_mean_over_the_speeds_each_with_voices_of_its_own(run: P
     np.testing.assert_allclose(found, each.mean(axis=0), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_windows_are_cut_before_they_are_heard_faster(run: Path) -> None:
     clip = next((run / "1").rglob("*.wav"))
     words = ("predict", "-m", run / "model", "--window", ".5", clip, "--speeds")

@@ -157,6 +157,7 @@ def test_an_encoder_is_known_by_what_taught_it_from_file_to_file(
     assert said == modelfile.read(school).trained["encoder"]
 
 
+@pytest.mark.slow
 def test_blocks_that_are_trained_on_know_who_taught_them_before(clips: Path, school: Path, tmp_path: Path) -> None:
     done = train(clips, *BLOCK, *HALF, "--seed", 1, "--weights", school, "-o", tmp_path / "run", code=1)
     assert KNOWS in done.err.splitlines()[-1]

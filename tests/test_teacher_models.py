@@ -104,6 +104,7 @@ def test_a_teacher_who_knows_speakers_that_are_held_out_is_refused(mel: Path, te
     assert "cannot be known" in done.err
 
 
+@pytest.mark.slow
 def test_each_fold_is_taught_by_the_model_that_holds_out_the_same(mel: Path, tmp_path: Path) -> None:
     train(mel, *NET, "--folds", 4, "-o", tmp_path / "teacher")
     done = train(mel, *NET, "--folds", 4, "--teacher", tmp_path / "teacher", "-o", tmp_path / "run")
@@ -127,6 +128,7 @@ def test_a_teacher_of_the_package_is_known_by_its_protocol(mel: Path, tmp_path: 
         assert ("it was trained on speakers or clips that are held out here" in done.err) == bool(code)
 
 
+@pytest.mark.slow
 def test_predictions_teach_nobody_from_whom_their_models_would_tell(mel: Path, teacher: Path, tmp_path: Path) -> None:
     """Those of a run with folds come from models that heard whom another fold holds out."""
     train(mel, *NET, "--folds", 4, "-o", tmp_path / "folds")

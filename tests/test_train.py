@@ -821,6 +821,7 @@ def test_an_optimism_gap_of_several_trainings_says_that_they_are_pooled(capsys: 
     assert "points of UAR, all trainings pooled: " in _gap(capsys, _held_out(8, 9), folds)
 
 
+@pytest.mark.slow
 def test_what_a_protocol_leaves_out_is_said_once(mel: Path, tmp_path: Path) -> None:
     clips = len(column(mel, "clip"))
     names = [f"ravdess:{1 + place // 6:02}" for place in range(clips)]
@@ -1121,6 +1122,7 @@ def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) ->
     assert modelfile.read(tmp_path / "2" / "seed-0" / "model.safetensors").columns == 5
 
 
+@pytest.mark.slow
 def test_what_a_recipe_does_to_columns_can_be_switched_off(
     statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,9 @@ def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voice
     assert (again.code, "mfcc: DIFFERS" in again.err, "mel: agrees" in again.err) == (1, True, True), again.err
 
 
-@pytest.mark.parametrize("shape", [(), ("--channels", "stereo", "--normalize", "z-score-columns")])
+@pytest.mark.parametrize(
+    "shape", [(), pytest.param(("--channels", "stereo", "--normalize", "z-score-columns"), marks=pytest.mark.slow)]
+)
 def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
     done = sertool("featurize", voices, "--pitch", *shape, "-o", tmp_path / "frames")
     reader, stats = shards.Reader("pitch"), shards.Reader("pitch")

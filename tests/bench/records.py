@@ -224,6 +224,11 @@ RECORDS: dict[str, Record] = {
         (TUNED, "sertool train cremad-layer-2/manifest.parquet --recipe whisper-tuned {weights} --pack 8-bit"
                 " -o runs/cremad-tuned > cremad-tuned.parquet"),
     ),
+    "cremad-tuned-speaker": Record(
+        "cremad", "cremad-nk", "the same, adapted to each speaker",
+        (TUNED, "sertool train cremad-layer-2/manifest.parquet --recipe whisper-tuned --adapt speaker {weights}"
+                " --pack 8-bit -o runs/cremad-tuned-speaker > cremad-tuned-speaker.parquet"),
+    ),
     "cremad-cnn-a": published("cnn-a", "system A's residual CNN, as published"),
     "cremad-cnn-gru-a": published("cnn-gru-a", "system A's CNN and GRU, as published"),
     "cremad-cnn-transformer-a": published("cnn-transformer-a", "system A's CNN and transformer, as published"),
@@ -242,6 +247,11 @@ RECORDS: dict[str, Record] = {
         (encoder("cremad", "cremad-nk"), COPIES,
          f"{NET} --seeds 3 --features mel -o runs/scratch > cremad-scratch.parquet"),
     ),
+    "cremad-scratch-speaker": Record(
+        "cremad", "cremad-nk", "the same, adapted to each speaker",
+        (encoder("cremad", "cremad-nk"), COPIES,
+         f"{NET} --adapt speaker --features mel -o runs/scratch-speaker > cremad-scratch-speaker.parquet"),
+    ),
     "cremad-cnn-gru-ours": Record(
         "cremad", "cremad-nk", "system A's CNN and GRU, trained as `-m sertool` is",
         (encoder("cremad", "cremad-nk"), COPIES,
@@ -253,6 +263,12 @@ RECORDS: dict[str, Record] = {
         (encoder("cremad", "cremad-nk"), COPIES, TEACHER,
          f"{NET} --teacher runs/teacher/predictions.parquet --imitate whisper -o runs/distilled"
          " > cremad-distilled.parquet"),
+    ),
+    "cremad-distilled-speaker": Record(
+        "cremad", "cremad-nk", "the same, adapted to each speaker",
+        (encoder("cremad", "cremad-nk"), COPIES, TEACHER,
+         f"{NET} --adapt speaker --teacher runs/teacher/predictions.parquet --imitate whisper -o runs/distilled-speaker"
+         " > cremad-distilled-speaker.parquet"),
     ),
     "cremad-base": Record(
         "cremad", "cremad-nk", "Whisper-base, four blocks taught to hear through noise, adapted", FOUR_BLOCKS
