@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sertool import leak_guard, manifest, splits, splitting, talk
-from sertool.codes import Codes, look_up
+from sertool.codes import Codes, families, look_up
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -250,6 +250,8 @@ def _divisions(table: Table, way: Way, seed: int) -> list[Division]:
         raise SertoolError(
             "no clip has a fold of 0 or more: number them from 0, or index without them and name --folds"
         )
+    if "parent" in columns:
+        columns["family"] = families(columns["clip"], columns["parent"])  # once, and not in every fold
     return [(int(k), splits.split_of_fold(fold, columns, int(k), seed)) for k in np.unique(fold[fold >= 0])]
 
 

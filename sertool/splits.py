@@ -186,7 +186,8 @@ def _parse_shares(text: str) -> tuple[float, float, float]:
 
 
 # The doors: a split or folds for a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus;
-# one that is not given is null everywhere, and only random splits and copies need clip.
+# one that is not given is null everywhere, and only random splits and copies need clip. Whoever asks about copies many
+# times gives `family`, too, which clip and parent come to.
 
 
 def divide(
@@ -461,7 +462,7 @@ def _follow(part: np.ndarray, columns: Mapping[str, Codes], drop: bool) -> np.nd
     if drawn.all():
         return part
     clip = columns["clip"]
-    family = families(clip, columns["parent"])
+    family = columns["family"] if "family" in columns else families(clip, columns["parent"])
     nobody = -2
     of_origin = np.full(len(family.values), nobody, dtype=part.dtype)
     of_origin[clip.index[drawn]] = part[drawn]
