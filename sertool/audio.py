@@ -17,7 +17,7 @@ from sertool import containers, talk
 from sertool.digests import Digest
 from sertool.errors import SertoolError
 from sertool.files import reason
-from sertool.hearing import Heard
+from sertool.hearing import Levels
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
 UNREAD = (  # that hold sound all the same, alone or beside pictures
@@ -192,7 +192,7 @@ def _length(stream: soundfile.SoundFile, counted: int | None) -> int:
 
 def _hear(stream: soundfile.SoundFile | _Plain, found: Look) -> None:
     """Decode everything, and say what was heard."""
-    heard, digest = Heard(), Digest(stream.samplerate)
+    heard, digest = Levels(), Digest(stream.samplerate)
     for block in _blocks(stream, found.samples):
         digest.add(block)
         heard.add(_as_float(block))

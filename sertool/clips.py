@@ -10,7 +10,7 @@ from sertool import intake, labelling, manifest, tables, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.folders import audio_under, unread
-from sertool.labelling import Clip, Labelling, Row
+from sertool.labelling import Candidate, Labelling, Row
 from sertool.paths import Unlisted, path_text
 
 
@@ -18,7 +18,7 @@ from sertool.paths import Unlisted, path_text
 class Found:
     """What lies under the given roots: audio, and the other files by lower-case name."""
 
-    clips: list[Clip] = field(default_factory=list)
+    clips: list[Candidate] = field(default_factory=list)
     side: dict[str, Path] = field(default_factory=dict)
     failed: list[Unlisted] = field(default_factory=list)
     bare: list[Path] = field(default_factory=list)  # roots that hold no audio
@@ -37,8 +37,8 @@ def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
         else:
             alone.append(root)
     common = _common(alone)
-    found.clips += [Clip(common or path.parent, path) for path in alone]
-    first: dict[Path, Clip] = {}
+    found.clips += [Candidate(common or path.parent, path) for path in alone]
+    first: dict[Path, Candidate] = {}
     for clip in found.clips:
         first.setdefault(clip.path, clip)
     found.clips = list(first.values())
@@ -47,7 +47,7 @@ def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
 
 def _find_in(root: Path, found: Found) -> None:
     others: list[Path] = []
-    clips = [Clip(root, path) for path in audio_under(root, found.failed, others)]
+    clips = [Candidate(root, path) for path in audio_under(root, found.failed, others)]
     found.clips += clips
     found.bare += [] if clips else [root]
     found.passed_over += unread(others)
@@ -84,14 +84,14 @@ def rows(found: Found, how: Labelling, taken: Iterable[str] = ()) -> list[Row]:
     return [clip.row for clip in clips]
 
 
-def _add_said(clip: Clip) -> None:
+def _add_said(clip: Candidate) -> None:
     """What a table says is laid over what the name says; its emotion does not mix with the name's code for another."""
     if clip.said.keys() & {"emotion", "label"}:
         clip.row = {name: value for name, value in clip.row.items() if name not in ("emotion", "label")}
     clip.row.update(clip.said)
 
 
-def _finish(clip: Clip, how: Labelling, corpus: str | None, folders: Sequence[str]) -> None:
+def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequence[str]) -> None:
     """Path, corpus, and a speaker who is qualified by it: nobody where it is not known."""
     row = clip.row
     row["path"] = path_text(clip.path)
@@ -106,7 +106,7 @@ def _finish(clip: Clip, how: Labelling, corpus: str | None, folders: Sequence[st
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
 
 
-def _warn_of_namesakes(clips: Iterable[Clip]) -> None:
+def _warn_of_namesakes(clips: Iterable[Candidate]) -> None:
     """Say which roots have speakers of one name: folders that are called alike are one corpus, and those one person."""
     roots: dict[str, dict[Path, None]] = {}
     for clip in clips:
@@ -125,7 +125,7 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _name(clips: Sequence[Clip], others: Iterable[str]) -> None:
+def _name(clips: Sequence[Candidate], others: Iterable[str]) -> None:
     """Give each row its clip id, unless a table did: corpus and key, or the place under the root; not one of others."""
     files = {(clip.row["corpus"], clip.path): clip for clip in clips}
     often = Counter((corpus, _key(clip)) for (corpus, _), clip in files.items())
@@ -144,7 +144,7 @@ def _name(clips: Sequence[Clip], others: Iterable[str]) -> None:
         clip.row["clip"] = _unlike(clip.row["clip"], taken)
 
 
-def _name_parts(clips: Sequence[Clip]) -> None:
+def _name_parts(clips: Sequence[Candidate]) -> None:
     """Name the parts of one file by their start, which other rows do not change, as their number would be."""
     often = Counter((clip.row["corpus"], clip.path) for clip in clips)
     parts = [clip for clip in clips if often[clip.row["corpus"], clip.path] > 1]
@@ -160,10 +160,10 @@ def _unlike(name: str, taken: Counter[str]) -> str:
     return name if taken[name] == 1 else _unlike(f"{name}~{taken[name]}", taken)
 
 
-def _key(clip: Clip) -> str:
+def _key(clip: Candidate) -> str:
     return clip.key or _inside(clip).with_suffix("").as_posix()
 
 
-def _inside(clip: Clip) -> Path:
+def _inside(clip: Candidate) -> Path:
     """The path under the root."""
     return clip.path.relative_to(clip.root) if clip.path.is_relative_to(clip.root) else Path(clip.path.name)

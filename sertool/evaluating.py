@@ -121,14 +121,14 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Dice:
+class Bootstrap:
     """How often and from what the bootstrap is drawn."""
 
     resamples: int = 2000
     seed: int = 0
 
 
-def report(runs: Sequence[Answers], by: Sequence[str], dice: Dice) -> Report:
+def report(runs: Sequence[Answers], by: Sequence[str], dice: Bootstrap) -> Report:
     """Every run by itself, and every pair of them."""
     scores = tuple(_scores(run, by, dice) for run in runs)
     pairs = tuple(_comparison(first, second, dice) for first, second in combinations(runs, 2))
@@ -198,7 +198,7 @@ def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
     return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), each, 1)[:, 0] for each in credits], 1)
 
 
-def _drawn(sums: Sums, units: Units, dice: Dice) -> Sums:
+def _drawn(sums: Sums, units: Units, dice: Bootstrap) -> Sums:
     """The sums of every resample, `[resamples, ...]`."""
     flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
     drawn = metrics.resample(flat, units.stratum, dice.resamples, dice.seed)
@@ -268,7 +268,7 @@ def _all_with_interval(points: dict[str, np.ndarray], drawn: dict[str, np.ndarra
 # One run.
 
 
-def _scores(run: Answers, by: Sequence[str], dice: Dice) -> Scores:
+def _scores(run: Answers, by: Sequence[str], dice: Bootstrap) -> Scores:
     units = metrics.units_of(run.speaker, run.whole)
     sums = _sums(run, units)
     whole, drawn = _whole(sums), _drawn(sums, units, dice)
@@ -371,7 +371,7 @@ def _in_bands(age: Codes) -> Codes:
     return Codes(codes.look_up(bands, age), [band for _, band in AGES])
 
 
-def _groups(run: Answers, name: str, dice: Dice, only: Sequence[str] | None = None) -> tuple[Group, ...]:
+def _groups(run: Answers, name: str, dice: Bootstrap, only: Sequence[str] | None = None) -> tuple[Group, ...]:
     index, values = _values(run, name)
     if not values:
         held = [each for each in run.run.table.column_names if not columns.kind_of(each)]
@@ -387,7 +387,7 @@ def _groups(run: Answers, name: str, dice: Dice, only: Sequence[str] | None = No
     return tuple(_group(run, value, held, dice) for value, held in rows.items())
 
 
-def _group(run: Answers, name: str, rows: np.ndarray, dice: Dice) -> Group:
+def _group(run: Answers, name: str, rows: np.ndarray, dice: Bootstrap) -> Group:
     part = _part(run, rows)
     units = metrics.units_of(part.speaker, part.whole)
     sums = _only_tally(part, units)
@@ -407,7 +407,7 @@ def _part(run: Answers, rows: np.ndarray) -> Answers:
 # Two runs.
 
 
-def _comparison(first: Answers, second: Answers, dice: Dice) -> Comparison:
+def _comparison(first: Answers, second: Answers, dice: Bootstrap) -> Comparison:
     """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
     rows, others = answers.common(first, second)
     one, other = _part(first, rows), _part(second, others)

@@ -39,12 +39,12 @@ from sertool.heldout import Way, Wish
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.member_scores import Figures
-from sertool.members import Listener
+from sertool.members import Onlooker
 from sertool.parts import WHOLE
 from sertool.paths import plain_name
-from sertool.preparing import Asked, Rows
+from sertool.preparing import Asked, Inputs
 from sertool.splits import DEV, TEST, TRAIN
-from sertool.targets import Sources
+from sertool.targets import Material
 from sertool.teacher_answers import Told
 from sertool.teacher_models import Staff
 from sertool.team import Team
@@ -79,7 +79,7 @@ class Workplace(NamedTuple):
 
 
 @device.memory_kept()
-def run(rows: Rows, asked: Asked, wish: Wish, manner: Manner) -> None:
+def run(rows: Inputs, asked: Asked, wish: Wish, manner: Manner) -> None:
     """Train every member and write the held-out predictions."""
     kind, picked = wire.format_for(None, manner.kind), device.pick(manner.device)
     told = _told(rows, asked.teacher)
@@ -208,7 +208,7 @@ def _look_ahead(
     return plans
 
 
-def _told(rows: Rows, source: str | None) -> Told | None:
+def _told(rows: Inputs, source: str | None) -> Told | None:
     """What a teacher says in a file, read once for all that asks; a model is asked later."""
     if source is None:
         return None
@@ -239,7 +239,7 @@ def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: in
     return teacher_models.staff(table, source, folder, device, jobs)
 
 
-def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Sources]:
+def _taught(held: Material, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Material]:
     """What each member learns from: of a teacher's models, those that do not know whom it holds out."""
     first, each_split = wanted[0], {each.name: each.split for each in wanted}
     if staff is not None:
@@ -251,14 +251,14 @@ def _taught(held: Sources, wanted: Sequence[Member], staff: Staff | None) -> dic
     return dict.fromkeys(each_split, held)
 
 
-def _one(held: Sources, design: Design, member: Member, folder: Path, *, alone: bool) -> tuple[Table, Figures]:
+def _one(held: Material, design: Design, member: Member, folder: Path, *, alone: bool) -> tuple[Table, Figures]:
     def say(figures: Figures) -> None:
         (talk.say if alone else talk.detail)(run_report.epoch_line(figures))
 
     def watch(order: list[np.ndarray], what: str) -> Iterable[np.ndarray]:
         return talk.progress(order, len(order), what if alone else f"{member.name}, {what}", "step")
 
-    predicted, scores = members.train(held, design, member, folder / member.name, Listener(say, watch))
+    predicted, scores = members.train(held, design, member, folder / member.name, Onlooker(say, watch))
     if not alone:
         talk.say(f"{member.name}: {run_report.line([scores])}")
     return predicted, scores

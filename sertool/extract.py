@@ -342,12 +342,12 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     first = list(itertools.islice(batches, 2 * jobs + 1))
     many = len(first) > 2 * jobs and jobs > 1 and not engine.gathers
     with workers.one_thread():
-        team = workers.Team(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
+        crew = workers.Crew(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
         try:
-            for clips_made, made in _ahead(team, itertools.chain(first, batches), jobs):
+            for clips_made, made in _ahead(crew, itertools.chain(first, batches), jobs):
                 yield from _on_device(engine, clips_made, made)
         finally:
-            team.leave()
+            crew.leave()
 
 
 def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor | Copy]:
@@ -390,10 +390,10 @@ def _replaced(made: Sequence[Any], kind: type, work: Callable[[list[Any]], Itera
     return [next(finished) if isinstance(one, kind) else one for one in made]
 
 
-Batch = tuple[list[Clip], int]  # clips and their samples
+SizedClips = tuple[list[Clip], int]  # clips and their samples
 
 
-def _batches(clips: Iterable[Clip], recipe: Recipe, most: int) -> Iterator[Batch]:
+def _batches(clips: Iterable[Clip], recipe: Recipe, most: int) -> Iterator[SizedClips]:
     """Neighbours, a few at a time: a long one goes alone."""
 
     def samples(clip: Clip) -> int:
@@ -403,9 +403,9 @@ def _batches(clips: Iterable[Clip], recipe: Recipe, most: int) -> Iterator[Batch
         yield batch, sum(map(samples, batch))
 
 
-def _ahead(team: workers.Team, batches: Iterable[Batch], jobs: int) -> Iterator[tuple[list[Clip], list[Any]]]:
+def _ahead(crew: workers.Crew, batches: Iterable[SizedClips], jobs: int) -> Iterator[tuple[list[Clip], list[Any]]]:
     """Batches and what came of them, in order, a few at work: over `SAMPLES_AHEAD` only for one clip alone."""
-    pending: deque[tuple[Batch, Future[Any]]] = deque()
+    pending: deque[tuple[SizedClips, Future[Any]]] = deque()
 
     def done() -> tuple[list[Clip], list[Any]]:
         (clips, _), future = pending.popleft()
@@ -414,6 +414,6 @@ def _ahead(team: workers.Team, batches: Iterable[Batch], jobs: int) -> Iterator[
     for batch, samples in batches:
         while pending and (len(pending) > 2 * jobs or sum(s for (_, s), _ in pending) + samples > SAMPLES_AHEAD):
             yield done()
-        pending.append(((batch, samples), team.submit(batch, near=samples > BATCH_SAMPLES)))
+        pending.append(((batch, samples), crew.submit(batch, near=samples > BATCH_SAMPLES)))
     while pending:
         yield done()

@@ -15,7 +15,7 @@ from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part
 from sertool.paths import path_text
-from sertool.tasks import Plan, Task
+from sertool.tasks import ShardPlan, Task
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class ShardFolder:
         return self.folder / (f"manifest-{self.part.name}.parquet" if self.part.name else "manifest.parquet")
 
 
-def _plan(table: Table, recipe: Recipe, folder: Path) -> Plan:
+def _plan(table: Table, recipe: Recipe, folder: Path) -> ShardPlan:
     """What is to be made of a manifest's usable clips."""
     doctor.refuse_unusable(table)
-    return Plan(tasks.identified(manifest.keep(table, manifest.usable(table))), recipe, folder)
+    return ShardPlan(tasks.identified(manifest.keep(table, manifest.usable(table))), recipe, folder)
 
 
 def warn_of_channels(table: Table, recipe: Recipe) -> None:
@@ -103,7 +103,7 @@ def run(table: Table, recipe: Recipe, place: ShardFolder, device: str, jobs: int
     return made
 
 
-def _wanted(planned: Plan, mine: Sequence[Task]) -> dict[Task, tuple[str, ...]]:
+def _wanted(planned: ShardPlan, mine: Sequence[Task]) -> dict[Task, tuple[str, ...]]:
     """The tasks that lack features, with what they lack."""
     lacking = ((task, tasks.missing(planned, task)) for task in mine)
     return {task: names for task, names in lacking if names}
@@ -119,7 +119,7 @@ def _share(table: Table, mine: Sequence[Task]) -> Table:
     return table.slice(first, last - first)
 
 
-def _pointed(table: Table, planned: Plan, mine: Sequence[Task]) -> Table:
+def _pointed(table: Table, planned: ShardPlan, mine: Sequence[Task]) -> Table:
     """A share of the manifest with where each clip's rows lie, and with the issues that decoding found."""
     places = np.flatnonzero(manifest.usable(table))
     issues: dict[int, str] = {}
@@ -166,7 +166,7 @@ def _records(table: Table) -> dict[str, Any]:
     return manifest.provenance(table)["features"]
 
 
-def _say(before: Table, after: Table, done: int, planned: Plan) -> None:
+def _say(before: Table, after: Table, done: int, planned: ShardPlan) -> None:
     """The summary: what was made, and what could not be."""
     usable = manifest.usable(after)
     lost = manifest.usable(before) & ~usable

@@ -16,7 +16,7 @@ TOO_SHORT = 0.05  # seconds
 
 
 @dataclass
-class Heard:
+class Levels:
     """What there was in the samples so far."""
 
     samples: int = 0

@@ -188,10 +188,10 @@ def _columns(table: Table) -> dict[str, Any]:
 
 # What each training sees.
 
-Division = tuple[int | None, np.ndarray]  # a fold, or None of a split, and the part of each row
+FoldSplit = tuple[int | None, np.ndarray]  # a fold, or None of a split, and the part of each row
 
 
-def divisions(table: Table, way: Way, wish: Wish) -> list[Division]:
+def divisions(table: Table, way: Way, wish: Wish) -> list[FoldSplit]:
     """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1.
 
     Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
@@ -206,7 +206,7 @@ def divisions(table: Table, way: Way, wish: Wish) -> list[Division]:
     return made
 
 
-def refuse_leaks(table: Table, way: Way, made: Sequence[Division]) -> None:
+def refuse_leaks(table: Table, way: Way, made: Sequence[FoldSplit]) -> None:
     """What is heard on both sides of a division is refused, unless a protocol known for it was asked for by name."""
     used = np.any([split >= 0 for _, split in made], axis=0)
     groups = leak_guard.by_family(splitting.guarded(table, used))
@@ -238,7 +238,7 @@ def _without_dev(split: np.ndarray) -> np.ndarray:
     return np.where(split == DEV, TRAIN, split)
 
 
-def _divisions(table: Table, way: Way, seed: int) -> list[Division]:
+def _divisions(table: Table, way: Way, seed: int) -> list[FoldSplit]:
     columns = _columns(table)
     if "split" in table.column_names:
         split = _coded_split(table)

@@ -14,10 +14,10 @@ from sertool.manifest import Table
 from sertool.model_knowledge import Knowledge
 from sertool.splits import PARTS, TRAIN
 
-Run = Sequence[Path]  # its models
+RunModels = Sequence[Path]  # its models
 
 
-def told(table: Table, runs: Sequence[Run]) -> tuple[Table, list[list[int] | None]]:
+def told(table: Table, runs: Sequence[RunModels]) -> tuple[Table, list[list[int] | None]]:
     """A manifest with the part that its clips had for the models, where it has no `split`; and of each clip the numbers
     of those that are asked for it, or None for all of them."""
     known = [[model_knowledge.of(table, path) for path in run] for run in runs]
@@ -53,7 +53,7 @@ def _learnt(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray) -> np.nda
     return (np.stack(own) & (of_runs == TRAIN)).any(axis=0)
 
 
-def _doubtful(table: Table, runs: Sequence[Run], of_runs: np.ndarray) -> np.ndarray:
+def _doubtful(table: Table, runs: Sequence[RunModels], of_runs: np.ndarray) -> np.ndarray:
     """Of which clips without a part it cannot be known whether a run that says nothing of them learnt from them: those
     of the corpora that it learnt from, bool `[rows]`."""
     corpus = manifest.column(table, "corpus")
@@ -65,7 +65,7 @@ def _doubtful(table: Table, runs: Sequence[Run], of_runs: np.ndarray) -> np.ndar
     return found & _is_bare(table)
 
 
-def _is_silent(run: Run) -> bool:
+def _is_silent(run: RunModels) -> bool:
     return not any(map(model_knowledge.has_run, run))
 
 
@@ -74,7 +74,7 @@ def _is_bare(table: Table) -> np.ndarray:
     return manifest.codes(table, "split").index < 0
 
 
-def _protocols(runs: Iterable[Run]) -> list[str]:
+def _protocols(runs: Iterable[RunModels]) -> list[str]:
     """The published splits by which the speakers of those that have no run were divided."""
     paths = (path for run in runs if _is_silent(run) for path in run)
     return sorted({name for path in paths if (name := model_knowledge.protocol_of(path))})

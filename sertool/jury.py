@@ -14,10 +14,10 @@ from sertool import inference, shaping, stretching
 from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.extract import Engine
-from sertool.inference import Predictor
+from sertool.inference import Finished, Predictor
 
-Sound = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it, at each speed
-Heard = list[dict[str, np.ndarray]]  # a clip's rows, by feature, as each recipe makes them at each speed
+Shaped = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it, at each speed
+Heard = list[Finished]  # a clip's rows as each recipe makes them at each speed
 AS_IT_IS = Fraction(1)
 
 
@@ -73,12 +73,12 @@ class Jury:
         """Whether the device takes the clips of a batch together."""
         return self.members[0].device.type != "cpu"
 
-    def shaped(self, samples: np.ndarray, name: str) -> Sound:
+    def shaped(self, samples: np.ndarray, name: str) -> Shaped:
         """A clip's `[channels, samples]` as each recipe takes it, at each speed."""
         sounds = [stretching.sped(torch.from_numpy(samples), speed) for speed in self.speeds]
         return [shaping.shape(sound, engine.recipe.wave, name) for sound in sounds for engine in self.engines]
 
-    def hear(self, sounds: Sequence[Sound]) -> list[Heard]:
+    def hear(self, sounds: Sequence[Shaped]) -> list[Heard]:
         """What each recipe makes of each clip's sounds; `TooLarge` where one cannot be stored."""
         made = [
             engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
@@ -142,7 +142,7 @@ class Jury:
         at_speeds = zip(*(self._of(member, clips) for clips in speakers), strict=True)
         return [member.acquainted(clips) for clips in at_speeds]
 
-    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[list[dict[str, np.ndarray]]]:
+    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[list[Finished]]:
         """A member's own rows of some clips, at each speed."""
         first, step = self.recipes.index(member.recipe), len(self.recipes)
         return [[made[turn * step + first] for made in heard] for turn in range(len(self.speeds))]

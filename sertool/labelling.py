@@ -28,7 +28,7 @@ class Labelling:
 
 
 @dataclass
-class Clip:
+class Candidate:
     """A file, or a part of one, on its way to become a row."""
 
     root: Path  # what was named on the command line, or the folder of the table that lists it
@@ -45,7 +45,7 @@ class Clip:
         return (self.root.name, *inside)
 
 
-def by_path(clips: Sequence[Clip], how: Labelling, side: dict[str, Path]) -> None:
+def by_path(clips: Sequence[Candidate], how: Labelling, side: dict[str, Path]) -> None:
     """Write down what each path tells; `side` holds the files that are no audio, by lower-case name."""
     if how.patterns:
         _by_patterns(clips, how.patterns)
@@ -57,8 +57,8 @@ def by_path(clips: Sequence[Clip], how: Labelling, side: dict[str, Path]) -> Non
 # A corpus that is known by its layout.
 
 
-def _by_corpus(clips: Sequence[Clip], only: str | None, side: dict[str, Path]) -> None:
-    members: dict[str, list[Clip]] = defaultdict(list)
+def _by_corpus(clips: Sequence[Candidate], only: str | None, side: dict[str, Path]) -> None:
+    members: dict[str, list[Candidate]] = defaultdict(list)
     for clip, match in zip(clips, corpora.recognise([clip.path for clip in clips], only), strict=True):
         if match:
             clip.row = {"corpus": match[0], **match[1]}
@@ -71,7 +71,7 @@ def _by_corpus(clips: Sequence[Clip], only: str | None, side: dict[str, Path]) -
         _enrich(name, found, side)
 
 
-def _mark_strangers(clips: Sequence[Clip]) -> None:
+def _mark_strangers(clips: Sequence[Candidate]) -> None:
     """A file among those of a corpus that is not named as they are is still the corpus' file."""
     owners = {clip.path.parent: clip.row["corpus"] for clip in clips if clip.row}
     for clip in clips:
@@ -79,7 +79,7 @@ def _mark_strangers(clips: Sequence[Clip]) -> None:
             clip.row = {"corpus": owners[clip.path.parent], "notes": ["odd-name"]}
 
 
-def _enrich(name: str, clips: Sequence[Clip], side: dict[str, Path]) -> None:
+def _enrich(name: str, clips: Sequence[Candidate], side: dict[str, Path]) -> None:
     """Let a corpus add what its side tables know."""
     module = corpora.load(name)
     tables = {table: side[table.lower()] for table in getattr(module, "SIDE_TABLES", ()) if table.lower() in side}
@@ -94,7 +94,7 @@ def _enrich(name: str, clips: Sequence[Clip], side: dict[str, Path]) -> None:
 # A folder for each emotion.
 
 
-def _by_folder(clips: Sequence[Clip], mapping: labels.Mapping) -> None:
+def _by_folder(clips: Sequence[Candidate], mapping: labels.Mapping) -> None:
     """Label a clip by the nearest folder that stands among folders of emotions; the roots are folders too."""
     places = [[(clip.root.parent, clip.folders[:depth]) for depth in range(len(clip.folders))] for clip in clips]
     beside: dict[tuple[Path, tuple[str, ...]], set[str]] = defaultdict(set)
@@ -162,7 +162,7 @@ def _piece(text: str, is_field: bool, seen: set[str]) -> str:
     return f"(?P<{text}>[^/]+?)"
 
 
-def _by_patterns(clips: Sequence[Clip], patterns: Sequence[str]) -> None:
+def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
     """Let the first pattern that a clip's path matches tell of it."""
     unmet = {pattern: compile_pattern(pattern) for pattern in patterns}
     expressions = tuple(unmet.items())
@@ -195,9 +195,9 @@ def _typed(row: Row, path: Path) -> Row:
 # What a label means.
 
 
-def settle_emotions(clips: Sequence[Clip], mapping: labels.Mapping) -> None:
+def settle_emotions(clips: Sequence[Candidate], mapping: labels.Mapping) -> None:
     """Give each row its canonical emotion: as the user maps its code or its word, else as everybody knows them."""
-    unknown: dict[str, Clip] = {}
+    unknown: dict[str, Candidate] = {}
     for clip in clips:
         words = [str(clip.row[name]) for name in ("label", "emotion") if clip.row.get(name)]
         meanings = [mapping.get(labels.plain(word)) for word in words]

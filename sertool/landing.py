@@ -72,7 +72,7 @@ def _promised(item: Item, path: Path) -> int:
     return unpacking.promised(path, _naming(item)) if item.unpack else path.stat().st_size
 
 
-def _naming(item: Item) -> unpacking.Naming:
+def _naming(item: Item) -> unpacking.Destination:
     name = unpacking.naming(item.strip, item.take)
     return lambda path: f"{kept}{files.UNFINISHED}" if (kept := name(path)) else None
 

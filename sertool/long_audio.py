@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sertool import shaping
-from sertool.shaping import Part, Wave
+from sertool.shaping import Kept, Wave
 
 Pieces = Callable[[], Iterator[np.ndarray]]  # each time from the beginning, `[channels, samples]`
 
@@ -21,7 +21,7 @@ class Reel:
 
     device, is_cpu = torch.device("cpu"), True
 
-    def __init__(self, pieces: Pieces, channel: int | None, mean: np.ndarray, kept: Part) -> None:
+    def __init__(self, pieces: Pieces, channel: int | None, mean: np.ndarray, kept: Kept) -> None:
         """`mean`: what is taken off each channel, `[channels, 1]`; `kept`: which of the file's samples these are."""
         self._pieces, self._channel, self._mean, self._kept = pieces, channel, mean, kept
         self._buffer = torch.empty(0)  # holds `_length` samples of the file from `_at` on
@@ -78,6 +78,6 @@ def reels(pieces: Pieces, how: Wave, clip: str) -> list[Reel]:
         length += piece.shape[1]
         total = total + piece.sum(axis=1, keepdims=True, dtype=np.float64)
     mean = (total / length if how.remove_dc else 0 * total).astype(np.float32)
-    whole = Part(0, length)
+    whole = Kept(0, length)
     kept = shaping.part(Reel(pieces, 0 if len(mean) == 1 else None, mean, whole), how, clip)
     return [Reel(pieces, channel, mean, kept) for channel in range(len(mean))]

@@ -8,10 +8,10 @@ from torch import nn
 from sertool import catalogue, inference, manifest, modelfile, packing, talk, taught_encoders
 from sertool.design import Design, Member, lessons_of_blocks
 from sertool.manifest import Table
-from sertool.member_scores import Asking, Figures, Temperatures
+from sertool.member_scores import Figures, LogitsOf, Temperatures
 from sertool.modelfile import Held
 from sertool.splits import TRAIN
-from sertool.targets import Sources
+from sertool.targets import Material
 from sertool.taught_encoders import Lesson
 from sertool.training_data import Data
 
@@ -23,12 +23,12 @@ class Trained:
     model: nn.Module
     data: Data
     words: list[str]
-    logits: Asking
+    logits: LogitsOf
     temperatures: Temperatures
     scores: Figures
 
 
-def write(path: Path, held: Sources, design: Design, made: Trained, member: Member) -> None:
+def write(path: Path, held: Material, design: Design, made: Trained, member: Member) -> None:
     """Write it, with its encoder packed into it if asked."""
     file = _contents(held, design, made, member)
     if design.pack:
@@ -36,7 +36,7 @@ def write(path: Path, held: Sources, design: Design, made: Trained, member: Memb
     modelfile.write(path, file)
 
 
-def _contents(held: Sources, design: Design, made: Trained, member: Member) -> Held:
+def _contents(held: Material, design: Design, made: Trained, member: Member) -> Held:
     """Everything that predicting needs, and everything that one may ask of a model."""
     weights = {name: value.detach().cpu().numpy() for name, value in made.model.state_dict().items()}
     table = manifest.keep(held.table, member.split == TRAIN)
@@ -64,7 +64,7 @@ def _contents(held: Sources, design: Design, made: Trained, member: Member) -> H
     )  # fmt: skip
 
 
-def _lessons(held: Sources, design: Design, member: Member) -> list[Lesson]:
+def _lessons(held: Material, design: Design, member: Member) -> list[Lesson]:
     """Who taught the encoder that the file may bring: of one whose blocks learnt here, those who trained it, too."""
     found = list(held.store.lessons)
     for feature, before in lessons_of_blocks(design, held.store.records).items():

@@ -16,7 +16,7 @@ from sertool.splits import PARTS, TRAIN
 from sertool.training_data import Data
 
 Figures = dict[str, Any]
-Asking = Callable[[np.ndarray], Tensor]  # what a model answers to some clips, `[clips, classes]`
+LogitsOf = Callable[[np.ndarray], Tensor]  # what a model answers to some clips, `[clips, classes]`
 
 PRIOR = 3.0  # clips whose loss, each by log(T)^2, stands against a temperature other than 1
 
@@ -59,7 +59,7 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
     return round(float(grid[(losses + PRIOR * grid.log() ** 2 / len(truth)).argmin()]), 4)
 
 
-def scores(table: Table, data: Data, member: Member, ask: Asking) -> Figures:
+def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
     """Figures on each part that has clips: of emotions that were learnt, and not of train's copies: all compare so."""
     found: Figures = {}
     copies = ~manifest.originals(table)

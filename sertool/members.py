@@ -35,21 +35,21 @@ from sertool.member_file import Trained
 from sertool.member_scores import Figures, Temperatures
 from sertool.paths import path_text
 from sertool.splits import DEV, PARTS, TRAIN
-from sertool.targets import Sources
+from sertool.targets import Material
 from sertool.team import Team
 from sertool.training_data import Data
 from sertool.training_settings import Settings
 
 
 @dataclass(frozen=True)
-class Listener:
+class Onlooker:
     """Who hears how a training goes: each epoch's figures, and the batches of one as they pass."""
 
     epoch: Callable[[Figures], None]
     watch: training.Watch
 
 
-def train(held: Sources, design: Design, member: Member, folder: Path, listener: Listener) -> tuple[Table, Figures]:
+def train(held: Material, design: Design, member: Member, folder: Path, onlooker: Onlooker) -> tuple[Table, Figures]:
     """Train a member unless it is trained already; its held-out predictions and its scores.
 
     Of a fold's dev a model that is fitted at once needs no more than how sure to be: then it learns from dev, too.
@@ -57,10 +57,10 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
     finished = folder / run_folder.PREDICTIONS
     if finished.exists():
         return wire.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
-    made, history = _trained(held, design, member, folder, listener)
+    made, history = _trained(held, design, member, folder, onlooker)
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
-        made, _ = _trained(held, design, member, folder, listener, made.temperatures)
+        made, _ = _trained(held, design, member, folder, onlooker, made.temperatures)
     predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
         _record(folder, held.table, member, history, design.training)
@@ -71,11 +71,11 @@ def train(held: Sources, design: Design, member: Member, folder: Path, listener:
 
 
 def _trained(
-    held: Sources,
+    held: Material,
     design: Design,
     member: Member,
     folder: Path,
-    listener: Listener,
+    onlooker: Onlooker,
     temperatures: Temperatures | None = None,
 ) -> tuple[Trained, list[Figures]]:
     """A model and how its training went; without `temperatures`, dev says how sure it may be."""
@@ -88,7 +88,7 @@ def _trained(
         _fit_at_once(model, data, design, member.seed, _origins(held.table)[data.train])
         history = []
     else:
-        history = _fitted(model, data, design, member, folder, listener)
+        history = _fitted(model, data, design, member, folder, onlooker)
     precision = devices.computed(design.training.precision, data.store.device.type)
     temperatures = temperatures or member_scores.temperatures(model, data, precision)
     data = replace(data, temperature=temperatures.alone)
@@ -131,20 +131,20 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
 
 
 def _fitted(
-    model: nn.Module, data: Data, design: Design, member: Member, folder: Path, listener: Listener
+    model: nn.Module, data: Data, design: Design, member: Member, folder: Path, onlooker: Onlooker
 ) -> list[Figures]:
     """A network, epoch by epoch."""
     history = []
-    for figures in training.fit(model, data, design.training, member.seed, folder, listener.watch):
+    for figures in training.fit(model, data, design.training, member.seed, folder, onlooker.watch):
         history.append(figures)
-        listener.epoch(figures)
+        onlooker.epoch(figures)
     return history
 
 
 # What is left of it.
 
 
-def _predictions(held: Sources, design: Design, made: Trained, member: Member, folder: Path) -> Table:
+def _predictions(held: Material, design: Design, made: Trained, member: Member, folder: Path) -> Table:
     """The held-out rows with what the model says of them, and whether their own speakers' rows helped it."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)

@@ -17,7 +17,7 @@ from sertool.training_settings import Settings
 Batch = tuple[np.ndarray, Tensor, Tensor]  # clips, their rows, `[clips, time, columns]`, and their lengths
 
 
-class Answers(NamedTuple):
+class Outputs(NamedTuple):
     """What a network makes of a batch, as far as it is wanted."""
 
     logits: Tensor  # `[clips, classes]`, or of several networks `[networks, clips, classes]`
@@ -68,17 +68,17 @@ class Objective:
             lost = torch.lerp(label_sets.losses(logits, targets[partner], judged[partner]), lost, mixup.share)
         return lost.sum()
 
-    def _answers(self, batch: Batch, mixup: Mixup | None) -> Answers:
+    def _answers(self, batch: Batch, mixup: Mixup | None) -> Outputs:
         """What the network makes of a batch: all that is wanted of it from one summary of each clip."""
         clips, rows, lengths = batch
         late = mixup is not None and self.settings.mixes == "summary"
         if self.data.goals is None and self.ear is None and not late:
-            return Answers(self.network(rows, lengths))
+            return Outputs(self.network(rows, lengths))
         heard = None if self.ear is None else self.model.streams(rows, lengths)
         summary = self.model.embed(rows, lengths) if heard is None else self.model.told(heard[-1], lengths)
         summary = mixup.of(summary) if late else summary
         guess = None if self.data.goals is None else self.model.imitation(summary)
-        return Answers(self.model.head(summary), guess, None if heard is None else self._unlike(heard, clips, lengths))
+        return Outputs(self.model.head(summary), guess, None if heard is None else self._unlike(heard, clips, lengths))
 
     def _unlike(self, heard: Streams, clips: np.ndarray, lengths: Tensor) -> Tensor:
         """How far what was heard of each clip is from what is to be heard, `[clips]`."""

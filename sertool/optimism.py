@@ -12,7 +12,7 @@ from sertool.manifest import Table
 RESAMPLES = 2000
 
 
-class Figure(NamedTuple):
+class Resampled(NamedTuple):
     """A figure in per cent, and the same of each resample."""
 
     value: float
@@ -22,7 +22,7 @@ class Figure(NamedTuple):
         low, high = metrics.interval(self.drawn)
         return f"{self.value:.1f} [{low:.1f}, {high:.1f}]"
 
-    def above(self, other: "Figure") -> str:
+    def above(self, other: "Resampled") -> str:
         """By how much it is greater."""
         # Drawn alike, resamples of equally many speakers would go up and down together: in another order they do not.
         low, high = metrics.interval(self.drawn - np.random.default_rng(0).permutation(other.drawn))
@@ -35,8 +35,8 @@ class Side(NamedTuple):
     named: str
     clips: int
     speakers: int  # 0 where unknown
-    uar: Figure
-    accuracy: Figure
+    uar: Resampled
+    accuracy: Resampled
 
     @property
     def held(self) -> str:
@@ -71,7 +71,7 @@ def _side(named: str, table: Table, emotions: Sequence[str]) -> Side:
     credits = (right.astype(float), np.ones(len(right)))
     sums = np.stack([metrics.class_sums(each, truth, credit, len(emotions)) for credit in credits], 1)
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
-    uar, accuracy = (Figure(float(of(sums.sum(0))), of(drawn)) for of in (_uar, _accuracy))
+    uar, accuracy = (Resampled(float(of(sums.sum(0))), of(drawn)) for of in (_uar, _accuracy))
     return Side(named, len(first), units.speakers, uar, accuracy)
 
 

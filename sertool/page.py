@@ -28,7 +28,7 @@ class Bar(NamedTuple):
     mark: float | None = None  # where it is not that of the whole plot
 
 
-class Row(NamedTuple):
+class PlotRow(NamedTuple):
     """A line in a plot of intervals: one bar, or one for each run; and further cells in words."""
 
     name: str
@@ -116,7 +116,7 @@ def _ladder(run: Scores) -> str:
     """The shares of the run and of people on one scale."""
     named = {**run.figures, **run.people}
     rows = [
-        Row(reports.label(run, name), [_bar(named[name], 1 if name in run.people else 0)])
+        PlotRow(reports.label(run, name), [_bar(named[name], 1 if name in run.people else 0)])
         for name in ON_ONE_SCALE
         if name in named
     ]
@@ -131,7 +131,7 @@ def _bar(figure: Figure, tone: int = 0) -> Bar:
 
 def _emotions(run: Scores) -> str:
     rows = [
-        Row(one.name, [_bar(one.recall)], [one.clips], (percent(one.precision.value), percent(one.f1.value)))
+        PlotRow(one.name, [_bar(one.recall)], [one.clips], (percent(one.precision.value), percent(one.f1.value)))
         for one in run.classes
     ]
     plot = _plot(rows, ("recall, %", "precision", "F1"), unit=reports.units(run))
@@ -139,7 +139,7 @@ def _emotions(run: Scores) -> str:
 
 
 def _groups(run: Scores, groups: Iterable[Group]) -> str:
-    return _plot([Row(one.name, [_bar(one.uar)], [one.clips]) for one in groups], unit=reports.units(run))
+    return _plot([PlotRow(one.name, [_bar(one.uar)], [one.clips]) for one in groups], unit=reports.units(run))
 
 
 def _width(rows: Sequence[object]) -> str:
@@ -155,7 +155,7 @@ def _chips(values: Mapping[str, float]) -> str:
 
 
 def _plot(
-    rows: Sequence[Row],
+    rows: Sequence[PlotRow],
     heads: Sequence[str] = ("%",),
     mark: float | None = None,
     reach: float = 0,
@@ -172,7 +172,7 @@ def _plot(
     return f'<table class="{kind}"><thead><tr>{head}</tr></thead>\n<tbody>{"".join(lines)}</tbody></table>'
 
 
-def _line(row: Row, heads: Sequence[str], scale: tuple[float, float], mark: float | None, unit: str) -> str:
+def _line(row: PlotRow, heads: Sequence[str], scale: tuple[float, float], mark: float | None, unit: str) -> str:
     alike = len(set(row.clips)) == 1
     counts = f"{row.clips[0]:,}" if alike else "".join(f"<div>{count:,}</div>" for count in row.clips)
     clips = f'<td class="clips" data-unit="{unit}">{counts}</td>' if row.clips else ""
@@ -313,12 +313,12 @@ def _several(report: Report) -> list[str]:
     runs, unit = report.runs, reports.units(*report.runs)
     there = [sum(one.clips > 0 for one in run.classes) for run in runs]
     overall = [
-        Row(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / there[place])], [run.clips])
+        PlotRow(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / there[place])], [run.clips])
         for place, run in enumerate(runs)
     ]
     chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(there))
     recalls = [
-        Row(emotion, [_bar(one.recall, place) for place, one in enumerate(ones)], [one.clips for one in ones])
+        PlotRow(emotion, [_bar(one.recall, place) for place, one in enumerate(ones)], [one.clips for one in ones])
         for emotion, ones in zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
     ]
     return [
@@ -341,7 +341,7 @@ def _by(report: Report, name: str) -> str:
     return _section(f"UAR by {name}", _key(report), _plot(rows, unit=reports.units(*report.runs)), width=_width(rows))
 
 
-def _group_rows(report: Report, name: str) -> list[Row]:
+def _group_rows(report: Report, name: str) -> list[PlotRow]:
     """A row for each value that any run has; a run without it has no bar."""
     values = dict.fromkeys(group.name for run in report.runs for group in run.by[name])
     rows = []
@@ -349,7 +349,9 @@ def _group_rows(report: Report, name: str) -> list[Row]:
         found = [
             (place, group) for place, run in enumerate(report.runs) for group in run.by[name] if group.name == value
         ]
-        rows.append(Row(value, [_bar(group.uar, place) for place, group in found], [group.clips for _, group in found]))
+        rows.append(
+            PlotRow(value, [_bar(group.uar, place) for place, group in found], [group.clips for _, group in found])
+        )
     return rows
 
 
@@ -372,11 +374,11 @@ def _differences(report: Report) -> list[str]:
     return [_section("Differences", plot, lonely, caption=caption)]
 
 
-def _pair_row(pair: Comparison) -> Row:
+def _pair_row(pair: Comparison) -> PlotRow:
     uar, test = pair.figures["uar"], pair.mcnemar
     discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {reports.chance(test['p'])}"
     bar = Bar(uar, reports.signed(uar))
-    return Row(f"{pair.second} less {pair.first}", [bar], [pair.clips], (reports.chance(uar.p), discordant))
+    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (reports.chance(uar.p), discordant))
 
 
 def _figures(report: Report) -> str:

@@ -19,7 +19,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.paths import Unlisted, path_text
-from sertool.stored_rows import Reading, Shelf
+from sertool.stored_rows import ReadRows, Shelf
 
 KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
@@ -42,7 +42,7 @@ class Request:
     """A clip that is asked for, or a part of it: its row, as far as that is known, and what is no part of any row."""
 
     row: Row
-    stored: Reading | None = None  # where shards hold it
+    stored: ReadRows | None = None  # where shards hold it
     models: Models = None
     voice: str | None = None  # whose it is
     apart: bool = False  # whether its channel is a voice of its own

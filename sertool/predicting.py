@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sertool import audio, extract, hearing, inference, predict_inputs, talk, windows, workers
 from sertool.columns import Row
-from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Sound
+from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Shaped
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.shaping import Wave
@@ -36,7 +36,7 @@ class Piece:
 
     request: Request
     heard: Heard | None = None
-    sound: Sound | None = None
+    sound: Shaped | None = None
 
 
 @dataclass

@@ -52,7 +52,7 @@ NEEDS = {  # what does nothing without another: that has a value, or is not zero
 
 
 @dataclass(frozen=True)
-class Rows:
+class Inputs:
     """Where the rows come from, and which of them are meant."""
 
     sources: Sequence[str]  # manifests
@@ -91,7 +91,7 @@ class Asked:
         return self.model or self.published["model"]
 
 
-def read(rows: Rows) -> Table:
+def read(rows: Inputs) -> Table:
     """The usable rows of one or several manifests, divided if any of them is."""
     table = merging.merged([wire.read(source, rows.root) for source in rows.sources])
     table = _without_equal_sounds(table) if len(rows.sources) > 1 else table

@@ -144,17 +144,17 @@ def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, Non
     pending: deque[Future[Any]] = deque()
     with workers.one_thread():
         yield from _render_all(sounds[:1])  # here, for forks to share what it imports
-        team = workers.Team(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
+        crew = workers.Crew(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
         try:
             for batch in batches:
                 if len(pending) > 2 * jobs:
                     yield from workers.result(pending.popleft())
-                pending.append(team.submit(batch))
+                pending.append(crew.submit(batch))
             for future in pending:
                 yield from workers.result(future)
         finally:
             busy = [future for future in pending if not future.cancel()]
-            team.leave()
+            crew.leave()
             wait(busy)  # they write yet
 
 

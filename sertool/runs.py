@@ -17,7 +17,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.run_folder import BEFORE, CHECKPOINT, DIVISION, FILES, MODEL, PREDICTIONS, SETTINGS
-from sertool.targets import Sources
+from sertool.targets import Material
 
 DIGESTED = {  # what differs where a digest does
     "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
@@ -186,7 +186,7 @@ def _held(path: Path) -> Any:
         return None
 
 
-def described(held: Sources, design: Design, member: Member) -> dict[str, Any]:
+def described(held: Material, design: Design, member: Member) -> dict[str, Any]:
     """What decides a member's weights, by name."""
     heard = sorted(manifest.family(held.table, "soft_")) if design.training.soft else ()
     words = asdict(design) | {

@@ -10,7 +10,7 @@ ROUNDING = 0.0015  # seconds that may lie between windows whose ends and beginni
 
 
 @dataclass
-class Stretch:
+class Segment:
     """A row that may go on."""
 
     row: Row
@@ -24,7 +24,7 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
     Channels take turns: each has a row that may go on, and what began after another's comes after it.
     """
     begun: deque[Row] = deque()
-    last: dict[int | None, Stretch] = {}  # of each channel
+    last: dict[int | None, Segment] = {}  # of each channel
     for row in rows:
         if begun and begun[-1]["clip"] != row["clip"]:
             yield from begun
@@ -36,7 +36,7 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
                 _prolong(before, row, labels)
                 continue
             _part(before.row, row)
-        last[side] = Stretch(row, _seconds(row), began)
+        last[side] = Segment(row, _seconds(row), began)
         begun.append(row)
         while begun[0] is not last[begun[0].get("channel")].row:
             yield begun.popleft()
@@ -47,7 +47,7 @@ def _seconds(row: Row) -> float:
     return row["end"] - row["start"] if "end" in row else 0.0
 
 
-def _prolong(before: Stretch, row: Row, labels: Sequence[str]) -> None:
+def _prolong(before: Segment, row: Row, labels: Sequence[str]) -> None:
     """Add a window of the same answer."""
     length = _seconds(row)
     share = length / (before.seconds + length)

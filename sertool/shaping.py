@@ -40,7 +40,7 @@ class Wave:
 
 
 @dataclass(frozen=True)
-class Part:
+class Kept:
     """Which samples of a waveform are kept, and how many zeros come before and after them."""
 
     first: int
@@ -68,19 +68,19 @@ def _mean(wave: Tensor) -> Tensor:
     return torch.from_numpy(wave.numpy().mean(axis=1, keepdims=True, dtype=np.float64)).float()
 
 
-def part(wave: Tensor, how: Wave, clip: str) -> Part:
+def part(wave: Tensor, how: Wave, clip: str) -> Kept:
     """What is kept of `[samples]`."""
     first, last = (0, len(wave)) if how.trim is None else _loud_part(wave, how.trim)
     first += round(how.offset * how.rate)
     if first >= last:
         raise Unusable("too-short", f"nothing lies beyond an offset of {how.offset:g} s")
     if how.seconds is None:
-        return Part(first, last)
+        return Kept(first, last)
     spare = last - first - round(how.seconds * how.rate)
     begin = _drawn(clip, how.seed, abs(spare)) if how.fit == "random" else abs(spare) // 2 * (how.fit == "middle")
     if spare >= 0:
-        return Part(first + begin, last - spare + begin)
-    return Part(first, last, begin, -spare - begin)
+        return Kept(first + begin, last - spare + begin)
+    return Kept(first, last, begin, -spare - begin)
 
 
 def _loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def summed(clips: Iterable[Parts]) -> Sums:
     return Sums(np.array(count), np.stack(total), squares)
 
 
-class Heard(NamedTuple):
+class SpeakerClips(NamedTuple):
     """The clips of one speaker."""
 
     places: np.ndarray  # among all
@@ -98,14 +98,14 @@ def known(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) ->
     return replace(scaling, mean=both[0], deviation=both[1])
 
 
-def heard(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iterator[Heard]:
+def by_speaker(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iterator[SpeakerClips]:
     """What there is of each of so many speakers, counted from 1 in `group` `[clips]`; one after the other."""
     for speaker in range(1, speakers + 1):
         places = np.flatnonzero(group == speaker)
-        yield Heard(places, summed(clips[place] for place in places) if len(places) else None)
+        yield SpeakerClips(places, summed(clips[place] for place in places) if len(places) else None)
 
 
-def met(speakers: Iterable[Heard], shares: np.ndarray, scaling: Scaling) -> Scaling:
+def met(speakers: Iterable[SpeakerClips], shares: np.ndarray, scaling: Scaling) -> Scaling:
     """A scaling that knows speakers by the answers to all clips, `[clips, emotions]`."""
     added = scaling.offsets.cpu().double().numpy()
     voices = [(len(at), 0.0 if own is None else voice(own, shares[at], added)) for at, own in speakers]
@@ -114,7 +114,7 @@ def met(speakers: Iterable[Heard], shares: np.ndarray, scaling: Scaling) -> Scal
 
 def acquainted(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling: Scaling, ask: Asking) -> Scaling:
     """The same where nobody but the model can tell the emotions."""
-    found, own = known(scaling, [(0, 0.0)] * speakers), list(heard(clips, group, speakers))
+    found, own = known(scaling, [(0, 0.0)] * speakers), list(by_speaker(clips, group, speakers))
     for _ in range(ROUNDS):
         found = met(own, ask(found), scaling)
     return found
@@ -151,4 +151,4 @@ def learnt(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarr
     clips, shares = [store.views[clip] for clip in train], targets[train]
     found = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
     scaling = replace(scaling, offsets=batches.tensors_of((found,), store.device)[0])
-    return met(heard(clips, group[train], int(group.max())), shares, scaling)
+    return met(by_speaker(clips, group[train], int(group.max())), shares, scaling)

@@ -101,7 +101,7 @@ PROTOCOLS = {
 }  # fmt: skip
 
 
-class Plan(NamedTuple):
+class SplitPlan(NamedTuple):
     """What a --split expression asks for."""
 
     name: str
@@ -148,7 +148,7 @@ def entry(named: Any) -> dict[str, Any]:
     return PROTOCOLS.get(re.split("[:,]", str(named))[0], {})
 
 
-def parse(asked: str) -> Plan:
+def parse(asked: str) -> SplitPlan:
     """`speaker`, `speaker:70/15/15`, `sentence:train=80/test=20`, `cremad-nk`, `random-80-20` ..."""
     name, colon, text = asked.strip().partition(":")
     entry = PROTOCOLS.get(name)
@@ -158,7 +158,7 @@ def parse(asked: str) -> Plan:
         takers = [each for each, one in PROTOCOLS.items() if "shares" in one and not one["leaky"]]
         raise UsageError(f"--split: {name} takes no shares; {', '.join(takers)} do, such as speaker:70/15/15")
     text = text if colon else entry.get("shares")
-    return Plan(name, None if text is None else _parse_shares(text))
+    return SplitPlan(name, None if text is None else _parse_shares(text))
 
 
 def _parse_shares(text: str) -> tuple[float, float, float]:
@@ -191,7 +191,7 @@ def _parse_shares(text: str) -> tuple[float, float, float]:
 
 
 def divide(
-    plan: Plan | str, columns: Mapping[str, Codes], seed: int | None = None, keep: KEEP | None = None
+    plan: SplitPlan | str, columns: Mapping[str, Codes], seed: int | None = None, keep: KEEP | None = None
 ) -> Division:
     """The split or the folds that a --split expression asks for."""
     plan = parse(plan) if isinstance(plan, str) else plan

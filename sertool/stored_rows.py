@@ -19,7 +19,7 @@ from sertool.paths import path_of, path_text
 from sertool.shards import Reader
 
 PLACE = ("shard", "offset", "rows")
-Reading = Callable[[], dict[str, np.ndarray]]  # gives what a model hears of a clip, by feature
+ReadRows = Callable[[], dict[str, np.ndarray]]  # gives what a model hears of a clip, by feature
 
 
 class Shelf:
@@ -62,7 +62,7 @@ class Shelf:
         where = zip(self.columns, ([path_text(path)] * len(clips), offsets, counts), strict=True)
         return manifest.from_columns({"clip": clips, "path": [""] * len(clips), **dict(where)})
 
-    def taken(self, row: Row) -> Reading | None:
+    def taken(self, row: Row) -> ReadRows | None:
         """How to read what shards hold of a clip, if they do; where that lies is taken out of its row."""
         places = {feature: [row.pop(f"{feature}_{part}", None) for part in PLACE] for feature in self.records}
         there = all(None not in place for place in places.values())

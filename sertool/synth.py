@@ -25,7 +25,7 @@ STEP = 0.005  # seconds from one point of a contour to the next
 
 
 @dataclass(frozen=True)
-class Manner:
+class Delivery:
     """How something is said; of an emotion, the distance from the speaker's habit."""
 
     pitch: float = 0.0  # semitones
@@ -41,12 +41,12 @@ class Manner:
 
 
 EMOTIONS = {  # after the usual findings on acted speech (Banse and Scherer 1996; Juslin and Laukka 2003)
-    "neutral": Manner(),
-    "happy": Manner(pitch=3.0, swing=1.6, tempo=1.08, level=3.0, tilt=1.0, breath=-1, smile=1.05, fall=0.4),
-    "sad": Manner(pitch=-1.0, swing=0.55, tempo=0.84, level=-4.0, tilt=-2.0, breath=6, rough=1.4, fall=1.1),
-    "angry": Manner(pitch=3.0, swing=1.15, tempo=1.1, level=5.0, tilt=2.5, breath=-4, rough=2.2, fall=1.3),
-    "fear": Manner(pitch=5.0, swing=0.7, tempo=1.22, level=0.0, tilt=0.3, breath=4, rough=1.5, tremor=0.5, fall=0.2),
-    "disgust": Manner(pitch=-2.0, swing=0.9, tempo=0.88, level=0.0, tilt=0.5, rough=2.6, smile=0.96, fall=1.6),
+    "neutral": Delivery(),
+    "happy": Delivery(pitch=3.0, swing=1.6, tempo=1.08, level=3.0, tilt=1.0, breath=-1, smile=1.05, fall=0.4),
+    "sad": Delivery(pitch=-1.0, swing=0.55, tempo=0.84, level=-4.0, tilt=-2.0, breath=6, rough=1.4, fall=1.1),
+    "angry": Delivery(pitch=3.0, swing=1.15, tempo=1.1, level=5.0, tilt=2.5, breath=-4, rough=2.2, fall=1.3),
+    "fear": Delivery(pitch=5.0, swing=0.7, tempo=1.22, level=0.0, tilt=0.3, breath=4, rough=1.5, tremor=0.5, fall=0.2),
+    "disgust": Delivery(pitch=-2.0, swing=0.9, tempo=0.88, level=0.0, tilt=0.5, rough=2.6, smile=0.96, fall=1.6),
 }
 
 # F1, F2, F3 of an adult man in Hz, after Peterson and Barney (1952).
@@ -87,7 +87,7 @@ class Speaker:
 
     pitch: float  # Hz
     tube: float  # formants against an adult man's, as a factor
-    manner: Manner
+    delivery: Delivery
     openness: float  # how far emotions move this voice, as a factor
     hiss: float  # the room and the microphone, dB of full scale
 
@@ -103,15 +103,15 @@ def voice(speaker: int, emotion: str, sentence: int, take: int = 0, seed: int = 
         raise UsageError(f"no voice for the emotion {emotion!r}; there are {', '.join(EMOTIONS)}")
     who = _speaker(speaker, seed)
     dice = np.random.default_rng([seed, 3, speaker, list(EMOTIONS).index(emotion), sentence, take])
-    manner = _blend(who, EMOTIONS[emotion], dice)
-    pieces, stresses = _say(sentence, seed, manner, dice)
+    delivery = _blend(who, EMOTIONS[emotion], dice)
+    pieces, stresses = _say(sentence, seed, delivery, dice)
     samples = int(pieces[:, 0].sum() * rate)
-    pitch, loudness = _melody(pieces, stresses, who, manner, dice)
-    source = _source(samples, pieces, pitch, manner, dice, rate)
-    wave = _vocal_tract(source, pieces, loudness, who, manner, rate)
+    pitch, loudness = _melody(pieces, stresses, who, delivery, dice)
+    source = _source(samples, pieces, pitch, delivery, dice, rate)
+    wave = _vocal_tract(source, pieces, loudness, who, delivery, rate)
     wave *= 0.05 / np.sqrt(np.mean(wave**2))
     _add_noises(wave, pieces, loudness, dice, rate)
-    wave *= 10 ** (manner.level / 20)
+    wave *= 10 ** (delivery.level / 20)
     wave += np.float32(10 ** (who.hiss / 20)) * dice.standard_normal(samples, dtype=np.float32)
     return wave * np.float32(min(1.0, 0.98 / np.abs(wave).max()))
 
@@ -144,7 +144,7 @@ def _speaker(speaker: int, seed: int) -> Speaker:
     woman = speaker % 2 == 0
     pitch = (200 if woman else 115) * 2 ** (dice.uniform(-4, 4) / 12)
     tube = (1.16 if woman else 1.0) * dice.uniform(0.94, 1.06)
-    habit = Manner(
+    habit = Delivery(
         swing=dice.uniform(0.75, 1.3),
         tempo=dice.uniform(0.88, 1.14),
         level=dice.uniform(-3, 3),
@@ -156,23 +156,23 @@ def _speaker(speaker: int, seed: int) -> Speaker:
     return Speaker(pitch, tube, habit, dice.uniform(0.8, 1.3), dice.uniform(-72, -58))
 
 
-def _blend(who: Speaker, emotion: Manner, dice: np.random.Generator) -> Manner:
+def _blend(who: Speaker, emotion: Delivery, dice: np.random.Generator) -> Delivery:
     """The speaker's habit, moved by the emotion as far as this voice goes, and by the day: no two takes agree."""
-    whim = Manner(
+    whim = Delivery(
         pitch=dice.normal(0, 0.8), swing=2 ** dice.normal(0, 0.2), tempo=2 ** dice.normal(0, 0.06),
         level=dice.normal(0, 1.2), tilt=dice.normal(0, 0.4), breath=dice.normal(0, 2), rough=2 ** dice.normal(0, 0.3),
         fall=2 ** dice.normal(0, 0.3),
     )  # fmt: skip
     degree = who.openness * 2 ** dice.normal(0, 0.2)
     moved = {}
-    for field in fields(Manner):
-        habit, goal, chance = (getattr(each, field.name) for each in (who.manner, emotion, whim))
+    for field in fields(Delivery):
+        habit, goal, chance = (getattr(each, field.name) for each in (who.delivery, emotion, whim))
         factor = field.default == 1.0
         moved[field.name] = habit * goal**degree * chance if factor else habit + goal * degree + chance
-    return Manner(**moved)
+    return Delivery(**moved)
 
 
-def _say(sentence: int, seed: int, manner: Manner, dice: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _say(sentence: int, seed: int, delivery: Delivery, dice: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A sentence's pieces, `[pieces, 9]` as in CONSONANTS, and syllables, `[syllables, 2]`: when, how stressed."""
     script = np.random.default_rng([seed, 2, sentence])
     pieces, stresses = [(LEAD * dice.uniform(0.7, 1.3), *SILENCE)], []
@@ -181,7 +181,7 @@ def _say(sentence: int, seed: int, manner: Manner, dice: np.random.Generator) ->
         consonant = CONSONANTS[script.integers(len(CONSONANTS))]
         vowel = VOWELS[script.integers(len(VOWELS))]
         stressed = index == 1 or script.random() < 0.4
-        pace = manner.tempo * 2 ** dice.normal(0, 0.1)
+        pace = delivery.tempo * 2 ** dice.normal(0, 0.1)
         pieces += [(seconds / pace**0.5, *targets) for seconds, *targets in consonant]
         length = (0.16 if stressed else 0.1) * (1.5 if index == syllables - 1 else 1) / pace
         middle = sum(piece[0] for piece in pieces) + length / 2
@@ -192,17 +192,17 @@ def _say(sentence: int, seed: int, manner: Manner, dice: np.random.Generator) ->
 
 
 def _melody(
-    pieces: np.ndarray, stresses: np.ndarray, who: Speaker, manner: Manner, dice: np.random.Generator
+    pieces: np.ndarray, stresses: np.ndarray, who: Speaker, delivery: Delivery, dice: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pitch in Hz and loudness in dB, every STEP seconds: stresses rise out of a line that sinks."""
     times = np.arange(0, pieces[:, 0].sum() + STEP, STEP)
     bumps = np.exp(-0.5 * ((times[:, None] - stresses[:, 0]) / 0.08) ** 2) @ stresses[:, 1]
     sunk = np.interp(times, stresses[[0, -1], 0], [0.0, 1.0])
-    wobble = manner.tremor * np.sin(2 * np.pi * (6 * times + dice.random()))
+    wobble = delivery.tremor * np.sin(2 * np.pi * (6 * times + dice.random()))
     drift = np.convolve(dice.normal(0, 1.2, len(times)), np.hanning(24) / 12, mode="same")
-    rise = manner.swing * (3.2 * bumps - 1) - 3.0 * manner.fall * (sunk - 0.5)
-    pitch = who.pitch * 2 ** ((manner.pitch + rise + wobble + drift) / 12)
-    return pitch, 2.5 * bumps - 4.0 * manner.fall * sunk
+    rise = delivery.swing * (3.2 * bumps - 1) - 3.0 * delivery.fall * (sunk - 0.5)
+    pitch = who.pitch * 2 ** ((delivery.pitch + rise + wobble + drift) / 12)
+    return pitch, 2.5 * bumps - 4.0 * delivery.fall * sunk
 
 
 def _track(times: np.ndarray, pieces: np.ndarray, column: int, ramp: float) -> np.ndarray:
@@ -215,14 +215,14 @@ def _track(times: np.ndarray, pieces: np.ndarray, column: int, ramp: float) -> n
 
 
 def _source(
-    samples: int, pieces: np.ndarray, pitch: np.ndarray, manner: Manner, dice: np.random.Generator, rate: int
+    samples: int, pieces: np.ndarray, pitch: np.ndarray, delivery: Delivery, dice: np.random.Generator, rate: int
 ) -> np.ndarray:
     """Glottal pulses and breath before any filter, `[samples]`, of a power near one where the voice is on."""
     cycles = np.cumsum(pitch) * STEP
     beats = np.interp(np.arange(1, cycles[-1]), cycles, STEP * np.arange(len(cycles)))
     period = 1 / np.interp(beats, STEP * np.arange(len(pitch)), pitch)
-    beats += 0.006 * manner.rough * period * dice.standard_normal(len(beats))
-    strength = np.sqrt(rate * period) * (1 + 0.03 * manner.rough * dice.standard_normal(len(beats)))
+    beats += 0.006 * delivery.rough * period * dice.standard_normal(len(beats))
+    strength = np.sqrt(rate * period) * (1 + 0.03 * delivery.rough * dice.standard_normal(len(beats)))
     strength *= _track(beats, pieces, VOICE, 0.012)
     # A pulse between two samples is shared by them.
     place = np.clip(beats * rate, 0, samples - 2)
@@ -230,7 +230,7 @@ def _source(
     source = np.bincount(left, strength * (left + 1 - place), samples)
     source += np.bincount(left + 1, strength * (place - left), samples)
     times = np.arange(0, samples + rate * STEP, rate * STEP)
-    breath = 10 ** (manner.breath / 20) * _track(times / rate, pieces, VOICE, 0.012)
+    breath = 10 ** (delivery.breath / 20) * _track(times / rate, pieces, VOICE, 0.012)
     breath += 0.15 * _track(times / rate, pieces, BREATH, 0.012)
     # Breath is white where the voice falls by 6 dB an octave: differentiated here, as the filter will fall for both.
     noise = np.diff(dice.standard_normal(samples + 1, dtype=np.float32))
@@ -238,7 +238,7 @@ def _source(
 
 
 def _vocal_tract(
-    source: np.ndarray, pieces: np.ndarray, loudness: np.ndarray, who: Speaker, manner: Manner, rate: int
+    source: np.ndarray, pieces: np.ndarray, loudness: np.ndarray, who: Speaker, delivery: Delivery, rate: int
 ) -> np.ndarray:
     """The source through the speaker's tube, `[samples]`, float32.
 
@@ -250,10 +250,10 @@ def _vocal_tract(
     frames = len(source) // hop + 2
     times = np.arange(frames) * (hop / rate)
     formants = np.stack([_track(times, pieces, F1 + index, 0.06) for index in range(3)], axis=1)
-    above = np.arange(3500, 0.47 * rate / (who.tube * manner.smile), 1000)
-    formants = np.concatenate([formants, np.tile(above, (frames, 1))], axis=1) * (who.tube * manner.smile)
+    above = np.arange(3500, 0.47 * rate / (who.tube * delivery.smile), 1000)
+    formants = np.concatenate([formants, np.tile(above, (frames, 1))], axis=1) * (who.tube * delivery.smile)
     frequencies = np.arange(size // 2 + 1) * (rate / size)
-    slope = (1 + (frequencies / 500) ** 2) ** ((manner.tilt - 6) / 12.04) * frequencies / (frequencies + 60)
+    slope = (1 + (frequencies / 500) ** 2) ** ((delivery.tilt - 6) / 12.04) * frequencies / (frequencies + 60)
     gain = 10 ** (np.interp(times, STEP * np.arange(len(loudness)), loudness) / 20)
 
     cut = np.lib.stride_tricks.sliding_window_view(np.pad(source, (hop, 3 * hop)), 2 * hop)[::hop][:frames]

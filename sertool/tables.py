@@ -10,20 +10,20 @@ from sertool import columns, intake, manifest, splits, talk, wire
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
-from sertool.labelling import Clip, Row
+from sertool.labelling import Candidate, Row
 from sertool.paths import path_of, path_text
 
 
-def listed_clips(clips: Sequence[Clip], tables: Iterable[str]) -> list[Clip]:
+def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Candidate]:
     """A clip for each row of the tables, of the file that it means; a file that is not there keeps its own path."""
     files = _Files(clips)
-    made: dict[tuple[Path, object], Clip] = {}
+    made: dict[tuple[Path, object], Candidate] = {}
     for spec in tables:
         part, name = _part_and_file(spec)
         for path, said in _rows(name):
             root, whole = files.find(path) or _beside(name, path)
             is_lost = bool(clips) and not os.path.lexists(whole)
-            clip = Clip(root, whole, said=said | ({"split": part} if part else {}), is_lost=is_lost)
+            clip = Candidate(root, whole, said=said | ({"split": part} if part else {}), is_lost=is_lost)
             before = made.setdefault((whole, said.get("start")), clip)
             _agree(before, clip, spec)
     if clips and not files.found:
@@ -33,7 +33,7 @@ def listed_clips(clips: Sequence[Clip], tables: Iterable[str]) -> list[Clip]:
     return list(made.values())
 
 
-def _agree(before: Clip, clip: Clip, spec: str) -> None:
+def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
     """Join what two rows say of one clip; they must not contradict each other."""
     for name, value in clip.said.items():
         if before.said.setdefault(name, value) != value:
@@ -104,7 +104,7 @@ class _Files:
     there, only files in it can be meant: `train/a.wav` is never `dev/a.wav`, even when that is the only `a.wav`.
     """
 
-    def __init__(self, clips: Sequence[Clip]) -> None:
+    def __init__(self, clips: Sequence[Candidate]) -> None:
         self.clips = clips
         self.found: dict[int, str] = {}  # which row's path means a file
         self.in_folder: dict[str, dict[str, list[int]]] = {}  # those of a name that many have

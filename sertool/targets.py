@@ -28,7 +28,7 @@ from sertool.training_data import Data
 
 
 @dataclass(frozen=True)
-class Sources:
+class Material:
     """The rows that members are made of."""
 
     table: Table
@@ -38,9 +38,9 @@ class Sources:
     imitated: Imitated | None = None
 
 
-def load(table: Table, design: Design, device: str, told: Told | None = None) -> Sources:
+def load(table: Table, design: Design, device: str, told: Told | None = None) -> Material:
     """The rows of a table, and what a teacher `told` of them in a file."""
-    return Sources(
+    return Material(
         table,
         batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
@@ -49,14 +49,14 @@ def load(table: Table, design: Design, device: str, told: Told | None = None) ->
     )
 
 
-def emotions(held: Sources, member: Member) -> list[str]:
+def emotions(held: Material, member: Member) -> list[str]:
     """The emotions it learns, in the usual order."""
     there = {held.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
     usual = [word for word in labels.EMOTIONS if word in there]
     return usual + sorted(there - set(usual))
 
 
-def data(held: Sources, design: Design, member: Member, words: list[str]) -> Data:
+def data(held: Material, design: Design, member: Member, words: list[str]) -> Data:
     """Train and dev are the clips of emotions that train knows; train also those that only a teacher knows."""
     place = {word: index for index, word in enumerate(words)}
     emotion = np.array([place.get(word, -1) for word in held.emotions])
@@ -104,7 +104,7 @@ def _corpora(table: Table) -> np.ndarray:
 
 
 def _aims(
-    held: Sources, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
+    held: Material, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
 ) -> tuple[Tensor, Tensor | None]:
     """Probabilities to learn, and the emotions that each clip is judged among, both `[clips, classes]`."""
     how = design.training

@@ -49,7 +49,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ShardPlan:
     """A manifest's usable clips, what is to be made of them, and the folder where it goes."""
 
     table: Table
@@ -122,13 +122,13 @@ def identified(table: Table) -> Table:
     return manifest.with_column(table, "digest", digests)
 
 
-def missing(plan: Plan, task: Task) -> tuple[str, ...]:
+def missing(plan: ShardPlan, task: Task) -> tuple[str, ...]:
     """The features whose shard is not there, not whole, made from something else, or lacks what is known by now."""
     clips = plan.clips(task)
     return tuple(name for name in plan.recipe.features if not _stands(plan, task, name, clips))
 
 
-def _stands(plan: Plan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
+def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
     head = shards.sound(plan.path(task, feature), feature)
     if head is None or head.key != _key(feature, plan.recipe, clips) or not _is_told(plan.lessons[feature], head):
         return False
@@ -141,7 +141,7 @@ def _is_told(lessons: Sequence[Lesson], head: Shard) -> bool:
     return all(one in head.lessons or (head.lessons and "corpora" in one) for one in lessons)
 
 
-def warn_of_changed(plan: Plan, finished: Iterable[Task]) -> None:
+def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
     """Say whose features are of a sound that is there no more: it is the one that was indexed, so they stay."""
     found = [clip.name for task in finished for clip in plan.clips(task) if extract.changed(clip)]
     if found:
@@ -149,7 +149,7 @@ def warn_of_changed(plan: Plan, finished: Iterable[Task]) -> None:
                   f"{found[0]}: index again, with --update")  # fmt: skip
 
 
-def refuse_strangers(plan: Plan) -> None:
+def refuse_strangers(plan: ShardPlan) -> None:
     """Shards of other settings, or mostly of other clips, are not replaced unasked."""
     ours: np.ndarray | None = None
     for feature in plan.recipe.features:
@@ -163,7 +163,7 @@ def refuse_strangers(plan: Plan) -> None:
             raise _refusal(plan, feature, f"holds {total:,} clips, of which {total - known:,} are not in this manifest")
 
 
-def _heads(plan: Plan, feature: str) -> Iterator[Shard]:
+def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
     """What the shards in the folder say of themselves; a damaged one is made again anyway."""
     for path in plan.held(feature):
         try:
@@ -173,7 +173,7 @@ def _heads(plan: Plan, feature: str) -> Iterator[Shard]:
         yield head
 
 
-def _clips(plan: Plan) -> np.ndarray:
+def _clips(plan: ShardPlan) -> np.ndarray:
     """Hashes of the names of the manifest's clips, sorted; never all names at once."""
     starts = range(0, len(plan.table), NAMES)
     return np.sort(np.concatenate([_hashes(manifest.column(plan.table.slice(at, NAMES), "clip")) for at in starts]))
@@ -183,14 +183,14 @@ def _hashes(names: Sequence[str]) -> np.ndarray:
     return np.fromiter(map(hash, names), np.int64, len(names))
 
 
-def _refuse_settings(plan: Plan, feature: str, held: Any) -> None:
+def _refuse_settings(plan: ShardPlan, feature: str, held: Any) -> None:
     asked = plan.recipe.record(feature)
     if held != asked:
         difference = next(_differences(held, asked), "unknown")
         raise _refusal(plan, feature, f"was made with other settings ({difference})")
 
 
-def _refusal(plan: Plan, feature: str, what: str) -> UsageError:
+def _refusal(plan: ShardPlan, feature: str, what: str) -> UsageError:
     advice = "choose another folder with -o, or replace it with --overwrite"
     return UsageError(f"{plan.folder / feature} {what}: {advice}")
 
@@ -205,7 +205,7 @@ def _differences(held: Any, asked: dict[str, Any]) -> Iterator[str]:
             yield f"{name} {then}, now {now}"
 
 
-def make(plan: Plan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[bool]:
+def make(plan: ShardPlan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[bool]:
     """Make the wanted features' shards; yields of each clip, as it is done, whether it has rows."""
     with ThreadPoolExecutor(1) as writer:
         for names in sorted(set(wanted.values())):
@@ -215,7 +215,7 @@ def make(plan: Plan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int
 
 
 def _make_alike(
-    plan: Plan, tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor
+    plan: ShardPlan, tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor
 ) -> Iterator[bool]:
     """Shards that lack the same features, in one stream of clips over their borders."""
     stream = extract.rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
@@ -232,7 +232,7 @@ def _make_alike(
         writing.result()
 
 
-def _write(plan: Plan, task: Task, engine: Engine, made: Sequence[Rows]) -> None:
+def _write(plan: ShardPlan, task: Task, engine: Engine, made: Sequence[Rows]) -> None:
     clips = plan.clips(task)
     names = [clip.name for clip in clips]
     issues = {clip.name: rows.issue for clip, rows in zip(clips, made, strict=True) if rows.issue}
@@ -247,7 +247,7 @@ def _write(plan: Plan, task: Task, engine: Engine, made: Sequence[Rows]) -> None
         shards.write(head, feature, pieces)
 
 
-def drop_leftovers(plan: Plan) -> None:
+def drop_leftovers(plan: ShardPlan) -> None:
     """Remove shards that no clip of the manifest lies in any more."""
     for feature in plan.recipe.features:
         wanted = {shards.name(task.index) for task in plan.tasks}

@@ -25,12 +25,12 @@ NAMES = {
     "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "bool": "BOOL",
 }  # fmt: skip
 DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in NAMES.items()} | {"BF16": np.dtype("<u2")}
-Pieces = tuple[str, tuple[int, ...], Sequence[np.ndarray]]  # of a tensor: its type, its shape, what it is made of
+TensorPieces = tuple[str, tuple[int, ...], Sequence[np.ndarray]]  # of a tensor: its type, its shape, what it is made of
 LARGEST_HEADER = 100_000_000
 CHECKSUM = "checksum"  # in the metadata
 
 
-def write(stream: BinaryIO, metadata: Mapping[str, Any], tensors: Mapping[str, Pieces]) -> None:
+def write(stream: BinaryIO, metadata: Mapping[str, Any], tensors: Mapping[str, TensorPieces]) -> None:
     """Write tensors whose pieces follow one another; `metadata` is kept as JSON, with a checksum of all."""
     said = json.loads(json.dumps(metadata))  # as whoever reads it has it
     said[CHECKSUM] = _checksum(said, (piece for dtype, _, held in tensors.values() for piece in _bytes(dtype, held)))

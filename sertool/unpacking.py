@@ -19,7 +19,7 @@ from sertool.files import reason
 
 BLOCK = 1 << 20
 JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.DS_Store|Thumbs\.db|\._[^/]*)(?:/|$)")
-Naming = Callable[[str], str | None]  # where a member goes, or None where it is not wanted
+Destination = Callable[[str], str | None]  # where a member goes, or None where it is not wanted
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Unreadable(SertoolError):
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive."""
 
     name: str
@@ -48,7 +48,7 @@ class Member:
     open: Callable[[], IO[bytes]]
 
 
-def unpack(archive: Path, folder: Path, naming: Naming) -> Iterator[str]:
+def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
     """Write the wanted members below a folder, and name each."""
     allowed = min(LIMITS.size, max(LIMITS.free, int(LIMITS.ratio * archive.stat().st_size)))
     for member, name in _wanted(archive, naming):
@@ -66,7 +66,7 @@ def unpack(archive: Path, folder: Path, naming: Naming) -> Iterator[str]:
         yield name
 
 
-def small(archive: Path, limit: int, naming: Naming) -> Iterator[tuple[str, bytes]]:
+def small(archive: Path, limit: int, naming: Destination) -> Iterator[tuple[str, bytes]]:
     """The wanted members of no more than `limit` bytes."""
     for member, name in _wanted(archive, naming):
         if member.size <= limit:
@@ -74,14 +74,14 @@ def small(archive: Path, limit: int, naming: Naming) -> Iterator[tuple[str, byte
                 yield name, source.read(limit + 1)
 
 
-def promised(archive: Path, naming: Naming) -> int:
+def promised(archive: Path, naming: Destination) -> int:
     """Bytes that the wanted members say they have; of a tar no more than its own, as it would have to be unpacked."""
     if not _is_zip(archive):
         return archive.stat().st_size
     return sum(member.size for member, _ in _wanted(archive, naming))
 
 
-def naming(strip: bool = False, take: tuple[str, ...] = ()) -> Naming:
+def naming(strip: bool = False, take: tuple[str, ...] = ()) -> Destination:
     """Members under their own names, or without their first folder; only those that fit a pattern, if there is any."""
 
     def name(path: str) -> str | None:
@@ -100,7 +100,7 @@ def safe(name: str) -> str:
     return "/".join(parts)
 
 
-def _wanted(archive: Path, naming: Naming) -> Iterator[tuple[Member, str]]:
+def _wanted(archive: Path, naming: Destination) -> Iterator[tuple[ArchiveMember, str]]:
     count = 0
     with _reading(archive):
         for member in _members(archive):
@@ -112,7 +112,7 @@ def _wanted(archive: Path, naming: Naming) -> Iterator[tuple[Member, str]]:
                 yield member, kept
 
 
-def _members(archive: Path) -> Iterator[Member]:
+def _members(archive: Path) -> Iterator[ArchiveMember]:
     if _is_zip(archive):
         yield from _zipped(archive)
     elif tarfile.is_tarfile(archive):
@@ -126,7 +126,7 @@ def _is_zip(archive: Path) -> bool:
         return stream.read(4) in (b"PK\3\4", b"PK\5\6")
 
 
-def _zipped(archive: Path) -> Iterator[Member]:
+def _zipped(archive: Path) -> Iterator[ArchiveMember]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             mode = info.external_attr >> 16
@@ -136,7 +136,7 @@ def _zipped(archive: Path) -> Iterator[Member]:
                 raise Unreadable(f"{archive.name}: {info.filename[:80]!r} is a link or a device, which is not unpacked")
             if info.flag_bits & 1:
                 raise Unreadable(f"{archive.name} is encrypted: unpack it yourself with the password, and index that")
-            yield Member(info.filename, info.file_size, lambda info=info: opened.open(info))
+            yield ArchiveMember(info.filename, info.file_size, lambda info=info: opened.open(info))
 
 
 class _Header(tarfile.TarInfo):
@@ -151,7 +151,7 @@ class _Header(tarfile.TarInfo):
             raise
 
 
-def _tarred(archive: Path) -> Iterator[Member]:
+def _tarred(archive: Path) -> Iterator[ArchiveMember]:
     with tarfile.open(archive, tarinfo=_Header) as opened:
         for info in opened:
             opened.members = []  # it remembers all that it has seen
@@ -159,7 +159,7 @@ def _tarred(archive: Path) -> Iterator[Member]:
                 continue
             if not info.isreg():
                 raise Unreadable(f"{archive.name}: {info.name[:80]!r} is a link or a device, which is not unpacked")
-            yield Member(info.name, info.size, lambda info=info: opened.extractfile(info))
+            yield ArchiveMember(info.name, info.size, lambda info=info: opened.extractfile(info))
         if not getattr(opened, "ended", False):
             raise Unreadable(f"{archive.name} is cut or damaged")
         for _ in range(64):  # what follows is padding; a compressed stream checks itself at its end

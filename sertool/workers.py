@@ -23,7 +23,7 @@ DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _work: Callable[[Any], Any] | None = None  # of a fork
 
 
-class Team:
+class Crew:
     """Workers for one piece of work; `settle` is called with 1 in each before its first."""
 
     def __init__(

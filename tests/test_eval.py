@@ -20,11 +20,11 @@ from running import sertool
 from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, metrics, page, reports, wire
 from sertool.answers import Answers
 from sertool.errors import SertoolError
-from sertool.evaluating import Dice, Report
+from sertool.evaluating import Bootstrap, Report
 from sertool.predictions import Reading
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
-FEW = Dice(resamples=200)
+FEW = Bootstrap(resamples=200)
 Columns = dict[str, list[Any]]
 
 
@@ -64,7 +64,7 @@ def runs(*paths: str, **asked: Any) -> list[Answers]:
     return answers.read(paths, Reading(**asked))
 
 
-def report(*paths: str, by: tuple[str, ...] = (), dice: Dice = FEW, **asked: Any) -> Report:
+def report(*paths: str, by: tuple[str, ...] = (), dice: Bootstrap = FEW, **asked: Any) -> Report:
     return evaluating.report(runs(*paths, by=by, **asked), by, dice)
 
 
@@ -562,7 +562,7 @@ def test_folds_count_in_each_resample_as_often_as_their_speakers_are_drawn(
         "emotion": [EMOTIONS[k] for k in truth],
         "predicted": [EMOTIONS[k] for k in np.where(right, truth, (truth + 1) % len(EMOTIONS))],
     }
-    found = report(table(tmp_path / "folds.csv", columns), dice=Dice()).runs[0].figures
+    found = report(table(tmp_path / "folds.csv", columns), dice=Bootstrap()).runs[0].figures
     pooled, folds = found["uar"], found["uar_of_folds"]
     assert folds.value == pytest.approx(pooled.value)
     assert (folds.low, folds.high) == pytest.approx((pooled.low, pooled.high))
@@ -770,7 +770,7 @@ def test_the_paired_interval_is_narrower_than_that_of_unrelated_runs(tmp_path: P
     columns, dice = made(clips=1200, speakers=20, skill=0.5), np.random.default_rng(0)
     other = columns | {"predicted": [truth if dice.random() < 0.05 else guess for truth, guess in
                                      zip(columns["emotion"], columns["predicted"], strict=True)]}  # fmt: skip
-    found = report(table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", other), dice=Dice(1000))
+    found = report(table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", other), dice=Bootstrap(1000))
     one, two = (run.figures["uar"] for run in found.runs)
     unpaired = np.hypot(one.high - one.low, two.high - two.low)
     pair = found.comparisons[0].figures["uar"]

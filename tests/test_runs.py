@@ -11,7 +11,7 @@ from sertool import batches, manifest, modelfile, runs, wire
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
 from sertool.modelfile import Held
-from sertool.targets import Sources
+from sertool.targets import Material
 from sertool.training_settings import Settings
 
 COLUMNS = {
@@ -24,7 +24,7 @@ COLUMNS = {
 def described(soft: float = 0.0, **columns: list) -> dict:
     table = manifest.from_columns(COLUMNS | columns)
     store = batches.Store([[]] * 4, np.ones(4, np.int64), 1, torch.device("cpu"), {}, ["key"])
-    held, design = Sources(table, store, COLUMNS["emotion"]), Design("cnn", {}, Settings(soft=soft), ("mel",))
+    held, design = Material(table, store, COLUMNS["emotion"]), Design("cnn", {}, Settings(soft=soft), ("mel",))
     return runs.described(held, design, Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8)))
 
 

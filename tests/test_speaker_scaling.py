@@ -35,7 +35,7 @@ def group(count: int) -> np.ndarray:
 def test_even_clips_give_their_plain_mean_and_deviation() -> None:
     emotions = np.arange(60) % EMOTIONS
     own = clips(DRAW.normal(0, 3, COLUMNS), emotions)
-    found = speaker_scaling.met(speaker_scaling.heard(own, group(60), 1), told(emotions), everybody())
+    found = speaker_scaling.met(speaker_scaling.by_speaker(own, group(60), 1), told(emotions), everybody())
     rows = np.stack([np.concatenate(parts, axis=1)[0] for parts in own])
     np.testing.assert_allclose(found.mean[1], rows.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.deviation[1], rows.std(axis=0) * (60 / 60) ** 0.5, rtol=1e-4)
@@ -44,7 +44,7 @@ def test_even_clips_give_their_plain_mean_and_deviation() -> None:
 @pytest.mark.parametrize("emotion", range(EMOTIONS))
 def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
     voice, emotions = DRAW.normal(0, 3, COLUMNS), np.full(40, emotion)
-    own = speaker_scaling.heard(clips(voice, emotions), group(40), 1)
+    own = speaker_scaling.by_speaker(clips(voice, emotions), group(40), 1)
     found = speaker_scaling.met(own, told(emotions), everybody())
     assert np.abs(found.mean[1].numpy() - voice).max() < 0.3
     spread = np.sqrt(np.square(ADDED).mean(axis=0) + 0.3**2)

@@ -41,7 +41,7 @@ from sertool.errors import UsageError
 from sertool.experiment import Manner
 from sertool.heldout import Wish
 from sertool.models import cnn1d, cnn2d, lda, svm
-from sertool.preparing import Asked, Rows
+from sertool.preparing import Asked, Inputs
 from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8")
@@ -1089,7 +1089,7 @@ def _assert_heard_again(clips: Path, run: Path, device: str) -> None:
 def test_every_option_has_a_place_where_training_finds_it() -> None:
     asked = {option.name for option in door.command.params if option.expose_value}
     asked -= {"manifests", "show_list", "layers", "tune"}  # these two being settings of a model
-    taken = {held.name for kind in (Rows, Asked, Wish, Manner, Settings) for held in fields(kind)}
+    taken = {held.name for kind in (Inputs, Asked, Wish, Manner, Settings) for held in fields(kind)}
     assert asked == taken - {"sources", "training"}
 
 

@@ -29,10 +29,10 @@ from sertool.design import Design, Member
 from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.member_file import Trained
-from sertool.members import Listener
+from sertool.members import Onlooker
 from sertool.models import cnn, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
-from sertool.targets import Sources
+from sertool.targets import Material
 from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -152,7 +152,7 @@ DESIGNS = {
 }
 
 
-def otherwise(held: Sources, clips: np.ndarray) -> Sources:
+def otherwise(held: Material, clips: np.ndarray) -> Material:
     """The same with other rows and other emotions of some clips."""
 
     def moved(store: Store) -> Store:
@@ -169,9 +169,9 @@ def divided(table: Table) -> np.ndarray:
     return np.array([PARTS.index(part) for part in manifest.column(table, "split")], np.int8)
 
 
-def made(held: Sources, design: Design, split: np.ndarray, folder: Path) -> Trained:
-    listener = Listener(lambda figures: None, lambda order, _: order)
-    return members._trained(held, design, Member("seed-0", 0, None, split), folder, listener)[0]
+def made(held: Material, design: Design, split: np.ndarray, folder: Path) -> Trained:
+    onlooker = Onlooker(lambda figures: None, lambda order, _: order)
+    return members._trained(held, design, Member("seed-0", 0, None, split), folder, onlooker)[0]
 
 
 def learnt(one: Trained) -> dict[str, np.ndarray]:

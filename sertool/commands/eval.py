@@ -91,7 +91,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     asked = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
     runs = answers.read(sources, asked)
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
-    report = evaluating.report(runs, by, evaluating.Dice(values["resamples"], values["seed"]))
+    report = evaluating.report(runs, by, evaluating.Bootstrap(values["resamples"], values["seed"]))
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
         reports.write(reports.made(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])

@@ -106,16 +106,16 @@ def _fetch(names: tuple[str, ...], values: dict[str, Any]) -> int | None:
     from sertool import fetching, files
 
     cache = None if values["no_cache"] else values["cache"] or files.cache_folder()
-    wish = fetching.Wish(
+    errand = fetching.Errand(
         values["out"], cache, values["mirror"], values["archives"], values["jobs"], values["wait"]
     )  # fmt: skip
     failed = False
     for name in dict.fromkeys(names):
         try:
             if values["dry_run"]:
-                talk.say(fetching.outlook(name, wish))
+                talk.say(fetching.outlook(name, errand))
             else:
-                talk.out(str(fetching.fetch(name, wish, _agreeing(values["accepted"]))))
+                talk.out(str(fetching.fetch(name, errand, _agreeing(values["accepted"]))))
         except UsageError:
             raise
         except SertoolError as error:  # the others may still come

@@ -149,13 +149,13 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     from sertool import experiment
     from sertool.experiment import Manner
     from sertool.heldout import Wish
-    from sertool.preparing import Asked, Rows
+    from sertool.preparing import Asked, Inputs
 
     blocks = [f"{name}={values[name]}" for name in ("layers", "tune") if values[name] is not None]
     values["settings"] = (*values["settings"], *blocks)
     values["sources"] = options.inputs(manifests, "a featurized manifest")
     values["training"] = {held.name: values[held.name] for held in LOOP if values[held.name] is not None}
-    rows, asked = options.part(Rows, values), options.part(Asked, values)
+    rows, asked = options.part(Inputs, values), options.part(Asked, values)
     return experiment.run(rows, asked, options.part(Wish, values), options.part(Manner, values))
 
 
@@ -184,22 +184,22 @@ def _show_recipe(name: str) -> None:
     talk.table((f"--recipe {name}", "value", "whose"), [(word, _text(value), whose) for word, value, whose in rows])
 
 
-Row = tuple[str, Any, str]  # an option, its value, and "ours" where no publication says it
+ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" where no publication says it
 
 
-def _of_model(held: Mapping[str, Any]) -> Iterator[Row]:
+def _of_model(held: Mapping[str, Any]) -> Iterator[ShownValue]:
     yield "-m", held["model"], _whose(held, "model")
     usual = {each.name: each.default for each in catalogue.entries("models")[held["model"]].settings}
     for word, value in (usual | held.get("settings", {})).items():
         yield f"--set {word}", value, _whose(held, "model", "settings", word)
 
 
-def _of_copies(held: Mapping[str, Any]) -> Iterator[Row]:
+def _of_copies(held: Mapping[str, Any]) -> Iterator[ShownValue]:
     if copies := splits.entry(held["protocol"]).get("copies"):
         yield "augment --recipe", copies, _whose(held, "protocol")
 
 
-def _of_features(name: str) -> Iterator[Row]:
+def _of_features(name: str) -> Iterator[ShownValue]:
     preset = PRESETS[name]
     yield "featurize --preset", name, _whose(preset)
     for feature in preset["features"]:
@@ -209,7 +209,7 @@ def _of_features(name: str) -> Iterator[Row]:
             yield f"  {talk.option(word)}", value, _whose(preset, word)
 
 
-def _of_training(held: Mapping[str, Any]) -> Iterator[Row]:
+def _of_training(held: Mapping[str, Any]) -> Iterator[ShownValue]:
     yield "--split", held["protocol"], _whose(held, "protocol")
     for word in ("scale", "select", "reduce"):
         if word in held:

@@ -15,7 +15,7 @@ from sertool import unpacking, web
 from sertool.sources import NONSENSE, Plan, Source, elsewhere, items
 from sertool.transfer import Item, Link, Locate
 
-Answer = Link | web.Refused
+Reply = Link | web.Refused
 BATCH = 100
 MEDIA = "application/vnd.git-lfs+json"
 POINTER = re.compile(
@@ -44,7 +44,7 @@ def _pointed_to(archive: Item, path: Path) -> list[Item]:
 
 def _locator(source: Source, objects: Sequence[Item]) -> Locate:
     """Links to objects; they expire, so they are asked for when their turn comes, and anew when one is refused."""
-    links: dict[str, Answer] = {}
+    links: dict[str, Reply] = {}
     places = {item.path: place for place, item in enumerate(objects)}
     turn = threading.Lock()
 
@@ -63,21 +63,21 @@ def _locator(source: Source, objects: Sequence[Item]) -> Locate:
     return locate
 
 
-def _batch(source: Source, items: Sequence[Item]) -> dict[str, Answer]:
+def _batch(source: Source, items: Sequence[Item]) -> dict[str, Reply]:
     """What LFS answers for each object: a link, or why there is none."""
     wanted = {item.digests["sha256"]: item.size for item in items}  # files of equal bytes are one object
     objects = [{"oid": oid, "size": size} for oid, size in wanted.items()]
     question = {"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
     url = f"{source.get('repository', source['home'])}.git/info/lfs/objects/batch"
     found = web.ask_json(url, {"Accept": MEDIA, "Content-Type": MEDIA}, json.dumps(question).encode())
-    answers: dict[str, Answer] = {oid: web.Refused(f"Git LFS has no object {oid[:12]}…") for oid in wanted}
+    answers: dict[str, Reply] = {oid: web.Refused(f"Git LFS has no object {oid[:12]}…") for oid in wanted}
     try:
         return answers | {held["oid"]: _answer(held) for held in found["objects"]}
     except NONSENSE:
         raise web.Damaged(f"{web.plain(url)} does not answer as Git LFS does") from None
 
 
-def _answer(held: dict) -> Answer:
+def _answer(held: dict) -> Reply:
     if "error" in held:
         error = held["error"]
         return web.Refused(f"Git LFS answers {error.get('code')} {error.get('message')} for {held['oid'][:12]}…")
