@@ -34,7 +34,7 @@ from sertool import (
 )
 from sertool.design import Design, Member
 from sertool.errors import UsageError
-from sertool.extract import Recipe
+from sertool.extract import Extraction
 from sertool.heldout import Way, Wish
 from sertool.locks import alone
 from sertool.manifest import Table
@@ -183,7 +183,7 @@ def _look_ahead(
     asked: Asked,
     wish: Wish,
     places: Sequence[tuple[Way, Path]],
-    to_make: Recipe | None,
+    to_make: Extraction | None,
     *,
     told: Told | None,
 ) -> list[tuple[Table, list[Member]]]:

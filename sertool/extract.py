@@ -44,7 +44,7 @@ class TooLarge(SertoolError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Extraction:
     """Everything that decides the numbers: the waveform, the features, and what becomes of their rows."""
 
     wave: Wave
@@ -75,9 +75,9 @@ class Recipe:
             "normalize": list(self.normalize), "stats": list(self.stats), "dtype": self.stored(name),
         }  # fmt: skip
 
-    def only(self, names: Sequence[str]) -> "Recipe":
+    def only(self, names: Sequence[str]) -> "Extraction":
         kept = {name: self.features[name] for name in names}
-        return Recipe(self.wave, kept, self.normalize, self.stats, self.dtype)
+        return Extraction(self.wave, kept, self.normalize, self.stats, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -173,38 +173,40 @@ def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -
 
 
 class Engine:
-    """The features of a recipe, built once, for one device."""
+    """The features of an extraction, built once, for one device."""
 
-    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
-        self.recipe, self.device = recipe, torch.device(device)
-        self.dtypes = {name: recipe.stored(name) for name in recipe.features}
-        self.features = {name: self._feature(name) for name in recipe.features}
+    def __init__(self, extraction: Extraction, device: str = "cpu") -> None:
+        self.extraction, self.device = extraction, torch.device(device)
+        self.dtypes = {name: extraction.stored(name) for name in extraction.features}
+        self.features = {name: self._feature(name) for name in extraction.features}
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
-        slow = any(hasattr(features.load(name), "values_per_second") for name in recipe.features)
+        slow = any(hasattr(features.load(name), "values_per_second") for name in extraction.features)
         self.most = SLOW_CLIPS if slow and self.device.type == "cpu" else BATCH_CLIPS  # clips in a batch
         self.gathers = self.device.type != "cpu"  # the clips of a batch, for the device
         self.changes = self.device.type == "cuda"  # copies there too: effects are not known to work on MPS
 
     def _feature(self, name: str) -> nn.Module:
         try:
-            settings = features.suited(name, self.recipe.features[name], self.device.type)
-            feature = features.load(name).Feature(settings, self.recipe.wave.rate)
+            settings = features.suited(name, self.extraction.features[name], self.device.type)
+            feature = features.load(name).Feature(settings, self.extraction.wave.rate)
         except UsageError as error:
             raise UsageError(f"--{name}: {str(error).removeprefix(f'{name}: ')}") from None
         return feature.to(self.device).eval()
 
     def _columns(self, feature: Any) -> list[str]:
-        sides = ("",) if self.recipe.wave.channels != "stereo" else ("_left", "_right")
+        sides = ("",) if self.extraction.wave.channels != "stereo" else ("_left", "_right")
         names = [column + side for side in sides for column in feature.columns]
-        return [f"{name}_{stat}" for stat in self.recipe.stats for name in names] if self.recipe.stats else names
+        return (
+            [f"{name}_{stat}" for stat in self.extraction.stats for name in names] if self.extraction.stats else names
+        )
 
     def decode(self, clip: Clip) -> Tensor:
         """A clip's shaped waveform, `[channels, samples]`."""
-        return decoded(clip, self.recipe.wave)
+        return decoded(clip, self.extraction.wave)
 
     def begun(self, clip: Clip) -> Rows | Tensor | Copy:
         """What a worker makes of a clip: finished rows or, where the device takes batches, what is to go there."""
-        wave = self.recipe.wave
+        wave = self.extraction.wave
         if not self.gathers:
             return _finite(self.alone(_channels(clip, wave)))
         if self.changes and effects.pending(clip.augmentation):
@@ -217,7 +219,7 @@ class Engine:
         return self._fitting(self._changed, copies)
 
     def _changed(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
-        how, waves = self.recipe.wave, [copy.wave.to(self.device, non_blocking=True) for copy in copies]
+        how, waves = self.extraction.wave, [copy.wave.to(self.device, non_blocking=True) for copy in copies]
         made = effects.applied_together(waves, how.rate, [copy.chain for copy in copies])
         return [_tried(copy.clip, lambda clip, wave=wave: shaping.shape(wave, how, clip.name))
                 for copy, wave in zip(copies, made, strict=True)]  # fmt: skip
@@ -257,7 +259,7 @@ class Engine:
 
     def _kept(self, name: str, rows: Tensor) -> Any:
         """A channel's rows as they are stored, or as they are where something is made of them yet."""
-        later = self.recipe.normalize or self.recipe.stats
+        later = self.extraction.normalize or self.extraction.stats
         return rows if later else _as_stored(rows, self.dtypes[name], name)
 
     def _finish(self, channels: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -265,7 +267,7 @@ class Engine:
         finished = {}
         for name in self.features:
             stored = [one.pop(name) for one in channels]
-            if self.recipe.normalize or self.recipe.stats:
+            if self.extraction.normalize or self.extraction.stats:
                 stored = [_as_stored(self._made(name, stored), self.dtypes[name], name)]
             finished[name] = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=1)
         return finished
@@ -274,32 +276,32 @@ class Engine:
         """A feature's rows of each channel side by side, normalised, summarised."""
         frames = torch.cat([*channels], dim=1)
         counted = shaping.counted(frames, len(channels), features.where(name))
-        rows = shaping.normalized(frames, self.recipe.normalize, counted)
-        return shaping.summary(rows, self.recipe.stats, counted) if self.recipe.stats else rows
+        rows = shaping.normalized(frames, self.extraction.normalize, counted)
+        return shaping.summary(rows, self.extraction.stats, counted) if self.extraction.stats else rows
 
 
-def checked(recipe: Recipe, device: str = "cpu") -> Recipe:
-    """The recipe, settled for a device, or an error that names the setting that makes no sense: before any clip."""
-    _refuse_to_mix(recipe)
-    rate = recipe.wave.rate
-    chosen = {name: features.settled(name, settings, device, rate) for name, settings in recipe.features.items()}
-    recipe = replace(recipe, features=chosen)
-    Engine(recipe)
-    return recipe
+def checked(extraction: Extraction, device: str = "cpu") -> Extraction:
+    """The extraction, settled for a device, or an error that names the setting that makes no sense: before any clip."""
+    _refuse_to_mix(extraction)
+    rate = extraction.wave.rate
+    chosen = {name: features.settled(name, settings, device, rate) for name, settings in extraction.features.items()}
+    extraction = replace(extraction, features=chosen)
+    Engine(extraction)
+    return extraction
 
 
-def _refuse_to_mix(recipe: Recipe) -> None:
+def _refuse_to_mix(extraction: Extraction) -> None:
     """A normalisation of all columns together, of a feature whose columns count in different frames."""
-    together = [how for how in recipe.normalize if how not in shaping.BY_COLUMN]
-    mixed = [talk.option(name) for name in recipe.features if features.where(name)]
+    together = [how for how in extraction.normalize if how not in shaping.BY_COLUMN]
+    mixed = [talk.option(name) for name in extraction.features if features.where(name)]
     if together and mixed:
         raise UsageError(f"--normalize {together[0]} would take the columns of {listed(mixed)} together, Hz and flags: "
                          f"use {' or '.join(shaping.BY_COLUMN)}, or make it in a run of its own")  # fmt: skip
 
 
-def width(recipe: Recipe) -> int:
+def width(extraction: Extraction) -> int:
     """How many columns its features have together."""
-    return sum(map(len, Engine(recipe).columns.values()))
+    return sum(map(len, Engine(extraction).columns.values()))
 
 
 def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
@@ -338,7 +340,7 @@ def _are_numbers(rows: np.ndarray) -> bool:
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
-    batches = _batches(clips, engine.recipe, engine.most)
+    batches = _batches(clips, engine.extraction, engine.most)
     first = list(itertools.islice(batches, 2 * jobs + 1))
     many = len(first) > 2 * jobs and jobs > 1 and not engine.gathers
     with workers.one_thread():
@@ -393,11 +395,11 @@ def _replaced(made: Sequence[Any], kind: type, work: Callable[[list[Any]], Itera
 SizedClips = tuple[list[Clip], int]  # clips and their samples
 
 
-def _batches(clips: Iterable[Clip], recipe: Recipe, most: int) -> Iterator[SizedClips]:
+def _batches(clips: Iterable[Clip], extraction: Extraction, most: int) -> Iterator[SizedClips]:
     """Neighbours, a few at a time: a long one goes alone."""
 
     def samples(clip: Clip) -> int:
-        return int(recipe.wave.samples(clip.duration or 0.0))
+        return int(extraction.wave.samples(clip.duration or 0.0))
 
     for batch in neighbours(clips, samples, BATCH_SAMPLES, most):
         yield batch, sum(map(samples, batch))

@@ -1,4 +1,4 @@
-"""A manifest and a recipe to a folder of shards and a manifest that points into it."""
+"""A manifest and an extraction to a folder of shards and a manifest that points into it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ import numpy as np
 
 from sertool import doctor, dsp, extract, manifest, shards, talk, tasks, wire
 from sertool.errors import SertoolError
-from sertool.extract import Recipe
+from sertool.extract import Extraction
 from sertool.files import sweep
 from sertool.locks import alone
 from sertool.manifest import Table
@@ -32,53 +32,55 @@ class ShardFolder:
         return self.folder / (f"manifest-{self.part.name}.parquet" if self.part.name else "manifest.parquet")
 
 
-def _plan(table: Table, recipe: Recipe, folder: Path) -> ShardPlan:
+def _plan(table: Table, extraction: Extraction, folder: Path) -> ShardPlan:
     """What is to be made of a manifest's usable clips."""
     doctor.refuse_unusable(table)
-    return ShardPlan(tasks.identified(manifest.keep(table, manifest.usable(table))), recipe, folder)
+    return ShardPlan(tasks.identified(manifest.keep(table, manifest.usable(table))), extraction, folder)
 
 
-def warn_of_channels(table: Table, recipe: Recipe) -> None:
-    """Say of rows that name a channel, as those of predict do, that features are of what the recipe takes."""
+def warn_of_channels(table: Table, extraction: Extraction) -> None:
+    """Say of rows that name a channel, as those of predict do, that features are of what the extraction takes."""
     named = manifest.codes(table, "channel")
     if len(named.values) and all(text.removesuffix(".0").isdecimal() for text in named.values):
         rows = talk.counted(int((named.index >= 0).sum()), "row")
-        talk.warn(f"the column channel of {rows} is not heeded: features are of --channels {recipe.wave.channels}")
+        talk.warn(f"the column channel of {rows} is not heeded: features are of --channels {extraction.wave.channels}")
 
 
-def warn_of_empty_bands(recipe: Recipe) -> None:
+def warn_of_empty_bands(extraction: Extraction) -> None:
     """Say of features with a mel scale of their own how many of its bands hold nothing."""
     scale = {field.name for field in fields(dsp.MelScale)}
     found: dict[str, list[str]] = {}
-    for name, settings in recipe.features.items():
+    for name, settings in extraction.features.items():
         if not scale <= vars(settings).keys():
             continue
-        if empty := dsp.MelScale.of(settings).empty(recipe.wave.rate, settings.n_fft):
+        if empty := dsp.MelScale.of(settings).empty(extraction.wave.rate, settings.n_fft):
             found.setdefault(f"{empty} of {settings.bands} mel bands lie between bins", []).append(f"--{name}")
     for said, names in found.items():
         talk.warn(f"{' and '.join(names)}: {said} and stay empty: take fewer ({names[0]}-bands) or a larger --n-fft")
 
 
-def describe(table: Table, recipe: Recipe, place: ShardFolder) -> str:
+def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
     """What `run` would do."""
-    planned = _plan(table, recipe, place.folder)
+    planned = _plan(table, extraction, place.folder)
     if not place.overwrite:
         tasks.refuse_strangers(planned)
     mine = place.part.of(planned.tasks)
     wanted = _wanted(planned, mine)
     clips = sum(len(task) for task in wanted)
-    made = ", ".join(f"{name} ({_shape(recipe, name)})" for name in recipe.features)
+    made = ", ".join(f"{name} ({_shape(extraction, name)})" for name in extraction.features)
     return f"would make {len(wanted)} of {len(mine)} shards, of {clips:,} clips, in {place.folder}: {made}"
 
 
-def _shape(recipe: Recipe, name: str) -> str:
+def _shape(extraction: Extraction, name: str) -> str:
     """What a clip's rows of a feature come to."""
-    return f"{'1 row' if recipe.stats else 'rows'} of {talk.counted(extract.width(recipe.only([name])), 'column')}"
+    return (
+        f"{'1 row' if extraction.stats else 'rows'} of {talk.counted(extract.width(extraction.only([name])), 'column')}"
+    )
 
 
-def run(table: Table, recipe: Recipe, place: ShardFolder, device: str, jobs: int) -> Table:
+def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, jobs: int) -> Table:
     """Make what is missing, and give this part's rows of the manifest with where their features lie."""
-    planned = _plan(table, recipe, place.folder)
+    planned = _plan(table, extraction, place.folder)
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
         if not place.overwrite:
             tasks.refuse_strangers(planned)
@@ -123,7 +125,7 @@ def _pointed(table: Table, planned: ShardPlan, mine: Sequence[Task]) -> Table:
     """A share of the manifest with where each clip's rows lie, and with the issues that decoding found."""
     places = np.flatnonzero(manifest.usable(table))
     issues: dict[int, str] = {}
-    for feature in planned.recipe.features:
+    for feature in planned.extraction.features:
         shard = np.full(len(table), -1, np.int32)
         offset, rows = np.zeros((2, len(table)), np.int64)
         paths = []
@@ -136,7 +138,7 @@ def _pointed(table: Table, planned: ShardPlan, mine: Sequence[Task]) -> Table:
             paths.append(path_text(manifest.absolute(head.path)))
         table = manifest.with_feature(table, feature, (shard, offset, rows), paths)
     table = _with_issues(table, issues) if issues else table
-    records = {feature: planned.recipe.record(feature) for feature in planned.recipe.features}
+    records = {feature: planned.extraction.record(feature) for feature in planned.extraction.features}
     held = manifest.provenance(table)
     return manifest.with_provenance(table, held | {"features": held["features"] | records})
 
@@ -175,5 +177,5 @@ def _say(before: Table, after: Table, done: int, planned: ShardPlan) -> None:
         known = after.select([name for name in ("clip", "path") if name in after.column_names])
         doctor.report(manifest.with_column(known, "issue", found))
     aside = f"; {int((~usable).sum()):,} set aside" if not usable.all() else ""
-    names = ", ".join(planned.recipe.features)
+    names = ", ".join(planned.extraction.features)
     talk.say(f"{names} of {talk.counted(int(usable.sum()), 'clip')} in {planned.folder} ({done:,} made now){aside}")

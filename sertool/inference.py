@@ -13,7 +13,7 @@ from sertool import batches, catalogue, extract, features, folding, modelfile, m
 from sertool import device as devices
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError, first_line
-from sertool.extract import Recipe
+from sertool.extract import Extraction
 from sertool.files import listed
 from sertool.modelfile import Held
 
@@ -37,8 +37,8 @@ class Predictor:
         if device == "cpu" or self.precision == "bf16":
             self.model.to(memory_format=torch.channels_last)  # as in training
         self.scaling = batches.kept_scaling(held, self.device)
-        recipe = recipe_of(held.features)
-        self.recipe = recipe if trim is None else replace(recipe, wave=replace(recipe.wave, trim=trim))
+        extraction = extraction_of(held.features)
+        self.extraction = extraction if trim is None else replace(extraction, wave=replace(extraction.wave, trim=trim))
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu", trim: float | None = None) -> "Predictor":
@@ -76,7 +76,7 @@ class Predictor:
         return speaker_scaling.acquainted(parts, group, len(speakers), self.scaling, ask)
 
     def _parts(self, clip: Finished) -> list[np.ndarray]:
-        parts = [clip[name] for name in self.recipe.features]
+        parts = [clip[name] for name in self.extraction.features]
         made = sum(part.shape[1] for part in parts)
         wanted = self.held.columns if self.scaling.matrix is None else len(self.scaling.matrix)
         if made != wanted:
@@ -158,22 +158,24 @@ def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def recipe_of(records: dict[str, Any]) -> Recipe:
-    """The features' recipe from what the shards recorded of it."""
+def extraction_of(records: dict[str, Any]) -> Extraction:
+    """The features' extraction from what the shards recorded of it."""
     try:
         first = next(iter(records.values()))
         chosen = {name: features.settings(name, record["settings"]) for name, record in records.items()}
         catalogue.check("the waveform", WAVE, first["wave"])
         wave = shaping.Wave(**first["wave"])
-        recipe = Recipe(wave, chosen, tuple(first["normalize"]), tuple(first["stats"]), first["dtype"])
-        known = {*recipe.normalize} <= shaping.NORMALIZATIONS.keys() and {*recipe.stats} <= shaping.STATS.keys()
-        if not known or len(recipe.normalize) > 16 or any(each["dtype"] not in DTYPES for each in records.values()):
+        extraction = Extraction(wave, chosen, tuple(first["normalize"]), tuple(first["stats"]), first["dtype"])
+        known = {*extraction.normalize} <= shaping.NORMALIZATIONS.keys() and {*extraction.stats} <= shaping.STATS.keys()
+        if not known or len(extraction.normalize) > 16 or any(each["dtype"] not in DTYPES for each in records.values()):
             raise ValueError("unknown steps")
         odd = [what for what in ALIKE if any(record[what] != first[what] for record in records.values())]
     except (StopIteration, KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise SertoolError(f"the model file does not say how its features are made ({error})") from None
-    usual = replace(recipe, dtype=None)
-    stored = [each for each in (usual, recipe) if all(each.stored(name) == records[name]["dtype"] for name in records)]
+    usual = replace(extraction, dtype=None)
+    stored = [
+        each for each in (usual, extraction) if all(each.stored(name) == records[name]["dtype"] for name in records)
+    ]
     if odd or not stored:
         what = listed(odd or ["dtype"])
         raise SertoolError(f"{listed(sorted(records))} were not made alike ({what}), and a model hears all its "
@@ -181,10 +183,10 @@ def recipe_of(records: dict[str, Any]) -> Recipe:
     return stored[0]
 
 
-def engine_of(recipe: Recipe, device: str) -> extract.Engine:
+def engine_of(extraction: Extraction, device: str) -> extract.Engine:
     """What turns clips into rows; an encoder that a model file brought may have tensors of any names and sizes."""
     try:
-        return extract.Engine(recipe, device)
+        return extract.Engine(extraction, device)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         first = first_line(error)
         raise SertoolError(f"the model file's features cannot be made ({first})") from None

@@ -16,8 +16,8 @@ from sertool.errors import UsageError
 from sertool.extract import Engine
 from sertool.inference import Finished, Predictor
 
-Shaped = list[Tensor]  # a clip's `[channels, samples]` as each recipe takes it, at each speed
-Heard = list[Finished]  # a clip's rows as each recipe makes them at each speed
+Shaped = list[Tensor]  # a clip's `[channels, samples]` as each extraction takes it, at each speed
+Heard = list[Finished]  # a clip's rows as each extraction makes them at each speed
 AS_IT_IS = Fraction(1)
 
 
@@ -50,13 +50,13 @@ class Jury:
         self.runs = [range(*ends_of) for ends_of in pairwise([0, *ends])]
         if any(member.labels != self.labels for member in members):
             raise UsageError("the models know different emotions: ask one, or train them alike")
-        self.recipes = []
+        self.extractions = []
         for member in members:
-            if member.recipe not in self.recipes:
-                self.recipes.append(member.recipe)
+            if member.extraction not in self.extractions:
+                self.extractions.append(member.extraction)
         self._engines: list[Engine] = []
         self._making = Lock()
-        if len({(recipe.wave.rate, recipe.wave.channels) for recipe in self.recipes}) > 1:
+        if len({(extraction.wave.rate, extraction.wave.channels) for extraction in self.extractions}) > 1:
             raise UsageError("the models take audio of different rates or channels: ask one, or train them alike")
 
     @property
@@ -65,7 +65,7 @@ class Jury:
         with self._making:
             if not self._engines:
                 device = self.members[0].device.type
-                self._engines = [inference.engine_of(recipe, device) for recipe in self.recipes]
+                self._engines = [inference.engine_of(extraction, device) for extraction in self.extractions]
         return self._engines
 
     @property
@@ -74,12 +74,12 @@ class Jury:
         return self.members[0].device.type != "cpu"
 
     def shaped(self, samples: np.ndarray, name: str) -> Shaped:
-        """A clip's `[channels, samples]` as each recipe takes it, at each speed."""
+        """A clip's `[channels, samples]` as each extraction takes it, at each speed."""
         sounds = [stretching.sped(torch.from_numpy(samples), speed) for speed in self.speeds]
-        return [shaping.shape(sound, engine.recipe.wave, name) for sound in sounds for engine in self.engines]
+        return [shaping.shape(sound, engine.extraction.wave, name) for sound in sounds for engine in self.engines]
 
     def hear(self, sounds: Sequence[Shaped]) -> list[Heard]:
-        """What each recipe makes of each clip's sounds; `TooLarge` where one cannot be stored."""
+        """What each extraction makes of each clip's sounds; `TooLarge` where one cannot be stored."""
         made = [
             engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
             for engine, waves in zip(self.engines * len(self.speeds), zip(*sounds, strict=True), strict=True)
@@ -144,5 +144,5 @@ class Jury:
 
     def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[list[Finished]]:
         """A member's own rows of some clips, at each speed."""
-        first, step = self.recipes.index(member.recipe), len(self.recipes)
+        first, step = self.extractions.index(member.extraction), len(self.extractions)
         return [[made[turn * step + first] for made in heard] for turn in range(len(self.speeds))]

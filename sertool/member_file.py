@@ -32,7 +32,7 @@ def write(path: Path, held: Material, design: Design, made: Trained, member: Mem
     """Write it, with its encoder packed into it if asked."""
     file = _contents(held, design, made, member)
     if design.pack:
-        file = packing.packed(file, inference.recipe_of(file.features), in_8_bits=design.pack == "8-bit")
+        file = packing.packed(file, inference.extraction_of(file.features), in_8_bits=design.pack == "8-bit")
     modelfile.write(path, file)
 
 

@@ -15,14 +15,14 @@ import torch
 
 from sertool import batches, catalogue, encoders, features, pretrained, rounding, weights
 from sertool.errors import SertoolError
-from sertool.extract import Recipe
+from sertool.extract import Extraction
 from sertool.modelfile import Held
 from sertool.weights import BROUGHT
 
 
-def packed(held: Held, recipe: Recipe, *, in_8_bits: bool = False) -> Held:
+def packed(held: Held, extraction: Extraction, *, in_8_bits: bool = False) -> Held:
     """The same model with its encoder, if its features have one."""
-    tensors = {**_unpacked(held.tensors), **dict(_encoders(recipe))}
+    tensors = {**_unpacked(held.tensors), **dict(_encoders(extraction))}
     kept = _rounded(tensors) if in_8_bits else _smaller(tensors)
     records = copy.deepcopy(held.features)
     for name, digest in _digests(rounding.restored(kept)).items():
@@ -36,15 +36,15 @@ def origins(records: Mapping[str, Any]) -> list[dict[str, str]]:
     return [encoders.origin(name, records[name]["settings"][choice]) for name, choice in choices.items() if choice]
 
 
-def require(recipe: Recipe) -> None:
+def require(extraction: Extraction) -> None:
     """Refuse what lacks its encoder's weights: at once, not when all is trained. They are kept for whoever packs."""
-    for _ in _encoders(recipe):
+    for _ in _encoders(extraction):
         pass
 
 
-def _encoders(recipe: Recipe) -> Iterator[tuple[str, np.ndarray]]:
-    """The tensors that a recipe's pretrained features need, from where the features find them."""
-    for feature, settings in recipe.features.items():
+def _encoders(extraction: Extraction) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors that an extraction's pretrained features need, from where the features find them."""
+    for feature, settings in extraction.features.items():
         if choice := getattr(features.load(feature), "CHOICE", None):
             family, kind = encoders.load(feature), getattr(settings, choice)
             _, tensors = family.tensors(kind, pretrained.layers(family, kind, settings)[-1], settings.weights)

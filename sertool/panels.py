@@ -8,7 +8,7 @@ import numpy as np
 
 from sertool import catalogue, dsp
 from sertool.drawing import INK, SOFT
-from sertool.extract import Engine, Recipe
+from sertool.extract import Engine, Extraction
 
 FEW = 12  # columns that have room for their names
 POINTS = 4000  # of a waveform that are drawn; of more, how far they reach up and down
@@ -31,31 +31,31 @@ class Panel:
     values: np.ndarray  # [rows, columns]
     columns: list[str]
     seconds: float
-    recipe: Recipe
+    extraction: Extraction
 
     @property
     def settings(self) -> Any:
-        return self.recipe.features[self.name]
+        return self.extraction.features[self.name]
 
     @property
     def title(self) -> str:
         title = catalogue.entries("features")[self.name].title + self.side
-        return f"{title}; over time: {', '.join(self.recipe.stats)}" if self.recipe.stats else title
+        return f"{title}; over time: {', '.join(self.extraction.stats)}" if self.extraction.stats else title
 
     @property
     def unit(self) -> str:
         unit = UNITS.get(self.name, "value")
-        if self.recipe.normalize:
+        if self.extraction.normalize:
             return "normalised"
         return unit if isinstance(unit, str) else unit(self.settings)
 
     @property
     def height(self) -> float:
-        return 1.0 if self.values.shape[1] <= 3 and not self.recipe.stats else 1.7
+        return 1.0 if self.values.shape[1] <= 3 and not self.extraction.stats else 1.7
 
     def edges(self) -> np.ndarray:
         """When each row begins, and the last one ends, in seconds: half a hop before and after its middle."""
-        count, rate = len(self.values), self.recipe.wave.rate
+        count, rate = len(self.values), self.extraction.wave.rate
         hop = getattr(self.settings, "hop", None)
         if hop is None:
             return np.linspace(0, self.seconds, count + 1)
@@ -66,14 +66,14 @@ class Panel:
 
 def of(engine: Engine, rows: dict[str, np.ndarray], seconds: float) -> Iterator[Panel]:
     """A panel for each feature, but for the waveform itself; for each channel where there are two."""
-    sides = ("",) if engine.recipe.wave.channels != "stereo" or engine.recipe.stats else (" (left)", " (right)")
-    for name in engine.recipe.features:
+    sides = ("",) if engine.extraction.wave.channels != "stereo" or engine.extraction.stats else (" (left)", " (right)")
+    for name in engine.extraction.features:
         if name == "wave":
             continue
         parts = np.split(rows[name].astype(np.float32), len(sides), axis=1)
         columns = np.split(np.array(engine.columns[name]), len(sides))
         for side, values, names in zip(sides, parts, columns, strict=True):
-            yield Panel(name, side, values, names.tolist(), seconds, engine.recipe)
+            yield Panel(name, side, values, names.tolist(), seconds, engine.extraction)
 
 
 def waveform(axis: Any, wave: np.ndarray, rate: int) -> None:
@@ -102,7 +102,7 @@ def _time(axis: Any, seconds: float) -> None:
 def draw(figure: Any, axis: Any, panel: Panel) -> None:
     """One feature: bars for statistics, a line for one column, a picture for many."""
     axis.set_title(panel.title)
-    if panel.recipe.stats:
+    if panel.extraction.stats:
         _bars(axis, panel)
         return
     if panel.name == "pitch":
@@ -122,7 +122,7 @@ def _middles(panel: Panel) -> np.ndarray:
 
 def _bars(axis: Any, panel: Panel) -> None:
     """A bar for each column, a colour for each statistic."""
-    stats, count = panel.recipe.stats, len(panel.columns)
+    stats, count = panel.extraction.stats, len(panel.columns)
     width = count // len(stats)
     for index, stat in enumerate(stats):
         places = np.arange(index * width, (index + 1) * width)
@@ -185,7 +185,7 @@ def _columns(axis: Any, panel: Panel) -> None:
 def mels(axis: Any, panel: Panel) -> None:
     """Hz beside the mel bands: band b is centred on the (b + 1)-th of the scale's evenly spaced corners."""
     settings, bands = panel.settings, len(panel.columns)
-    top = settings.fmax or panel.recipe.wave.rate / 2
+    top = settings.fmax or panel.extraction.wave.rate / 2
     low, high = dsp.hz_to_mel(np.array([settings.fmin, top]), settings.htk)
 
     def place(hz: np.ndarray) -> np.ndarray:

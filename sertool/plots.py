@@ -12,7 +12,7 @@ from torch import Tensor
 from sertool import audio, drawing, features, manifest, panels, talk
 from sertool.drawing import INK, SOFT, TONES
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Clip, Engine, Recipe
+from sertool.extract import Clip, Engine, Extraction
 from sertool.manifest import Table
 from sertool.panels import Panel
 from sertool.shaping import Wave
@@ -21,7 +21,7 @@ from sertool.tasks import clips_of
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def first(table: Table, recipe: Recipe, path: Path, *, dry: bool = False) -> None:
+def first(table: Table, extraction: Extraction, path: Path, *, dry: bool = False) -> None:
     """Draw the first usable clip of a manifest, or in a dry run say which that is."""
     usable = np.flatnonzero(manifest.usable(table))
     if not len(usable):
@@ -30,7 +30,7 @@ def first(table: Table, recipe: Recipe, path: Path, *, dry: bool = False) -> Non
     _require_format(path)
     if not dry:
         with drawable(one):
-            clip(one, recipe, path)
+            clip(one, extraction, path)
     talk.say(f"{'would draw' if dry else 'drew'} {one.name} in {path}")
 
 
@@ -44,12 +44,12 @@ def drawable(one: Clip) -> Iterator[None]:
         raise SertoolError(f"cannot draw {one.name}: {why}: choose another with --where") from None
 
 
-def clip(one: Clip, recipe: Recipe, path: Path) -> None:
+def clip(one: Clip, extraction: Extraction, path: Path) -> None:
     """Draw a clip's waveform and each of its features over time."""
     _require_format(path)
-    engine = Engine(recipe)
+    engine = Engine(extraction)
     wave = engine.decode(one)
-    seconds = wave.shape[1] / recipe.wave.rate
+    seconds = wave.shape[1] / extraction.wave.rate
     drawn = list(panels.of(engine, engine.alone(wave), seconds))
     heights = [1.0, *(panel.height for panel in drawn)]
     figure, axes = drawing.pyplot().subplots(
@@ -60,10 +60,10 @@ def clip(one: Clip, recipe: Recipe, path: Path) -> None:
         layout="constrained",
         squeeze=False,
     )
-    panels.waveform(axes[0, 0], wave.numpy(), recipe.wave.rate)
+    panels.waveform(axes[0, 0], wave.numpy(), extraction.wave.rate)
     for axis, panel in zip(axes[1:, 0], drawn, strict=True):
         panels.draw(figure, axis, panel)
-    _title(figure, f"{one.name}   {recipe.wave.rate:,} Hz, {seconds:.2f} s")
+    _title(figure, f"{one.name}   {extraction.wave.rate:,} Hz, {seconds:.2f} s")
     drawing.save(figure, path)
 
 
@@ -93,10 +93,10 @@ def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> 
 
 def _mel(wave: Tensor, rate: int) -> Panel:
     """The log-mel spectrogram of the mean of `[channels, samples]`."""
-    recipe = Recipe(Wave(rate), {"mel": features.settings("mel", {})})
-    engine = Engine(recipe)
+    extraction = Extraction(Wave(rate), {"mel": features.settings("mel", {})})
+    engine = Engine(extraction)
     rows = engine.alone(wave.mean(dim=0, keepdim=True))["mel"].astype(np.float32)
-    return Panel("mel", "", rows, engine.columns["mel"], wave.shape[1] / rate, recipe)
+    return Panel("mel", "", rows, engine.columns["mel"], wave.shape[1] / rate, extraction)
 
 
 def curves(history: Sequence[dict[str, Any]], kept: int, path: Path) -> None:

@@ -57,7 +57,7 @@ class Listener:
             "--window": self.how.window is not None,
             "--channel": self.how.channel != "mix",
             "--speeds": [*self.jury.speeds] != [AS_IT_IS],
-            "--trim": any(member.recipe != inference.recipe_of(member.held.features) for member in members),
+            "--trim": any(member.extraction != inference.extraction_of(member.held.features) for member in members),
             "asking models that hear in different ways": any(member.held.features != records for member in members),
         }
         return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
@@ -85,7 +85,9 @@ class Listener:
         sys.setswitchinterval(HANDOVER)
         pool = ThreadPoolExecutor(self.jobs, initializer=torch.set_num_threads, initargs=(1,))
         pending: deque[Future[list[Any]]] = deque()
-        stretches = (each for one in requests for each in windows.stretches(one, self.how, self.jury.recipes[0].wave))
+        stretches = (
+            each for one in requests for each in windows.stretches(one, self.how, self.jury.extractions[0].wave)
+        )
         with workers.one_thread():
             try:
                 for batch in predict_inputs.gathered(stretches, STRETCHES if self.how.window else BATCH):
@@ -132,7 +134,7 @@ class Listener:
 
     def _pieces(self, stretch: Stretch) -> Iterator[Piece]:
         request, row = stretch.request, stretch.request.row
-        wave = self.jury.recipes[0].wave
+        wave = self.jury.extractions[0].wave
         rate = wave.rate
         asked = row.get("channel") or self.how.channel
         hop, window = self.how.step, self.how.window
@@ -163,7 +165,7 @@ class Listener:
             talk.warn(f"{path}: its channels cancel when they are mixed: take one of them with --channel")
 
     def _piece(self, request: Request, samples: np.ndarray) -> Piece:
-        if samples.shape[1] < round(hearing.TOO_SHORT * self.jury.recipes[0].wave.rate):
+        if samples.shape[1] < round(hearing.TOO_SHORT * self.jury.extractions[0].wave.rate):
             return Piece(request.saying(issue="too-short"))
         if _level(samples) < self.how.silence:
             return Piece(request.saying(issue="silent"))

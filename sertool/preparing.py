@@ -31,7 +31,7 @@ from sertool import (
 )
 from sertool.design import UNTAUGHT, Design, lessons_of_blocks, passed_over
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Recipe
+from sertool.extract import Extraction
 from sertool.featurizing import ShardFolder
 from sertool.files import listed
 from sertool.manifest import Table
@@ -110,7 +110,7 @@ def _without_equal_sounds(table: Table) -> Table:
     return table
 
 
-def featurized(table: Table, made: Recipe | None, place: ShardFolder, device: str, jobs: int) -> Table:
+def featurized(table: Table, made: Extraction | None, place: ShardFolder, device: str, jobs: int) -> Table:
     """The table with the features of a recipe, made now where it has none."""
     if made is None:
         return table
@@ -118,7 +118,9 @@ def featurized(table: Table, made: Recipe | None, place: ShardFolder, device: st
     return manifest.keep(table, manifest.usable(table))
 
 
-def features_to_make(table: Table, design: Design, asked: Asked, device: str, *, fetch: bool = True) -> Recipe | None:
+def features_to_make(
+    table: Table, design: Design, asked: Asked, device: str, *, fetch: bool = True
+) -> Extraction | None:
     """The features that a training recipe names for a table without any, or of it what the model goes on from; `fetch`
     weights that they may need.
 
@@ -142,7 +144,7 @@ def _heard(design: Design) -> dict[str, str]:
     return module.hears(design.settings) if hasattr(module, "hears") else {}
 
 
-def records(table: Table, design: Design, to_make: Recipe | None) -> dict[str, Any]:
+def records(table: Table, design: Design, to_make: Extraction | None) -> dict[str, Any]:
     """What is or will be said of how each feature is made; nothing where that cannot be known yet."""
     if batches.featured(table):
         return batches.records(table, design.features)
@@ -159,7 +161,7 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
     return found | {name: found[name] + own for name, own in lessons_of_blocks(design, records).items()}
 
 
-def grouped(table: Table, design: Design, asked: Asked, to_make: Recipe | None) -> Design:
+def grouped(table: Table, design: Design, asked: Asked, to_make: Extraction | None) -> Design:
     """The design with what a feature's rows consist of, where the model asks and the command line does not say.
 
     Of several features, or of columns that are picked or mapped, nothing is known.
@@ -189,7 +191,7 @@ def _layers(feature: str, text: str, kind: str) -> tuple[int, ...]:
     return encoders.chosen(text, encoders.load(feature).SIZES[kind]["layers"])
 
 
-def width(table: Table, design: Design, to_make: Recipe | None) -> int | None:
+def width(table: Table, design: Design, to_make: Extraction | None) -> int | None:
     """How many columns the features have together; None where that cannot be known yet."""
     if batches.featured(table):
         return batches.width(table, design.features)
@@ -225,8 +227,8 @@ def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -
             yield f"{own} {has}, not {wanted}"
 
 
-def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | None = None) -> Recipe:
-    """The feature recipe that `featurize --preset` would follow, with these options otherwise."""
+def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | None = None) -> Extraction:
+    """The extraction that `featurize --preset` would follow, with these options otherwise."""
     preset = presets.PRESETS[name]
     given, wave = preset["options"] | (otherwise or {}), {field.name for field in fields(shaping.Wave)}
     chosen = {}
@@ -239,7 +241,7 @@ def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | Non
         chosen[feature] = features.settings(feature, shared | own | kind)
     how = shaping.Wave(**{word: value for word, value in given.items() if word in wave})
     return extract.checked(
-        Recipe(how, chosen, given.get("normalize", ()), given.get("stats", ()), given.get("dtype")), device
+        Extraction(how, chosen, given.get("normalize", ()), given.get("stats", ()), given.get("dtype")), device
     )
 
 

@@ -55,11 +55,11 @@ def refuse(table: Table, design: Design, records: Records, width: int | None) ->
 
 def _refuse_unheard(design: Design, records: Records) -> None:
     """Features that no model file could make again, or an encoder that is not there, to go into one."""
-    recipe = inference.recipe_of(dict(records))
+    extraction = inference.extraction_of(dict(records))
     if design.pack == "half" and not records.keys() & {*catalogue.names("encoders")}:
         raise UsageError("--pack half takes the encoder into the model file, and these features have none")
     if design.pack:
-        packing.require(recipe)
+        packing.require(extraction)
 
 
 def _refuse_rows(table: Table, design: Design) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from sertool import effects, extract, manifest, shards, talk, taught_encoders
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Clip, Engine, Recipe, Rows
+from sertool.extract import Clip, Engine, Extraction, Rows
 from sertool.files import sweep
 from sertool.manifest import Table
 from sertool.paths import path_of
@@ -53,26 +53,26 @@ class ShardPlan:
     """A manifest's usable clips, what is to be made of them, and the folder where it goes."""
 
     table: Table
-    recipe: Recipe
+    extraction: Extraction
     folder: Path
 
     @cached_property
     def engine(self) -> Engine:
         """What tries a clip again; built once, for an encoder takes a second."""
-        return Engine(self.recipe)
+        return Engine(self.extraction)
 
     @cached_property
     def lessons(self) -> dict[str, list[Lesson]]:
         """What taught the encoder that makes each feature, as far as a file of `--weights` says so."""
-        return {name: taught_encoders.given(name, vars(held)) for name, held in self.recipe.features.items()}
+        return {name: taught_encoders.given(name, vars(held)) for name, held in self.extraction.features.items()}
 
     @cached_property
     def tasks(self) -> list[Task]:
         """Every shard, by the clips' order and durations and how wide the features are."""
         known = "duration" in self.table.column_names
         seconds = np.nan_to_num(self.table.column("duration").to_numpy()) if known else np.zeros(len(self.table))
-        heft = self.recipe.heft() / self.recipe.wave.rate
-        spans = shards.cut(self.recipe.wave.samples(seconds), min(SAMPLES, BYTES / heft) if heft else SAMPLES)
+        heft = self.extraction.heft() / self.extraction.wave.rate
+        spans = shards.cut(self.extraction.wave.samples(seconds), min(SAMPLES, BYTES / heft) if heft else SAMPLES)
         return [Task(index, *span) for index, span in enumerate(spans)]
 
     def clips(self, task: Task) -> list[Clip]:
@@ -86,9 +86,9 @@ class ShardPlan:
         return sorted((self.folder / feature).glob("*.safetensors"))
 
 
-def _key(feature: str, recipe: Recipe, clips: Sequence[Clip]) -> str:
+def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
     """What the shard of these clips must be known by."""
-    return shards.key(recipe.record(feature), [_identity(clip) for clip in clips])
+    return shards.key(extraction.record(feature), [_identity(clip) for clip in clips])
 
 
 def _identity(clip: Clip) -> list[Any]:
@@ -125,15 +125,15 @@ def identified(table: Table) -> Table:
 def missing(plan: ShardPlan, task: Task) -> tuple[str, ...]:
     """The features whose shard is not there, not whole, made from something else, or lacks what is known by now."""
     clips = plan.clips(task)
-    return tuple(name for name in plan.recipe.features if not _stands(plan, task, name, clips))
+    return tuple(name for name in plan.extraction.features if not _stands(plan, task, name, clips))
 
 
 def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
     head = shards.sound(plan.path(task, feature), feature)
-    if head is None or head.key != _key(feature, plan.recipe, clips) or not _is_told(plan.lessons[feature], head):
+    if head is None or head.key != _key(feature, plan.extraction, clips) or not _is_told(plan.lessons[feature], head):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
-    return all(extract.stands(head.issues[clip.name], clip, plan.recipe.wave, lambda: plan.engine) for clip in lost)
+    return all(extract.stands(head.issues[clip.name], clip, plan.extraction.wave, lambda: plan.engine) for clip in lost)
 
 
 def _is_told(lessons: Sequence[Lesson], head: Shard) -> bool:
@@ -152,7 +152,7 @@ def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
 def refuse_strangers(plan: ShardPlan) -> None:
     """Shards of other settings, or mostly of other clips, are not replaced unasked."""
     ours: np.ndarray | None = None
-    for feature in plan.recipe.features:
+    for feature in plan.extraction.features:
         known = total = 0
         for head in _heads(plan, feature):
             _refuse_settings(plan, feature, head.settings)
@@ -184,7 +184,7 @@ def _hashes(names: Sequence[str]) -> np.ndarray:
 
 
 def _refuse_settings(plan: ShardPlan, feature: str, held: Any) -> None:
-    asked = plan.recipe.record(feature)
+    asked = plan.extraction.record(feature)
     if held != asked:
         difference = next(_differences(held, asked), "unknown")
         raise _refusal(plan, feature, f"was made with other settings ({difference})")
@@ -210,7 +210,7 @@ def make(plan: ShardPlan, wanted: dict[Task, tuple[str, ...]], device: str, jobs
     with ThreadPoolExecutor(1) as writer:
         for names in sorted(set(wanted.values())):
             alike = [task for task, lacked in wanted.items() if lacked == names]
-            engine = Engine(plan.recipe.only(names), device)
+            engine = Engine(plan.extraction.only(names), device)
             yield from _make_alike(plan, alike, engine, jobs, writer)
 
 
@@ -239,8 +239,8 @@ def _write(plan: ShardPlan, task: Task, engine: Engine, made: Sequence[Rows]) ->
     for feature, columns in engine.columns.items():
         counts = [0 if rows.issue else len(rows.values[feature]) for rows in made]
         pieces = [rows.values[feature] for rows in made if rows.issue is None]
-        path, record = plan.path(task, feature), plan.recipe.record(feature)
-        expected = _key(feature, plan.recipe, clips)
+        path, record = plan.path(task, feature), plan.extraction.record(feature)
+        expected = _key(feature, plan.extraction, clips)
         sweep(path)
         lessons = plan.lessons[feature]
         head = Shard(path, expected, record, record["dtype"], columns, names, counts, issues, lessons)
@@ -249,7 +249,7 @@ def _write(plan: ShardPlan, task: Task, engine: Engine, made: Sequence[Rows]) ->
 
 def drop_leftovers(plan: ShardPlan) -> None:
     """Remove shards that no clip of the manifest lies in any more."""
-    for feature in plan.recipe.features:
+    for feature in plan.extraction.features:
         wanted = {shards.name(task.index) for task in plan.tasks}
         for path in plan.held(feature):
             if path.name not in wanted:

@@ -10,7 +10,7 @@ import torch
 
 from sertool import audio, extract, features, hearing, manifest, shaping, shards, talk
 from sertool.errors import SertoolError
-from sertool.extract import Recipe
+from sertool.extract import Extraction
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.tasks import clips_of
@@ -35,18 +35,18 @@ class Verdict:
     agrees: bool
 
 
-def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]:
+def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[Verdict]:
     """A verdict for each feature, on `count` clips that the seed chooses."""
     usable = np.flatnonzero(manifest.usable(table))
     chosen = np.sort(np.random.default_rng(seed).permutation(usable)[:count])
-    readers = {name: shards.Reader(name, recipe.record(name)) for name in recipe.features}
-    differences: dict[str, dict[str, np.ndarray]] = {name: {} for name in recipe.features}
+    readers = {name: shards.Reader(name, extraction.record(name)) for name in extraction.features}
+    differences: dict[str, dict[str, np.ndarray]] = {name: {} for name in extraction.features}
     silent = lost = 0
     for row in talk.progress(chosen.tolist(), len(chosen), "verifying"):
         clip = table.slice(row, 1)
         one = clips_of(clip)[0]
         try:
-            wave = extract.decoded(one, recipe.wave)
+            wave = extract.decoded(one, extraction.wave)
         except audio.Unusable as unusable:  # since its rows were stored
             lost += 1
             talk.warn(f"not verified: {one.name}: {one.path} is {unusable.issue} ({unusable})")
@@ -54,10 +54,10 @@ def verify(table: Table, recipe: Recipe, count: int, seed: int) -> list[Verdict]
         if _is_rounding(wave):
             silent += 1
             continue
-        for name in recipe.features:
+        for name in extraction.features:
             stored = _stored(clip, readers[name])
-            defined, size = _summed(*_slowly(wave, name, recipe), recipe.stats)
-            allowed = _allowed(name, recipe, defined, size)
+            defined, size = _summed(*_slowly(wave, name, extraction), extraction.stats)
+            allowed = _allowed(name, extraction, defined, size)
             differences[name][one.name] = _in_tolerances(stored, defined, allowed)
     if silent:
         talk.say(f"{talk.counted(silent, 'clip')} not judged: silent but for rounding, which decides their features")
@@ -82,14 +82,14 @@ def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
     return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
-def _slowly(wave: torch.Tensor, name: str, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _slowly(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[torch.Tensor, torch.Tensor | None]:
     """One clip's frames by the definition, `[frames, width]`, and those that count; of `[channels, samples]`."""
     define = features.load(name).definition
-    settings = recipe.features[name]
-    sides = [define(channel.numpy().astype(np.float64), recipe.wave.rate, settings) for channel in wave]
+    settings = extraction.features[name]
+    sides = [define(channel.numpy().astype(np.float64), extraction.wave.rate, settings) for channel in wave]
     frames = torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64))
     counted = shaping.counted(frames, len(wave), features.where(name))
-    return shaping.normalized(frames, recipe.normalize, counted), counted
+    return shaping.normalized(frames, extraction.normalize, counted), counted
 
 
 def _summed(
@@ -113,13 +113,13 @@ def _summed(
     return found.numpy(), torch.stack(moved).amax(dim=0).numpy()
 
 
-def _allowed(name: str, recipe: Recipe, defined: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _allowed(name: str, extraction: Extraction, defined: np.ndarray, size: np.ndarray) -> np.ndarray:
     """How much each stored value may differ: by a share of its size, by its rounding, and by what never matters.
 
     A feature that may be computed in less than float32, or whose values are very small, says so itself.
     """
-    module, dtype = features.load(name), recipe.stored(name)
-    share = module.tolerance(recipe.features[name]) if hasattr(module, "tolerance") else TOLERANCE
+    module, dtype = features.load(name), extraction.stored(name)
+    share = module.tolerance(extraction.features[name]) if hasattr(module, "tolerance") else TOLERANCE
     least = 1.0 if dtype == "int16" else getattr(module, "LEAST", LEAST)
     return share * size + ROUNDING[dtype] * np.abs(defined) + least
 

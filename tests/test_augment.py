@@ -288,8 +288,10 @@ def copied_clips(source: Path, folder: Path, *words: object) -> list[extract.Cli
 
 
 def engine_of(device: str = "cpu", **how: object) -> extract.Engine:
-    recipe = extract.Recipe(shaping.Wave(**how), {name: features.settings(name, {}) for name in ("wave", "mel")})
-    engine = extract.Engine(recipe, device)
+    extraction = extract.Extraction(
+        shaping.Wave(**how), {name: features.settings(name, {}) for name in ("wave", "mel")}
+    )
+    engine = extract.Engine(extraction, device)
     engine.gathers = engine.changes = True
     return engine
 
@@ -311,7 +313,7 @@ def far(one: np.ndarray, other: np.ndarray) -> int:
 def test_copies_made_together_sound_as_those_made_alone_in_any_order(voices, tmp_path, how, device, monkeypatch):
     clips = copied_clips(voices, tmp_path, *EVERY, "--copies", 2)
     engine = engine_of(device, **how)
-    alone = {clip.name: extract.decoded(clip, engine.recipe.wave) for clip in clips}
+    alone = {clip.name: extract.decoded(clip, engine.extraction.wave) for clip in clips}
     once = heard(engine, clips)
     monkeypatch.setattr(extract, "BATCH_SAMPLES", 40_000)
     again = heard(engine, clips[::-1])

@@ -257,7 +257,7 @@ def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Pa
     words = ("--whisper", "base", "--layers", "2", "--stats", "mean")
     assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
     table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
-    engine = extract.Engine(inference.recipe_of(manifest.provenance(table)["features"]))
+    engine = extract.Engine(inference.extraction_of(manifest.provenance(table)["features"]))
     clip = extract.Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
     again = engine.alone(engine.decode(clip))["whisper"]
     assert np.array_equal(again, rows(tmp_path / "f", "whisper")[clip.name])
@@ -265,10 +265,10 @@ def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Pa
 
 def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = features.settings("whisper", {"precision": "bf16"})
-    recipe = extract.Recipe(shaping.Wave(), {"whisper": settings})
+    extraction = extract.Extraction(shaping.Wave(), {"whisper": settings})
     for has, kind in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(device, "_has_bf16", lambda _device, has=has: has)
-        engine = extract.Engine(recipe)
+        engine = extract.Engine(extraction)
         assert engine.features["whisper"].encoder.network.blocks[0].inner.weight.dtype == kind
         assert features.settled("whisper", settings, "cpu", 16_000).precision == "bf16"
         assert features.settled("whisper", features.settings("whisper", {}), "cpu", 16_000).precision == (

@@ -78,7 +78,7 @@ def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
 def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
     sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
     engine = extract.Engine(
-        extract.Recipe(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
+        extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     )
     for clip in tasks.clips_of(wire.read(str(voices)))[:3]:
         expected = engine.alone(engine.decode(clip))
@@ -623,8 +623,8 @@ def test_a_clip_whose_features_are_no_numbers_is_set_aside(copied, tmp_path, job
 
 
 def test_such_a_clip_spoils_nobody_in_its_batch(copied):
-    recipe = extract.Recipe(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
-    alone, together = extract.Engine(recipe), extract.Engine(recipe)
+    extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
+    alone, together = extract.Engine(extraction), extract.Engine(extraction)
     together.gathers = True
     name, clips = made_louder(copied, 1e30), tasks.clips_of(wire.read(str(copied)))
     for clip, one, other in zip(clips, *(extract.rows_of(each, clips, 2) for each in (alone, together)), strict=True):
@@ -636,7 +636,7 @@ def test_such_a_clip_spoils_nobody_in_its_batch(copied):
 @pytest.mark.parametrize("gathers", [False, True])
 def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
     settings = {"mel": features.settings("mel", {"scale": "power"})}
-    engine = extract.Engine(extract.Recipe(shaping.Wave(), settings, dtype="float16"))
+    engine = extract.Engine(extract.Extraction(shaping.Wave(), settings, dtype="float16"))
     engine.gathers = gathers
     name = made_louder(copied, 1e4, row=5)
     with pytest.raises(extract.TooLarge, match=f"^{name}: mel has values that float16 cannot hold: use --dtype"):
@@ -740,8 +740,8 @@ def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
 
 
 def test_a_device_without_memory_for_the_batch_halves_it_and_goes_on(voices, monkeypatch):
-    recipe = extract.Recipe(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
-    engine = extract.Engine(recipe)
+    extraction = extract.Extraction(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
+    engine = extract.Engine(extraction)
     waves = [engine.decode(clip) for clip in tasks.clips_of(wire.read(str(voices)))[:7]]
     sizes, compute = [], dsp.compute_packed
 

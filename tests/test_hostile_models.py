@@ -29,7 +29,9 @@ NASTY: list[Any] = [
 
 def held(architecture: str, stats: tuple[str, ...], **settings: Any) -> Held:
     """A sound model file of random weights, on eight log-mels."""
-    recipe = extract.Recipe(shaping.Wave(rate=16_000), {"mel": features.settings("mel", {"bands": 8})}, (), stats)
+    extraction = extract.Extraction(
+        shaping.Wave(rate=16_000), {"mel": features.settings("mel", {"bands": 8})}, (), stats
+    )
     columns = 8 * max(len(stats), 1)
     torch.manual_seed(0)
     model: Any = models.load(architecture).Model(models.settings(architecture, settings), columns, 3)
@@ -42,7 +44,15 @@ def held(architecture: str, stats: tuple[str, ...], **settings: Any) -> Held:
     chosen = vars(models.settings(architecture, settings)).items()
     known = {name: list(value) if isinstance(value, tuple) else value for name, value in chosen}
     return Held(
-        architecture, known, columns, LABELS, {"mel": recipe.record("mel")}, tensors, "speaker", 1.5, prior_clips=2.0
+        architecture,
+        known,
+        columns,
+        LABELS,
+        {"mel": extraction.record("mel")},
+        tensors,
+        "speaker",
+        1.5,
+        prior_clips=2.0,
     )
 
 

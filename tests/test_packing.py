@@ -10,7 +10,7 @@ from running import sertool
 
 from sertool import encoding, features, inference, modelfile, packing, rounding, shaping, synth, web, weights
 from sertool.errors import SertoolError
-from sertool.extract import Recipe
+from sertool.extract import Extraction
 from sertool.modelfile import Held
 
 pytest_plugins = ("pretrained",)
@@ -37,7 +37,7 @@ def answers(run: Path, model: Path) -> np.ndarray:
 
 def packed(run: Path, name: str, *, in_8_bits: bool) -> Path:
     held = modelfile.read(run / "run" / "seed-0" / "model.safetensors")
-    made = packing.packed(held, inference.recipe_of(held.features), in_8_bits=in_8_bits)
+    made = packing.packed(held, inference.extraction_of(held.features), in_8_bits=in_8_bits)
     modelfile.write(run / name, made)
     return run / name
 
@@ -67,17 +67,17 @@ def test_8_bits_take_a_quarter_and_packing_again_changes_nothing(run: Path) -> N
     whole, small = (modelfile.read(packed(run, f"{bits}", in_8_bits=bits)) for bits in (False, True))
     sizes = [sum(array.nbytes for array in held.tensors.values()) for held in (whole, small)]
     assert sizes[1] < 0.7 * sizes[0]
-    again = packing.packed(whole, inference.recipe_of(whole.features))
+    again = packing.packed(whole, inference.extraction_of(whole.features))
     assert again.features == whole.features
     assert all(np.array_equal(again.tensors[name], whole.tensors[name]) for name in whole.tensors)
 
 
 def test_the_scaling_is_never_rounded() -> None:
-    recipe = Recipe(shaping.Wave(), {"mel": features.settings("mel", {})}, (), ("mean",))
+    extraction = Extraction(shaping.Wave(), {"mel": features.settings("mel", {})}, (), ("mean",))
     scaling = {"scaling.mean": np.logspace(-3, 3, 5000, dtype=np.float32)[None]}
     large = {"head.weight": np.random.default_rng(0).normal(size=(6, 5000)).astype(np.float32)}
-    held = Held("mlp", {}, 5000, ["neutral", "angry"], {"mel": recipe.record("mel")}, scaling | large, "corpus")
-    made = packing.packed(held, recipe, in_8_bits=True)
+    held = Held("mlp", {}, 5000, ["neutral", "angry"], {"mel": extraction.record("mel")}, scaling | large, "corpus")
+    made = packing.packed(held, extraction, in_8_bits=True)
     assert np.array_equal(made.tensors["scaling.mean"], scaling["scaling.mean"])
     assert made.tensors["head.weight"].dtype == np.int8
 

@@ -113,7 +113,7 @@ def test_features_of_different_usual_types_are_heard_as_they_were_made(clips: Pa
     assert done.code == 0, done.err
     heard = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors").features
     assert {name: record["dtype"] for name, record in heard.items()} == {"mel": "float16", "rms": "float32"}
-    assert inference.recipe_of(heard).dtype is None
+    assert inference.extraction_of(heard).dtype is None
 
 
 def test_speakers_who_differ_only_by_case_are_named_before_a_training(clips: Path, tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ LIMITS = [
 
 @pytest.mark.parametrize(("feature", "setting", "limit"), LIMITS)
 def test_every_setting_works_at_its_limits_or_is_refused(feature, setting, limit):
-    recipe = extract.Recipe(shaping.Wave(), {feature: features.settings(feature, {setting: limit})})
+    extraction = extract.Extraction(shaping.Wave(), {feature: features.settings(feature, {setting: limit})})
     try:
-        engine = extract.Engine(recipe)
+        engine = extract.Engine(extraction)
     except UsageError:
         return
     rows = engine.alone(torch.from_numpy(synth.voice(0, "angry", 0)[4000:4800])[None])[feature]

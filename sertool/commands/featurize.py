@@ -140,41 +140,41 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     from sertool.row_filter import chosen
 
     kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
-    recipe = _recipe(values, wanted)
-    to_fetch = features.to_fetch(recipe.features) if values["dry_run"] else []
+    extraction = _extraction(values, wanted)
+    to_fetch = features.to_fetch(extraction.features) if values["dry_run"] else []
     if not to_fetch:
-        recipe = extract.checked(recipe, picked)
-    featurizing.warn_of_empty_bands(recipe)
+        extraction = extract.checked(extraction, picked)
+    featurizing.warn_of_empty_bands(extraction)
     jobs = values["jobs"] or workers.cores()
     looking = indexing.Looking(jobs=jobs)
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
     table = manifest.made_by(chosen(read, values["where"]), talk.command_line(), values["seed"], read)
-    featurizing.warn_of_channels(table, recipe)
+    featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]
     )
     if to_fetch:
         return talk.say(f"would fetch {listed(to_fetch)}, and make features of {talk.counted(len(table), 'clip')}")
     if values["plot"]:
-        return plots.first(table, recipe, Path(values["plot"]), dry=values["dry_run"])
+        return plots.first(table, extraction, Path(values["plot"]), dry=values["dry_run"])
     if values["dry_run"]:
-        return talk.say(featurizing.describe(table, recipe, place))
-    table = featurizing.run(table, recipe, place, picked, jobs)
-    _add_reports(table, recipe, place.folder, values)
+        return talk.say(featurizing.describe(table, extraction, place))
+    table = featurizing.run(table, extraction, place, picked, jobs)
+    _add_reports(table, extraction, place.folder, values)
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
     wire.write(table, None, kind)
     return indexing.exit_status(table, looking, strict=values["strict"])
 
 
-def _add_reports(table: Any, recipe: Any, folder: Path, values: dict[str, Any]) -> None:
+def _add_reports(table: Any, extraction: Any, folder: Path, values: dict[str, Any]) -> None:
     """What --verify and --values say of the features that were made."""
     from sertool import clip_statistics, verify
 
     if values["verify"]:
-        verify.report(verify.verify(table, recipe, values["verify"], values["seed"]), folder / "verify.json")
+        verify.report(verify.verify(table, extraction, values["verify"], values["seed"]), folder / "verify.json")
     if values["values"]:
-        clip_statistics.write(table, list(recipe.features), values["values"])
+        clip_statistics.write(table, list(extraction.features), values["values"])
 
 
 def _check_values(values: dict[str, Any]) -> None:
@@ -253,7 +253,7 @@ def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str,
     return {setting: value for setting, value in given.items() if value is not None}
 
 
-def _recipe(values: dict[str, Any], wanted: list[str]) -> Any:
+def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
     from sertool import extract, features, shaping, weights
 
     encoded = [name for name in wanted if features.encoded(name)]
@@ -276,4 +276,4 @@ def _recipe(values: dict[str, Any], wanted: list[str]) -> Any:
     seed = values["seed"] if wave.get("fit") == "random" else 0
     how = shaping.Wave(**wave, seed=seed)
     stats = tuple(dict.fromkeys(values["stats"] or ()))
-    return extract.Recipe(how, chosen, values["normalize"] or (), stats, values["dtype"])
+    return extract.Extraction(how, chosen, values["normalize"] or (), stats, values["dtype"])

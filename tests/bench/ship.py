@@ -125,7 +125,7 @@ def ship(name: str, work: Path) -> Path:
     said = {"commands": commands, "about": about, "encoders": packing.origins(trimmed)}
     held = replace(held, trained=held.trained | said, features=trimmed)
     if not any(name.endswith(rounding.SCALE) for name in held.tensors):  # else it was trained with --pack 8-bit
-        held = packing.packed(held, inference.recipe_of(held.features), in_8_bits=True)
+        held = packing.packed(held, inference.extraction_of(held.features), in_8_bits=True)
     place = shipped.FOLDER / f"{name}.safetensors"
     modelfile.write(place, held)
     return place
