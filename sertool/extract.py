@@ -10,17 +10,17 @@ import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import audio, dsp, effects, features, long_audio, shaping, talk, workers
+from sertool import audio, catalogue, dsp, effects, features, long_audio, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.long_audio import Reel
@@ -78,6 +78,25 @@ class Extraction:
     def only(self, names: Sequence[str]) -> "Extraction":
         kept = {name: self.features[name] for name in names}
         return Extraction(self.wave, kept, self.normalize, self.stats, self.dtype)
+
+
+def of_options(names: Iterable[str], given: Mapping[str, Any]) -> Extraction:
+    """Some features as the options of `featurize` ask for them; one that is None was not given.
+
+    An option that goes by a setting's own name is for all features that have such a setting.
+    """
+    said = {word: value for word, value in given.items() if value is not None}
+    chosen = {}
+    for name in names:
+        entry = catalogue.entries("features")[name]
+        own = {setting.name: f"{name}_{setting.name}" for setting in entry.settings}
+        own |= {entry.facts["CHOICE"]: f"want_{name}"} if "CHOICE" in entry.facts else {}
+        words = {setting: word for setting in own for word in (setting, own[setting]) if word in said}
+        chosen[name] = features.settings(name, {setting: said[word] for setting, word in words.items()})
+    wave = {field.name: said[field.name] for field in fields(Wave) if field.name in said}
+    wave["seed"] = wave.get("seed", 0) if wave.get("fit") == "random" else 0
+    stats = tuple(dict.fromkeys(said.get("stats", ())))
+    return Extraction(Wave(**wave), chosen, said.get("normalize", ()), stats, said.get("dtype"))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from sertool import (
     models,
     presets,
     row_filter,
-    shaping,
     splitting,
     talk,
     taught_encoders,
@@ -230,19 +229,8 @@ def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -
 def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | None = None) -> Extraction:
     """The extraction that `featurize --preset` would follow, with these options otherwise."""
     preset = presets.PRESETS[name]
-    given, wave = preset["options"] | (otherwise or {}), {field.name for field in fields(shaping.Wave)}
-    chosen = {}
-    for feature in preset["features"]:
-        entry = catalogue.entries("features")[feature]
-        known = [setting.name for setting in entry.settings]
-        shared = {word: given[word] for word in known if word in given}
-        own = {word: given[f"{feature}_{word}"] for word in known if f"{feature}_{word}" in given}
-        kind = {entry.facts["CHOICE"]: given[f"want_{feature}"]} if "CHOICE" in entry.facts else {}
-        chosen[feature] = features.settings(feature, shared | own | kind)
-    how = shaping.Wave(**{word: value for word, value in given.items() if word in wave})
-    return extract.checked(
-        Extraction(how, chosen, given.get("normalize", ()), given.get("stats", ()), given.get("dtype")), device
-    )
+    options = preset["options"] | (otherwise or {})
+    return extract.checked(extract.of_options(preset["features"], options), device)
 
 
 def _facts(feature: str) -> dict[str, Any]:

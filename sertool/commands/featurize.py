@@ -254,7 +254,7 @@ def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str,
 
 
 def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
-    from sertool import extract, features, shaping, weights
+    from sertool import extract, features, weights
 
     encoded = [name for name in wanted if features.encoded(name)]
     if not encoded and any(values[name] for name in LAYERS):
@@ -265,15 +265,6 @@ def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
         raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
     weights.give(values["weights"])
 
-    chosen = {}
-    for name in wanted:
-        known = {setting.name for setting in FEATURES[name].settings}
-        shared = {key: values[key] for key in SHARED | LAYERS if key in known and values[key] is not None}
-        chosen[name] = features.settings(name, shared | _own(values, name, FEATURES[name]))
-    wave = {setting.name: values[setting.name] for setting in WAVE if values[setting.name] is not None}
-    if "fit" in wave and "seconds" not in wave:
-        raise UsageError(f"--fit {wave['fit']} goes with --seconds: without it all of a clip is kept")
-    seed = values["seed"] if wave.get("fit") == "random" else 0
-    how = shaping.Wave(**wave, seed=seed)
-    stats = tuple(dict.fromkeys(values["stats"] or ()))
-    return extract.Extraction(how, chosen, values["normalize"] or (), stats, values["dtype"])
+    if values["fit"] is not None and values["seconds"] is None:
+        raise UsageError(f"--fit {values['fit']} goes with --seconds: without it all of a clip is kept")
+    return extract.of_options(wanted, values)
