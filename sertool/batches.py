@@ -24,6 +24,7 @@ from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 
 SORTED_BATCHES = 32  # whose clips are put side by side by length, so that little is padded
+AT_ONCE = 64  # clips that are answered together
 STEP = 16  # frames: long batches have a multiple of it
 RESIDENT_SHARE = 0.5  # of the device's free memory that frames may take
 
@@ -166,7 +167,7 @@ def shuffled(clips: np.ndarray, lengths: np.ndarray, size: int, generator: np.ra
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
-def in_order(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def in_order(lengths: np.ndarray, size: int = AT_ONCE) -> Iterator[np.ndarray]:
     """The places of clips by length, for evaluation: a batch pads little."""
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), size):

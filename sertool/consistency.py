@@ -16,7 +16,7 @@ from sertool import batches, layers, manifest, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.manifest import Table
 
-SAMPLE, AT_ONCE = 192, 16  # clips that tell how much columns vary
+SAMPLE, SAMPLE_BATCH = 192, 16  # clips that tell how much columns vary, and how many of them at once
 LEAST = 1e-6  # of a variance
 
 NO_COPIES = (
@@ -90,7 +90,7 @@ def ear(model: Any, data: Any, precision: str) -> Ear:
 @torch.no_grad()
 def _asked(model: Any, data: Any, clips: np.ndarray, precision: str) -> Iterator[tuple[Streams, Tensor]]:
     """Batch after batch, what leaves each block and where clips have frames."""
-    for places in batches.in_order(data.store.lengths[clips], AT_ONCE):
+    for places in batches.in_order(data.store.lengths[clips], SAMPLE_BATCH):
         rows, lengths = data.rows(clips[places])
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=precision == "bf16"):
             made = [stream.float() for stream in model.streams(rows, lengths)]

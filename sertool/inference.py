@@ -20,7 +20,6 @@ from sertool.modelfile import Held
 WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
 DTYPES = ("float16", "float32", "int16")
 ALIKE = ("wave", "stats", "normalize")
-AT_ONCE = 64  # clips whose speakers are got to know
 TOGETHER = 16  # clips in a batch: more than some are no faster on a CPU, and more are padded
 Finished = dict[str, np.ndarray]  # a clip's rows, by feature
 Voices = tuple[Scaling, Tensor]  # adapted to speakers, and which of them each clip is of, `[clips]`; 0 is nobody known
@@ -65,8 +64,8 @@ class Predictor:
 
         def ask(scaling: Scaling) -> np.ndarray:
             made = []
-            for start in range(0, len(clips), AT_ONCE):
-                some = slice(start, start + AT_ONCE)
+            for start in range(0, len(clips), batches.AT_ONCE):
+                some = slice(start, start + batches.AT_ONCE)
                 voices = scaling, torch.from_numpy(group[some]).to(self.device)
                 logits = self.logits(*self._padded(clips[some]), voices)
                 made.append((logits / self.held.temperature).softmax(dim=1))

@@ -36,7 +36,6 @@ from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Taught
 
 EVERYTHING = Listening(silence=-200.0)
-AT_ONCE = 64  # clips
 
 
 class Staff(NamedTuple):
@@ -126,7 +125,7 @@ def _frames(table: Table, models: Sequence[Predictor], device: str) -> Store | N
 
 def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[Answer]:
     clips, found = manifest.column(table, "clip"), []
-    for places in talk.progress(list(batches.in_order(store.lengths, AT_ONCE)), None, "the teacher answers", "batch"):
+    for places in talk.progress(list(batches.in_order(store.lengths)), None, "the teacher answers", "batch"):
         rows, lengths = store.take(places)
         for number, model in enumerate(models):
             answer = model.probabilities(rows, lengths).numpy()

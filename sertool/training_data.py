@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from sertool import batches, features, label_sets, metrics, speaker_scaling
 from sertool.batches import Scaling, Store
 
-AT_ONCE = 64  # clips that are answered together
-
 
 @dataclass(frozen=True)
 class Data:
@@ -101,7 +99,7 @@ def summaries(model: Any, data: Data, precision: str) -> np.ndarray:
 def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str) -> Tensor:
     """What a network makes of each of some clips, float32 `[clips, width]`, on the CPU."""
     made: dict[int, Tensor] = {}
-    for places in batches.in_order(data.store.lengths[clips], AT_ONCE):
+    for places in batches.in_order(data.store.lengths[clips]):
         with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
             answer = network(*data.rows(clips[places])).float().cpu()
         made |= dict(zip(places.tolist(), answer, strict=True))

@@ -11,7 +11,7 @@ from sertool import dsp, slow
 
 DTYPE = "float16"
 WIDTH = 9  # frames that a slope is taken over, or as many as a short clip has
-AT_ONCE = 1 << 15  # frames transformed at once: hours of audio need no second copy of their mel spectra
+FRAMES_AT_ONCE = 1 << 15  # hours of audio need no second copy of their mel spectra
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Feature(nn.Module):
 
     def finish(self, rows: Tensor) -> Tensor:
         loudest = rows.max()
-        parts = [self.transformed(part, loudest) for part in rows.split(AT_ONCE)]
+        parts = [self.transformed(part, loudest) for part in rows.split(FRAMES_AT_ONCE)]
         rows = parts[0] if len(parts) == 1 else torch.cat(parts)
         deltas = [slopes(rows, order) for order in range(1, self.deltas + 1)]
         return torch.cat([rows, *deltas], 1) if deltas else rows

@@ -30,7 +30,7 @@ DTYPE = "float32"
 POINTS = 4000  # read of an envelope in a second; with all, nearly every value changes by less than 0.3 %, none by 2 %
 REGIONS = (300.0, 800.0, 1500.0)  # Hz
 RUMBLE = 30.0  # Hz: the bands fade below, for the Hilbert transform of a constant knows no bounds in time
-AT_ONCE = 3  # bands: with all 19, the system gives and takes memory for every clip, which takes twice the work's time
+BANDS_AT_ONCE = 3  # with all 19, the system gives and takes memory for every clip, which takes twice the work's time
 FLOOR = 1e-12  # added to every energy, so that silence is flat and its level -120 dB
 LEAST = FLOOR  # what is too little to matter, for the energies of soft speech are below 1e-7
 
@@ -132,7 +132,7 @@ class Feature(nn.Module):
         responses = self._response(points, block.device)
         spectrum = torch.fft.rfft(block)[: responses.shape[1]]
         spectrum = nn.functional.pad(spectrum, (0, responses.shape[1] - len(spectrum)))
-        energies = [self._energies(spectrum * response, points, count) for response in responses.split(AT_ONCE)]
+        energies = [self._energies(spectrum * response, points, count) for response in responses.split(BANDS_AT_ONCE)]
         return self._described(torch.cat(energies).transpose(0, 1).clamp(min=0) + FLOOR)
 
     def _energies(self, spectra: Tensor, points: int, count: int) -> Tensor:
