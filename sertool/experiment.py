@@ -11,6 +11,7 @@ import torch
 
 from sertool import (
     batches,
+    designing,
     device,
     featurizing,
     heldout,
@@ -33,6 +34,7 @@ from sertool import (
     workers,
 )
 from sertool.design import Design, Member
+from sertool.designing import Asked
 from sertool.errors import UsageError
 from sertool.extract import Extraction
 from sertool.heldout import Way, Wish
@@ -42,7 +44,7 @@ from sertool.member_scores import Figures
 from sertool.members import Onlooker
 from sertool.parts import WHOLE
 from sertool.paths import plain_name
-from sertool.preparing import Asked, Inputs
+from sertool.preparing import Inputs
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.targets import Material
 from sertool.teacher_answers import Told
@@ -87,8 +89,8 @@ def run(rows: Inputs, asked: Asked, wish: Wish, manner: Manner) -> None:
     if manner.jobs:
         torch.set_num_threads(jobs)
     table = heldout.released(preparing.read(rows), wish)
-    preparing.refuse_beside_labels(table, asked)
-    design = preparing.design(table, asked)
+    designing.refuse_beside_labels(table, asked)
+    design = designing.design(table, asked)
     refusals.refuse_idle_seeds(design.model, wish.seeds)
     ways = heldout.ways(table, wish, asked.published.get("protocol"))
     folder = Path(manner.out) if manner.out else _folder(asked, wish)

@@ -30,8 +30,8 @@ HOUSE = {
         training_data choosing objective training copying packing folding inference jury cards tasks clips
         clip_statistics answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
-        panels plots targets member_scores member_file members refusals rendering reports preparing runs run_report
-        optimism experiment""",
+        panels plots targets member_scores member_file members refusals rendering reports designing preparing runs
+        run_report optimism experiment""",
     "pages": "charts page",
     "door": "options cli commands __main__",
 }

@@ -19,6 +19,7 @@ from running import Outcome, ages, changed, column, rows, sertool
 
 from sertool import (
     batches,
+    designing,
     encoding,
     heldout,
     locks,
@@ -28,7 +29,6 @@ from sertool import (
     modelfile,
     models,
     optimism,
-    preparing,
     splits,
     synth,
     talk,
@@ -37,11 +37,12 @@ from sertool import (
     wire,
 )
 from sertool.commands import train as door
+from sertool.designing import Asked
 from sertool.errors import UsageError
 from sertool.experiment import Manner
 from sertool.heldout import Wish
 from sertool.models import cnn1d, cnn2d, lda, svm
-from sertool.preparing import Asked, Inputs
+from sertool.preparing import Inputs
 from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8")
@@ -1042,7 +1043,7 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
 
 # Compiled, and on a GPU.
 
-COMPILES = pytest.mark.skipif(not any(map(shutil.which, preparing.COMPILERS)), reason="there is no compiler")
+COMPILES = pytest.mark.skipif(not any(map(shutil.which, designing.COMPILERS)), reason="there is no compiler")
 
 
 @COMPILES
@@ -1094,11 +1095,11 @@ def test_every_option_has_a_place_where_training_finds_it() -> None:
 
 
 def test_model_settings_are_set_from_words() -> None:
-    made = preparing.changed("cnn2d", cnn2d.Settings(), ["channels=4, 8", "activation=silu", "dropout=0"])
+    made = designing.changed("cnn2d", cnn2d.Settings(), ["channels=4, 8", "activation=silu", "dropout=0"])
     assert (made.channels, made.activation, made.dropout) == ((4, 8), "silu", 0.0)
-    assert preparing.changed("svm", svm.Settings(gamma=2.0), ["gamma=none"]).gamma is None
-    assert preparing.changed("svm", svm.Settings(), ["gamma=1"]).gamma == 1.0
-    assert preparing.changed("cnn1d", cnn1d.Settings(), ["dense=64"]).dense == (64,)
+    assert designing.changed("svm", svm.Settings(gamma=2.0), ["gamma=none"]).gamma is None
+    assert designing.changed("svm", svm.Settings(), ["gamma=1"]).gamma == 1.0
+    assert designing.changed("cnn1d", cnn1d.Settings(), ["dense=64"]).dense == (64,)
     for word in (
         "channels=1.5",
         "activation=tanh",
@@ -1109,7 +1110,7 @@ def test_model_settings_are_set_from_words() -> None:
         "frames=__import__",
     ):
         with pytest.raises(UsageError):
-            preparing.changed("cnn2d", cnn2d.Settings(), [word])
+            designing.changed("cnn2d", cnn2d.Settings(), [word])
 
 
 def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) -> None:

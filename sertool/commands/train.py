@@ -147,9 +147,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
     from sertool import experiment
+    from sertool.designing import Asked
     from sertool.experiment import Manner
     from sertool.heldout import Wish
-    from sertool.preparing import Asked, Inputs
+    from sertool.preparing import Inputs
 
     blocks = [f"{name}={values[name]}" for name in ("layers", "tune") if values[name] is not None]
     values["settings"] = (*values["settings"], *blocks)

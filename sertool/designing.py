@@ -1,0 +1,170 @@
+"""The design of a training: what the options ask for and, where they do not say, what its recipe does."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sertool import batches, catalogue, consistency, features, models, presets, row_filter, talk, teacher_models
+from sertool.design import UNTAUGHT, Design, passed_over
+from sertool.errors import UsageError
+from sertool.files import listed
+from sertool.manifest import Table
+from sertool.recipes import RECIPES, USUAL
+from sertool.training_settings import Settings
+
+PRIOR_CLIPS = 3.0
+COMPILERS = ("c++", "g++", "clang++", "cl")
+NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # of the loop's settings, what is no matter of networks alone
+NEEDS = {  # what does nothing without another: that has a value, or is not zero
+    "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
+    "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
+    "metric": ("keep best", "patience", "schedule plateau"), "prior_clips": ("adapt speaker",),
+    "strangers": ("adapt speaker",), "teach": ("teacher",), "likeness": ("imitate",),
+    "time_width": ("time_masks",), "column_width": ("column_masks",), "mask_share": ("time_masks", "column_masks"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options say of what is trained."""
+
+    model: str | None = None
+    recipe: str | None = None
+    settings: Sequence[str] = ()  # of the model, each NAME=VALUE
+    training: Mapping[str, Any] = field(default_factory=dict)  # settings of the loop, no others than were given
+    features: Sequence[str] | None = None
+    scale: str | None = None
+    adapt: str | None = None
+    prior_clips: float | None = None
+    select: int | None = None
+    reduce: str | None = None
+    weights: str | None = None
+    scratch: bool = False
+    teacher: str | None = None
+    imitate: str | None = None
+    pack: str | None = None
+
+    @property
+    def published(self) -> dict[str, Any]:
+        """The recipe that was named, or that its model goes by."""
+        return RECIPES.get(self.recipe or USUAL.get(self.model or "", ""), {})
+
+    @property
+    def architecture(self) -> str:
+        """The model's name, or that of the recipe's."""
+        return self.model or self.published["model"]
+
+
+def refuse_beside_labels(table: Table, asked: Asked) -> None:
+    """Refuse whatever a model that is fitted at once would pass over, before anything is made for it."""
+    if not models.fits_at_once(models.load(asked.architecture).Model):
+        return
+    over = sorted(asked.training.keys() - NOT_OF_NETWORKS_ALONE) + ["imitate"] * (asked.imitate is not None)
+    what = f"{listed(map(talk.option, over))} is for networks" if over else ""
+    if asked.teacher and not len(row_filter.where(table, ["emotion="])):
+        what = what or UNTAUGHT
+    if what:
+        raise passed_over(what, asked.architecture)
+
+
+def design(table: Table, asked: Asked) -> Design:
+    """What is trained: the recipe, and whatever was given as well; features lie side by side in the order of names."""
+    recipe, name = asked.published, asked.architecture
+    there = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
+    if not there:
+        raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
+    usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
+    encoded = any(map(features.encoded, there))
+    encoded = encoded or (asked.teacher is not None and teacher_models.is_model(asked.teacher))  # whose may be
+    settings = _switched(changed(name, usual, asked.settings), asked, encoded)
+    loop = _loop(asked)
+    seen = _seen(there, asked)
+    scale = asked.scale or recipe.get("scale") or _usual_scale(name)
+    select, reduce = _fewer(asked)
+    prior = 0.0 if not asked.adapt else PRIOR_CLIPS if asked.prior_clips is None else asked.prior_clips
+    return Design(
+        name, settings, loop, tuple(sorted(seen)), scale, asked.adapt, prior,
+        reduce=reduce, select=select, weights=asked.weights, teacher=asked.teacher, imitate=asked.imitate,
+        pack=asked.pack,
+    )  # fmt: skip
+
+
+def _fewer(asked: Asked) -> tuple[int | None, str | None]:
+    """How columns are chosen, and how they are mapped; 0 and `none` switch off what a recipe does."""
+    recipe = asked.published
+    select = recipe.get("select") if asked.select is None else asked.select
+    reduce = recipe.get("reduce") if asked.reduce is None else asked.reduce
+    return select or None, None if reduce == "none" else reduce
+
+
+def _loop(asked: Asked) -> Settings:
+    """The loop's settings, the recipe's but for those that were given; what would do nothing is refused."""
+    loop = replace(Settings(**asked.published.get("training", {})), **asked.training)
+    _refuse_idle(asked, loop)
+    if loop.compile and not any(map(shutil.which, COMPILERS)):
+        raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
+    if loop.steady:
+        moved = {"adapt": asked.adapt, "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
+        model = models.load(asked.architecture).Model
+        consistency.require(model, loop.steady, asked.teacher, [word for word in moved if moved[word]])
+    return loop
+
+
+def _refuse_idle(asked: Asked, loop: Settings) -> None:
+    """Refuse what was given and would do nothing without another option."""
+    held, given = vars(asked) | vars(loop), vars(asked) | dict(asked.training)
+    for word, partners in NEEDS.items():
+        if given.get(word) is not None and not any(_holds(held, *partner.split()) for partner in partners):
+            others = " or ".join(map(talk.option, partners))
+            raise UsageError(f"{talk.option(word)} goes with {others}: add that, or leave it out")
+
+
+def _holds(held: Mapping[str, Any], name: str, value: str | None = None) -> bool:
+    """Whether an option has a value or, of any, whether it has one that is not zero."""
+    return held[name] == value if value else bool(held[name])
+
+
+def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:
+    """The features that are trained on, of those that there are or will be."""
+    imitate = asked.imitate
+    if imitate and imitate not in there:
+        raise UsageError(
+            f"--imitate {imitate}: no clip has it: run featurize --{imitate} --stats on the manifest first"
+        )
+    seen = [*dict.fromkeys(asked.features or ())] or [feature for feature in there if feature != imitate]
+    if not seen:
+        raise UsageError(f"--imitate {imitate}: the manifest has no other feature to learn it from")
+    if imitate in seen:
+        raise UsageError(f"--imitate {imitate}: a network must not see what it imitates: leave it out of --features")
+    batches.require_features(seen, there)
+    return seen
+
+
+def _usual_scale(model: str) -> str:
+    """Rows are scaled, but for a model that goes on where published layers end."""
+    return getattr(models.load(model), "SCALE", "corpus")
+
+
+def _switched(settings: Any, asked: Asked, encoded: bool) -> Any:
+    """A backbone's settings without published weights, if `--scratch` says so; `encoded` features may need some too."""
+    if not asked.scratch and not asked.weights:
+        return settings
+    if hasattr(settings, "pretrained"):
+        return replace(settings, pretrained=not asked.scratch)
+    if asked.scratch or not encoded:
+        raise UsageError("--scratch and --weights are for models and features that begin with published weights")
+    return settings
+
+
+def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
+    """A model's settings with some of them set from text: `channels=32,64,128`."""
+    known = {held.name: held for held in catalogue.entries("models")[name].settings}
+    made = {}
+    for pair in pairs:
+        word, equals, text = pair.partition("=")
+        key = word.strip().replace("-", "_")
+        if not equals or key not in known:
+            raise UsageError(f"--set {pair}: it takes NAME=VALUE, and the model's settings are {listed(known, 30)}")
+        made[key] = catalogue.parsed(known[key], text.strip())
+    return models.settings(name, vars(usual) | made)
