@@ -1,0 +1,163 @@
+"""What a run would train, and whatever speaks against it: known before anything is made for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sertool import (
+    batches,
+    designing,
+    heldout,
+    manifest,
+    preparing,
+    refusals,
+    runs,
+    splitting,
+    talk,
+    targets,
+    teacher_answers,
+    teacher_models,
+)
+from sertool.design import Design, Member
+from sertool.designing import Asked
+from sertool.errors import UsageError
+from sertool.extract import Extraction
+from sertool.heldout import Way, Wish
+from sertool.manifest import Table
+from sertool.paths import plain_name
+from sertool.preparing import Inputs
+from sertool.splits import DEV, TEST, TRAIN
+from sertool.teacher_answers import Told
+
+NAMING = (  # beside the loop's settings
+    "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
+    "train_on", "test_on", "always_train", "no_dev",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is trained, of which rows, divided in which ways, and where it goes."""
+
+    table: Table
+    design: Design
+    asked: Asked
+    wish: Wish
+    ways: Sequence[Way]
+    folder: Path
+    told: Told | None  # what a teacher says in a file
+
+
+def plan(inputs: Inputs, asked: Asked, wish: Wish, out: str | None) -> TrainingPlan:
+    """What the options ask for, as far as rows can be told without their features."""
+    told = _told(inputs, asked.teacher)
+    table = heldout.released(preparing.read(inputs), wish)
+    designing.refuse_beside_labels(table, asked)
+    design = designing.design(table, asked)
+    refusals.refuse_idle_seeds(design.model, wish.seeds)
+    ways = heldout.ways(table, wish, asked.published.get("protocol"))
+    return TrainingPlan(table, design, asked, wish, ways, Path(out) if out else _folder(asked, wish), told)
+
+
+def _told(inputs: Inputs, source: str | None) -> Told | None:
+    """What a teacher says in a file, read once for all that asks; a model is asked later."""
+    if source is None:
+        return None
+    if source == "-" and "-" in inputs.sources:
+        raise UsageError("--teacher - and the manifest are both to be read from stdin: give one of them as a file")
+    teacher_models.require_there(source)
+    return None if teacher_models.is_model(source) else teacher_answers.read(source)
+
+
+def _folder(asked: Asked, wish: Wish) -> Path:
+    """Where a run goes that nobody gave a folder: a name for the model and what was said of it."""
+    said = {**asked.training, **vars(asked), **vars(wish)}
+    given = {
+        name: said[name] for name in (*asked.training, *NAMING) if said[name] is not None and said[name] is not False
+    }
+    words = [asked.recipe, asked.model, *(asked.features or ()), *asked.settings]
+    plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    words += [name if value is True else f"{name}={value}" for name, value in plain.items()]
+    return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
+
+
+def members(plan: TrainingPlan, way: Way) -> tuple[Table, list[Member]]:
+    """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
+    wish, table = plan.wish, heldout.divided(plan.table, way, plan.wish)
+    made = heldout.divisions(table, way, wish)
+    heldout.refuse_leaks(table, way, made)
+    wanted = runs.members(made, wish.seeds, wish.seed, heldout.protocol(table, way))
+    for member in wanted[:: wish.seeds]:
+        heldout.check(member.split, table, f"{plan.folder / way.folder / member.name}")
+    heldout.warn_of_partless(table, _used(wanted), wish)
+    return table, wanted
+
+
+def _used(wanted: Sequence[Member]) -> np.ndarray:
+    """The rows that any training has a use for, bool `[rows]`."""
+    return np.any([member.split >= 0 for member in wanted], axis=0)
+
+
+def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tuple[TrainingPlan, Extraction | None]:
+    """The plan with what its features say of the design, and what is to make these where there are none."""
+    to_make = preparing.features_to_make(plan.table, plan.design, plan.asked, device, fetch=fetch)
+    return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.asked, to_make)), to_make
+
+
+def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Table, list[Member]]]:
+    """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
+    table, design = plan.table, plan.design
+    records = preparing.records(table, design, to_make)
+    splitting.warn_of_like_names(table)
+    refusals.refuse(table, design, records, preparing.width(table, design, to_make))
+    if plan.asked.published and batches.featured(table):
+        preparing.compare_features(plan.asked, design, records)
+    trained = [members(plan, way) for way in plan.ways]
+    lessons = preparing.lessons(table, design, records)
+    named = [heldout.protocol(divided, way) for way, (divided, _) in zip(plan.ways, trained, strict=True)]
+    refusals.require_dev(plan.asked.training, dict(zip(named, (wanted for _, wanted in trained), strict=True)))
+    for name, (divided, wanted) in zip(named, trained, strict=True):
+        held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
+        refusals.warn_of_own_ears(manifest.keep(divided, held), records, lessons, name)
+        if not heldout.is_leaky(name):
+            refusals.refuse_taught_ears(divided, lessons, [member.split for member in wanted[:: plan.wish.seeds]])
+        if design.teacher:
+            _require_teacher(design.teacher, plan.told, divided, wanted)
+    return trained
+
+
+def _require_teacher(source: str, told: Told | None, table: Table, wanted: Sequence[Member]) -> None:
+    """Refuse a teacher who lacks an emotion that is learnt or would tell of those who are held out."""
+    trains = np.any([member.split == TRAIN for member in wanted], axis=0)
+    learnt = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
+    if told is None:
+        teacher_models.require_knows(source, learnt)
+        return
+    teacher_models.refuse_tellers(source, table, [member.split for member in wanted])
+    taught = teacher_answers.taught(table, told)
+    taught.over(sorted(learnt))
+    for member in wanted:
+        teacher_models.require_lesson(source, taught, member.split)
+
+
+def say(plan: TrainingPlan, *, overwrite: bool) -> None:
+    """What would be trained, once what can be known before has been looked at."""
+    plan, to_make = with_features(plan, "cpu", fetch=False)
+    for way, (divided, wanted) in zip(plan.ways, look_ahead(plan, to_make), strict=True):
+        folder = plan.folder / way.folder
+        if runs.finished(folder, _foreseen(divided, plan.design, wanted, plan.told), overwrite):
+            talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
+            continue
+        named = " as ".join(filter(None, (plan.asked.model, plan.asked.recipe)))
+        talk.say(f"would train {named} on {talk.counted(int(_used(wanted).sum()), 'clip')}, {way.named}, in {folder}")
+
+
+def _foreseen(table: Table, design: Design, wanted: Sequence[Member], told: Told | None) -> dict[str, dict[str, Any]]:
+    """What will be said of each member, as far as it is known before features are made and a model teaches."""
+    if not batches.featured(table) or (design.teacher and told is None):
+        return {each.name: runs.foreknown(design, each) for each in wanted}
+    held = targets.load(table, design, "cpu", told)
+    return {each.name: runs.described(held, design, each) for each in wanted}
