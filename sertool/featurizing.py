@@ -61,11 +61,7 @@ def warn_of_empty_bands(extraction: Extraction) -> None:
 
 def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
     """What `run` would do."""
-    planned = _plan(table, extraction, place.folder)
-    if not place.overwrite:
-        tasks.refuse_strangers(planned)
-    mine = place.part.of(planned.tasks)
-    wanted = _wanted(planned, mine)
+    mine, wanted = _lacking(_plan(table, extraction, place.folder), place)
     clips = sum(len(task) for task in wanted)
     made = ", ".join(f"{name} ({_shape(extraction, name)})" for name in extraction.features)
     return f"would make {len(wanted)} of {len(mine)} shards, of {clips:,} clips, in {place.folder}: {made}"
@@ -73,19 +69,15 @@ def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
 
 def _shape(extraction: Extraction, name: str) -> str:
     """What a clip's rows of a feature come to."""
-    return (
-        f"{'1 row' if extraction.stats else 'rows'} of {talk.counted(extract.width(extraction.only([name])), 'column')}"
-    )
+    columns = talk.counted(extract.width(extraction.only([name])), "column")
+    return f"{'1 row' if extraction.stats else 'rows'} of {columns}"
 
 
 def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, jobs: int) -> Table:
     """Make what is missing, and give this part's rows of the manifest with where their features lie."""
     planned = _plan(table, extraction, place.folder)
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
-        if not place.overwrite:
-            tasks.refuse_strangers(planned)
-        mine = place.part.of(planned.tasks)
-        wanted = _wanted(planned, mine)
+        mine, wanted = _lacking(planned, place)
         if wanted and refusal:
             raise refusal
         making = tasks.make(planned, wanted, device, jobs)
@@ -105,10 +97,13 @@ def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, j
     return made
 
 
-def _wanted(planned: ShardPlan, mine: Sequence[Task]) -> dict[Task, tuple[str, ...]]:
-    """The tasks that lack features, with what they lack."""
+def _lacking(planned: ShardPlan, place: ShardFolder) -> tuple[Sequence[Task], dict[Task, tuple[str, ...]]]:
+    """The tasks of this part and, of them, those that lack features, with what they lack."""
+    if not place.overwrite:
+        tasks.refuse_strangers(planned)
+    mine = place.part.of(planned.tasks)
     lacking = ((task, tasks.missing(planned, task)) for task in mine)
-    return {task: names for task, names in lacking if names}
+    return mine, {task: names for task, names in lacking if names}
 
 
 def _share(table: Table, mine: Sequence[Task]) -> Table:

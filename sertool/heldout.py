@@ -163,7 +163,7 @@ def _part_column(table: Table) -> str:
 
 def _unlabelled(table: Table) -> np.ndarray:
     """Whose emotion nobody named, bool `[rows]`."""
-    return manifest.codes(table, "emotion").index < 0
+    return manifest.lacking(table, "emotion")
 
 
 def _across(table: Table, wish: Wish) -> Table:
@@ -200,7 +200,7 @@ def divisions(table: Table, way: Way, wish: Wish) -> list[FoldSplit]:
     if wish.no_dev:
         made = [(fold, _without_dev(split)) for fold, split in made]
     if wish.teacher:
-        free |= _unlabelled(table) & (manifest.codes(table, _part_column(table)).index < 0)
+        free |= _unlabelled(table) & manifest.lacking(table, _part_column(table))
     for _, split in made:
         split[free] = TRAIN
     return made
@@ -216,7 +216,7 @@ def refuse_leaks(table: Table, way: Way, made: Sequence[FoldSplit]) -> None:
     if leaks:
         remedy = REMEDIES.get(leaks[0].kind, "make another with --split, or name a leaky --protocol")
         raise SertoolError(f"the split leaks: {leaks[0]}; {remedy}")
-    unknown = int((manifest.codes(table, "speaker").index < 0).sum())
+    unknown = int(manifest.lacking(table, "speaker").sum())
     if unknown and not is_leaky(way.how):
         count = f"{unknown:,} of {talk.counted(len(table), 'clip')}"
         talk.warn(f"{count} without a speaker: whether speakers cross cannot be known")
@@ -298,7 +298,7 @@ def warn_of_partless(table: Table, used: np.ndarray, wish: Wish) -> None:
     own = manifest.originals(table) & ~_unlabelled(table)
     corpus, names = _corpora(table)
     # Of tables of which one has folds and another a split, the split alone decides.
-    folded = manifest.codes(table, "fold").index >= 0 if "split" in table.column_names else np.zeros(len(table), bool)
+    folded = ~manifest.lacking(table, "fold") if "split" in table.column_names else np.zeros(len(table), bool)
     whole = np.isin(corpus, np.unique(corpus[own & used]), invert=True)
     lost = own & ~used & (whole | folded)
     if not lost.any():

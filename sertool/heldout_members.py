@@ -62,16 +62,11 @@ def _doubtful(table: Table, runs: Sequence[RunModels], of_runs: np.ndarray) -> n
         if _is_silent(run):
             learnt = {name for path in run for name in model_knowledge.corpora_of(path)}
             found |= (part < TRAIN) & np.array([name in learnt for name in corpus], bool)
-    return found & _is_bare(table)
+    return found & manifest.lacking(table, "split")
 
 
 def _is_silent(run: RunModels) -> bool:
     return not any(map(model_knowledge.has_run, run))
-
-
-def _is_bare(table: Table) -> np.ndarray:
-    """Which rows have no `split`, bool `[rows]`."""
-    return manifest.codes(table, "split").index < 0
 
 
 def _protocols(runs: Iterable[RunModels]) -> list[str]:
@@ -132,6 +127,6 @@ def _amount(trained: np.ndarray, learnt: np.ndarray, of_all: str = "") -> str:
 
 def _say_neither(table: Table, rows: np.ndarray) -> None:
     """How many clips without a part get none, for nothing is known of them or they are copies."""
-    if count := int((rows & _is_bare(table)).sum()):
+    if count := int((rows & manifest.lacking(table, "split")).sum()):
         talk.say(f"neither trained on {count:,} of {talk.counted(len(table), 'clip')} nor held them out: "
                  "eval leaves them out unless --where split=")  # fmt: skip

@@ -293,18 +293,19 @@ def with_feature(table: Table, feature: str, place: tuple[np.ndarray, ...], shar
     return with_column(table, f"{feature}_rows", pa.array(rows, mask=shard < 0))
 
 
+def lacking(table: Table, name: str) -> np.ndarray:
+    """Which rows have nothing in a column, bool `[rows]`; all of them where it is absent."""
+    return table.column(name).is_null().to_numpy() if name in table.column_names else np.ones(len(table), bool)
+
+
 def usable(table: Table) -> np.ndarray:
     """Which rows have no issue, bool `[rows]`."""
-    if "issue" not in table.column_names:
-        return np.ones(len(table), bool)
-    return table.column("issue").is_null().to_numpy()
+    return lacking(table, "issue")
 
 
 def originals(table: Table) -> np.ndarray:
     """Which rows are no copies, bool `[rows]`."""
-    if "parent" not in table.column_names:
-        return np.ones(len(table), bool)
-    return table.column("parent").is_null().to_numpy()
+    return lacking(table, "parent")
 
 
 def keep(table: Table, rows: np.ndarray) -> Table:

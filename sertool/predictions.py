@@ -231,7 +231,7 @@ def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protoc
 
 
 def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]:
-    truth, answer = (manifest.codes(table, column).index >= 0 for column in ("emotion", "predicted"))
+    truth, answer = (~manifest.lacking(table, column) for column in ("emotion", "predicted"))
     usable = manifest.usable(table)
     scored = rows & truth & answer & usable
     coverage = Coverage(

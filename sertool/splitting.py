@@ -194,7 +194,7 @@ def parts_of(table: Table) -> Codes | None:
 def without_empty_parts(table: Table) -> Table:
     """The table without a `split` or `fold` that no row has: it is not divided yet."""
     for name in OTHER:
-        table = manifest.without(table, name) if (manifest.codes(table, name).index < 0).all() else table
+        table = manifest.without(table, name) if manifest.lacking(table, name).all() else table
     return table
 
 

@@ -92,7 +92,7 @@ def voices(table: Table) -> np.ndarray:
 
 def require_speakers(table: Table) -> None:
     """Refuse clips that nobody is said to speak in."""
-    nameless = int((manifest.codes(table, "speaker").index < 0).sum())
+    nameless = int(manifest.lacking(table, "speaker").sum())
     if nameless:
         count = talk.counted(nameless, "clip")
         raise UsageError(f"--adapt speaker: {count} without a speaker: say who speaks at `sertool index`")

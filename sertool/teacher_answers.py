@@ -63,8 +63,7 @@ def read(source: str) -> Told:
         raise SertoolError(
             f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"
         )
-    named = np.array([clip is not None for clip in manifest.column(given, "clip")], bool)
-    return Told(source, words, *_by_clip(manifest.keep(given, named), words))
+    return Told(source, words, *_by_clip(manifest.keep(given, ~manifest.lacking(given, "clip")), words))
 
 
 def taught(table: Table, told: Told) -> Taught:
@@ -96,7 +95,7 @@ class Imitated(NamedTuple):
 
 def imitated(table: Table, feature: str, device: str) -> Imitated:
     """A feature of all clips; a copy without any has its parent's, so that a student hears through the change."""
-    held = np.array([shard is not None for shard in manifest.column(table, f"{feature}_shard")])
+    held = ~manifest.lacking(table, f"{feature}_shard")
     if not held.any():
         raise SertoolError(
             f"--imitate {feature}: no clip has it: run featurize --{feature} --stats on the manifest first"

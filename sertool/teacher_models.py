@@ -117,7 +117,7 @@ def _frames(table: Table, models: Sequence[Predictor], device: str) -> Store | N
     there = all(f"{name}_shard" in table.column_names for name in records)
     if any(model.held.features != records for model in models) or not there:
         return None
-    if any(shard is None for name in records for shard in manifest.column(table, f"{name}_shard")):
+    if any(manifest.lacking(table, f"{name}_shard").any() for name in records):
         return None
     store = batches.load(table, list(records), device)
     return store if store.records == records else None
