@@ -1,6 +1,5 @@
 """The doctor: looks at every file, then at all of them together, and says what is wrong and what to do."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from sertool import audio, columns, manifest, talk, twins
 from sertool.columns import Row
 from sertool.errors import SertoolError
 from sertool.manifest import Table
-from sertool.paths import path_of
+from sertool.paths import path_of, stamp
 
 BATCH = 64  # files for a thread at a time: threads that meet after each file wait for each other
 FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
@@ -63,7 +62,7 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
     """
     sound = old and (old.get("issue") is None or twins.tells_of_them(old["issue"]))
     seen = sound and old.get("digest" if check == "full" else "sample_rate")
-    if not (old and seen and _unchanged(old)):
+    if not (old and seen and stamp(old["path"]) == (old.get("size"), old.get("modified"))):
         return False
     for row in rows:
         row.update((name, old.get(name)) for name in FOUND)
@@ -75,14 +74,6 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
 def lasting(notes: Iterable[str] | None) -> list[str]:
     """Those that do not depend on the company, which may be another."""
     return [note for note in notes or () if note != "odd-rate"]
-
-
-def _unchanged(old: Row) -> bool:
-    try:
-        status = os.stat(path_of(old["path"]))
-    except (OSError, ValueError):
-        return False
-    return (status.st_size, status.st_mtime_ns) == (old.get("size"), old.get("modified"))
 
 
 def _measure(row: Row) -> None:

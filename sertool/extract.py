@@ -8,7 +8,6 @@ together, and takes all its clips packed end to end.
 
 import itertools
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -25,7 +24,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.long_audio import Reel
 from sertool.parts import neighbours
-from sertool.paths import path_of
+from sertool.paths import path_of, stamp
 from sertool.shaping import Wave
 
 BATCH_CLIPS = 64
@@ -171,13 +170,12 @@ def _refuse_others(clip: Clip, seconds: float) -> None:
 
 def changed(clip: Clip) -> str | None:
     """How a clip's file is another than was indexed; one of the same size but another age is listened to."""
-    try:
-        status = os.stat(path_of(clip.path))
-    except (OSError, ValueError):
+    if (found := stamp(clip.path)) is None:
         return None
-    if clip.size is not None and status.st_size != clip.size:
-        return f"{status.st_size:,} bytes, and {clip.size:,} when it was indexed"
-    if None in (clip.digest, clip.modified) or status.st_mtime_ns == clip.modified:
+    size, modified = found
+    if clip.size is not None and size != clip.size:
+        return f"{size:,} bytes, and {clip.size:,} when it was indexed"
+    if None in (clip.digest, clip.modified) or modified == clip.modified:
         return None
     same = audio.look(path_of(clip.path)).digest == clip.digest
     return None if same else "another sound of the same size than when it was indexed"

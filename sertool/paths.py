@@ -60,6 +60,15 @@ def path_of(text: str | None) -> str:
     return os.fsdecode(encoded)
 
 
+def stamp(text: str | None) -> tuple[int, int] | None:
+    """Size and age of the file that `path_text` wrote down; None where nobody can tell."""
+    try:
+        status = os.stat(path_of(text))
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def tidied(text: str) -> str:
     """The path of a file as `path_text` has it, in one spelling: without `.`, `..`, doubled slashes and, where it need
     not be, `file://`."""

@@ -3,12 +3,10 @@
 import hashlib
 import json
 import math
-import os
 import re
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,7 +21,7 @@ from sertool.files import drop_unnamed, name_together, write_beside
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part, neighbours
-from sertool.paths import path_of, path_text, plain_names
+from sertool.paths import path_of, path_text, plain_names, stamp
 from sertool.tasks import clips_of
 
 FILE = (
@@ -58,12 +56,11 @@ class Sound:
     @property
     def made_from(self) -> str:
         """All that decides the file's bytes; it stands in the file."""
-        with suppress(OSError, ValueError):
-            status = os.stat(path_of(self.clip.path))
-            source = [self.clip.path, status.st_size, status.st_mtime_ns, self.clip.start, self.clip.duration]
-            text = json.dumps([FORM, effects.VERSION, *source, self.clip.augmentation])
-            return "sertool " + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        return ""
+        if (found := stamp(self.clip.path)) is None:
+            return ""
+        source = [self.clip.path, *found, self.clip.start, self.clip.duration]
+        text = json.dumps([FORM, effects.VERSION, *source, self.clip.augmentation])
+        return "sertool " + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @property
     def stands(self) -> bool:

@@ -4,7 +4,6 @@ The clips of a manifest are cut into shards by their order alone, so that what b
 is computed, and a run that was killed, or that is one of many parts, makes exactly the bytes of an undisturbed one.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Extraction, Rows
 from sertool.files import sweep
 from sertool.manifest import Table
-from sertool.paths import path_of
+from sertool.paths import stamp
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 
@@ -92,18 +91,9 @@ def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
 
 
 def _identity(clip: Clip) -> list[Any]:
-    """What decides a clip's sound."""
+    """What decides a clip's sound; of one that nobody has looked at, the file's size and age."""
     changes = [effects.VERSION, clip.augmentation] if effects.pending(clip.augmentation) else []
-    return [clip.name, clip.digest or _version(clip), clip.start or 0.0, clip.duration, *changes]
-
-
-def _version(clip: Clip) -> list[int] | None:
-    """Size and age of the file, for a clip whose sound nobody has looked at."""
-    try:
-        status = os.stat(path_of(clip.path))
-    except (OSError, ValueError):
-        return None
-    return [status.st_size, status.st_mtime_ns]
+    return [clip.name, clip.digest or stamp(clip.path), clip.start or 0.0, clip.duration, *changes]
 
 
 def identified(table: Table) -> Table:
