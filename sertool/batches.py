@@ -78,7 +78,7 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
     heads = {feature: _heads(table, feature) for feature in features}
     for feature in features:
         reader = shards.Reader(feature, heads[feature][0].settings)
-        place = [manifest.column(table, f"{feature}_{part}") for part in ("shard", "offset", "rows")]
+        place = [manifest.column(table, name) for name in columns.of_feature(feature)]
         for held, clip, shard, offset, rows in zip(views, clips, *place, strict=True):
             if shard is None:
                 raise SertoolError(f"{clip} has no {feature}: run featurize on this manifest again")

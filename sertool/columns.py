@@ -131,8 +131,8 @@ def kind_of(name: str, beside: Collection[str] | None = None) -> str | None:
     for pattern, (kind, _) in FAMILIES.items():
         if re.fullmatch(pattern.replace("*", r"[\w -]+"), name):
             feature, _, end = name.rpartition("_")
-            of_feature = f"_{end}" in FEATURE and pattern.startswith("*")
-            return None if of_feature and beside is not None and not _is_feature(feature, beside) else kind
+            points = f"_{end}" in FEATURE and pattern.startswith("*")
+            return None if points and beside is not None and not _is_feature(feature, beside) else kind
     return None
 
 
@@ -148,6 +148,11 @@ def features(names: Collection[str]) -> list[str]:
     return [name.removesuffix(shard) for name in names if name.endswith(shard) and kind_of(name, names)]
 
 
+def of_feature(feature: str) -> list[str]:
+    """The columns that say where the rows of a feature lie: in which shard, from which row on, and how many."""
+    return [feature + end for end in FEATURE]
+
+
 def ours(name: str) -> str:
     """A name of others in our words: `Gender` is sex; one that nobody knows in lower case."""
     word = name.strip().lower()
@@ -160,4 +165,4 @@ def named(name: str) -> str:
 
 
 def _is_feature(name: str, beside: Collection[str]) -> bool:
-    return all(name + end in beside for end in FEATURE)
+    return all(column in beside for column in of_feature(name))

@@ -48,7 +48,7 @@ def appended(table: Table, how: Blend) -> Table:
 
 def _pieces(table: Table, rows: np.ndarray, how: Blend) -> Iterator[Table]:
     answers = [f"p_{word}" for word in manifest.family(table, "p_")]
-    shards = [feature + end for feature in columns.features(table.column_names) for end in columns.FEATURE]
+    shards = [name for feature in columns.features(table.column_names) for name in columns.of_feature(feature)]
     kept = [name for name in table.column_names if name not in {*NOT_INHERITED, *answers, *shards}]
     before = _copies_before(table)
     for turn in range(1, how.copies + 1):

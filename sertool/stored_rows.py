@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import manifest, shards, talk, tensorfile
+from sertool import columns, manifest, shards, talk, tensorfile
 from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -18,7 +18,6 @@ from sertool.manifest import Table
 from sertool.paths import path_of, path_text
 from sertool.shards import Reader
 
-PLACE = ("shard", "offset", "rows")
 ReadRows = Callable[[], dict[str, np.ndarray]]  # gives what a model hears of a clip, by feature
 
 
@@ -28,7 +27,7 @@ class Shelf:
     def __init__(self, records: Mapping[str, Any], sound_for: str | None = None) -> None:
         """`records`: how the models' features are made; `sound_for`: what was asked that takes the sound."""
         self.records, self.sound_for = records, sound_for
-        self.columns = [f"{feature}_{part}" for feature in records for part in PLACE]
+        self.columns = [name for feature in records for name in columns.of_feature(feature)]
         self.readers = {feature: Reader(feature, record) for feature, record in records.items()}
 
     def of_manifest(self, table: Table) -> Sequence[str]:
@@ -64,7 +63,7 @@ class Shelf:
 
     def taken(self, row: Row) -> ReadRows | None:
         """How to read what shards hold of a clip, if they do; where that lies is taken out of its row."""
-        places = {feature: [row.pop(f"{feature}_{part}", None) for part in PLACE] for feature in self.records}
+        places = {feature: [row.pop(name, None) for name in columns.of_feature(feature)] for feature in self.records}
         there = all(None not in place for place in places.values())
         return partial(self._read, row["clip"], places) if there else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import audio, extract, features, hearing, manifest, shaping, shards, talk
+from sertool import audio, columns, extract, features, hearing, manifest, shaping, shards, talk
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.files import whole
@@ -78,7 +78,7 @@ def _is_rounding(wave: torch.Tensor) -> bool:
 
 def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
     """What the shard has of a clip, `[rows, width]`."""
-    names = ("clip", *(f"{reader.feature}_{place}" for place in ("shard", "offset", "rows")))
+    names = ("clip", *columns.of_feature(reader.feature))
     return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
