@@ -134,6 +134,8 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
     )
     if len(bounds) != 2 or not all(isinstance(one, int | float) for one in bounds):
         raise UsageError(f"{where}: {value!r} is neither a number nor two, the lowest and the highest")
+    if bounds[0] > bounds[1]:
+        raise UsageError(f"{where}: {bounds[0]:g} to {bounds[1]:g} ends below where it begins")
     if not setting.low <= bounds[0] <= bounds[1] <= setting.high:
         asked = " to ".join(f"{number:g}" for number in dict.fromkeys(bounds))
         raise UsageError(f"{where}: {asked} is not within {setting.low:g} to {setting.high:g}")
@@ -168,8 +170,12 @@ def _asked(held: dict[str, Any], where: str) -> Ingredients:
 
 def _shorthand(name: str, value: Any) -> dict[str, Any]:
     """`pitch = [-2, 2]` for a table with the first setting alone; `polarity = true` for an empty one."""
+    if value is True:
+        return {}
     entry = catalogue.entries("effects").get(name)
-    return {} if value is True else {entry.settings[0].name if entry and entry.settings else "": value}
+    if entry and not entry.settings:
+        raise UsageError(f"{name}: takes true, or a table that may hold share, and not {value!r}")
+    return {entry.settings[0].name if entry else "": value}
 
 
 def _share(where: str, value: Any) -> float:

@@ -52,7 +52,7 @@ def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: boo
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
     table = merging.merged([_mapped(table, looking.how.mapping) for table in found.tables])
-    _say_unmet(looking.how.mapping)
+    labels.warn_of_unmet(looking.how.mapping)
     return table
 
 
@@ -178,11 +178,6 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 # What the emotions are.
-
-
-def _say_unmet(mapping: labels.Mapping) -> None:
-    for word in mapping.keys() - mapping.met:
-        talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
 
 
 def _mapped(table: Table, mapping: labels.Mapping) -> Table:

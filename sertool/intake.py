@@ -43,7 +43,7 @@ def check(table: Table, where: str) -> Table:
     if is_made and "start" in table.column_names:
         table = _with_parts_named(table)
     if missing := table.column("clip").null_count:
-        raise SertoolError(f"{where}: {missing:,} rows have no clip id")
+        raise SertoolError(f"{where}: {missing:,} rows have no {'path' if is_made else 'clip id'}")
     if manifest.repeats(table):
         clips = manifest.hashed(table, "clip")
         twice = int(np.argmax(np.bincount(clips.index) > 1))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sertool import talk
 from sertool.errors import UsageError
 
 EMOTIONS = (
@@ -69,6 +70,12 @@ def parse_mapping(pairs: tuple[str, ...]) -> Mapping:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target
     return mapping
+
+
+def warn_of_unmet(mapping: Mapping) -> None:
+    """Say which labels the user gave a meaning that no clip has."""
+    for word in mapping.keys() - mapping.met:
+        talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
 
 
 def _apart(given: str) -> list[str]:

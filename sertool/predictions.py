@@ -152,6 +152,8 @@ def _translation(names: Sequence[str], asked: Reading) -> dict[str, str]:
     """Our names by those of a table that stand for them: as asked, else by custom."""
     found = {}
     wanted = {"emotion": asked.truth, "predicted": asked.predicted}
+    if asked.truth and asked.truth == asked.predicted:
+        raise UsageError(f"--truth and --predicted both name the column {asked.truth}")
     lowered = {name.lower(): name for name in reversed(names) if name not in wanted.values()}
     for ours in NAMES:
         named = wanted.get(ours)

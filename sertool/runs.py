@@ -99,7 +99,7 @@ def _others(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
                              "with --seed and --seeds")  # fmt: skip
         why = "is of another run"
         if name in wanted:
-            why = _difference(_held(path / SETTINGS), wanted[name]) or _damage(path)
+            why = _damage(path) or _difference(_held(path / SETTINGS), wanted[name])
         if why and _begun(path) and not overwrite:
             raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
         others += [name] if why else []
@@ -164,6 +164,8 @@ def _damage(folder: Path) -> str:
     """Which file that a member goes on from cannot be read, if one cannot."""
     if not _begun(folder):
         return ""
+    if _held(folder / SETTINGS) is None:
+        return f"has no whole {SETTINGS}"
     for name in (MODEL, DIVISION, PREDICTIONS) if _finished(folder) else (CHECKPOINT,):
         try:
             _read(folder / name)

@@ -175,7 +175,10 @@ def one_voice(folder: str) -> Naming:
     def name(row: Row) -> str:
         named.update({str(row["speaker"])} if row.get("speaker") else ())
         if len(named) > 1:
-            raise UsageError(f"--enroll {folder} is one voice, and the manifest names several: add --speakers speaker")
+            raise UsageError(
+                f"--enroll {folder} is one voice, and the manifest names several: ask for one at a time, "
+                "or name in a manifest who is enrolled, and add --speakers speaker"
+            )
         return who
 
     return name

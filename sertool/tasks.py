@@ -97,18 +97,19 @@ def _identity(clip: Clip) -> list[Any]:
 
 
 def identified(table: Table) -> Table:
-    """The table with each copy that is yet to be made known by its parent's digest: a file's age is another wherever a
-    corpus is copied to."""
+    """The table with each copy that is made from its parent's file known by the digest of that: a file's age is another
+    wherever a corpus is copied to."""
     if not {"digest", "parent", "augmentation"} <= {*table.column_names}:
         return table
     digests, changes = manifest.column(table, "digest"), manifest.column(table, "augmentation")
-    unknown = [row for row, digest in enumerate(digests) if digest is None and effects.pending(changes[row])]
+    unknown = [row for row, digest in enumerate(digests) if digest is None and changes[row]]
     if not unknown:
         return table
-    clips = manifest.column(table, "clip")
+    clips, paths = manifest.column(table, "clip"), manifest.column(table, "path")
     parents = manifest.own_or_parents(table, {clip: row for row, clip in enumerate(clips) if digests[row]})
     for row in unknown:
-        digests[row] = digests[parents[row]] if parents[row] >= 0 else None
+        if (parent := parents[row]) >= 0 and paths[row] == paths[parent]:
+            digests[row] = digests[parent]
     return manifest.with_column(table, "digest", digests)
 
 

@@ -91,6 +91,8 @@ def _opened(path: Path, *, summed: bool) -> tuple[dict[str, Any], dict[str, np.n
 def _parse(
     mapped: Any, header_length: int, length: int, *, summed: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    if length > 8 and mapped[8:9] != b"{":
+        raise SertoolError("no safetensors file")
     if length < 8 or header_length > min(length - 8, LARGEST_HEADER):
         raise ValueError("it is cut off")
     held = _object(bytes(mapped[8 : 8 + header_length]))

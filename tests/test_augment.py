@@ -766,7 +766,7 @@ def test_the_list_has_every_effect_and_recipe():
 
 def test_usage_errors_are_one_line_with_the_choices(voices, tmp_path):
     refused(voices, says="no effect is asked for: choose among --background, --band-pass")
-    refused(voices, "--pitch", "2:-2", says="pitch semitones: 2 to -2 is not within -24 to 24")
+    refused(voices, "--pitch", "2:-2", says="pitch semitones: 2 to -2 ends below where it begins")
     refused(voices, "--pitch", "x", says="neither a number nor LOW:HIGH")
     refused(voices, "--pitch", "1:2:3", says="neither a number nor LOW:HIGH")
     refused(voices, "--pitch", "nan", says="is not within -24 to 24")
@@ -794,7 +794,8 @@ def test_usage_errors_are_one_line_with_the_choices(voices, tmp_path):
         ('[noise]\ncolour = "red"', "'red' is none of white, pink"),
         ("[shift]\nwrap = 1", "shift wrap: 1 is no true or false"),
         ("[background]\nfolder = 3", "background folder: 3 is no text"),
-        ("polarity = 0.3", "polarity: no setting"),
+        ("polarity = 0.3", "polarity: takes true, or a table that may hold share, and not 0.3"),
+        ("pich = 3", "no effect pich; there are"),
         ("copies = 3", "no effect is asked for"),
     ],
 )

@@ -357,6 +357,7 @@ def parquet(**columns: object) -> bytes:
         (parquet(clip=["a", "a"], path=["/a", "/b"]), "clip a stands twice", 1),
         (parquet(clip=["a"], path=["/a"], notes=[{"x": 1}]), "column notes holds struct", 1),
         (parquet(clip=["a", None]), "1 rows have no clip id", 1),
+        (parquet(path=["/a", None]), "1 rows have no path", 1),
         (parquet(clip=pa.array([], pa.string()), path=pa.array([], pa.string())), "has no rows", 1),
         (parquet(clip=pa.array([b"\xff"], pa.binary())), "Invalid UTF8", 1),
         (b"clip,path\n", "has no rows", 1), (b'clip,path\n"a,/b\n', "not readable as csv", 1),

@@ -230,6 +230,27 @@ def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
     assert joined.runs[0].figures["log_loss"].value < report(path).runs[0].figures["log_loss"].value
 
 
+def test_a_mapping_that_no_label_meets_is_said(predicted: str) -> None:
+    done = sertool("eval", predicted, "--map", "agnry=happy")
+    assert "--map agnry=happy changes nothing: no clip has the label 'agnry'" in done.err
+
+
+def test_one_column_is_not_both_truth_and_answer(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["sad", "happy"], ["sad", "sad"], "y,yhat")
+    done = sertool("eval", path, "--truth", "yhat", "--predicted", "yhat")
+    assert (done.code, "--truth and --predicted both name the column yhat" in done.line) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["-o", "--html"])
+def test_a_report_is_not_written_over_what_it_scores(tmp_path: Path, option: str) -> None:
+    path = Path(two(tmp_path / "two.csv", ["sad", "happy"], ["sad", "sad"]))
+    held = path.read_bytes()
+    (tmp_path / "alias.csv").symlink_to(path)
+    for place in (path, tmp_path / "alias.csv"):
+        done = sertool("eval", path, option, place)
+        assert (done.code, "holds the predictions that are scored" in done.line, path.read_bytes()) == (2, True, held)
+
+
 def test_whole_numbers_that_became_fractions_are_the_same_labels(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["0", "1", "10", "-1", "2"], ["0.0", "1.0", "2.0", "-1.0", ""], "y_true,y_pred")
     assert report(path).emotions == ("0", "1", "2", "10", "-1")

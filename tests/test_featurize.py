@@ -672,6 +672,16 @@ def test_another_sound_of_the_same_size_is_noticed_and_the_same_sound_of_another
     assert "1 changed" in sertool(*words[:-1], tmp_path / "anew").err
 
 
+@pytest.mark.parametrize("share", [0, 1])
+def test_copies_are_not_made_again_where_their_clips_are_of_another_age(copied, tmp_path, share):
+    words = ("augment", copied, "--gain", 3, "--share", share, "-o", tmp_path / "a.parquet")
+    features = ("featurize", tmp_path / "a.parquet", "--rms", "-o", tmp_path / "f")
+    assert (sertool(*words).code, sertool(*features).code) == (0, 0)
+    for path in (copied.parent / "clips").rglob("*.wav"):
+        os.utime(path, ns=(0, 0))
+    assert "(0 made now)" in sertool(*features).line
+
+
 def test_clips_that_all_vanished_are_an_error_and_a_manifest_of_issues(copied, tmp_path):
     shutil.rmtree(copied.parent / "clips")
     done = sertool("featurize", copied, "--mel", "-o", tmp_path / "f")

@@ -536,6 +536,19 @@ def test_a_cache_that_rots_is_noticed(server, offered, capsys):
     assert "getting it again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--cache", "x", "--no-cache"), "give one of them"),
+        (("--mirror", "ftp://127.0.0.1/x"), "begins with http, https or file"),
+        (("--mirror", "ftp://127.0.0.1/x", "--dry-run"), "begins with http, https or file"),
+    ],
+)
+def test_places_that_make_no_sense_are_refused(words, says, capsys):
+    assert run("emodb", *words) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_no_cache_leaves_nothing_behind(server, offered):
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))

@@ -27,7 +27,8 @@ ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("featur
     "--pitch-fmin 0", "--pitch-fmin 700", "--pitch-fmax 9000", "--msf-bands 0", "--msf-fmax 9000", "--seconds 0",
     "--seconds nan", "--seconds 1e9", "--offset -1", "--trim 0", "--rate 0", "--rate 1e3", "--stats mode",
     "--normalize minmax", "--preset none", "--dtype float8", "--seed -1", "-j 0", "--verify 0", "--where purple=1",
-    "-f xml", "--device tpu", "--mel --wave --normalize min-max", "--wave --stats mean", "--mel --plot x.jpg",
+    "-f xml", "--device tpu", "--mel --wave --normalize min-max", "--wave --stats mean",
+    "--wave --dtype float32", "--mel --plot x.jpg",
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused_in_one_line_and_nothing_is_made(voices, tmp_path, words):
     done = sertool("featurize", voices, *words.split(), "-o", tmp_path / "f")

@@ -216,6 +216,15 @@ def test_a_header_that_claims_to_be_longer_than_the_file_is_refused(tmp_path, le
         tensorfile.read(path)
 
 
+@pytest.mark.parametrize(
+    "head", [b"PAR1\x15\x04\x15\x10\x00", b"RIFF\xff\x00\x00\x00WAVE", b"\x80\x02}q\x00(K\x01K\x02s."]
+)
+def test_a_file_of_another_kind_is_not_called_cut_off(tmp_path, head):
+    (tmp_path / "x").write_bytes(head + bytes(2000))
+    with pytest.raises(SertoolError, match=r"x: no safetensors file$"):
+        tensorfile.read(tmp_path / "x")
+
+
 @pytest.mark.parametrize("change", [
     {"rows": [4]}, {"rows": ["4", 0, 7]}, {"rows": [4, 0, -7]}, {"rows": [4, 0, 8]}, {"rows": [7, 0, 4]},
     {"clips": [1, 2, 3]}, {"clips": None}, {"clips": ["corpus/0", "corpus/2", "corpus/1"]}, {"dtype": "int16"},

@@ -262,7 +262,7 @@ def _out_of_memory(*_: object) -> None:
     raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "split.parquet", "predictions.parquet"])
+@pytest.mark.parametrize("name", ["model.safetensors", "split.parquet", "predictions.parquet", "settings.json"])
 def test_a_finished_run_with_a_damaged_file_is_trained_anew_if_asked(
     statistics: Path, tmp_path: Path, name: str
 ) -> None:

@@ -1,11 +1,13 @@
 """Score predictions, with intervals, and compare runs."""
 
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from sertool import catalogue, options, talk
-from sertool.errors import SertoolError
+from sertool.errors import SertoolError, UsageError
 from sertool.options import option
 
 EPILOG = """\b
@@ -87,15 +89,24 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
 
     kind = wire.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = options.inputs(paths, "a table of predictions")
+    _refuse_written_over(sources, values["out"], values["html"])
     mapping = labels.parse_mapping(values["mapping"])
     asked = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
     runs = answers.read(sources, asked)
+    labels.warn_of_unmet(mapping)
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, evaluating.Bootstrap(values["resamples"], values["seed"]))
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
         reports.write(reports.made(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])
     _refuse_below(report, values["min_uar"])
+
+
+def _refuse_written_over(sources: Sequence[str], *reports: str | None) -> None:
+    for report in reports:
+        for source in sources:
+            if report and os.path.exists(report) and os.path.exists(source) and os.path.samefile(report, source):
+                raise UsageError(f"{report} holds the predictions that are scored: write the report to another file")
 
 
 def _draw(report: Any, html: str | None, plot: str | None) -> None:

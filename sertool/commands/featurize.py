@@ -242,6 +242,8 @@ def _wanted(values: dict[str, Any]) -> list[str]:
         )
     if "wave" in wanted and (values["normalize"] or values["stats"]):
         raise UsageError("--normalize and --stats are not for --wave: make it in a run of its own")
+    if wanted == ["wave"] and values["dtype"]:
+        raise UsageError("--dtype is not for --wave, whose samples are kept as 16 bits")
     return wanted
 
 

@@ -97,6 +97,8 @@ def command(names: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError(f"name a corpus: {', '.join(offers())}; --list tells what they are")
     if values["cite"]:
         return _cite(names)
+    if values["cache"] and values["no_cache"]:
+        raise UsageError("--cache says where downloads are kept, and --no-cache that none are: give one of them")
     if values["archives"] and len(names) > 1:
         raise UsageError("--from gives one corpus: name one")
     return _fetch(names, values)
