@@ -110,7 +110,7 @@ def _cells(run: Run) -> Cells:
         return Cells(rows, seed, rows, seeds, None)
     named = manifest.codes(run.table, "clip")
     if (named.index < 0).any():
-        raise SertoolError(f"{run.name}: {(named.index < 0).sum():,} rows have no clip id")
+        raise SertoolError(f"{run.name}: {talk.counted(int((named.index < 0).sum()), 'row')} without a clip id")
     whole = named.index
     for name in ("start", "channel"):
         if name in run.table.column_names and _first_repeat(named, seed) is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import columns, labels, manifest, splits
+from sertool import columns, labels, manifest, splits, talk
 from sertool.errors import SertoolError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -43,7 +43,7 @@ def check(table: Table, where: str) -> Table:
     if is_made and "start" in table.column_names:
         table = _with_parts_named(table)
     if missing := table.column("clip").null_count:
-        raise SertoolError(f"{where}: {missing:,} rows have no {'path' if is_made else 'clip id'}")
+        raise SertoolError(f"{where}: {talk.counted(missing, 'row')} without a {'path' if is_made else 'clip id'}")
     if manifest.repeats(table):
         clips = manifest.hashed(table, "clip")
         twice = int(np.argmax(np.bincount(clips.index) > 1))

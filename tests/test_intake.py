@@ -90,7 +90,7 @@ def test_a_column_of_ours_that_cannot_have_its_type_is_named(column, values, say
         (pa.table({"x": [1]}), "no column named path or clip; it has x"),
         (pa.table({"clip": ["a", "b", "a"]}), "clip a stands twice"),
         (pa.table({"path": ["/a", "/a"]}), "clip /a stands twice"),
-        (pa.table({"clip": ["a", None]}), "1 rows have no clip id"),
+        (pa.table({"clip": ["a", None]}), "1 row without a clip id"),
         (pa.table([["a"], ["b"]], names=["clip", "clip"]), "more than one column is named clip"),
     ],
 )
