@@ -230,6 +230,7 @@ def closed() -> Iterator[Path]:
         (folder / "sad").mkdir()
         for file in ("open.wav", "closed.wav"):
             encoding.write(folder / "sad" / file, synth.voice(0, "sad", len(file)), 16_000)
+        sertool("index", folder, "-f", "csv")  # which loads what may lie where others than root cannot enter
         (folder / "private").mkdir()
         (folder / "sad" / "closed.wav").chmod(0)
         (folder / "private").chmod(0)
