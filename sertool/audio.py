@@ -30,6 +30,12 @@ LEFT_BY_MACOS = "._"  # how files begin that it lays beside each, in archives
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
 SMALL_BLOCK = 1 << 12  # the same where decoding may stop, with which the block is lost
+# Samples that are decoded before a part of a file, and dropped: an MP3 frame borrows bits from up to 85 of 576 samples
+# before it, libvorbis mistakes its place within the last page, and Opus is slow to forget where decoding began.
+LEAD = 1 << 16
+LED = ("MP3", "OGG")
+LED_EXTENSIONS = (".mp3", ".ogg", ".oga", ".opus")
+LED_VERSION = 1  # of how parts of such files are decoded; a change of it makes their shards anew
 RATES = (4_000, 384_000)
 UNKNOWN_LENGTH = 1 << 62  # what libsndfile says of a FLAC file that was written to a pipe is above
 
@@ -88,7 +94,7 @@ def _file(path: str) -> FileIO:
 
 
 @contextmanager
-def _decoder(path: str, file: FileIO, *, whole: bool = True) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
+def _decoder(path: str, file: FileIO, *, whole: bool = True) -> Iterator[tuple["_Coded | _Plain", int]]:
     """A file, ready to be decoded, and how many samples it has; it seems `whole`, if it has to be."""
     account = _account(file, whole=whole)
     with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
@@ -123,8 +129,8 @@ def has_places(path: str) -> bool:
     from the beginning; and of FLAC, no header tells that the end is missing."""
     try:
         with _file(path) as file, _decoder(path, file) as (stream, length):
-            if not stream.seekable() or getattr(stream, "format", "") != "FLAC":
-                return stream.seekable()
+            if not stream.has_places or stream.format != "FLAC":
+                return stream.has_places
             with _decoding():
                 stream.seek(length - 1)
                 return len(stream.read(1)) == 1
@@ -132,11 +138,26 @@ def has_places(path: str) -> bool:
         return False
 
 
-def _sound_file(path: str) -> soundfile.SoundFile:
+def _sound_file(path: str) -> "_Coded":
     try:
-        return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+        return _Coded(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, TypeError, OSError, ValueError) as error:
         raise Unusable("unreadable", _said(error)) from None
+
+
+class _Coded(soundfile.SoundFile):
+    """A file that libsndfile decodes, block after block.
+
+    Where soundfile takes a file for seekable, it sets the place anew after each read: an MP3 forgets by that what its
+    next frames borrow, and any other takes longer.
+    """
+
+    @property
+    def has_places(self) -> bool:
+        return super().seekable()
+
+    def seekable(self) -> bool:
+        return False
 
 
 class _Plain:
@@ -146,7 +167,8 @@ class _Plain:
     after each read.
     """
 
-    subtype = "PCM_16"
+    format, subtype = "WAV", "PCM_16"
+    has_places = True
 
     def __init__(self, stream: FileIO, plain: containers.Plain) -> None:
         self.stream = stream
@@ -158,9 +180,6 @@ class _Plain:
 
     def __exit__(self, *_: object) -> None:
         """The file is closed by whoever opened it."""
-
-    def seekable(self) -> bool:
-        return True
 
     def seek(self, frame: int) -> None:
         self.stream.seek(self.offset + 2 * self.channels * frame)
@@ -176,7 +195,7 @@ def _said(error: Exception) -> str:
     return str(getattr(error, "error_string", error)).strip().rstrip(".")
 
 
-def _length(stream: soundfile.SoundFile, counted: int | None) -> int:
+def _length(stream: _Coded | _Plain, counted: int | None) -> int:
     """How many samples a file holds: as its header says or, of an MP3 file that has none, as its frames are.
 
     Of such an MP3 file libsndfile reads as much as the first frame's bit rate lets it expect.
@@ -190,7 +209,7 @@ def _length(stream: soundfile.SoundFile, counted: int | None) -> int:
     return stream.frames if counted is None else min(stream.frames, counted)
 
 
-def _hear(stream: soundfile.SoundFile | _Plain, found: Look) -> None:
+def _hear(stream: _Coded | _Plain, found: Look) -> None:
     """Decode everything, and say what was heard."""
     heard, digest = Levels(), Digest(stream.samplerate)
     for block in _blocks(stream, found.samples):
@@ -204,7 +223,7 @@ def _hear(stream: soundfile.SoundFile | _Plain, found: Look) -> None:
     found.notes.extend(heard.notes(stream.channels))
 
 
-def _blocks(stream: soundfile.SoundFile, length: int, most: int = BLOCK) -> Iterator[np.ndarray]:
+def _blocks(stream: _Coded | _Plain, length: int, most: int = BLOCK) -> Iterator[np.ndarray]:
     """The next samples as stored, `[frames]` or `[frames, channels]`: int16 where the file is of 16 bits, else float32.
 
     Never more than a block at once, whatever a header claims.
@@ -282,7 +301,7 @@ def pieces(
 @contextmanager
 def _placed(
     path: str, start: float, duration: float | None, *, whole: bool = True
-) -> Iterator[tuple["soundfile.SoundFile | _Plain", int]]:
+) -> Iterator[tuple[_Coded | _Plain, int]]:
     """A file at the place where a waveform begins, and how many of its samples that takes."""
     with _file(path) as file, _decoder(path, file, whole=whole) as (stream, length):
         rate = stream.samplerate
@@ -294,15 +313,16 @@ def _placed(
         if first >= last:
             end = "the end" if duration is None else f"{start + duration:g} s"
             raise Unusable("empty", f"there is nothing from {start:g} s to {end}")
-        if first and stream.seekable():
+        lead = LEAD if stream.format in LED else 0
+        begin = max(0, first - lead) if stream.has_places else 0  # some codecs of telephones know no other way
+        if begin:
             with _decoding():
-                stream.seek(first)
-        elif first:  # some codecs of telephones know no other way than from the beginning
-            deque(_blocks(stream, first), maxlen=0)
+                stream.seek(begin)
+        deque(_blocks(stream, first - begin), maxlen=0)
         yield stream, last - first
 
 
-def _pieces(stream: "soundfile.SoundFile | _Plain", length: int, cut: Cut, most: int = BLOCK) -> Iterator[np.ndarray]:
+def _pieces(stream: _Coded | _Plain, length: int, cut: Cut, most: int = BLOCK) -> Iterator[np.ndarray]:
     """`length` frames block by block, resampled while they are read."""
     rows = cut.rows(stream.channels)
     resample = None if stream.samplerate == cut.rate else resampler(stream.samplerate, cut.rate, rows)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import effects, extract, manifest, shards, talk, taught_encoders
+from sertool import audio, effects, extract, manifest, shards, talk, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Extraction, Rows
 from sertool.files import sweep
@@ -92,8 +92,9 @@ def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
 
 def _identity(clip: Clip) -> list[Any]:
     """What decides a clip's sound; of one that nobody has looked at, the file's size and age."""
+    led = [audio.LED_VERSION] if clip.start and clip.path.lower().endswith(audio.LED_EXTENSIONS) else []
     changes = [effects.VERSION, clip.augmentation] if effects.pending(clip.augmentation) else []
-    return [clip.name, clip.digest or stamp(clip.path), clip.start or 0.0, clip.duration, *changes]
+    return [clip.name, clip.digest or stamp(clip.path), clip.start or 0.0, clip.duration, *led, *changes]
 
 
 def identified(table: Table) -> Table:

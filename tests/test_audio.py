@@ -495,6 +495,65 @@ def test_a_part_of_what_cannot_be_sought_in_is_the_same_part_of_the_whole(tmp_pa
     np.testing.assert_array_equal(audio.decode(path, Cut(8_000), 0.5), whole[:, 4_000:])
 
 
+LOW, STEREO_LOW = ("CONSTANT", 0.999, 1), ("CONSTANT", 0.999, 2)  # 8 kbit/s: frames that borrow from dozens before
+
+
+@pytest.mark.parametrize(("rate", "mode", "level", "channels"), [
+    (8_000, *LOW), (22_050, *STEREO_LOW), (24_000, *LOW), (24_000, *STEREO_LOW), (24_000, "VARIABLE", 0.999, 1),
+    (16_000, "AVERAGE", 0.95, 2), (44_100, "VARIABLE", 0.999, 2), (48_000, "CONSTANT", 0.0, 1),
+])  # fmt: skip
+def test_an_mp3_gives_the_same_samples_in_blocks_of_any_size_and_a_part_of_it_is_the_part_of_the_whole(
+    tmp_path, rate, mode, level, channels, monkeypatch
+):
+    path, cut = str(tmp_path / "whole.mp3"), Cut(rate, channels="all")
+    mp3(tmp_path, bursts(120_000, channels), rate, mode, level)
+    whole, looked = audio.decode(path, cut), audio.look(path)
+    for most in (4_096, 10_007):
+        monkeypatch.setattr(audio, "BLOCK", most)
+        np.testing.assert_array_equal(audio.decode(path, cut), whole)
+    with soundfile.SoundFile(path) as stream:
+        np.testing.assert_array_equal(whole.T, stream.read(dtype="float32", always_2d=True))
+    digest = Digest(rate)
+    digest.add(whole[0] if channels == 1 else whole.T)
+    assert looked.digest == audio.look(path).digest == digest.text()
+    for first in np.linspace(1, whole.shape[1] - 2_000, 9).astype(int):
+        part = audio.decode(path, cut, first / rate, 2_000 / rate)
+        np.testing.assert_allclose(part, whole[:, first:][:, :2_000], atol=1e-6)
+
+
+def bursts(length: int, channels: int) -> np.ndarray:
+    """Noise that comes and goes, so that a coder saves bits for it."""
+    gain = np.abs(np.sin(np.arange(length) / 9_000))[:, None] ** 8
+    return gain * np.random.default_rng(0).normal(0, 0.1, (length, channels))
+
+
+def test_a_cut_mp3_has_the_samples_of_the_whole_up_to_the_cut(tmp_path):
+    data = mp3(tmp_path, bursts(20 * RATE, 1), RATE, "CONSTANT", 0.999)
+    (tmp_path / "cut.mp3").write_bytes(data[: len(data) // 2])
+    whole = audio.decode(str(tmp_path / "whole.mp3"), Cut(RATE))
+    there = np.concatenate([*audio.pieces(str(tmp_path / "cut.mp3"), Cut(RATE), whole=False)], axis=1)
+    assert 9 * RATE < there.shape[1] < 10.1 * RATE
+    np.testing.assert_array_equal(there, whole[:, : there.shape[1]])
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_a_part_in_the_last_page_of_a_vorbis_file_is_the_part_of_the_whole(tmp_path, rate):
+    path, cut = str(tmp_path / "clip.ogg"), Cut(rate)
+    written(tmp_path / "clip.ogg", bursts(6 * rate, 1), "OGG", "VORBIS", rate)
+    whole = audio.decode(path, cut)
+    for before in (1_000, 3_000, 9_000):
+        part = audio.decode(path, cut, whole.shape[1] / rate - before / rate)
+        np.testing.assert_array_equal(part, whole[:, -before:])
+
+
+def test_a_part_is_read_from_close_before_it_and_not_from_the_beginning(tmp_path, monkeypatch):
+    mp3(tmp_path, bursts(30 * RATE, 1), RATE)
+    read, blocks = [], audio._blocks
+    monkeypatch.setattr(audio, "_blocks", lambda stream, length, *rest: read.append(length) or blocks(stream, length))
+    audio.decode(str(tmp_path / "whole.mp3"), Cut(RATE), 29.0)
+    assert sum(read) <= audio.LEAD + RATE < 29 * RATE
+
+
 def test_a_cut_file_is_not_decoded_in_part(tmp_path, voice):
     (tmp_path / "clip.wav").write_bytes(wav(voice * 9000)[:-5000])
     with pytest.raises(Unusable, match="missing"):

@@ -130,6 +130,19 @@ def test_parts_of_a_file_are_clips_of_their_own(voices, tmp_path):
         assert np.array_equal(held[clip][:, 0], whole[first : first + 8000])
 
 
+def test_shards_of_parts_follow_how_their_kind_of_file_is_decoded_and_no_others_do(monkeypatch):
+    def known() -> dict[tuple[str, float | None], object]:
+        clips = [
+            extract.Clip("a", f"a{kind}", start, 1.0, "d") for kind in audio.EXTENSIONS for start in (None, 0.0, 1.0)
+        ]
+        return {(clip.path, clip.start): tasks._identity(clip) for clip in clips}
+
+    before = known()
+    monkeypatch.setattr(audio, "LED_VERSION", audio.LED_VERSION + 1)
+    changed = {place for place, held in known().items() if held != before[place]}
+    assert changed == {(path, 1.0) for path in ("a.mp3", "a.ogg", "a.oga", "a.opus")}
+
+
 @pytest.mark.parametrize(
     ("kind", "first"),
     [("csv", b'"clip",'), ("tsv", b'"clip"\t'), ("jsonl", b'{"clip":'), ("parquet", b"PAR1"), ("table", b"clip ")],
