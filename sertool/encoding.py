@@ -15,6 +15,7 @@ CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a s
 CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
                "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
 HEAD = 4096  # bytes within which the chunks before the samples of a WAV file begin
+BLOCK = 1 << 16  # samples written at once: with minutes of them, libsndfile's Vorbis ends the process
 LATE = 1105  # samples by which a decoded MP3 comes late: 576 of the encoder, 529 of the decoder
 
 
@@ -37,7 +38,9 @@ def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *,
     ) as file:
         if remark:
             file.comment = remark
-        file.write(_in_16_bits(samples) if subtype == "PCM_16" else samples)
+        for first in range(0, len(samples), BLOCK):
+            block = samples[first : first + BLOCK]
+            file.write(_in_16_bits(block) if subtype == "PCM_16" else block)
     data = made.getbuffer()
     if floats:  # libsndfile notes when it measured the peak, and equal sounds shall be equal bytes
         time = bytes(data[:HEAD]).index(b"PEAK") + 12  # behind the chunk's name, its size and its version

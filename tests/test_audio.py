@@ -5,6 +5,8 @@ import io
 import math
 import os
 import struct
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -569,6 +571,17 @@ def test_looking_at_a_fifo_does_not_wait(tmp_path):
 
 
 # Writing
+
+
+@pytest.mark.parametrize("extension", [".ogg", ".flac", ".wav"])
+def test_minutes_of_sound_are_written(extension):
+    """In a process of its own, which libsndfile would end."""
+    code = (
+        "import io, numpy, soundfile; from sertool import encoding; "
+        f"held = encoding.encoded(numpy.zeros((2_400_000, 2), numpy.float32), 8000, {extension!r}); "
+        "assert soundfile.info(io.BytesIO(held)).frames == 2_400_000"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])
