@@ -543,7 +543,7 @@ def test_a_file_that_is_no_such_weights_is_one_line_and_nothing_of_it_is_run(
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [("w.pt", "another size", "[64, 80, 3] in it, not [32, 80, 3]"), ("w.pt", "whole numbers", "whole numbers"),
-     ("w.safetensors", "cut", "fetch it again")],
+     ("w.safetensors", "cut", "no safetensors file")],
 )  # fmt: skip
 def test_what_is_wrong_with_weights_is_said(small: Path, tmp_path: Path, name: str, kind: str, says: str) -> None:
     spoilt(tmp_path / name, kind)
