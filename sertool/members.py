@@ -181,8 +181,9 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures], 
     """The epochs as lines and as a picture, and who was where."""
     with whole(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
-    names = [name for name in ("clip", "path", "corpus", "speaker", "emotion", "parent") if name in table.column_names]
-    divided = manifest.with_column(table.select(names), "split", manifest.from_codes(member.split, PARTS))
+    names = ("clip", "path", "start", "corpus", "speaker", "emotion", "parent", "digest")
+    told = table.select([name for name in names if name in table.column_names])
+    divided = manifest.with_column(told, "split", manifest.from_codes(member.split, PARTS))
     wire.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
         plots.curves(history, choosing.kept(history, settings), folder / run_folder.CURVES)

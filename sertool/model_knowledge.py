@@ -4,17 +4,18 @@ The run tells it beside each of its models; where a model file lies alone, the p
 does; and of who taught the model's encoder the file itself.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from sertool import manifest, modelfile, run_folder, shipped, splits, taught_encoders, wire
-from sertool.codes import look_up
+from sertool import manifest, merging, modelfile, run_folder, shipped, splits, taught_encoders, twins, wire
+from sertool.codes import Codes, find, look_up
 from sertool.manifest import Table
-from sertool.splits import PARTS, TRAIN
+from sertool.splits import DEV, PARTS, TEST, TRAIN
+
+LEFT_OUT = len(PARTS)  # beside the places in PARTS: in none of them, though the run's manifest has it
 
 
 class Knowledge(NamedTuple):
@@ -75,21 +76,59 @@ def _published(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _divided(table: Table, divided: Table) -> tuple[np.ndarray, np.ndarray]:
-    """As a run divided its clips. One that its split left out, as of a sentence of another part than the speaker is,
-    was not held out by it."""
-    names, words, who = (manifest.column(divided, name) for name in ("clip", "split", "speaker"))
-    placed = {clip: PARTS.index(word) for clip, word in zip(names, words, strict=True) if word in PARTS}
-    left_out = {*names} - placed.keys()
-    is_left_out = np.array([clip in left_out for clip in manifest.column(table, "clip")], bool)
-    speakers = _by_speaker(table, _of_speakers(who, words))
-    return manifest.own_or_parents(table, placed), np.where(is_left_out & (speakers != TRAIN), -1, speakers)
+    """As a run divided its clips, whom it knows by their names or, under other names, by their sounds and files. One
+    that its split left out, as of a sentence of another part than the speaker is, was not held out by it."""
+    words, who = manifest.codes(divided, "split"), manifest.codes(divided, "speaker")
+    held = look_up([PARTS.index(word) if word in PARTS else LEFT_OUT for word in words.values], words, LEFT_OUT)
+    of_speakers = dict(zip(who.values, _of_each(who, held).tolist(), strict=True))
+    own, voices = _by_name(manifest.each(table, "clip"), divided, held), np.full(len(table), -1)
+    new = own < 0
+    own[new], voices[new] = _of_equals(manifest.keep(table, new), divided, [held, _by_speaker(divided, of_speakers)])
+    speaker = manifest.codes(table, "speaker")
+    said = np.append(_by_speaker(table, of_speakers), voices)
+    speakers = look_up(_of_each(Codes(np.tile(speaker.index, 2), speaker.values), said), speaker)
+    speakers = np.where((own == LEFT_OUT) & (speakers != TRAIN), -1, speakers)
+    clips = np.where(_is_part(own), own, _of_parents(table, own, divided, held))
+    return np.where(_is_part(clips), clips, -1), speakers
 
 
-def _of_speakers(who: Sequence[str | None], words: Sequence[str | None]) -> dict[str, int]:
-    """The part of each speaker: train where any clip of theirs is in it, else the one that they have."""
-    found = {(name, PARTS.index(word)) for name, word in {*zip(who, words, strict=True)} if name and word in PARTS}
-    parts = Counter(name for name, _ in found)
-    return {name: part for name, part in found if part == TRAIN or parts[name] == 1}
+def _is_part(held: np.ndarray) -> np.ndarray:
+    return (held >= 0) & (held < LEFT_OUT)
+
+
+def _by_name(clips: Codes, divided: Table, held: np.ndarray) -> np.ndarray:
+    """What is held of a run's rows, for the rows of the same clips, `[rows]`; -1 for others."""
+    places = find(clips.values, manifest.each(divided, "clip").values)
+    return look_up(np.append(held, -1)[places], clips)
+
+
+def _of_parents(table: Table, own: np.ndarray, divided: Table, held: np.ndarray) -> np.ndarray:
+    """What the clip of each copy has, be it in the table or in the run's alone, `[rows]`."""
+    clip, parent = manifest.each(table, "clip"), manifest.codes(table, "parent")
+    there = look_up(np.append(own, -1)[find(parent.values, clip.values)], parent)
+    return np.where(there < 0, _by_name(parent, divided, held), there)
+
+
+def _of_each(who: Codes, parts: np.ndarray) -> np.ndarray:
+    """The part of each speaker, `[values]`: train where any row says so, else the one that they have, else -1."""
+    said = np.zeros((len(who.values), len(PARTS)), bool)
+    told = (who.index >= 0) & _is_part(parts)
+    said[who.index[told], parts[told]] = True
+    return np.where(said[:, TRAIN] | (said.sum(axis=1) == 1), said.argmax(axis=1), -1)  # train is the first
+
+
+def _of_equals(table: Table, divided: Table, held: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """What is held of a run's rows, for the rows that begin with them in the same sound or, where none is known, file,
+    `[rows]` each; -1 for those that do not."""
+    names = ("path", "start", "digest")
+    both = [manifest.with_empty(one, *names).select(names) for one in (table, divided)]
+    begun = twins.beginnings(merging.stacked(both))
+    asked, own = begun[: len(table)], begun[len(table) :]
+    for parts in held:
+        found = np.full(len(begun) + 1, -1)  # whose last is of what is not known
+        for part in (LEFT_OUT, DEV, TEST, TRAIN):  # of several the last counts
+            found[own[(parts == part) & (own >= 0)]] = part
+        yield found[asked]
 
 
 def _by_speaker(table: Table, part: Mapping[str, int]) -> np.ndarray:

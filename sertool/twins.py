@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sertool import manifest, talk
-from sertool.codes import Codes, hashes, look_up
+from sertool.codes import Codes, hashes, look_up, mix
 from sertool.columns import Row
 from sertool.manifest import Table
 
@@ -113,6 +113,15 @@ def _alike(table: Table, source: np.ndarray, known: np.ndarray, channel: np.ndar
     found = np.full(len(table), -1, np.int32)
     found[rows[again]] = group.ravel()[again]
     return Codes(found, manifest.Values(table.column("clip"), rows[first]))
+
+
+def beginnings(table: Table) -> np.ndarray:
+    """A number for where each row begins, and in which recording: rows of one number share their sound, wherever they
+    end; -1 where no recording is known, `[rows]`."""
+    source, known = _sources(table)
+    start = _ticks(table, "start", np.arange(len(table))).astype(np.uint64)
+    _, place = np.unique(mix(source + mix(start)), return_inverse=True)
+    return np.where(known, place, -1)
 
 
 def recordings(table: Table, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

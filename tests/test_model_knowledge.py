@@ -1,6 +1,7 @@
 """What a model knows of some rows: the part that clips and speakers had in its training, and who is asked for them."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +17,16 @@ HELD = {
     "4": {"f": "train", "g": "test", "h": None},
     "5": {"i": "dev", "j": "test"},
 }
+
+
+class Part(NamedTuple):
+    """Of a file: who speaks, what sounds, and from when."""
+
+    who: str
+    sound: str | None
+    start: float = 0.0
+    split: str | None = None
+    parent: str | None = None
 
 
 def run_of(folder: Path, held: dict[str, dict[str, str | None]]) -> Path:
@@ -52,6 +63,75 @@ def test_a_copy_has_the_part_of_its_clip(tmp_path: Path) -> None:
     for parent, part in {"a": TRAIN, "g": TEST}.items():
         known = model_knowledge.of(rows((f"{parent}#1", "4"), parent=parent), model)
         assert known.parts.tolist() == [part]
+
+
+def files_of(held: dict[str, Part], folder: str, *without: str) -> Table:
+    """Parts of files, by the names of their clips."""
+    clips = {"clip": list(held), "speaker": [part.who for part in held.values()]}
+    facts = {
+        "path": [f"/{folder}/{part.sound}.wav" for part in held.values()],
+        "start": [part.start for part in held.values()],
+        "digest": [part.sound for part in held.values()],
+        "parent": [part.parent for part in held.values()],
+        "split": [part.split for part in held.values()],
+    }
+    return manifest.from_columns(clips | {name: facts[name] for name in facts if name not in without})
+
+
+def run_of_files(folder: Path, *without: str) -> Path:
+    """Where the model of a run on two parts of one file and three other files lies."""
+    held = {
+        "x@0": Part("1", "x", split="train"),
+        "x@2": Part("2", "x", 2.0, split="test"),
+        "y": Part("1", "y", split="train"),
+        "z": Part("3", "z", split="test"),
+        "w": Part("3", "w"),
+    }
+    folder.mkdir()
+    wire.write(files_of(held, "here", *without), str(folder / run_folder.DIVISION), "parquet")
+    return folder / run_folder.MODEL
+
+
+RENAMED = {
+    "n/x@0": Part("n:1", "x"), "n/x@2": Part("n:2", "x", 2.0), "n/x@4": Part("n:9", "x", 4.0),
+    "n/z": Part("n:3", "z"), "n/w": Part("n:3", "w"), "n/new": Part("n:1", "new"),
+    "n/z#1": Part("n:3", None, parent="n/z"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lies", "run_lacks", "table_lacks"),
+    [("elsewhere", [], []), ("here", ["digest"], []), ("here", [], ["digest"]), ("here", ["digest"], ["digest"])],
+)
+def test_a_clip_under_another_name_is_known_by_its_sound_or_its_file_and_tells_who_speaks(
+    tmp_path: Path, lies: str, run_lacks: list[str], table_lacks: list[str]
+) -> None:
+    known = model_knowledge.of(files_of(RENAMED, lies, *table_lacks), run_of_files(tmp_path / "run", *run_lacks))
+    assert dict(zip(RENAMED, known.clips.tolist(), strict=True)) == {
+        "n/x@0": TRAIN, "n/x@2": TEST, "n/x@4": -1, "n/z": TEST, "n/w": -1, "n/new": -1, "n/z#1": TEST,
+    }  # fmt: skip
+    assert dict(zip(RENAMED, known.speakers.tolist(), strict=True)) == {
+        "n/x@0": TRAIN, "n/x@2": TEST, "n/x@4": -1, "n/z": TEST, "n/w": -1, "n/new": TRAIN, "n/z#1": TEST,
+    }  # fmt: skip
+
+
+def test_who_speaks_in_any_clip_that_was_learnt_from_was_met(tmp_path: Path) -> None:
+    merged = {name: part._replace(who="n:all") for name, part in RENAMED.items()}
+    known = model_knowledge.of(files_of(merged, "here"), run_of_files(tmp_path / "run"))
+    assert known.met.all()
+    assert known.learnt.tolist() == [name == "n/x@0" for name in merged]
+
+
+def test_a_run_that_does_not_say_where_its_parts_begin_knows_them_by_their_names(tmp_path: Path) -> None:
+    table = files_of({"x@0": Part("1", "x"), "x@2": Part("2", "x", 2.0), "q": Part("3", "z")}, "here", "split")
+    known = model_knowledge.of(table, run_of_files(tmp_path / "run", "start", "digest"))
+    assert (known.clips.tolist(), known.speakers.tolist()) == ([TRAIN, TEST, TEST], [TRAIN, TEST, TEST])
+
+
+def test_a_file_that_nobody_measured_is_known_by_its_path(tmp_path: Path) -> None:
+    paths = ["/here/y.wav", "/here/z.wav", "/elsewhere/y.wav"]
+    table = manifest.from_columns({"clip": paths, "path": paths})
+    assert model_knowledge.of(table, run_of_files(tmp_path / "run")).clips.tolist() == [TRAIN, TEST, -1]
 
 
 def test_who_was_met_is_told_from_what_was_learnt(tmp_path: Path) -> None:

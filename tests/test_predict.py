@@ -1267,9 +1267,12 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
 
 
 def _as_new(run: Path) -> Table:
-    """The clips of a run as others of the same speakers."""
+    """The clips of a run as others of the same speakers, in other files."""
     table = wire.read(str(run / "features" / "manifest.parquet"))
-    table = table.drop_columns([name for name in table.column_names if name.startswith("mel_")])
+    table = table.drop_columns(["digest", *(name for name in table.column_names if name.startswith("mel_"))])
+    shutil.copytree(run / "voices", run / "more", dirs_exist_ok=True)
+    paths = [path.replace(str(run / "voices"), str(run / "more")) for path in manifest.column(table, "path")]
+    table = manifest.with_column(table, "path", paths)
     return manifest.with_column(table, "clip", [f"new/{clip}" for clip in manifest.column(table, "clip")])
 
 

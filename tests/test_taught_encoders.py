@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,11 +288,12 @@ def parts_by_speaker(done: Outcome) -> dict[str, set[str]]:
 
 
 def elsewhere(clips: Path, folder: Path) -> Path:
-    """The same sounds as another corpus, of other speakers."""
+    """The same sounds as another corpus, of other speakers and in other files, of which nobody knows that."""
     table = wire.read(str(clips))
+    paths = [shutil.copy2(path, folder / f"{place}.wav") for place, path in enumerate(column(clips, "path"))]
     named = {name: [f"other-{word}" for word in column(clips, name)] for name in ("clip", "speaker")}
     bare = {"parent": [None] * len(table), "digest": [None] * len(table), "corpus": ["other"] * len(table)}
-    return changed(clips, folder / "elsewhere.parquet", **named, **bare)
+    return changed(clips, folder / "elsewhere.parquet", path=[*map(str, paths)], **named, **bare)
 
 
 @pytest.fixture(scope="module")

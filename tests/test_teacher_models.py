@@ -1,13 +1,14 @@
 """A teacher that is a model: it answers once, for whom it may, and never tells of whom the student holds out."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from running import Outcome, ages, changed, column, sertool
 
-from sertool import encoding, inference, manifest, modelfile, splits, synth, teacher_models, wire
+from sertool import encoding, inference, manifest, modelfile, row_filter, splits, synth, teacher_models, wire
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 
@@ -39,6 +40,12 @@ def train(*words: object, code: int = 0) -> Outcome:
     done = sertool("train", *words)
     assert done.code == code, done.err
     return done
+
+
+def speakers(run: Path, part: str) -> set[str]:
+    """Who is in a part of a run."""
+    table = row_filter.where(wire.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
+    return {*manifest.column(table, "speaker")}
 
 
 def tensors(run: Path) -> dict[str, np.ndarray]:
@@ -102,6 +109,21 @@ def test_a_teacher_who_knows_speakers_that_are_held_out_is_refused(mel: Path, te
     alone.write_bytes((teacher / "seed-0" / "model.safetensors").read_bytes())
     done = train(mel, *NET, *SPLIT, "--seed", 1, "--teacher", alone, "-o", tmp_path / "run")
     assert "cannot be known" in done.err
+
+
+def test_a_teacher_knows_whom_it_learnt_from_in_copies_of_their_files_under_other_names(
+    mel: Path, teacher: Path, tmp_path: Path
+) -> None:
+    assert {"path", "start", "digest"} <= {*wire.read(str(teacher / "seed-0" / "split.parquet")).column_names}
+    shutil.copytree(mel.parent.parent / "clips", tmp_path / "moved" / "clips")
+    assert sertool("index", tmp_path / "moved", "--pattern", PATTERN, "-o", tmp_path / "c.parquet").code == 0
+    assert not {*column(tmp_path / "c.parquet", "clip")} & {*column(mel, "clip")}
+    sertool("featurize", tmp_path / "c.parquet", "--mel", "--mel-bands", 16, "-o", tmp_path / "f")
+    learnt = {who.split(":")[1] for who in speakers(teacher, "train")}
+    split = ["test" if who.split(":")[1] in learnt else "train" for who in column(tmp_path / "c.parquet", "speaker")]
+    table = changed(tmp_path / "f" / "manifest.parquet", tmp_path / "f" / "divided.parquet", split=split)
+    done = train(table, *NET, "--teacher", teacher, "-o", tmp_path / "run", code=1)
+    assert "trained on speakers or clips that are held out here" in done.line
 
 
 @pytest.mark.slow
