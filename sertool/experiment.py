@@ -11,6 +11,7 @@ import torch
 
 from sertool import (
     device,
+    files,
     heldout,
     manifest,
     members,
@@ -30,6 +31,7 @@ from sertool import (
 )
 from sertool.design import Design, Member
 from sertool.designing import Asked
+from sertool.errors import SertoolError
 from sertool.featurizing import ShardFolder
 from sertool.heldout import Way, Wish
 from sertool.locks import alone
@@ -59,11 +61,12 @@ class Manner:
 
 
 class Workplace(NamedTuple):
-    """Where members are trained, what becomes of those that are there, and who teaches them."""
+    """Where members are trained, what becomes of those that are there, who teaches them, and what is in the way."""
 
     overwrite: bool
     device: str
     staff: Staff | None  # a teacher's models
+    refusal: SertoolError | None  # why nothing may be written there
 
 
 @device.memory_kept()
@@ -83,16 +86,19 @@ def run(inputs: Inputs, asked: Asked, wish: Wish, manner: Manner) -> None:
     with team.leader_first():
         plan, to_make = planning.with_features(plan, picked)
         planning.look_ahead(plan, to_make)
-    with alone(plan.folder, manner.wait) if leads else nullcontext():
+    with alone(plan.folder, manner.wait, idle=True) if leads else nullcontext() as refusal:
         if leads:
             runs.sweep(plan.folder)
         with team.leader_first():
             place = ShardFolder(plan.folder / "features", WHOLE, manner.overwrite, manner.wait or not leads)
             plan = replace(plan, table=preparing.featurized(plan.table, to_make, place, picked, jobs))
             staff = _staff(plan.table, asked.teacher, plan.folder, picked, jobs)
-        made = [_divided(plan, way, Workplace(manner.overwrite, own, staff)) for way in plan.ways]
+        workplace = Workplace(manner.overwrite, own, staff, refusal)
+        made = [_divided(plan, way, workplace) for way in plan.ways]
         if wish.gap:
             optimism.say([way.named for way in plan.ways], made)
+        for way in plan.ways if leads else ():
+            files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
     if leads and not (talk.to_terminal() and manner.kind is None):
         wire.write(made[-1], None, kind)
     return None
@@ -108,6 +114,8 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
         with team.leader_first():
             among_more = leads and not place.overwrite and runs.among_more(folder, described)
             if leads:
+                if place.refusal and not runs.finished(folder, described, place.overwrite):
+                    raise place.refusal
                 until_done.enter_context(runs.claimed(folder, described, place.overwrite))
         run_report.say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
@@ -116,7 +124,8 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
     predicted = manifest.made_by(predicted, talk.command_line(), plan.wish.seed, table, named)
     if leads:
         joined = folder / run_folder.PREDICTIONS
-        if not among_more:
+        stays = joined.exists() if place.refusal else wire.holds(str(joined), predicted, "parquet")
+        if not (among_more or stays):
             wire.write(predicted, str(joined), "parquet")
         run_report.say_result(predicted, [scores for _, scores in trained], named, folder)
         if among_more:

@@ -114,10 +114,12 @@ def _rights(path: Path) -> int:
 
 
 def no_older(path: str | Path, sources: Iterable[str]) -> None:
-    """Give a file that stays as it is the present's age, if a file that it is made from is younger: make goes by it."""
+    """Give a file that stays as it is the present's age, if a file that it is made from is younger: make goes by it.
+    Who may not touch it leaves it as it is."""
     ages = [os.stat(source).st_mtime_ns for source in sources if os.path.isfile(source)]
     if os.path.isfile(path) and max(ages, default=0) > os.stat(path).st_mtime_ns:
-        os.utime(path)
+        with suppress(OSError):
+            os.utime(path)
 
 
 def _beside(path: Path) -> str:

@@ -131,6 +131,18 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, call
     assert names(tmp_path) == ["a"]
 
 
+def test_what_may_not_be_touched_keeps_its_age(tmp_path, monkeypatch):
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    for name in ("made", "source"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (len(name), len(name)))
+    monkeypatch.setattr(os, "utime", denied)
+    files.no_older(tmp_path / "made", [str(tmp_path / "source")])
+    assert (tmp_path / "made").stat().st_mtime == len("made")
+
+
 def test_what_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()

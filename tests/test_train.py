@@ -1,5 +1,6 @@
 """What train promises: honest figures, the same ones every time, and one line for whatever cannot be."""
 
+import errno
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -240,12 +242,38 @@ def test_summaries_may_be_mixed_in_place_of_rows(mel: Path, tmp_path: Path) -> N
 
 def test_a_finished_run_prints_its_predictions_again_and_trains_nothing(mel: Path, tmp_path: Path) -> None:
     words = (mel, *TINY, "-o", tmp_path / "run")
-    first, before = train(*words), ages(tmp_path / "run" / "seed-0")
+    first, before = train(*words), ages(tmp_path / "run")
     again = train(*words)
     assert again.out == first.out
-    assert ages(tmp_path / "run" / "seed-0") == before
+    assert ages(tmp_path / "run") == before
     assert "epoch" not in again.err
     assert "UAR train" in again.err
+
+
+def test_a_finished_run_that_may_not_be_written_prints_its_predictions_and_goes_no_further(
+    mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (mel, *TINY, "-o", tmp_path / "run")
+    first, before = train(*words), ages(tmp_path / "run")
+
+    def denied(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(locks, "open", denied, raising=False)
+    monkeypatch.setattr(tempfile, "mkstemp", denied)
+    assert train(*words).out == first.out
+    for more in (("--seeds", 2), ("--epochs", 3, "--overwrite")):
+        assert f"cannot write in {tmp_path / 'run'}: read-only file system" in train(*words, *more, code=1).line
+    assert ages(tmp_path / "run") == before
+
+
+def test_a_finished_run_is_no_older_than_the_manifest_that_it_was_asked_for_again(mel: Path, tmp_path: Path) -> None:
+    words = (changed(mel, tmp_path / "m.parquet"), *TINY, "-o", tmp_path / "run")
+    train(*words)
+    changed(mel, tmp_path / "m.parquet")
+    train(*words)
+    made, source = tmp_path / "run" / "predictions.parquet", tmp_path / "m.parquet"
+    assert made.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
 def test_other_settings_are_refused_by_name_and_replaced_when_asked(mel: Path, tmp_path: Path) -> None:
