@@ -100,8 +100,6 @@ def _tries(wanted: Offer, errand: Errand) -> list[_Try]:
     if (kept / store.INDEX).is_file():
         found.append(_Try(f"the cache {kept}", lambda _: store.read_index(kept.absolute().as_uri()), True))
     if errand.mirror:
-        if "://" in errand.mirror and not errand.mirror.startswith(("http://", "https://", "file://")):
-            raise UsageError(f"--mirror {errand.mirror}: begins with http, https or file, or is a folder")
         mirror = errand.mirror if "://" in errand.mirror else Path(errand.mirror).absolute().as_uri()
         home = f"{mirror.rstrip('/')}/{quote(wanted.name)}"
         found.append(_Try(home, lambda _: store.read_index(home), True))

@@ -547,6 +547,7 @@ def test_a_cache_that_rots_is_noticed(server, offered, capsys):
 def test_places_that_make_no_sense_are_refused(words, says, capsys):
     assert run("emodb", *words) == 2
     assert says in capsys.readouterr().err
+    assert not Path("corpora").exists()
 
 
 def test_no_cache_leaves_nothing_behind(server, offered):

@@ -99,6 +99,8 @@ def command(names: tuple[str, ...], **values: Any) -> int | None:
         return _cite(names)
     if values["cache"] and values["no_cache"]:
         raise UsageError("--cache says where downloads are kept, and --no-cache that none are: give one of them")
+    if "://" in (mirror := values["mirror"] or "") and not mirror.startswith(("http://", "https://", "file://")):
+        raise UsageError(f"--mirror {mirror}: begins with http, https or file, or is a folder")
     if values["archives"] and len(names) > 1:
         raise UsageError("--from gives one corpus: name one")
     return _fetch(names, values)
