@@ -17,18 +17,10 @@ NORMS = (nn.BatchNorm2d, norms.BatchNorm)
 
 
 class Masked(nn.Module):
-    """What a norm leaves to do that was folded into the convolution before it: padding stays zero.
-
-    Of bf16 its bits are cleared: CPUs multiply bf16 by way of float32, which takes six times as long.
-    """
+    """What a norm leaves to do that was folded into the convolution before it: padding stays zero."""
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        if where is None:
-            return x
-        if x.dtype == torch.bfloat16:
-            x.view(torch.int16).bitwise_and_(-where.to(torch.int16))
-            return x
-        return x.mul_(where.to(x.dtype))
+        return x if where is None else norms.clear(x, where)
 
 
 def folded(network: nn.Module, precision: str) -> nn.Module:

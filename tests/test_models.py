@@ -613,16 +613,23 @@ def test_batch_norm_is_that_of_the_frames_alone(shape, layout, compiling, monkey
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_batch_norm_in_bfloat16_keeps_its_statistics():
+def test_batch_norm_in_bfloat16_keeps_its_statistics_and_gradient():
     torch.manual_seed(0)
     x, lengths = 2 + torch.randn(8, 4, 50, 6), torch.randint(10, 51, (8,))
-    norm = norms.BatchNorm(4)
-    fine = norm(x, layers.mask(lengths, x))
+    norm, slope = norms.BatchNorm(4), torch.randn(8, 4, 50, 6)
+    leaves = [x.clone().requires_grad_(), x.bfloat16().requires_grad_()]
+    fine = norm(leaves[0], layers.mask(lengths, x))
     statistics = norm.running_mean.clone()
-    coarse = norm(x.bfloat16(), layers.mask(lengths, x.bfloat16()))
+    coarse = norm(leaves[1], layers.mask(lengths, leaves[1]))
     assert coarse.dtype == torch.bfloat16
     assert (coarse - fine).abs().max() < 0.05
     torch.testing.assert_close(norm.running_mean, 0.9 * statistics + statistics, atol=1e-3, rtol=1e-3)
+    for made in (fine, coarse):
+        (made.float() * slope).sum().backward()
+    padding = ~layers.valid(lengths, 50, x.device)
+    assert not coarse.movedim(1, 2)[padding].any()
+    assert not leaves[1].grad.movedim(1, 2)[padding].any()
+    torch.testing.assert_close(leaves[1].grad.float(), leaves[0].grad, atol=0.05, rtol=0.05)
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
