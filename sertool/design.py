@@ -57,7 +57,7 @@ def passed_over(what: str, model: str) -> UsageError:
 
 def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
     """What taught the blocks that a model goes on with, by the feature that they go on from, before they learn here."""
-    if not hasattr(models.load(design.model).Model, "go_on"):
+    if not hasattr(models.load(design.model).Model, "load_blocks"):
         return {}
     layers = {"layers": str(design.settings.layers)}
     return {name: taught_encoders.given(name, record["settings"] | layers) for name, record in records.items()}

@@ -224,7 +224,7 @@ class Recurrent(nn.Module):
             for size in (columns, *[width * ways] * (layers - 1))
         )
 
-    def heard(self, rows: Tensor, lengths: Tensor) -> Tensor:
+    def states(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """`[clips, time, width]`, or twice the width both ways: the last layer's state after each frame."""
         for onward, *back in self.layers:
             ways = [onward(rows)[0], *(flipped(way(flipped(rows, lengths))[0], lengths) for way in back)]
@@ -233,7 +233,7 @@ class Recurrent(nn.Module):
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """`[clips, width]`, the state after a clip's last frame; both ways, beside it that of the way back."""
-        rows = self.heard(rows, lengths)
+        rows = self.states(rows, lengths)
         return torch.cat([last(rows, lengths)[:, : self.width], rows[:, 0, self.width :]], 1)
 
 

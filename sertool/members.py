@@ -105,8 +105,8 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
     model = models.load(design.model).Model(design.settings, data.columns, classes)
     if hasattr(model, "pretrain"):
         model.pretrain(design.weights)
-    if hasattr(model, "go_on"):
-        model.go_on(data.store.records)
+    if hasattr(model, "load_blocks"):
+        model.load_blocks(data.store.records)
     return model
 
 

@@ -1,4 +1,4 @@
-"""What a network's answers to a batch cost: the labels' loss, and what imitating and hearing steadily add to it."""
+"""The loss of a batch: of the labels, and what imitation (--imitate) and consistency (--steady) add to it."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sertool import consistency, label_sets
 from sertool.augmenting import Mixup
-from sertool.consistency import Ear, Streams
+from sertool.consistency import BlockOutputs, Reference
 from sertool.errors import UsageError
 from sertool.training_data import Data
 from sertool.training_settings import Settings
@@ -18,34 +18,34 @@ Batch = tuple[np.ndarray, Tensor, Tensor]  # clips, their rows, `[clips, time, c
 
 
 class Outputs(NamedTuple):
-    """What a network makes of a batch, as far as it is wanted."""
+    """What the network computes for a batch, as far as the loss needs it."""
 
     logits: Tensor  # `[clips, classes]`, or of several networks `[networks, clips, classes]`
     guess: Tensor | None = None  # of the goals, `[clips, directions]`
-    unlike: Tensor | None = None  # how far what it heard is from what it is to hear, `[clips]`
+    distance: Tensor | None = None  # of the blocks' outputs from the reference's, `[clips]`
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What a network is to come closer to in every step."""
+    """The loss that every step of training lowers."""
 
     model: Any
     network: nn.Module  # the model, or what the compiler made of it
     data: Data
     settings: Settings
     weights: Tensor  # what each emotion's loss counts, `[classes]`
-    ear: Ear | None = None  # what hears the clips that copies are of
+    reference: Reference | None = None  # gives the outputs that --steady asks for
 
     def loss(self, batch: Batch, mixup: Mixup | None, share: float) -> Tensor:
-        """What a batch costs, its rows mixed already where rows are; `share` is what each clip's loss counts."""
+        """The loss of a batch, whose rows are mixed already where mixup mixes rows; `share` is each clip's weight."""
         settings, device = self.settings, batch[1].device
         places = torch.from_numpy(batch[0]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            logits, guess, unlike = self._answers(batch, mixup)
+            logits, guess, distance = self._answers(batch, mixup)
         networks = logits.shape[:-2].numel()
         loss = self.of_labels(logits.float(), places, mixup) / networks * share * (1 - settings.steady)
-        if unlike is not None:
-            loss = loss + settings.steady * unlike.sum() * share
+        if distance is not None:
+            loss = loss + settings.steady * distance.sum() * share
         if guess is not None:
             goals = self.data.goals[places]
             goals = goals if mixup is None else mixup.of(goals)
@@ -54,7 +54,7 @@ class Objective:
         return loss
 
     def of_labels(self, logits: Tensor, places: Tensor, mixup: Mixup | None) -> Tensor:
-        """What all answers cost; each part of a mixture is judged among the emotions of its own corpus."""
+        """The labels' loss, summed; each part of a mixture is judged among the emotions of its own corpus."""
         targets, smoothing = self.data.targets[places], self.settings.smoothing
         if self.data.judged is None:
             targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
@@ -69,41 +69,42 @@ class Objective:
         return lost.sum()
 
     def _answers(self, batch: Batch, mixup: Mixup | None) -> Outputs:
-        """What the network makes of a batch: all that is wanted of it from one summary of each clip."""
+        """The network's outputs for a batch; one embedding of each clip serves all of them."""
         clips, rows, lengths = batch
         late = mixup is not None and self.settings.mixes == "summary"
-        if self.data.goals is None and self.ear is None and not late:
+        if self.data.goals is None and self.reference is None and not late:
             return Outputs(self.network(rows, lengths))
-        heard = None if self.ear is None else self.model.streams(rows, lengths)
-        summary = self.model.embed(rows, lengths) if heard is None else self.model.told(heard[-1], lengths)
+        outputs = None if self.reference is None else self.model.block_outputs(rows, lengths)
+        summary = self.model.embed(rows, lengths) if outputs is None else self.model.embed_output(outputs[-1], lengths)
         summary = mixup.of(summary) if late else summary
         guess = None if self.data.goals is None else self.model.imitation(summary)
-        return Outputs(self.model.head(summary), guess, None if heard is None else self._unlike(heard, clips, lengths))
+        distance = None if outputs is None else self._distance(outputs, clips, lengths)
+        return Outputs(self.model.head(summary), guess, distance)
 
-    def _unlike(self, heard: Streams, clips: np.ndarray, lengths: Tensor) -> Tensor:
-        """How far what was heard of each clip is from what is to be heard, `[clips]`."""
+    def _distance(self, outputs: BlockOutputs, clips: np.ndarray, lengths: Tensor) -> Tensor:
+        """How far the blocks' outputs are from the reference's for each row's original clip, `[clips]`."""
         original = self.data.original[clips]
         rows, _ = self.data.rows(np.where(original < 0, clips, original))
         counts = torch.from_numpy(original >= 0).to(rows.device)
-        return self.ear.unlike(heard, rows, lengths) * counts
+        return self.reference.distance(outputs, rows, lengths) * counts
 
 
 def of(model: nn.Module, network: nn.Module, data: Data, settings: Settings) -> Objective:
-    """What a model, as it begins to learn on the device of its data, is to come closer to."""
-    ear = None if data.original is None else consistency.ear(model, data, settings.precision)
-    return Objective(model, network, data, settings, _class_weights(data, settings), ear)
+    """The loss for a model that has not been trained yet, on the device of its data."""
+    reference = None if data.original is None else consistency.reference(model, data, settings.precision)
+    return Objective(model, network, data, settings, _class_weights(data, settings), reference)
 
 
 def _class_weights(data: Data, settings: Settings) -> Tensor:
-    """What each emotion's loss counts, `[classes]`."""
+    """The weight of each emotion's loss, `[classes]`."""
     classes = data.targets.shape[1]
     counts = np.maximum(np.bincount(data.truth[data.train], minlength=classes), 1)
     weights = len(data.train) / (classes * counts) if settings.balance == "weights" else np.ones(classes)
     return torch.from_numpy(weights).float().to(data.store.device)
 
 
-def let_imitate(model: nn.Module, data: Data) -> None:
-    """Give a network, while it trains, a layer that guesses the goals, if there are any, from its summary of a clip."""
+def add_imitation(model: nn.Module, data: Data) -> None:
+    """Add the layer that predicts the goals of --imitate from a clip's embedding; it is there only while training."""
     if data.goals is None:
         return
     if not (hasattr(model, "embed") and hasattr(model, "head")):
@@ -113,7 +114,7 @@ def let_imitate(model: nn.Module, data: Data) -> None:
     model.imitation = nn.Linear(width, data.goals.shape[1])
 
 
-def let_go(model: nn.Module, data: Data) -> None:
-    """Take that layer away again."""
+def remove_imitation(model: nn.Module, data: Data) -> None:
+    """Remove that layer again."""
     if data.goals is not None:
         del model.imitation

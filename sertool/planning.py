@@ -121,9 +121,9 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Tab
     refusals.require_dev(plan.asked.training, dict(zip(named, (wanted for _, wanted in trained), strict=True)))
     for name, (divided, wanted) in zip(named, trained, strict=True):
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
-        refusals.warn_of_own_ears(manifest.keep(divided, held), records, lessons, name)
+        refusals.warn_of_package_encoder(manifest.keep(divided, held), records, lessons, name)
         if not heldout.is_leaky(name):
-            refusals.refuse_taught_ears(divided, lessons, [member.split for member in wanted[:: plan.wish.seeds]])
+            refusals.refuse_taught_encoder(divided, lessons, [member.split for member in wanted[:: plan.wish.seeds]])
         if design.teacher:
             _require_teacher(design.teacher, plan.told, divided, wanted)
     return trained

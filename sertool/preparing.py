@@ -94,7 +94,7 @@ def features_to_make(
 def _heard(design: Design) -> dict[str, str]:
     """The options of the features that the model can hear, where that is for its settings to say."""
     module = models.load(design.model)
-    return module.hears(design.settings) if hasattr(module, "hears") else {}
+    return module.input_options(design.settings) if hasattr(module, "input_options") else {}
 
 
 def records(table: Table, design: Design, to_make: Extraction | None) -> dict[str, Any]:

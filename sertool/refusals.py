@@ -1,4 +1,4 @@
-"""What a training would fail on, or be flattered by, said before anything is made for it."""
+"""Checks before a training makes anything: what it would fail on is refused, what would flatter its figures is said."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ Records = Mapping[str, Any]  # what the shards of each feature say of how they w
 
 
 def refuse(table: Table, design: Design, records: Records, width: int | None) -> None:
-    """Refuse what the rows, the model and its features cannot come to; of those, as much as is known.
+    """Refuse rows, a model and features that do not go together, as far as the features are known yet.
 
     `width`: the features' columns together.
     """
@@ -47,14 +47,14 @@ def refuse(table: Table, design: Design, records: Records, width: int | None) ->
     if records and hasattr(module, "require"):
         module.require(design.settings, records)
     if records:
-        _refuse_unheard(design, records)
+        _refuse_features(design, records)
     if width is not None:
         with torch.device("meta"):  # without memory
             module.Model(design.settings, width, MANY)
 
 
-def _refuse_unheard(design: Design, records: Records) -> None:
-    """Features that no model file could make again, or an encoder that is not there, to go into one."""
+def _refuse_features(design: Design, records: Records) -> None:
+    """Refuse features that a model file could not describe, or --pack without an encoder at hand."""
     extraction = inference.extraction_of(dict(records))
     if design.pack == "half" and not records.keys() & {*catalogue.names("encoders")}:
         raise UsageError("--pack half takes the encoder into the model file, and these features have none")
@@ -104,7 +104,7 @@ def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:
 
 
 def refuse_idle_seeds(model: str, seeds: int) -> None:
-    """Several trainings that would be one again and again."""
+    """Refuse several seeds for a model that draws nothing: every training would be the same."""
     if seeds > 1 and not getattr(models.load(model), "DRAWS", True):
         raise UsageError(f"--seeds {seeds}: {model} draws nothing, so that every seed fits the same: leave it out")
 
@@ -124,8 +124,8 @@ def require_dev(given: Mapping[str, Any], divisions: Mapping[str, Sequence[Membe
         talk.detail(f"{without}: a training without clips in dev keeps a network's last epoch")
 
 
-def warn_of_own_ears(table: Table, records: Records, lessons: Lessons, division: str) -> None:
-    """Say that an encoder of the package's learnt from clips of a corpus, unless they are divided as for it."""
+def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, division: str) -> None:
+    """Warn where an encoder of the package learnt from a corpus here, unless the split is that of its own training."""
     if division.startswith(shipped.DIVISION):
         return
     there = {name for name, _ in manifest.counts(table, "corpus")}
@@ -140,8 +140,8 @@ def warn_of_own_ears(table: Table, records: Records, lessons: Lessons, division:
                           "figures on them are flattered")  # fmt: skip
 
 
-def refuse_taught_ears(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
-    """Refuse an encoder that learnt from who is held out; of one whose file does not say from whom, warn."""
+def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
+    """Refuse an encoder that was trained on people held out here; warn where its file does not say on whom."""
     held = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
     there = {name for name, _ in manifest.counts(held, "corpus")}
     for feature, taught in lessons.items():
@@ -156,7 +156,7 @@ def refuse_taught_ears(table: Table, lessons: Lessons, divisions: Sequence[np.nd
 
 
 def _way_out(taught: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str:
-    """How clips may be divided for such an encoder."""
+    """How clips could be divided so that such an encoder may be used."""
     without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)
     if tested and taught_encoders.telling(taught, table, without_dev) is None:

@@ -61,9 +61,9 @@ def fit(
 ) -> Iterator[dict[str, Any]]:
     """Train, leaving the chosen weights in the model; yields each epoch's figures, those done earlier first."""
     path = folder / CHECKPOINT
-    if hasattr(model, "warm") and not path.exists():
+    if hasattr(model, "start_head") and not path.exists():
         model.to(data.store.device)
-        model.warm(training_data.summaries(model, data, settings.precision), data.truth[data.train])
+        model.start_head(training_data.summaries(model, data, settings.precision), data.truth[data.train])
     loop, state = _started(model, data, settings)
     checkpoint.restore(state, path)
     yield from list(state.history)
@@ -85,11 +85,11 @@ def fit(
             cost = saved - ended
         yield state.history[-1]
     model.load_state_dict(state.best)
-    objective.let_go(model, data)
+    objective.remove_imitation(model, data)
 
 
 def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
-    objective.let_imitate(model, data)
+    objective.add_imitation(model, data)
     model.to(data.store.device)
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
@@ -115,7 +115,7 @@ def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 
 def _shares(model: nn.Module) -> list[dict[str, Any]]:
     """A network's parameters, those together that learn at one share of the rate."""
-    parts = model.slower() if hasattr(model, "slower") else []
+    parts = model.slow_parts() if hasattr(model, "slow_parts") else []
     groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
     slow = {id(one) for group in groups for one in group["params"]}
     return [{"params": [one for one in model.parameters() if id(one) not in slow], "share": 1.0}, *groups]

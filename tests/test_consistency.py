@@ -56,21 +56,24 @@ def clips(lengths: list[int]) -> SimpleNamespace:
 
 
 @torch.no_grad()
-def test_blocks_as_they_began_hear_a_clip_as_itself_and_others_do_not() -> None:
+def test_untrained_blocks_are_at_no_distance_from_the_reference_and_others_are() -> None:
     data = clips([30, 9])
-    began = encoder()
-    ear = consistency.ear(began, data, "float32")
+    untrained = encoder()
+    reference = consistency.reference(untrained, data, "float32")
     rows, lengths = data.rows(data.train)
-    assert ear.unlike(began.streams(rows, lengths), rows, lengths).abs().max() < 1e-9
-    assert ear.unlike(encoder(1).streams(rows, lengths), rows, lengths).min() > 0.1
+    assert reference.distance(untrained.block_outputs(rows, lengths), rows, lengths).abs().max() < 1e-9
+    assert reference.distance(encoder(1).block_outputs(rows, lengths), rows, lengths).min() > 0.1
 
 
 @torch.no_grad()
-def test_how_unlike_a_clip_is_heard_does_not_depend_on_its_company() -> None:
+def test_a_clips_distance_does_not_depend_on_its_batch_mates() -> None:
     data, other = clips([30, 9]), encoder(1)
-    ear = consistency.ear(encoder(), data, "float32")
-    together = ear.unlike(other.streams(*data.rows(data.train)), *data.rows(data.train))
-    alone = [ear.unlike(other.streams(*data.rows(place)), *data.rows(place)) for place in np.split(data.train, 2)]
+    reference = consistency.reference(encoder(), data, "float32")
+    together = reference.distance(other.block_outputs(*data.rows(data.train)), *data.rows(data.train))
+    alone = [
+        reference.distance(other.block_outputs(*data.rows(place)), *data.rows(place))
+        for place in np.split(data.train, 2)
+    ]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
 
 
@@ -78,12 +81,12 @@ def test_how_unlike_a_clip_is_heard_does_not_depend_on_its_company() -> None:
 def test_a_column_that_hardly_varies_counts_as_much_as_others() -> None:
     """Each is measured in what it varies by: twice the frames' values, twice the spread, and the same difference."""
     generator = torch.Generator().manual_seed(0)
-    heard, wanted = (torch.randn(2, 8, 6, generator=generator) for _ in range(2))
+    outputs, wanted = (torch.randn(2, 8, 6, generator=generator) for _ in range(2))
     scale, valid = torch.tensor([1.0, 1e-2, 10.0, 1.0, 1.0, 1.0]), torch.ones(2, 8)
 
     def found(by: torch.Tensor) -> torch.Tensor:
         spread = consistency.Spread(by.square(), by.square().repeat(2))
-        return consistency._unlike(heard * by, wanted * by, valid, spread)
+        return consistency._distance(outputs * by, wanted * by, valid, spread)
 
     torch.testing.assert_close(found(scale), found(torch.ones(6)), atol=1e-3, rtol=1e-3)
 
@@ -102,7 +105,7 @@ def test_without_a_copy_as_long_as_its_clip_there_is_nothing_to_learn(parent: st
 
 
 @pytest.mark.slow
-def test_copies_come_to_be_heard_as_their_clips(run: Path) -> None:
+def test_training_brings_copies_closer_to_their_clips(run: Path) -> None:
     losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -162,7 +165,7 @@ def test_what_cannot_be_taught_so_is_refused(table: Path, tmp_path: Path, words:
 
 
 @pytest.mark.slow
-def test_blocks_that_go_on_where_published_ones_end_hear_rows_as_they_are(table: Path, tmp_path: Path) -> None:
+def test_blocks_that_follow_published_ones_take_rows_without_scaling(table: Path, tmp_path: Path) -> None:
     words = ("-m", "whisper", "--set", "layers=2", "--set", "tune=2", "--epochs", 1)
     for more, scaling in (((), "none"), (("--scale", "corpus"), "corpus")):
         done = sertool("train", table, *words, *more, "-o", tmp_path / scaling)

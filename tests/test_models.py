@@ -542,7 +542,7 @@ def test_whisper_says_which_rows_it_takes_and_how_many_blocks_there_are():
 
 
 def test_whispers_blocks_learn_more_slowly_than_the_head_and_earlier_ones_most():
-    shares = [share for _, share in made("whisper", layers=4, tune=3, share=0.4, fade=0.5).slower()]
+    shares = [share for _, share in made("whisper", layers=4, tune=3, share=0.4, fade=0.5).slow_parts()]
     assert shares == pytest.approx([0.1, 0.2, 0.4])
 
 
@@ -550,7 +550,7 @@ def test_whispers_blocks_learn_more_slowly_than_the_head_and_earlier_ones_most()
 def test_whispers_head_begins_as_regression_on_untouched_blocks():
     model = made("whisper", classes=2, columns=384, size="tiny", layers=2, tune=1)
     x, y = statistics(768, 2)
-    model.warm(x, y)
+    model.start_head(x, y)
     answer = model.head(model.norm(torch.from_numpy(x))).argmax(1).numpy()
     assert (answer == y).mean() > 0.95
 

@@ -143,7 +143,7 @@ def test_answers_that_teach_nothing_are_refused_before_anything_is_made(clips: P
         assert not (tmp_path / "run" / "features").exists()
 
 
-def test_a_models_own_ears_are_no_use_to_a_model_without(clips: Path, tmp_path: Path) -> None:
+def test_weights_are_refused_where_nothing_begins_with_published_ones(clips: Path, tmp_path: Path) -> None:
     """`--weights` is not passed over where neither the model nor its features nor a teacher begin with any."""
     assert sertool("featurize", clips, "--mel", "-o", tmp_path / "f").code == 0
     done = sertool("train", tmp_path / "f/manifest.parquet", "-m", "cnn", "--weights", "base", "-o", tmp_path / "run")

@@ -176,7 +176,7 @@ def test_blocks_go_on_from_those_that_made_the_rows_and_from_no_others(tmp_path:
     records = {"whisper": {"stats": [], "settings": {"size": "base", "layers": "2", "weights": lower}}}
     weights.give(None)
     made = model.Model(settings, 512, 6)
-    made.go_on(records)
+    made.load_blocks(records)
     weights.give("base")
     upper = whisper.network("base", 4, whisper.tensors("base", 4)[1]).blocks[2:]
     assert all(torch.equal(*pair) for pair in zip(upper.parameters(), made.blocks.parameters(), strict=True))

@@ -85,5 +85,5 @@ class Model(layers.Headed):
         x = self.stem_norm(x, layers.mask(lengths, x)).relu_()
         for block in self.blocks:
             x, lengths = block(x, lengths)
-        rows = self.recurrent.heard(self.project(x.transpose(1, 2).flatten(2)), lengths)
+        rows = self.recurrent.states(self.project(x.transpose(1, 2).flatten(2)), lengths)
         return self.statistics(rows, layers.valid(lengths, rows.shape[1], rows.device))

@@ -41,13 +41,13 @@ class Settings:
     dropout: Annotated[float, "dropout before the last layer", 0, 1] = 0.3
 
 
-def hears(settings: Settings) -> dict[str, str]:
-    """The options of the features that its first block goes on from."""
+def input_options(settings: Settings) -> dict[str, str]:
+    """The options of the features that its first block takes."""
     return {"want_whisper": settings.size, "layers": str(settings.layers - settings.tune)}
 
 
 def require(settings: Settings, records: Mapping[str, Any]) -> None:
-    """Refuse features that are no frames of the layer from which published blocks go on; other layers are as wide."""
+    """Refuse features other than frames of the layer before the first block; widths do not tell, as all are equal."""
     _check_blocks(settings)
     first = settings.layers - settings.tune
     held = [(name, record["stats"], record["settings"].get("size"), record["settings"].get("layers"))
@@ -66,7 +66,7 @@ def _check_blocks(settings: Settings) -> None:
 
 
 def _following(settings: Settings, records: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors that go on from those which made the rows, for another encoder's blocks do not know its frames."""
+    """The tensors of the blocks that follow, from the very encoder that made the rows: no other's fit its frames."""
     if not settings.pretrained:
         return {}
     known, first = records["whisper"]["settings"].get("weights"), settings.layers - settings.tune
@@ -89,8 +89,8 @@ class Model(layers.Headed):
         self.norm = norms.BatchNorm(2 * width)
         self.head = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(2 * width, classes))
 
-    def go_on(self, records: Mapping[str, Any]) -> None:
-        """Put in the blocks that come after those which made the rows, if the settings want them."""
+    def load_blocks(self, records: Mapping[str, Any]) -> None:
+        """Load the pretrained blocks that follow those which made the rows, if the settings ask for them."""
         state = _following(self.settings, records)
         if not state:
             return
@@ -99,7 +99,7 @@ class Model(layers.Headed):
             own = f"blocks.{place}."
             block.load_state_dict({name.removeprefix(own): state[name] for name in state if name.startswith(own)})
 
-    def slower(self) -> list[tuple[nn.Module, float]]:
+    def slow_parts(self) -> list[tuple[nn.Module, float]]:
         """The parts that learn at a share of the rate."""
         depths = reversed(range(len(self.blocks)))
         return [
@@ -107,8 +107,8 @@ class Model(layers.Headed):
             for block, depth in zip(self.blocks, depths, strict=True)
         ]
 
-    def warm(self, vectors: np.ndarray, truth: np.ndarray) -> None:
-        """Let the head begin as logistic regression on what the clips are summed up to, `[clips, 2 width]`."""
+    def start_head(self, vectors: np.ndarray, truth: np.ndarray) -> None:
+        """Initialise the head as a logistic regression on the clips' summaries, `[clips, 2 width]`."""
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
         scaled = ((vectors - mean) / np.sqrt(variance + norms.EPS)).astype(np.float32)
         found = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
@@ -122,39 +122,39 @@ class Model(layers.Headed):
                 bias.to(present.device),
             )
 
-    def streams(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
-        """What leaves each block, `[clips, frames, width]`."""
-        stream, made = layers.cleared(rows, lengths), []
+    def block_outputs(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
+        """The output of each block, `[clips, frames, width]`."""
+        output, made = layers.cleared(rows, lengths), []
         valid = layers.valid(lengths, rows.shape[1], rows.device)
         for block in self.blocks:
-            stream = block(stream, valid[:, None, None])
-            made.append(stream)
+            output = block(output, valid[:, None, None])
+            made.append(output)
         return made
 
     def summary(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """`[clips, 2 width]`, before it is normalised; answers in bf16 are of each clip by itself.
+        """`[clips, 2 width]`, before it is normalised; answers in bf16 are computed for each clip by itself.
 
-        For hidden padding, though it weighs nothing, changes the order of sums, and bf16 widens what they lose.
+        Masked padding, though its weight is zero, changes the order of sums, and bf16 enlarges the rounding error.
         """
         if self.training or not torch.is_autocast_enabled(rows.device.type):
-            return self._summed(self.streams(rows, lengths)[-1], lengths)
+            return self._pooled(self.block_outputs(rows, lengths)[-1], lengths)
         made = rows.new_empty(len(rows), 2 * rows.shape[2])
         for clip, length in enumerate(lengths.tolist()):
             own = slice(clip, clip + 1)
-            made[own] = self._summed(self.streams(rows[own, :length], lengths[own])[-1], lengths[own])
+            made[own] = self._pooled(self.block_outputs(rows[own, :length], lengths[own])[-1], lengths[own])
         return made
 
-    def _summed(self, stream: Tensor, lengths: Tensor) -> Tensor:
-        valid = layers.valid(lengths, stream.shape[1], stream.device)
+    def _pooled(self, output: Tensor, lengths: Tensor) -> Tensor:
+        valid = layers.valid(lengths, output.shape[1], output.device)
         if self.attend is not None:
-            return self.attend(stream, valid)
-        mean = layers.mean(layers.cleared(stream, lengths).mT, lengths)
-        spread = layers.mean((stream - mean[:, None]).square().masked_fill(~valid[..., None], 0).mT, lengths)
+            return self.attend(output, valid)
+        mean = layers.mean(layers.cleared(output, lengths).mT, lengths)
+        spread = layers.mean((output - mean[:, None]).square().masked_fill(~valid[..., None], 0).mT, lengths)
         return torch.cat([mean, spread.clamp(min=1e-6).sqrt()], 1)
 
-    def told(self, stream: Tensor, lengths: Tensor) -> Tensor:
-        """What the head hears of the last block's stream, `[clips, 2 width]`."""
-        return self.norm(self._summed(stream, lengths))
+    def embed_output(self, output: Tensor, lengths: Tensor) -> Tensor:
+        """The head's input, `[clips, 2 width]`, from the last block's output."""
+        return self.norm(self._pooled(output, lengths))
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.norm(self.summary(rows, lengths))
