@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from sertool import audio, catalogue, dsp, effects, features, long_audio, shaping, talk, workers
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
-from sertool.long_audio import Reel
+from sertool.long_audio import StreamedWave
 from sertool.parts import neighbours
 from sertool.paths import path_of, stamp
 from sertool.shaping import Wave
@@ -141,11 +141,11 @@ def _raw(clip: Clip, wave: Wave) -> Tensor:
     return torch.from_numpy(samples)
 
 
-def _channels(clip: Clip, wave: Wave) -> Sequence[Tensor | Reel]:
+def _channels(clip: Clip, wave: Wave) -> Sequence[Tensor | StreamedWave]:
     """The channels of a clip's shaped waveform, each `[samples]`; those of a long one stay in their file."""
     if clip.augmentation or wave.samples(clip.duration or 0.0) <= LONG:
         return decoded(clip, wave)
-    return long_audio.reels(lambda: _pieces(clip, wave), wave, clip.name)
+    return long_audio.streamed(lambda: _pieces(clip, wave), wave, clip.name)
 
 
 def _pieces(clip: Clip, wave: Wave) -> Iterator[np.ndarray]:
@@ -242,7 +242,7 @@ class Engine:
                 for copy, wave in zip(copies, made, strict=True)]  # fmt: skip
 
     @torch.inference_mode()
-    def alone(self, wave: Sequence[Tensor | Reel]) -> dict[str, np.ndarray]:
+    def alone(self, wave: Sequence[Tensor | StreamedWave]) -> dict[str, np.ndarray]:
         """The finished rows of one clip's `[channels, samples]`, computed by itself."""
         return self._finish([dsp.compute(self.features, channel, self._kept) for channel in wave])
 
@@ -361,12 +361,12 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     first = list(itertools.islice(batches, 2 * jobs + 1))
     many = len(first) > 2 * jobs and jobs > 1 and not engine.gathers
     with workers.one_thread():
-        crew = workers.Crew(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
+        pool = workers.WorkerPool(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
         try:
-            for clips_made, made in _ahead(crew, itertools.chain(first, batches), jobs):
+            for clips_made, made in _ahead(pool, itertools.chain(first, batches), jobs):
                 yield from _on_device(engine, clips_made, made)
         finally:
-            crew.leave()
+            pool.shutdown()
 
 
 def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor | Copy]:
@@ -422,7 +422,9 @@ def _batches(clips: Iterable[Clip], extraction: Extraction, most: int) -> Iterat
         yield batch, sum(map(samples, batch))
 
 
-def _ahead(crew: workers.Crew, batches: Iterable[SizedClips], jobs: int) -> Iterator[tuple[list[Clip], list[Any]]]:
+def _ahead(
+    pool: workers.WorkerPool, batches: Iterable[SizedClips], jobs: int
+) -> Iterator[tuple[list[Clip], list[Any]]]:
     """Batches and what came of them, in order, a few at work: over `SAMPLES_AHEAD` only for one clip alone."""
     pending: deque[tuple[SizedClips, Future[Any]]] = deque()
 
@@ -433,6 +435,6 @@ def _ahead(crew: workers.Crew, batches: Iterable[SizedClips], jobs: int) -> Iter
     for batch, samples in batches:
         while pending and (len(pending) > 2 * jobs or sum(s for (_, s), _ in pending) + samples > SAMPLES_AHEAD):
             yield done()
-        pending.append(((batch, samples), crew.submit(batch, near=samples > BATCH_SAMPLES)))
+        pending.append(((batch, samples), pool.submit(batch, in_process=samples > BATCH_SAMPLES)))
     while pending:
         yield done()

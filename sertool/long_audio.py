@@ -1,7 +1,7 @@
-"""A waveform too long to hold: read from its file piece by piece, as often as it is looked at.
+"""A waveform too long for memory: read from its file piece by piece, once for each pass over it.
 
-Features look at a waveform's length and at slices of it, from its beginning to its end, so that this is enough for
-them: hours of audio take the memory of a minute, and give the same rows.
+It offers what features use of a tensor, its length and slices from the beginning to the end: hours of audio take the
+memory of a minute and give the same rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,28 +16,28 @@ from sertool.shaping import Kept, Wave
 Pieces = Callable[[], Iterator[np.ndarray]]  # each time from the beginning, `[channels, samples]`
 
 
-class Reel:
-    """One channel, or the mean of all, `[samples]`."""
+class StreamedWave:
+    """Stands in for a tensor `[samples]` of one channel, or of the mean of all."""
 
     device, is_cpu = torch.device("cpu"), True
 
     def __init__(self, pieces: Pieces, channel: int | None, mean: np.ndarray, kept: Kept) -> None:
-        """`mean`: what is taken off each channel, `[channels, 1]`; `kept`: which of the file's samples these are."""
+        """`mean`, `[channels, 1]`, is subtracted from the channels; `kept`: which of the file's samples these are."""
         self._pieces, self._channel, self._mean, self._kept = pieces, channel, mean, kept
         self._buffer = torch.empty(0)  # holds `_length` samples of the file from `_at` on
-        self._wind(iter(()))
+        self._restart(iter(()))
 
-    def _wind(self, source: Iterator[np.ndarray]) -> None:
+    def _restart(self, source: Iterator[np.ndarray]) -> None:
         self._source, self._at, self._length = source, 0, 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def contiguous(self) -> "Reel":
+    def contiguous(self) -> "StreamedWave":
         return self
 
     def __getitem__(self, place: slice | Tensor) -> Tensor:
-        """Some samples; to go back is to read from the beginning again."""
+        """Some samples; to go back means to read the file from its beginning again."""
         if isinstance(place, Tensor):
             low, high = int(place.min()), int(place.max())
             return self[low : high + 1][place - low]
@@ -51,13 +51,13 @@ class Reel:
     def _read(self, first: int, last: int) -> Tensor:
         """The file's samples first to last - 1."""
         if first < self._at or not self._length:
-            self._wind(self._pieces())
+            self._restart(self._pieces())
         while self._at + self._length < last:
             self._append(self._next(), first)
         return self._buffer[first - self._at : last - self._at].clone()
 
     def _append(self, piece: Tensor, first: int) -> None:
-        """Add a piece, dropping what lies before `first`. In place: arrays of ever other sizes break memory up."""
+        """Add a piece, dropping what lies before `first`; in place, as arrays of varying sizes fragment memory."""
         passed = min(max(first - self._at, 0), self._length)
         left = self._length - passed
         if left + len(piece) > len(self._buffer):
@@ -71,7 +71,7 @@ class Reel:
         return torch.from_numpy(piece.mean(axis=0) if self._channel is None else piece[self._channel])
 
 
-def reels(pieces: Pieces, how: Wave, clip: str) -> list[Reel]:
+def streamed(pieces: Pieces, how: Wave, clip: str) -> list[StreamedWave]:
     """The shaped channels of a file."""
     length, total = 0, np.zeros(1)
     for piece in pieces():
@@ -79,5 +79,5 @@ def reels(pieces: Pieces, how: Wave, clip: str) -> list[Reel]:
         total = total + piece.sum(axis=1, keepdims=True, dtype=np.float64)
     mean = (total / length if how.remove_dc else 0 * total).astype(np.float32)
     whole = Kept(0, length)
-    kept = shaping.part(Reel(pieces, 0 if len(mean) == 1 else None, mean, whole), how, clip)
-    return [Reel(pieces, channel, mean, kept) for channel in range(len(mean))]
+    kept = shaping.part(StreamedWave(pieces, 0 if len(mean) == 1 else None, mean, whole), how, clip)
+    return [StreamedWave(pieces, channel, mean, kept) for channel in range(len(mean))]

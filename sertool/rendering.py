@@ -141,17 +141,17 @@ def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, Non
     pending: deque[Future[Any]] = deque()
     with workers.one_thread():
         yield from _render_all(sounds[:1])  # here, for forks to share what it imports
-        crew = workers.Crew(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
+        pool = workers.WorkerPool(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
         try:
             for batch in batches:
                 if len(pending) > 2 * jobs:
                     yield from workers.result(pending.popleft())
-                pending.append(crew.submit(batch))
+                pending.append(pool.submit(batch))
             for future in pending:
                 yield from workers.result(future)
         finally:
             busy = [future for future in pending if not future.cancel()]
-            crew.leave()
+            pool.shutdown()
             wait(busy)  # they write yet
 
 

@@ -1,9 +1,8 @@
-"""Who works ahead: threads, or on Linux processes that are forks of this one.
+"""Workers that process clips ahead of their use: threads or, on Linux, forks of this process.
 
-A short clip takes a few dozen small steps, and two threads that take them hand Python's lock to and fro more often than
-they work: together they are no faster than one. Forks have a lock each, share what was loaded before, and start in
-milliseconds. Elsewhere, and for few clips or for long ones, whose rows would be copied from one to the other, threads
-serve.
+A short clip takes a few dozen small steps, between which two threads contend for Python's lock: together they are no
+faster than one. Forks have a lock each, share what was loaded before, and start in milliseconds. Threads are used on
+other systems, for few clips, and for long ones, whose rows would have to be copied from process to process.
 """
 
 import ctypes
@@ -20,30 +19,30 @@ from typing import Any
 from sertool.errors import SertoolError
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-_work: Callable[[Any], Any] | None = None  # of a fork
+_work: Callable[[Any], Any] | None = None  # what this process does for each item, where it is a fork
 
 
-class Crew:
-    """Workers for one piece of work; `settle` is called with 1 in each before its first."""
+class WorkerPool:
+    """Workers that apply `work` to items; `initializer` is called with 1 in each before its first item."""
 
     def __init__(
-        self, work: Callable[[Any], Any], jobs: int, settle: Callable[[int], Any], *, forked: bool = False
+        self, work: Callable[[Any], Any], jobs: int, initializer: Callable[[int], Any], *, forked: bool = False
     ) -> None:
         self.work = work
-        self.threads = ThreadPoolExecutor(jobs, initializer=settle, initargs=(1,))
+        self.threads = ThreadPoolExecutor(jobs, initializer=initializer, initargs=(1,))
         self.forks: ProcessPoolExecutor | None = None
         if forked and sys.platform == "linux":
             context = multiprocessing.get_context("fork")
-            self.forks = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(work, settle))
+            self.forks = ProcessPoolExecutor(jobs, context, initializer=_begin_fork, initargs=(work, initializer))
 
-    def submit(self, item: Any, *, near: bool = False) -> Future[Any]:
-        """The future result for an item, made in this process if it is to stay `near`."""
-        if self.forks is None or near:
+    def submit(self, item: Any, *, in_process: bool = False) -> Future[Any]:
+        """The future result for an item; with `in_process` a thread computes it, whatever the workers are."""
+        if self.forks is None or in_process:
             return self.threads.submit(self.work, item)
         return self.forks.submit(_in_fork, item)
 
-    def leave(self) -> None:
-        """Stop without waiting for what nobody wants any more."""
+    def shutdown(self) -> None:
+        """Stop without waiting for work that has begun, and drop what has not."""
         self.threads.shutdown(wait=False, cancel_futures=True)
         if self.forks is not None:
             self.forks.shutdown(wait=False, cancel_futures=True)
@@ -56,7 +55,7 @@ def cores() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch with one thread, for there are several workers, and afterwards with as many as before."""
+    """Within, torch uses one thread, as there are several workers; afterwards as many as before."""
     import torch
 
     threads = torch.get_num_threads()
@@ -68,7 +67,7 @@ def one_thread() -> Iterator[None]:
 
 
 def result(future: Future[Any]) -> Any:
-    """What came of it; a worker that the system ended is one clear error."""
+    """A future's result; where the system ended the worker, one clear error."""
     try:
         return future.result()
     except BrokenProcessPool:
@@ -77,12 +76,12 @@ def result(future: Future[Any]) -> Any:
         ) from None
 
 
-def _begin(work: Callable[[Any], Any], settle: Callable[[int], Any]) -> None:
-    """In a fork: end when the parent ends, however it ends, and leave Ctrl-C to it."""
+def _begin_fork(work: Callable[[Any], Any], initializer: Callable[[int], Any]) -> None:
+    """Prepare a fork: it ends when its parent ends, however that happens, and leaves Ctrl-C to it."""
     global _work  # noqa: PLW0603 (a fork does one piece of work)
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle(1)
+    initializer(1)
     _work = work
 
 
