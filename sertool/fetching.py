@@ -1,6 +1,6 @@
-"""Corpora that arrive whole: from a cache, a mirror, one of several sources, or archives that the user has.
+"""Corpora from a cache, a mirror, one of several public sources, or archives that the user has.
 
-What comes is laid out in `OUT/.NAME.part` and has its name `OUT/NAME` only when all of it is there.
+A corpus is unpacked in `OUT/.NAME.part`, and renamed to `OUT/NAME` only when it is complete.
 """
 
 import shutil
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from sertool import catalogue, corpora, files, landing, locks, sources, store, talk, transfer, unpacking, web
+from sertool import catalogue, corpora, corpus_folder, files, locks, sources, store, talk, transfer, unpacking, web
 from sertool.errors import SertoolError, UsageError
 from sertool.offers import Offer, offer
 from sertool.sources import Plan, ask
@@ -23,8 +23,8 @@ Get = Callable[[Item], Path]
 
 
 @dataclass(frozen=True)
-class Errand:
-    """Where corpora are to go, and how to get them."""
+class FetchSettings:
+    """Where corpora go, and how to get them."""
 
     out: Path
     cache: Path | None = None  # None: what was downloaded is removed in the end
@@ -38,112 +38,112 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class _Try:
-    """One place that may have a corpus."""
+class _Origin:
+    """One place that may have a corpus: a cache, a mirror or a public source."""
 
     home: str
     plan: Callable[[Get], Plan]
     indexed: bool = False  # by a store, whose index may be anybody's
 
 
-def fetch(name: str, errand: Errand, agree: Agree) -> Path:
-    """Bring a corpus to its folder; `agree` is called before the first download, and raises where it is not to be."""
-    wanted, folder = offer(name), errand.out / name
-    if landing.is_complete(folder):
+def fetch(name: str, settings: FetchSettings, agree: Agree) -> Path:
+    """Fetch a corpus into its folder; `agree` is called before the first download, and raises if the user declines."""
+    wanted, folder = offer(name), settings.out / name
+    if corpus_folder.is_complete(folder):
         talk.say(f"{name} is complete in {folder}")
         return folder
     _refuse_foreign(folder)
-    with locks.alone(errand.out, errand.wait, name):
-        if landing.is_complete(folder):  # another process was quicker
+    with locks.alone(settings.out, settings.wait, name):
+        if corpus_folder.is_complete(folder):  # another process was quicker
             return folder
-        if errand.archives:
-            _take_given(wanted, errand)
+        if settings.archives:
+            _take_given(wanted, settings)
             return folder
-        with locks.alone(errand.store(name), errand.wait):
-            _agree_once(wanted, errand, agree)
-            _fetch_from_any(wanted, errand)
-        if not errand.cache:
-            shutil.rmtree(errand.store(name), ignore_errors=True)
+        with locks.alone(settings.store(name), settings.wait):
+            _agree_once(wanted, settings, agree)
+            _fetch_from_any(wanted, settings)
+        if not settings.cache:
+            shutil.rmtree(settings.store(name), ignore_errors=True)
     return folder
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and landing.read_lock(folder) is None:
+    if folder.is_dir() and any(folder.iterdir()) and corpus_folder.read_lock(folder) is None:
         raise UsageError(f"{folder} is there already and was not fetched: move it away, or use another -o")
 
 
-def _agree_once(wanted: Offer, errand: Errand, agree: Agree) -> None:
-    """Agree to a licence that was not agreed to before; not to one of what nobody will give anyhow."""
-    note, licence = errand.store(wanted.name) / "licence.txt", f"{wanted.facts['LICENCE']}\n"
+def _agree_once(wanted: Offer, settings: FetchSettings, agree: Agree) -> None:
+    """Ask for agreement to the licence unless that was given before, or the corpus cannot be fetched at all."""
+    note, licence = settings.store(wanted.name) / "licence.txt", f"{wanted.facts['LICENCE']}\n"
     is_known = note.is_file() and note.read_text(encoding="utf-8") == licence
-    if not is_known and (wanted.is_free or errand.mirror):
+    if not is_known and (wanted.is_free or settings.mirror):
         agree(wanted)
         with files.whole(note) as stream:
             stream.write(licence.encode())
 
 
-def _fetch_from_any(wanted: Offer, errand: Errand) -> None:
-    tries, troubles = _tries(wanted, errand), []
-    for turn, attempt in enumerate(tries, 1):
+def _fetch_from_any(wanted: Offer, settings: FetchSettings) -> None:
+    origins, troubles = _origins(wanted, settings), []
+    for turn, origin in enumerate(origins, 1):
         try:
-            return _fetch_from(attempt, wanted, errand)
+            return _fetch_from(origin, wanted, settings)
         except FAILURES as error:
-            troubles.append(f"{attempt.home}: {error}")
-            if turn < len(tries):
-                talk.warn(f"{wanted.name}: {troubles[-1]}; trying {tries[turn].home}")
+            troubles.append(f"{origin.home}: {error}")
+            if turn < len(origins):
+                talk.warn(f"{wanted.name}: {troubles[-1]}; trying {origins[turn].home}")
     raise SertoolError(f"{wanted.name}: {'; '.join(troubles)}")
 
 
-def _tries(wanted: Offer, errand: Errand) -> list[_Try]:
+def _origins(wanted: Offer, settings: FetchSettings) -> list[_Origin]:
     """The cache, the mirror, and the public sources."""
-    found, kept = [], errand.store(wanted.name)
+    found, kept = [], settings.store(wanted.name)
     if (kept / store.INDEX).is_file():
-        found.append(_Try(f"the cache {kept}", lambda _: store.read_index(kept.absolute().as_uri()), True))
-    if errand.mirror:
-        mirror = errand.mirror if "://" in errand.mirror else Path(errand.mirror).absolute().as_uri()
+        found.append(_Origin(f"the cache {kept}", lambda _: store.read_index(kept.absolute().as_uri()), True))
+    if settings.mirror:
+        mirror = settings.mirror if "://" in settings.mirror else Path(settings.mirror).absolute().as_uri()
         home = f"{mirror.rstrip('/')}/{quote(wanted.name)}"
-        found.append(_Try(home, lambda _: store.read_index(home), True))
-    return found + [_Try(source["home"], partial(sources.plan, source)) for source in wanted.sources]
+        found.append(_Origin(home, lambda _: store.read_index(home), True))
+    return found + [_Origin(source["home"], partial(sources.plan, source)) for source in wanted.sources]
 
 
-def _fetch_from(attempt: _Try, wanted: Offer, errand: Errand) -> None:
-    kept, pins = errand.store(wanted.name), _pins(wanted, errand)
+def _fetch_from(origin: _Origin, wanted: Offer, settings: FetchSettings) -> None:
+    kept, pins = settings.store(wanted.name), _pins(wanted, settings)
 
     def get(item: Item) -> Path:
-        store.bring(kept, Plan((item,)), pins, errand.jobs, wanted.name)
+        store.download_missing(kept, Plan((item,)), pins, settings.jobs, wanted.name)
         return store.place(kept, item)
 
-    plan = attempt.plan(get)
-    items, came = store.bring(kept, plan, pins, errand.jobs, wanted.name)
-    home = plan.home or attempt.home
-    sealed = store.seal(kept, items, home)
+    plan = origin.plan(get)
+    items, came = store.download_missing(kept, plan, pins, settings.jobs, wanted.name)
+    home = plan.home or origin.home
+    sealed = store.write_index(kept, items, home)
     try:
-        _land(wanted, errand, sealed, partial(store.place, kept), home)
+        _install(wanted, settings, sealed, partial(store.place, kept), home)
     except unpacking.Unreadable:
-        store.drop(kept, [item for item in items if not item.digests])  # what nobody vouched for; the rest is as it was
+        store.drop(kept, [item for item in items if not item.digests])  # the others are as they were published
         raise
-    _say_where_from(wanted, errand, attempt, items, came)
+    _say_where_from(wanted, settings, origin, items, came)
 
 
-def _say_where_from(wanted: Offer, errand: Errand, attempt: _Try, items: Sequence[Item], came: int) -> None:
-    """Say what vouches for what came: its publisher, or else the index of a store, which was believed, or nobody."""
-    lock = landing.lock_path(errand.out / wanted.name)
+def _say_where_from(wanted: Offer, settings: FetchSettings, origin: _Origin, items: Sequence[Item], came: int) -> None:
+    """Say by which digests the files were checked: published ones, those of a store's own index, or none."""
+    lock = corpus_folder.lock_path(settings.out / wanted.name)
     named = {name for source in wanted.sources for name, facts in sources.named(source).items()
              if any(word in facts for word in sources.DIGESTS)}  # fmt: skip
-    vouched = sum(item.path in named if attempt.indexed else bool(item.digests) for item in items)
+    vouched = sum(item.path in named if origin.indexed else bool(item.digests) for item in items)
     part = "" if vouched == len(items) else f"{vouched:,} of {len(items):,} files "
-    other = "as its own index says" if attempt.indexed else f"digests kept in {lock}"
+    other = "as its own index says" if origin.indexed else f"digests kept in {lock}"
     checked = f"{part}as published" if vouched else f"{other}, as none are published"
-    if vouched and part and attempt.indexed:
+    if vouched and part and origin.indexed:
         checked = f"{checked}, the others {other}"
-    talk.say(f"{files.size(came)} from {attempt.home}: {checked}")
-    if errand.cache:
-        talk.say(f"what was downloaded stays in {errand.store(wanted.name)}")
+    talk.say(f"{files.size(came)} from {origin.home}: {checked}")
+    if settings.cache:
+        talk.say(f"what was downloaded stays in {settings.store(wanted.name)}")
 
 
-def _pins(wanted: Offer, errand: Errand) -> store.Pins:
-    """The digests that are published in the corpus' file, and those of what came before."""
-    lock = landing.read_lock(errand.out / wanted.name)
+def _pins(wanted: Offer, settings: FetchSettings) -> store.Pins:
+    """The digests in the corpus' file, as published, and those of an earlier download."""
+    lock = corpus_folder.read_lock(settings.out / wanted.name)
     pins: dict[str, dict[str, str]] = {name: dict(known) for name, known in (lock["items"] if lock else {}).items()}
     for source in wanted.sources:
         for name, facts in sources.named(source).items():
@@ -151,10 +151,10 @@ def _pins(wanted: Offer, errand: Errand) -> store.Pins:
     return pins
 
 
-def _take_given(wanted: Offer, errand: Errand) -> None:
+def _take_given(wanted: Offer, settings: FetchSettings) -> None:
     """Use archives that the user has; one with the name of a published one must be that one."""
-    pins, items = _pins(wanted, errand), []
-    for path in errand.archives:
+    pins, items = _pins(wanted, settings), []
+    for path in settings.archives:
         if not path.is_file():
             other = "a folder: index it as it is" if path.is_dir() else "no regular file"
             raise UsageError(f"--from {path}: {other if path.exists() else 'no such file'}")
@@ -162,14 +162,16 @@ def _take_given(wanted: Offer, errand: Errand) -> None:
                      if name == path.name), None)  # fmt: skip
         items.append(store.pinned(Item(path.name, str(path), path.stat().st_size, unpack=True, into=into), pins))
         transfer.check(items[-1], path)
-    _land(wanted, errand, items, lambda item: Path(item.url), "--from")
+    _install(wanted, settings, items, lambda item: Path(item.url), "--from")
 
 
-def _land(wanted: Offer, errand: Errand, items: Sequence[Item], where: Callable[[Item], Path], home: str) -> None:
-    """Lay out what came, see that it is what was wanted, and give it its name."""
-    beside, folder = errand.out / f".{wanted.name}{files.UNFINISHED}", errand.out / wanted.name
+def _install(
+    wanted: Offer, settings: FetchSettings, items: Sequence[Item], where: Callable[[Item], Path], home: str
+) -> None:
+    """Unpack what was downloaded, check that it is the corpus, and give the folder its name."""
+    beside, folder = settings.out / f".{wanted.name}{files.UNFINISHED}", settings.out / wanted.name
     try:
-        listed = landing.lay_out(items, where, beside)
+        listed = corpus_folder.lay_out(items, where, beside)
         clips = _clips(wanted, listed)
     except SertoolError:
         shutil.rmtree(beside, ignore_errors=True)
@@ -181,7 +183,7 @@ def _land(wanted: Offer, errand: Errand, items: Sequence[Item], where: Callable[
         "items": {item.path: dict(item.digests) for item in items if item.lasting},
         "files": listed,
     }
-    landing.settle(beside, folder, lock)
+    corpus_folder.install(beside, folder, lock)
     talk.say(f"{wanted.name}: {talk.counted(clips, 'clip')} in {folder}")
     if clips < wanted.facts["CLIPS"]:
         talk.warn(f"{wanted.name} should have {wanted.facts['CLIPS']:,} clips")
@@ -199,17 +201,17 @@ def _clips(wanted: Offer, listed: Mapping[str, int]) -> int:
     return clips
 
 
-def outlook(name: str, errand: Errand) -> str:
+def outlook(name: str, settings: FetchSettings) -> str:
     """What a fetch would do, without asking anybody."""
-    wanted, folder = offer(name), errand.out / name
-    if landing.is_complete(folder):
+    wanted, folder = offer(name), settings.out / name
+    if corpus_folder.is_complete(folder):
         return f"{name} is complete in {folder}"
-    if errand.archives:
-        return f"would unpack {files.listed(errand.archives)} into {folder}"
-    homes = [attempt.home for attempt in _tries(wanted, errand)]
+    if settings.archives:
+        return f"would unpack {files.listed(settings.archives)} into {folder}"
+    homes = [origin.home for origin in _origins(wanted, settings)]
     if homes[0].startswith("the cache"):
         return f"would unpack {name} from {homes[0]} into {folder}"
-    if not wanted.is_free and not errand.mirror:
+    if not wanted.is_free and not settings.mirror:
         return f"{name} {ask.words(wanted.sources[0])}"
     known = f"{wanted.megabytes} MB" if wanted.megabytes else "an unknown number of bytes"
-    return f"would fetch {name}: {known} from {', else '.join(homes)}, by way of {errand.store(name)}, into {folder}"
+    return f"would fetch {name}: {known} from {', else '.join(homes)}, by way of {settings.store(name)}, into {folder}"

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from sertool import files, talk, transfer, unpacking, web
 from sertool.errors import SertoolError
 from sertool.sources import DIGESTS, NONSENSE, Plan
-from sertool.transfer import Item, Line
+from sertool.transfer import Control, Item
 
 INDEX = "index.json"
 SPARE = 64 << 20  # bytes that a disk must keep
@@ -30,8 +30,8 @@ def place(store: Path, item: Item) -> Path:
     return store / "files" / unpacking.safe(item.path)
 
 
-def bring(store: Path, plan: Plan, pins: Pins, jobs: int, what: str) -> tuple[list[Item], int]:
-    """Have all items in the store; also how many bytes had to come for it."""
+def download_missing(store: Path, plan: Plan, pins: Pins, jobs: int, what: str) -> tuple[list[Item], int]:
+    """Download the items that the store lacks; all items with their digests, and how many bytes were downloaded."""
     items = [pinned(item, pins) for item in plan.items]
     missing = [item for item in items if not _is_held(store, item)]
     sizes = [item.size or 0 for item in missing]
@@ -64,7 +64,7 @@ def _is_held(store: Path, item: Item) -> bool:
 
 
 def drop(store: Path, items: Sequence[Item]) -> None:
-    """Forget items, so that they are got anew."""
+    """Remove items, so that they are downloaded again."""
     for item in items:
         place(store, item).unlink(missing_ok=True)
         (store / INDEX).unlink(missing_ok=True)
@@ -93,9 +93,9 @@ def _download(store: Path, items: Sequence[Item], plan: Plan, jobs: int, what: s
     news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)
-    line = Line(threading.Event(), news.put)
+    control = Control(threading.Event(), news.put)
     # Daemons, so that Ctrl-C need not wait for a silent server; what they have written by then is continued.
-    workers = [threading.Thread(target=_work, args=(store, waiting, news, plan, line), daemon=True)
+    workers = [threading.Thread(target=_work, args=(store, waiting, news, plan, control), daemon=True)
                for _ in range(min(jobs, len(items)))]  # fmt: skip
     for worker in workers:
         worker.start()
@@ -104,7 +104,7 @@ def _download(store: Path, items: Sequence[Item], plan: Plan, jobs: int, what: s
         with talk.counter(f"fetching {what}", total) as advance:
             _count(news, len(workers), advance)
     except Exception:
-        line.stop.set()
+        control.stop.set()
         for worker in workers:
             worker.join()
         raise
@@ -112,12 +112,12 @@ def _download(store: Path, items: Sequence[Item], plan: Plan, jobs: int, what: s
 
 def _work(
     store: Path, waiting: "queue.SimpleQueue[Item]", news: "queue.SimpleQueue[int | BaseException | None]", plan: Plan,
-    line: Line,
+    control: Control,
 ) -> None:  # fmt: skip
     try:
-        while not line.stop.is_set():
+        while not control.stop.is_set():
             item = waiting.get_nowait()
-            transfer.download(item, place(store, item), plan.locate, line)
+            transfer.download(item, place(store, item), plan.locate, control)
     except queue.Empty:
         pass
     except BaseException as error:
@@ -127,14 +127,14 @@ def _work(
 
 
 def _explained(error: BaseException, plan: Plan) -> BaseException:
-    """A refusal of somebody whom the place does not know says what is needed."""
+    """The error; of a refusal for want of credentials, with what is needed."""
     if isinstance(error, web.Refused) and error.status in (401, 403) and plan.needs:
         return web.Refused(f"{error}: {plan.needs}", error.status)
     return error
 
 
 def _count(news: "queue.SimpleQueue[int | BaseException | None]", workers: int, advance: Callable[[int], Any]) -> None:
-    """Count what comes until all workers are done; raises what went wrong."""
+    """Count downloaded bytes until all workers are done; raises the first error of any."""
     while workers:
         message = news.get()
         if message is None:
@@ -148,7 +148,7 @@ def _count(news: "queue.SimpleQueue[int | BaseException | None]", workers: int, 
 # The index
 
 
-def seal(store: Path, items: Sequence[Item], home: str) -> list[Item]:
+def write_index(store: Path, items: Sequence[Item], home: str) -> list[Item]:
     """Write the index; the items with their SHA-256."""
     sealed = []
     for item in items:

@@ -1,4 +1,5 @@
-"""One address to one file: continued where it was cut, its size and digests right before it has its name.
+"""One address to one file: a download is continued where it was cut, and its size and digests are checked before it is
+renamed.
 
 A file is written as NAME.part. NAME.part.tag holds what the server called that version of it, so that it is continued
 only if it is the same one still (If-Range).
@@ -16,7 +17,7 @@ from pathlib import Path
 from sertool import web
 from sertool.errors import SertoolError
 from sertool.files import UNFINISHED, reason, size
-from sertool.web import Again, Damaged, Refused, Reply, Stopped
+from sertool.web import Damaged, Refused, Reply, Retry, Stopped
 
 TAG = ".tag"
 ENDLESS = 10**12  # the longest body of unknown length
@@ -25,7 +26,7 @@ EXPIRED = (400, 401, 403, 404, 410)  # what a link may answer that held once
 
 @dataclass(frozen=True)
 class Item:
-    """One file of a source: where it is, what is known of it, and what becomes of it."""
+    """One file of a source: where it is, what is known of it, and how it is unpacked."""
 
     path: str  # its name, with / between folders
     url: str = ""
@@ -39,8 +40,8 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Line:
-    """How a download is told to stop, and where it counts its bytes."""
+class Control:
+    """Stops a download, and counts its bytes."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     advance: Callable[[int], None] = lambda _count: None
@@ -50,39 +51,41 @@ Link = tuple[str, Mapping[str, str]]  # an address, and the headers to ask it wi
 Locate = Callable[[Item, bool], Link | None]  # a link for an item; with True a new one, or None where there is no other
 
 
-def download(item: Item, target: Path, locate: Locate, line: Line) -> None:
-    """Bring an item to `target`, whole and checked; what is there of it already is continued."""
+def download(item: Item, target: Path, locate: Locate, control: Control) -> None:
+    """Download an item to `target`, complete and checked, continuing what is there of it already."""
     part = target.with_name(target.name + UNFINISHED)
     target.parent.mkdir(parents=True, exist_ok=True)
-    line.advance(_length(part))
+    control.advance(_length(part))
     for last in (False, True):
         try:
-            web.persist(partial(_located, item, part, locate, line), partial(_length, part), line.stop)
+            web.with_retries(
+                partial(_attempt_or_relocate, item, part, locate, control), partial(_length, part), control.stop
+            )
             check(item, part)
             break
         except Damaged:  # once more from the start: what was continued may have been damaged before
-            if not _forget(part, line) or last:
+            if not _discard(part, control) or last:
                 raise
     os.replace(part, target)
-    _forget(part, line)
+    _discard(part, control)
 
 
-def _located(item: Item, part: Path, locate: Locate, line: Line) -> None:
-    """One attempt; a link that has expired is asked for anew."""
+def _attempt_or_relocate(item: Item, part: Path, locate: Locate, control: Control) -> None:
+    """One attempt, with a new link where the old one has expired."""
     try:
-        _attempt(item, part, locate(item, False) or (item.url, {}), line)
+        _attempt(item, part, locate(item, False) or (item.url, {}), control)
     except Refused as refused:
         link = locate(item, True) if refused.status in EXPIRED else None
         if link is None:
             raise
-        _attempt(item, part, link, line)
-    except Again as again:
-        if again.anew:
-            _forget(part, line)
+        _attempt(item, part, link, control)
+    except Retry as retry:
+        if retry.restart:
+            _discard(part, control)
         raise
 
 
-def _attempt(item: Item, part: Path, link: Link, line: Line) -> None:
+def _attempt(item: Item, part: Path, link: Link, control: Control) -> None:
     have, tag = _kept(item, part)
     if item.size is not None and have == item.size:
         part.touch()  # a file of no bytes is there only now
@@ -92,14 +95,14 @@ def _attempt(item: Item, part: Path, link: Link, line: Line) -> None:
         if item.size is not None and reply.total not in (None, item.size):
             raise Damaged(f"{web.plain(url)} has {reply.total:,} bytes, not the {item.size:,} published")
         if reply.start == 0:
-            _forget(part, line)
+            _discard(part, control)
             _note_tag(part, reply)
-        _write(item, part, reply.start, _counted(web.blocks(reply, url), line))
+        _write(item, part, reply.start, _counted(web.blocks(reply, url), control))
         web.refuse_cut(reply, url, _length(part))
 
 
 def _kept(item: Item, part: Path) -> tuple[int, str | None]:
-    """How much is there to continue, and what the server called it; nothing where nobody could tell a wrong mixture."""
+    """How many bytes there are to continue, and their tag; 0 where a mixture of two versions would go unnoticed."""
     have = _length(part)
     with contextlib.suppress(OSError, ValueError):
         return have, part.with_name(part.name + TAG).read_text(encoding="ascii")
@@ -111,16 +114,16 @@ def _note_tag(part: Path, reply: Reply) -> None:
         part.with_name(part.name + TAG).write_text(reply.tag, encoding="ascii")
 
 
-def _counted(blocks: Iterable[bytes], line: Line) -> Iterator[bytes]:
+def _counted(blocks: Iterable[bytes], control: Control) -> Iterator[bytes]:
     for block in blocks:
         yield block
-        line.advance(len(block))
-        if line.stop.is_set():
+        control.advance(len(block))
+        if control.stop.is_set():
             raise Stopped("stopped")
 
 
 def _write(item: Item, part: Path, start: int, blocks: Iterable[bytes]) -> None:
-    """Write what comes behind what is there; without a buffer, so that a killed process leaves what it got."""
+    """Append to what is there; without a buffer, so that a killed process leaves what it got."""
     left = (item.size or ENDLESS) - start
     try:
         with part.open("r+b" if start else "wb", buffering=0) as stream:
@@ -143,10 +146,10 @@ def _length(part: Path) -> int:
     return 0
 
 
-def _forget(part: Path, line: Line) -> bool:
-    """Remove what is there of an item, and whether there was anything."""
+def _discard(part: Path, control: Control) -> bool:
+    """Remove what was downloaded of an item; whether there was anything."""
     length = _length(part)
-    line.advance(-length)
+    control.advance(-length)
     for name in (part.name, part.name + TAG):  # the bytes first: a tag must never stand beside another version's
         part.with_name(name).unlink(missing_ok=True)
     return length > 0

@@ -1,4 +1,4 @@
-"""What servers say: one request, its body as it comes, and what of its failures may pass."""
+"""One request to a server: its body as it comes, and which failures are worth another attempt."""
 
 import contextlib
 import email.utils
@@ -24,7 +24,7 @@ from sertool.files import reason, size
 
 AGENT = f"sertool/{__version__}"
 BLOCK = 1 << 16
-BUSY = (408, 425, 429, 500, 502, 503, 504)  # statuses that may pass
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # statuses after which another attempt may succeed
 DOCUMENT = 64 << 20  # the longest answer that is read into memory
 
 
@@ -40,8 +40,8 @@ class Patience:
     longest: float = 120.0  # seconds that a server may ask for before the next attempt
 
     @property
-    def little(self) -> float:
-        """Bytes that are next to nothing: a server that drips would otherwise have us for ever."""
+    def least_progress(self) -> float:
+        """Bytes under which an attempt counts as failed: else a very slow server would keep us for ever."""
         return self.slowest * self.silence
 
 
@@ -68,12 +68,12 @@ class Stopped(SertoolError):
     """Another download failed, so this one was left."""
 
 
-class Again(Exception):
-    """An attempt failed that may be made again; where `anew`, what is there already is of no use."""
+class Retry(Exception):
+    """An attempt failed that may be repeated; with `restart`, what was downloaded so far is of no use."""
 
-    def __init__(self, text: str, wait: float | None = None, *, anew: bool = False) -> None:
+    def __init__(self, text: str, wait: float | None = None, *, restart: bool = False) -> None:
         super().__init__(text)
-        self.wait, self.anew = wait, anew
+        self.wait, self.restart = wait, restart
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def ask(url: str, headers: Mapping[str, str] | None = None, data: bytes | None =
     """A document, such as an index; with `data` it is asked for by POST."""
     found = bytearray()
 
-    def act() -> None:
+    def attempt() -> None:
         found.clear()
         with opened(Request(url, headers or {}, data=data)) as reply:
             for block in blocks(reply, url):
@@ -110,7 +110,7 @@ def ask(url: str, headers: Mapping[str, str] | None = None, data: bytes | None =
                     raise Damaged(f"{plain(url)} is longer than {size(DOCUMENT)}")
             refuse_cut(reply, url, len(found))
 
-    persist(act, int, threading.Event())
+    with_retries(attempt, int, threading.Event())
     return bytes(found)
 
 
@@ -124,18 +124,18 @@ def ask_json(url: str, headers: Mapping[str, str] | None = None, data: bytes | N
     return answer
 
 
-def persist(act: Callable[[], None], progress: Callable[[], int], stop: threading.Event) -> None:
-    """Act until it succeeds; attempts that bring next to nothing are counted, and the pause between them doubles."""
-    vain = 0
+def with_retries(attempt: Callable[[], None], progress: Callable[[], int], stop: threading.Event) -> None:
+    """Repeat an attempt until it succeeds, or too many in a row bring next to nothing; the pauses double."""
+    failures = 0
     while True:
         before = progress()
         try:
-            return act()
-        except Again as error:
-            vain = 1 if progress() - before > PATIENCE.little else vain + 1
-            if vain >= PATIENCE.attempts:
+            return attempt()
+        except Retry as error:
+            failures = 1 if progress() - before > PATIENCE.least_progress else failures + 1
+            if failures >= PATIENCE.attempts:
                 raise Unreachable(str(error)) from None
-            wait = _pause(vain) if error.wait is None else error.wait
+            wait = _pause(failures) if error.wait is None else error.wait
             if wait > PATIENCE.longest:
                 raise Unreachable(f"{error}, and asks to wait {wait:.0f} s: try again later") from None
             talk.detail(f"{error}: trying again in {wait:.1f} s")
@@ -143,9 +143,9 @@ def persist(act: Callable[[], None], progress: Callable[[], int], stop: threadin
                 raise Stopped("stopped") from None
 
 
-def _pause(vain: int) -> float:
-    """Seconds; not the same for all who were turned away at once."""
-    return PATIENCE.pause * 2 ** (vain - 1) * random.uniform(0.5, 1.0)
+def _pause(failures: int) -> float:
+    """Seconds before the next attempt, randomised, so that clients that failed together do not return together."""
+    return PATIENCE.pause * 2 ** (failures - 1) * random.uniform(0.5, 1.0)
 
 
 def plain(url: str) -> str:
@@ -163,7 +163,7 @@ def opened(request: Request) -> Iterator[Reply]:
 
 
 def blocks(reply: Reply, url: str) -> Iterator[bytes]:
-    """The body as it comes; a server that only drips is left."""
+    """The body as it comes; a server that is too slow is given up."""
     got = marked = 0
     since = time.monotonic()
     while True:
@@ -175,16 +175,16 @@ def blocks(reply: Reply, url: str) -> Iterator[bytes]:
         got += len(block)
         passed = time.monotonic() - since
         if passed > PATIENCE.silence:
-            if got - marked < PATIENCE.little:
-                raise Again(f"{plain(url)} gives less than {size(PATIENCE.slowest)} a second")
+            if got - marked < PATIENCE.least_progress:
+                raise Retry(f"{plain(url)} gives less than {size(PATIENCE.slowest)} a second")
             marked, since = got, since + passed
 
 
 def refuse_cut(reply: Reply, url: str, got: int) -> None:
     if reply.total is None and not got:  # a head that was cut looks like this, and no file is empty
-        raise Again(f"{plain(url)} gave nothing")
+        raise Retry(f"{plain(url)} gave nothing")
     if reply.total is not None and got < reply.total:
-        raise Again(f"{plain(url)} was cut after {size(got)} of {size(reply.total)}")
+        raise Retry(f"{plain(url)} was cut after {size(got)} of {size(reply.total)}")
 
 
 def _local(request: Request) -> Reply:
@@ -218,7 +218,7 @@ def _remote(request: Request) -> Reply:
     start, total = _range(answer) if answer.status == 206 else (0, int(length) if length.isdigit() else None)
     if answer.status == 206 and start != request.have:
         answer.close()
-        raise Again(f"{plain(request.url)} gave another part than was asked for", anew=True)
+        raise Retry(f"{plain(request.url)} gave another part than was asked for", restart=True)
     return Reply(answer, start, total, _tag(answer.headers))
 
 
@@ -231,22 +231,22 @@ def _range(answer: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 
 def _tag(headers: Mapping[str, str]) -> str | None:
-    """What names this very version; a weak ETag does not."""
+    """What identifies this very version of a file; a weak ETag does not."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified")
 
 
 def _refusal(error: urllib.error.HTTPError, request: Request) -> Reply:
-    """What a status that is no success means; all there is to a file may be what is there already."""
+    """Raise what an error status means; 416 may mean that the whole file was downloaded before."""
     with contextlib.closing(error):
         if error.code == 416 and request.have:
             total = error.headers.get("Content-Range", "").rpartition("/")[2]
             if total == str(request.have):
                 return Reply(_Nothing(), request.have, request.have, request.tag)
-            raise Again(f"{plain(request.url)} is shorter than what was there of it", anew=True)
+            raise Retry(f"{plain(request.url)} is shorter than what was there of it", restart=True)
         said = f"{plain(request.url)} answers {_said(error)}"
     if error.code in BUSY:
-        raise Again(said, _wait(error.headers.get("Retry-After")))
+        raise Retry(said, _wait(error.headers.get("Retry-After")))
     raise Refused(said, error.code)
 
 
@@ -292,7 +292,7 @@ def _told(url: str) -> Iterator[None]:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise Refused(f"{urlsplit(url).hostname} shows a certificate that is not valid") from None
-        raise Again(f"{plain(url)}: {_words(cause)}") from None
+        raise Retry(f"{plain(url)}: {_words(cause)}") from None
     except ValueError as error:
         raise Refused(f"{plain(url)}: {error}") from None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sertool import files, locks, rounding, shipped, talk, tensorfile, transfer, web
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
-from sertool.transfer import Item, Line
+from sertool.transfer import Control, Item
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +173,7 @@ def _download(published: Published) -> None:
         item = _item(published)
         try:
             with talk.counter(f"fetching {published.name}") as advance:
-                transfer.download(item, place, lambda _item, _anew: None, Line(advance=advance))
+                transfer.download(item, place, lambda _item, _anew: None, Control(advance=advance))
         except (web.Refused, web.Damaged, web.Unreachable) as error:
             what = f"that file (sha256 {published.sha256})" if published.sha256 else "that file"
             said = str(error) if published.url in str(error) else f"{published.url}: {error}"

@@ -25,7 +25,7 @@ HOUSE = {
     "formats": """manifest merging row_filter taught_encoders intake twins hearing audio encoding folders sounds
         labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint wire effects
         sources""",
-    "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store landing blends
+    "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store corpus_folder blends
         stored_rows predict_inputs windows segments model_knowledge heldout_members extract predictions tables design
         training_data choosing objective training copying packing folding inference jury cards tasks clips
         clip_statistics answers answer_files demonstration""",

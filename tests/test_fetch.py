@@ -1196,7 +1196,7 @@ def test_progress_counts_bytes_up_to_what_is_known(size, server, monkeypatch, tm
 
     monkeypatch.setattr(talk, "counter", counter)
     item = transfer.Item("big", f"{server.url}/big", size)
-    items, came = store.bring(tmp_path, sources.Plan((item,)), {}, 2, "x")
+    items, came = store.download_missing(tmp_path, sources.Plan((item,)), {}, 2, "x")
     assert totals == [("fetching x", size)]
     assert came == sum(counted) == len(body)
     assert [held.path for held in items] == ["big"]
@@ -1240,7 +1240,7 @@ def test_bytes_that_were_thrown_away_are_not_counted_twice(server, tmp_path):
     body = noise(50_000)
     server.put("/x", body, faults=[play.cut(20_000), play.whole_again])
     counted = []
-    line = transfer.Line(advance=counted.append)
+    line = transfer.Control(advance=counted.append)
     transfer.download(transfer.Item("x", f"{server.url}/x"), tmp_path / "x", lambda item, _: (item.url, {}), line)
     assert sum(counted) == len(body)
 
@@ -1249,7 +1249,7 @@ def test_bytes_that_were_thrown_away_are_not_counted_twice(server, tmp_path):
 def test_a_file_of_no_bytes_comes_too(server, tmp_path, size):
     server.put("/x", b"")
     item = transfer.Item("x", f"{server.url}/x", size, {"md5": hashlib.md5(b"", usedforsecurity=False).hexdigest()})
-    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Line())
+    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Control())
     assert (tmp_path / "x").read_bytes() == b""
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
@@ -1258,5 +1258,5 @@ def test_what_is_there_of_a_file_of_no_bytes_goes(server, tmp_path):
     server.put("/x", b"")
     (tmp_path / "x.part").write_bytes(b"other")
     item = transfer.Item("x", f"{server.url}/x", 0)
-    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Line())
+    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Control())
     assert (tmp_path / "x").read_bytes() == b""

@@ -110,16 +110,16 @@ def _fetch(names: tuple[str, ...], values: dict[str, Any]) -> int | None:
     from sertool import fetching, files
 
     cache = None if values["no_cache"] else values["cache"] or files.cache_folder()
-    errand = fetching.Errand(
+    settings = fetching.FetchSettings(
         values["out"], cache, values["mirror"], values["archives"], values["jobs"], values["wait"]
     )  # fmt: skip
     failed = False
     for name in dict.fromkeys(names):
         try:
             if values["dry_run"]:
-                talk.say(fetching.outlook(name, errand))
+                talk.say(fetching.outlook(name, settings))
             else:
-                talk.out(str(fetching.fetch(name, errand, _agreeing(values["accepted"]))))
+                talk.out(str(fetching.fetch(name, settings, _agreeing(values["accepted"]))))
         except UsageError:
             raise
         except SertoolError as error:  # the others may still come

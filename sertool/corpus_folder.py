@@ -1,4 +1,4 @@
-"""How what was downloaded becomes the folder of a corpus: laid out beside it, listed, and then given its name.
+"""The folder of a fetched corpus: downloads are unpacked beside it, listed in a lock, and then given its name.
 
 `OUT/NAME.lock` lists the files and the digests of what they came in. It is written before the folder has its name, so
 that a folder without a lock is always somebody else's.
@@ -89,11 +89,11 @@ def _laid(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) ->
         else:
             beside = folder / f".{number}"
             yield from unpacking.unpack(where(item), beside, _naming(item))
-            _lower(beside, folder / unpacking.safe(item.into))
+            _take_inner(beside, folder / unpacking.safe(item.into))
 
 
-def _lower(beside: Path, target: Path) -> None:
-    """Give a folder its name, less the folders that hold all of it."""
+def _take_inner(beside: Path, target: Path) -> None:
+    """Move a folder to its target, without outer folders that hold nothing but another folder."""
     held = beside
     while held.is_dir() and len(inner := list(held.iterdir())) == 1 and inner[0].is_dir():
         held = inner[0]
@@ -102,8 +102,8 @@ def _lower(beside: Path, target: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
 
 
-def settle(beside: Path, folder: Path, lock: Lock) -> None:
-    """Give what is laid out its name; where the folder is there already, each file its place in it."""
+def install(beside: Path, folder: Path, lock: Lock) -> None:
+    """Write the lock and rename what was unpacked; where the folder exists already, move each file into it."""
     if hasattr(os, "sync"):
         os.sync()  # once, for thousands of files
     with files.whole(lock_path(folder)) as stream:
