@@ -18,7 +18,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.fitted import deviation_of
 from sertool.manifest import Table
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 from sertool.paths import path_of
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
@@ -234,7 +234,7 @@ def tensors_of(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor
     return [torch.from_numpy(part).float().to(device) for part in parts]
 
 
-def kept_scaling(held: Held, device: torch.device) -> Scaling:
+def kept_scaling(held: ModelFile, device: torch.device) -> Scaling:
     """The scaling that a model file keeps; one that does not fit the rest of it is refused."""
     parts = [held.tensors.get(name) for name in SCALING]
     if not _fits(held, *parts):
@@ -243,7 +243,7 @@ def kept_scaling(held: Held, device: torch.device) -> Scaling:
     return Scaling(held.scaling, *made, prior_clips=held.prior_clips)
 
 
-def _fits(held: Held, *parts: np.ndarray | None) -> bool:
+def _fits(held: ModelFile, *parts: np.ndarray | None) -> bool:
     """Whether mean, deviation and matrix are there as they must be, with numbers to calculate with."""
     if any(part is not None and not (part.dtype == np.float32 and np.isfinite(part).all()) for part in parts):
         return False

@@ -4,16 +4,16 @@ from typing import Any
 
 from sertool import splits, talk
 from sertool.errors import SertoolError
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 
 
-def about(held: Held) -> str:
+def about(held: ModelFile) -> str:
     """What whoever gave a model away says of it."""
     text = held.trained.get("about")
     return f"{text}\n" if isinstance(text, str) else ""
 
 
-def card(held: Held) -> str:
+def card(held: ModelFile) -> str:
     """A model's origin and figures, as Markdown."""
     try:
         return "".join(f"- {line}\n" for line in _lines(held))
@@ -21,7 +21,7 @@ def card(held: Held) -> str:
         raise SertoolError(f"the model file does not say what it is ({error})") from None
 
 
-def _lines(held: Held) -> list[str]:
+def _lines(held: ModelFile) -> list[str]:
     trained, lines = held.trained, [f"architecture: {held.architecture}", f"emotions: {', '.join(held.labels)}"]
     lines.append(f"features: {', '.join(map(_feature, held.features.items()))}")
     lines += [f"encoder: {one['name']} ({one['licence']}; {one['citation']})" for one in trained.get("encoders") or ()]

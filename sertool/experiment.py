@@ -33,22 +33,22 @@ from sertool.design import Design, Member
 from sertool.designing import Asked
 from sertool.errors import SertoolError
 from sertool.featurizing import ShardFolder
-from sertool.heldout import Way, Wish
+from sertool.heldout import HeldOutOptions, Way
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.member_scores import Figures
-from sertool.members import Onlooker
+from sertool.members import Callbacks
 from sertool.parts import WHOLE
 from sertool.planning import TrainingPlan
 from sertool.preparing import Inputs
 from sertool.splits import TRAIN
 from sertool.targets import Material
-from sertool.teacher_models import Staff
+from sertool.teacher_models import TeacherModels
 from sertool.team import Team
 
 
 @dataclass(frozen=True)
-class Manner:
+class RunOptions:
     """Where a run goes, where it is computed, and what becomes of what is there."""
 
     out: str | None = None
@@ -61,24 +61,24 @@ class Manner:
 
 
 class Workplace(NamedTuple):
-    """Where members are trained, what becomes of those that are there, who teaches them, and what is in the way."""
+    """What all members of a run share while they are trained."""
 
     overwrite: bool
     device: str
-    staff: Staff | None  # a teacher's models
+    teachers: TeacherModels | None  # with their answers, if the teacher is a model
     refusal: SertoolError | None  # why nothing may be written there
 
 
 @device.memory_kept()
-def run(inputs: Inputs, asked: Asked, wish: Wish, manner: Manner) -> None:
+def run(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, options: RunOptions) -> None:
     """Train every member and write the held-out predictions."""
-    kind, picked = wire.format_for(None, manner.kind), device.pick(manner.device)
-    jobs = manner.jobs or workers.cores()
-    if manner.jobs:
+    kind, picked = wire.format_for(None, options.kind), device.pick(options.device)
+    jobs = options.jobs or workers.cores()
+    if options.jobs:
         torch.set_num_threads(jobs)
-    plan = planning.plan(inputs, asked, wish, manner.out)
-    if manner.dry_run:
-        return planning.say(plan, overwrite=manner.overwrite)
+    plan = planning.plan(inputs, asked, held_out, options.out)
+    if options.dry_run:
+        return planning.say(plan, overwrite=options.overwrite)
     own = team.join(picked)
     leads = Team().leads
     if not leads:
@@ -86,29 +86,29 @@ def run(inputs: Inputs, asked: Asked, wish: Wish, manner: Manner) -> None:
     with team.leader_first():
         plan, to_make = planning.with_features(plan, picked)
         planning.look_ahead(plan, to_make)
-    with alone(plan.folder, manner.wait, idle=True) if leads else nullcontext() as refusal:
+    with alone(plan.folder, options.wait, idle=True) if leads else nullcontext() as refusal:
         if leads:
             runs.sweep(plan.folder)
         with team.leader_first():
-            place = ShardFolder(plan.folder / "features", WHOLE, manner.overwrite, manner.wait or not leads)
+            place = ShardFolder(plan.folder / "features", WHOLE, options.overwrite, options.wait or not leads)
             plan = replace(plan, table=preparing.featurized(plan.table, to_make, place, picked, jobs))
-            staff = _staff(plan.table, asked.teacher, plan.folder, picked, jobs)
-        workplace = Workplace(manner.overwrite, own, staff, refusal)
+            teachers = _teachers(plan.table, asked.teacher, plan.folder, picked, jobs)
+        workplace = Workplace(options.overwrite, own, teachers, refusal)
         made = [_divided(plan, way, workplace) for way in plan.ways]
-        if wish.gap:
+        if held_out.gap:
             optimism.say([way.named for way in plan.ways], made)
         for way in plan.ways if leads else ():
             files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
-    if leads and not (talk.to_terminal() and manner.kind is None):
+    if leads and not (talk.to_terminal() and options.kind is None):
         wire.write(made[-1], None, kind)
     return None
 
 
 def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
-    """All members of one way to divide; their held-out predictions together."""
+    """Train all members of one way to divide; their held-out predictions together."""
     design, folder, leads = plan.design, plan.folder / way.folder, Team().leads
     table, wanted = planning.members(plan, way)
-    held = _taught(targets.load(table, design, place.device, plan.told), wanted, place.staff)
+    held = _taught(targets.load(table, design, place.device, plan.told), wanted, place.teachers)
     described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
     with ExitStack() as until_done:
         with team.leader_first():
@@ -121,7 +121,7 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
         trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
     predicted = merging.stacked([rows for rows, _ in trained])
     named = heldout.protocol(table, way)
-    predicted = manifest.made_by(predicted, talk.command_line(), plan.wish.seed, table, named)
+    predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, named)
     if leads:
         joined = folder / run_folder.PREDICTIONS
         stays = joined.exists() if place.refusal else wire.holds(str(joined), predicted, "parquet")
@@ -133,19 +133,19 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
     return predicted
 
 
-def _staff(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> Staff | None:
+def _teachers(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> TeacherModels | None:
     """The teacher, if it is a model, with its answers."""
     if source is None or not teacher_models.is_model(source):
         return None
-    return teacher_models.staff(table, source, folder, device, jobs)
+    return teacher_models.teachers(table, source, folder, device, jobs)
 
 
-def _taught(held: Material, wanted: Sequence[Member], staff: Staff | None) -> dict[str, Material]:
-    """What each member learns from: of a teacher's models, those that do not know whom it holds out."""
+def _taught(held: Material, wanted: Sequence[Member], teachers: TeacherModels | None) -> dict[str, Material]:
+    """The material of each member by its name, with the answers of those models that may teach it."""
     first, each_split = wanted[0], {each.name: each.split for each in wanted}
-    if staff is not None:
-        lessons = {name: teacher_models.lesson(staff, held.table, split) for name, split in each_split.items()}
-        teacher_models.say(lessons[first.name], first.split, teacher_models.met(staff, held.table, first.split))
+    if teachers is not None:
+        lessons = {name: teacher_models.lesson(teachers, held.table, split) for name, split in each_split.items()}
+        teacher_models.say(lessons[first.name], first.split, teacher_models.met(teachers, held.table, first.split))
         return {name: replace(held, taught=lesson) for name, lesson in lessons.items()}
     if held.taught is not None:
         teacher_models.say(held.taught, first.split)
@@ -159,7 +159,7 @@ def _one(held: Material, design: Design, member: Member, folder: Path, *, alone:
     def watch(order: list[np.ndarray], what: str) -> Iterable[np.ndarray]:
         return talk.progress(order, len(order), what if alone else f"{member.name}, {what}", "step")
 
-    predicted, scores = members.train(held, design, member, folder / member.name, Onlooker(say, watch))
+    predicted, scores = members.train(held, design, member, folder / member.name, Callbacks(say, watch))
     if not alone:
         talk.say(f"{member.name}: {run_report.line([scores])}")
     return predicted, scores

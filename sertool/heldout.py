@@ -1,4 +1,4 @@
-"""Which rows train, which choose, and which are held out: what was asked for, the manifest's own, or a recipe's way."""
+"""Which rows train, choose the epoch or are held out: by the options, by the manifest's own split, or by a recipe."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ REMEDIES = {  # of leaks that another division alone does not mend
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the options say of who is held out, and how often."""
+class HeldOutOptions:
+    """The options that say which clips are held out, and how many trainings there are."""
 
     split: str | None = None
     folds: int | None = None
@@ -47,22 +47,22 @@ class Way(NamedTuple):
     named: str  # for people, and for what the predictions say of how they were made
 
 
-def ways(table: Table, wish: Wish, usual: str | None) -> list[Way]:
+def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
     """The ways that the options ask for: one, or for `--gap` a leaky one and one that keeps speakers apart."""
-    asked = splitting.asked(wish.split, wish.folds, wish.protocol, loso=wish.loso)
+    asked = splitting.asked(options.split, options.folds, options.protocol, loso=options.loso)
     own = [name for name in ("split", "fold") if name in table.column_names]
-    across = wish.train_on or wish.test_on
-    if own and (wish.folds or wish.loso):
+    across = options.train_on or options.test_on
+    if own and (options.folds or options.loso):
         raise UsageError(f"the manifest has a {own[0]} already: leave out --folds and --loso, or index it without")
-    if across and (asked is not None or wish.gap or wish.always_train):
+    if across and (asked is not None or options.gap or options.always_train):
         others = "--split, --folds, --protocol, --gap, --always-train"
         raise UsageError(f"--train-on and --test-on say what is held out: leave out {others}")
     if across:
-        sides = (",".join(side or ()) or "all others" for side in (wish.train_on, wish.test_on))
+        sides = (",".join(side or ()) or "all others" for side in (options.train_on, options.test_on))
         return [Way("", None, "from {} to {}".format(*sides))]
     natural = asked if asked is not None else None if own else usual or DISJOINT
-    beside = f", {','.join(wish.always_train)} in train" if wish.always_train else ""
-    if not wish.gap:
+    beside = f", {','.join(options.always_train)} in train" if options.always_train else ""
+    if not options.gap:
         return [_way("", natural, beside)]
     honest = DISJOINT if is_leaky(natural or splitting.protocol(table)) else natural
     leaky = next((str(how) for how in (asked, usual) if is_leaky(how)), LEAKY)
@@ -88,9 +88,9 @@ def is_leaky(how: Wanted) -> bool:
     return bool(splits.entry(how).get("leaky"))
 
 
-def released(table: Table, wish: Wish) -> Table:
-    """The table without what it says of where clips belong that are always for training."""
-    always = _always(table, wish)
+def released(table: Table, options: HeldOutOptions) -> Table:
+    """The table without the split or fold of clips that --always-train trains on."""
+    always = _always(table, options)
     if not always.any():
         return table
     if always.all():
@@ -104,9 +104,9 @@ def released(table: Table, wish: Wish) -> Table:
     return splitting.without_empty_parts(table)
 
 
-def _always(table: Table, wish: Wish) -> np.ndarray:
+def _always(table: Table, options: HeldOutOptions) -> np.ndarray:
     """Clips of corpora that are for training whatever is held out, bool `[rows]`."""
-    (index, there), names = _corpora(table), wish.always_train or ()
+    (index, there), names = _corpora(table), options.always_train or ()
     _check_corpora(names, there)
     return np.isin(index, [there.index(name) for name in names])
 
@@ -122,19 +122,19 @@ def _check_corpora(names: Iterable[str], there: list[str]) -> None:
         raise UsageError(f"no corpus {word} in the manifest; there are {listed(there) or 'none'}")
 
 
-def divided(table: Table, way: Way, wish: Wish) -> Table:
+def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
     """The table with a split or folds."""
-    if wish.train_on or wish.test_on:
-        table = _across(table, wish)
+    if options.train_on or options.test_on:
+        table = _across(table, options)
     elif way.how is not None:
-        table = _by_labels(table, way.how, wish)
-    return _with_their_speakers(table) if wish.teacher else table
+        table = _by_labels(table, way.how, options)
+    return _with_their_speakers(table) if options.teacher else table
 
 
-def _by_labels(table: Table, how: Wanted, wish: Wish) -> Table:
+def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
     """The table divided as was asked; clips that always train, or that only a teacher labels, have no say in it."""
-    seed, counted = splits.entry(how).get("seed", wish.seed), ~_always(table, wish)
-    if wish.teacher:
+    seed, counted = splits.entry(how).get("seed", options.seed), ~_always(table, options)
+    if options.teacher:
         counted &= ~_unlabelled(table)
     if counted.all():
         return splitting.divided(table, how, seed)
@@ -166,10 +166,10 @@ def _unlabelled(table: Table) -> np.ndarray:
     return manifest.lacking(table, "emotion")
 
 
-def _across(table: Table, wish: Wish) -> Table:
+def _across(table: Table, options: HeldOutOptions) -> Table:
     """Train on some corpora, an eighth of their speakers for dev, and test on others."""
     index, there = _corpora(table)
-    train, test = (set(side or ()) for side in (wish.train_on, wish.test_on))
+    train, test = (set(side or ()) for side in (options.train_on, options.test_on))
     train, test = train or set(there) - test, test or set(there) - train
     _check_corpora(train | test, there)
     if not train or not test or train & test:
@@ -177,7 +177,7 @@ def _across(table: Table, wish: Wish) -> Table:
         raise UsageError(f"--train-on and --test-on must leave each side corpora of its own: both want {both}")
     sides = [0 if name in train else 1 if name in test else -1 for name in there]
     side = np.array([*sides, -1], np.int16)[index]
-    split = splits.split_of_fold(side, _columns(table), 1, wish.seed)
+    split = splits.split_of_fold(side, _columns(table), 1, options.seed)
     return manifest.with_column(manifest.without(table, "fold"), "split", manifest.from_codes(split, splits.PARTS))
 
 
@@ -191,15 +191,15 @@ def _columns(table: Table) -> dict[str, Any]:
 FoldSplit = tuple[int | None, np.ndarray]  # a fold, or None of a split, and the part of each row
 
 
-def divisions(table: Table, way: Way, wish: Wish) -> list[FoldSplit]:
+def divisions(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSplit]:
     """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1.
 
     Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
     """
-    made, free = _divisions(table, way, wish.seed), _always(table, wish)
-    if wish.no_dev:
+    made, free = _divisions(table, way, options.seed), _always(table, options)
+    if options.no_dev:
         made = [(fold, _without_dev(split)) for fold, split in made]
-    if wish.teacher:
+    if options.teacher:
         free |= _unlabelled(table) & manifest.lacking(table, _part_column(table))
     for _, split in made:
         split[free] = TRAIN
@@ -288,12 +288,12 @@ def check(split: np.ndarray, table: Table, name: str) -> None:
         talk.warn(f"{name}: {listed(alone)} is heard from one speaker in train: it may be learnt as that voice")
 
 
-def warn_of_partless(table: Table, used: np.ndarray, wish: Wish) -> None:
+def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) -> None:
     """Say which corpora lack a part, divided otherwise or never, and are not `used`, bool `[rows]`, by any training.
 
     Single clips may well be outside of a protocol, and corpora that neither side of --train-on and --test-on names.
     """
-    if wish.train_on and wish.test_on:
+    if options.train_on and options.test_on:
         return
     own = manifest.originals(table) & ~_unlabelled(table)
     corpus, names = _corpora(table)

@@ -15,7 +15,7 @@ from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError, first_line
 from sertool.extract import Extraction
 from sertool.files import listed
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 
 WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
 DTYPES = ("float16", "float32", "int16")
@@ -28,7 +28,7 @@ Voices = tuple[Scaling, Tensor]  # adapted to speakers, and which of them each c
 class Predictor:
     """A model file made ready on a device; with `trim`, silent ends so many dB below the loudest frame are left out."""
 
-    def __init__(self, held: Held, device: str = "cpu", trim: float | None = None) -> None:
+    def __init__(self, held: ModelFile, device: str = "cpu", trim: float | None = None) -> None:
         held = packing.opened(held)
         self.held, self.labels, self.device = held, held.labels, torch.device(device)
         self.precision = devices.computed(_trained_in(held), self.device.type)
@@ -106,13 +106,13 @@ class Predictor:
         return padded, lengths
 
 
-def _trained_in(held: Held) -> str:
+def _trained_in(held: ModelFile) -> str:
     """The precision that a model file's network learnt in, and answers in where the hardware has it."""
     training = held.trained.get("training")
     return "bf16" if isinstance(training, dict) and training.get("precision") == "bf16" else "float32"
 
 
-def network(held: Held) -> torch.nn.Module:
+def network(held: ModelFile) -> torch.nn.Module:
     """The network with its weights; a file whose tensors do not fit its settings is refused.
 
     It is built without memory first, so that nothing larger than the file's own tensors is ever allocated.

@@ -9,7 +9,7 @@ from sertool import catalogue, inference, manifest, modelfile, packing, talk, ta
 from sertool.design import Design, Member, lessons_of_blocks
 from sertool.manifest import Table
 from sertool.member_scores import Figures, LogitsOf, Temperatures
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 from sertool.splits import TRAIN
 from sertool.targets import Material
 from sertool.taught_encoders import Lesson
@@ -36,7 +36,7 @@ def write(path: Path, held: Material, design: Design, made: Trained, member: Mem
     modelfile.write(path, file)
 
 
-def _contents(held: Material, design: Design, made: Trained, member: Member) -> Held:
+def _contents(held: Material, design: Design, made: Trained, member: Member) -> ModelFile:
     """Everything that predicting needs, and everything that one may ask of a model."""
     weights = {name: value.detach().cpu().numpy() for name, value in made.model.state_dict().items()}
     table = manifest.keep(held.table, member.split == TRAIN)
@@ -55,7 +55,7 @@ def _contents(held: Material, design: Design, made: Trained, member: Member) -> 
     }  # fmt: skip
     if len(corpora) > 1:
         trained["emotions"] = {name: _own_words(own, made.words, name) for name in corpora}
-    return Held(
+    return ModelFile(
         architecture=design.model, settings=asdict(design.settings), columns=made.data.columns, labels=made.words,
         features=held.store.records, tensors=weights | made.data.scaling.tensors(), scaling=made.data.scaling.mode,
         prior_clips=made.data.scaling.prior_clips,

@@ -42,14 +42,14 @@ from sertool.training_settings import Settings
 
 
 @dataclass(frozen=True)
-class Onlooker:
-    """Who hears how a training goes: each epoch's figures, and the batches of one as they pass."""
+class Callbacks:
+    """What is called while a member is trained: `epoch` with each epoch's figures, `watch` around its batches."""
 
     epoch: Callable[[Figures], None]
     watch: training.Watch
 
 
-def train(held: Material, design: Design, member: Member, folder: Path, onlooker: Onlooker) -> tuple[Table, Figures]:
+def train(held: Material, design: Design, member: Member, folder: Path, callbacks: Callbacks) -> tuple[Table, Figures]:
     """Train a member unless it is trained already; its held-out predictions and its scores.
 
     Of a fold's dev a model that is fitted at once needs no more than how sure to be: then it learns from dev, too.
@@ -57,10 +57,10 @@ def train(held: Material, design: Design, member: Member, folder: Path, onlooker
     finished = folder / run_folder.PREDICTIONS
     if finished.exists():
         return wire.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
-    made, history = _trained(held, design, member, folder, onlooker)
+    made, history = _trained(held, design, member, folder, callbacks)
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
-        made, _ = _trained(held, design, member, folder, onlooker, made.temperatures)
+        made, _ = _trained(held, design, member, folder, callbacks, made.temperatures)
     predicted = _predictions(held, design, made, member, folder)
     if Team().leads:
         _record(folder, held.table, member, history, design.training)
@@ -75,7 +75,7 @@ def _trained(
     design: Design,
     member: Member,
     folder: Path,
-    onlooker: Onlooker,
+    callbacks: Callbacks,
     temperatures: Temperatures | None = None,
 ) -> tuple[Trained, list[Figures]]:
     """A model and how its training went; without `temperatures`, dev says how sure it may be."""
@@ -88,7 +88,7 @@ def _trained(
         _fit_at_once(model, data, design, member.seed, _origins(held.table)[data.train])
         history = []
     else:
-        history = _fitted(model, data, design, member, folder, onlooker)
+        history = _fitted(model, data, design, member, folder, callbacks)
     precision = devices.computed(design.training.precision, data.store.device.type)
     temperatures = temperatures or member_scores.temperatures(model, data, precision)
     data = replace(data, temperature=temperatures.alone)
@@ -131,13 +131,13 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
 
 
 def _fitted(
-    model: nn.Module, data: Data, design: Design, member: Member, folder: Path, onlooker: Onlooker
+    model: nn.Module, data: Data, design: Design, member: Member, folder: Path, callbacks: Callbacks
 ) -> list[Figures]:
     """A network, epoch by epoch."""
     history = []
-    for figures in training.fit(model, data, design.training, member.seed, folder, onlooker.watch):
+    for figures in training.fit(model, data, design.training, member.seed, folder, callbacks.watch):
         history.append(figures)
-        onlooker.epoch(figures)
+        callbacks.epoch(figures)
     return history
 
 

@@ -21,8 +21,8 @@ KINDS: dict[str, Any] = {
 
 
 @dataclass
-class Held:
-    """What a model file holds. Plain values: the network is built from them by inference."""
+class ModelFile:
+    """The contents of a model file, as plain values; `inference` builds the network from them."""
 
     architecture: str
     settings: dict[str, Any]
@@ -34,11 +34,11 @@ class Held:
     temperature: float = 1.0
     trained: dict[str, Any] = field(default_factory=dict)  # on what, how, by which commands, under which licences
     scores: dict[str, Any] = field(default_factory=dict)
-    prior_clips: float = 0.0  # what all of train counts for beside a speaker's own clips
-    adapted_temperature: float = 1.0  # of answers that know who speaks
+    prior_clips: float = 0.0  # for how many clips train's statistics count beside those of a speaker's own
+    adapted_temperature: float = 1.0  # of answers that are adapted to the speaker
 
 
-def write(path: Path, held: Held) -> None:
+def write(path: Path, held: ModelFile) -> None:
     """Write a model file: whole or not at all."""
     metadata = {name: value for name, value in vars(held).items() if name != "tensors"} | {"model_format": FORMAT}
     tensors = {name: (array.dtype.name, array.shape, [array]) for name, array in sorted(held.tensors.items())}
@@ -46,7 +46,7 @@ def write(path: Path, held: Held) -> None:
         tensorfile.write(stream, metadata, tensors)
 
 
-def read(path: Path) -> Held:
+def read(path: Path) -> ModelFile:
     """What a model file holds; a file that is none is one clear error."""
     metadata, tensors = tensorfile.read(path)
     version = metadata.get("model_format")
@@ -56,11 +56,11 @@ def read(path: Path) -> Held:
     metadata = before | metadata if version == FORMAT else {}
     if not _is_sound(metadata):
         raise SertoolError(f"{path}: not a model file of sertool's")
-    return Held(**{name: metadata[name] for name in KINDS}, tensors=dict(tensors))
+    return ModelFile(**{name: metadata[name] for name in KINDS}, tensors=dict(tensors))
 
 
 def _is_sound(held: dict[str, Any]) -> bool:
-    """Whether the values are of the kinds, and the numbers of a size, that the rest may rely on."""
+    """Whether the values have the types, and the numbers the ranges, that all readers rely on."""
     if not all(isinstance(held.get(name), kind) and held[name] is not True for name, kind in KINDS.items()):
         return False
     labels = held["labels"]

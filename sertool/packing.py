@@ -16,11 +16,11 @@ import torch
 from sertool import batches, catalogue, encoders, features, pretrained, rounding, weights
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 from sertool.weights import BROUGHT
 
 
-def packed(held: Held, extraction: Extraction, *, in_8_bits: bool = False) -> Held:
+def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) -> ModelFile:
     """The same model with its encoder, if its features have one."""
     tensors = {**_unpacked(held.tensors), **dict(_encoders(extraction))}
     kept = _rounded(tensors) if in_8_bits else _smaller(tensors)
@@ -89,13 +89,13 @@ def _unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: array for name, array in restored.items() if not name.startswith(BROUGHT)}
 
 
-def lacks_encoder(held: Held) -> bool:
+def lacks_encoder(held: ModelFile) -> bool:
     """Whether the features need an encoder that the file does not bring."""
     brought = {name.removeprefix(BROUGHT).partition(".")[0] for name in held.tensors if name.startswith(BROUGHT)}
     return any(hasattr(features.load(name), "CHOICE") for name in held.features.keys() - brought)
 
 
-def opened(held: Held) -> Held:
+def opened(held: ModelFile) -> ModelFile:
     """A model whose encoder, if it brought one, is there for its features."""
     try:
         tensors = rounding.restored(held.tensors)

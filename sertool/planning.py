@@ -25,7 +25,7 @@ from sertool.design import Design, Member
 from sertool.designing import Asked
 from sertool.errors import UsageError
 from sertool.extract import Extraction
-from sertool.heldout import Way, Wish
+from sertool.heldout import HeldOutOptions, Way
 from sertool.manifest import Table
 from sertool.paths import plain_name
 from sertool.preparing import Inputs
@@ -45,21 +45,21 @@ class TrainingPlan:
     table: Table
     design: Design
     asked: Asked
-    wish: Wish
+    held_out: HeldOutOptions
     ways: Sequence[Way]
     folder: Path
     told: Told | None  # what a teacher says in a file
 
 
-def plan(inputs: Inputs, asked: Asked, wish: Wish, out: str | None) -> TrainingPlan:
+def plan(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
     """What the options ask for, as far as rows can be told without their features."""
     told = _told(inputs, asked.teacher)
-    table = heldout.released(preparing.read(inputs), wish)
+    table = heldout.released(preparing.read(inputs), held_out)
     designing.refuse_beside_labels(table, asked)
     design = designing.design(table, asked)
-    refusals.refuse_idle_seeds(design.model, wish.seeds)
-    ways = heldout.ways(table, wish, asked.published.get("protocol"))
-    return TrainingPlan(table, design, asked, wish, ways, Path(out) if out else _folder(asked, wish), told)
+    refusals.refuse_idle_seeds(design.model, held_out.seeds)
+    ways = heldout.ways(table, held_out, asked.published.get("protocol"))
+    return TrainingPlan(table, design, asked, held_out, ways, Path(out) if out else _folder(asked, held_out), told)
 
 
 def _told(inputs: Inputs, source: str | None) -> Told | None:
@@ -72,9 +72,9 @@ def _told(inputs: Inputs, source: str | None) -> Told | None:
     return None if teacher_models.is_model(source) else teacher_answers.read(source)
 
 
-def _folder(asked: Asked, wish: Wish) -> Path:
+def _folder(asked: Asked, held_out: HeldOutOptions) -> Path:
     """Where a run goes that nobody gave a folder: a name for the model and what was said of it."""
-    said = {**asked.training, **vars(asked), **vars(wish)}
+    said = {**asked.training, **vars(asked), **vars(held_out)}
     given = {
         name: said[name] for name in (*asked.training, *NAMING) if said[name] is not None and said[name] is not False
     }
@@ -86,13 +86,13 @@ def _folder(asked: Asked, wish: Wish) -> Path:
 
 def members(plan: TrainingPlan, way: Way) -> tuple[Table, list[Member]]:
     """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
-    wish, table = plan.wish, heldout.divided(plan.table, way, plan.wish)
-    made = heldout.divisions(table, way, wish)
+    held_out, table = plan.held_out, heldout.divided(plan.table, way, plan.held_out)
+    made = heldout.divisions(table, way, held_out)
     heldout.refuse_leaks(table, way, made)
-    wanted = runs.members(made, wish.seeds, wish.seed, heldout.protocol(table, way))
-    for member in wanted[:: wish.seeds]:
+    wanted = runs.members(made, held_out.seeds, held_out.seed, heldout.protocol(table, way))
+    for member in wanted[:: held_out.seeds]:
         heldout.check(member.split, table, f"{plan.folder / way.folder / member.name}")
-    heldout.warn_of_partless(table, _used(wanted), wish)
+    heldout.warn_of_partless(table, _used(wanted), held_out)
     return table, wanted
 
 
@@ -123,7 +123,9 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Tab
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
         refusals.warn_of_package_encoder(manifest.keep(divided, held), records, lessons, name)
         if not heldout.is_leaky(name):
-            refusals.refuse_taught_encoder(divided, lessons, [member.split for member in wanted[:: plan.wish.seeds]])
+            refusals.refuse_taught_encoder(
+                divided, lessons, [member.split for member in wanted[:: plan.held_out.seeds]]
+            )
         if design.teacher:
             _require_teacher(design.teacher, plan.told, divided, wanted)
     return trained
@@ -136,7 +138,7 @@ def _require_teacher(source: str, told: Told | None, table: Table, wanted: Seque
     if told is None:
         teacher_models.require_knows(source, learnt)
         return
-    teacher_models.refuse_tellers(source, table, [member.split for member in wanted])
+    teacher_models.refuse_leaking(source, table, [member.split for member in wanted])
     taught = teacher_answers.taught(table, told)
     taught.over(sorted(learnt))
     for member in wanted:

@@ -1,8 +1,8 @@
-"""A teacher that is a model: what it answers for a student's clips, and for whom it may answer.
+"""A teacher that is a model or a run: its answers for a student's clips, and which of its models may give them.
 
-What the models of a run were trained on lies beside them. Those that know a clip or a speaker whom the student holds
-out teach nothing, for what they know would reach the student; and a clip is best taught by those that never heard its
-speaker, for of the others' voices they are surer than they should be.
+What the models of a run were trained on lies beside them. A model that was trained on a clip or a speaker whom the
+student holds out is not used, as that would leak into the student. Of the others, a clip is taught by those that were
+not trained on its speaker where there are any, as models are overconfident about the speakers they were trained on.
 """
 
 import hashlib
@@ -38,8 +38,8 @@ from sertool.teacher_answers import Taught
 EVERYTHING = Listening(silence=-200.0)
 
 
-class Staff(NamedTuple):
-    """The models of a teacher, each with what it was trained on, and their answers by the rows of a table."""
+class TeacherModels(NamedTuple):
+    """The models of a teacher: what each was trained on, and its answers, by the rows of a table."""
 
     source: str
     words: tuple[str, ...]
@@ -54,7 +54,7 @@ def is_model(source: str) -> bool:
 
 
 def require_there(source: str) -> None:
-    """Refuse a teacher who is nowhere, before anything is made for the lessons."""
+    """Refuse a teacher that does not exist, before anything is computed."""
     if source != "-" and source not in shipped.names() and not Path(source).exists():
         raise UsageError(
             f"no teacher {source}: give a model, the folder of a run, or a file of predictions; inside the package are "
@@ -63,14 +63,14 @@ def require_there(source: str) -> None:
 
 
 def require_knows(source: str, words: set[str]) -> None:
-    """Refuse a teacher who has no answer for some emotion, before anybody listens."""
+    """Refuse a teacher that lacks one of some emotions, before it is asked anything."""
     known = modelfile.read(models_in(shipped.place(source), None)[0]).labels
     if lost := sorted(words - {*known}):
         raise SertoolError(teacher_answers.unknown(lost, known))
 
 
-def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> Staff:
-    """What a teacher's models answer for the clips of a table; asked once, the answers lie in the student's folder."""
+def teachers(table: Table, source: str, folder: Path, device: str, jobs: int) -> TeacherModels:
+    """A teacher's models with their answers for the clips of a table; these are kept in the student's folder."""
     paths = models_in(shipped.place(source), None)
     kept = folder / run_folder.TEACHER.format(_key(paths, table))
     if not kept.exists():
@@ -81,7 +81,7 @@ def staff(table: Table, source: str, folder: Path, device: str, jobs: int) -> St
         talk.warn(f"--teacher {source}: it was trained with --adapt speaker, and teaches here as it answers for "
                   "strangers: it may know more in a file, by `sertool predict --adapt speaker`")  # fmt: skip
     met, learnt = _known(table, paths)
-    return Staff(source, words, met, learnt, _by_row(table, given, words, len(paths)))
+    return TeacherModels(source, words, met, learnt, _by_row(table, given, words, len(paths)))
 
 
 def _key(paths: Sequence[Path], table: Table) -> str:
@@ -95,7 +95,7 @@ def _key(paths: Sequence[Path], table: Table) -> str:
 
 
 def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Table:
-    """A row for each model and clip that it could hear."""
+    """A row for each model and each clip that it could answer for."""
     models = [Predictor.load(path, device) for path in paths]
     if any(model.labels != models[0].labels for model in models):
         raise SertoolError("--teacher: its models know different emotions: name one of them")
@@ -112,7 +112,7 @@ Answer = tuple[str, int, np.ndarray]  # the clip, the model's number, and its pr
 
 
 def _frames(table: Table, models: Sequence[Predictor], device: str) -> Store | None:
-    """The features that all models take, where the manifest has them made in just that way."""
+    """The manifest's own features, if they are made exactly as all models take them."""
     records = models[0].held.features
     there = all(f"{name}_shard" in table.column_names for name in records)
     if any(model.held.features != records for model in models) or not there:
@@ -134,10 +134,10 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
 
 
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
-    """From the clips themselves; copies are not heard, and have their parents' answers."""
+    """Answers from the audio; copies are left out, as they have their parents' answers."""
     jury = Jury(models)
     heard = Listener(jury, EVERYTHING, jobs).listened(_requests(table))
-    return [piece for some in heard for piece in _told(jury, some)]
+    return [piece for some in heard for piece in _of_pieces(jury, some)]
 
 
 def _requests(table: Table) -> Iterator[Request]:
@@ -148,7 +148,7 @@ def _requests(table: Table) -> Iterator[Request]:
     yield from talk.progress(own, len(own), "the teacher listens", "clip")
 
 
-def _told(jury: Jury, pieces: Sequence[Piece]) -> Iterator[Answer]:
+def _of_pieces(jury: Jury, pieces: Sequence[Piece]) -> Iterator[Answer]:
     there = [piece for piece in pieces if piece.heard is not None]
     if there:
         for number, answer in enumerate(jury.each([piece.heard for piece in there])):
@@ -184,36 +184,36 @@ def _warn_of_unknown(table: Table, path: Path) -> None:
               f"{shared}")  # fmt: skip
 
 
-def lesson(staff: Staff, table: Table, split: np.ndarray) -> Taught:
-    """The mean answer of those that may teach, for each clip of those that know its speaker least."""
-    fit = ~_leaks(staff, table, split)
+def lesson(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
+    """For each clip the mean answer of the models that may teach it; see above."""
+    fit = ~_leaking_models(teachers, table, split)
     if not fit.any():
         raise SertoolError(
-            f"--teacher {staff.source}: it was trained on speakers or clips that are held out here, and would tell of "
-            "them: train it on this very split or these folds"
+            f"--teacher {teachers.source}: it was trained on speakers or clips that are held out here, and would tell "
+            "of them: train it on this very split or these folds"
         )
-    met, shares = staff.met[fit], staff.shares[fit]
+    met, shares = teachers.met[fit], teachers.shares[fit]
     chosen = (~met | met.all(axis=0)) & ~np.isnan(shares).any(axis=2)
     total = np.where(chosen[:, :, None], shares, 0).sum(axis=0)
     count = chosen.sum(axis=0)[:, None]
-    return Taught(staff.words, np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32))
+    return Taught(teachers.words, np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32))
 
 
-def _leaks(staff: Staff, table: Table, split: np.ndarray) -> np.ndarray:
-    """Which models would tell of what is held out, `[models]`."""
-    return _tells(staff.met, staff.learnt, table, split)
+def _leaking_models(teachers: TeacherModels, table: Table, split: np.ndarray) -> np.ndarray:
+    """Which models were trained on what is held out here, bool `[models]`."""
+    return _leaking(teachers.met, teachers.learnt, table, split)
 
 
-def _tells(met: np.ndarray, learnt: np.ndarray, table: Table, split: np.ndarray) -> np.ndarray:
-    """Which models know a clip that is held out, or a speaker who is nowhere in train, `[models]`."""
+def _leaking(met: np.ndarray, learnt: np.ndarray, table: Table, split: np.ndarray) -> np.ndarray:
+    """Which models were trained on a held-out clip, or on a held-out speaker who is not in train, bool `[models]`."""
     held = (split == DEV) | (split == TEST)
     speaker = manifest.codes(table, "speaker").index
     strange = held & (speaker >= 0) & ~np.isin(speaker, speaker[split == TRAIN])
     return (learnt & held).any(axis=1) | (met & strange).any(axis=1)
 
 
-def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -> None:
-    """Refuse predictions from a file whose run has models that would tell of what is held out here."""
+def refuse_leaking(source: str, table: Table, divisions: Sequence[np.ndarray]) -> None:
+    """Refuse predictions from a file whose run has models that were trained on what is held out here."""
     folder = Path(source).parent
     places = (folder, *run_folder.members(folder))
     beside = [place / run_folder.MODEL for place in places if (place / run_folder.DIVISION).exists()]
@@ -223,7 +223,7 @@ def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -
         return
     met, learnt = _known(table, beside)
     for split in divisions:
-        if _tells(met, learnt, table, split).any():
+        if _leaking(met, learnt, table, split).any():
             raise SertoolError(
                 f"--teacher {source}: some of its models were trained on speakers or clips that are held out here, and "
                 f"would tell of them: give the run, --teacher {folder}, of which those teach that know nothing of them"
@@ -231,7 +231,7 @@ def refuse_tellers(source: str, table: Table, divisions: Sequence[np.ndarray]) -
 
 
 def say(taught: Taught, split: np.ndarray, met: np.ndarray | None = None) -> None:
-    """How many training clips the teacher answers for, and whether it met those who speak in them, bool `[rows]`."""
+    """Say for how many training clips the teacher has answers; `met`: clips of speakers it was trained on, `[rows]`."""
     train = split == TRAIN
     line = f"the teacher answers for {(taught.known & train).sum():,} of {train.sum():,} training clips"
     if met is not None and (count := int((met & train).sum())):
@@ -239,12 +239,12 @@ def say(taught: Taught, split: np.ndarray, met: np.ndarray | None = None) -> Non
     talk.say(line)
 
 
-def met(staff: Staff, table: Table, split: np.ndarray) -> np.ndarray:
-    """Of which clips all that may teach were trained on the speaker, bool `[rows]`."""
-    return staff.met[~_leaks(staff, table, split)].all(axis=0)
+def met(teachers: TeacherModels, table: Table, split: np.ndarray) -> np.ndarray:
+    """The clips on whose speakers all models that may teach were trained, bool `[rows]`."""
+    return teachers.met[~_leaking_models(teachers, table, split)].all(axis=0)
 
 
 def require_lesson(source: str, taught: Taught, split: np.ndarray) -> None:
-    """Refuse a teacher who answers for nobody that is learnt from."""
+    """Refuse a teacher that has no answer for any training clip."""
     if not taught.known[split == TRAIN].any():
         raise SertoolError(f"--teacher {source}: it answers for none of the training clips")

@@ -7,7 +7,7 @@ import torch
 from sertool import batches, fitted
 from sertool.batches import Scaling, Store
 from sertool.errors import SertoolError
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 
 LENGTHS = (3, 1, 7, 4, 2)
 
@@ -141,8 +141,8 @@ def test_a_model_file_keeps_the_scaling() -> None:
     assert Scaling().tensors() == {}
 
 
-def kept(mode: str, columns: int, **tensors: np.ndarray) -> Held:
-    return Held("cnn", {}, columns, ["neutral", "angry"], {}, tensors, mode)
+def kept(mode: str, columns: int, **tensors: np.ndarray) -> ModelFile:
+    return ModelFile("cnn", {}, columns, ["neutral", "angry"], {}, tensors, mode)
 
 
 @pytest.mark.parametrize(

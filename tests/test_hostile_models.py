@@ -16,7 +16,7 @@ from sertool import cards, extract, features, modelfile, models, shaping, tensor
 from sertool.errors import SertoolError
 from sertool.inference import Predictor
 from sertool.jury import Jury
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 
 LABELS = ["neutral", "happy", "angry"]
 SECONDS, MEGABYTES = 6, 300
@@ -27,7 +27,7 @@ NASTY: list[Any] = [
 ]  # fmt: skip
 
 
-def held(architecture: str, stats: tuple[str, ...], **settings: Any) -> Held:
+def held(architecture: str, stats: tuple[str, ...], **settings: Any) -> ModelFile:
     """A sound model file of random weights, on eight log-mels."""
     extraction = extract.Extraction(
         shaping.Wave(rate=16_000), {"mel": features.settings("mel", {"bands": 8})}, (), stats
@@ -43,7 +43,7 @@ def held(architecture: str, stats: tuple[str, ...], **settings: Any) -> Held:
     tensors |= {f"scaling.{word}": np.ones(size, np.float32) for word, size in sizes.items()}
     chosen = vars(models.settings(architecture, settings)).items()
     known = {name: list(value) if isinstance(value, tuple) else value for name, value in chosen}
-    return Held(
+    return ModelFile(
         architecture,
         known,
         columns,
@@ -56,7 +56,7 @@ def held(architecture: str, stats: tuple[str, ...], **settings: Any) -> Held:
     )
 
 
-SOUND: dict[str, Callable[[], Held]] = {
+SOUND: dict[str, Callable[[], ModelFile]] = {
     "cnn": lambda: held("cnn", (), channels=(4, 8), frames=40),
     "mlp": lambda: held("mlp", ("mean", "std"), groups=2),
     "lstm": lambda: held("lstm", (), width=8, layers=1),
@@ -66,7 +66,7 @@ SOUND: dict[str, Callable[[], Held]] = {
 }
 
 
-def content(one: Held) -> dict[str, Any]:
+def content(one: ModelFile) -> dict[str, Any]:
     """What lies in a file beside the tensors."""
     return {name: value for name, value in vars(one).items() if name != "tensors"} | {"model_format": 1}
 

@@ -10,11 +10,11 @@ import pytest
 
 from sertool import modelfile
 from sertool.errors import SertoolError
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 
 
-def held() -> Held:
-    return Held(
+def held() -> ModelFile:
+    return ModelFile(
         "cnn", {"channels": [4, 8], "frames": 40}, 16, ["neutral", "angry"], {"mel": {"settings": {"hop": 160}}},
         {"head.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array(3)}, "corpus", 1.25,
         {"corpora": {"cremad": 3}}, {"dev_uar": 0.5},

@@ -11,7 +11,7 @@ from running import sertool
 from sertool import encoding, features, inference, modelfile, packing, rounding, shaping, synth, web, weights
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 
 pytest_plugins = ("pretrained",)
 
@@ -76,7 +76,8 @@ def test_the_scaling_is_never_rounded() -> None:
     extraction = Extraction(shaping.Wave(), {"mel": features.settings("mel", {})}, (), ("mean",))
     scaling = {"scaling.mean": np.logspace(-3, 3, 5000, dtype=np.float32)[None]}
     large = {"head.weight": np.random.default_rng(0).normal(size=(6, 5000)).astype(np.float32)}
-    held = Held("mlp", {}, 5000, ["neutral", "angry"], {"mel": extraction.record("mel")}, scaling | large, "corpus")
+    records = {"mel": extraction.record("mel")}
+    held = ModelFile("mlp", {}, 5000, ["neutral", "angry"], records, scaling | large, "corpus")
     made = packing.packed(held, extraction, in_8_bits=True)
     assert np.array_equal(made.tensors["scaling.mean"], scaling["scaling.mean"])
     assert made.tensors["head.weight"].dtype == np.int8

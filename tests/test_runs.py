@@ -10,7 +10,7 @@ import torch
 from sertool import batches, manifest, modelfile, runs, wire
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
-from sertool.modelfile import Held
+from sertool.modelfile import ModelFile
 from sertool.targets import Material
 from sertool.training_settings import Settings
 
@@ -35,7 +35,7 @@ def claim(folder: Path, wanted: dict[str, dict]) -> None:
 
 def finish(member: Path) -> None:
     """What a trained member leaves behind."""
-    held = Held("svm", {}, 1, ["sad", "happy"], {}, {})
+    held = ModelFile("svm", {}, 1, ["sad", "happy"], {}, {})
     modelfile.write(member / "model.safetensors", held)
     for name in ("split", "predictions"):
         wire.write(manifest.from_columns(COLUMNS), str(member / f"{name}.parquet"), "parquet")

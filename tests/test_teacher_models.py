@@ -11,6 +11,7 @@ from running import Outcome, ages, changed, column, sertool
 from sertool import encoding, inference, manifest, modelfile, row_filter, splits, synth, teacher_models, wire
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
+from sertool.teacher_models import TeacherModels
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
 EMOTIONS = ("neutral", "happy", "angry")
@@ -166,29 +167,29 @@ def test_predictions_teach_nobody_from_whom_their_models_would_tell(mel: Path, t
     assert "cannot be known" in done.err
 
 
-def staff(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[float]]) -> teacher_models.Staff:
+def teachers(met: list[list[bool]], learnt: list[list[bool]], shares: list[list[float]]) -> TeacherModels:
     made = np.array(shares, np.float32)
-    return teacher_models.Staff("t", ("a", "b"), np.array(met), np.array(learnt), np.stack([made, 1 - made], axis=2))
+    return TeacherModels("t", ("a", "b"), np.array(met), np.array(learnt), np.stack([made, 1 - made], axis=2))
 
 
 def test_clips_are_taught_by_those_that_never_heard_their_speaker_and_by_all_where_all_did() -> None:
     table = manifest.from_columns({"clip": ["w", "x", "y", "z"], "speaker": ["1", "2", "3", "4"]})
     split = np.array([TRAIN, TRAIN, TRAIN, TEST])
     met = [[True, False, True, False], [False, True, True, False], [False, False, False, True]]
-    held = staff(met, met, [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.9, 0.9, 0.9, 0.9]])
+    held = teachers(met, met, [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.9, 0.9, 0.9, 0.9]])
     made = teacher_models.lesson(held, table, split)
     np.testing.assert_allclose(made.shares[:, 0], [0.5, 0.2, 0.5, 0.6], atol=1e-6)
     with pytest.raises(SertoolError, match="held out here"):
-        teacher_models.lesson(staff(met[2:], met[2:], [[0.9] * 4]), table, split)
+        teacher_models.lesson(teachers(met[2:], met[2:], [[0.9] * 4]), table, split)
 
 
 def test_where_speakers_stand_on_both_sides_only_the_clips_held_out_are_secret() -> None:
     table = manifest.from_columns({"clip": ["w", "x"], "speaker": ["1", "1"]})
     split = np.array([TRAIN, DEV])
-    fit = staff([[True, True]], [[True, False]], [[0.1, 0.2]])
+    fit = teachers([[True, True]], [[True, False]], [[0.1, 0.2]])
     assert teacher_models.lesson(fit, table, split).known.all()
     with pytest.raises(SertoolError, match="held out here"):
-        teacher_models.lesson(staff([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
+        teacher_models.lesson(teachers([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,8 @@ from sertool import (
 from sertool.commands import train as door
 from sertool.designing import Asked
 from sertool.errors import UsageError
-from sertool.experiment import Manner
-from sertool.heldout import Wish
+from sertool.experiment import RunOptions
+from sertool.heldout import HeldOutOptions
 from sertool.models import cnn1d, cnn2d, lda, svm
 from sertool.preparing import Inputs
 from sertool.training_settings import Settings
@@ -913,13 +913,15 @@ def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
     both = merging.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
     names = manifest.column(both, "parent")
     way = heldout.Way("", "speaker:50/25/25", "x")
-    ((_, split),) = heldout.divisions(heldout.divided(both, way, heldout.Wish()), way, heldout.Wish())
+    ((_, split),) = heldout.divisions(
+        heldout.divided(both, way, heldout.HeldOutOptions()), way, heldout.HeldOutOptions()
+    )
     of_clip = dict(zip(manifest.column(both, "clip"), split.tolist(), strict=True))
     for clip, parent in zip(manifest.column(both, "clip"), names, strict=True):
         if parent is not None:
             assert of_clip[clip] == (splits.TRAIN if of_clip[parent] == splits.TRAIN else -1)
     own = manifest.with_column(both, "split", ["test"] * 12 + ["train"] * 36 + ["test"] * 12 + ["train"] * 36)
-    ((_, split),) = heldout.divisions(own, heldout.Way("", None, heldout.OWN), heldout.Wish())
+    ((_, split),) = heldout.divisions(own, heldout.Way("", None, heldout.OWN), heldout.HeldOutOptions())
     assert (split[48:60] == -1).all()
 
 
@@ -1118,7 +1120,7 @@ def _assert_heard_again(clips: Path, run: Path, device: str) -> None:
 def test_every_option_has_a_place_where_training_finds_it() -> None:
     asked = {option.name for option in door.command.params if option.expose_value}
     asked -= {"manifests", "show_list", "layers", "tune"}  # these two being settings of a model
-    taken = {held.name for kind in (Inputs, Asked, Wish, Manner, Settings) for held in fields(kind)}
+    taken = {held.name for kind in (Inputs, Asked, HeldOutOptions, RunOptions, Settings) for held in fields(kind)}
     assert asked == taken - {"sources", "training"}
 
 

@@ -29,7 +29,7 @@ from sertool.design import Design, Member
 from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.member_file import Trained
-from sertool.members import Onlooker
+from sertool.members import Callbacks
 from sertool.models import cnn, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.targets import Material
@@ -170,8 +170,8 @@ def divided(table: Table) -> np.ndarray:
 
 
 def made(held: Material, design: Design, split: np.ndarray, folder: Path) -> Trained:
-    onlooker = Onlooker(lambda figures: None, lambda order, _: order)
-    return members._trained(held, design, Member("seed-0", 0, None, split), folder, onlooker)[0]
+    callbacks = Callbacks(lambda figures: None, lambda order, _: order)
+    return members._trained(held, design, Member("seed-0", 0, None, split), folder, callbacks)[0]
 
 
 def learnt(one: Trained) -> dict[str, np.ndarray]:

@@ -148,8 +148,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
     from sertool import experiment
     from sertool.designing import Asked
-    from sertool.experiment import Manner
-    from sertool.heldout import Wish
+    from sertool.experiment import RunOptions
+    from sertool.heldout import HeldOutOptions
     from sertool.preparing import Inputs
 
     blocks = [f"{name}={values[name]}" for name in ("layers", "tune") if values[name] is not None]
@@ -157,7 +157,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     values["sources"] = options.inputs(manifests, "a featurized manifest")
     values["training"] = {held.name: values[held.name] for held in LOOP if values[held.name] is not None}
     rows, asked = options.part(Inputs, values), options.part(Asked, values)
-    return experiment.run(rows, asked, options.part(Wish, values), options.part(Manner, values))
+    return experiment.run(rows, asked, options.part(HeldOutOptions, values), options.part(RunOptions, values))
 
 
 def _show(recipe: str | None, model: str | None) -> None:
