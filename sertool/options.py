@@ -184,11 +184,10 @@ device = option(
     help="Where to compute.",
 )
 jobs = option("-j", "--jobs", type=Number(int, 1, 512), metavar="N", help="Threads (default: one for each core).")
-seed = _seed("What every random choice is drawn from.")
-seed_of_division = _seed("What every random choice is drawn from, but for protocols with a seed of their own.")
+seed = _seed("Seed of every random choice.")
+seed_of_division = _seed("Seed of every random choice, but for protocols with a seed of their own.")
 seed_of_training = _seed(
-    "What every random choice is drawn from: of the training, and of who is held out, but for protocols with a seed of "
-    "their own."
+    "Seed of every random choice: of the training, and of who is held out, but for protocols with a seed of their own."
 )
 
 

@@ -20,18 +20,18 @@ class Settings:
     ] = "cosine"
     warmup: Annotated[int, "steps over which the learning rate rises from zero", 0, 100_000] = 0
     plateau_factor: Annotated[float, "what plateau multiplies the rate by", 0, 1] = 0.5
-    plateau_patience: Annotated[int, "epochs that may bring nothing better before it does", 0, 100_000] = 10
+    plateau_patience: Annotated[int, "epochs without improvement before it does so", 0, 100_000] = 10
     restart_epochs: Annotated[int, "epochs of the first cosine of restarts", 1, 100_000] = 10
-    restart_factor: Annotated[int, "how much longer each next one is", 1, 1000] = 2
+    restart_factor: Annotated[int, "how many times as long as the one before each next cosine is", 1, 1000] = 2
     smoothing: Annotated[float, "label smoothing", 0, 1] = 0.0
     balance: Annotated[
         Literal["none", "weights", "sampling", "corpus", "corpus-emotion"],
-        "make up for rarer emotions by weights or sampling, for smaller corpora or for both by sampling; in "
-        "models that are fitted at once, by weights either way",
+        "make up for rarer emotions, by weights in the loss or by sampling; for smaller corpora, or for both, by "
+        "sampling; in the classical models always by weights",
     ] = "none"
     absent_emotions: Annotated[
         Literal["mask", "count"],
-        "for networks, of several corpora, judge a clip among its own one's emotions, or count them all",
+        "for networks with several corpora: leave emotions that a clip's corpus lacks out of its loss, or count them",
     ] = "mask"
     clip: Annotated[float | None, "greatest norm of the gradient (0: any)", 0] = None
     clip_value: Annotated[float | None, "greatest value in the gradient (0: any)", 0] = None
@@ -44,7 +44,9 @@ class Settings:
         None
     )
     mixup: Annotated[float | None, "alpha of mixup", 0, 1000] = None
-    mixes: Annotated[Literal["rows", "summary"], "what mixup mixes: rows, or what a network sums a clip up to"] = "rows"
+    mixes: Annotated[Literal["rows", "summary"], "what mixup mixes: rows, or the network's embeddings of clips"] = (
+        "rows"
+    )
     soft: Annotated[
         float, "share of the listeners' votes in the targets, the rest being the intended emotion", 0, 1
     ] = 0.0
@@ -52,21 +54,21 @@ class Settings:
     likeness: Annotated[float, "weight of likeness to the imitated features in the loss", 0] = 1.0
     steady: Annotated[
         float,
-        "share of the loss that is for hearing a copy as an encoder's blocks, before they learn, hear its clip",
+        "consistency: share of the loss for giving a copy the outputs that the untrained encoder has for its clip",
         0,
         1,
     ] = 0.0
     strangers: Annotated[
-        float, "with --adapt, share of the clips that are scaled as if nobody knew who speaks", 0, 1
+        float, "with --adapt, share of the clips that are scaled as if their speaker were unknown", 0, 1
     ] = 0.5
     time_masks: Annotated[int, "bars of time set to zero in each clip", 0, 1000] = 0
     time_width: Annotated[int, "greatest width of a time bar in rows", 0, 100_000] = 30
     column_masks: Annotated[int, "bars of columns set to zero in each clip", 0, 1000] = 0
     column_width: Annotated[int, "greatest width of a column bar", 0, 100_000] = 12
-    mask_share: Annotated[float, "share of the clips that bars are laid over", 0, 1] = 1.0
+    mask_share: Annotated[float, "share of the clips that are masked so", 0, 1] = 1.0
     shift: Annotated[float, "greatest roll in time, as a share of the clip", 0, 1] = 0.0
-    noise: Annotated[float, "deviation of Gaussian noise on the rows", 0] = 0.0
-    gain: Annotated[float, "greatest offset of all columns of a clip", 0] = 0.0
+    noise: Annotated[float, "standard deviation of Gaussian noise added to the rows", 0] = 0.0
+    gain: Annotated[float, "greatest offset added to all columns of a clip", 0] = 0.0
     precision: Annotated[Literal["float32", "bf16"], "arithmetic of training"] = "float32"
     compile: Annotated[bool, "compile the network"] = False
 

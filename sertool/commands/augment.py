@@ -22,10 +22,10 @@ Examples:
   sertool augment voice.wav --pitch 3 --telephone --plot before-after.png
   sertool augment voice.wav --copies 5 --tempo 0.8:1.2 --gain -6:6 --listen examples/
 
-A copy is the row `parent#k`. Its `augmentation` holds the drawn numbers, which depend on the clip, k and the seed
-alone; featurize applies them, with CUDA on the device, and no audio is written. Rows of dev and test are never copied,
-and a copy trains only where its parent does. Effects happen in the order in which they stand here. Input from a pipe is
-read to its end first.
+A copy is the row `parent#k`. Its column `augmentation` holds the drawn settings, which depend on the clip, k and the
+seed alone; featurize applies them (on the GPU with CUDA), and no audio is written. Rows of dev and test are never
+copied, and a copy is trained on only where its parent is. Effects are applied in the order of this list. Input from a
+pipe is read to its end first.
 
 \b
 A recipe of your own, mine.toml; settings are named as in the options:
@@ -107,9 +107,11 @@ def _copy_options() -> Any:
         option("-n", "--copies", type=options.Number(int, 1, 1000), metavar="N", group=group,
                help="Copies of each row. [default: 1, or as the recipe has it]"),
         option("--recipe", metavar="NAME", group=group, shell_complete=options.offering(*_recipes()),
-               help=f"What a published system did ({', '.join(_recipes())}), or a file.toml; options win over it."),
+               help=f"The effects of a published system ({', '.join(_recipes())}), or of a file.toml; options override "
+                    "them."),
         option("--share", "shares", multiple=True, metavar="[EFFECT=]X", group=group,
-               help="The share of the copies that an effect happens to, 0 to 1; without a name that of each."),
+               help="The share of the copies that an effect is applied to, 0 to 1; without a name, that of each "
+                    "effect."),
     )  # fmt: skip
 
 
@@ -118,9 +120,9 @@ def _output_options() -> Any:
         option("--write", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
                help="Write each copy to a file under this folder; the rows then name these files."),
         option("--as", "kind_of_sound", type=click.Choice(["flac", "wav"]), group="Sound",
-               help="With --write, how: 16 bits, the rate of the parent, and its channels up to two; what is louder "
-                    "than such a file can hold is 32-bit floats in wav, and turned down in flac, with a warning. "
-                    "[default: flac]"),
+               help="With --write, the kind of file: 16 bits, the rate of the parent, and its channels up to two. "
+                    "Copies beyond full scale become 32-bit floats in wav, and are turned down in flac, with a "
+                    "warning. [default: flac]"),
         option("--part", metavar="K/N", group="Sound", help="Write only the k-th of n shares, for job arrays."),
         option("--listen", type=click.Path(file_okay=False), metavar="DIR", group="Sound",
                help="Write the first three clips with their copies as WAV files, and stop."),

@@ -47,7 +47,7 @@ def _feature_options() -> Any:
              for name, entry in FEATURES.items()]  # fmt: skip
     return options.stack(*flags, option(
         "--preset", type=click.Choice(list(presets.PRESETS)), metavar="NAME", group=group,
-        help="Features and settings of a published system, or of ours (see --list); what is given as well wins."
+        help="Features and settings of a published system, or of ours (see --list); other options override it."
     ))  # fmt: skip
 
 
@@ -69,10 +69,10 @@ def _shared_options() -> Any:
         metavar="FILE",
         shell_complete=options.offering(shipped.DEFAULT, path="file"),
         group=group,
-        help="Weights of the encoder: a checkpoint, safetensors, a model file of `train --pack`, whose blocks know the "
-        "speakers who taught them, so that `train` refuses to hold those out, or base: the package's model, four "
-        "blocks of Whisper base that hear through noise (--layers 0-4). [default: fetched "
-        "once into $SERTOOL_CACHE or ~/.cache/sertool]",
+        help="Weights of the encoder: a checkpoint, safetensors, a model file of `train --pack` (`train` then refuses "
+        "to hold out speakers on whom that encoder was trained), or base: the package's model, four blocks of Whisper "
+        "base trained to be robust to noise (--layers 0-4). [default: fetched once into $SERTOOL_CACHE or "
+        "~/.cache/sertool]",
     )
     return options.stack(*wave, *frames, *layers, file)
 

@@ -22,9 +22,10 @@ Examples:
   sertool fetch emodb --mirror http://lab.example/cache
   sertool fetch emodb tess --accept-license | sertool index -o clips.parquet
 
-A second run does nothing, and a run that was cut off continues. What was downloaded stays in the cache; a cache that is
-served by a web server, or lies on a shared disk, is a mirror for others. The folders that are complete are written to
-stdout, one a line. NAME.lock beside a folder tells its files and digests: keep it, and it will come the same again.
+A second run does nothing, and a run that was cut off continues. Downloads stay in the cache; a cache that is served by
+a web server, or lies on a shared disk, can be the mirror of others. The paths of complete folders are written to
+stdout, one a line. NAME.lock beside a folder lists its files and digests: as long as it is there, later downloads must
+have the same digests.
 
 \b
 Environment:
@@ -88,7 +89,7 @@ def _output_options() -> Any:
 @click.argument("names", nargs=-1, metavar="NAME...", type=Name())
 @options.stack(_place_options(), _output_options())
 def command(names: tuple[str, ...], **values: Any) -> int | None:
-    """Download corpora, check them against their published digests, and unpack them; NAME as --list tells."""
+    """Download corpora, check them against their published digests, and unpack them; --list shows each NAME."""
     if values["show_list"]:
         return _show_list(names)
     if not names:

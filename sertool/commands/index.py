@@ -40,7 +40,7 @@ def _input_options() -> Any:
         option("--group", type=click.Choice(["parent-folder"]), group=group,
                help="Speakers are the folders that the files lie in, or those above a folder for each emotion."),
         option("--map", "mapping", multiple=True, metavar="FROM=TO,..", group=group,
-               help="What labels or folders mean: ps=surprise,Wut=angry; a word of your own stays by furious=furious."),
+               help="What labels or folders mean: ps=surprise,Wut=angry; furious=furious keeps a word of your own."),
         option("--labels", type=click.Choice(["intended", "perceived", "soft"]), default="intended", show_default=True,
                group=group, help="Emotions as acted, as most listeners heard them, or their votes' shares as well."),
         option("--votes", type=click.Choice(["voice", "face", "both"]), group=group,

@@ -39,25 +39,28 @@ Examples:
 
 \b
 Columns:
-  clip path start end   what was judged, as it was asked for; its file (in a table of -o relative to
-                        the table's folder where it lies under it, else absolute); seconds
+  clip path start end   the clip by its name; its file (with -o relative to the table's folder where it
+                        lies under it, else absolute); begin and end in seconds
   issue                 why there is no answer (see `sertool index --list`)
   predicted confidence  the most probable emotion and its probability
   p_EMOTION             the probability of every emotion
   channel               from 1, with --channel left, right or each, or as the manifest says
   top                   with --top
-  speaker adapted       with --adapt or --enroll: whose voice, and whether enrolled,
-                        transductive (by the clips that are asked for), or all as one voice
+  speaker adapted       with --adapt or --enroll: who speaks, and how the model was adapted: enrolled,
+                        transductive (by the very clips that are predicted), or all as one voice
 
-Of a manifest, what it says of speakers, emotions, listeners' votes and splits is kept. On a terminal a line shows the
-emotion, its probability, start, end and path. Answers come in the order of what is asked, each as soon as it is known.
-A file that cannot be read gets a row with its issue, and the work goes on; where nothing that was named is there, the
-exit code is 1. A run answers for a clip of a manifest with those of its models that held the clip out; clips that all
-of them were trained on are marked in the column split, so that eval leaves them out, and so are new ones of speakers
-who were trained on; of a model alone, as base and tiny are, by the published split that divided it. Where a manifest
-points to shards that were made as the model hears, they are read and not the audio, unless --window, --channel,
---speeds or --trim asks for sound; so may shards themselves be. --silence is of audio only. To --strict, a silent window
-is none that was set aside.
+Columns of a manifest that tell of speakers, emotions, listeners' votes and splits are kept. On a terminal a line shows
+the emotion, its probability, start, end and path. Rows come in the order of the input, each as soon as it is known. A
+file that cannot be read gets a row with its issue, and the work goes on; if nothing that was named exists, the exit
+code is 1.
+
+For a clip of a manifest a run answers with those of its models that held the clip out. Clips that all of them were
+trained on, and new clips of speakers they were trained on, have split train in the output, so that eval leaves them
+out. For a model file alone, such as base and tiny, the published split of its training decides that.
+
+If a manifest points to shards with the features that the model takes, these are read in place of the audio, unless
+--window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio
+only. For --strict, a silent window is not a clip that was set aside.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 EXTENSIONS = {
@@ -72,17 +75,18 @@ def _listening_options() -> Any:
         option("--window", type=options.Number(float, 0.05), metavar="SECONDS", group=group,
                help="Judge windows of this length rather than whole clips."),
         option("--hop", type=options.Number(float, 0.01), metavar="SECONDS", group=group,
-               help="From one window to the next. [default: the window]"),
+               help="From the start of one window to the next. [default: the window]"),
         option("--merge", is_flag=True, group=group,
-               help="Neighbouring windows of one emotion as one row; in RTTM, SRT and TextGrid they always are."),
+               help="Join neighbouring windows of one emotion into one row, as RTTM, SRT and TextGrid always do."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
-               group=group, help="What of stereo audio is judged: calls often have a speaker on each. Rows of "
-                         "manifests may say it themselves, in the column channel, from 1."),
+               group=group, help="Which channels of stereo audio are judged; each suits calls with a speaker on "
+                         "either. Manifests may name a channel for each row, in the column channel, from 1."),
         option("--silence", type=options.Number(float, -200, 0), default=-60.0, show_default=True, metavar="DBFS",
-               group=group, help="What has a lower level (RMS, in dB under full scale) is silent and not judged."),
+               group=group, help="Clips and windows below this level (RMS, relative to full scale) are silent and not "
+                         "judged."),
         option("--trim", type=options.Number(float, 1, 200), metavar="DB", group=group,
-               help="Leave silent ends out of each clip or window: what lies so far below its loudest frame. "
-                    "[default: as the model says; those of the package, 40]"),
+               help="Cut silent ends off each clip or window: frames this far below its loudest one. [default: as the "
+                    "model says; for those of the package, 40]"),
     )  # fmt: skip
 
 
@@ -90,12 +94,12 @@ def _answer_options() -> Any:
     group = "Answers"
     return options.stack(
         option("--threshold", type=options.Number(float, 0, 1), default=0.0, metavar="SHARE", group=group,
-               help="Answer nothing where the best emotion is less probable than this."),
+               help="Predict no emotion where the best one is less probable than this."),
         option("--top", type=options.Number(int, 1), metavar="K", group=group,
-               help="A column `top` with the K most probable emotions."),
+               help="Add a column `top` with the K most probable emotions."),
         option("--speeds", type=options.Numbers(0.25, 4), default=(1.0,), metavar="X,Y,..", group=group,
-               help="Hear each clip as from a tape at these speeds, such as 0.95,1.05, and answer with the mean: "
-                    "often right a little more often, for as many times the work. [default: 1]"),
+               help="Play each clip at these speeds (pitch changes, too), such as 0.95,1.05, and average the answers: "
+                    "often slightly more accurate, for as many times the work. [default: 1]"),
     )  # fmt: skip
 
 
@@ -103,15 +107,16 @@ def _speaker_options() -> Any:
     group = "Speakers"
     return options.stack(
         option("--adapt", type=click.Choice(["speaker"]), group=group,
-               help="Scale each speaker's clips by what they have in common; all of a speaker's are heard before the "
-                    "first is answered."),
+               help="Normalise each speaker's clips by the mean and deviation of all of them; these are read before "
+                    "the speaker's first answer comes."),
         option("--speakers", metavar="HOW", group=group,
                shell_complete=options.offering("all", "parent-folder", "speaker"),
-               help="Whose voice it is: parent-folder, a column of the manifest, a pattern such as '{speaker}_{}.wav', "
-                    "or all: one voice (on each channel), for recordings of another kind than the model knows. "
-                    "[default: speaker]"),
+               help="What tells who speaks: parent-folder, a column of the manifest, a pattern such as "
+                    "'{speaker}_{}.wav', or all: everything is one voice (on each channel), for recordings unlike "
+                    "those of the model's training. [default: speaker]"),
         option("--enroll", type=click.Path(exists=True), metavar="DIR", group=group,
-               help="Adapt by these clips instead, of one voice or named by --speakers, and answer as clips come."),
+               help="Adapt by these clips instead, of one voice unless --speakers tells several apart; answers then "
+                    "come at once, clip by clip."),
     )  # fmt: skip
 
 
@@ -120,12 +125,12 @@ def _run_options() -> Any:
         option("-m", "--model", "models", type=click.Path(), metavar="MODEL", multiple=True,
                shell_complete=options.offering(*shipped.names(), path="file"),
                help="A model file; a run's folder, whose models are averaged; or one of the package: base, tiny. "
-                    "Several are averaged, each counting alike. [default: base]"),
+                    "Several are averaged with equal weights. [default: base]"),
         option("--model-card", is_flag=True, help="Say what the model is and where it came from, and stop."),
         option("--weights", type=click.Path(), metavar="FILE",
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
                help="Weights of the encoder that the model's features need, or base: those of the package's model. "
-                    "[default: the package's, where they are the ones; else fetched once into $SERTOOL_CACHE or "
+                    "[default: the package's, if the model needs those; else fetched once into $SERTOOL_CACHE or "
                     "~/.cache/sertool]"),
         option("--fold", type=options.Number(int, 0), metavar="K", help="Only the models of this fold of a run."),
         options.root, options.nul,

@@ -22,18 +22,18 @@ Examples:
 
 A recipe makes its features where the manifest has none. -m whisper follows the recipe whisper-tuned, and -m sertool
 the one of its name. The classical models (forest, lda, logistic, probe, svm) take one row for each clip: featurize with
---stats. The held-out predictions go to stdout as a manifest. A run that was interrupted goes on when it is asked again;
-one that is finished prints its predictions again.
+--stats. The held-out predictions go to stdout as a manifest. The same command continues a run that was interrupted, and
+prints the predictions of one that is finished.
 
 \b
 Files of a run, for each seed in seed-S/, of folds in fold-K/seed-S/, of --gap in leaky/ and disjoint/:
-  model.safetensors    the model, all that predict needs but for an encoder, which --pack puts in, too
-  predictions.parquet  what it answered for the clips that were held out; beside them, all joined
-  split.parquet        which clips trained, chose the epoch and were held out
+  model.safetensors    the model; predict needs nothing else but its encoder, which --pack puts in, too
+  predictions.parquet  its predictions of the held-out clips; in the run's folder, those of all models
+  split.parquet        which clips were in train, dev and test
   settings.json        what it was trained with
-  metrics.jsonl        losses and scores of a network, epoch after epoch; curves.png draws them
-  teacher-KEY.parquet  beside the folders, what --teacher answered, a model or a run
-  features/            beside the folders, what a recipe made of a manifest without features
+  metrics.jsonl        a network's losses and scores of each epoch; curves.png draws them
+  teacher-KEY.parquet  in the run's folder, the answers of the model or run that --teacher names
+  features/            in the run's folder, the features that a recipe made where the manifest had none
 """
 GROUP = "Training (defaults without a recipe)"
 LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
@@ -50,31 +50,34 @@ def _design_options() -> Any:
         option("-m", "--model", type=click.Choice(catalogue.names("models")), metavar="NAME", group=group,
                help="The network or classifier (see --list)."),
         option("--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", group=group,
-               help="Features, model, training and protocol of a published system, or ours; what is given wins."),
+               help="Use the features, model, training and protocol of a published system, or of ours; other options "
+                    "override it."),
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128 (-m NAME --list shows them)."),
         option("--layers", type=options.Number(int, 1, 32), metavar="N", group=group,
                help="With -m whisper, how many of the encoder's blocks are used, as --set layers=N."),
         option("--tune", type=options.Number(int, 1, 32), metavar="N", group=group,
-               help="With -m whisper, how many of these, the last ones, are trained on, as --set tune=N."),
+               help="With -m whisper, how many of these blocks, counted from the last, are trained further, as "
+                    "--set tune=N."),
         option("--weights", type=click.Path(), metavar="FILE", group=group,
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
                help="A file with the published weights of a backbone or an encoder, or base: the encoder of the "
-                    "package's model. [default: of --recipe base the package's, else fetched once]"),
+                    "package's model. [default: fetched once; for --recipe base, the package's]"),
         option("--scratch", is_flag=True, group=group,
-               help="Begin a backbone with random numbers, not with published weights."),
+               help="Start a backbone from random weights, not from published ones."),
         option("--features", type=options.files_in("features"), group=group,
-               help="Features to train on, side by side by name (default: all that the manifest has)."),
+               help="Features to train on, joined in the order of their names (default: all that the manifest has)."),
         option("--scale", type=click.Choice(["none", "corpus"]), group=group,
                help="Scale rows by the mean and deviation of all of train, or leave them. "
                     "[default: none for whisper, else corpus]"),
         option("--adapt", type=click.Choice(["speaker"]), group=group,
-               help="Scale each speaker's rows to everybody's mean and deviation, by the speaker's own clips. Held-out "
-                    "figures are then transductive: made with statistics of the clips that are scored. The first "
-                    "copies of a speaker's clips are one voice, the second ones another: make each kind by itself."),
+               help="Normalise each speaker's rows by that speaker's own clips, to the mean and deviation of all "
+                    "speakers. Held-out figures are then transductive: the clips that are scored are also those that "
+                    "normalise. The first copies of all of a speaker's clips count as one voice, the second copies as "
+                    "another, so make each kind of copy by itself."),
         option("--prior-clips", type=options.Number(float, 0, 1e6), metavar="N", group=group,
-               help="With --adapt, how many clips the statistics of all of train count for beside a speaker's own. "
-                    "[default: 3]"),
+               help="With --adapt, shrink a speaker's statistics towards those of all of train, which count as this "
+                    "many clips. [default: 3]"),
         option("--select", type=options.Number(int, 0), metavar="N", group=group,
                help="Of clip statistics, keep the columns that tell emotions apart best, at most N (0: all of them, "
                     "whatever a recipe keeps)."),
@@ -88,9 +91,10 @@ def _teaching_options() -> Any:
     return options.stack(
         option("--teacher", type=click.Path(), metavar="MODEL", group=group,
                help="Learn from the answers of a model or a run as well, or from a file of predictions; for networks. "
-                    "Clips without a label then count, too: they train, unless a split puts them elsewhere."),
+                    "Clips without a label are then trained on, too, unless a split puts them elsewhere."),
         option("--imitate", type=click.Choice(catalogue.names("features")), metavar="NAME", group=group,
-               help="A feature of the manifest, made with --stats, that the network learns to predict, unseen."),
+               help="A feature of the manifest, made with --stats, that the network learns to predict as well; it is "
+                    "none of its inputs."),
     )  # fmt: skip
 
 
@@ -108,16 +112,17 @@ def _division_options() -> Any:
         option("--train-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Train on these corpora."),
         option("--test-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Hold out these corpora."),
         option("--always-train", type=options.Words(), metavar="CORPUS,..", group=group,
-               help="Train on these corpora whatever is held out: a large one beside a small one that is divided."),
+               help="Always train on these corpora, such as a large one, and divide the others into train, dev and "
+                    "test."),
         option("--no-dev", is_flag=True, group=group,
-               help="Train on dev's speakers, too: of folds, an eighth of those who are not held out. No epoch is "
-                    "then chosen by them, and nothing says how sure to be. Models that are fitted at once learn from "
-                    "the dev of folds anyway."),
+               help="Train on the speakers of dev, too; with folds, dev is an eighth of the speakers who are not held "
+                    "out. No epoch is then chosen by them, and probabilities are not calibrated. The classical models "
+                    "learn from the dev of folds anyway."),
         option("--seeds", type=options.Number(int, 1, 1000), default=1, show_default=True, metavar="N", group=group,
                help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
-               help="Train under a leaky protocol and on disjoint speakers, and say the difference in UAR and in "
-                    "accuracy."),
+               help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "
+                    "in accuracy."),
     )  # fmt: skip
 
 
@@ -129,7 +134,7 @@ def _run_options() -> Any:
         options.device, options.jobs, options.seed_of_training,
         option("--pack", type=click.Choice(["half", "8-bit"]),
                help="Put the features' pretrained encoder into the model file, which then needs nothing else."),
-        option("--overwrite", is_flag=True, help="Replace a run that was trained otherwise, or is damaged."),
+        option("--overwrite", is_flag=True, help="Replace a run that has other settings or data, or is damaged."),
         option("--list", "show_list", is_flag=True,
                help="Show the models and recipes, with -m the settings of one model, or with --recipe each value of "
                     "one recipe and whether it is ours, where a publication leaves it open; and stop."),

@@ -1,4 +1,4 @@
-"""Layers of a pretrained encoder that taught itself, 50 frames a second (wav2vec 2.0, XLSR, HuBERT or WavLM).
+"""Layers of a self-supervised pretrained encoder, 50 frames a second (wav2vec 2.0, XLSR, HuBERT or WavLM).
 
 The columns are the layers side by side in the order of their numbers, `layer3_17` being value 17 of layer 3: layer 0 is
 what enters the first block, layer k what leaves the k-th. With `--stats` come all columns of the first statistic, then
@@ -32,7 +32,7 @@ class Settings:
     ] = "wavlm-base-plus"  # fmt: skip
     layers: Annotated[str, "layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last"] = "all"
     precision: Annotated[
-        Literal["auto", "bf16", "float32"], "of the products; auto is bf16 where the processor has it"
+        Literal["auto", "bf16", "float32"], "of matrix products; auto is bf16 where the processor has it"
     ] = "auto"
     weights: str | None = None  # the digest of the weights that decide the numbers
 
