@@ -23,7 +23,7 @@ from sertool.paths import path_of
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 
-SORTED_BATCHES = 32  # whose clips are put side by side by length, so that little is padded
+SORTED_BATCHES = 32  # within so many batches clips are sorted by length, so that there is little padding
 AT_ONCE = 64  # clips that are answered together
 STEP = 16  # frames: long batches have a multiple of it
 RESIDENT_SHARE = 0.5  # of the device's free memory that frames may take
@@ -67,7 +67,7 @@ class Store:
 
 
 def rounded(time: int) -> int:
-    """How long a batch is made: kernels and their memory are kept for each length, so there had better be few."""
+    """The padded length of a batch: kernels and their memory are cached for each length, so lengths should be few."""
     return time if time < STEP * 4 else -(-time // STEP) * STEP
 
 
@@ -93,7 +93,7 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
 
 
 def _heads(table: Table, feature: str) -> list[Shard]:
-    """What a feature's shards say of themselves."""
+    """The headers of a feature's shards."""
     require_features([feature], featured(table))
     paths = sorted(path for path, _ in manifest.counts(table, f"{feature}_shard"))
     if not paths:
@@ -110,12 +110,12 @@ def require_features(wanted: Sequence[str], there: Sequence[str]) -> None:
 
 
 def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
-    """What the shards of each feature say of how they were made."""
+    """How each feature was made, as its shards record it."""
     return {feature: _heads(table, feature)[0].settings for feature in features}
 
 
 def lessons(table: Table, features: Sequence[str]) -> dict[str, list[Lesson]]:
-    """What taught the encoder that made each feature, as far as its shards say so."""
+    """What the encoder that made each feature was trained on, as far as its shards say so."""
     return {feature: _lessons(_heads(table, feature)) for feature in features}
 
 
@@ -181,10 +181,11 @@ MODES = ("corpus", *ADAPTS.values())
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and deviation by column that rows are freed of: of all training rows or, once known, of each speaker's.
+    """Normalisation of rows by the mean and deviation of each column: those of all training rows or of the speaker's.
 
-    Group 0 is everybody, and who is not known; the others are speakers. What is left of the rows may be mapped to fewer
-    columns by a matrix. Rows that are only moved get everybody's mean and deviation in place of the speaker's.
+    Group 0 is for unknown speakers and has those of everybody; the other groups are speakers. The normalised rows may
+    be mapped to fewer columns by a matrix. In the mode `moved`, everybody's mean and deviation are put in place of the
+    speaker's.
     """
 
     mode: str = "none"  # or corpus, speaker, moved
@@ -192,11 +193,11 @@ class Scaling:
     deviation: Tensor | None = None
     matrix: Tensor | None = None  # `[columns, fewer]`
     offsets: Tensor | None = None  # what each emotion adds to anybody's mean, `[emotions, columns]`
-    prior_clips: float = 0.0  # what everybody counts for beside a speaker's own clips
+    prior_clips: float = 0.0  # for how many clips everybody's statistics count beside a speaker's own
 
     @property
     def adapts(self) -> bool:
-        """Whether it can know speakers."""
+        """Whether it can be adapted to speakers."""
         return self.mode in ADAPTS.values()
 
     def apply(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
@@ -210,9 +211,9 @@ class Scaling:
         return rows if self.matrix is None else rows @ self.matrix
 
     def then(self, offset: np.ndarray, matrix: np.ndarray) -> "Scaling":
-        """This, and `(rows - offset) @ matrix` of the result; columns may have been chosen before, not mapped.
+        """This followed by `(rows - offset) @ matrix`; a matrix that is there already must be a choice of columns.
 
-        A choice is undone by its matrix transposed, so the offset can be taken from the mean of all columns.
+        The transpose of such a matrix undoes it, so that the offset can be moved into the mean of all columns.
         """
         far, by = (torch.from_numpy(np.asarray(part, np.float32)) for part in (offset, matrix))
         chosen = torch.eye(len(by)) if self.matrix is None else self.matrix.cpu()
@@ -224,7 +225,7 @@ class Scaling:
         return Scaling("corpus", *(part.to(device) for part in held))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What a model file keeps of it: everybody's, for it will meet other speakers."""
+        """What a model file keeps of it: everybody's statistics alone, as it will be used on other speakers."""
         first = [None if part is None else part[:1] for part in (self.mean, self.deviation)]
         parts = zip(SCALING, (*first, self.matrix, self.offsets), strict=True)
         return {name: value.cpu().numpy() for name, value in parts if value is not None}
@@ -244,7 +245,7 @@ def kept_scaling(held: ModelFile, device: torch.device) -> Scaling:
 
 
 def _fits(held: ModelFile, *parts: np.ndarray | None) -> bool:
-    """Whether mean, deviation and matrix are there as they must be, with numbers to calculate with."""
+    """Whether mean, deviation, matrix and offsets are present as the mode requires, finite and of the right shapes."""
     if any(part is not None and not (part.dtype == np.float32 and np.isfinite(part).all()) for part in parts):
         return False
     mean, deviation, matrix, offsets = parts
@@ -259,9 +260,10 @@ def _fits(held: ModelFile, *parts: np.ndarray | None) -> bool:
 
 
 def scaling(store: Store, clips: Iterable[int], mode: str, prior_clips: float = 0.0) -> Scaling:
-    """What the rows of `clips` have for mean and deviation.
+    """The mean and deviation of the rows of some clips.
 
-    They are summed less the first row: of columns that hardly change, the squares would say little of how much.
+    The first row is subtracted before they are summed: else the variance of columns that hardly change would be lost in
+    the rounding of their squares.
     """
     if mode == "none":
         return Scaling()

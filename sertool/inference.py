@@ -72,7 +72,7 @@ class Predictor:
             return torch.cat(made).numpy()
 
         parts = [self._parts(clip) for clip in clips]
-        return speaker_scaling.acquainted(parts, group, len(speakers), self.scaling, ask)
+        return speaker_scaling.adapted_by_model(parts, group, len(speakers), self.scaling, ask)
 
     def _parts(self, clip: Finished) -> list[np.ndarray]:
         parts = [clip[name] for name in self.extraction.features]

@@ -1,7 +1,7 @@
-"""Corpora that train one model together: the emotions that each has, and how often its clips are met.
+"""Corpora with different emotions that train one model: which emotions a clip is judged among, and its weight.
 
-A corpus without any calm clip says nothing of calm: its actors were never asked for it. So its clips are judged among
-the emotions that it has, and are not pushed away from the others.
+A corpus without any calm clip says nothing about calm: its actors were never asked for it. So the loss of its clips is
+taken over the emotions that the corpus has, and does not push them away from the others.
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import Tensor
 def among(targets: Tensor, corpus: np.ndarray, learnt: np.ndarray, labelled: np.ndarray) -> Tensor | None:
     """The emotions that each clip is judged among, bool `[clips, classes]`; None if all clips are among all.
 
-    Those are its corpus' own: all that the `targets` `[clips, classes]` of its labelled training clips name. A clip
-    without a label may be of any, and one of a corpus of one emotion would teach nothing, were it not judged among all.
-    `corpus` and `labelled` are of all clips, `learnt` the places of the training clips.
+    Those are the corpus' own: all that have a share in the `targets` `[clips, classes]` of its labelled training clips.
+    Clips without a label are judged among all, and so are those of a corpus with one emotion, which would have no loss
+    otherwise. `corpus` and `labelled` are of all clips, `learnt` the places of the training clips.
     """
     taught = learnt[labelled[learnt]]
     rows, emotions = np.nonzero(targets[taught].numpy() > 0)
@@ -41,10 +41,10 @@ def losses(logits: Tensor, targets: Tensor, judged: Tensor) -> Tensor:
 
 
 def crowd(how: str, emotion: np.ndarray, corpus: np.ndarray) -> np.ndarray:
-    """What each of some clips is one of: the greater, the less it counts by itself, `[clips]`.
+    """The size of the group that each clip shares its weight with, `[clips]`: its weight is one over that.
 
-    Clips of its emotion; or of its corpus; or of both, times the emotions that its corpus has, so that corpora count
-    alike, and within each its emotions.
+    The group is the clips of its emotion, or of its corpus. For `corpus-emotion` it is the clips of both, and the size
+    is multiplied by the number of emotions in the corpus, so that all corpora, and the emotions in each, weigh alike.
     """
     if how == "corpus":
         return np.bincount(corpus)[corpus]

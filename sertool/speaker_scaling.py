@@ -1,16 +1,16 @@
-"""Getting to know speakers by their clips, whatever emotions these hold.
+"""Normalising a speaker's rows by the mean and variance of the speaker's own clips, whatever emotions these have.
 
-A speaker's rows are freed of that speaker's own mean and deviation. Where all emotions are heard alike, the plain ones
-of the clips are best; but of clips that are mostly neutral, or angry, they would take the emotion away with the voice.
-So a clip's emotion e, as far as the model can tell it, is taken off first: with d[e] being what it adds to anybody's
-mean, as learnt from the training speakers, and p[i, e] how probable the model takes it to be in clip i,
+If a speaker's clips have all emotions alike, their plain mean and variance are the best estimate. If they are mostly of
+one emotion, the plain mean contains that emotion, and subtracting it would remove the emotion with the voice. So the
+effect of the emotions is subtracted first: with d[e] the offset that emotion e adds to anybody's mean, as fitted to the
+training speakers, and p[i, e] the probability that the model gives it in clip i,
 
     x[i] - sum_e p[i, e] d[e]
 
-has the voice's mean, and the variance that the emotions would add, mean_e d[e]^2, is put back. The model's answers
-depend on the scaling, so they are asked for again with what was found: twice are enough. Both ways are blended by how
-evenly the clips' answers are spread over the emotions. What was found is blended with everybody's, too, by the number
-of clips, for few say little of a voice.
+has the mean of the voice alone; the variance that the emotions add on average, mean_e d[e]^2, is added again. As the
+model's answers depend on the scaling, both are computed in turn; two rounds are enough. The plain and the corrected
+estimate are blended by how evenly the answers are spread over the emotions. The result is shrunk towards the mean and
+variance of all speakers, the more so the fewer clips there are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,23 +24,24 @@ from sertool.batches import Scaling, Store
 from sertool.fitted import deviation_of
 
 ROUNDS = 2
-CAUTION = 2  # the power of evenness that plain moments are trusted by
-FITTING = 10  # rounds in which emotions and voices are told apart in the training clips
+CAUTION = 2  # the plain moments' weight is the evenness to this power
+FITTING = 10  # rounds in which voices and emotions are fitted to the training clips in turn
 
 Parts = Sequence[np.ndarray]  # a clip's rows, `[rows, width]` of each feature
-Asking = Callable[[Scaling], np.ndarray]  # what the model answers under a scaling, `[clips, emotions]`
+Ask = Callable[[Scaling], np.ndarray]  # what the model answers under a scaling, `[clips, emotions]`
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Of some clips: each one's number of rows, `[clips, 1]`, and their sums by column; the squares' sum of all."""
+    """Sums over the rows of some clips, from which moments are computed: `rows` is the number of each clip's rows,
+    `[clips, 1]`."""
 
     rows: np.ndarray
     total: np.ndarray  # float64 `[clips, columns]`
     squares: np.ndarray  # float64 `[columns]`
 
     def moments(self, shift: np.ndarray | float = 0.0) -> np.ndarray:
-        """Mean and variance of all rows, `[2, columns]`, each clip's less its `shift` `[clips, columns]`."""
+        """Mean and variance of all rows, `[2, columns]`, less a `shift` `[clips, columns]` of each clip."""
         count = self.rows.sum()
         mean = (self.total - self.rows * shift).sum(axis=0) / count
         squares = self.squares + (shift * (self.rows * shift - 2 * self.total)).sum(axis=0)
@@ -58,27 +59,27 @@ def summed(clips: Iterable[Parts]) -> Sums:
 
 
 class SpeakerClips(NamedTuple):
-    """The clips of one speaker."""
+    """The clips of one speaker: their places in the list of all clips, and their sums."""
 
-    places: np.ndarray  # among all
-    sums: Sums | None  # where there are any
+    places: np.ndarray
+    sums: Sums | None  # None of a speaker without clips
 
 
-def voice(own: Sums, shares: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Mean and variance of a speaker's rows, `[2, columns]`, from clips with these answers, `[clips, emotions]`."""
-    freed = own.moments(shares @ offsets)
-    freed[1] += np.square(offsets).mean(axis=0)
+def voice_moments(own: Sums, shares: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Mean and variance of a voice, `[2, columns]`, from clips with the probabilities `shares` `[clips, emotions]`."""
+    residual = own.moments(shares @ offsets)
+    residual[1] += np.square(offsets).mean(axis=0)
     trust = evenness(shares.mean(axis=0)) ** CAUTION
-    return trust * own.moments() + (1 - trust) * freed
+    return trust * own.moments() + (1 - trust) * residual
 
 
 def evenness(shares: np.ndarray) -> float:
-    """0 for one emotion alone, 1 for all alike: by how many the entropy of `shares` `[emotions]` counts them."""
+    """0 for one emotion alone, 1 for all alike: by the perplexity of `shares` `[emotions]`."""
     shares = shares / shares.sum()
     return float((np.exp(-(shares * np.log(np.maximum(shares, 1e-12))).sum()) - 1) / (len(shares) - 1))
 
 
-def known(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) -> Scaling:
+def with_speakers(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) -> Scaling:
     """A scaling with speakers as groups 1, 2 and so on, each given as a number of clips and `[2, columns]`.
 
     Everybody's mean M and variance V, group 0, stand beside a speaker's m and v as if they were of k more clips:
@@ -99,32 +100,32 @@ def known(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) ->
 
 
 def by_speaker(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iterator[SpeakerClips]:
-    """What there is of each of so many speakers, counted from 1 in `group` `[clips]`; one after the other."""
+    """The clips of each of so many speakers, who are numbered from 1 in `group` `[clips]`; one after the other."""
     for speaker in range(1, speakers + 1):
         places = np.flatnonzero(group == speaker)
         yield SpeakerClips(places, summed(clips[place] for place in places) if len(places) else None)
 
 
-def met(speakers: Iterable[SpeakerClips], shares: np.ndarray, scaling: Scaling) -> Scaling:
-    """A scaling that knows speakers by the answers to all clips, `[clips, emotions]`."""
+def adapted(speakers: Iterable[SpeakerClips], shares: np.ndarray, scaling: Scaling) -> Scaling:
+    """The scaling adapted to speakers, given the probabilities of all clips, `[clips, emotions]`."""
     added = scaling.offsets.cpu().double().numpy()
-    voices = [(len(at), 0.0 if own is None else voice(own, shares[at], added)) for at, own in speakers]
-    return known(scaling, voices)
+    voices = [(len(at), 0.0 if own is None else voice_moments(own, shares[at], added)) for at, own in speakers]
+    return with_speakers(scaling, voices)
 
 
-def acquainted(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling: Scaling, ask: Asking) -> Scaling:
-    """The same where nobody but the model can tell the emotions."""
-    found, own = known(scaling, [(0, 0.0)] * speakers), list(by_speaker(clips, group, speakers))
+def adapted_by_model(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling: Scaling, ask: Ask) -> Scaling:
+    """The same with the model's own probabilities, which depend on the scaling: both are computed in turn."""
+    found, own = with_speakers(scaling, [(0, 0.0)] * speakers), list(by_speaker(clips, group, speakers))
     for _ in range(ROUNDS):
-        found = met(own, ask(found), scaling)
+        found = adapted(own, ask(found), scaling)
     return found
 
 
 def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotions: int) -> np.ndarray:
-    """What each emotion adds to the mean of a clip's rows, whoever speaks: `[emotions, columns]`, 0 in the mean.
+    """What each emotion adds to the mean of a clip's rows, whoever speaks: `[emotions, columns]`, with mean 0.
 
-    A clip's mean is taken for a voice's plus an emotion's, and each is fitted in turn to what the other leaves, over
-    the pairs of a voice and an emotion that there are, each counting alike.
+    A clip's mean is modelled as a voice's plus an emotion's. Each is fitted in turn to the residual of the other, over
+    all pairs of a voice and an emotion that exist, with equal weights.
     """
     count = np.zeros((int(group.max()) + 1, emotions))
     np.add.at(count, (group, truth), 1)
@@ -143,12 +144,13 @@ def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotio
     return found
 
 
-def learnt(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarray, scaling: Scaling) -> Scaling:
-    """A scaling that knows the speakers of the training clips by what is known of their emotions, and what these add.
+def fitted(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarray, scaling: Scaling) -> Scaling:
+    """The scaling with the emotions' offsets, and adapted to the training speakers by their clips' true emotions.
 
-    `group` and `targets` are of all clips: who speaks, counted from 1, and what is learnt, `[clips, emotions]`.
+    `group` and `targets` are of all clips: the speaker's number from 1, and the probabilities to learn, `[clips,
+    emotions]`.
     """
     clips, shares = [store.views[clip] for clip in train], targets[train]
     found = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
     scaling = replace(scaling, offsets=batches.tensors_of((found,), store.device)[0])
-    return met(by_speaker(clips, group[train], int(group.max())), shares, scaling)
+    return adapted(by_speaker(clips, group[train], int(group.max())), shares, scaling)

@@ -68,7 +68,7 @@ def data(held: Material, design: Design, member: Member, words: list[str]) -> Da
     scaling = batches.scaling(held.store, train, scale, design.prior_clips)
     targets, judged = _aims(held, design, words, emotion, train)
     if group is not None:
-        scaling = speaker_scaling.learnt(held.store, train, group, targets.numpy(), scaling)
+        scaling = speaker_scaling.fitted(held.store, train, group, targets.numpy(), scaling)
     device = held.store.device
     found = Data(
         store=held.store, targets=targets.to(device), train=train, dev=dev, scaling=scaling, emotion=emotion,

@@ -1,7 +1,7 @@
-"""What a teacher knows, for a smaller model to learn: its answers clip by clip, and the features that it heard.
+"""What a student learns from a teacher: its predictions, clip by clip, and the features that it takes.
 
-A teacher is whatever wrote a manifest of predictions. Those that `sertool train --folds` holds out are the best of
-all, since the teacher never heard the speakers whom it answers for.
+A teacher is whatever wrote a manifest of predictions. The held-out predictions of `sertool train --folds` are best, as
+the teacher was not trained on the speakers whom it answers for.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from sertool.batches import Store
 from sertool.errors import SertoolError
 from sertool.manifest import Table
 
-DIRECTIONS = 192  # of the features' greatest variance, that are imitated
-ROUNDS = 4  # of the search for them
+DIRECTIONS = 192  # principal components of the features that are imitated
+ROUNDS = 4  # of the randomised SVD that finds them
 
 
 def unknown(lost: Sequence[str], known: Sequence[str]) -> str:
-    """Why a teacher who lacks some emotions cannot teach."""
+    """The error for a teacher that lacks some emotions."""
     leave = f"--where 'emotion={'|'.join(known)}'"
     return f"--teacher: it knows no {', '.join(lost)}: keep what it knows with {leave}, or index with --map"
 
@@ -34,7 +34,7 @@ class Taught(NamedTuple):
 
     @property
     def known(self) -> np.ndarray:
-        """Bool `[rows]`."""
+        """For which rows there is an answer, bool `[rows]`."""
         return ~np.isnan(self.shares).any(axis=1)
 
     def over(self, words: Sequence[str]) -> np.ndarray:
@@ -47,7 +47,7 @@ class Taught(NamedTuple):
 
 
 class Told(NamedTuple):
-    """A teacher's predictions from a file, whatever they are for."""
+    """A teacher's predictions from a file, of whichever clips these are."""
 
     source: str
     words: tuple[str, ...]
@@ -67,7 +67,7 @@ def read(source: str) -> Told:
 
 
 def taught(table: Table, told: Told) -> Taught:
-    """Of a teacher's predictions those for the clips of a table; a copy without any has its parent's."""
+    """A teacher's predictions for the rows of a table; a copy without one of its own has its parent's."""
     unknown = np.full((1, len(told.words)), np.nan, np.float32)  # of clips that it does not answer for
     shares = np.append(told.shares, unknown, axis=0)
     made = Taught(told.words, shares[manifest.own_or_parents(table, told.clips)])
@@ -77,7 +77,7 @@ def taught(table: Table, told: Told) -> Taught:
 
 
 def _by_clip(given: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
-    """The clips by their place among the answers, `[clips, words]`, the mean where a clip has several."""
+    """The place of each clip, and the answers `[clips, words]`, averaged where a clip has several."""
     shares = np.stack([np.array(manifest.column(given, f"p_{word}"), np.float32) for word in words], axis=1)
     clips = manifest.codes(given, "clip")
     count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
@@ -87,14 +87,14 @@ def _by_clip(given: Table, words: Sequence[str]) -> tuple[dict[str, int], np.nda
 
 
 class Imitated(NamedTuple):
-    """Features that a student is to tell."""
+    """Features that a student is to predict."""
 
     store: Store
     place: np.ndarray  # `[rows]`: where in the store those of each row of the student's table are
 
 
 def imitated(table: Table, feature: str, device: str) -> Imitated:
-    """A feature of all clips; a copy without any has its parent's, so that a student hears through the change."""
+    """A feature of all clips; a copy without its own has its parent's, so that effects are learnt to be ignored."""
     held = ~manifest.lacking(table, f"{feature}_shard")
     if not held.any():
         raise SertoolError(
@@ -109,9 +109,9 @@ def imitated(table: Table, feature: str, device: str) -> Imitated:
 
 
 def goals(heard: Imitated, train: np.ndarray) -> Tensor:
-    """What is to be imitated of each clip, `[clips, directions]`: where it lies along those that train varies in most.
+    """The targets of imitation, `[clips, directions]`: the features along the principal components of train's clips.
 
-    Each column is scaled first to mean 0 and deviation 1.
+    Each column is scaled to mean 0 and deviation 1 before.
     """
     store = heard.store
     if store.lengths.max() > 1:

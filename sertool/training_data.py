@@ -1,4 +1,4 @@
-"""What a network learns from and chooses by, and what it answers for such clips."""
+"""The data of one training, and a network's outputs for its clips."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from sertool.batches import Scaling, Store
 
 @dataclass(frozen=True)
 class Data:
-    """What a run learns from and chooses by; `targets` are probabilities, `[clips, classes]`."""
+    """The clips of one training: features, targets and parts; `targets` are probabilities, `[clips, classes]`."""
 
     store: Store
     targets: Tensor
@@ -23,12 +23,12 @@ class Data:
     dev: np.ndarray
     scaling: Scaling
     emotion: np.ndarray  # of each clip, -1 where it is none of the classes, `[clips]`
-    group: np.ndarray | None = None  # of each clip, who speaks, as the scaling counts them
-    goals: Tensor | None = None  # `[clips, directions]`: what the network's summary of a clip is to tell
+    group: np.ndarray | None = None  # of each clip the speaker's number, as in the scaling's groups, `[clips]`
+    goals: Tensor | None = None  # `[clips, directions]`: what is to be predicted from a clip's embedding (--imitate)
     corpus: np.ndarray | None = None  # of each clip, by number, `[clips]`
     judged: Tensor | None = None  # bool `[clips, classes]`: the emotions that a clip is judged among, where not all
-    original: np.ndarray | None = None  # `[clips]`: what each is to be heard as; -1 for nothing
-    temperature: float = 1.0  # under which answers about strangers tell how likely each emotion is
+    original: np.ndarray | None = None  # `[clips]`: the clip whose outputs are each one's targets (--steady); -1: none
+    temperature: float = 1.0  # of answers without adaptation
 
     @property
     def known(self) -> np.ndarray:
@@ -37,7 +37,7 @@ class Data:
 
     @cached_property
     def sides(self) -> int:
-        """Of how many channels a row has frames, one channel's columns after the other's."""
+        """How many channels lie side by side in a row's columns; 1 where that is not known."""
         record, *others = self.store.records.values()
         whole = not (others or record["stats"] or self.scaling.matrix is not None)
         return features.sides(record) if whole else 1
@@ -48,7 +48,7 @@ class Data:
         return np.where(self.known, self.emotion, self.targets.argmax(dim=1).cpu().numpy())
 
     def crowd(self, how: str) -> np.ndarray:
-        """How many clips each training clip shares its weight with, by a way to balance, `[train]`."""
+        """How many clips each training clip shares its weight with, by the setting `balance`, `[train]`."""
         corpus = np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
         return label_sets.crowd(how, self.truth[self.train], corpus[self.train])
 
@@ -63,7 +63,7 @@ class Data:
         return replace(self, scaling=self.scaling.then(offset, matrix))
 
     def rows(self, clips: np.ndarray, strange: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The clips' scaled rows, `[clips, time, columns]`, and their lengths; `strange` are those of nobody known."""
+        """The clips' scaled rows, `[clips, time, columns]`, and their lengths; `strange` ones without adaptation."""
         rows, lengths = self.store.take(clips)
         group = None if self.group is None else torch.from_numpy(self.group[clips]).to(rows.device)
         if group is not None and strange is not None:
@@ -72,32 +72,32 @@ class Data:
 
 
 def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "float32") -> Tensor:
-    """The network's answer for some clips, `[clips, classes]`, on the CPU; their speakers it knows by these alone."""
+    """The network's logits for some clips, `[clips, classes]`, on the CPU, adapted to speakers by these clips alone."""
     model.eval()
     if data.group is not None:
-        data = replace(data, scaling=_acquainted(model, data, clips, precision))
+        data = replace(data, scaling=_adapted(model, data, clips, precision))
     return _of_each(model, data, clips, precision)
 
 
-def _acquainted(model: nn.Module, data: Data, clips: np.ndarray, precision: str) -> Scaling:
-    """The scaling by what these clips tell of their speakers."""
+def _adapted(model: nn.Module, data: Data, clips: np.ndarray, precision: str) -> Scaling:
+    """The scaling adapted to the speakers of some clips, by these."""
 
     def ask(scaling: Scaling) -> np.ndarray:
         answer = _of_each(model, replace(data, scaling=scaling), clips, precision)
         return (answer / data.temperature).softmax(dim=1).numpy()
 
     views, group = [data.store.views[clip] for clip in clips], data.group[clips]
-    return speaker_scaling.acquainted(views, group, int(data.group.max()), data.scaling, ask)
+    return speaker_scaling.adapted_by_model(views, group, int(data.group.max()), data.scaling, ask)
 
 
 def summaries(model: Any, data: Data, precision: str) -> np.ndarray:
-    """What a network sums up the training clips to, `[clips, width]`."""
+    """The network's summaries of the training clips, `[clips, width]`."""
     return _of_each(model.eval().summary, data, data.train, precision).numpy()
 
 
 @torch.inference_mode()
 def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str) -> Tensor:
-    """What a network makes of each of some clips, float32 `[clips, width]`, on the CPU."""
+    """The network's output for each of some clips, float32 `[clips, width]`, on the CPU."""
     made: dict[int, Tensor] = {}
     for places in batches.in_order(data.store.lengths[clips]):
         with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):

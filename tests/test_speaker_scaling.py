@@ -35,7 +35,7 @@ def group(count: int) -> np.ndarray:
 def test_even_clips_give_their_plain_mean_and_deviation() -> None:
     emotions = np.arange(60) % EMOTIONS
     own = clips(DRAW.normal(0, 3, COLUMNS), emotions)
-    found = speaker_scaling.met(speaker_scaling.by_speaker(own, group(60), 1), told(emotions), everybody())
+    found = speaker_scaling.adapted(speaker_scaling.by_speaker(own, group(60), 1), told(emotions), everybody())
     rows = np.stack([np.concatenate(parts, axis=1)[0] for parts in own])
     np.testing.assert_allclose(found.mean[1], rows.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.deviation[1], rows.std(axis=0) * (60 / 60) ** 0.5, rtol=1e-4)
@@ -45,7 +45,7 @@ def test_even_clips_give_their_plain_mean_and_deviation() -> None:
 def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
     voice, emotions = DRAW.normal(0, 3, COLUMNS), np.full(40, emotion)
     own = speaker_scaling.by_speaker(clips(voice, emotions), group(40), 1)
-    found = speaker_scaling.met(own, told(emotions), everybody())
+    found = speaker_scaling.adapted(own, told(emotions), everybody())
     assert np.abs(found.mean[1].numpy() - voice).max() < 0.3
     spread = np.sqrt(np.square(ADDED).mean(axis=0) + 0.3**2)
     np.testing.assert_allclose(found.deviation[1], spread, rtol=0.2)
@@ -63,10 +63,10 @@ def test_rows_count_alike_within_a_speaker_and_frames_beside_each_other() -> Non
 def test_few_clips_move_the_scaling_little_and_many_move_it_all_the_way() -> None:
     mine, prior = np.stack([np.full(COLUMNS, 9.0), np.full(COLUMNS, 4.0)]), everybody(prior_clips=2.0)
     for count, mean, variance in ((2, 9 * 2 / 4, (4 + 2) / 3), (200, 9 * 200 / 202, (199 * 4 + 2) / 201)):
-        found = speaker_scaling.known(prior, [(count, mine)])
+        found = speaker_scaling.with_speakers(prior, [(count, mine)])
         assert found.mean[1].numpy() == pytest.approx(mean)
         assert found.deviation[1].numpy() ** 2 == pytest.approx(variance)
-    nobody = speaker_scaling.known(prior, [(0, 0.0)])
+    nobody = speaker_scaling.with_speakers(prior, [(0, 0.0)])
     assert torch.equal(nobody.mean[1], prior.mean[0])
     assert torch.equal(nobody.deviation[1], prior.deviation[0])
 
@@ -131,7 +131,7 @@ def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
             read.append(place)
             return super().__getitem__(place)
 
-    found = speaker_scaling.acquainted(Counted(own), group(30), 1, everybody(prior_clips=3.0), ask)
+    found = speaker_scaling.adapted_by_model(Counted(own), group(30), 1, everybody(prior_clips=3.0), ask)
     assert sorted(read) == list(range(30)), "each clip is summed once, however often the model is asked"
     assert np.abs(found.mean[1].numpy() - 30 / 33 * voice).max() < 0.3
 
@@ -141,7 +141,7 @@ def test_training_learns_what_emotions_add_and_knows_its_own_speakers_alone() ->
     held = clips(np.zeros(COLUMNS), emotions)
     store = Store(held, np.ones(40, np.int64), COLUMNS, torch.device("cpu"), {}, [])
     speakers = np.repeat([1, 2], 20)
-    found = speaker_scaling.learnt(store, np.arange(20), speakers, told(emotions).astype(np.float32), everybody())
+    found = speaker_scaling.fitted(store, np.arange(20), speakers, told(emotions).astype(np.float32), everybody())
     assert found.offsets.shape == (EMOTIONS, COLUMNS)
     assert found.mean.shape == (3, COLUMNS)
     assert torch.equal(found.mean[2], found.mean[0])

@@ -45,7 +45,7 @@ class Fold:
         def ask(scaling: batches.Scaling) -> np.ndarray:
             return (self.answers(clips, scaling, 1) / self.model.held.temperature).softmax(dim=1).numpy()
 
-        return speaker_scaling.acquainted(views, group, 1, self.model.scaling, ask)
+        return speaker_scaling.adapted_by_model(views, group, 1, self.model.scaling, ask)
 
     def speakers(self) -> Iterator[np.ndarray]:
         for one in np.unique(self.speaker):
