@@ -1,4 +1,4 @@
-"""What is known of a trained model: what it answers, how sure it is to be, and its figures on each part."""
+"""A trained model's logits, its calibration on dev, and its figures on each part."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,11 +18,11 @@ from sertool.training_data import Data
 Figures = dict[str, Any]
 LogitsOf = Callable[[np.ndarray], Tensor]  # what a model answers to some clips, `[clips, classes]`
 
-PRIOR = 3.0  # clips whose loss, each by log(T)^2, stands against a temperature other than 1
+PRIOR = 3.0  # the penalty on a temperature T other than 1 is that many clips with a loss of log(T)^2
 
 
 def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> Tensor:
-    """What a trained model answers to some clips, `[clips, classes]`, as whoever reads its file will hear it."""
+    """A trained model's logits for some clips, `[clips, classes]`, as its file will give them."""
     answer = training_data.logits(model, data, clips, precision)
     if not answer.isfinite().all():
         raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with "
@@ -31,14 +31,14 @@ def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> T
 
 
 class Temperatures(NamedTuple):
-    """By which logits are divided to be probabilities: of answers about strangers, and adapted to who speaks."""
+    """What logits are divided by before the softmax: of answers without adaptation, and of adapted ones."""
 
     alone: float = 1.0
     adapted: float = 1.0
 
 
 def temperatures(model: nn.Module, data: Data, precision: str) -> Temperatures:
-    """Those that dev calls for; what strangers are answered tells the voices of those who are known."""
+    """Those that fit dev best; the first is found first, as adaptation itself needs calibrated answers."""
     if not len(data.dev):
         return Temperatures()
     truth = data.truth[data.dev]
@@ -49,10 +49,10 @@ def temperatures(model: nn.Module, data: Data, precision: str) -> Temperatures:
 
 
 def calibrated(logits: Tensor, truth: np.ndarray) -> float:
-    """The temperature under which the probabilities of speakers who were not trained on fit best.
+    """The temperature under which the probabilities of held-out speakers have the lowest loss.
 
-    A few clips that are all answered right fit the better the surer the answers are, without end: chance, not proof.
-    So leaving 1 has a price, of what a few clips may gain, which hundreds do not feel.
+    If few clips are all answered right, perhaps by chance, the loss falls without end as the temperature falls. So a
+    temperature other than 1 is penalised, by what matters for a few clips and not for hundreds.
     """
     grid, target = torch.logspace(-1, 1, 201), torch.from_numpy(truth)
     losses = torch.stack([nn.functional.cross_entropy(logits / t, target) for t in grid])
@@ -60,7 +60,7 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
 
 
 def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
-    """Figures on each part that has clips: of emotions that were learnt, and not of train's copies: all compare so."""
+    """Figures on each part that has clips, of emotions that were learnt; without train's copies, to be comparable."""
     found: Figures = {}
     copies = ~manifest.originals(table)
     names = _several(table, data, member)

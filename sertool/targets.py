@@ -1,4 +1,4 @@
-"""What a member learns from: the rows, and what is to be answered to each."""
+"""The data of a member: its rows, and the targets of each."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ from sertool.training_data import Data
 
 @dataclass(frozen=True)
 class Material:
-    """The rows that members are made of."""
+    """The rows that all members share, with a teacher's answers and features."""
 
     table: Table
     store: Store
@@ -39,7 +39,7 @@ class Material:
 
 
 def load(table: Table, design: Design, device: str, told: Told | None = None) -> Material:
-    """The rows of a table, and what a teacher `told` of them in a file."""
+    """The material of a table; `told` are a teacher's predictions from a file."""
     return Material(
         table,
         batches.load(table, design.features, device),
@@ -50,14 +50,14 @@ def load(table: Table, design: Design, device: str, told: Told | None = None) ->
 
 
 def emotions(held: Material, member: Member) -> list[str]:
-    """The emotions it learns, in the usual order."""
+    """The emotions that a member learns, in the usual order."""
     there = {held.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
     usual = [word for word in labels.EMOTIONS if word in there]
     return usual + sorted(there - set(usual))
 
 
 def data(held: Material, design: Design, member: Member, words: list[str]) -> Data:
-    """Train and dev are the clips of emotions that train knows; train also those that only a teacher knows."""
+    """A member's data: clips of the emotions in train; and in train, unlabelled clips that a teacher answers for."""
     place = {word: index for index, word in enumerate(words)}
     emotion = np.array([place.get(word, -1) for word in held.emotions])
     unlabelled = np.array([word is None for word in held.emotions]) & (held.taught is not None and held.taught.known)
@@ -82,8 +82,8 @@ def data(held: Material, design: Design, member: Member, words: list[str]) -> Da
 def voices(table: Table) -> np.ndarray:
     """Each clip's voice, counted from 1, `[clips]`: its speaker's own or, of the k-th copies, their speaker's k-th.
 
-    Whoever is met on the telephone is met there alone, so copies made for it say nothing of how that speaker sounds
-    elsewhere, nor the other way round.
+    A caller is heard on the telephone alone. So copies with the sound of a telephone must not help to normalise the
+    speaker's other clips, nor the other way round.
     """
     require_speakers(table)
     both = np.stack([manifest.codes(table, "speaker").index, copying.numbers(table)])
@@ -91,7 +91,7 @@ def voices(table: Table) -> np.ndarray:
 
 
 def require_speakers(table: Table) -> None:
-    """Refuse clips that nobody is said to speak in."""
+    """Refuse clips without a speaker."""
     nameless = int(manifest.lacking(table, "speaker").sum())
     if nameless:
         count = talk.counted(nameless, "clip")
@@ -106,7 +106,7 @@ def _corpora(table: Table) -> np.ndarray:
 def _aims(
     held: Material, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
 ) -> tuple[Tensor, Tensor | None]:
-    """Probabilities to learn, and the emotions that each clip is judged among, both `[clips, classes]`."""
+    """Target probabilities, and the emotions that each clip is judged among, both `[clips, classes]`."""
     how = design.training
     targets = _targets(held.table, emotion, words, how.soft)
     masks = how.absent_emotions == "mask"
@@ -119,7 +119,7 @@ def _aims(
 
 
 def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -> Tensor:
-    """Probabilities to learn, `[clips, classes]`: the emotion, mixed with the listeners' shares if asked."""
+    """Target probabilities, `[clips, classes]`: the emotion, mixed with the listeners' votes by the share `soft`."""
     targets = nn.functional.one_hot(torch.from_numpy(np.maximum(emotion, 0)), len(words)).float()
     if soft:
         columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
@@ -130,13 +130,13 @@ def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -
 
 
 def _taught(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
-    """The targets with a share of the teacher's answers in each, where it has one."""
+    """The targets mixed with the teacher's answers, where it has one, by `shares` `[clips]`."""
     answers = torch.from_numpy(np.nan_to_num(taught.over(words)))
     return torch.lerp(targets, answers, torch.from_numpy(shares * taught.known).float()[:, None])
 
 
 def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
-    """The data behind `--select` and `--reduce`, both learnt from train rows alone."""
+    """The data after `--select` and `--reduce`, both fitted to train rows alone."""
     for how in (design.select, design.reduce):
         if how is not None:
             x, y = statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]

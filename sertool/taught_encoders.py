@@ -1,9 +1,9 @@
-"""Whom an encoder learnt from: what it hears tells of them, so nobody among them is held out from who learns of it.
+"""On whom an encoder was trained: its features leak them, so they must not be held out from a model on such features.
 
-A model file says it of the encoder that it brings, and shards say it on of the encoder that made them, apart from their
-settings: equal tensors make equal features, whatever is known of them. Each lesson names the blocks that it left alone
-and, by short digests, its speakers and clips; of a file that does not say who they were, the corpora; of what had
-learnt already in an encoder of the package's, its model.
+A model file records it for the encoder that it holds, and shards for the encoder that made them, outside of their
+settings, as equal tensors make equal features whatever is known of them. Each lesson is one training: the last block
+that it left unchanged, and its speakers and clips as short digests; or the corpora, of a file that does not record who
+they were; or the model of the package whose encoder was trained further.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from sertool.splits import DEV, TEST, TRAIN
 
 WORD = "encoder"  # of what a model file was trained on
 DIGITS = 12  # of a digest
-Lesson = dict[str, Any]  # above: the last block left as it was; who: digests, end to end; or corpora; or package
+Lesson = dict[str, Any]  # above: the last unchanged block; and who: digests, end to end; or corpora; or package
 
 
 def is_sound(lessons: Any) -> bool:
-    """Whether a file says lessons in a way that the rest may rely on."""
+    """Whether a file's lessons have the form that is relied on here."""
     return isinstance(lessons, list) and all(
         isinstance(one, dict) and type(one.get("above")) is int and _are_digests(one.get("who", ""))
         and _are_words(one.get("corpora", [])) and isinstance(one.get("package", ""), str) for one in lessons
@@ -42,12 +42,12 @@ def _are_digests(held: Any) -> bool:
 
 
 def shared(lessons: Iterable[Lesson]) -> list[Lesson]:
-    """The same lessons, whose digests are kept in memory once, however many shards say them."""
+    """The same lessons, with their digests in memory once, however many shards have them."""
     return [one | {"who": sys.intern(one["who"])} if "who" in one else one for one in lessons]
 
 
 def once(lessons: Iterable[Lesson]) -> list[Lesson]:
-    """The lessons without those that stand there already."""
+    """The lessons without repetitions."""
     found: list[Lesson] = []
     for one in lessons:
         if one not in found:
@@ -55,18 +55,18 @@ def once(lessons: Iterable[Lesson]) -> list[Lesson]:
     return found
 
 
-# Whom it learnt from.
+# On whom it was trained.
 
 
 def lesson(table: Table, train: np.ndarray, above: int) -> Lesson:
-    """A training on some rows, bool `[rows]`, that changed the blocks above one."""
+    """The lesson of a training on some rows, bool `[rows]`, that changed the blocks above number `above`."""
     there = ((kind, codes, np.unique(codes.index[train & (codes.index >= 0)])) for kind, codes in _kinds(table))
     who = [_digest(kind, codes.values[place]) for kind, codes, places in there for place in places.tolist()]
     return {"above": above, "who": "".join(sorted(who))}
 
 
 def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
-    """Who speaks in each row, and which clip it is; a copy is its clip."""
+    """The speaker of each row, and its clip, which for a copy is the one it was made from."""
     yield "speaker", manifest.codes(table, "speaker")
     family = families(manifest.each(table, "clip"), manifest.codes(table, "parent"))
     sounds = dict(enumerate(manifest.column(table, "digest")))
@@ -76,12 +76,12 @@ def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
 
 
 def _digest(kind: str, name: str) -> str:
-    """A few hexadecimal digits: among millions of clips none is taken for another."""
+    """A short digest, long enough that no two of millions of clips collide."""
     return hashlib.blake2b(f"{kind} {name}".encode("utf-8", "surrogatepass"), digest_size=DIGITS // 2).hexdigest()
 
 
 def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
-    """The model of the package that brings the encoder which made a feature."""
+    """The model of the package whose encoder made a feature, if one did."""
     if feature not in catalogue.names("encoders") or not settings.get("weights"):
         return None
     family, size = encoders.load(feature), _size(feature, settings)
@@ -89,9 +89,9 @@ def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
 
 
 def given(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
-    """What the file of `--weights` says of an encoder's layers that a feature has; none where nobody named a file.
+    """The lessons that the file of `--weights` has for the layers of a feature; none where no file is named.
 
-    The package's own are known by their digest, whoever brings them.
+    Encoders of the package are recognised by their digest instead, whatever file they come in.
     """
     place = weights.given_file()
     if place is None or feature not in catalogue.names("encoders") or shipped.holds(place):
@@ -119,11 +119,12 @@ def _top(feature: str, settings: Mapping[str, Any]) -> int:
     return encoders.chosen(settings["layers"], encoders.load(feature).SIZES[_size(feature, settings)]["layers"])[-1]
 
 
-# Whom it would tell of.
+# Who would leak.
 
 
 def telling(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
-    """How many of those held out in any division are among who taught it and not in train: `7 of 10 speakers`."""
+    """How many that any division holds out, and has not in train as well, the encoder was trained on: `7 of 10
+    speakers`."""
     for kind, codes, met in _met(lessons, table):
         held, told = np.zeros((2, len(table)), bool)
         for split in divisions:
@@ -137,14 +138,14 @@ def telling(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndar
 
 
 def known_to(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Of which rows the speaker, and of which the clip, taught the encoder of a model file, bool `[rows]` each."""
+    """Which rows' speakers, and which rows' clips, a model file's encoder was trained on, bool `[rows]` each."""
     found = [met for _, _, met in _met(_of_file(model), table)]
     speaker, clip = found or np.zeros((2, len(table)), bool)
     return speaker, clip
 
 
 def _met(lessons: Sequence[Lesson], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
-    """Which rows are of somebody, and of a clip, that the lessons name, bool `[rows]`."""
+    """By speaker and by clip: which rows the lessons name, bool `[rows]`."""
     said = [lesson.get("who", "") for lesson in lessons]
     who = {each[place : place + DIGITS] for each in said for place in range(0, len(each), DIGITS)}
     for kind, codes in _kinds(table) if who else ():

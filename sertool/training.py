@@ -1,7 +1,7 @@
 """The training loop, and nothing but the loop.
 
-Every random choice of an epoch comes from the seed and the epoch's number, and the state after an epoch lies on the
-disk: a run that was killed goes on from there and ends with the weights of one that was not.
+Every random choice of an epoch comes from the seed and the epoch's number, and the state after an epoch is saved: a run
+that was killed continues from there and ends with the same weights.
 """
 
 import math
@@ -35,7 +35,7 @@ from sertool.training_data import Data
 from sertool.training_settings import Settings
 
 SAVING_SHARE = 0.1  # of the time that saving may take: where epochs are short, not each of them is saved
-Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # shows how far the batches of an epoch have come
+Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # the batches of an epoch, with a progress bar
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Dice:
-    """What an epoch draws from: one for choices, and one for numbers on the device."""
+    """The generators of an epoch: one for choices, and one for numbers on the device."""
 
     choices: np.random.Generator
     device: torch.Generator
@@ -114,7 +114,7 @@ def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 
 
 def _shares(model: nn.Module) -> list[dict[str, Any]]:
-    """A network's parameters, those together that learn at one share of the rate."""
+    """A network's parameters in groups, each with its share of the learning rate."""
     parts = model.slow_parts() if hasattr(model, "slow_parts") else []
     groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
     slow = {id(one) for group in groups for one in group["params"]}
@@ -149,7 +149,7 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
 
 
 def _dice(loop: Loop, seed: int, epoch: int) -> Dice:
-    """The team agrees on choices; what it draws on the devices differs between its members."""
+    """All processes make the same choices; the numbers drawn on the devices differ between them."""
     choices = np.random.default_rng([seed, epoch])
     own = int(choices.integers(2**62)) + loop.team.rank
     torch.manual_seed(own)
@@ -157,7 +157,7 @@ def _dice(loop: Loop, seed: int, epoch: int) -> Dice:
 
 
 def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
-    """The clips of an epoch: all for training or, balanced, as many with each emotion or corpus equally likely."""
+    """The clips of an epoch: all training clips or, to balance them, as many drawn with the weights of `balance`."""
     train = loop.data.train
     if loop.settings.balance in ("none", "weights"):
         return train
@@ -166,7 +166,7 @@ def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
 
 
 def _strange(count: int, loop: Loop, dice: Dice) -> Tensor | None:
-    """Which of the clips of a batch are scaled as strangers': a network learns both, and is better at either for it."""
+    """Which clips of a batch are scaled without adaptation: a network that learns both does better with either."""
     if loop.data.group is None:
         return None
     return torch.rand(count, generator=dice.device, device=dice.device.device) < loop.settings.strangers
