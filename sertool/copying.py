@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from sertool import columns, effects, manifest, merging, splitting, talk
-from sertool.blends import Blend
 from sertool.codes import look_up
+from sertool.effect_chains import EffectChain
 from sertool.errors import SertoolError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -27,7 +27,7 @@ def originals(table: Table) -> np.ndarray:
     return held
 
 
-def appended(table: Table, how: Blend) -> Table:
+def appended(table: Table, how: EffectChain) -> Table:
     """The table with copies below its rows: each first one, then each second one, so that more change nothing above."""
     if strange := splitting.strange_parts(table):
         talk.warn(f"split {listed(strange)}: none of {', '.join(PARTS)}, so its rows get no copies")
@@ -46,7 +46,7 @@ def appended(table: Table, how: Blend) -> Table:
     return made
 
 
-def _pieces(table: Table, rows: np.ndarray, how: Blend) -> Iterator[Table]:
+def _pieces(table: Table, rows: np.ndarray, how: EffectChain) -> Iterator[Table]:
     answers = [f"p_{word}" for word in manifest.family(table, "p_")]
     shards = [name for feature in columns.features(table.column_names) for name in columns.of_feature(feature)]
     kept = [name for name in table.column_names if name not in {*NOT_INHERITED, *answers, *shards}]
@@ -59,7 +59,7 @@ def _pieces(table: Table, rows: np.ndarray, how: Blend) -> Iterator[Table]:
             yield _copied(held, parents, numbers, how)
 
 
-def _copied(held: Table, parents: list[str], numbers: list[int], how: Blend) -> Table:
+def _copied(held: Table, parents: list[str], numbers: list[int], how: EffectChain) -> Table:
     pairs = list(zip(parents, numbers, strict=True))
     said = {
         "clip": [f"{parent}#{number}" for parent, number in pairs],

@@ -105,7 +105,7 @@ def released(table: Table, options: HeldOutOptions) -> Table:
 
 
 def _always(table: Table, options: HeldOutOptions) -> np.ndarray:
-    """Clips of corpora that are for training whatever is held out, bool `[rows]`."""
+    """The clips of --always-train's corpora, bool `[rows]`."""
     (index, there), names = _corpora(table), options.always_train or ()
     _check_corpora(names, there)
     return np.isin(index, [there.index(name) for name in names])
@@ -132,7 +132,7 @@ def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
 
 
 def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
-    """The table divided as was asked; clips that always train, or that only a teacher labels, have no say in it."""
+    """The table divided as asked; clips that always train, or that only a teacher labels, do not influence it."""
     seed, counted = splits.entry(how).get("seed", options.seed), ~_always(table, options)
     if options.teacher:
         counted &= ~_unlabelled(table)
@@ -147,7 +147,7 @@ def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
 
 
 def _with_their_speakers(table: Table) -> Table:
-    """Clips without a label and without a part go where their speakers are, who must not cross."""
+    """Clips without a label and without a part get the part of their speaker, who must not be on two sides."""
     name = _part_column(table)
     places, speakers = manifest.column(table, name), manifest.column(table, "speaker")
     side = splitting.sides(speakers, places)
@@ -162,7 +162,7 @@ def _part_column(table: Table) -> str:
 
 
 def _unlabelled(table: Table) -> np.ndarray:
-    """Whose emotion nobody named, bool `[rows]`."""
+    """Rows without an emotion, bool `[rows]`."""
     return manifest.lacking(table, "emotion")
 
 
@@ -207,7 +207,7 @@ def divisions(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSplit
 
 
 def refuse_leaks(table: Table, way: Way, made: Sequence[FoldSplit]) -> None:
-    """What is heard on both sides of a division is refused, unless a protocol known for it was asked for by name."""
+    """Refuse a division with a leak, unless a protocol that is known for it was asked for by name."""
     used = np.any([split >= 0 for _, split in made], axis=0)
     groups = leak_guard.by_family(splitting.guarded(table, used))
     findings = [finding for _, split in made for finding in leak_guard.audit(Codes(split, splits.PARTS), groups)]
@@ -268,7 +268,7 @@ def part(split: np.ndarray) -> int:
 
 
 def check(split: np.ndarray, table: Table, name: str) -> None:
-    """Refuse a split that leaves nothing to learn, or nothing to show for it; say what is odd about it."""
+    """Refuse a split without enough to train on or without held-out clips; warn of what is odd about it."""
     sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
     shown = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
     learnt, tested = (
@@ -289,9 +289,10 @@ def check(split: np.ndarray, table: Table, name: str) -> None:
 
 
 def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) -> None:
-    """Say which corpora lack a part, divided otherwise or never, and are not `used`, bool `[rows]`, by any training.
+    """Warn of corpora without a part that no training uses, as they are divided in another way or not at all.
 
-    Single clips may well be outside of a protocol, and corpora that neither side of --train-on and --test-on names.
+    `used` are the rows that any training uses, bool `[rows]`. Single clips may well be outside of a protocol, and so
+    may corpora that neither --train-on nor --test-on names.
     """
     if options.train_on and options.test_on:
         return

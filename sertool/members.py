@@ -1,4 +1,4 @@
-"""One training of a run, from a split and a seed to a folder that holds all that is known of it."""
+"""One training of a run: from a split and a seed to the files of its folder."""
 
 import json
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class Callbacks:
 def train(held: Material, design: Design, member: Member, folder: Path, callbacks: Callbacks) -> tuple[Table, Figures]:
     """Train a member unless it is trained already; its held-out predictions and its scores.
 
-    Of a fold's dev a model that is fitted at once needs no more than how sure to be: then it learns from dev, too.
+    A classical model uses a fold's dev only for calibration; then it is fitted again, to train and dev together.
     """
     finished = folder / run_folder.PREDICTIONS
     if finished.exists():
@@ -78,7 +78,7 @@ def _trained(
     callbacks: Callbacks,
     temperatures: Temperatures | None = None,
 ) -> tuple[Trained, list[Figures]]:
-    """A model and how its training went; without `temperatures`, dev says how sure it may be."""
+    """A trained model and its history; without `temperatures` it is calibrated on dev."""
     words = targets.emotions(held, member)
     data = targets.data(held, design, member, words)
     model = _built(design, data, len(words), member.seed)
@@ -111,17 +111,17 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
 
 
 def _origins(table: Table) -> np.ndarray:
-    """The clip that each row is, or is a copy of, by number."""
+    """The number of the clip that each row is or is a copy of, `[rows]`."""
     return codes.families(manifest.each(table, "clip"), manifest.codes(table, "parent")).index
 
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:
-    """A classical model; balanced, each training clip counts so much that emotions, or corpora, weigh alike."""
+    """Fit a classical model; `balance` gives the clips weights under which emotions, or corpora, weigh alike."""
     rows, truth = targets.statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
     balance = design.training.balance
     weights = None if balance == "none" else len(truth) / data.crowd(balance)
     if weights is not None:
-        weights /= weights.mean()  # or what holds a model's numbers back would weigh less beside them
+        weights /= weights.mean()  # else the model's regularisation would weigh less beside them
     if data.group is not None and design.training.strangers:
         strange = torch.ones(len(data.train), dtype=torch.bool, device=data.store.device)
         rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
@@ -133,7 +133,7 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
 def _fitted(
     model: nn.Module, data: Data, design: Design, member: Member, folder: Path, callbacks: Callbacks
 ) -> list[Figures]:
-    """A network, epoch by epoch."""
+    """Train a network, epoch by epoch."""
     history = []
     for figures in training.fit(model, data, design.training, member.seed, folder, callbacks.watch):
         history.append(figures)
@@ -141,11 +141,11 @@ def _fitted(
     return history
 
 
-# What is left of it.
+# The files.
 
 
 def _predictions(held: Material, design: Design, made: Trained, member: Member, folder: Path) -> Table:
-    """The held-out rows with what the model says of them, and whether their own speakers' rows helped it."""
+    """The held-out rows with the model's predictions, and whether these were adapted by the same rows."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)
     temperature = made.temperatures.adapted if design.adapt else made.temperatures.alone
@@ -170,7 +170,7 @@ def _predictions(held: Material, design: Design, made: Trained, member: Member, 
 
 
 def _unanswered(table: Table) -> Table:
-    """The table without another model's answers, which would stand beside this one's as if they were its own."""
+    """The table without another model's predictions, which would be taken for this one's."""
     shares = [f"p_{word}" for word in manifest.family(table, "p_")] if "predicted" in table.column_names else []
     for name in (*ANSWERS, *shares):
         table = manifest.without(table, name)
@@ -178,7 +178,7 @@ def _unanswered(table: Table) -> Table:
 
 
 def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: Settings) -> None:
-    """The epochs as lines and as a picture, and who was where."""
+    """Write the epochs' figures, the curves, and the part of each clip."""
     with whole(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
     names = ("clip", "path", "start", "corpus", "speaker", "emotion", "parent", "digest")

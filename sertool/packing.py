@@ -1,8 +1,8 @@
-"""A model file that brings the pretrained encoder which its features come from, so that nothing else is needed.
+"""Packing the pretrained encoder of its features into a model file, so that nothing else is needed.
 
-The encoder's tensors lie in it as `pretrained.FEATURE.NAME`, and whoever computes the feature is given them by their
-digest. They are kept in half precision or in 8 bits where that loses nothing, as with those that were published so; or,
-with the model's own, all in 8 bits, which changes them a little: the feature's record then names what they have become.
+The encoder's tensors are stored as `pretrained.FEATURE.NAME`, and found by their digest when the feature is computed.
+They are stored in half precision or in 8 bits where that is lossless, as for encoders that were published so. Or all
+tensors, the model's own included, are rounded to 8 bits: then the feature's record has the rounded encoder's digest.
 """
 
 import copy
@@ -31,13 +31,13 @@ def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) 
 
 
 def origins(records: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Of which encoders features are, by the records of how they are made."""
+    """The encoders of features, by the records of how these are made."""
     choices = {name: catalogue.entries("features")[name].facts.get("CHOICE") for name in records}
     return [encoders.origin(name, records[name]["settings"][choice]) for name, choice in choices.items() if choice]
 
 
 def require(extraction: Extraction) -> None:
-    """Refuse what lacks its encoder's weights: at once, not when all is trained. They are kept for whoever packs."""
+    """Refuse an extraction whose encoder's weights are not there: before the training, not after it."""
     for _ in _encoders(extraction):
         pass
 
@@ -74,7 +74,7 @@ def _as_small(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """What the encoder of each feature is known by; held from now on."""
+    """The digest of each feature's encoder, whose tensors are kept from now on for whoever asks for it."""
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, array in tensors.items():
         if name.startswith(BROUGHT):
@@ -96,7 +96,7 @@ def lacks_encoder(held: ModelFile) -> bool:
 
 
 def opened(held: ModelFile) -> ModelFile:
-    """A model whose encoder, if it brought one, is there for its features."""
+    """The model without its packed encoder, which is kept for the features, if there is one."""
     try:
         tensors = rounding.restored(held.tensors)
         found = _digests(tensors)

@@ -19,13 +19,13 @@ from sertool.manifest import Table
 from sertool.run_folder import BEFORE, CHECKPOINT, DIVISION, FILES, MODEL, PREDICTIONS, SETTINGS
 from sertool.targets import Material
 
-DIGESTED = {  # what differs where a digest does
+DIGESTED = {  # what is said of a difference, where only digests are compared
     "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
     "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
     "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies",
 }  # fmt: skip
-CERTAIN = {"features", *DIGESTED}  # what is known once features are made
-CLEAR = ("settings", "training")  # whose entries go by their own names when settings differ
+CERTAIN = {"features", *DIGESTED}  # what is known only once features are made
+CLEAR = ("settings", "training")  # groups whose entries are shown by their own names where they differ
 
 
 def members(
@@ -40,7 +40,7 @@ def members(
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left half-written of a run's own files, for who holds it alone; there may be others'."""
+    """Remove half-written files of a killed run, and no files of others; for whoever holds the folder's lock."""
     for place in (folder, *run_folder.members(folder)):
         for name in FILES:
             files.sweep(place / name)
@@ -48,10 +48,11 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[None]:
-    """Make members of a folder this run's own; others that lie there are replaced only when that was asked for.
+    """Prepare a folder for the members of this run; members of others are replaced only with `overwrite`.
 
-    Within, what is replaced lies aside: it comes back on any error, and goes when all is trained. Where that was cut
-    short, what was finished still lies aside, and what is replaced then came after it and goes.
+    What is replaced is moved aside. It is moved back on any error, and removed once all is trained. If an earlier such
+    run was killed, what it moved aside is still there: then that is kept, if it was finished, and what the killed run
+    left in its place is removed.
     """
     aside = folder / BEFORE
     moved = _vacated(folder, wanted, aside, overwrite)
@@ -70,7 +71,7 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
 
 
 def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overwrite: bool) -> list[str]:
-    """What was put aside, of members that lie in a folder and are not those that are wanted, and of their figures."""
+    """Move aside the members that are to be replaced, and their joined predictions; the names of what was moved."""
     others = _others(folder, wanted, overwrite)
     moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
     for name in moved:
@@ -82,13 +83,13 @@ def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overw
 
 
 def finished(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> bool:
-    """Whether all members lie there trained, as far as they are described; what training would refuse is refused."""
+    """Whether all members are trained already, as far as they are described; raises what training would refuse."""
     others = _others(folder, wanted, overwrite)
     return all(_finished(folder / name) and name not in others for name in wanted)
 
 
 def _others(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> list[str]:
-    """Members that lie in a folder and are not those that are wanted; refused unless they are to be replaced."""
+    """Members in a folder other than those wanted; refused unless they are to be replaced."""
     others = []
     for path in _described(folder):
         name = path.relative_to(folder).as_posix()
@@ -107,7 +108,7 @@ def _others(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
 
 
 def among_more(folder: Path, wanted: dict[str, dict[str, Any]]) -> bool:
-    """Whether all that is wanted lies there trained, beside other seeds of the same run, which stay in its figures."""
+    """Whether all wanted members are trained, beside other seeds of the same run, whose predictions stay joined."""
     own = all(
         _finished(folder / name) and not _difference(_held(folder / name / SETTINGS), described)
         for name, described in wanted.items()
@@ -137,7 +138,7 @@ def _describe(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """In place of what lies there."""
+    """Rename a file or folder, replacing what has the target's name."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove(target)
     source.replace(target)
@@ -151,17 +152,17 @@ def _remove(path: Path) -> None:
 
 
 def _finished(path: Path) -> bool:
-    """Whether a member, or the figures of a run, lie there."""
+    """Whether a member is trained, or a run's joined predictions exist."""
     return path.is_file() or (path / PREDICTIONS).exists()
 
 
 def _begun(folder: Path) -> bool:
-    """Whether a member has anything to lose."""
+    """Whether a member has anything that replacing it would lose."""
     return any((folder / name).exists() for name in (CHECKPOINT, PREDICTIONS))
 
 
 def _damage(folder: Path) -> str:
-    """Which file that a member goes on from cannot be read, if one cannot."""
+    """What to say of a file of a member that is needed and cannot be read; nothing if all can."""
     if not _begun(folder):
         return ""
     if _held(folder / SETTINGS) is None:
@@ -203,7 +204,7 @@ def described(held: Material, design: Design, member: Member) -> dict[str, Any]:
 
 
 def foreknown(design: Design, member: Member) -> dict[str, Any]:
-    """Of what decides a member's weights, all that is known before features are made and a teacher answers."""
+    """What decides a member's weights, as far as it is known before features are made and a teacher answers."""
     words = asdict(design) | {"seed": member.seed}
     return json.loads(json.dumps({name: words[name] for name in words if name not in ("features", *DIGESTED)}))
 
@@ -218,7 +219,7 @@ def _digest(*words: str) -> str:
 
 
 def _difference(there: Any, wanted: Any) -> str:
-    """How a member that lies there was trained otherwise, as far as it is known of what is wanted; nothing if not."""
+    """How an existing member differs from a wanted one, as far as that is known yet; nothing if it does not."""
     if isinstance(there, dict):
         there = {name: there[name] for name in there if name in wanted or wanted.keys() >= CERTAIN}
     one, other = _flat(there), _flat(wanted)
@@ -230,7 +231,7 @@ def _difference(there: Any, wanted: Any) -> str:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Entries within entries by their path: `mel.settings.hop`."""
+    """Nested entries by their path: `mel.settings.hop`."""
     if name == "weights" and value and Path(value).exists():  # a file, however its place is said
         return {name: str(Path(value).resolve())}
     if not isinstance(value, dict):

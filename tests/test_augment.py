@@ -19,8 +19,8 @@ from running import Outcome, ages, rows, sertool, snapshot
 
 from sertool import (
     audio,
-    blends,
     catalogue,
+    effect_chains,
     effects,
     encoding,
     extract,
@@ -699,10 +699,10 @@ def test_a_copy_has_none_of_the_answers_for_its_parent(tmp_path):
 # What is asked for
 
 
-@pytest.mark.parametrize("name", blends.RECIPES)
+@pytest.mark.parametrize("name", effect_chains.RECIPES)
 def test_recipes_have_names(name, voices):
     held = chains(augmented(voices, "--recipe", name))
-    asked = blends.RECIPES[name].keys() - {"about", "copies"}
+    asked = effect_chains.RECIPES[name].keys() - {"about", "copies"}
     assert {one["effect"] for text in held.values() for one in json.loads(text)["effects"]} == asked
 
 
@@ -760,7 +760,7 @@ def test_effects_happen_in_the_order_that_help_has(voices):
 
 def test_the_list_has_every_effect_and_recipe():
     text = sertool("augment", "--list").out.decode()
-    for word in [*(f"--{name}" for name in catalogue.names("effects")), *blends.RECIPES]:
+    for word in [*(f"--{name}" for name in catalogue.names("effects")), *effect_chains.RECIPES]:
         assert word in text
 
 

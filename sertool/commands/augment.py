@@ -59,7 +59,7 @@ class Span(click.ParamType):
 
 
 def _recipes() -> tuple[str, ...]:
-    return catalogue.keys("blends.py", "RECIPES")
+    return catalogue.keys("effect_chains.py", "RECIPES")
 
 
 def _effect_options() -> Any:
@@ -143,10 +143,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import blends, copying, files, indexing, manifest, row_filter, wire, workers
+    from sertool import copying, effect_chains, files, indexing, manifest, row_filter, wire, workers
 
     _refuse_quarrels(values)
-    blend = blends.blend(_asked(values), values["seed"])
+    chain = effect_chains.chain(_asked(values), values["seed"])
     kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
@@ -156,11 +156,11 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""
-        copies, rows = talk.counted(count * blend.copies, "copy"), talk.counted(len(table), "row")
+        copies, rows = talk.counted(count * chain.copies, "copy"), talk.counted(len(table), "row")
         if kind is None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
-    table = manifest.made_by(copying.appended(table, blend), talk.command_line(), values["seed"], read)
+    table = manifest.made_by(copying.appended(table, chain), talk.command_line(), values["seed"], read)
     made = _delivered(table, values, kind, jobs)
     files.no_older(values["out"] or "-", manifests)
     return indexing.exit_status(made, looking, strict=values["strict"])
@@ -205,14 +205,14 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
 
 def _asked(values: dict[str, Any]) -> Any:
     """What the recipe says, with what the options say."""
-    from sertool import blends
+    from sertool import effect_chains
 
-    asked = blends.recipe(values["recipe"]) if values["recipe"] else blends.Ingredients()
+    asked = effect_chains.recipe(values["recipe"]) if values["recipe"] else effect_chains.EffectOptions()
     for name, entry in EFFECTS.items():
         given = _given(values, entry)
         if given or (not entry.settings and values[entry.name]):
             asked.effects[name] = asked.effects.get(name, {}) | given
-    asked.shares |= blends.shares(values["shares"], list(asked.effects))
+    asked.shares |= effect_chains.shares(values["shares"], list(asked.effects))
     asked.copies = values["copies"] or asked.copies
     return asked
 
@@ -227,6 +227,6 @@ def _given(values: dict[str, Any], entry: catalogue.Entry) -> dict[str, Any]:
 def _show_list() -> None:
     rows = [(f"--{name}", f"{_share(entry):g}", entry.title) for name, entry in EFFECTS.items()]
     talk.table(("effect", "share", "what it is"), rows, right="share")
-    from sertool.blends import RECIPES
+    from sertool.effect_chains import RECIPES
 
     talk.table(("recipe", "what it is"), [(f"--recipe {name}", held["about"]) for name, held in RECIPES.items()])

@@ -30,7 +30,13 @@ WHO = ("sertool", "sertool, 1 thread", "audiomentations", "its librosa", "decode
 
 
 def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
-    from sertool import blends, copying, indexing, rendering, stretching  # noqa: F401 (start-up: what augment imports)
+    from sertool import (  # noqa: F401 (start-up: what augment imports)
+        copying,
+        effect_chains,
+        indexing,
+        rendering,
+        stretching,
+    )
     from sertool.cli import run
 
     stretching.pitched(rendering.torch.zeros(16_000), 16_000, Fraction(11, 10))  # imports what it needs

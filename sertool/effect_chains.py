@@ -1,4 +1,4 @@
-"""What copies are made with: effects, settings, shares; from options, from TOML, or as published systems had them."""
+"""The effects that copies are made with, and their settings: from options, from TOML, or from published systems."""
 
 import hashlib
 import sys
@@ -48,14 +48,15 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect with its settings, and the share of the copies that it happens to."""
+    """An effect with its settings, and the share of the copies that it is applied to."""
 
     name: str
     settings: Any = None
     share: float = 1.0
 
     def draw(self, clip: str, copy: int, seed: int) -> effects.Drawn | None:
-        """What happens to a copy, by this effect's own dice: another effect changes nothing here."""
+        """The effect's drawn settings for a copy, or None; the generator is its own, so that other effects change
+        nothing."""
         key = hashlib.sha256(f"{seed} {copy} {self.name} {clip}".encode("utf-8", "surrogatepass")).digest()
         dice = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
         if dice.random() >= self.share:
@@ -64,8 +65,8 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Blend:
-    """What copies are made with."""
+class EffectChain:
+    """All that copies are made with: effects in the order in which they are applied, how many copies, and the seed."""
 
     effects: tuple[Effect, ...]
     copies: int = 1
@@ -81,16 +82,16 @@ class Blend:
 
 
 @dataclass
-class Ingredients:
-    """Settings of effects by name, as a recipe or the command line has them."""
+class EffectOptions:
+    """Settings and shares of effects by name, as a recipe or the command line gives them."""
 
     effects: dict[str, dict[str, Any]] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     copies: int | None = None
 
 
-def blend(asked: Ingredients, seed: int) -> Blend:
-    """Effects in the order in which they happen; settings that make no sense are errors."""
+def chain(asked: EffectOptions, seed: int) -> EffectChain:
+    """The effects that are asked for, in order; settings that make no sense are errors."""
     entries = catalogue.entries("effects")
     if not asked.effects:
         known = ", ".join(f"--{name}" for name in entries)
@@ -100,7 +101,7 @@ def blend(asked: Ingredients, seed: int) -> Blend:
             raise UsageError(f"no effect {name}; there are {', '.join(entries)}")
     ordered = sorted(asked.effects, key=lambda name: entries[name].facts["PLACE"])
     made = (_effect(entries[name], asked.effects[name], asked.shares.get(name)) for name in ordered)
-    return Blend(tuple(made), asked.copies or 1, seed)
+    return EffectChain(tuple(made), asked.copies or 1, seed)
 
 
 def _effect(entry: Entry, values: Mapping[str, Any], share: float | None) -> Effect:
@@ -142,8 +143,8 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
     return (float(bounds[0]), float(bounds[1]))
 
 
-def recipe(name: str) -> Ingredients:
-    """A recipe by its name, or of a TOML file: a table for each effect, `share` among its settings, and `copies`."""
+def recipe(name: str) -> EffectOptions:
+    """A recipe by its name, or from a TOML file with a table for each effect (with `share`), and `copies`."""
     if name in RECIPES:
         held = {key: value for key, value in RECIPES[name].items() if key != "about"}
     elif name.endswith(".toml"):
@@ -153,8 +154,8 @@ def recipe(name: str) -> Ingredients:
     return _asked(held, name)
 
 
-def _asked(held: dict[str, Any], where: str) -> Ingredients:
-    copies, asked = held.pop("copies", None), Ingredients()
+def _asked(held: dict[str, Any], where: str) -> EffectOptions:
+    copies, asked = held.pop("copies", None), EffectOptions()
     if copies is not None and not (type(copies) is int and copies >= 1):
         raise UsageError(f"{where}: copies = {copies!r} is not a whole number from 1")
     asked.copies = copies
