@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and how systems, sizes and lists are put into words."""
+"""Files that are complete or absent, and how system errors, sizes and lists are put into words."""
 
 import errno
 import hashlib
@@ -35,9 +35,9 @@ def reason(error: OSError) -> str:
 
 @contextmanager
 def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
-    """A file that appears under its name only once it is complete and on the disk; a pipe or device is written to.
+    """A file that gets its name only once it is complete and on the disk; a pipe or device is written to directly.
 
-    With `salvage`, an interrupt or a full disk leaves what is there already beside it, as NAME.part, until it is whole.
+    With `salvage`, an interrupt or a full disk leaves what was written so far as NAME.part, until a run completes.
     """
     try:
         special = is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
@@ -51,7 +51,7 @@ def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
 
 
 def is_special(path: Path) -> bool:
-    """Whether it is a pipe or a device, which has no other file beside it."""
+    """Whether it is a pipe or a device, which cannot be replaced by a file."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # False of names too long
 
 
@@ -84,7 +84,7 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Signals by which job queues end what takes too long, and terminals what they leave, are interrupts, too."""
+    """Within, SIGTERM (as from job queues) and SIGHUP (from closed terminals) are keyboard interrupts, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -114,8 +114,8 @@ def _rights(path: Path) -> int:
 
 
 def no_older(path: str | Path, sources: Iterable[str]) -> None:
-    """Give a file that stays as it is the present's age, if a file that it is made from is younger: make goes by it.
-    Who may not touch it leaves it as it is."""
+    """Touch a file that stays as it is if one of its sources is newer, as `make` goes by these times; if the file may
+    not be touched, nothing is done."""
     ages = [os.stat(source).st_mtime_ns for source in sources if os.path.isfile(source)]
     if os.path.isfile(path) and max(ages, default=0) > os.stat(path).st_mtime_ns:
         with suppress(OSError):
@@ -123,12 +123,12 @@ def no_older(path: str | Path, sources: Iterable[str]) -> None:
 
 
 def _beside(path: Path) -> str:
-    """How the name begins that a file has until it is whole: file systems allow 255 bytes, a character may have 4."""
+    """How a file's temporary name begins; short, as file systems allow 255 bytes and a character may have 4."""
     return f".{path.name[:50]}."
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed runs left half-written of a file; for who alone may write it."""
+    """Remove half-written versions of a file that killed runs left; only for whoever holds the folder's lock."""
     with suppress(OSError):
         for beside in os.listdir(path.parent):
             if beside.startswith(_beside(path)) and beside.endswith(UNFINISHED):
@@ -136,7 +136,7 @@ def sweep(path: Path) -> None:
 
 
 def write_beside(path: Path, data: bytes | memoryview) -> None:
-    """Write a file beside `path`, which has its name once `name_together` is told of it."""
+    """Write a file under a temporary name beside `path`; `name_together` renames it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(_waiting(path), "wb") as stream:
@@ -149,7 +149,7 @@ def write_beside(path: Path, data: bytes | memoryview) -> None:
 
 
 def name_together(paths: Sequence[Path]) -> None:
-    """Give files their names once all of them are on the disk: one wait for thousands, not one for each."""
+    """Rename files once all of them are on the disk: one sync for thousands, not one for each."""
     if hasattr(os, "sync"):
         os.sync()
     for path in paths:
@@ -160,7 +160,7 @@ def name_together(paths: Sequence[Path]) -> None:
 
 
 def drop_unnamed(paths: Iterable[Path]) -> None:
-    """Remove what `write_beside` wrote of files that never got their names."""
+    """Remove temporary files of `write_beside` that were never renamed."""
     for path in paths:
         with suppress(OSError):
             _waiting(path).unlink(missing_ok=True)
@@ -179,7 +179,7 @@ def _write_error(path: Path, error: OSError) -> SertoolError:
 
 @cache
 def _umask() -> int:
-    """Asked once: it can only be asked by setting it, for all threads at once."""
+    """Read once, as it can only be read by setting it, which all threads would see."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

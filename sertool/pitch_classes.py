@@ -1,4 +1,4 @@
-"""Pitch classes of power spectra, and the tuning that a clip itself tells: what chroma and tonnetz share."""
+"""Pitch classes of power spectra, and the tuning of a clip, estimated from it: what chroma and tonnetz share."""
 
 from functools import lru_cache
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from sertool import dsp
 from sertool.dsp import Frames
 
-HEARD = 150.0, 4000.0  # Hz between which peaks tell of the tuning
-FAINTEST = 0.1  # of a frame's greatest power: peaks below it tell nothing
+TUNING_RANGE = 150.0, 4000.0  # Hz between which peaks are used to estimate the tuning
+FAINTEST = 0.1  # of a frame's greatest power: peaks below it are not used
 TUNINGS = np.linspace(-0.5, 0.5, 101)  # in parts of a pitch class
 
 
@@ -26,8 +26,8 @@ class Chroma(nn.Module):
         dsp.require(bins >= 1, f"bins {bins}: at least 1 pitch class is needed")
         self.rate, self.n_fft, self.bins, self.tuning = rate, n_fft, bins, tuning
         frequencies = dsp.bin_frequencies(rate, n_fft)[:-1]  # a peak has neighbours
-        self.low = int(np.searchsorted(frequencies, HEARD[0]))
-        self.high = max(int(np.searchsorted(frequencies, min(HEARD[1], rate / 2))), self.low)
+        self.low = int(np.searchsorted(frequencies, TUNING_RANGE[0]))
+        self.high = max(int(np.searchsorted(frequencies, min(TUNING_RANGE[1], rate / 2))), self.low)
 
     def survey(self, frames: Frames) -> Tensor:
         """`[peaks, 2]`: power and frequency of each spectral peak of a run of frames, on the CPU."""

@@ -1,4 +1,4 @@
-"""What the features of pretrained encoders share: layers side by side, and settings that say what made them."""
+"""What the features of pretrained encoders share: layers side by side, and settings that identify the weights."""
 
 from dataclasses import replace
 from types import ModuleType
@@ -15,7 +15,7 @@ def layers(family: ModuleType, size: str, settings: Any) -> tuple[int, ...]:
 
 
 def settled(family: ModuleType, size: str, settings: Any, where: str, rate: int) -> Any:
-    """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
+    """Settings in which `auto` and `all` are resolved for a device, and which have the digest of the weights."""
     family.require_rate(rate)  # before anything is fetched
     wanted = layers(family, size, settings)
     known, _ = family.tensors(size, wanted[-1], settings.weights)
@@ -29,9 +29,9 @@ def suited(settings: Any, where: str) -> Any:
 
 
 def tolerance(settings: Any) -> float:
-    """How far values may be from the definition's, in parts of a value or of its column's deviation over the clip.
+    """How far values may be from the definition's, as a share of a value or of its column's deviation over the clip.
 
-    Products in bf16 move most values by some hundredths of that, and a few of the deepest layers' by more.
+    Products in bf16 move most values by some hundredths of that, and a few in the deepest layers by more.
     """
     return 0.1 if settings.precision == "bf16" else 2e-3
 

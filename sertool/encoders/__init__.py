@@ -4,12 +4,12 @@ same name in `features/` makes features of their layers.
 A file says as literal facts what help and lists show: `SIZES`, by name the `layers`, `width`, `parameters`, `megabytes`
 and perhaps `citation` of each, and the family's `LICENCE`, and `CITATION` where sizes have none. And it has
 
-- `Encoder(size, layers, precision, known)`, a module: of waves, each `[samples]`, the layers side by side, float32
-  `[frames, layers x width]`. Layer 0 enters the first block, layer k leaves the k-th. Its weights are those of the
-  digest `known`, if one is given;
-- `require_rate(rate)`: refuse what it does not hear;
-- `tensors(size, layers, known)`, digest and tensors of the first so many blocks, and `shapes(size, layers)` of these,
-  by their published names, which `arranged(tensors)` gives to tensors of other files.
+- `Encoder(size, layers, precision, known)`, a module: of waves, each `[samples]`, it returns the layers side
+  by side, float32 `[frames, layers x width]`. Layer 0 is the input of the first block, layer k the output of the k-th.
+  If a digest `known` is given, its weights are those;
+- `require_rate(rate)`: refuse other sample rates than its own;
+- `tensors(size, layers, known)`, the digest and the tensors of the first `layers` blocks, and their `shapes(size,
+  layers)`, by published names; `arranged(tensors)` gives tensors of other files these names.
 """
 
 from functools import partial

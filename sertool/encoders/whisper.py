@@ -1,4 +1,4 @@
-"""Whisper's encoder: taught by OpenAI to hear for 680,000 hours of transcribed speech.
+"""Whisper's encoder, which OpenAI trained on 680,000 hours of transcribed speech.
 
 Log-mel frames pass two convolutions, the second of which halves their rate to 50 a second, get sinusoidal positions and
 go through blocks of attention. Layer 0 is what enters the first block, layer k what leaves the k-th: the residual
@@ -58,7 +58,7 @@ PACK = 16_384  # frames in a batch, for devices that need much work at once
 
 
 class LogMel(nn.Module):
-    """What Whisper hears of a waveform: 100 frames a second."""
+    """Whisper's input: log-mel frames, 100 a second."""
 
     def __init__(self, bands: int) -> None:
         super().__init__()

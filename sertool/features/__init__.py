@@ -6,26 +6,27 @@ A file has a docstring whose first line is its option's help, and
 - `Settings`, a frozen dataclass whose fields are options; `hop`, with `center` and `n_fft` or `frame_length`, says
   where rows lie in time;
 - `Feature(settings, rate)`, a module, which refuses what it cannot compute;
-- `definition(wave, rate, settings)`, the slow twin that `--verify` holds it against: float64 `[rows, columns]` of
-  `[samples]`.
+- `definition(wave, rate, settings)`, the slow reference implementation that `--verify` compares with: float64 `[rows,
+  columns]` of `[samples]`.
 
 A `Feature` has the names of its `columns`, and a `framing`:
 
-- with a `dsp.Framing`, which all features share that have an equal one, `forward(frames)` gives `[frames, width]` of a
-  run of `dsp.Frames`, each row by itself. `finish(rows)`, if there, makes of all of a clip's its `[frames, columns]`.
-  One that must see the whole clip first has `survey(frames)`, what it finds in a run, and `settle(found)` of all runs'
-  joined, which `forward` takes beside the frames;
-- with None, `clips(waves)` gives the `[rows, columns]` of each `[samples]`.
+- If `framing` is a `dsp.Framing` (features with equal ones share frames and spectra), `forward(frames)` gives `[frames,
+  width]` of a run of `dsp.Frames`, each row by itself. `finish(rows)`, if there is one, turns all rows of a clip into
+  its `[frames, columns]`. A feature that must see the whole clip first has `survey(frames)`, which is called on each
+  run, and `settle(found)`, which is called on the surveys' joined results and gives `forward` its second argument.
+- If `framing` is None, `clips(waves)` gives the `[rows, columns]` of each `[samples]`.
 
-What else a file may have, where the usual does not do:
+A file may also have
 
-- `COUNTED_WHERE`: {column: column}, of which the first counts in figures of a clip where the second is above 0;
-- for `--verify` alone: `tolerance(settings)`, the share of a value that it may differ by; `LEAST`, what never matters;
-  `AGREES`, the share of values that must be within; `STEPS`, true where rounding moves some by a step;
+- `COUNTED_WHERE`: {column: other}: the column counts in a clip's statistics only in rows where the other is above 0;
+- for `--verify` alone: `tolerance(settings)`, the share of a value that it may differ by; `LEAST`, a difference that
+  never matters; `AGREES`, the share of values that must be within the tolerance; `STEPS`, true where rounding may move
+  a value by a step;
 - `settled(settings, device, rate)` and `suited(settings, device)`, see below;
-- of a pretrained encoder, which is the file of the same name in `encoders/`: `CHOICE`, the setting that says which and
-  stands behind the feature's own option; settings `layers`, `precision` and `weights`, a digest; and
-  `values_per_second(settings)`, of which there are so many that shards are cut by it.
+- for a pretrained encoder, which is the file of the same name in `encoders/`: `CHOICE`, the setting that names the
+  encoder and is the value of the feature's own option; settings `layers`, `precision` and `weights`, a digest; and
+  `values_per_second(settings)`, by which shards are cut, as there are so many.
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ load = partial(catalogue.load, "features")
 
 
 def settled(name: str, settings: Any, device: str, rate: int) -> Any:
-    """The settings with what only a device or a file of weights can tell: what a shard is to record."""
+    """The settings as a shard records them, with what only the device or a file of weights can tell."""
     module = load(name)
     return module.settled(settings, device, rate) if hasattr(module, "settled") else settings
 
@@ -61,12 +62,12 @@ def to_fetch(wanted: Mapping[str, Any]) -> list[str]:
 
 
 def where(name: str) -> dict[int, int]:
-    """The columns that count in figures of a clip only where another is above 0, by that one's place."""
+    """The columns that count in a clip's statistics only where another is above 0: {column: that other}."""
     return getattr(load(name), "COUNTED_WHERE", {})
 
 
 def sides(record: Mapping[str, Any]) -> int:
-    """Of how many channels a feature's rows have columns, one channel's after the other's, by its record."""
+    """How many channels lie side by side in a feature's columns, by its record."""
     return 2 if record["wave"]["channels"] == "stereo" else 1
 
 

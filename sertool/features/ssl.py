@@ -16,7 +16,7 @@ from sertool.encoders import ssl
 
 DTYPE = "float16"
 AGREES = 0.98  # of the values must be within the tolerance
-CHOICE = "model"  # the setting whose value stands behind the feature's own option: `--ssl wavlm-large`
+CHOICE = "model"  # the setting that the feature's own option takes: `--ssl wavlm-large`
 
 tolerance, suited = pretrained.tolerance, pretrained.suited
 
@@ -38,7 +38,7 @@ class Settings:
 
 
 def settled(settings: Settings, where: str, rate: int) -> Settings:
-    """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
+    """Settings in which `auto` and `all` are resolved for a device, and which have the digest of the weights."""
     return pretrained.settled(ssl, settings.model, settings, where, rate)
 
 

@@ -16,7 +16,7 @@ from sertool.encoders import whisper
 
 DTYPE = "float16"
 AGREES = 0.98  # of the values must be within the tolerance
-CHOICE = "size"  # the setting whose value stands behind the feature's own option: `--whisper base`
+CHOICE = "size"  # the setting that the feature's own option takes: `--whisper base`
 
 tolerance, suited = pretrained.tolerance, pretrained.suited
 
@@ -32,7 +32,7 @@ class Settings:
 
 
 def settled(settings: Settings, where: str, rate: int) -> Settings:
-    """Settings that say what `auto` and `all` come to on a device, and which weights are used."""
+    """Settings in which `auto` and `all` are resolved for a device, and which have the digest of the weights."""
     return pretrained.settled(whisper, settings.size, settings, where, rate)
 
 
