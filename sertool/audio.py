@@ -17,7 +17,7 @@ from sertool import containers, talk
 from sertool.digests import Digest
 from sertool.errors import SertoolError
 from sertool.files import reason
-from sertool.hearing import Levels
+from sertool.levels import Levels
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
 UNREAD = (  # that hold sound all the same, alone or beside pictures
@@ -73,7 +73,7 @@ def look(path: str, *, full: bool = True) -> Look:
             with _decoder(path, file) as (stream, length):
                 found.sample_rate, found.channels, found.samples = stream.samplerate, stream.channels, length
                 if full:
-                    _hear(stream, found)
+                    _examine(stream, found)
     except Unusable as unusable:
         found.issue, found.detail = unusable.issue, str(unusable)
     if found.channels and found.channels > 1:
@@ -209,18 +209,18 @@ def _length(stream: _Coded | _Plain, counted: int | None) -> int:
     return stream.frames if counted is None else min(stream.frames, counted)
 
 
-def _hear(stream: _Coded | _Plain, found: Look) -> None:
-    """Decode everything, and say what was heard."""
-    heard, digest = Levels(), Digest(stream.samplerate)
+def _examine(stream: _Coded | _Plain, found: Look) -> None:
+    """Decode a whole file, and note its digest and what is odd about its levels."""
+    levels, digest = Levels(), Digest(stream.samplerate)
     for block in _blocks(stream, found.samples):
         digest.add(block)
-        heard.add(_as_float(block))
-    if heard.samples < found.samples and heard.finite:
-        raise Unusable("truncated", f"{found.samples - heard.samples:,} of {found.samples:,} samples are missing")
+        levels.add(_as_float(block))
+    if levels.samples < found.samples and levels.finite:
+        raise Unusable("truncated", f"{found.samples - levels.samples:,} of {found.samples:,} samples are missing")
     found.digest = digest.text()
-    if fault := heard.fault(stream.samplerate):
+    if fault := levels.fault(stream.samplerate):
         raise Unusable(*fault)
-    found.notes.extend(heard.notes(stream.channels))
+    found.notes.extend(levels.notes(stream.channels))
 
 
 def _blocks(stream: _Coded | _Plain, length: int, most: int = BLOCK) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import audio, extract, hearing, inference, predict_inputs, talk, windows, workers
+from sertool import audio, extract, inference, levels, predict_inputs, talk, windows, workers
 from sertool.columns import Row
 from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Shaped
 from sertool.paths import path_of
@@ -165,7 +165,7 @@ class Listener:
             talk.warn(f"{path}: its channels cancel when they are mixed: take one of them with --channel")
 
     def _piece(self, request: Request, samples: np.ndarray) -> Piece:
-        if samples.shape[1] < round(hearing.TOO_SHORT * self.jury.extractions[0].wave.rate):
+        if samples.shape[1] < round(levels.TOO_SHORT * self.jury.extractions[0].wave.rate):
             return Piece(request.saying(issue="too-short"))
         if _level(samples) < self.how.silence:
             return Piece(request.saying(issue="silent"))

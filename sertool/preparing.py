@@ -1,4 +1,4 @@
-"""What a training starts from: the rows of manifests, and the features that these have or that its recipe makes."""
+"""The inputs of a training: the rows of manifests, and the features that these have or that the recipe makes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -74,10 +74,10 @@ def featurized(table: Table, made: Extraction | None, place: ShardFolder, device
 def features_to_make(
     table: Table, design: Design, asked: Asked, device: str, *, fetch: bool = True
 ) -> Extraction | None:
-    """The features that a training recipe names for a table without any, or of it what the model goes on from; `fetch`
-    weights that they may need.
+    """The features that a recipe makes for a table without any, as the model needs them; None without a recipe.
 
-    Those come from where the command line says, else the preset; for all that follows, from the command line alone.
+    Weights come from where the command line says, else the preset; in all that follows, from the command line alone.
+    With `fetch` missing ones are downloaded; else None is returned where features may need some.
     """
     weights.give(asked.weights)
     preset = asked.published.get("preset")
@@ -88,24 +88,24 @@ def features_to_make(
     if not fetch and place is None and any(map(features.encoded, presets.PRESETS[preset]["features"])):
         return None
     with weights.given(place):
-        return of_preset(preset, device, _heard(design))
+        return of_preset(preset, device, _input_options(design))
 
 
-def _heard(design: Design) -> dict[str, str]:
-    """The options of the features that the model can hear, where that is for its settings to say."""
+def _input_options(design: Design) -> dict[str, str]:
+    """The options of the features that the model takes, if its settings decide that."""
     module = models.load(design.model)
     return module.input_options(design.settings) if hasattr(module, "input_options") else {}
 
 
 def records(table: Table, design: Design, to_make: Extraction | None) -> dict[str, Any]:
-    """What is or will be said of how each feature is made; nothing where that cannot be known yet."""
+    """How each feature is or will be made, as shards record it; empty where that is not known yet."""
     if batches.featured(table):
         return batches.records(table, design.features)
     return {} if to_make is None else {name: to_make.record(name) for name in design.features}
 
 
 def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
-    """What taught the encoders that a model hears, imitates or goes on from, by feature."""
+    """What the encoders were trained on whose features a model takes, imitates or builds on, by feature."""
     settings = {feature: record["settings"] for feature, record in records.items()}
     if batches.featured(table):
         found = batches.lessons(table, [*records, *filter(None, [design.imitate])])
@@ -115,9 +115,9 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
 
 
 def grouped(table: Table, design: Design, asked: Asked, to_make: Extraction | None) -> Design:
-    """The design with what a feature's rows consist of, where the model asks and the command line does not say.
+    """The design with the model's settings `groups` and `stats` filled in from its feature, if they were not given.
 
-    Of several features, or of columns that are picked or mapped, nothing is known.
+    With several features, or with columns that are selected or mapped, they are not known.
     """
     held, made = vars(design.settings), records(table, design, to_make)
     if "groups" not in held or len(made) != 1 or design.select is not None or design.reduce is not None:
@@ -152,7 +152,8 @@ def width(table: Table, design: Design, to_make: Extraction | None) -> int | Non
 
 
 def compare_features(asked: Asked, design: Design, records: Mapping[str, Any]) -> None:
-    """Say where a manifest's features are not those that the recipe names; refuse others altogether, unless named."""
+    """Warn where a manifest's features were made otherwise than the recipe makes them; refuse wholly different features
+    unless --features names them."""
     who, preset = f"--recipe {asked.recipe}" if asked.recipe else f"-m {asked.model}", asked.published["preset"]
     wanted = presets.PRESETS[preset]["features"]
     if {*wanted}.isdisjoint(records) and asked.recipe and not asked.features:
@@ -161,7 +162,7 @@ def compare_features(asked: Asked, design: Design, records: Mapping[str, Any]) -
             f"without features, and they are made, or name those that it is to learn from with --features"
         )
     odd = [] if {*wanted} == {*records} else [f"{listed(sorted(records))}, not {listed(sorted(wanted))}"]
-    usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"] | _heard(design)
+    usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"] | _input_options(design)
     odd += [word for feature in wanted if feature in records for word in _unlike(feature, records[feature], usual)]
     if odd:
         talk.warn(f"{who} is for features as `featurize --preset {preset}` makes them, and the manifest has "
@@ -169,7 +170,7 @@ def compare_features(asked: Asked, design: Design, records: Mapping[str, Any]) -
 
 
 def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
-    """What a feature was made with that the usual options say otherwise."""
+    """The settings of a feature that differ from the usual options."""
     told = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
     for word, value in usual.items():
         own = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")

@@ -44,7 +44,7 @@ def _among_own(scores: Sequence[Figures]) -> str:
 
 
 def say_result(table: Table, scores: Sequence[Figures], named: str, folder: Path) -> None:
-    """What came of all members and, where they heard several, of each corpus."""
+    """Say the results of all members together and, if there are several corpora, of each."""
     several = [talk.counted(n, what) for what in ("fold", "seed") if (n := len(manifest.counts(table, what))) > 1]
     many = f", mean over {' and '.join(several)}" if several else ""
     count = len(manifest.counts(table, "speaker"))

@@ -1,6 +1,6 @@
-"""Rows that shards hold already: a model that hears as they were made needs no sound.
+"""Features read from shards: a model that takes just these features needs no audio.
 
-A manifest that `featurize` wrote says where its clips' rows lie, and a shard says so itself.
+A manifest that `featurize` wrote says where its clips' rows lie, and a shard says it of its own clips.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,20 +18,20 @@ from sertool.manifest import Table
 from sertool.paths import path_of, path_text
 from sertool.shards import Reader
 
-ReadRows = Callable[[], dict[str, np.ndarray]]  # gives what a model hears of a clip, by feature
+ReadRows = Callable[[], dict[str, np.ndarray]]  # reads a clip's rows of each feature
 
 
 class Shelf:
-    """The shards that models can be asked about: those whose features were made as the models hear."""
+    """Finds rows in shards, if they were made with exactly the settings that the models need."""
 
     def __init__(self, records: Mapping[str, Any], sound_for: str | None = None) -> None:
-        """`records`: how the models' features are made; `sound_for`: what was asked that takes the sound."""
+        """`records`: how the models' features are made; `sound_for`: an option that needs the audio, if any."""
         self.records, self.sound_for = records, sound_for
         self.columns = [name for feature in records for name in columns.of_feature(feature)]
         self.readers = {feature: Reader(feature, record) for feature, record in records.items()}
 
     def of_manifest(self, table: Table) -> Sequence[str]:
-        """The columns that say where rows lie; none where there are no such rows, or others than the models hear."""
+        """The columns of a manifest that say where such rows lie; none if there are no such rows."""
         fits = self.sound_for is None and all(map(partial(self._is_made, table), self.records))
         if fits:
             talk.say(f"read from the manifest's shards, not made of the sound: {listed([*self.records])}")
@@ -49,7 +49,7 @@ class Shelf:
         return bool(made) and all(settings == self.records[feature] for settings in made)
 
     def of_shard(self, path: str) -> Table:
-        """A manifest of the clips in a shard; one that the models cannot be asked about is refused."""
+        """A manifest of the clips in a shard; a shard of other features is refused."""
         if self.sound_for is not None:
             raise UsageError(f"{path}: a shard holds no sound, which {self.sound_for} needs")
         if (feature := tensorfile.header(Path(path)).get("feature")) is None:
@@ -62,7 +62,7 @@ class Shelf:
         return manifest.from_columns({"clip": clips, "path": [""] * len(clips), **dict(where)})
 
     def taken(self, row: Row) -> ReadRows | None:
-        """How to read what shards hold of a clip, if they do; where that lies is taken out of its row."""
+        """How to read a clip's rows, if shards have them; the columns that say where are removed from its row."""
         places = {feature: [row.pop(name, None) for name in columns.of_feature(feature)] for feature in self.records}
         there = all(None not in place for place in places.values())
         return partial(self._read, row["clip"], places) if there else None

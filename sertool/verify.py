@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import audio, columns, extract, features, hearing, manifest, shaping, shards, talk
+from sertool import audio, columns, extract, features, levels, manifest, shaping, shards, talk
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.files import whole
@@ -73,7 +73,7 @@ def _is_rounding(wave: torch.Tensor) -> bool:
     """Whether a channel of `[channels, samples]` is silent to the doctor and yet not digitally: constant, or noise that
     the last bits left where two channels cancel."""
     low, high = wave.aminmax(dim=1)
-    return bool(((high - low < 2 * hearing.SILENT) & ((low != 0) | (high != 0))).any())
+    return bool(((high - low < 2 * levels.SILENT) & ((low != 0) | (high != 0))).any())
 
 
 def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:

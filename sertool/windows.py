@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import audio, hearing, talk
+from sertool import audio, levels, talk
 from sertool.columns import Row
 from sertool.errors import UsageError
 from sertool.paths import path_of
@@ -112,7 +112,7 @@ def _count(length: float, how: Listening) -> int:
     if length == math.inf:
         return sys.maxsize
     covering = math.ceil((length - how.window) / how.step - 1e-9) + 1
-    long_enough = math.floor((length - hearing.TOO_SHORT) / how.step + 1e-9) + 1
+    long_enough = math.floor((length - levels.TOO_SHORT) / how.step + 1e-9) + 1
     return max(1, min(covering, long_enough))
 
 
@@ -131,7 +131,7 @@ def _taped(request: Request, how: Listening, wave: Wave, length: float, issue: s
         if sound.size and lacks_channel(request, how, len(sound)):
             yield Stretch(request.saying(issue="no-channel"))
             return
-        if issue and tape.over and tape.at < (length - hearing.TOO_SHORT) * wave.rate:
+        if issue and tape.over and tape.at < (length - levels.TOO_SHORT) * wave.rate:
             tape.issue = issue
         if tape.issue:
             each = math.floor((sound.shape[1] / wave.rate - how.window) / hop + 1e-9) + 1

@@ -22,7 +22,7 @@ HOUSE = {
         paths drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth tensorfile
         unpacking web transfer training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest merging row_filter taught_encoders intake twins hearing audio encoding folders sounds
+    "formats": """manifest merging row_filter taught_encoders intake twins levels audio encoding folders sounds
         labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint wire effects
         sources""",
     "flow": """batches speaker_scaling label_sets teacher_answers consistency heldout offers store corpus_folder

@@ -20,7 +20,7 @@ from running import sertool, shell
 from sertool import __version__, audio, catalogue, cli, encoding, options, synth, talk
 from sertool.errors import SertoolError, UsageError
 
-pytest_plugins = ("voices", "pretrained", "stage")
+pytest_plugins = ("voices", "pretrained", "example_folder")
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = sorted(catalogue.names("commands"))
@@ -375,8 +375,8 @@ def test_talk_survives_a_stderr_that_is_closed(monkeypatch):
 
 @pytest.mark.usefixtures("small_encoders")
 @pytest.mark.parametrize("line", examples("sertool", "index", "augment", "featurize"))
-def test_the_examples_of_the_help_do_what_they_say(stage, tmp_path, monkeypatch, line):
-    shutil.copytree(stage, tmp_path / "stage")
-    monkeypatch.chdir(tmp_path / "stage")
+def test_the_examples_of_the_help_do_what_they_say(example_folder, tmp_path, monkeypatch, line):
+    shutil.copytree(example_folder, tmp_path / "example_folder")
+    monkeypatch.chdir(tmp_path / "example_folder")
     done = shell(line)
     assert done.code == 0, done.err

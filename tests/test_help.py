@@ -12,14 +12,14 @@ from running import sertool, shell
 
 from sertool import encoding, synth
 
-pytest_plugins = ("stage",)
+pytest_plugins = ("example_folder",)
 
 
 @pytest.fixture(scope="module")
-def trained(stage, tmp_path_factory) -> Path:
+def trained(example_folder, tmp_path_factory) -> Path:
     """The same with features, two runs, and tables of predictions."""
-    folder = tmp_path_factory.mktemp("trained") / "stage"
-    shutil.copytree(stage, folder)
+    folder = tmp_path_factory.mktemp("trained") / "example_folder"
+    shutil.copytree(example_folder, folder)
     for speaker in ("03", "08", "11"):
         for code, emotion in (("W", "angry"), ("T", "sad"), ("N", "neutral"), ("F", "happy")):
             encoding.write(folder / "emodb" / f"{speaker}a01{code}a.wav", synth.voice(int(speaker), emotion, 3), 16_000)
@@ -49,8 +49,8 @@ def trained(stage, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("line", examples("train", "eval", "predict"))
 def test_the_examples_of_what_comes_after_training_do_what_they_say(trained, tmp_path, monkeypatch, line):
-    shutil.copytree(trained, tmp_path / "stage")
-    monkeypatch.chdir(tmp_path / "stage")
+    shutil.copytree(trained, tmp_path / "example_folder")
+    monkeypatch.chdir(tmp_path / "example_folder")
     for made in [name for name, command in (("run", "train"), ("features", "featurize")) if command in line]:
         shutil.rmtree(made)
     listing, _, rest = line.partition(" | ")

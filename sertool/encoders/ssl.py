@@ -92,7 +92,7 @@ SIZES = {
 MAKERS = {"Wav2Vec2": wav2vec2_model, "WavLM": wavlm_model}
 RATE = 16_000
 HOP = 320  # samples from one frame to the next
-LEAST = 400  # samples that a frame hears
+LEAST = 400  # samples that a frame is computed from
 FRAMES = 1500  # of 20 ms in a window: 30 s
 MARGIN = 100  # frames of a window that a neighbour has too, and that are not kept
 # What newer torch calls the two factors of a weight that is kept as length and direction, and what the files call them.

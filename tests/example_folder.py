@@ -12,9 +12,9 @@ from sertool import encoding, synth
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory) -> Path:
+def example_folder(tmp_path_factory) -> Path:
     """A folder in which the examples find what they name: two corpora, files of one's own, manifests, a recording."""
-    folder = tmp_path_factory.mktemp("stage")
+    folder = tmp_path_factory.mktemp("example_folder")
     said = dict(zip(("ANG", "SAD", "NEU", "HAP"), ("angry", "sad", "neutral", "happy"), strict=True))
     for actor in range(6):
         for code, emotion in said.items():

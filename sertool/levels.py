@@ -1,4 +1,4 @@
-"""What is in a sound: level, offset, clipping, values that are no numbers; from blocks, so that any length will do."""
+"""The levels of a sound: peak, offset, clipping, values that are no numbers; from blocks, for sounds of any length."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TOO_SHORT = 0.05  # seconds
 
 @dataclass
 class Levels:
-    """What there was in the samples so far."""
+    """Figures of the samples so far, from which faults and notes are told."""
 
     samples: int = 0
     low: float = math.inf
@@ -29,7 +29,7 @@ class Levels:
     finite: bool = True
 
     def add(self, values: np.ndarray) -> None:
-        """Take in float32 `[frames]` or `[frames, channels]`, full scale being 1."""
+        """Add float32 `[frames]` or `[frames, channels]`, full scale being 1."""
         self.samples += len(values)
         with np.errstate(over="ignore", invalid="ignore"):  # of what a float file may hold
             self._add(values)
@@ -52,7 +52,7 @@ class Levels:
         return max(self.high, -self.low)
 
     def fault(self, rate: int) -> tuple[str, str] | None:
-        """Why it cannot be used: the manifest's word, and what was heard."""
+        """Why the sound cannot be used: the manifest's word and the details; None if it can."""
         if not self.finite:
             return "not-finite", "values that are no numbers (NaN or infinity)"
         if self.samples / rate < TOO_SHORT:
@@ -62,7 +62,7 @@ class Levels:
         return None
 
     def notes(self, channels: int) -> list[str]:
-        """What is odd about it."""
+        """What is odd about the sound but usable, in the manifest's words."""
         values = self.samples * channels
         offset, level = abs(self.total / values), math.sqrt(self.energy / values)
         marks = {
