@@ -1,9 +1,9 @@
-"""From clips to frames: decode ahead, features behind.
+"""From clips to frames: clips are decoded ahead, and features computed behind.
 
-On a CPU every worker takes a few clips at a time from file to finished rows, each clip alone and with one thread of
-torch: the cores are full, nobody waits for another, and a clip's numbers cannot depend on its company. With a GPU the
-workers decode, and draw or read what effects lay over copies; the device applies the effects to the copies of a batch
-together, and takes all its clips packed end to end.
+On a CPU every worker takes a few clips at a time from file to finished rows, each clip by itself and with one thread of
+torch: all cores are busy, no worker waits for another, and a clip's numbers cannot depend on other clips. With a GPU
+the workers decode, and read or draw the sounds that effects add to copies; the device applies the effects to all
+copies of a batch together, and computes the features of all its clips packed end to end.
 """
 
 import itertools
@@ -28,10 +28,10 @@ from sertool.paths import path_of, stamp
 from sertool.shaping import Wave
 
 BATCH_CLIPS = 64
-SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers end together
+SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers finish at about the same time
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
-SAMPLES_AHEAD = 1 << 26  # decoded and not yet taken: 256 MB
-LONG = 1 << 25  # samples that are held at once: of a longer clip, 35 minutes at 16 kHz, only the piece at work
+SAMPLES_AHEAD = 1 << 26  # decoded and not used yet: 256 MB
+LONG = 1 << 25  # samples, 35 minutes at 16 kHz: longer clips are read piece by piece
 NOT_FINITE = "not-finite"
 HALF = 65_520.0  # from here on, float16 rounds to infinity
 SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
@@ -39,12 +39,12 @@ VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 
 
 class TooLarge(SertoolError):
-    """Rows with values that the type which they are stored in cannot hold."""
+    """Rows have values that their storage type cannot hold."""
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """Everything that decides the numbers: the waveform, the features, and what becomes of their rows."""
+    """Everything that decides the numbers: the waveform's settings, the features', and what is done to their rows."""
 
     wave: Wave
     features: dict[str, Any]  # settings by name
@@ -60,7 +60,7 @@ class Extraction:
         return self.dtype or ("float32" if self.stats else usual)
 
     def heft(self) -> float:
-        """Bytes that a second of audio comes to at the most, of the features that say how much it is."""
+        """The most bytes that a second of audio takes in a feature, as far as features say how many values it is."""
         if self.stats:
             return 0.0
         said = {name: getattr(features.load(name), "values_per_second", None) for name in self.features}
@@ -100,7 +100,7 @@ def of_options(names: Iterable[str], given: Mapping[str, Any]) -> Extraction:
 
 @dataclass(frozen=True)
 class Clip:
-    """What of a manifest's row decides its numbers."""
+    """The part of a manifest's row that decides its features."""
 
     name: str
     path: str
@@ -161,7 +161,7 @@ def _cut(clip: Clip, wave: Wave) -> tuple[str, audio.Cut, float, float | None]:
 
 
 def _refuse_others(clip: Clip, seconds: float) -> None:
-    """Sound that is not what was indexed: what the manifest says is not of it, nor are features made before."""
+    """Refuse sound that is not what was indexed: the manifest's columns, and features made before, are of another."""
     if clip.duration and seconds < clip.duration - SLACK:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
     if how := changed(clip):
@@ -169,7 +169,7 @@ def _refuse_others(clip: Clip, seconds: float) -> None:
 
 
 def changed(clip: Clip) -> str | None:
-    """How a clip's file is another than was indexed; one of the same size but another age is listened to."""
+    """How a clip's file differs from what was indexed, if it does; with the same size but another age it is decoded."""
     if (found := stamp(clip.path)) is None:
         return None
     size, modified = found
@@ -182,7 +182,7 @@ def changed(clip: Clip) -> str | None:
 
 
 def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -> bool:
-    """Whether an issue that was found of a clip is there still; what is no number may be its features alone."""
+    """Whether an issue that was found in a clip is still there; `not-finite` may be one of its features alone."""
     found = _tried(clip, lambda one: decoded(one, wave))
     if isinstance(found, Tensor) and issue == NOT_FINITE:
         found = _tried(clip, engine().begun)
@@ -222,7 +222,7 @@ class Engine:
         return decoded(clip, self.extraction.wave)
 
     def begun(self, clip: Clip) -> Rows | Tensor | Copy:
-        """What a worker makes of a clip: finished rows or, where the device takes batches, what is to go there."""
+        """A worker's part for a clip: finished rows or, where the device takes batches, the input for it."""
         wave = self.extraction.wave
         if not self.gathers:
             return _finite(self.alone(_channels(clip, wave)))
@@ -262,9 +262,9 @@ class Engine:
         return [dict(zip(made, clip, strict=True)) for clip in zip(*made.values(), strict=True)]
 
     def _fitting(self, work: Callable[[Sequence[Any]], list[Any]], clips: Sequence[Any]) -> list[Any]:
-        """What the work makes of some clips; where the device lacks the memory, of half of them at a time.
+        """The work's results for some clips; if the device runs out of memory, half of them at a time.
 
-        Not while the error is handled: it holds all that was made until then.
+        The second attempt is outside of the error's handling, as the error keeps all tensors made so far alive.
         """
         with suppress(torch.OutOfMemoryError):
             return work(clips)
@@ -275,7 +275,7 @@ class Engine:
         return self._fitting(work, clips[:middle]) + self._fitting(work, clips[middle:])
 
     def _kept(self, name: str, rows: Tensor) -> Any:
-        """A channel's rows as they are stored, or as they are where something is made of them yet."""
+        """A channel's rows in the storage type, unless they are still to be normalised or summarised."""
         later = self.extraction.normalize or self.extraction.stats
         return rows if later else _as_stored(rows, self.dtypes[name], name)
 
@@ -298,7 +298,7 @@ class Engine:
 
 
 def checked(extraction: Extraction, device: str = "cpu") -> Extraction:
-    """The extraction, settled for a device, or an error that names the setting that makes no sense: before any clip."""
+    """The extraction with settings resolved for a device; a setting that makes no sense is an error before any clip."""
     _refuse_to_mix(extraction)
     rate = extraction.wave.rate
     chosen = {name: features.settled(name, settings, device, rate) for name, settings in extraction.features.items()}
@@ -308,7 +308,7 @@ def checked(extraction: Extraction, device: str = "cpu") -> Extraction:
 
 
 def _refuse_to_mix(extraction: Extraction) -> None:
-    """A normalisation of all columns together, of a feature whose columns count in different frames."""
+    """Refuse to normalise all columns together for a feature whose columns count in different frames."""
     together = [how for how in extraction.normalize if how not in shaping.BY_COLUMN]
     mixed = [talk.option(name) for name in extraction.features if features.where(name)]
     if together and mixed:
@@ -323,7 +323,7 @@ def width(extraction: Extraction) -> int:
 
 def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
     if dtype == "float16" and rows.numel():
-        # Sought so, what becomes infinite costs a sixth of the time that isinf takes, and no copy.
+        # Looking for what would become infinite in this way takes a sixth of isinf's time, and no copy.
         ends = rows.numpy() if rows.is_cpu else torch.stack(rows.aminmax()).cpu().numpy()
         far = max(ends.max(), -ends.min())  # NaN where one is
         if HALF <= far < math.inf:
@@ -332,13 +332,13 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
 
 
 def _fetched(rows: Sequence[Tensor], dtype: str, name: str) -> list[np.ndarray]:
-    """The same of several clips, which leave the device in one piece: each wait for it costs more than a copy."""
+    """The same for several clips, in one transfer from the device: waiting for each costs more than a copy."""
     together = _as_stored(torch.cat([*rows]), dtype, name)
     return np.split(together, np.cumsum([len(each) for each in rows])[:-1])
 
 
 def _finite(values: dict[str, np.ndarray]) -> Rows:
-    """A clip's finished rows, if all are numbers: squares of samples far beyond full scale are none in float32."""
+    """A clip's finished rows; raises if some are not finite, as squares of samples far beyond full scale in float32."""
     for name, rows in values.items():
         if not _are_numbers(rows):
             raise audio.Unusable(NOT_FINITE, f"{name} has values that are no numbers")
@@ -346,7 +346,7 @@ def _finite(values: dict[str, np.ndarray]) -> Rows:
 
 
 def _are_numbers(rows: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite, sought with as little as the type allows."""
+    """Whether all values are finite, by the cheapest test that the type allows."""
     if rows.dtype == np.float16:
         return not rows.size or int((rows.view(np.uint16) & 0x7FFF).max()) < 0x7C00  # whose exponent is all ones
     if rows.dtype.kind != "f":
@@ -425,7 +425,7 @@ def _batches(clips: Iterable[Clip], extraction: Extraction, most: int) -> Iterat
 def _ahead(
     pool: workers.WorkerPool, batches: Iterable[SizedClips], jobs: int
 ) -> Iterator[tuple[list[Clip], list[Any]]]:
-    """Batches and what came of them, in order, a few at work: over `SAMPLES_AHEAD` only for one clip alone."""
+    """Batches and their results, in order, a few at a time; only a single clip may exceed `SAMPLES_AHEAD`."""
     pending: deque[tuple[SizedClips, Future[Any]]] = deque()
 
     def done() -> tuple[list[Clip], list[Any]]:

@@ -1,6 +1,6 @@
-"""Which models of a run may be asked for a clip: those that learnt neither from it nor, if it is new, from its speaker.
+"""Which models of a run answer for a clip: those that were trained neither on it nor, if it is new, on its speaker.
 
-Of what it was trained on a model is right more often than of anything else, and figures of that say nothing.
+On what it was trained on a model is right more often than elsewhere, so figures on that say nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,8 +18,8 @@ RunModels = Sequence[Path]  # its models
 
 
 def told(table: Table, runs: Sequence[RunModels]) -> tuple[Table, list[list[int] | None]]:
-    """A manifest with the part that its clips had for the models, where it has no `split`; and of each clip the numbers
-    of those that are asked for it, or None for all of them."""
+    """A manifest with `split` filled in by the models' training; and for each clip the numbers of the models that
+    answer, or None for all of them."""
     known = [[model_knowledge.of(table, path) for path in run] for run in runs]
     of_runs = np.stack([_parts(run).max(axis=0) for run in known])  # test, else dev, else train
     part, doubtful = _of_all(of_runs), _doubtful(table, runs, of_runs)
@@ -41,8 +41,8 @@ def _parts(run: Sequence[Knowledge]) -> np.ndarray:
 
 
 def _of_all(of_runs: np.ndarray) -> np.ndarray:
-    """The part of each clip in several runs that are asked together, `[rows]`: what one was trained on is nothing that
-    was held out; -1 where none knows it."""
+    """The part of each clip for several runs together, `[rows]`: train if any run was trained on it; -1 where no run
+    knows it."""
     part = np.where(of_runs < TRAIN, len(PARTS), of_runs).min(axis=0)
     return np.where(part == len(PARTS), -1, part)
 
@@ -54,8 +54,8 @@ def _learnt(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray) -> np.nda
 
 
 def _doubtful(table: Table, runs: Sequence[RunModels], of_runs: np.ndarray) -> np.ndarray:
-    """Of which clips without a part it cannot be known whether a run that says nothing of them learnt from them: those
-    of the corpora that it learnt from, bool `[rows]`."""
+    """Clips of which it is not known whether a run was trained on them: it has no record, and was trained on their
+    corpus, bool `[rows]`."""
     corpus = manifest.column(table, "corpus")
     found = np.zeros(len(table), bool)
     for run, part in zip(runs, of_runs, strict=True):
@@ -104,8 +104,8 @@ def _warn_of_doubtful(table: Table, doubtful: np.ndarray) -> None:
 
 
 def _say_trained_on(table: Table, trained: np.ndarray, learnt: np.ndarray, protocols: Sequence[str]) -> None:
-    """How many clips they were trained on, or on their speakers: what eval leaves out, and what the manifest holds out
-    all the same."""
+    """Say how many clips the models were trained on, or on their speakers: those that eval leaves out, and those that
+    the manifest holds out all the same."""
     by = f", as {listed(protocols)} divides the speakers" if protocols else ""
     held_out = np.array([word not in (None, PARTS[TRAIN]) for word in manifest.column(table, "split")], bool)
     if (left_out := trained & ~held_out).any():
@@ -126,7 +126,7 @@ def _amount(trained: np.ndarray, learnt: np.ndarray, of_all: str = "") -> str:
 
 
 def _say_neither(table: Table, rows: np.ndarray) -> None:
-    """How many clips without a part get none, for nothing is known of them or they are copies."""
+    """Say how many clips get no part, as nothing is known of them or they are copies."""
     if count := int((rows & manifest.lacking(table, "split")).sum()):
         talk.say(f"neither trained on {count:,} of {talk.counted(len(table), 'clip')} nor held them out: "
                  "eval leaves them out unless --where split=")  # fmt: skip

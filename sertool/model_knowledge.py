@@ -1,7 +1,7 @@
-"""What a model knows of some rows: which part their clips and their speakers had in its training.
+"""Which part the clips and the speakers of some rows had in a model's training.
 
-The run tells it beside each of its models; where a model file lies alone, the published split that divided its speakers
-does; and of who taught the model's encoder the file itself.
+A run records it beside each of its models. For a model file alone it follows from the published split that the file
+names. On whom the model's encoder was trained, the file itself records.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +15,14 @@ from sertool.codes import Codes, find, look_up
 from sertool.manifest import Table
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 
-LEFT_OUT = len(PARTS)  # beside the places in PARTS: in none of them, though the run's manifest has it
+LEFT_OUT = len(PARTS)  # in addition to the places in PARTS: a clip of the run's manifest that is in no part
 
 
 class Knowledge(NamedTuple):
     """Places in PARTS, int `[rows]` each, -1 where none is known."""
 
-    clips: np.ndarray  # of a clip's own; a copy's is its clip's
-    speakers: np.ndarray  # of whoever speaks in it
+    clips: np.ndarray  # the part of the clip; a copy has that of its clip
+    speakers: np.ndarray  # the part of its speaker
 
     @property
     def parts(self) -> np.ndarray:
@@ -36,20 +36,20 @@ class Knowledge(NamedTuple):
 
     @property
     def met(self) -> np.ndarray:
-        """Of which it was trained on the clip or on the speaker, bool `[rows]`."""
+        """Which clips it was trained on, themselves or their speakers, bool `[rows]`."""
         return self.learnt | (self.speakers == TRAIN)
 
 
 def of(table: Table, model: Path) -> Knowledge:
-    """What a model knows of a table's rows. What it held out is so whoever taught its encoder: its training judged
-    that, by what its split divides."""
+    """The parts of a table's rows in a model's training. What the model held out counts as held out whatever its
+    encoder was trained on, as the training checked that for what its split divides."""
     taught, heard = taught_encoders.known_to(table, model) if model.exists() else np.zeros((2, len(table)), bool)
     clips, speakers = _divided(table, wire.read(str(_division(model)))) if has_run(model) else _published(table, model)
     return Knowledge(np.where(heard & (clips < 0), TRAIN, clips), np.where(taught, TRAIN, speakers))
 
 
 def has_run(model: Path) -> bool:
-    """Whether its run says beside a model what it learnt from and what it held out."""
+    """Whether a record of the parts of its run's clips lies beside a model."""
     return _division(model).exists()
 
 
@@ -58,26 +58,29 @@ def _division(model: Path) -> Path:
 
 
 def protocol_of(model: Path) -> str | None:
-    """The published split by which a model file says that its speakers were divided, as those of the package were."""
+    """The published split of its training that a model file names; the package's models have one, too."""
     said = modelfile.read(model).trained.get("protocol") or (shipped.DIVISION if shipped.holds(model) else None)
     entry = splits.entry(said)
     return str(said) if "speakers" in entry and entry["kind"] == "split" else None
 
 
 def corpora_of(model: Path) -> list[str]:
-    """The corpora that a model file says it learnt from."""
+    """The corpora that a model was trained on, by its file."""
     return list(modelfile.read(model).trained.get("corpora") or {})
 
 
 def _published(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
-    """As a published split divides the speakers: it had every clip of those who train."""
+    """Parts by a published split: every clip of its train speakers counts as trained on."""
     speakers = _by_speaker(table, splits.speakers(splits.entry(protocol_of(model))))
     return np.where(speakers == TRAIN, TRAIN, -1), speakers
 
 
 def _divided(table: Table, divided: Table) -> tuple[np.ndarray, np.ndarray]:
-    """As a run divided its clips, whom it knows by their names or, under other names, by their sounds and files. One
-    that its split left out, as of a sentence of another part than the speaker is, was not held out by it."""
+    """Parts by a run's record, which has clips by their names; under other names they are found by sounds and files.
+
+    A clip that the run's split left out, such as one whose sentence is in another part than its speaker, was not held
+    out.
+    """
     words, who = manifest.codes(divided, "split"), manifest.codes(divided, "speaker")
     held = look_up([PARTS.index(word) if word in PARTS else LEFT_OUT for word in words.values], words, LEFT_OUT)
     of_speakers = dict(zip(who.values, _of_each(who, held).tolist(), strict=True))
@@ -97,13 +100,13 @@ def _is_part(held: np.ndarray) -> np.ndarray:
 
 
 def _by_name(clips: Codes, divided: Table, held: np.ndarray) -> np.ndarray:
-    """What is held of a run's rows, for the rows of the same clips, `[rows]`; -1 for others."""
+    """The values `held` of a run's rows, for rows of the same clips, `[rows]`; -1 for others."""
     places = find(clips.values, manifest.each(divided, "clip").values)
     return look_up(np.append(held, -1)[places], clips)
 
 
 def _of_parents(table: Table, own: np.ndarray, divided: Table, held: np.ndarray) -> np.ndarray:
-    """What the clip of each copy has, be it in the table or in the run's alone, `[rows]`."""
+    """The value of each copy's clip, which may be in the table or only in the run's, `[rows]`."""
     clip, parent = manifest.each(table, "clip"), manifest.codes(table, "parent")
     there = look_up(np.append(own, -1)[find(parent.values, clip.values)], parent)
     return np.where(there < 0, _by_name(parent, divided, held), there)
@@ -118,8 +121,8 @@ def _of_each(who: Codes, parts: np.ndarray) -> np.ndarray:
 
 
 def _of_equals(table: Table, divided: Table, held: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """What is held of a run's rows, for the rows that begin with them in the same sound or, where none is known, file,
-    `[rows]` each; -1 for those that do not."""
+    """The values of a run's rows, for rows that begin at the same place of the same sound (or file, where no digest is
+    known), `[rows]` each; -1 for others."""
     names = ("path", "start", "digest")
     both = [manifest.with_empty(one, *names).select(names) for one in (table, divided)]
     begun = twins.beginnings(merging.stacked(both))
@@ -132,6 +135,6 @@ def _of_equals(table: Table, divided: Table, held: Sequence[np.ndarray]) -> Iter
 
 
 def _by_speaker(table: Table, part: Mapping[str, int]) -> np.ndarray:
-    """What whoever speaks in each row has, `[rows]`."""
+    """The part of each row's speaker, `[rows]`."""
     speaker = manifest.codes(table, "speaker")
     return look_up([part.get(str(name), -1) for name in speaker.values], speaker)

@@ -24,7 +24,7 @@ from sertool.paths import stamp
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 
-NAMES = 65_536  # of clips, that are held as Python has them
+NAMES = 65_536  # of clips, that are converted to Python strings at once
 SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bits
 BYTES = 256e6  # likewise, of features that are larger than the waveform
 
@@ -37,7 +37,7 @@ def clips_of(table: Table) -> list[Clip]:
 
 @dataclass(frozen=True)
 class Task:
-    """One shard's run of clips, from the first to before the last, among those that are usable."""
+    """One shard: the usable clips from `first` to `last` - 1, by their place among the usable ones."""
 
     index: int
     first: int
@@ -57,12 +57,12 @@ class ShardPlan:
 
     @cached_property
     def engine(self) -> Engine:
-        """What tries a clip again; built once, for an encoder takes a second."""
+        """Computes a clip again, for issues; built once, as an encoder takes a second."""
         return Engine(self.extraction)
 
     @cached_property
     def lessons(self) -> dict[str, list[Lesson]]:
-        """What taught the encoder that makes each feature, as far as a file of `--weights` says so."""
+        """What the encoder of each feature was trained on, as far as a file of `--weights` says so."""
         return {name: taught_encoders.given(name, vars(held)) for name, held in self.extraction.features.items()}
 
     @cached_property
@@ -81,17 +81,17 @@ class ShardPlan:
         return self.folder / feature / shards.name(task.index)
 
     def held(self, feature: str) -> list[Path]:
-        """The feature's shards that lie in the folder."""
+        """The existing shards of a feature."""
         return sorted((self.folder / feature).glob("*.safetensors"))
 
 
 def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
-    """What the shard of these clips must be known by."""
+    """The key that the shard of these clips must have."""
     return shards.key(extraction.record(feature), [_identity(clip) for clip in clips])
 
 
 def _identity(clip: Clip) -> list[Any]:
-    """What decides a clip's sound; of one that nobody has looked at, the file's size and age."""
+    """What identifies a clip's sound: its digest or, where that is not known, the file's size and age."""
     led = [audio.LED_VERSION] if clip.start and clip.path.lower().endswith(audio.LED_EXTENSIONS) else []
     changes = [effects.VERSION, clip.augmentation] if effects.pending(clip.augmentation) else []
     return [clip.name, clip.digest or stamp(clip.path), clip.start or 0.0, clip.duration, *led, *changes]
@@ -115,7 +115,7 @@ def identified(table: Table) -> Table:
 
 
 def missing(plan: ShardPlan, task: Task) -> tuple[str, ...]:
-    """The features whose shard is not there, not whole, made from something else, or lacks what is known by now."""
+    """The features whose shard is missing, damaged, made from something else, or without lessons that are known now."""
     clips = plan.clips(task)
     return tuple(name for name in plan.extraction.features if not _stands(plan, task, name, clips))
 
@@ -129,12 +129,12 @@ def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) ->
 
 
 def _is_told(lessons: Sequence[Lesson], head: Shard) -> bool:
-    """Whether a shard says who taught its encoder as well as the file of `--weights` does."""
+    """Whether a shard records all lessons that the file of `--weights` has."""
     return all(one in head.lessons or (head.lessons and "corpora" in one) for one in lessons)
 
 
 def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
-    """Say whose features are of a sound that is there no more: it is the one that was indexed, so they stay."""
+    """Warn of clips whose file has changed: their features are of the sound that was indexed, so they stay."""
     found = [clip.name for task in finished for clip in plan.clips(task) if extract.changed(clip)]
     if found:
         talk.warn(f"{talk.counted(len(found), 'clip')} changed since what was indexed had its features made, such as "
@@ -142,7 +142,7 @@ def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
 
 
 def refuse_strangers(plan: ShardPlan) -> None:
-    """Shards of other settings, or mostly of other clips, are not replaced unasked."""
+    """Refuse to replace shards of other settings, or mostly of other clips, without --overwrite."""
     ours: np.ndarray | None = None
     for feature in plan.extraction.features:
         known = total = 0
@@ -156,7 +156,7 @@ def refuse_strangers(plan: ShardPlan) -> None:
 
 
 def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
-    """What the shards in the folder say of themselves; a damaged one is made again anyway."""
+    """The headers of the shards in the folder, without damaged ones, which are made again anyway."""
     for path in plan.held(feature):
         try:
             head = shards.head_of(path)
@@ -166,7 +166,7 @@ def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
 
 
 def _clips(plan: ShardPlan) -> np.ndarray:
-    """Hashes of the names of the manifest's clips, sorted; never all names at once."""
+    """Hashes of the names of the manifest's clips, sorted; the names themselves are never all in memory."""
     starts = range(0, len(plan.table), NAMES)
     return np.sort(np.concatenate([_hashes(manifest.column(plan.table.slice(at, NAMES), "clip")) for at in starts]))
 
@@ -209,7 +209,7 @@ def make(plan: ShardPlan, wanted: dict[Task, tuple[str, ...]], device: str, jobs
 def _make_alike(
     plan: ShardPlan, tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor
 ) -> Iterator[bool]:
-    """Shards that lack the same features, in one stream of clips over their borders."""
+    """Make shards that lack the same features, from one stream of clips that runs across their borders."""
     stream = extract.rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
     writing: Future[None] | None = None
     for task in tasks:

@@ -1,7 +1,7 @@
-"""How audio is cut before it is judged: into windows, and these into stretches that are decoded at once.
+"""How audio is cut before it is judged: into windows, and runs of these into stretches that are decoded at once.
 
-Stretches of most files are decoded wherever they lie, by several threads. What can only be read from its beginning, as
-codecs of telephones can, or ends before it should, is read once, and its stretches have their sound with them.
+Stretches of most files are decoded by several threads, by seeking. Files that can only be read from the beginning, such
+as some telephone codecs, and files that are cut off are read once, and their stretches come with their samples.
 """
 
 import math
@@ -21,7 +21,7 @@ from sertool.shaping import Wave
 
 STRETCH = 120.0  # seconds of a long file that are decoded at once
 BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
-TAPED = 30.0  # seconds of what is read from its beginning: many such stretches wait for threads, with their sound
+FORWARD_STRETCH = 30.0  # seconds of a stretch that comes with its samples: many of them wait for threads in memory
 LATE = 0.1  # seconds that a row may end after its file: what encoders add
 
 
@@ -42,7 +42,7 @@ class Listening:
 
 
 class Stretch(NamedTuple):
-    """Some neighbouring windows of what is asked for, which is so many seconds long, and their sound if it is there."""
+    """Some neighbouring windows of a clip: its length in seconds, which windows, and their samples if they are read."""
 
     request: Request
     length: float | None = None
@@ -52,13 +52,13 @@ class Stretch(NamedTuple):
 
 
 def lacks_channel(request: Request, how: Listening, channels: int) -> bool:
-    """Whether sound of so many channels has not the one that a row names, or that was asked for."""
+    """Whether sound of so many channels lacks the one that a row names, or that was asked for."""
     own = request.row.get("channel")
     return own > channels if own else channels == 1 and how.channel == "right" and not request.serves
 
 
 def seconds(row: Row, look: audio.Look) -> float:
-    """How long a row's part of a file is: as it says, or to the end, wherever that is of a file that is cut off."""
+    """How many seconds of its file a row is: as it says, or to the end; infinite if the file is cut off."""
     start, told = row.get("start") or 0.0, row.get("duration")
     there = math.inf if look.issue == "truncated" else 0.0 if look.issue else look.samples / look.sample_rate - start
     if not look.issue:
@@ -67,7 +67,7 @@ def seconds(row: Row, look: audio.Look) -> float:
 
 
 def cut_of(row: Row, how: Listening, wave: Wave) -> audio.Cut:
-    """What of a file is decoded for a row."""
+    """Which channels of a file are decoded for a row, and at which rate."""
     asked = row.get("channel") or how.channel
     return audio.Cut(wave.rate, {"mix": wave.channels, "left": "left", 1: "left"}.get(asked, "all"))
 
@@ -89,7 +89,7 @@ def stretches(request: Request, how: Listening, wave: Wave) -> Iterator[Stretch]
     if lacking or not (start >= 0 and length > 0):  # NaN is neither
         yield Stretch(request.saying(issue=lacking or look.issue or "empty"))
     elif look.issue or not audio.has_places(path_of(row["path"])):
-        yield from _taped(request, how, wave, length, look.issue)
+        yield from _read_forward(request, how, wave, length, look.issue)
     else:
         first, hop = 0, how.step
         count, each = _count(length, how), max(1, int(BEGINNING / hop))
@@ -99,7 +99,7 @@ def stretches(request: Request, how: Listening, wave: Wave) -> Iterator[Stretch]
 
 
 def _warn_of_late_end(row: Row, there: float) -> None:
-    """Say once that rows want more of a file than the seconds that are there, as where they count in milliseconds."""
+    """Warn once of rows that end after their file, as where their times are in milliseconds."""
     told = row.get("duration") or 0.0
     if told > there + LATE:
         talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
@@ -108,7 +108,7 @@ def _warn_of_late_end(row: Row, there: float) -> None:
 
 
 def _count(length: float, how: Listening) -> int:
-    """How many windows cover so many seconds, but for a scrap in the end that is too short to be judged."""
+    """How many windows cover so many seconds, except for a rest at the end that is too short to be judged."""
     if length == math.inf:
         return sys.maxsize
     covering = math.ceil((length - how.window) / how.step - 1e-9) + 1
@@ -116,35 +116,35 @@ def _count(length: float, how: Listening) -> int:
     return max(1, min(covering, long_enough))
 
 
-def _taped(request: Request, how: Listening, wave: Wave, length: float, issue: str | None) -> Iterator[Stretch]:
-    """The stretches of what is read from its beginning; of what ends before it should, those windows that are whole,
-    and then what says where it ends."""
+def _read_forward(request: Request, how: Listening, wave: Wave, length: float, issue: str | None) -> Iterator[Stretch]:
+    """The stretches of a file that is read from its beginning; of one that is cut off, its whole windows, then a row
+    that says where it ends."""
     row = request.row
     start, hop = row.get("start") or 0.0, how.step
-    tape = _Tape(path_of(row["path"]), cut_of(row, how, wave), start, None if length == math.inf else length)
+    reader = _ForwardReader(path_of(row["path"]), cut_of(row, how, wave), start, None if length == math.inf else length)
     first, count = 0, _count(length, how)
-    while first < count and not tape.issue:
-        each = min(max(1, int(TAPED / hop)), count - first)
+    while first < count and not reader.issue:
+        each = min(max(1, int(FORWARD_STRETCH / hop)), count - first)
         wanted = min(length - first * hop, (each - 1) * hop + how.window)
         low = round(first * hop * wave.rate)
-        sound = tape.read(low, low + round(wanted * wave.rate))
+        sound = reader.read(low, low + round(wanted * wave.rate))
         if sound.size and lacks_channel(request, how, len(sound)):
             yield Stretch(request.saying(issue="no-channel"))
             return
-        if issue and tape.over and tape.at < (length - levels.TOO_SHORT) * wave.rate:
-            tape.issue = issue
-        if tape.issue:
+        if issue and reader.over and reader.at < (length - levels.TOO_SHORT) * wave.rate:
+            reader.issue = issue
+        if reader.issue:
             each = math.floor((sound.shape[1] / wave.rate - how.window) / hop + 1e-9) + 1
         if each > 0:
             yield Stretch(request, length, first, each, sound)
         first += each
-    if tape.issue:
-        where = {"start": round(start + tape.at / wave.rate, 3)} if tape.at else {}
-        yield Stretch(request.saying(**where, issue=issue or tape.issue))
+    if reader.issue:
+        where = {"start": round(start + reader.at / wave.rate, 3)} if reader.at else {}
+        yield Stretch(request.saying(**where, issue=issue or reader.issue))
 
 
-class _Tape:
-    """Audio that is read from one place on, never back."""
+class _ForwardReader:
+    """Audio that is read forward only, from one place on."""
 
     def __init__(self, path: str, cut: audio.Cut, start: float, duration: float | None) -> None:
         self.path, self._pieces = path, audio.pieces(path, cut, start, duration, whole=False)

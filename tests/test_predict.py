@@ -579,7 +579,7 @@ def test_a_cut_is_told_whichever_channel_is_judged(
 def test_a_cut_between_windows_is_not_taken_for_a_lack_of_channels(
     run: Path, tmp_path: Path, long_talk: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "TAPED", 6.0)
+    monkeypatch.setattr(windows, "FORWARD_STRETCH", 6.0)
     call = tmp_path / "call.wav"
     soundfile.write(call, np.stack([long_talk, long_talk[::-1]], axis=1)[: 20 * 16_000], 16_000)
     call.write_bytes(call.read_bytes()[: round(5.5 * 64_000) + 44])
@@ -610,7 +610,7 @@ def test_what_can_only_be_read_from_its_beginning_is_read_once_and_answered_alik
     soundfile.write(path, long_talk[::2], 8_000, subtype=codec)
     soundfile.write(tmp_path / "same.wav", soundfile.read(path, dtype="int16")[0], 8_000)
     monkeypatch.setattr(audio, "_placed", lambda *args, **how: opened.append(args[0]) or placed(*args, **how))
-    monkeypatch.setattr(windows, "TAPED", 5.0)
+    monkeypatch.setattr(windows, "FORWARD_STRETCH", 5.0)
     asked = ("predict", "-m", run / "model", *words)
     found, wanted = (rows_of(sertool(*asked, tmp_path / name).out) for name in ("x.wav", "same.wav"))
     assert opened.count(str(path)) == 1
