@@ -1,4 +1,4 @@
-"""The design of a training: what the options ask for and, where they do not say, what its recipe does."""
+"""The design of a training: what the options ask for and, where they say nothing, what the recipe says."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from sertool.training_settings import Settings
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
-NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # of the loop's settings, what is no matter of networks alone
-NEEDS = {  # what does nothing without another: that has a value, or is not zero
+NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # the loop's settings that classical models use, too
+NEEDS = {  # options that do nothing without another: that it has a given value, or is not zero
     "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
     "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
     "metric": ("keep best", "patience", "schedule plateau"), "prior_clips": ("adapt speaker",),
@@ -27,7 +27,7 @@ NEEDS = {  # what does nothing without another: that has a value, or is not zero
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options say of what is trained."""
+    """The options that decide what is trained."""
 
     model: str | None = None
     recipe: str | None = None
@@ -47,7 +47,7 @@ class Asked:
 
     @property
     def published(self) -> dict[str, Any]:
-        """The recipe that was named, or that its model goes by."""
+        """The recipe that was named, or the usual one of the model."""
         return RECIPES.get(self.recipe or USUAL.get(self.model or "", ""), {})
 
     @property
@@ -57,7 +57,7 @@ class Asked:
 
 
 def refuse_beside_labels(table: Table, asked: Asked) -> None:
-    """Refuse whatever a model that is fitted at once would pass over, before anything is made for it."""
+    """Refuse options that a classical model would ignore, before anything is made for it."""
     if not models.fits_at_once(models.load(asked.architecture).Model):
         return
     over = sorted(asked.training.keys() - NOT_OF_NETWORKS_ALONE) + ["imitate"] * (asked.imitate is not None)
@@ -69,7 +69,7 @@ def refuse_beside_labels(table: Table, asked: Asked) -> None:
 
 
 def design(table: Table, asked: Asked) -> Design:
-    """What is trained: the recipe, and whatever was given as well; features lie side by side in the order of names."""
+    """The recipe with the given options in place of its own; features are joined in the order of their names."""
     recipe, name = asked.published, asked.architecture
     there = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
     if not there:
@@ -91,7 +91,7 @@ def design(table: Table, asked: Asked) -> Design:
 
 
 def _fewer(asked: Asked) -> tuple[int | None, str | None]:
-    """How columns are chosen, and how they are mapped; 0 and `none` switch off what a recipe does."""
+    """The values of --select and --reduce; 0 and `none` switch off those of a recipe."""
     recipe = asked.published
     select = recipe.get("select") if asked.select is None else asked.select
     reduce = recipe.get("reduce") if asked.reduce is None else asked.reduce
@@ -99,7 +99,7 @@ def _fewer(asked: Asked) -> tuple[int | None, str | None]:
 
 
 def _loop(asked: Asked) -> Settings:
-    """The loop's settings, the recipe's but for those that were given; what would do nothing is refused."""
+    """The loop's settings: the given ones, else the recipe's; options that would do nothing are refused."""
     loop = replace(Settings(**asked.published.get("training", {})), **asked.training)
     _refuse_idle(asked, loop)
     if loop.compile and not any(map(shutil.which, COMPILERS)):
@@ -112,7 +112,7 @@ def _loop(asked: Asked) -> Settings:
 
 
 def _refuse_idle(asked: Asked, loop: Settings) -> None:
-    """Refuse what was given and would do nothing without another option."""
+    """Refuse given options that would do nothing without another."""
     held, given = vars(asked) | vars(loop), vars(asked) | dict(asked.training)
     for word, partners in NEEDS.items():
         if given.get(word) is not None and not any(_holds(held, *partner.split()) for partner in partners):
@@ -121,12 +121,12 @@ def _refuse_idle(asked: Asked, loop: Settings) -> None:
 
 
 def _holds(held: Mapping[str, Any], name: str, value: str | None = None) -> bool:
-    """Whether an option has a value or, of any, whether it has one that is not zero."""
+    """Whether an option has this value or, if none is named, any that is not zero."""
     return held[name] == value if value else bool(held[name])
 
 
 def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:
-    """The features that are trained on, of those that there are or will be."""
+    """The features that are trained on, among those that exist or will be made."""
     imitate = asked.imitate
     if imitate and imitate not in there:
         raise UsageError(
@@ -142,12 +142,12 @@ def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:
 
 
 def _usual_scale(model: str) -> str:
-    """Rows are scaled, but for a model that goes on where published layers end."""
+    """The usual `--scale` of a model: none for one that builds on published layers, else corpus."""
     return getattr(models.load(model), "SCALE", "corpus")
 
 
 def _switched(settings: Any, asked: Asked, encoded: bool) -> Any:
-    """A backbone's settings without published weights, if `--scratch` says so; `encoded` features may need some too."""
+    """A backbone's settings without published weights, if `--scratch` says so; `encoded` features may use --weights."""
     if not asked.scratch and not asked.weights:
         return settings
     if hasattr(settings, "pretrained"):

@@ -1,4 +1,4 @@
-"""What a run would train, and whatever speaks against it: known before anything is made for it."""
+"""The plan of a run, and all checks that can be made before anything is computed for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from sertool.preparing import Inputs
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Told
 
-NAMING = (  # beside the loop's settings
+NAMING = (  # options that name a run's folder, beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
     "train_on", "test_on", "always_train", "no_dev",
 )  # fmt: skip
@@ -40,7 +40,7 @@ NAMING = (  # beside the loop's settings
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What is trained, of which rows, divided in which ways, and where it goes."""
+    """What is trained, on which rows, divided in which ways, and into which folder."""
 
     table: Table
     design: Design
@@ -48,11 +48,11 @@ class TrainingPlan:
     held_out: HeldOutOptions
     ways: Sequence[Way]
     folder: Path
-    told: Told | None  # what a teacher says in a file
+    told: Told | None  # a teacher's predictions from a file
 
 
 def plan(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
-    """What the options ask for, as far as rows can be told without their features."""
+    """The plan that the options ask for, before features are made."""
     told = _told(inputs, asked.teacher)
     table = heldout.released(preparing.read(inputs), held_out)
     designing.refuse_beside_labels(table, asked)
@@ -63,7 +63,7 @@ def plan(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, out: str | None
 
 
 def _told(inputs: Inputs, source: str | None) -> Told | None:
-    """What a teacher says in a file, read once for all that asks; a model is asked later."""
+    """A teacher's predictions, if it is a file, read once; a teacher that is a model is asked later."""
     if source is None:
         return None
     if source == "-" and "-" in inputs.sources:
@@ -73,7 +73,7 @@ def _told(inputs: Inputs, source: str | None) -> Told | None:
 
 
 def _folder(asked: Asked, held_out: HeldOutOptions) -> Path:
-    """Where a run goes that nobody gave a folder: a name for the model and what was said of it."""
+    """The folder of a run without -o, named after the model and the options given."""
     said = {**asked.training, **vars(asked), **vars(held_out)}
     given = {
         name: said[name] for name in (*asked.training, *NAMING) if said[name] is not None and said[name] is not False
@@ -85,7 +85,7 @@ def _folder(asked: Asked, held_out: HeldOutOptions) -> Path:
 
 
 def members(plan: TrainingPlan, way: Way) -> tuple[Table, list[Member]]:
-    """The table divided in a way, and the trainings that it needs, each with something to learn and to show for it."""
+    """The table divided in one way, and its trainings; each is checked to have clips to train on and to hold out."""
     held_out, table = plan.held_out, heldout.divided(plan.table, way, plan.held_out)
     made = heldout.divisions(table, way, held_out)
     heldout.refuse_leaks(table, way, made)
@@ -102,13 +102,13 @@ def _used(wanted: Sequence[Member]) -> np.ndarray:
 
 
 def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tuple[TrainingPlan, Extraction | None]:
-    """The plan with what its features say of the design, and what is to make these where there are none."""
+    """The plan with a design that fits its features, and how to make these where there are none."""
     to_make = preparing.features_to_make(plan.table, plan.design, plan.asked, device, fetch=fetch)
     return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.asked, to_make)), to_make
 
 
 def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Table, list[Member]]]:
-    """Refuse what cannot be trained, and say what flatters it, before anything is made for it; what each way trains."""
+    """Make all checks before anything is computed; the divided table and the trainings of each way."""
     table, design = plan.table, plan.design
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
@@ -132,7 +132,7 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Tab
 
 
 def _require_teacher(source: str, told: Told | None, table: Table, wanted: Sequence[Member]) -> None:
-    """Refuse a teacher who lacks an emotion that is learnt or would tell of those who are held out."""
+    """Refuse a teacher that lacks an emotion, or was trained on clips or speakers that are held out."""
     trains = np.any([member.split == TRAIN for member in wanted], axis=0)
     learnt = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
     if told is None:
@@ -146,7 +146,7 @@ def _require_teacher(source: str, told: Told | None, table: Table, wanted: Seque
 
 
 def say(plan: TrainingPlan, *, overwrite: bool) -> None:
-    """What would be trained, once what can be known before has been looked at."""
+    """Say what would be trained, after all checks."""
     plan, to_make = with_features(plan, "cpu", fetch=False)
     for way, (divided, wanted) in zip(plan.ways, look_ahead(plan, to_make), strict=True):
         folder = plan.folder / way.folder
@@ -158,7 +158,7 @@ def say(plan: TrainingPlan, *, overwrite: bool) -> None:
 
 
 def _foreseen(table: Table, design: Design, wanted: Sequence[Member], told: Told | None) -> dict[str, dict[str, Any]]:
-    """What will be said of each member, as far as it is known before features are made and a model teaches."""
+    """The description of each member, as far as it is known before features are made and a teacher's model answers."""
     if not batches.featured(table) or (design.teacher and told is None):
         return {each.name: runs.foreknown(design, each) for each in wanted}
     held = targets.load(table, design, "cpu", told)

@@ -1,4 +1,4 @@
-"""Copies as sound: files that hold what their rows' effects make of their parents."""
+"""Augmented copies as audio files: the parent's sound with the effects of the copy's row."""
 
 import hashlib
 import json
@@ -28,8 +28,8 @@ FILE = (
     "path", "start", "duration", "sample_rate", "channels", "samples", "digest", "size", "modified", "issue",
     "augmentation",
 )  # fmt: skip
-FORM = 2  # of the files; a change of it makes all of them anew
-SOFTER = ", turned down by "  # stands in a file behind what it was made from
+FORM = 2  # version of how files are written; a change of it writes all of them again
+SOFTER = ", turned down by "  # in a file's comment, after the digest of what it was made from
 TOGETHER, LASTING = 1024, 1200.0  # files that get their names together, and the seconds that they last at the most
 FLOATS = ".wav"  # whose files can hold what is beyond full scale, as floats; others have it turned down
 BATCH = 64  # clips that a worker takes at a time
@@ -55,7 +55,7 @@ class Sound:
 
     @property
     def made_from(self) -> str:
-        """All that decides the file's bytes; it stands in the file."""
+        """A digest of all that decides the file's bytes; the file has it as its comment."""
         if (found := stamp(self.clip.path)) is None:
             return ""
         source = [self.clip.path, *found, self.clip.start, self.clip.duration]
@@ -64,14 +64,14 @@ class Sound:
 
     @property
     def stands(self) -> bool:
-        """Whether the file is there, sound, and made from just this."""
+        """Whether the file exists, is readable, and was made from just this."""
         path = str(self.path)
         made_from = audio.remark(path).partition(SOFTER)[0] if self.path.exists() else None
         return made_from == self.made_from and not audio.look(path, full=False).issue
 
     @property
     def turned_down(self) -> float:
-        """By how many dB the file is softer than the copy, which it could not hold."""
+        """By how many dB the file was turned down, as the copy was beyond full scale."""
         _, softer, decibels = audio.remark(str(self.path)).partition(SOFTER)
         return float(decibels.split()[0]) if softer else 0.0
 
@@ -103,7 +103,7 @@ def write(table: Table, place: SoundFolder, jobs: int) -> Table:
 
 
 def _warn_of_softer(decibels: Iterable[float]) -> None:
-    """Say what no file of 16 bits can hold, so that it is softer than featurize would have made it."""
+    """Warn of copies that were turned down, as 16 bits cannot hold them: featurize would make them louder."""
     if softer := [each for each in decibels if each]:
         talk.warn(f"{talk.counted(len(softer), 'copy')} beyond full scale turned down, by up to {max(softer):.1f} dB: "
                   "--as wav keeps them as they are, in floats; or lower --gain")  # fmt: skip
@@ -116,9 +116,9 @@ def _bounds(rows: np.ndarray, part: Part, length: int) -> tuple[int, int]:
 
 
 def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
-    """Make files; each clip with the issue that stands against it. They get their names a group at a time.
+    """Make files, and yield each clip's name with its issue, if it has one. Files are renamed a group at a time.
 
-    However it ends, what is whole then has its name, and what is not goes: on a full disk it would only take room.
+    However this ends, complete files are renamed then, and others removed, which would only fill the disk.
     """
     results = _rendered(sounds, jobs)
     try:
@@ -136,7 +136,7 @@ def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
 
 
 def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, None]:
-    """What workers make of the sounds, in order, with a few batches ahead."""
+    """The issue of each sound, or None, in order; workers are a few batches ahead."""
     batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, SECONDS, BATCH))
     pending: deque[Future[Any]] = deque()
     with workers.one_thread():
@@ -160,9 +160,9 @@ def _render_all(sounds: list[Sound]) -> list[str | None]:
 
 
 def _render(sound: Sound) -> str | None:
-    """Write a copy as its parent is, in rate and channels, beside its file; or the issue that stands against it."""
+    """Write a copy, with its parent's rate and channels, under a temporary name; its issue, if it cannot be made."""
     try:
-        wave, rate = _heard(sound.clip)
+        wave, rate = _with_effects(sound.clip)
     except audio.Unusable as unusable:
         talk.detail(f"{sound.clip.path}: {unusable.issue}: {unusable}")
         return unusable.issue
@@ -174,7 +174,7 @@ def _render(sound: Sound) -> str | None:
     return None
 
 
-def _heard(clip: Clip) -> tuple[torch.Tensor, int]:
+def _with_effects(clip: Clip) -> tuple[torch.Tensor, int]:
     """`[channels, samples]` after the clip's effects, at the rate of its file."""
     found = audio.look(path_of(clip.path), full=False)
     if found.issue:
@@ -188,8 +188,8 @@ def _heard(clip: Clip) -> tuple[torch.Tensor, int]:
 
 
 def _file(place: SoundFolder, clip: Clip) -> Path:
-    """A file of the clip's name under the folder, never outside, and of no other copy: the manifests of other runs may
-    name copies there, so that what would sound otherwise is another file."""
+    """A file for a copy: under the folder, never outside, and unique to its sound, as manifests of other runs may point
+    to files in the same folder."""
     parts = [part for part in re.split(r"[\\/]", clip.name) if part not in ("", ".", "..")]
     known = [effects.VERSION, clip.name, clip.path, clip.start, clip.duration, clip.augmentation]
     digest = hashlib.sha256(json.dumps(known).encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -263,6 +263,9 @@ def compared(table: Table, path: Path) -> None:
 
     before, after = _examples(table, 1)[:2]
     with plots.drawable(before):
-        panels = [("before", *_heard(before)), (_shown(after.augmentation) or "nothing happened", *_heard(after))]
+        panels = [
+            ("before", *_with_effects(before)),
+            (_shown(after.augmentation) or "nothing happened", *_with_effects(after)),
+        ]
     plots.beside(before.name, panels, path)
     talk.say(f"drew {before.name} and {after.name} in {path}")

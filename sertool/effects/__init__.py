@@ -1,11 +1,18 @@
 """Effects on waveforms by name: each file of this folder is one, and adding a file adds it.
 
-A file has a place in the chain (`PLACE`), perhaps a `SHARE` of the copies that it usually happens to, `Settings`, whose
-first field is what its option takes, `draw(dice, settings)`, which gives plain numbers, and `apply(wave, rate, drawn)`,
-which is decided by them alone: `[channels, samples]` or `[samples]` in, the same out, perhaps of another length, which
-`length(samples, drawn)` tells. One that lays another sound over the clip has `sound(samples, rate, drawn)` too, float32
-`[..]`, which `apply` takes as well. Drawing and such sounds need no torch. `together(waves, rate, drawn)` stands beside
-`apply` where a device is much faster with many clips at once: lists in, and a list out that differs by rounding.
+A file has
+
+- `PLACE`, its position in the chain of effects, and perhaps `SHARE`, the share of the copies that it is applied to
+  unless `--share` says otherwise;
+- `Settings`, whose first field is the value of its option;
+- `draw(dice, settings)`, which draws plain numbers with a NumPy generator;
+- `apply(wave, rate, drawn)`, which is decided by these numbers alone: `[channels, samples]` or `[samples]` in, the same
+  out, perhaps of another length, which `length(samples, drawn)` gives;
+- `sound(samples, rate, drawn)`, float32 `[..]`, if it adds another sound to the clip; `apply` takes that, too;
+- `together(waves, rate, drawn)` where a device is much faster with many clips at once: it takes lists and returns a
+  list that equals that of `apply` but for rounding.
+
+Drawing and `sound` need no torch.
 """
 
 from __future__ import annotations
@@ -50,7 +57,7 @@ def hertz_between(dice: np.random.Generator, bounds: Range) -> float:
 
 
 def a_seed(dice: np.random.Generator) -> int:
-    """What the samples of a noise are drawn from."""
+    """The seed of a noise."""
     return int(dice.integers(1 << 32))
 
 
