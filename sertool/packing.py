@@ -17,7 +17,7 @@ from sertool import batches, catalogue, encoders, features, pretrained, rounding
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.modelfile import ModelFile
-from sertool.weights import BROUGHT
+from sertool.weights import PACKED
 
 
 def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) -> ModelFile:
@@ -48,7 +48,7 @@ def _encoders(extraction: Extraction) -> Iterator[tuple[str, np.ndarray]]:
         if choice := getattr(features.load(feature), "CHOICE", None):
             family, kind = encoders.load(feature), getattr(settings, choice)
             _, tensors = family.tensors(kind, pretrained.layers(family, kind, settings)[-1], settings.weights)
-            yield from ((f"{BROUGHT}{feature}.{name}", tensor.numpy()) for name, tensor in tensors.items())
+            yield from ((f"{PACKED}{feature}.{name}", tensor.numpy()) for name, tensor in tensors.items())
 
 
 def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -61,7 +61,7 @@ def _smaller(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The tensors, of which an encoder's are in half precision or in 8 bits if they are the same there."""
     made: dict[str, np.ndarray] = {}
     for name, array in tensors.items():
-        made |= _as_small(name, array) if name.startswith(BROUGHT) else {name: array}
+        made |= _as_small(name, array) if name.startswith(PACKED) else {name: array}
     return made
 
 
@@ -77,21 +77,21 @@ def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
     """The digest of each feature's encoder, whose tensors are kept from now on for whoever asks for it."""
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, array in tensors.items():
-        if name.startswith(BROUGHT):
-            feature, _, own = name.removeprefix(BROUGHT).partition(".")
+        if name.startswith(PACKED):
+            feature, _, own = name.removeprefix(PACKED).partition(".")
             parts.setdefault(feature, {})[own] = torch.from_numpy(np.array(array, np.float32))
-    return {feature: weights.hold(own) for feature, own in parts.items()}
+    return {feature: weights.register(own) for feature, own in parts.items()}
 
 
 def _unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A model's own tensors in full precision."""
     restored = rounding.restored(tensors)
-    return {name: array for name, array in restored.items() if not name.startswith(BROUGHT)}
+    return {name: array for name, array in restored.items() if not name.startswith(PACKED)}
 
 
 def lacks_encoder(held: ModelFile) -> bool:
     """Whether the features need an encoder that the file does not bring."""
-    brought = {name.removeprefix(BROUGHT).partition(".")[0] for name in held.tensors if name.startswith(BROUGHT)}
+    brought = {name.removeprefix(PACKED).partition(".")[0] for name in held.tensors if name.startswith(PACKED)}
     return any(hasattr(features.load(name), "CHOICE") for name in held.features.keys() - brought)
 
 
@@ -107,4 +107,4 @@ def opened(held: ModelFile) -> ModelFile:
         raise SertoolError(f"the model file's tensors do not fit its features ({error})") from None
     if odd:
         raise SertoolError(f"the model file brings another encoder than its feature {odd[0]} was made with")
-    return replace(held, tensors={name: array for name, array in tensors.items() if not name.startswith(BROUGHT)})
+    return replace(held, tensors={name: array for name, array in tensors.items() if not name.startswith(PACKED)})

@@ -79,7 +79,7 @@ def features_to_make(
     Weights come from where the command line says, else the preset; in all that follows, from the command line alone.
     With `fetch` missing ones are downloaded; else None is returned where features may need some.
     """
-    weights.give(asked.weights)
+    weights.use_file(asked.weights)
     preset = asked.published.get("preset")
     if batches.featured(table) or preset is None:
         return None
@@ -87,7 +87,7 @@ def features_to_make(
     place = asked.weights or options.get("weights")
     if not fetch and place is None and any(map(features.encoded, presets.PRESETS[preset]["features"])):
         return None
-    with weights.given(place):
+    with weights.using_file(place):
         return of_preset(preset, device, _input_options(design))
 
 

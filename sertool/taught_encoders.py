@@ -85,7 +85,9 @@ def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
     if feature not in catalogue.names("encoders") or not settings.get("weights"):
         return None
     family, size = encoders.load(feature), _size(feature, settings)
-    return weights.bringer(settings["weights"], family.shapes(size, _top(feature, settings)), family.arranged)
+    return weights.package_model_with(
+        settings["weights"], family.shapes(size, _top(feature, settings)), family.arranged
+    )
 
 
 def given(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
@@ -93,7 +95,7 @@ def given(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
 
     Encoders of the package are recognised by their digest instead, whatever file they come in.
     """
-    place = weights.given_file()
+    place = weights.file_in_use()
     if place is None or feature not in catalogue.names("encoders") or shipped.holds(place):
         return []
     return [one for one in _of_file(place) if one["above"] < _top(feature, settings)]

@@ -1,7 +1,7 @@
-"""Pretrained weights: where a file of them lies or comes from, and what is read of it. Nothing in it is executed.
+"""Pretrained weights: files from --weights, the cache or a download, and their tensors. Nothing in them is executed.
 
-Tensors are known by a digest of their own numbers, whatever file they came in: features record it, and who has an
-encoder's tensors from elsewhere, such as a model file, gives them to whoever asks for that digest (`hold`).
+Tensors are identified by a digest of their numbers, whatever file they came in, and features record it. Tensors from
+elsewhere, such as a model file with a packed encoder, are registered, and found by that digest.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 Shapes = Mapping[str, tuple[int, ...]]
 Arrange = Callable[["Tensors"], "Tensors"]
 
-BROUGHT = "pretrained."  # before the names of an encoder's tensors in a model file that brings it
+PACKED = "pretrained."  # before the names of a packed encoder's tensors in a model file
 PIN = ".sha256"
 LENGTH = 32  # of a digest, in hexadecimal digits
 BLOCK = re.compile(r"^encoder\.(?:transformer\.)?(?:blocks|layers)\.(\d+)\.")
 NESTED = ("model_state_dict", "state_dict", "model")  # where a checkpoint may keep its tensors
 
-_given: list[Path] = []
-_held: dict[str, "Tensors"] = {}
+_in_use: list[Path] = []
+_registered: dict[str, "Tensors"] = {}
 
 
 @dataclass(frozen=True)
@@ -53,38 +53,38 @@ class Published:
         return files.cache_folder() / "weights" / (self.name + Path(self.url).suffix)
 
 
-def at_hand(published: Published) -> bool:
-    """Whether nothing need be fetched for it."""
-    return bool(_given) or published.place.is_file()
+def is_at_hand(published: Published) -> bool:
+    """Whether nothing has to be downloaded for it."""
+    return bool(_in_use) or published.place.is_file()
 
 
-def give(path: str | Path | None) -> None:
-    """Take weights from this file or model of the package, whatever encoder asks (`--weights`); None forgets it."""
+def use_file(path: str | Path | None) -> None:
+    """Take all encoders' weights from this file or model of the package (`--weights`) from now on; None ends that."""
     if path is None:
-        _given.clear()
+        _in_use.clear()
         return
-    ours = [name for name in shipped.names() if _brings_encoder(shipped.own(name))]
+    ours = [name for name in shipped.names() if _has_encoder(shipped.own(name))]
     file = shipped.own(str(path)) if path in ours else Path(path)
     if not file.is_file():
         none = f"no such file, and of the package's models {listed(ours)} alone brings an encoder"
         raise UsageError(f"--weights {path}: {'a folder' if file.is_dir() else none}")
-    _given[:] = [file]
+    _in_use[:] = [file]
 
 
-def given_file() -> Path | None:
-    """The file that weights are taken from, where one was named."""
-    return _given[0] if _given else None
+def file_in_use() -> Path | None:
+    """The file of `--weights`, if one was named."""
+    return _in_use[0] if _in_use else None
 
 
 @contextmanager
-def given(path: str | Path | None) -> Iterator[None]:
-    """Within, weights come from there."""
-    before = list(_given)
-    give(path)
+def using_file(path: str | Path | None) -> Iterator[None]:
+    """Within, weights are taken from this file."""
+    before = list(_in_use)
+    use_file(path)
     try:
         yield
     finally:
-        _given[:] = before
+        _in_use[:] = before
 
 
 def chosen(
@@ -94,26 +94,26 @@ def chosen(
     arrange: Arrange,
     part: Shapes | None = None,
 ) -> tuple[str, "Tensors"]:
-    """Digest and tensors of these shapes: those of the digest `known`, where they are at hand, else a file's.
+    """Digest and tensors of these shapes: registered ones of the digest `known`, else those of a file.
 
-    `arrange` gives tensors their published names, of which a file may have others. `known` may be the digest of a
-    `part` of the tensors.
+    `arrange` gives tensors their published names, as a file may have others. `known` may be the digest of a `part` of
+    the tensors.
     """
     part = shapes if part is None else part
-    if known in _held and part == shapes:
-        return known, _held[known]
-    ours = bringer(known, part, arrange) if known else None
+    if known in _registered and part == shapes:
+        return known, _registered[known]
+    ours = package_model_with(known, part, arrange) if known else None
     path = shipped.own(ours) if ours else _find(published)
     found = _fitting(arrange(read(path)), shapes, published.name, path)
-    _refuse_other(known, _digest(_only(found, part)), published.name, path)
-    made = hold(found)
-    return made, _held[made]
+    _refuse_other_digest(known, _digest(_only(found, part)), published.name, path)
+    made = register(found)
+    return made, _registered[made]
 
 
-def bringer(known: str, shapes: Shapes, arrange: Arrange) -> str | None:
-    """The model of the package that brings tensors of this digest and these shapes."""
+def package_model_with(known: str, shapes: Shapes, arrange: Arrange) -> str | None:
+    """The model of the package that has tensors of this digest and these shapes packed, if one does."""
     for name in shipped.names():
-        if _brings_encoder(path := shipped.own(name)):
+        if _has_encoder(path := shipped.own(name)):
             there = arrange(read(path))
             fits = all(word in there and tuple(there[word].shape) == shape for word, shape in shapes.items())
             if fits and _digest(_only(there, shapes)) == known:
@@ -121,23 +121,23 @@ def bringer(known: str, shapes: Shapes, arrange: Arrange) -> str | None:
     return None
 
 
-def _brings_encoder(path: Path) -> bool:
-    return any(name.startswith(BROUGHT) for name in tensorfile.read(path)[1])
+def _has_encoder(path: Path) -> bool:
+    return any(name.startswith(PACKED) for name in tensorfile.read(path)[1])
 
 
 def _only(tensors: "Tensors", wanted: Iterable[str]) -> "Tensors":
     return {name: tensors[name] for name in wanted}
 
 
-def hold(tensors: "Tensors") -> str:
-    """Keep tensors for whoever asks for their digest, which is returned."""
+def register(tensors: "Tensors") -> str:
+    """Keep tensors, to be found by their digest, which is returned."""
     known = _digest(tensors)
-    _held.setdefault(known, tensors)
+    _registered.setdefault(known, tensors)
     return known
 
 
 def _digest(tensors: "Tensors") -> str:
-    """What tensors are known by: their names, shapes and values, not the type or file that they are stored in."""
+    """A digest of tensors' names, shapes and values, whatever type and file they are stored in."""
     made = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         made.update(f"{name} {list(tensor.shape)} ".encode())
@@ -150,8 +150,8 @@ def _digest(tensors: "Tensors") -> str:
 
 def _find(published: Published) -> Path:
     """The file of an encoder's weights: what `--weights` names, or the cache's, or a download."""
-    if _given:
-        return _given[0]
+    if _in_use:
+        return _in_use[0]
     if not published.place.is_file():
         _download(published)
     _check(published)
@@ -186,7 +186,7 @@ def _download(published: Published) -> None:
 
 
 def _check(published: Published) -> None:
-    """Refuse a file of the cache that is not the published one, or not the one that came first."""
+    """Refuse a cached file that is not the published one or, where no digest is published, has changed since."""
     try:
         transfer.check(_item(published), published.place)
     except (web.Damaged, OSError) as error:
@@ -227,7 +227,7 @@ def _restored(path: Path) -> "dict[str, np.ndarray]":
 
 
 def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: str, path: Path) -> "Tensors":
-    """Those of the tensors that an encoder needs, in float32; where one is missing or of another size, an error."""
+    """The tensors that an encoder needs, in float32; an error if one is missing or of another shape."""
     import torch
 
     for word, shape in shapes.items():
@@ -246,14 +246,14 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
 
 
 def _brought(tensors: "Tensors") -> str:
-    """What layers there are, of an encoder that lacks its last blocks."""
+    """A hint at the layers that an encoder without its last blocks has."""
     numbers = {int(found[1]) for found in map(BLOCK.search, tensors) if found}
     last = next(number for number in itertools.count() if number not in numbers)
     return f": it brings layers 0 to {last}, so ask for --layers 0-{last} or some of them" if last else ""
 
 
-def _refuse_other(known: str | None, found: str, name: str, path: Path) -> None:
-    """Features that were made with some weights are not to be made with others."""
+def _refuse_other_digest(known: str | None, found: str, name: str, path: Path) -> None:
+    """Refuse weights other than those that the features were made with."""
     if known not in (None, found):
         raise SertoolError(
             f"{path} holds other weights of {name} ({found}) than the features were made with ({known}): "

@@ -33,7 +33,7 @@ def small_encoders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         place.parent.mkdir()
         place.write_bytes(held)
         _put_ssl(patch)
-        weights.give(None)
+        weights.use_file(None)
         yield cache
 
 

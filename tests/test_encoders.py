@@ -38,7 +38,7 @@ from sertool.web import Patience
 
 pytest_plugins = ("voices", "pretrained")
 SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # each of another kind
-WITHIN = pretrained_weights.BROUGHT + "whisper."
+WITHIN = pretrained_weights.PACKED + "whisper."
 REAL = Path(__file__).resolve().parents[2] / "shared" / "weights" / "whisper-base-encoder.safetensors"
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
@@ -50,7 +50,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     yield
-    pretrained_weights.give(None)
+    pretrained_weights.use_file(None)
 
 
 @pytest.fixture
@@ -321,14 +321,14 @@ def test_shards_of_other_weights_do_not_mix(small: Path, voices: Path, tmp_path:
 
 
 def test_features_of_other_weights_are_not_made_by_mistake(small: Path, tmp_path: Path) -> None:
-    pretrained_weights.give(other(tmp_path))
+    pretrained_weights.use_file(other(tmp_path))
     known = features.settled("whisper", features.settings("whisper", {}), "cpu", 16_000)
-    pretrained_weights._held.pop(known.weights)  # as in another process
-    pretrained_weights.give(None)
+    pretrained_weights._registered.pop(known.weights)  # as in another process
+    pretrained_weights.use_file(None)
     with pytest.raises(SertoolError, match="--weights") as refusal:
         features.load("whisper").Feature(known, 16_000)
     assert known.weights in str(refusal.value)
-    pretrained_weights.give(other(tmp_path))
+    pretrained_weights.use_file(other(tmp_path))
     assert features.load("whisper").Feature(known, 16_000).encoder.weights == known.weights
 
 
@@ -341,7 +341,7 @@ def test_weights_are_known_by_their_numbers_whatever_file_they_come_in(small: Pa
     torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     known = whisper.tensors("base", 3)[0]
     for name in ("w.safetensors", "w.pt", "old.pt"):
-        pretrained_weights.give(tmp_path / name)
+        pretrained_weights.use_file(tmp_path / name)
         assert whisper.tensors("base", 3)[0] == known, name
 
 
@@ -353,7 +353,7 @@ def test_weights_in_half_the_bits_are_read_as_they_are(small: Path, tmp_path: Pa
     )
     known = []
     for name in ("w.safetensors", "w.pt"):
-        pretrained_weights.give(tmp_path / name)
+        pretrained_weights.use_file(tmp_path / name)
         known.append(whisper.tensors("base", 3)[0])
     assert known[0] == known[1]
     assert tensorfile.read(tmp_path / "w.safetensors")[1]["mask"].tolist() == [True, False]
@@ -376,16 +376,16 @@ def retrained() -> dict[str, np.ndarray]:
 
 def test_an_encoder_comes_out_of_the_model_file_that_trained_it_on(small: Path, tmp_path: Path) -> None:
     known, _ = whisper.tensors("base", 3)
-    pretrained_weights._held.clear()
+    pretrained_weights._registered.clear()
     path = saved_as_model(retrained(), tmp_path)
-    pretrained_weights.give(path)
+    pretrained_weights.use_file(path)
     assert whisper.tensors("base", 3)[0] == known
 
 
 def test_a_model_file_that_lacks_part_of_its_encoder_is_one_line(small: Path, tmp_path: Path) -> None:
     held = {name: value for name, value in retrained().items() if "query_key_value.weight" not in name}
-    pretrained_weights.give(saved_as_model(held, tmp_path))
-    pretrained_weights._held.clear()
+    pretrained_weights.use_file(saved_as_model(held, tmp_path))
+    pretrained_weights._registered.clear()
     with pytest.raises(SertoolError, match=r"query.weight is not in it: it brings layers 0 to"):
         whisper.tensors("base", 3)
 
@@ -394,7 +394,7 @@ def test_an_encoder_comes_out_of_a_model_file_in_8_bits(small: Path, tmp_path: P
     _, state = whisper.tensors("base", 3)
     kept = rounding.rounded({f"{WITHIN}{name}": tensor.numpy() for name, tensor in state.items()})
     assert any(array.dtype == np.int8 for array in kept.values())
-    pretrained_weights.give(saved_as_model(kept, tmp_path))
+    pretrained_weights.use_file(saved_as_model(kept, tmp_path))
     for name, tensor in whisper.tensors("base", 3)[1].items():
         assert (tensor - state[name]).abs().max() <= state[name].abs().max() / 127 / 2 + 1e-7, name
 
@@ -420,7 +420,7 @@ def test_tensors_that_somebody_holds_need_no_file(small: Path, monkeypatch: pyte
     state = {
         name: tensor.float() for name, tensor in whisper_state(seed=7).items() if name in whisper.shapes("base", 2)
     }
-    known = pretrained_weights.hold(state)
+    known = pretrained_weights.register(state)
     monkeypatch.setenv("SERTOOL_CACHE", os.devnull)
     settings = features.settings("whisper", {"layers": "1-2", "precision": "float32", "weights": known})
     assert features.load("whisper").Feature(settings, 16_000).encoder.weights == known
@@ -547,7 +547,7 @@ def test_a_file_that_is_no_such_weights_is_one_line_and_nothing_of_it_is_run(
 )  # fmt: skip
 def test_what_is_wrong_with_weights_is_said(small: Path, tmp_path: Path, name: str, kind: str, says: str) -> None:
     spoilt(tmp_path / name, kind)
-    pretrained_weights.give(tmp_path / name)
+    pretrained_weights.use_file(tmp_path / name)
     with pytest.raises(SertoolError) as refusal:
         whisper.tensors("base", 3)
     assert says in str(refusal.value)
@@ -618,7 +618,7 @@ def test_what_torchaudio_saves_today_are_the_weights_that_it_published(small: Pa
     today = ssl.network(model, 3, state).state_dict()
     assert today.keys() != state.keys()
     (tmp_path / "today.pt").write_bytes(saved(today))
-    pretrained_weights.give(tmp_path / "today.pt")
+    pretrained_weights.use_file(tmp_path / "today.pt")
     assert ssl.tensors(model, 3)[0] == known
 
 
@@ -696,7 +696,7 @@ def real_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real encoder, even where the small one was in place before."""
     facts = catalogue.entries("encoders")["whisper"].facts["SIZES"]
     monkeypatch.setattr(whisper, "SIZES", facts)
-    pretrained_weights.give(REAL)
+    pretrained_weights.use_file(REAL)
 
 
 def clips(count: int) -> list[torch.Tensor]:

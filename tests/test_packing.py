@@ -46,7 +46,7 @@ def packed(run: Path, name: str, *, in_8_bits: bool) -> Path:
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No cache and nothing kept of the encoder."""
     monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr(weights, "_held", {})
+    monkeypatch.setattr(weights, "_registered", {})
 
 
 @pytest.mark.usefixtures("nowhere")
@@ -58,7 +58,7 @@ def test_a_packed_model_needs_nothing_else(
         patch.setenv("SERTOOL_CACHE", str(small_encoders))
         usual = answers(run, run / "run")
         path = packed(run, f"packed-{in_8_bits}.safetensors", in_8_bits=in_8_bits)
-    weights._held.clear()
+    weights._registered.clear()
     assert np.abs(answers(run, path) - usual).max() < off
 
 
@@ -86,7 +86,7 @@ def test_the_scaling_is_never_rounded() -> None:
 @pytest.mark.usefixtures("small_encoders")
 def test_an_encoder_that_was_altered_is_refused(run: Path) -> None:
     held = modelfile.read(packed(run, "p", in_8_bits=False))
-    name = next(name for name in held.tensors if name.startswith(weights.BROUGHT))
+    name = next(name for name in held.tensors if name.startswith(weights.PACKED))
     altered = replace(held, tensors=held.tensors | {name: held.tensors[name] + 1})
     with pytest.raises(SertoolError, match="brings another encoder"):
         inference.Predictor(altered)
@@ -99,7 +99,7 @@ def test_train_packs_what_it_writes(run: Path, monkeypatch: pytest.MonkeyPatch, 
         words = ("-m", "mlp", "--epochs", 1, "--pack", "8-bit", "-o", run / "small")
         done = sertool("train", run / "run" / "features" / "manifest.parquet", *words)
         assert done.code == 0, done.err
-    weights._held.clear()
+    weights._registered.clear()
     assert answers(run, run / "small").shape == (24, 2)
 
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_packed_is_refused_before_anything_is_trained(run: Path, 
     (tmp_path / "w.safetensors").touch()
     words = ("-m", "mlp", "--epochs", 1, "--pack", "half", "--weights", tmp_path / "w.safetensors")
     done = sertool("train", run / "run" / "features" / "manifest.parquet", *words, "-o", tmp_path / "run")
-    weights.give(None)
+    weights.use_file(None)
     assert (done.code, "w.safetensors" in done.line) == (1, True)
     assert not (tmp_path / "run" / "seed-0").exists()
 
@@ -138,7 +138,7 @@ def test_shards_are_answered_where_the_encoder_is_nowhere_and_sound_is_one_line(
 def test_an_encoder_of_8_bits_goes_into_a_model_file_as_small_as_it_was() -> None:
     """Half precision would not hold its numbers; in 8 bits they are the same."""
     draw = np.random.default_rng(0)
-    name = f"{weights.BROUGHT}whisper.encoder.conv1.weight"
+    name = f"{weights.PACKED}whisper.encoder.conv1.weight"
     once = rounding.restored(rounding.rounded({name: draw.normal(size=(64, 80, 3)).astype(np.float32)}))
     kept = packing._smaller(once | {"head.weight": once[name]})
     assert (kept[name].dtype, kept["head.weight"].dtype) == (np.int8, np.float32)

@@ -128,7 +128,7 @@ def test_own_emotions_are_learnt_on_it_and_predicted_with_nothing_else_on_the_ma
     index = sertool("index", "mine", "--pattern", "{emotion}/{speaker}-{}.wav", "--split", "speaker:50/25/25")
     done = sertool("train", "--recipe", "base", "--epochs", "3", "-o", "run", stdin=index.out)
     assert done.code == 0, done.err
-    weights._held.clear()  # what predict would find in a process of its own
+    weights._registered.clear()  # what predict would find in a process of its own
     asked = sertool("predict", "-m", "run", "mine", "-f", "csv")
     assert asked.code == 0, asked.err
     assert {row["predicted"] for row in csv.DictReader(io.StringIO(asked.out.decode()))} <= {"boredom", "angry"}
@@ -151,17 +151,17 @@ def base_alone(tmp_path: Path, monkeypatch) -> None:
     """The package, and no other weights."""
     monkeypatch.setenv("SERTOOL_CACHE", str(tmp_path / "empty"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    weights.give("base")
-    monkeypatch.setattr(weights, "_held", {})
+    weights.use_file("base")
+    monkeypatch.setattr(weights, "_registered", {})
     yield
-    weights.give(None)
+    weights.use_file(None)
 
 
 @pytest.mark.usefixtures("base_alone")
 def test_fewer_layers_of_the_default_are_found_in_the_package_by_their_digest():
     known, heard = whisper.tensors("base", 2)
-    weights.give(None)
-    weights._held.clear()
+    weights.use_file(None)
+    weights._registered.clear()
     found, again = whisper.tensors("base", 2, known)
     assert found == known
     assert all(torch.equal(heard[name], again[name]) for name in heard)
@@ -174,10 +174,10 @@ def test_blocks_go_on_from_those_that_made_the_rows_and_from_no_others(tmp_path:
     lower, _ = whisper.tensors("base", 2)
     settings = model.Settings(layers=4, tune=2)
     records = {"whisper": {"stats": [], "settings": {"size": "base", "layers": "2", "weights": lower}}}
-    weights.give(None)
+    weights.use_file(None)
     made = model.Model(settings, 512, 6)
     made.load_blocks(records)
-    weights.give("base")
+    weights.use_file("base")
     upper = whisper.network("base", 4, whisper.tensors("base", 4)[1]).blocks[2:]
     assert all(torch.equal(*pair) for pair in zip(upper.parameters(), made.blocks.parameters(), strict=True))
     records["whisper"]["settings"]["weights"] = "0" * 32

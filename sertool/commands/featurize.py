@@ -265,7 +265,7 @@ def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
         )
     if values["weights"] and len(encoded) != 1:
         raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
-    weights.give(values["weights"])
+    weights.use_file(values["weights"])
 
     if values["fit"] is not None and values["seconds"] is None:
         raise UsageError(f"--fit {values['fit']} goes with --seconds: without it all of a clip is kept")

@@ -219,7 +219,7 @@ def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Jury:
 def _give_weights(file: str | None, models: list[Path]) -> None:
     from sertool import modelfile, packing, weights
 
-    weights.give(file)
+    weights.use_file(file)
     if file and not any(packing.lacks_encoder(modelfile.read(path)) for path in models):
         raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 

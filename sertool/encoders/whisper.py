@@ -223,7 +223,7 @@ def translated(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors by their published names; so, too, those of a model file that has trained the last blocks on."""
-    made = {name.removeprefix(f"{weights.BROUGHT}whisper."): tensor for name, tensor in tensors.items()}
+    made = {name.removeprefix(f"{weights.PACKED}whisper."): tensor for name, tensor in tensors.items()}
     there = _blocks(made, "encoder.blocks.{}.attn.out.weight")
     for number in range(_blocks(made, "blocks.{}.attention_out.weight")):
         old, new = f"blocks.{number}.", f"encoder.blocks.{there + number}."

@@ -56,7 +56,7 @@ def to_fetch(wanted: Mapping[str, Any]) -> list[str]:
     for name, settings in wanted.items():
         if choice := getattr(load(name), "CHOICE", None):
             family, kind = encoders.load(name), getattr(settings, choice)
-            if not weights.at_hand(published := family.published(kind)):
+            if not weights.is_at_hand(published := family.published(kind)):
                 missing.append(f"the weights of {published.name} ({family.SIZES[kind]['megabytes']:,} MB)")
     return missing
 

@@ -47,7 +47,7 @@ def padded(folder: Path, weights: Path, threads: int) -> float:
     from sertool.encoders import whisper
 
     torch.set_num_threads(threads)
-    files.give(weights)
+    files.use_file(weights)
     encoder = whisper.Encoder("base", range(7))
     paths = sorted(folder.rglob("*.wav"))[::20]
     waves = [torch.from_numpy(audio.decode(path, audio.Cut(16_000, "mono"))[0]) for path in paths]

@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--only", choices=list(MODELS))
     parser.add_argument("--cards", action="store_true", help="write the model cards, of what was measured")
     asked = parser.parse_args()
-    weights.give(asked.weights)
+    weights.use_file(asked.weights)
     for name in [asked.only] if asked.only else MODELS:
         if asked.cards:
             (shipped.FOLDER / f"{name}.md").write_text(card(name, asked.work), encoding="utf-8")
