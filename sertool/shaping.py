@@ -13,6 +13,7 @@ from sertool import dsp
 from sertool.audio import Unusable
 
 TRIM = dsp.Framing(2048, 512)
+FLAT = 1e-6  # of a column's size: a sum of equal float32 is rounded by so much even over hours
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,30 @@ def _drawn(clip: str, seed: int, most: int) -> int:
 # Normalisations of one clip's rows, `[rows, width]`.
 
 
+def _over(part: Tensor, whole: Tensor) -> Tensor:
+    """`part / whole`, and 0 where the whole is: what never changes has nothing to be measured by."""
+    nothing = whole == 0
+    return (part / whole.masked_fill(nothing, 1.0)).masked_fill(nothing, 0.0)
+
+
+def _changing(deviation: Tensor, mean: Tensor) -> Tensor:
+    """Deviations, and 0 of those that are no more than float32's rounding of the mean that they are from."""
+    return deviation.masked_fill(deviation <= FLAT * torch.hypot(mean, deviation), 0.0)
+
+
 def _min_max(rows: Tensor) -> Tensor:
     low, high = rows.min(), rows.max()
-    return (rows - low) / (high - low).clamp(min=1e-12)
+    return _over(rows - low, high - low)
 
 
 def _z_score(rows: Tensor) -> Tensor:
-    return (rows - rows.mean()) / rows.std(correction=0).clamp(min=1e-8)
+    mean = rows.mean()
+    return _over(rows - mean, _changing(rows.std(correction=0), mean))
 
 
 def _column_z_score(rows: Tensor) -> Tensor:
-    return (rows - rows.mean(dim=0)) / rows.std(dim=0, correction=0).clamp(min=1e-8)
+    mean = rows.mean(dim=0)
+    return _over(rows - mean, _changing(rows.std(dim=0, correction=0), mean))
 
 
 def _column_mean(rows: Tensor) -> Tensor:
@@ -122,7 +136,7 @@ def _column_mean(rows: Tensor) -> Tensor:
 
 
 def _peak(rows: Tensor) -> Tensor:
-    return rows / rows.abs().max().clamp(min=1e-12)
+    return _over(rows, rows.abs().max())
 
 
 NORMALIZATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -171,9 +185,10 @@ def _quantile(share: float) -> Callable[[Tensor], Tensor]:
 
 def _moment(order: int) -> Callable[[Tensor], Tensor]:
     def moment(rows: Tensor) -> Tensor:
-        centred = rows - rows.mean(dim=0)
-        spread = centred.square().mean(dim=0).sqrt().clamp(min=1e-8)
-        return (centred / spread).pow(order).mean(dim=0) - (3.0 if order == 4 else 0.0)
+        mean = rows.mean(dim=0)
+        centred = rows - mean
+        scaled = _over(centred, _changing(centred.square().mean(dim=0).sqrt(), mean))
+        return scaled.pow(order).mean(dim=0) - (3.0 if order == 4 else 0.0)
 
     return moment
 

@@ -211,6 +211,29 @@ def test_a_column_of_which_no_cell_counts_is_0_after_normalisation():
     assert torch.equal(made, torch.zeros(2, 2))
 
 
+@pytest.mark.parametrize("name", list(shaping.NORMALIZATIONS))
+@pytest.mark.parametrize("factor", [2.0**-66, 2.0**20])
+def test_normalisations_go_by_what_rows_are_beside_one_another(name, factor):
+    frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (50, 3)).astype(np.float32))
+    expected = shaping.normalized(frames, (name,)) * (factor if name == "mean-columns" else 1.0)
+    assert torch.equal(shaping.normalized(frames * factor, (name,)), expected)
+
+
+@pytest.mark.parametrize("name", ["skew", "kurtosis"])
+def test_the_form_of_a_distribution_does_not_depend_on_its_scale(name):
+    frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (50, 3)).astype(np.float32))
+    assert torch.equal(shaping.summary(frames * 2.0**-40, (name,)), shaping.summary(frames, (name,)))
+
+
+@pytest.mark.parametrize("level", [-62.43821, 0.1, 3e-11, 0.0])
+def test_a_column_that_never_changes_is_not_made_of_its_rounding(level):
+    frames = torch.full((57, 2), level)  # whose sum is rounded
+    frames[:, 1] = torch.arange(57.0)
+    assert not shaping.normalized(frames, ("z-score-columns",))[:, 0].any()
+    assert not shaping.normalized(frames[:, :1], ("z-score",)).any()
+    assert shaping.summary(frames, ("skew", "kurtosis"))[0, [0, 2]].tolist() == [0, -3]
+
+
 @pytest.mark.parametrize("how", ["min-max", "z-score", "peak", "mean-columns,min-max"])
 def test_hertz_and_flags_are_not_normalised_together(voices, tmp_path, how):
     done = sertool("featurize", voices, "--mel", "--pitch", "--normalize", how, "-o", tmp_path / "f")
