@@ -54,7 +54,7 @@ class Extraction:
 
     def stored(self, name: str) -> str:
         """The type that a feature's rows are kept in."""
-        usual = features.load(name).DTYPE
+        usual = features.stored(name, self.features[name])
         if usual == "int16":
             return usual
         return self.dtype or ("float32" if self.stats else usual)

@@ -68,6 +68,16 @@ def test_a_feature_is_asked_for_by_any_of_its_settings(voices, tmp_path):
     assert "mel of 24 clips" in sertool("featurize", voices, "--mel-bands", "40", "-o", tmp_path / "f").line
 
 
+def test_the_power_of_soft_speech_is_kept(tmp_path):
+    encoding.write(tmp_path / "soft.wav", 1e-2 * synth.voice(0, "angry", 0), 16000)
+    words = ("featurize", tmp_path / "soft.wav", "--mel", "--mel-scale")
+    sertool(*words, "power", "-o", tmp_path / "power")
+    sertool(*words, "log", "--dtype", "float32", "-o", tmp_path / "log")
+    power, logs = (next(iter(rows(tmp_path / how, "mel").values())) for how in ("power", "log"))
+    assert np.allclose(np.log(np.maximum(power, 1e-10)), logs, atol=1e-4)
+    assert shards.head_of(tmp_path / "power" / "mel" / "00000.safetensors").dtype == "float32"
+
+
 def test_values_that_float16_cannot_hold_are_refused(voices, tmp_path):
     loud = ("--mel-scale", "power", "--mel-norm", "none", "--mel-bands", "1", "--mel-window", "ones")
     done = sertool("featurize", voices, *loud, "--dtype", "float16", "-o", tmp_path / "f")

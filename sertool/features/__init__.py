@@ -19,6 +19,7 @@ A `Feature` has the names of its `columns`, and a `framing`:
 
 A file may also have
 
+- `stored(settings)`: the type in shards, where it is not `DTYPE` for all settings;
 - `COUNTED_WHERE`: {column: other}: the column counts in a clip's statistics only in rows where the other is above 0;
 - for `--verify` alone: `tolerance(settings)`, the share of a value that it may differ by; `LEAST`, a difference that
   never matters; `AGREES`, the share of values that must be within the tolerance; `STEPS`, true where rounding may move
@@ -43,6 +44,12 @@ def settled(name: str, settings: Any, device: str, rate: int) -> Any:
     """The settings as a shard records them, with what only the device or a file of weights can tell."""
     module = load(name)
     return module.settled(settings, device, rate) if hasattr(module, "settled") else settings
+
+
+def stored(name: str, settings: Any) -> str:
+    """The type that a feature's rows are stored as, if no other is asked for."""
+    module = load(name)
+    return module.stored(settings) if hasattr(module, "stored") else module.DTYPE
 
 
 def encoded(name: str) -> bool:

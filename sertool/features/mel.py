@@ -29,6 +29,11 @@ class Settings:
     top_db: Annotated[float | None, "how far below the clip's maximum values may lie, in dB", 1] = 80.0
 
 
+def stored(settings: Settings) -> str:
+    """float16 has no numbers as small as the power of soft speech."""
+    return "float32" if settings.scale == "power" else DTYPE
+
+
 class Feature(nn.Module):
     """Rows of `bands` values."""
 
