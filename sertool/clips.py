@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sertool import intake, labelling, manifest, tables, talk
+from sertool import columns, intake, labelling, labels, manifest, tables, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.folders import audio_under, unread
@@ -102,6 +102,7 @@ def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequen
     prefix = f"{row['corpus']}:"
     who = (row.get("speaker") or "").strip()
     row["speaker"] = who if who.startswith(prefix) else prefix + who if who and row["corpus"] else None
+    row.update((name, labels.composed(row[name])) for name in columns.WORDS if row.get(name))
     if row["path"] != str(clip.path):  # which is no text: no more may be what it tells
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
 

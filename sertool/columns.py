@@ -68,6 +68,8 @@ ELSEWHERE = {
 
 MEANINGS: dict[str, tuple[str, str]] = CLIP | WHO | WHAT | FILE | PLACE | COPY | OUTCOME
 
+WORDS = [name for name, (kind, _) in (WHO | WHAT).items() if kind == "string"]  # of people and of what they say
+
 # Families of columns, one column for each emotion, modality or feature: how the name begins or ends, and its type.
 FAMILIES = {
     "votes_*": ("int32", "listeners' votes by modality and emotion: votes_voice_angry"),

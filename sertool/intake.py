@@ -62,7 +62,7 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
     With `exact`, numbers keep double precision where ours are single.
     """
     table = manifest.as_ours(_spelt_out(table), f"{where}: ", exact=exact)
-    return _without_point_zero(_without_blanks(_with_our_words(_with_known_ends(table))))
+    return _without_point_zero(_without_blanks(_with_our_words(_composed(_with_known_ends(table)))))
 
 
 def _spelt_out(table: Table) -> Table:
@@ -126,6 +126,15 @@ def _of_the_calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
     a_day = 1 if whole else PER_DAY[column.type.unit]
     odd = pc.or_(pc.less(numbers, CALENDAR[0] * a_day), pc.greater_equal(numbers, CALENDAR[1] * a_day))
     return pc.if_else(odd, pa.scalar(None, column.type), column) if pc.any(odd).as_py() else column
+
+
+def _composed(table: Table) -> Table:
+    """Words and people in one form of Unicode, as `labels.composed` has it: else one speaker would be two people."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if field.name in (*columns.WORDS, "predicted") and pc.any(pc.invert(pc.string_is_ascii(column))).as_py():
+            table = table.set_column(index, field.name, pc.utf8_normalize(column, "NFC"))
+    return table
 
 
 def _with_our_words(table: Table) -> Table:

@@ -129,7 +129,7 @@ def of_folder(name: str, mapping: labels.Mapping) -> str | None:
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """`{speaker}/{sentence}_{emotion}.wav` as an expression for the end of a path; `{}` is anything."""
-    pieces = re.split(r"\{(\w*)\}", pattern)
+    pieces = re.split(r"\{(\w*)\}", labels.composed(pattern))
     pieces[1::2] = _our_names(pieces[1::2])
     names = [name for name in pieces[1::2] if name]
     measured = [name for name in names if name in columns.MEANINGS and name not in OURS]
@@ -169,7 +169,7 @@ def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
     for clip in clips:
         clip.row = {"notes": ["odd-name"]}
         for pattern, expression in expressions:
-            if match := expression.search(clip.path.as_posix()):
+            if match := expression.search(labels.composed(clip.path.as_posix())):
                 clip.row = _typed(match.groupdict(), clip.path)
                 unmet.pop(pattern, None)
                 break

@@ -1,5 +1,6 @@
 """The canonical emotion words, and the words of others that mean them."""
 
+import unicodedata
 from typing import Any
 
 from sertool import talk
@@ -37,9 +38,14 @@ class Mapping(dict[str, str]):
         return super().get(key, default)
 
 
+def composed(word: str) -> str:
+    """A word as most systems write it: what macOS keeps as a letter and its accent is one character elsewhere."""
+    return word if word.isascii() else unicodedata.normalize("NFC", word)
+
+
 def plain(word: str) -> str:
     """A word as it is looked up: `Pleasant Surprise` is `pleasant_surprise`."""
-    return word.strip().lower().replace(" ", "_").replace("-", "_")
+    return composed(word).strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
@@ -65,7 +71,7 @@ def parse_mapping(pairs: tuple[str, ...]) -> Mapping:
     """`("ps=surprise", "calm=neutral,joy=fun")` as a mapping; a target may be a word of one's own."""
     mapping = Mapping()
     for pair in (pair for given in pairs for pair in _apart(given)):
-        source, _, target = (part.strip() for part in pair.partition("="))
+        source, _, target = (composed(part).strip() for part in pair.partition("="))
         if not (source and target) or "=" in target:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target

@@ -285,7 +285,9 @@ def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
 def word(label: str, mapping: dict[str, str]) -> str:
     """A label as we have it; one that we do not know stays as it is, but for whole numbers that became fractions."""
     number = WHOLE.fullmatch(label)
-    return labels.canonical(label, mapping) or (word(number[1], mapping) if number else talk.clean(label.strip()))
+    return labels.canonical(label, mapping) or (
+        word(number[1], mapping) if number else talk.clean(labels.composed(label).strip())
+    )
 
 
 def offered(run: Run) -> set[str]:

@@ -1,7 +1,6 @@
 """Tables of labels, `--table`: which of the files each row means, and what it says of it."""
 
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.labelling import Candidate, Row
+from sertool.labels import composed
 from sertool.paths import path_of, path_text
 
 
@@ -111,20 +111,20 @@ class _Files:
         self.by_stem: dict[str, list[int]] = defaultdict(list)
         self.by_any_case: dict[str, list[int]] = defaultdict(list)
         for index, clip in enumerate(clips):
-            stem = _composed(clip.path.stem)
+            stem = composed(clip.path.stem)
             self.by_stem[stem].append(index)
             self.by_any_case[stem.casefold()].append(index)
         above = len(os.path.commonprefix([clip.root.parts for clip in clips]))
         places = {clip.path.parent for clip in clips}
-        self.folders = {_composed(name).casefold() for place in places for name in place.parts[above:]}
+        self.folders = {composed(name).casefold() for place in places for name in place.parts[above:]}
 
     def find(self, path: str) -> tuple[Path, Path] | None:
         """Root and path of the file that a table's path means."""
-        path = _composed(path)
+        path = composed(path)
         wanted = Path(path.replace("\\", "/"))
         stem = wanted.stem if wanted.suffix.lower() in EXTENSIONS else wanted.name
         named = self.folders & {name.casefold() for name in wanted.parts[:-1]}
-        paths = {index: Path(_composed(str(self.clips[index].path))) for index in self._meant(stem, named)}
+        paths = {index: Path(composed(str(self.clips[index].path))) for index in self._meant(stem, named)}
         likeness = {index: _likeness(path, wanted) for index, path in paths.items() if _lies_in(path, named)}
         most = max(likeness.values(), default=None)
         best = [index for index, score in likeness.items() if score == most]
@@ -146,14 +146,9 @@ class _Files:
         if stem not in self.in_folder:
             inside = self.in_folder[stem] = defaultdict(list)
             for index in meant:
-                for name in {_composed(part).casefold() for part in self.clips[index].path.parts[:-1]}:
+                for name in {composed(part).casefold() for part in self.clips[index].path.parts[:-1]}:
                     inside[name].append(index)
         return min((self.in_folder[stem][name] for name in named), key=len)
-
-
-def _composed(name: str) -> str:
-    """A name as most systems write it: what macOS keeps as a letter and its accent is one character elsewhere."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _lies_in(path: Path, named: set[str]) -> bool:

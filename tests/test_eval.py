@@ -222,6 +222,12 @@ def test_words_of_others_meet_ours(tmp_path: Path) -> None:
     assert report(path).runs[0].figures["wa"].value == 1
 
 
+def test_words_are_the_same_in_either_form_of_unicode(tmp_path: Path) -> None:
+    path = two(tmp_path / "two.csv", ["m\u00fcde", "sad"], ["mu\u0308de", "sad"])
+    assert report(path).emotions == ("sad", "m\u00fcde")
+    assert report(path).runs[0].figures["wa"].value == 1
+
+
 def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
     path = table(tmp_path / "one.csv", made())
     joined = report(path, mapping={"sad": "neutral"})

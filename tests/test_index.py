@@ -666,6 +666,28 @@ def test_names_are_the_same_in_either_form_of_unicode(make, form):
     assert [(row["emotion"], row.get("issue")) for row in held] == [("angry", None)] * 2
 
 
+ZOE, MUDE = ("Zo\u00eb", "Zoe\u0308"), ("m\u00fcde", "mu\u0308de")  # each in both forms of Unicode
+
+
+@pytest.mark.parametrize("way", [(), ("--pattern", f"{{speaker}}/{{emotion}}_{MUDE[1]}_{{}}.wav")])
+def test_words_and_people_are_the_same_in_either_form_of_unicode(make, way):
+    folder = make(*(f"{who}/{word}_{word}_{k}.wav" for k, (who, word) in enumerate(zip(ZOE, MUDE, strict=True))))
+    names = (f"{who}/{word}_{word}_{k}.wav" for k, (who, word) in enumerate(zip(ZOE, MUDE, strict=True)))
+    lines = (f"{name},{word},{who}" for name, word, who in zip(names, MUDE, ZOE, strict=True))
+    listing = table(folder, "l.csv", "\n".join(["path,emotion,speaker", *lines, ""]))
+    for given in MUDE:
+        held = index(folder, *(way or ("--table", listing)), "--map", f"{given}=sad", "-q")
+        assert [row["emotion"] for row in held] == ["sad", "sad"]
+        assert {row["speaker"] for row in held} == {f"{folder.name}:{ZOE[0]}"}
+
+
+def test_who_is_written_in_both_forms_of_unicode_does_not_cross(tmp_path):
+    lines = (f"c{k},c{k}.wav,{who},{part}" for k, (who, part) in enumerate(zip(ZOE, ("train", "test"), strict=True)))
+    listing = table(tmp_path, "l.csv", "\n".join(["clip,path,speaker,split", *lines, ""]))
+    done = sertool("index", "--audit", listing)
+    assert (done.code, b"LEAK  speaker: 1 in more than one part" in done.out) == (1, True)
+
+
 def test_a_name_in_another_case_is_its_file_unless_that_may_be_another(make):
     folder = make("x/VP003_01W.wav", "x/a.wav", "x/A.wav", "z/bB.wav", "z/Bb.wav")
     text = "file,emotion\nvp003_01w.wav,angry\na.wav,sad\nA.WAV,happy\n"
