@@ -61,6 +61,8 @@ def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
         sides = (",".join(side or ()) or "all others" for side in (options.train_on, options.test_on))
         return [Way("", None, "from {} to {}".format(*sides))]
     natural = asked if asked is not None else None if own else usual or DISJOINT
+    if natural is None and splitting.has_both(table):
+        talk.warn("the manifest has a split and folds: the split decides, and the folds are passed over")
     beside = f", {','.join(options.always_train)} in train" if options.always_train else ""
     if not options.gap:
         return [_way("", natural, beside)]

@@ -164,6 +164,7 @@ def _predictions(held: Material, design: Design, made: Trained, member: Member, 
         added["fold"] = [member.fold] * len(clips)
     added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(made.words)}
     table = _unanswered(held.table.take(clips))
+    table = table if member.fold is not None else manifest.without(table, "fold")  # of folds that were passed over
     for name, values in added.items():
         table = manifest.with_column(table, name, values)
     return table

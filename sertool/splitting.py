@@ -191,6 +191,12 @@ def parts_of(table: Table) -> Codes | None:
     return None
 
 
+def has_both(table: Table) -> bool:
+    """Whether clips have both a part of a split and a fold."""
+    names = {*OTHER} & {*table.column_names}
+    return len(names) == len(OTHER) and bool(np.logical_and(*(~manifest.lacking(table, name) for name in names)).any())
+
+
 def without_empty_parts(table: Table) -> Table:
     """The table without a `split` or `fold` that no row has: it is not divided yet."""
     for name in OTHER:
@@ -274,6 +280,8 @@ def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Itera
         yield f"the manifest has no {' and no '.join(absent)}"
     if "digest" in groups and table.column("digest").null_count < len(table):
         yield "sounds that were coded, resampled or changed: equal ones have equal samples, in whatever bit depth"
+    if has_both(table):
+        yield "the folds, as a split stands beside them, by which train goes"
     apart, sound = parts.index < 0, manifest.usable(table)
     if "speaker" in groups and (nameless := int((~apart & (groups["speaker"].index < 0)).sum())):
         yield f"{nameless:,} of {talk.counted(int((~apart).sum()), 'clip')} do not say who speaks"

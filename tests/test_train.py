@@ -600,6 +600,18 @@ def test_folds_of_a_manifest_with_a_split_are_an_error(mel: Path, tmp_path: Path
         assert "the manifest has a split already" in train(own, *TINY, *words, "-o", tmp_path / "run", code=2).line
 
 
+def test_folds_beside_a_split_are_said_to_be_passed_over(mel: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    split = ["test" if who == speakers[0] else "train" for who in speakers]
+    both = changed(mel, tmp_path / "both.parquet", split=split, fold=[place % 3 for place in range(len(speakers))])
+    said = train(both, *TINY, "-o", tmp_path / "run").err
+    assert "the manifest has a split and folds: the split decides, and the folds are passed over" in said
+    assert "mean over" not in said
+    assert "fold" not in table(tmp_path / "run")
+    audit = sertool("index", "--audit", both)
+    assert b"not checked: the folds, as a split stands beside them" in audit.out
+
+
 def test_folds_that_none_of_the_clips_has_are_no_division(mel: Path, tmp_path: Path) -> None:
     half = len(column(mel, "clip")) // 2
     corpora, folds = ["a"] * half + ["b"] * half, [place % 2 for place in range(half)] + [None] * half
