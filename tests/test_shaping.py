@@ -68,6 +68,26 @@ def test_a_feature_is_asked_for_by_any_of_its_settings(voices, tmp_path):
     assert "mel of 24 clips" in sertool("featurize", voices, "--mel-bands", "40", "-o", tmp_path / "f").line
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--pitch --n-fft 1024", "--n-fft changes nothing of --pitch: leave it out"),
+        ("--zcr --rms --win-length 400", "--win-length changes nothing of --rms, --zcr: leave it out"),
+        ("--wave --msf --hop 160", "--hop changes nothing of --msf, --wave: leave it out"),
+        ("--mel --mel-scale log --mel-top-db 60", "--mel-top-db goes with --mel-scale db, not log"),
+        ("--preset acnt --mel-ref max", "--mel-ref goes with --mel-scale db, not log"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(voices, tmp_path, words, says):
+    done = sertool("featurize", voices, *words.split(), "-o", tmp_path / "f")
+    assert (done.code, says in done.line) == (2, True), done.line
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_shared_setting_is_for_those_that_have_it(voices, tmp_path):
+    assert sertool("featurize", voices, "--mel", "--pitch", "--n-fft", 1024, "--dry-run").code == 0
+
+
 def test_the_power_of_soft_speech_is_kept(tmp_path):
     encoding.write(tmp_path / "soft.wav", 1e-2 * synth.voice(0, "angry", 0), 16000)
     words = ("featurize", tmp_path / "soft.wav", "--mel", "--mel-scale")

@@ -255,6 +255,18 @@ def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str,
     return {setting: value for setting, value in given.items() if value is not None}
 
 
+def _refuse_idle(values: dict[str, Any], wanted: list[str]) -> None:
+    """Refuse settings of frames that no feature here has, and those of decibels where mel bands have none."""
+    had = {setting.name for name in wanted for setting in FEATURES[name].settings}
+    idle = [talk.option(name) for name in SHARED if values[name] is not None and name not in had]
+    if idle:
+        here = listed(map(talk.option, wanted))
+        raise UsageError(f"{idle[0]} changes nothing of {here}: leave it out, or see their settings in --help")
+    for name in ("mel_ref", "mel_top_db"):
+        if values[name] is not None and values["mel_scale"] not in (None, "db"):
+            raise UsageError(f"{talk.option(name)} goes with --mel-scale db, not {values['mel_scale']}: leave it out")
+
+
 def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
     from sertool import extract, features, weights
 
@@ -266,7 +278,7 @@ def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
     if values["weights"] and len(encoded) != 1:
         raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
     weights.use_file(values["weights"])
-
+    _refuse_idle(values, wanted)
     if values["fit"] is not None and values["seconds"] is None:
         raise UsageError(f"--fit {values['fit']} goes with --seconds: without it all of a clip is kept")
     return extract.of_options(wanted, values)
