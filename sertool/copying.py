@@ -14,7 +14,7 @@ from sertool.manifest import Table
 from sertool.splits import PARTS, TRAIN
 
 PIECE = 1 << 16  # rows drawn at once
-NUMBERED = re.compile(r"#(\d+)$")
+NUMBERED = re.compile(r"#(\d{1,9})$")
 NOT_INHERITED = ("digest", *columns.ANSWERS)  # what is known of the parent's numbers, and not of the copy's
 
 
@@ -86,8 +86,11 @@ def _number(copy: str) -> int:
 
 
 def _copies_before(table: Table) -> dict[str, int]:
-    """The highest number of a copy that each parent has already."""
+    """The highest number of a copy that each parent has already, or that a file which is called so has."""
     highest: dict[str, int] = {}
+    for found in filter(None, map(NUMBERED.search, manifest.column(table, "clip"))):
+        parent = found.string[: found.start()]
+        highest[parent] = max(highest.get(parent, 0), int(found[1]))
     if "parent" not in table.column_names:
         return highest
     copies = table.filter(table.column("parent").is_valid())

@@ -137,6 +137,15 @@ def test_what_anybody_called_test_or_dev_is_never_multiplied(voices, tmp_path):
     assert {row["split"] for row in made.values()} == {"train", None}
 
 
+def test_copies_are_named_past_files_that_are_called_as_they_would_be(voices, tmp_path):
+    names = ("take", "take#1", "take#3", "take#12345678901234567890")
+    table = wire.read(str(voices)).slice(0, len(names))
+    wire.write(manifest.with_column(table, "clip", list(names)), str(tmp_path / "m.parquet"), "parquet")
+    held = augmented(tmp_path / "m.parquet", "--gain", 3, "--copies", 2)
+    made = {clip for clip, row in held.items() if row.get("parent") == "take"}
+    assert (len(held), made) == (3 * len(names), {"take#4", "take#5"})
+
+
 def test_nothing_left_to_copy_is_one_line(voices, tmp_path):
     table = [row | {"split": "test"} for row in augmented(voices, "--gain", 1).values()]
     done = sertool("augment", save(table, tmp_path / "m.jsonl"), "--gain", 1)
