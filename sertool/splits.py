@@ -451,7 +451,9 @@ def _numbers(held: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
     number = {name: place for place, name in enumerate(names)}
     for group, part in held.items():
         if part not in number:
-            raise UsageError(f"{group} stood in {part}, which cannot be kept: there are {', '.join(names)}")
+            there = f"there are {', '.join(names)}"
+            remedy = "divide as before, or leave the older manifest out to divide anew"
+            raise UsageError(f"{group} stood in {part}, which cannot be kept: {there}; {remedy}")
     return {group: number[part] for group, part in held.items()}
 
 

@@ -217,7 +217,10 @@ def _say(made: splits.Division, how: Wanted) -> None:
         talk.warn(f"{how} holds out what is said and not who speaks: for new speakers as well, speaker+sentence")
     # Mentioned once, for train divides to look ahead, and again once the features are made.
     code = made.split if made.fold is None else made.fold
-    if len(placed := np.unique(code[code >= 0])) == 1:
+    placed = np.unique(code[code >= 0])
+    if isinstance(how, int) and 1 < len(placed) < how:
+        talk.warn(f"--folds {how}: only {len(placed)} have clips, as everybody stays in the fold of the older manifest")
+    if len(placed) == 1:
         where = splits.PARTS[placed[0]] if made.fold is None else f"fold {placed[0]}"
         talk.warn(f"{how} puts every clip in {where}, so nobody is held out: more speakers are needed, or another way")
     if made.absent:

@@ -1490,6 +1490,15 @@ def test_an_update_says_whom_another_division_moves(make):
     assert "loso puts 5 speakers elsewhere" in other.err or "loso puts 6 speakers elsewhere" in other.err, other.err
 
 
+def test_an_update_with_another_number_of_folds_says_what_it_cannot_keep(make):
+    folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcdef" for k in range(2)))
+    words = ("index", folder / "x", "--pattern", "{speaker}/{emotion}/{}.wav")
+    sertool(*words, "--folds", 3, "-o", folder / "old.parquet")
+    more, fewer = (sertool(*words, "--folds", count, "--update", folder / "old.parquet") for count in (5, 2))
+    assert "--folds 5: only 3 have clips, as everybody stays in the fold of the older manifest" in more.err
+    assert (fewer.code, "divide as before, or leave the older manifest out" in fewer.err) == (2, True)
+
+
 def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
     folder = make(*(f"x/sad/{k}.wav" for k in range(9)))
     sertool("index", folder / "x", "--split", "random-60-20-20", "-o", folder / "a.parquet")
