@@ -120,6 +120,7 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Tab
     named = [heldout.protocol(divided, way) for way, (divided, _) in zip(plan.ways, trained, strict=True)]
     refusals.require_dev(plan.asked.training, dict(zip(named, (wanted for _, wanted in trained), strict=True)))
     for name, (divided, wanted) in zip(named, trained, strict=True):
+        refusals.warn_of_long_rise(design, [member.split for member in wanted])
         held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
         refusals.warn_of_package_encoder(manifest.keep(divided, held), records, lessons, name)
         if not heldout.is_leaky(name):

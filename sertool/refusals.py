@@ -124,6 +124,17 @@ def require_dev(given: Mapping[str, Any], divisions: Mapping[str, Sequence[Membe
         talk.detail(f"{without}: a training without clips in dev keeps a network's last epoch")
 
 
+def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:
+    """Say that a network's training ends while its learning rate is still rising."""
+    training = design.training
+    if at_once(design) or not training.warmup:
+        return
+    steps = training.epochs * max(-(-int((split == TRAIN).sum()) // training.batch) for split in divisions)
+    if steps < training.warmup:
+        ends = f"the training ends after {talk.counted(steps, 'step')}, before the rate has risen"
+        talk.warn(f"--warmup {training.warmup:,}: {ends}: ask for a shorter one, or for more --epochs")
+
+
 def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, division: str) -> None:
     """Warn where an encoder of the package learnt from a corpus here, unless the split is that of its own training."""
     if division.startswith(shipped.DIVISION):

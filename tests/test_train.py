@@ -600,6 +600,12 @@ def test_folds_of_a_manifest_with_a_split_are_an_error(mel: Path, tmp_path: Path
         assert "the manifest has a split already" in train(own, *TINY, *words, "-o", tmp_path / "run", code=2).line
 
 
+def test_a_warm_up_that_outlasts_the_training_is_said(mel: Path, tmp_path: Path) -> None:
+    words = (mel, *NET, "--split", "speaker:50/25/25", "--batch", 1000, "--epochs", 3, "--dry-run")
+    assert "--warmup 4: the training ends after 3 steps, before the rate has risen" in train(*words, "--warmup", 4).err
+    assert "has risen" not in train(*words, "--warmup", 3).err
+
+
 def test_folds_beside_a_split_are_said_to_be_passed_over(mel: Path, tmp_path: Path) -> None:
     speakers = column(mel, "speaker")
     split = ["test" if who == speakers[0] else "train" for who in speakers]
@@ -1254,7 +1260,19 @@ def test_a_dry_run_refuses_another_run_in_the_folder_and_says_of_its_own_that_it
     assert "would train" not in done.err
     assert "epochs 2, not 3" in train(mel, *words, *run, "--epochs", 3, "--dry-run", code=2).line
     assert "would train" in train(mel, *words, *run, "--epochs", 3, "--dry-run", "--overwrite").err
-    unmade = (clips, "--recipe", "sertool", *run, "--split", "speaker:50/25/25", "--seed", 1, "--dry-run")
+    unmade = (
+        clips,
+        "--recipe",
+        "sertool",
+        "--warmup",
+        0,
+        *run,
+        "--split",
+        "speaker:50/25/25",
+        "--seed",
+        1,
+        "--dry-run",
+    )
     assert "model cnn, not" in train(*unmade, code=2).line
     assert "epochs 2, not 3" in train(mel, *words, *run, "--epochs", 3, "--teacher", teacher, "--dry-run", code=2).line
     assert ages(tmp_path / "run" / "seed-1") == before
