@@ -175,7 +175,8 @@ def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
                 break
     idle = " and ".join(map(repr, unmet))
     if clips and len(unmet) == len(expressions):
-        raise UsageError(f"no file matches --pattern {idle}; an example of what is there: {clips[0].path.name}")
+        shown = "/".join(clips[0].path.parts[-1 - max(pattern.count("/") for pattern in patterns) :])
+        raise UsageError(f"no file matches --pattern {idle}; an example of what is there: {shown}")
     if clips and unmet:
         talk.warn(f"no file is read by --pattern {idle}: none matches, or an earlier one reads those that do")
 

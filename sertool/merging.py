@@ -11,6 +11,11 @@ from sertool.codes import Codes
 from sertool.errors import SertoolError, first_line
 from sertool.manifest import Table
 
+# Of clips that seem to be one, and differ in a column.
+REMEDIES = {
+    "path": "; of two corpora, index each with its own --corpus; of one that moved, index anew where it lies now"
+}
+
 
 def stacked(tables: Sequence[Table]) -> Table:
     """Tables one below the other, with the provenance of the first; what is text in one of them is text."""
@@ -79,4 +84,5 @@ def _refuse_conflict(table: Table, name: str, clips: Codes, rows: np.ndarray, so
         row = int(differs[0])
         pair = f"{manifest.cell(table, name, int(source[clips.index[row]]))} and {manifest.cell(table, name, row)}"
         clip = manifest.cell(table, "clip", row)
-        raise SertoolError(f"clip {clip} stands in two manifests with another {name}: {pair}")
+        remedy = REMEDIES.get(name, "")
+        raise SertoolError(f"clip {clip} stands in two manifests with another {name}: {pair}{remedy}")

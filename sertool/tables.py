@@ -38,7 +38,9 @@ def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
     for name, value in clip.said.items():
         if before.said.setdefault(name, value) != value:
             pair = f"{before.said[name]} and {value}"
-            raise SertoolError(f"--table {spec}: {clip.path.name} has more than one {name}: {pair}")
+            votes = "; if listeners differ, count them in columns votes_voice_angry ..., and ask for --labels perceived"
+            raise SertoolError(f"--table {spec}: {clip.path.name} has more than one {name}: {pair}"
+                               + (votes if name == "emotion" else ""))  # fmt: skip
 
 
 def _part_and_file(spec: str) -> tuple[str | None, str]:

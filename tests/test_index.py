@@ -353,6 +353,7 @@ def test_wrong_patterns_show_an_example(make):
         "{speaker}-{emotion}.wav",
         says="; an example of what is there: s01_happy.wav",
     )
+    refused(folder, "--pattern", "{speaker}/{}/{emotion}.mp3", says=f"there: {folder.name}/x/s01_happy.wav")
     refused(folder, "--pattern", "{speaker}_{emotion}.wav", says="unknown emotion 'wut' of x/s02_wut.wav")
     refused(folder, "--pattern", "*.wav", says="it says nothing of a clip")
     refused(folder, "--pattern", "{take}_{}.wav", says="it says nothing of a clip")
@@ -543,7 +544,7 @@ def test_tables_must_agree_on_a_clip(make):
         >= {"emotion": "sad", "speaker": f"{folder.name}:x"}.items()
     )
     c = table(folder, "c.csv", "path,emotion\n1.wav,happy\n")
-    refused(folder, "--table", a, "--table", c, code=1, says="1.wav has more than one emotion: sad and happy")
+    refused(folder, "--table", a, "--table", c, code=1, says="1.wav has more than one emotion: sad and happy; if l")
     refused(folder, "--table", f"train={a}", "--table", f"test={b}", code=1, says="more than one split: train and test")
 
 

@@ -175,6 +175,8 @@ def test_the_same_clip_in_two_manifests_is_joined():
 def test_manifests_that_contradict_each_other_are_refused():
     with pytest.raises(SertoolError, match="clip a/1 stands in two manifests with another emotion: sad and angry"):
         merging.merged([table(VOICES), table([{"clip": "a/1", "emotion": "angry"}])])
+    with pytest.raises(SertoolError, match="of two corpora, index each with its own --corpus"):
+        merging.merged([table([{"clip": "a/1", "path": "x.wav"}]), table([{"clip": "a/1", "path": "y.wav"}])])
     same = table([{"clip": "a/1", "size": 1, "modified": 2}]), table([{"clip": "a/1", "size": 3, "modified": 4}])
     assert rows(merging.merged(same)) == [
         {"clip": "a/1", "size": 1, "modified": 2}
