@@ -197,5 +197,5 @@ def size(byte_count: float) -> str:
 def listed(words: Iterable[object], limit: int = 12) -> str:
     """`a, b, c and 4 more`."""
     items = [str(word) for word in words]
-    rest = f" and {len(items) - limit} more" if len(items) > limit else ""
+    rest = f" and {len(items) - limit:,} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + rest

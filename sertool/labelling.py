@@ -211,8 +211,9 @@ def settle_emotions(clips: Sequence[Candidate], mapping: labels.Mapping) -> None
     if unknown:
         (word, clip), *others = unknown.items()
         more = f" (and {listed((repr(other) for other, _ in others), MOST_WORDS)})" if others else ""
+        plain = labels.plain(word)
         raise UsageError(
             f"unknown emotion {word!r} of {'/'.join(clip.path.parts[-2:])}{more}: say what it means "
-            f"with --map {labels.plain(word)}=EMOTION ({listed(labels.EMOTIONS, 8)}), or keep it with "
-            f"--map {labels.plain(word)}={labels.plain(word)}"
+            f"with {labels.to_map(plain, 'EMOTION')} ({listed(labels.EMOTIONS, 8)}), or keep it with "
+            f"{labels.to_map(plain, plain)}"
         )

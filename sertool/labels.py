@@ -1,5 +1,7 @@
 """The canonical emotion words, and the words of others that mean them."""
 
+import re
+import shlex
 import unicodedata
 from typing import Any
 
@@ -21,6 +23,7 @@ SYNONYMS = {
     "anxiety": "anxious", "excitement": "excited", "frustration": "frustrated", "disappointment": "disappointed",
 }  # fmt: skip
 
+TAKEN_BY_SHELLS = re.compile(r"[\s|&;<>()$`'\"*?]")
 
 SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 
@@ -76,6 +79,12 @@ def parse_mapping(pairs: tuple[str, ...]) -> Mapping:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
         mapping[plain(source)] = canonical(target) or target
     return mapping
+
+
+def to_map(source: str, target: str) -> str:
+    """The option that says what a label means, as a shell takes it: of several joined by `|` or `;`, too."""
+    pair = f"{source}={target}"
+    return f"--map {shlex.quote(pair) if TAKEN_BY_SHELLS.search(pair) else pair}"
 
 
 def warn_of_unmet(mapping: Mapping) -> None:

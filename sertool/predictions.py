@@ -345,13 +345,13 @@ def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
         theirs, ours = sorted(run.truth.values), sorted(run.predicted.values)
         raise SertoolError(
             f"{run.name}: the labels have no word in common: {listed(theirs, 6)} are the truth, "
-            f"{listed(ours, 6)} the predictions; say what a word means, such as --map {theirs[0]}={ours[0]}"
+            f"{listed(ours, 6)} the predictions; say what a word means, such as {labels.to_map(theirs[0], ours[0])}"
         )
     if strange and missing:
-        raise _other_words(run, strange, sorted(missing), f"--map {strange[0]}={min(missing)}")
+        raise _other_words(run, strange, sorted(missing), labels.to_map(strange[0], min(missing)))
     if unheard and extra:
         leaving = f", or leave it out: --where emotion!={unheard[0]}"
-        raise _other_words(run, sorted(extra), unheard, f"--map {unheard[0]}={min(extra)}{leaving}")
+        raise _other_words(run, sorted(extra), unheard, labels.to_map(unheard[0], min(extra)) + leaving)
 
 
 def _other_words(run: Run, predicted: Sequence[str], true: Sequence[str], remedy: str) -> SertoolError:

@@ -293,6 +293,7 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\n0,sad\n1,angry\n", "no word in common: 0, 1 are the truth, angry, sad the predictions"),
         ("emotion,predicted\n0,sad\n1,sad\n", "such as --map 0=sad"),
         ("emotion,predicted\nfear,sad\nhappy,angry\n", "such as --map fear=angry"),
+        ("emotion,predicted\nsad,sad\nsad|fear,neutral\n", "such as --map 'sad|fear=neutral'"),
         ("emotion,predicted\nsad,sad\nN,neutral\n", "neutral only among the predictions, N only among the truth"),
         ("emotion,predicted\nsad,sad\nN,neutral\n", "such as --map N=neutral, or leave it out: --where emotion!=N"),
         ("emotion,predicted,p_sad,p_neutral\nsad,sad,1,0\nN,neutral,0,1\n", "such as --map N=neutral"),

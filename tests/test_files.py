@@ -347,6 +347,7 @@ def test_who_has_no_home_is_told_what_to_set_instead(monkeypatch):
 def test_sizes_and_lists_are_for_people():
     assert [files.size(count) for count in (3, 1500, 2_000_000, 3e12)] == ["3 B", "1.5 kB", "2.0 MB", "3.0 TB"]
     assert files.listed(range(5), 3) == "0, 1, 2 and 2 more"
+    assert files.listed(range(5000), 1) == "0 and 4,999 more"
     assert files.listed([1]) == "1"
 
 

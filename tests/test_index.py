@@ -805,6 +805,8 @@ def test_wrong_tables_are_explained(make):
         says="no column with paths (path, file, filename",
     )
     refused(folder, "--table", table(folder, "b.csv", "path,emotion\n1.wav,wut\n"), says="unknown emotion 'wut'")
+    both = table(folder, "c.csv", "path,emotion\n1.wav,sad;fear\n")
+    refused(folder, "--table", both, says="with --map 'sad;fear=EMOTION' (")
     refused(
         folder,
         "--table",
