@@ -136,6 +136,27 @@ def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
     assert np.abs(found.mean[1].numpy() - 30 / 33 * voice).max() < 0.3
 
 
+@pytest.mark.parametrize("emotion", range(EMOTIONS))
+def test_what_a_doubtful_model_leaves_to_other_emotions_is_not_taken_for_the_voice(emotion: int) -> None:
+    """It gives each clip of one emotion three fifths to it, as if the others were as frequent."""
+    voice = DRAW.normal(0, 1.0, COLUMNS)
+    doubts = np.where(np.arange(EMOTIONS) == emotion, 0.6, 0.4 / (EMOTIONS - 1))
+    found = speaker_scaling.adapted_by_model(
+        clips(voice, np.full(60, emotion)), group(60), 1, everybody(), lambda _: np.tile(doubts, (60, 1))
+    )
+    assert np.abs(found.mean[1].numpy() - voice).max() < 0.4
+
+
+def test_probabilities_are_weighted_by_frequency_and_stay_as_they_are_where_all_are_alike() -> None:
+    even = np.repeat(np.eye(EMOTIONS) * 0.7 + 0.1, 20, axis=0)
+    np.testing.assert_allclose(speaker_scaling.weighted(even), even, atol=1e-12)
+    mostly = np.concatenate([even[:20]] * 3 + [even[20:22]])
+    weighted = speaker_scaling.weighted(mostly)
+    np.testing.assert_allclose(weighted.sum(axis=1), 1)
+    assert (weighted[:60, 0] > 0.9).all()
+    assert (speaker_scaling.weighted(even[:1]) - even[:1])[0, 0] < 0.12, "a single clip is no proof"
+
+
 def test_training_learns_what_emotions_add_and_knows_its_own_speakers_alone() -> None:
     emotions = np.arange(40) % EMOTIONS
     held = clips(np.zeros(COLUMNS), emotions)
