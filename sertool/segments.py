@@ -29,14 +29,14 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
         if begun and begun[-1]["clip"] != row["clip"]:
             yield from begun
             begun, last = deque(), {}
-        side, began = row.get("channel"), row.get("start")
-        before = last.get(side)
+        side = row.get("channel")
+        own, before = Segment(row, _seconds(row), row.get("start")), last.get(side)
         if before and _follows(before.row, row, before.began):
             if all(before.row.get(name) == row.get(name) for name in ("predicted", "issue")):
                 _prolong(before, row, labels)
                 continue
             _part(before.row, row)
-        last[side] = Segment(row, _seconds(row), began)
+        last[side] = own
         begun.append(row)
         while begun[0] is not last[begun[0].get("channel")].row:
             yield begun.popleft()

@@ -20,3 +20,13 @@ def test_merged_windows_tile_the_file_also_where_each_has_another_answer(window:
     assert [row["start"] for row in held[1:]] == [row["end"] for row in held[:-1]]
     assert all(row["start"] < row["end"] for row in held)
     assert (held[0]["start"], held[-1]["end"]) == (0, round(starts[-1] + window, 3))
+
+
+def test_a_window_counts_in_full_for_its_segment_also_where_it_gave_way_to_another() -> None:
+    shares = [0.2, 0.9, 0.6, 0.6, 0.1]
+    rows = [
+        {"clip": "x", "start": at, "end": at + 4, "predicted": "ab"[b > 0.5], "confidence": b, "p_a": 1 - b, "p_b": b}
+        for at, b in enumerate(shares)
+    ]
+    held = [*segments.merged(iter(rows), ["a", "b"])]
+    assert [row["p_b"] for row in held] == pytest.approx([0.2, 0.7, 0.1])
