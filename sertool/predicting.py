@@ -159,10 +159,10 @@ class Listener:
             sides = audio.decode(path_of(path), audio.Cut(channels="all"), *span)
         except audio.Unusable:  # it is cut off, and all of it is heard already
             sides = np.zeros((1, 1))
-        cancelled = len(sides) > 1 and _level(sides[:1]) >= self.how.silence
+        cancelled = _cancel(sides) and _level(sides[:1]) >= self.how.silence
         first = (cancelled or len(sides) == 1) and self.settled.setdefault(path, span) is span  # of all threads
         if cancelled and first:
-            talk.warn(f"{path}: its channels cancel when they are mixed: take one of them with --channel")
+            talk.warn(f"{talk.clean(path)}: its channels cancel when they are mixed: take one of them with --channel")
 
     def _piece(self, request: Request, samples: np.ndarray) -> Piece:
         if samples.shape[1] < round(levels.TOO_SHORT * self.jury.extractions[0].wave.rate):
@@ -249,6 +249,12 @@ def _level(samples: np.ndarray) -> float:
     energy = np.einsum("cs,cs->", samples, samples, dtype=np.float64) / samples.size
     offset = np.square(samples.mean(axis=1, dtype=np.float64)).mean()
     return 10 * math.log10(max(energy - offset, 1e-18))
+
+
+def _cancel(sides: np.ndarray) -> bool:
+    """Whether next to nothing is left of channels when they are mixed; of one alone beside silence, half is."""
+    left = _level(sides.mean(axis=0, keepdims=True)) - _level(sides)
+    return left < 10 * math.log10(hearing.CANCELLED)
 
 
 def _answer(labels: Sequence[str], probabilities: Tensor, threshold: float) -> Row:

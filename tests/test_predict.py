@@ -416,6 +416,15 @@ def test_channels_that_cancel_are_said_to_and_silence_is_not(run: Path, tmp_path
     assert row["predicted"]
 
 
+def test_channels_of_which_one_is_quiet_and_one_silent_are_not_said_to_cancel(run: Path, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
+    quiet = voice * 10 ** (-57 / 20) / np.sqrt(np.square(voice).mean())
+    soundfile.write(tmp_path / "x.wav", np.stack([quiet, 0 * voice], axis=1), rate, subtype="FLOAT")
+    done = sertool("predict", "-m", run / "model", tmp_path / "x.wav")
+    assert [row["issue"] for row in rows_of(done.out)] == ["silent"]
+    assert "cancel" not in done.err
+
+
 def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     command = [sys.executable, "-m", "sertool", "predict", "-m", str(run / "model"), "-f", "jsonl", "-"]
