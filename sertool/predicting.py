@@ -3,7 +3,7 @@
 import math
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -47,6 +47,7 @@ class Listener:
     how: Listening
     jobs: int
     settled: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # files whose channels are known
+    pauses: Counter[str] = field(default_factory=Counter, init=False)  # of other files, how many were silent so far
     long: threading.Lock = field(default_factory=threading.Lock, init=False)  # held by who hears a long clip
     hinted: bool = field(default=False, init=False)  # that there are windows
 
@@ -154,7 +155,13 @@ class Listener:
                 yield piece
 
     def _settle_cancelled(self, path: str, span: tuple[float, float]) -> None:
-        """Say once of a file in which nothing is heard for a while that one channel of it has some sound there."""
+        """Say once of a file in which nothing is heard for a while that one channel of it has some sound there.
+
+        To look means to decode again, so of many pauses the first is looked at, the second, the fourth, the eighth.
+        """
+        self.pauses[path] += 1
+        if self.pauses[path].bit_count() > 1:
+            return
         try:
             sides = audio.decode(path_of(path), audio.Cut(channels="all"), *span)
         except audio.Unusable:  # it is cut off, and all of it is heard already

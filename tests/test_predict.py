@@ -390,6 +390,19 @@ def test_channels_that_cancel_are_said_to_once_also_where_a_call_begins_in_silen
     assert "call.wav: its channels" in done.err
 
 
+def test_few_of_many_pauses_are_decoded_again_for_channels_that_cancel(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "call.wav", np.zeros((40 * 16_000, 2)), 16_000)
+    looks, decode = [], audio.decode
+    monkeypatch.setattr(
+        audio, "decode", lambda path, cut, *span: looks.append(cut.channels) or decode(path, cut, *span)
+    )
+    held = rows_of(sertool("predict", "-m", run / "model", "--window", 1, tmp_path / "call.wav", "-j", 1).out)
+    assert [row["issue"] for row in held] == ["silent"] * 40
+    assert looks.count("all") == 6
+
+
 def test_long_wav_files_of_a_folder_are_answered_by_their_own_name(run: Path, tmp_path: Path) -> None:
     voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
     soundfile.write(tmp_path / "x.rf64", voice, rate, format="RF64")
