@@ -126,11 +126,12 @@ def _account(file: FileIO, *, whole: bool) -> containers.Account:
 
 def has_places(path: str) -> bool:
     """Whether sound can be read from any place of a file that seems whole: some codecs of telephones know no way but
-    from the beginning; and of FLAC, no header tells that the end is missing."""
+    from the beginning; what decodes MP3 goes through all that lies before a place, and complains on stderr of what its
+    first frame then lacks; and of FLAC, no header tells that the end is missing."""
     try:
         with _file(path) as file, _decoder(path, file) as (stream, length):
             if not stream.has_places or stream.format != "FLAC":
-                return stream.has_places
+                return stream.has_places and stream.format != "MP3"
             with _decoding():
                 stream.seek(length - 1)
                 return len(stream.read(1)) == 1

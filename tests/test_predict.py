@@ -641,6 +641,20 @@ def test_what_can_only_be_read_from_its_beginning_is_read_once_and_answered_alik
         assert probabilities(one) == pytest.approx(probabilities(other), abs=2e-2)
 
 
+def test_an_mp3_is_read_once_for_all_its_windows_so_that_its_decoder_has_nothing_to_say(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gain = np.abs(np.sin(np.arange(60 * 8_000) / 9_000)) ** 8  # a coder saves bits for what is louder
+    noise = gain * np.random.default_rng(0).normal(0, 0.1, len(gain))
+    soundfile.write(tmp_path / "x.mp3", noise, 8_000, bitrate_mode="CONSTANT", compression_level=0.999)
+    opened, placed = [], audio._placed
+    monkeypatch.setattr(audio, "_placed", lambda *args, **how: opened.append(args[0]) or placed(*args, **how))
+    words = ("--window", 1, "--channel", "left")  # of which none is asked whether it cancels
+    held = rows_of(sertool("predict", "-m", run / "model", *words, tmp_path / "x.mp3").out)
+    assert {row["issue"] for row in held} == {"", "silent"}
+    assert (len(opened), capfd.readouterr().err) == (1, "")
+
+
 def test_of_a_long_file_few_windows_are_there_at_a_time(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
