@@ -1783,6 +1783,15 @@ def test_without_adapting_everybody_is_a_stranger_and_that_is_said(run: Path, ad
     assert "no column actor" in column.line
 
 
+def test_answers_are_not_written_over_audio_nor_over_what_they_are_about(run: Path, tmp_path: Path) -> None:
+    clip = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
+    (tmp_path / "clips.csv").write_text("clip,path,mine\na,x.wav,1\n")
+    for asked, out in ((clip, clip), (tmp_path, clip), (tmp_path / "clips.csv", tmp_path / "clips.csv")):
+        before = Path(out).read_bytes()
+        done = sertool("predict", "-m", run / "model", asked, "-f", "csv", "-o", out)
+        assert (done.code, "would write over" in done.line, Path(out).read_bytes()) == (2, True, before)
+
+
 def test_a_card_names_every_command_from_the_folder_to_the_model(run: Path) -> None:
     card = sertool("predict", "-m", run / "model" / "seed-0", "--model-card").out.decode()
     made = [line.removeprefix("- made by: ") for line in card.splitlines() if line.startswith("- made by: ")]

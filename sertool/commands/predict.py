@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from sertool.errors import UsageError
 from sertool.options import option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sertool.columns import Row
     from sertool.jury import Jury
@@ -154,6 +155,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
             raise UsageError(f"--{name} goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     kind = _kind(values)
+    _refuse_to_replace(values["out"], sources)
     from sertool import (
         answer_files,
         device,
@@ -188,6 +190,17 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     with device.memory_kept():
         answer_files.write(rows, jury.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
     return count.said(strict=values["strict"])
+
+
+def _refuse_to_replace(out: str | None, sources: Sequence[str]) -> None:
+    """Answers are not written over audio, nor over what they are about, of which there may be no other copy."""
+    from sertool import audio
+
+    if not out or not os.path.isfile(out):
+        return
+    asked = (source for source in sources if os.path.exists(source))
+    if Path(out).suffix.lower() in audio.EXTENSIONS or any(os.path.samefile(out, source) for source in asked):
+        raise UsageError(f"-o {out} would write over audio, or over what is asked about: take another name")
 
 
 def _say_cards(places: list[Path], fold: int | None) -> None:
