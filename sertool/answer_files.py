@@ -105,9 +105,9 @@ def _table(
     tables = [
         some if isinstance(some, Table) else manifest.from_columns(columns.of_rows(some)) for some in held if len(some)
     ]
-    nothing: dict[str, list[Any]] = {name: [] for name in streams.names_of(labels, {}, extra)}
+    names = streams.names_of(labels, {}, extra)  # of CSV, whatever the rows hold
+    nothing: dict[str, list[Any]] = {name: [] for name in names}
     table = merging.stacked(tables) if tables else manifest.from_columns(nothing)
-    for name in ("predicted", "confidence", *(f"p_{label}" for label in labels)):
-        if name not in table.column_names:
-            table = manifest.with_column(table, name, [None] * len(table))
+    table = manifest.with_empty(table, *names)
+    table = manifest.ordered(table.select([*(own for own in table.column_names if own not in names), *names]))
     return manifest.made_by(table, talk.command_line(), None, read[0] if len(read) == 1 else None)

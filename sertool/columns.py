@@ -55,6 +55,8 @@ OUTCOME = {
 
 ANSWERS = (*OUTCOME, "top", "protocol", "adapted")  # that a prediction alone has, beside `p_*`
 
+OF_WINDOWS = {"end": "double", "channel": "int64", "top": "string"}  # as answers have them; elsewhere they may be any
+
 # Columns of some manifests alone, which may be anything in others.
 ELSEWHERE = {
     "end": "where the window that was answered for ends in the file, in seconds; start is where it starts",

@@ -250,10 +250,12 @@ def with_column(table: Table, name: str, values: Any) -> Table:
 
 
 def with_empty(table: Table, *names: str) -> Table:
-    """The table with columns of ours, null everywhere where it lacks them."""
+    """The table with columns of ours or of answers, null everywhere where it lacks them."""
     for name in names:
         if name not in table.column_names:
-            table = with_column(table, name, pa.nulls(len(table), kind(name)))
+            table = with_column(
+                table, name, pa.nulls(len(table), kind(name) or TYPES.get(columns.OF_WINDOWS.get(name, "")))
+            )
     return table
 
 

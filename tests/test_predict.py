@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
@@ -1809,3 +1810,17 @@ def test_where_nothing_could_be_heard_parquet_has_the_columns_of_answers_all_the
     table = wire.read(str(tmp_path / "p.parquet"))
     assert table.schema.field("predicted").type == "string"
     assert {"confidence", "p_angry", "issue"} <= {*table.column_names}
+
+
+def test_parquet_has_the_same_columns_whatever_became_of_the_clips(run: Path, tmp_path: Path) -> None:
+    call = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "call.wav")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    words = ("predict", "-m", run / "model", "--window", 2, "--channel", "each", "--top", 2, "-f", "parquet")
+    schemas = []
+    for asked in (call, tmp_path / "silent.wav", tmp_path / "gone.wav", ()):
+        stdin, paths = (b"", (asked,)) if asked else (b"\n", ("-0", "-"))
+        sertool(*words, "-o", tmp_path / "p.parquet", *paths, stdin=stdin)
+        schemas.append(pq.read_schema(tmp_path / "p.parquet").remove_metadata())
+        (tmp_path / "p.parquet").unlink()
+    assert all(schema.equals(schemas[0]) for schema in schemas), schemas
+    assert {"start", "end", "issue", "channel", "top"} <= {*schemas[0].names}
