@@ -135,14 +135,21 @@ def _of_path(path: str | Path) -> Row:
 
 
 def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
-    """Its audio; a folder without any is refused if nothing else is asked for, else it has a row that says so, and so
-    has a folder in it that cannot be listed."""
+    """Its audio; a folder without any, or that cannot be listed, is refused if nothing else is asked for, else it has a
+    row that says so, and so has a folder in it that cannot be listed."""
     failed: list[Unlisted] = []
     others: list[Path] = []
     found = False
-    for path in folders.audio_under(Path(folder), failed, others):
-        found = True
-        yield _of_path(path)
+    try:
+        for path in folders.audio_under(Path(folder), failed, others):
+            found = True
+            yield _of_path(path)
+    except SertoolError as error:
+        if alone:
+            raise
+        talk.warn(str(error))
+        yield _of_path(folder) | {"issue": "unreadable"}
+        return
     for closed, why in failed:
         talk.warn(f"cannot look into {closed}: {why}")
         yield _of_path(closed) | {"issue": "unreadable"}

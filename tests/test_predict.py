@@ -1824,3 +1824,24 @@ def test_parquet_has_the_same_columns_whatever_became_of_the_clips(run: Path, tm
         (tmp_path / "p.parquet").unlink()
     assert all(schema.equals(schemas[0]) for schema in schemas), schemas
     assert {"start", "end", "issue", "channel", "top"} <= {*schemas[0].names}
+
+
+def test_what_is_named_and_may_not_be_read_gets_a_row_and_the_others_their_answers(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, shut = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav"), tmp_path / "shut"
+    shut.mkdir()
+    listing = os.scandir
+
+    def refused(folder: Any) -> Any:
+        if Path(folder) == shut:
+            raise PermissionError(13, "Permission denied")
+        return listing(folder)
+
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: Path(path) != shut)
+    monkeypatch.setattr(os, "scandir", refused)
+    done = sertool("predict", "-m", run / "model", shut, clip)
+    assert [(row["path"], row["issue"]) for row in rows_of(done.out)] == [(str(shut), "unreadable"), (str(clip), "")]
+    assert f"warning: cannot read {shut}: permission denied" in done.err
+    alone = sertool("predict", "-m", run / "model", shut)
+    assert (alone.code, alone.err.splitlines()[-1]) == (1, f"sertool: cannot read {shut}: permission denied")

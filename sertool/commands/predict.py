@@ -143,7 +143,7 @@ def _run_options() -> Any:
 
 
 @click.command(cls=options.Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("paths", nargs=-1, type=click.Path())
+@click.argument("paths", nargs=-1, type=click.Path(readable=False))  # what cannot be read gets a row
 @options.stack(_listening_options(), _speaker_options(), _answer_options(), _run_options())
 def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Predict the emotion of each clip in PATHS: audio files, folders, manifests, shards, or - for paths on stdin."""
