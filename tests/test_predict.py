@@ -1431,6 +1431,7 @@ def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: P
     assert "no audio under" in sertool("predict", "-m", run / "model", tmp_path).line
     assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
     assert "no model nowhere" in sertool("predict", "-m", "nowhere", "x.wav").line
+    assert "no model ''" in sertool("predict", "-m", "", "x.wav").line  # what a shell makes of a variable without value
     assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
 
 

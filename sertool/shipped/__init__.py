@@ -27,14 +27,16 @@ def holds(place: Path) -> bool:
 
 def place(model: str | None) -> Path:
     """Where a model lies: one of these by its name, or whatever file or folder was named; the default for none."""
-    name = model or DEFAULT
+    name = DEFAULT if model is None else model
     if name in names():
         if model and Path(name).exists():
             talk.warn(f"{name} is the package's model: to take what is called so here, say ./{name}")
         return own(name)
-    if not Path(name).exists():
+    if not (name and Path(name).exists()):  # a shell's empty variable is no model
         here = f"; inside the package are {', '.join(names())}" if names() else ""
-        raise UsageError(f"no model {name}: give a model file, or the folder of a run of `sertool train`{here}")
+        raise UsageError(
+            f"no model {name or repr(name)}: give a model file, or the folder of a run of `sertool train`{here}"
+        )
     return Path(name)
 
 
