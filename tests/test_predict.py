@@ -1454,6 +1454,7 @@ def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None
         (("-m", model, "--hop", 1), "--hop goes with --window"),
         (("-m", model, "--fold", 0), "--fold 0 is for a run's folder, and"),
         (("--fold", 0, "--model-card"), "--fold 0 is for a run's folder, and"),
+        (("-m", model, "--top", 2, "-o", tmp_path / "x.rttm"), "--top makes a column, and rttm has no columns"),
         (("-m", model, "-o", tmp_path / "x.json"), "the extension says no format; choose .csv"),
     ):
         done = sertool("predict", *words, *sorted((run / "voices").rglob("*.wav"))[:1])

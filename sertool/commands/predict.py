@@ -64,6 +64,7 @@ If a manifest points to shards with the features that the model takes, these are
 only. For --strict, a silent window is not a clip that was set aside.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
+OF_TIME = ("rttm", "srt", "textgrid")
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
     ".rttm": "rttm", ".srt": "srt", ".textgrid": "textgrid",
@@ -155,6 +156,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
             raise UsageError(f"--{name} goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     kind = _kind(values)
+    if values["top"] and kind in OF_TIME:
+        raise UsageError(f"--top makes a column, and {kind} has no columns: leave it out, or take another format")
     _refuse_to_replace(values["out"], sources)
     from sertool import (
         answer_files,
@@ -180,7 +183,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["out"] not in (None, "-") or not talk.to_terminal():
         one_each = not values["window"] and values["channel"] != "each"
         rows = row_stages.watched(rows, sources, read, one_each=one_each)
-    if values["merge"] or kind in ("rttm", "srt", "textgrid"):
+    if values["merge"] or kind in OF_TIME:
         rows = segments.merged(rows, jury.labels)
     if values["top"]:
         rows = row_stages.with_top(rows, jury.labels, values["top"])
