@@ -459,6 +459,20 @@ def test_paths_with_any_name_come_through_nul(run: Path, tmp_path: Path) -> None
     assert json.loads(done.out)["path"] == str(clip)
 
 
+def test_a_name_that_is_not_utf_8_has_an_absolute_path_in_a_pipe_as_all_have(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = os.fsencode(tmp_path) + b"/\xff.wav"
+    try:
+        shutil.copy(os.fsencode(next((run / "voices").rglob("*.wav"))), clip)
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    monkeypatch.chdir(tmp_path)
+    (row,) = rows_of(sertool("predict", "-m", run / "model", "-", stdin=b"\xff.wav\n").out)
+    assert (row["clip"], row["path"]) == ("file://%FF.wav", f"file://{tmp_path}/%FF.wav")
+    assert row["predicted"]
+
+
 def test_a_row_that_names_a_channel_is_judged_by_it_and_says_so_again(run: Path, tmp_path: Path) -> None:
     sides = [soundfile.read(clip)[0][:6000] for clip in sorted((run / "voices").rglob("*.wav"))[::20]]
     soundfile.write(tmp_path / "call.wav", np.stack(sides, axis=1), 16_000)
