@@ -261,7 +261,7 @@ def _level(samples: np.ndarray) -> float:
 def _cancel(sides: np.ndarray) -> bool:
     """Whether next to nothing is left of channels when they are mixed; of one alone beside silence, half is."""
     left = _level(sides.mean(axis=0, keepdims=True)) - _level(sides)
-    return left < 10 * math.log10(hearing.CANCELLED)
+    return left < 10 * math.log10(levels.CANCELLED)
 
 
 def _answer(labels: Sequence[str], probabilities: Tensor, threshold: float) -> Row:
