@@ -10,8 +10,12 @@ training speakers, and p[i, e] the probability that the model gives it in clip i
 has the mean of the voice alone; the variance that the emotions add on average, mean_e d[e]^2, is added again. A model
 answers as if all emotions were equally frequent, and so leaves some doubt in each clip of a speaker who is always
 neutral; how frequent they are in the speaker's clips is estimated first, and the answers are weighted by it. As the
-answers depend on the scaling, both are computed in turn; three rounds are enough. The plain and the corrected estimate
-are blended by how evenly the answers are spread over the emotions. The result is shrunk towards the mean and variance
+answers depend on the scaling, both are computed in turn; two rounds are enough.
+
+The plain and the corrected estimate are blended. In training, the emotions are known: the more evenly they are spread,
+the more the plain estimate counts. Afterwards it counts if the model is as sure of its answers with it as without:
+clips of one emotion, normalised by their own mean, lie between all emotions, and leave it in doubt. This holds for
+recordings of any kind, of which the answers themselves may be wrong. The result is shrunk towards the mean and variance
 of all speakers, the more so the fewer clips there are.
 """
 
@@ -25,12 +29,14 @@ from sertool import batches
 from sertool.batches import Scaling, Store
 from sertool.fitted import deviation_of
 
-ROUNDS = 3
+ROUNDS = 2
 WEIGHTINGS = 30  # rounds in which frequencies and answers are fitted to one another
-CAUTION = 1.5  # the plain moments' weight is the evenness to this power
+CAUTION = 2  # in training the plain moments' weight is the evenness to this power
+DOUBT = 0.14  # of a guess's entropy: plain moments that make answers so much less sure have no weight
 FITTING = 10  # rounds in which voices and emotions are fitted to the training clips in turn
 
 Parts = Sequence[np.ndarray]  # a clip's rows, `[rows, width]` of each feature
+Trust = Callable[[np.ndarray], float]  # the weight of a speaker's plain moments, by the clips' places
 Ask = Callable[[Scaling], np.ndarray]  # what the model answers under a scaling, `[clips, emotions]`
 
 
@@ -68,11 +74,10 @@ class SpeakerClips(NamedTuple):
     sums: Sums | None  # None of a speaker without clips
 
 
-def voice_moments(own: Sums, shares: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def voice_moments(own: Sums, shares: np.ndarray, offsets: np.ndarray, trust: float) -> np.ndarray:
     """Mean and variance of a voice, `[2, columns]`, from clips with the probabilities `shares` `[clips, emotions]`."""
     residual = own.moments(shares @ offsets)
     residual[1] += np.square(offsets).mean(axis=0)
-    trust = evenness(shares.mean(axis=0)) ** CAUTION
     return trust * own.moments() + (1 - trust) * residual
 
 
@@ -93,6 +98,16 @@ def evenness(shares: np.ndarray) -> float:
     """0 for one emotion alone, 1 for all alike: by the perplexity of `shares` `[emotions]`."""
     shares = shares / shares.sum()
     return float((np.exp(-(shares * np.log(np.maximum(shares, 1e-12))).sum()) - 1) / (len(shares) - 1))
+
+
+def entropy(shares: np.ndarray) -> float:
+    """Of each clip's probabilities `[clips, emotions]`, on average: 0 for certainty, 1 for a guess."""
+    return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1).mean() / np.log(shares.shape[1]))
+
+
+def evenness_in(shares: np.ndarray) -> Trust:
+    """The trust that known emotions justify."""
+    return lambda at: evenness(shares[at].mean(axis=0)) ** CAUTION
 
 
 def with_speakers(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) -> Scaling:
@@ -122,21 +137,33 @@ def by_speaker(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iter
         yield SpeakerClips(places, summed(clips[place] for place in places) if len(places) else None)
 
 
-def adapted(speakers: Iterable[SpeakerClips], shares: np.ndarray, scaling: Scaling) -> Scaling:
+def adapted(speakers: Iterable[SpeakerClips], shares: np.ndarray, trust: Trust, scaling: Scaling) -> Scaling:
     """The scaling adapted to speakers, given the probabilities of all clips, `[clips, emotions]`."""
     added = scaling.offsets.cpu().double().numpy()
-    voices = [(len(at), 0.0 if own is None else voice_moments(own, shares[at], added)) for at, own in speakers]
+    voices = [
+        (len(at), 0.0 if own is None else voice_moments(own, shares[at], added, trust(at))) for at, own in speakers
+    ]
     return with_speakers(scaling, voices)
 
 
 def adapted_by_model(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling: Scaling, ask: Ask) -> Scaling:
     """The same with the model's own probabilities, which depend on the scaling: both are computed in turn."""
-    found, own = with_speakers(scaling, [(0, 0.0)] * speakers), list(by_speaker(clips, group, speakers))
-    for _ in range(ROUNDS):
-        shares = ask(found)
-        for places, _ in own:
-            shares[places] = weighted(shares[places])
-        found = adapted(own, shares, scaling)
+    every = list(by_speaker(clips, group, speakers))
+    unadapted = ask(with_speakers(scaling, [(0, 0.0)] * speakers))
+    plain = ask(with_speakers(scaling, [(len(at), 0.0 if own is None else own.moments()) for at, own in every]))
+
+    def trust(at: np.ndarray) -> float:
+        return float(np.clip(1 - (entropy(plain[at]) - entropy(unadapted[at])) / DOUBT, 0, 1))
+
+    def corrected(answers: np.ndarray) -> Scaling:
+        shares = answers.copy()
+        for at, _ in every:
+            shares[at] = weighted(answers[at])
+        return adapted(every, shares, trust, scaling)
+
+    found = corrected(unadapted)
+    for _ in range(ROUNDS - 1):
+        found = corrected(ask(found))
     return found
 
 
@@ -172,4 +199,4 @@ def fitted(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarr
     clips, shares = [store.views[clip] for clip in train], targets[train]
     found = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
     scaling = replace(scaling, offsets=batches.tensors_of((found,), store.device)[0])
-    return adapted(by_speaker(clips, group[train], int(group.max())), shares, scaling)
+    return adapted(by_speaker(clips, group[train], int(group.max())), shares, evenness_in(shares), scaling)

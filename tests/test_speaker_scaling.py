@@ -28,6 +28,29 @@ def told(emotions: np.ndarray) -> np.ndarray:
     return np.eye(EMOTIONS)[emotions]
 
 
+def everybody_as_group() -> Scaling:
+    return speaker_scaling.with_speakers(everybody(), [(0, 0.0)])
+
+
+def by_truth(own: list[list[np.ndarray]], emotions: np.ndarray) -> Scaling:
+    shares = told(emotions)
+    speakers = speaker_scaling.by_speaker(own, group(len(own)), 1)
+    return speaker_scaling.adapted(speakers, shares, speaker_scaling.evenness_in(shares), everybody())
+
+
+def answering(own: list[list[np.ndarray]], doubt: float) -> speaker_scaling.Ask:
+    """A model to which an emotion is the likelier the nearer its offset is to what a clip has beside the voice."""
+    rows = np.stack([np.concatenate(parts, axis=1)[0] for parts in own])
+
+    def ask(scaling: Scaling) -> np.ndarray:
+        beside = rows - scaling.mean[1].numpy()
+        nearness = -np.square(beside[:, None] - ADDED).sum(axis=2) / doubt
+        shares = np.exp(nearness - nearness.max(axis=1, keepdims=True))
+        return shares / shares.sum(axis=1, keepdims=True)
+
+    return ask
+
+
 def group(count: int) -> np.ndarray:
     return np.ones(count, np.int64)
 
@@ -35,7 +58,7 @@ def group(count: int) -> np.ndarray:
 def test_even_clips_give_their_plain_mean_and_deviation() -> None:
     emotions = np.arange(60) % EMOTIONS
     own = clips(DRAW.normal(0, 3, COLUMNS), emotions)
-    found = speaker_scaling.adapted(speaker_scaling.by_speaker(own, group(60), 1), told(emotions), everybody())
+    found = by_truth(own, emotions)
     rows = np.stack([np.concatenate(parts, axis=1)[0] for parts in own])
     np.testing.assert_allclose(found.mean[1], rows.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.deviation[1], rows.std(axis=0) * (60 / 60) ** 0.5, rtol=1e-4)
@@ -44,8 +67,7 @@ def test_even_clips_give_their_plain_mean_and_deviation() -> None:
 @pytest.mark.parametrize("emotion", range(EMOTIONS))
 def test_clips_of_one_emotion_give_the_voice_without_it(emotion: int) -> None:
     voice, emotions = DRAW.normal(0, 3, COLUMNS), np.full(40, emotion)
-    own = speaker_scaling.by_speaker(clips(voice, emotions), group(40), 1)
-    found = speaker_scaling.adapted(own, told(emotions), everybody())
+    found = by_truth(clips(voice, emotions), emotions)
     assert np.abs(found.mean[1].numpy() - voice).max() < 0.3
     spread = np.sqrt(np.square(ADDED).mean(axis=0) + 0.3**2)
     np.testing.assert_allclose(found.deviation[1], spread, rtol=0.2)
@@ -115,22 +137,16 @@ def test_what_emotions_add_is_what_the_cells_of_voices_and_emotions_say(emotions
 
 
 def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
-    """A model that answers with the nearest emotion, which it cannot tell before it knows the voice a little."""
-    voice, emotions = DRAW.normal(0, 1.0, COLUMNS), np.zeros(30, np.int64)
-    own = clips(voice, emotions)
-    rows = np.stack([np.concatenate(parts, axis=1)[0] for parts in own])
-
-    def ask(scaling: Scaling) -> np.ndarray:
-        freed = rows - scaling.mean[1].numpy()
-        return told(np.square(freed[:, None] - ADDED).sum(axis=2).argmin(axis=1))
-
-    read = []
+    """The model cannot tell the emotion before it knows the voice a little."""
+    voice, read = DRAW.normal(0, 1.0, COLUMNS), []
+    own = clips(voice, np.zeros(30, np.int64))
 
     class Counted(list):
         def __getitem__(self, place: int) -> list[np.ndarray]:
             read.append(place)
             return super().__getitem__(place)
 
+    ask = answering(own, doubt=60)
     found = speaker_scaling.adapted_by_model(Counted(own), group(30), 1, everybody(prior_clips=3.0), ask)
     assert sorted(read) == list(range(30)), "each clip is summed once, however often the model is asked"
     assert np.abs(found.mean[1].numpy() - 30 / 33 * voice).max() < 0.3
@@ -138,13 +154,25 @@ def test_a_model_is_asked_until_voice_and_emotions_fit() -> None:
 
 @pytest.mark.parametrize("emotion", range(EMOTIONS))
 def test_what_a_doubtful_model_leaves_to_other_emotions_is_not_taken_for_the_voice(emotion: int) -> None:
-    """It gives each clip of one emotion three fifths to it, as if the others were as frequent."""
+    """It gives each clip of one emotion some four fifths to it, as if the others were as frequent."""
     voice = DRAW.normal(0, 1.0, COLUMNS)
-    doubts = np.where(np.arange(EMOTIONS) == emotion, 0.6, 0.4 / (EMOTIONS - 1))
-    found = speaker_scaling.adapted_by_model(
-        clips(voice, np.full(60, emotion)), group(60), 1, everybody(), lambda _: np.tile(doubts, (60, 1))
-    )
-    assert np.abs(found.mean[1].numpy() - voice).max() < 0.4
+    own = clips(voice, np.full(60, emotion))
+    ask = answering(own, doubt=150)
+    found = speaker_scaling.adapted_by_model(own, group(60), 1, everybody(), ask)
+    assert 0.6 < ask(found)[:, emotion].mean() < 0.95
+    assert np.abs(found.mean[1].numpy() - voice).max() < 0.6
+
+
+def test_recordings_so_unlike_that_all_answers_are_wrong_are_known_by_their_plain_mean_if_their_emotions_are_even() -> (
+    None
+):
+    emotions = np.arange(60) % EMOTIONS
+    channel = 8 * ADDED[0] + DRAW.normal(0, 1.0, COLUMNS)
+    own = clips(channel, emotions)
+    ask = answering(own, doubt=60)
+    assert (ask(everybody_as_group()).argmax(axis=1) == 0).all()
+    found = speaker_scaling.adapted_by_model(own, group(60), 1, everybody(), ask)
+    assert (ask(found).argmax(axis=1) == emotions).all()
 
 
 def test_probabilities_are_weighted_by_frequency_and_stay_as_they_are_where_all_are_alike() -> None:
