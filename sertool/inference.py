@@ -74,6 +74,12 @@ class Predictor:
         parts = [self._parts(clip) for clip in clips]
         return speaker_scaling.adapted_by_model(parts, group, len(speakers), self.scaling, ask)
 
+    def standardised_means(self, clips: Sequence[Finished]) -> list[np.ndarray]:
+        """Each clip's mean row `[columns]`, in standard deviations from the mean of the training clips."""
+        mean, deviation = (part[0].cpu().numpy() for part in (self.scaling.mean, self.scaling.deviation))
+        rows = (np.concatenate([part.mean(axis=0, dtype=np.float64) for part in self._parts(clip)]) for clip in clips)
+        return [(row - mean) / deviation for row in rows]
+
     def _parts(self, clip: Finished) -> list[np.ndarray]:
         parts = [clip[name] for name in self.extraction.features]
         made = sum(part.shape[1] for part in parts)

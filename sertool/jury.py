@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from threading import Lock
 
@@ -130,6 +131,16 @@ class Jury:
             own = None if scalings is None or group is None else (scalings[turn], group)
             answers.append(member.of_clips(clips, own))
         return torch.stack(answers).mean(dim=0)
+
+    @cached_property
+    def adapting(self) -> Predictor | None:
+        """The first member that can adapt to speakers."""
+        return next((member for member in self.members if member.scaling.adapts), None)
+
+    def standardised_means(self, heard: Sequence[Heard]) -> list[np.ndarray]:
+        """Each clip's mean row as the first member sees it that can adapt; nothing where none can."""
+        member = self.adapting
+        return [] if member is None else member.standardised_means(self._of(member, heard)[0])
 
     def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
         """What is known of speakers from some clips of each; a speed is heard in as many voices of its own."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sertool import audio, extract, inference, levels, predict_inputs, talk, windows, workers
 from sertool.columns import Row
+from sertool.familiarity import Familiarity
 from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Shaped
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
@@ -50,6 +51,7 @@ class Listener:
     pauses: Counter[str] = field(default_factory=Counter, init=False)  # of other files, how many were silent so far
     long: threading.Lock = field(default_factory=threading.Lock, init=False)  # held by who hears a long clip
     hinted: bool = field(default=False, init=False)  # that there are windows
+    familiarity: Familiarity = field(default_factory=Familiarity, init=False)  # of what is answered without adapting
 
     def shelf(self) -> Shelf:
         """Where rows may lie that the models need not make, unless what is asked for takes the sound itself."""
@@ -200,6 +202,8 @@ class Listener:
         heard = [piece for piece in pieces if piece.heard is not None]
         who = [piece.request.who for piece in heard]
         asked = [piece.request.models for piece in heard]
+        if known is None:
+            self.familiarity.add(self.jury.standardised_means([piece.heard for piece in heard]))
         found = iter(self.jury.judge([piece.heard for piece in heard], known, who, asked)) if heard else iter(())
         for piece in pieces:
             answer = {} if piece.heard is None else _answer(self.jury.labels, next(found), self.how.threshold)

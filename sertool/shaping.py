@@ -108,7 +108,7 @@ def _drawn(clip: str, seed: int, most: int) -> int:
 def _over(part: Tensor, whole: Tensor) -> Tensor:
     """`part / whole`, and 0 where the whole is: what never changes has nothing to be measured by."""
     nothing = whole == 0
-    return (part / whole.masked_fill(nothing, 1.0)).masked_fill(nothing, 0.0)
+    return (part / whole.masked_fill(nothing, 1.0)).masked_fill_(nothing, 0.0)  # in place: it may be hours
 
 
 def _changing(deviation: Tensor, mean: Tensor) -> Tensor:

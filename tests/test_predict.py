@@ -1800,6 +1800,19 @@ def test_without_adapting_everybody_is_a_stranger_and_that_is_said(run: Path, ad
     assert "no column actor" in column.line
 
 
+def test_clips_that_sound_unlike_those_of_the_training_are_told_of(run: Path, adaptable: Path, tmp_path: Path) -> None:
+    clips, unlike = sorted((run / "voices").rglob("*.wav"))[:12], "sounds unlike what the model was trained on"
+    for place, clip in enumerate(clips):
+        samples = soundfile.read(clip)[0]
+        hiss = np.diff(np.random.default_rng(place).normal(0, 0.1, len(samples) + 1))
+        soundfile.write(tmp_path / f"{place}.wav", samples + hiss, 16_000)
+    assert unlike not in sertool("predict", "-m", adaptable, *clips).err
+    assert unlike in sertool("predict", "-m", adaptable, tmp_path).err
+    assert unlike not in sertool("predict", "-m", adaptable, tmp_path / "1.wav", tmp_path / "2.wav").err
+    assert unlike not in sertool("predict", "-m", adaptable, tmp_path, "--adapt", "speaker", "--speakers", "all").err
+    assert unlike not in sertool("predict", "-m", run / "model", tmp_path).err
+
+
 def test_answers_are_not_written_over_audio_nor_over_what_they_are_about(run: Path, tmp_path: Path) -> None:
     clip = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
     (tmp_path / "clips.csv").write_text("clip,path,mine\na,x.wav,1\n")

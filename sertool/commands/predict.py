@@ -192,6 +192,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
     with device.memory_kept():
         answer_files.write(rows, jury.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
+    if listener.familiarity.lacking():
+        talk.warn("what was heard sounds unlike what the model was trained on: other recordings or another language; "
+                  "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
     return count.said(strict=values["strict"])
 
 
@@ -248,7 +251,7 @@ def _answers(listener: Listener, asked: Iterator[Request], values: dict[str, Any
         return speaker_answers.answers(listener, asked, values["speakers"], values["enroll"])
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
-    if any(member.scaling.adapts for member in listener.jury.members):
+    if listener.jury.adapting is not None:
         talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
                  "now it takes everybody for a stranger")  # fmt: skip
     return listener.answers(asked)

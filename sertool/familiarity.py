@@ -1,0 +1,42 @@
+"""Whether clips sound like those that a model was trained on, by how far their mean is from that of the training clips.
+
+A speaker's own voice moves the mean, too, but by less: in units of the training clips' variance, and as the mean over
+all features of `base`, single speakers of CREMA-D whom it was not trained on are up to 0.2 off, and RAVDESS, EMO-DB and
+TESS 1.0 to 2.5, whoever speaks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+
+UNFAMILIAR = 0.5  # of the training clips' variance
+LEAST = 10  # clips
+
+
+@dataclass
+class Familiarity:
+    """The clips that were met so far, as sums, which threads may add to."""
+
+    count: int = field(default=0, init=False)
+    total: np.ndarray | float = field(default=0.0, init=False)  # `[columns]`
+    squares: np.ndarray | float = field(default=0.0, init=False)
+    _adding: Lock = field(default_factory=Lock, init=False, repr=False)
+
+    def add(self, clips: Sequence[np.ndarray]) -> None:
+        """Clips as `[columns]` each: their mean rows in standard deviations from the mean of the training clips."""
+        with self._adding:
+            for clip in clips:
+                self.count += 1
+                self.total = self.total + clip
+                self.squares = self.squares + np.square(clip)
+
+    def distance(self) -> float:
+        """The square of how far the mean is off, without what chance adds to it, as the mean over columns."""
+        mean = self.total / self.count
+        variance = (self.squares / self.count - mean**2) / max(self.count - 1, 1)
+        return float(np.mean(mean**2 - variance))
+
+    def lacking(self) -> bool:
+        return self.count >= LEAST and self.distance() > UNFAMILIAR
