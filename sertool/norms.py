@@ -16,13 +16,13 @@ def masked(x: Tensor, where: Tensor | None) -> Tensor:
     return x if where is None else x * where.to(x.dtype)
 
 
-def cleared(x: Tensor, where: Tensor) -> Tensor:
-    """A copy of `x` that is zero where a mask, of zeros and ones, is."""
+def zeroed(x: Tensor, where: Tensor) -> Tensor:
+    """As `masked`, without a gradient of its own: faster in bf16."""
     return (_bits(x) & _ones(where)).view(x.dtype) if x.dtype == torch.bfloat16 else x * where.to(x.dtype)
 
 
-def clear(x: Tensor, where: Tensor) -> Tensor:
-    """`x` itself, made zero where a mask is."""
+def zero_(x: Tensor, where: Tensor) -> Tensor:
+    """The same in place."""
     if x.dtype == torch.bfloat16:
         _bits(x).bitwise_and_(_ones(where))
         return x
@@ -30,12 +30,12 @@ def clear(x: Tensor, where: Tensor) -> Tensor:
 
 
 def _bits(x: Tensor) -> Tensor:
-    """Those of bf16, as integers: CPUs multiply bf16 by way of float32, which takes six times as long."""
+    """The bits of bf16 as integers, to be cleared: CPUs multiply bf16 by way of float32, six times as slowly."""
     return x.view(torch.int16)
 
 
 def _ones(where: Tensor) -> Tensor:
-    """All bits set where a mask is one."""
+    """All bits set where the mask is 1, none where it is 0."""
     return -where.to(torch.int16)
 
 
@@ -145,7 +145,7 @@ class _MaskedNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x = cleared(x, where)
+        x = zeroed(x, where)
         positions = x.numel() // x.shape[1]
         mean, var = _statistics(x)
         square = (var + mean.square()) * (positions / count)
@@ -153,18 +153,18 @@ class _MaskedNorm(torch.autograd.Function):
         var = (square - mean.square()).clamp(min=0)
         ctx.save_for_backward(x, weight, mean, var, where, count)
         ctx.mark_non_differentiable(mean, var)
-        return clear(F.batch_norm(x, mean, var, weight, bias, False, 0.0, EPS), where), mean, var
+        return zero_(F.batch_norm(x, mean, var, weight, bias, False, 0.0, EPS), where), mean, var
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, var, where, count = ctx.saved_tensors
         dx, dw, db = torch.ops.aten.native_batch_norm_backward(
-            cleared(dy, where), x, weight, mean, var, None, None, False, EPS, [True, True, True]
+            zeroed(dy, where), x, weight, mean, var, None, None, False, EPS, [True, True, True]
         )
         share = -weight * torch.rsqrt(var + EPS) / count
         rest = F.batch_norm(x, mean, var, share * dw, share * db, False, 0.0, EPS)
-        return clear(dx.add_(rest), where), dw, db, None, None
+        return zero_(dx.add_(rest), where), dw, db, None, None
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:

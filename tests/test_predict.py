@@ -1801,7 +1801,7 @@ def test_without_adapting_everybody_is_a_stranger_and_that_is_said(run: Path, ad
 
 
 def test_clips_that_sound_unlike_those_of_the_training_are_told_of(run: Path, adaptable: Path, tmp_path: Path) -> None:
-    clips, unlike = sorted((run / "voices").rglob("*.wav"))[:12], "sounds unlike what the model was trained on"
+    clips, unlike = sorted((run / "voices").rglob("*.wav"))[:12], "sound unlike those that the model was trained on"
     for place, clip in enumerate(clips):
         samples = soundfile.read(clip)[0]
         hiss = np.diff(np.random.default_rng(place).normal(0, 0.1, len(samples) + 1))

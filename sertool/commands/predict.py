@@ -167,7 +167,6 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         predict_inputs,
         predicting,
         row_stages,
-        segments,
         speaker_answers,
         workers,
     )
@@ -183,19 +182,28 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["out"] not in (None, "-") or not talk.to_terminal():
         one_each = not values["window"] and values["channel"] != "each"
         rows = row_stages.watched(rows, sources, read, one_each=one_each)
-    if values["merge"] or kind in OF_TIME:
-        rows = segments.merged(rows, jury.labels)
-    if values["top"]:
-        rows = row_stages.with_top(rows, jury.labels, values["top"])
-    count = row_stages.Count()
+    rows, count = _joined(rows, jury.labels, values, kind), row_stages.Count()
     rows = count.of_windows(row_stages.lasting(rows)) if values["window"] else count.of_clips(rows)
     extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
     with device.memory_kept():
         answer_files.write(rows, jury.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
-    if listener.familiarity.lacking():
-        talk.warn("what was heard sounds unlike what the model was trained on: other recordings or another language; "
-                  "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
+    _warn_of_unfamiliar(listener)
     return count.said(strict=values["strict"])
+
+
+def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
+    """Rows as the options ask for them: windows merged, with the most probable emotions."""
+    from sertool import row_stages, segments
+
+    if values["merge"] or kind in OF_TIME:
+        rows = segments.merged(rows, labels)
+    return row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
+
+
+def _warn_of_unfamiliar(listener: Listener) -> None:
+    if listener.familiarity.lacking():
+        talk.warn("these clips sound unlike those that the model was trained on: other recordings or another language; "
+                  "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
 
 
 def _refuse_to_replace(out: str | None, sources: Sequence[str]) -> None:

@@ -45,8 +45,8 @@ class Block(nn.Module):
         self.weigh = layers.dense(outputs, max(1, outputs // squeeze), outputs)
         same = stride == 1 and inputs == outputs
         # Its steps are taken by pooling: torch 2.14 cannot learn through a 1x1 convolution that takes them itself where
-        # channels lie last in memory, which is the faster way on CPUs; and the gradient of x[:, :, ::2, ::2] lies
-        # otherwise, which made a sixth of a training step of sums and gates that met both.
+        # channels lie last in memory, which is the faster way on CPUs. Slicing, x[:, :, ::2, ::2], would do, but its
+        # gradient has the channels first, and kernels that mix both layouts took a sixth of a training step.
         self.skip = None if same else nn.Conv2d(inputs, outputs, 1, bias=False)
         self.skip_norm = None if same else norms.BatchNorm(outputs)
         self.stride = stride
