@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sertool import columns, files, manifest, merging, paths, streams, talk, wire
+from sertool import columns, files, manifest, manifest_io, manifest_paths, merging, paths, streams, talk
 from sertool.columns import Row
 from sertool.errors import Interrupted, SertoolError
 from sertool.manifest import Table
@@ -36,8 +36,8 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
     """Rows of answers among some labels, with `extra` columns; interrupted, a file has those so far beside it."""
     if place.is_file:
         _require_writable(Path(str(place.out)))
-    if place.kind in wire.EXTENSIONS.values():
-        folder = wire.folder_of(place.out)
+    if place.kind in manifest_io.EXTENSIONS.values():
+        folder = manifest_io.folder_of(place.out)
         rows = (row | {"path": _told(row["path"], folder)} for row in rows)
     if place.kind == "parquet":
         return _write_table(rows, labels, extra, place)
@@ -65,7 +65,7 @@ def _require_writable(path: Path) -> None:
 
 def _told(text: str, folder: str | None) -> str:
     """A path as a manifest in the folder has it, or as a pipe has it; what has none, or another system's, stays so."""
-    is_foreign = re.match(wire.ABSOLUTE, text) and not (os.path.isabs(text) or text.startswith("file://"))
+    is_foreign = re.match(manifest_paths.ABSOLUTE, text) and not (os.path.isabs(text) or text.startswith("file://"))
     path = text if not text or is_foreign else paths.path_text(manifest.absolute(paths.path_of(text)))
     under = os.path.join(folder, "") if folder else ""
     return path[len(under) :].replace(os.sep, "/") if under and path.startswith(under) else path
@@ -81,9 +81,9 @@ def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str
     except KeyboardInterrupt:
         if not (any(map(len, held)) and keeps):
             raise
-        wire.write(_table(held, labels, extra, place.read), str(kept), place.kind)
+        manifest_io.write(_table(held, labels, extra, place.read), str(kept), place.kind)
         raise Interrupted(f"interrupted: what is there already lies in {kept}") from None
-    wire.write(_table(held, labels, extra, place.read), place.out, place.kind)
+    manifest_io.write(_table(held, labels, extra, place.read), place.out, place.kind)
     if keeps:
         kept.unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import manifest, shards, talk, wire
+from sertool import manifest, manifest_io, shards, talk
 from sertool.errors import UsageError
 from sertool.manifest import Table
 from sertool.paths import path_of
@@ -16,17 +16,17 @@ TOLD = ("clip", "path", "corpus", "speaker", "emotion")
 
 def format_of(file: str) -> str:
     """The format that a file's name asks for."""
-    kind = wire.EXTENSIONS.get(Path(file).suffix.lower())
+    kind = manifest_io.EXTENSIONS.get(Path(file).suffix.lower())
     if kind is None:
-        raise UsageError(f"--values {file}: the extension says no format; choose {', '.join(wire.EXTENSIONS)}")
+        raise UsageError(f"--values {file}: the extension says no format; choose {', '.join(manifest_io.EXTENSIONS)}")
     return kind
 
 
 def write(table: Table, features: Sequence[str], file: str) -> None:
     """Write the statistics of clips that have them, in the manifest's order; a file that holds them is left alone."""
     made, kind = _table(table, features), format_of(file)
-    if not wire.holds(file, made, kind):
-        wire.write(made, file, kind)
+    if not manifest_io.holds(file, made, kind):
+        manifest_io.write(made, file, kind)
     talk.say(f"{file}: statistics of {talk.counted(len(made), 'clip')}")
 
 

@@ -14,6 +14,7 @@ from sertool import (
     files,
     heldout,
     manifest,
+    manifest_io,
     members,
     merging,
     optimism,
@@ -26,7 +27,6 @@ from sertool import (
     targets,
     teacher_models,
     team,
-    wire,
     workers,
 )
 from sertool.design import Design, Member
@@ -72,7 +72,7 @@ class Workplace(NamedTuple):
 @device.memory_kept()
 def run(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, options: RunOptions) -> None:
     """Train every member and write the held-out predictions."""
-    kind, picked = wire.format_for(None, options.kind), device.pick(options.device)
+    kind, picked = manifest_io.format_for(None, options.kind), device.pick(options.device)
     jobs = options.jobs or workers.cores()
     if options.jobs:
         torch.set_num_threads(jobs)
@@ -100,7 +100,7 @@ def run(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, options: RunOpti
         for way in plan.ways if leads else ():
             files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
     if leads and not (talk.to_terminal() and options.kind is None):
-        wire.write(made[-1], None, kind)
+        manifest_io.write(made[-1], None, kind)
     return None
 
 
@@ -124,9 +124,9 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
     predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, named)
     if leads:
         joined = folder / run_folder.PREDICTIONS
-        stays = joined.exists() if place.refusal else wire.holds(str(joined), predicted, "parquet")
+        stays = joined.exists() if place.refusal else manifest_io.holds(str(joined), predicted, "parquet")
         if not (among_more or stays):
-            wire.write(predicted, str(joined), "parquet")
+            manifest_io.write(predicted, str(joined), "parquet")
         run_report.say_result(predicted, [scores for _, scores in trained], named, folder)
         if among_more:
             talk.say(f"{joined} holds those of other seeds as well")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import doctor, dsp, extract, manifest, shards, talk, tasks, wire
+from sertool import doctor, dsp, extract, manifest, manifest_io, shards, talk, tasks
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.files import sweep
@@ -149,11 +149,11 @@ def _save(table: Table, path: Path) -> None:
     """Write the manifest, unless the file holds these rows of these features already."""
     sweep(path)
     try:
-        held = wire.read(str(path))
+        held = manifest_io.read(str(path))
     except SertoolError:
         held = None
     if held is None or not (manifest.same_rows(held, table) and _records(held) == _records(table)):
-        wire.write(table, str(path), "parquet")
+        manifest_io.write(table, str(path), "parquet")
     gone = sorted(_records(held).keys() - _records(table).keys()) if held is not None else []
     if gone:
         talk.warn(f"{path} pointed to {', '.join(gone)} too: to add a feature, featurize that manifest; or name all")

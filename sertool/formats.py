@@ -1,6 +1,6 @@
 """Tables as bytes and back: Parquet, JSON Lines, CSV and TSV.
 
-With `manifest`, `intake` and `wire` the only door to pyarrow.
+With `manifest`, `intake` and `manifest_io` the only door to pyarrow.
 """
 
 import csv
@@ -93,7 +93,7 @@ def without_more_headers(held: Any, where: str) -> Any:
     text, count = re.subn(again, b"", bytes(held))
     if count:
         talk.warn(f"{where}: several tables joined: {talk.counted(count, 'more header')} left out")
-    kept = pa.BufferOutputStream()  # in Arrow's own memory, as `wire` reads it
+    kept = pa.BufferOutputStream()  # in Arrow's own memory, as `manifest_io` reads it
     kept.write(text)
     return kept.getvalue()
 

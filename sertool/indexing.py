@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import clips, columns, doctor, labels, manifest, merging, splits, splitting, talk, wire
+from sertool import clips, columns, doctor, labels, manifest, manifest_io, merging, splits, splitting, talk
 from sertool.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.codes import look_up
 from sertool.columns import Row
@@ -68,11 +68,11 @@ def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sour
         if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in (*EXTENSIONS, *UNREAD)):
             found.roots.append(source)
             continue
-        data, zeros = wire.data(source), nul and source == "-"
-        if wire.kind_of(data, nul=zeros) == "paths" and data.size:
-            _add_listed(wire.existing(data, source, nul=zeros), found)
+        data, zeros = manifest_io.read_bytes(source), nul and source == "-"
+        if manifest_io.kind_of(data, nul=zeros) == "paths" and data.size:
+            _add_listed(manifest_io.existing_paths(data, source, nul=zeros), found)
         else:
-            found.tables.append(wire.decoded(data, source, root))
+            found.tables.append(manifest_io.decode(data, source, root))
     if root and not found.tables:
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
     return found

@@ -16,6 +16,7 @@ from sertool import (
     codes,
     heldout,
     manifest,
+    manifest_io,
     member_file,
     member_scores,
     modelfile,
@@ -24,7 +25,6 @@ from sertool import (
     run_folder,
     targets,
     training,
-    wire,
 )
 from sertool import device as devices
 from sertool.columns import ANSWERS
@@ -56,7 +56,7 @@ def train(held: Material, design: Design, member: Member, folder: Path, callback
     """
     finished = folder / run_folder.PREDICTIONS
     if finished.exists():
-        return wire.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
+        return manifest_io.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
     made, history = _trained(held, design, member, folder, callbacks)
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
@@ -65,7 +65,7 @@ def train(held: Material, design: Design, member: Member, folder: Path, callback
     if Team().leads:
         _record(folder, held.table, member, history, design.training)
         member_file.write(folder / run_folder.MODEL, held, design, made, member)
-        wire.write(predicted, str(finished), "parquet")
+        manifest_io.write(predicted, str(finished), "parquet")
         (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
     return predicted, made.scores
 
@@ -185,6 +185,6 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures], 
     names = ("clip", "path", "start", "corpus", "speaker", "emotion", "parent", "digest")
     told = table.select([name for name in names if name in table.column_names])
     divided = manifest.with_column(told, "split", manifest.from_codes(member.split, PARTS))
-    wire.write(divided, str(folder / run_folder.DIVISION), "parquet")
+    manifest_io.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
         plots.curves(history, choosing.kept(history, settings), folder / run_folder.CURVES)

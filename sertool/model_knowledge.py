@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import manifest, merging, modelfile, run_folder, shipped, splits, taught_encoders, twins, wire
+from sertool import manifest, manifest_io, merging, modelfile, run_folder, shipped, splits, taught_encoders, twins
 from sertool.codes import Codes, find, look_up
 from sertool.manifest import Table
 from sertool.splits import DEV, PARTS, TEST, TRAIN
@@ -44,7 +44,9 @@ def of(table: Table, model: Path) -> Knowledge:
     """The parts of a table's rows in a model's training. What the model held out counts as held out whatever its
     encoder was trained on, as the training checked that for what its split divides."""
     taught, heard = taught_encoders.known_to(table, model) if model.exists() else np.zeros((2, len(table)), bool)
-    clips, speakers = _divided(table, wire.read(str(_division(model)))) if has_run(model) else _published(table, model)
+    clips, speakers = (
+        _divided(table, manifest_io.read(str(_division(model)))) if has_run(model) else _published(table, model)
+    )
     return Knowledge(np.where(heard & (clips < 0), TRAIN, clips), np.where(taught, TRAIN, speakers))
 
 

@@ -197,7 +197,7 @@ def _manifest_format(usual: str) -> Callable[[Any], Any]:
 
 
 stdout_format = _manifest_format("Parquet in a pipe and a table on a terminal")
-wire_format = _manifest_format("by the extension of -o, else Parquet in a pipe and a table on a terminal")
+manifest_format = _manifest_format("by the extension of -o, else Parquet in a pipe and a table on a terminal")
 dry_run = option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 wait = option("--wait", is_flag=True, help="Wait for another sertool that writes to the same place.")
 strict = option("--strict", is_flag=True, help="Fail (exit 1) if any clip is set aside or a folder cannot be read.")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sertool import audio, columns, effects, folders, formats, manifest, talk, wire
+from sertool import audio, columns, effects, folders, formats, manifest, manifest_io, talk
 from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -98,10 +98,10 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
         return shelf.of_shard(source)
     if not _is_told(source):
         return iter([_of_path(source)])
-    held = wire.data(source)
-    if held.size and wire.kind_of(held) == "paths":
-        return _listed(map(os.fsencode, wire.existing(held, source)))
-    return wire.decoded(held, source, root)
+    held = manifest_io.read_bytes(source)
+    if held.size and manifest_io.kind_of(held) == "paths":
+        return _listed(map(os.fsencode, manifest_io.existing_paths(held, source)))
+    return manifest_io.decode(held, source, root)
 
 
 def _is_told(source: str) -> bool:
@@ -110,7 +110,7 @@ def _is_told(source: str) -> bool:
     ending = Path(source).suffix.lower()
     if not os.path.exists(source) or ending in audio.EXTENSIONS:
         return False
-    if not os.path.isfile(source) or ending in (*wire.EXTENSIONS, *WORKBOOKS):
+    if not os.path.isfile(source) or ending in (*manifest_io.EXTENSIONS, *WORKBOOKS):
         return True
     with suppress(OSError), open(source, "rb") as stream:
         head = stream.read(4096)
@@ -125,7 +125,7 @@ def _is_told(source: str) -> bool:
 def _is_list(source: str) -> bool:
     """Whether a file whose name says nothing lists a path that is there: else it is some text, which holds no audio."""
     with suppress(SertoolError):
-        return bool(wire.existing(wire.data(source), source))
+        return bool(manifest_io.existing_paths(manifest_io.read_bytes(source), source))
     return False
 
 
@@ -224,7 +224,7 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
     stream = sys.stdin.buffer
     head = b"" if nul else stream.peek(4096)[:4096]
     if not (nul or head) or formats.sniff(head) != "paths" or head.startswith(formats.WORKBOOKS):
-        return wire.read("-", root)
+        return manifest_io.read("-", root)
     if b"\0" in head:
         raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "
                          "to be in files")  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import columns, formats, intake, labels, manifest, row_filter, splits, splitting, talk, wire
+from sertool import columns, formats, intake, labels, manifest, manifest_io, row_filter, splits, splitting, talk
 from sertool.codes import Codes
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -83,11 +83,11 @@ def read(sources: Sequence[str], asked: Reading) -> list[Run]:
 
 
 def _table(source: str, asked: Reading) -> Table:
-    where = wire.named(source)
-    data = wire.data(source)
-    if data.size and wire.kind_of(data) == "paths":
+    where = manifest_io.source_name(source)
+    data = manifest_io.read_bytes(source)
+    if data.size and manifest_io.kind_of(data) == "paths":
         data, asked = _with_our_names(data, where, asked), replace(asked, truth=None, predicted=None)
-    table = wire.parse(data, where, loose=BESIDE)
+    table = manifest_io.parse(data, where, loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
     table = intake.typed(_without_strange(_renamed(table, asked), where), where, exact=True)
@@ -169,7 +169,7 @@ def _named(held: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
     """The runs in tables: by their `run`, else by their file; all in the first way that tells them apart."""
     names, tables = [], []
     for source, table in held:
-        path = ("stdin" if source == "-" else "pipe") if wire.is_stream(source) else os.path.splitext(source)[0]
+        path = ("stdin" if source == "-" else "pipe") if manifest_io.is_stream(source) else os.path.splitext(source)[0]
         stem, run = os.path.basename(path), manifest.codes(table, "run")
         for value in np.unique(run.index):
             name = str(run.values[value]) if value >= 0 else stem

@@ -14,6 +14,7 @@ from sertool import (
     features,
     featurizing,
     manifest,
+    manifest_io,
     merging,
     models,
     presets,
@@ -23,7 +24,6 @@ from sertool import (
     taught_encoders,
     twins,
     weights,
-    wire,
 )
 from sertool.design import Design, lessons_of_blocks
 from sertool.designing import Asked
@@ -46,7 +46,7 @@ class Inputs:
 
 def read(inputs: Inputs) -> Table:
     """The usable rows of one or several manifests, divided if any of them is."""
-    table = merging.merged([wire.read(source, inputs.root) for source in inputs.sources])
+    table = merging.merged([manifest_io.read(source, inputs.root) for source in inputs.sources])
     table = _without_equal_sounds(table) if len(inputs.sources) > 1 else table
     table = row_filter.chosen(manifest.keep(table, manifest.usable(table)), inputs.where)
     if not len(table):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import codes, files, manifest, modelfile, run_folder, tensorfile, wire
+from sertool import codes, files, manifest, manifest_io, modelfile, run_folder, tensorfile
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
@@ -178,7 +178,7 @@ def _damage(folder: Path) -> str:
 def _read(path: Path) -> Any:
     """What one of these files holds."""
     if path.suffix == ".parquet":
-        return wire.read(str(path))
+        return manifest_io.read(str(path))
     return modelfile.read(path) if path.name == MODEL else tensorfile.read(path)
 
 

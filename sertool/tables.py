@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sertool import columns, intake, manifest, splits, talk, wire
+from sertool import columns, intake, manifest, manifest_io, splits, talk
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -52,7 +52,7 @@ def _part_and_file(spec: str) -> tuple[str | None, str]:
 
 def _rows(name: str) -> Iterator[tuple[str, Row]]:
     """Path and values of each row of a table."""
-    table = wire.load(name)
+    table = manifest_io.read_table(name)
     names = {column.strip().lower(): column for column in table.column_names}
     path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
     if path_column is None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import batches, intake, manifest, wire
+from sertool import batches, intake, manifest, manifest_io
 from sertool.batches import Store
 from sertool.errors import SertoolError
 from sertool.manifest import Table
@@ -57,7 +57,7 @@ class Told(NamedTuple):
 
 def read(source: str) -> Told:
     """The predictions in a file or, for `-`, on stdin."""
-    given = intake.typed(wire.parse(wire.data(source), source), source)
+    given = intake.typed(manifest_io.parse(manifest_io.read_bytes(source), source), source)
     words = tuple(manifest.family(given, "p_"))
     if not words or "clip" not in given.column_names:
         raise SertoolError(

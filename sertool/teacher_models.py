@@ -15,13 +15,13 @@ import numpy as np
 from sertool import (
     batches,
     manifest,
+    manifest_io,
     model_knowledge,
     modelfile,
     run_folder,
     shipped,
     talk,
     teacher_answers,
-    wire,
 )
 from sertool.batches import Store
 from sertool.errors import SertoolError, UsageError
@@ -74,8 +74,8 @@ def teachers(table: Table, source: str, folder: Path, device: str, jobs: int) ->
     paths = models_in(shipped.place(source), None)
     kept = folder / run_folder.TEACHER.format(_key(paths, table))
     if not kept.exists():
-        wire.write(_answers(table, paths, device, jobs), str(kept), "parquet")
-    given = wire.load(str(kept))
+        manifest_io.write(_answers(table, paths, device, jobs), str(kept), "parquet")
+    given = manifest_io.read_table(str(kept))
     words = tuple(manifest.family(given, "p_"))
     if any(modelfile.read(path).scaling not in ("none", "corpus") for path in paths):
         talk.warn(f"--teacher {source}: it was trained with --adapt speaker, and teaches here as it answers for "

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sertool import cli, manifest, shards, wire
+from sertool import cli, manifest, manifest_io, shards
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def again(path: Path, *words: str) -> Path:
 
 def rows(folder: Path, feature: str) -> dict[str, np.ndarray]:
     """Each clip's rows of a feature."""
-    table = wire.read(str(folder / "manifest.parquet"))
+    table = manifest_io.read(str(folder / "manifest.parquet"))
     reader = shards.Reader(feature)
     names = ("clip", f"{feature}_shard", f"{feature}_offset", f"{feature}_rows")
     columns = [manifest.column(table, name) for name in names]
@@ -111,12 +111,12 @@ def rows(folder: Path, feature: str) -> dict[str, np.ndarray]:
 
 def changed(source: Path, target: Path, **columns: list) -> Path:
     """A manifest with columns set or replaced."""
-    held = wire.read(str(source))
+    held = manifest_io.read(str(source))
     for name, values in columns.items():
         held = manifest.with_column(held, name, values)
-    wire.write(held, str(target), "parquet")
+    manifest_io.write(held, str(target), "parquet")
     return target
 
 
 def column(source: Path, name: str) -> list:
-    return manifest.column(wire.read(str(source)), name)
+    return manifest.column(manifest_io.read(str(source)), name)

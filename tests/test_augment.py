@@ -26,12 +26,12 @@ from sertool import (
     extract,
     features,
     manifest,
+    manifest_io,
     rendering,
     shaping,
     shards,
     sounds,
     tasks,
-    wire,
 )
 from sertool.errors import SertoolError
 
@@ -72,7 +72,7 @@ def refused(*words: object, says: str) -> Outcome:
 
 def test_copies_stand_below_their_parents_with_what_was_drawn(voices):
     held = augmented(voices, "--copies", 2, *CHAIN, "--seed", 7)
-    parents = wire.read(str(voices))
+    parents = manifest_io.read(str(voices))
     names = manifest.column(parents, "clip")
     assert list(held) == names + [f"{name}#{k}" for k in (1, 2) for name in names]
     for clip, row in copies(held).items():
@@ -130,7 +130,7 @@ def test_what_anybody_called_test_or_dev_is_never_multiplied(voices, tmp_path):
         row["split"] = word
     held = sertool("augment", save(table, tmp_path / "m.jsonl"), "--gain", 2, "-f", "csv", "-o", tmp_path / "m.csv")
     assert "split eval: none of train, dev, test, so its rows get no copies" in held.err
-    made = copies({row["clip"]: row for row in wire.read(str(tmp_path / "m.csv")).to_pylist()})
+    made = copies({row["clip"]: row for row in manifest_io.read(str(tmp_path / "m.csv")).to_pylist()})
     assert [row["parent"] for row in made.values()] == [
         row["clip"] for row in table if row["split"] in ("Training", "")
     ]
@@ -139,8 +139,8 @@ def test_what_anybody_called_test_or_dev_is_never_multiplied(voices, tmp_path):
 
 def test_copies_are_named_past_files_that_are_called_as_they_would_be(voices, tmp_path):
     names = ("take", "take#1", "take#3", "take#12345678901234567890")
-    table = wire.read(str(voices)).slice(0, len(names))
-    wire.write(manifest.with_column(table, "clip", list(names)), str(tmp_path / "m.parquet"), "parquet")
+    table = manifest_io.read(str(voices)).slice(0, len(names))
+    manifest_io.write(manifest.with_column(table, "clip", list(names)), str(tmp_path / "m.parquet"), "parquet")
     held = augmented(tmp_path / "m.parquet", "--gain", 3, "--copies", 2)
     made = {clip for clip, row in held.items() if row.get("parent") == "take"}
     assert (len(held), made) == (3 * len(names), {"take#4", "take#5"})
@@ -204,7 +204,7 @@ def test_one_copy_is_said_to_be_one(voices, tmp_path):
 
 def test_a_dry_run_says_how_many_and_writes_nothing(voices, tmp_path):
     done = sertool("augment", voices, "--copies", 3, "--gain", 1, "-o", tmp_path / "m.parquet", "--dry-run")
-    count = len(wire.read(str(voices)))
+    count = len(manifest_io.read(str(voices)))
     assert done.line == f"would append {3 * count} copies of {count} clips to {count} rows"
     assert not list(tmp_path.glob("m*"))
 
@@ -243,7 +243,7 @@ def test_copies_beyond_full_scale_are_written_as_featurize_makes_them(voices, tm
 def test_copies_beyond_full_scale_are_turned_down_in_flac_with_a_word(voices, tmp_path):
     line = ("augment", voices, "--gain", "20:20", "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
     first, again = sertool(*line), sertool(*line)
-    said = filter(None, manifest.column(wire.read(str(tmp_path / "m.parquet")), "augmentation"))
+    said = filter(None, manifest.column(manifest_io.read(str(tmp_path / "m.parquet")), "augmentation"))
     softer = [each["turned_down"] for each in map(json.loads, said) if "turned_down" in each]
     assert softer
     assert max(softer) <= 20
@@ -276,8 +276,8 @@ def test_a_copy_is_the_same_whatever_the_order_the_jobs_and_the_parts(voices, tm
         assert sertool("featurize", many, "--mel", "-o", tmp_path / "c", "--part", part, "-j", 2).code == 0
     made = [snapshot(tmp_path / name / "mel") for name in "abc"]
     assert made[0] == made[1] == made[2]
-    back = wire.read(str(many)).take(np.arange(len(wire.read(str(many))))[::-1])
-    wire.write(back, str(tmp_path / "back.parquet"), "parquet")
+    back = manifest_io.read(str(many)).take(np.arange(len(manifest_io.read(str(many))))[::-1])
+    manifest_io.write(back, str(tmp_path / "back.parquet"), "parquet")
     assert sertool("featurize", tmp_path / "back.parquet", "--mel", "-o", tmp_path / "d").code == 0
     held, other = rows(tmp_path / "a", "mel"), rows(tmp_path / "d", "mel")
     assert held.keys() == other.keys()
@@ -293,7 +293,7 @@ EVERY = ("--pitch", "-4:4", "--tempo", "0.8:1.2", "--speed", "0.8:1.2", "--rever
 
 def copied_clips(source: Path, folder: Path, *words: object) -> list[extract.Clip]:
     sertool("augment", source, *words, "-o", folder / "m.parquet")
-    return tasks.clips_of(wire.read(str(folder / "m.parquet")))
+    return tasks.clips_of(manifest_io.read(str(folder / "m.parquet")))
 
 
 def engine_of(device: str = "cpu", **how: object) -> extract.Engine:
@@ -378,7 +378,7 @@ def test_a_noise_that_was_moved_is_to_be_restored_or_drawn_again(voices, tmp_pat
 
 
 def test_other_numbers_make_only_their_own_shards_anew(voices, tmp_path, monkeypatch):
-    count = len(wire.read(str(voices)))
+    count = len(manifest_io.read(str(voices)))
     monkeypatch.setattr(shards, "CLIPS", count)
     for seed in (0, 1):
         sertool("augment", voices, "--gain", "-6:6", "--seed", seed, "-o", tmp_path / "m.parquet")
@@ -400,7 +400,7 @@ def test_written_copies_are_files_whose_rows_say_so(voices, tmp_path):
     line = ("augment", voices, "--copies", 2, "--tempo", "0.7:0.9", "--write", tmp_path / "s", "-f", "jsonl")
     held = [json.loads(row) for row in sertool(*line).out.splitlines()]
     made = [row for row in held if row.get("parent")]
-    assert len(made) == 2 * len(wire.read(str(voices)))
+    assert len(made) == 2 * len(manifest_io.read(str(voices)))
     for row in made:
         found = audio.look(row["path"])
         assert re.fullmatch(re.escape(f"{tmp_path}/s/{row['clip']}") + r"-[0-9a-f]{8}\.flac", row["path"])
@@ -448,7 +448,7 @@ def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, t
     whole = {path: path.read_bytes() for path in (tmp_path / "s").rglob("*.wav")}
     assert len(whole) == 14
     assert not (tmp_path / "m.parquet").exists()
-    assert f"({2 * len(wire.read(str(voices))) - 14} written now)" in sertool(*words).err
+    assert f"({2 * len(manifest_io.read(str(voices))) - 14} written now)" in sertool(*words).err
     assert not list((tmp_path / "s").rglob(".*.part"))
     assert whole.items() <= {path: path.read_bytes() for path in (tmp_path / "s").rglob("*.wav")}.items()
     again = ("augment", voices, *chain[:-3], tmp_path / "again", "--as", "wav", "-o", tmp_path / "n.parquet")
@@ -463,7 +463,7 @@ def test_of_a_few_long_copies_those_that_are_done_have_their_names(voices, tmp_p
     line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet", "-j", 1)
     assert sertool(*line).code == 0
     assert len(groups) > 5
-    assert sum(groups) == len(wire.read(str(voices)))
+    assert sum(groups) == len(manifest_io.read(str(voices)))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -483,7 +483,7 @@ def test_a_full_disk_keeps_the_copies_that_are_whole_and_nothing_else(voices, tm
     found = [path for path in (tmp_path / "s").rglob("*") if path.is_file() and path.name != ".lock"]
     assert found
     assert {path.suffix for path in found} == {".flac"}
-    assert f"({len(wire.read(str(voices))) - len(found)} written now)" in sertool(*line).err
+    assert f"({len(manifest_io.read(str(voices))) - len(found)} written now)" in sertool(*line).err
 
 
 @pytest.mark.slow
@@ -492,7 +492,7 @@ def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voi
     chain = ("augment", voices, *CHAIN, "--reverb", "0.1:0.3", "--copies", 2, "--as", "flac")
     assert sertool(*chain, "--write", tmp_path / "whole", "-o", tmp_path / "whole.parquet", "-j", 1).code == 0
     assert sertool(*chain, "--write", tmp_path / "many", "-o", tmp_path / "many.parquet", "-j", 4).code == 0
-    held = wire.read(str(tmp_path / "whole.parquet"))
+    held = manifest_io.read(str(tmp_path / "whole.parquet"))
     for n in (3, 60):
         parts = []
         for k in (2, *(k for k in range(1, n + 1) if k != 2)):
@@ -501,7 +501,7 @@ def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voi
             assert done.code == 0
             assert n > 3 or "16 copies" in done.err
         assert sertool("index", *sorted(parts), "-o", tmp_path / "merged.parquet").code == 0
-        merged = wire.read(str(tmp_path / "merged.parquet"))
+        merged = manifest_io.read(str(tmp_path / "merged.parquet"))
         assert manifest.column(merged, "clip") == manifest.column(held, "clip")
         assert manifest.column(merged, "augmentation") == manifest.column(held, "augmentation")
         sounds = [{name: data for name, data in snapshot(tmp_path / one).items() if name.endswith(".flac")}
@@ -519,7 +519,7 @@ def test_written_copies_that_were_moved_back_are_known_again(voices, tmp_path):
     before = ages(tmp_path / "f" / "rms")
     assert sertool(*line).code == sertool(*features).code == 0
     assert ages(tmp_path / "f" / "rms") == before
-    made = [row for row in wire.read(str(tmp_path / "m.parquet")).to_pylist() if row["parent"]]
+    made = [row for row in manifest_io.read(str(tmp_path / "m.parquet")).to_pylist() if row["parent"]]
     assert all(row["digest"] == audio.look(row["path"]).digest for row in made)
 
 
@@ -552,7 +552,7 @@ def test_files_of_other_numbers_or_of_another_sound_are_not_kept(voices, tmp_pat
         "-o",
         tmp_path / "m.parquet",
     )
-    count = len(wire.read(str(tmp_path / "clips.parquet")))
+    count = len(manifest_io.read(str(tmp_path / "clips.parquet")))
     assert f"({count} written now)" in sertool(*line).err
     assert f"({count} written now)" in sertool(*line, "--seed", 1).err
     one = next((tmp_path / "clips").rglob("*.wav"))
@@ -568,7 +568,7 @@ def test_a_copy_of_a_file_that_is_gone_has_an_issue(voices, tmp_path):
     done = sertool(*line, "--strict")
     assert done.code == 1
     assert "1 could not be made" in done.err
-    assert manifest.column(wire.read(str(tmp_path / "m.parquet")), "issue").count("vanished") == 1
+    assert manifest.column(manifest_io.read(str(tmp_path / "m.parquet")), "issue").count("vanished") == 1
 
 
 def test_a_folder_of_noises_that_cannot_be_listed_is_told(make, shut):
@@ -621,11 +621,13 @@ def test_no_manifest_loses_its_copies_to_another_that_writes_to_the_same_folder(
     made = {}
     for name, chain in {"noise": ("--noise", 20), "gain": ("--gain", -20), "again": ("--noise", 20)}.items():
         done = sertool("augment", voices, *chain, "--write", tmp_path / "s", "-o", tmp_path / f"{name}.parquet")
-        table = wire.read(str(tmp_path / f"{name}.parquet"))
+        table = manifest_io.read(str(tmp_path / f"{name}.parquet"))
         made[name] = {path: Path(path).read_bytes() for path in manifest.column(table, "path")}
     assert "(0 written now)" in done.err
     assert made["noise"] == made["again"]
-    copies_of = [set(made[name]) - set(manifest.column(wire.read(str(voices)), "path")) for name in ("noise", "gain")]
+    copies_of = [
+        set(made[name]) - set(manifest.column(manifest_io.read(str(voices)), "path")) for name in ("noise", "gain")
+    ]
     assert not copies_of[0] & copies_of[1]
     assert all(Path(path).read_bytes() == data for held in made.values() for path, data in held.items())
 

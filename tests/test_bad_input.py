@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import audio, encoding, manifest, synth, wire
+from sertool import audio, encoding, manifest, manifest_io, synth
 from sertool.paths import path_of
 
 NAMES = [
@@ -138,7 +138,7 @@ def test_any_name_goes_through_any_format(tmp_path, kind):
         encoding.write(folder / "sad" / name, np.random.default_rng(count).normal(0, 0.1, 3200), 16_000)
     done = sertool("index", folder, "-o", tmp_path / f"a.{kind}")
     assert done.code == 0, done.err
-    held = wire.read(str(tmp_path / f"a.{kind}"))
+    held = manifest_io.read(str(tmp_path / f"a.{kind}"))
     assert sorted(path_of(path) for path in held.column("path").to_pylist()) == sorted(
         str(folder / "sad" / n) for n in names
     )
@@ -158,7 +158,7 @@ def test_folders_that_are_no_text_name_speakers_and_emotions(tmp_path):
     meant, pattern = f"{emotion}=angry", "{speaker}/{emotion}/{}.wav"
     done = sertool("index", tmp_path / "names", "--map", meant, "--pattern", pattern, "-o", tmp_path / "a.parquet")
     assert done.code == 0, done.err
-    held = wire.read(str(tmp_path / "a.parquet"))
+    held = manifest_io.read(str(tmp_path / "a.parquet"))
     assert sorted(held.column("emotion").to_pylist()) == ["angry", "sad"]
     assert set(held.column("speaker").to_pylist()) == {"names:J\\udcf6rg"}
 
@@ -187,7 +187,7 @@ def test_a_path_of_four_thousand_characters_is_a_path_and_one_of_more_is_told(tm
     Path("unreachable.wav").write_bytes(WHOLE)
     done = sertool("index", tmp_path, "-o", tmp_path / "a.parquet")
     assert (done.code, "name too long" in done.err) == (0, True)
-    (row,) = wire.read(str(tmp_path / "a.parquet")).to_pylist()
+    (row,) = manifest_io.read(str(tmp_path / "a.parquet")).to_pylist()
     assert (len(row["path"]), row["samples"], row["issue"]) == (4000, 8000, None)
 
 
@@ -214,7 +214,7 @@ def as_nobody(function: object, *arguments: object) -> int:
             os.setgroups([])
             os.setgid(65534)
             os.setuid(65534)
-        if not all(os.access(folder, os.R_OK | os.X_OK) for folder in (sys.prefix, Path(wire.__file__).parent)):
+        if not all(os.access(folder, os.R_OK | os.X_OK) for folder in (sys.prefix, Path(manifest_io.__file__).parent)):
             os._exit(77)
         os._exit(function(*arguments))
     finally:
@@ -271,7 +271,7 @@ def test_why_the_first_clip_cannot_be_read_stands_in_the_summary(tmp_path):
 
 
 def test_a_manifest_that_may_not_be_read_or_written_is_named(closed):
-    wire.write(manifest.from_columns({"clip": ["a"], "path": ["/a"]}), str(closed / "a.parquet"), "parquet")
+    manifest_io.write(manifest.from_columns({"clip": ["a"], "path": ["/a"]}), str(closed / "a.parquet"), "parquet")
 
     def write() -> int:
         done = sertool("index", closed / "a.parquet", "-o", closed / "b.parquet", "-q")
@@ -397,7 +397,9 @@ def test_nonsense_places_in_real_files_are_set_aside(tree, tmp_path):
     names = [f"c{number}" for number in range(len(starts))]
     data = parquet(clip=[*names, "whole"], path=[real] * 10, start=[*starts, None], duration=[*lengths, None])
     done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin=data)
-    assert (done.code, manifest.column(wire.parse(pa.py_buffer(done.out), "x"), "clip")[-1]) == (0, "whole"), done.err
+    assert (done.code, manifest.column(manifest_io.parse(pa.py_buffer(done.out), "x"), "clip")[-1]) == (0, "whole"), (
+        done.err
+    )
     heard = sertool("predict", "-m", "tiny", "-", stdin=data).out.decode().splitlines()
     assert len(heard) == 11
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import batches, consistency, encoding, manifest, modelfile, synth, wire
+from sertool import batches, consistency, encoding, manifest, manifest_io, modelfile, synth
 from sertool.errors import SertoolError
 from sertool.models import whisper
 
@@ -114,14 +114,16 @@ def test_training_brings_copies_closer_to_their_clips(run: Path) -> None:
 @pytest.mark.slow
 def test_what_was_taught_serves_as_an_encoder_that_noise_changes_less(run: Path, table: Path, tmp_path: Path) -> None:
     own = [
-        row for row in wire.read(str(table)).select(["clip", "parent", "split"]).to_pylist() if row["split"] == "train"
+        row
+        for row in manifest_io.read(str(table)).select(["clip", "parent", "split"]).to_pylist()
+        if row["split"] == "train"
     ]
     words = ("--whisper", "base", "--layers", 2, "--stats", "mean", "--precision", "float32")
 
     def changed(name: str, *more: object) -> float:
         done = sertool("featurize", table, *words, "-o", tmp_path / name, "--overwrite", *more)
         assert done.code == 0, done.err
-        made = wire.read(str(tmp_path / name / "manifest.parquet"))
+        made = manifest_io.read(str(tmp_path / name / "manifest.parquet"))
         rows = dict(zip(manifest.column(made, "clip"), batches.load(made, ["whisper"], "cpu").views, strict=True))
         pairs = [(rows[row["clip"]][0], rows[row["parent"]][0]) for row in own if row["parent"]]
         spread = np.concatenate([rows[row["clip"]][0] for row in own]).std(axis=0)
@@ -134,9 +136,9 @@ def test_what_was_taught_serves_as_an_encoder_that_noise_changes_less(run: Path,
 @pytest.mark.slow
 def test_the_rest_of_the_loss_is_for_the_labels(table: Path, tmp_path: Path) -> None:
     """With none of it for labels, other labels make no difference to the blocks; with some, they do."""
-    held = wire.read(str(table))
+    held = manifest_io.read(str(table))
     swapped = [{"neutral": "angry", "angry": "neutral"}[word] for word in manifest.column(held, "emotion")]
-    wire.write(manifest.with_column(held, "emotion", swapped), str(tmp_path / "swapped.parquet"), "parquet")
+    manifest_io.write(manifest.with_column(held, "emotion", swapped), str(tmp_path / "swapped.parquet"), "parquet")
 
     def block(source: Path, share: float) -> np.ndarray:
         folder = tmp_path / f"{source.stem}-{share}"

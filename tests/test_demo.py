@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from running import sertool
 
-from sertool import demonstration, manifest, wire
+from sertool import demonstration, manifest, manifest_io
 
 FOLDER = "my demo's"
 ENVIRONMENT = os.environ | {
@@ -79,15 +79,15 @@ def test_what_the_demo_shows_is_learned_and_cannot_be_guessed(shown, tmp_path):
     where, _ = shown
 
     def uar(path: Path) -> float:
-        table = wire.read(str(path))
+        table = manifest_io.read(str(path))
         true, said = (np.array(manifest.column(table, name)) for name in ("emotion", "predicted"))
         return float(np.mean([np.mean(said[true == word] == word) for word in set(true)]))
 
     assert uar(where / FOLDER / "model" / "predictions.parquet") > 0.75
-    table = wire.read(str(where / FOLDER / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(where / FOLDER / "features" / "manifest.parquet"))
     table = table.filter(table.column("parent").is_null())
     shuffled = np.random.default_rng(0).permutation(manifest.column(table, "emotion")).tolist()
-    wire.write(manifest.with_column(table, "emotion", shuffled), str(tmp_path / "m.parquet"), "parquet")
+    manifest_io.write(manifest.with_column(table, "emotion", shuffled), str(tmp_path / "m.parquet"), "parquet")
     assert sertool("train", tmp_path / "m.parquet", "-m", "logistic", "-o", tmp_path / "run").code == 0
     assert uar(tmp_path / "run" / "predictions.parquet") < 0.4
 

@@ -23,13 +23,13 @@ from sertool import (
     features,
     inference,
     manifest,
+    manifest_io,
     rounding,
     shaping,
     synth,
     tasks,
     tensorfile,
     web,
-    wire,
 )
 from sertool import weights as pretrained_weights
 from sertool.encoders import ssl, whisper
@@ -193,7 +193,7 @@ def test_featurize_stores_layers_and_says_how_they_were_made(small: Path, voices
                    "--verify", "4", "-o", tmp_path / "f")  # fmt: skip
     assert done.code == 0, done.err
     assert "verified whisper: agrees on 4 clips: 100.000 %" in done.err
-    record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
+    record = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
     known, _ = whisper.tensors("base", 3)
     expected = {"size": "base", "layers": "1-3", "precision": "float32", "weights": known}
     assert (record["settings"], record["dtype"]) == (expected, "float16")
@@ -221,14 +221,14 @@ def test_statistics_that_two_encoders_call_alike_have_names_of_their_own(
     words = ("--whisper", "base", "--ssl", "wavlm-base-plus", "--layers", "1", "--rms", "--stats", "mean")
     done = sertool("featurize", voices, *words, "-o", tmp_path / "f", "--values", tmp_path / "v.parquet")
     assert done.code == 0, done.err
-    names = wire.load(str(tmp_path / "v.parquet")).column_names
+    names = manifest_io.read_table(str(tmp_path / "v.parquet")).column_names
     assert len({*names}) == len(names)
     assert {"whisper_layer1_0_mean", "ssl_layer1_0_mean", "rms_mean"} <= {*names}
 
 
 def test_auto_is_recorded_as_what_it_came_to(small: Path, voices: Path, tmp_path: Path) -> None:
     assert sertool("featurize", voices, "--whisper", "base", "-o", tmp_path / "f").code == 0
-    record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
+    record = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
     assert record["settings"]["precision"] in ("bf16", "float32")
     assert record["settings"]["layers"] == "0-3"
 
@@ -256,7 +256,7 @@ def test_another_rate_is_refused_in_one_line(small: Path, voices: Path, tmp_path
 def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Path, tmp_path: Path) -> None:
     words = ("--whisper", "base", "--layers", "2", "--stats", "mean")
     assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     engine = extract.Engine(inference.extraction_of(manifest.provenance(table)["features"]))
     clip = extract.Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
     again = engine.alone(engine.decode(clip))["whisper"]
@@ -296,7 +296,7 @@ def test_frames_of_many_layers_are_cut_into_more_shards(
     for words in ((), ("--layers", "1"), ("--stats", "mean")):
         place = tmp_path / "".join(words)
         assert sertool("featurize", voices, "--whisper", "base", *words, "-o", place).code == 0
-        assert set(rows(place, "whisper")) == set(manifest.column(wire.read(str(voices)), "clip"))
+        assert set(rows(place, "whisper")) == set(manifest.column(manifest_io.read(str(voices)), "clip"))
         counts.append(len(list((place / "whisper").glob("*.safetensors"))))
     assert counts[0] > counts[1] > counts[2] == 1
 
@@ -607,7 +607,7 @@ def test_self_taught_encoders_are_asked_for_by_name(small: Path, voices: Path, t
     done = sertool(*words, "-o", tmp_path / "f")
     assert done.code == 0, done.err
     assert "verified ssl: agrees on 3 clips: 100.000 %" in done.err
-    record = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["ssl"]
+    record = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["ssl"]
     assert (record["settings"]["model"], record["settings"]["layers"]) == (model, "1-2")
     assert len(record["settings"]["weights"]) == 32
 
@@ -626,7 +626,7 @@ def test_both_kinds_of_encoders_stand_beside_each_other(small: Path, voices: Pat
     words = ("--whisper", "base", "--ssl", "wavlm-base-plus", "--mel", "--layers", "1", "--whisper-layers", "2")
     done = sertool("featurize", voices, *words, "-o", tmp_path / "f")
     assert done.code == 0, done.err
-    held = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    held = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
     assert {name: held[name]["settings"]["layers"] for name in ("whisper", "ssl")} == {"whisper": "2", "ssl": "1"}
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from running import sertool
 
-from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, metrics, page, reports, wire
+from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, manifest_io, metrics, page, reports
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Bootstrap, Report
@@ -51,7 +51,7 @@ def made(clips: int = 240, speakers: int = 12, skill: float = 0.6, seed: int = 0
 
 
 def table(path: Path, columns: Columns, kind: str = "csv") -> str:
-    wire.write(manifest.from_columns(columns), str(path), kind)
+    manifest_io.write(manifest.from_columns(columns), str(path), kind)
     return str(path)
 
 
@@ -261,7 +261,7 @@ def test_whole_numbers_that_became_fractions_are_the_same_labels(tmp_path: Path)
     path = two(tmp_path / "two.csv", ["0", "1", "10", "-1", "2"], ["0.0", "1.0", "2.0", "-1.0", ""], "y_true,y_pred")
     assert report(path).emotions == ("0", "1", "2", "10", "-1")
     whole = {"emotion": [0, 1, 2, 1], "predicted": [0.0, 1.0, 1.0, None], "p_1.0": [0.5] * 4, "p_0.0": [0.5] * 4}
-    wire.write(pa.table(whole), str(tmp_path / "whole.parquet"), "parquet")
+    manifest_io.write(pa.table(whole), str(tmp_path / "whole.parquet"), "parquet")
     found = report(str(tmp_path / "whole.parquet"), mapping={"1": "angry"})
     assert found.emotions == ("angry", "0", "2")
     assert found.runs[0].figures["brier"].value == pytest.approx((0.5 + 0.5 + 1.5) / 3)
@@ -397,7 +397,7 @@ def test_what_is_never_true_or_never_predicted_is_said(tmp_path: Path) -> None:
 
 def test_the_protocol_is_read_from_the_chain_of_commands(tmp_path: Path) -> None:
     made_by = manifest.made_by(manifest.from_columns(made()), "sertool train --protocol random-80-20 -o 'x y'", 0)
-    wire.write(made_by, str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(made_by, str(tmp_path / "a.parquet"), "parquet")
     found = report(str(tmp_path / "a.parquet")).runs[0]
     assert found.protocol == "random-80-20"
     assert "random-80-20 puts clips of one speaker on both sides" in found.leaks
@@ -478,7 +478,7 @@ def test_columns_of_probabilities_are_known_in_any_case(tmp_path: Path, kind: st
     loud = {f"P_{name[2:].title()}" if name[:2] == "p_" else name: values for name, values in columns.items()}
     paths = [str(tmp_path / f"{name}.{kind}") for name in "ab"]
     for path, held in zip(paths, (columns, loud | {"P_ID": list(range(240))}), strict=True):
-        wire.write(pa.table(held), path, kind)
+        manifest_io.write(pa.table(held), path, kind)
     quiet, found = report(*paths).runs
     assert found.figures == quiet.figures
     assert found.notes == ()
@@ -1003,7 +1003,7 @@ def test_a_folder_that_holds_a_table_is_told_by_the_name_of_that(tmp_path: Path,
 def test_figures_are_those_of_the_numbers_as_they_were_written(tmp_path: Path, kind: str) -> None:
     columns = made(clips=20)
     path = tmp_path / f"exact.{kind}"
-    wire.write(pa.table(columns), str(path), kind)
+    manifest_io.write(pa.table(columns), str(path), kind)
     chances = np.array([columns[f"p_{name}"] for name in EMOTIONS])
     right = chances[[EMOTIONS.index(word) for word in columns["emotion"]], range(20)]
     found = report(str(path)).runs[0].figures

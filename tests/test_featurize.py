@@ -29,11 +29,11 @@ from sertool import (
     files,
     locks,
     manifest,
+    manifest_io,
     shaping,
     shards,
     synth,
     tasks,
-    wire,
 )
 
 pytest_plugins = ("voices",)
@@ -68,10 +68,10 @@ def process(*arguments: object) -> subprocess.Popen:
 def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
     done = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     assert done.code == 0
-    before, after = wire.read(str(voices)), wire.decoded(pa.py_buffer(done.out), "-")
+    before, after = manifest_io.read(str(voices)), manifest_io.decode(pa.py_buffer(done.out), "-")
     assert after.select(before.column_names).equals(before)
     assert after.column_names[-3:] == ["mel_shard", "mel_offset", "mel_rows"]
-    assert manifest.same_rows(after, wire.read(str(tmp_path / "f" / "manifest.parquet")))
+    assert manifest.same_rows(after, manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))
     assert [step["command"].split()[1] for step in manifest.provenance(after)["chain"]] == ["index", "featurize"]
 
 
@@ -80,7 +80,7 @@ def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
     engine = extract.Engine(
         extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     )
-    for clip in tasks.clips_of(wire.read(str(voices)))[:3]:
+    for clip in tasks.clips_of(manifest_io.read(str(voices)))[:3]:
         expected = engine.alone(engine.decode(clip))
         for name in ("mel", "rms"):
             assert np.array_equal(rows(tmp_path / "f", name)[clip.name], expected[name])
@@ -92,7 +92,7 @@ def test_featurize_adds_a_feature_to_a_featurized_manifest(voices, tmp_path):
     both = sertool("featurize", voices, *FEW, "-o", tmp_path / "both")
     for name in ("mel", "rms"):
         assert snapshot(tmp_path / "f" / name) == snapshot(tmp_path / "both" / name)
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert {"mel_rows", "rms_rows"} <= set(table.column_names)
     assert set(manifest.provenance(table)["features"]) == {"mel", "rms"}
     assert both.code == 0
@@ -115,12 +115,12 @@ def test_a_featurized_manifest_can_be_featurized_again(voices, tmp_path):
     sertool("featurize", tmp_path / "f" / "manifest.parquet", "--mel", "--hop", "256", "-o", tmp_path / "g")
     assert all(
         str(tmp_path / "g") in shard
-        for shard in manifest.column(wire.read(str(tmp_path / "g" / "manifest.parquet")), "mel_shard")
+        for shard in manifest.column(manifest_io.read(str(tmp_path / "g" / "manifest.parquet")), "mel_shard")
     )
 
 
 def test_parts_of_a_file_are_clips_of_their_own(voices, tmp_path):
-    path = manifest.column(wire.read(str(voices)), "path")[0]
+    path = manifest.column(manifest_io.read(str(voices)), "path")[0]
     lines = ["clip,path,start,duration", f"a,{path},0.0,0.5", f"b,{path},0.5,0.5", f"c,{path},0.25,0.5"]
     done = sertool("featurize", "-", "--wave", "-o", tmp_path / "f", stdin="\n".join(lines).encode())
     assert done.code == 0, done.err
@@ -206,7 +206,7 @@ def test_bytes_do_not_depend_on_the_number_of_jobs(voices, tmp_path, small_shard
 
 
 def test_features_do_not_depend_on_batch_mates(voices, tmp_path):
-    clip = manifest.column(wire.read(str(voices)), "clip")[7]
+    clip = manifest.column(manifest_io.read(str(voices)), "clip")[7]
     assert sertool("featurize", voices, *ALL, "-o", tmp_path / "all").code == 0
     assert sertool("featurize", voices, *ALL, "--where", f"clip={clip}", "-o", tmp_path / "one").code == 0
     for flag in ALL:
@@ -223,7 +223,7 @@ def test_features_do_not_depend_on_one_another(voices, tmp_path):
 
 def test_a_random_cut_depends_on_the_clip_and_the_seed_alone(voices, tmp_path):
     how = ("--wave", "--seconds", "0.5", "--fit", "random")
-    clip = manifest.column(wire.read(str(voices)), "clip")[5]
+    clip = manifest.column(manifest_io.read(str(voices)), "clip")[5]
     sertool("featurize", voices, *how, "-o", tmp_path / "all")
     sertool("featurize", voices, *how, "--where", f"clip={clip}", "-o", tmp_path / "one")
     sertool("featurize", voices, *how, "--seed", "1", "-o", tmp_path / "seed")
@@ -276,7 +276,7 @@ def test_nothing_left_to_do_touches_nothing(voices, tmp_path, small_shards):
     assert second.code == 0
     assert ages(tmp_path / "f") == before
     assert "(0 made now)" in second.line
-    assert wire.decoded(pa.py_buffer(first.out), "-").equals(wire.decoded(pa.py_buffer(second.out), "-"))
+    assert manifest_io.decode(pa.py_buffer(first.out), "-").equals(manifest_io.decode(pa.py_buffer(second.out), "-"))
 
 
 def test_a_statistic_that_is_named_twice_is_stored_once(voices, tmp_path):
@@ -390,7 +390,7 @@ def test_parts_that_run_at_once_make_what_one_run_makes(voices, tmp_path, small_
         "index", *sorted((tmp_path / "parts").glob("manifest-*")), "-o", tmp_path / "parts" / "manifest.parquet"
     )
     assert done.code == 0
-    merged, whole = (wire.read(str(tmp_path / name / "manifest.parquet")) for name in ("parts", "whole"))
+    merged, whole = (manifest_io.read(str(tmp_path / name / "manifest.parquet")) for name in ("parts", "whole"))
     assert without_shards(merged).equals(without_shards(whole))
     assert all(
         np.array_equal(rows(tmp_path / "parts", "mel")[clip], held)
@@ -412,9 +412,9 @@ def test_every_row_is_in_one_part(copied, tmp_path, small_shards, n):
     again(copied)
     for k in range(1, n + 1):
         assert sertool("featurize", copied, "--rms", "--part", f"{k}/{n}", "-o", tmp_path / "f").code == 0
-    parts = [wire.read(str(path)) for path in sorted((tmp_path / "f").glob("manifest-*"))]
+    parts = [manifest_io.read(str(path)) for path in sorted((tmp_path / "f").glob("manifest-*"))]
     assert [clip for part in parts for clip in manifest.column(part, "clip")] == manifest.column(
-        wire.read(str(copied)), "clip"
+        manifest_io.read(str(copied)), "clip"
     )
     assert sertool("index", *sorted((tmp_path / "f").glob("manifest-*")), "-o", tmp_path / "m.parquet").code == 0
 
@@ -481,7 +481,7 @@ def test_a_changed_setting_is_refused_by_name_and_replaces_if_asked(voices, tmp_
     assert sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "f", "--overwrite").code == 0
     sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "fresh")
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
-    held = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
+    held = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
     assert held == shards.head_of(tmp_path / "f" / "mel" / "00000.safetensors").settings
 
 
@@ -489,7 +489,7 @@ def test_an_overwrite_that_was_killed_is_not_taken_for_the_old_or_the_new(voices
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     sertool("featurize", voices, "--mel", "--mel-fmin", "50", "-o", tmp_path / "new")
     shutil.copy(tmp_path / "new" / "mel" / "00002.safetensors", tmp_path / "f" / "mel")
-    settings = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
+    settings = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
     with pytest.raises(files.SertoolError, match="other settings"):
         shards.Reader("mel", settings).rows("x", str(tmp_path / "f" / "mel" / "00002.safetensors"), 0, 1)
     assert sertool("featurize", voices, "--mel", "-o", tmp_path / "f").code == 2
@@ -574,7 +574,7 @@ def spoilt(copied) -> Path:
 
 def test_a_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, small_shards):
     done = sertool("featurize", spoilt, *FEW, "-o", tmp_path / "f")
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert done.code == 0
     assert manifest.column(table, "issue")[:4] == ["vanished", "truncated", "unreadable", None]
     assert manifest.column(table, "mel_shard")[:3] == [None] * 3
@@ -586,7 +586,7 @@ def test_a_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, sm
 
 def test_strict_makes_a_set_aside_clip_a_failure(spoilt, voices, tmp_path):
     assert sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f", "--strict").code == 1
-    assert len(wire.read(str(tmp_path / "f" / "manifest.parquet"))) == 24
+    assert len(manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))) == 24
     assert sertool("featurize", voices, "--rms", "-o", tmp_path / "g", "--strict").code == 0
 
 
@@ -603,12 +603,12 @@ def test_a_clip_that_comes_back_is_computed_without_being_asked_for(spoilt, voic
     assert "(5 made now)" in done.line
     sertool("featurize", voices, *FEW, "-o", tmp_path / "fresh")
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
-    assert manifest.usable(wire.read(str(tmp_path / "f" / "manifest.parquet"))).all()
+    assert manifest.usable(manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))).all()
 
 
 def made_louder(copied: Path, factor: float, row: int = 1) -> str:
     """The name of a clip that was made so much louder, in a file of floats."""
-    clip = tasks.clips_of(wire.read(str(copied)))[row]
+    clip = tasks.clips_of(manifest_io.read(str(copied)))[row]
     wave = np.float32(factor) * audio.decode(clip.path, audio.Cut())[0]
     soundfile.write(clip.path, wave, 16_000, format="WAV", subtype="FLOAT")
     again(copied)
@@ -622,7 +622,7 @@ def test_a_clip_whose_features_are_no_numbers_is_set_aside(copied, tmp_path, job
     name = made_louder(copied, 1e30)
     done = sertool("featurize", copied, *words, "-j", jobs, "-o", tmp_path / "f")
     assert done.code == 0, done.err
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     issues = dict(zip(manifest.column(table, "clip"), manifest.column(table, "issue"), strict=True))
     assert {clip: issue for clip, issue in issues.items() if issue} == {name: "not-finite"}
     feature = words[0].strip("-")
@@ -639,7 +639,7 @@ def test_such_a_clip_spoils_nobody_in_its_batch(copied):
     extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     alone, together = extract.Engine(extraction), extract.Engine(extraction)
     together.gathers = True
-    name, clips = made_louder(copied, 1e30), tasks.clips_of(wire.read(str(copied)))
+    name, clips = made_louder(copied, 1e30), tasks.clips_of(manifest_io.read(str(copied)))
     for clip, one, other in zip(clips, *(extract.rows_of(each, clips, 2) for each in (alone, together)), strict=True):
         assert one.issue == other.issue == ("not-finite" if clip.name == name else None)
         for feature, values in one.values.items():
@@ -653,7 +653,7 @@ def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
     engine.gathers = gathers
     name = made_louder(copied, 1e4, row=5)
     with pytest.raises(extract.TooLarge, match=f"^{name}: mel has values that float16 cannot hold: use --dtype"):
-        list(extract.rows_of(engine, tasks.clips_of(wire.read(str(copied))), 2))
+        list(extract.rows_of(engine, tasks.clips_of(manifest_io.read(str(copied))), 2))
 
 
 def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
@@ -663,7 +663,7 @@ def test_a_file_that_is_another_than_was_indexed_is_set_aside(copied, tmp_path):
     path = sorted(copied.parent.rglob("*.wav"))[0]
     encoding.write(path, np.random.default_rng(0).normal(0, 0.1, 40_000), 16_000)
     again = sertool("featurize", tmp_path / "f" / "manifest.parquet", "--rms", "--zcr", "-o", tmp_path / "f")
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert manifest.column(table, "issue").count("changed") == 1
     assert "the file is another than was indexed: index again, with --update" in again.err
     fresh = sertool("index", copied.parent, "--update", tmp_path / "f" / "manifest.parquet")
@@ -699,7 +699,7 @@ def test_clips_that_all_vanished_are_an_error_and_a_manifest_of_issues(copied, t
     shutil.rmtree(copied.parent / "clips")
     done = sertool("featurize", copied, "--mel", "-o", tmp_path / "f")
     assert (done.code, done.out) == (1, b"")
-    assert set(manifest.column(wire.read(str(tmp_path / "f" / "manifest.parquet")), "issue")) == {"vanished"}
+    assert set(manifest.column(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")), "issue")) == {"vanished"}
     again = sertool("featurize", tmp_path / "f" / "manifest.parquet", "--rms", "-o", tmp_path / "g")
     assert (again.code, "no usable clip among 24 rows (24 vanished): " in again.line, "--root" in again.line) == (
         1, True, True,
@@ -707,10 +707,10 @@ def test_clips_that_all_vanished_are_an_error_and_a_manifest_of_issues(copied, t
 
 
 def test_a_clip_that_ends_before_the_offset_is_set_aside(voices, tmp_path):
-    lengths = manifest.column(wire.read(str(voices)), "duration")
+    lengths = manifest.column(manifest_io.read(str(voices)), "duration")
     offset = sorted(lengths)[10]
     done = sertool("featurize", voices, "--rms", "--offset", offset, "--seconds", "1", "-o", tmp_path / "f")
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert done.code == 0
     assert [issue == "too-short" for issue in manifest.column(table, "issue")] == [
         length <= offset for length in lengths
@@ -765,7 +765,7 @@ def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
 def test_a_device_without_memory_for_the_batch_halves_it_and_goes_on(voices, monkeypatch):
     extraction = extract.Extraction(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
     engine = extract.Engine(extraction)
-    waves = [engine.decode(clip) for clip in tasks.clips_of(wire.read(str(voices)))[:7]]
+    waves = [engine.decode(clip) for clip in tasks.clips_of(manifest_io.read(str(voices)))[:7]]
     sizes, compute = [], dsp.compute_packed
 
     def scant(made, channels):
@@ -853,7 +853,7 @@ def test_a_manifest_that_was_cut_is_refused_wherever_it_was_cut(voices, tmp_path
 
 
 def test_a_table_with_nothing_but_paths_is_enough(voices, tmp_path):
-    paths = manifest.column(wire.read(str(voices)), "path")[:4]
+    paths = manifest.column(manifest_io.read(str(voices)), "path")[:4]
     done = sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin="\n".join(["path", *paths]).encode())
     assert done.code == 0, done.err
     assert len(rows(tmp_path / "f", "rms")) == 4
@@ -900,7 +900,7 @@ def test_long_clips_that_pass_in_pieces_give_the_rows_of_the_whole(tmp_path, mon
 def test_a_long_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, monkeypatch):
     monkeypatch.setattr(extract, "LONG", 1000)
     sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f")
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert manifest.column(table, "issue")[:4] == ["vanished", "truncated", "unreadable", None]
 
 
@@ -951,12 +951,12 @@ def write_hours(path: Path, hours: int, rate: int, channels: int) -> None:
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("name", ["values.csv", "values.parquet", "values.jsonl"])
 def test_statistics_are_had_as_a_table_too(copied, tmp_path, name):
-    (copied.parent / "clips").joinpath(manifest.column(wire.read(str(copied)), "path")[3]).unlink()
+    (copied.parent / "clips").joinpath(manifest.column(manifest_io.read(str(copied)), "path")[3]).unlink()
     words = ("featurize", copied, "--pitch", "--rms", "--stats", "mean,std", "-o", tmp_path / "f", "--values")
     done = sertool(*words, tmp_path / name)
     assert (done.code, f"{name}: statistics of 23 clips" in done.err) == (0, True), done.err
-    held = wire.load(str(tmp_path / name))
-    table = wire.read(str(tmp_path / "f" / "manifest.parquet"))
+    held = manifest_io.read_table(str(tmp_path / name))
+    table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     table = manifest.keep(table, manifest.usable(table))
     stats = [f"{column}_{stat}" for stat in ("mean", "std") for column in ("f0", "voiced", "voicing")]
     told = ("clip", "path", "corpus", "speaker", "emotion")
@@ -988,7 +988,7 @@ def test_a_table_of_statistics_that_cannot_be_is_refused_before_anything_is_made
 @pytest.mark.slow
 @ON_LINUX
 def test_memory_does_not_grow_with_the_number_of_clips(voices, tmp_path):
-    paths = manifest.column(wire.read(str(voices)), "path")
+    paths = manifest.column(manifest_io.read(str(voices)), "path")
     peaks = []
     for count in (2_000, 8_000):
         lines = ["clip,path,duration", *(f"c{number},{paths[number % 24]},2.0" for number in range(count))]

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from running import Outcome, sertool
 
-from sertool import audio, columns, encoding, labels, leak_guard, manifest, splitting, synth, tables, wire
+from sertool import audio, columns, encoding, labels, leak_guard, manifest, manifest_io, splitting, synth, tables
 from sertool.errors import UsageError
 from sertool.labelling import compile_pattern, of_folder
 
@@ -976,7 +976,7 @@ def test_every_kind_is_told_with_an_example_and_what_to_do(make):
         "notes": [*[None] * len(columns.ISSUES), *([kind] for kind in columns.NOTES)],
     })  # fmt: skip
     folder = make()
-    wire.write(held, str(folder / "a.parquet"), "parquet")
+    manifest_io.write(held, str(folder / "a.parquet"), "parquet")
     done = sertool("index", folder / "a.parquet", "-f", "csv")
     for kind, meaning in columns.ISSUES.items():
         assert f"1 {kind:<14} c/{kind}" in done.err
@@ -1009,11 +1009,11 @@ def test_how_closely_to_look_is_asked_for(make, monkeypatch):
 def test_a_manifest_of_clean_clips_has_the_columns_of_what_may_be_wrong(make, kind):
     out = make("x/angry/1.wav") / f"m.{kind}"
     assert sertool("index", out.parent / "x", "-o", out).code == 0
-    held = wire.read(str(out))
+    held = manifest_io.read(str(out))
     assert (held.column("issue").to_pylist(), held.column("notes").to_pylist()) == ([None], [None])
     theirs = table(out.parent, "theirs.csv", "path,emotion\n1.wav,sad\n")
     assert sertool("index", theirs, "-o", out).code == 0
-    assert {"issue", "notes"} <= {*wire.read(str(out)).column_names}
+    assert {"issue", "notes"} <= {*manifest_io.read(str(out)).column_names}
 
 
 def test_strict_makes_a_clip_set_aside_a_failure(make):
@@ -1060,8 +1060,8 @@ def test_parts_merge_to_the_whole(make):
         sertool("index", folder / "whole.parquet", "--where", f"emotion={emotion}", "-o", folder / f"{emotion}.parquet")
     parts = [folder / f"{emotion}.parquet" for emotion in ("angry", "calm", "happy", "sad")]
     sertool("index", *parts, parts[0], "-o", folder / "merged.parquet")
-    assert wire.read(str(folder / "merged.parquet")).equals(wire.read(str(folder / "whole.parquet")))
-    chain = manifest.provenance(wire.read(str(folder / "merged.parquet")))["chain"]
+    assert manifest_io.read(str(folder / "merged.parquet")).equals(manifest_io.read(str(folder / "whole.parquet")))
+    chain = manifest.provenance(manifest_io.read(str(folder / "merged.parquet")))["chain"]
     assert [step["command"].split()[1] for step in chain] == ["index"] * 6
     assert len({json.dumps(step) for step in chain}) == 6
 
@@ -1202,14 +1202,14 @@ def test_what_lies_where_nobody_can_look_is_kept_by_an_update_and_fails_a_strict
     for name in ("a.csv", "a.parquet"):
         out = folder / name
         sertool("index", *words, "--split", "speaker:34/33/33", "-o", out)
-        before = {row["clip"]: row for row in wire.read(str(out)).to_pylist()}
+        before = {row["clip"]: row for row in manifest_io.read(str(out)).to_pylist()}
         (folder / "x/angry/1.wav").unlink()
         shut.add("sad")
         assert sertool("index", *words, "--strict", "-q").code == 1
         done = sertool("index", *words, "--update", out, "-o", out)
         assert "0 files looked at, 2 unchanged, 1 gone\n" in done.err
         assert "kept as they were, as nobody could look where they lie: 3 rows\n" in done.err
-        after = {row["clip"]: row for row in wire.read(str(out)).to_pylist()}
+        after = {row["clip"]: row for row in manifest_io.read(str(out)).to_pylist()}
         assert after == {clip: row for clip, row in before.items() if not clip.endswith("angry/1")}
         assert sertool("index", *words, "--update", out, "-o", out, "--strict").code == 1
         shut.clear()
@@ -1229,7 +1229,7 @@ def test_a_root_without_audio_among_several_is_told_and_its_rows_are_kept(make):
     strict = sertool("index", *roots, "--update", out, "-o", out, "--strict")
     assert strict.code == 1
     assert "where they lie: 2 rows" in strict.err
-    assert len(wire.read(str(out))) == 3
+    assert len(manifest_io.read(str(out))) == 3
     done = sertool("index", roots[0], "--update", out, "-f", "jsonl")
     assert (len(rows(done)), "2 gone" in done.err) == (1, True)
 
@@ -1534,7 +1534,7 @@ def test_speakers_never_cross_and_the_guard_confirms_it(tree, tmp_path):
     assert sertool("index", "--audit", "--strict-sentences", out).code == 1
     again = sertool("index", tree, *pattern, "--split", "speaker:34/33/33", "--seed", 7, "-o", tmp_path / "b.parquet")
     assert again.code == 0
-    assert wire.read(str(tmp_path / "b.parquet")).equals(wire.read(str(out)))
+    assert manifest_io.read(str(tmp_path / "b.parquet")).equals(manifest_io.read(str(out)))
 
 
 def test_a_random_split_warns_and_leaks(tree, tmp_path):
@@ -1585,7 +1585,7 @@ def test_the_guard_finds_equal_sounds_and_copies(tmp_path):
         "clip": ["a", "b", "c", "c#1"], "speaker": ["x", "y", "z", "z"], "digest": ["1", "1", "2", None],
         "parent": [None, None, None, "c"], "split": ["train", "test", "test", "train"], "sentence": ["s"] * 4,
     })  # fmt: skip
-    wire.write(held, str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(held, str(tmp_path / "a.parquet"), "parquet")
     done = sertool("index", "--audit", tmp_path / "a.parquet")
     said = done.out.decode()
     assert done.code == 1
@@ -1737,11 +1737,11 @@ def test_blanks_around_a_name_make_no_other_speaker_and_another_case_is_said(mak
     shutil.rmtree(folder / " ")
     done = sertool("index", folder, *words, "-o", tmp_path / "m.csv")
     assert "differ only by case are taken for different people: mine:Ann and mine:ann" in done.err
-    read = wire.read(str(tmp_path / "m.csv"))
+    read = manifest_io.read(str(tmp_path / "m.csv"))
     assert manifest.column(read, "speaker").count("mine:ann") == 2
     assert "differ only" not in sertool("index", tmp_path / "m.csv").err
     blank = manifest.with_column(read, "speaker", [f" {name}\t" for name in manifest.column(read, "speaker")])
-    wire.write(blank, str(tmp_path / "blank.parquet"), "parquet")
+    manifest_io.write(blank, str(tmp_path / "blank.parquet"), "parquet")
     assert {row["speaker"] for row in index(tmp_path / "blank.parquet")} == {
         "mine:ann", "mine:Ann", "mine:bob", "mine:eve",
     }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import Outcome, sertool
 
-from sertool import augmenting, batches, encoding, label_sets, manifest, modelfile, synth, training, wire
+from sertool import augmenting, batches, encoding, label_sets, manifest, manifest_io, modelfile, synth, training
 from sertool.objective import Objective
 from sertool.training_data import Data
 from sertool.training_settings import Settings
@@ -122,7 +122,7 @@ def test_corpora_of_other_emotions_train_together_and_are_scored_apart(both: lis
     parts = held.scores["by_corpus"]
     assert parts["one"]["test_clips"] + parts["two"]["test_clips"] == held.scores["test_clips"]
     table = manifest.keep(
-        wire.read(str(tmp_path / "run" / "predictions.parquet")), np.ones(held.scores["test_clips"], bool)
+        manifest_io.read(str(tmp_path / "run" / "predictions.parquet")), np.ones(held.scores["test_clips"], bool)
     )
     rows = zip(*(manifest.column(table, name) for name in ("corpus", "emotion", "predicted")), strict=True)
     own = [(emotion, predicted) for corpus, emotion, predicted in rows if corpus == "one"]

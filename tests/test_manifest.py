@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import columns, intake, manifest, merging, row_filter, wire
+from sertool import columns, intake, manifest, manifest_io, merging, row_filter
 from sertool.errors import SertoolError, UsageError
 
 
@@ -87,8 +87,8 @@ STRANGERS = {
 def test_columns_of_others_named_like_ours_are_kept_as_they_are(tmp_path, kind):
     held = pa.table({"clip": ["a", "b"], "path": ["/a.wav", "/b.wav"], **STRANGERS})
     out = tmp_path / f"a.{kind}"
-    wire.write(held, str(out), kind)
-    read = wire.read(str(out))
+    manifest_io.write(held, str(out), kind)
+    read = manifest_io.read(str(out))
     told = STRANGERS | ({"p_true": ["true", "false"]} if kind == "csv" else {})  # which has no word but text for it
     for name, values in told.items():
         assert manifest.column(read, name) == values, name

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from sertool import heldout_members, manifest, model_knowledge, run_folder, wire
+from sertool import heldout_members, manifest, manifest_io, model_knowledge, run_folder
 from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
 
@@ -34,7 +34,7 @@ def run_of(folder: Path, held: dict[str, dict[str, str | None]]) -> Path:
     folder.mkdir()
     rows = [(who, clip, part) for who, clips in held.items() for clip, part in clips.items()]
     columns = dict(zip(("speaker", "clip", "split"), map(list, zip(*rows, strict=True)), strict=True))
-    wire.write(manifest.from_columns(columns), str(folder / run_folder.DIVISION), "parquet")
+    manifest_io.write(manifest.from_columns(columns), str(folder / run_folder.DIVISION), "parquet")
     return folder / run_folder.MODEL
 
 
@@ -88,7 +88,7 @@ def run_of_files(folder: Path, *without: str) -> Path:
         "w": Part("3", "w"),
     }
     folder.mkdir()
-    wire.write(files_of(held, "here", *without), str(folder / run_folder.DIVISION), "parquet")
+    manifest_io.write(files_of(held, "here", *without), str(folder / run_folder.DIVISION), "parquet")
     return folder / run_folder.MODEL
 
 

@@ -26,6 +26,7 @@ from sertool import (
     encoding,
     extract,
     manifest,
+    manifest_io,
     merging,
     modelfile,
     predicting,
@@ -35,7 +36,6 @@ from sertool import (
     synth,
     tensorfile,
     windows,
-    wire,
 )
 from sertool.errors import Interrupted, UsageError
 from sertool.inference import Predictor
@@ -76,11 +76,11 @@ def _assert_told_apart(out: bytes) -> None:
 
 
 def test_a_waveform_and_its_shard_get_the_same_probabilities(run: Path, tmp_path: Path) -> None:
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     gone = manifest.with_column(table, "path", [f"/nowhere/{clip}.wav" for clip in manifest.column(table, "clip")])
-    wire.write(gone, tmp_path / "gone.parquet", "parquet")
+    manifest_io.write(gone, tmp_path / "gone.parquet", "parquet")
     heard = table.drop_columns([name for name in table.column_names if name.startswith("mel_")])
-    wire.write(heard, tmp_path / "heard.parquet", "parquet")
+    manifest_io.write(heard, tmp_path / "heard.parquet", "parquet")
     from_shards, from_waves = (
         rows_of(sertool("predict", "-m", run / "model", tmp_path / name).out)
         for name in ("gone.parquet", "heard.parquet")
@@ -107,9 +107,9 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
         "featurize", "--mel", "--mel-bands", "20", "-o", tmp_path / "other", run / "features/manifest.parquet"
     )
     assert made.code == 0, made.err
-    half = [wire.read(str(folder / "manifest.parquet")) for folder in (run / "features", tmp_path / "other")]
+    half = [manifest_io.read(str(folder / "manifest.parquet")) for folder in (run / "features", tmp_path / "other")]
     mixed = merging.stacked([half[0].slice(0, 3), half[1].slice(3)])
-    wire.write(mixed, tmp_path / "mixed.parquet", "parquet")
+    manifest_io.write(mixed, tmp_path / "mixed.parquet", "parquet")
     own = rows_of(sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet").out)
     for place in (tmp_path / "other" / "manifest.parquet", tmp_path / "mixed.parquet"):
         other = rows_of(sertool("predict", "-m", run / "model", place).out)
@@ -245,9 +245,9 @@ def test_several_runs_are_averaged_and_count_alike_however_many_models_each_has(
 
 @pytest.mark.slow
 def test_of_several_runs_each_answers_by_those_that_held_the_clip_out(run: Path, tmp_path: Path) -> None:
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare, wanted = tmp_path / "bare.parquet", []
-    wire.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
+    manifest_io.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
     runs = {"lstm": ("--folds", 2, "--seeds", 2), "gru": ("--folds", 4)}
     for name, how in runs.items():
         words = ("-m", name, *LEARNING[2:], *how, "-o", tmp_path / name, "-f", "csv")
@@ -262,10 +262,10 @@ def test_of_several_runs_each_answers_by_those_that_held_the_clip_out(run: Path,
 
 
 def test_nothing_is_held_out_where_one_of_several_models_does_not_say(run: Path, tmp_path: Path) -> None:
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare, alone = tmp_path / "bare.parquet", tmp_path / "alone.safetensors"
     bared = table.select([name for name in table.column_names if name != "split"])
-    wire.write(manifest.with_column(bared, "corpus", ["voices"] * len(table)), str(bare), "parquet")
+    manifest_io.write(manifest.with_column(bared, "corpus", ["voices"] * len(table)), str(bare), "parquet")
     shutil.copy(run / "model" / "seed-0" / "model.safetensors", alone)
     for corpus, unknown in (("voices", True), ("others", False)):
         held = modelfile.read(alone)
@@ -279,9 +279,9 @@ def test_nothing_is_held_out_where_one_of_several_models_does_not_say(run: Path,
 
 @pytest.mark.slow
 def test_what_one_of_several_runs_was_trained_on_is_not_held_out(run: Path, tmp_path: Path) -> None:
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare = tmp_path / "bare.parquet"
-    wire.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
+    manifest_io.write(table.select([name for name in table.column_names if name != "split"]), str(bare), "parquet")
     trained = sertool("train", bare, *LEARNING, "--folds", 2, "-o", tmp_path / "folds")
     assert trained.code == 0, trained.err
     for runs in (("folds", run / "model"), (run / "model", "folds")):
@@ -320,7 +320,7 @@ def test_answers_in_a_file_or_a_pipe_lead_to_the_audio_from_wherever_they_are_re
     piped = sertool(*asked).out
     Path("piped").write_bytes(piped)
     assert sertool(*asked, "-o", f"out/x.{kind}").code == 0
-    held = [wire.load(place).to_pydict() for place in (f"out/x.{kind}", "piped")]
+    held = [manifest_io.read_table(place).to_pydict() for place in (f"out/x.{kind}", "piped")]
     paths = [held[0]["path"], held[1]["path"]]
     assert paths == [[str(tmp_path / "a.wav"), "calls/b.wav"], [str(tmp_path / "a.wav"), f"{tmp_path}/out/calls/b.wav"]]
     assert held[0]["clip"] == held[1]["clip"] == ["a.wav", "out/calls/b.wav"]
@@ -343,7 +343,7 @@ def test_answers_through_a_pipe_with_a_name_have_the_paths_of_a_pipe(
         reading = pool.submit(pipe.read_bytes)
         assert sertool("predict", "-m", run / "model", "out/a.wav", "-o", f"out/x.{kind}").code == 0
         (tmp_path / "held").write_bytes(reading.result(timeout=9))
-    assert wire.load(str(tmp_path / "held"))["path"].to_pylist() == [str(tmp_path / "out" / "a.wav")]
+    assert manifest_io.read_table(str(tmp_path / "held"))["path"].to_pylist() == [str(tmp_path / "out" / "a.wav")]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -354,7 +354,7 @@ def test_paths_of_another_system_stay_as_they_are_told(run: Path, tmp_path: Path
     (tmp_path / "piped").write_bytes(sertool(*words).out)
     sertool(*words, "-o", tmp_path / f"out.{kind}")
     for name in ("piped", f"out.{kind}"):
-        assert wire.load(str(tmp_path / name))["path"].to_pylist() == told
+        assert manifest_io.read_table(str(tmp_path / name))["path"].to_pylist() == told
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "textgrid"])
@@ -924,7 +924,7 @@ def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> N
     with pytest.raises(Interrupted, match=r"lies in .*rows\.parquet\.part"):
         answer_files.write(rows(), ["sad"], [], place)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet.part"]
-    assert manifest.column(wire.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
+    assert manifest.column(manifest_io.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
     stopped = False
     answer_files.write(rows(), ["sad"], [], place)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
@@ -941,7 +941,7 @@ def test_parquet_is_the_same_however_many_rows_are_kept_as_a_table_already(
     answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("whole.parquet", "parquet", []))
     monkeypatch.setattr(answer_files, "LONG", 3)
     answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("parts.parquet", "parquet", []))
-    whole, parts = (wire.read(f"{name}.parquet") for name in ("whole", "parts"))
+    whole, parts = (manifest_io.read(f"{name}.parquet") for name in ("whole", "parts"))
     assert whole.column_names == parts.column_names
     assert parts.to_pylist() == whole.to_pylist()
 
@@ -1132,7 +1132,7 @@ def test_a_part_without_length_has_no_windows(run: Path, tmp_path: Path) -> None
 def test_manifests_and_lists_are_known_by_what_is_in_them(run: Path, tmp_path: Path) -> None:
     table, model = run / "features" / "manifest.parquet", ("-m", run / "model")
     wanted = sertool("predict", *model, table).out
-    paths = manifest.column(wire.read(str(table)), "path")
+    paths = manifest.column(manifest_io.read(str(table)), "path")
     shutil.copy(table, table.with_name("clips.manifest"))
     assert sertool("predict", *model, table.with_name("clips.manifest")).out == wanted
     (tmp_path / "list.txt").write_text("\n".join(paths))
@@ -1238,7 +1238,7 @@ def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhe
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words, table = ("predict", "-m", run / "model"), run / "features" / "manifest.parquet"
-    clips, count = sorted((run / "voices").rglob("*.wav")), len(wire.read(str(table)))
+    clips, count = sorted((run / "voices").rglob("*.wav")), len(manifest_io.read(str(table)))
     assert "predicting" not in sertool(*words, table).err
     monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: stream is sys.stderr)
     assert f"| 0/{count} [" in sertool(*words, table).err
@@ -1256,9 +1256,9 @@ def test_each_clip_is_answered_by_the_models_that_held_it_out_alone(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = run / "features" / "manifest.parquet"
-    names = [name for name in wire.read(str(table)).column_names if name != "split"]
+    names = [name for name in manifest_io.read(str(table)).column_names if name != "split"]
     bare = tmp_path / "bare.parquet"
-    wire.write(wire.read(str(table)).select(names), str(bare), "parquet")
+    manifest_io.write(manifest_io.read(str(table)).select(names), str(bare), "parquet")
     trained = sertool("train", bare, *LEARNING, "--folds", 4, "--seeds", 2, "-o", tmp_path / "run", "-f", "csv")
     answered, of_clips = [], Predictor.of_clips
     monkeypatch.setattr(Predictor, "of_clips", lambda *args: answered.append(len(args[1])) or of_clips(*args))
@@ -1293,10 +1293,10 @@ def test_copies_have_no_part_in_the_figures_of_a_run_of_folds(run: Path, tmp_pat
 
 
 def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Path, tmp_path: Path) -> None:
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare, wrong = (str(tmp_path / f"{name}.parquet") for name in ("bare", "wrong"))
-    wire.write(table.select([name for name in table.column_names if name != "split"]), bare, "parquet")
-    wire.write(manifest.with_column(table, "split", ["test"] * 32), wrong, "parquet")
+    manifest_io.write(table.select([name for name in table.column_names if name != "split"]), bare, "parquet")
+    manifest_io.write(manifest.with_column(table, "split", ["test"] * 32), wrong, "parquet")
     for model in (run / "model", run / "model" / "seed-0" / "model.safetensors"):
         done = sertool("predict", "-m", model, bare)
         assert "trained on 16 of 32 clips: eval leaves them out unless --split train" in done.err
@@ -1307,8 +1307,8 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
     assert "neither" not in done.err
     other = tmp_path / "other.wav"
     shutil.copy(next((run / "voices").rglob("*.wav")), other)
-    wire.write(merging.stacked([wire.read(bare), manifest.from_columns({"clip": ["x"], "path": [str(other)]})]),
-               bare, "parquet")  # fmt: skip
+    stranger = manifest.from_columns({"clip": ["x"], "path": [str(other)]})
+    manifest_io.write(merging.stacked([manifest_io.read(bare), stranger]), bare, "parquet")
     done = sertool("predict", "-m", run / "model", bare)
     assert "neither trained on 1 of 33 clips nor held them out: eval leaves them out unless --where split=" in done.err
     assert rows_of(done.out)[-1]["split"] == ""
@@ -1319,7 +1319,7 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
 
 def _as_new(run: Path) -> Table:
     """The clips of a run as others of the same speakers, in other files."""
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     table = table.drop_columns(["digest", *(name for name in table.column_names if name.startswith("mel_"))])
     shutil.copytree(run / "voices", run / "more", dirs_exist_ok=True)
     paths = [path.replace(str(run / "voices"), str(run / "more")) for path in manifest.column(table, "path")]
@@ -1331,13 +1331,13 @@ def test_new_clips_are_scored_where_their_speakers_were_held_out(run: Path, tmp_
     """A run knows a voice that it was trained on: figures on more of its clips say nothing of others."""
     new = _as_new(run)
     parts = manifest.column(new, "split")
-    wire.write(new.drop_columns(["split"]), str(tmp_path / "bare.parquet"), "parquet")
+    manifest_io.write(new.drop_columns(["split"]), str(tmp_path / "bare.parquet"), "parquet")
     done = sertool("predict", "-m", run / "model", tmp_path / "bare.parquet")
     assert "trained on the speakers of 16 of 32 clips: eval leaves them out unless --split train" in done.err
     assert [row["split"] for row in rows_of(done.out)] == parts
     report = json.loads(sertool("eval", "-f", "json", stdin=done.out).out)
     assert report["runs"][0]["coverage"]["rows"] == 8
-    wire.write(manifest.with_column(new, "split", ["test"] * 32), str(tmp_path / "wrong.parquet"), "parquet")
+    manifest_io.write(manifest.with_column(new, "split", ["test"] * 32), str(tmp_path / "wrong.parquet"), "parquet")
     contrary = sertool("predict", "-m", run / "model", tmp_path / "wrong.parquet")
     assert "trained on the speakers of 16 clips that the manifest holds out" in contrary.err
 
@@ -1346,7 +1346,7 @@ def test_strangers_beside_speakers_that_were_trained_on_can_be_scored_alone(run:
     table = row_filter.where(_as_new(run), ["split=train"])
     strangers = [who if row % 2 else f"new-{who}" for row, who in enumerate(manifest.column(table, "speaker"))]
     table = manifest.with_column(table, "speaker", strangers).drop_columns(["split"])
-    wire.write(table, str(tmp_path / "both.parquet"), "parquet")
+    manifest_io.write(table, str(tmp_path / "both.parquet"), "parquet")
     done = sertool("predict", "-m", run / "model", tmp_path / "both.parquet")
     assert "neither trained on 8 of 16 clips nor held them out: eval leaves them out unless --where split=" in done.err
     refused = sertool("eval", stdin=done.out)
@@ -1357,13 +1357,15 @@ def test_strangers_beside_speakers_that_were_trained_on_can_be_scored_alone(run:
 
 def test_figures_on_the_corpus_of_a_model_without_its_run_come_with_a_warning(run: Path, tmp_path: Path) -> None:
     shutil.copy(run / "model" / "seed-0" / "model.safetensors", tmp_path / "alone.safetensors")
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     bare = table.drop_columns(["split"])
     held = modelfile.read(tmp_path / "alone.safetensors")
     held.trained["corpora"] = {"voices": 16}
     modelfile.write(tmp_path / "alone.safetensors", held)
     for corpus, told in (("voices", True), ("others", False)):
-        wire.write(manifest.with_column(bare, "corpus", [corpus] * len(table)), str(tmp_path / "b.parquet"), "parquet")
+        manifest_io.write(
+            manifest.with_column(bare, "corpus", [corpus] * len(table)), str(tmp_path / "b.parquet"), "parquet"
+        )
         done = sertool("predict", "-m", tmp_path / "alone.safetensors", tmp_path / "b.parquet")
         assert ("learnt from clips of voices" in done.err) == told
 
@@ -1376,12 +1378,12 @@ def test_a_model_alone_marks_the_speakers_of_the_published_split_that_it_names(
     held = modelfile.read(run / "model" / "seed-0" / "model.safetensors")
     held.trained |= {"corpora": {"cremad": 16}, "protocol": protocol}
     modelfile.write(model, held)
-    table = wire.read(str(run / "features" / "manifest.parquet")).drop_columns(["split"])
+    table = manifest_io.read(str(run / "features" / "manifest.parquet")).drop_columns(["split"])
     told = {"corpus": ["cremad"] * 32, "speaker": [who[row % 4] for row in range(32)]}
     for name, values in told.items():
         table = manifest.with_column(table, name, values)
-    wire.write(table, str(tmp_path / "all.parquet"), "parquet")
-    wire.write(row_filter.where(table, ["speaker!="]), str(tmp_path / "named.parquet"), "parquet")
+    manifest_io.write(table, str(tmp_path / "all.parquet"), "parquet")
+    manifest_io.write(row_filter.where(table, ["speaker!="]), str(tmp_path / "named.parquet"), "parquet")
     done = sertool("predict", "-m", model, tmp_path / "all.parquet")
     known = protocol == "cremad-nk"
     parts = [row.get("split", "") for row in rows_of(done.out)[:4]]
@@ -1497,7 +1499,7 @@ def test_no_clips_have_their_columns_all_the_same(run: Path, tmp_path: Path, kin
     done = sertool("predict", "-m", run / "model", "-f", kind, "-0", stdin=b"")
     assert done.code == 0, done.err
     (tmp_path / "none").write_bytes(done.out)
-    assert columns <= {*wire.load(str(tmp_path / "none")).column_names}
+    assert columns <= {*manifest_io.read_table(str(tmp_path / "none")).column_names}
 
 
 def test_nothing_on_stdin_is_an_error_that_leaves_older_answers(run: Path, tmp_path: Path) -> None:
@@ -1567,18 +1569,18 @@ def test_models_of_different_emotions_are_refused_together(run: Path, tmp_path: 
 def test_predictions_of_a_manifest_keep_what_it_knows(run: Path) -> None:
     done = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet", "-f", "jsonl")
     row = json.loads(done.out.splitlines()[0])
-    known = manifest.column(wire.read(str(run / "features" / "manifest.parquet")), "speaker")[0]
+    known = manifest.column(manifest_io.read(str(run / "features" / "manifest.parquet")), "speaker")[0]
     assert row["speaker"] == known
 
 
 def test_predictions_keep_a_users_own_columns_beside_what_else_is_known(run: Path, tmp_path: Path) -> None:
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     count = len(table)
     own = {"condition": ["a", "b"] * (count // 2), "rating": [*range(count)], "tags": [["x"]] * count,
            "voice": ["low"] * count, "channel": ["?"] * count, "_span": [1] * count}  # fmt: skip
     for name, values in own.items():
         table = manifest.with_column(table, name, values)
-    wire.write(table, str(tmp_path / "own.parquet"), "parquet")
+    manifest_io.write(table, str(tmp_path / "own.parquet"), "parquet")
     done = sertool("predict", "-m", run / "model", tmp_path / "own.parquet")
     held = rows_of(done.out)
     assert [(row["condition"], row["rating"]) for row in held] == [("ab"[k % 2], str(k)) for k in range(count)]
@@ -1608,10 +1610,10 @@ def test_speakers_may_stand_in_a_column_of_any_name(run: Path, adaptable: Path, 
 
 
 def test_predictions_of_a_manifest_can_be_set_beside_people(run: Path, tmp_path: Path) -> None:
-    table = wire.read(str(run / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(run / "features" / "manifest.parquet"))
     for name, values in (("votes_voice_angry", [3] * len(table)), ("style", ["speech"] * len(table))):
         table = manifest.with_column(table, name, values)
-    wire.write(table, str(tmp_path / "voted.parquet"), "parquet")
+    manifest_io.write(table, str(tmp_path / "voted.parquet"), "parquet")
     done = sertool("predict", "-m", run / "model", tmp_path / "voted.parquet")
     scored = sertool("eval", "--by", "style", stdin=done.out)
     assert (scored.code, b"people, each vote: UAR" in scored.out) == (0, True), scored.err
@@ -1632,7 +1634,7 @@ def adaptable(run: Path) -> Path:
 
 
 def test_adapted_rows_are_those_that_training_held_out(run: Path, adaptable: Path) -> None:
-    trained = wire.read(str(adaptable / "predictions.parquet")).to_pydict()
+    trained = manifest_io.read(str(adaptable / "predictions.parquet")).to_pydict()
     done = sertool("predict", "-m", adaptable, "--adapt", "speaker", run / "features" / "manifest.parquet")
     mine = {row["clip"]: row for row in rows_of(done.out)}
     for place, clip in enumerate(trained["clip"]):
@@ -1836,7 +1838,7 @@ def test_where_nothing_could_be_heard_parquet_has_the_columns_of_answers_all_the
     (tmp_path / "bad" / "a.wav").write_bytes(b"no audio")
     done = sertool("predict", "-m", run / "model", tmp_path / "bad", "-f", "parquet")
     (tmp_path / "p.parquet").write_bytes(done.out)
-    table = wire.read(str(tmp_path / "p.parquet"))
+    table = manifest_io.read(str(tmp_path / "p.parquet"))
     assert table.schema.field("predicted").type == "string"
     assert {"confidence", "p_angry", "issue"} <= {*table.column_names}
 

@@ -11,6 +11,7 @@ from sertool import (
     catalogue,
     encoders,
     encoding,
+    manifest_io,
     modelfile,
     models,
     preparing,
@@ -18,7 +19,6 @@ from sertool import (
     splits,
     synth,
     talk,
-    wire,
 )
 from sertool.presets import PRESETS
 from sertool.recipes import RECIPES
@@ -175,7 +175,7 @@ def test_what_is_given_as_well_wins(clips: Path, tmp_path: Path) -> None:
     assert held.settings["channels"] == [4, 8]
     assert held.trained["training"]["lr"] == 0.01
     assert held.trained["training"]["optimizer"] == "adam"
-    table = wire.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
+    table = manifest_io.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
     assert {"train", "dev", "test"} == set(table["split"])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from running import sertool
 
-from sertool import encoding, inference, manifest, modelfile, shipped, synth, wire
+from sertool import encoding, inference, manifest, manifest_io, modelfile, shipped, synth
 
 PATTERN = "{corpus}/{speaker}/{emotion}_{}.wav"
 
@@ -65,10 +65,10 @@ def test_what_cannot_be_trained_is_one_line_and_nothing_is_made(
 
 
 def test_shares_of_votes_below_nothing_are_refused_by_their_column(clips: Path, tmp_path: Path) -> None:
-    table = wire.read(str(clips))
+    table = manifest_io.read(str(clips))
     for word in ("sad", "happy"):
         table = manifest.with_column(table, f"soft_{word}", [-0.25, *[0.5] * (len(table) - 1)])
-    wire.write(table, str(tmp_path / "m.parquet"), "parquet")
+    manifest_io.write(table, str(tmp_path / "m.parquet"), "parquet")
     words = ("train", tmp_path / "m.parquet", "--recipe", "cnn-a", "--dry-run")
     done = sertool(*words, "--soft", 0.5)
     assert (done.code, "column soft_sad holds -0.25" in done.line) == (1, True)
@@ -117,23 +117,23 @@ def test_features_of_different_usual_types_are_heard_as_they_were_made(clips: Pa
 
 
 def test_speakers_who_differ_only_by_case_are_named_before_a_training(clips: Path, tmp_path: Path) -> None:
-    table = wire.read(str(clips))
+    table = manifest_io.read(str(clips))
     names = [name.upper() if row % 2 else name for row, name in enumerate(manifest.column(table, "speaker"))]
-    wire.write(manifest.with_column(table, "speaker", names), str(tmp_path / "m.parquet"), "parquet")
+    manifest_io.write(manifest.with_column(table, "speaker", names), str(tmp_path / "m.parquet"), "parquet")
     done = sertool("train", tmp_path / "m.parquet", "--recipe", "cnn-a", "--split", "speaker:50/25/25", "--dry-run")
     assert done.err.count("differ only by case are taken for different people") == 1
 
 
 def taught(clips: Path, place: Path, words: tuple[str, ...], rows: slice) -> Path:
     """A table of a teacher's answers for some of the clips."""
-    names = manifest.column(wire.read(str(clips)), "clip")[rows]
+    names = manifest.column(manifest_io.read(str(clips)), "clip")[rows]
     table = manifest.from_columns({"clip": names, **{f"p_{word}": [1 / len(words)] * len(names) for word in words}})
-    wire.write(table, str(place), "parquet")
+    manifest_io.write(table, str(place), "parquet")
     return place
 
 
 def test_answers_that_teach_nothing_are_refused_before_anything_is_made(clips: Path, tmp_path: Path) -> None:
-    split = manifest.column(wire.read(str(clips)), "split")
+    split = manifest.column(manifest_io.read(str(clips)), "split")
     held = split.index("test")
     few = taught(clips, tmp_path / "few.parquet", ("sad", "happy"), slice(held, held + 1))
     less = taught(clips, tmp_path / "less.parquet", ("sad", "angry"), slice(None))
@@ -154,7 +154,7 @@ def test_figures_on_clips_that_taught_the_encoder_are_said_to_be_flattered(clips
     done = sertool("train", clips, "--recipe", "base", "--dry-run")
     assert f"learnt without labels from clips of cremad: but for those that --protocol {shipped.DIVISION}" in done.err
     path = tmp_path / "other.parquet"
-    table = wire.read(str(clips))
-    wire.write(manifest.with_column(table, "corpus", ["mine"] * len(table)), str(path), "parquet")
+    table = manifest_io.read(str(clips))
+    manifest_io.write(manifest.with_column(table, "corpus", ["mine"] * len(table)), str(path), "parquet")
     assert "flattered" not in sertool("train", path, "--recipe", "base", "--dry-run").err
     assert {*modelfile.read(shipped.place("base")).trained["corpora"]} == {"cremad"}

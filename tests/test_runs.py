@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import batches, manifest, modelfile, runs, wire
+from sertool import batches, manifest, manifest_io, modelfile, runs
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
 from sertool.modelfile import ModelFile
@@ -38,7 +38,7 @@ def finish(member: Path) -> None:
     held = ModelFile("svm", {}, 1, ["sad", "happy"], {}, {})
     modelfile.write(member / "model.safetensors", held)
     for name in ("split", "predictions"):
-        wire.write(manifest.from_columns(COLUMNS), str(member / f"{name}.parquet"), "parquet")
+        manifest_io.write(manifest.from_columns(COLUMNS), str(member / f"{name}.parquet"), "parquet")
 
 
 def taken_for(mine: dict, other: dict, folder: Path) -> None:

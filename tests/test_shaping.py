@@ -7,7 +7,19 @@ import pytest
 import torch
 from running import again, rows, sertool
 
-from sertool import audio, catalogue, encoding, extract, features, manifest, presets, shaping, shards, synth, wire
+from sertool import (
+    audio,
+    catalogue,
+    encoding,
+    extract,
+    features,
+    manifest,
+    manifest_io,
+    presets,
+    shaping,
+    shards,
+    synth,
+)
 from sertool.errors import UsageError
 
 pytest_plugins = ("voices", "pretrained")
@@ -59,7 +71,7 @@ def test_every_setting_works_at_its_limits_or_is_refused(feature, setting, limit
 
 def test_shared_settings_reach_every_feature_and_its_own_win(voices, tmp_path):
     sertool("featurize", voices, "--mel", "--rms", "--hop", "256", "--rms-hop", "128", "-o", tmp_path / "f")
-    made = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    made = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
     assert made["mel"]["settings"]["hop"] == 256
     assert made["rms"]["settings"]["hop"] == 128
 
@@ -112,7 +124,7 @@ def test_every_preset_runs_and_options_given_as_well_win(voices, tmp_path, name)
     given = () if "hop" not in presets.PRESETS[name]["options"] else ("--hop", "200")
     done = sertool("featurize", voices, "--preset", name, *given, "--where", "speaker~s01", "-o", tmp_path / "f")
     assert done.code == 0, done.err
-    made = manifest.provenance(wire.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    made = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
     assert set(made) == set(presets.PRESETS[name]["features"])
     assert not given or {record["settings"]["hop"] for record in made.values()} == {200}
 
@@ -140,13 +152,13 @@ def test_lists_name_every_feature_encoder_and_preset():
 
 def wave_of(voices: Path, folder: Path, *words: object) -> np.ndarray:
     """The stored waveform of one clip, `[samples, channels]`."""
-    clip = manifest.column(wire.read(str(voices)), "clip")[0]
+    clip = manifest.column(manifest_io.read(str(voices)), "clip")[0]
     assert sertool("featurize", voices, "--wave", "--where", f"clip={clip}", *words, "-o", folder).code == 0
     return rows(folder, "wave")[clip]
 
 
 def test_the_waveform_is_the_file(voices, tmp_path):
-    path = manifest.column(wire.read(str(voices)), "path")[0]
+    path = manifest.column(manifest_io.read(str(voices)), "path")[0]
     stored = wave_of(voices, tmp_path / "f")
     assert np.array_equal(stored[:, 0], np.round(audio.decode(path, audio.Cut())[0] * 32768))
 
@@ -167,7 +179,7 @@ def test_fixed_lengths_keep_the_part_that_is_asked_for(voices, tmp_path):
 
 def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
     voice = synth.voice(0, "angry", 0)
-    path = Path(manifest.column(wire.read(str(copied)), "path")[0])
+    path = Path(manifest.column(manifest_io.read(str(copied)), "path")[0])
     encoding.write(path, np.concatenate([np.zeros(16000), voice, np.zeros(16000)]).astype(np.float32), 16000)
     again(copied)
     trimmed = wave_of(copied, tmp_path / "f", "--trim", 40)
@@ -175,7 +187,7 @@ def test_trimming_keeps_what_lies_between_the_loud_ends(copied, tmp_path):
 
 
 def test_the_mean_is_removed_if_asked(copied, tmp_path):
-    path = Path(manifest.column(wire.read(str(copied)), "path")[0])
+    path = Path(manifest.column(manifest_io.read(str(copied)), "path")[0])
     encoding.write(path, synth.voice(0, "angry", 0) * 0.5 + 0.1, 16000)
     again(copied)
     assert abs(wave_of(copied, tmp_path / "a").mean()) > 3000
@@ -184,14 +196,14 @@ def test_the_mean_is_removed_if_asked(copied, tmp_path):
 
 def test_channels_are_mixed_left_or_both(copied, tmp_path):
     left, right = synth.voice(0, "angry", 0)[:20000] * 0.5, synth.voice(1, "sad", 1)[:20000] * 0.5
-    path = Path(manifest.column(wire.read(str(copied)), "path")[0])
+    path = Path(manifest.column(manifest_io.read(str(copied)), "path")[0])
     encoding.write(path, np.stack([left, right], axis=1), 16000)
     again(copied)
     both = wave_of(copied, tmp_path / "stereo", "--channels", "stereo").astype(float)
     assert np.abs(both - np.round(np.stack([left, right], axis=1) * 32768)).max() <= 1
     assert np.array_equal(wave_of(copied, tmp_path / "left", "--channels", "left")[:, 0], both[:, 0])
     assert np.abs(wave_of(copied, tmp_path / "mono")[:, 0] - both.mean(axis=1)).max() <= 1
-    mono = manifest.column(wire.read(str(copied)), "clip")[1]
+    mono = manifest.column(manifest_io.read(str(copied)), "clip")[1]
     sertool("featurize", copied, "--wave", "--channels", "stereo", "-o", tmp_path / "copy")
     copy = rows(tmp_path / "copy", "wave")[mono]
     assert np.array_equal(copy[:, 0], copy[:, 1])

@@ -13,6 +13,7 @@ from running import Outcome, changed, column, sertool
 from sertool import (
     encoding,
     manifest,
+    manifest_io,
     model_knowledge,
     modelfile,
     row_filter,
@@ -20,7 +21,6 @@ from sertool import (
     splits,
     synth,
     taught_encoders,
-    wire,
 )
 from sertool.errors import SertoolError
 
@@ -81,7 +81,7 @@ def taught(source: Path, folder: Path, *words: object) -> Path:
 
 def speakers(run: Path, part: str = "train") -> set[str]:
     """Who has a part in a run."""
-    table = row_filter.where(wire.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
+    table = row_filter.where(manifest_io.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
     return {*manifest.column(table, "speaker")}
 
 
@@ -170,14 +170,14 @@ def test_blocks_that_are_trained_on_know_who_taught_them_before(clips: Path, sch
 
 
 def test_clips_of_nobody_known_are_known_themselves_whatever_they_are_called(clips: Path, tmp_path: Path) -> None:
-    table = manifest.without(wire.read(str(clips)), "speaker")
+    table = manifest.without(manifest_io.read(str(clips)), "speaker")
     own = manifest.originals(table)
     part = np.where(np.cumsum(own) % 3 == 1, "test", "train")
     parts = dict(zip(np.array(manifest.column(table, "clip"))[own], part[own], strict=True))
     placed = [parts[parent or clip] if parent is None or parts[parent] == "train" else None for clip, parent in
               zip(manifest.column(table, "clip"), manifest.column(table, "parent"), strict=True)]  # fmt: skip
     bare = tmp_path / "bare.parquet"
-    wire.write(manifest.with_column(table, "split", placed), str(bare), "parquet")
+    manifest_io.write(manifest.with_column(table, "split", placed), str(bare), "parquet")
     made = heard(bare, taught(bare, tmp_path / "school"))
     assert KNOWS not in train(made, *HEAD, "-o", tmp_path / "same").err
     swapped = ["test" if word == "train" else "train" for word in column(made, "split")]
@@ -289,7 +289,7 @@ def parts_by_speaker(done: Outcome) -> dict[str, set[str]]:
 
 def elsewhere(clips: Path, folder: Path) -> Path:
     """The same sounds as another corpus, of other speakers and in other files, of which nobody knows that."""
-    table = wire.read(str(clips))
+    table = manifest_io.read(str(clips))
     paths = [shutil.copy2(path, folder / f"{place}.wav") for place, path in enumerate(column(clips, "path"))]
     named = {name: [f"other-{word}" for word in column(clips, name)] for name in ("clip", "speaker")}
     bare = {"parent": [None] * len(table), "digest": [None] * len(table), "corpus": ["other"] * len(table)}
@@ -332,7 +332,7 @@ def test_a_teacher_whose_encoder_was_taught_by_whom_the_student_holds_out_is_ref
     clips: Path, school: Path, listener: Path, tmp_path: Path
 ) -> None:
     teacher = listener / "seed-0" / "model.safetensors"
-    table = wire.read(str(clips))
+    table = manifest_io.read(str(clips))
     knew = np.array([who in speakers(school.parents[1]) for who in manifest.column(table, "speaker")])
     known = model_knowledge.of(table, teacher)
     assert (known.met.tolist(), known.learnt.tolist()) == (knew.tolist(), knew.tolist())

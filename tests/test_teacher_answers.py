@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import sertool
 
-from sertool import batches, encoding, manifest, modelfile, synth, teacher_answers, wire
+from sertool import batches, encoding, manifest, manifest_io, modelfile, synth, teacher_answers
 from sertool.errors import SertoolError
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -15,7 +15,7 @@ EMOTIONS = ("neutral", "happy", "angry")
 
 
 def predictions(path: Path, clips: list[str], **shares: list[float]) -> str:
-    wire.write(manifest.from_columns({"clip": clips, **shares}), str(path), "parquet")
+    manifest_io.write(manifest.from_columns({"clip": clips, **shares}), str(path), "parquet")
     return str(path)
 
 
@@ -44,7 +44,7 @@ def test_answers_over_fewer_emotions_are_probabilities_again(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("columns", [{"clip": ["z"], "p_sad": [1.0]}, {"clip": ["a"]}])
 def test_a_teacher_that_says_nothing_of_the_clips_is_refused(tmp_path: Path, columns: dict) -> None:
-    wire.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
+    manifest_io.write(manifest.from_columns(columns), str(tmp_path / "t.parquet"), "parquet")
     with pytest.raises(SertoolError, match="--teacher"):
         teacher_answers.taught(
             manifest.from_columns({"clip": ["a"]}), teacher_answers.read(str(tmp_path / "t.parquet"))
@@ -81,7 +81,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_student_is_kept_without_what_it_only_needed_to_learn(heard: Path, tmp_path: Path) -> None:
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     clips = manifest.column(table, "clip")
     even = {f"p_{word}": [1 / 3] * len(clips) for word in EMOTIONS}
     source = predictions(tmp_path / "t.parquet", clips, **even)
@@ -98,11 +98,11 @@ def test_a_student_is_kept_without_what_it_only_needed_to_learn(heard: Path, tmp
 
 
 def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path) -> None:
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     emotions = manifest.column(table, "emotion")
     both = enumerate(zip(emotions, manifest.column(table, "split"), strict=True))
     hidden = [None if split == "train" and place % 2 else word for place, (word, split) in both]
-    wire.write(manifest.with_column(table, "emotion", hidden), str(tmp_path / "half.parquet"), "parquet")
+    manifest_io.write(manifest.with_column(table, "emotion", hidden), str(tmp_path / "half.parquet"), "parquet")
     sure = {f"p_{word}": [float(word == emotion) for emotion in emotions] for word in EMOTIONS}
     source = predictions(tmp_path / "t.parquet", manifest.column(table, "clip"), **sure)
     taught = (tmp_path / "half.parquet", "--teacher", source, "--teach", "1")
@@ -114,9 +114,9 @@ def test_a_teacher_makes_clips_without_a_label_count(heard: Path, tmp_path: Path
 
 
 def test_a_teacher_on_stdin_is_read_once_and_teaches_every_way_to_divide(heard: Path, tmp_path: Path) -> None:
-    table = manifest.without(wire.read(str(heard)), "split")
+    table = manifest.without(manifest_io.read(str(heard)), "split")
     clips = manifest.column(table, "clip")
-    wire.write(table, str(tmp_path / "m.parquet"), "parquet")
+    manifest_io.write(table, str(tmp_path / "m.parquet"), "parquet")
     source = predictions(tmp_path / "t.parquet", clips, **{f"p_{word}": [1 / 3] * len(clips) for word in EMOTIONS})
     words = ("train", tmp_path / "m.parquet", *NET, "--features", "mel", "--gap")
     words += ("--split", "speaker:50/25/25", "--teacher")
@@ -141,15 +141,15 @@ def test_a_manifest_and_a_teacher_are_not_both_read_from_stdin(
 
 
 def test_a_copy_is_to_tell_what_its_parent_sounded_like(heard: Path, tmp_path: Path) -> None:
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     mfcc = manifest.keep(table, np.ones(len(table), bool))
     for part in ("shard", "offset", "rows"):
         names = [name for name in mfcc.column_names if name != f"mel_{part}"]
         mfcc = mfcc.select(names)
-    wire.write(mfcc, str(tmp_path / "m.parquet"), "parquet")
+    manifest_io.write(mfcc, str(tmp_path / "m.parquet"), "parquet")
     done = sertool("augment", tmp_path / "m.parquet", "--copies", 1, "--noise", "10:20", "-o", tmp_path / "a.parquet")
     assert done.code == 0, done.err
-    copied = wire.read(str(tmp_path / "a.parquet"))
+    copied = manifest_io.read(str(tmp_path / "a.parquet"))
     made = teacher_answers.imitated(copied, "mfcc", "cpu")
     at = dict(zip(manifest.column(copied, "clip"), made.place, strict=True))
     parents = zip(manifest.column(copied, "clip"), manifest.column(copied, "parent"), strict=True)

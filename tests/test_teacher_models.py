@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from running import Outcome, ages, changed, column, sertool
 
-from sertool import encoding, inference, manifest, modelfile, row_filter, splits, synth, teacher_models, wire
+from sertool import encoding, inference, manifest, manifest_io, modelfile, row_filter, splits, synth, teacher_models
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_models import TeacherModels
@@ -45,7 +45,7 @@ def train(*words: object, code: int = 0) -> Outcome:
 
 def speakers(run: Path, part: str) -> set[str]:
     """Who is in a part of a run."""
-    table = row_filter.where(wire.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
+    table = row_filter.where(manifest_io.read(str(run / "seed-0" / "split.parquet")), [f"split={part}"])
     return {*manifest.column(table, "speaker")}
 
 
@@ -55,7 +55,7 @@ def tensors(run: Path) -> dict[str, np.ndarray]:
 
 def answers(run: Path) -> dict[str, list]:
     (path,) = run.glob("teacher-*.parquet")
-    return wire.load(str(path)).to_pydict()
+    return manifest_io.read_table(str(path)).to_pydict()
 
 
 def test_what_a_teacher_knows_is_read_without_building_it(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,9 +69,9 @@ def test_a_model_teaches_what_its_predictions_would(mel: Path, teacher: Path, tm
     done = train(mel, *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run")
     assert "the teacher answers for 12 of 12 training clips; it was trained on the speakers of 12" in done.err
     said = answers(tmp_path / "run")
-    assert sorted(said["clip"]) == sorted(manifest.column(wire.read(str(mel)), "clip"))
+    assert sorted(said["clip"]) == sorted(manifest.column(manifest_io.read(str(mel)), "clip"))
     table = manifest.from_columns({name: said[name] for name in said if name != "model"})
-    wire.write(table, str(tmp_path / "t.parquet"), "parquet")
+    manifest_io.write(table, str(tmp_path / "t.parquet"), "parquet")
     train(mel, *NET, *SPLIT, "--teacher", tmp_path / "t.parquet", "-o", tmp_path / "file")
     one, two = tensors(tmp_path / "run"), tensors(tmp_path / "file")
     assert all(np.array_equal(one[name], two[name]) for name in one)
@@ -115,7 +115,7 @@ def test_a_teacher_who_knows_speakers_that_are_held_out_is_refused(mel: Path, te
 def test_a_teacher_knows_whom_it_learnt_from_in_copies_of_their_files_under_other_names(
     mel: Path, teacher: Path, tmp_path: Path
 ) -> None:
-    assert {"path", "start", "digest"} <= {*wire.read(str(teacher / "seed-0" / "split.parquet")).column_names}
+    assert {"path", "start", "digest"} <= {*manifest_io.read(str(teacher / "seed-0" / "split.parquet")).column_names}
     shutil.copytree(mel.parent.parent / "clips", tmp_path / "moved" / "clips")
     assert sertool("index", tmp_path / "moved", "--pattern", PATTERN, "-o", tmp_path / "c.parquet").code == 0
     assert not {*column(tmp_path / "c.parquet", "clip")} & {*column(mel, "clip")}
@@ -214,10 +214,10 @@ def test_audio_that_nobody_labelled_is_learnt_from_the_teacher_alone(
         done = train(mel, *words, *NET, *how, "--teacher", tmp_path / "teacher", "-o", tmp_path / name)
         assert "held-out" in done.err
     for path in sorted((tmp_path / "with").rglob("split.parquet")):
-        held = wire.read(str(path)).to_pydict()
+        held = manifest_io.read(str(path)).to_pydict()
         loose = [part for part, emotion in zip(held["split"], held["emotion"], strict=True) if emotion is None]
         assert loose == ["train"] * 6
-        without = wire.read(str(tmp_path / "without" / path.relative_to(tmp_path / "with"))).to_pydict()
+        without = manifest_io.read(str(tmp_path / "without" / path.relative_to(tmp_path / "with"))).to_pydict()
         assert held["split"][: len(without["split"])] == without["split"]
         one, two = (modelfile.read(tmp_path / name / path.parent.relative_to(tmp_path / "with") / "model.safetensors")
                     for name in ("with", "without"))  # fmt: skip
@@ -225,23 +225,24 @@ def test_audio_that_nobody_labelled_is_learnt_from_the_teacher_alone(
 
 
 def test_unlabelled_clips_go_where_their_speaker_is_and_never_across(mel: Path, teacher: Path, tmp_path: Path) -> None:
-    table = wire.read(str(mel))
+    table = manifest_io.read(str(mel))
     emotions = [None if place % 3 == 0 else word for place, word in enumerate(manifest.column(table, "emotion"))]
-    wire.write(manifest.with_column(table, "emotion", emotions), str(tmp_path / "half.parquet"), "parquet")
+    manifest_io.write(manifest.with_column(table, "emotion", emotions), str(tmp_path / "half.parquet"), "parquet")
     folds = ("--folds", "2", "--teacher")
-    wire.write(manifest.from_columns({"clip": manifest.column(table, "clip"), **{f"p_{word}": [1 / 3] * len(table)
-               for word in EMOTIONS}}), str(tmp_path / "t.parquet"), "parquet")  # fmt: skip
+    shares = {f"p_{word}": [1 / 3] * len(table) for word in EMOTIONS}
+    answers = manifest.from_columns({"clip": manifest.column(table, "clip"), **shares})
+    manifest_io.write(answers, str(tmp_path / "t.parquet"), "parquet")
     train(tmp_path / "half.parquet", *NET, *folds, tmp_path / "t.parquet", "-o", tmp_path / "run")
     for path in (tmp_path / "run").rglob("split.parquet"):
-        held = wire.read(str(path)).to_pydict()
+        held = manifest_io.read(str(path)).to_pydict()
         parts = {(who, part) for who, part in zip(held["speaker"], held["split"], strict=True)}
         assert len(parts) == 8
 
 
 def test_a_teacher_of_other_emotions_or_of_nothing_is_one_line(mel: Path, teacher: Path, tmp_path: Path) -> None:
-    table = wire.read(str(mel))
+    table = manifest_io.read(str(mel))
     words = ["fear" if word == "angry" else word for word in manifest.column(table, "emotion")]
-    wire.write(manifest.with_column(table, "emotion", words), str(tmp_path / "fear.parquet"), "parquet")
+    manifest_io.write(manifest.with_column(table, "emotion", words), str(tmp_path / "fear.parquet"), "parquet")
     done = train(tmp_path / "fear.parquet", *NET, *SPLIT, "--teacher", teacher, "-o", tmp_path / "run", code=1)
     assert not [*(tmp_path / "run").rglob("teacher-*.parquet")], "the teacher listened first"
     assert (

@@ -26,6 +26,7 @@ from sertool import (
     heldout,
     locks,
     manifest,
+    manifest_io,
     member_scores,
     merging,
     modelfile,
@@ -36,7 +37,6 @@ from sertool import (
     talk,
     targets,
     training,
-    wire,
 )
 from sertool.commands import train as door
 from sertool.designing import Asked
@@ -91,7 +91,7 @@ def train(*words: object, code: int = 0) -> Outcome:
 
 
 def table(folder: Path) -> dict[str, list]:
-    return wire.read(str(folder / "predictions.parquet")).to_pydict()
+    return manifest_io.read(str(folder / "predictions.parquet")).to_pydict()
 
 
 def weights(folder: Path) -> bytes:
@@ -119,7 +119,7 @@ def test_outputs_may_have_names_that_are_not_utf_8(clips: Path, tmp_path: Path) 
     for source in (features / "manifest.parquet", features / "rms" / "00000.safetensors"):
         done = sertool("predict", "-m", run, source, "-o", features / "a.parquet")
         assert done.code == 0, done.err
-        assert len(wire.read(str(features / "a.parquet"))) == 48
+        assert len(manifest_io.read(str(features / "a.parquet"))) == 48
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(mel: Path, tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_speakers_never_cross(mel: Path, tmp_path: Path) -> None:
     train(mel, *TINY, "--folds", 4, "-o", tmp_path)
     seen = []
     for path in sorted(tmp_path.rglob("split.parquet")):
-        held = wire.read(str(path)).to_pydict()
+        held = manifest_io.read(str(path)).to_pydict()
         parts = {
             part: {s for s, p in zip(held["speaker"], held["split"], strict=True) if p == part} for part in splits.PARTS
         }
@@ -421,7 +421,7 @@ def test_speakers_never_cross(mel: Path, tmp_path: Path) -> None:
 
 def parts_of(member: Path) -> dict[str, set[str]]:
     """The speakers of each part of a training."""
-    held = wire.read(str(member / "split.parquet")).to_pydict()
+    held = manifest_io.read(str(member / "split.parquet")).to_pydict()
     pairs = list(zip(held["split"], held["speaker"], strict=True))
     return {part: {who for place, who in pairs if place == part} for part in {place for place, _ in pairs}}
 
@@ -484,8 +484,8 @@ def test_folds_and_seeds_have_a_folder_each_and_all_their_rows_are_joined(mel: P
         assert files == {"settings.json", "split.parquet", "metrics.jsonl", "curves.png", "model.safetensors",
                          "predictions.parquet"}  # fmt: skip
     (tmp_path / "out.parquet").write_bytes(done.out)
-    held = manifest.column(wire.load(str(tmp_path / "out.parquet")), "clip")
-    joined = wire.load(str(tmp_path / "out.parquet")).to_pydict()
+    held = manifest.column(manifest_io.read_table(str(tmp_path / "out.parquet")), "clip")
+    joined = manifest_io.read_table(str(tmp_path / "out.parquet")).to_pydict()
     assert len(held) == 2 * 48
     assert " to test), mean over 2 folds and 2 seeds; 96 held-out rows" in done.err
     assert {*zip(joined["fold"], joined["seed"], strict=True)} == {(0, 5), (0, 6), (1, 5), (1, 6)}
@@ -716,7 +716,7 @@ def test_what_is_put_into_train_beside_a_division_never_overlaps_with_what_is_he
     bare = changed(mel, tmp_path / "bare.parquet", emotion=emotions, **recorded)
     words = {f"p_{word}": [1 / 3] * count for word in ("neutral", "happy", "angry")}
     answers = manifest.from_columns({"clip": column(mel, "clip"), **words})
-    wire.write(answers, str(tmp_path / "answers.parquet"), "parquet")
+    manifest_io.write(answers, str(tmp_path / "answers.parquet"), "parquet")
     done = train(bare, *TINY, *way, "--teacher", tmp_path / "answers.parquet", "-o", tmp_path / "run", code=1)
     assert "the split leaks: overlapping segments: " in done.err.splitlines()[-1]
     assert not list((tmp_path / "run").rglob("model.safetensors"))
@@ -729,7 +729,7 @@ def test_corpora_are_trained_on_and_held_out_by_name(mel: Path, tmp_path: Path) 
     done = train(both, *TINY, "--train-on", "one", "--test-on", "two", "-o", tmp_path / "run")
     assert "from one to two" in done.err
     assert set(table(tmp_path / "run")["corpus"]) == {"two"}
-    divided = wire.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
+    divided = manifest_io.read(str(tmp_path / "run" / "seed-0" / "split.parquet")).to_pydict()
     assert {c for c, part in zip(divided["corpus"], divided["split"], strict=True) if part != "test"} == {"one"}
     assert "no corpus three" in train(both, *TINY, "--test-on", "three", "-o", tmp_path / "no", code=2).line
     assert "both want one" in train(both, *TINY, "--train-on", "one", "--test-on", "one", "-o", tmp_path, code=2).line
@@ -762,7 +762,7 @@ def test_a_corpus_that_always_trains_is_in_train_of_every_fold(two_corpora: Path
     assert set(table(tmp_path / "run")["corpus"]) == {"two"}
     assert len(table(tmp_path / "run")["clip"]) == 24
     for fold in ("fold-0", "fold-1"):
-        split = wire.read(str(tmp_path / "run" / fold / "seed-0" / "split.parquet")).to_pydict()
+        split = manifest_io.read(str(tmp_path / "run" / fold / "seed-0" / "split.parquet")).to_pydict()
         parts = {"one": set(), "two": set()}
         for corpus, part in zip(split["corpus"], split["split"], strict=True):
             parts[corpus].add(part)
@@ -901,8 +901,10 @@ def said_of(run: Path) -> str:
 
 def test_a_folder_with_the_name_of_a_protocol_excuses_no_leak(mel: Path, tmp_path: Path) -> None:
     parts = ["train", "test"] * (len(column(mel, "clip")) // 2)
-    leaky = manifest.made_by(wire.read(str(changed(mel, tmp_path / "own.parquet", split=parts))), "index sentence", 0)
-    wire.write(leaky, str(tmp_path / "sentence.parquet"), "parquet")
+    leaky = manifest.made_by(
+        manifest_io.read(str(changed(mel, tmp_path / "own.parquet", split=parts))), "index sentence", 0
+    )
+    manifest_io.write(leaky, str(tmp_path / "sentence.parquet"), "parquet")
     assert "the split leaks" in train(tmp_path / "sentence.parquet", *TINY, "-o", tmp_path / "run", code=1).line
 
 
@@ -911,8 +913,8 @@ def test_several_manifests_are_trained_on_together(mel: Path, tmp_path: Path) ->
     middle = sorted(set(speakers))[4]
     halves = []
     for name, test in (("low", lambda s: s < middle), ("high", lambda s: s >= middle)):
-        held = wire.read(str(mel))
-        wire.write(
+        held = manifest_io.read(str(mel))
+        manifest_io.write(
             manifest.keep(held, np.array([test(s) for s in speakers])), str(tmp_path / f"{name}.parquet"), "parquet"
         )
         halves.append(tmp_path / f"{name}.parquet")
@@ -925,7 +927,7 @@ def test_several_manifests_are_trained_on_together(mel: Path, tmp_path: Path) ->
 
 
 def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
-    held = wire.read(str(mel))
+    held = manifest_io.read(str(mel))
     copies = manifest.with_column(held, "parent", manifest.column(held, "clip"))
     copies = manifest.with_column(copies, "clip", [f"{clip}#0" for clip in manifest.column(held, "clip")])
     both = merging.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
@@ -954,7 +956,7 @@ def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: 
     empty = changed(mel, tmp_path / "empty.parquet", split=["train"] * 48)
     odd = changed(mel, tmp_path / "odd.parquet", split=["trial"] * 48)
     one = tmp_path / "one.parquet"
-    wire.write(manifest.with_column(wire.read(str(mel)), "split", split).slice(0, 1), str(one), "parquet")
+    manifest_io.write(manifest.with_column(manifest_io.read(str(mel)), "split", split).slice(0, 1), str(one), "parquet")
     for words, says in {
         (mel, *TINY, "--optimizer", "sgd", "--lr", 1e30): "the loss is not finite in epoch 1",
         (mel, *TINY, "--epochs", 1, "--batch", 48, "--lr", 1e30): "what the trained model answers is not finite",
@@ -1073,7 +1075,7 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
 ) -> None:
     train(statistics, *words, "--split", "speaker:50/25/25", "-o", tmp_path)
     held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
-    predicted = wire.read(str(tmp_path / "predictions.parquet"))
+    predicted = manifest_io.read(str(tmp_path / "predictions.parquet"))
     store = batches.load(predicted, list(held.features), "cpu")
     rows, lengths = store.take(np.arange(len(store)))
     module = models.load(held.architecture)
@@ -1125,7 +1127,7 @@ def _assert_heard_again(clips: Path, run: Path, device: str) -> None:
     done = sertool("predict", "-m", run, clips, "--device", device, "-f", "jsonl")
     assert done.code == 0, done.err
     heard = {row["clip"]: row for row in map(json.loads, done.out.splitlines())}
-    held = wire.read(str(run / "predictions.parquet")).to_pylist()
+    held = manifest_io.read(str(run / "predictions.parquet")).to_pylist()
     assert held
     for row in held:
         for word in ("p_neutral", "p_happy", "p_angry"):
@@ -1209,8 +1211,8 @@ def test_the_run_folder_says_what_was_done(mel: Path, tmp_path: Path) -> None:
 
 def test_a_manifest_as_csv_is_enough(mel: Path, tmp_path: Path) -> None:
     """The shards themselves say how they were made."""
-    held = wire.read(str(mel))
-    wire.write(held, str(tmp_path / "m.csv"), "csv")
+    held = manifest_io.read(str(mel))
+    manifest_io.write(held, str(tmp_path / "m.csv"), "csv")
     train(tmp_path / "m.csv", *TINY, "-o", tmp_path / "csv")
     train(mel, *TINY, "-o", tmp_path / "parquet")
     csv, parquet = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("csv", "parquet"))
@@ -1339,7 +1341,8 @@ def test_two_processes_give_the_figures_of_one(mel: Path, tmp_path: Path, net: t
     assert together.returncode == 0, together.stderr.decode()
     assert together.stderr.decode().count("the run lies in") == 1
     (tmp_path / "out.parquet").write_bytes(together.stdout)
-    assert len(wire.load(str(tmp_path / "out.parquet"))) == 2 * len(table(tmp_path / "two" / "seed-0")["clip"])
+    both = manifest_io.read_table(str(tmp_path / "out.parquet"))
+    assert len(both) == 2 * len(table(tmp_path / "two" / "seed-0")["clip"])
     train(*words[1:], "-o", tmp_path / "one")
     for seed in ("seed-0", "seed-1"):
         one, two = (modelfile.read(tmp_path / name / seed / "model.safetensors") for name in ("one", "two"))

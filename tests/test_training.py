@@ -14,6 +14,7 @@ from sertool import (
     choosing,
     encoding,
     manifest,
+    manifest_io,
     member_scores,
     members,
     modelfile,
@@ -22,7 +23,6 @@ from sertool import (
     synth,
     targets,
     tensorfile,
-    wire,
 )
 from sertool.batches import Store
 from sertool.design import Design, Member
@@ -57,7 +57,7 @@ def sure(source: Path, target: Path) -> Path:
     """The predictions of a teacher that knows every clip's emotion."""
     emotions = column(source, "emotion")
     shares = {f"p_{word}": [float(word == emotion) for emotion in emotions] for word in EMOTIONS}
-    wire.write(manifest.from_columns({"clip": column(source, "clip"), **shares}), str(target), "parquet")
+    manifest_io.write(manifest.from_columns({"clip": column(source, "clip"), **shares}), str(target), "parquet")
     return target
 
 
@@ -95,9 +95,9 @@ def test_a_teacher_of_clips_that_do_not_train_is_refused_beside_a_model_that_is_
 
 
 def test_that_is_said_before_any_features_are_made(heard: Path, tmp_path: Path) -> None:
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     bare = [name for name in table.column_names if not name.endswith(("_shard", "_offset", "_rows"))]
-    wire.write(table.select(bare), str(tmp_path / "bare.parquet"), "parquet")
+    manifest_io.write(table.select(bare), str(tmp_path / "bare.parquet"), "parquet")
     teacher = sure(heard, tmp_path / "teacher.parquet")
     for words in (("--epochs", 3), ("--teacher", teacher), ("--imitate", "rms"), ("--imitate", "rms", "--dry-run")):
         done = train(tmp_path / "bare.parquet", "--recipe", "lda-c", *words, "-o", tmp_path / "run", code=2)
@@ -182,7 +182,7 @@ def learnt(one: Trained) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_weights_come_from_train_alone_and_test_moves_nothing(heard: Path, tmp_path: Path, name: str) -> None:
-    table, design = wire.read(str(heard)), DESIGNS[name]
+    table, design = manifest_io.read(str(heard)), DESIGNS[name]
     split = divided(table)
     held = targets.load(table, design, "cpu")
     first, *others = (
@@ -204,7 +204,7 @@ def test_where_emotions_are_balanced_already_to_balance_them_changes_no_model(
     heard: Path, tmp_path: Path, model: str
 ) -> None:
     """But for a forest, which draws its clips in another way where they are weighed."""
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     held = targets.load(table, at_once(model), "cpu")
     as_is, *balanced = (
         learnt(made(held, at_once(model, balance=how), divided(table), tmp_path))
@@ -228,7 +228,7 @@ def test_a_machine_is_told_which_rows_are_of_one_clip(
         fit(model, *given)
 
     monkeypatch.setattr(svm.Model, "fit", spied)
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     clips = np.array(manifest.column(table, "clip"))
     origin = np.where(np.arange(len(clips)) % 2, np.roll(clips, 1), clips)  # as if every second were a copy
     parents = [None if own == clip else str(own) for own, clip in zip(origin, clips, strict=True)]
@@ -240,7 +240,7 @@ def test_a_machine_is_told_which_rows_are_of_one_clip(
 
 
 def test_the_kth_copies_of_a_speaker_are_a_voice_of_their_own(heard: Path) -> None:
-    table = wire.read(str(heard)).slice(0, 6)
+    table = manifest_io.read(str(heard)).slice(0, 6)
     names = ["x", "y", "x#1", "y#1", "x#12", "foreign"]
     for name, values in {
         "clip": names, "parent": [None, None, "x", "y", "x", "y"], "speaker": ["a", "b", "a", "b", "a", "b"],
@@ -255,7 +255,7 @@ def test_the_kth_copies_of_a_speaker_are_a_voice_of_their_own(heard: Path) -> No
 
 
 def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     design = replace(network(), training=Settings(epochs=20, batch=8, lr=0.003, keep="last"))
     split = divided(table)
     found = made(targets.load(table, design, "cpu"), design, split, tmp_path)
@@ -266,7 +266,7 @@ def test_answers_are_calibrated_on_dev(heard: Path, tmp_path: Path) -> None:
 
 
 def test_strangers_and_those_who_are_known_are_calibrated_apart(heard: Path, tmp_path: Path) -> None:
-    table = wire.read(str(heard))
+    table = manifest_io.read(str(heard))
     trained = Settings(epochs=20, batch=8, lr=0.003, keep="last")
     design = replace(network(adapt="speaker", prior_clips=3.0), training=trained)
     found = made(targets.load(table, design, "cpu"), design, divided(table), tmp_path)
@@ -288,7 +288,7 @@ def test_how_sure_raw_answers_are_changes_no_voice_and_strangers_stay_strangers(
     weights = {name: 3 * held.tensors[name] for name in ("weight", "bias")}
     bold = replace(held, tensors=held.tensors | weights, temperature=3 * held.temperature,
                    adapted_temperature=3 * held.adapted_temperature)  # fmt: skip
-    store = batches.load(wire.read(str(tmp_path / "predictions.parquet")), ["mfcc"], "cpu")
+    store = batches.load(manifest_io.read(str(tmp_path / "predictions.parquet")), ["mfcc"], "cpu")
     clips = [{"mfcc": np.concatenate(view, axis=1)} for view in store.views]
     who, answers = torch.tensor([0] + [1] * (len(clips) - 1)), []
     for model in (Predictor(held), Predictor(bold)):

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import catalogue, shards, wire
+from sertool import catalogue, manifest_io, shards
 
 pytest_plugins = ("voices",)
 
@@ -76,7 +76,7 @@ def test_statistics_of_pitch_are_of_voiced_frames(voices, tmp_path, shape):
     stats_asked = ("--stats", "mean,min,slope", "--verify", 3)
     kept = sertool("featurize", voices, "--pitch", *shape, *stats_asked, "-o", tmp_path / "s")
     assert (done.code, kept.code) == (0, 0), kept.err
-    frames, held = (wire.read(str(tmp_path / name / "manifest.parquet")).to_pylist() for name in ("frames", "s"))
+    frames, held = (manifest_io.read(str(tmp_path / name / "manifest.parquet")).to_pylist() for name in ("frames", "s"))
     for one, other in zip(frames, held, strict=True):
         places = [
             [row["clip"], *(row[f"pitch_{part}"] for part in ("shard", "offset", "rows"))] for row in (one, other)

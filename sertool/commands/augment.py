@@ -129,7 +129,7 @@ def _output_options() -> Any:
         option("--plot", type=click.Path(dir_okay=False), metavar="PNG", group="Sound",
                help="Draw the first clip and its first copy, and stop."),
         options.out("Write the manifest to this file rather than to stdout."),
-        options.wire_format, options.seed, options.jobs,
+        options.manifest_format, options.seed, options.jobs,
         option("--list", "show_list", is_flag=True, help="Show all effects and recipes, and stop."),
         options.strict, options.dry_run, options.wait, options.quiet, options.verbose,
     )  # fmt: skip
@@ -143,11 +143,11 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import copying, effect_chains, files, indexing, manifest, row_filter, wire, workers
+    from sertool import copying, effect_chains, files, indexing, manifest, manifest_io, row_filter, workers
 
     _refuse_quarrels(values)
     chain = effect_chains.chain(_asked(values), values["seed"])
-    kind = None if values["listen"] or values["plot"] else wire.format_for(values["out"], values["kind"])
+    kind = None if values["listen"] or values["plot"] else manifest_io.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
     looking = indexing.Looking(jobs=jobs)
@@ -181,7 +181,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
 
 def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> Any:
     """The table, or its copies as sound or as a picture; the table as it then is."""
-    from sertool import wire
+    from sertool import manifest_io
 
     if values["listen"] or values["plot"] or values["write"]:
         from sertool import rendering
@@ -196,10 +196,10 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
             Path(values["write"]), values["kind_of_sound"] or "flac", Part.parse(values["part"]), values["wait"]
         )
         table = rendering.write(table, place, jobs)
-    if wire.holds(values["out"], table, kind):
+    if manifest_io.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
     else:
-        wire.write(table, values["out"], kind)
+        manifest_io.write(table, values["out"], kind)
     return table
 
 

@@ -84,10 +84,10 @@ def _output_options() -> Any:
 @options.stack(_input_options(), _score_options(), _output_options())
 def command(paths: tuple[str, ...], **values: Any) -> None:
     """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
-    from sertool import answers, evaluating, labels, reports, wire
+    from sertool import answers, evaluating, labels, manifest_io, reports
     from sertool.predictions import Reading
 
-    kind = wire.named_format(values["out"], values["kind"], FORMATS) or "table"
+    kind = manifest_io.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = options.inputs(paths, "a table of predictions")
     _refuse_written_over(sources, values["out"], values["html"])
     mapping = labels.parse_mapping(values["mapping"])

@@ -136,10 +136,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     wanted = _wanted(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _check_values(values)
-    from sertool import device, extract, features, featurizing, files, indexing, manifest, plots, wire, workers
+    from sertool import device, extract, features, featurizing, files, indexing, manifest, manifest_io, plots, workers
     from sertool.row_filter import chosen
 
-    kind, picked = wire.format_for(None, values["kind"]), device.pick(values["device"])
+    kind, picked = manifest_io.format_for(None, values["kind"]), device.pick(values["device"])
     extraction = _extraction(values, wanted)
     to_fetch = features.to_fetch(extraction.features) if values["dry_run"] else []
     if not to_fetch:
@@ -163,7 +163,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     _add_reports(table, extraction, place.folder, values)
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
-    wire.write(table, None, kind)
+    manifest_io.write(table, None, kind)
     return indexing.exit_status(table, looking, strict=values["strict"])
 
 

@@ -75,7 +75,7 @@ def _split_options() -> Any:
 def _output_options() -> Any:
     return options.stack(
         options.out("Write the manifest to this file rather than to stdout."),
-        options.wire_format, options.seed_of_division, options.jobs, options.strict, options.dry_run,
+        options.manifest_format, options.seed_of_division, options.jobs, options.strict, options.dry_run,
         option("--list", "show_list", is_flag=True,
                help="Show the corpora that are recognised, the protocols, what the columns of a manifest and the words "
                     "in issue and notes mean, and stop."),
@@ -96,14 +96,14 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import files, indexing, manifest, splitting, twins, wire, workers
+    from sertool import files, indexing, manifest, manifest_io, splitting, twins, workers
 
     asked = splitting.asked(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
-    kind = wire.format_for(values["out"], values["kind"])
+    kind = manifest_io.format_for(values["out"], values["kind"])
     named = paths or not values["tables"]
     sources = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if named else ()
-    old = wire.read(values["update"]) if values["update"] else None
+    old = manifest_io.read(values["update"]) if values["update"] else None
     looking = indexing.Looking(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
         return _say_plan(indexing.sort(sources, values["root"], nul=values["null"]), values["tables"])
@@ -118,11 +118,11 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
     table = manifest.made_by(table, talk.command_line(), seed, read)
-    if wire.holds(values["out"], table, kind):
+    if manifest_io.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
         files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])
     else:
-        wire.write(table, values["out"], kind)
+        manifest_io.write(table, values["out"], kind)
     indexing.summary(table)
     indexing.warn_of_several_in_one(table)
     return indexing.exit_status(table, looking, strict=values["strict"])

@@ -266,7 +266,7 @@ def _answers(listener: Listener, asked: Iterator[Request], values: dict[str, Any
 
 
 def _kind(values: dict[str, Any]) -> str:
-    from sertool import wire
+    from sertool import manifest_io
 
-    named = wire.named_format(values["out"], values["kind"], EXTENSIONS)
+    named = manifest_io.named_format(values["out"], values["kind"], EXTENSIONS)
     return named or ("table" if talk.to_terminal() else "csv")

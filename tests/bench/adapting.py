@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import batches, manifest, metrics, speaker_scaling, wire
+from sertool import batches, manifest, manifest_io, metrics, speaker_scaling
 from sertool.inference import Predictor
 
 COUNTS = (1, 5, 10, 20, 40, 80)
@@ -27,7 +27,7 @@ class Fold:
 
     def __init__(self, folder: Path) -> None:
         self.model = Predictor.load(folder / "model.safetensors")
-        table = wire.read(str(folder / "predictions.parquet"))
+        table = manifest_io.read(str(folder / "predictions.parquet"))
         self.rows, self.lengths = (store := batches.load(table, list(self.model.held.features), "cpu")).take(
             np.arange(len(table))
         )

@@ -66,17 +66,17 @@ def recorded(way: str, corpora: Path, work: Path) -> Path:
 
 def undivided(source: Path, target: Path) -> None:
     """The manifest without its split: no copies are made of dev."""
-    from sertool import wire
+    from sertool import manifest_io
 
-    wire.write(wire.read(str(source)).drop_columns(["split"]), str(target), "parquet")
+    manifest_io.write(manifest_io.read(str(source)).drop_columns(["split"]), str(target), "parquet")
 
 
 def copies(source: Path, target: Path) -> Path:
-    from sertool import manifest, wire
+    from sertool import manifest, manifest_io
 
-    table = wire.read(str(source))
+    table = manifest_io.read(str(source))
     there = np.array([parent is not None for parent in manifest.column(table, "parent")])
-    wire.write(manifest.keep(table, there), str(target), "parquet")
+    manifest_io.write(manifest.keep(table, there), str(target), "parquet")
     return target
 
 
@@ -84,9 +84,9 @@ def written(clean: Path, folder: Path, change: Callable[[np.ndarray, int], np.nd
     """The clips, each changed, as files, and their manifest."""
     import soundfile
 
-    from sertool import manifest, wire
+    from sertool import manifest, manifest_io
 
-    table = wire.read(str(clean)).drop_columns(["duration", "samples"])
+    table = manifest_io.read(str(clean)).drop_columns(["duration", "samples"])
     folder.mkdir(exist_ok=True)
     paths = []
     for clip, path in zip(*(manifest.column(table, name) for name in ("clip", "path")), strict=True):
@@ -94,7 +94,7 @@ def written(clean: Path, folder: Path, change: Callable[[np.ndarray, int], np.nd
         paths.append(str(folder / f"{Path(clip).stem}.wav"))
         soundfile.write(paths[-1], change(samples, rate), rate)
     target = folder.with_suffix(".parquet")
-    wire.write(manifest.with_column(table, "path", paths), str(target), "parquet")
+    manifest_io.write(manifest.with_column(table, "path", paths), str(target), "parquet")
     return target
 
 

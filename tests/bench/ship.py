@@ -21,7 +21,7 @@ import conditions
 import records
 import shown
 
-from sertool import inference, manifest, member_scores, modelfile, packing, rounding, shipped, weights, wire
+from sertool import inference, manifest, manifest_io, member_scores, modelfile, packing, rounding, shipped, weights
 
 TRIM = 40.0  # dB below the loudest frame: what ends so softly is left out of the clips that the models are asked
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
@@ -89,7 +89,7 @@ def card(name: str, work: Path) -> str:
 
 def _error_for_strangers(work: Path, name: str) -> float:
     """The calibration error of the same answers, each speaker's by the temperature that all others call for."""
-    table = wire.read(str(work / f"cremad-shipped-{name}.parquet"))
+    table = manifest_io.read(str(work / f"cremad-shipped-{name}.parquet"))
     words = manifest.family(table, "p_")
     logits = torch.tensor([manifest.column(table, f"p_{word}") for word in words]).mT.clamp(min=1e-9).log()
     truth = np.array([words.index(word) for word in manifest.column(table, "emotion")])
@@ -101,7 +101,7 @@ def _error_for_strangers(work: Path, name: str) -> float:
         table = manifest.with_column(table, f"p_{word}", answers[:, column].numpy())
     table = manifest.with_column(table, "confidence", answers.amax(dim=1).numpy())
     place = work / f"cremad-shipped-{name}-as-strangers.parquet"
-    wire.write(table, str(place), "parquet")
+    manifest_io.write(table, str(place), "parquet")
     return shown.scored(place)["figures"]["ece"]["value"]
 
 

@@ -28,14 +28,14 @@ def prepare(folder: Path, count: int, out: Path) -> None:
     """Featurize some clips, and write each one's rows as the rival has them."""
     import numpy as np
 
-    from sertool import manifest, shards, wire
+    from sertool import manifest, manifest_io, shards
 
     paths = sorted(folder.glob("*.wav"))
     chosen = paths[:: max(1, len(paths) // count)][:count]
     (out / "paths.txt").write_text("\n".join(map(str, chosen)))
     command = [sys.executable, "-m", "sertool", "featurize", out / "paths.txt", "--mel", "-o", out / "features"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    table = wire.read(str(out / "features" / "manifest.parquet"))
+    table = manifest_io.read(str(out / "features" / "manifest.parquet"))
     columns = [manifest.column(table, name) for name in ("clip", "mel_shard", "mel_offset", "mel_rows")]
     reader = shards.Reader("mel")
     (out / "npy").mkdir()
@@ -58,9 +58,9 @@ def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str
     import numpy as np
     import torch
 
-    from sertool import batches, device, training, training_data, training_settings, wire
+    from sertool import batches, device, manifest_io, training, training_data, training_settings
 
-    store = batches.load(wire.read(str(out / "features" / "manifest.parquet")), ["mel"], device.pick("auto"))
+    store = batches.load(manifest_io.read(str(out / "features" / "manifest.parquet")), ["mel"], device.pick("auto"))
     clips = np.arange(len(store))
     targets = torch.nn.functional.one_hot(torch.from_numpy(clips % CLASSES), CLASSES).float().to(store.device)
     scaling = batches.scaling(store, clips, "corpus")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import formats, manifest, merging, row_filter, streams, wire
+from sertool import formats, manifest, manifest_io, merging, row_filter, streams
 from sertool.errors import SertoolError, UsageError
 from sertool.paths import path_text
 
@@ -61,14 +61,14 @@ def clips(folder, **more):
 def test_what_is_written_is_read_back(tmp_path, kind):
     held = clips(tmp_path)
     out = tmp_path / f"clips.{kind}"
-    wire.write(held, str(out), kind)
-    assert wire.read(str(out)).select(held.column_names).equals(held)
+    manifest_io.write(held, str(out), kind)
+    assert manifest_io.read(str(out)).select(held.column_names).equals(held)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
 def test_stdout_is_read_back_from_stdin_in_another_folder(tmp_path, monkeypatch, kind):
     held = clips(tmp_path)
-    wire.write(held, str(tmp_path / "clips.parquet"), "parquet")
+    manifest_io.write(held, str(tmp_path / "clips.parquet"), "parquet")
     piped = sertool("index", tmp_path / "clips.parquet", "-f", kind, "-q")
     monkeypatch.chdir("/")
     again = sertool("index", "-", "-f", kind, "-q", stdin=piped.out)
@@ -76,17 +76,17 @@ def test_stdout_is_read_back_from_stdin_in_another_folder(tmp_path, monkeypatch,
     if kind in ("csv", "tsv"):
         assert again.out == piped.out
         assert str(tmp_path / "audio" / "plain.wav").encode() in piped.out
-    table = wire.decoded(pa.py_buffer(again.out), "-")
+    table = manifest_io.decode(pa.py_buffer(again.out), "-")
     assert table.select(held.column_names).equals(held)
 
 
 def test_text_formats_say_null_and_lists_as_people_do(tmp_path):
-    wire.write(clips(tmp_path), str(tmp_path / "a.csv"), "csv")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.csv"), "csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert lines[0].startswith('"clip","path","duration","age","emotion"')
     assert lines[1].startswith('"c/0","audio/plain.wav",2.5,31,"sad","plain",')
     assert '"quiet;dc"' in lines[2]
-    wire.write(clips(tmp_path), str(tmp_path / "a.jsonl"), "jsonl")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.jsonl"), "jsonl")
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert rows[1]["notes"] == ["quiet", "dc"]
     assert "age" not in rows[1]
@@ -96,11 +96,13 @@ def test_polars_and_pandas_like_files_are_read(tmp_path):
     pq.write_table(
         pa.table({"path": pa.array(["/a.wav"], pa.large_string()), "__index_level_0__": [3]}), tmp_path / "p"
     )
-    assert wire.read(str(tmp_path / "p")).to_pylist() == [{"clip": "/a.wav", "path": "/a.wav", "__index_level_0__": 3}]
+    assert manifest_io.read(str(tmp_path / "p")).to_pylist() == [
+        {"clip": "/a.wav", "path": "/a.wav", "__index_level_0__": 3}
+    ]
 
 
 def test_columns_of_others_survive_a_filter(tmp_path):
-    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     done = sertool("index", tmp_path / "a.parquet", "--where", "take>=7", "-f", "jsonl", "-q")
     assert [json.loads(line)["mine"] for line in done.out.splitlines()] == ["x7", "x8"]
 
@@ -123,8 +125,8 @@ def test_input_is_told_apart_by_its_content(head, kind):
 
 
 def test_a_name_does_not_decide_what_is_read(tmp_path):
-    wire.write(clips(tmp_path), str(tmp_path / "clips.csv"), "parquet")
-    assert len(wire.read(str(tmp_path / "clips.csv"))) == len(TEXTS)
+    manifest_io.write(clips(tmp_path), str(tmp_path / "clips.csv"), "parquet")
+    assert len(manifest_io.read(str(tmp_path / "clips.csv"))) == len(TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +137,12 @@ def test_a_name_does_not_decide_what_is_read(tmp_path):
      'age,"path"\n3,/a\n', "path\tage\n/a\t3\n", '{"path": "/a", "age": 3}\n\n', '\ufeff{"path": "/a", "age": "3"}'],
 )  # fmt: skip
 def test_text_is_read_as_people_write_it(text):
-    held = wire.decoded(pa.py_buffer(text.encode()), "-")
+    held = manifest_io.decode(pa.py_buffer(text.encode()), "-")
     assert held.to_pylist() == [{"clip": "/a", "path": "/a", "age": 3}]
 
 
 def test_lines_may_know_different_things():
-    held = wire.decoded(pa.py_buffer(b'{"path": "/a", "speaker": 3}\n{"path": "/b", "mine": [1]}\n'), "-")
+    held = manifest_io.decode(pa.py_buffer(b'{"path": "/a", "speaker": 3}\n{"path": "/b", "mine": [1]}\n'), "-")
     assert held.column("speaker").to_pylist() == ["3", None]
     assert held.column("mine").to_pylist() == [None, [1]]
 
@@ -154,7 +156,7 @@ def test_lines_may_know_different_things():
 )
 def test_a_json_document_is_read_as_its_lines_would_be(text):
     lines = b'{"path": "/a", "emotion": "sad"}\n{"path": "/b", "x": 1}\n'
-    assert wire.decoded(pa.py_buffer(text.encode()), "-") == wire.decoded(pa.py_buffer(lines), "-")
+    assert manifest_io.decode(pa.py_buffer(text.encode()), "-") == manifest_io.decode(pa.py_buffer(lines), "-")
 
 
 def test_what_is_nested_is_json_in_text_formats():
@@ -198,7 +200,7 @@ def test_many_lines_become_one_table(monkeypatch):
         json.dumps({"path": f"/{k}"} | ({"age": k} if k > 2 else {}) | ({"x": k / 2} if k % 2 else {"x": k}))
         for k in range(7)
     ]
-    held = wire.decoded(pa.py_buffer("\n".join(lines).encode()), "-")
+    held = manifest_io.decode(pa.py_buffer("\n".join(lines).encode()), "-")
     assert held.column("age").to_pylist() == [None, None, None, 3, 4, 5, 6]
     assert held.column("x").to_pylist() == [0, 0.5, 2, 1.5, 4, 2.5, 6]
 
@@ -211,7 +213,9 @@ def test_values_of_several_kinds_in_json_are_text(monkeypatch, lines):
         {"path": "/b", "speaker": "x", "x": 1, "y": 3, "notes": "stereo", "age": "40", "n": 2.5, "big": 2**70},
     ]
     text = "\n\n".join(map(json.dumps, rows))
-    assert [{**row, "clip": row["path"]} for row in wire.decoded(pa.py_buffer(text.encode()), "-").to_pylist()] == [
+    assert [
+        {**row, "clip": row["path"]} for row in manifest_io.decode(pa.py_buffer(text.encode()), "-").to_pylist()
+    ] == [
         {**rows[0], "clip": "/a", "speaker": "7", "x": "true", "y": "q", "big": None},
         {**rows[1], "clip": "/b", "x": "1", "y": "3", "notes": ["stereo"], "age": 40, "big": str(2**70)},
     ]
@@ -220,14 +224,14 @@ def test_values_of_several_kinds_in_json_are_text(monkeypatch, lines):
 def test_a_word_in_json_where_numbers_are_taken_is_named_with_its_row():
     text = '{"path": "/a", "age": 31}\n{"path": "/b", "age": "25-30"}\n'
     with pytest.raises(SertoolError, match="column age holds '25-30' in row 2"):
-        wire.decoded(pa.py_buffer(text.encode()), "-")
+        manifest_io.decode(pa.py_buffer(text.encode()), "-")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_tables_that_were_joined_are_one(capsys, end, mark):
     tables = [mark + end.join(["path,age,take", *rows, ""]) for rows in (["/a,3,1"], ["/b,3,1", "/c,3,1"], [])]
-    held = wire.decoded(pa.py_buffer("".join(tables).encode()), "-")
+    held = manifest_io.decode(pa.py_buffer("".join(tables).encode()), "-")
     assert held.select(["path", "age", "take"]).to_pydict() == {
         "path": ["/a", "/b", "/c"], "age": [3] * 3, "take": [1] * 3
     }  # fmt: skip
@@ -245,8 +249,8 @@ def test_what_others_wrote_stays_as_they_wrote_it(tmp_path, kind):
         "large": [1e30, 2.5, None],
     }  # fmt: skip
     held = pa.table({"clip": ["a", "b", "c"], "path": ["/a.wav", "/b.wav", "/c.wav"], **theirs})
-    wire.write(held, str(tmp_path / f"a.{kind}"), kind)
-    read = wire.read(str(tmp_path / f"a.{kind}")).to_pydict()
+    manifest_io.write(held, str(tmp_path / f"a.{kind}"), kind)
+    read = manifest_io.read(str(tmp_path / f"a.{kind}")).to_pydict()
     for name, values in theirs.items():
         assert read.get(name, [None] * 3) == values, name
 
@@ -254,7 +258,7 @@ def test_what_others_wrote_stays_as_they_wrote_it(tmp_path, kind):
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
 def test_numbers_of_others_are_numbers_however_they_are_written(separator):
     text = "path,a,b,c,d\n/a, 5,0.50,-1e-05,.5\n/b,60 ,10.25,1.5e3,\n/c,NA,1,3,1.0\n"
-    held = wire.decoded(pa.py_buffer(text.replace(",", separator).encode()), "-").to_pydict()
+    held = manifest_io.decode(pa.py_buffer(text.replace(",", separator).encode()), "-").to_pydict()
     assert held["a"] == [5, 60, None]
     assert held["b"] == [0.5, 10.25, 1.0]
     assert held["c"] == [-1e-05, 1500.0, 3.0]
@@ -262,7 +266,7 @@ def test_numbers_of_others_are_numbers_however_they_are_written(separator):
 
 
 def test_decimal_commas_of_others_are_numbers_between_semicolons():
-    held = wire.decoded(pa.py_buffer(b"path;a;b;c\n/a;0,5;1,25;x,y\n/b;10;2;z\n"), "-").to_pydict()
+    held = manifest_io.decode(pa.py_buffer(b"path;a;b;c\n/a;0,5;1,25;x,y\n/b;10;2;z\n"), "-").to_pydict()
     assert (held["a"], held["b"], held["c"]) == ([0.5, 10.0], [1.25, 2.0], ["x,y", "z"])
 
 
@@ -284,7 +288,7 @@ def test_words_of_others_that_would_become_one_number_stay_words_and_numbers_of_
 
 def test_numbers_of_others_that_repeat_or_are_less_than_nothing_are_numbers():
     text = "path,a,b\n/a,-0.00,1.50\n/b,0.00,1.50\n/c,,2.25\n/d,,\n"
-    held = wire.decoded(pa.py_buffer(text.encode()), "-").to_pydict()
+    held = manifest_io.decode(pa.py_buffer(text.encode()), "-").to_pydict()
     assert (held["a"], held["b"]) == ([0.0, 0.0, None, None], [1.5, 1.5, 2.25, None])
 
 
@@ -292,13 +296,13 @@ def test_an_empty_cell_is_null_where_every_cell_is_quoted():
     names = ("path", "age", "start", "notes", "speaker", "p_sad", "mine", "modified")
     rows = (("/a", "", "", "", "", "", "1", ""), ("/b", "3", "1.5", "quiet;dc", "s", "0.5", "", "16.0"))
     text = "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in (names, *rows))
-    first, second = wire.decoded(pa.py_buffer(text.encode()), "-").to_pylist()
+    first, second = manifest_io.decode(pa.py_buffer(text.encode()), "-").to_pylist()
     assert {first[name] for name in names[1:6]} | {first["modified"]} == {None}
     assert [second[name] for name in names[1:]] == [3, 1.5, ["quiet", "dc"], "s", 0.5, None, 16]
 
 
 def test_null_has_the_words_of_other_tools_unless_quoted():
-    held = wire.decoded(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
+    held = manifest_io.decode(pa.py_buffer(b'path,speaker,age\n/a,NA,NA\n/b,"NA",\n/c,,3\n'), "-")
     assert held.column("speaker").to_pylist() == [None, "NA", None]
     assert held.column("age").to_pylist() == [None, None, 3]
 
@@ -310,7 +314,7 @@ a,a.wav,16000.0,31,{2**60 + 1},1.5e3
 b,b.wav,,,,
 c,c.wav, 8000.0 ,7.0,{2**60 + 2},9
 """
-    held = wire.decoded(pa.py_buffer(text.replace(",", separator).encode()), "-").to_pydict()
+    held = manifest_io.decode(pa.py_buffer(text.replace(",", separator).encode()), "-").to_pydict()
     assert held["sample_rate"] == [16_000, None, 8_000]
     assert held["age"] == [31, None, 7]
     assert held["modified"] == [2**60 + 1, None, 2**60 + 2]
@@ -321,13 +325,13 @@ c,c.wav, 8000.0 ,7.0,{2**60 + 2},9
 def test_what_is_no_whole_number_is_refused_by_the_name_of_its_column(value):
     text = f"clip,path,sample_rate,age\na,a.wav,16000.0,31\nb,b.wav,,{value}\n"
     with pytest.raises(SertoolError, match="column age holds"):
-        wire.decoded(pa.py_buffer(text.encode()), "-")
+        manifest_io.decode(pa.py_buffer(text.encode()), "-")
 
 
 def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path):
-    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     before = pa.total_allocated_bytes()
-    held = wire.data(str(tmp_path / "a.parquet"))
+    held = manifest_io.read_bytes(str(tmp_path / "a.parquet"))
     assert held.to_pybytes() == (tmp_path / "a.parquet").read_bytes()
     assert pa.total_allocated_bytes() - before >= held.size > 0
 
@@ -357,7 +361,7 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_clear_line(data, says):
     with pytest.raises(SertoolError, match=says) as caught:
-        wire.decoded(pa.py_buffer(data), "-")
+        manifest_io.decode(pa.py_buffer(data), "-")
     assert str(caught.value).startswith("stdin: ")
     assert "\n" not in str(caught.value)
     done = sertool("index", stdin=data)
@@ -367,7 +371,7 @@ def test_what_cannot_be_read_is_one_clear_line(data, says):
 
 @pytest.mark.parametrize("tenth", range(10))
 def test_a_parquet_stream_that_was_cut_is_refused(tmp_path, tenth):
-    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     data = (tmp_path / "a.parquet").read_bytes()
     done = sertool("index", stdin=data[: len(data) * tenth // 10])
     assert (done.code, done.out) == (1, b"")
@@ -375,14 +379,14 @@ def test_a_parquet_stream_that_was_cut_is_refused(tmp_path, tenth):
 
 
 def test_a_manifest_that_was_altered_anywhere_is_refused(tmp_path):
-    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     data = (tmp_path / "a.parquet").read_bytes()
     body = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     for place in np.random.default_rng(0).integers(4, body, 100):
         altered = bytearray(data)
         altered[place] ^= 16
         try:
-            held = wire.decoded(pa.py_buffer(bytes(altered)), str(tmp_path / "a.parquet"))
+            held = manifest_io.decode(pa.py_buffer(bytes(altered)), str(tmp_path / "a.parquet"))
         except SertoolError as error:
             assert "cut off or altered" in str(error)  # noqa: PT017 (a header of a page may hold bits that say nothing)
         else:
@@ -391,11 +395,11 @@ def test_a_manifest_that_was_altered_anywhere_is_refused(tmp_path):
 
 def test_files_that_are_not_there_or_are_folders_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"no such file: .*absent"):
-        wire.read(str(tmp_path / "absent"))
+        manifest_io.read(str(tmp_path / "absent"))
     with pytest.raises(UsageError, match="is a folder"):
-        wire.read(str(tmp_path))
+        manifest_io.read(str(tmp_path))
     with pytest.raises(SertoolError, match=r"cannot read .*name too long"):
-        wire.read("x" * 4000)
+        manifest_io.read("x" * 4000)
 
 
 # Paths
@@ -403,145 +407,63 @@ def test_files_that_are_not_there_or_are_folders_are_named(tmp_path):
 
 def test_a_manifest_moves_with_its_audio(tmp_path):
     (tmp_path / "one").mkdir()
-    wire.write(clips(tmp_path / "one"), str(tmp_path / "one" / "clips.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path / "one"), str(tmp_path / "one" / "clips.parquet"), "parquet")
     stored = pq.read_table(tmp_path / "one" / "clips.parquet")
     assert stored.column("path")[0].as_py() == "audio/plain.wav"
     assert stored.column("mel_shard")[0].as_py() == "mel/00000.safetensors"
     (tmp_path / "one").rename(tmp_path / "two")
-    moved = wire.read(str(tmp_path / "two" / "clips.parquet"))
+    moved = manifest_io.read(str(tmp_path / "two" / "clips.parquet"))
     assert moved.equals(clips(tmp_path / "two"))
 
 
 def test_paths_elsewhere_stay_absolute(tmp_path):
     (tmp_path / "sub").mkdir()
-    wire.write(clips(tmp_path), str(tmp_path / "sub" / "clips.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "sub" / "clips.parquet"), "parquet")
     stored = pq.read_table(tmp_path / "sub" / "clips.parquet").column("path").to_pylist()
     assert stored == clips(tmp_path).column("path").to_pylist()
-
-
-@posix
-@pytest.mark.parametrize(
-    ("path", "meant"),
-    [
-        ("./a.wav", "{}/a.wav"), ("x//a.wav", "{}/x/a.wav"), ("x/.//./a.wav", "{}/x/a.wav"), ("..a/b", "{}/..a/b"),
-        ("x/../a.wav", "{}/a.wav"), ("../a.wav", "{.parent}/a.wav"), ("/x/./a.wav", "/x/a.wav"), ("a.", "{}/a."),
-        ("//x/a.wav", "/x/a.wav"), ("file:///x/a%20b.wav", "/x/a b.wav"), ("file:///x/../%FF", "file:///%FF"),
-        ("link/../a.wav", "{}/far/a.wav"), ("link/x/../a.wav", "{}/link/a.wav"), ("c:/x//a", "c:/x/a"),
-        ("C:\\x\\..\\a.wav", "C:\\x\\..\\a.wav"), ("s3://x/a.wav", "{}/s3://x/a.wav"),
-    ],
-)  # fmt: skip
-def test_a_path_has_one_spelling(tmp_path, path, meant):
-    folder = tmp_path.resolve()
-    (folder / "far/away/x").mkdir(parents=True)
-    (folder / "link").symlink_to(folder / "far/away")
-    held = wire.rebased(pa.table({"path": ["/b", None, path]}), str(folder))
-    assert held.column("path").to_pylist() == ["/b", None, meant.format(folder)]
-
-
-@pytest.mark.parametrize("path", ["/a/b.wav", "C:\\a\\b.wav", "c:/a/b.wav", "\\\\host\\a.wav", "file:///a%FF.wav"])
-def test_what_is_absolute_on_any_system_stays(path):
-    held = wire.rebased(manifest.from_columns({"clip": ["1", "2", "3"], "path": [path, "b.wav", None]}), "/here")
-    assert held.column("path").to_pylist() == [path, "/here/b.wav", None]
-
-
-def test_paths_in_files_have_slashes_on_every_system(monkeypatch):
-    held = manifest.from_columns({"clip": ["1"], "path": ["D:\\data\\sub\\a.wav"]})
-    monkeypatch.setattr(os, "sep", "\\")
-    assert wire.relative(held, "D:\\data").column("path").to_pylist() == ["sub/a.wav"]
-
-
-@pytest.mark.parametrize("root", ["", "AudioWAV", "cremad/AudioWAV", "corpora/cremad/AudioWAV"])
-def test_root_may_be_any_folder_above_the_audio(tmp_path, root):
-    held = manifest.from_columns({
-        "clip": ["1", "2", "3"], "path": [f"/old/corpora/cremad/AudioWAV/{n}.wav" for n in "abc"],
-        "mel_shard": ["/old/mel/0"] * 3,
-    })  # fmt: skip
-    audio = tmp_path / "new" / root
-    audio.mkdir(parents=True)
-    (audio / "c.wav").write_bytes(b"x")  # only some need to be there
-    moved = wire.moved(held, str(tmp_path / "new"))
-    assert moved.column("path").to_pylist() == [str(audio / f"{n}.wav") for n in "abc"]
-    assert moved.column("mel_shard").to_pylist() == ["/old/mel/0"] * 3
-
-
-def test_of_several_trees_a_root_stands_for_the_one_that_is_there(tmp_path, capsys):
-    paths = ["/old/cremad/AudioWAV/a.wav", "/old/emodb/wav/b.wav", "/old/emodb/wav/c.wav", "/elsewhere/copies/b.wav"]
-    held = manifest.from_columns({"clip": ["1", "2", "3", "4"], "path": paths})
-    (tmp_path / "emodb" / "wav").mkdir(parents=True)
-    (tmp_path / "emodb" / "wav" / "b.wav").touch()
-    there = [str(tmp_path / "emodb" / "wav" / f"{name}.wav") for name in "bc"]
-    for root in ("", "emodb", "emodb/wav"):
-        moved = wire.moved(held, str(tmp_path / root)).column("path").to_pylist()
-        assert (
-            moved == ([str(tmp_path / "cremad" / "AudioWAV" / "a.wav")] if not root else paths[:1]) + there + paths[3:]
-        )
-    assert "2 clips lay outside of /old/emodb/wav: looked for where they were" in capsys.readouterr().err
-
-
-def test_folders_of_like_names_are_not_mixed_up_under_a_root(tmp_path):
-    held = manifest.from_columns({"clip": ["1", "2"], "path": ["/old/a/d/1.wav", "/old/b/d/1.wav"]})
-    (tmp_path / "b" / "d").mkdir(parents=True)
-    (tmp_path / "b" / "d" / "1.wav").touch()
-    moved = wire.moved(held, str(tmp_path / "b")).column("path").to_pylist()
-    assert moved == ["/old/a/d/1.wav", str(tmp_path / "b" / "d" / "1.wav")]
-
-
-@posix
-def test_names_that_are_not_utf_8_move_as_well(tmp_path):
-    held = manifest.from_columns({"clip": ["1", "2"], "path": ["/old/m/a.wav", "file:///old/m/b%FF.wav"]})
-    (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "a.wav").touch()
-    moved = wire.moved(held, str(tmp_path)).column("path").to_pylist()
-    assert moved == [str(tmp_path / "m" / "a.wav"), f"file://{tmp_path}/m/b%FF.wav"]
-
-
-def test_a_root_without_the_audio_is_refused(tmp_path):
-    held = manifest.from_columns({"clip": ["1"], "path": ["/old/cremad/a.wav"]})
-    with pytest.raises(UsageError, match=r"no end of /old/cremad/a\.wav is there"):
-        wire.moved(held, str(tmp_path))
 
 
 # Bytes
 
 
 def test_equal_rows_are_equal_bytes_however_they_came(tmp_path, monkeypatch):
-    monkeypatch.setattr(wire, "ROW_GROUP", 4)
+    monkeypatch.setattr(manifest_io, "ROW_GROUP", 4)
     held = clips(tmp_path)
     pieces = pa.concat_tables([held.slice(0, 3), held.slice(3, 1), held.slice(4)])
     for kind in ("parquet", "csv", "jsonl"):
         for name, table in (("one", held), ("two", pieces), ("three", held)):
-            wire.write(table, str(tmp_path / f"{name}.{kind}"), kind)
+            manifest_io.write(table, str(tmp_path / f"{name}.{kind}"), kind)
         assert len({(tmp_path / f"{name}.{kind}").read_bytes() for name in ("one", "two", "three")}) == 1
     assert pq.ParquetFile(tmp_path / "one.parquet").num_row_groups == 3
-    assert wire.read(str(tmp_path / "one.parquet")).equals(held)
+    assert manifest_io.read(str(tmp_path / "one.parquet")).equals(held)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
 def test_a_table_without_rows_is_written_and_read(tmp_path, kind):
     held = clips(tmp_path).slice(0, 0)
-    wire.write(held, str(tmp_path / "a"), kind)
+    manifest_io.write(held, str(tmp_path / "a"), kind)
     if kind == "jsonl":
         assert (tmp_path / "a").read_bytes() == b""
     else:
-        assert wire.read(str(tmp_path / "a")).num_rows == 0
+        assert manifest_io.read(str(tmp_path / "a")).num_rows == 0
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
 def test_a_file_that_holds_the_rows_is_known_to(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(wire, "ROW_GROUP", 4)
+    monkeypatch.setattr(manifest_io, "ROW_GROUP", 4)
     held, out = clips(tmp_path), str(tmp_path / "a")
-    assert not wire.holds(out, held, kind)
-    wire.write(held, out, kind)
-    assert wire.holds(out, held, kind)
-    assert wire.holds(out, manifest.made_by(held, "sertool", 0), kind)
+    assert not manifest_io.holds(out, held, kind)
+    manifest_io.write(held, out, kind)
+    assert manifest_io.holds(out, held, kind)
+    assert manifest_io.holds(out, manifest.made_by(held, "sertool", 0), kind)
     last = [*held.column("emotion").to_pylist()[:-1], "fear"]
     for other in (held.slice(1), held.slice(0, 8), manifest.with_column(held, "emotion", last), held.select(["clip"])):
-        assert not wire.holds(out, other, kind)
+        assert not manifest_io.holds(out, other, kind)
     Path(out).write_bytes(Path(out).read_bytes()[:-7])
-    assert not wire.holds(out, held, kind)
+    assert not manifest_io.holds(out, held, kind)
     Path(out).write_bytes(b"")
-    assert not wire.holds(out, held, kind)
-    assert not wire.holds("-", held, kind)
+    assert not manifest_io.holds(out, held, kind)
+    assert not manifest_io.holds("-", held, kind)
 
 
 # The door
@@ -557,7 +479,7 @@ def test_a_file_that_holds_the_rows_is_known_to(tmp_path, monkeypatch, kind):
     ],
 )  # fmt: skip
 def test_the_format_is_asked_for_or_said_by_the_extension(out, asked, kind):
-    assert wire.format_for(out, asked) == kind
+    assert manifest_io.format_for(out, asked) == kind
 
 
 @pytest.mark.parametrize(
@@ -566,16 +488,16 @@ def test_the_format_is_asked_for_or_said_by_the_extension(out, asked, kind):
 )
 def test_a_format_that_cannot_be_is_refused(out, asked, says):
     with pytest.raises(UsageError, match=says):
-        wire.format_for(out, asked)
+        manifest_io.format_for(out, asked)
 
 
 def test_a_terminal_gets_a_table_and_never_binary(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
-    assert wire.format_for(None, None) == "table"
+    assert manifest_io.format_for(None, None) == "table"
     with pytest.raises(UsageError, match="no text for a terminal"):
-        wire.format_for(None, "parquet")
+        manifest_io.format_for(None, "parquet")
     more = pa.concat_tables([clips(tmp_path)] * 3)
-    wire.write(more, None, "table")
+    manifest_io.write(more, None, "table")
     shown = capsys.readouterr()
     assert "c/0" in shown.out
     assert shown.out.count("\n") == 21
@@ -585,15 +507,15 @@ def test_a_terminal_gets_a_table_and_never_binary(monkeypatch, tmp_path, capsys)
 def test_nothing_on_a_terminal_is_help_and_not_a_hang(monkeypatch):
     monkeypatch.setattr("sertool.talk.from_terminal", lambda: True)
     with pytest.raises(UsageError, match="nothing to read"):
-        wire.read("-")
+        manifest_io.read("-")
 
 
 def test_a_manifest_from_process_substitution_is_read(tmp_path):
-    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     if child := os.fork():
-        assert len(wire.read(str(fifo))) == len(TEXTS)
+        assert len(manifest_io.read(str(fifo))) == len(TEXTS)
         os.waitpid(child, 0)
     else:
         fifo.write_bytes((tmp_path / "a.parquet").read_bytes())
@@ -617,8 +539,8 @@ def test_what_is_written_to_a_pipe_with_a_name_is_read_back_from_anywhere(tmp_pa
     held = clips(tmp_path / "out")
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(wire.read, "out/x.csv")
-        wire.write(held, "out/x.csv", "csv")
+        reading = pool.submit(manifest_io.read, "out/x.csv")
+        manifest_io.write(held, "out/x.csv", "csv")
         read = reading.result(timeout=9)
     for name in ("path", "mel_shard"):
         assert manifest.column(read, name) == manifest.column(held, name)
@@ -628,7 +550,7 @@ def test_paths_in_a_list_are_relative_to_the_working_folder(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "list").write_text("sub/a.wav\n")
-    assert manifest.column(wire.read("sub/list"), "path") == [str(tmp_path / "sub" / "a.wav")]
+    assert manifest.column(manifest_io.read("sub/list"), "path") == [str(tmp_path / "sub" / "a.wav")]
 
 
 def test_a_list_without_paths_is_of_stdin_by_name():
@@ -636,10 +558,10 @@ def test_a_list_without_paths_is_of_stdin_by_name():
 
 
 def test_reading_needs_only_light_parts_of_arrow(tmp_path):
-    wire.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
+    manifest_io.write(clips(tmp_path), str(tmp_path / "a.parquet"), "parquet")
     heavy = ("pyarrow.dataset", "pyarrow.csv", "pyarrow.json", "pandas", "torch", "scipy")
     hidden = "sys.meta_path.insert(0, cli.WithoutPandas())"  # as of every command
-    code = f"import sys; from sertool import cli, wire; {hidden}; wire.read(sys.argv[1]); print(*sys.modules)"
+    code = f"import sys; from sertool import cli, manifest_io as m; {hidden}; m.read(sys.argv[1]); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "a.parquet"], capture_output=True, text=True, check=True
     )
@@ -647,25 +569,31 @@ def test_reading_needs_only_light_parts_of_arrow(tmp_path):
 
 
 def test_lines_of_a_list_may_end_as_on_old_macintoshes():
-    assert wire.paths(pa.py_buffer(b"a b.wav\rc.wav\r"), "-") == ["a b.wav", "c.wav"]
-    assert wire.paths(pa.py_buffer(b"a\rb.wav\nc.wav\n"), "-") == ["a\rb.wav", "c.wav"]
+    assert manifest_io.parse_paths(pa.py_buffer(b"a b.wav\rc.wav\r"), "-") == ["a b.wav", "c.wav"]
+    assert manifest_io.parse_paths(pa.py_buffer(b"a\rb.wav\nc.wav\n"), "-") == ["a\rb.wav", "c.wav"]
 
 
 def test_lists_of_paths_may_have_any_bytes():
-    assert wire.paths(pa.py_buffer(b"a b.wav\r\n\n\xff.wav\n"), "-") == ["a b.wav", os.fsdecode(b"\xff.wav")]
-    assert wire.paths(pa.py_buffer(b"two\nlines.wav\0b.wav\0"), "-", nul=True) == ["two\nlines.wav", "b.wav"]
+    assert manifest_io.parse_paths(pa.py_buffer(b"a b.wav\r\n\n\xff.wav\n"), "-") == [
+        "a b.wav",
+        os.fsdecode(b"\xff.wav"),
+    ]
+    assert manifest_io.parse_paths(pa.py_buffer(b"two\nlines.wav\0b.wav\0"), "-", nul=True) == [
+        "two\nlines.wav",
+        "b.wav",
+    ]
 
 
 def test_numbers_survive_to_the_last_bit(tmp_path):
     values = np.random.default_rng(0).normal(0, 1e-9, 50).tolist()
     held = manifest.from_columns({"clip": [str(k) for k in range(50)], "duration": values})
     for kind in ("csv", "jsonl", "parquet"):
-        wire.write(held, str(tmp_path / "a"), kind)
-        assert wire.read(str(tmp_path / "a")).column("duration").to_pylist() == values
+        manifest_io.write(held, str(tmp_path / "a"), kind)
+        assert manifest_io.read(str(tmp_path / "a")).column("duration").to_pylist() == values
 
 
 def test_a_stream_that_compares_takes_only_what_is_there():
-    stream = wire._Comparing(io.BytesIO(b"abcdef"))
+    stream = manifest_io._ComparingStream(io.BytesIO(b"abcdef"))
     assert stream.write(b"abc") == 3
     with pytest.raises(ValueError, match="something else"):
         stream.write(b"xyz")
@@ -673,7 +601,7 @@ def test_a_stream_that_compares_takes_only_what_is_there():
 
 def test_empty_cells_in_quotes_are_null_between_decimal_commas_too():
     text = b'"path";"confidence";"x"\n"/a.wav";"0,5";"1,5"\n"/b.wav";"";""\n'
-    held = wire.decoded(pa.py_buffer(text), "-")
+    held = manifest_io.decode(pa.py_buffer(text), "-")
     assert held.select(["confidence", "x"]).to_pydict() == {"confidence": [0.5, None], "x": [1.5, None]}
 
 
@@ -705,8 +633,8 @@ def test_paths_in_a_folder_whose_name_is_not_utf_8_are_read_back_as_they_were(tm
     paths = [path_text(folder / "a.wav"), "/b/c.wav", None]
     written = manifest.from_columns({"clip": ["1", "2", "3"], "path": paths})
     for name in ("m.parquet", "m.csv"):
-        wire.write(written, str(folder / name), name.split(".")[1])
-        assert manifest.column(wire.read(str(folder / name)), "path") == paths
-        assert wire.holds(str(folder / name), written, name.split(".")[1])
+        manifest_io.write(written, str(folder / name), name.split(".")[1])
+        assert manifest.column(manifest_io.read(str(folder / name)), "path") == paths
+        assert manifest_io.holds(str(folder / name), written, name.split(".")[1])
     (folder / "r.csv").write_text("clip,path\n1,a.wav\n2,/b/c.wav\n3,\n")
-    assert manifest.column(wire.read(str(folder / "r.csv")), "path") == paths
+    assert manifest.column(manifest_io.read(str(folder / "r.csv")), "path") == paths

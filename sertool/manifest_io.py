@@ -1,0 +1,245 @@
+"""The manifest in bytes: Parquet, CSV, TSV, JSON Lines, or a list of paths; from files and pipes, to both.
+
+What comes in is told apart by its content, never by its name. Parquet has its footer last, so a reader of a pipe starts
+when the producer ends, and a stream that was cut is refused. Paths are absolute in memory and on the wire, in a file
+relative to its folder where they lie under it.
+"""
+
+import codecs
+import io
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sertool import formats, intake, manifest, manifest_paths, talk
+from sertool.errors import SertoolError, UsageError
+from sertool.files import is_special, reason, whole
+from sertool.manifest import Table
+from sertool.run_folder import PREDICTIONS
+
+EXTENSIONS = {
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+}  # fmt: skip
+ROW_GROUP = 131_072
+BLOCK = 1 << 20  # bytes that are read at once
+SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
+SHOWN_ROWS = 20
+STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # a file may stand behind any of them
+
+
+def read(source: str, root: str | None = None) -> Table:
+    """The manifest in a file or, for `-`, on stdin, with absolute paths."""
+    return decode(read_bytes(source), source, root)
+
+
+def read_bytes(source: str) -> pa.Buffer:
+    """The bytes of a file or, for `-`, of stdin."""
+    if source == "-" and talk.from_terminal():
+        raise UsageError("nothing to read: name a manifest or pipe one in")
+    try:
+        if source == "-":
+            return _refuse_spreadsheets(_read_all(sys.stdin.buffer), source_name(source))
+        with open(source, "rb") as stream:
+            return _refuse_spreadsheets(_read_all(stream), source)
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {source}") from None
+    except IsADirectoryError:
+        inside = [path for name in ("manifest.parquet", PREDICTIONS) if (path := Path(source, name)).is_file()]
+        raise UsageError(f"{source} is a folder, not a manifest{f': name {inside[0]}' if inside else ''}") from None
+    except OSError as error:
+        raise SertoolError(f"cannot read {source}: {reason(error)}") from None
+
+
+def _read_all(stream: BinaryIO) -> pa.Buffer:
+    """All bytes of a stream in Arrow's own memory. A thread of Arrow that lets go of Python's while Python ends brings
+    the process down."""
+    sink = pa.BufferOutputStream()
+    while block := stream.read(BLOCK):
+        sink.write(block)
+    return sink.getvalue()
+
+
+def _refuse_spreadsheets(data: pa.Buffer, where: str) -> pa.Buffer:
+    """Refuse what spreadsheets save unless they are asked for CSV in UTF-8."""
+    if bytes(data[:4]).startswith(formats.WORKBOOKS):
+        raise SertoolError(f"{where}: an Excel workbook, or another archive: save it as CSV UTF-8")
+    if bytes(data[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise SertoolError(f"{where}: UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
+    return data
+
+
+def decode(data: pa.Buffer, source: str, root: str | None = None) -> Table:
+    """Bytes as a manifest, with absolute paths."""
+    where = source_name(source)
+    is_list = kind_of(data) == "paths"
+    folder = os.getcwd() if is_list or is_stream(source) else os.path.dirname(manifest.absolute(source))
+    table = manifest_paths.rebased(intake.check(parse(data, where), where), folder)
+    return manifest_paths.moved(table, root) if root else table
+
+
+def source_name(source: str) -> str:
+    """What a source is called where something is said of it."""
+    return "stdin" if source == "-" else source
+
+
+def is_stream(source: str) -> bool:
+    """Whether it is stdin or a pipe, whose paths are relative to the working folder: that of its name says nothing."""
+    return source == "-" or is_special(Path(source)) or manifest.absolute(source).startswith(STREAMS)
+
+
+def read_table(source: str) -> Table:
+    """Any table in a file, as it is: a `--table` need not be a manifest."""
+    data = read_bytes(source)
+    return parse(data, source, formats.delimited_kind(bytes(data[:4096])))
+
+
+def kind_of(data: pa.Buffer, *, nul: bool = False) -> str:
+    return "paths" if nul else formats.sniff(bytes(data[:4096]))
+
+
+def parse(data: pa.Buffer, where: str, otherwise: str = "paths", loose: Collection[str] = ()) -> Table:
+    """Bytes as a table, not yet checked for being a manifest; `otherwise` is what they are if they do not say.
+
+    `loose` are columns of ours that may hold anything.
+    """
+    if not data.size:
+        raise SertoolError(f"{where}: empty input; the command that should have written it may have failed")
+    sniffed = kind_of(data)
+    kind = otherwise if sniffed == "paths" else sniffed
+    return pa.table({"path": parse_paths(data, where)}) if kind == "paths" else formats.parse(data, kind, where, loose)
+
+
+def parse_paths(data: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
+    """A list of paths, one a line, or each ended by NUL."""
+    text = bytes(data)
+    end = b"\r" if b"\n" not in text else b"\n"
+    lines = text.split(b"\0") if nul else [line.rstrip(b"\r") for line in text.split(end)]
+    lines = [line for line in lines if line]
+    if not lines or any(b"\0" in line for line in lines):
+        raise SertoolError(f"{where}: neither a manifest (Parquet, CSV, JSON Lines) nor a list of paths")
+    return [os.fsdecode(line) for line in lines]
+
+
+def existing_paths(data: pa.Buffer, source: str, *, nul: bool = False) -> list[str]:
+    """A list of paths, unless none of them is there: then it is a list of something else."""
+    where = source_name(source)
+    paths = parse_paths(data, where, nul=nul)
+    if not any(map(os.path.lexists, paths)):
+        example = paths[0] if len(paths[0]) < 80 else f"{paths[0][:77]}..."
+        raise SertoolError(
+            f"{where}: no manifest (Parquet, CSV, JSON Lines), and no list of paths: no such file {example!r}"
+        )
+    return paths
+
+
+# Writing.
+
+
+def format_for(out: str | None, requested: str | None) -> str:
+    """The format of a manifest: as asked, else by the extension of `-o`; a table on a terminal, Parquet in a pipe."""
+    if requested == "table" and out not in (None, "-"):
+        raise UsageError(f"-f table is for terminals: leave out -o {out}, or choose another format")
+    return named_format(out, requested, EXTENSIONS) or ("table" if talk.to_terminal() else "parquet")
+
+
+def named_format(out: str | None, requested: str | None, extensions: Mapping[str, str]) -> str | None:
+    """The format asked for, else by the extension of `-o`, one of `extensions`; None where nobody names one."""
+    to_stdout = out in (None, "-")
+    if requested == "parquet" and to_stdout and talk.to_terminal():
+        raise UsageError("Parquet is no text for a terminal: name a file with -o, or pipe it")
+    if requested or to_stdout:
+        return requested
+    suffix = Path(out).suffix.lower()
+    if suffix not in extensions:
+        raise UsageError(f"-o {out}: the extension says no format; choose {', '.join(extensions)} or give -f")
+    return extensions[suffix]
+
+
+def write(table: Table, out: str | None, kind: str) -> None:
+    """Write a manifest to a file, whole or not at all, or to stdout."""
+    if kind == "table":
+        _show(table)
+    elif out in (None, "-"):
+        formats.encode(_pieces(table), sys.stdout.buffer, kind)
+        sys.stdout.buffer.flush()
+    else:
+        with whole(Path(out)) as stream:
+            formats.encode(_pieces(table, folder_of(out)), stream, kind)
+
+
+def folder_of(out: str | None) -> str | None:
+    """What paths become relative to in what is written there; nothing in a pipe, whose name readers need not know."""
+    return None if out is None or is_stream(out) else os.path.dirname(manifest.absolute(out))
+
+
+def _pieces(table: Table, folder: str | None = None) -> Iterator[Table]:
+    """A table some rows at a time, at least once; `folder` is what its paths become relative to."""
+    for start in range(0, max(len(table), 1), ROW_GROUP):
+        piece = table.slice(start, ROW_GROUP).combine_chunks()
+        yield manifest_paths.relative(piece, folder) if folder else piece
+
+
+def holds(out: str | None, table: Table, kind: str) -> bool:
+    """Whether a file holds these rows already; how a Parquet file says it was made may differ."""
+    if out in (None, "-") or not os.path.isfile(out) or not os.path.getsize(out):
+        return False
+    folder = os.path.dirname(manifest.absolute(out))
+    try:
+        if kind == "parquet":
+            return _same_rows(out, table, folder)
+        with open(out, "rb") as stream:
+            formats.encode(_pieces(table, folder), _ComparingStream(stream), kind)
+            return not stream.read(1)
+    except (SertoolError, pa.ArrowException, OSError, ValueError):
+        return False
+
+
+def _same_rows(out: str, table: Table, folder: str) -> bool:
+    """Row group by row group, so that the file is never held as a whole."""
+    with pa.OSFile(os.fsencode(out)) as file, pq.ParquetFile(file) as parquet:  # a name may have any bytes
+        if parquet.metadata.num_rows != len(table) or parquet.schema_arrow != table.schema:
+            return False
+        start = 0
+        for group in range(parquet.num_row_groups):
+            part = manifest_paths.rebased(parquet.read_row_group(group), folder)
+            if not part.equals(table.slice(start, len(part))):
+                return False
+            start += len(part)
+    return True
+
+
+class _ComparingStream(io.RawIOBase):
+    """A stream that takes only what another one holds."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        piece = bytes(piece)
+        if self.stream.read(len(piece)) != piece:
+            raise ValueError("it holds something else")
+        return len(piece)
+
+
+def _show(table: Table) -> None:
+    """The first rows and the columns that people look for first, as a table on stdout."""
+    names = [name for name in SHOWN if name in table.column_names] or table.column_names[:6]
+    head = table.slice(0, SHOWN_ROWS).select(names).to_pydict()
+    numeric = " ".join(name for name in names if pa.types.is_floating(table.schema.field(name).type))
+    body = zip(*([_cell(value) for value in head[name]] for name in names), strict=True)
+    rest = len(table) - SHOWN_ROWS
+    talk.table(names, body, right=numeric)
+    if rest > 0:
+        talk.say(f"... and {rest:,} more clips; -f parquet > clips.parquet keeps all {len(table.column_names)} columns")
+
+
+def _cell(value: object) -> object:
+    return f"{value:.2f}" if isinstance(value, float) else value
