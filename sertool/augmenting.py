@@ -1,6 +1,6 @@
-"""Augmentation of batches of frames, with the dice passed in: `[clips, time, columns]` of which `lengths` are real.
+"""Augmentation of batches of frames, with a generator passed in: `[clips, time, columns]`, `lengths` of them real.
 
-The dice lie on the device of the rows, so that nothing waits for anything.
+The generator lies on the device of the rows, so that nothing waits for anything.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Changes:
     gain: float  # greatest offset of all columns, to and fro
 
 
-def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator, sides: int = 1) -> Tensor:
+def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator, sides: int = 1) -> Tensor:
     """The batch with each clip changed in its own way; beyond its length it stays zero.
 
     Columns are those of so many channels, one after the other, which bars cover alike.
@@ -31,47 +31,47 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generat
     lengths = lengths.to(rows.device, non_blocking=True)
     inside = (torch.arange(rows.shape[1], device=rows.device) < lengths[:, None])[..., None]
     if changes.shift:
-        rows = _shifted(rows, lengths, changes.shift, dice)
+        rows = _shifted(rows, lengths, changes.shift, rng)
     if changes.gain:
-        rows = (rows + (2 * _drawn(len(rows), dice) - 1)[:, None, None] * changes.gain) * inside
+        rows = (rows + (2 * _drawn(len(rows), rng) - 1)[:, None, None] * changes.gain) * inside
     if changes.noise:
-        noise = torch.randn(rows.shape, generator=dice, device=rows.device)
+        noise = torch.randn(rows.shape, generator=rng, device=rows.device)
         rows = torch.where(inside, rows + noise * changes.noise, rows)
     if changes.time_masks or changes.column_masks:
-        rows = rows * ~_masks(rows, lengths, changes, dice, sides)
+        rows = rows * ~_masks(rows, lengths, changes, rng, sides)
     return rows
 
 
-def _shifted(rows: Tensor, lengths: Tensor, share: float, dice: torch.Generator) -> Tensor:
+def _shifted(rows: Tensor, lengths: Tensor, share: float, rng: torch.Generator) -> Tensor:
     """Each clip rolled in time by up to `share` of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
-    by = ((_drawn(len(rows), dice) * 2 - 1) * share * lengths).long()[:, None]
+    by = ((_drawn(len(rows), rng) * 2 - 1) * share * lengths).long()[:, None]
     length = lengths[:, None]
     places = torch.where(steps < length, (steps - by).remainder(length.clamp(min=1)), steps)
     return rows.gather(1, places[..., None].expand_as(rows))
 
 
-def _masks(rows: Tensor, lengths: Tensor, changes: Changes, dice: torch.Generator, sides: int) -> Tensor:
+def _masks(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator, sides: int) -> Tensor:
     """What bars are laid over, bool `[clips, time, columns]`."""
     clips, time, columns = len(rows), rows.shape[1], rows.shape[2] // sides
-    chosen = (_drawn(clips, dice) < changes.mask_share)[:, None]
+    chosen = (_drawn(clips, rng) < changes.mask_share)[:, None]
     covered = torch.zeros(clips, time, columns, dtype=torch.bool, device=rows.device)
     for _ in range(changes.time_masks):
-        covered |= (_bars(lengths, time, changes.time_width, dice) & chosen)[:, :, None]
+        covered |= (_bars(lengths, time, changes.time_width, rng) & chosen)[:, :, None]
     full = torch.full_like(lengths, columns)
     for _ in range(changes.column_masks):
-        covered |= (_bars(full, columns, changes.column_width, dice) & chosen)[:, None]
+        covered |= (_bars(full, columns, changes.column_width, rng) & chosen)[:, None]
     return covered.repeat(1, 1, sides)
 
 
-def _drawn(count: int, dice: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=dice, device=dice.device)
+def _drawn(count: int, rng: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=rng, device=rng.device)
 
 
-def _bars(lengths: Tensor, size: int, width: int, dice: torch.Generator) -> Tensor:
+def _bars(lengths: Tensor, size: int, width: int, rng: torch.Generator) -> Tensor:
     """One bar of at most `width` within each length, bool `[clips, size]`."""
-    wide = (_drawn(len(lengths), dice) * (lengths.clamp(max=width) + 1)).long()
-    start = (_drawn(len(lengths), dice) * (lengths - wide + 1)).long()
+    wide = (_drawn(len(lengths), rng) * (lengths.clamp(max=width) + 1)).long()
+    start = (_drawn(len(lengths), rng) * (lengths - wide + 1)).long()
     steps = torch.arange(size, device=lengths.device)
     return (steps >= start[:, None]) & (steps < (start + wide)[:, None])
 

@@ -58,10 +58,10 @@ class Effect:
         """The effect's drawn settings for a copy, or None; the generator is its own, so that other effects change
         nothing."""
         key = hashlib.sha256(f"{seed} {copy} {self.name} {clip}".encode("utf-8", "surrogatepass")).digest()
-        dice = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
-        if dice.random() >= self.share:
+        rng = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
+        if rng.random() >= self.share:
             return None
-        return {"effect": self.name, **effects.load(self.name).draw(dice, self.settings)}
+        return {"effect": self.name, **effects.load(self.name).draw(rng, self.settings)}
 
 
 @dataclass(frozen=True)

@@ -128,11 +128,11 @@ class Bootstrap:
     seed: int = 0
 
 
-def report(runs: Sequence[Answers], by: Sequence[str], dice: Bootstrap) -> Report:
+def report(runs: Sequence[Answers], by: Sequence[str], bootstrap: Bootstrap) -> Report:
     """Every run by itself, and every pair of them."""
-    scores = tuple(_scores(run, by, dice) for run in runs)
-    pairs = tuple(_comparison(first, second, dice) for first, second in combinations(runs, 2))
-    return Report(runs[0].classes, scores, pairs, dice.resamples, dice.seed)
+    scores = tuple(_scores(run, by, bootstrap) for run in runs)
+    pairs = tuple(_comparison(first, second, bootstrap) for first, second in combinations(runs, 2))
+    return Report(runs[0].classes, scores, pairs, bootstrap.resamples, bootstrap.seed)
 
 
 def divisible(runs: Sequence[Answers]) -> list[str]:
@@ -198,10 +198,10 @@ def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
     return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), each, 1)[:, 0] for each in credits], 1)
 
 
-def _drawn(sums: Sums, units: Units, dice: Bootstrap) -> Sums:
+def _drawn(sums: Sums, units: Units, bootstrap: Bootstrap) -> Sums:
     """The sums of every resample, `[resamples, ...]`."""
     flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
-    drawn = metrics.resample(flat, units.stratum, dice.resamples, dice.seed)
+    drawn = metrics.resample(flat, units.stratum, bootstrap.resamples, bootstrap.seed)
     ends = np.cumsum([piece[0].size for piece in sums.values()])
     pieces = np.split(drawn, ends[:-1], 1)
     return {name: part.reshape(-1, *sums[name].shape[1:]) for name, part in zip(sums, pieces, strict=True)}
@@ -268,10 +268,10 @@ def _all_with_interval(points: dict[str, np.ndarray], drawn: dict[str, np.ndarra
 # One run.
 
 
-def _scores(run: Answers, by: Sequence[str], dice: Bootstrap) -> Scores:
+def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
     units = metrics.units_of(run.speaker, run.whole)
     sums = _sums(run, units)
-    whole, drawn = _whole(sums), _drawn(sums, units, dice)
+    whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
     points = _figures(whole)
     speakers = _each_speaker(run)
     held = run.run
@@ -295,9 +295,11 @@ def _scores(run: Answers, by: Sequence[str], dice: Bootstrap) -> Scores:
         reliability=whole["bins"][0].sum(0) if "bins" in whole else np.zeros((metrics.BINS, 3)),
         seeds=_each_seed(run, points),
         folds=_each_fold(run, whole),
-        by={name: _groups(run, name, dice) for name in by},
+        by={name: _groups(run, name, bootstrap) for name in by},
         each_speaker=speakers,
-        worst=_groups(run, "speaker", dice, [name for name, _, _ in speakers[:WORST]]) if len(speakers) > 1 else (),
+        worst=_groups(run, "speaker", bootstrap, [name for name, _, _ in speakers[:WORST]])
+        if len(speakers) > 1
+        else (),
         notes=tuple(_notes(run, units)),
     )
 
@@ -371,7 +373,7 @@ def _in_bands(age: Codes) -> Codes:
     return Codes(codes.look_up(bands, age), [band for _, band in AGES])
 
 
-def _groups(run: Answers, name: str, dice: Bootstrap, only: Sequence[str] | None = None) -> tuple[Group, ...]:
+def _groups(run: Answers, name: str, bootstrap: Bootstrap, only: Sequence[str] | None = None) -> tuple[Group, ...]:
     index, values = _values(run, name)
     if not values:
         held = [each for each in run.run.table.column_names if not columns.kind_of(each)]
@@ -384,14 +386,14 @@ def _groups(run: Answers, name: str, dice: Bootstrap, only: Sequence[str] | None
     rows = {value: np.flatnonzero(index == values[value]) for value in only or values}
     if only is None and (index < 0).any():
         rows[NOT_KNOWN] = np.flatnonzero(index < 0)
-    return tuple(_group(run, value, held, dice) for value, held in rows.items())
+    return tuple(_group(run, value, held, bootstrap) for value, held in rows.items())
 
 
-def _group(run: Answers, name: str, rows: np.ndarray, dice: Bootstrap) -> Group:
+def _group(run: Answers, name: str, rows: np.ndarray, bootstrap: Bootstrap) -> Group:
     part = _part(run, rows)
     units = metrics.units_of(part.speaker, part.whole)
     sums = _only_tally(part, units)
-    whole, drawn = _whole(sums), _drawn(sums, units, dice)
+    whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
     points, resampled = ({n: OF_TALLY[n](_tallies(s["tally"])) for n in ("uar", "wa")} for s in (whole, drawn))
     return Group(name, len(rows), units.speakers, **_all_with_interval(points, resampled))
 
@@ -407,7 +409,7 @@ def _part(run: Answers, rows: np.ndarray) -> Answers:
 # Two runs.
 
 
-def _comparison(first: Answers, second: Answers, dice: Bootstrap) -> Comparison:
+def _comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
     """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
     rows, others = answers.common(first, second)
     one, other = _part(first, rows), _part(second, others)
@@ -416,7 +418,7 @@ def _comparison(first: Answers, second: Answers, dice: Bootstrap) -> Comparison:
     if not len(rows):
         return found
     sums = {"first": _only_tally(one, units)["tally"], "second": _only_tally(other, units)["tally"]}
-    whole, drawn = _whole(sums), _drawn(sums, units, dice)
+    whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
     figures = {name: _difference(of_tally, whole, drawn) for name, of_tally in OF_TALLY.items()}
     return replace(found, figures=figures, mcnemar=_mcnemar(one, other))
 

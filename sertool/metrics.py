@@ -209,20 +209,20 @@ def tally_sums(units: Units, truth: np.ndarray, predicted: np.ndarray, classes: 
 
 def resample(sums: np.ndarray, stratum: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Sums `[units, n]` of as many units drawn with replacement within each stratum: `[resamples, n]`."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     drawn = np.zeros((resamples, sums.shape[1]))
     for one in np.unique(stratum):
         members = sums[stratum == one]
         step = max(1, CHUNK // len(members))
         for start in range(0, resamples, step):
             part = drawn[start : start + step]
-            part += _how_often(dice, len(part), len(members)) @ members
+            part += _how_often(rng, len(part), len(members)) @ members
     return drawn
 
 
-def _how_often(dice: np.random.Generator, resamples: int, count: int) -> np.ndarray:
+def _how_often(rng: np.random.Generator, resamples: int, count: int) -> np.ndarray:
     """How often each of `count` units is drawn in `count` draws, `[resamples, count]`."""
-    draws = dice.integers(0, count, (resamples, count), dtype=np.int32)
+    draws = rng.integers(0, count, (resamples, count), dtype=np.int32)
     draws += np.arange(0, resamples * count, count, dtype=np.int32)[:, None]
     return np.bincount(draws.ravel(), minlength=resamples * count).reshape(resamples, count).astype(float)
 

@@ -13,9 +13,9 @@ def ratio(number: float) -> Fraction:
     return Fraction(number).limit_denominator(PARTS)
 
 
-def drawn(dice: np.random.Generator, bounds: tuple[float, float]) -> float:
+def drawn(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
     """A ratio within bounds, as manifests keep it."""
-    return round(float(ratio(dice.uniform(*bounds))), 6)
+    return round(float(ratio(rng.uniform(*bounds))), 6)
 
 
 def length(samples: int, rate: float) -> int:

@@ -43,10 +43,10 @@ def look(path: str) -> audio.Look:
     return found
 
 
-def drawn(dice: np.random.Generator, folder: str) -> dict[str, str]:
+def drawn(rng: np.random.Generator, folder: str) -> dict[str, str]:
     """One of a folder's files: where it lies, and the digest of its sound."""
     names = files(folder)
-    path = names[int(dice.integers(len(names)))]
+    path = names[int(rng.integers(len(names)))]
     return {"file": path, "digest": str(look(path).digest)}
 
 

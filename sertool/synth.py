@@ -102,17 +102,17 @@ def voice(speaker: int, emotion: str, sentence: int, take: int = 0, seed: int = 
     if emotion not in EMOTIONS:
         raise UsageError(f"no voice for the emotion {emotion!r}; there are {', '.join(EMOTIONS)}")
     who = _speaker(speaker, seed)
-    dice = np.random.default_rng([seed, 3, speaker, list(EMOTIONS).index(emotion), sentence, take])
-    delivery = _blend(who, EMOTIONS[emotion], dice)
-    pieces, stresses = _say(sentence, seed, delivery, dice)
+    rng = np.random.default_rng([seed, 3, speaker, list(EMOTIONS).index(emotion), sentence, take])
+    delivery = _blend(who, EMOTIONS[emotion], rng)
+    pieces, stresses = _say(sentence, seed, delivery, rng)
     samples = int(pieces[:, 0].sum() * rate)
-    pitch, loudness = _melody(pieces, stresses, who, delivery, dice)
-    source = _source(samples, pieces, pitch, delivery, dice, rate)
+    pitch, loudness = _melody(pieces, stresses, who, delivery, rng)
+    source = _source(samples, pieces, pitch, delivery, rng, rate)
     wave = _vocal_tract(source, pieces, loudness, who, delivery, rate)
     wave *= 0.05 / np.sqrt(np.mean(wave**2))
-    _add_noises(wave, pieces, loudness, dice, rate)
+    _add_noises(wave, pieces, loudness, rng, rate)
     wave *= 10 ** (delivery.level / 20)
-    wave += np.float32(10 ** (who.hiss / 20)) * dice.standard_normal(samples, dtype=np.float32)
+    wave += np.float32(10 ** (who.hiss / 20)) * rng.standard_normal(samples, dtype=np.float32)
     return wave * np.float32(min(1.0, 0.98 / np.abs(wave).max()))
 
 
@@ -140,30 +140,30 @@ def corpus(
 
 
 def _speaker(speaker: int, seed: int) -> Speaker:
-    dice = np.random.default_rng([seed, 1, speaker])
+    rng = np.random.default_rng([seed, 1, speaker])
     woman = speaker % 2 == 0
-    pitch = (200 if woman else 115) * 2 ** (dice.uniform(-4, 4) / 12)
-    tube = (1.16 if woman else 1.0) * dice.uniform(0.94, 1.06)
+    pitch = (200 if woman else 115) * 2 ** (rng.uniform(-4, 4) / 12)
+    tube = (1.16 if woman else 1.0) * rng.uniform(0.94, 1.06)
     habit = Delivery(
-        swing=dice.uniform(0.75, 1.3),
-        tempo=dice.uniform(0.88, 1.14),
-        level=dice.uniform(-3, 3),
-        tilt=dice.uniform(-1.2, 1.2),
-        breath=(-24 if woman else -28) + dice.uniform(-4, 4),
-        rough=dice.uniform(0.7, 1.5),
-        fall=dice.uniform(0.7, 1.3),
+        swing=rng.uniform(0.75, 1.3),
+        tempo=rng.uniform(0.88, 1.14),
+        level=rng.uniform(-3, 3),
+        tilt=rng.uniform(-1.2, 1.2),
+        breath=(-24 if woman else -28) + rng.uniform(-4, 4),
+        rough=rng.uniform(0.7, 1.5),
+        fall=rng.uniform(0.7, 1.3),
     )
-    return Speaker(pitch, tube, habit, dice.uniform(0.8, 1.3), dice.uniform(-72, -58))
+    return Speaker(pitch, tube, habit, rng.uniform(0.8, 1.3), rng.uniform(-72, -58))
 
 
-def _blend(who: Speaker, emotion: Delivery, dice: np.random.Generator) -> Delivery:
+def _blend(who: Speaker, emotion: Delivery, rng: np.random.Generator) -> Delivery:
     """The speaker's habit, moved by the emotion as far as this voice goes, and by the day: no two takes agree."""
     whim = Delivery(
-        pitch=dice.normal(0, 0.8), swing=2 ** dice.normal(0, 0.2), tempo=2 ** dice.normal(0, 0.06),
-        level=dice.normal(0, 1.2), tilt=dice.normal(0, 0.4), breath=dice.normal(0, 2), rough=2 ** dice.normal(0, 0.3),
-        fall=2 ** dice.normal(0, 0.3),
+        pitch=rng.normal(0, 0.8), swing=2 ** rng.normal(0, 0.2), tempo=2 ** rng.normal(0, 0.06),
+        level=rng.normal(0, 1.2), tilt=rng.normal(0, 0.4), breath=rng.normal(0, 2), rough=2 ** rng.normal(0, 0.3),
+        fall=2 ** rng.normal(0, 0.3),
     )  # fmt: skip
-    degree = who.openness * 2 ** dice.normal(0, 0.2)
+    degree = who.openness * 2 ** rng.normal(0, 0.2)
     moved = {}
     for field in fields(Delivery):
         habit, goal, chance = (getattr(each, field.name) for each in (who.delivery, emotion, whim))
@@ -172,34 +172,34 @@ def _blend(who: Speaker, emotion: Delivery, dice: np.random.Generator) -> Delive
     return Delivery(**moved)
 
 
-def _say(sentence: int, seed: int, delivery: Delivery, dice: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _say(sentence: int, seed: int, delivery: Delivery, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A sentence's pieces, `[pieces, 9]` as in CONSONANTS, and syllables, `[syllables, 2]`: when, how stressed."""
     script = np.random.default_rng([seed, 2, sentence])
-    pieces, stresses = [(LEAD * dice.uniform(0.7, 1.3), *SILENCE)], []
+    pieces, stresses = [(LEAD * rng.uniform(0.7, 1.3), *SILENCE)], []
     syllables = int(script.integers(7, 11))
     for index in range(syllables):
         consonant = CONSONANTS[script.integers(len(CONSONANTS))]
         vowel = VOWELS[script.integers(len(VOWELS))]
         stressed = index == 1 or script.random() < 0.4
-        pace = delivery.tempo * 2 ** dice.normal(0, 0.1)
+        pace = delivery.tempo * 2 ** rng.normal(0, 0.1)
         pieces += [(seconds / pace**0.5, *targets) for seconds, *targets in consonant]
         length = (0.16 if stressed else 0.1) * (1.5 if index == syllables - 1 else 1) / pace
         middle = sum(piece[0] for piece in pieces) + length / 2
-        stresses.append((middle, dice.uniform(0.7, 1.3) if stressed else 0.0))
+        stresses.append((middle, rng.uniform(0.7, 1.3) if stressed else 0.0))
         pieces.append((length, 1.0 if stressed else 0.75, 0, 0, *_S, *vowel))
-    pieces.append((LEAD * dice.uniform(0.7, 1.3), *SILENCE))
+    pieces.append((LEAD * rng.uniform(0.7, 1.3), *SILENCE))
     return np.array(pieces, dtype=np.float64), np.array(stresses)
 
 
 def _melody(
-    pieces: np.ndarray, stresses: np.ndarray, who: Speaker, delivery: Delivery, dice: np.random.Generator
+    pieces: np.ndarray, stresses: np.ndarray, who: Speaker, delivery: Delivery, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pitch in Hz and loudness in dB, every STEP seconds: stresses rise out of a line that sinks."""
     times = np.arange(0, pieces[:, 0].sum() + STEP, STEP)
     bumps = np.exp(-0.5 * ((times[:, None] - stresses[:, 0]) / 0.08) ** 2) @ stresses[:, 1]
     sunk = np.interp(times, stresses[[0, -1], 0], [0.0, 1.0])
-    wobble = delivery.tremor * np.sin(2 * np.pi * (6 * times + dice.random()))
-    drift = np.convolve(dice.normal(0, 1.2, len(times)), np.hanning(24) / 12, mode="same")
+    wobble = delivery.tremor * np.sin(2 * np.pi * (6 * times + rng.random()))
+    drift = np.convolve(rng.normal(0, 1.2, len(times)), np.hanning(24) / 12, mode="same")
     rise = delivery.swing * (3.2 * bumps - 1) - 3.0 * delivery.fall * (sunk - 0.5)
     pitch = who.pitch * 2 ** ((delivery.pitch + rise + wobble + drift) / 12)
     return pitch, 2.5 * bumps - 4.0 * delivery.fall * sunk
@@ -215,14 +215,14 @@ def _track(times: np.ndarray, pieces: np.ndarray, column: int, ramp: float) -> n
 
 
 def _source(
-    samples: int, pieces: np.ndarray, pitch: np.ndarray, delivery: Delivery, dice: np.random.Generator, rate: int
+    samples: int, pieces: np.ndarray, pitch: np.ndarray, delivery: Delivery, rng: np.random.Generator, rate: int
 ) -> np.ndarray:
     """Glottal pulses and breath before any filter, `[samples]`, of a power near one where the voice is on."""
     cycles = np.cumsum(pitch) * STEP
     beats = np.interp(np.arange(1, cycles[-1]), cycles, STEP * np.arange(len(cycles)))
     period = 1 / np.interp(beats, STEP * np.arange(len(pitch)), pitch)
-    beats += 0.006 * delivery.rough * period * dice.standard_normal(len(beats))
-    strength = np.sqrt(rate * period) * (1 + 0.03 * delivery.rough * dice.standard_normal(len(beats)))
+    beats += 0.006 * delivery.rough * period * rng.standard_normal(len(beats))
+    strength = np.sqrt(rate * period) * (1 + 0.03 * delivery.rough * rng.standard_normal(len(beats)))
     strength *= _track(beats, pieces, VOICE, 0.012)
     # A pulse between two samples is shared by them.
     place = np.clip(beats * rate, 0, samples - 2)
@@ -233,7 +233,7 @@ def _source(
     breath = 10 ** (delivery.breath / 20) * _track(times / rate, pieces, VOICE, 0.012)
     breath += 0.15 * _track(times / rate, pieces, BREATH, 0.012)
     # Breath is white where the voice falls by 6 dB an octave: differentiated here, as the filter will fall for both.
-    noise = np.diff(dice.standard_normal(samples + 1, dtype=np.float32))
+    noise = np.diff(rng.standard_normal(samples + 1, dtype=np.float32))
     return source + np.interp(np.arange(samples), times, breath) * noise
 
 
@@ -285,7 +285,7 @@ def _resonance(formants: np.ndarray, size: int, rate: int) -> np.ndarray:
 
 
 def _add_noises(
-    wave: np.ndarray, pieces: np.ndarray, loudness: np.ndarray, dice: np.random.Generator, rate: int
+    wave: np.ndarray, pieces: np.ndarray, loudness: np.ndarray, rng: np.random.Generator, rate: int
 ) -> None:
     """Fricatives and bursts onto `wave`, in place: white noise under a bell over its spectrum."""
     starts = np.cumsum(pieces[:, 0]) - pieces[:, 0]
@@ -294,7 +294,7 @@ def _add_noises(
         samples = int(seconds * rate)
         size = 1 << samples.bit_length()
         bell = np.exp(-0.5 * ((np.arange(size // 2 + 1) * (rate / size) - centre) / width) ** 2).astype(np.float32)
-        spectrum = np.fft.rfft(dice.standard_normal(size, dtype=np.float32)) * bell
+        spectrum = np.fft.rfft(rng.standard_normal(size, dtype=np.float32)) * bell
         burst = np.fft.irfft(spectrum, size)[:samples] / np.sqrt(np.mean(bell**2))
         ramp = np.minimum(1, np.arange(1, samples + 1) / (0.25 * samples))
         first = int(starts[index] * rate)

@@ -49,7 +49,7 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Dice:
+class Generators:
     """The generators of an epoch: one for choices, and one for numbers on the device."""
 
     choices: np.random.Generator
@@ -126,9 +126,9 @@ def _shares(model: nn.Module) -> list[dict[str, Any]]:
 
 def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dict[str, Any]:
     """One pass over the training clips; its mean loss and the share of time spent on waiting for data."""
-    dice = _dice(loop, seed, epoch)
-    chosen = _drawn(loop, dice.choices)
-    order = batches.shuffled(chosen, loop.data.store.lengths[chosen], loop.settings.batch, dice.choices)
+    generators = _generators(loop, seed, epoch)
+    chosen = _drawn(loop, generators.choices)
+    order = batches.shuffled(chosen, loop.data.store.lengths[chosen], loop.settings.batch, generators.choices)
     loss = torch.zeros((), device=loop.data.store.device)
     state.model.train()
     waited, began = 0.0, time.perf_counter()
@@ -136,9 +136,9 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
         _set_rate(state, loop, epoch + index / len(order))
         asked = time.perf_counter()
         mine = loop.team.share(clips)
-        batch = loop.data.rows(mine, _strange(len(mine), loop, dice))
+        batch = loop.data.rows(mine, _strange(len(mine), loop, generators))
         waited += time.perf_counter() - asked
-        loss += _step(state, loop, dice, (mine, *batch), loop.team.counts / len(clips)) * len(clips)
+        loss += _step(state, loop, generators, (mine, *batch), loop.team.counts / len(clips)) * len(clips)
     state.model.eval()
     mean = loop.team.total(loss) / len(chosen)
     if not math.isfinite(mean):
@@ -148,12 +148,12 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
     return {"loss": mean, "lr": rate, "waiting": round(waited / spent, 4)}
 
 
-def _dice(loop: Loop, seed: int, epoch: int) -> Dice:
+def _generators(loop: Loop, seed: int, epoch: int) -> Generators:
     """All processes make the same choices; the numbers drawn on the devices differ between them."""
     choices = np.random.default_rng([seed, epoch])
     own = int(choices.integers(2**62)) + loop.team.rank
     torch.manual_seed(own)
-    return Dice(choices, torch.Generator(loop.data.store.device).manual_seed(own))
+    return Generators(choices, torch.Generator(loop.data.store.device).manual_seed(own))
 
 
 def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
@@ -165,18 +165,18 @@ def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
     return choices.choice(train, len(train), p=share / share.sum())
 
 
-def _strange(count: int, loop: Loop, dice: Dice) -> Tensor | None:
+def _strange(count: int, loop: Loop, generators: Generators) -> Tensor | None:
     """Which clips of a batch are scaled without adaptation: a network that learns both does better with either."""
     if loop.data.group is None:
         return None
-    return torch.rand(count, generator=dice.device, device=dice.device.device) < loop.settings.strangers
+    return torch.rand(count, generator=generators.device, device=generators.device.device) < loop.settings.strangers
 
 
-def _step(state: State, loop: Loop, dice: Dice, batch: Batch, share: float) -> Tensor:
+def _step(state: State, loop: Loop, generators: Generators, batch: Batch, share: float) -> Tensor:
     """One step of the optimiser on this process' part of a batch; `share` is what each clip's loss counts."""
     settings, (clips, rows, lengths) = loop.settings, batch
-    rows = augmenting.changed(rows, lengths, settings.changes, dice.device, loop.data.sides)
-    mixup = _mixup(len(clips), settings, dice)
+    rows = augmenting.changed(rows, lengths, settings.changes, generators.device, loop.data.sides)
+    mixup = _mixup(len(clips), settings, generators)
     if mixup is not None and settings.mixes == "rows":
         rows, lengths = mixup.of_frames(rows, lengths)
     loss = loop.objective.loss((clips, rows, lengths), mixup, share)
@@ -190,11 +190,11 @@ def _step(state: State, loop: Loop, dice: Dice, batch: Batch, share: float) -> T
     return loss.detach()
 
 
-def _mixup(count: int, settings: Settings, dice: Dice) -> Mixup | None:
+def _mixup(count: int, settings: Settings, generators: Generators) -> Mixup | None:
     if not settings.mixup:
         return None
-    share = dice.choices.beta(settings.mixup, settings.mixup)
-    return Mixup(share, torch.from_numpy(dice.choices.permutation(count)))
+    share = generators.choices.beta(settings.mixup, settings.mixup)
+    return Mixup(share, torch.from_numpy(generators.choices.permutation(count)))
 
 
 def _clip(model: nn.Module, settings: Settings) -> None:

@@ -47,8 +47,8 @@ def crema(speakers: Iterable[int] = range(1001, 1092), lost: int = 20) -> list[R
                     "emotion": emotion,
                 }
             )
-    dice = np.random.default_rng(1)
-    gone = set(dice.choice(len(rows), lost, replace=False).tolist())
+    rng = np.random.default_rng(1)
+    gone = set(rng.choice(len(rows), lost, replace=False).tolist())
     return [row for place, row in enumerate(rows) if place not in gone]
 
 
@@ -85,9 +85,9 @@ def needing(name: str) -> list[Row]:
 def emobox_like(shared: int) -> list[Row]:
     """As a fold file whose folds were cut by clip: `shared` percent of the clips lie in a fold that is not their
     speaker's."""
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     return [
-        row | {"fold": str(dice.integers(5) if dice.integers(100) < shared else int(row["speaker"][7:]) % 5)}
+        row | {"fold": str(rng.integers(5) if rng.integers(100) < shared else int(row["speaker"][7:]) % 5)}
         for row in crema()
     ]
 

@@ -9,10 +9,10 @@ from sertool.encoders import ssl, whisper
 
 def whisper_state(seed: int = 0, size: str = "base") -> dict[str, torch.Tensor]:
     """Random tensors under OpenAI's names, in float16 as there, with some of the decoder's."""
-    dice = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in whisper.shapes(size, whisper.SIZES[size]["layers"]).items():
-        spread = torch.randn(shape, generator=dice) * (shape[-1] * (shape[-1] if len(shape) == 3 else 1)) ** -0.5
+        spread = torch.randn(shape, generator=rng) * (shape[-1] * (shape[-1] if len(shape) == 3 else 1)) ** -0.5
         state[name] = (spread + ("ln.weight" in name)).half()
     extras = {"encoder.positional_embedding": (1500, 32), "encoder.ln_post.weight": (32,), "decoder.ln.weight": (32,)}
     return state | {name: torch.zeros(shape).half() for name, shape in extras.items()}
@@ -31,9 +31,9 @@ def saved(held: object) -> bytes:
 
 def ssl_state(model: str, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random tensors under the names that torchaudio's files have."""
-    dice = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in ssl.shapes(model, ssl.SIZES[model]["layers"]).items():
-        spread = torch.randn(shape, generator=dice) * (shape[-1] if len(shape) > 1 else 16) ** -0.5
+        spread = torch.randn(shape, generator=rng) * (shape[-1] if len(shape) > 1 else 16) ** -0.5
         state[name] = spread + ("norm.weight" in name or "weight_g" in name)
     return state

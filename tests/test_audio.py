@@ -395,13 +395,13 @@ def test_a_digest_does_not_depend_on_how_a_sound_is_cut_into_blocks():
 
 
 def test_a_digest_knows_every_bit_of_every_sample():
-    dice = np.random.default_rng(2)
+    rng = np.random.default_rng(2)
     for kind, length in (("<i2", 1003), ("<f4", 501), ("<f4", 2), ("<i2", 1)):
-        block = dice.integers(-999, 999, length).astype(kind)
+        block = rng.integers(-999, 999, length).astype(kind)
         bits = block.view(np.uint8)
         found = {digest_of(block)}
-        for place in [*range(min(16, len(bits))), *dice.integers(0, len(bits), 300), len(bits) - 1]:
-            bits[place] ^= 1 << dice.integers(8)
+        for place in [*range(min(16, len(bits))), *rng.integers(0, len(bits), 300), len(bits) - 1]:
+            bits[place] ^= 1 << rng.integers(8)
             found.add(digest_of(block))
         found |= {digest_of(block[:-1]), digest_of(np.append(block, block[:1] * 0)), digest_of(block, rate=8000)}
         assert len(found) > min(300, len(bits) * 6)

@@ -1,4 +1,4 @@
-"""Augmentation changes what lies within a clip, as the dice fall, and nothing behind it."""
+"""Augmentation changes what lies within a clip, as the numbers fall, and nothing behind it."""
 
 import pytest
 import torch
@@ -22,27 +22,27 @@ def rows() -> Tensor:
     return made * (torch.arange(40) < LENGTHS[:, None])[..., None]
 
 
-def dice(seed: int = 1) -> torch.Generator:
+def rng(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def test_nothing_asked_changes_nothing() -> None:
-    assert torch.equal(augmenting.changed(rows(), LENGTHS, only(), dice()), rows())
+    assert torch.equal(augmenting.changed(rows(), LENGTHS, only(), rng()), rows())
 
 
 @pytest.mark.parametrize(
     "changes", [EVERYTHING, only(time_masks=3), only(column_masks=1), only(shift=0.9), only(noise=1.0),
                 only(gain=3.0)]
 )  # fmt: skip
-def test_behind_a_clip_it_stays_zero_and_the_same_dice_fall_alike(changes: Changes) -> None:
-    made = augmenting.changed(rows(), LENGTHS, changes, dice())
+def test_behind_a_clip_it_stays_zero_and_the_same_numbers_are_drawn(changes: Changes) -> None:
+    made = augmenting.changed(rows(), LENGTHS, changes, rng())
     assert all(not one[n:].any() for one, n in zip(made, LENGTHS.tolist(), strict=True))
-    assert torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, dice()))
-    assert not torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, dice(2)))
+    assert torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, rng()))
+    assert not torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, rng(2)))
 
 
 def test_a_shift_rolls_each_clip_within_itself() -> None:
-    made = augmenting.changed(rows(), LENGTHS, only(shift=0.5), dice())
+    made = augmenting.changed(rows(), LENGTHS, only(shift=0.5), rng())
     for before, after, length in zip(rows(), made, LENGTHS.tolist(), strict=True):
         rolls = [
             torch.equal(before[:length].roll(by, 0), after[:length]) for by in range(-length // 2, length // 2 + 1)
@@ -51,7 +51,7 @@ def test_a_shift_rolls_each_clip_within_itself() -> None:
 
 
 def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
-    made = augmenting.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), dice())
+    made = augmenting.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), rng())
     for one, length in zip(made, LENGTHS.tolist(), strict=True):
         covered = (one[:length] == 0).all(dim=1)
         assert int(covered.sum()) <= min(6, length)
@@ -61,7 +61,7 @@ def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
 
 def test_every_place_of_a_clip_is_covered_now_and_then() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 1)
-    made = augmenting.changed(many, lengths, only(time_masks=1, time_width=4), dice())
+    made = augmenting.changed(many, lengths, only(time_masks=1, time_width=4), rng())
     share = (made == 0).float().mean(0)[:, 0]
     assert share.min() > 0.05
     assert share.max() < 0.4
@@ -69,14 +69,14 @@ def test_every_place_of_a_clip_is_covered_now_and_then() -> None:
 
 def test_a_share_of_the_clips_has_bars() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 6)
-    made = augmenting.changed(many, lengths, only(column_masks=1, column_width=5, mask_share=0.5), dice())
+    made = augmenting.changed(many, lengths, only(column_masks=1, column_width=5, mask_share=0.5), rng())
     barred = float((made == 0).flatten(1).any(dim=1).float().mean())
     assert 0.36 < barred < 0.47  # half of them, of which one bar in six has no width
 
 
 def test_bars_cover_both_channels_of_a_spectrogram_alike() -> None:
     changes = only(column_masks=2, column_width=3)
-    made = augmenting.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, dice(), 2)
+    made = augmenting.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, rng(), 2)
     assert torch.equal(made[:, :, :8], made[:, :, 8:])
     assert float(made.mean()) < 1
 

@@ -452,11 +452,11 @@ def test_no_combination_of_options_ends_in_a_traceback(tree, tmp_path, monkeypat
     Path("labels.csv").write_text(
         "path,emotion,speaker\n" + "".join(f"{p},sad,z{k % 3}\n" for k, p in enumerate(paths))
     )
-    dice = random.Random(5)
+    rng = random.Random(5)
     streams = [b"", Path("mine.parquet").read_bytes(), Path("parted.csv").read_bytes(), f"{paths[0]}\n".encode()]
     for _ in range(150):
-        options = [word for way in dice.sample(WAYS, dice.randint(1, 4)) for word in way.split()]
-        arguments = [*dice.choice(THINGS), *options]
-        done = sertool("index", *arguments, stdin=dice.choice(streams))
+        options = [word for way in rng.sample(WAYS, rng.randint(1, 4)) for word in way.split()]
+        arguments = [*rng.choice(THINGS), *options]
+        done = sertool("index", *arguments, stdin=rng.choice(streams))
         assert done.code in (0, 1, 2), arguments
         assert done.code != 2 or done.err.splitlines()[-1].startswith("sertool: "), arguments

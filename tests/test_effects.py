@@ -61,12 +61,12 @@ def settings_of(name, noises, **values):
     return module.Settings(**folder, **values)
 
 
-def dice(seed=0):
+def rng(seed=0):
     return np.random.Generator(np.random.Philox(seed))
 
 
 def drawn(name, noises, seed=0, **values):
-    return effects.load(name).draw(dice(seed), settings_of(name, noises, **values))
+    return effects.load(name).draw(rng(seed), settings_of(name, noises, **values))
 
 
 def apply(name, wave, numbers):
@@ -107,7 +107,7 @@ class TestContract:
         settings = settings_of(name, noises)
         assert [held.name for held in ENTRIES[name].settings] == (list(asdict(settings)) if settings else [])
 
-    def test_what_is_drawn_is_plain_within_bounds_and_the_dices_alone(self, name, noises):
+    def test_what_is_drawn_is_plain_within_bounds_and_the_generators_alone(self, name, noises):
         bounds = {held.name: held.default for held in ENTRIES[name].settings if held.kind == "Range"}
         for seed in range(20):
             numbers = drawn(name, noises, seed)
@@ -270,7 +270,7 @@ def test_filters_have_the_taps_of_torch_audiomentations(hz, octaves):
 def test_the_recorded_semitones_are_those_that_are_applied():
     module = effects.load("pitch")
     for seed in range(200):
-        numbers = module.draw(dice(seed), module.Settings((-7.0, 7.0)))
+        numbers = module.draw(rng(seed), module.Settings((-7.0, 7.0)))
         ratio = ratios.ratio(2 ** (numbers["semitones"] / 12))
         assert ratios.semitones(ratio) == pytest.approx(numbers["semitones"], abs=1e-4)
         assert ratio.denominator <= ratios.PARTS
@@ -302,7 +302,7 @@ def test_coloured_noise_falls_or_rises_as_its_colour_does(colour, slope):
 
 def test_any_colour_is_each_of_them():
     module = effects.load("noise")
-    found = {module.draw(dice(seed), module.Settings(colour="any"))["colour"] for seed in range(60)}
+    found = {module.draw(rng(seed), module.Settings(colour="any"))["colour"] for seed in range(60)}
     assert found == set(module.SLOPES)
 
 
@@ -314,7 +314,7 @@ def test_peak_noise_has_the_deviation_that_was_drawn():
 
 def test_background_noise_is_the_file_at_the_drawn_level(noises):
     wave = voice()
-    numbers = {**sounds.drawn(dice(), noises), "at": 0.5, "snr": 10.0}
+    numbers = {**sounds.drawn(rng(), noises), "at": 0.5, "snr": 10.0}
     added = apply("background", wave, numbers) - wave
     assert decibels(wave) - decibels(added) == pytest.approx(10.0, abs=0.05)
     other = sounds.part(numbers["file"], numbers["digest"], RATE, (0.5, len(wave)))
@@ -322,7 +322,7 @@ def test_background_noise_is_the_file_at_the_drawn_level(noises):
 
 
 def test_a_short_noise_is_repeated_and_both_files_are_drawn(noises):
-    found = {sounds.drawn(dice(seed), noises)["file"].rpartition("/")[2] for seed in range(20)}
+    found = {sounds.drawn(rng(seed), noises)["file"].rpartition("/")[2] for seed in range(20)}
     assert found == {"long.wav", "short.wav"}
     short = next(path for path in sounds.files(noises) if path.endswith("short.wav"))
     held = sounds.part(short, sounds.look(short).digest, RATE, (0.9, RATE))
@@ -338,7 +338,7 @@ def test_what_macos_lays_beside_files_is_never_drawn(tmp_path):
 
 
 def test_a_noise_that_is_another_by_now_is_refused(noises):
-    numbers = {**sounds.drawn(dice(), noises), "at": 0.0, "snr": 10.0}
+    numbers = {**sounds.drawn(rng(), noises), "at": 0.0, "snr": 10.0}
     with pytest.raises(SertoolError, match="is not the sound that was drawn"):
         apply("background", voice(), numbers | {"digest": "0" * 32})
     with pytest.raises(SertoolError, match=r"is not there .* restore it"):
@@ -349,7 +349,7 @@ def test_an_impulse_changes_nothing_and_an_echo_comes_when_it_should(tmp_path):
     response = np.zeros(4000, np.float32)
     response[100], response[1700] = 0.9, 0.45
     encoding.write(tmp_path / "echo.wav", response, RATE)
-    numbers = sounds.drawn(dice(), str(tmp_path))
+    numbers = sounds.drawn(rng(), str(tmp_path))
     click = torch.zeros(RATE)
     click[500] = 0.5
     made = apply("impulse", click, numbers)
@@ -462,7 +462,7 @@ def test_chains_of_any_order_and_length_are_followed_each_to_its_end(noises):
     names = list(ENTRIES)
     waves, chains = [], []
     for seed in range(12):
-        chosen = dice(seed).permutation(names)[: seed % 5]
+        chosen = rng(seed).permutation(names)[: seed % 5]
         waves.append(voice(LENGTHS[seed % len(LENGTHS)], seed)[None])
         chains.append(
             [{"effect": str(name), **drawn(str(name), noises, seed)} for name in chosen if name != "telephone"]

@@ -30,11 +30,11 @@ Columns = dict[str, list[Any]]
 
 def made(clips: int = 240, speakers: int = 12, skill: float = 0.6, seed: int = 0) -> Columns:
     """Predictions of a run that knows an emotion as often as `skill` says, speakers differing around it."""
-    dice = np.random.default_rng(1)
-    truth = dice.integers(0, len(EMOTIONS), clips)
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, len(EMOTIONS), clips)
     speaker = np.arange(clips) % speakers
-    dice = np.random.default_rng(100 + seed)
-    logits = dice.gumbel(size=(clips, len(EMOTIONS)))
+    rng = np.random.default_rng(100 + seed)
+    logits = rng.gumbel(size=(clips, len(EMOTIONS)))
     logits[np.arange(clips), truth] += 4 * (skill - 0.25) + np.random.default_rng(2).normal(0, 0.7, speakers)[speaker]
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     return {
@@ -64,8 +64,8 @@ def runs(*paths: str, **asked: Any) -> list[Answers]:
     return answers.read(paths, Reading(**asked))
 
 
-def report(*paths: str, by: tuple[str, ...] = (), dice: Bootstrap = FEW, **asked: Any) -> Report:
-    return evaluating.report(runs(*paths, by=by, **asked), by, dice)
+def report(*paths: str, by: tuple[str, ...] = (), bootstrap: Bootstrap = FEW, **asked: Any) -> Report:
+    return evaluating.report(runs(*paths, by=by, **asked), by, bootstrap)
 
 
 def refused(*paths: str, **asked: Any) -> str:
@@ -580,17 +580,17 @@ def test_folds_count_in_each_resample_as_often_as_their_speakers_are_drawn(
     tmp_path: Path, speakers_of_a_fold: int
 ) -> None:
     """Where all speakers say each emotion equally often, a mean over speakers is the pooled one."""
-    dice, speakers = np.random.default_rng(0), 10
+    rng, speakers = np.random.default_rng(0), 10
     speaker, truth = np.divmod(np.arange(speakers * 40), 40)
     truth %= len(EMOTIONS)
-    right = dice.random(len(truth)) < np.linspace(0.2, 0.9, speakers)[speaker]
+    right = rng.random(len(truth)) < np.linspace(0.2, 0.9, speakers)[speaker]
     columns = {
         "speaker": [f"toy:{k}" for k in speaker],
         "fold": (speaker // speakers_of_a_fold).tolist(),
         "emotion": [EMOTIONS[k] for k in truth],
         "predicted": [EMOTIONS[k] for k in np.where(right, truth, (truth + 1) % len(EMOTIONS))],
     }
-    found = report(table(tmp_path / "folds.csv", columns), dice=Bootstrap()).runs[0].figures
+    found = report(table(tmp_path / "folds.csv", columns), bootstrap=Bootstrap()).runs[0].figures
     pooled, folds = found["uar"], found["uar_of_folds"]
     assert folds.value == pytest.approx(pooled.value)
     assert (folds.low, folds.high) == pytest.approx((pooled.low, pooled.high))
@@ -716,8 +716,8 @@ def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("perceived", [True, False])
 def test_people_are_not_praised_for_labels_that_are_their_own_votes(tmp_path: Path, perceived: bool) -> None:
-    columns, dice = made(), np.random.default_rng(0)
-    votes = dice.integers(0, 6, (240, len(EMOTIONS)))
+    columns, rng = made(), np.random.default_rng(0)
+    votes = rng.integers(0, 6, (240, len(EMOTIONS)))
     columns |= {f"votes_voice_{name}": votes[:, k].tolist() for k, name in enumerate(EMOTIONS)}
     if perceived:
         columns["emotion"] = [EMOTIONS[k] for k in votes.argmax(1)]
@@ -795,10 +795,10 @@ def test_a_better_run_is_better_by_both_tests_and_the_other_way_round_worse(tmp_
 
 
 def test_the_paired_interval_is_narrower_than_that_of_unrelated_runs(tmp_path: Path) -> None:
-    columns, dice = made(clips=1200, speakers=20, skill=0.5), np.random.default_rng(0)
-    other = columns | {"predicted": [truth if dice.random() < 0.05 else guess for truth, guess in
+    columns, rng = made(clips=1200, speakers=20, skill=0.5), np.random.default_rng(0)
+    other = columns | {"predicted": [truth if rng.random() < 0.05 else guess for truth, guess in
                                      zip(columns["emotion"], columns["predicted"], strict=True)]}  # fmt: skip
-    found = report(table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", other), dice=Bootstrap(1000))
+    found = report(table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", other), bootstrap=Bootstrap(1000))
     one, two = (run.figures["uar"] for run in found.runs)
     unpaired = np.hypot(one.high - one.low, two.high - two.low)
     pair = found.comparisons[0].figures["uar"]

@@ -32,13 +32,13 @@ FRAMEWISE = [
 
 def speech(samples: int, pitch: float = 120.0, seed: int = 0) -> np.ndarray:
     """A gliding buzz through two resonances, with breath, hiss and pauses."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     seconds = np.arange(samples) / RATE
     phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.3 * np.sin(2 * np.pi * 1.3 * seconds))) / RATE
     buzz = sum(np.sin(k * phase) * np.exp(-(((k * pitch - 600) / 500) ** 2)) for k in range(1, 30))
     buzz += sum(np.sin(k * phase) * np.exp(-(((k * pitch - 2200) / 700) ** 2)) / 4 for k in range(8, 40))
     syllables = np.clip(np.sin(2 * np.pi * 2.7 * seconds + 0.4), 0, None)
-    wave = 0.2 * buzz * syllables + dice.standard_normal(samples) * (0.02 * syllables[::-1] + 0.0005)
+    wave = 0.2 * buzz * syllables + rng.standard_normal(samples) * (0.02 * syllables[::-1] + 0.0005)
     return (0.5 * wave).astype(np.float32)
 
 

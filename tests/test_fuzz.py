@@ -54,29 +54,29 @@ def original(kind: str) -> bytes:
     return stream.getvalue()
 
 
-def mutated(data: bytes, dice: np.random.Generator) -> bytes:
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     """Some bytes changed, cut out, doubled or put in, most of them where headers and footers are."""
     made = bytearray(data)
-    for _ in range(dice.integers(1, 5)):
+    for _ in range(rng.integers(1, 5)):
         size = len(made)
         at = int(
-            dice.choice([dice.integers(size), dice.integers(min(size, 100)), size - 1 - dice.integers(min(size, 200))])
+            rng.choice([rng.integers(size), rng.integers(min(size, 100)), size - 1 - rng.integers(min(size, 200))])
         )
-        length = int(dice.integers(1, 40))
-        what = dice.integers(7)
+        length = int(rng.integers(1, 40))
+        what = rng.integers(7)
         if what < 3:
-            made[at] ^= 1 << int(dice.integers(8))
+            made[at] ^= 1 << int(rng.integers(8))
         elif what == 3:
-            edge = EDGES[dice.integers(len(EDGES))]
+            edge = EDGES[rng.integers(len(EDGES))]
             made[at : at + len(edge)] = edge
         elif what == 4:
-            made[at : at + length] = dice.bytes(length)
+            made[at : at + length] = rng.bytes(length)
         elif what == 5:
             del made[at : at + length]
         else:
             made[at:at] = made[at : at + length]
         made = made or bytearray(b"\0")
-    return bytes(made[: dice.integers(1, len(made) + 1)] if dice.random() < 0.1 else made)
+    return bytes(made[: rng.integers(1, len(made) + 1)] if rng.random() < 0.1 else made)
 
 
 def hear(path: Path) -> None:

@@ -33,9 +33,9 @@ def trained(example_folder, tmp_path_factory) -> Path:
     for run in ("run", "other-run"):
         done = sertool("train", "-", "-m", "gru", "--epochs", 1, "--adapt", "speaker", "-o", run, stdin=made.out)
         assert done.code == 0, done.err
-    dice, rows = np.random.default_rng(0), []
+    rng, rows = np.random.default_rng(0), []
     for clip in range(120):
-        truth, other = dice.permutation(["angry", "sad", "happy", "neutral"])[:2]
+        truth, other = rng.permutation(["angry", "sad", "happy", "neutral"])[:2]
         answer = truth if clip % 8 else other
         rows.append(f"c{clip},s{clip % 6},{'fm'[clip % 2]},{20 + clip % 6},{truth},{answer},.9")
     (folder / "predictions.csv").write_text("\n".join(

@@ -1647,10 +1647,10 @@ def test_a_split_that_tears_overlapping_segments_apart_says_so(tmp_path):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_overlapping_segments_equal_their_slow_twin(seed):
-    dice = np.random.default_rng(seed)
-    rows = int(dice.integers(2, 40))
-    file, start = dice.integers(0, 4, rows), dice.integers(0, 60, rows) / 2
-    length, part = dice.integers(1, 12, rows) / 2, dice.integers(0, 3, rows)
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(2, 40))
+    file, start = rng.integers(0, 4, rows), rng.integers(0, 60, rows) / 2
+    length, part = rng.integers(1, 12, rows) / 2, rng.integers(0, 3, rows)
     held = manifest.from_columns({
         "clip": [f"{k}" for k in range(rows)], "path": [f"/{name}" for name in file], "start": start,
         "duration": length, "split": [("train", "dev", None)[each] for each in part],

@@ -64,11 +64,11 @@ def test_corpora_of_the_same_emotions_are_judged_as_one() -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_loss_pushes_nothing_at_emotions_that_the_corpus_lacks(seed: int) -> None:
-    dice = torch.Generator().manual_seed(seed)
-    logits = torch.randn(6, 5, generator=dice).mul(5).requires_grad_()
-    judged = torch.rand(6, 5, generator=dice) < 0.6
+    rng = torch.Generator().manual_seed(seed)
+    logits = torch.randn(6, 5, generator=rng).mul(5).requires_grad_()
+    judged = torch.rand(6, 5, generator=rng) < 0.6
     judged[:, 0] = True
-    targets = label_sets.within(torch.rand(6, 5, generator=dice), judged)
+    targets = label_sets.within(torch.rand(6, 5, generator=rng), judged)
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(6))
     lost = label_sets.losses(logits, targets, judged)
     lost.sum().backward()

@@ -17,7 +17,7 @@ WORDS = ("angry", "happy", "sad", "neutral", "fear", "disgust")
 def half(number: int) -> pa.Table:
     """One half of a manifest, as an index of a large corpus would leave it."""
     rows = np.arange(ROWS // 2) + number * (ROWS // 2)
-    dice = np.random.default_rng(number)
+    rng = np.random.default_rng(number)
 
     def text(*parts: object) -> pa.Array:
         return pc.binary_join_element_wise(*(pc.cast(part, pa.string()) for part in parts), "")
@@ -28,14 +28,14 @@ def half(number: int) -> pa.Table:
     name, who = pa.array(rows), pa.array(rows % 5_000)
     return pa.table({
         "clip": text("large/s", who, "/clip", name), "path": text("/data/corpora/large/s", who, "/clip", name, ".wav"),
-        "start": np.zeros(len(rows)), "duration": dice.uniform(1, 9, len(rows)), "corpus": one_of(("large",), rows * 0),
+        "start": np.zeros(len(rows)), "duration": rng.uniform(1, 9, len(rows)), "corpus": one_of(("large",), rows * 0),
         "speaker": text("large:s", who), "sex": one_of(("female", "male"), rows % 2),
         "emotion": one_of(WORDS, rows % 6), "label": one_of(WORDS, rows % 6),
         "sentence": text("text ", pa.array(rows % 997)),
         "sample_rate": np.full(len(rows), 16_000, np.int32), "channels": np.ones(len(rows), np.int16),
-        "samples": dice.integers(1, 99_999, len(rows)), "size": dice.integers(1, 99_999, len(rows)),
-        "digest": text(*(pa.array(dice.integers(10**15, 10**16, len(rows))) for _ in range(2))),
-        "modified": dice.integers(1, 2**60, len(rows)),
+        "samples": rng.integers(1, 99_999, len(rows)), "size": rng.integers(1, 99_999, len(rows)),
+        "digest": text(*(pa.array(rng.integers(10**15, 10**16, len(rows))) for _ in range(2))),
+        "modified": rng.integers(1, 2**60, len(rows)),
         "issue": one_of((None, "silent"), (rows % 1000 == 7).astype(int)),
     })  # fmt: skip
 

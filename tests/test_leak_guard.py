@@ -37,10 +37,10 @@ def test_one_clip_in_another_fold_is_caught():
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_audit_equals_its_slow_twin(seed):
-    dice = np.random.default_rng(seed)
-    rows, groups, parts = dice.integers(1, 200), dice.integers(1, 80), dice.integers(1, 12)
-    group = Codes(dice.integers(-1, groups, rows).astype(np.int32), [f"g{n}" for n in range(groups)])
-    place = Codes(dice.integers(-1, parts, rows).astype(np.int8), [f"p{n}" for n in range(parts)])
+    rng = np.random.default_rng(seed)
+    rows, groups, parts = rng.integers(1, 200), rng.integers(1, 80), rng.integers(1, 12)
+    group = Codes(rng.integers(-1, groups, rows).astype(np.int32), [f"g{n}" for n in range(groups)])
+    place = Codes(rng.integers(-1, parts, rows).astype(np.int8), [f"p{n}" for n in range(parts)])
     lies = defaultdict(Counter)
     for g, p in zip(words(group), words(place), strict=True):
         if g is not None and p is not None:

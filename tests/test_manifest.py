@@ -118,8 +118,8 @@ def test_any_word_may_be_an_emotion_where_its_column_holds_what_ours_do():
 @pytest.mark.parametrize("chunks", [1, 3])
 @pytest.mark.parametrize("how", [manifest.codes, manifest.hashed])
 def test_codes_stand_for_their_values(how, chunks):
-    dice = random.Random(4)
-    words = [dice.choice(["sad", "angry", "", "ärger", None, "x" * 50]) for _ in range(999)]
+    rng = random.Random(4)
+    words = [rng.choice(["sad", "angry", "", "ärger", None, "x" * 50]) for _ in range(999)]
     size = -(-len(words) // chunks)
     column = pa.chunked_array([words[i : i + size] for i in range(0, len(words), size)], pa.string())
     coded = how(pa.table({"emotion": column}), "emotion")
@@ -202,11 +202,11 @@ def test_text_of_numbers_is_compared_by_their_size():
 
 
 def test_merging_equals_its_slow_twin():
-    dice = random.Random(9)
+    rng = random.Random(9)
     for _ in range(20):
         parts = [
-            [{"clip": f"c{k}", "sentence": f"s{k}"} if dice.random() < 0.5 else {"clip": f"c{k}", "age": k}
-             for k in dice.sample(range(12), dice.randint(1, 9))]
+            [{"clip": f"c{k}", "sentence": f"s{k}"} if rng.random() < 0.5 else {"clip": f"c{k}", "age": k}
+             for k in rng.sample(range(12), rng.randint(1, 9))]
             for _ in range(3)
         ]  # fmt: skip
         slow = {}

@@ -13,10 +13,10 @@ CLOSE = {"rel": 0, "abs": 1e-9}
 
 def answers(seed: int, clips: int = 400, classes: int = 5, skill: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
     """Truth and answers in which classes are of unequal size and mistakes have favourites."""
-    dice = np.random.default_rng(seed)
-    truth = dice.choice(classes, clips, p=dice.dirichlet(np.full(classes, 2.0)))
-    guess = dice.choice(classes, clips, p=dice.dirichlet(np.full(classes, 1.0)))
-    return truth, np.where(dice.random(clips) < skill, truth, guess)
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(classes, clips, p=rng.dirichlet(np.full(classes, 2.0)))
+    guess = rng.choice(classes, clips, p=rng.dirichlet(np.full(classes, 1.0)))
+    return truth, np.where(rng.random(clips) < skill, truth, guess)
 
 
 def counted(truth: np.ndarray, predicted: np.ndarray, classes: int = 5) -> Tally:
@@ -24,9 +24,9 @@ def counted(truth: np.ndarray, predicted: np.ndarray, classes: int = 5) -> Tally
 
 
 def chances(seed: int, clips: int = 300, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    dice = np.random.default_rng(seed)
-    probabilities = dice.dirichlet(np.full(classes, 0.3), clips)
-    return probabilities, np.array([dice.choice(classes, p=row) for row in probabilities])
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.full(classes, 0.3), clips)
+    return probabilities, np.array([rng.choice(classes, p=row) for row in probabilities])
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -113,9 +113,9 @@ def test_a_certain_loss_stays_finite() -> None:
 
 
 def test_ece_of_an_honest_forecaster_is_small_and_of_a_boaster_is_its_boast() -> None:
-    dice = np.random.default_rng(0)
-    confidence = dice.uniform(0, 1, 200_000)
-    right = (dice.random(len(confidence)) < confidence).astype(float)
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0, 1, 200_000)
+    right = (rng.random(len(confidence)) < confidence).astype(float)
     assert metrics.ece(reliability(confidence, right)) < 0.01
     boaster = reliability(np.full(1000, 0.9), np.repeat([1.0, 0.0], 500))
     assert metrics.ece(boaster) == pytest.approx(0.4)
@@ -125,9 +125,9 @@ def test_ece_of_an_honest_forecaster_is_small_and_of_a_boaster_is_its_boast() ->
 def test_intervals_of_ece_hold_it_and_the_truth_as_often_as_they_say(boast: float, speakers: int) -> None:
     held = 0
     for seed in range(60):
-        dice = np.random.default_rng(seed)
-        confidence, speaker = 0.25 + 0.75 * dice.beta(3, 2, 400), np.arange(400) % speakers
-        right = (dice.random(400) < confidence - boast).astype(float)
+        rng = np.random.default_rng(seed)
+        confidence, speaker = 0.25 + 0.75 * rng.beta(3, 2, 400), np.arange(400) % speakers
+        right = (rng.random(400) < confidence - boast).astype(float)
         sums = metrics.bin_sums(confidence, right, speaker, speakers)
         drawn = metrics.resample(sums.reshape(speakers, -1), np.zeros(speakers, int), 200, seed)
         low, high = metrics.ece_bounds(sums.sum(0)[None, None], drawn.reshape(-1, 1, metrics.BINS, 3))
@@ -201,11 +201,11 @@ def test_intervals_are_percentiles_of_what_is_there() -> None:
 
 
 def test_the_interval_over_speakers_covers_the_truth_about_as_often_as_it_says() -> None:
-    dice, covered, trials = np.random.default_rng(5), 0, 300
+    rng, covered, trials = np.random.default_rng(5), 0, 300
     for trial in range(trials):
         speaker = np.repeat(np.arange(30), 20)
-        skill = dice.beta(4, 2, 30)[speaker]
-        right = (dice.random(len(speaker)) < skill).astype(float)
+        skill = rng.beta(4, 2, 30)[speaker]
+        right = (rng.random(len(speaker)) < skill).astype(float)
         units = metrics.units_of(speaker)
         sums = metrics.class_sums(units, np.zeros(len(right), int), right, 1)
         low, high = metrics.interval(metrics.resample(sums, units.stratum, 400, trial)[:, 0] / len(right))
@@ -227,9 +227,9 @@ def test_clips_that_are_drawn_together_give_the_same_interval(monkeypatch: pytes
 
 
 def test_speakers_that_differ_widen_the_interval() -> None:
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     speaker = np.repeat(np.arange(20), 50)
-    right = (dice.random(1000) < dice.choice([0.2, 0.9], 20)[speaker]).astype(float)
+    right = (rng.random(1000) < rng.choice([0.2, 0.9], 20)[speaker]).astype(float)
     widths = []
     for who in (speaker, np.full(1000, -1)):
         units = metrics.units_of(who)

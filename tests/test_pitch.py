@@ -224,8 +224,8 @@ def test_of_equally_likely_paths_the_voiced_is_taken():
 
 @pytest.mark.parametrize("seed", range(12))
 def test_no_path_is_likelier_than_the_one_found(seed):
-    dice, bins, reach, switch, frames = np.random.default_rng(seed), 3, 1, 0.1, 5
-    offered = np.where(dice.random((frames, bins)) < 0.5, dice.random((frames, bins)) ** 3 / bins, 0)
+    rng, bins, reach, switch, frames = np.random.default_rng(seed), 3, 1, 0.1, 5
+    offered = np.where(rng.random((frames, bins)) < 0.5, rng.random((frames, bins)) ** 3 / bins, 0)
     if seed % 2:  # frames that are surely voiced, further apart than pitch can move: the least bad way is through 2
         offered[:3] = [[1, 0, 0], [0, 0, 1], [0.56, 0, 0.44]]
     frame, column = np.nonzero(offered)

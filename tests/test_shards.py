@@ -17,8 +17,8 @@ SETTINGS = {"feature": "mel", "settings": {"bands": 3}}
 
 
 def pieces(*counts: int) -> list[np.ndarray]:
-    dice = np.random.default_rng(0)
-    return [dice.standard_normal((count, 3)).astype(np.float16) for count in counts]
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal((count, 3)).astype(np.float16) for count in counts]
 
 
 def write(path, rows=None, issues=None, key="k"):
@@ -142,12 +142,12 @@ def test_an_altered_number_is_noticed(tmp_path):
 
 def test_no_mutated_header_does_more_than_be_refused(tmp_path):
     """700 shards with bytes set, deleted, doubled or swapped: each is read as it was, or refused with one line."""
-    path, dice = tmp_path / "0.safetensors", random.Random(0)
+    path, rng = tmp_path / "0.safetensors", random.Random(0)
     rows = write(path)
     whole, expected = path.read_bytes(), shards.head_of(path)
     length = 8 + int.from_bytes(whole[:8], "little")
     for _ in range(700):
-        path.write_bytes(mutated(whole, length, dice))
+        path.write_bytes(mutated(whole, length, rng))
         head, held = read_or_none(path)
         assert head in (None, expected)
         assert held is None or np.array_equal(held, np.concatenate(rows))
@@ -161,20 +161,20 @@ def read_or_none(path):
         return None, None if "\n" not in str(error) else error
 
 
-def mutated(whole: bytes, length: int, dice: random.Random) -> bytes:
+def mutated(whole: bytes, length: int, rng: random.Random) -> bytes:
     """Some bytes of the header changed."""
     held = bytearray(whole)
-    for _ in range(dice.choice((1, 1, 2, 8))):
-        at = dice.randrange(length)
-        match dice.randrange(4):
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        at = rng.randrange(length)
+        match rng.randrange(4):
             case 0:
-                held[at] = dice.randrange(256)
+                held[at] = rng.randrange(256)
             case 1:
-                del held[at : at + dice.randrange(1, 9)]
+                del held[at : at + rng.randrange(1, 9)]
             case 2:
-                held[at:at] = held[at : at + dice.randrange(1, 9)]
+                held[at:at] = held[at : at + rng.randrange(1, 9)]
             case 3:
-                held[at] = dice.choice(b'0123456789[]{},:"-.e')
+                held[at] = rng.choice(b'0123456789[]{},:"-.e')
     return bytes(held)
 
 

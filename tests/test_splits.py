@@ -37,27 +37,27 @@ SEEDED = [name for name, entry in PROTOCOLS.items() if "shares" in entry]
 
 def anything(seed: int) -> list[Row]:
     """A table of speakers of very unequal sizes and tastes."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     rows = []
-    for speaker in range(dice.integers(6, 60)):
-        taste = dice.dirichlet(np.ones(5) * dice.choice([0.2, 5]))
-        for _ in range(int(dice.lognormal(2.5, 1)) + 1):
-            emotion = dice.choice([*EMOTIONS[:4], None], p=taste)
+    for speaker in range(rng.integers(6, 60)):
+        taste = rng.dirichlet(np.ones(5) * rng.choice([0.2, 5]))
+        for _ in range(int(rng.lognormal(2.5, 1)) + 1):
+            emotion = rng.choice([*EMOTIONS[:4], None], p=taste)
             clip = f"x/{len(rows):05}"
             rows.append(
-                {"clip": clip, "speaker": f"x:{speaker}", "sentence": f"s{dice.integers(9)}", "emotion": emotion}
+                {"clip": clip, "speaker": f"x:{speaker}", "sentence": f"s{rng.integers(9)}", "emotion": emotion}
             )
     return rows
 
 
 def shuffled(columns: Columns, seed: int) -> tuple[Columns, np.ndarray]:
     """The same rows in another order, their values numbered anew, with some that no row has."""
-    dice = np.random.default_rng(seed)
-    rows = dice.permutation(len(columns["clip"].index))
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(columns["clip"].index))
     found = {}
     for name, column in columns.items():
         values = [*column.values, "nobody", "nothing"]
-        order = dice.permutation(len(values))
+        order = rng.permutation(len(values))
         place = np.append(np.argsort(order), -1)
         found[name] = Codes(place[column.index[rows]].astype(np.int32), [values[old] for old in order])
     return found, rows
@@ -116,8 +116,8 @@ def test_shares_and_emotions_come_within_two_points_on_a_crema_d_like_table(text
 
 
 def test_shares_and_emotions_come_within_two_points_with_uneven_speakers():
-    dice = np.random.default_rng(0)
-    rows = [row for row in crema() if dice.random() < 0.2 + 0.8 * (int(row["speaker"][-2:]) % 7) / 6]
+    rng = np.random.default_rng(0)
+    rows = [row for row in crema() if rng.random() < 0.2 + 0.8 * (int(row["speaker"][-2:]) % 7) / 6]
     columns = table(rows)
     for seed in range(20):
         place = splits.divide("speaker", columns, seed).split
@@ -674,19 +674,19 @@ def peak():
 def names(pattern, many):
     return pa.array([pattern % number for number in many])
 
-rows, dice, parents = 3_000_000, np.random.default_rng(0), 2_000_000
+rows, rng, parents = 3_000_000, np.random.default_rng(0), 2_000_000
 every = np.arange(rows, dtype=np.int32)
 clips = pa.concat_arrays([names("corpus/speaker/utterance-%07d", range(start, start + 100_000))
                           for start in range(0, rows, 100_000)])
 speakers = int(sys.argv[1])
-who = dice.integers(0, speakers, rows).astype(np.int32)
+who = rng.integers(0, speakers, rows).astype(np.int32)
 parent = np.where(every < parents, -1, every - parents).astype(np.int32)
 who[parents:] = who[: rows - parents]
 columns = {
     "clip": Codes(every, clips),
     "speaker": Codes(who, names("corpus:%07d", range(speakers))),
-    "sentence": Codes(dice.integers(-1, 50_000, rows).astype(np.int32), names("sentence %d", range(50_000))),
-    "emotion": Codes(dice.integers(0, 7, rows).astype(np.int32), list("abcdefg")),
+    "sentence": Codes(rng.integers(-1, 50_000, rows).astype(np.int32), names("sentence %d", range(50_000))),
+    "emotion": Codes(rng.integers(0, 7, rows).astype(np.int32), list("abcdefg")),
     "digest": Codes(every, clips),
     "parent": Codes(parent, clips.slice(0, parents)),
 }

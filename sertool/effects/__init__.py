@@ -5,7 +5,7 @@ A file has
 - `PLACE`, its position in the chain of effects, and perhaps `SHARE`, the share of the copies that it is applied to
   unless `--share` says otherwise;
 - `Settings`, whose first field is the value of its option;
-- `draw(dice, settings)`, which draws plain numbers with a NumPy generator;
+- `draw(rng, settings)`, which draws plain numbers with a NumPy generator;
 - `apply(wave, rate, drawn)`, which is decided by these numbers alone: `[channels, samples]` or `[samples]` in, the same
   out, perhaps of another length, which `length(samples, drawn)` gives;
 - `sound(samples, rate, drawn)`, float32 `[..]`, if it adds another sound to the clip; `apply` takes that, too;
@@ -46,19 +46,19 @@ def load(name: str) -> ModuleType:
 # What the files share when they draw.
 
 
-def between(dice: np.random.Generator, bounds: Range) -> float:
+def between(rng: np.random.Generator, bounds: Range) -> float:
     """A number within bounds, each as likely as any."""
-    return round(float(dice.uniform(*bounds)), 4)
+    return round(float(rng.uniform(*bounds)), 4)
 
 
-def hertz_between(dice: np.random.Generator, bounds: Range) -> float:
+def hertz_between(rng: np.random.Generator, bounds: Range) -> float:
     """A frequency within bounds, each octave as likely as any."""
-    return round(float(np.exp(dice.uniform(*np.log(bounds)))), 2)
+    return round(float(np.exp(rng.uniform(*np.log(bounds)))), 2)
 
 
-def a_seed(dice: np.random.Generator) -> int:
+def a_seed(rng: np.random.Generator) -> int:
     """The seed of a noise."""
-    return int(dice.integers(1 << 32))
+    return int(rng.integers(1 << 32))
 
 
 # The chain of a copy: `{"effects":[{"effect":"gain","db":-2.5}, ...]}`, `"written":true` where a file holds its sound,

@@ -21,8 +21,8 @@ class Settings:
     snr: Annotated[Range, "how many dB the clip lies above the noise", -40, 100] = (5.0, 30.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {**sounds.drawn(dice, settings.folder), "at": round(dice.random(), 6), "snr": between(dice, settings.snr)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {**sounds.drawn(rng, settings.folder), "at": round(rng.random(), 6), "snr": between(rng, settings.snr)}
 
 
 def sound(samples: int, rate: int, drawn: Drawn) -> np.ndarray:

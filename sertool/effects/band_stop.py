@@ -23,8 +23,8 @@ class Settings:
     octaves: Annotated[Range, "how wide it is, in octaves", 0.05, 8] = (0.3, 1.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"hz": hertz_between(dice, settings.hz), "octaves": between(dice, settings.octaves)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"hz": hertz_between(rng, settings.hz), "octaves": between(rng, settings.octaves)}
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:

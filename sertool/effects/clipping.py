@@ -19,8 +19,8 @@ class Settings:
     db: Annotated[Range, "how far below the greatest peak they are cut, in dB", 0, 60] = (3.0, 12.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"db": between(dice, settings.db)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"db": between(rng, settings.db)}
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:

@@ -26,9 +26,9 @@ class Settings:
     kind: Annotated[Literal["opus", "mp3", "any"], "which codec"] = "any"
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    kind = str(dice.choice(sorted(encoding.CODECS))) if settings.kind == "any" else settings.kind
-    return {"kind": kind, "kbps": between(dice, settings.kbps)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    kind = str(rng.choice(sorted(encoding.CODECS))) if settings.kind == "any" else settings.kind
+    return {"kind": kind, "kbps": between(rng, settings.kbps)}
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:

@@ -19,8 +19,8 @@ class Settings:
     keep: Annotated[Range, "share of the clip that is kept", 0.01, 1] = (0.8, 1.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"keep": between(dice, settings.keep), "of": round(dice.random(), 6), "at": round(dice.random(), 6)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"keep": between(rng, settings.keep), "of": round(rng.random(), 6), "at": round(rng.random(), 6)}
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:

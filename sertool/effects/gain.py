@@ -19,8 +19,8 @@ class Settings:
     db: Annotated[Range, "by how many dB", -60, 60] = (-6.0, 6.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"db": between(dice, settings.db)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"db": between(rng, settings.db)}
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:

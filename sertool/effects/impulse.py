@@ -22,8 +22,8 @@ class Settings:
     folder: Annotated[str, "a folder of such recordings"] = ""
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return sounds.drawn(dice, settings.folder)
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return sounds.drawn(rng, settings.folder)
 
 
 def sound(_samples: int, rate: int, drawn: Drawn) -> np.ndarray:

@@ -22,8 +22,8 @@ class Settings:
     hz: Annotated[Range, "its edge in Hz", 10, 100_000] = (2000.0, 7000.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"hz": hertz_between(dice, settings.hz)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"hz": hertz_between(rng, settings.hz)}
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:

@@ -25,9 +25,9 @@ class Settings:
     ] = "white"
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    colour = str(dice.choice(list(SLOPES))) if settings.colour == "any" else settings.colour
-    return {"snr": between(dice, settings.snr), "colour": colour, "seed": a_seed(dice)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    colour = str(rng.choice(list(SLOPES))) if settings.colour == "any" else settings.colour
+    return {"snr": between(rng, settings.snr), "colour": colour, "seed": a_seed(rng)}
 
 
 def sound(samples: int, _rate: int, drawn: Drawn) -> np.ndarray:

@@ -20,8 +20,8 @@ class Settings:
     level: Annotated[Range, "which share", 0, 1] = (0.0, 0.035)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"level": round(dice.uniform(*settings.level), 6), "seed": a_seed(dice)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"level": round(rng.uniform(*settings.level), 6), "seed": a_seed(rng)}
 
 
 def sound(samples: int, _rate: int, drawn: Drawn) -> np.ndarray:

@@ -23,8 +23,8 @@ class Settings:
     semitones: Annotated[Range, "by how many semitones", -24, 24] = (-2.0, 2.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    by = ratios.ratio(2 ** (dice.uniform(*settings.semitones) / 12))
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    by = ratios.ratio(2 ** (rng.uniform(*settings.semitones) / 12))
     return {"semitones": round(ratios.semitones(by), 4)}
 
 

@@ -14,7 +14,7 @@ PLACE = 150
 SHARE = 0.5
 
 
-def draw(_dice: np.random.Generator, _settings: None) -> Drawn:
+def draw(_rng: np.random.Generator, _settings: None) -> Drawn:
     return {}
 
 

@@ -24,9 +24,9 @@ class Settings:
     direct: Annotated[Range, "how many dB the direct sound lies above the reverberation", -20, 40] = (0.0, 12.0)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    seconds, direct = between(dice, settings.seconds), between(dice, settings.direct)
-    return {"seconds": seconds, "direct": direct, "seed": a_seed(dice)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    seconds, direct = between(rng, settings.seconds), between(rng, settings.direct)
+    return {"seconds": seconds, "direct": direct, "seed": a_seed(rng)}
 
 
 def sound(_samples: int, rate: int, drawn: Drawn) -> np.ndarray:

@@ -22,8 +22,8 @@ class Settings:
     wrap: Annotated[bool, "what leaves at one end comes in at the other, rather than silence"] = False
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"by": round(dice.uniform(*settings.by), 6), "unit": settings.unit, "wrap": settings.wrap}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"by": round(rng.uniform(*settings.by), 6), "unit": settings.unit, "wrap": settings.wrap}
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:

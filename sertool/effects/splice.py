@@ -20,10 +20,10 @@ class Settings:
     width: Annotated[Range, "how long each is, in seconds", 0.002, 5] = (0.01, 0.1)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
     low, high = settings.pieces
-    count = int(dice.integers(round(low), round(high) + 1))
-    return {"pieces": [[round(dice.random(), 6), between(dice, settings.width)] for _ in range(count)]}
+    count = int(rng.integers(round(low), round(high) + 1))
+    return {"pieces": [[round(rng.random(), 6), between(rng, settings.width)] for _ in range(count)]}
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PLACE = 130
 
 
-def draw(_dice: np.random.Generator, _settings: None) -> Drawn:
+def draw(_rng: np.random.Generator, _settings: None) -> Drawn:
     return {"low": 300, "high": 3400, "bits": 8}
 
 

@@ -22,8 +22,8 @@ class Settings:
     rate: Annotated[Range, "how many times as fast", 0.25, 4] = (0.9, 1.1)
 
 
-def draw(dice: np.random.Generator, settings: Settings) -> Drawn:
-    return {"rate": ratios.drawn(dice, settings.rate)}
+def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
+    return {"rate": ratios.drawn(rng, settings.rate)}
 
 
 def length(samples: int, drawn: Drawn) -> int:

@@ -53,15 +53,15 @@ class Fold:
             yield np.flatnonzero(self.speaker == one)
 
 
-def some(fold: Fold, clips: np.ndarray, count: int, kind: str, dice: np.random.Generator) -> np.ndarray:
+def some(fold: Fold, clips: np.ndarray, count: int, kind: str, rng: np.random.Generator) -> np.ndarray:
     """Clips to meet a speaker by."""
     truth = fold.truth[clips]
     if kind == "even":
-        return dice.choice(clips, min(count, len(clips)), replace=False)
-    emotion = fold.model.labels.index("neutral") if kind == "neutral" else dice.choice(np.unique(truth))
+        return rng.choice(clips, min(count, len(clips)), replace=False)
+    emotion = fold.model.labels.index("neutral") if kind == "neutral" else rng.choice(np.unique(truth))
     most = max(1, round(0.8 * count)) if kind == "neutral" else count
     mine, others = clips[truth == emotion], clips[truth != emotion]
-    return np.concatenate([dice.choice(mine, most, replace=most > len(mine)), dice.choice(others, count - most)])
+    return np.concatenate([rng.choice(mine, most, replace=most > len(mine)), rng.choice(others, count - most)])
 
 
 def uar(folds: list[Fold], predicted: list[np.ndarray]) -> float:
@@ -71,11 +71,11 @@ def uar(folds: list[Fold], predicted: list[np.ndarray]) -> float:
 
 def judged(folds: list[Fold], count: int, kind: str, seed: int) -> np.ndarray:
     """UAR over all clips, and the shares of the drawn ones that are right with and without adapting; in per cent."""
-    dice, predicted, right = np.random.default_rng(seed), [], []
+    rng, predicted, right = np.random.default_rng(seed), [], []
     for fold in folds:
         made = np.zeros(len(fold.truth), np.int64)
         for clips in fold.speakers():
-            drawn = some(fold, clips, count, kind, dice)
+            drawn = some(fold, clips, count, kind, rng)
             scaling = fold.met(drawn)
             made[clips] = fold.answers(clips, scaling, 1).argmax(dim=1).numpy()
             found = [fold.answers(drawn, scaling, group).argmax(dim=1).numpy() for group in (1, 0)]

@@ -107,8 +107,8 @@ def stereo(samples: np.ndarray, rate: int) -> np.ndarray:
 
 def quiet(samples: np.ndarray, rate: int) -> np.ndarray:
     """Between a second of faint noise and another, 60 dB below the clip's peak."""
-    dice = np.random.default_rng(len(samples))
-    before, after = dice.normal(0, 1e-3 * np.abs(samples).max(), (2, rate)).astype(np.float32)
+    rng = np.random.default_rng(len(samples))
+    before, after = rng.normal(0, 1e-3 * np.abs(samples).max(), (2, rate)).astype(np.float32)
     return np.concatenate([before, samples, after])
 
 
