@@ -137,12 +137,12 @@ def report(runs: Sequence[Answers], by: Sequence[str], bootstrap: Bootstrap) -> 
 
 def divisible(runs: Sequence[Answers]) -> list[str]:
     """What the clips may well be grouped by: what every run knows and that has a few values."""
-    found = []
+    names = []
     for name in answers.GROUPS:
         counts = [len(_values(run, name)[1]) for run in runs]
         if min(counts) and 1 < max(counts) <= FEW:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 # Sums: all figures of a run come from these, so one bootstrap serves them all.
@@ -153,8 +153,8 @@ def _sums(run: Answers, units: Units) -> Sums:
     sums = _only_tally(run, units)
     if len(_folds(run)) > 1:
         sums["folds"] = _by_seed(run, lambda seed: _fold_sums(run, units, seed))
-        held = sums["folds"][..., 1, :].any(-1)
-        sums["drawn_of_folds"] = held / np.maximum(held.sum(0), 1)
+        in_fold = sums["folds"][..., 1, :].any(-1)
+        sums["drawn_of_folds"] = in_fold / np.maximum(in_fold.sum(0), 1)
     if not np.isnan(run.confidence).all():
         sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
     if not np.isnan(run.losses).all():
@@ -183,8 +183,8 @@ def _folds(run: Answers) -> np.ndarray:
 
 def _fold_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
     """The tally of each fold, `[units, folds, 3, classes]`."""
-    held = [np.where(run.fold.index[seed] == fold, run.predicted[seed], -1) for fold in _folds(run)]
-    return np.stack([metrics.tally_sums(units, run.truth, answer, len(run.classes)) for answer in held], 1)
+    answers_of_folds = [np.where(run.fold.index[seed] == fold, run.predicted[seed], -1) for fold in _folds(run)]
+    return np.stack([metrics.tally_sums(units, run.truth, answer, len(run.classes)) for answer in answers_of_folds], 1)
 
 
 def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
@@ -195,7 +195,7 @@ def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
 def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
     """Log loss and the clips that have it, Brier score and the clips that have that, `[units, 4]`."""
     credits = [credit for loss in run.losses[:, seed] for credit in (loss, np.where(np.isnan(loss), np.nan, 1.0))]
-    return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), each, 1)[:, 0] for each in credits], 1)
+    return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), credit, 1)[:, 0] for credit in credits], 1)
 
 
 def _drawn(sums: Sums, units: Units, bootstrap: Bootstrap) -> Sums:
@@ -221,28 +221,28 @@ def _tallies(tallies: np.ndarray) -> Tally:
 
 def _figures(sums: Sums) -> dict[str, np.ndarray]:
     counts = _tallies(sums["tally"])
-    found = {name: figure(counts) for name, figure in OF_TALLY.items()}
+    figures = {name: figure(counts) for name, figure in OF_TALLY.items()}
     if "folds" in sums:
         # A fold counts by how much of it was drawn: one of a single speaker, drawn three times, is there three times.
         of_folds = metrics.uar(_tallies(sums["folds"]))
-        found["uar_of_folds"] = metrics.mean(of_folds, weights=sums["drawn_of_folds"])
+        figures["uar_of_folds"] = metrics.mean(of_folds, weights=sums["drawn_of_folds"])
     if "bins" in sums:
-        found["ece"] = metrics.ece(sums["bins"])
+        figures["ece"] = metrics.ece(sums["bins"])
     if "losses" in sums:
         loss, with_loss, brier, clips = np.moveaxis(sums["losses"], -1, 0)
-        found |= {"log_loss": metrics.ratio(loss, with_loss), "brier": metrics.ratio(brier, clips)}
-    return found
+        figures |= {"log_loss": metrics.ratio(loss, with_loss), "brier": metrics.ratio(brier, clips)}
+    return figures
 
 
 def _of_people(sums: Sums) -> dict[str, np.ndarray]:
     if "votes" not in sums:
         return {}
-    shares, most, clips = np.moveaxis(sums["votes"], -2, 0)
-    found = {}
-    for name, credit in (("votes", shares), ("plurality", most)):
-        found[f"{name}_uar"] = metrics.mean(metrics.ratio(credit, clips))[:, None]
-        found[f"{name}_wa"] = metrics.ratio(credit.sum(-1), clips.sum(-1))[:, None]
-    return found
+    shares, plurality_shares, clips = np.moveaxis(sums["votes"], -2, 0)
+    figures = {}
+    for name, credit in (("votes", shares), ("plurality", plurality_shares)):
+        figures[f"{name}_uar"] = metrics.mean(metrics.ratio(credit, clips))[:, None]
+        figures[f"{name}_wa"] = metrics.ratio(credit.sum(-1), clips.sum(-1))[:, None]
+    return figures
 
 
 def _with_interval(point: np.ndarray, drawn: np.ndarray) -> Figure:
@@ -274,17 +274,17 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
     whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
     points = _figures(whole)
     speakers = _each_speaker(run)
-    held = run.run
+    rows = run.run
     return Scores(
-        name=held.name,
-        split=held.split,
-        protocol=held.protocol,
-        adapted=held.adapted,
-        leaks=held.leaks,
+        name=rows.name,
+        split=rows.split,
+        protocol=rows.protocol,
+        adapted=rows.adapted,
+        leaks=rows.leaks,
         clips=len(run.truth),
         windows_of=None if run.whole is None else len(np.unique(run.whole)),
         speakers=units.speakers,
-        coverage=held.coverage._asdict() | {"share": held.coverage.share},
+        coverage=rows.coverage._asdict() | {"share": rows.coverage.share},
         bootstrap=units.how,
         figures=_with_ece_bounds(_all_with_interval(points, _figures(drawn)), whole, drawn),
         rows_with=_rows_with(run),
@@ -308,7 +308,7 @@ def _rows_with(run: Answers) -> dict[str, int]:
     """How many rows have a figure that some have and others lack."""
     counts = {"ece": run.confidence, "log_loss": run.losses[0], "brier": run.losses[1]}
     rows = int((run.predicted >= 0).sum())
-    return {name: count for name, held in counts.items() if 0 < (count := int((~np.isnan(held)).sum())) < rows}
+    return {name: count for name, values in counts.items() if 0 < (count := int((~np.isnan(values)).sum())) < rows}
 
 
 def _classes(run: Answers, whole: np.ndarray, drawn: np.ndarray) -> tuple[Class, ...]:
@@ -357,10 +357,10 @@ def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
 def _values(run: Answers, name: str) -> tuple[np.ndarray, dict[str, int]]:
     """A column's code for each clip, and the codes of its values in order."""
     column = _in_bands(run.groups["age"]) if name == "age" else run.groups[name]
-    found = {str(column.values[place]): int(place) for place in np.unique(column.index[column.index >= 0])}
+    code_of_value = {str(column.values[place]): int(place) for place in np.unique(column.index[column.index >= 0])}
     usual = [band for _, band in AGES] if name == "age" else ["low", "medium", "high"]
-    rank = {value: usual.index(value) if value in usual else len(usual) for value in found}
-    return column.index, dict(sorted(found.items(), key=lambda item: (rank[item[0]], *_order(item[0]))))
+    rank = {value: usual.index(value) if value in usual else len(usual) for value in code_of_value}
+    return column.index, dict(sorted(code_of_value.items(), key=lambda item: (rank[item[0]], *_order(item[0]))))
 
 
 def _order(value: str) -> tuple[float, str]:
@@ -376,8 +376,8 @@ def _in_bands(age: Codes) -> Codes:
 def _groups(run: Answers, name: str, bootstrap: Bootstrap, only: Sequence[str] | None = None) -> tuple[Group, ...]:
     index, values = _values(run, name)
     if not values:
-        held = [each for each in run.run.table.column_names if not columns.kind_of(each)]
-        usual = [column for column in answers.GROUPS if (run.groups[column].index >= 0).any()] + held
+        row_numbers = [unknown for unknown in run.run.table.column_names if not columns.kind_of(unknown)]
+        usual = [column for column in answers.GROUPS if (run.groups[column].index >= 0).any()] + row_numbers
         raise UsageError(f"--by {name}: {run.run.name} has no {name}; it has {listed(usual) or 'no such column'}")
     if name not in answers.GROUPS and len(values) > MOST_VALUES:
         raise UsageError(
@@ -386,7 +386,7 @@ def _groups(run: Answers, name: str, bootstrap: Bootstrap, only: Sequence[str] |
     rows = {value: np.flatnonzero(index == values[value]) for value in only or values}
     if only is None and (index < 0).any():
         rows[NOT_KNOWN] = np.flatnonzero(index < 0)
-    return tuple(_group(run, value, held, bootstrap) for value, held in rows.items())
+    return tuple(_group(run, value, row_numbers, bootstrap) for value, row_numbers in rows.items())
 
 
 def _group(run: Answers, name: str, rows: np.ndarray, bootstrap: Bootstrap) -> Group:
@@ -402,8 +402,8 @@ def _part(run: Answers, rows: np.ndarray) -> Answers:
     """The run on some clips only, as far as groups and comparisons need it."""
     speaker = codes.take(run.groups["speaker"], rows)
     whole = None if run.whole is None else run.whole[rows]
-    held = {"truth": run.truth[rows], "predicted": run.predicted[:, rows]}
-    return replace(run, **held, whole=whole, groups={"speaker": speaker})
+    answers = {"truth": run.truth[rows], "predicted": run.predicted[:, rows]}
+    return replace(run, **answers, whole=whole, groups={"speaker": speaker})
 
 
 # Two runs.
@@ -411,16 +411,16 @@ def _part(run: Answers, rows: np.ndarray) -> Answers:
 
 def _comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
     """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
-    rows, others = answers.common(first, second)
-    one, other = _part(first, rows), _part(second, others)
-    units = metrics.units_of(one.speaker if (one.speaker >= 0).any() else other.speaker, one.whole)
-    found = Comparison(first.run.name, second.run.name, len(rows), units.speakers, units.how)
+    rows, other_rows = answers.common(first, second)
+    left, right = _part(first, rows), _part(second, other_rows)
+    units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
+    comparison = Comparison(first.run.name, second.run.name, len(rows), units.speakers, units.how)
     if not len(rows):
-        return found
-    sums = {"first": _only_tally(one, units)["tally"], "second": _only_tally(other, units)["tally"]}
+        return comparison
+    sums = {"first": _only_tally(left, units)["tally"], "second": _only_tally(right, units)["tally"]}
     whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
     figures = {name: _difference(of_tally, whole, drawn) for name, of_tally in OF_TALLY.items()}
-    return replace(found, figures=figures, mcnemar=_mcnemar(one, other))
+    return replace(comparison, figures=figures, mcnemar=_mcnemar(left, right))
 
 
 def _difference(figure: Callable[[Tally], np.ndarray], whole: Sums, drawn: Sums) -> Difference:
@@ -477,13 +477,13 @@ def _of_own_votes(run: Answers) -> bool:
 
 
 def _coverage_notes(run: Answers) -> list[str]:
-    held = run.run.coverage
+    coverage = run.run.coverage
     notes = []
-    if held.abstained:
-        notes.append(f"not scored: {talk.counted(held.abstained, 'row')} of {held.rows:,} without a prediction")
-    if held.issues:
-        kinds = listed(f"{count:,} {issue}" for issue, count in held.issues.items())
-        notes.append(f"not scored: {talk.counted(sum(held.issues.values()), 'row')} with an issue: {kinds}")
-    if held.untrue:
-        notes.append(f"not scored: {talk.counted(held.untrue, 'row')} without a true emotion")
+    if coverage.abstained:
+        notes.append(f"not scored: {talk.counted(coverage.abstained, 'row')} of {coverage.rows:,} without a prediction")
+    if coverage.issues:
+        kinds = listed(f"{count:,} {issue}" for issue, count in coverage.issues.items())
+        notes.append(f"not scored: {talk.counted(sum(coverage.issues.values()), 'row')} with an issue: {kinds}")
+    if coverage.untrue:
+        notes.append(f"not scored: {talk.counted(coverage.untrue, 'row')} without a true emotion")
     return notes

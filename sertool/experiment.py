@@ -145,7 +145,8 @@ def _taught(held: Material, wanted: Sequence[Member], teachers: TeacherModels | 
     first, each_split = wanted[0], {each.name: each.split for each in wanted}
     if teachers is not None:
         lessons = {name: teacher_models.lesson(teachers, held.table, split) for name, split in each_split.items()}
-        teacher_models.say(lessons[first.name], first.split, teacher_models.met(teachers, held.table, first.split))
+        familiar = teacher_models.familiar_clips(teachers, held.table, first.split)
+        teacher_models.say(lessons[first.name], first.split, familiar)
         return {name: replace(held, taught=lesson) for name, lesson in lessons.items()}
     if held.taught is not None:
         teacher_models.say(held.taught, first.split)

@@ -63,9 +63,9 @@ class Extraction:
         """The most bytes that a second of audio takes in a feature, as far as features say how many values it is."""
         if self.stats:
             return 0.0
-        said = {name: getattr(features.load(name), "values_per_second", None) for name in self.features}
-        return max((say(self.features[name]) * np.dtype(self.stored(name)).itemsize
-                    for name, say in said.items() if say), default=0.0)  # fmt: skip
+        counts = {name: getattr(features.load(name), "values_per_second", None) for name in self.features}
+        return max((count(self.features[name]) * np.dtype(self.stored(name)).itemsize
+                    for name, count in counts.items() if count), default=0.0)  # fmt: skip
 
     def record(self, name: str) -> dict[str, Any]:
         """What a shard says of how its numbers were made."""
@@ -75,27 +75,27 @@ class Extraction:
         }  # fmt: skip
 
     def only(self, names: Sequence[str]) -> "Extraction":
-        kept = {name: self.features[name] for name in names}
-        return Extraction(self.wave, kept, self.normalize, self.stats, self.dtype)
+        selected = {name: self.features[name] for name in names}
+        return Extraction(self.wave, selected, self.normalize, self.stats, self.dtype)
 
 
-def of_options(names: Iterable[str], given: Mapping[str, Any]) -> Extraction:
+def of_options(names: Iterable[str], options: Mapping[str, Any]) -> Extraction:
     """Some features as the options of `featurize` ask for them; one that is None was not given.
 
     An option that goes by a setting's own name is for all features that have such a setting.
     """
-    said = {word: value for word, value in given.items() if value is not None}
+    given = {word: value for word, value in options.items() if value is not None}
     chosen = {}
     for name in names:
         entry = catalogue.entries("features")[name]
         own = {setting.name: f"{name}_{setting.name}" for setting in entry.settings}
         own |= {entry.facts["CHOICE"]: f"want_{name}"} if "CHOICE" in entry.facts else {}
-        words = {setting: word for setting in own for word in (setting, own[setting]) if word in said}
-        chosen[name] = features.settings(name, {setting: said[word] for setting, word in words.items()})
-    wave = {field.name: said[field.name] for field in fields(Wave) if field.name in said}
+        names_of = {setting: word for setting in own for word in (setting, own[setting]) if word in given}
+        chosen[name] = features.settings(name, {setting: given[word] for setting, word in names_of.items()})
+    wave = {field.name: given[field.name] for field in fields(Wave) if field.name in given}
     wave["seed"] = wave.get("seed", 0) if wave.get("fit") == "random" else 0
-    stats = tuple(dict.fromkeys(said.get("stats", ())))
-    return Extraction(Wave(**wave), chosen, said.get("normalize", ()), stats, said.get("dtype"))
+    stats = tuple(dict.fromkeys(given.get("stats", ())))
+    return Extraction(Wave(**wave), chosen, given.get("normalize", ()), stats, given.get("dtype"))
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,9 @@ def _refuse_others(clip: Clip, seconds: float) -> None:
 
 def changed(clip: Clip) -> str | None:
     """How a clip's file differs from what was indexed, if it does; with the same size but another age it is decoded."""
-    if (found := stamp(clip.path)) is None:
+    if (size_and_age := stamp(clip.path)) is None:
         return None
-    size, modified = found
+    size, modified = size_and_age
     if clip.size is not None and size != clip.size:
         return f"{size:,} bytes, and {clip.size:,} when it was indexed"
     if None in (clip.digest, clip.modified) or modified == clip.modified:
@@ -183,10 +183,10 @@ def changed(clip: Clip) -> str | None:
 
 def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -> bool:
     """Whether an issue that was found in a clip is still there; `not-finite` may be one of its features alone."""
-    found = _tried(clip, lambda one: decoded(one, wave))
-    if isinstance(found, Tensor) and issue == NOT_FINITE:
-        found = _tried(clip, engine().begun)
-    return isinstance(found, Rows) and found.issue == issue
+    result = _tried(clip, lambda tried: decoded(tried, wave))
+    if isinstance(result, Tensor) and issue == NOT_FINITE:
+        result = _tried(clip, engine().begun)
+    return isinstance(result, Rows) and result.issue == issue
 
 
 class Engine:
@@ -236,10 +236,10 @@ class Engine:
         return self._fitting(self._changed, copies)
 
     def _changed(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
-        how, waves = self.extraction.wave, [copy.wave.to(self.device, non_blocking=True) for copy in copies]
-        made = effects.applied_together(waves, how.rate, [copy.chain for copy in copies])
-        return [_tried(copy.clip, lambda clip, wave=wave: shaping.shape(wave, how, clip.name))
-                for copy, wave in zip(copies, made, strict=True)]  # fmt: skip
+        settings, waves = self.extraction.wave, [copy.wave.to(self.device, non_blocking=True) for copy in copies]
+        changed_waves = effects.applied_together(waves, settings.rate, [copy.chain for copy in copies])
+        return [_tried(copy.clip, lambda clip, wave=wave: shaping.shape(wave, settings, clip.name))
+                for copy, wave in zip(copies, changed_waves, strict=True)]  # fmt: skip
 
     @torch.inference_mode()
     def alone(self, wave: Sequence[Tensor | StreamedWave]) -> dict[str, np.ndarray]:
@@ -255,11 +255,11 @@ class Engine:
         channels = [channel.to(self.device, non_blocking=True) for wave in waves for channel in wave]
         packed, sides = dsp.compute_packed(self.features, channels), len(waves[0])
         clips = [packed[start : start + sides] for start in range(0, len(packed), sides)]
-        made = {
+        rows = {
             name: _fetched([self._made(name, [side[name] for side in clip]) for clip in clips], self.dtypes[name], name)
             for name in self.features
         }
-        return [dict(zip(made, clip, strict=True)) for clip in zip(*made.values(), strict=True)]
+        return [dict(zip(rows, clip, strict=True)) for clip in zip(*rows.values(), strict=True)]
 
     def _fitting(self, work: Callable[[Sequence[Any]], list[Any]], clips: Sequence[Any]) -> list[Any]:
         """The work's results for some clips; if the device runs out of memory, half of them at a time.
@@ -283,7 +283,7 @@ class Engine:
         """Rows of each channel side by side, normalised, summarised, in the type that is stored."""
         finished = {}
         for name in self.features:
-            stored = [one.pop(name) for one in channels]
+            stored = [channel.pop(name) for channel in channels]
             if self.extraction.normalize or self.extraction.stats:
                 stored = [_as_stored(self._made(name, stored), self.dtypes[name], name)]
             finished[name] = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=1)
@@ -301,8 +301,8 @@ def checked(extraction: Extraction, device: str = "cpu") -> Extraction:
     """The extraction with settings resolved for a device; a setting that makes no sense is an error before any clip."""
     _refuse_to_mix(extraction)
     rate = extraction.wave.rate
-    chosen = {name: features.settled(name, settings, device, rate) for name, settings in extraction.features.items()}
-    extraction = replace(extraction, features=chosen)
+    settled = {name: features.settled(name, settings, device, rate) for name, settings in extraction.features.items()}
+    extraction = replace(extraction, features=settled)
     Engine(extraction)
     return extraction
 
@@ -334,7 +334,7 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
 def _fetched(rows: Sequence[Tensor], dtype: str, name: str) -> list[np.ndarray]:
     """The same for several clips, in one transfer from the device: waiting for each costs more than a copy."""
     together = _as_stored(torch.cat([*rows]), dtype, name)
-    return np.split(together, np.cumsum([len(each) for each in rows])[:-1])
+    return np.split(together, np.cumsum([len(clip_rows) for clip_rows in rows])[:-1])
 
 
 def _finite(values: dict[str, np.ndarray]) -> Rows:
@@ -363,8 +363,8 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     with workers.one_thread():
         pool = workers.WorkerPool(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
         try:
-            for clips_made, made in _ahead(pool, itertools.chain(first, batches), jobs):
-                yield from _on_device(engine, clips_made, made)
+            for clips_made, prepared in _ahead(pool, itertools.chain(first, batches), jobs):
+                yield from _on_device(engine, clips_made, prepared)
         finally:
             pool.shutdown()
 
@@ -385,11 +385,11 @@ def _tried(clip: Clip, make: Callable[[Clip], Any]) -> Any:
         raise TooLarge(f"{clip.name}: {error}") from None
 
 
-def _on_device(engine: Engine, clips: Sequence[Clip], made: Sequence[Any]) -> list[Rows]:
+def _on_device(engine: Engine, clips: Sequence[Clip], prepared: Sequence[Any]) -> list[Rows]:
     """Copies and waveforms among what the workers made of clips, turned into rows on the device."""
-    made = _replaced(made, Copy, engine.changed)
-    left = [clip for clip, one in zip(clips, made, strict=True) if isinstance(one, Tensor)]
-    return _replaced(made, Tensor, lambda waves: _together(engine, left, waves))
+    prepared = _replaced(prepared, Copy, engine.changed)
+    left = [clip for clip, item in zip(clips, prepared, strict=True) if isinstance(item, Tensor)]
+    return _replaced(prepared, Tensor, lambda waves: _together(engine, left, waves))
 
 
 def _together(engine: Engine, clips: Sequence[Clip], waves: Sequence[Tensor]) -> list[Rows]:
@@ -399,14 +399,14 @@ def _together(engine: Engine, clips: Sequence[Clip], waves: Sequence[Tensor]) ->
     except TooLarge:
         pairs = zip(clips, waves, strict=True)
         rows = [_tried(clip, lambda _, wave=wave: engine.packed([wave])[0]) for clip, wave in pairs]
-    return [_tried(clip, lambda _, held=held: _finite(held)) for clip, held in zip(clips, rows, strict=True)]
+    return [_tried(clip, lambda _, values=values: _finite(values)) for clip, values in zip(clips, rows, strict=True)]
 
 
-def _replaced(made: Sequence[Any], kind: type, work: Callable[[list[Any]], Iterable[Any]]) -> list[Any]:
+def _replaced(items: Sequence[Any], kind: type, work: Callable[[list[Any]], Iterable[Any]]) -> list[Any]:
     """The list with all of one kind in it replaced by what the work makes of them together."""
-    found = [one for one in made if isinstance(one, kind)]
-    finished = iter(work(found) if found else ())
-    return [next(finished) if isinstance(one, kind) else one for one in made]
+    matches = [item for item in items if isinstance(item, kind)]
+    finished = iter(work(matches) if matches else ())
+    return [next(finished) if isinstance(item, kind) else item for item in items]
 
 
 SizedClips = tuple[list[Clip], int]  # clips and their samples

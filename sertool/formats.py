@@ -63,12 +63,12 @@ def delimited_kind(head: bytes) -> str:
     return "tsv" if b"\t" in line else "semicolons" if b";" in line and b"," not in line else "csv"
 
 
-def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -> Table:
+def parse(data: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -> Table:
     """Bytes of a known kind as a table; `loose` are columns of ours that may hold anything."""
-    held = without_more_headers(held, where) if kind in SEPARATORS else held
+    data = without_more_headers(data, where) if kind in SEPARATORS else data
     try:
         return (
-            _parquet(held) if kind == "parquet" else _jsonl(held) if kind == "jsonl" else _delimited(held, kind, loose)
+            _parquet(data) if kind == "parquet" else _jsonl(data) if kind == "jsonl" else _delimited(data, kind, loose)
         )
     except (
         pa.ArrowException,
@@ -80,45 +80,45 @@ def parse(held: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
         OverflowError,
         RecursionError,
     ) as error:
-        hint = "it was cut off or altered" if kind == "parquet" else _encoding(held, kind) or first_line(error)
+        hint = "it was cut off or altered" if kind == "parquet" else _encoding(data, kind) or first_line(error)
         raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
 
 
-def without_more_headers(held: Any, where: str) -> Any:
+def without_more_headers(data: Any, where: str) -> Any:
     """Bytes of a table in text, less the headers of others that were joined to it, as `cat` does."""
-    header = first_line_of(bytes(held[:65_536]).removeprefix(BOM))
-    if not header.strip() or not re.compile(re.escape(header)).search(held, len(BOM) + 1):  # as in most tables
-        return held
-    again = rb"(?:\r\n?|\n)(?:" + BOM + rb")?" + re.escape(header) + rb"(?=[\r\n]|\Z)"
-    text, count = re.subn(again, b"", bytes(held))
+    header = first_line_of(bytes(data[:65_536]).removeprefix(BOM))
+    if not header.strip() or not re.compile(re.escape(header)).search(data, len(BOM) + 1):  # as in most tables
+        return data
+    repeated_header = rb"(?:\r\n?|\n)(?:" + BOM + rb")?" + re.escape(header) + rb"(?=[\r\n]|\Z)"
+    text, count = re.subn(repeated_header, b"", bytes(data))
     if count:
         talk.warn(f"{where}: several tables joined: {talk.counted(count, 'more header')} left out")
-    kept = pa.BufferOutputStream()  # in Arrow's own memory, as `manifest_io` reads it
-    kept.write(text)
-    return kept.getvalue()
+    sink = pa.BufferOutputStream()  # in Arrow's own memory, as `manifest_io` reads it
+    sink.write(text)
+    return sink.getvalue()
 
 
-def refuse_other_encodings(held: pa.Buffer, kind: str, where: str) -> None:
+def refuse_other_encodings(data: pa.Buffer, kind: str, where: str) -> None:
     """Refuse text that is not UTF-8 before the names of its columns become ours."""
-    if says := _encoding(held, kind):
+    if says := _encoding(data, kind):
         raise SertoolError(f"{where}: {says}")
 
 
-def _encoding(held: pa.Buffer, kind: str) -> str | None:
+def _encoding(data: pa.Buffer, kind: str) -> str | None:
     """What to do with text that is not UTF-8, as of older spreadsheets; names of files may be anything."""
     try:
-        bytes(held).decode("utf-8")
+        bytes(data).decode("utf-8")
     except UnicodeDecodeError as error:
         if kind in SEPARATORS:
-            return _strange_cell(held, kind)
-        line = bytes(held[: error.start]).count(b"\n") + 1
+            return _strange_cell(data, kind)
+        line = bytes(data[: error.start]).count(b"\n") + 1
         return f"line {line:,} is not UTF-8: save it as UTF-8"
     return None
 
 
-def _strange_cell(held: pa.Buffer, kind: str) -> str | None:
+def _strange_cell(data: pa.Buffer, kind: str) -> str | None:
     """Where the first cell is that is not UTF-8 and no path."""
-    lines = csv.reader(io.TextIOWrapper(io.BytesIO(held), "utf-8-sig", "surrogateescape", newline=""),
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "surrogateescape", newline=""),
                        delimiter=SEPARATORS[kind])  # fmt: skip
     header: list[str] = []
     first = 1
@@ -144,17 +144,17 @@ def _is_of_paths(name: str) -> bool:
     return name.strip().lower() in columns.PATH_NAMES
 
 
-def _parquet(held: pa.Buffer) -> Table:
-    file = pq.ParquetFile(pa.BufferReader(held), page_checksum_verification=True)
+def _parquet(data: pa.Buffer) -> Table:
+    file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
     groups = [file.read_row_group(group) for group in range(file.num_row_groups)]
     table = pa.concat_tables(groups) if groups else file.read()
     table.validate(full=True)
     return table
 
 
-def _jsonl(held: pa.Buffer) -> Table:
+def _jsonl(data: pa.Buffer) -> Table:
     """One object a line, or a JSON document of objects; what one does not say is null."""
-    text = bytes(held).removeprefix(BOM)
+    text = bytes(data).removeprefix(BOM)
     if DOCUMENT.match(text):
         return _of_objects(_document(text))
     lines = enumerate(io.BytesIO(text), 1)
@@ -186,8 +186,8 @@ def _told_as_csv(value: Any) -> str:
 
 def _document(text: bytes) -> list[dict[str, Any]]:
     """The objects of a list, or of an object that holds them by name."""
-    held = json.loads(text)
-    rows = list(held.values()) if isinstance(held, dict) else held
+    document = json.loads(text)
+    rows = list(document.values()) if isinstance(document, dict) else document
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("the document holds something else than objects of names and values")
     return rows
@@ -203,8 +203,8 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     return row
 
 
-def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
-    first = first_line_of(bytes(held[:65_536]).removeprefix(BOM)).decode("utf-8", "replace")
+def _delimited(data: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
+    first = first_line_of(bytes(data[:65_536]).removeprefix(BOM)).decode("utf-8", "replace")
     header = next(csv.reader([first], delimiter=SEPARATORS[kind]))
     names = [name.strip() for name in header]
     kinds = {name: columns.kind_of(name.strip(), names) for name in header}
@@ -215,26 +215,26 @@ def _delimited(held: pa.Buffer, kind: str, loose: Collection[str]) -> Table:
     }
     types = {name: pa.binary() if _is_of_paths(name) else ours.get(name, pa.string()) for name in header}
     try:
-        table = _columns_of(held, kind, types)
+        table = _columns_of(data, kind, types)
     except pa.ArrowInvalid:  # such as 16000.0, as pandas writes it where a cell is empty, or "": `intake.typed` knows
-        texts = {name: wanted if pa.types.is_binary(wanted) else pa.string() for name, wanted in types.items()}
+        texts = {name: dtype if pa.types.is_binary(dtype) else pa.string() for name, dtype in types.items()}
         try:
-            table = _columns_of(held, kind, texts)
+            table = _columns_of(data, kind, texts)
         except pa.ArrowInvalid as error:
-            _refuse_open_quotes(held, kind)
-            named = re.sub(r"In CSV column #(\d+)", lambda found: f"column {header[int(found[1])].strip()}", str(error))
-            raise ValueError(named) from None
-    table = _with_points(table, {name for name, wanted in ours.items() if not pa.types.is_string(wanted)}, held, kind)
-    table = _with_numbers(table, {*header} - {*ours}, _point(held, kind))
+            _refuse_open_quotes(data, kind)
+            says = re.sub(r"In CSV column #(\d+)", lambda match: f"column {header[int(match[1])].strip()}", str(error))
+            raise ValueError(says) from None
+    table = _with_points(table, {name for name, dtype in ours.items() if not pa.types.is_string(dtype)}, data, kind)
+    table = _with_numbers(table, {*header} - {*ours}, _point(data, kind))
     if any(map(_has_newlines, table.columns)):
-        _refuse_open_quotes(held, kind)
+        _refuse_open_quotes(data, kind)
     return _with_text(table.rename_columns([name.strip() for name in table.column_names]))
 
 
-def _with_points(table: Table, names: Collection[str], held: pa.Buffer, kind: str) -> Table:
+def _with_points(table: Table, names: Collection[str], data: pa.Buffer, kind: str) -> Table:
     """The table with points for the commas in numbers of ours that had to be read as text."""
     for index, field in enumerate(table.schema):
-        if field.name in names and pa.types.is_string(field.type) and _point(held, kind) == ",":
+        if field.name in names and pa.types.is_string(field.type) and _point(data, kind) == ",":
             table = table.set_column(index, field.name, pc.replace_substring(table.column(index), ",", "."))
     return table
 
@@ -245,8 +245,8 @@ def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:
         place for place, field in enumerate(table.schema) if field.name in names and pa.types.is_string(field.type)
     ]
     with ThreadPoolExecutor() as pool:
-        made = pool.map(lambda place: _numbers(table.column(place), point, table.column_names[place]), places)
-        for place, column in zip(places, made, strict=True):
+        converted = pool.map(lambda place: _numbers(table.column(place), point, table.column_names[place]), places)
+        for place, column in zip(places, converted, strict=True):
             table = table.set_column(place, table.column_names[place], column)
     return table
 
@@ -279,8 +279,8 @@ def _are_written_once(numbers: pa.ChunkedArray, text: pa.ChunkedArray) -> bool:
         return True
     bits = numbers.to_numpy().view(np.int64)  # of which -0.0 and 0.0 have their own
     order = np.argsort(bits)
-    again = np.flatnonzero(np.diff(bits[order]) == 0)
-    return pc.all(pc.equal(text.take(order[again]), text.take(order[again + 1]))).as_py() is not False
+    repeats = np.flatnonzero(np.diff(bits[order]) == 0)
+    return pc.all(pc.equal(text.take(order[repeats]), text.take(order[repeats + 1]))).as_py() is not False
 
 
 def _all_are(written: str, column: pa.ChunkedArray) -> bool:
@@ -304,21 +304,21 @@ def _paths(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
         return pa.array([None if path is None else path_text(os.fsdecode(path)) for path in column.to_pylist()])
 
 
-def _point(held: pa.Buffer, kind: str) -> str:
+def _point(data: pa.Buffer, kind: str) -> str:
     """What stands before decimals: the comma only between semicolons, and where no number there has a point."""
-    return "," if kind == "semicolons" and COMMA.search(held) and not POINT.search(held) else "."
+    return "," if kind == "semicolons" and COMMA.search(data) and not POINT.search(data) else "."
 
 
 def _has_newlines(column: pa.ChunkedArray) -> bool:
     return pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "\n")).as_py() is True
 
 
-def _refuse_open_quotes(held: pa.Buffer, kind: str) -> None:
+def _refuse_open_quotes(data: pa.Buffer, kind: str) -> None:
     """Refuse text in which a quote opens that none closes, or one of another row: the rows between would be its cell.
 
     Newlines in a cell that a quote closes, before a separator or the end of its line, are part of the cell.
     """
-    lines = csv.reader(io.TextIOWrapper(io.BytesIO(held), "utf-8", "replace", newline=""), strict=True,
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", "replace", newline=""), strict=True,
                        delimiter=SEPARATORS[kind])  # fmt: skip
     while True:
         before = lines.line_num
@@ -332,14 +332,14 @@ def _refuse_open_quotes(held: pa.Buffer, kind: str) -> None:
                 raise ValueError(f'{says}: close it, or double a quote that belongs to the text ("")') from None
 
 
-def _columns_of(held: pa.Buffer, kind: str, types: dict[str, pa.DataType]) -> Table:
+def _columns_of(data: pa.Buffer, kind: str, types: dict[str, pa.DataType]) -> Table:
     from pyarrow import csv as arrow_csv
 
     parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
     converting = arrow_csv.ConvertOptions(
-        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=_point(held, kind)
+        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=_point(data, kind)
     )
-    return arrow_csv.read_csv(pa.BufferReader(held), parse_options=parsing, convert_options=converting)
+    return arrow_csv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=converting)
 
 
 def encode(pieces: Iterable[Table], stream: BinaryIO, kind: str) -> None:

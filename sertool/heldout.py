@@ -49,25 +49,25 @@ class Way(NamedTuple):
 
 def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
     """The ways that the options ask for: one, or for `--gap` a leaky one and one that keeps speakers apart."""
-    asked = splitting.asked(options.split, options.folds, options.protocol, loso=options.loso)
-    own = [name for name in ("split", "fold") if name in table.column_names]
+    requested = splitting.requested_division(options.split, options.folds, options.protocol, loso=options.loso)
+    has = [name for name in ("split", "fold") if name in table.column_names]
     across = options.train_on or options.test_on
-    if own and (options.folds or options.loso):
-        raise UsageError(f"the manifest has a {own[0]} already: leave out --folds and --loso, or index it without")
-    if across and (asked is not None or options.gap or options.always_train):
+    if has and (options.folds or options.loso):
+        raise UsageError(f"the manifest has a {has[0]} already: leave out --folds and --loso, or index it without")
+    if across and (requested is not None or options.gap or options.always_train):
         others = "--split, --folds, --protocol, --gap, --always-train"
         raise UsageError(f"--train-on and --test-on say what is held out: leave out {others}")
     if across:
         sides = (",".join(side or ()) or "all others" for side in (options.train_on, options.test_on))
         return [Way("", None, "from {} to {}".format(*sides))]
-    natural = asked if asked is not None else None if own else usual or DISJOINT
+    natural = requested if requested is not None else None if has else usual or DISJOINT
     if natural is None and splitting.has_both(table):
         talk.warn("the manifest has a split and folds: the split decides, and the folds are passed over")
     beside = f", {','.join(options.always_train)} in train" if options.always_train else ""
     if not options.gap:
         return [_way("", natural, beside)]
     honest = DISJOINT if is_leaky(natural or splitting.protocol(table)) else natural
-    leaky = next((str(how) for how in (asked, usual) if is_leaky(how)), LEAKY)
+    leaky = next((str(how) for how in (requested, usual) if is_leaky(how)), LEAKY)
     return [_way("leaky", leaky, beside), _way("disjoint", honest, beside)]
 
 
@@ -140,10 +140,10 @@ def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
         counted &= ~_unlabelled(table)
     if counted.all():
         return splitting.divided(table, how, seed)
-    made = splitting.divided(manifest.keep(table, counted), how, seed)
-    name = _part_column(made)
+    divided = splitting.divided(manifest.keep(table, counted), how, seed)
+    name = _part_column(divided)
     places: list[Any] = [None] * len(table)
-    for row, place in zip(np.flatnonzero(counted), manifest.column(made, name), strict=True):
+    for row, place in zip(np.flatnonzero(counted), manifest.column(divided, name), strict=True):
         places[row] = place
     return manifest.with_column(manifest.without(table, OTHER[name]), name, places)
 
@@ -185,7 +185,8 @@ def _across(table: Table, options: HeldOutOptions) -> Table:
 
 def _columns(table: Table) -> dict[str, Any]:
     names = [name for name in ("speaker", "parent") if name in table.column_names]
-    return {"clip": manifest.each(table, "clip")} | {name: manifest.codes(table, name) for name in ["speaker", *names]}
+    codes = {name: manifest.codes(table, name) for name in ["speaker", *names]}
+    return {"clip": manifest.distinct_codes(table, "clip"), **codes}
 
 
 # What each training sees.
@@ -198,21 +199,21 @@ def divisions(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSplit
 
     Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
     """
-    made, free = _divisions(table, way, options.seed), _always(table, options)
+    fold_splits, free = _divisions(table, way, options.seed), _always(table, options)
     if options.no_dev:
-        made = [(fold, _without_dev(split)) for fold, split in made]
+        fold_splits = [(fold, _without_dev(split)) for fold, split in fold_splits]
     if options.teacher:
         free |= _unlabelled(table) & manifest.lacking(table, _part_column(table))
-    for _, split in made:
+    for _, split in fold_splits:
         split[free] = TRAIN
-    return made
+    return fold_splits
 
 
-def refuse_leaks(table: Table, way: Way, made: Sequence[FoldSplit]) -> None:
+def refuse_leaks(table: Table, way: Way, fold_splits: Sequence[FoldSplit]) -> None:
     """Refuse a division with a leak, unless a protocol that is known for it was asked for by name."""
-    used = np.any([split >= 0 for _, split in made], axis=0)
+    used = np.any([split >= 0 for _, split in fold_splits], axis=0)
     groups = leak_guard.by_family(splitting.guarded(table, used))
-    findings = [finding for _, split in made for finding in leak_guard.audit(Codes(split, splits.PARTS), groups)]
+    findings = [finding for _, split in fold_splits for finding in leak_guard.audit(Codes(split, splits.PARTS), groups)]
     excused = _excused(protocol(table, way))
     leaks = [finding for finding in findings if finding.leak and finding.kind not in excused]
     if leaks:
@@ -226,11 +227,11 @@ def refuse_leaks(table: Table, way: Way, made: Sequence[FoldSplit]) -> None:
             talk.warn(str(finding))
 
 
-def _excused(named: str) -> set[str]:
+def _excused(protocol: str) -> set[str]:
     """The kinds of finding that a protocol is known for."""
-    known = splits.entry(named)
-    speakers = {"speaker"} if "speaker" not in known.get("by", ["speaker"]) else set()
-    return speakers | ({"parent"} if known.get("copies") else set())
+    facts = splits.entry(protocol)
+    speakers = {"speaker"} if "speaker" not in facts.get("by", ["speaker"]) else set()
+    return speakers | ({"parent"} if facts.get("copies") else set())
 
 
 def _without_dev(split: np.ndarray) -> np.ndarray:
@@ -272,17 +273,17 @@ def part(split: np.ndarray) -> int:
 def check(split: np.ndarray, table: Table, name: str) -> None:
     """Refuse a split without enough to train on or without held-out clips; warn of what is odd about it."""
     sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
-    shown = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
-    learnt, tested = (
-        dict(manifest.counts(manifest.keep(table, split == one), "emotion")) for one in (TRAIN, part(split))
+    counts = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
+    train, tested = (
+        dict(manifest.counts(manifest.keep(table, split == place), "emotion")) for place in (TRAIN, part(split))
     )
     if not sizes[TRAIN] or not (sizes[DEV] or sizes[TEST]):
         raise SertoolError(
-            f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({shown})"
+            f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({counts})"
         )
-    if len(learnt) < 2:
-        raise SertoolError(f"{name}: the training clips have {listed(learnt) or 'no emotion'}: two emotions are needed")
-    if strange := sorted(set(tested) - set(learnt)):
+    if len(train) < 2:
+        raise SertoolError(f"{name}: the training clips have {listed(train) or 'no emotion'}: two emotions are needed")
+    if strange := sorted(set(tested) - set(train)):
         count = talk.counted(sum(tested[word] for word in strange), "held-out clip")
         talk.warn(f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
                   "in those of eval")  # fmt: skip
@@ -298,24 +299,25 @@ def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) ->
     """
     if options.train_on and options.test_on:
         return
-    own = manifest.originals(table) & ~_unlabelled(table)
+    labelled = manifest.originals(table) & ~_unlabelled(table)
     corpus, names = _corpora(table)
     # Of tables of which one has folds and another a split, the split alone decides.
     folded = ~manifest.lacking(table, "fold") if "split" in table.column_names else np.zeros(len(table), bool)
-    whole = np.isin(corpus, np.unique(corpus[own & used]), invert=True)
-    lost = own & ~used & (whole | folded)
+    whole = np.isin(corpus, np.unique(corpus[labelled & used]), invert=True)
+    lost = labelled & ~used & (whole | folded)
     if not lost.any():
         return
-    named = [names[index] for index in np.unique(corpus[lost & (corpus >= 0)])]
-    also = f"name --always-train {','.join(named)}, or " if named and whole[lost].all() else ""
-    whose = f", of {listed(named)}," if named else ""
-    talk.warn(f"{lost.sum():,} of {talk.counted(int(own.sum()), 'clip')}{whose} have no part and are not used: {also}"
+    corpora = [names[index] for index in np.unique(corpus[lost & (corpus >= 0)])]
+    also = f"name --always-train {','.join(corpora)}, or " if corpora and whole[lost].all() else ""
+    whose = f", of {listed(corpora)}," if corpora else ""
+    count = f"{lost.sum():,} of {talk.counted(int(labelled.sum()), 'clip')}"
+    talk.warn(f"{count}{whose} have no part and are not used: {also}"
               "divide all manifests alike, with --split")  # fmt: skip
 
 
 def _of_one_voice(table: Table) -> list[str]:
     """The emotions that one speaker alone has, where there are several speakers."""
     speaker, emotion = manifest.codes(table, "speaker"), manifest.codes(table, "emotion")
-    both = np.unique(np.stack([emotion.index, speaker.index])[:, (emotion.index >= 0) & (speaker.index >= 0)], axis=1)
-    heard = np.bincount(both[0], minlength=len(emotion.values))
-    return [str(emotion.values[one]) for one in np.flatnonzero(heard == 1)] if len(np.unique(both[1])) > 1 else []
+    pairs = np.unique(np.stack([emotion.index, speaker.index])[:, (emotion.index >= 0) & (speaker.index >= 0)], axis=1)
+    voices = np.bincount(pairs[0], minlength=len(emotion.values))
+    return [str(emotion.values[index]) for index in np.flatnonzero(voices == 1)] if len(np.unique(pairs[1])) > 1 else []

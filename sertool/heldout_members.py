@@ -49,7 +49,7 @@ def _of_all(of_runs: np.ndarray) -> np.ndarray:
 
 def _learnt(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray) -> np.ndarray:
     """Which clips of those that a run was trained on are its own, not only their speakers, bool `[rows]`."""
-    own = [np.any([model.learnt for model in run], axis=0) for run in known]
+    own = [np.any([model.knows_clip for model in run], axis=0) for run in known]
     return (np.stack(own) & (of_runs == TRAIN)).any(axis=0)
 
 

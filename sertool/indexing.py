@@ -44,14 +44,14 @@ class Sources:
 
 def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: bool = False) -> Table:
     """One manifest of all sources: manifests are read, audio is looked at."""
-    found = sort(sources, root, nul=nul)
-    if found.roots or found.files or looking.how.tables:
-        found.tables.append(_build(found, looking))
+    sorted_sources = sort_sources(sources, root, nul=nul)
+    if sorted_sources.roots or sorted_sources.files or looking.how.tables:
+        sorted_sources.tables.append(_build(sorted_sources, looking))
     elif looking.how != Labelling(mapping=looking.how.mapping) or looking.update is not None:
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    table = merging.merged([_mapped(table, looking.how.mapping) for table in found.tables])
+    table = merging.merged([_mapped(table, looking.how.mapping) for table in sorted_sources.tables])
     labels.warn_of_unmet(looking.how.mapping)
     return table
 
@@ -61,54 +61,54 @@ def exit_status(table: Table, looking: Looking, *, strict: bool) -> int | None:
     return 1 if strict and (looking.unseen or not manifest.usable(table).all()) else None
 
 
-def sort(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
+def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
     """Tell folders and audio from manifests and lists of paths."""
-    found = Sources()
+    sorted_sources = Sources()
     for source in sources:
         if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in (*EXTENSIONS, *UNREAD)):
-            found.roots.append(source)
+            sorted_sources.roots.append(source)
             continue
         data, zeros = manifest_io.read_bytes(source), nul and source == "-"
         if manifest_io.kind_of(data, nul=zeros) == "paths" and data.size:
-            _add_listed(manifest_io.existing_paths(data, source, nul=zeros), found)
+            _add_listed(manifest_io.existing_paths(data, source, nul=zeros), sorted_sources)
         else:
-            found.tables.append(manifest_io.decode(data, source, root))
-    if root and not found.tables:
+            sorted_sources.tables.append(manifest_io.decode(data, source, root))
+    if root and not sorted_sources.tables:
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
-    return found
+    return sorted_sources
 
 
-def _add_listed(paths: list[str], found: Sources) -> None:
+def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
     """What a list names: a folder is searched as on the command line, all else is a clip, be it there or not."""
     for path in paths:
-        (found.roots if os.path.isdir(path) else found.files).append(path)
+        (sorted_sources.roots if os.path.isdir(path) else sorted_sources.files).append(path)
 
 
 def _build(sources: Sources, looking: Looking) -> Table:
     """The manifest of audio."""
-    found = clips.find(sources.roots, sources.files)
-    for folder, why in found.failed:
+    search = clips.find(sources.roots, sources.files)
+    for folder, why in search.failed:
         talk.warn(f"cannot look into {folder}: {why}")
-    if not found.clips and not looking.how.tables:
-        holds = f"; it holds {listed(found.side, 3)}" if found.side else ""
+    if not search.clips and not looking.how.tables:
+        holds = f"; it holds {listed(search.side, 3)}" if search.side else ""
         raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
-    if +found.passed_over:
-        talk.say(passed_over(found.passed_over))
-    for root in found.bare:
+    if +search.passed_over:
+        talk.say(passed_over(search.passed_over))
+    for root in search.bare:
         talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
-    looking.unseen.extend([*(folder for folder, _ in found.failed), *found.bare])
-    kept = _kept(looking.update, looking.unseen) if looking.update is not None and looking.unseen else []
-    rows = clips.rows(found, looking.how, [row["clip"] for row in kept])
-    known = None if looking.update is None else _by_path(looking.update)
-    looked = doctor.examine(rows, looking.check, looking.jobs, known)
-    if known is not None:
-        there = {row["path"] for row in rows}
-        kept = [row for row in kept if row["path"] not in there]  # such as those that a list names
-        gone = len(known.keys() - there - {row["path"] for row in kept})
-        talk.say(f"{looked:,} files looked at, {len(there) - looked:,} unchanged, {gone:,} gone")
-    if kept:
-        talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept), 'row')}")
-        rows += kept
+    looking.unseen.extend([*(folder for folder, _ in search.failed), *search.bare])
+    kept_rows = _kept(looking.update, looking.unseen) if looking.update is not None and looking.unseen else []
+    rows = clips.rows(search, looking.how, [row["clip"] for row in kept_rows])
+    old_rows = None if looking.update is None else _by_path(looking.update)
+    examined = doctor.examine(rows, looking.check, looking.jobs, old_rows)
+    if old_rows is not None:
+        paths = {row["path"] for row in rows}
+        kept_rows = [row for row in kept_rows if row["path"] not in paths]  # such as those that a list names
+        gone = len(old_rows.keys() - paths - {row["path"] for row in kept_rows})
+        talk.say(f"{examined:,} files looked at, {len(paths) - examined:,} unchanged, {gone:,} gone")
+    if kept_rows:
+        talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept_rows), 'row')}")
+        rows += kept_rows
     doctor.compare(rows)
     _say_unlabelled(rows, looking.how)
     _say_nameless(rows, looking.how)
@@ -185,11 +185,11 @@ def _mapped(table: Table, mapping: labels.Mapping) -> Table:
     Anger where another has angry. Words that nobody knows stay."""
     for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
         coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
-        meant = [knows(word, mapping) for word in coded.values]
-        if not any(meant) or (name == "emotion" and meant == [*coded.values]):
+        emotion_of_word = [knows(word, mapping) for word in coded.values]
+        if not any(emotion_of_word) or (name == "emotion" and emotion_of_word == [*coded.values]):
             continue
-        words = [*emotions.values, *dict.fromkeys(word for word in meant if word)]
-        place = look_up([-1 if word is None else words.index(word) for word in meant], coded)
+        words = [*emotions.values, *dict.fromkeys(word for word in emotion_of_word if word)]
+        place = look_up([-1 if word is None else words.index(word) for word in emotion_of_word], coded)
         index = np.where(place >= 0, place, emotions.index)
         table = manifest.with_column(table, "emotion", manifest.from_codes(index, words))
     return table
@@ -227,40 +227,41 @@ def _by_plurality(table: Table, votes: np.ndarray, words: list[str]) -> Table:
     emotions = manifest.codes(table, "emotion")
     intended = look_up([words.index(word) if word in words else -1 for word in emotions.values], emotions)
     agreed = (intended >= 0) & most[intended, np.arange(len(table))]
-    chosen = np.where(most.sum(axis=0) == 1, most.argmax(axis=0), np.where(agreed, intended, -1))
-    if none := int((chosen < 0).sum()):
+    winner = np.where(most.sum(axis=0) == 1, most.argmax(axis=0), np.where(agreed, intended, -1))
+    if none := int((winner < 0).sum()):
         talk.say(f"{talk.counted(none, 'clip')} without an emotion that most listeners chose")
-    return manifest.with_column(table, "emotion", manifest.from_codes(chosen, words))
+    return manifest.with_column(table, "emotion", manifest.from_codes(winner, words))
 
 
 def only_emotions(table: Table, words: Sequence[str]) -> Table:
     """The rows of some emotions; a word that none has is an error that shows those there are."""
-    there = [word for word, _ in manifest.counts(table, "emotion")]
-    wanted = [word if word in there else labels.canonical(word) for word in words]
-    for word, name in zip(words, wanted, strict=True):
-        if name not in there:
-            raise UsageError(f"--emotions: no clip is {word!r}; there are {listed(there, 30) or 'none'}")
-    return manifest.only(table, "emotion", wanted)
+    emotions = [word for word, _ in manifest.counts(table, "emotion")]
+    names = [word if word in emotions else labels.canonical(word) for word in words]
+    for word, name in zip(words, names, strict=True):
+        if name not in emotions:
+            raise UsageError(f"--emotions: no clip is {word!r}; there are {listed(emotions, 30) or 'none'}")
+    return manifest.only(table, "emotion", names)
 
 
 def warn_of_several_in_one(table: Table) -> None:
     """Say of which speakers the clips tell what no one person can be: their name may be that of several."""
-    for what, found in (("several sexes", _sexes(table)), ("ages far apart", _ages(table))):
-        if found:
-            said = listed([f"{who} ({facts})" for who, facts in found.items()], 3)
-            talk.warn(f"{talk.counted(len(found), 'speaker')} of {what}, so perhaps several people of one name: {said}")
+    for what, speakers in (("several sexes", _sexes(table)), ("ages far apart", _ages(table))):
+        if speakers:
+            examples = listed([f"{speaker} ({facts})" for speaker, facts in speakers.items()], 3)
+            count = talk.counted(len(speakers), "speaker")
+            talk.warn(f"{count} of {what}, so perhaps several people of one name: {examples}")
 
 
 def _sexes(table: Table) -> dict[str, str]:
     """Speakers of whom clips name more than one sex, with what they name."""
     speaker, sex = manifest.codes(table, "speaker"), manifest.codes(table, "sex")
-    there = (speaker.index >= 0) & (sex.index >= 0)
-    pairs = np.unique(speaker.index[there].astype(np.int64) * len(sex.values) + sex.index[there])
-    who, which = np.divmod(pairs, max(len(sex.values), 1))
-    found: dict[str, list[str]] = {}
-    for at in np.flatnonzero((np.bincount(who) > 1)[who]):
-        found.setdefault(str(speaker.values[who[at]]), []).append(str(sex.values[which[at]]))
-    return {name: " and ".join(sorted(words)) for name, words in found.items()}
+    is_known = (speaker.index >= 0) & (sex.index >= 0)
+    pairs = np.unique(speaker.index[is_known].astype(np.int64) * len(sex.values) + sex.index[is_known])
+    speaker_places, which = np.divmod(pairs, max(len(sex.values), 1))
+    sexes: dict[str, list[str]] = {}
+    for at in np.flatnonzero((np.bincount(speaker_places) > 1)[speaker_places]):
+        sexes.setdefault(str(speaker.values[speaker_places[at]]), []).append(str(sex.values[which[at]]))
+    return {name: " and ".join(sorted(words)) for name, words in sexes.items()}
 
 
 def _ages(table: Table) -> dict[str, str]:
@@ -268,12 +269,12 @@ def _ages(table: Table) -> dict[str, str]:
     if "age" not in table.column_names:
         return {}
     speaker, age = manifest.codes(table, "speaker"), table.column("age").to_numpy().astype(np.float64)
-    there = (speaker.index >= 0) & ~np.isnan(age)
+    is_known = (speaker.index >= 0) & ~np.isnan(age)
     least, most = np.full(len(speaker.values), np.inf), np.full(len(speaker.values), -np.inf)
-    np.minimum.at(least, speaker.index[there], age[there])
-    np.maximum.at(most, speaker.index[there], age[there])
+    np.minimum.at(least, speaker.index[is_known], age[is_known])
+    np.maximum.at(most, speaker.index[is_known], age[is_known])
     apart = np.flatnonzero(most - least > YEARS)
-    return {str(speaker.values[one]): f"{least[one]:.0f} to {most[one]:.0f}" for one in apart}
+    return {str(speaker.values[place]): f"{least[place]:.0f} to {most[place]:.0f}" for place in apart}
 
 
 def summary(table: Table) -> None:

@@ -45,7 +45,7 @@ def check(table: Table, where: str) -> Table:
     if missing := table.column("clip").null_count:
         raise SertoolError(f"{where}: {talk.counted(missing, 'row')} without a {'path' if is_made else 'clip id'}")
     if manifest.repeats(table):
-        clips = manifest.hashed(table, "clip")
+        clips = manifest.hashed_codes(table, "clip")
         twice = int(np.argmax(np.bincount(clips.index) > 1))
         raise SertoolError(f"{where}: clip {clips.values[twice]} stands twice; clip ids must be unique")
     return table
@@ -215,7 +215,7 @@ def _told_apart(table: Table, named: Callable[[Table], pa.ChunkedArray]) -> Tabl
     """The table with other names for the rows whose name stands in several."""
     if "clip" not in table.column_names or table.column("clip").null_count or not manifest.repeats(table):
         return table
-    clips = manifest.hashed(table, "clip").index
+    clips = manifest.hashed_codes(table, "clip").index
     several = pa.array((np.bincount(clips) > 1)[clips])
     return manifest.with_column(table, "clip", pc.if_else(several, named(table), table.column("clip")))
 

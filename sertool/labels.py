@@ -33,11 +33,11 @@ class Mapping(dict[str, str]):
 
     def __init__(self, pairs: dict[str, str] | None = None) -> None:
         super().__init__(pairs or {})
-        self.met: set[str] = set()
+        self.matched: set[str] = set()
 
     def get(self, key: str, default: Any = None) -> Any:
         if key in self:
-            self.met.add(key)
+            self.matched.add(key)
         return super().get(key, default)
 
 
@@ -89,7 +89,7 @@ def to_map(source: str, target: str) -> str:
 
 def warn_of_unmet(mapping: Mapping) -> None:
     """Say which labels the user gave a meaning that no clip has."""
-    for word in mapping.keys() - mapping.met:
+    for word in mapping.keys() - mapping.matched:
         talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
 
 

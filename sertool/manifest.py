@@ -42,8 +42,8 @@ def kind(name: str) -> pa.DataType | None:
 def is_open(name: str) -> bool:
     """Whether only what it holds can tell a column of ours from a stranger's: `p_furious` is an emotion's, `p_id` is
     none's, and `p_angry` needs no asking."""
-    found = FOR_A_WORD.match(name)
-    return found is not None and labels.canonical(name[found.end() :]) is None
+    match = FOR_A_WORD.match(name)
+    return match is not None and labels.canonical(name[match.end() :]) is None
 
 
 def from_columns(values: Mapping[str, Any]) -> Table:
@@ -61,78 +61,78 @@ def from_columns(values: Mapping[str, Any]) -> Table:
 
 def ordered(table: Table) -> Table:
     """Our columns in our order, then the rest as they came."""
-    known = [name for name in columns.MEANINGS if name in table.column_names]
-    return table.select(known + [name for name in table.column_names if name not in columns.MEANINGS])
+    ours = [name for name in columns.MEANINGS if name in table.column_names]
+    return table.select(ours + [name for name in table.column_names if name not in columns.MEANINGS])
 
 
 def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
     """Columns of ours with our types; those of others, whatever their names are like, are left as they are."""
     names = table.column_names  # each look at them costs as much as there are
     for index, field in enumerate(table.schema):
-        wanted = TYPES.get(columns.kind_of(field.name, names) or "")
-        wanted = pa.float64() if exact and wanted == pa.float32() else wanted
-        if wanted is None or field.type == wanted:
+        dtype = TYPES.get(columns.kind_of(field.name, names) or "")
+        dtype = pa.float64() if exact and dtype == pa.float32() else dtype
+        if dtype is None or field.type == dtype:
             continue
-        if is_open(field.name) and not _can_be(table.column(index), wanted):
+        if is_open(field.name) and not _can_be(table.column(index), dtype):
             continue
         try:
-            table = table.set_column(index, field.name, _cast(table.column(index), wanted))
+            table = table.set_column(index, field.name, _cast(table.column(index), dtype))
         except pa.ArrowException as error:
-            odd = strange(table.column(index), wanted)
-            holds = f"column {field.name} holds {odd or f'{field.type}, not {wanted}: {first_line(error)}'}"
+            odd = strange(table.column(index), dtype)
+            holds = f"column {field.name} holds {odd or f'{field.type}, not {dtype}: {first_line(error)}'}"
             raise SertoolError(where + holds) from None
     return table
 
 
-def _can_be(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+def _can_be(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
     """Whether numbers can be votes, or shares and probabilities; text and larger numbers stand for something else."""
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return pa.types.is_null(column.type)
     low, high = pc.min_max(column).as_py().values()
-    if low is None or pa.types.is_floating(wanted):
+    if low is None or pa.types.is_floating(dtype):
         return low is None or (low >= -ROUNDING and high <= 1 + ROUNDING)
     try:
-        return low >= 0 and len(column.cast(wanted)) >= 0
+        return low >= 0 and len(column.cast(dtype)) >= 0
     except pa.ArrowInvalid:
         return False
 
 
-def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_floating(column.type) and not pa.types.is_floating(wanted):  # no number is none, not one called nan
+def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type) and not pa.types.is_floating(dtype):  # no number is none, not one called nan
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if column.null_count == len(column):  # whose type says nothing: pandas calls a column without words double
-        return pa.chunked_array([pa.nulls(len(column), wanted)])
-    if pa.types.is_string(wanted) or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return column.cast(wanted)
+        return pa.chunked_array([pa.nulls(len(column), dtype)])
+    if pa.types.is_string(dtype) or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column.cast(dtype)
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)  # as where every cell is quoted
-    return pc.split_pattern(text, ";") if pa.types.is_list(wanted) else _number(text, wanted)
+    return pc.split_pattern(text, ";") if pa.types.is_list(dtype) else _number(text, dtype)
 
 
-def _number(text: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+def _number(text: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
     """Text as numbers; whole ones be they written as 16000 or 16000.0, and others in their place are an error."""
     try:
-        return text.cast(wanted)
+        return text.cast(dtype)
     except pa.ArrowInvalid:
-        return text.cast(pa.float64()).cast(wanted)
+        return text.cast(pa.float64()).cast(dtype)
 
 
-def strange(column: pa.ChunkedArray, wanted: pa.DataType) -> str | None:
+def strange(column: pa.ChunkedArray, dtype: pa.DataType) -> str | None:
     """The first of some words or numbers that is no number of the wanted type, and what such a column takes."""
-    whole = pa.types.is_integer(wanted)
-    if pa.types.is_nested(column.type) or not (whole or pa.types.is_floating(wanted)):
+    whole = pa.types.is_integer(dtype)
+    if pa.types.is_nested(column.type) or not (whole or pa.types.is_floating(dtype)):
         return None
     first, last = 0, len(column)
     while last - first > 1:
         middle = (first + last) // 2
-        first, last = (middle, last) if _casts(column.slice(first, middle - first), wanted) else (first, middle)
-    most = f"whole numbers up to {2 ** (wanted.bit_width - 1) - 1:,}" if whole else "numbers"
+        first, last = (middle, last) if _casts(column.slice(first, middle - first), dtype) else (first, middle)
+    most = f"whole numbers up to {2 ** (dtype.bit_width - 1) - 1:,}" if whole else "numbers"
     return f"{repr(column[first].as_py())[:60]} in row {first + 1:,}, and takes {most}"
 
 
-def _casts(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+def _casts(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
     try:
-        return len(_cast(column, wanted)) >= 0
+        return len(_cast(column, dtype)) >= 0
     except pa.ArrowException:
         return False
 
@@ -162,8 +162,8 @@ class Values(Sequence):
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            held = self.array[place] if self.rows is None else self.array.take(pa.array(self.rows[place]))
-            return held.to_pylist()
+            values = self.array[place] if self.rows is None else self.array.take(pa.array(self.rows[place]))
+            return values.to_pylist()
         return self.array[int(place if self.rows is None else self.rows[place])].as_py()
 
 
@@ -187,7 +187,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 
-def hashed(table: Table, name: str) -> Codes:
+def hashed_codes(table: Table, name: str) -> Codes:
     """The same by hashes, for a column whose values are mostly distinct: a dictionary would be the column once more."""
     column = _text(table.column(name))
     keys = hashes(Values(column.fill_null("") if column.null_count else column))
@@ -200,7 +200,7 @@ def hashed(table: Table, name: str) -> Codes:
     return Codes(index, Values(column, order[new]))
 
 
-def each(table: Table, name: str) -> Codes:
+def distinct_codes(table: Table, name: str) -> Codes:
     """The same for a column whose values are all distinct, as clip ids are."""
     return Codes(np.arange(len(table), dtype=np.int32), Values(table.column(name)))
 
@@ -342,19 +342,19 @@ def absolute(path: str | Path) -> str:
 def provenance(table: Table) -> dict[str, Any]:
     """What the table says of itself: format version, chain of commands, feature settings."""
     try:
-        held = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
+        record = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
     except ValueError:
-        held = {}
-    held = held if isinstance(held, dict) else {}
-    version, chain, features = (held.get(name) for name in ("version", "chain", "features"))
+        record = {}
+    record = record if isinstance(record, dict) else {}
+    version, chain, features = (record.get(name) for name in ("version", "chain", "features"))
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise SertoolError("the manifest was written by a newer sertool: upgrade with `pip install -U sertool`")
     steps = [step for step in chain if isinstance(step, dict)] if isinstance(chain, list) else []
     return {"version": FORMAT_VERSION, "chain": steps, "features": features if isinstance(features, dict) else {}}
 
 
-def with_provenance(table: Table, held: Mapping[str, Any]) -> Table:
-    text = json.dumps(held, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def with_provenance(table: Table, record: Mapping[str, Any]) -> Table:
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text.encode()})
 
 
@@ -363,14 +363,15 @@ def made_by(
 ) -> Table:
     """The table with one more command in its chain; `before` is the table that the command read, and `protocol` how it
     divided its clips, where that cannot be told from the command."""
-    held = provenance(table if before is None else before)
+    record = provenance(table if before is None else before)
     step = {
         "command": command,
         "sertool": __version__,
         "input": digest(before) if before is not None else None,
         "seed": seed,
     } | ({"protocol": protocol} if protocol else {})
-    return with_provenance(table, held | {"features": provenance(table)["features"], "chain": [*held["chain"], step]})
+    features = provenance(table)["features"]
+    return with_provenance(table, record | {"features": features, "chain": [*record["chain"], step]})
 
 
 def digest(table: Table) -> str:

@@ -112,7 +112,7 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
 
 def _origins(table: Table) -> np.ndarray:
     """The number of the clip that each row is or is a copy of, `[rows]`."""
-    return codes.families(manifest.each(table, "clip"), manifest.codes(table, "parent")).index
+    return codes.families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")).index
 
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:

@@ -57,7 +57,7 @@ def _joined(table: Table) -> Table:
     """Rows of equal clip id made one: each column's first value that is not null."""
     if not manifest.repeats(table):
         return table
-    clips = manifest.hashed(table, "clip")
+    clips = manifest.hashed_codes(table, "clip")
     first = _first_rows(clips, np.arange(len(table)))
     result = {}
     for name in table.column_names:

@@ -30,24 +30,27 @@ class Knowledge(NamedTuple):
         return np.where(self.clips >= 0, self.clips, self.speakers)
 
     @property
-    def learnt(self) -> np.ndarray:
+    def knows_clip(self) -> np.ndarray:
         """Which clips the model was trained on, bool `[rows]`."""
         return self.clips == TRAIN
 
     @property
-    def met(self) -> np.ndarray:
+    def knows_speaker(self) -> np.ndarray:
         """Which clips it was trained on, themselves or their speakers, bool `[rows]`."""
-        return self.learnt | (self.speakers == TRAIN)
+        return self.knows_clip | (self.speakers == TRAIN)
 
 
 def of(table: Table, model: Path) -> Knowledge:
     """The parts of a table's rows in a model's training. What the model held out counts as held out whatever its
     encoder was trained on, as the training checked that for what its split divides."""
-    taught, heard = taught_encoders.known_to(table, model) if model.exists() else np.zeros((2, len(table)), bool)
-    clips, speakers = (
-        _divided(table, manifest_io.read(str(_division(model)))) if has_run(model) else _published(table, model)
-    )
-    return Knowledge(np.where(heard & (clips < 0), TRAIN, clips), np.where(taught, TRAIN, speakers))
+    nobody = np.zeros((2, len(table)), bool)
+    encoder_speakers, encoder_clips = taught_encoders.known_to(table, model) if model.exists() else nobody
+    if has_run(model):
+        clips, speakers = _divided(table, manifest_io.read(str(_division(model))))
+    else:
+        clips, speakers = _published(table, model)
+    clips = np.where(encoder_clips & (clips < 0), TRAIN, clips)
+    return Knowledge(clips, np.where(encoder_speakers, TRAIN, speakers))
 
 
 def has_run(model: Path) -> bool:
@@ -61,9 +64,9 @@ def _division(model: Path) -> Path:
 
 def protocol_of(model: Path) -> str | None:
     """The published split of its training that a model file names; the package's models have one, too."""
-    said = modelfile.read(model).trained.get("protocol") or (shipped.DIVISION if shipped.holds(model) else None)
-    entry = splits.entry(said)
-    return str(said) if "speakers" in entry and entry["kind"] == "split" else None
+    name = modelfile.read(model).trained.get("protocol") or (shipped.DIVISION if shipped.holds(model) else None)
+    entry = splits.entry(name)
+    return str(name) if "speakers" in entry and entry["kind"] == "split" else None
 
 
 def corpora_of(model: Path) -> list[str]:
@@ -83,57 +86,58 @@ def _divided(table: Table, divided: Table) -> tuple[np.ndarray, np.ndarray]:
     A clip that the run's split left out, such as one whose sentence is in another part than its speaker, was not held
     out.
     """
-    words, who = manifest.codes(divided, "split"), manifest.codes(divided, "speaker")
-    held = look_up([PARTS.index(word) if word in PARTS else LEFT_OUT for word in words.values], words, LEFT_OUT)
-    of_speakers = dict(zip(who.values, _of_each(who, held).tolist(), strict=True))
-    own, voices = _by_name(manifest.each(table, "clip"), divided, held), np.full(len(table), -1)
-    new = own < 0
-    own[new], voices[new] = _of_equals(manifest.keep(table, new), divided, [held, _by_speaker(divided, of_speakers)])
+    words, speakers_there = manifest.codes(divided, "split"), manifest.codes(divided, "speaker")
+    parts = look_up([PARTS.index(word) if word in PARTS else LEFT_OUT for word in words.values], words, LEFT_OUT)
+    of_speakers = dict(zip(speakers_there.values, _of_each(speakers_there, parts).tolist(), strict=True))
+    direct, voices = _by_name(manifest.distinct_codes(table, "clip"), divided, parts), np.full(len(table), -1)
+    new = direct < 0
+    of_rows = [parts, _by_speaker(divided, of_speakers)]
+    direct[new], voices[new] = _of_equals(manifest.keep(table, new), divided, of_rows)
     speaker = manifest.codes(table, "speaker")
-    said = np.append(_by_speaker(table, of_speakers), voices)
-    speakers = look_up(_of_each(Codes(np.tile(speaker.index, 2), speaker.values), said), speaker)
-    speakers = np.where((own == LEFT_OUT) & (speakers != TRAIN), -1, speakers)
-    clips = np.where(_is_part(own), own, _of_parents(table, own, divided, held))
+    parts_of_speakers = np.append(_by_speaker(table, of_speakers), voices)
+    speakers = look_up(_of_each(Codes(np.tile(speaker.index, 2), speaker.values), parts_of_speakers), speaker)
+    speakers = np.where((direct == LEFT_OUT) & (speakers != TRAIN), -1, speakers)
+    clips = np.where(_is_part(direct), direct, _of_parents(table, direct, divided, parts))
     return np.where(_is_part(clips), clips, -1), speakers
 
 
-def _is_part(held: np.ndarray) -> np.ndarray:
-    return (held >= 0) & (held < LEFT_OUT)
+def _is_part(places: np.ndarray) -> np.ndarray:
+    return (places >= 0) & (places < LEFT_OUT)
 
 
-def _by_name(clips: Codes, divided: Table, held: np.ndarray) -> np.ndarray:
-    """The values `held` of a run's rows, for rows of the same clips, `[rows]`; -1 for others."""
-    places = find(clips.values, manifest.each(divided, "clip").values)
-    return look_up(np.append(held, -1)[places], clips)
+def _by_name(clips: Codes, divided: Table, values: np.ndarray) -> np.ndarray:
+    """The values `values` of a run's rows, for rows of the same clips, `[rows]`; -1 for others."""
+    places = find(clips.values, manifest.distinct_codes(divided, "clip").values)
+    return look_up(np.append(values, -1)[places], clips)
 
 
-def _of_parents(table: Table, own: np.ndarray, divided: Table, held: np.ndarray) -> np.ndarray:
+def _of_parents(table: Table, clip_values: np.ndarray, divided: Table, values: np.ndarray) -> np.ndarray:
     """The value of each copy's clip, which may be in the table or only in the run's, `[rows]`."""
-    clip, parent = manifest.each(table, "clip"), manifest.codes(table, "parent")
-    there = look_up(np.append(own, -1)[find(parent.values, clip.values)], parent)
-    return np.where(there < 0, _by_name(parent, divided, held), there)
+    clip, parent = manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")
+    in_table = look_up(np.append(clip_values, -1)[find(parent.values, clip.values)], parent)
+    return np.where(in_table < 0, _by_name(parent, divided, values), in_table)
 
 
-def _of_each(who: Codes, parts: np.ndarray) -> np.ndarray:
+def _of_each(speakers: Codes, parts: np.ndarray) -> np.ndarray:
     """The part of each speaker, `[values]`: train where any row says so, else the one that they have, else -1."""
-    said = np.zeros((len(who.values), len(PARTS)), bool)
-    told = (who.index >= 0) & _is_part(parts)
-    said[who.index[told], parts[told]] = True
-    return np.where(said[:, TRAIN] | (said.sum(axis=1) == 1), said.argmax(axis=1), -1)  # train is the first
+    has_part = np.zeros((len(speakers.values), len(PARTS)), bool)
+    is_known = (speakers.index >= 0) & _is_part(parts)
+    has_part[speakers.index[is_known], parts[is_known]] = True
+    return np.where(has_part[:, TRAIN] | (has_part.sum(axis=1) == 1), has_part.argmax(axis=1), -1)  # train is the first
 
 
-def _of_equals(table: Table, divided: Table, held: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def _of_equals(table: Table, divided: Table, values_of_run: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """The values of a run's rows, for rows that begin at the same place of the same sound (or file, where no digest is
     known), `[rows]` each; -1 for others."""
     names = ("path", "start", "digest")
-    both = [manifest.with_empty(one, *names).select(names) for one in (table, divided)]
-    begun = twins.beginnings(merging.stacked(both))
-    asked, own = begun[: len(table)], begun[len(table) :]
-    for parts in held:
-        found = np.full(len(begun) + 1, -1)  # whose last is of what is not known
+    tables = [manifest.with_empty(each_table, *names).select(names) for each_table in (table, divided)]
+    beginnings = twins.beginnings(merging.stacked(tables))
+    ours, theirs = beginnings[: len(table)], beginnings[len(table) :]
+    for parts in values_of_run:
+        part_of_beginning = np.full(len(beginnings) + 1, -1)  # whose last is of what is not known
         for part in (LEFT_OUT, DEV, TEST, TRAIN):  # of several the last counts
-            found[own[(parts == part) & (own >= 0)]] = part
-        yield found[asked]
+            part_of_beginning[theirs[(parts == part) & (theirs >= 0)]] = part
+        yield part_of_beginning[ours]
 
 
 def _by_speaker(table: Table, part: Mapping[str, int]) -> np.ndarray:

@@ -51,15 +51,16 @@ class TrainingPlan:
     told: Told | None  # a teacher's predictions from a file
 
 
-def plan(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
+def plan(inputs: Inputs, options: Asked, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
     """The plan that the options ask for, before features are made."""
-    told = _told(inputs, asked.teacher)
+    answers = _told(inputs, options.teacher)
     table = heldout.released(preparing.read(inputs), held_out)
-    designing.refuse_beside_labels(table, asked)
-    design = designing.design(table, asked)
+    designing.refuse_beside_labels(table, options)
+    design = designing.design(table, options)
     refusals.refuse_idle_seeds(design.model, held_out.seeds)
-    ways = heldout.ways(table, held_out, asked.published.get("protocol"))
-    return TrainingPlan(table, design, asked, held_out, ways, Path(out) if out else _folder(asked, held_out), told)
+    ways = heldout.ways(table, held_out, options.published.get("protocol"))
+    folder = Path(out) if out else _folder(options, held_out)
+    return TrainingPlan(table, design, options, held_out, ways, folder, answers)
 
 
 def _told(inputs: Inputs, source: str | None) -> Told | None:
@@ -72,14 +73,13 @@ def _told(inputs: Inputs, source: str | None) -> Told | None:
     return None if teacher_models.is_model(source) else teacher_answers.read(source)
 
 
-def _folder(asked: Asked, held_out: HeldOutOptions) -> Path:
+def _folder(options: Asked, held_out: HeldOutOptions) -> Path:
     """The folder of a run without -o, named after the model and the options given."""
-    said = {**asked.training, **vars(asked), **vars(held_out)}
-    given = {
-        name: said[name] for name in (*asked.training, *NAMING) if said[name] is not None and said[name] is not False
-    }
-    words = [asked.recipe, asked.model, *(asked.features or ()), *asked.settings]
-    plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    values = {**options.training, **vars(options), **vars(held_out)}
+    names = (*options.training, *NAMING)
+    chosen = {name: value for name in names if (value := values[name]) is not None and value is not False}
+    words = [options.recipe, options.model, *(options.features or ()), *options.settings]
+    plain = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
     words += [name if value is True else f"{name}={value}" for name, value in plain.items()]
     return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
 
@@ -87,18 +87,18 @@ def _folder(asked: Asked, held_out: HeldOutOptions) -> Path:
 def members(plan: TrainingPlan, way: Way) -> tuple[Table, list[Member]]:
     """The table divided in one way, and its trainings; each is checked to have clips to train on and to hold out."""
     held_out, table = plan.held_out, heldout.divided(plan.table, way, plan.held_out)
-    made = heldout.divisions(table, way, held_out)
-    heldout.refuse_leaks(table, way, made)
-    wanted = runs.members(made, held_out.seeds, held_out.seed, heldout.protocol(table, way))
-    for member in wanted[:: held_out.seeds]:
+    fold_splits = heldout.divisions(table, way, held_out)
+    heldout.refuse_leaks(table, way, fold_splits)
+    trainings = runs.members(fold_splits, held_out.seeds, held_out.seed, heldout.protocol(table, way))
+    for member in trainings[:: held_out.seeds]:
         heldout.check(member.split, table, f"{plan.folder / way.folder / member.name}")
-    heldout.warn_of_partless(table, _used(wanted), held_out)
-    return table, wanted
+    heldout.warn_of_partless(table, _used(trainings), held_out)
+    return table, trainings
 
 
-def _used(wanted: Sequence[Member]) -> np.ndarray:
+def _used(trainings: Sequence[Member]) -> np.ndarray:
     """The rows that any training has a use for, bool `[rows]`."""
-    return np.any([member.split >= 0 for member in wanted], axis=0)
+    return np.any([member.split >= 0 for member in trainings], axis=0)
 
 
 def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tuple[TrainingPlan, Extraction | None]:
@@ -115,52 +115,56 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Tab
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     if plan.asked.published and batches.featured(table):
         preparing.compare_features(plan.asked, design, records)
-    trained = [members(plan, way) for way in plan.ways]
+    divisions = [members(plan, way) for way in plan.ways]
     lessons = preparing.lessons(table, design, records)
-    named = [heldout.protocol(divided, way) for way, (divided, _) in zip(plan.ways, trained, strict=True)]
-    refusals.require_dev(plan.asked.training, dict(zip(named, (wanted for _, wanted in trained), strict=True)))
-    for name, (divided, wanted) in zip(named, trained, strict=True):
-        refusals.warn_of_long_rise(design, [member.split for member in wanted])
-        held = np.any([np.isin(member.split, (DEV, TEST)) for member in wanted], axis=0)
-        refusals.warn_of_package_encoder(manifest.keep(divided, held), records, lessons, name)
-        if not heldout.is_leaky(name):
+    protocols = [heldout.protocol(divided, way) for way, (divided, _) in zip(plan.ways, divisions, strict=True)]
+    trainings_of = {protocol: trainings for protocol, (_, trainings) in zip(protocols, divisions, strict=True)}
+    refusals.require_dev(plan.asked.training, trainings_of)
+    for protocol, (divided, trainings) in zip(protocols, divisions, strict=True):
+        refusals.warn_of_long_rise(design, [member.split for member in trainings])
+        held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
+        refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, lessons, protocol)
+        if not heldout.is_leaky(protocol):
             refusals.refuse_taught_encoder(
-                divided, lessons, [member.split for member in wanted[:: plan.held_out.seeds]]
+                divided, lessons, [member.split for member in trainings[:: plan.held_out.seeds]]
             )
         if design.teacher:
-            _require_teacher(design.teacher, plan.told, divided, wanted)
-    return trained
+            _require_teacher(design.teacher, plan.told, divided, trainings)
+    return divisions
 
 
-def _require_teacher(source: str, told: Told | None, table: Table, wanted: Sequence[Member]) -> None:
+def _require_teacher(source: str, answers: Told | None, table: Table, trainings: Sequence[Member]) -> None:
     """Refuse a teacher that lacks an emotion, or was trained on clips or speakers that are held out."""
-    trains = np.any([member.split == TRAIN for member in wanted], axis=0)
-    learnt = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
-    if told is None:
-        teacher_models.require_knows(source, learnt)
+    trains = np.any([member.split == TRAIN for member in trainings], axis=0)
+    emotions = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
+    if answers is None:
+        teacher_models.require_knows(source, emotions)
         return
-    teacher_models.refuse_leaking(source, table, [member.split for member in wanted])
-    taught = teacher_answers.taught(table, told)
-    taught.over(sorted(learnt))
-    for member in wanted:
+    teacher_models.refuse_leaking(source, table, [member.split for member in trainings])
+    taught = teacher_answers.taught(table, answers)
+    taught.over(sorted(emotions))
+    for member in trainings:
         teacher_models.require_lesson(source, taught, member.split)
 
 
 def say(plan: TrainingPlan, *, overwrite: bool) -> None:
     """Say what would be trained, after all checks."""
     plan, to_make = with_features(plan, "cpu", fetch=False)
-    for way, (divided, wanted) in zip(plan.ways, look_ahead(plan, to_make), strict=True):
+    for way, (divided, trainings) in zip(plan.ways, look_ahead(plan, to_make), strict=True):
         folder = plan.folder / way.folder
-        if runs.finished(folder, _foreseen(divided, plan.design, wanted, plan.told), overwrite):
+        if runs.finished(folder, _foreseen(divided, plan.design, trainings, plan.told), overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
-        named = " as ".join(filter(None, (plan.asked.model, plan.asked.recipe)))
-        talk.say(f"would train {named} on {talk.counted(int(_used(wanted).sum()), 'clip')}, {way.named}, in {folder}")
+        title = " as ".join(filter(None, (plan.asked.model, plan.asked.recipe)))
+        count = talk.counted(int(_used(trainings).sum()), "clip")
+        talk.say(f"would train {title} on {count}, {way.named}, in {folder}")
 
 
-def _foreseen(table: Table, design: Design, wanted: Sequence[Member], told: Told | None) -> dict[str, dict[str, Any]]:
+def _foreseen(
+    table: Table, design: Design, trainings: Sequence[Member], answers: Told | None
+) -> dict[str, dict[str, Any]]:
     """The description of each member, as far as it is known before features are made and a teacher's model answers."""
-    if not batches.featured(table) or (design.teacher and told is None):
-        return {each.name: runs.foreknown(design, each) for each in wanted}
-    held = targets.load(table, design, "cpu", told)
-    return {each.name: runs.described(held, design, each) for each in wanted}
+    if not batches.featured(table) or (design.teacher and answers is None):
+        return {training.name: runs.foreknown(design, training) for training in trainings}
+    material = targets.load(table, design, "cpu", answers)
+    return {training.name: runs.described(material, design, training) for training in trainings}

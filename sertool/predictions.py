@@ -73,31 +73,31 @@ class Run(NamedTuple):
     offered: tuple[str, ...]  # what follows `p_` in the names of its columns of probabilities
 
 
-def read(sources: Sequence[str], asked: Reading) -> list[Run]:
+def read(sources: Sequence[str], reading: Reading) -> list[Run]:
     """The runs in files and stdin."""
-    held = [(source, _table(source, asked)) for source in sources]
-    return [_run(name, table, asked) for name, table in _named(held)]
+    tables = [(source, _table(source, reading)) for source in sources]
+    return [_run(name, table, reading) for name, table in _named(tables)]
 
 
 # Tables with our names.
 
 
-def _table(source: str, asked: Reading) -> Table:
+def _table(source: str, reading: Reading) -> Table:
     where = manifest_io.source_name(source)
     data = manifest_io.read_bytes(source)
     if data.size and manifest_io.kind_of(data) == "paths":
-        data, asked = _with_our_names(data, where, asked), replace(asked, truth=None, predicted=None)
+        data, reading = _with_our_names(data, where, reading), replace(reading, truth=None, predicted=None)
     table = manifest_io.parse(data, where, loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
-    table = intake.typed(_without_strange(_renamed(table, asked), where), where, exact=True)
-    for name, what in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
+    table = intake.typed(_without_strange(_renamed(table, reading), where), where, exact=True)
+    for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
-            raise SertoolError(f"{where}: {what}: no column {name}; it has {listed(table.column_names, 20)}; "
+            raise SertoolError(f"{where}: {lack}: no column {name}; it has {listed(table.column_names, 20)}; "
                                f"say which it is with --{'truth' if name == 'emotion' else name}")  # fmt: skip
     if not len(table):
         raise SertoolError(f"{where}: no rows")
-    return row_filter.chosen(table, asked.where, f"{where}: ")
+    return row_filter.choose(table, reading.where, f"{where}: ")
 
 
 def _without_strange(table: Table, where: str) -> Table:
@@ -106,13 +106,13 @@ def _without_strange(table: Table, where: str) -> Table:
         try:
             intake.typed(table.select([name]), where)
         except SertoolError:
-            wanted = {"list": "lists of words", "double": "numbers", "float": "numbers"}.get(BESIDE[name])
-            talk.warn(f"{where}: column {name} holds no {wanted or 'whole numbers'}: it is left out")
+            values = {"list": "lists of words", "double": "numbers", "float": "numbers"}.get(BESIDE[name])
+            talk.warn(f"{where}: column {name} holds no {values or 'whole numbers'}: it is left out")
             table = table.drop_columns([name])
     return table
 
 
-def _with_our_names(data: Any, where: str, asked: Reading) -> np.ndarray:
+def _with_our_names(data: Any, where: str, reading: Reading) -> np.ndarray:
     """A table without any column of ours would be taken for a list of paths: its header is translated first."""
     data = formats.without_more_headers(data, where)
     header = formats.first_line_of(bytes(data))
@@ -120,23 +120,23 @@ def _with_our_names(data: Any, where: str, asked: Reading) -> np.ndarray:
     kind = formats.delimited_kind(header)
     separator = formats.SEPARATORS[kind]
     names = [name.strip().strip('"') for name in text.split(separator)]
-    ours = _translation(names, asked)
+    ours = _translation(names, reading)
     if not ours:
-        wanted = "such as emotion and predicted, or those that --truth and --predicted name"
-        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {wanted}; "
+        hint = "such as emotion and predicted, or those that --truth and --predicted name"
+        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; "
                            f"its first line is {text[:60]!r}")  # fmt: skip
     formats.refuse_other_encodings(data, kind, where)
     translated = separator.join(ours.get(name, name) for name in names)
     return np.frombuffer(translated.encode() + bytes(data)[len(header) :], np.uint8)
 
 
-def _renamed(table: Table, asked: Reading) -> Table:
-    ours = _translation(table.column_names, asked)
+def _renamed(table: Table, reading: Reading) -> Table:
+    ours = _translation(table.column_names, reading)
     replaced = set(ours.values())
-    kept = [name for name in table.column_names if name in ours or name not in replaced]
-    renamed = table.select(kept).rename_columns([ours.get(name, name) for name in kept])
-    named = [_in_small(name, renamed) for name in renamed.column_names]
-    return manifest.with_provenance(renamed.rename_columns(named), manifest.provenance(table))
+    columns_kept = [name for name in table.column_names if name in ours or name not in replaced]
+    renamed = table.select(columns_kept).rename_columns([ours.get(name, name) for name in columns_kept])
+    names = [_in_small(name, renamed) for name in renamed.column_names]
+    return manifest.with_provenance(renamed.rename_columns(names), manifest.provenance(table))
 
 
 def _in_small(name: str, table: Table) -> str:
@@ -144,31 +144,31 @@ def _in_small(name: str, table: Table) -> str:
     label = labels.plain(name[2:])
     if not name.startswith("P_") or f"p_{name[2:]}" in table.column_names:
         return name
-    there = (str(each) for column in ("emotion", "predicted") for each in manifest.codes(table, column).values)
-    return f"p_{name[2:]}" if labels.canonical(label) or label in map(labels.plain, there) else name
+    words = (str(word) for column in ("emotion", "predicted") for word in manifest.codes(table, column).values)
+    return f"p_{name[2:]}" if labels.canonical(label) or label in map(labels.plain, words) else name
 
 
-def _translation(names: Sequence[str], asked: Reading) -> dict[str, str]:
+def _translation(names: Sequence[str], reading: Reading) -> dict[str, str]:
     """Our names by those of a table that stand for them: as asked, else by custom."""
-    found = {}
-    wanted = {"emotion": asked.truth, "predicted": asked.predicted}
-    if asked.truth and asked.truth == asked.predicted:
-        raise UsageError(f"--truth and --predicted both name the column {asked.truth}")
-    lowered = {name.lower(): name for name in reversed(names) if name not in wanted.values()}
+    translation = {}
+    requested = {"emotion": reading.truth, "predicted": reading.predicted}
+    if reading.truth and reading.truth == reading.predicted:
+        raise UsageError(f"--truth and --predicted both name the column {reading.truth}")
+    lowered = {name.lower(): name for name in reversed(names) if name not in requested.values()}
     for ours in NAMES:
-        named = wanted.get(ours)
-        if named and named not in names:
-            raise UsageError(f"no column {named}; there are {listed(names, 20)}")
+        request = requested.get(ours)
+        if request and request not in names:
+            raise UsageError(f"no column {request}; there are {listed(names, 20)}")
         usual = next((lowered[name] for name in (ours, *NAMES[ours]) if name in lowered), None)
-        if (named or usual) not in (None, ours):
-            found[named or usual] = ours
-    return found
+        if (request or usual) not in (None, ours):
+            translation[request or usual] = ours
+    return translation
 
 
-def _named(held: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
+def _named(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
     """The runs in tables: by their `run`, else by their file; all in the first way that tells them apart."""
     names, tables = [], []
-    for source, table in held:
+    for source, table in tables_by_source:
         path = ("stdin" if source == "-" else "pipe") if manifest_io.is_stream(source) else os.path.splitext(source)[0]
         stem, run = os.path.basename(path), manifest.codes(table, "run")
         for value in np.unique(run.index):
@@ -176,23 +176,23 @@ def _named(held: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
             ways = (name, stem, f"{stem}: {name}", path, f"{path}: {name}", f"{len(names) + 1}: {name}")
             names.append([talk.clean(way) for way in ways])
             tables.append(manifest.keep(table, run.index == value))
-    chosen = next(way for way in zip(*names, strict=True) if len(set(way)) == len(way))
-    return list(zip(chosen, tables, strict=True))
+    run_names = next(way for way in zip(*names, strict=True) if len(set(way)) == len(way))
+    return list(zip(run_names, tables, strict=True))
 
 
 # The rows that are scored.
 
 
-def _run(name: str, table: Table, asked: Reading) -> Run:
+def _run(name: str, table: Table, reading: Reading) -> Run:
     parts = _parts(table)
-    split = _held_out(parts, asked.split, name)
+    split = _held_out(parts, reading.split, name)
     rows = parts[split] if split else np.ones(len(table), bool)
     protocol = splitting.protocol(table)
-    coverage, kept = _scored(table, rows, name)
-    truth, predicted = (_words(kept, column, asked.mapping) for column in ("emotion", "predicted"))
+    coverage, scored = _scored(table, rows, name)
+    truth, predicted = (_words(scored, column, reading.mapping) for column in ("emotion", "predicted"))
     leaks = tuple(_leaks(table, parts, split, protocol))
-    offered = _offered(kept, {*truth.values, *predicted.values}, asked.mapping)
-    return Run(name, kept, split, coverage, leaks, protocol, _adapted(kept), truth, predicted, asked.mapping, offered)
+    offers, mapping = _offered(scored, {*truth.values, *predicted.values}, reading.mapping), reading.mapping
+    return Run(name, scored, split, coverage, leaks, protocol, _adapted(scored), truth, predicted, mapping, offers)
 
 
 def _parts(table: Table) -> dict[str, np.ndarray]:
@@ -201,13 +201,13 @@ def _parts(table: Table) -> dict[str, np.ndarray]:
     return {word: split.index == place for place, word in sorted(enumerate(split.values), key=itemgetter(1))}
 
 
-def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str | None:
+def _held_out(parts: dict[str, np.ndarray], requested: str | None, name: str) -> str | None:
     """Test where it has clips, else dev; train only when it is asked for; nothing for a table without a split."""
-    if asked and asked not in parts:
-        raise UsageError(f"--split {asked}: {name} has {'only ' + listed(parts) if parts else 'no split'}")
-    chosen = asked or next((part for part in ("test", "dev") if part in parts), None)
+    if requested and requested not in parts:
+        raise UsageError(f"--split {requested}: {name} has {'only ' + listed(parts) if parts else 'no split'}")
+    split = requested or next((part for part in ("test", "dev") if part in parts), None)
     bare = int((~np.logical_or.reduce([*parts.values()])).sum()) if parts else 0
-    if parts and chosen is None:
+    if parts and split is None:
         alone = f", --where split= the {talk.counted(bare, 'row')} without a split" if bare else ""
         raise SertoolError(f"{name}: every row with a split is of {listed(parts)}, none of test or dev; "
                            f"--split train scores what was trained on{alone}")  # fmt: skip
@@ -216,7 +216,7 @@ def _held_out(parts: dict[str, np.ndarray], asked: str | None, name: str) -> str
         talk.warn(f"{name}: {count} of the split {listed(others)}, none of {', '.join(splits.PARTS)}: left out")
     if bare:
         talk.warn(f"{name}: {talk.counted(bare, 'row')} without a split: left out")
-    return chosen
+    return split
 
 
 def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protocol: str | None) -> Iterator[str]:
@@ -254,11 +254,11 @@ def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]
 
 def _issues(table: Table, rows: np.ndarray) -> dict[str, int]:
     """How many rows have each kind of issue; what follows a colon names another clip."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for issue, count in manifest.counts(manifest.keep(table, rows), "issue"):
         kind = issue.partition(":")[0]
-        found[kind] = found.get(kind, 0) + count
-    return found
+        counts[kind] = counts.get(kind, 0) + count
+    return counts
 
 
 def _adapted(table: Table) -> str | None:
@@ -276,10 +276,10 @@ def _adapted(table: Table) -> str | None:
 
 def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
     """A column of labels without null, each in our words."""
-    found = manifest.codes(table, column)
-    words = [word(str(each), mapping) for each in found.values]
+    codes = manifest.codes(table, column)
+    words = [word(str(word_found), mapping) for word_found in codes.values]
     unique = sorted(set(words))
-    return Codes(np.array([unique.index(each) for each in words], int)[found.index], unique)
+    return Codes(np.array([unique.index(word_found) for word_found in words], int)[codes.index], unique)
 
 
 def word(label: str, mapping: dict[str, str]) -> str:
@@ -312,8 +312,8 @@ def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
 
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:
     """The emotions that are true or predicted anywhere, in our order and then by name."""
-    truth = {each for run in runs for each in run.truth.values}
-    answers = {each for run in runs for each in (*run.predicted.values, *offered(run))}
+    truth = {word for run in runs for word in run.truth.values}
+    answers = {word for run in runs for word in (*run.predicted.values, *offered(run))}
     for run in runs:
         if len(run.truth.values) < 2:
             raise SertoolError(f"{run.name}: every true emotion is {run.truth.values[0]}: a score needs at least two")
@@ -335,12 +335,12 @@ def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
     """
     missing, extra = set(run.truth.values) - set(run.predicted.values), set(run.predicted.values) - truth
     known = {*labels.EMOTIONS, *run.mapping.values()}
-    held = offered(run)
+    offers = offered(run)
     if set(run.truth.values) & set(run.predicted.values):
-        known |= held
-        known |= {each for each in extra | missing if each.isdecimal()}
+        known |= offers
+        known |= {word for word in extra | missing if word.isdecimal()}
     strange, unheard = sorted(extra - known), sorted(missing - known - answers)
-    unlike = not set(run.truth.values) & {*run.predicted.values, *held}
+    unlike = not set(run.truth.values) & {*run.predicted.values, *offers}
     if unlike and not strange and (len(run.predicted.values) > 1 or set(run.truth.values) - known):
         theirs, ours = sorted(run.truth.values), sorted(run.predicted.values)
         raise SertoolError(

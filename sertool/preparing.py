@@ -48,7 +48,7 @@ def read(inputs: Inputs) -> Table:
     """The usable rows of one or several manifests, divided if any of them is."""
     table = merging.merged([manifest_io.read(source, inputs.root) for source in inputs.sources])
     table = _without_equal_sounds(table) if len(inputs.sources) > 1 else table
-    table = row_filter.chosen(manifest.keep(table, manifest.usable(table)), inputs.where)
+    table = row_filter.choose(manifest.keep(table, manifest.usable(table)), inputs.where)
     if not len(table):
         raise SertoolError("no usable clip is left to train on")
     return splitting.without_empty_parts(table)

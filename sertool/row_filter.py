@@ -28,7 +28,7 @@ def where(table: Table, expressions: Iterable[str]) -> Table:
     return table
 
 
-def chosen(table: Table, expressions: Iterable[str], source: str = "") -> Table:
+def choose(table: Table, expressions: Iterable[str], source: str = "") -> Table:
     """The same rows, as `--where` asks for them; where none is left, an error shows what the column holds."""
     for clause in _clauses(expressions):
         kept = where(table, [clause])

@@ -47,7 +47,7 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[None]:
+def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[None]:
     """Prepare a folder for the members of this run; members of others are replaced only with `overwrite`.
 
     What is replaced is moved aside. It is moved back on any error, and removed once all is trained. If an earlier such
@@ -55,10 +55,10 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
     left in its place is removed.
     """
     aside = folder / BEFORE
-    moved = _vacated(folder, wanted, aside, overwrite)
-    new = [name for name in wanted if not (folder / name).exists()]
+    moved = _vacated(folder, descriptions, aside, overwrite)
+    new = [name for name in descriptions if not (folder / name).exists()]
     try:
-        _describe(folder, wanted)
+        _describe(folder, descriptions)
         yield
     except Exception:  # an interrupt alone leaves what goes on when it is asked again
         for name in new if moved else ():
@@ -70,9 +70,9 @@ def claimed(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) ->
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overwrite: bool) -> list[str]:
+def _vacated(folder: Path, descriptions: dict[str, dict[str, Any]], aside: Path, overwrite: bool) -> list[str]:
     """Move aside the members that are to be replaced, and their joined predictions; the names of what was moved."""
-    others = _others(folder, wanted, overwrite)
+    others = _others(folder, descriptions, overwrite)
     moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
     for name in moved:
         if _finished(aside / name):
@@ -82,46 +82,46 @@ def _vacated(folder: Path, wanted: dict[str, dict[str, Any]], aside: Path, overw
     return moved
 
 
-def finished(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> bool:
+def finished(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> bool:
     """Whether all members are trained already, as far as they are described; raises what training would refuse."""
-    others = _others(folder, wanted, overwrite)
-    return all(_finished(folder / name) and name not in others for name in wanted)
+    others = _others(folder, descriptions, overwrite)
+    return all(_finished(folder / name) and name not in others for name in descriptions)
 
 
-def _others(folder: Path, wanted: dict[str, dict[str, Any]], overwrite: bool) -> list[str]:
+def _others(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> list[str]:
     """Members in a folder other than those wanted; refused unless they are to be replaced."""
-    others = []
+    replaced = []
     for path in _described(folder):
         name = path.relative_to(folder).as_posix()
-        if not overwrite and name not in wanted and _other_seed(path, folder, wanted):
-            if among_more(folder, wanted):
+        if not overwrite and name not in descriptions and _other_seed(path, folder, descriptions):
+            if among_more(folder, descriptions):
                 continue
             raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
                              "with --seed and --seeds")  # fmt: skip
         why = "is of another run"
-        if name in wanted:
-            why = _damage(path) or _difference(_held(path / SETTINGS), wanted[name])
+        if name in descriptions:
+            why = _damage(path) or _difference(_read_settings(path / SETTINGS), descriptions[name])
         if why and _begun(path) and not overwrite:
             raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
-        others += [name] if why else []
-    return others
+        replaced += [name] if why else []
+    return replaced
 
 
-def among_more(folder: Path, wanted: dict[str, dict[str, Any]]) -> bool:
+def among_more(folder: Path, descriptions: dict[str, dict[str, Any]]) -> bool:
     """Whether all wanted members are trained, beside other seeds of the same run, whose predictions stay joined."""
-    own = all(
-        _finished(folder / name) and not _difference(_held(folder / name / SETTINGS), described)
-        for name, described in wanted.items()
+    all_trained = all(
+        _finished(folder / name) and not _difference(_read_settings(folder / name / SETTINGS), described)
+        for name, described in descriptions.items()
     )
-    paths = (path for path in _described(folder) if path.relative_to(folder).as_posix() not in wanted)
-    return own and any(_other_seed(path, folder, wanted) for path in paths)
+    paths = (path for path in _described(folder) if path.relative_to(folder).as_posix() not in descriptions)
+    return all_trained and any(_other_seed(path, folder, descriptions) for path in paths)
 
 
-def _other_seed(path: Path, folder: Path, wanted: dict[str, dict[str, Any]]) -> bool:
+def _other_seed(path: Path, folder: Path, descriptions: dict[str, dict[str, Any]]) -> bool:
     """Whether a member differs by nothing but its seed from one that is wanted of the same fold."""
-    there = _held(path / SETTINGS)
-    near = (described for name, described in wanted.items() if (folder / name).parent == path.parent)
-    return isinstance(there, dict) and any(not _difference(there | {"seed": one["seed"]}, one) for one in near)
+    old = _read_settings(path / SETTINGS)
+    near = (described for name, described in descriptions.items() if (folder / name).parent == path.parent)
+    return isinstance(old, dict) and any(not _difference(old | {"seed": new["seed"]}, new) for new in near)
 
 
 def _described(folder: Path) -> list[Path]:
@@ -129,8 +129,8 @@ def _described(folder: Path) -> list[Path]:
     return [path for path in run_folder.members(folder) if (path / SETTINGS).exists()]
 
 
-def _describe(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
-    for name, described in wanted.items():
+def _describe(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
+    for name, described in descriptions.items():
         path = folder / name / SETTINGS
         if not path.exists():
             with whole(path) as stream:
@@ -165,7 +165,7 @@ def _damage(folder: Path) -> str:
     """What to say of a file of a member that is needed and cannot be read; nothing if all can."""
     if not _begun(folder):
         return ""
-    if _held(folder / SETTINGS) is None:
+    if _read_settings(folder / SETTINGS) is None:
         return f"has no whole {SETTINGS}"
     for name in (MODEL, DIVISION, PREDICTIONS) if _finished(folder) else (CHECKPOINT,):
         try:
@@ -182,24 +182,25 @@ def _read(path: Path) -> Any:
     return modelfile.read(path) if path.name == MODEL else tensorfile.read(path)
 
 
-def _held(path: Path) -> Any:
+def _read_settings(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except ValueError:
         return None
 
 
-def described(held: Material, design: Design, member: Member) -> dict[str, Any]:
+def described(material: Material, design: Design, member: Member) -> dict[str, Any]:
     """What decides a member's weights, by name."""
-    heard = sorted(manifest.family(held.table, "soft_")) if design.training.soft else ()
+    soft_emotions = sorted(manifest.family(material.table, "soft_")) if design.training.soft else ()
+    table, store = material.table, material.store
     words = asdict(design) | {
-        "features": held.store.records, "shards": _digest(*held.store.keys), "clips": manifest.digest(held.table),
-        "emotions": _digest(*map(str, held.emotions)), "split": _digest(member.split.tobytes().hex()),
-        "teacher": held.taught and _digest(held.taught.shares.tobytes().hex()),
-        "imitate": held.imitated and _digest(design.imitate, *held.imitated.store.keys), "seed": member.seed,
-        "listeners": _digest(*(_column(held.table, f"soft_{word}") for word in heard)),
+        "features": store.records, "shards": _digest(*store.keys), "clips": manifest.digest(table),
+        "emotions": _digest(*map(str, material.emotions)), "split": _digest(member.split.tobytes().hex()),
+        "teacher": material.taught and _digest(material.taught.shares.tobytes().hex()),
+        "imitate": material.imitated and _digest(design.imitate, *material.imitated.store.keys), "seed": member.seed,
+        "listeners": _digest(*(_column(table, f"soft_{word}") for word in soft_emotions)),
     }  # fmt: skip
-    words |= {name: _column(held.table, name) for name in ("speaker", "corpus", "parent")}
+    words |= {name: _column(table, name) for name in ("speaker", "corpus", "parent")}
     return json.loads(json.dumps(words))
 
 
@@ -210,24 +211,24 @@ def foreknown(design: Design, member: Member) -> dict[str, Any]:
 
 
 def _column(table: Table, name: str) -> str:
-    found = manifest.codes(table, name)
-    return _digest(name, found.index.tobytes().hex(), *codes.strings(found.values, 0, len(found.values)))
+    column = manifest.codes(table, name)
+    return _digest(name, column.index.tobytes().hex(), *codes.strings(column.values, 0, len(column.values)))
 
 
 def _digest(*words: str) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
-def _difference(there: Any, wanted: Any) -> str:
+def _difference(existing: Any, description: Any) -> str:
     """How an existing member differs from a wanted one, as far as that is known yet; nothing if it does not."""
-    if isinstance(there, dict):
-        there = {name: there[name] for name in there if name in wanted or wanted.keys() >= CERTAIN}
-    one, other = _flat(there), _flat(wanted)
-    names = [name for name in {**other, **one} if one.get(name) != other.get(name)]
+    if isinstance(existing, dict):
+        existing = {name: existing[name] for name in existing if name in description or description.keys() >= CERTAIN}
+    old, new = _flat(existing), _flat(description)
+    names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
     if not names:
         return ""
-    shown = [DIGESTED.get(name, f"{name} {one.get(name)}, not {other.get(name)}") for name in names[:3]]
-    return f"was trained with {'; '.join(shown)}{' and more' if len(names) > 3 else ''}"
+    differences = [DIGESTED.get(name, f"{name} {old.get(name)}, not {new.get(name)}") for name in names[:3]]
+    return f"was trained with {'; '.join(differences)}{' and more' if len(names) > 3 else ''}"
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -143,22 +143,22 @@ def part_named(word: str) -> str:
 # What was asked.
 
 
-def entry(named: Any) -> dict[str, Any]:
+def entry(name: Any) -> dict[str, Any]:
     """What is known of a protocol by its name, with or without shares, or something beside it; nothing of another."""
-    return PROTOCOLS.get(re.split("[:,]", str(named))[0], {})
+    return PROTOCOLS.get(re.split("[:,]", str(name))[0], {})
 
 
-def parse(asked: str) -> SplitPlan:
+def parse(text: str) -> SplitPlan:
     """`speaker`, `speaker:70/15/15`, `sentence:train=80/test=20`, `cremad-nk`, `random-80-20` ..."""
-    name, colon, text = asked.strip().partition(":")
+    name, colon, shares = text.strip().partition(":")
     entry = PROTOCOLS.get(name)
     if entry is None:
         raise UsageError(f"--split: {name!r} is unknown; choose from {', '.join(PROTOCOLS)}")
     if colon and (entry["leaky"] or "shares" not in entry):
-        takers = [each for each, one in PROTOCOLS.items() if "shares" in one and not one["leaky"]]
+        takers = [other for other, facts in PROTOCOLS.items() if "shares" in facts and not facts["leaky"]]
         raise UsageError(f"--split: {name} takes no shares; {', '.join(takers)} do, such as speaker:70/15/15")
-    text = text if colon else entry.get("shares")
-    return SplitPlan(name, None if text is None else _parse_shares(text))
+    shares = shares if colon else entry.get("shares")
+    return SplitPlan(name, None if shares is None else _parse_shares(shares))
 
 
 def _parse_shares(text: str) -> tuple[float, float, float]:
@@ -172,16 +172,16 @@ def _parse_shares(text: str) -> tuple[float, float, float]:
     else:
         pairs = list(zip({2: ("train", "test"), 3: PARTS}.get(len(words), ()), words, strict=False))
     try:
-        given = {name: float(number) for name, number in pairs}
+        shares = {name: float(number) for name, number in pairs}
     except ValueError:
         raise UsageError(problem) from None
-    whole = sum(given.values())
-    sound = len(given) == len(words) and "train" in given and len(given) > 1 and set(given) <= set(PARTS)
-    if not (sound and all(0 < share < float("inf") for share in given.values())):
+    whole = sum(shares.values())
+    sound = len(shares) == len(words) and "train" in shares and len(shares) > 1 and set(shares) <= set(PARTS)
+    if not (sound and all(0 < share < float("inf") for share in shares.values())):
         raise UsageError(problem)
     if not any(abs(whole - right) < 1e-6 * right for right in (1, 100)):
         raise UsageError(f"--split: the shares {text} add up to {whole:g}, not to 100")
-    train, dev, test = (given.get(name, 0.0) / whole for name in PARTS)
+    train, dev, test = (shares.get(name, 0.0) / whole for name in PARTS)
     return train, dev, test
 
 
@@ -208,21 +208,21 @@ def divide(
 
 def folds(count: int, columns: Mapping[str, Codes], seed: int = 0, keep: KEEP | None = None) -> Division:
     """`count` folds of whole speakers, alike in size and emotions."""
-    speaker, drawn = _speakers(columns), originals(columns)
-    found = int((counts(speaker, drawn) > 0).sum())
-    if not 2 <= count <= min(found, MOST_FOLDS):
-        raise UsageError(f"--folds {count}: at least 2, and at most as many as there are speakers, {found:,}")
-    held = _numbers((keep or {}).get("speaker", {}), [str(number) for number in range(count)])
-    place = _assign(speaker, _emotions(columns), drawn, [1 / count] * count, seed, held)
+    speaker, is_original = _speakers(columns), originals(columns)
+    speakers_found = int((counts(speaker, is_original) > 0).sum())
+    if not 2 <= count <= min(speakers_found, MOST_FOLDS):
+        raise UsageError(f"--folds {count}: at least 2, and at most as many as there are speakers, {speakers_found:,}")
+    kept_places = _numbers((keep or {}).get("speaker", {}), [str(number) for number in range(count)])
+    place = _assign(speaker, _emotions(columns), is_original, [1 / count] * count, seed, kept_places)
     return Division(fold=_follow(look_up(place, speaker), columns, drop=False).astype(np.int16))
 
 
-def known(column: Codes, parts: Codes) -> dict[str, str]:
+def places_to_keep(column: Codes, parts: Codes) -> dict[str, str]:
     """Where each group of an older table stands, for `keep`; one that stands in two parts cannot be kept."""
     place = np.full(len(column.values), -1, dtype=np.int32)
-    placed = (column.index >= 0) & (parts.index >= 0)
-    place[column.index[placed]] = parts.index[placed]
-    torn = placed & (look_up(place, column) != parts.index)
+    is_placed = (column.index >= 0) & (parts.index >= 0)
+    place[column.index[is_placed]] = parts.index[is_placed]
+    torn = is_placed & (look_up(place, column) != parts.index)
     if torn.any():
         row = int(np.argmax(torn))
         name, both = str(column.values[column.index[row]]), sorted((parts.index[row], place[column.index[row]]))
@@ -257,15 +257,15 @@ def _groupwise(
     by: Sequence[str], columns: Mapping[str, Codes], shares: Sequence[float], seed: int, keep: KEEP
 ) -> Division:
     """Whole speakers, whole sentences, or both: then a row goes where both go, or nowhere."""
-    drawn, found = originals(columns), []
+    is_original, parts_of_groups = originals(columns), []
     for name in reversed(by):  # sentences first: where they are too few for all parts, speakers go to those they fill
         group = _speakers(columns) if name == "speaker" else _sentences(columns)
-        place = _assign(group, _emotions(columns), drawn, shares, seed, _numbers(keep.get(name, {}), PARTS))
+        place = _assign(group, _emotions(columns), is_original, shares, seed, _numbers(keep.get(name, {}), PARTS))
         shares = np.where(np.isin(np.arange(len(PARTS)), place), shares, 0)
-        found.append(look_up(place, group))
-    first, last = found[0], found[-1]
-    outside = drawn & ((first < 0) | (last < 0))
-    bridging = drawn & ~outside & (first != last)
+        parts_of_groups.append(look_up(place, group))
+    first, last = parts_of_groups[0], parts_of_groups[-1]
+    outside = is_original & ((first < 0) | (last < 0))
+    bridging = is_original & ~outside & (first != last)
     split = np.where(first == last, first, -1).astype(np.int8)
     return Division(_follow(split, columns, drop=True), bridging=int(bridging.sum()), outside=int(outside.sum()))
 
@@ -273,28 +273,28 @@ def _groupwise(
 def _leave_one_out(columns: Mapping[str, Codes]) -> Division:
     """A fold for each speaker, in the order of their names."""
     speaker = _speakers(columns)
-    there = np.flatnonzero(counts(speaker, originals(columns)))
-    if not 2 <= len(there) <= MOST_FOLDS:
-        raise UsageError(f"--split loso: it takes 2 to {MOST_FOLDS:,} speakers, and here are {len(there):,}")
+    present = np.flatnonzero(counts(speaker, originals(columns)))
+    if not 2 <= len(present) <= MOST_FOLDS:
+        raise UsageError(f"--split loso: it takes 2 to {MOST_FOLDS:,} speakers, and here are {len(present):,}")
     place = np.full(len(speaker.values), -1, dtype=np.int16)
-    place[sorted(there, key=lambda value: str(speaker.values[value]))] = np.arange(len(there))
+    place[sorted(present, key=lambda value: str(speaker.values[value]))] = np.arange(len(present))
     return Division(fold=_follow(look_up(place, speaker), columns, drop=False))
 
 
 def _published(name: str, columns: Mapping[str, Codes]) -> Division:
     """The parts or folds of a protocol that names its speakers."""
-    entry, speaker, drawn = PROTOCOLS[name], _column(columns, "speaker"), originals(columns)
-    named = speakers(entry)
-    where = find(list(named), speaker.values)
-    there = look_up(counts(speaker, drawn) > 0, Codes(where, speaker.values), False)
-    if not there.any():
+    entry, speaker, is_original = PROTOCOLS[name], _column(columns, "speaker"), originals(columns)
+    part_of_speaker = speakers(entry)
+    where = find(list(part_of_speaker), speaker.values)
+    present = look_up(counts(speaker, is_original) > 0, Codes(where, speaker.values), False)
+    if not present.any():
         needs = f"--split {name} needs the speakers of {entry['corpus']}"
         raise UsageError(f"{needs}; the manifest has {_inventory(columns)}")
     place = np.full(len(speaker.values), -1, dtype=np.int16)
-    place[where[there]] = np.array(list(named.values()))[there]
-    absent = tuple(who for who, present in zip(named, there, strict=True) if not present)
+    place[where[present]] = np.array(list(part_of_speaker.values()))[present]
+    absent = tuple(who for who, found in zip(part_of_speaker, present, strict=True) if not found)
     part = look_up(place, speaker)
-    outside = int((drawn & (part < 0)).sum())
+    outside = int((is_original & (part < 0)).sum())
     if entry["kind"] == "folds":
         return Division(fold=_follow(part, columns, drop=False), absent=absent, outside=outside)
     return Division(_follow(part.astype(np.int8), columns, drop=True), absent=absent, outside=outside)
@@ -308,11 +308,11 @@ def speakers(entry: Mapping[str, Any]) -> dict[str, int]:
 
 def _named(corpus: str, text: str) -> list[str]:
     """`1001-1003 1007` as the speakers that a manifest names: `cremad:1001` and so on."""
-    found = []
+    numbers = []
     for word in text.split():
         first, _, last = word.partition("-")
-        found += [str(number) for number in range(int(first), int(last) + 1)] if last else [first]
-    return [f"{corpus}:{who}" for who in found]
+        numbers += [str(number) for number in range(int(first), int(last) + 1)] if last else [first]
+    return [f"{corpus}:{who}" for who in numbers]
 
 
 def _clipwise(columns: Mapping[str, Codes], shares: Sequence[float], seed: int, copies: bool) -> Division:
@@ -337,23 +337,23 @@ def _clipwise(columns: Mapping[str, Codes], shares: Sequence[float], seed: int, 
 def _assign(
     group: Codes,
     emotion: tuple[np.ndarray, int],
-    drawn: np.ndarray,
+    is_original: np.ndarray,
     shares: Sequence[float],
     seed: int,
-    held: Mapping[str, int],
+    kept: Mapping[str, int],
 ) -> np.ndarray:
     """The part of each group, `[values]`, so that parts have their shares of the clips and of each emotion; -1 for a
-    group without a drawn row. `held` groups stay where they are."""
+    group without a drawn row. `kept` groups stay where they are."""
     place = np.full(len(group.values), -1, dtype=np.int32)
-    where = find(list(held), group.values)
-    place[where[where >= 0]] = np.array(list(held.values()), dtype=np.int32)[where >= 0]
-    free = np.flatnonzero((counts(group, drawn) > 0) & (place < 0))
+    where = find(list(kept), group.values)
+    place[where[where >= 0]] = np.array(list(kept.values()), dtype=np.int32)[where >= 0]
+    free = np.flatnonzero((counts(group, is_original) > 0) & (place < 0))
     free = free[np.argsort(hashes(group.values, (seed,))[free])]
     bundles = min(len(free), BUNDLES)
     bundle = np.full(len(group.values), -1, dtype=np.int32)
     bundle[free] = np.arange(len(free)) * bundles // max(len(free), 1)
-    loads = _tally(np.where(drawn, look_up(bundle, group), -1), bundles, emotion)
-    before = _tally(np.where(drawn, look_up(place, group), -1), len(shares), emotion)
+    loads = _tally(np.where(is_original, look_up(bundle, group), -1), bundles, emotion)
+    before = _tally(np.where(is_original, look_up(place, group), -1), len(shares), emotion)
     place[free] = _deal(loads, before, np.asarray(shares))[bundle[free]]
     return place
 
@@ -375,18 +375,18 @@ def _deal(loads: np.ndarray, before: np.ndarray, shares: np.ndarray) -> np.ndarr
     """
     parts = np.zeros(len(loads), dtype=np.int32)
     order = np.argsort(-np.floor(np.log2(loads.sum(1))), kind="stable")  # alike within a factor of two: as seeded
-    wanted = np.flatnonzero(shares > 0)
-    empty = sorted((part for part in wanted if not before[part].any()), key=lambda part: (-shares[part], -part))
+    open_parts = np.flatnonzero(shares > 0)
+    empty = sorted((part for part in open_parts if not before[part].any()), key=lambda part: (-shares[part], -part))
     whole = np.maximum(loads.sum(0) + before.sum(0), 1)
     weight = np.sqrt(np.append(np.ones(len(whole)), len(whole)))
     loads, before = (weight * np.c_[rows / whole, rows.sum(1) / whole.sum()] for rows in (loads, before))
-    gap = (before - (shares / max(shares.sum(), 1e-9))[:, None] * weight)[wanted]
-    for done, unit in enumerate(order):
+    gap = (before - (shares / max(shares.sum(), 1e-9))[:, None] * weight)[open_parts]
+    for dealt, unit in enumerate(order):
         load = loads[unit]
-        best = wanted[np.argmin((load * (2 * gap + load)).sum(1))]
-        parts[unit] = part = empty[0] if len(order) - done <= len(empty) else best
-        empty = [each for each in empty if each != part]
-        gap[wanted == part] += load
+        best = open_parts[np.argmin((load * (2 * gap + load)).sum(1))]
+        parts[unit] = part = empty[0] if len(order) - dealt <= len(empty) else best
+        empty = [unfilled for unfilled in empty if unfilled != part]
+        gap[open_parts == part] += load
     return parts
 
 
@@ -446,28 +446,28 @@ def _inventory(columns: Mapping[str, Codes]) -> str:
     return ", ".join(words) + (f"; {nobody:,} rows have no speaker" if nobody else "")
 
 
-def _numbers(held: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
+def _numbers(kept: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
     """Kept places by number."""
     number = {name: place for place, name in enumerate(names)}
-    for group, part in held.items():
+    for group, part in kept.items():
         if part not in number:
             there = f"there are {', '.join(names)}"
             remedy = "divide as before, or leave the older manifest out to divide anew"
             raise UsageError(f"{group} stood in {part}, which cannot be kept: {there}; {remedy}")
-    return {group: number[part] for group, part in held.items()}
+    return {group: number[part] for group, part in kept.items()}
 
 
 def _follow(part: np.ndarray, columns: Mapping[str, Codes], drop: bool) -> np.ndarray:
     """Copies put where their parents are, or left with their own group where those have no row; with `drop`, copies
     that are not to train are to do nothing."""
-    drawn = originals(columns)
-    if drawn.all():
+    is_original = originals(columns)
+    if is_original.all():
         return part
     clip = columns["clip"]
     family = columns["family"] if "family" in columns else families(clip, columns["parent"])
     nobody = -2
     of_origin = np.full(len(family.values), nobody, dtype=part.dtype)
-    of_origin[clip.index[drawn]] = part[drawn]
+    of_origin[clip.index[is_original]] = part[is_original]
     above = of_origin[family.index]
-    part = np.where(drawn | (above == nobody), part, above)
-    return np.where(~drawn & (part != TRAIN), -1, part).astype(part.dtype) if drop else part
+    part = np.where(is_original | (above == nobody), part, above)
+    return np.where(~is_original & (part != TRAIN), -1, part).astype(part.dtype) if drop else part

@@ -42,14 +42,14 @@ class Columns(Mapping):
 
 def _coded(table: Table, name: str) -> Codes:
     """A column by the way that suits it: clip ids are all distinct, and of digests those count that are not."""
-    how = {"clip": manifest.each, "digest": lambda table, _: twins.shared(table)}.get(name, manifest.codes)
+    how = {"clip": manifest.distinct_codes, "digest": lambda table, _: twins.shared(table)}.get(name, manifest.codes)
     return how(table, name)
 
 
 def guarded(table: Table, placed: np.ndarray) -> dict[str, Codes]:
     """What should not cross from one part into another; `placed` are the rows that have one, bool `[rows]`."""
-    known = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
-    return known | _of_recordings(table, placed, known["digest"] if "digest" in known else twins.shared(table))
+    groups = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
+    return groups | _of_recordings(table, placed, groups["digest"] if "digest" in groups else twins.shared(table))
 
 
 def _of_recordings(table: Table, placed: np.ndarray, equal: Codes) -> dict[str, Codes]:
@@ -68,13 +68,13 @@ def warn_of_torn_recordings(table: Table) -> None:
         talk.warn(f"{finding}; {remedy}")
 
 
-def asked(split: str | None, folds: int | None, protocol: str | None, *, loso: bool = False) -> Wanted:
+def requested_division(split: str | None, folds: int | None, protocol: str | None, *, loso: bool = False) -> Wanted:
     """The one way to divide that the options name, checked before any file is looked at."""
     ways = {"--split": split, "--folds": folds, "--loso": "loso" if loso else None, "--protocol": protocol}
-    given = {option: how for option, how in ways.items() if how is not None}
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other: give one")
-    how = next(iter(given.values()), None)
+    requested = {option: how for option, how in ways.items() if how is not None}
+    if len(requested) > 1:
+        raise UsageError(f"{' and '.join(requested)} exclude each other: give one")
+    how = next(iter(requested.values()), None)
     if isinstance(how, str):
         splits.parse(how)
     return how
@@ -95,32 +95,32 @@ def divided(table: Table, how: Wanted, seed: int, old: Table | None = None) -> T
         return table if old is None else _as_before(table, old)
     rows = manifest.usable(table)
     parts = None if old is None else parts_of(old)
-    keep = {} if parts is None else {"speaker": splits.known(manifest.codes(old, "speaker"), parts)}
+    keep = {} if parts is None else {"speaker": splits.places_to_keep(manifest.codes(old, "speaker"), parts)}
     divide = splits.folds if isinstance(how, int) else splits.divide
-    made = divide(how, Columns(table, rows), seed, keep)
-    _say(made, how)
+    division = divide(how, Columns(table, rows), seed, keep)
+    _say(division, how)
     recipe = splits.entry(how).get("copies")
     if recipe and manifest.originals(table)[rows].all():
         talk.warn(f"{how} divides clips together with a copy of each, and there are no copies: "
                   f"run `sertool augment --recipe {recipe}` first")  # fmt: skip
     if keep:
-        _say_moved(manifest.codes(manifest.keep(table, rows), "speaker"), made, keep["speaker"], how)
-    return _placed(table, made, rows)
+        _say_moved(manifest.codes(manifest.keep(table, rows), "speaker"), division, keep["speaker"], how)
+    return _placed(table, division, rows)
 
 
-def _say_moved(speaker: Codes, made: splits.Division, before: Mapping[str, str], how: Wanted) -> None:
+def _say_moved(speaker: Codes, division: splits.Division, before: Mapping[str, str], how: Wanted) -> None:
     """Whom a published or a random division puts elsewhere than the older manifest did."""
-    place, names = (made.split, splits.PARTS) if made.fold is None else (made.fold, None)
+    place, names = (division.split, splits.PARTS) if division.fold is None else (division.fold, None)
     pairs = np.unique(np.stack([speaker.index, place])[:, (speaker.index >= 0) & (place >= 0)], axis=1).T.tolist()
-    told = [(str(speaker.values[who]), names[part] if names else str(part)) for who, part in pairs]
-    moved = {who for who, part in told if before.get(who, part) != part}
+    placements = [(str(speaker.values[index]), names[part] if names else str(part)) for index, part in pairs]
+    moved = {index for index, part in placements if before.get(index, part) != part}
     if moved:
         talk.warn(f"{how} puts {talk.counted(len(moved), 'speaker')} elsewhere than the manifest of --update: what was "
                   "trained on that knows some who are held out now")  # fmt: skip
 
 
-def _placed(table: Table, made: splits.Division, rows: np.ndarray) -> Table:
-    name, values = ("split", made.split) if made.fold is None else ("fold", made.fold)
+def _placed(table: Table, division: splits.Division, rows: np.ndarray) -> Table:
+    name, values = ("split", division.split) if division.fold is None else ("fold", division.fold)
     place = np.full(len(rows), -1, values.dtype)
     place[rows] = values
     table = manifest.without(table, OTHER[name])
@@ -144,30 +144,30 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
     speakers = manifest.column(old, "speaker")
     side = sides(speakers, before)
     rows = zip(manifest.column(table, "clip"), manifest.column(table, "speaker"), manifest.usable(table), strict=True)
-    found = [(side.get(speaker, clips.get(clip)), usable) for clip, speaker, usable in rows]
+    placements = [(side.get(speaker, clips.get(clip)), usable) for clip, speaker, usable in rows]
     fresh = {speaker or "nobody" for speaker in {*manifest.column(table, "speaker")} - {*speakers}}
     if fresh:
         talk.warn(f"new speakers without a {name}: {listed(sorted(fresh), 5)}; name the --split again to place them")
-    return [part if usable else None for part, usable in found]
+    return [part if usable else None for part, usable in placements]
 
 
 def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
     """The split or fold of each speaker whose clips stand in one alone."""
-    found: dict[str, set[Any]] = defaultdict(set)
+    places_of_speaker: dict[str, set[Any]] = defaultdict(set)
     for speaker, place in zip(speakers, places, strict=True):
         if speaker:
-            found[speaker] |= {place} - {None}
-    return {speaker: parts.pop() for speaker, parts in found.items() if len(parts) == 1}
+            places_of_speaker[speaker] |= {place} - {None}
+    return {speaker: parts.pop() for speaker, parts in places_of_speaker.items() if len(parts) == 1}
 
 
 def protocol(table: Table) -> str | None:
     """How the clips were divided, by the last step of their provenance that says so; else by a column, if all agree."""
     for step in reversed(manifest.provenance(table)["chain"]):
-        said = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
-        if said:
-            return said
-    told = manifest.counts(table, "protocol")
-    return str(told[0][0]) if len(told) == 1 else None
+        name = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
+        if name:
+            return name
+    names = manifest.counts(table, "protocol")
+    return str(names[0][0]) if len(names) == 1 else None
 
 
 def _protocol_of(command: str) -> str | None:
@@ -209,28 +209,27 @@ def strange_parts(table: Table) -> list[str]:
     return [word for word in manifest.codes(table, "split").values if word not in splits.PARTS]
 
 
-def _say(made: splits.Division, how: Wanted) -> None:
+def _say(division: splits.Division, how: Wanted) -> None:
     entry = splits.entry(how)
     if entry.get("leaky"):
         talk.warn(f"{how} puts clips of one speaker on both sides: its figures say nothing about new speakers")
     elif entry and "speaker" not in entry["by"]:
         talk.warn(f"{how} holds out what is said and not who speaks: for new speakers as well, speaker+sentence")
     # Mentioned once, for train divides to look ahead, and again once the features are made.
-    code = made.split if made.fold is None else made.fold
+    code = division.split if division.fold is None else division.fold
     placed = np.unique(code[code >= 0])
     if isinstance(how, int) and 1 < len(placed) < how:
         talk.warn(f"--folds {how}: only {len(placed)} have clips, as everybody stays in the fold of the older manifest")
     if len(placed) == 1:
-        where = splits.PARTS[placed[0]] if made.fold is None else f"fold {placed[0]}"
+        where = splits.PARTS[placed[0]] if division.fold is None else f"fold {placed[0]}"
         talk.warn(f"{how} puts every clip in {where}, so nobody is held out: more speakers are needed, or another way")
-    if made.absent:
-        talk.mention(f"{how}: {len(made.absent)} of its speakers are not here: {listed(made.absent, 5)}")
-    if made.bridging:
-        talk.mention(
-            f"{how}: {talk.counted(made.bridging, 'clip')} left out whose speaker and sentence went to different parts"
-        )
-    if made.outside:
-        talk.mention(f"{how}: {talk.counted(made.outside, 'clip')} outside of it, without a part")
+    if division.absent:
+        talk.mention(f"{how}: {len(division.absent)} of its speakers are not here: {listed(division.absent, 5)}")
+    if division.bridging:
+        count = talk.counted(division.bridging, "clip")
+        talk.mention(f"{how}: {count} left out whose speaker and sentence went to different parts")
+    if division.outside:
+        talk.mention(f"{how}: {talk.counted(division.outside, 'clip')} outside of it, without a part")
 
 
 def report(table: Table, *, strict_sentences: bool) -> int:
@@ -254,8 +253,8 @@ def _innocence(table: Table, groups: Mapping[str, Codes], parts: Codes) -> str:
     speaker = groups.get("speaker")
     if speaker is not None and ((speaker.index >= 0) & (parts.index >= 0)).any():
         return "no leak"
-    known = {name for name in table.column_names if table.column(name).null_count < len(table)}
-    compared = [what for name, what in COMPARED.items() if name in known]
+    filled = {name for name in table.column_names if table.column(name).null_count < len(table)}
+    compared = [what for name, what in COMPARED.items() if name in filled]
     return f"no leak found in what could be checked ({', '.join(compared) or 'nothing'})"
 
 

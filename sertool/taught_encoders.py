@@ -68,7 +68,7 @@ def lesson(table: Table, train: np.ndarray, above: int) -> Lesson:
 def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
     """The speaker of each row, and its clip, which for a copy is the one it was made from."""
     yield "speaker", manifest.codes(table, "speaker")
-    family = families(manifest.each(table, "clip"), manifest.codes(table, "parent"))
+    family = families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent"))
     sounds = dict(enumerate(manifest.column(table, "digest")))
     names = [sounds.get(place) or family.values[place] for place in family.index.tolist()]
     values, index = np.unique(np.array(names, object), return_inverse=True)

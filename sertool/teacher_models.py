@@ -43,8 +43,8 @@ class TeacherModels(NamedTuple):
 
     source: str
     words: tuple[str, ...]
-    met: np.ndarray  # bool `[models, rows]`: it was trained on the clip, or on its speaker
-    learnt: np.ndarray  # bool `[models, rows]`: on the very clip
+    knows_speaker: np.ndarray  # bool `[models, rows]`: it was trained on the clip, or on its speaker
+    knows_clip: np.ndarray  # bool `[models, rows]`: on the very clip
     shares: np.ndarray  # float32 `[models, rows, words]`; NaN where there is no answer
 
 
@@ -72,26 +72,26 @@ def require_knows(source: str, words: set[str]) -> None:
 def teachers(table: Table, source: str, folder: Path, device: str, jobs: int) -> TeacherModels:
     """A teacher's models with their answers for the clips of a table; these are kept in the student's folder."""
     paths = models_in(shipped.place(source), None)
-    kept = folder / run_folder.TEACHER.format(_key(paths, table))
-    if not kept.exists():
-        manifest_io.write(_answers(table, paths, device, jobs), str(kept), "parquet")
-    given = manifest_io.read_table(str(kept))
-    words = tuple(manifest.family(given, "p_"))
+    cache_file = folder / run_folder.TEACHER.format(_key(paths, table))
+    if not cache_file.exists():
+        manifest_io.write(_answers(table, paths, device, jobs), str(cache_file), "parquet")
+    answers = manifest_io.read_table(str(cache_file))
+    words = tuple(manifest.family(answers, "p_"))
     if any(modelfile.read(path).scaling not in ("none", "corpus") for path in paths):
         talk.warn(f"--teacher {source}: it was trained with --adapt speaker, and teaches here as it answers for "
                   "strangers: it may know more in a file, by `sertool predict --adapt speaker`")  # fmt: skip
-    met, learnt = _known(table, paths)
-    return TeacherModels(source, words, met, learnt, _by_row(table, given, words, len(paths)))
+    knows_speaker, knows_clip = _known(table, paths)
+    return TeacherModels(source, words, knows_speaker, knows_clip, _by_row(table, answers, words, len(paths)))
 
 
 def _key(paths: Sequence[Path], table: Table) -> str:
     """What the answers depend on: the models, and the sound of the clips."""
-    held = hashlib.sha256()
+    key = hashlib.sha256()
     for path in paths:
-        held.update(hashlib.sha256(path.read_bytes()).digest())
-    held.update(manifest.digest(table).encode())
-    held.update("\n".join(map(str, manifest.column(table, "digest"))).encode())
-    return held.hexdigest()[:16]
+        key.update(hashlib.sha256(path.read_bytes()).digest())
+    key.update(manifest.digest(table).encode())
+    key.update("\n".join(map(str, manifest.column(table, "digest"))).encode())
+    return key.hexdigest()[:16]
 
 
 def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Table:
@@ -100,10 +100,10 @@ def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Tab
     if any(model.labels != models[0].labels for model in models):
         raise SertoolError("--teacher: its models know different emotions: name one of them")
     store = _frames(table, models, device)
-    found = _of_frames(table, models, store) if store is not None else _of_audio(table, models, jobs)
-    if not found:
+    answers = _of_frames(table, models, store) if store is not None else _of_audio(table, models, jobs)
+    if not answers:
         raise SertoolError("--teacher: it can hear none of the clips: the manifest has other features, and no audio")
-    clips, numbers, shares = (list(part) for part in zip(*found, strict=True))
+    clips, numbers, shares = (list(part) for part in zip(*answers, strict=True))
     columns = {f"p_{word}": np.array(shares)[:, place] for place, word in enumerate(models[0].labels)}
     return manifest.from_columns({"clip": clips, "model": numbers, **columns})
 
@@ -124,47 +124,47 @@ def _frames(table: Table, models: Sequence[Predictor], device: str) -> Store | N
 
 
 def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[Answer]:
-    clips, found = manifest.column(table, "clip"), []
+    clips, answers = manifest.column(table, "clip"), []
     for places in talk.progress(list(batches.in_order(store.lengths)), None, "the teacher answers", "batch"):
         rows, lengths = store.take(places)
         for number, model in enumerate(models):
-            answer = model.probabilities(rows, lengths).numpy()
-            found += [(clips[place], number, one) for place, one in zip(places, answer, strict=True)]
-    return found
+            probabilities = model.probabilities(rows, lengths).numpy()
+            answers += [(clips[place], number, shares) for place, shares in zip(places, probabilities, strict=True)]
+    return answers
 
 
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
     """Answers from the audio; copies are left out, as they have their parents' answers."""
     jury = Jury(models)
-    heard = Listener(jury, EVERYTHING, jobs).listened(_requests(table))
-    return [piece for some in heard for piece in _of_pieces(jury, some)]
+    batches_heard = Listener(jury, EVERYTHING, jobs).listened(_requests(table))
+    return [piece for pieces in batches_heard for piece in _of_pieces(jury, pieces)]
 
 
 def _requests(table: Table) -> Iterator[Request]:
     names = ("clip", "path", "start", "duration", "parent")
     rows = zip(*(manifest.column(table, name) for name in names), strict=True)
-    held = [dict(zip(names, row, strict=True)) for row in rows]
-    own = [Request(row) for row in held if row.pop("parent") is None]
-    yield from talk.progress(own, len(own), "the teacher listens", "clip")
+    dicts = [dict(zip(names, row, strict=True)) for row in rows]
+    requests = [Request(row) for row in dicts if row.pop("parent") is None]
+    yield from talk.progress(requests, len(requests), "the teacher listens", "clip")
 
 
 def _of_pieces(jury: Jury, pieces: Sequence[Piece]) -> Iterator[Answer]:
-    there = [piece for piece in pieces if piece.heard is not None]
-    if there:
-        for number, answer in enumerate(jury.each([piece.heard for piece in there])):
-            for piece, one in zip(there, answer.numpy(), strict=True):
-                yield str(piece.request.row["clip"]), number, one
+    answerable = [piece for piece in pieces if piece.heard is not None]
+    if answerable:
+        for number, probabilities in enumerate(jury.each([piece.heard for piece in answerable])):
+            for piece, shares in zip(answerable, probabilities.numpy(), strict=True):
+                yield str(piece.request.row["clip"]), number, shares
 
 
-def _by_row(table: Table, given: Table, words: Sequence[str], models: int) -> np.ndarray:
+def _by_row(table: Table, answers: Table, words: Sequence[str], models: int) -> np.ndarray:
     """The answers by the rows of a table, `[models, rows, words]`; a copy without any has its parent's."""
-    shares = np.stack([np.array(manifest.column(given, f"p_{word}"), np.float32) for word in words], axis=1)
+    shares = np.stack([np.array(manifest.column(answers, f"p_{word}"), np.float32) for word in words], axis=1)
     shares = np.append(shares, np.full((1, len(words)), np.nan, np.float32), axis=0)
     places: list[dict[str, int]] = [{} for _ in range(models)]
-    pairs = zip(manifest.column(given, "clip"), manifest.column(given, "model"), strict=True)
+    pairs = zip(manifest.column(answers, "clip"), manifest.column(answers, "model"), strict=True)
     for place, (clip, model) in enumerate(pairs):
         places[model][clip] = place
-    return np.stack([shares[manifest.own_or_parents(table, own)] for own in places])
+    return np.stack([shares[manifest.own_or_parents(table, clip_places)] for clip_places in places])
 
 
 def _known(table: Table, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +173,7 @@ def _known(table: Table, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]
         if not (model_knowledge.has_run(path) or model_knowledge.protocol_of(path)):
             _warn_of_unknown(table, path)
     known = [model_knowledge.of(table, path) for path in paths]
-    return np.stack([model.met for model in known]), np.stack([model.learnt for model in known])
+    return np.stack([model.knows_speaker for model in known]), np.stack([model.knows_clip for model in known])
 
 
 def _warn_of_unknown(table: Table, path: Path) -> None:
@@ -192,24 +192,24 @@ def lesson(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
             f"--teacher {teachers.source}: it was trained on speakers or clips that are held out here, and would tell "
             "of them: train it on this very split or these folds"
         )
-    met, shares = teachers.met[fit], teachers.shares[fit]
-    chosen = (~met | met.all(axis=0)) & ~np.isnan(shares).any(axis=2)
-    total = np.where(chosen[:, :, None], shares, 0).sum(axis=0)
-    count = chosen.sum(axis=0)[:, None]
+    knows_speaker, shares = teachers.knows_speaker[fit], teachers.shares[fit]
+    may_teach = (~knows_speaker | knows_speaker.all(axis=0)) & ~np.isnan(shares).any(axis=2)
+    total = np.where(may_teach[:, :, None], shares, 0).sum(axis=0)
+    count = may_teach.sum(axis=0)[:, None]
     return Taught(teachers.words, np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32))
 
 
 def _leaking_models(teachers: TeacherModels, table: Table, split: np.ndarray) -> np.ndarray:
     """Which models were trained on what is held out here, bool `[models]`."""
-    return _leaking(teachers.met, teachers.learnt, table, split)
+    return _leaking(teachers.knows_speaker, teachers.knows_clip, table, split)
 
 
-def _leaking(met: np.ndarray, learnt: np.ndarray, table: Table, split: np.ndarray) -> np.ndarray:
+def _leaking(knows_speaker: np.ndarray, knows_clip: np.ndarray, table: Table, split: np.ndarray) -> np.ndarray:
     """Which models were trained on a held-out clip, or on a held-out speaker who is not in train, bool `[models]`."""
-    held = (split == DEV) | (split == TEST)
+    held_out = (split == DEV) | (split == TEST)
     speaker = manifest.codes(table, "speaker").index
-    strange = held & (speaker >= 0) & ~np.isin(speaker, speaker[split == TRAIN])
-    return (learnt & held).any(axis=1) | (met & strange).any(axis=1)
+    strange = held_out & (speaker >= 0) & ~np.isin(speaker, speaker[split == TRAIN])
+    return (knows_clip & held_out).any(axis=1) | (knows_speaker & strange).any(axis=1)
 
 
 def refuse_leaking(source: str, table: Table, divisions: Sequence[np.ndarray]) -> None:
@@ -221,27 +221,27 @@ def refuse_leaking(source: str, table: Table, divisions: Sequence[np.ndarray]) -
         talk.warn(f"--teacher {source}: not in the folder of its run: whether its models know speakers held out here "
                   "cannot be known")  # fmt: skip
         return
-    met, learnt = _known(table, beside)
+    knows_speaker, knows_clip = _known(table, beside)
     for split in divisions:
-        if _leaking(met, learnt, table, split).any():
+        if _leaking(knows_speaker, knows_clip, table, split).any():
             raise SertoolError(
                 f"--teacher {source}: some of its models were trained on speakers or clips that are held out here, and "
                 f"would tell of them: give the run, --teacher {folder}, of which those teach that know nothing of them"
             )
 
 
-def say(taught: Taught, split: np.ndarray, met: np.ndarray | None = None) -> None:
-    """Say for how many training clips the teacher has answers; `met`: clips of speakers it was trained on, `[rows]`."""
+def say(taught: Taught, split: np.ndarray, familiar: np.ndarray | None = None) -> None:
+    """Say for how many training clips the teacher has answers; `familiar`: clips of speakers it was trained on."""
     train = split == TRAIN
     line = f"the teacher answers for {(taught.known & train).sum():,} of {train.sum():,} training clips"
-    if met is not None and (count := int((met & train).sum())):
+    if familiar is not None and (count := int((familiar & train).sum())):
         line += f"; it was trained on the speakers of {count:,}, and is surer of them than of others"
     talk.say(line)
 
 
-def met(teachers: TeacherModels, table: Table, split: np.ndarray) -> np.ndarray:
+def familiar_clips(teachers: TeacherModels, table: Table, split: np.ndarray) -> np.ndarray:
     """The clips on whose speakers all models that may teach were trained, bool `[rows]`."""
-    return teachers.met[~_leaking_models(teachers, table, split)].all(axis=0)
+    return teachers.knows_speaker[~_leaking_models(teachers, table, split)].all(axis=0)
 
 
 def require_lesson(source: str, taught: Taught, split: np.ndarray) -> None:

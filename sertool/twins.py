@@ -33,9 +33,9 @@ def mark(rows: Sequence[Row]) -> None:
             for row in equal:
                 row["issue"] = "label-conflict"
             continue
-        kept = max(equal, key=lambda row: (row.get("emotion") is not None) + (row.get("speaker") is not None))
+        best = max(equal, key=lambda row: (row.get("emotion") is not None) + (row.get("speaker") is not None))
         for row in equal:
-            row["issue"] = None if row is kept else f"{SAME_AS}{kept['clip']}"
+            row["issue"] = None if row is best else f"{SAME_AS}{best['clip']}"
 
 
 def marked(table: Table) -> Table:
@@ -53,18 +53,19 @@ def released(table: Table) -> Table:
     """
     issues = manifest.codes(table, "issue")
     others = [text.removeprefix(SAME_AS) if text.startswith(SAME_AS) else None for text in issues.values]
-    there = {*manifest.column(table, "clip")} if any(others) else set()
-    lost = look_up([other is not None and other not in there for other in others], issues, False)
+    clips = {*manifest.column(table, "clip")} if any(others) else set()
+    lost = look_up([other is not None and other not in clips for other in others], issues, False)
     if not lost.any():
         return table
     bare = manifest.from_codes(np.where(lost, -1, issues.index), [*issues.values])
     sound = np.where(lost & manifest.originals(table), issues.index, -1)
     table = _judged(manifest.with_column(table, "issue", bare), sound)
-    again = np.flatnonzero((sound >= 0) & manifest.usable(table))
-    if len(again):
-        who = f"{talk.counted(len(again), 'clip')} {'is' if len(again) == 1 else 'are'} used again"
-        example = manifest.cell(table, "clip", int(again[0]))
-        talk.say(f"{who}, for what {'it equals' if len(again) == 1 else 'they equal'} was left out, such as {example}")
+    reused = np.flatnonzero((sound >= 0) & manifest.usable(table))
+    if len(reused):
+        count = talk.counted(len(reused), "clip")
+        verb, equals = ("is", "it equals") if len(reused) == 1 else ("are", "they equal")
+        example = manifest.cell(table, "clip", int(reused[0]))
+        talk.say(f"{count} {verb} used again, for what {equals} was left out, such as {example}")
     return table
 
 
@@ -104,24 +105,24 @@ def shared(table: Table) -> Codes:
     return _alike(table, *_hashed(table, "digest"), np.zeros(len(table), np.int32))
 
 
-def _alike(table: Table, source: np.ndarray, known: np.ndarray, channel: np.ndarray) -> Codes:
-    rows, sound = _recurring(source, known, manifest.originals(table))
+def _alike(table: Table, source: np.ndarray, has_source: np.ndarray, channel: np.ndarray) -> Codes:
+    rows, sound = _recurring(source, has_source, manifest.originals(table))
     keys = [sound, _ticks(table, "start", rows), _ticks(table, "duration", rows), channel[rows]]
     keys = np.stack(keys, axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    again = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
-    found = np.full(len(table), -1, np.int32)
-    found[rows[again]] = group.ravel()[again]
-    return Codes(found, manifest.Values(table.column("clip"), rows[first]))
+    is_repeated = np.bincount(group.ravel(), minlength=1)[group.ravel()] > 1
+    group_of_row = np.full(len(table), -1, np.int32)
+    group_of_row[rows[is_repeated]] = group.ravel()[is_repeated]
+    return Codes(group_of_row, manifest.Values(table.column("clip"), rows[first]))
 
 
 def beginnings(table: Table) -> np.ndarray:
     """A number for where each row begins, and in which recording: rows of one number share their sound, wherever they
     end; -1 where no recording is known, `[rows]`."""
-    source, known = _sources(table)
+    source, has_source = _sources(table)
     start = _ticks(table, "start", np.arange(len(table))).astype(np.uint64)
     _, place = np.unique(mix(source + mix(start)), return_inverse=True)
-    return np.where(known, place, -1)
+    return np.where(has_source, place, -1)
 
 
 def recordings(table: Table, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +137,7 @@ def overlapping(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Co
     """
     rows, recording = recorded
     length = _ticks(table, "duration", rows, missing=LONGEST)
-    rows, recording, length = (each[length > ROUNDED] for each in (rows, recording, length))
+    rows, recording, length = (values[length > ROUNDED] for values in (rows, recording, length))
     begin = _ticks(table, "start", rows)
     order = np.lexsort((begin, recording))
     rows, apart = rows[order], recording[order] * LONGEST  # all on one line of time, one recording behind the other
@@ -148,7 +149,7 @@ def overlapping(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Co
 
 def nameless(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes) -> Codes:
     """`recordings` of which several parts name no speaker, by their files; left out as above."""
-    rows, recording = (each[manifest.codes(table, "speaker").index[recorded[0]] < 0] for each in recorded)
+    rows, recording = (values[manifest.codes(table, "speaker").index[recorded[0]] < 0] for values in recorded)
     order = np.argsort(recording, kind="stable")
     rows, recording = rows[order], recording[order]
     new = np.append(True, np.diff(recording) > 0)[: len(rows)]
@@ -165,39 +166,39 @@ def _hashed(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _sources(table: Table) -> tuple[np.ndarray, np.ndarray]:
     """A number for each row's recording, and which rows have one: by its digest, else by its file."""
-    sound, known = _hashed(table, "digest")
-    if known.all():
-        return sound, known
-    file, there = _hashed(table, "path")
-    both = np.flatnonzero(known & there)
-    files, first = np.unique(file[both], return_index=True)
+    sound, has_digest = _hashed(table, "digest")
+    if has_digest.all():
+        return sound, has_digest
+    file, has_file = _hashed(table, "path")
+    rows = np.flatnonzero(has_digest & has_file)
+    files, first = np.unique(file[rows], return_index=True)
     place = np.minimum(np.searchsorted(files, file), max(len(files) - 1, 0))
-    met = there & ~known & (files[place] == file if len(files) else False)
-    found = np.where(known, sound, file)
-    found[met] = sound[both[first[place[met]]]]
-    return found, known | there
+    is_known_file = has_file & ~has_digest & (files[place] == file if len(files) else False)
+    number = np.where(has_digest, sound, file)
+    number[is_known_file] = sound[rows[first[place[is_known_file]]]]
+    return number, has_digest | has_file
 
 
-def _recurring(keys: np.ndarray, known: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _recurring(keys: np.ndarray, has_key: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows whose key several have, and a number for each key."""
-    known = known & among
-    ordered = keys[known]
+    has_key = has_key & among
+    ordered = keys[has_key]
     ordered.sort()  # no more than this is held of tables with millions of rows, in which hardly any sound is twice
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    rows = np.flatnonzero(known & np.isin(keys, twice))
+    rows = np.flatnonzero(has_key & np.isin(keys, twice))
     return rows, np.searchsorted(twice, keys[rows])
 
 
 def _unlike(table: Table, name: str, rows: np.ndarray, new: np.ndarray, equal: Codes) -> Codes:
     """Groups of several rows that are not all one sound, each from where `new` says, by a column of its first row."""
-    found = np.full(len(table), -1, np.int32)
+    group_of_row = np.full(len(table), -1, np.int32)
     if not len(rows):
-        return Codes(found, ())
+        return Codes(group_of_row, ())
     first, group, sound = np.flatnonzero(new), np.cumsum(new, dtype=np.int32) - 1, equal.index[rows]
     lowest, highest = np.minimum.reduceat(sound, first), np.maximum.reduceat(sound, first)
-    wanted = (np.bincount(group) > 1) & ((lowest != highest) | (lowest < 0))
-    found[rows[wanted[group]]] = group[wanted[group]]
-    return Codes(found, manifest.Values(table.column(name), rows[first]))
+    is_unlike = (np.bincount(group) > 1) & ((lowest != highest) | (lowest < 0))
+    group_of_row[rows[is_unlike[group]]] = group[is_unlike[group]]
+    return Codes(group_of_row, manifest.Values(table.column(name), rows[first]))
 
 
 def _ticks(table: Table, name: str, rows: np.ndarray, missing: int = 0) -> np.ndarray:

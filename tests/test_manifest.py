@@ -116,7 +116,7 @@ def test_any_word_may_be_an_emotion_where_its_column_holds_what_ours_do():
 
 
 @pytest.mark.parametrize("chunks", [1, 3])
-@pytest.mark.parametrize("how", [manifest.codes, manifest.hashed])
+@pytest.mark.parametrize("how", [manifest.codes, manifest.hashed_codes])
 def test_codes_stand_for_their_values(how, chunks):
     rng = random.Random(4)
     words = [rng.choice(["sad", "angry", "", "ärger", None, "x" * 50]) for _ in range(999)]
@@ -132,7 +132,7 @@ def test_codes_stand_for_their_values(how, chunks):
 def test_codes_of_a_column_that_is_absent_or_empty_are_none():
     assert manifest.codes(table(VOICES), "race").index.tolist() == [-1] * 4
     empty = table(VOICES).slice(0, 0)
-    for how in (manifest.codes, manifest.hashed, manifest.each):
+    for how in (manifest.codes, manifest.hashed_codes, manifest.distinct_codes):
         assert len(how(empty, "clip").index) == 0
     assert manifest.codes(pa.table({"emotion": pa.chunked_array([], pa.string())}), "emotion").index.size == 0
 
@@ -326,7 +326,7 @@ def test_a_filter_that_cannot_be_is_explained(expression, says):
 )  # fmt: skip
 def test_a_filter_that_leaves_nothing_shows_what_there_is(expression, says):
     with pytest.raises(SertoolError) as caught:
-        row_filter.chosen(table(VOICES), [expression], "x.parquet: ")
+        row_filter.choose(table(VOICES), [expression], "x.parquet: ")
     assert str(caught.value).startswith("x.parquet: no clip is left by --where ")
     assert says in str(caught.value)
 

@@ -118,8 +118,8 @@ def test_a_clip_under_another_name_is_known_by_its_sound_or_its_file_and_tells_w
 def test_who_speaks_in_any_clip_that_was_learnt_from_was_met(tmp_path: Path) -> None:
     merged = {name: part._replace(who="n:all") for name, part in RENAMED.items()}
     known = model_knowledge.of(files_of(merged, "here"), run_of_files(tmp_path / "run"))
-    assert known.met.all()
-    assert known.learnt.tolist() == [name == "n/x@0" for name in merged]
+    assert known.knows_speaker.all()
+    assert known.knows_clip.tolist() == [name == "n/x@0" for name in merged]
 
 
 def test_a_run_that_does_not_say_where_its_parts_begin_knows_them_by_their_names(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_a_file_that_nobody_measured_is_known_by_its_path(tmp_path: Path) -> Non
 
 def test_who_was_met_is_told_from_what_was_learnt(tmp_path: Path) -> None:
     known = model_knowledge.of(rows(("a", "1"), ("new", "1"), ("g", "4"), ("d", "3")), run_of(tmp_path / "run", HELD))
-    assert known.learnt.tolist() == [True, False, False, False]
-    assert known.met.tolist() == [True, True, True, False]
+    assert known.knows_clip.tolist() == [True, False, False, False]
+    assert known.knows_speaker.tolist() == [True, True, True, False]
 
 
 def test_new_clips_are_answered_by_the_folds_that_held_their_speaker_out(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ PINNED_TEST = ["02", "07", "17"]
 def test_known_speakers_stay_when_others_come(seed):
     before = table(crema(range(1001, 1073)))
     first = splits.divide("speaker", before, seed).split
-    keep = splits.known(before["speaker"], splits.split_codes(first))
+    keep = splits.places_to_keep(before["speaker"], splits.split_codes(first))
     after = table(crema())
     second = splits.divide("speaker", after, seed + 1, {"speaker": keep}).split
     assert {who: {PARTS.index(part)} for who, part in keep.items()}.items() <= parts_by(
@@ -266,10 +266,10 @@ def test_known_speakers_stay_when_others_come(seed):
 def test_known_speakers_stay_in_their_folds_and_known_sentences_in_their_parts():
     before, after = table(crema(range(1001, 1041))), table(crema())
     first = splits.folds(5, before, 1)
-    keep = splits.known(before["speaker"], first.parts)
+    keep = splits.places_to_keep(before["speaker"], first.parts)
     held = parts_by(after, "speaker", splits.folds(5, after, 2, {"speaker": keep}).fold)
     assert all(held[who] == {int(fold)} for who, fold in keep.items())
-    sentences = splits.known(before["sentence"], splits.divide("sentence", before, 1).parts)
+    sentences = splits.places_to_keep(before["sentence"], splits.divide("sentence", before, 1).parts)
     held = parts_by(after, "sentence", splits.divide("sentence", after, 9, {"sentence": sentences}).split)
     assert {name: {PARTS.index(part)} for name, part in sentences.items()} == held
 
@@ -277,14 +277,14 @@ def test_known_speakers_stay_in_their_folds_and_known_sentences_in_their_parts()
 def test_nothing_changes_when_nobody_new_comes():
     columns = table(crema())
     first = splits.divide("speaker", columns, 1)
-    keep = {"speaker": splits.known(columns["speaker"], first.parts)}
+    keep = {"speaker": splits.places_to_keep(columns["speaker"], first.parts)}
     np.testing.assert_array_equal(first.split, splits.divide("speaker", columns, 2, keep).split)
 
 
 def test_what_cannot_be_kept_is_said():
     columns = table(crema(range(1001, 1011)))
     with pytest.raises(UsageError, match=r"cremad:\d+ stands in train and in test"):
-        splits.known(columns["speaker"], splits.divide("random-80-20", columns).parts)
+        splits.places_to_keep(columns["speaker"], splits.divide("random-80-20", columns).parts)
     with pytest.raises(
         UsageError, match="cremad:1001 stood in valid, which cannot be kept: there are train, dev, test"
     ):

@@ -335,7 +335,7 @@ def test_a_teacher_whose_encoder_was_taught_by_whom_the_student_holds_out_is_ref
     table = manifest_io.read(str(clips))
     knew = np.array([who in speakers(school.parents[1]) for who in manifest.column(table, "speaker")])
     known = model_knowledge.of(table, teacher)
-    assert (known.met.tolist(), known.learnt.tolist()) == (knew.tolist(), knew.tolist())
+    assert (known.knows_speaker.tolist(), known.knows_clip.tolist()) == (knew.tolist(), knew.tolist())
     mlp = ("-m", "mlp", "--epochs", 1, "--where", "parent=")
     done = train(clips, *mlp, *HALF, "--seed", 1, "--teacher", listener, "-o", tmp_path / "run", code=1)
     assert "it was trained on speakers or clips that are held out here" in done.err

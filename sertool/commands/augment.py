@@ -152,7 +152,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     jobs = values["jobs"] or workers.cores()
     looking = indexing.Looking(jobs=jobs)
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
-    table = row_filter.chosen(read, values["where"])
+    table = row_filter.choose(read, values["where"])
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""

@@ -137,7 +137,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _check_values(values)
     from sertool import device, extract, features, featurizing, files, indexing, manifest, manifest_io, plots, workers
-    from sertool.row_filter import chosen
+    from sertool.row_filter import choose
 
     kind, picked = manifest_io.format_for(None, values["kind"]), device.pick(values["device"])
     extraction = _extraction(values, wanted)
@@ -148,7 +148,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     jobs = values["jobs"] or workers.cores()
     looking = indexing.Looking(jobs=jobs)
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
-    table = manifest.made_by(chosen(read, values["where"]), talk.command_line(), values["seed"], read)
+    table = manifest.made_by(choose(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]

@@ -98,7 +98,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     from sertool import files, indexing, manifest, manifest_io, splitting, twins, workers
 
-    asked = splitting.asked(values["split"], values["folds"], values["protocol"])
+    asked = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
     kind = manifest_io.format_for(values["out"], values["kind"])
     named = paths or not values["tables"]
@@ -106,7 +106,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     old = manifest_io.read(values["update"]) if values["update"] else None
     looking = indexing.Looking(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
-        return _say_plan(indexing.sort(sources, values["root"], nul=values["null"]), values["tables"])
+        return _say_plan(indexing.sort_sources(sources, values["root"], nul=values["null"]), values["tables"])
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
     if values["audit"]:
         return splitting.report(_chosen(read, values), strict_sentences=values["strict_sentences"])
@@ -157,7 +157,7 @@ def _chosen(table: Any, values: dict[str, Any]) -> Any:
         table = indexing.labelled(table, values["labels"], values["votes"] or "voice")
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
-    return row_filter.chosen(table, values["where"])
+    return row_filter.choose(table, values["where"])
 
 
 def _labelling(values: dict[str, Any]) -> Any:
