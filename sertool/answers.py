@@ -44,11 +44,11 @@ class Answers:
         return self.groups["speaker"].index
 
 
-def read(sources: Sequence[str], asked: Reading) -> list[Answers]:
+def read(sources: Sequence[str], reading: Reading) -> list[Answers]:
     """The runs in files and stdin, with the same classes for all of them."""
-    runs = predictions.read(sources, asked)
+    runs = predictions.read(sources, reading)
     classes = predictions.classes(runs)
-    return [_answers(run, classes, asked.by) for run in runs]
+    return [_answers(run, classes, reading.by) for run in runs]
 
 
 # Rows to clips and seeds.
@@ -83,10 +83,10 @@ def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
 
 def _group(table: Table, name: str) -> Codes:
     """A column by which clips are grouped; what we call otherwise goes by its own name, too."""
-    held = name if name in table.column_names else columns.ours(name)
-    if not manifest.is_of_words(table, held):
+    column = name if name in table.column_names else columns.ours(name)
+    if not manifest.is_of_words(table, column):
         raise UsageError(f"--by {name}: the column holds no single words or numbers")
-    return manifest.codes(table, held)
+    return manifest.codes(table, column)
 
 
 class Cells(NamedTuple):
@@ -108,19 +108,20 @@ def _cells(run: Run) -> Cells:
     if "clip" not in run.table.column_names:
         rows = np.arange(len(run.table))
         return Cells(rows, seed, rows, seeds, None)
-    named = manifest.codes(run.table, "clip")
-    if (named.index < 0).any():
-        raise SertoolError(f"{run.name}: {talk.counted(int((named.index < 0).sum()), 'row')} without a clip id")
-    whole = named.index
+    names = manifest.codes(run.table, "clip")
+    if (names.index < 0).any():
+        nameless = talk.counted(int((names.index < 0).sum()), "row")
+        raise SertoolError(f"{run.name}: {nameless} without a clip id")
+    whole = names.index
     for name in ("start", "channel"):
-        if name in run.table.column_names and _first_repeat(named, seed) is not None:
-            named = _parts(named, manifest.codes(run.table, name))
-    if (twice := _first_repeat(named, seed)) is not None:
+        if name in run.table.column_names and _first_repeat(names, seed) is not None:
+            names = _parts(names, manifest.codes(run.table, name))
+    if (twice := _first_repeat(names, seed)) is not None:
         raise SertoolError(f"{run.name}: clip {twice} is predicted twice; give each run a file of its own, "
                            "or a column run or seed that tells them apart")  # fmt: skip
-    _, first, clip = np.unique(named.index, return_index=True, return_inverse=True)
-    parts = None if named.index is whole else whole[first]
-    return Cells(clip, seed, first, seeds, codes.take(named, first), parts)
+    _, first, clip = np.unique(names.index, return_index=True, return_inverse=True)
+    parts = None if names.index is whole else whole[first]
+    return Cells(clip, seed, first, seeds, codes.take(names, first), parts)
 
 
 def _seeds(run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -159,7 +160,7 @@ def _parts(clip: Codes, part: Codes) -> Codes:
         [*codes.strings(part.values, 0, len(part.values)), "0"],
     )
     pairs = zip(clip.index[first].tolist(), part.index[first].tolist(), strict=True)
-    return Codes(row_of, [f"{names[one]}@{places[other]}" for one, other in pairs])
+    return Codes(row_of, [f"{names[clip_place]}@{places[part_place]}" for clip_place, part_place in pairs])
 
 
 def _numbers(words: Codes, classes: tuple[str, ...]) -> np.ndarray:
@@ -193,12 +194,12 @@ def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
     names = run.offered if prefix == "p_" else manifest.family(run.table, prefix)
     words = [predictions.word(name, run.mapping) for name in names]
     unique = sorted(set(words))
-    summed, known = np.zeros((len(run.table), len(unique))), np.zeros(len(run.table), bool)
+    summed, is_known = np.zeros((len(run.table), len(unique))), np.zeros(len(run.table), bool)
     for name, word in zip(names, words, strict=True):
-        given = run.table.column(prefix + name).to_numpy()
-        known |= ~np.isnan(given)
-        summed[:, unique.index(word)] += np.where(np.isnan(given), 0, given)
-    summed[~known] = np.nan
+        values = run.table.column(prefix + name).to_numpy()
+        is_known |= ~np.isnan(values)
+        summed[:, unique.index(word)] += np.where(np.isnan(values), 0, values)
+    summed[~is_known] = np.nan
     return unique, summed
 
 
@@ -212,10 +213,10 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     An emotion that the model does not know has no chance. Its logarithm has no end, and says nothing: the clips that
     are truly so are without log loss, and wrong by every other figure.
     """
-    words, given = _columns(run, "p_")
-    odd = ~(np.abs(given.sum(1) - 1) <= predictions.SUM_TOLERANCE) | (given < 0).any(1)
-    scaled = given / np.where(odd, np.nan, given.sum(1))[:, None]
-    padded = np.c_[scaled, np.zeros(len(given))]
+    words, shares = _columns(run, "p_")
+    odd = ~(np.abs(shares.sum(1) - 1) <= predictions.SUM_TOLERANCE) | (shares < 0).any(1)
+    scaled = shares / np.where(odd, np.nan, shares.sum(1))[:, None]
+    padded = np.c_[scaled, np.zeros(len(shares))]
     padded[odd] = np.nan
     place = np.array([words.index(word) if word in words else len(words) for word in classes], int)
     true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
@@ -242,22 +243,22 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     return confidence, losses, tuple(notes)
 
 
-def _elsewhere(run: Run, given: np.ndarray, answered: np.ndarray) -> int:
+def _elsewhere(run: Run, shares: np.ndarray, answered: np.ndarray) -> int:
     """In how many rows the predicted emotion is not the likeliest; where columns were added up, that may well be."""
-    if len(run.offered) != given.shape[1] - 1:
+    if len(run.offered) != shares.shape[1] - 1:
         return 0
-    return int((np.take_along_axis(given, answered[:, None], 1)[:, 0] < given.max(1) - TIE).sum())
+    return int((np.take_along_axis(shares, answered[:, None], 1)[:, 0] < shares.max(1) - TIE).sum())
 
 
 def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray | None:
     """Listeners' votes on the voice `[clips, classes and others]`, or None where there are none."""
-    words, given = _columns(run, "votes_voice_")
+    words, cast = _columns(run, "votes_voice_")
     if not words:
         return None
-    others = [word for word in words if word not in classes]
-    votes = np.zeros((len(first), len(classes) + len(others)))
-    for word, column in zip(words, np.nan_to_num(given[first]).T, strict=True):
-        votes[:, (*classes, *others).index(word)] = column
+    other_words = [word for word in words if word not in classes]
+    votes = np.zeros((len(first), len(classes) + len(other_words)))
+    for word, column in zip(words, np.nan_to_num(cast[first]).T, strict=True):
+        votes[:, (*classes, *other_words).index(word)] = column
     return votes if votes.any() else None
 
 

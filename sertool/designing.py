@@ -26,7 +26,7 @@ NEEDS = {  # options that do nothing without another: that it has a given value,
 
 
 @dataclass(frozen=True)
-class Asked:
+class DesignOptions:
     """The options that decide what is trained."""
 
     model: str | None = None
@@ -56,89 +56,89 @@ class Asked:
         return self.model or self.published["model"]
 
 
-def refuse_beside_labels(table: Table, asked: Asked) -> None:
+def refuse_beside_labels(table: Table, options: DesignOptions) -> None:
     """Refuse options that a classical model would ignore, before anything is made for it."""
-    if not models.fits_at_once(models.load(asked.architecture).Model):
+    if not models.fits_at_once(models.load(options.architecture).Model):
         return
-    over = sorted(asked.training.keys() - NOT_OF_NETWORKS_ALONE) + ["imitate"] * (asked.imitate is not None)
-    what = f"{listed(map(talk.option, over))} is for networks" if over else ""
-    if asked.teacher and not len(row_filter.where(table, ["emotion="])):
-        what = what or UNTAUGHT
-    if what:
-        raise passed_over(what, asked.architecture)
+    over = sorted(options.training.keys() - NOT_OF_NETWORKS_ALONE) + ["imitate"] * (options.imitate is not None)
+    problem = f"{listed(map(talk.option, over))} is for networks" if over else ""
+    if options.teacher and not len(row_filter.where(table, ["emotion="])):
+        problem = problem or UNTAUGHT
+    if problem:
+        raise passed_over(problem, options.architecture)
 
 
-def design(table: Table, asked: Asked) -> Design:
+def design(table: Table, options: DesignOptions) -> Design:
     """The recipe with the given options in place of its own; features are joined in the order of their names."""
-    recipe, name = asked.published, asked.architecture
-    there = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
-    if not there:
+    recipe, name = options.published, options.architecture
+    present = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
+    if not present:
         raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
     usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
-    encoded = any(map(features.encoded, there))
-    encoded = encoded or (asked.teacher is not None and teacher_models.is_model(asked.teacher))  # whose may be
-    settings = _switched(changed(name, usual, asked.settings), asked, encoded)
-    loop = _loop(asked)
-    seen = _seen(there, asked)
-    scale = asked.scale or recipe.get("scale") or _usual_scale(name)
-    select, reduce = _fewer(asked)
-    prior = 0.0 if not asked.adapt else PRIOR_CLIPS if asked.prior_clips is None else asked.prior_clips
+    encoded = any(map(features.encoded, present))
+    encoded = encoded or (options.teacher is not None and teacher_models.is_model(options.teacher))  # whose may be
+    settings = _switched(changed(name, usual, options.settings), options, encoded)
+    loop = _loop(options)
+    inputs = _inputs(present, options)
+    scale = options.scale or recipe.get("scale") or _usual_scale(name)
+    select, reduce = _fewer(options)
+    prior = 0.0 if not options.adapt else PRIOR_CLIPS if options.prior_clips is None else options.prior_clips
     return Design(
-        name, settings, loop, tuple(sorted(seen)), scale, asked.adapt, prior,
-        reduce=reduce, select=select, weights=asked.weights, teacher=asked.teacher, imitate=asked.imitate,
-        pack=asked.pack,
+        name, settings, loop, tuple(sorted(inputs)), scale, options.adapt, prior,
+        reduce=reduce, select=select, weights=options.weights, teacher=options.teacher, imitate=options.imitate,
+        pack=options.pack,
     )  # fmt: skip
 
 
-def _fewer(asked: Asked) -> tuple[int | None, str | None]:
+def _fewer(options: DesignOptions) -> tuple[int | None, str | None]:
     """The values of --select and --reduce; 0 and `none` switch off those of a recipe."""
-    recipe = asked.published
-    select = recipe.get("select") if asked.select is None else asked.select
-    reduce = recipe.get("reduce") if asked.reduce is None else asked.reduce
+    recipe = options.published
+    select = recipe.get("select") if options.select is None else options.select
+    reduce = recipe.get("reduce") if options.reduce is None else options.reduce
     return select or None, None if reduce == "none" else reduce
 
 
-def _loop(asked: Asked) -> Settings:
+def _loop(options: DesignOptions) -> Settings:
     """The loop's settings: the given ones, else the recipe's; options that would do nothing are refused."""
-    loop = replace(Settings(**asked.published.get("training", {})), **asked.training)
-    _refuse_idle(asked, loop)
+    loop = replace(Settings(**options.published.get("training", {})), **options.training)
+    _refuse_idle(options, loop)
     if loop.compile and not any(map(shutil.which, COMPILERS)):
         raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
     if loop.steady:
-        moved = {"adapt": asked.adapt, "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
-        model = models.load(asked.architecture).Model
-        consistency.require(model, loop.steady, asked.teacher, [word for word in moved if moved[word]])
+        moved = {"adapt": options.adapt, "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
+        model = models.load(options.architecture).Model
+        consistency.require(model, loop.steady, options.teacher, [word for word in moved if moved[word]])
     return loop
 
 
-def _refuse_idle(asked: Asked, loop: Settings) -> None:
+def _refuse_idle(options: DesignOptions, loop: Settings) -> None:
     """Refuse given options that would do nothing without another."""
-    held, given = vars(asked) | vars(loop), vars(asked) | dict(asked.training)
+    values, given = vars(options) | vars(loop), vars(options) | dict(options.training)
     for word, partners in NEEDS.items():
-        if given.get(word) is not None and not any(_holds(held, *partner.split()) for partner in partners):
-            others = " or ".join(map(talk.option, partners))
-            raise UsageError(f"{talk.option(word)} goes with {others}: add that, or leave it out")
+        if given.get(word) is not None and not any(_holds(values, *partner.split()) for partner in partners):
+            partner_names = " or ".join(map(talk.option, partners))
+            raise UsageError(f"{talk.option(word)} goes with {partner_names}: add that, or leave it out")
 
 
-def _holds(held: Mapping[str, Any], name: str, value: str | None = None) -> bool:
+def _holds(values: Mapping[str, Any], name: str, value: str | None = None) -> bool:
     """Whether an option has this value or, if none is named, any that is not zero."""
-    return held[name] == value if value else bool(held[name])
+    return values[name] == value if value else bool(values[name])
 
 
-def _seen(there: Sequence[str], asked: Asked) -> Sequence[str]:
+def _inputs(present: Sequence[str], options: DesignOptions) -> Sequence[str]:
     """The features that are trained on, among those that exist or will be made."""
-    imitate = asked.imitate
-    if imitate and imitate not in there:
+    imitate = options.imitate
+    if imitate and imitate not in present:
         raise UsageError(
             f"--imitate {imitate}: no clip has it: run featurize --{imitate} --stats on the manifest first"
         )
-    seen = [*dict.fromkeys(asked.features or ())] or [feature for feature in there if feature != imitate]
-    if not seen:
+    inputs = [*dict.fromkeys(options.features or ())] or [feature for feature in present if feature != imitate]
+    if not inputs:
         raise UsageError(f"--imitate {imitate}: the manifest has no other feature to learn it from")
-    if imitate in seen:
+    if imitate in inputs:
         raise UsageError(f"--imitate {imitate}: a network must not see what it imitates: leave it out of --features")
-    batches.require_features(seen, there)
-    return seen
+    batches.require_features(inputs, present)
+    return inputs
 
 
 def _usual_scale(model: str) -> str:
@@ -146,25 +146,25 @@ def _usual_scale(model: str) -> str:
     return getattr(models.load(model), "SCALE", "corpus")
 
 
-def _switched(settings: Any, asked: Asked, encoded: bool) -> Any:
+def _switched(settings: Any, options: DesignOptions, encoded: bool) -> Any:
     """A backbone's settings without published weights, if `--scratch` says so; `encoded` features may use --weights."""
-    if not asked.scratch and not asked.weights:
+    if not options.scratch and not options.weights:
         return settings
     if hasattr(settings, "pretrained"):
-        return replace(settings, pretrained=not asked.scratch)
-    if asked.scratch or not encoded:
+        return replace(settings, pretrained=not options.scratch)
+    if options.scratch or not encoded:
         raise UsageError("--scratch and --weights are for models and features that begin with published weights")
     return settings
 
 
 def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
     """A model's settings with some of them set from text: `channels=32,64,128`."""
-    known = {held.name: held for held in catalogue.entries("models")[name].settings}
-    made = {}
+    settings = {setting.name: setting for setting in catalogue.entries("models")[name].settings}
+    values = {}
     for pair in pairs:
         word, equals, text = pair.partition("=")
         key = word.strip().replace("-", "_")
-        if not equals or key not in known:
-            raise UsageError(f"--set {pair}: it takes NAME=VALUE, and the model's settings are {listed(known, 30)}")
-        made[key] = catalogue.parsed(known[key], text.strip())
-    return models.settings(name, vars(usual) | made)
+        if not equals or key not in settings:
+            raise UsageError(f"--set {pair}: it takes NAME=VALUE, and the model's settings are {listed(settings, 30)}")
+        values[key] = catalogue.parsed(settings[key], text.strip())
+    return models.settings(name, vars(usual) | values)

@@ -74,8 +74,8 @@ class EffectChain:
 
     def draw(self, clip: str, copy: int) -> str:
         """A copy's augmentation, as the manifest keeps it."""
-        drawn = (effect.draw(clip, copy, self.seed) for effect in self.effects)
-        return effects.text([one for one in drawn if one is not None])
+        draws = (effect.draw(clip, copy, self.seed) for effect in self.effects)
+        return effects.text([effect_draw for effect_draw in draws if effect_draw is not None])
 
 
 # From what was asked to effects.
@@ -90,28 +90,28 @@ class EffectOptions:
     copies: int | None = None
 
 
-def chain(asked: EffectOptions, seed: int) -> EffectChain:
+def chain(options: EffectOptions, seed: int) -> EffectChain:
     """The effects that are asked for, in order; settings that make no sense are errors."""
     entries = catalogue.entries("effects")
-    if not asked.effects:
-        known = ", ".join(f"--{name}" for name in entries)
-        raise UsageError(f"no effect is asked for: choose among {known}, or a --recipe")
-    for name in (*asked.effects, *asked.shares):
+    if not options.effects:
+        names = ", ".join(f"--{name}" for name in entries)
+        raise UsageError(f"no effect is asked for: choose among {names}, or a --recipe")
+    for name in (*options.effects, *options.shares):
         if name not in entries:
             raise UsageError(f"no effect {name}; there are {', '.join(entries)}")
-    ordered = sorted(asked.effects, key=lambda name: entries[name].facts["PLACE"])
-    made = (_effect(entries[name], asked.effects[name], asked.shares.get(name)) for name in ordered)
-    return EffectChain(tuple(made), asked.copies or 1, seed)
+    ordered = sorted(options.effects, key=lambda name: entries[name].facts["PLACE"])
+    chained = (_effect(entries[name], options.effects[name], options.shares.get(name)) for name in ordered)
+    return EffectChain(tuple(chained), options.copies or 1, seed)
 
 
 def _effect(entry: Entry, values: Mapping[str, Any], share: float | None) -> Effect:
-    known = {setting.name: setting for setting in entry.settings}
+    settings_known = {setting.name: setting for setting in entry.settings}
     for name in values:
-        if name not in known:
-            raise UsageError(f"{entry.name}: no setting {name}; there are {listed([*known, 'share'])}")
-    checked = {name: _checked(entry.name, known[name], value) for name, value in values.items()}
+        if name not in settings_known:
+            raise UsageError(f"{entry.name}: no setting {name}; there are {listed([*settings_known, 'share'])}")
+    checked = {name: _checked(entry.name, settings_known[name], value) for name, value in values.items()}
     module = effects.load(entry.name)
-    settings = module.Settings(**checked) if known else None
+    settings = module.Settings(**checked) if settings_known else None
     if getattr(settings, "folder", None) == "":
         raise UsageError(f"{entry.name}: name a folder of recordings")
     return Effect(entry.name, settings, entry.facts.get("SHARE", 1.0) if share is None else share)
@@ -133,40 +133,40 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
     bounds = (
         [value, value] if isinstance(value, int | float) else list(value) if isinstance(value, list | tuple) else []
     )
-    if len(bounds) != 2 or not all(isinstance(one, int | float) for one in bounds):
+    if len(bounds) != 2 or not all(isinstance(bound, int | float) for bound in bounds):
         raise UsageError(f"{where}: {value!r} is neither a number nor two, the lowest and the highest")
     if bounds[0] > bounds[1]:
         raise UsageError(f"{where}: {bounds[0]:g} to {bounds[1]:g} ends below where it begins")
     if not setting.low <= bounds[0] <= bounds[1] <= setting.high:
-        asked = " to ".join(f"{number:g}" for number in dict.fromkeys(bounds))
-        raise UsageError(f"{where}: {asked} is not within {setting.low:g} to {setting.high:g}")
+        given = " to ".join(f"{number:g}" for number in dict.fromkeys(bounds))
+        raise UsageError(f"{where}: {given} is not within {setting.low:g} to {setting.high:g}")
     return (float(bounds[0]), float(bounds[1]))
 
 
 def recipe(name: str) -> EffectOptions:
     """A recipe by its name, or from a TOML file with a table for each effect (with `share`), and `copies`."""
     if name in RECIPES:
-        held = {key: value for key, value in RECIPES[name].items() if key != "about"}
+        table = {key: value for key, value in RECIPES[name].items() if key != "about"}
     elif name.endswith(".toml"):
-        held = _toml(Path(name))
+        table = _toml(Path(name))
     else:
         raise UsageError(f"--recipe {name}: a file that ends in .toml, or one of {', '.join(RECIPES)}")
-    return _asked(held, name)
+    return _options_of(table, name)
 
 
-def _asked(held: dict[str, Any], where: str) -> EffectOptions:
-    copies, asked = held.pop("copies", None), EffectOptions()
+def _options_of(table: dict[str, Any], where: str) -> EffectOptions:
+    copies, options = table.pop("copies", None), EffectOptions()
     if copies is not None and not (type(copies) is int and copies >= 1):
         raise UsageError(f"{where}: copies = {copies!r} is not a whole number from 1")
-    asked.copies = copies
-    for word, value in held.items():
+    options.copies = copies
+    for word, value in table.items():
         name = word.replace("_", "-")
         settings = dict(value) if isinstance(value, dict) else _shorthand(name, value)
         share = settings.pop("share", None)
         if share is not None:
-            asked.shares[name] = _share(f"{where}: {word}", share)
-        asked.effects[name] = settings
-    return asked
+            options.shares[name] = _share(f"{where}: {word}", share)
+        options.effects[name] = settings
+    return options
 
 
 def _shorthand(name: str, value: Any) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _share(where: str, value: Any) -> float:
 
 def shares(words: Sequence[str], names: Sequence[str]) -> dict[str, float]:
     """`--share 0.5` for all effects, `--share pitch=0.5` for one."""
-    held: dict[str, float] = {}
+    share_of: dict[str, float] = {}
     for word in words:
         name, equals, number = word.rpartition("=")
         try:
@@ -197,8 +197,8 @@ def shares(words: Sequence[str], names: Sequence[str]) -> dict[str, float]:
         name = name.replace("_", "-")
         if equals and name not in names:
             raise UsageError(f"--share {word}: {name} is not asked for; there are {listed(names)}")
-        held |= {name: share} if equals else dict.fromkeys(names, share)
-    return held
+        share_of |= {name: share} if equals else dict.fromkeys(names, share)
+    return share_of
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from sertool import (
     workers,
 )
 from sertool.design import Design, Member
-from sertool.designing import Asked
+from sertool.designing import DesignOptions
 from sertool.errors import SertoolError
 from sertool.featurizing import ShardFolder
 from sertool.heldout import HeldOutOptions, Way
@@ -70,16 +70,16 @@ class Workplace(NamedTuple):
 
 
 @device.memory_kept()
-def run(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, options: RunOptions) -> None:
+def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options: RunOptions) -> None:
     """Train every member and write the held-out predictions."""
     kind, picked = manifest_io.format_for(None, options.kind), device.pick(options.device)
     jobs = options.jobs or workers.cores()
     if options.jobs:
         torch.set_num_threads(jobs)
-    plan = planning.plan(inputs, asked, held_out, options.out)
+    plan = planning.plan(inputs, design, held_out, options.out)
     if options.dry_run:
         return planning.say(plan, overwrite=options.overwrite)
-    own = team.join(picked)
+    process_device = team.join(picked)
     leads = Team().leads
     if not leads:
         talk.set_verbosity(-1)
@@ -92,24 +92,24 @@ def run(inputs: Inputs, asked: Asked, held_out: HeldOutOptions, options: RunOpti
         with team.leader_first():
             place = ShardFolder(plan.folder / "features", WHOLE, options.overwrite, options.wait or not leads)
             plan = replace(plan, table=preparing.featurized(plan.table, to_make, place, picked, jobs))
-            teachers = _teachers(plan.table, asked.teacher, plan.folder, picked, jobs)
-        workplace = Workplace(options.overwrite, own, teachers, refusal)
-        made = [_divided(plan, way, workplace) for way in plan.ways]
+            teachers = _teachers(plan.table, design.teacher, plan.folder, picked, jobs)
+        workplace = Workplace(options.overwrite, process_device, teachers, refusal)
+        predictions = [_divided(plan, way, workplace) for way in plan.ways]
         if held_out.gap:
-            optimism.say([way.named for way in plan.ways], made)
+            optimism.say([way.named for way in plan.ways], predictions)
         for way in plan.ways if leads else ():
             files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
     if leads and not (talk.to_terminal() and options.kind is None):
-        manifest_io.write(made[-1], None, kind)
+        manifest_io.write(predictions[-1], None, kind)
     return None
 
 
 def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
     """Train all members of one way to divide; their held-out predictions together."""
     design, folder, leads = plan.design, plan.folder / way.folder, Team().leads
-    table, wanted = planning.members(plan, way)
-    held = _taught(targets.load(table, design, place.device, plan.told), wanted, place.teachers)
-    described = {each.name: runs.described(held[each.name], design, each) for each in wanted}
+    table, trainings = planning.members(plan, way)
+    materials = _taught(targets.load(table, design, place.device, plan.teacher_file), trainings, place.teachers)
+    described = {member.name: runs.described(materials[member.name], design, member) for member in trainings}
     with ExitStack() as until_done:
         with team.leader_first():
             among_more = leads and not place.overwrite and runs.among_more(folder, described)
@@ -117,17 +117,18 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
                 if place.refusal and not runs.finished(folder, described, place.overwrite):
                     raise place.refusal
                 until_done.enter_context(runs.claimed(folder, described, place.overwrite))
-        run_report.say_emotions(manifest.keep(table, wanted[0].split == TRAIN), design)
-        trained = [_one(held[each.name], design, each, folder, alone=len(wanted) == 1) for each in wanted]
+        run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
+        alone = len(trainings) == 1
+        trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]
     predicted = merging.stacked([rows for rows, _ in trained])
-    named = heldout.protocol(table, way)
-    predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, named)
+    protocol = heldout.protocol(table, way)
+    predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, protocol)
     if leads:
         joined = folder / run_folder.PREDICTIONS
         stays = joined.exists() if place.refusal else manifest_io.holds(str(joined), predicted, "parquet")
         if not (among_more or stays):
             manifest_io.write(predicted, str(joined), "parquet")
-        run_report.say_result(predicted, [scores for _, scores in trained], named, folder)
+        run_report.say_result(predicted, [scores for _, scores in trained], protocol, folder)
         if among_more:
             talk.say(f"{joined} holds those of other seeds as well")
     return predicted
@@ -140,27 +141,29 @@ def _teachers(table: Table, source: str | None, folder: Path, device: str, jobs:
     return teacher_models.teachers(table, source, folder, device, jobs)
 
 
-def _taught(held: Material, wanted: Sequence[Member], teachers: TeacherModels | None) -> dict[str, Material]:
+def _taught(material: Material, trainings: Sequence[Member], teachers: TeacherModels | None) -> dict[str, Material]:
     """The material of each member by its name, with the answers of those models that may teach it."""
-    first, each_split = wanted[0], {each.name: each.split for each in wanted}
+    first, each_split = trainings[0], {member.name: member.split for member in trainings}
     if teachers is not None:
-        lessons = {name: teacher_models.lesson(teachers, held.table, split) for name, split in each_split.items()}
-        familiar = teacher_models.familiar_clips(teachers, held.table, first.split)
+        lessons = {name: teacher_models.lesson(teachers, material.table, split) for name, split in each_split.items()}
+        familiar = teacher_models.familiar_clips(teachers, material.table, first.split)
         teacher_models.say(lessons[first.name], first.split, familiar)
-        return {name: replace(held, taught=lesson) for name, lesson in lessons.items()}
-    if held.taught is not None:
-        teacher_models.say(held.taught, first.split)
-    return dict.fromkeys(each_split, held)
+        return {name: replace(material, taught=lesson) for name, lesson in lessons.items()}
+    if material.taught is not None:
+        teacher_models.say(material.taught, first.split)
+    return dict.fromkeys(each_split, material)
 
 
-def _one(held: Material, design: Design, member: Member, folder: Path, *, alone: bool) -> tuple[Table, Figures]:
+def _train_member(
+    material: Material, design: Design, member: Member, folder: Path, *, alone: bool
+) -> tuple[Table, Figures]:
     def say(figures: Figures) -> None:
         (talk.say if alone else talk.detail)(run_report.epoch_line(figures))
 
-    def watch(order: list[np.ndarray], what: str) -> Iterable[np.ndarray]:
-        return talk.progress(order, len(order), what if alone else f"{member.name}, {what}", "step")
+    def watch(order: list[np.ndarray], title: str) -> Iterable[np.ndarray]:
+        return talk.progress(order, len(order), title if alone else f"{member.name}, {title}", "step")
 
-    predicted, scores = members.train(held, design, member, folder / member.name, Callbacks(say, watch))
+    predicted, scores = members.train(material, design, member, folder / member.name, Callbacks(say, watch))
     if not alone:
         talk.say(f"{member.name}: {run_report.line([scores])}")
     return predicted, scores

@@ -40,31 +40,31 @@ def _plan(table: Table, extraction: Extraction, folder: Path) -> ShardPlan:
 
 def warn_of_channels(table: Table, extraction: Extraction) -> None:
     """Say of rows that name a channel, as those of predict do, that features are of what the extraction takes."""
-    named = manifest.codes(table, "channel")
-    if len(named.values) and all(text.removesuffix(".0").isdecimal() for text in named.values):
-        rows = talk.counted(int((named.index >= 0).sum()), "row")
+    channels = manifest.codes(table, "channel")
+    if len(channels.values) and all(text.removesuffix(".0").isdecimal() for text in channels.values):
+        rows = talk.counted(int((channels.index >= 0).sum()), "row")
         talk.warn(f"the column channel of {rows} is not heeded: features are of --channels {extraction.wave.channels}")
 
 
 def warn_of_empty_bands(extraction: Extraction) -> None:
     """Say of features with a mel scale of their own how many of its bands hold nothing."""
     scale = {field.name for field in fields(dsp.MelScale)}
-    found: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     for name, settings in extraction.features.items():
         if not scale <= vars(settings).keys():
             continue
         if empty := dsp.MelScale.of(settings).empty(extraction.wave.rate, settings.n_fft):
-            found.setdefault(f"{empty} of {settings.bands} mel bands lie between bins", []).append(f"--{name}")
-    for said, names in found.items():
-        talk.warn(f"{' and '.join(names)}: {said} and stay empty: take fewer ({names[0]}-bands) or a larger --n-fft")
+            names_of.setdefault(f"{empty} of {settings.bands} mel bands lie between bins", []).append(f"--{name}")
+    for count, names in names_of.items():
+        talk.warn(f"{' and '.join(names)}: {count} and stay empty: take fewer ({names[0]}-bands) or a larger --n-fft")
 
 
 def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
     """What `run` would do."""
-    mine, wanted = _lacking(_plan(table, extraction, place.folder), place)
-    clips = sum(len(task) for task in wanted)
-    made = ", ".join(f"{name} ({_shape(extraction, name)})" for name in extraction.features)
-    return f"would make {len(wanted)} of {len(mine)} shards, of {clips:,} clips, in {place.folder}: {made}"
+    own_tasks, open_tasks = _lacking(_plan(table, extraction, place.folder), place)
+    clips = sum(len(task) for task in open_tasks)
+    shapes = ", ".join(f"{name} ({_shape(extraction, name)})" for name in extraction.features)
+    return f"would make {len(open_tasks)} of {len(own_tasks)} shards, of {clips:,} clips, in {place.folder}: {shapes}"
 
 
 def _shape(extraction: Extraction, name: str) -> str:
@@ -77,46 +77,46 @@ def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, j
     """Make what is missing, and give this part's rows of the manifest with where their features lie."""
     planned = _plan(table, extraction, place.folder)
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
-        mine, wanted = _lacking(planned, place)
-        if wanted and refusal:
+        own_tasks, open_tasks = _lacking(planned, place)
+        if open_tasks and refusal:
             raise refusal
-        making = tasks.make(planned, wanted, device, jobs)
-        tasks.warn_of_changed(planned, [task for task in mine if task not in wanted])
-        done = sum(talk.progress(making, sum(map(len, wanted)), "featurizing"))
+        making = tasks.make(planned, open_tasks, device, jobs)
+        tasks.warn_of_changed(planned, [task for task in own_tasks if task not in open_tasks])
+        done = sum(talk.progress(making, sum(map(len, open_tasks)), "featurizing"))
         tasks.drop_leftovers(planned)
-        share = _share(table, mine)
-        made = _pointed(share, planned, mine)
-        _save(made, place.manifest)
-    if mine:
-        _say(share, made, done, planned)
+        share = _share(table, own_tasks)
+        result = _pointed(share, planned, own_tasks)
+        _save(result, place.manifest)
+    if own_tasks:
+        _say(share, result, done, planned)
     else:
         whole = talk.counted(len(planned.tasks), "shard")
         talk.say(f"nothing is left for part {place.part.name}: the clips make {whole}, which --part does not divide")
     if not place.part.name:  # another part may have some
-        doctor.refuse_unusable(made)
-    return made
+        doctor.refuse_unusable(result)
+    return result
 
 
 def _lacking(planned: ShardPlan, place: ShardFolder) -> tuple[Sequence[Task], dict[Task, tuple[str, ...]]]:
     """The tasks of this part and, of them, those that lack features, with what they lack."""
     if not place.overwrite:
         tasks.refuse_strangers(planned)
-    mine = place.part.of(planned.tasks)
-    lacking = ((task, tasks.missing(planned, task)) for task in mine)
-    return mine, {task: names for task, names in lacking if names}
+    own_tasks = place.part.of(planned.tasks)
+    lacking = ((task, tasks.missing(planned, task)) for task in own_tasks)
+    return own_tasks, {task: names for task, names in lacking if names}
 
 
-def _share(table: Table, mine: Sequence[Task]) -> Table:
+def _share(table: Table, own_tasks: Sequence[Task]) -> Table:
     """The rows that some neighbouring tasks answer for: their clips, and the unusable ones up to the next task's."""
-    if not mine:
+    if not own_tasks:
         return table.slice(0, 0)
     places = np.flatnonzero(manifest.usable(table))
-    first = 0 if mine[0].index == 0 else int(places[mine[0].first])
-    last = len(table) if mine[-1].last == len(places) else int(places[mine[-1].last])
+    first = 0 if own_tasks[0].index == 0 else int(places[own_tasks[0].first])
+    last = len(table) if own_tasks[-1].last == len(places) else int(places[own_tasks[-1].last])
     return table.slice(first, last - first)
 
 
-def _pointed(table: Table, planned: ShardPlan, mine: Sequence[Task]) -> Table:
+def _pointed(table: Table, planned: ShardPlan, own_tasks: Sequence[Task]) -> Table:
     """A share of the manifest with where each clip's rows lie, and with the issues that decoding found."""
     places = np.flatnonzero(manifest.usable(table))
     issues: dict[int, str] = {}
@@ -124,9 +124,9 @@ def _pointed(table: Table, planned: ShardPlan, mine: Sequence[Task]) -> Table:
         shard = np.full(len(table), -1, np.int32)
         offset, rows = np.zeros((2, len(table)), np.int64)
         paths = []
-        for number, task in enumerate(mine):
+        for number, task in enumerate(own_tasks):
             head = shards.head_of(planned.path(task, feature))
-            at, counts = places[task.first - mine[0].first :][: len(task)], np.array(head.rows)
+            at, counts = places[task.first - own_tasks[0].first :][: len(task)], np.array(head.rows)
             offset[at], rows[at] = np.cumsum(counts) - counts, counts
             shard[at] = np.where(counts > 0, number, -1)
             issues |= {at[head.clips.index(clip)]: issue for clip, issue in head.issues.items()}
@@ -134,8 +134,8 @@ def _pointed(table: Table, planned: ShardPlan, mine: Sequence[Task]) -> Table:
         table = manifest.with_feature(table, feature, (shard, offset, rows), paths)
     table = _with_issues(table, issues) if issues else table
     records = {feature: planned.extraction.record(feature) for feature in planned.extraction.features}
-    held = manifest.provenance(table)
-    return manifest.with_provenance(table, held | {"features": held["features"] | records})
+    provenance = manifest.provenance(table)
+    return manifest.with_provenance(table, provenance | {"features": provenance["features"] | records})
 
 
 def _with_issues(table: Table, issues: dict[int, str]) -> Table:
@@ -149,12 +149,12 @@ def _save(table: Table, path: Path) -> None:
     """Write the manifest, unless the file holds these rows of these features already."""
     sweep(path)
     try:
-        held = manifest_io.read(str(path))
+        existing = manifest_io.read(str(path))
     except SertoolError:
-        held = None
-    if held is None or not (manifest.same_rows(held, table) and _records(held) == _records(table)):
+        existing = None
+    if existing is None or not (manifest.same_rows(existing, table) and _records(existing) == _records(table)):
         manifest_io.write(table, str(path), "parquet")
-    gone = sorted(_records(held).keys() - _records(table).keys()) if held is not None else []
+    gone = sorted(_records(existing).keys() - _records(table).keys()) if existing is not None else []
     if gone:
         talk.warn(f"{path} pointed to {', '.join(gone)} too: to add a feature, featurize that manifest; or name all")
 
@@ -168,9 +168,9 @@ def _say(before: Table, after: Table, done: int, planned: ShardPlan) -> None:
     usable = manifest.usable(after)
     lost = manifest.usable(before) & ~usable
     if lost.any():
-        found = [issue if new else None for issue, new in zip(manifest.column(after, "issue"), lost, strict=True)]
-        known = after.select([name for name in ("clip", "path") if name in after.column_names])
-        doctor.report(manifest.with_column(known, "issue", found))
+        issues = [issue if new else None for issue, new in zip(manifest.column(after, "issue"), lost, strict=True)]
+        summary = after.select([name for name in ("clip", "path") if name in after.column_names])
+        doctor.report(manifest.with_column(summary, "issue", issues))
     aside = f"; {int((~usable).sum()):,} set aside" if not usable.all() else ""
     names = ", ".join(planned.extraction.features)
     talk.say(f"{names} of {talk.counted(int(usable.sum()), 'clip')} in {planned.folder} ({done:,} made now){aside}")

@@ -27,8 +27,8 @@ class Tally(NamedTuple):
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts `[classes, classes]`: rows are the truth, columns the answers."""
-    given = predicted >= 0
-    cells = truth[given].astype(np.int64) * classes + predicted[given]
+    answered = predicted >= 0
+    cells = truth[answered].astype(np.int64) * classes + predicted[answered]
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -44,8 +44,8 @@ def recall(counts: Tally) -> np.ndarray:
 
 def precision(counts: Tally) -> np.ndarray:
     """Of the answers for each class, the share that is right; 0 for a class that has clips and no answers."""
-    found = ratio(counts.right, counts.predicted)
-    return np.where((counts.predicted == 0) & (counts.truth > 0), 0.0, found)
+    shares = ratio(counts.right, counts.predicted)
+    return np.where((counts.predicted == 0) & (counts.truth > 0), 0.0, shares)
 
 
 def f1(counts: Tally) -> np.ndarray:
@@ -90,9 +90,9 @@ def mean(values: np.ndarray, axis: int = -1, weights: np.ndarray | float = 1.0) 
 
 def bin_sums(confidence: np.ndarray, right: np.ndarray, unit: np.ndarray, units: int) -> np.ndarray:
     """Sums `[units, bins, 3]` of clips, confidence and right answers, in bins of equal width; NaN counts nowhere."""
-    known = ~np.isnan(confidence)
-    confidence, right = confidence[known], right[known]
-    cell = unit[known] * BINS + np.minimum((confidence * BINS).astype(int), BINS - 1)
+    is_known = ~np.isnan(confidence)
+    confidence, right = confidence[is_known], right[is_known]
+    cell = unit[is_known] * BINS + np.minimum((confidence * BINS).astype(int), BINS - 1)
     columns = [np.bincount(cell, weights, units * BINS) for weights in (None, confidence, right)]
     return np.stack(columns, -1).reshape(units, BINS, 3)
 
@@ -114,21 +114,21 @@ def ece_bounds(whole: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
     distance = np.nan_to_num(ratio(whole[..., 1] - whole[..., 2], whole[..., 0]))
     clips, confidence, right = np.moveaxis(drawn, -1, 0)
     by_chance = interval(mean(ece(np.stack([clips, confidence - clips * distance, right], -1))))[1]
-    found, high = float(value[0]), float(interval(resampled)[1])
-    low = 0.0 if found <= by_chance else max(0.0, 2 * found - high)
-    return min(found, low), max(found, high - float(mean(resampled)) + found)
+    value_found, high = float(value[0]), float(interval(resampled)[1])
+    low = 0.0 if value_found <= by_chance else max(0.0, 2 * value_found - high)
+    return min(value_found, low), max(value_found, high - float(mean(resampled)) + value_found)
 
 
 def log_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Minus the logarithm of the true class' probability, `[clips]`, from `[clips, classes]`; never infinite."""
-    given = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
-    return -np.log(np.clip(given, np.finfo(float).eps, 1 - np.finfo(float).eps))
+    of_truth = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
+    return -np.log(np.clip(of_truth, np.finfo(float).eps, 1 - np.finfo(float).eps))
 
 
 def brier_scores(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The squared distance of the probabilities from certainty of the truth, `[clips]`: 0 to 2."""
-    given = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
-    return (probabilities**2).sum(1) - 2 * given + 1
+    of_truth = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
+    return (probabilities**2).sum(1) - 2 * of_truth + 1
 
 
 # People.
@@ -142,8 +142,8 @@ def vote_shares(votes: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def pluralities(votes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """1 where most votes name the truth, its part of a tie, else 0; NaN where nobody voted."""
     most = votes == votes.max(1, keepdims=True)
-    given = np.take_along_axis(most, truth[:, None], 1)[:, 0]
-    return np.where(votes.sum(1) > 0, given / most.sum(1), np.nan)
+    of_truth = np.take_along_axis(most, truth[:, None], 1)[:, 0]
+    return np.where(votes.sum(1) > 0, of_truth / most.sum(1), np.nan)
 
 
 # Resampling.
@@ -165,8 +165,8 @@ def units_of(speaker: np.ndarray, whole: np.ndarray | None = None) -> Units:
     `whole` tells which clip each is of, they are drawn together.
     """
     clip = np.arange(len(speaker)) if whole is None else np.unique(whole, return_inverse=True)[1]
-    named, of_named = np.unique(speaker[speaker >= 0], return_inverse=True)
-    count = len(named)
+    speakers, of_named = np.unique(speaker[speaker >= 0], return_inverse=True)
+    count = len(speakers)
     numbers = np.full(len(speaker), -1)
     numbers[speaker >= 0] = of_named
     if count >= ENOUGH_SPEAKERS:
@@ -175,13 +175,13 @@ def units_of(speaker: np.ndarray, whole: np.ndarray | None = None) -> Units:
         numbers[alone] = count + of_alone
         return Units(numbers, np.zeros(count + len(clips), int), count, f"over {count} speakers")
     of_clip, stratum = _clips(numbers, clip)
-    what = "over clips" if whole is None else "over clips with all their windows"
+    units = "over clips" if whole is None else "over clips with all their windows"
     if not count:
-        return Units(of_clip, stratum, 0, f"{what}: speakers unknown")
+        return Units(of_clip, stratum, 0, f"{units}: speakers unknown")
     whom = (
         "the one speaker, and says" if count == 1 else f"the {count} speakers, too few to be drawn themselves; it says"
     )
-    return Units(of_clip, stratum, count, f"{what} within {whom} nothing about others")
+    return Units(of_clip, stratum, count, f"{units} within {whom} nothing about others")
 
 
 def _clips(stratum: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -201,9 +201,9 @@ def class_sums(units: Units, truth: np.ndarray, credit: np.ndarray, classes: int
 
 def tally_sums(units: Units, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """A `Tally` for each unit, `[units, 3, classes]`."""
-    given = np.where(predicted >= 0, 1.0, np.nan)
+    answered = np.where(predicted >= 0, 1.0, np.nan)
     right = np.where(predicted >= 0, truth == predicted, np.nan)
-    columns = ((truth, right), (truth, given), (predicted, given))
+    columns = ((truth, right), (truth, answered), (predicted, answered))
     return np.stack([class_sums(units, which, credit, classes) for which, credit in columns], 1)
 
 
@@ -211,8 +211,8 @@ def resample(sums: np.ndarray, stratum: np.ndarray, resamples: int, seed: int) -
     """Sums `[units, n]` of as many units drawn with replacement within each stratum: `[resamples, n]`."""
     rng = np.random.default_rng(seed)
     drawn = np.zeros((resamples, sums.shape[1]))
-    for one in np.unique(stratum):
-        members = sums[stratum == one]
+    for number in np.unique(stratum):
+        members = sums[stratum == number]
         step = max(1, CHUNK // len(members))
         for start in range(0, resamples, step):
             part = drawn[start : start + step]

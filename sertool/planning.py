@@ -22,7 +22,7 @@ from sertool import (
     teacher_models,
 )
 from sertool.design import Design, Member
-from sertool.designing import Asked
+from sertool.designing import DesignOptions
 from sertool.errors import UsageError
 from sertool.extract import Extraction
 from sertool.heldout import HeldOutOptions, Way
@@ -30,7 +30,7 @@ from sertool.manifest import Table
 from sertool.paths import plain_name
 from sertool.preparing import Inputs
 from sertool.splits import DEV, TEST, TRAIN
-from sertool.teacher_answers import Told
+from sertool.teacher_answers import TeacherPredictions
 
 NAMING = (  # options that name a run's folder, beside the loop's settings
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
@@ -44,14 +44,14 @@ class TrainingPlan:
 
     table: Table
     design: Design
-    asked: Asked
+    options: DesignOptions
     held_out: HeldOutOptions
     ways: Sequence[Way]
     folder: Path
-    told: Told | None  # a teacher's predictions from a file
+    teacher_file: TeacherPredictions | None  # a teacher's predictions from a file
 
 
-def plan(inputs: Inputs, options: Asked, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
+def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
     """The plan that the options ask for, before features are made."""
     answers = _told(inputs, options.teacher)
     table = heldout.released(preparing.read(inputs), held_out)
@@ -63,7 +63,7 @@ def plan(inputs: Inputs, options: Asked, held_out: HeldOutOptions, out: str | No
     return TrainingPlan(table, design, options, held_out, ways, folder, answers)
 
 
-def _told(inputs: Inputs, source: str | None) -> Told | None:
+def _told(inputs: Inputs, source: str | None) -> TeacherPredictions | None:
     """A teacher's predictions, if it is a file, read once; a teacher that is a model is asked later."""
     if source is None:
         return None
@@ -73,7 +73,7 @@ def _told(inputs: Inputs, source: str | None) -> Told | None:
     return None if teacher_models.is_model(source) else teacher_answers.read(source)
 
 
-def _folder(options: Asked, held_out: HeldOutOptions) -> Path:
+def _folder(options: DesignOptions, held_out: HeldOutOptions) -> Path:
     """The folder of a run without -o, named after the model and the options given."""
     values = {**options.training, **vars(options), **vars(held_out)}
     names = (*options.training, *NAMING)
@@ -103,8 +103,8 @@ def _used(trainings: Sequence[Member]) -> np.ndarray:
 
 def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tuple[TrainingPlan, Extraction | None]:
     """The plan with a design that fits its features, and how to make these where there are none."""
-    to_make = preparing.features_to_make(plan.table, plan.design, plan.asked, device, fetch=fetch)
-    return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.asked, to_make)), to_make
+    to_make = preparing.features_to_make(plan.table, plan.design, plan.options, device, fetch=fetch)
+    return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.options, to_make)), to_make
 
 
 def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Table, list[Member]]]:
@@ -113,13 +113,13 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Tab
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
-    if plan.asked.published and batches.featured(table):
-        preparing.compare_features(plan.asked, design, records)
+    if plan.options.published and batches.featured(table):
+        preparing.compare_features(plan.options, design, records)
     divisions = [members(plan, way) for way in plan.ways]
     lessons = preparing.lessons(table, design, records)
     protocols = [heldout.protocol(divided, way) for way, (divided, _) in zip(plan.ways, divisions, strict=True)]
     trainings_of = {protocol: trainings for protocol, (_, trainings) in zip(protocols, divisions, strict=True)}
-    refusals.require_dev(plan.asked.training, trainings_of)
+    refusals.require_dev(plan.options.training, trainings_of)
     for protocol, (divided, trainings) in zip(protocols, divisions, strict=True):
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
         held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
@@ -129,11 +129,13 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Tab
                 divided, lessons, [member.split for member in trainings[:: plan.held_out.seeds]]
             )
         if design.teacher:
-            _require_teacher(design.teacher, plan.told, divided, trainings)
+            _require_teacher(design.teacher, plan.teacher_file, divided, trainings)
     return divisions
 
 
-def _require_teacher(source: str, answers: Told | None, table: Table, trainings: Sequence[Member]) -> None:
+def _require_teacher(
+    source: str, answers: TeacherPredictions | None, table: Table, trainings: Sequence[Member]
+) -> None:
     """Refuse a teacher that lacks an emotion, or was trained on clips or speakers that are held out."""
     trains = np.any([member.split == TRAIN for member in trainings], axis=0)
     emotions = {word for word, _ in manifest.counts(manifest.keep(table, trains), "emotion")}
@@ -152,16 +154,16 @@ def say(plan: TrainingPlan, *, overwrite: bool) -> None:
     plan, to_make = with_features(plan, "cpu", fetch=False)
     for way, (divided, trainings) in zip(plan.ways, look_ahead(plan, to_make), strict=True):
         folder = plan.folder / way.folder
-        if runs.finished(folder, _foreseen(divided, plan.design, trainings, plan.told), overwrite):
+        if runs.finished(folder, _foreseen(divided, plan.design, trainings, plan.teacher_file), overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
-        title = " as ".join(filter(None, (plan.asked.model, plan.asked.recipe)))
+        title = " as ".join(filter(None, (plan.options.model, plan.options.recipe)))
         count = talk.counted(int(_used(trainings).sum()), "clip")
         talk.say(f"would train {title} on {count}, {way.named}, in {folder}")
 
 
 def _foreseen(
-    table: Table, design: Design, trainings: Sequence[Member], answers: Told | None
+    table: Table, design: Design, trainings: Sequence[Member], answers: TeacherPredictions | None
 ) -> dict[str, dict[str, Any]]:
     """The description of each member, as far as it is known before features are made and a teacher's model answers."""
     if not batches.featured(table) or (design.teacher and answers is None):

@@ -26,7 +26,7 @@ from sertool import (
     weights,
 )
 from sertool.design import Design, lessons_of_blocks
-from sertool.designing import Asked
+from sertool.designing import DesignOptions
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Extraction
 from sertool.featurizing import ShardFolder
@@ -56,35 +56,34 @@ def read(inputs: Inputs) -> Table:
 
 def _without_equal_sounds(table: Table) -> Table:
     """The table with clips set aside that stand in several manifests, under different names."""
-    there, table = manifest.usable(table), twins.marked(table)
-    if found := np.flatnonzero(there & ~manifest.usable(table)).tolist():
-        clip, issue = (manifest.cell(table, name, found[0]) for name in ("clip", "issue"))
-        talk.warn(f"{talk.counted(len(found), 'clip')} set aside that several manifests have, such as {clip}: {issue}")
+    was_usable, table = manifest.usable(table), twins.marked(table)
+    if rows := np.flatnonzero(was_usable & ~manifest.usable(table)).tolist():
+        clip, issue = (manifest.cell(table, name, rows[0]) for name in ("clip", "issue"))
+        talk.warn(f"{talk.counted(len(rows), 'clip')} set aside that several manifests have, such as {clip}: {issue}")
     return table
 
 
-def featurized(table: Table, made: Extraction | None, place: ShardFolder, device: str, jobs: int) -> Table:
+def featurized(table: Table, to_make: Extraction | None, place: ShardFolder, device: str, jobs: int) -> Table:
     """The table with the features of a recipe, made now where it has none."""
-    if made is None:
+    if to_make is None:
         return table
-    table = featurizing.run(table, made, place, device, jobs)
+    table = featurizing.run(table, to_make, place, device, jobs)
     return manifest.keep(table, manifest.usable(table))
 
 
 def features_to_make(
-    table: Table, design: Design, asked: Asked, device: str, *, fetch: bool = True
+    table: Table, design: Design, options: DesignOptions, device: str, *, fetch: bool = True
 ) -> Extraction | None:
     """The features that a recipe makes for a table without any, as the model needs them; None without a recipe.
 
     Weights come from where the command line says, else the preset; in all that follows, from the command line alone.
     With `fetch` missing ones are downloaded; else None is returned where features may need some.
     """
-    weights.use_file(asked.weights)
-    preset = asked.published.get("preset")
+    weights.use_file(options.weights)
+    preset = options.published.get("preset")
     if batches.featured(table) or preset is None:
         return None
-    options = presets.PRESETS[preset]["options"]
-    place = asked.weights or options.get("weights")
+    place = options.weights or presets.PRESETS[preset]["options"].get("weights")
     if not fetch and place is None and any(map(features.encoded, presets.PRESETS[preset]["features"])):
         return None
     with weights.using_file(place):
@@ -108,25 +107,25 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
     """What the encoders were trained on whose features a model takes, imitates or builds on, by feature."""
     settings = {feature: record["settings"] for feature, record in records.items()}
     if batches.featured(table):
-        found = batches.lessons(table, [*records, *filter(None, [design.imitate])])
+        by_feature = batches.lessons(table, [*records, *filter(None, [design.imitate])])
     else:
-        found = {feature: taught_encoders.given(feature, held) for feature, held in settings.items()}
-    return found | {name: found[name] + own for name, own in lessons_of_blocks(design, records).items()}
+        by_feature = {name: taught_encoders.given(name, of_feature) for name, of_feature in settings.items()}
+    return by_feature | {name: by_feature[name] + more for name, more in lessons_of_blocks(design, records).items()}
 
 
-def grouped(table: Table, design: Design, asked: Asked, to_make: Extraction | None) -> Design:
+def grouped(table: Table, design: Design, options: DesignOptions, to_make: Extraction | None) -> Design:
     """The design with the model's settings `groups` and `stats` filled in from its feature, if they were not given.
 
     With several features, or with columns that are selected or mapped, they are not known.
     """
-    held, made = vars(design.settings), records(table, design, to_make)
-    if "groups" not in held or len(made) != 1 or design.select is not None or design.reduce is not None:
+    settings, features_made = vars(design.settings), records(table, design, to_make)
+    if "groups" not in settings or len(features_made) != 1 or design.select is not None or design.reduce is not None:
         return design
-    given = {pair.partition("=")[0].strip() for pair in asked.settings}
-    ((feature, record),) = made.items()
-    known = _groups(feature, record, by_stat="stats" not in held)
-    known = {name: count for name, count in known.items() if name not in given}
-    return replace(design, settings=models.settings(design.model, held | known))
+    given_names = {pair.partition("=")[0].strip() for pair in options.settings}
+    ((feature, record),) = features_made.items()
+    groups = _groups(feature, record, by_stat="stats" not in settings)
+    groups = {name: count for name, count in groups.items() if name not in given_names}
+    return replace(design, settings=models.settings(design.model, settings | groups))
 
 
 def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[str, int]:
@@ -151,34 +150,35 @@ def width(table: Table, design: Design, to_make: Extraction | None) -> int | Non
     return None if to_make is None else extract.width(to_make.only(design.features))
 
 
-def compare_features(asked: Asked, design: Design, records: Mapping[str, Any]) -> None:
+def compare_features(options: DesignOptions, design: Design, records: Mapping[str, Any]) -> None:
     """Warn where a manifest's features were made otherwise than the recipe makes them; refuse wholly different features
     unless --features names them."""
-    who, preset = f"--recipe {asked.recipe}" if asked.recipe else f"-m {asked.model}", asked.published["preset"]
-    wanted = presets.PRESETS[preset]["features"]
-    if {*wanted}.isdisjoint(records) and asked.recipe and not asked.features:
+    preset = options.published["preset"]
+    subject = f"--recipe {options.recipe}" if options.recipe else f"-m {options.model}"
+    expected = presets.PRESETS[preset]["features"]
+    if {*expected}.isdisjoint(records) and options.recipe and not options.features:
         raise UsageError(
-            f"{who} is for {listed(wanted)}, and the manifest has {listed(sorted(records))}: give it one "
+            f"{subject} is for {listed(expected)}, and the manifest has {listed(sorted(records))}: give it one "
             f"without features, and they are made, or name those that it is to learn from with --features"
         )
-    odd = [] if {*wanted} == {*records} else [f"{listed(sorted(records))}, not {listed(sorted(wanted))}"]
+    odd = [] if {*expected} == {*records} else [f"{listed(sorted(records))}, not {listed(sorted(expected))}"]
     usual = {"stats": (), "normalize": ()} | presets.PRESETS[preset]["options"] | _input_options(design)
-    odd += [word for feature in wanted if feature in records for word in _unlike(feature, records[feature], usual)]
+    odd += [word for feature in expected if feature in records for word in _unlike(feature, records[feature], usual)]
     if odd:
-        talk.warn(f"{who} is for features as `featurize --preset {preset}` makes them, and the manifest has "
+        talk.warn(f"{subject} is for features as `featurize --preset {preset}` makes them, and the manifest has "
                   f"others: {'; '.join(dict.fromkeys(odd))}")  # fmt: skip
 
 
 def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
     """The settings of a feature that differ from the usual options."""
-    told = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
+    recorded = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
     for word, value in usual.items():
-        own = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
-        if (own, value) == ("layers", "all"):  # which shards say by number
-            value = encoders.spelled(_layers(feature, "all", told[_facts(feature)["CHOICE"]]))  # noqa: PLW2901
-        has, wanted = _shown(told.get(own, value)), _shown(value)
-        if own != "weights" and has not in (wanted, "all"):
-            yield f"{own} {has}, not {wanted}"
+        setting = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
+        if (setting, value) == ("layers", "all"):  # which shards say by number
+            value = encoders.spelled(_layers(feature, "all", recorded[_facts(feature)["CHOICE"]]))  # noqa: PLW2901
+        has, expected = _shown(recorded.get(setting, value)), _shown(value)
+        if setting != "weights" and has not in (expected, "all"):
+            yield f"{setting} {has}, not {expected}"
 
 
 def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | None = None) -> Extraction:

@@ -103,8 +103,8 @@ def chance(p: float) -> str:
 
 
 def _sections(report: Report) -> list[Section]:
-    found = list(_of_one(report.runs[0]) if len(report.runs) == 1 else _of_several(report))
-    return found + [_by(report, name) for name in report.runs[0].by]
+    sections = list(_of_one(report.runs[0]) if len(report.runs) == 1 else _of_several(report))
+    return sections + [_by(report, name) for name in report.runs[0].by]
 
 
 def _of_one(run: Scores) -> Iterator[Section]:
@@ -142,11 +142,11 @@ def _emotions(run: Scores) -> Section:
 
 
 def _confusions(run: Scores) -> Iterator[Section]:
-    names = tuple(one.name for one in run.classes)
-    for what, cells in ((f"% of its {units(run)}", row_shares(run.confusion)), ("answers", run.confusion)):
-        shown = [[percent(cell) if what.startswith("%") else f"{cell:,}" for cell in row] for row in cells]
-        rows = [(name, *row) for name, row in zip(names, shown, strict=True)]
-        yield Section(f"Confusion: for each true emotion (row), {what} by predicted emotion", ("", *names), rows)
+    names = tuple(emotion.name for emotion in run.classes)
+    for unit, cells in ((f"% of its {units(run)}", row_shares(run.confusion)), ("answers", run.confusion)):
+        cells_shown = [[percent(cell) if unit.startswith("%") else f"{cell:,}" for cell in row] for row in cells]
+        rows = [(name, *row) for name, row in zip(names, cells_shown, strict=True)]
+        yield Section(f"Confusion: for each true emotion (row), {unit} by predicted emotion", ("", *names), rows)
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
@@ -259,8 +259,8 @@ def _blocks(widths: Sequence[int], words: int, most: float) -> list[list[int]]:
     """Which columns go together: all, or as many as have room, the first being in each; pairs of runs stay in one."""
     blocks = [[0]]
     for place in range(1, len(widths)):
-        taken = sum(widths[held] + 2 for held in blocks[-1])
-        if words == 1 and len(blocks[-1]) > 1 and taken + widths[place] > most:
+        width = sum(widths[column] + 2 for column in blocks[-1])
+        if words == 1 and len(blocks[-1]) > 1 and width + widths[place] > most:
             blocks.append([0])
         blocks[-1].append(place)
     return blocks
@@ -300,7 +300,7 @@ def _heads(report: Report) -> list[str]:
 
 def methods(report: Report) -> list[str]:
     """How all intervals were made."""
-    ways = dict.fromkeys([*(run.bootstrap for run in report.runs), *(one.bootstrap for one in report.comparisons)])
+    ways = dict.fromkeys(scored.bootstrap for scored in (*report.runs, *report.comparisons))
     lines = [_method(report, way) for way in ways]
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
@@ -334,19 +334,19 @@ def _lines(report: Report) -> Iterator[tuple[Any, ...]]:
             for answer, count in zip(report.emotions, row, strict=True):
                 yield (run.name, "", "confusion", truth, answer, int(count), "", "", "", run.clips, run.speakers)
     for pair in report.comparisons:
-        for name, one in pair.figures.items():
-            bounded = (one.value, one.low, one.high, one.p)
+        for name, difference in pair.figures.items():
+            bounded = (difference.value, difference.low, difference.high, difference.p)
             yield (pair.second, pair.first, "difference", "", name, *bounded, pair.clips, pair.speakers)
 
 
 def _lines_of(run: Scores) -> Iterator[tuple[Any, ...]]:
-    for name, one in run.figures.items():
+    for name, item in run.figures.items():
         size = (run.rows_with.get(name, run.clips), run.speakers)
-        yield from _table_lines(run, ("figures", ""), {name: one}, size)
+        yield from _table_lines(run, ("figures", ""), {name: item}, size)
     yield from _table_lines(run, ("people", ""), run.people, (run.people_clips, run.speakers))
-    for one in run.classes:
-        figures = {"precision": one.precision, "recall": one.recall, "f1": one.f1}
-        yield from _table_lines(run, ("emotion", one.name), figures, (one.clips, run.speakers))
+    for item in run.classes:
+        figures = {"precision": item.precision, "recall": item.recall, "f1": item.f1}
+        yield from _table_lines(run, ("emotion", item.name), figures, (item.clips, run.speakers))
     for table, groups in {**run.by, "worst speakers": run.worst}.items():
         for group in groups:
             size = (group.clips, group.speakers)
@@ -356,8 +356,8 @@ def _lines_of(run: Scores) -> Iterator[tuple[Any, ...]]:
 def _table_lines(
     run: Scores, place: tuple[str, str], figures: Mapping[str, Figure], size: tuple[int, int]
 ) -> Iterator[tuple[Any, ...]]:
-    for name, one in figures.items():
-        yield (run.name, "", *place, name, one.value, one.low, one.high, "", *size)
+    for name, figure in figures.items():
+        yield (run.name, "", *place, name, figure.value, figure.low, figure.high, "", *size)
 
 
 def as_json(report: Report) -> str:

@@ -29,8 +29,9 @@ def line(scores: Sequence[Figures]) -> str:
 
 def _means(scores: Sequence[Figures], figure: str) -> dict[str, float]:
     """A figure in per cent on each part that has it, the mean over members."""
-    held = {part: [each[f"{part}_{figure}"] for each in scores if f"{part}_{figure}" in each] for part in PARTS}
-    return {part: 100 * float(np.mean(values)) for part, values in held.items() if values}
+    names = {part: f"{part}_{figure}" for part in PARTS}
+    values_of = {part: [figures[name] for figures in scores if name in figures] for part, name in names.items()}
+    return {part: 100 * float(np.mean(values)) for part, values in values_of.items() if values}
 
 
 def _shown(means: dict[str, float]) -> str:
@@ -43,30 +44,30 @@ def _among_own(scores: Sequence[Figures]) -> str:
     return f"; among its own emotions {_shown(own)}" if own else ""
 
 
-def say_result(table: Table, scores: Sequence[Figures], named: str, folder: Path) -> None:
+def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path) -> None:
     """Say the results of all members together and, if there are several corpora, of each."""
-    several = [talk.counted(n, what) for what in ("fold", "seed") if (n := len(manifest.counts(table, what))) > 1]
+    several = [talk.counted(n, column) for column in ("fold", "seed") if (n := len(manifest.counts(table, column))) > 1]
     many = f", mean over {' and '.join(several)}" if several else ""
     count = len(manifest.counts(table, "speaker"))
-    who = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
-    rows = f"{talk.counted(len(table), 'held-out row')} {who}"
-    how = f"LEAKY: {named}" if heldout.is_leaky(named) else named
-    talk.say(f"{line(scores)}{many}; {rows}, {how}; the run lies in {folder}")
-    for name in dict.fromkeys(name for each in scores for name in each.get("by_corpus", ())):
-        mine = [each["by_corpus"][name] for each in scores if name in each.get("by_corpus", {})]
-        talk.say(f"  {name}: {line(mine)}{_among_own(mine)}")
+    of_speakers = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
+    rows = f"{talk.counted(len(table), 'held-out row')} {of_speakers}"
+    title = f"LEAKY: {protocol}" if heldout.is_leaky(protocol) else protocol
+    talk.say(f"{line(scores)}{many}; {rows}, {title}; the run lies in {folder}")
+    for name in dict.fromkeys(name for figures in scores for name in figures.get("by_corpus", ())):
+        of_corpus = [figures["by_corpus"][name] for figures in scores if name in figures.get("by_corpus", {})]
+        talk.say(f"  {name}: {line(of_corpus)}{_among_own(of_corpus)}")
 
 
 def say_emotions(train: Table, design: Design) -> None:
     """That corpora have different emotions, and what becomes of those that one lacks."""
     corpora = sorted(name for name, _ in manifest.counts(train, "corpus"))
     emotions = {name: manifest.counts(manifest.only(train, "corpus", [name]), "emotion") for name in corpora}
-    sets = {name: {word for word, _ in found} for name, found in emotions.items() if found}
+    sets = {name: {word for word, _ in counted} for name, counted in emotions.items() if counted}
     everywhere = set.intersection(*sets.values()) if sets else set()
     more = {name: sorted(words - everywhere) for name, words in sets.items() if words - everywhere}
     if not more:
         return
-    shown = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
+    extras = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
     counts = design.training.absent_emotions == "count" or at_once(design)
-    how = "count as wrong for its clips" if counts else "are left out of its clips' loss"
-    talk.say(f"the corpora share {len(everywhere)} emotions ({shown}): those that a corpus lacks {how}")
+    consequence = "count as wrong for its clips" if counts else "are left out of its clips' loss"
+    talk.say(f"the corpora share {len(everywhere)} emotions ({extras}): those that a corpus lacks {consequence}")

@@ -23,7 +23,7 @@ from sertool.design import ONE_ROW, Design, Member
 from sertool.errors import UsageError
 from sertool.manifest import Table
 from sertool.splits import DEV, TRAIN
-from sertool.teacher_answers import Imitated, Taught, Told
+from sertool.teacher_answers import Imitated, Taught, TeacherPredictions
 from sertool.training_data import Data
 
 
@@ -38,45 +38,46 @@ class Material:
     imitated: Imitated | None = None
 
 
-def load(table: Table, design: Design, device: str, told: Told | None = None) -> Material:
-    """The material of a table; `told` are a teacher's predictions from a file."""
+def load(table: Table, design: Design, device: str, predictions: TeacherPredictions | None = None) -> Material:
+    """The material of a table; `predictions` are a teacher's predictions from a file."""
     return Material(
         table,
         batches.load(table, design.features, device),
         manifest.column(table, "emotion"),
-        teacher_answers.taught(table, told) if told else None,
+        teacher_answers.taught(table, predictions) if predictions else None,
         teacher_answers.imitated(table, design.imitate, device) if design.imitate else None,
     )
 
 
-def emotions(held: Material, member: Member) -> list[str]:
+def emotions(material: Material, member: Member) -> list[str]:
     """The emotions that a member learns, in the usual order."""
-    there = {held.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
-    usual = [word for word in labels.EMOTIONS if word in there]
-    return usual + sorted(there - set(usual))
+    trained = {material.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
+    usual = [word for word in labels.EMOTIONS if word in trained]
+    return usual + sorted(trained - set(usual))
 
 
-def data(held: Material, design: Design, member: Member, words: list[str]) -> Data:
+def data(material: Material, design: Design, member: Member, words: list[str]) -> Data:
     """A member's data: clips of the emotions in train; and in train, unlabelled clips that a teacher answers for."""
     place = {word: index for index, word in enumerate(words)}
-    emotion = np.array([place.get(word, -1) for word in held.emotions])
-    unlabelled = np.array([word is None for word in held.emotions]) & (held.taught is not None and held.taught.known)
+    emotion = np.array([place.get(word, -1) for word in material.emotions])
+    is_taught = material.taught is not None and material.taught.known
+    unlabelled = np.array([word is None for word in material.emotions]) & is_taught
     train = np.flatnonzero((member.split == TRAIN) & ((emotion >= 0) | unlabelled))
     dev = np.flatnonzero((member.split == DEV) & (emotion >= 0))
-    group = voices(held.table) if design.adapt else None
+    group = voices(material.table) if design.adapt else None
     scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
-    scaling = batches.scaling(held.store, train, scale, design.prior_clips)
-    targets, judged = _aims(held, design, words, emotion, train)
+    scaling = batches.scaling(material.store, train, scale, design.prior_clips)
+    targets, judged = _aims(material, design, words, emotion, train)
     if group is not None:
-        scaling = speaker_scaling.fitted(held.store, train, group, targets.numpy(), scaling)
-    device = held.store.device
-    found = Data(
-        store=held.store, targets=targets.to(device), train=train, dev=dev, scaling=scaling, emotion=emotion,
-        group=group, goals=None if held.imitated is None else teacher_answers.goals(held.imitated, train),
-        corpus=_corpora(held.table), judged=None if judged is None else judged.to(device),
-        original=consistency.originals(held.table, held.store.lengths, train) if design.training.steady else None,
+        scaling = speaker_scaling.fitted(material.store, train, group, targets.numpy(), scaling)
+    store, device = material.store, material.store.device
+    member_data = Data(
+        store=store, targets=targets.to(device), train=train, dev=dev, scaling=scaling, emotion=emotion,
+        group=group, goals=None if material.imitated is None else teacher_answers.goals(material.imitated, train),
+        corpus=_corpora(material.table), judged=None if judged is None else judged.to(device),
+        original=consistency.originals(material.table, store.lengths, train) if design.training.steady else None,
     )  # fmt: skip
-    return _with_fewer_columns(found, design, held.table)
+    return _with_fewer_columns(member_data, design, material.table)
 
 
 def voices(table: Table) -> np.ndarray:
@@ -104,16 +105,16 @@ def _corpora(table: Table) -> np.ndarray:
 
 
 def _aims(
-    held: Material, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
+    material: Material, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
 ) -> tuple[Tensor, Tensor | None]:
     """Target probabilities, and the emotions that each clip is judged among, both `[clips, classes]`."""
-    how = design.training
-    targets = _targets(held.table, emotion, words, how.soft)
-    masks = how.absent_emotions == "mask"
-    judged = label_sets.among(targets, _corpora(held.table), train, emotion >= 0) if masks else None
-    if held.taught is not None:
-        shares = np.where(np.isin(np.arange(len(emotion)), train), np.where(emotion >= 0, how.teach, 1.0), 0.0)
-        targets = _taught(targets, held.taught, words, shares)
+    settings = design.training
+    targets = _targets(material.table, emotion, words, settings.soft)
+    masks = settings.absent_emotions == "mask"
+    judged = label_sets.among(targets, _corpora(material.table), train, emotion >= 0) if masks else None
+    if material.taught is not None:
+        shares = np.where(np.isin(np.arange(len(emotion)), train), np.where(emotion >= 0, settings.teach, 1.0), 0.0)
+        targets = _taught(targets, material.taught, words, shares)
         targets = targets if judged is None else label_sets.within(targets, judged)
     return targets, judged
 
@@ -124,8 +125,8 @@ def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -
     if soft:
         columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
         shares = torch.tensor([[value or 0.0 for value in column] for column in columns]).T
-        heard = shares.sum(dim=1, keepdim=True)
-        targets = torch.where(heard > 0, (1 - soft) * targets + soft * shares / heard.clamp(min=1e-9), targets)
+        votes = shares.sum(dim=1, keepdim=True)
+        targets = torch.where(votes > 0, (1 - soft) * targets + soft * shares / votes.clamp(min=1e-9), targets)
     return targets
 
 
@@ -146,10 +147,10 @@ def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
 
 def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(how, str):
-        found = selection.reduce(how, x, y)
+        choice = selection.reduce(how, x, y)
     else:
-        found = selection.picked(selection.select(x, y, groups, most=how), x.shape[1])
-    return found.offset, found.matrix
+        choice = selection.picked(selection.select(x, y, groups, most=how), x.shape[1])
+    return choice.offset, choice.matrix
 
 
 def statistics(data: Data, clips: np.ndarray, who: str) -> np.ndarray:

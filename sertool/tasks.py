@@ -63,13 +63,15 @@ class ShardPlan:
     @cached_property
     def lessons(self) -> dict[str, list[Lesson]]:
         """What the encoder of each feature was trained on, as far as a file of `--weights` says so."""
-        return {name: taught_encoders.given(name, vars(held)) for name, held in self.extraction.features.items()}
+        features = self.extraction.features
+        return {name: taught_encoders.given(name, vars(settings)) for name, settings in features.items()}
 
     @cached_property
     def tasks(self) -> list[Task]:
         """Every shard, by the clips' order and durations and how wide the features are."""
-        known = "duration" in self.table.column_names
-        seconds = np.nan_to_num(self.table.column("duration").to_numpy()) if known else np.zeros(len(self.table))
+        seconds = np.zeros(len(self.table))
+        if "duration" in self.table.column_names:
+            seconds = np.nan_to_num(self.table.column("duration").to_numpy())
         heft = self.extraction.heft() / self.extraction.wave.rate
         spans = shards.cut(self.extraction.wave.samples(seconds), min(SAMPLES, BYTES / heft) if heft else SAMPLES)
         return [Task(index, *span) for index, span in enumerate(spans)]
@@ -122,37 +124,38 @@ def missing(plan: ShardPlan, task: Task) -> tuple[str, ...]:
 
 def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
     head = shards.sound(plan.path(task, feature), feature)
-    if head is None or head.key != _key(feature, plan.extraction, clips) or not _is_told(plan.lessons[feature], head):
+    if head is None or head.key != _key(feature, plan.extraction, clips) or not _has_all(plan.lessons[feature], head):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
     return all(extract.stands(head.issues[clip.name], clip, plan.extraction.wave, lambda: plan.engine) for clip in lost)
 
 
-def _is_told(lessons: Sequence[Lesson], head: Shard) -> bool:
+def _has_all(lessons: Sequence[Lesson], head: Shard) -> bool:
     """Whether a shard records all lessons that the file of `--weights` has."""
-    return all(one in head.lessons or (head.lessons and "corpora" in one) for one in lessons)
+    return all(lesson in head.lessons or (head.lessons and "corpora" in lesson) for lesson in lessons)
 
 
 def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
     """Warn of clips whose file has changed: their features are of the sound that was indexed, so they stay."""
-    found = [clip.name for task in finished for clip in plan.clips(task) if extract.changed(clip)]
-    if found:
-        talk.warn(f"{talk.counted(len(found), 'clip')} changed since what was indexed had its features made, such as "
-                  f"{found[0]}: index again, with --update")  # fmt: skip
+    changed = [clip.name for task in finished for clip in plan.clips(task) if extract.changed(clip)]
+    if changed:
+        talk.warn(f"{talk.counted(len(changed), 'clip')} changed since what was indexed had its features made, such as "
+                  f"{changed[0]}: index again, with --update")  # fmt: skip
 
 
 def refuse_strangers(plan: ShardPlan) -> None:
     """Refuse to replace shards of other settings, or mostly of other clips, without --overwrite."""
     ours: np.ndarray | None = None
     for feature in plan.extraction.features:
-        known = total = 0
+        ours_there = total = 0
         for head in _heads(plan, feature):
             _refuse_settings(plan, feature, head.settings)
             ours = _clips(plan) if ours is None else ours
-            known += int(np.isin(_hashes(head.clips), ours).sum())
+            ours_there += int(np.isin(_hashes(head.clips), ours).sum())
             total += len(head.clips)
-        if known * 2 < total:
-            raise _refusal(plan, feature, f"holds {total:,} clips, of which {total - known:,} are not in this manifest")
+        if ours_there * 2 < total:
+            holds = f"holds {total:,} clips, of which {total - ours_there:,} are not in this manifest"
+            raise _refusal(plan, feature, holds)
 
 
 def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
@@ -175,10 +178,10 @@ def _hashes(names: Sequence[str]) -> np.ndarray:
     return np.fromiter(map(hash, names), np.int64, len(names))
 
 
-def _refuse_settings(plan: ShardPlan, feature: str, held: Any) -> None:
-    asked = plan.extraction.record(feature)
-    if held != asked:
-        difference = next(_differences(held, asked), "unknown")
+def _refuse_settings(plan: ShardPlan, feature: str, recorded: Any) -> None:
+    settings = plan.extraction.record(feature)
+    if recorded != settings:
+        difference = next(_differences(recorded, settings), "unknown")
         raise _refusal(plan, feature, f"was made with other settings ({difference})")
 
 
@@ -187,21 +190,21 @@ def _refusal(plan: ShardPlan, feature: str, what: str) -> UsageError:
     return UsageError(f"{plan.folder / feature} {what}: {advice}")
 
 
-def _differences(held: Any, asked: dict[str, Any]) -> Iterator[str]:
+def _differences(recorded: Any, settings: dict[str, Any]) -> Iterator[str]:
     """Settings that differ, for people."""
-    for name, now in asked.items():
-        then = held.get(name) if isinstance(held, dict) else None
+    for name, now in settings.items():
+        then = recorded.get(name) if isinstance(recorded, dict) else None
         if isinstance(now, dict):
             yield from _differences(then, now)
         elif then != now:
             yield f"{name} {then}, now {now}"
 
 
-def make(plan: ShardPlan, wanted: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[bool]:
+def make(plan: ShardPlan, lacking: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[bool]:
     """Make the wanted features' shards; yields of each clip, as it is done, whether it has rows."""
     with ThreadPoolExecutor(1) as writer:
-        for names in sorted(set(wanted.values())):
-            alike = [task for task, lacked in wanted.items() if lacked == names]
+        for names in sorted(set(lacking.values())):
+            alike = [task for task, lacked in lacking.items() if lacked == names]
             engine = Engine(plan.extraction.only(names), device)
             yield from _make_alike(plan, alike, engine, jobs, writer)
 
@@ -213,24 +216,24 @@ def _make_alike(
     stream = extract.rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
     writing: Future[None] | None = None
     for task in tasks:
-        clips, made = plan.clips(task), deque[Rows]()
+        clips, finished = plan.clips(task), deque[Rows]()
         for rows in islice(stream, len(clips)):
-            made.append(rows)
+            finished.append(rows)
             yield rows.issue is None
         if writing:
             writing.result()
-        writing = writer.submit(_write, plan, task, engine, made)
+        writing = writer.submit(_write, plan, task, engine, finished)
     if writing:
         writing.result()
 
 
-def _write(plan: ShardPlan, task: Task, engine: Engine, made: Sequence[Rows]) -> None:
+def _write(plan: ShardPlan, task: Task, engine: Engine, rows_of_clips: Sequence[Rows]) -> None:
     clips = plan.clips(task)
     names = [clip.name for clip in clips]
-    issues = {clip.name: rows.issue for clip, rows in zip(clips, made, strict=True) if rows.issue}
+    issues = {clip.name: rows.issue for clip, rows in zip(clips, rows_of_clips, strict=True) if rows.issue}
     for feature, columns in engine.columns.items():
-        counts = [0 if rows.issue else len(rows.values[feature]) for rows in made]
-        pieces = [rows.values[feature] for rows in made if rows.issue is None]
+        counts = [0 if rows.issue else len(rows.values[feature]) for rows in rows_of_clips]
+        pieces = [rows.values[feature] for rows in rows_of_clips if rows.issue is None]
         path, record = plan.path(task, feature), plan.extraction.record(feature)
         expected = _key(feature, plan.extraction, clips)
         sweep(path)
@@ -242,7 +245,7 @@ def _write(plan: ShardPlan, task: Task, engine: Engine, made: Sequence[Rows]) ->
 def drop_leftovers(plan: ShardPlan) -> None:
     """Remove shards that no clip of the manifest lies in any more."""
     for feature in plan.extraction.features:
-        wanted = {shards.name(task.index) for task in plan.tasks}
+        names = {shards.name(task.index) for task in plan.tasks}
         for path in plan.held(feature):
-            if path.name not in wanted:
+            if path.name not in names:
                 path.unlink(missing_ok=True)

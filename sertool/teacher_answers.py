@@ -20,9 +20,9 @@ DIRECTIONS = 192  # principal components of the features that are imitated
 ROUNDS = 4  # of the randomised SVD that finds them
 
 
-def unknown(lost: Sequence[str], known: Sequence[str]) -> str:
+def unknown(lost: Sequence[str], emotions: Sequence[str]) -> str:
     """The error for a teacher that lacks some emotions."""
-    leave = f"--where 'emotion={'|'.join(known)}'"
+    leave = f"--where 'emotion={'|'.join(emotions)}'"
     return f"--teacher: it knows no {', '.join(lost)}: keep what it knows with {leave}, or index with --map"
 
 
@@ -46,7 +46,7 @@ class Taught(NamedTuple):
         return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
 
 
-class Told(NamedTuple):
+class TeacherPredictions(NamedTuple):
     """A teacher's predictions from a file, of whichever clips these are."""
 
     source: str
@@ -55,31 +55,31 @@ class Told(NamedTuple):
     shares: np.ndarray  # float32 `[clips, words]`
 
 
-def read(source: str) -> Told:
+def read(source: str) -> TeacherPredictions:
     """The predictions in a file or, for `-`, on stdin."""
-    given = intake.typed(manifest_io.parse(manifest_io.read_bytes(source), source), source)
-    words = tuple(manifest.family(given, "p_"))
-    if not words or "clip" not in given.column_names:
+    table = intake.typed(manifest_io.parse(manifest_io.read_bytes(source), source), source)
+    words = tuple(manifest.family(table, "p_"))
+    if not words or "clip" not in table.column_names:
         raise SertoolError(
             f"--teacher {source}: no predictions: columns clip and p_EMOTION, as train and predict write"
         )
-    return Told(source, words, *_by_clip(manifest.keep(given, ~manifest.lacking(given, "clip")), words))
+    return TeacherPredictions(source, words, *_by_clip(manifest.keep(table, ~manifest.lacking(table, "clip")), words))
 
 
-def taught(table: Table, told: Told) -> Taught:
+def taught(table: Table, predictions: TeacherPredictions) -> Taught:
     """A teacher's predictions for the rows of a table; a copy without one of its own has its parent's."""
-    unknown = np.full((1, len(told.words)), np.nan, np.float32)  # of clips that it does not answer for
-    shares = np.append(told.shares, unknown, axis=0)
-    made = Taught(told.words, shares[manifest.own_or_parents(table, told.clips)])
-    if not made.known.any():
-        raise SertoolError(f"--teacher {told.source}: it answers for none of the clips")
-    return made
+    unknown = np.full((1, len(predictions.words)), np.nan, np.float32)  # of clips that it does not answer for
+    shares = np.append(predictions.shares, unknown, axis=0)
+    answers = Taught(predictions.words, shares[manifest.own_or_parents(table, predictions.clips)])
+    if not answers.known.any():
+        raise SertoolError(f"--teacher {predictions.source}: it answers for none of the clips")
+    return answers
 
 
-def _by_clip(given: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
+def _by_clip(table: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
     """The place of each clip, and the answers `[clips, words]`, averaged where a clip has several."""
-    shares = np.stack([np.array(manifest.column(given, f"p_{word}"), np.float32) for word in words], axis=1)
-    clips = manifest.codes(given, "clip")
+    shares = np.stack([np.array(manifest.column(table, f"p_{word}"), np.float32) for word in words], axis=1)
+    clips = manifest.codes(table, "clip")
     count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
     total = np.zeros((len(clips.values), len(words)), np.float32)
     np.add.at(total, clips.index, shares)
@@ -95,32 +95,32 @@ class Imitated(NamedTuple):
 
 def imitated(table: Table, feature: str, device: str) -> Imitated:
     """A feature of all clips; a copy without its own has its parent's, so that effects are learnt to be ignored."""
-    held = ~manifest.lacking(table, f"{feature}_shard")
-    if not held.any():
+    has_it = ~manifest.lacking(table, f"{feature}_shard")
+    if not has_it.any():
         raise SertoolError(
             f"--imitate {feature}: no clip has it: run featurize --{feature} --stats on the manifest first"
         )
-    own = manifest.keep(table, held)
-    at = {clip: place for place, clip in enumerate(manifest.column(own, "clip"))}
+    featured = manifest.keep(table, has_it)
+    at = {clip: place for place, clip in enumerate(manifest.column(featured, "clip"))}
     place = manifest.own_or_parents(table, at)
     if (place < 0).any():
         raise SertoolError(f"--imitate {feature}: {(place < 0).sum():,} clips lack it: run featurize on them first")
-    return Imitated(batches.load(own, (feature,), device), place)
+    return Imitated(batches.load(featured, (feature,), device), place)
 
 
-def goals(heard: Imitated, train: np.ndarray) -> Tensor:
+def goals(feature: Imitated, train: np.ndarray) -> Tensor:
     """The targets of imitation, `[clips, directions]`: the features along the principal components of train's clips.
 
     Each column is scaled to mean 0 and deviation 1 before.
     """
-    store = heard.store
+    store = feature.store
     if store.lengths.max() > 1:
         raise SertoolError("--imitate takes one row for each clip: featurize it with --stats, such as --stats mean,std")
-    rows, train = store.take(np.arange(len(store)))[0][:, 0], np.unique(heard.place[train])
+    rows, train = store.take(np.arange(len(store)))[0][:, 0], np.unique(feature.place[train])
     deviation, mean = torch.std_mean(rows[torch.from_numpy(train)], dim=0, correction=0)
     rows = (rows - mean) / deviation.clamp(min=1e-5)
-    learnt = rows[torch.from_numpy(train)]
+    trained = rows[torch.from_numpy(train)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        axes = torch.svd_lowrank(learnt, min(DIRECTIONS, *learnt.shape), ROUNDS)[2]
-    return (rows @ axes)[torch.from_numpy(heard.place)]
+        axes = torch.svd_lowrank(trained, min(DIRECTIONS, *trained.shape), ROUNDS)[2]
+    return (rows @ axes)[torch.from_numpy(feature.place)]

@@ -39,7 +39,7 @@ from sertool import (
     training,
 )
 from sertool.commands import train as door
-from sertool.designing import Asked
+from sertool.designing import DesignOptions
 from sertool.errors import UsageError
 from sertool.experiment import RunOptions
 from sertool.heldout import HeldOutOptions
@@ -1140,7 +1140,9 @@ def _assert_heard_again(clips: Path, run: Path, device: str) -> None:
 def test_every_option_has_a_place_where_training_finds_it() -> None:
     asked = {option.name for option in door.command.params if option.expose_value}
     asked -= {"manifests", "show_list", "layers", "tune"}  # these two being settings of a model
-    taken = {held.name for kind in (Inputs, Asked, HeldOutOptions, RunOptions, Settings) for held in fields(kind)}
+    taken = {
+        held.name for kind in (Inputs, DesignOptions, HeldOutOptions, RunOptions, Settings) for held in fields(kind)
+    }
     assert asked == taken - {"sources", "training"}
 
 

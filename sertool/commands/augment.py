@@ -82,23 +82,27 @@ def _share(entry: catalogue.Entry) -> float:
     return entry.facts.get("SHARE", 1.0)
 
 
-def _setting_option(words: str, name: str, held: Setting, said: tuple[str, str]) -> Any:
-    group, text = said
-    if held.kind == "Range":
-        limits = f"within {held.low:g} to {held.high:g}; such as {held.default[0]:g}:{held.default[1]:g}"
-        return option(words, name, type=Span(), group=group, help=f"{text}. [{limits}]")
-    if held.kind == "str":
-        return option(words, name, type=click.Path(), metavar="DIR", group=group, help=f"{text}.")
-    return options.setting(words, name, held, group)
+def _setting_option(words: str, name: str, setting: Setting, texts: tuple[str, str]) -> Any:
+    group, help_text = texts
+    if setting.kind == "Range":
+        limits = f"within {setting.low:g} to {setting.high:g}; such as {setting.default[0]:g}:{setting.default[1]:g}"
+        return option(words, name, type=Span(), group=group, help=f"{help_text}. [{limits}]")
+    if setting.kind == "str":
+        return option(words, name, type=click.Path(), metavar="DIR", group=group, help=f"{help_text}.")
+    return options.setting(words, name, setting, group)
 
 
 def _further_options() -> Any:
     """An option for each further setting of each effect."""
-    further = ((f"{entry.name}_{held.name}", held) for entry in EFFECTS.values() for held in entry.settings[1:])
     return options.stack(*(
-        _setting_option(talk.option(key), key, held, ("Settings of effects", held.help[:1].upper() + held.help[1:]))
-        for key, held in further
+        _further_option(f"{entry.name}_{setting.name}", setting)
+        for entry in EFFECTS.values() for setting in entry.settings[1:]
     ))  # fmt: skip
+
+
+def _further_option(name: str, setting: Setting) -> Any:
+    texts = ("Settings of effects", setting.help[:1].upper() + setting.help[1:])
+    return _setting_option(talk.option(name), name, setting, texts)
 
 
 def _copy_options() -> Any:
@@ -161,9 +165,9 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     table = manifest.made_by(copying.appended(table, chain), talk.command_line(), values["seed"], read)
-    made = _delivered(table, values, kind, jobs)
+    delivered = _delivered(table, values, kind, jobs)
     files.no_older(values["out"] or "-", manifests)
-    return indexing.exit_status(made, looking, strict=values["strict"])
+    return indexing.exit_status(delivered, looking, strict=values["strict"])
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
@@ -173,10 +177,10 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
     if values["kind_of_sound"] and not values["write"]:
         raise UsageError("--as goes with --write: without it no copy is written to a file")
     written = {"write": "--write", "out": "--out", "kind": "--format"}
-    given = [word for name, word in written.items() if values[name] is not None]
+    output_options = [word for name, word in written.items() if values[name] is not None]
     for name, does in (("listen", "writes examples"), ("plot", "draws")):
-        if values[name] and given:
-            raise UsageError(f"--{name} {does} and stops: leave out {' and '.join(given)}")
+        if values[name] and output_options:
+            raise UsageError(f"--{name} {does} and stops: leave out {' and '.join(output_options)}")
 
 
 def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> Any:
@@ -207,20 +211,20 @@ def _asked(values: dict[str, Any]) -> Any:
     """What the recipe says, with what the options say."""
     from sertool import effect_chains
 
-    asked = effect_chains.recipe(values["recipe"]) if values["recipe"] else effect_chains.EffectOptions()
+    requested = effect_chains.recipe(values["recipe"]) if values["recipe"] else effect_chains.EffectOptions()
     for name, entry in EFFECTS.items():
-        given = _given(values, entry)
-        if given or (not entry.settings and values[entry.name]):
-            asked.effects[name] = asked.effects.get(name, {}) | given
-    asked.shares |= effect_chains.shares(values["shares"], list(asked.effects))
-    asked.copies = values["copies"] or asked.copies
-    return asked
+        settings = _given(values, entry)
+        if settings or (not entry.settings and values[entry.name]):
+            requested.effects[name] = requested.effects.get(name, {}) | settings
+    requested.shares |= effect_chains.shares(values["shares"], list(requested.effects))
+    requested.copies = values["copies"] or requested.copies
+    return requested
 
 
 def _given(values: dict[str, Any], entry: catalogue.Entry) -> dict[str, Any]:
     """The settings of an effect that stand on the command line."""
     name, settings = entry.name, entry.settings
-    words = {held.name: f"{name}_{held.name}" if place else name for place, held in enumerate(settings)}
+    words = {setting.name: f"{name}_{setting.name}" if place else name for place, setting in enumerate(settings)}
     return {setting: values[key] for setting, key in words.items() if values[key] is not None}
 
 
@@ -229,4 +233,4 @@ def _show_list() -> None:
     talk.table(("effect", "share", "what it is"), rows, right="share")
     from sertool.effect_chains import RECIPES
 
-    talk.table(("recipe", "what it is"), [(f"--recipe {name}", held["about"]) for name, held in RECIPES.items()])
+    talk.table(("recipe", "what it is"), [(f"--recipe {name}", recipe["about"]) for name, recipe in RECIPES.items()])

@@ -91,8 +91,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     sources = options.inputs(paths, "a table of predictions")
     _refuse_written_over(sources, values["out"], values["html"])
     mapping = labels.parse_mapping(values["mapping"])
-    asked = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
-    runs = answers.read(sources, asked)
+    reading = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
+    runs = answers.read(sources, reading)
     labels.warn_of_unmet(mapping)
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, evaluating.Bootstrap(values["resamples"], values["seed"]))
@@ -125,5 +125,5 @@ def _draw(report: Any, html: str | None, plot: str | None) -> None:
 def _refuse_below(report: Any, least: float | None) -> None:
     low = [run for run in report.runs if not run.figures["uar"].value >= least] if least is not None else []
     if low:
-        found = ", ".join(f"{run.name} {run.figures['uar'].value:.4f}" for run in low)
-        raise SertoolError(f"UAR below --min-uar {least:g}: {found}")
+        figures = ", ".join(f"{run.name} {run.figures['uar'].value:.4f}" for run in low)
+        raise SertoolError(f"UAR below --min-uar {least:g}: {figures}")

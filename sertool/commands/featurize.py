@@ -133,14 +133,14 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if values["show_list"]:
         return _show_list()
     values = _with_preset(values)
-    wanted = _wanted(values)
+    requested = _requested(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _check_values(values)
     from sertool import device, extract, features, featurizing, files, indexing, manifest, manifest_io, plots, workers
     from sertool.row_filter import choose
 
     kind, picked = manifest_io.format_for(None, values["kind"]), device.pick(values["device"])
-    extraction = _extraction(values, wanted)
+    extraction = _extraction(values, requested)
     to_fetch = features.to_fetch(extraction.features) if values["dry_run"] else []
     if not to_fetch:
         extraction = extract.checked(extraction, picked)
@@ -199,28 +199,28 @@ def _show_list() -> None:
     headers = ("pretrained encoder", "parameters", "download", "layers", "width", "licence")
     talk.table(headers, _encoders(), right="parameters download layers width")
     talk.table(("encoder", "publication"), _publications().items())
-    held = [(f"--preset {name}", preset["about"]) for name, preset in presets.PRESETS.items()]
-    talk.table(("preset", "what it is"), held)
+    rows_of_presets = [(f"--preset {name}", preset["about"]) for name, preset in presets.PRESETS.items()]
+    talk.table(("preset", "what it is"), rows_of_presets)
 
 
 def _encoders() -> Iterator[tuple[object, ...]]:
     """Each pretrained encoder by the option that asks for it."""
     for family, entry in ENCODERS.items():
-        for name, held in entry.facts["SIZES"].items():
+        for name, facts in entry.facts["SIZES"].items():
             yield (
-                f"{talk.option(family)} {name}", f"{held['parameters'] / 1e6:,.1f} M", f"{held['megabytes']:,} MB",
-                held["layers"], held["width"], entry.facts["LICENCE"],
+                f"{talk.option(family)} {name}", f"{facts['parameters'] / 1e6:,.1f} M", f"{facts['megabytes']:,} MB",
+                facts["layers"], facts["width"], entry.facts["LICENCE"],
             )  # fmt: skip
 
 
 def _publications() -> dict[str, str]:
     """What to cite, by encoders."""
-    said: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     for family, entry in ENCODERS.items():
-        for name, held in entry.facts["SIZES"].items():
-            text = held.get("citation") or entry.facts["CITATION"]
-            said.setdefault(text, []).append(name if "citation" in held else family)
-    return {", ".join(dict.fromkeys(names)): text for text, names in said.items()}
+        for name, facts in entry.facts["SIZES"].items():
+            text = facts.get("citation") or entry.facts["CITATION"]
+            names_of.setdefault(text, []).append(name if "citation" in facts else family)
+    return {", ".join(dict.fromkeys(names)): text for text, names in names_of.items()}
 
 
 def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
@@ -233,44 +233,44 @@ def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
     return values | flags | settings
 
 
-def _wanted(values: dict[str, Any]) -> list[str]:
+def _requested(values: dict[str, Any]) -> list[str]:
     """The features asked for, by their flag or by one of their settings."""
-    wanted = [name for name, entry in FEATURES.items() if values[f"want_{name}"] or _own(values, name, entry)]
-    if not wanted:
+    requested = [name for name, entry in FEATURES.items() if values[f"want_{name}"] or _own(values, name, entry)]
+    if not requested:
         raise UsageError(
             f"no feature is asked for: choose among {', '.join(map(talk.option, FEATURES))}, or a --preset"
         )
-    if "wave" in wanted and (values["normalize"] or values["stats"]):
+    if "wave" in requested and (values["normalize"] or values["stats"]):
         raise UsageError("--normalize and --stats are not for --wave: make it in a run of its own")
-    if wanted == ["wave"] and values["dtype"]:
+    if requested == ["wave"] and values["dtype"]:
         raise UsageError("--dtype is not for --wave, whose samples are kept as 16 bits")
-    return wanted
+    return requested
 
 
 def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str, Any]:
     """What is asked of a feature's own settings."""
     choice = entry.facts.get("CHOICE")
-    given = {setting.name: values[f"want_{name}" if setting.name == choice else f"{name}_{setting.name}"]
+    own = {setting.name: values[f"want_{name}" if setting.name == choice else f"{name}_{setting.name}"]
              for setting in entry.settings}  # fmt: skip
-    return {setting: value for setting, value in given.items() if value is not None}
+    return {setting: value for setting, value in own.items() if value is not None}
 
 
-def _refuse_idle(values: dict[str, Any], wanted: list[str]) -> None:
+def _refuse_idle(values: dict[str, Any], requested: list[str]) -> None:
     """Refuse settings of frames that no feature here has, and those of decibels where mel bands have none."""
-    had = {setting.name for name in wanted for setting in FEATURES[name].settings}
+    had = {setting.name for name in requested for setting in FEATURES[name].settings}
     idle = [talk.option(name) for name in SHARED if values[name] is not None and name not in had]
     if idle:
-        here = listed(map(talk.option, wanted))
-        raise UsageError(f"{idle[0]} changes nothing of {here}: leave it out, or see their settings in --help")
+        features = listed(map(talk.option, requested))
+        raise UsageError(f"{idle[0]} changes nothing of {features}: leave it out, or see their settings in --help")
     for name in ("mel_ref", "mel_top_db"):
         if values[name] is not None and values["mel_scale"] not in (None, "db"):
             raise UsageError(f"{talk.option(name)} goes with --mel-scale db, not {values['mel_scale']}: leave it out")
 
 
-def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
+def _extraction(values: dict[str, Any], requested: list[str]) -> Any:
     from sertool import extract, features, weights
 
-    encoded = [name for name in wanted if features.encoded(name)]
+    encoded = [name for name in requested if features.encoded(name)]
     if not encoded and any(values[name] for name in LAYERS):
         raise UsageError(
             f"{' and '.join(map(talk.option, LAYERS))} are for pretrained encoders, such as --whisper base"
@@ -278,7 +278,7 @@ def _extraction(values: dict[str, Any], wanted: list[str]) -> Any:
     if values["weights"] and len(encoded) != 1:
         raise UsageError("--weights is for one pretrained encoder: ask for one in a run, such as --whisper base")
     weights.use_file(values["weights"])
-    _refuse_idle(values, wanted)
+    _refuse_idle(values, requested)
     if values["fit"] is not None and values["seconds"] is None:
         raise UsageError(f"--fit {values['fit']} goes with --seconds: without it all of a clip is kept")
-    return extract.of_options(wanted, values)
+    return extract.of_options(requested, values)

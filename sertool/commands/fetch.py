@@ -52,8 +52,8 @@ class Name(click.ParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from sertool.offers import offers
 
-        known = offers().values()
-        return [CompletionItem(o.name, help=o.facts["TITLE"]) for o in known if o.name.startswith(incomplete)]
+        sources = offers().values()
+        return [CompletionItem(o.name, help=o.facts["TITLE"]) for o in sources if o.name.startswith(incomplete)]
 
 
 def _place_options() -> Any:

@@ -98,11 +98,11 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         return _show_list()
     from sertool import files, indexing, manifest, manifest_io, splitting, twins, workers
 
-    asked = splitting.requested_division(values["split"], values["folds"], values["protocol"])
+    division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
     kind = manifest_io.format_for(values["out"], values["kind"])
-    named = paths or not values["tables"]
-    sources = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if named else ()
+    reads_audio = paths or not values["tables"]
+    sources = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_audio else ()
     old = manifest_io.read(values["update"]) if values["update"] else None
     looking = indexing.Looking(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
@@ -112,9 +112,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         return splitting.report(_chosen(read, values), strict_sentences=values["strict_sentences"])
     table = twins.released(_chosen(twins.marked(read), values))
     table = manifest.with_empty(table, "issue", "notes")  # whatever reads them next
-    seed = _seed(asked, values["seed"])
-    table = splitting.divided(table, asked, seed, old)
-    if asked is not None:
+    seed = _seed(division, values["seed"])
+    table = splitting.divided(table, division, seed, old)
+    if division is not None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
     table = manifest.made_by(table, talk.command_line(), seed, read)
@@ -128,19 +128,19 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     return indexing.exit_status(table, looking, strict=values["strict"])
 
 
-def _seed(asked: Any, seed: int) -> int:
+def _seed(division: Any, seed: int) -> int:
     """The protocol's own, unless another was asked for."""
     from sertool import splits
 
     usual = click.get_current_context().get_parameter_source("seed") is ParameterSource.DEFAULT
-    return splits.entry(asked).get("seed", seed) if usual else seed
+    return splits.entry(division).get("seed", seed) if usual else seed
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
     """Options that cannot stand together."""
-    given = [f"--{name}" for name in ("split", "folds", "protocol", "out", "update") if values[name] is not None]
-    if values["audit"] and given:
-        raise UsageError(f"--audit looks at a split that is there and writes nothing: leave out {' and '.join(given)}")
+    named = [f"--{name}" for name in ("split", "folds", "protocol", "out", "update") if values[name] is not None]
+    if values["audit"] and named:
+        raise UsageError(f"--audit looks at a split that is there and writes nothing: leave out {' and '.join(named)}")
     if values["strict_sentences"] and not values["audit"]:
         raise UsageError("--strict-sentences goes with --audit")
     if values["votes"] and values["labels"] == "intended":
@@ -164,12 +164,12 @@ def _labelling(values: dict[str, Any]) -> Any:
     from sertool import labels
     from sertool.labelling import Labelling
 
-    name, known = values["corpus"], catalogue.names("corpora")
-    if name and name not in known:
+    name, corpora = values["corpus"], catalogue.names("corpora")
+    if name and name not in corpora:
         from difflib import get_close_matches
 
-        if meant := get_close_matches(name.lower(), known, cutoff=0.75):
-            raise UsageError(f"--corpus {name}: perhaps {meant[0]}? Those that are known are {', '.join(known)}")
+        if alike := get_close_matches(name.lower(), corpora, cutoff=0.75):
+            raise UsageError(f"--corpus {name}: perhaps {alike[0]}? Those that are known are {', '.join(corpora)}")
     mapping = labels.parse_mapping(values["mapping"])
     return Labelling(name, values["patterns"], values["tables"], values["group"], mapping)
 
@@ -177,9 +177,9 @@ def _labelling(values: dict[str, Any]) -> Any:
 def _say_plan(sources: Any, labels: tuple[str, ...]) -> None:
     from sertool import clips, tables
 
-    found = clips.find(sources.roots, sources.files).clips
-    found = tables.listed_clips(found, labels) if labels else found
-    count, rows = len({clip.path for clip in found}), sum(map(len, sources.tables))
+    listed_clips = clips.find(sources.roots, sources.files).clips
+    listed_clips = tables.listed_clips(listed_clips, labels) if labels else listed_clips
+    count, rows = len({clip.path for clip in listed_clips}), sum(map(len, sources.tables))
     talk.say(f"would look at {talk.counted(count, 'file')}" + (f" and read {rows:,} rows of manifests" if rows else ""))
 
 
@@ -201,12 +201,12 @@ def _emotion_words() -> list[tuple[str, str]]:
     """Each canonical emotion with the words that are taken for it."""
     from sertool.labels import EMOTIONS, SYNONYMS
 
-    return [(word, " ".join(other for other, meant in SYNONYMS.items() if meant == word)) for word in EMOTIONS]
+    return [(word, " ".join(other for other, emotion in SYNONYMS.items() if emotion == word)) for word in EMOTIONS]
 
 
 def _meanings() -> dict[str, dict[str, str]]:
     """What the words in a manifest mean."""
     from sertool.columns import ELSEWHERE, FAMILIES, ISSUES, MEANINGS, NOTES
 
-    known = {name: text for name, (_, text) in (MEANINGS | FAMILIES).items()}
-    return {"column": known | ELSEWHERE, "issue": ISSUES, "note": NOTES}
+    columns = {name: text for name, (_, text) in (MEANINGS | FAMILIES).items()}
+    return {"column": columns | ELSEWHERE, "issue": ISSUES, "note": NOTES}

@@ -176,9 +176,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     listener = predicting.Listener(jury, options.part(predicting.Listening, values), values["jobs"] or workers.cores())
     read: list[Table] = []  # manifests
     also = speaker_answers.column(values["speakers"])
-    told = partial(_noted, read=read, told=partial(heldout_members.told, runs=runs))
-    asked = predict_inputs.asked(sources, values["root"], listener.shelf(), nul=values["null"], also=also, told=told)
-    rows = _answers(listener, asked, values)
+    annotate = partial(_note_table, read=read, annotate=partial(heldout_members.told, runs=runs))
+    shelf, nul = listener.shelf(), values["null"]
+    requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate)
+    rows = _answers(listener, requests, values)
     if values["out"] not in (None, "-") or not talk.to_terminal():
         one_each = not values["window"] and values["channel"] != "each"
         rows = row_stages.watched(rows, sources, read, one_each=one_each)
@@ -212,8 +213,8 @@ def _refuse_to_replace(out: str | None, sources: Sequence[str]) -> None:
 
     if not out or not os.path.isfile(out):
         return
-    asked = (source for source in sources if os.path.exists(source))
-    if Path(out).suffix.lower() in audio.EXTENSIONS or any(os.path.samefile(out, source) for source in asked):
+    present = (source for source in sources if os.path.exists(source))
+    if Path(out).suffix.lower() in audio.EXTENSIONS or any(os.path.samefile(out, source) for source in present):
         raise UsageError(f"-o {out} would write over audio, or over what is asked about: take another name")
 
 
@@ -221,14 +222,14 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
     from sertool import cards, modelfile, named_models
 
     for path in (path for place in places for path in named_models.models_in(place, fold)):
-        held = modelfile.read(path)
-        click.echo((shipped.card(path) or f"# {path}\n\n{cards.about(held)}") + cards.card(held))
+        model_file = modelfile.read(path)
+        click.echo((shipped.card(path) or f"# {path}\n\n{cards.about(model_file)}") + cards.card(model_file))
 
 
-def _noted(table: Table, read: list[Table], told: Callable[[Table], tuple[Table, Any]]) -> tuple[Table, Any]:
+def _note_table(table: Table, read: list[Table], annotate: Callable[[Table], tuple[Table, Any]]) -> tuple[Table, Any]:
     """A manifest told more of, after it was noted as read."""
     read.append(table)
-    return told(table)
+    return annotate(table)
 
 
 def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Jury:
@@ -251,22 +252,22 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
         raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 
 
-def _answers(listener: Listener, asked: Iterator[Request], values: dict[str, Any]) -> Iterator[Row]:
+def _answers(listener: Listener, requests: Iterator[Request], values: dict[str, Any]) -> Iterator[Row]:
     """Rows for all alike or, if that was asked for, adapted to who speaks."""
     from sertool import speaker_answers
 
     if values["adapt"] or values["enroll"]:
-        return speaker_answers.answers(listener, asked, values["speakers"], values["enroll"])
+        return speaker_answers.answers(listener, requests, values["speakers"], values["enroll"])
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
     if listener.jury.adapting is not None:
         talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
                  "now it takes everybody for a stranger")  # fmt: skip
-    return listener.answers(asked)
+    return listener.answers(requests)
 
 
 def _kind(values: dict[str, Any]) -> str:
     from sertool import manifest_io
 
-    named = manifest_io.named_format(values["out"], values["kind"], EXTENSIONS)
-    return named or ("table" if talk.to_terminal() else "csv")
+    name = manifest_io.named_format(values["out"], values["kind"], EXTENSIONS)
+    return name or ("table" if talk.to_terminal() else "csv")

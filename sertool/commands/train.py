@@ -41,7 +41,8 @@ LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
 
 def _settings_options() -> Any:
     """An option for each setting of the training loop."""
-    return options.stack(*(options.setting(talk.option(held.name), held.name, held, GROUP) for held in LOOP))
+    named = ((setting.name, setting) for setting in LOOP)
+    return options.stack(*(options.setting(talk.option(name), name, setting, GROUP) for name, setting in named))
 
 
 def _design_options() -> Any:
@@ -152,7 +153,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if not (values["model"] or values["recipe"]):
         raise UsageError(f"name a model with -m ({', '.join(catalogue.names('models'))}) or a --recipe (see --list)")
     from sertool import experiment
-    from sertool.designing import Asked
+    from sertool.designing import DesignOptions
     from sertool.experiment import RunOptions
     from sertool.heldout import HeldOutOptions
     from sertool.preparing import Inputs
@@ -160,9 +161,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     blocks = [f"{name}={values[name]}" for name in ("layers", "tune") if values[name] is not None]
     values["settings"] = (*values["settings"], *blocks)
     values["sources"] = options.inputs(manifests, "a featurized manifest")
-    values["training"] = {held.name: values[held.name] for held in LOOP if values[held.name] is not None}
-    rows, asked = options.part(Inputs, values), options.part(Asked, values)
-    return experiment.run(rows, asked, options.part(HeldOutOptions, values), options.part(RunOptions, values))
+    training = {setting.name: values[setting.name] for setting in LOOP}
+    values["training"] = {name: value for name, value in training.items() if value is not None}
+    parts = (options.part(kind, values) for kind in (Inputs, DesignOptions, HeldOutOptions, RunOptions))
+    return experiment.run(*parts)
 
 
 def _show(recipe: str | None, model: str | None) -> None:
@@ -177,32 +179,33 @@ def _show(recipe: str | None, model: str | None) -> None:
 def _show_list() -> None:
     entries = catalogue.entries("models").items()
     rows = [(name, e.facts.get("PARAMETERS"), e.title, e.facts.get("ORIGIN", "")) for name, e in entries]
-    shown = [(name, f"{count:,}" if count else "", title, origin) for name, count, title, origin in rows]
-    talk.table(("model", "parameters", "what it is", "origin"), shown, right="parameters")
-    recipes = [(name, held["model"], held["preset"], held["protocol"], held["about"]) for name, held in RECIPES.items()]
+    cells = [(name, f"{count:,}" if count else "", title, origin) for name, count, title, origin in rows]
+    talk.table(("model", "parameters", "what it is", "origin"), cells, right="parameters")
+    facts = ("model", "preset", "protocol", "about")
+    recipes = [(name, *(recipe[fact] for fact in facts)) for name, recipe in RECIPES.items()]
     talk.table(("recipe", "model", "features", "protocol", "what it is"), recipes)
 
 
 def _show_recipe(name: str) -> None:
     """Each value of a recipe, as the option that would give it."""
-    held = RECIPES[name]
-    rows = [*_of_model(held), *_of_copies(held), *_of_features(held["preset"]), *_of_training(held)]
+    recipe = RECIPES[name]
+    rows = [*_of_model(recipe), *_of_copies(recipe), *_of_features(recipe["preset"]), *_of_training(recipe)]
     talk.table((f"--recipe {name}", "value", "whose"), [(word, _text(value), whose) for word, value, whose in rows])
 
 
 ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" where no publication says it
 
 
-def _of_model(held: Mapping[str, Any]) -> Iterator[ShownValue]:
-    yield "-m", held["model"], _whose(held, "model")
-    usual = {each.name: each.default for each in catalogue.entries("models")[held["model"]].settings}
-    for word, value in (usual | held.get("settings", {})).items():
-        yield f"--set {word}", value, _whose(held, "model", "settings", word)
+def _of_model(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
+    yield "-m", recipe["model"], _whose(recipe, "model")
+    usual = {setting.name: setting.default for setting in catalogue.entries("models")[recipe["model"]].settings}
+    for word, value in (usual | recipe.get("settings", {})).items():
+        yield f"--set {word}", value, _whose(recipe, "model", "settings", word)
 
 
-def _of_copies(held: Mapping[str, Any]) -> Iterator[ShownValue]:
-    if copies := splits.entry(held["protocol"]).get("copies"):
-        yield "augment --recipe", copies, _whose(held, "protocol")
+def _of_copies(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
+    if copies := splits.entry(recipe["protocol"]).get("copies"):
+        yield "augment --recipe", copies, _whose(recipe, "protocol")
 
 
 def _of_features(name: str) -> Iterator[ShownValue]:
@@ -215,30 +218,30 @@ def _of_features(name: str) -> Iterator[ShownValue]:
             yield f"  {talk.option(word)}", value, _whose(preset, word)
 
 
-def _of_training(held: Mapping[str, Any]) -> Iterator[ShownValue]:
-    yield "--split", held["protocol"], _whose(held, "protocol")
+def _of_training(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
+    yield "--split", recipe["protocol"], _whose(recipe, "protocol")
     for word in ("scale", "select", "reduce"):
-        if word in held:
-            yield talk.option(word), held[word], _whose(held, word)
-    for word, value in held.get("training", {}).items():
-        yield talk.option(word), value, _whose(held, "training", word)
+        if word in recipe:
+            yield talk.option(word), recipe[word], _whose(recipe, word)
+    for word, value in recipe.get("training", {}).items():
+        yield talk.option(word), value, _whose(recipe, "training", word)
 
 
-def _whose(held: Mapping[str, Any], *names: str) -> str:
+def _whose(recipe: Mapping[str, Any], *names: str) -> str:
     """`ours`, where what has one of these names is; all is of what was never published."""
-    return "ours" if "ours" not in held or {*names} & {*held["ours"]} else ""
+    return "ours" if "ours" not in recipe or {*names} & {*recipe["ours"]} else ""
 
 
 def _show_settings(model: str) -> None:
-    held = catalogue.entries("models")[model].settings
-    rows = [(each.name, _text(each.default), _may_be(each), each.help) for each in held]
+    settings = catalogue.entries("models")[model].settings
+    rows = [(setting.name, _text(setting.default), _may_be(setting), setting.help) for setting in settings]
     talk.table((f"--set, of {model}", "default", "may be", "what it is"), rows)
 
 
-def _may_be(held: catalogue.Setting) -> str:
-    if held.kind == "bool":
+def _may_be(setting: catalogue.Setting) -> str:
+    if setting.kind == "bool":
         return catalogue.KINDS["bool"]
-    return ", ".join(map(str, held.choices)) or options.limits(held.low, held.high)
+    return ", ".join(map(str, setting.choices)) or options.limits(setting.low, setting.high)
 
 
 def _text(value: Any) -> str:
