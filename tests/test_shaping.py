@@ -261,6 +261,15 @@ def test_normalisations_go_by_what_rows_are_beside_one_another(name, factor):
     assert torch.equal(shaping.normalized(frames * factor, (name,)), expected)
 
 
+@pytest.mark.parametrize("level", [0.0, 1e5, 1e-30, 1e30])
+@pytest.mark.parametrize("rows", [1, 50, 5000])
+def test_deviations_are_those_of_the_numbers_in_double_precision(level, rows):
+    frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (rows, 3)).astype(np.float32))
+    frames = frames * level if level in (1e-30, 1e30) else frames + level
+    found = shaping.summary(frames, ("std",))[0]
+    np.testing.assert_allclose(found, frames.double().numpy().std(axis=0), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["skew", "kurtosis"])
 def test_the_form_of_a_distribution_does_not_depend_on_its_scale(name):
     frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (50, 3)).astype(np.float32))
