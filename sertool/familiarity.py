@@ -7,7 +7,6 @@ telephone or in noise; single speakers of RAVDESS, EMO-DB and TESS are 0.65 to 2
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 
 import numpy as np
 
@@ -17,20 +16,24 @@ LEAST = 10  # clips
 
 @dataclass
 class Familiarity:
-    """The clips that were met so far, as sums, which threads may add to."""
+    """The clips that were met so far, as sums."""
 
     count: int = field(default=0, init=False)
     total: np.ndarray | float = field(default=0.0, init=False)  # `[columns]`
     squares: np.ndarray | float = field(default=0.0, init=False)
-    _adding: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def add(self, clips: Sequence[np.ndarray]) -> None:
         """Clips as `[columns]` each: their mean rows in standard deviations from the mean of the training clips."""
-        with self._adding:
-            for clip in clips:
-                self.count += 1
-                self.total = self.total + clip
-                self.squares = self.squares + np.square(clip)
+        for clip in clips:
+            self.count += 1
+            self.total = self.total + clip
+            self.squares = self.squares + np.square(clip)
+
+    def merge(self, other: "Familiarity") -> None:
+        """Those that another worker met."""
+        self.count += other.count
+        self.total = self.total + other.total
+        self.squares = self.squares + other.squares
 
     def distance(self) -> float:
         """The square of how far the mean is off, without what chance adds to it, as the mean over columns."""

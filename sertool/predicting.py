@@ -1,11 +1,10 @@
-"""From clips to emotions: decoded ahead in threads, answered in order, whole or window by window."""
+"""From clips to emotions: decoded ahead by workers, answered in order, whole or window by window."""
 
 import math
 import sys
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -42,15 +41,17 @@ class Piece:
 
 @dataclass
 class Listener:
-    """Who hears what is asked for and answers, and in which way, in so many threads; and what these share."""
+    """Who hears what is asked for and answers, and in which way, with so many workers; and what these know.
+
+    Forks go on from what was known when they began, each by itself.
+    """
 
     jury: Jury
     how: Listening
     jobs: int
     settled: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # files whose channels are known
     pauses: Counter[str] = field(default_factory=Counter, init=False)  # of other files, how many were silent so far
-    long: threading.Lock = field(default_factory=threading.Lock, init=False)  # held by who hears a long clip
-    hinted: bool = field(default=False, init=False)  # that there are windows
+    long: Any = field(default_factory=workers.lock, init=False)  # held by the worker that hears a long clip
     familiarity: Familiarity = field(default_factory=Familiarity, init=False)  # of what is answered without adapting
 
     def shelf(self) -> Shelf:
@@ -72,40 +73,53 @@ class Listener:
                 yield from (request.row for request in self.judged(pieces))
             return
 
-        def work(batch: list[Stretch]) -> list[Row]:
-            return [request.row for request in self.judged(self._listened(batch))]
+        def work(batch: list[Stretch]) -> tuple[list[Row], Familiarity]:
+            met = Familiarity()
+            return [request.row for request in self.judged(self._listened(batch), met=met)], met
 
-        for done in self._ahead(work, requests):
-            yield from done
+        for rows, met in self._ahead(work, requests):
+            self.familiarity.merge(met)
+            yield from rows
 
     def listened(self, requests: Iterable[Request]) -> Iterator[list[Piece]]:
         """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
         return self._ahead(lambda batch: self._heard([*self._listened(batch)]), requests)
 
-    def _ahead(self, work: Callable[[list[Stretch]], list[Any]], requests: Iterable[Request]) -> Iterator[Any]:
-        """What threads make of some stretches at a time, in order; torch and Python are left as they were."""
+    def _ahead(self, work: Callable[[list[Stretch]], Any], requests: Iterable[Request]) -> Iterator[Any]:
+        """What workers make of some stretches at a time, in order; torch and Python are left as they were.
+
+        They are threads until many stretches wait, and then forks, whom Python's lock does not hold up.
+        """
         handover = sys.getswitchinterval()
         sys.setswitchinterval(HANDOVER)
-        pool = ThreadPoolExecutor(self.jobs, initializer=torch.set_num_threads, initargs=(1,))
-        pending: deque[Future[list[Any]]] = deque()
-        stretches = (
-            each for one in requests for each in windows.stretches(one, self.how, self.jury.extractions[0].wave)
-        )
+        pool = workers.WorkerPool(work, self.jobs, torch.set_num_threads)
+        pending: deque[Future[Any]] = deque()
+        wave, most = self.jury.extractions[0].wave, STRETCHES if self.how.window else BATCH
+        stretches = (each for one in requests for each in windows.stretches(one, self.how, wave))
         with workers.one_thread():
             try:
-                for batch in predict_inputs.gathered(stretches, STRETCHES if self.how.window else BATCH):
+                for batch in predict_inputs.gathered(stretches, most):
+                    stored = any(one.request.stored for one in batch)  # by what forks cannot be given
+                    forks = len(batch) == most and not stored and self._may_fork and pool.forks is None
+                    while pending and (forks or len(pending) > 2 * self.jobs or pending[0].done()):
+                        yield workers.result(pending.popleft())
+                    if forks:
+                        self.jury.engines  # noqa: B018 (made now, all forks have them)
+                        pool.fork()
                     if batch:
-                        pending.append(pool.submit(work, batch))
-                    while pending and (len(pending) > 2 * self.jobs or pending[0].done()):
-                        yield pending.popleft().result()
+                        pending.append(pool.submit(batch, in_process=stored))
                 while pending:
-                    yield pending.popleft().result()
+                    yield workers.result(pending.popleft())
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown()
                 sys.setswitchinterval(handover)
 
+    @property
+    def _may_fork(self) -> bool:
+        return self.jobs > 1 and workers.HAS_FORKS and not self.jury.gathers
+
     def _listened(self, batch: Iterable[Stretch]) -> Iterator[Piece]:
-        """What a thread makes of some stretches: their pieces, with what was heard in them."""
+        """What a worker makes of some stretches: their pieces, with what was heard in them."""
         for stretch in batch:
             request, row = stretch.request, stretch.request.row
             if row.get("issue"):
@@ -125,14 +139,10 @@ class Listener:
                 yield Piece(request.saying(**where, issue=unusable.issue))
 
     def _long(self, stretch: Stretch) -> list[Piece]:
-        """What is heard in a long clip as a whole, while no other thread is at one: an hour takes 2 GB."""
-        row = stretch.request.row
+        """What is heard in a long clip as a whole, while no other worker is at one: an hour takes 2 GB."""
         with self.long:
-            if not self.hinted:
-                minutes = _seconds(row) / 60
-                talk.say(f"{row['path']}: one answer for {minutes:.0f} minutes of sound, which takes memory: "
-                         "--window 3 answers part by part")  # fmt: skip
-            self.hinted = True
+            talk.mention(f"clips of over {LONG / 60:.0f} minutes get one answer each, which takes memory: --window 3 "
+                         "answers part by part")  # fmt: skip
             return self._heard([*self._pieces(stretch)])
 
     def _pieces(self, stretch: Stretch) -> Iterator[Piece]:
@@ -192,18 +202,23 @@ class Listener:
             return [Piece(pieces[0].request.saying(issue="not-finite"))]
         return [piece if piece.sound is None else _finite(Piece(piece.request, next(made))) for piece in pieces]
 
-    def judged(self, pieces: Iterable[Piece], known: Acquaintance | None = None) -> Iterator[Request]:
-        """What is asked for, with the answers in its rows; of any number of pieces, a few are there at a time."""
+    def judged(
+        self, pieces: Iterable[Piece], known: Acquaintance | None = None, met: Familiarity | None = None
+    ) -> Iterator[Request]:
+        """What is asked for, with the answers in its rows; of any number of pieces, a few are there at a time.
+
+        Clips that are answered without adapting are added to those `met`.
+        """
         coming = iter(pieces)
         while some := [*islice(coming, BATCH)]:
-            yield from self._judged(some, known)
+            yield from self._judged(some, known, met or self.familiarity)
 
-    def _judged(self, pieces: Sequence[Piece], known: Acquaintance | None) -> Iterator[Request]:
+    def _judged(self, pieces: Sequence[Piece], known: Acquaintance | None, met: Familiarity) -> Iterator[Request]:
         heard = [piece for piece in pieces if piece.heard is not None]
         who = [piece.request.who for piece in heard]
         asked = [piece.request.models for piece in heard]
         if known is None:
-            self.familiarity.add(self.jury.standardised_means([piece.heard for piece in heard]))
+            met.add(self.jury.standardised_means([piece.heard for piece in heard]))
         found = iter(self.jury.judge([piece.heard for piece in heard], known, who, asked)) if heard else iter(())
         for piece in pieces:
             answer = {} if piece.heard is None else _answer(self.jury.labels, next(found), self.how.threshold)

@@ -13,6 +13,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 WIDEST = 1000  # columns of a table in a pipe
 _level = {"verbosity": 0}
 _said: set[str] = set()
+_records: list[list["Said"]] = []  # where it goes instead
+Said = tuple[str, str]  # how, by the function's name, and the text
 
 
 def begin() -> None:
@@ -66,26 +68,48 @@ def counted(count: int, what: str) -> str:
 
 def say(text: str) -> None:
     """A line of summary or progress; `-q` silences it."""
-    if _level["verbosity"] >= 0:
+    if _level["verbosity"] >= 0 and not _is_recorded("say", text):
         _line(sys.stderr, text)
 
 
 def mention(text: str) -> None:
     """A line of summary, once."""
-    if text not in _said:
+    if text not in _said and not _is_recorded("mention", text):
         _said.add(text)
         say(text)
 
 
 def detail(text: str) -> None:
     """A line for `-v`."""
-    if _level["verbosity"] > 0:
+    if _level["verbosity"] > 0 and not _is_recorded("detail", text):
         _line(sys.stderr, text)
 
 
 def warn(text: str) -> None:
     """A line, once, that `-q` silences too: what must be seen is an error or stands in the data."""
     mention(f"warning: {text}")
+
+
+@contextmanager
+def recorded() -> Iterator[list[Said]]:
+    """Within, what is said is kept, for another process to repeat."""
+    _records.append([])
+    try:
+        yield _records[-1]
+    finally:
+        _records.pop()
+
+
+def repeat(said: Iterable[Said]) -> None:
+    """Say what was recorded; what was to be said once is, however many processes said it."""
+    for how, text in said:
+        {"say": say, "mention": mention, "detail": detail}[how](text)
+
+
+def _is_recorded(how: str, text: str) -> bool:
+    if _records:
+        _records[-1].append((how, text))
+    return bool(_records)
 
 
 def fail(text: str) -> None:

@@ -10,16 +10,26 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from sertool import talk
 from sertool.errors import SertoolError
 
+HAS_FORKS = sys.platform == "linux"
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _work: Callable[[Any], Any] | None = None  # what this process does for each item, where it is a fork
+
+
+class FromFork(NamedTuple):
+    """What a fork made of an item, and what it had to say meanwhile, which its parent says for it."""
+
+    result: Any
+    said: list[talk.Said]
 
 
 class WorkerPool:
@@ -28,12 +38,18 @@ class WorkerPool:
     def __init__(
         self, work: Callable[[Any], Any], jobs: int, initializer: Callable[[int], Any], *, forked: bool = False
     ) -> None:
-        self.work = work
+        self.work, self.jobs, self.initializer = work, jobs, initializer
         self.threads = ThreadPoolExecutor(jobs, initializer=initializer, initargs=(1,))
         self.forks: ProcessPoolExecutor | None = None
-        if forked and sys.platform == "linux":
+        if forked:
+            self.fork()
+
+    def fork(self) -> None:
+        """From now on use forks, where there are such; no thread may be at work, as a fork would keep its locks."""
+        if HAS_FORKS:
+            begin = (self.work, self.initializer)
             context = multiprocessing.get_context("fork")
-            self.forks = ProcessPoolExecutor(jobs, context, initializer=_begin_fork, initargs=(work, initializer))
+            self.forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=begin)
 
     def submit(self, item: Any, *, in_process: bool = False) -> Future[Any]:
         """The future result for an item; with `in_process` a thread computes it, whatever the workers are."""
@@ -53,6 +69,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def lock() -> Any:
+    """A lock that threads and forks share; where the system has none for processes, of threads."""
+    try:
+        return multiprocessing.get_context().Lock()
+    except (ImportError, OSError):
+        return threading.Lock()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Within, torch uses one thread, as there are several workers; afterwards as many as before."""
@@ -69,11 +93,15 @@ def one_thread() -> Iterator[None]:
 def result(future: Future[Any]) -> Any:
     """A future's result; where the system ended the worker, one clear error."""
     try:
-        return future.result()
+        made = future.result()
     except BrokenProcessPool:
         raise SertoolError(
             "a worker process was ended from outside, perhaps for want of memory: use fewer --jobs"
         ) from None
+    if not isinstance(made, FromFork):
+        return made
+    talk.repeat(made.said)
+    return made.result
 
 
 def _begin_fork(work: Callable[[Any], Any], initializer: Callable[[int], Any]) -> None:
@@ -85,5 +113,6 @@ def _begin_fork(work: Callable[[Any], Any], initializer: Callable[[int], Any]) -
     _work = work
 
 
-def _in_fork(item: Any) -> Any:
-    return _work(item)
+def _in_fork(item: Any) -> FromFork:
+    with talk.recorded() as said:
+        return FromFork(_work(item), said)

@@ -17,10 +17,10 @@ PACKAGE = ROOT / "sertool"
 # From the ground up, floor by floor and along each. A file may import those before it, and none of its own folder.
 HOUSE = {
     "bedrock": "errors __init__",
-    "ground": """workers augmenting catalogue codes columns containers digests filters team norms layers metrics presets
-        ratios pyin recipes rounding scan schedules stretching talk device parts dsp pitch_classes slow files locks
-        paths drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth tensorfile
-        unpacking web transfer training_settings weights""",
+    "ground": """talk workers augmenting catalogue codes columns containers digests filters team norms layers metrics
+        presets ratios pyin recipes rounding scan schedules stretching device parts dsp pitch_classes products slow
+        files locks paths drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth
+        tensorfile unpacking web transfer training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest merging row_filter taught_encoders intake twins levels audio encoding folders sounds
         labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint manifest_paths

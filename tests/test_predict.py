@@ -894,23 +894,45 @@ def test_parts_in_milliseconds_are_said_to_end_after_their_file(
     assert "rows end later" not in sertool(*asked).err
 
 
+@pytest.mark.parametrize("words", [(), ("--window", 0.2, "--hop", 0.1), ("--channel", "each")])
+def test_any_number_of_workers_gives_the_same_rows_and_says_the_same(
+    run: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    for name in range(3 * predicting.BATCH):
+        noise = np.random.default_rng(name).normal(0, 0.1, 9_000)
+        sides = [noise, -noise] if name % 5 == 0 else [noise, noise]
+        (tmp_path / "clips").mkdir(exist_ok=True)
+        encoding.write(tmp_path / "clips" / f"{name:03d}.wav", np.stack(sides, axis=1), 16_000)
+    for name in ("010", "070"):
+        (tmp_path / "clips" / f"{name}.wav").write_bytes(b"RIFF")
+    asked = ("predict", "-m", run / "model", *words, "-v", tmp_path / "clips", "-f", "csv")
+    alone, together = (sertool(*asked, "-j", jobs) for jobs in (1, 4))
+    assert together.out == alone.out
+    assert sorted(together.err.splitlines()) == sorted(alone.err.splitlines())
+    assert alone.err.count("010.wav: unreadable") == 1
+
+
 def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_work, most, pieces = [0], [0], Listener._pieces
+    log, pieces = tmp_path / "log", Listener._pieces
+
+    def note(what: str) -> None:
+        with log.open("a") as stream:
+            stream.write(what)
 
     def watched(*args: Any) -> Iterator[Any]:
-        at_work[0] += 1
-        most[0] = max(most[0], at_work[0])
+        note("+")
         yield from pieces(*args)
-        at_work[0] -= 1
+        note("-")
 
     for name in range(40):
         encoding.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 40_000), 16_000)
     monkeypatch.setattr(Listener, "_pieces", watched)
     monkeypatch.setattr(predicting, "LONG", 2.0)
     done = sertool("predict", "-m", run / "model", tmp_path, "-j", 4)
-    assert (len(rows_of(done.out)), most) == (40, [1])
+    assert len(rows_of(done.out)) == 40
+    assert log.read_text() == "+-" * 40
     assert done.err.count("--window 3 answers part by part") == 1
 
 
