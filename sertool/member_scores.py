@@ -54,7 +54,7 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
     If few clips are all answered right, perhaps by chance, the loss falls without end as the temperature falls. So a
     temperature other than 1 is penalised, by what matters for a few clips and not for hundreds.
     """
-    grid, target = torch.logspace(-1, 1, 201), torch.from_numpy(truth)
+    grid, target = torch.logspace(-1, 3, 401), torch.from_numpy(truth)
     losses = torch.stack([nn.functional.cross_entropy(logits / t, target) for t in grid])
     return round(float(grid[(losses + PRIOR * grid.log() ** 2 / len(truth)).argmin()]), 4)
 

@@ -1051,6 +1051,8 @@ def test_temperature_undoes_what_is_too_sure() -> None:
     truth = torch.multinomial(sure.softmax(dim=1), 1, generator=torch.Generator().manual_seed(1))[:, 0].numpy()
     assert member_scores.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
     assert member_scores.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
+    wild = 200 * sure  # as a linear discriminant's that has hardly more clips than columns
+    assert member_scores.calibrated(wild, truth) == pytest.approx(200, rel=0.1)
 
 
 def test_a_few_clips_that_are_all_right_prove_no_temperature_far_below_one() -> None:
