@@ -25,6 +25,7 @@ IN_NANOSECONDS = {
 }
 CALENDAR = (-719_162, 2_932_896)  # days from 1970 to the first of the year 1, and to the last of 9999
 PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+BAND = r"^\s*([<>≤≥]=?\s*\d+|\d+\s*(\+|[-–—]\s*\d+))\s*$"  # of ages: 20-29, 65+ or <18
 BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
 
 
@@ -61,8 +62,21 @@ def typed(table: Table, where: str, *, exact: bool = False) -> Table:
 
     With `exact`, numbers keep double precision where ours are single.
     """
-    table = manifest.as_ours(_spelt_out(table), f"{where}: ", exact=exact)
+    table = manifest.as_ours(_spelt_out(with_bands_named(table, where)), f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_words(_composed(_with_known_ends(table)))))
+
+
+def with_bands_named(table: Table, where: str) -> Table:
+    """Ages in bands, which are no years, as what they are: words of others, by which one can group and filter."""
+    names = table.column_names
+    if "age" not in names or "age_band" in names:
+        return table
+    column = _in_plain_types(table.column("age")).drop_null()
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if not len(column) or not is_text or not _all_match(BAND, column):
+        return table
+    talk.say(f"{where}: column age holds bands, such as {column[0].as_py()!r}: it is called age_band here")
+    return table.rename_columns(["age_band" if name == "age" else name for name in names])
 
 
 def _spelt_out(table: Table) -> Table:
@@ -168,10 +182,15 @@ def _without_point_zero(table: Table) -> Table:
     for index, field in enumerate(table.schema):
         if field.name in columns.WHO | columns.WHAT and manifest.kind(field.name) == pa.string():
             column = table.column(index)
-            pieces = (column.slice(0, 1024), column)  # most columns hold names, which the first rows tell
-            if all(pc.all(pc.match_substring_regex(piece, POINT_ZERO)).as_py() for piece in pieces):
+            if _all_match(POINT_ZERO, column):
                 table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))
     return table
+
+
+def _all_match(pattern: str, column: pa.ChunkedArray) -> bool:
+    """Whether every word matches; of most columns the first rows tell that not all of them do."""
+    pieces = (column.slice(0, 1024), column)
+    return all(pc.all(pc.match_substring_regex(piece, pattern)).as_py() for piece in pieces)
 
 
 # Times.

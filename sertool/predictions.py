@@ -90,7 +90,8 @@ def _table(source: str, reading: Reading) -> Table:
     table = manifest_io.parse(data, where, loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
-    table = intake.typed(_without_strange(_renamed(table, reading), where), where, exact=True)
+    table = intake.with_bands_named(_renamed(table, reading), where)
+    table = intake.typed(_without_strange(table, where), where, exact=True)
     for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
             raise SertoolError(f"{where}: {lack}: no column {name}; it has {listed(table.column_names, 20)}; "

@@ -183,7 +183,7 @@ def test_columns_of_any_name_can_be_pointed_at(tmp_path: Path) -> None:
 def test_what_others_mean_by_a_name_of_ours_is_left_out_where_no_figure_needs_it(
     tmp_path: Path, say: Callable[..., Any], kind: str
 ) -> None:
-    columns = {"emotion": ["a", "b"], "predicted": ["a", "a"], "age": ["25-30", "31-40"], "confidence": ["93%", "5%"],
+    columns = {"emotion": ["a", "b"], "predicted": ["a", "a"], "age": ["25-30", "old"], "confidence": ["93%", "5%"],
                "fold": ["first", "second"], "seed": ["s1", "s2"]}  # fmt: skip
     path = str(tmp_path / f"others.{kind}")
     with Path(path).open("wb") as stream:
@@ -196,6 +196,19 @@ def test_what_others_mean_by_a_name_of_ours_is_left_out_where_no_figure_needs_it
     code, _, err = say(path, "--by", "age")
     assert code == 2
     assert "has no age" in err
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_ages_in_bands_are_groups(tmp_path: Path, say: Callable[..., Any], kind: str) -> None:
+    columns = {"emotion": ["a", "b"], "predicted": ["a", "a"], "age": ["25-30", "31-40"]}
+    path = str(tmp_path / f"others.{kind}")
+    with Path(path).open("wb") as stream:
+        formats.encode([pa.table(columns)], stream, kind)
+    assert "has no age; it has age_band" in say(path, "--by", "age")[2]
+    code, out, err = say(path, "--by", "age_band")
+    assert code == 0
+    assert err.count("it is called age_band") == 1
+    assert "31-40" in out
 
 
 @pytest.mark.parametrize("header", ["emotion;predicted", "said;heard"])

@@ -84,6 +84,16 @@ def test_a_column_of_ours_that_cannot_have_its_type_is_named(column, values, say
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("bands", [["20-29", None, "30 – 39"], ["<18", "65+", ">=66"]])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
+def test_ages_in_bands_are_kept_as_words_under_a_name_of_their_own(bands, kind, capsys):
+    clips = [f"{row}" for row in range(len(bands))]
+    held = intake.check(pa.table({"clip": clips, "age": pa.array(bands, pa.string()).cast(kind)}), "here")
+    assert manifest.column(held, "age_band") == bands
+    assert "age" not in held.column_names
+    assert "column age holds bands" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("held", "says"),
     [
