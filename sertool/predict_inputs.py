@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sertool import audio, columns, effects, folders, formats, manifest, manifest_io, talk
+from sertool import audio, columns, effects, folders, formats, manifest, manifest_io, streams, talk
 from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -86,6 +86,16 @@ def asked(
     for one in given:
         requests = _of_table(*next(coming), shelf) if isinstance(one, Table) else map(Request, one)
         yield from (replace(request, row=nothing | request.row) for request in requests)
+
+
+def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
+    """What is asked for, where that has to be of one file, as subtitles are: else it is refused before it is heard."""
+    held = [*requests]
+    named = dict(streams.recording(request.row) for request in held)
+    if len(named) > 1:
+        first, second, *_ = named.values()
+        raise UsageError(f"subtitles are of one file, and after {first} comes {second}: name one, or take csv")
+    return iter(held)
 
 
 def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: bool) -> Table | Iterator[Row]:

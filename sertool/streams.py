@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sertool.columns import Row
-from sertool.errors import SertoolError, UsageError
+from sertool.errors import SertoolError
 from sertool.talk import clean
 
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
@@ -97,13 +97,13 @@ def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Rich Transcription Time Marked: file, channel, start, length, emotion."""
     named: dict[str, str] = {}  # files by the names that stand for them
     for row in _answered(rows):
-        where = _without_spaces(_recording(row), named)
+        where = _without_spaces(recording(row), named)
         span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
         answer = f"{'_'.join(row['predicted'].split())} {row['confidence']:.3f}"
         yield f"SPEAKER {where} {row.get('channel') or 1} {span} <NA> <NA> {answer} <NA>\n"
 
 
-def _recording(row: Row) -> tuple[str, str]:
+def recording(row: Row) -> tuple[str, str]:
     """The file that a row is a part of, and what it is called: as the clip is or, where that is the name of a part
     (`call.wav@3.5`, or a word that says nothing of the file), as the file."""
     clip, path = str(row["clip"]), str(row.get("path") or "")
@@ -121,19 +121,9 @@ def _without_spaces(recording: tuple[str, str], named: dict[str, str]) -> str:
 
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Subtitles of one file; where channels are judged each, a line says which."""
-    for number, row in enumerate(_in_time(_of_one_file(_answered(rows))), 1):
+    for number, row in enumerate(_in_time(_answered(rows)), 1):
         side = f"channel {row['channel']}: " if row.get("channel") else ""
         yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{side}{row['predicted']}\n\n"
-
-
-def _of_one_file(rows: Iterable[Row]) -> Iterator[Row]:
-    only = None
-    for row in rows:
-        file, name = _recording(row)
-        only = only or (file, name)
-        if file != only[0]:
-            raise UsageError(f"subtitles are of one file, and after {only[1]} comes {name}: name one, or take csv")
-        yield row
 
 
 def _in_time(rows: Iterable[Row]) -> Iterator[Row]:
@@ -158,7 +148,7 @@ def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
     tiers: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if "end" in row:
-            file, name = _recording(row)
+            file, name = recording(row)
             tiers.setdefault((file, f"{name} {row['channel']}" if row.get("channel") else name), []).append(row)
     end = max((row["end"] for held in tiers.values() for row in held), default=0.0)
     if not end:

@@ -29,6 +29,7 @@ from sertool import (
     manifest_io,
     merging,
     modelfile,
+    predict_inputs,
     predicting,
     row_filter,
     speaker_answers,
@@ -1078,9 +1079,9 @@ def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> No
     sides = sertool(*asked, "srt", "--channel", "each").out.decode()
     assert "\nchannel 1: " in sides
     shutil.copy(tmp_path / "call.wav", tmp_path / "other.wav")
-    several = sertool(*asked, "srt", tmp_path / "other.wav", "-o", tmp_path / "both.srt")
+    several = sertool(*asked, "srt", tmp_path / "other.wav")
     assert (several.code, "subtitles are of one file" in several.line) == (2, True)
-    assert not (tmp_path / "both.srt").exists()
+    assert not several.out  # as nothing was heard for it
     fields = sertool(*asked, "rttm").out.decode().splitlines()[0].split()
     assert (fields[0], len(fields)) == ("SPEAKER", 10)
     voices, rate = soundfile.read(tmp_path / "call.wav")
@@ -1122,10 +1123,10 @@ def test_subtitles_of_parts_are_in_order_of_time_and_those_of_a_file_come_as_the
     windows_of_a_file = (taken.append(at) or row | {"clip": "call.wav"} for at, row in enumerate(rows))
     assert next(streams.srt(windows_of_a_file)).startswith("1\n")
     assert taken == [0]
-    strange = ({"clip": "x", "start": 0.0, "end": 1.0} | said | {"path": path} for path in ("a.wav", "b.wav", None))
+    of_two = [Request({"clip": "x", "path": path}) for path in ("a.wav", "a.wav", "b.wav")]
+    assert [*predict_inputs.of_one_file(of_two[:2])] == of_two[:2]
     with pytest.raises(UsageError, match=r"after a.wav comes b.wav"):
-        list(streams.srt(strange))
-    assert next(strange)["path"] is None
+        predict_inputs.of_one_file(of_two)
 
 
 def test_a_textgrid_of_nothing_heard_is_an_error(run: Path, tmp_path: Path) -> None:

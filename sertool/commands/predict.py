@@ -179,6 +179,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     annotate = partial(_note_table, read=read, annotate=partial(heldout_members.told, runs=runs))
     shelf, nul = listener.shelf(), values["null"]
     requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate)
+    requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
     rows = _answers(listener, requests, values)
     if values["out"] not in (None, "-") or not talk.to_terminal():
         one_each = not values["window"] and values["channel"] != "each"
@@ -208,14 +209,10 @@ def _warn_of_unfamiliar(listener: Listener) -> None:
 
 
 def _refuse_to_replace(out: str | None, sources: Sequence[str]) -> None:
-    """Answers are not written over audio, nor over what they are about, of which there may be no other copy."""
-    from sertool import audio
-
-    if not out or not os.path.isfile(out):
-        return
+    """Answers are not written over what they are about, of which there may be no other copy."""
     present = (source for source in sources if os.path.exists(source))
-    if Path(out).suffix.lower() in audio.EXTENSIONS or any(os.path.samefile(out, source) for source in present):
-        raise UsageError(f"-o {out} would write over audio, or over what is asked about: take another name")
+    if out and os.path.isfile(out) and any(os.path.samefile(out, source) for source in present):
+        raise UsageError(f"-o {out} would write over what is asked about: take another name")
 
 
 def _say_cards(places: list[Path], fold: int | None) -> None:
