@@ -152,12 +152,22 @@ def named_format(out: str | None, requested: str | None, extensions: Mapping[str
     to_stdout = out in (None, "-")
     if requested == "parquet" and to_stdout and talk.to_terminal():
         raise UsageError("Parquet is no text for a terminal: name a file with -o, or pipe it")
-    if requested or to_stdout:
+    if to_stdout:
         return requested
     suffix = Path(out).suffix.lower()
+    if os.path.isfile(out) and _is_audio(suffix):
+        raise UsageError(f"-o {out} would write over audio: take another name")
+    if requested:
+        return requested
     if suffix not in extensions:
         raise UsageError(f"-o {out}: the extension says no format; choose {', '.join(extensions)} or give -f")
     return extensions[suffix]
+
+
+def _is_audio(suffix: str) -> bool:
+    from sertool.audio import EXTENSIONS as SOUNDS  # not at the top: eval and others read no audio
+
+    return suffix in SOUNDS
 
 
 def write(table: Table, out: str | None, kind: str) -> None:

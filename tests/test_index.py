@@ -1157,6 +1157,13 @@ def test_the_case_of_an_extension_does_not_matter(make, extension):
     assert list(by_clip(make(f"x/sad/1{extension}") / "x")) == ["x/sad/1"]
 
 
+def test_a_manifest_is_not_written_over_audio(make):
+    clip = make("x/angry/1.wav") / "x" / "angry" / "1.wav"
+    before = clip.read_bytes()
+    refused(clip, "-f", "csv", "-o", clip, says="would write over audio")
+    assert clip.read_bytes() == before
+
+
 def test_options_that_quarrel_are_refused(make):
     folder = make("x/angry/1.wav")
     refused(folder, "--split", "speaker", "--folds", "3", says="exclude each other")
