@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sertool import tensorfile
 from sertool.errors import SertoolError
-from sertool.files import sweep, whole
+from sertool.files import whole
 
 Weights = dict[str, Tensor]
 
@@ -50,7 +50,6 @@ def save(state: State, path: Path) -> None:
 
 def restore(state: State, path: Path) -> None:
     """Put the state back, if there is one on the disk."""
-    sweep(path)
     if not path.exists():
         return
     metadata, tensors = tensorfile.read(path)

@@ -15,6 +15,11 @@ from typing import BinaryIO
 
 from sertool.errors import Interrupted, SertoolError
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
+
 UNFINISHED = ".part"
 
 
@@ -60,7 +65,9 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its name in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = path.with_name(path.name + UNFINISHED)
-    handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
+    sweep(path)
+    handle, beside = _unnamed(path)
+    guard = os.dup(handle) if fcntl else None
     try:
         with interruptible() if salvage else nullcontext(), open(handle, "wb") as stream:
             yield stream
@@ -80,6 +87,20 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             os.unlink(beside)
+        if guard is not None:
+            os.close(guard)
+
+
+def _unnamed(path: Path) -> tuple[int, str]:
+    """A new file beside `path`, open, and locked for as long as it is: no `sweep` of another process takes it."""
+    while True:
+        handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
+        with suppress(OSError):  # where nothing can be locked, nothing is swept
+            if fcntl:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(beside):  # else it was swept before it was locked
+            return handle, beside
+        os.close(handle)
 
 
 @contextmanager
@@ -128,11 +149,14 @@ def _beside(path: Path) -> str:
 
 
 def sweep(path: Path) -> None:
-    """Remove half-written versions of a file that killed runs left; only for whoever holds the folder's lock."""
+    """Remove half-written versions of a file that killed runs left, and none that a process still writes."""
     with suppress(OSError):
-        for beside in os.listdir(path.parent):
-            if beside.startswith(_beside(path)) and beside.endswith(UNFINISHED):
-                (path.parent / beside).unlink(missing_ok=True)
+        for name in os.listdir(path.parent):
+            if name.startswith(_beside(path)) and name.endswith(UNFINISHED):
+                with suppress(OSError), open(path.parent / name, "r+b") if fcntl else nullcontext() as stream:
+                    if fcntl:
+                        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(path.parent / name)  # which Windows refuses for any file that is open
 
 
 def write_beside(path: Path, data: bytes | memoryview) -> None:

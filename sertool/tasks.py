@@ -18,7 +18,6 @@ import numpy as np
 from sertool import audio, effects, extract, manifest, shards, talk, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Extraction, Rows
-from sertool.files import sweep
 from sertool.manifest import Table
 from sertool.paths import stamp
 from sertool.shards import Shard
@@ -236,7 +235,6 @@ def _write(plan: ShardPlan, task: Task, engine: Engine, rows_of_clips: Sequence[
         pieces = [rows.values[feature] for rows in rows_of_clips if rows.issue is None]
         path, record = plan.path(task, feature), plan.extraction.record(feature)
         expected = _key(feature, plan.extraction, clips)
-        sweep(path)
         lessons = plan.lessons[feature]
         head = Shard(path, expected, record, record["dtype"], columns, names, counts, issues, lessons)
         shards.write(head, feature, pieces)

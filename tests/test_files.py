@@ -224,6 +224,18 @@ def test_what_killed_runs_left_of_a_file_is_swept_and_nothing_else(tmp_path):
     files.sweep(tmp_path / "nowhere" / "a.txt")
 
 
+def test_who_writes_a_file_removes_what_killed_runs_left_of_it_and_nothing_that_is_still_written(tmp_path):
+    (tmp_path / ".a.txt.123.part").write_bytes(b"half")
+    with files.whole(tmp_path / "a.txt") as first:
+        first.write(b"first")
+        with files.whole(tmp_path / "a.txt") as second:
+            second.write(b"second")
+        assert (tmp_path / "a.txt").read_bytes() == b"second"
+        assert len(names(tmp_path)) == 2
+    assert (tmp_path / "a.txt").read_bytes() == b"first"
+    assert names(tmp_path) == ["a.txt"]
+
+
 # One at a time.
 
 
