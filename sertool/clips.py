@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sertool import columns, intake, labelling, labels, manifest, tables, talk
+from sertool import columns, intake, labelling, labels, manifest, merging, tables
 from sertool.errors import SertoolError, UsageError
-from sertool.files import listed
 from sertool.folders import audio_under, unread
 from sertool.labelling import Candidate, Labelling, Row
 from sertool.paths import Unlisted, path_text
@@ -108,17 +107,12 @@ def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequen
 
 
 def _warn_of_namesakes(clips: Iterable[Candidate]) -> None:
-    """Say which roots have speakers of one name: folders that are called alike are one corpus, and those one person."""
+    """Say which roots have speakers of one name, of those whose corpus is called after its folder."""
     roots: dict[str, dict[Path, None]] = {}
     for clip in clips:
         if who := clip.row["speaker"]:
             roots.setdefault(who, {})[clip.root] = None
-    if both := {who: places for who, places in roots.items() if len(places) > 1}:
-        who, places = next(iter(both.items()))
-        alike = f"{listed(map(str, places), 3)} have speakers of one name, taken for one person, such as {who}"
-        talk.warn(
-            f"{alike}: if they are several people, index each folder with its own --corpus, and join the manifests"
-        )
+    merging.warn_of_namesakes(roots)
 
 
 def _text(name: str) -> str:

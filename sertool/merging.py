@@ -1,14 +1,16 @@
 """Several tables as one: one below the other, and rows of the same clip joined."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from sertool import manifest
+from sertool import manifest, talk
 from sertool.codes import Codes
 from sertool.errors import SertoolError, first_line
+from sertool.files import listed
 from sertool.manifest import Table
 
 # Of clips that seem to be one, and differ in a column.
@@ -49,8 +51,38 @@ def merged(tables: Sequence[Table]) -> Table:
     for step in (step for one in held for step in one["chain"]):
         chain += [step] if step not in chain else []
     features = {name: settings for one in held for name, settings in one["features"].items()}
+    _warn_of_namesakes(tables)
     said = {"version": manifest.FORMAT_VERSION, "chain": chain, "features": features}
     return manifest.with_provenance(_joined(stacked(tables)), said)
+
+
+def warn_of_namesakes(folders: Mapping[str, Iterable[object]]) -> None:
+    """Say of which speakers clips lie in several folders of corpora: those that are called alike are one corpus, and
+    their speakers of one name are one person."""
+    if both := [(who, places) for who, held in folders.items() if len(places := [*map(str, held)]) > 1]:
+        who, places = both[0]
+        alike = f"{listed(places, 3)} have speakers of one name, taken for one person, such as {who}"
+        talk.warn(
+            f"{alike}: if they are several people, index each folder with its own --corpus, and join the manifests"
+        )
+
+
+def _warn_of_namesakes(tables: Sequence[Table]) -> None:
+    folders: dict[str, dict[str, None]] = {}
+    for who, folder in (found for table in tables for found in _folders(table)):
+        folders.setdefault(who, {})[folder] = None
+    warn_of_namesakes(folders)
+
+
+def _folders(table: Table) -> Iterator[tuple[str, str]]:
+    """Each speaker, and the folder of the corpus, where that is called after it, as the speaker's first clip tells."""
+    if "path" in table.column_names:
+        speaker = manifest.codes(table, "speaker")
+        for who, row in zip(*np.unique(speaker.index, return_index=True), strict=True):
+            clip, path = (str(manifest.cell(table, name, int(row))) for name in ("clip", "path"))
+            before, found, rest = os.path.splitext(path)[0].rpartition(f"/{clip}")
+            if who >= 0 and found and not rest:
+                yield str(speaker.values[who]), f"{before}/{clip.partition('/')[0]}"
 
 
 def _joined(table: Table) -> Table:

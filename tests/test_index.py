@@ -255,6 +255,16 @@ def test_speakers_of_one_name_in_folders_of_one_name_are_said(make):
             assert "of one name" not in sertool("index", *apart, *words, "-f", "jsonl").err
 
 
+def test_speakers_of_one_name_in_manifests_of_folders_of_one_name_are_said(make):
+    folder = make("a/wavs/s1/1.wav", "a/wavs/s2/1.wav", "b/wavs/s1/2.wav", "b/other/s1/1.wav")
+    words = ("--group", "parent-folder")
+    for name, root, *more in (("a", "a/wavs"), ("b", "b/wavs"), ("c", "b/other"), ("d", "b/wavs", "--corpus", "my")):
+        assert sertool("index", folder / root, *words, *more, "-o", folder / f"{name}.parquet").code == 0
+    for name, other, warned in (("a", "b", True), ("a", "c", False), ("a", "d", False), ("a", "a", False)):
+        done = sertool("index", folder / f"{name}.parquet", folder / f"{other}.parquet", "-f", "jsonl")
+        assert ("have speakers of one name, taken for one person, such as wavs:s1" in done.err) is warned
+
+
 def test_a_list_of_files_is_labelled_as_their_folder_would_be(make):
     folder = make("mine/angry/1.wav", "mine/sad/1.wav", "mine/sad/two\nlines.wav")
     whole = index(folder / "mine", "-q")
