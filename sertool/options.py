@@ -1,5 +1,6 @@
 """Options that commands share, so that one name means one thing everywhere."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -35,7 +36,16 @@ def limits(low: float | None, high: float | None) -> str:
 
 
 class Command(click.Command):
-    """A command whose help shows its options in sections."""
+    """A command whose help shows its options in sections, and which knows a file from an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption:
+            if file := next((word for word in words if word.startswith("-") and os.path.lexists(word)), None):
+                raise UsageError(f"{file} begins like an option: call the file ./{file}") from None
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -125,6 +125,13 @@ def test_wrong_usage_is_exit_code_2_and_prints_the_choices(words, said):
     assert said in done.line
 
 
+def test_a_file_that_begins_like_an_option_is_told_from_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where `sertool predict *` is typed
+    assert "No such option" in sertool("predict", "-x.wav").line
+    Path("-x.wav").touch()
+    assert sertool("predict", "-x.wav").line == "sertool: -x.wav begins like an option: call the file ./-x.wav"
+
+
 @pytest.mark.parametrize("words", [["index"], ["featurize", "--mel"], ["augment", "--telephone"], ["predict"]])
 def test_how_paths_on_stdin_end_is_refused_where_none_are_read(words, tmp_path):
     (tmp_path / "x.wav").touch()
