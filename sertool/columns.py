@@ -16,7 +16,7 @@ WHO = {
     "corpus": ("string", "the corpus it belongs to"),
     "speaker": ("string", "who speaks, qualified by the corpus: cremad:1001; null when unknown"),
     "sex": ("string", "female or male"),
-    "age": ("int16", "in years"),
+    "age": ("int16", "in years; bands such as 20-29 become a column age_band"),
     "race": ("string", "as the corpus has it"),
     "ethnicity": ("string", "as the corpus has it"),
     "language": ("string", "ISO 639-1 code"),
