@@ -51,17 +51,28 @@ def precision(asked: str, device: str) -> str:
 
 
 def computed(asked: str, device: str) -> str:
-    """What a precision is computed in: bf16 that is not in the hardware would be slower than float32."""
-    return precision(asked, device) if _has_bf16(device) else "float32"
+    """What a precision is computed in: one that is not in the hardware would be slower than the next."""
+    if asked == "int8":
+        asked = "int8" if _has_int8(device) else "bf16"
+    return asked if asked in ("int8", "float32") else "bf16" if _has_bf16(device) else "float32"
 
 
 def _has_bf16(device: str) -> bool:
     import torch
 
     if device == "cpu":
-        kinds = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return any(getattr(torch.cpu, kind, lambda: False)() for kind in kinds)
+        return _cpu_has("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _has_int8(device: str) -> bool:
+    return device == "cpu" and _cpu_has("_is_vnni_supported")
+
+
+def _cpu_has(*kinds: str) -> bool:
+    import torch
+
+    return any(getattr(torch.cpu, kind, lambda: False)() for kind in kinds)
 
 
 def _torch() -> Any:

@@ -2,7 +2,8 @@
 
 The encoder's tensors are stored as `pretrained.FEATURE.NAME`, and found by their digest when the feature is computed.
 They are stored in half precision or in 8 bits where that is lossless, as for encoders that were published so. Or all
-tensors, the model's own included, are rounded to 8 bits: then the feature's record has the rounded encoder's digest.
+tensors, the model's own included, are rounded to 8 bits: then the feature's record has the rounded encoder's digest,
+and its products are in 8 bits, too, where the processor has them.
 """
 
 import copy
@@ -26,7 +27,7 @@ def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) 
     kept = _rounded(tensors) if in_8_bits else _smaller(tensors)
     records = copy.deepcopy(held.features)
     for name, digest in _digests(rounding.restored(kept)).items():
-        records[name]["settings"]["weights"] = digest
+        records[name]["settings"] |= {"weights": digest} | ({"precision": "int8"} if in_8_bits else {})
     return replace(held, tensors=kept, features=records)
 
 

@@ -73,7 +73,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "about": "what the package's model `base` hears: layers 0 to 4 of Whisper base, taught to hear through noise",
         "features": ["whisper"],
         "options": {"want_whisper": "base", "layers": "0-4", "stats": ("mean", "std"), "trim": 40.0,
-                    "weights": "base"},
+                    "weights": "base", "precision": "int8"},
     },
     "whisper-0": {
         "about": "pretrained Whisper base: frames of layer 0, for all blocks to train on",

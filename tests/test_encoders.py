@@ -173,12 +173,13 @@ def test_a_network_learns_from_a_layer_on(small: Path) -> None:
     assert touched == {"2"}
 
 
-def test_bf16_is_close_and_the_stream_stays_float32(small: Path) -> None:
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9995), ("int8", 0.999)])
+def test_fewer_bits_are_close_and_the_stream_stays_float32(small: Path, precision: str, least: float) -> None:
     wave = speech(30_000)
-    exact, quick = made([wave])[0], made([wave], precision="bf16")[0]
+    exact, quick = made([wave])[0], made([wave], precision=precision)[0]
     assert quick.dtype == np.float32
     assert not np.array_equal(exact, quick)
-    assert cosine(exact, quick) > 0.9995
+    assert cosine(exact, quick) > least
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -586,12 +587,13 @@ def test_each_kind_of_self_taught_encoder_is_as_torchaudio_has_it(small: Path, m
         assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
 
 
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9995), ("int8", 0.999)])
 @pytest.mark.parametrize("model", SSL)
-def test_a_self_taught_encoder_in_bf16_is_close(small: Path, model: str) -> None:
-    exact, quick = (layers_of(model, speech(40_000), precision) for precision in ("float32", "bf16"))
+def test_a_self_taught_encoder_in_fewer_bits_is_close(small: Path, model: str, precision: str, least: float) -> None:
+    exact, quick = (layers_of(model, speech(40_000), kind) for kind in ("float32", precision))
     assert quick.dtype == np.float32
     assert not np.array_equal(exact, quick)
-    assert cosine(exact, quick) > 0.9995
+    assert cosine(exact, quick) > least
 
 
 @pytest.mark.parametrize("model", SSL)

@@ -67,6 +67,7 @@ def test_8_bits_take_a_quarter_and_packing_again_changes_nothing(run: Path) -> N
     whole, small = (modelfile.read(packed(run, f"{bits}", in_8_bits=bits)) for bits in (False, True))
     sizes = [sum(array.nbytes for array in held.tensors.values()) for held in (whole, small)]
     assert sizes[1] < 0.7 * sizes[0]
+    assert small.features["whisper"]["settings"]["precision"] == "int8"
     again = packing.packed(whole, inference.extraction_of(whole.features))
     assert again.features == whole.features
     assert all(np.array_equal(again.tensors[name], whole.tensors[name]) for name in whole.tensors)

@@ -4,7 +4,8 @@ Convolutions over the waveform give a frame every 20 ms; a wider convolution say
 attention follow. Layer 0 is what enters the first block, layer k what leaves the k-th, as it is.
 
 A clip is always computed alone, on any device: some of these normalise over the whole clip before anything else, and
-WavLM's attention knows no masks. In bf16 the products of the blocks' linear layers are in bf16, all else is float32.
+WavLM's attention knows no masks. In bf16 and int8 the products of the blocks' linear layers are in so few bits, all
+else is float32.
 """
 
 import re
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.models import wav2vec2_model, wavlm_model
 
-from sertool import encoders, weights
+from sertool import encoders, products, weights
 from sertool.errors import UsageError
 from sertool.weights import Published
 
@@ -99,13 +100,6 @@ MARGIN = 100  # frames of a window that a neighbour has too, and that are not ke
 FACTORS = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
-class Product(nn.Linear):
-    """A linear layer whose product is in bf16, for numbers of any type."""
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return functional.linear(rows.bfloat16(), self.weight, self.bias).to(rows.dtype)
-
-
 class Encoder(nn.Module):
     """Some layers of an encoder, for waveforms of 16 kHz."""
 
@@ -117,8 +111,8 @@ class Encoder(nn.Module):
         top = max(self.layers)
         self.weights, state = tensors(size, top, known)
         self.network = network(size, top, state).eval().requires_grad_(False)
-        if precision == "bf16":
-            _to_bf16(self.network.encoder.transformer.layers)
+        if precision != "float32":
+            products.reduce(self.network.encoder.transformer.layers, precision)
 
     def forward(self, waves: Sequence[Tensor]) -> list[Tensor]:
         """Of each `[samples]` the layers side by side, float32 `[frames, layers x width]`."""
@@ -149,17 +143,6 @@ def entering(network: nn.Module, waves: Tensor) -> Tensor:
     """What enters the first block, `[clips, frames, width]` of `[clips, samples]`."""
     found, _ = network.feature_extractor(waves, None)
     return network.encoder.transformer._preprocess(network.encoder.feature_projection(found))
-
-
-def _to_bf16(module: nn.Module) -> None:
-    """Linear layers that are called as such become `Product`s; attention that reads their weights itself stays."""
-    for name, child in module.named_children():
-        if type(child) is nn.Linear:
-            made = Product(child.in_features, child.out_features, child.bias is not None, device="meta")
-            made.load_state_dict({key: value.bfloat16() for key, value in child.state_dict().items()}, assign=True)
-            setattr(module, name, made.requires_grad_(False))
-        elif not isinstance(child, nn.MultiheadAttention):
-            _to_bf16(child)
 
 
 def bundle(size: str) -> torchaudio.pipelines.Wav2Vec2Bundle:

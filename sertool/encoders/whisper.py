@@ -4,9 +4,10 @@ Log-mel frames pass two convolutions, the second of which halves their rate to 5
 go through blocks of attention. Layer 0 is what enters the first block, layer k what leaves the k-th: the residual
 stream as it is, before the norm that ends the encoder.
 
-The convolutions and the stream are float32 in any precision; in bf16 the blocks' products alone are in bf16. Audio is
-not padded to 30 s. Where clips share a batch, frames beyond a clip's end are zeros before either convolution and are
-hidden from attention, so a clip's frames do not depend on what else is in the batch.
+The stream is float32 in any precision. In bf16 the blocks' products alone are in bf16; in int8 these and the second
+convolution's are in whole numbers of 8 bits. Audio is not padded to 30 s. Where clips share a batch, frames beyond a
+clip's end are zeros before either convolution and are hidden from attention, so a clip's frames do not depend on what
+else is in the batch.
 """
 
 import itertools
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sertool import dsp, encoders, layers, weights
+from sertool import dsp, encoders, layers, products, weights
 from sertool.errors import UsageError
 from sertool.weights import Published
 
@@ -85,6 +86,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width, 4 * width)
         self.outer = nn.Linear(4 * width, width)
+        self.dtype = torch.float32  # of what the linear layers take
 
     def forward(self, stream: Tensor, mask: Tensor | None = None) -> Tensor:
         """`[clips, frames, width]` of the same; `mask` `[clips, 1, 1, frames]` is true where a clip has a frame."""
@@ -94,9 +96,15 @@ class Block(nn.Module):
         stream = stream + self.attention_out(seen.transpose(1, 2).flatten(2))
         return stream + self.outer(functional.gelu(self.inner(self._normed(self.norm, stream))))
 
+    def to_bf16(self) -> None:
+        """Compute what lies between its norms and the stream in bf16."""
+        self.dtype = torch.bfloat16
+        for module in self.children():
+            if isinstance(module, nn.Linear):
+                module.to(self.dtype)
+
     def _normed(self, norm: nn.Module, stream: Tensor) -> Tensor:
-        """In the products' precision."""
-        return norm(stream).to(self.inner.weight.dtype)
+        return norm(stream).to(self.dtype)
 
 
 class Network(nn.Module):
@@ -133,10 +141,13 @@ class Network(nn.Module):
         return [stream, *self.run(stream, None if lengths is None else (lengths + 1) // 2)]
 
     def to_precision(self, precision: str) -> "Network":
-        """With the weights of the blocks' products in bf16 or float32; all else stays float32."""
-        for module in self.blocks.modules():
-            if isinstance(module, nn.Linear):
-                module.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+        """With products in bf16, int8 or float32."""
+        if precision == "int8":
+            self.second = products.Int8(self.second)
+            products.reduce(self.blocks, precision)
+        elif precision == "bf16":
+            for block in self.blocks:
+                block.to_bf16()
         return self
 
 

@@ -26,7 +26,8 @@ class Settings:
     size: Annotated[Literal["tiny", "base", "small", "medium", "large-v3"], "size of the encoder"] = "base"
     layers: Annotated[str, "layers, such as 3, 1-5 or 0,2-4, or all; nothing is computed beyond the last"] = "all"
     precision: Annotated[
-        Literal["auto", "bf16", "float32"], "of matrix products; auto is bf16 where the processor has it"
+        Literal["auto", "bf16", "int8", "float32"],
+        "of matrix products; auto is bf16 where the processor has it, int8 is faster and less exact",
     ] = "auto"
     weights: str | None = None  # the digest of the weights that decide the numbers
 

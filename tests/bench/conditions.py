@@ -184,9 +184,9 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     for model in asked.model or MODELS:
         measure(corpora, work, model, held)
-        print(tables(held))
         if not asked.tried:
             shown.keep(HELD, held)
+    print(tables(held))
 
 
 if __name__ == "__main__":

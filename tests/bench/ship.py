@@ -30,9 +30,10 @@ MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "
 INTRODUCED = {
     "base": """The first four of the six blocks of Whisper's base encoder, which were taught without labels to hear of
 copies with noise, rooms, telephones and codecs what the published ones hear of the clips, and three dense networks on
-what five layers hold over time, which answer as one, all in 8 bits. It learnt from clips and copies, too; of what it
-is asked, silent ends are left out. Recordings of another kind are best met with `--adapt speaker`, if need be with all
-clips as one voice (`--speakers all`): alone it is often wrong there, and too sure.
+what five layers hold over time, which answer as one. Weights are in 8 bits, and so are the encoder's products where the
+processor has such. It learnt from clips and copies, too; of what it is asked, silent ends are left out. Recordings of
+another kind are best met with `--adapt speaker`, if need be with all clips as one voice (`--speakers all`): alone it is
+often wrong there, and too sure.
 """,
     "tiny": """A log-mel network of 1.1 million parameters, for speed: it learnt from labels and from a network on
 Whisper's encoder, of clips and of copies of them with noise, rooms, telephones and codecs; of what it is asked, silent

@@ -1,0 +1,71 @@
+"""Products in fewer bits: close, and of each row by itself."""
+
+import pytest
+import torch
+from torch import nn
+
+from sertool import device, products
+
+
+@pytest.fixture
+def layer() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(96, 40)
+
+
+@pytest.mark.parametrize(("kind", "off"), [(products.Bf16, 0.01), (products.Int8, 0.02)])
+@torch.inference_mode()
+def test_a_layer_in_fewer_bits_is_close_whatever_the_size_of_its_rows(layer, kind, off):
+    rows = torch.randn(2, 50, 96) * torch.logspace(-3, 3, 50)[:, None]
+    exact = nn.functional.linear(rows, layer.weight)
+    found = kind(layer)(rows) - layer.bias
+    assert found.dtype == torch.float32
+    assert ((found - exact).norm(dim=-1) / (exact.norm(dim=-1) + layer.bias.norm())).max() < off
+
+
+@torch.inference_mode()
+def test_of_8_bits_a_row_is_the_same_beside_any_others(layer):
+    rows, quick = torch.randn(300, 96), products.Int8(layer)
+    together = quick(rows * torch.logspace(-3, 3, 300)[:, None])
+    for place in (0, 7, 299):
+        assert torch.equal(quick(rows[None, [place]] * torch.logspace(-3, 3, 300)[place])[0, 0], together[place])
+
+
+@torch.inference_mode()
+def test_weights_of_8_bits_are_what_they_were(layer):
+    scale = torch.rand(40, 1)
+    numbers = torch.randint(-126, 127, (40, 96)).float()
+    numbers[:, 0] = 127.0
+    layer.weight.copy_(numbers * scale)
+    quick = products.Int8(layer)
+    assert torch.equal(quick.numbers.T.float(), numbers)
+    assert torch.allclose(quick.scale, scale[:, 0])
+
+
+@torch.inference_mode()
+def test_rows_of_zeros_give_the_bias_and_what_is_no_number_gives_none(layer):
+    rows = torch.zeros(3, 96)
+    rows[1, 5], rows[2, 5] = torch.nan, torch.inf
+    found = products.Int8(layer)(rows)
+    assert torch.equal(found[0], layer.bias)
+    assert not found[1:].isfinite().any()
+
+
+def test_attention_that_reads_its_weights_itself_keeps_them():
+    block = nn.Sequential(nn.Linear(8, 8), nn.MultiheadAttention(8, 2), nn.Sequential(nn.Linear(8, 8, bias=False)))
+    products.reduce(block, "int8")
+    kinds = [type(module) for module in block.modules() if isinstance(module, products.Int8 | nn.Linear)]
+    assert kinds.count(products.Int8) == 2
+    assert type(block[1].out_proj) is not products.Int8
+
+
+@pytest.mark.parametrize(
+    ("bf16", "int8", "expected"),
+    [(True, True, "int8"), (True, False, "bf16"), (False, True, "int8"), (False, False, "float32")],
+)
+def test_a_precision_that_is_not_in_the_hardware_is_replaced_by_the_next(monkeypatch, bf16, int8, expected):
+    monkeypatch.setattr(device, "_has_bf16", lambda _device: bf16)
+    monkeypatch.setattr(device, "_has_int8", lambda _device: int8)
+    assert device.computed("int8", "cpu") == expected
+    assert device.computed("float32", "cpu") == "float32"
+    assert device.computed("auto", "cpu") == device.computed("bf16", "cpu") == ("bf16" if bf16 else "float32")
