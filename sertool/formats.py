@@ -81,7 +81,7 @@ def parse(data: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
         RecursionError,
     ) as error:
         hint = "it was cut off or altered" if kind == "parquet" else _encoding(data, kind) or first_line(error)
-        raise SertoolError(f"{where}: not readable as {kind}: {hint}") from None
+        raise SertoolError(f"{where}: not readable as {'csv' if kind == 'semicolons' else kind}: {hint}") from None
 
 
 def without_more_headers(data: Any, where: str) -> Any:
