@@ -10,9 +10,22 @@ from functools import partial
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from sertool import catalogue, corpora, corpus_folder, files, locks, sources, store, talk, transfer, unpacking, web
+from sertool import (
+    catalogue,
+    corpora,
+    corpus_folder,
+    files,
+    locks,
+    offers,
+    sources,
+    store,
+    talk,
+    transfer,
+    unpacking,
+    web,
+)
 from sertool.errors import SertoolError, UsageError
-from sertool.offers import Offer, offer
+from sertool.offers import Offer
 from sertool.sources import Plan, ask
 from sertool.transfer import Item
 
@@ -48,7 +61,7 @@ class _Origin:
 
 def fetch(name: str, settings: FetchSettings, agree: Agree) -> Path:
     """Fetch a corpus into its folder; `agree` is called before the first download, and raises if the user declines."""
-    wanted, folder = offer(name), settings.out / name
+    offer, folder = offers.offer(name), settings.out / name
     if corpus_folder.is_complete(folder):
         talk.say(f"{name} is complete in {folder}")
         return folder
@@ -57,11 +70,11 @@ def fetch(name: str, settings: FetchSettings, agree: Agree) -> Path:
         if corpus_folder.is_complete(folder):  # another process was quicker
             return folder
         if settings.archives:
-            _take_given(wanted, settings)
+            _take_given(offer, settings)
             return folder
         with locks.alone(settings.store(name), settings.wait):
-            _agree_once(wanted, settings, agree)
-            _fetch_from_any(wanted, settings)
+            _agree_once(offer, settings, agree)
+            _fetch_from_any(offer, settings)
         if not settings.cache:
             shutil.rmtree(settings.store(name), ignore_errors=True)
     return folder
@@ -72,65 +85,65 @@ def _refuse_foreign(folder: Path) -> None:
         raise UsageError(f"{folder} is there already and was not fetched: move it away, or use another -o")
 
 
-def _agree_once(wanted: Offer, settings: FetchSettings, agree: Agree) -> None:
+def _agree_once(offer: Offer, settings: FetchSettings, agree: Agree) -> None:
     """Ask for agreement to the licence unless that was given before, or the corpus cannot be fetched at all."""
-    note, licence = settings.store(wanted.name) / "licence.txt", f"{wanted.facts['LICENCE']}\n"
+    note, licence = settings.store(offer.name) / "licence.txt", f"{offer.facts['LICENCE']}\n"
     is_known = note.is_file() and note.read_text(encoding="utf-8") == licence
-    if not is_known and (wanted.is_free or settings.mirror):
-        agree(wanted)
+    if not is_known and (offer.is_free or settings.mirror):
+        agree(offer)
         with files.whole(note) as stream:
             stream.write(licence.encode())
 
 
-def _fetch_from_any(wanted: Offer, settings: FetchSettings) -> None:
-    origins, troubles = _origins(wanted, settings), []
+def _fetch_from_any(offer: Offer, settings: FetchSettings) -> None:
+    origins, troubles = _origins(offer, settings), []
     for turn, origin in enumerate(origins, 1):
         try:
-            return _fetch_from(origin, wanted, settings)
+            return _fetch_from(origin, offer, settings)
         except FAILURES as error:
             troubles.append(f"{origin.home}: {error}")
             if turn < len(origins):
-                talk.warn(f"{wanted.name}: {troubles[-1]}; trying {origins[turn].home}")
-    raise SertoolError(f"{wanted.name}: {'; '.join(troubles)}")
+                talk.warn(f"{offer.name}: {troubles[-1]}; trying {origins[turn].home}")
+    raise SertoolError(f"{offer.name}: {'; '.join(troubles)}")
 
 
-def _origins(wanted: Offer, settings: FetchSettings) -> list[_Origin]:
+def _origins(offer: Offer, settings: FetchSettings) -> list[_Origin]:
     """The cache, the mirror, and the public sources."""
-    found, kept = [], settings.store(wanted.name)
-    if (kept / store.INDEX).is_file():
-        found.append(_Origin(f"the cache {kept}", lambda _: store.read_index(kept.absolute().as_uri()), True))
+    origins, cache = [], settings.store(offer.name)
+    if (cache / store.INDEX).is_file():
+        origins.append(_Origin(f"the cache {cache}", lambda _: store.read_index(cache.absolute().as_uri()), True))
     if settings.mirror:
         mirror = settings.mirror if "://" in settings.mirror else Path(settings.mirror).absolute().as_uri()
-        home = f"{mirror.rstrip('/')}/{quote(wanted.name)}"
-        found.append(_Origin(home, lambda _: store.read_index(home), True))
-    return found + [_Origin(source["home"], partial(sources.plan, source)) for source in wanted.sources]
+        home = f"{mirror.rstrip('/')}/{quote(offer.name)}"
+        origins.append(_Origin(home, lambda _: store.read_index(home), True))
+    return origins + [_Origin(source["home"], partial(sources.plan, source)) for source in offer.sources]
 
 
-def _fetch_from(origin: _Origin, wanted: Offer, settings: FetchSettings) -> None:
-    kept, pins = settings.store(wanted.name), _pins(wanted, settings)
+def _fetch_from(origin: _Origin, offer: Offer, settings: FetchSettings) -> None:
+    cache, pins = settings.store(offer.name), _pins(offer, settings)
 
     def get(item: Item) -> Path:
-        store.download_missing(kept, Plan((item,)), pins, settings.jobs, wanted.name)
-        return store.place(kept, item)
+        store.download_missing(cache, Plan((item,)), pins, settings.jobs, offer.name)
+        return store.place(cache, item)
 
     plan = origin.plan(get)
-    items, came = store.download_missing(kept, plan, pins, settings.jobs, wanted.name)
+    items, came = store.download_missing(cache, plan, pins, settings.jobs, offer.name)
     home = plan.home or origin.home
-    sealed = store.write_index(kept, items, home)
+    sealed = store.write_index(cache, items, home)
     try:
-        _install(wanted, settings, sealed, partial(store.place, kept), home)
+        _install(offer, settings, sealed, partial(store.place, cache), home)
     except unpacking.Unreadable:
-        store.drop(kept, [item for item in items if not item.digests])  # the others are as they were published
+        store.drop(cache, [item for item in items if not item.digests])  # the others are as they were published
         raise
-    _say_where_from(wanted, settings, origin, items, came)
+    _say_where_from(offer, settings, origin, items, came)
 
 
-def _say_where_from(wanted: Offer, settings: FetchSettings, origin: _Origin, items: Sequence[Item], came: int) -> None:
+def _say_where_from(offer: Offer, settings: FetchSettings, origin: _Origin, items: Sequence[Item], came: int) -> None:
     """Say by which digests the files were checked: published ones, those of a store's own index, or none."""
-    lock = corpus_folder.lock_path(settings.out / wanted.name)
-    named = {name for source in wanted.sources for name, facts in sources.named(source).items()
+    lock = corpus_folder.lock_path(settings.out / offer.name)
+    published = {name for source in offer.sources for name, facts in sources.named(source).items()
              if any(word in facts for word in sources.DIGESTS)}  # fmt: skip
-    vouched = sum(item.path in named if origin.indexed else bool(item.digests) for item in items)
+    vouched = sum(item.path in published if origin.indexed else bool(item.digests) for item in items)
     part = "" if vouched == len(items) else f"{vouched:,} of {len(items):,} files "
     other = "as its own index says" if origin.indexed else f"digests kept in {lock}"
     checked = f"{part}as published" if vouched else f"{other}, as none are published"
@@ -138,62 +151,62 @@ def _say_where_from(wanted: Offer, settings: FetchSettings, origin: _Origin, ite
         checked = f"{checked}, the others {other}"
     talk.say(f"{files.size(came)} from {origin.home}: {checked}")
     if settings.cache:
-        talk.say(f"what was downloaded stays in {settings.store(wanted.name)}")
+        talk.say(f"what was downloaded stays in {settings.store(offer.name)}")
 
 
-def _pins(wanted: Offer, settings: FetchSettings) -> store.Pins:
+def _pins(offer: Offer, settings: FetchSettings) -> store.Pins:
     """The digests in the corpus' file, as published, and those of an earlier download."""
-    lock = corpus_folder.read_lock(settings.out / wanted.name)
-    pins: dict[str, dict[str, str]] = {name: dict(known) for name, known in (lock["items"] if lock else {}).items()}
-    for source in wanted.sources:
+    lock = corpus_folder.read_lock(settings.out / offer.name)
+    pins: dict[str, dict[str, str]] = {name: dict(digests) for name, digests in (lock["items"] if lock else {}).items()}
+    for source in offer.sources:
         for name, facts in sources.named(source).items():
             pins.setdefault(name, {}).update({word: facts[word] for word in sources.DIGESTS if word in facts})
     return pins
 
 
-def _take_given(wanted: Offer, settings: FetchSettings) -> None:
+def _take_given(offer: Offer, settings: FetchSettings) -> None:
     """Use archives that the user has; one with the name of a published one must be that one."""
-    pins, items = _pins(wanted, settings), []
+    pins, items = _pins(offer, settings), []
     for path in settings.archives:
         if not path.is_file():
             other = "a folder: index it as it is" if path.is_dir() else "no regular file"
             raise UsageError(f"--from {path}: {other if path.exists() else 'no such file'}")
-        into = next((facts.get("into") for source in wanted.sources for name, facts in sources.named(source).items()
+        into = next((facts.get("into") for source in offer.sources for name, facts in sources.named(source).items()
                      if name == path.name), None)  # fmt: skip
         items.append(store.pinned(Item(path.name, str(path), path.stat().st_size, unpack=True, into=into), pins))
         transfer.check(items[-1], path)
-    _install(wanted, settings, items, lambda item: Path(item.url), "--from")
+    _install(offer, settings, items, lambda item: Path(item.url), "--from")
 
 
 def _install(
-    wanted: Offer, settings: FetchSettings, items: Sequence[Item], where: Callable[[Item], Path], home: str
+    offer: Offer, settings: FetchSettings, items: Sequence[Item], where: Callable[[Item], Path], home: str
 ) -> None:
     """Unpack what was downloaded, check that it is the corpus, and give the folder its name."""
-    beside, folder = settings.out / f".{wanted.name}{files.UNFINISHED}", settings.out / wanted.name
+    beside, folder = settings.out / f".{offer.name}{files.UNFINISHED}", settings.out / offer.name
     try:
-        listed = corpus_folder.lay_out(items, where, beside)
-        clips = _clips(wanted, listed)
+        sizes = corpus_folder.lay_out(items, where, beside)
+        clips = _clips(offer, sizes)
     except SertoolError:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     lock = {
-        "corpus": wanted.corpus,
+        "corpus": offer.corpus,
         "source": home,
-        "licence": wanted.facts["LICENCE"],
+        "licence": offer.facts["LICENCE"],
         "items": {item.path: dict(item.digests) for item in items if item.lasting},
-        "files": listed,
+        "files": sizes,
     }
     corpus_folder.install(beside, folder, lock)
-    talk.say(f"{wanted.name}: {talk.counted(clips, 'clip')} in {folder}")
-    if clips < wanted.facts["CLIPS"]:
-        talk.warn(f"{wanted.name} should have {wanted.facts['CLIPS']:,} clips")
+    talk.say(f"{offer.name}: {talk.counted(clips, 'clip')} in {folder}")
+    if clips < offer.facts["CLIPS"]:
+        talk.warn(f"{offer.name} should have {offer.facts['CLIPS']:,} clips")
 
 
-def _clips(wanted: Offer, listed: Mapping[str, int]) -> int:
+def _clips(offer: Offer, sizes: Mapping[str, int]) -> int:
     """How many files are audio whose name the corpus knows; none means that this is something else."""
-    corpus = corpora.load(wanted.corpus)
+    corpus = corpora.load(offer.corpus)
     audio = catalogue.read(catalogue.PACKAGE / "audio.py").facts["EXTENSIONS"]
-    paths = [PurePath("/", wanted.name, name) for name in listed]
+    paths = [PurePath("/", offer.name, name) for name in sizes]
     clips = sum(path.suffix.lower() in audio and corpus.parse(path) is not None for path in paths)
     if not clips:
         example = PurePath(next(iter(corpus.EXAMPLES))).name
@@ -203,15 +216,15 @@ def _clips(wanted: Offer, listed: Mapping[str, int]) -> int:
 
 def outlook(name: str, settings: FetchSettings) -> str:
     """What a fetch would do, without asking anybody."""
-    wanted, folder = offer(name), settings.out / name
+    offer, folder = offers.offer(name), settings.out / name
     if corpus_folder.is_complete(folder):
         return f"{name} is complete in {folder}"
     if settings.archives:
         return f"would unpack {files.listed(settings.archives)} into {folder}"
-    homes = [origin.home for origin in _origins(wanted, settings)]
+    homes = [origin.home for origin in _origins(offer, settings)]
     if homes[0].startswith("the cache"):
         return f"would unpack {name} from {homes[0]} into {folder}"
-    if not wanted.is_free and not settings.mirror:
-        return f"{name} {ask.words(wanted.sources[0])}"
-    known = f"{wanted.megabytes} MB" if wanted.megabytes else "an unknown number of bytes"
-    return f"would fetch {name}: {known} from {', else '.join(homes)}, by way of {settings.store(name)}, into {folder}"
+    if not offer.is_free and not settings.mirror:
+        return f"{name} {ask.words(offer.sources[0])}"
+    amount = f"{offer.megabytes} MB" if offer.megabytes else "an unknown number of bytes"
+    return f"would fetch {name}: {amount} from {', else '.join(homes)}, by way of {settings.store(name)}, into {folder}"

@@ -17,7 +17,7 @@ from sertool.splits import PARTS, TRAIN
 RunModels = Sequence[Path]  # its models
 
 
-def told(table: Table, runs: Sequence[RunModels]) -> tuple[Table, list[list[int] | None]]:
+def divided_by_models(table: Table, runs: Sequence[RunModels]) -> tuple[Table, list[list[int] | None]]:
     """A manifest with `split` filled in by the models' training; and for each clip the numbers of the models that
     answer, or None for all of them."""
     known = [[model_knowledge.of(table, path) for path in run] for run in runs]
@@ -26,10 +26,10 @@ def told(table: Table, runs: Sequence[RunModels]) -> tuple[Table, list[list[int]
     _warn_of_doubtful(table, doubtful)
     if (part < TRAIN).all():
         return table, [None] * len(table)
-    _say_trained_on(table, part == TRAIN, _learnt(known, of_runs), _protocols(runs))
+    _say_trained_on(table, part == TRAIN, _own_clips(known, of_runs), _protocols(runs))
     held_out = (part > TRAIN) & manifest.originals(table) & ~doubtful
     _say_neither(table, ~doubtful & ~held_out & (part != TRAIN))
-    return _filled(table, np.where(held_out | (part == TRAIN), part, -1)), _asked(known, of_runs, part)
+    return _filled(table, np.where(held_out | (part == TRAIN), part, -1)), _by_clip(known, of_runs, part)
 
 
 # What is known.
@@ -47,22 +47,22 @@ def _of_all(of_runs: np.ndarray) -> np.ndarray:
     return np.where(part == len(PARTS), -1, part)
 
 
-def _learnt(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray) -> np.ndarray:
+def _own_clips(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray) -> np.ndarray:
     """Which clips of those that a run was trained on are its own, not only their speakers, bool `[rows]`."""
-    own = [np.any([model.knows_clip for model in run], axis=0) for run in known]
-    return (np.stack(own) & (of_runs == TRAIN)).any(axis=0)
+    of_clips = [np.any([model.knows_clip for model in run], axis=0) for run in known]
+    return (np.stack(of_clips) & (of_runs == TRAIN)).any(axis=0)
 
 
 def _doubtful(table: Table, runs: Sequence[RunModels], of_runs: np.ndarray) -> np.ndarray:
     """Clips of which it is not known whether a run was trained on them: it has no record, and was trained on their
     corpus, bool `[rows]`."""
     corpus = manifest.column(table, "corpus")
-    found = np.zeros(len(table), bool)
+    doubtful = np.zeros(len(table), bool)
     for run, part in zip(runs, of_runs, strict=True):
         if _is_silent(run):
-            learnt = {name for path in run for name in model_knowledge.corpora_of(path)}
-            found |= (part < TRAIN) & np.array([name in learnt for name in corpus], bool)
-    return found & manifest.lacking(table, "split")
+            corpora = {name for path in run for name in model_knowledge.corpora_of(path)}
+            doubtful |= (part < TRAIN) & np.array([name in corpora for name in corpus], bool)
+    return doubtful & manifest.lacking(table, "split")
 
 
 def _is_silent(run: RunModels) -> bool:
@@ -85,11 +85,11 @@ def _filled(table: Table, part: np.ndarray) -> Table:
     return manifest.with_column(table, "split", words)
 
 
-def _asked(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray, part: np.ndarray) -> list[list[int] | None]:
+def _by_clip(known: Sequence[Sequence[Knowledge]], of_runs: np.ndarray, part: np.ndarray) -> list[list[int] | None]:
     """The models that held a clip out, by number; all of them for what was not. Who held it out is asked for its
     copies, too."""
-    chosen = np.concatenate([_parts(run) == own for run, own in zip(known, of_runs, strict=True)])
-    rows = zip(chosen.T, part > TRAIN, strict=True)
+    is_asked = np.concatenate([_parts(run) == part_in_run for run, part_in_run in zip(known, of_runs, strict=True)])
+    rows = zip(is_asked.T, part > TRAIN, strict=True)
     return [np.flatnonzero(models).tolist() if is_held_out else None for models, is_held_out in rows]
 
 
@@ -103,22 +103,22 @@ def _warn_of_doubtful(table: Table, doubtful: np.ndarray) -> None:
                   "figures on them say nothing of other speakers")  # fmt: skip
 
 
-def _say_trained_on(table: Table, trained: np.ndarray, learnt: np.ndarray, protocols: Sequence[str]) -> None:
+def _say_trained_on(table: Table, trained: np.ndarray, own_clips: np.ndarray, protocols: Sequence[str]) -> None:
     """Say how many clips the models were trained on, or on their speakers: those that eval leaves out, and those that
     the manifest holds out all the same."""
     by = f", as {listed(protocols)} divides the speakers" if protocols else ""
     held_out = np.array([word not in (None, PARTS[TRAIN]) for word in manifest.column(table, "split")], bool)
     if (left_out := trained & ~held_out).any():
-        amount = _amount(left_out, learnt, f" of {talk.counted(len(table), 'clip')}")
+        amount = _amount(left_out, own_clips, f" of {talk.counted(len(table), 'clip')}")
         talk.say(f"trained on {amount}{by}: eval leaves them out unless --split train")
     if (contrary := trained & held_out).any():
-        amount = _amount(contrary, learnt)
+        amount = _amount(contrary, own_clips)
         talk.warn(f"trained on {amount} that the manifest holds out{by}: its figures say nothing of others")
 
 
-def _amount(trained: np.ndarray, learnt: np.ndarray, of_all: str = "") -> str:
+def _amount(trained: np.ndarray, own_clips: np.ndarray, of_all: str = "") -> str:
     """`16 of 32 clips and on the speakers of 8 more`."""
-    clips, voices = int((trained & learnt).sum()), int((trained & ~learnt).sum())
+    clips, voices = int((trained & own_clips).sum()), int((trained & ~own_clips).sum())
     amount = f"{clips or voices:,}{of_all}" if of_all else talk.counted(clips or voices, "clip")
     if not clips:
         return f"the speakers of {amount}"

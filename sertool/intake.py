@@ -34,8 +34,8 @@ def check(table: Table, where: str) -> Table:
     names = table.column_names
     refuse_repeated(names, where)
     if "path" not in names and "clip" not in names:
-        known = {name.strip().lower() for name in names} & {*columns.PATH_NAMES}
-        hint = f": where {min(known)} is the path of audio, give it to index as --table {where}" if known else ""
+        paths = {name.strip().lower() for name in names} & {*columns.PATH_NAMES}
+        hint = f": where {min(paths)} is the path of audio, give it to index as --table {where}" if paths else ""
         raise SertoolError(f"{where}: no column named path or clip; it has {listed(names)}{hint}")
     table = manifest.ordered(typed(table, where))
     if is_made := "clip" not in names:
@@ -82,11 +82,11 @@ def with_bands_named(table: Table, where: str) -> Table:
 def _spelt_out(table: Table) -> Table:
     """The columns of others in types that everything here can take, write and show; what is no number is not known."""
     for index, field in enumerate(table.schema):
-        held = table.column(index)
-        column = _in_plain_types(held)
+        original = table.column(index)
+        column = _in_plain_types(original)
         column = _without_nan(column) if pa.types.is_floating(column.type) else column
         column = _of_the_calendar(column) if str(column.type).partition("[")[0] in ("timestamp", "date32") else column
-        if column is not held:
+        if column is not original:
             table = table.set_column(index, field.name, column)
     return table
 
@@ -97,9 +97,9 @@ def _in_plain_types(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     if str(column.type) == "extension<arrow.uuid>":
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     for times in ("us", None):
-        wanted = _plain(column.type, times)
+        kind = _plain(column.type, times)
         with suppress(pa.ArrowException):
-            return column if wanted == column.type else column.cast(wanted)
+            return column if kind == column.type else column.cast(kind)
     return column
 
 
@@ -111,9 +111,9 @@ def _plain(kind: pa.DataType, times: str | None) -> pa.DataType:
         return _plain(kind.value_type, times)
     if pa.types.is_nested(kind):
         return _plain_within(kind, times)
-    made = IN_NANOSECONDS.get(kind.id)
-    if made and kind.unit == "ns":
-        return made(kind, times) if times else pa.string()
+    plainer = IN_NANOSECONDS.get(kind.id)
+    if plainer and kind.unit == "ns":
+        return plainer(kind, times) if times else pa.string()
     return PLAINER.get(str(kind), kind)
 
 
@@ -124,8 +124,8 @@ def _plain_within(kind: pa.DataType, times: str | None) -> pa.DataType:
         return pa.map_(_plain(kind.key_type, times), _plain(kind.item_type, times))
     if not (pa.types.is_fixed_size_list(kind) or any(test(kind) for test in LISTS)):
         return kind
-    held = kind.value_field.with_type(_plain(kind.value_type, times))
-    return pa.list_(held, kind.list_size) if pa.types.is_fixed_size_list(kind) else pa.list_(held)
+    value_field = kind.value_field.with_type(_plain(kind.value_type, times))
+    return pa.list_(value_field, kind.list_size) if pa.types.is_fixed_size_list(kind) else pa.list_(value_field)
 
 
 def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -204,39 +204,39 @@ def with_durations(table: Table, where: str) -> Table:
     """
     if not {"start", "end"} <= {*table.column_names}:
         return table
-    given = table.column("end")
+    ends = table.column("end")
     try:
-        end = _known(given.cast(pa.float64()))
+        end = _known(ends.cast(pa.float64()))
     except pa.ArrowException:
-        held = manifest.strange(given, pa.float64()) or f"{given.type}, not seconds"
-        raise SertoolError(f"{where}: column end holds {held}") from None
+        problem = manifest.strange(ends, pa.float64()) or f"{ends.type}, not seconds"
+        raise SertoolError(f"{where}: column end holds {problem}") from None
     start = pc.fill_null(table.column("start"), 0.0)
     length = pc.round(pc.subtract(end, start), 9)
     if pc.any(wrong := pc.fill_null(pc.less_equal(length, 0.0), False)).as_py():
         row = pc.index(wrong, True).as_py()
         says = f"row {row + 1:,} ends at {end[row]} and starts at {start[row]}"
         raise SertoolError(f"{where}: {says}: an end, in seconds of the file, comes after its start")
-    known = end.is_valid()
+    ended = end.is_valid()
     if "duration" in table.column_names:
         length = pc.coalesce(length, table.column("duration"))
-    table = manifest.with_column(table.drop_columns(["end"]), "start", pc.if_else(known, start, table.column("start")))
+    table = manifest.with_column(table.drop_columns(["end"]), "start", pc.if_else(ended, start, table.column("start")))
     return _with_parts_named(manifest.with_column(table, "duration", length))
 
 
 def _with_parts_named(table: Table) -> Table:
     """The parts of a clip that stands in several rows by clip and start, `talk@1.5`, and channel where those are equal,
     `talk@1.5:2`."""
-    table = _told_apart(table, named_by_start)
-    return _told_apart(table, _named_by_channel) if "channel" in table.column_names else table
+    table = _with_unique_ids(table, named_by_start)
+    return _with_unique_ids(table, _named_by_channel) if "channel" in table.column_names else table
 
 
-def _told_apart(table: Table, named: Callable[[Table], pa.ChunkedArray]) -> Table:
+def _with_unique_ids(table: Table, new_names: Callable[[Table], pa.ChunkedArray]) -> Table:
     """The table with other names for the rows whose name stands in several."""
     if "clip" not in table.column_names or table.column("clip").null_count or not manifest.repeats(table):
         return table
     clips = manifest.hashed_codes(table, "clip").index
     several = pa.array((np.bincount(clips) > 1)[clips])
-    return manifest.with_column(table, "clip", pc.if_else(several, named(table), table.column("clip")))
+    return manifest.with_column(table, "clip", pc.if_else(several, new_names(table), table.column("clip")))
 
 
 def named_by_start(table: Table) -> pa.ChunkedArray:
@@ -255,9 +255,9 @@ def _with_known_ends(table: Table) -> Table:
     and goes on to its end."""
     for index, field in enumerate(table.schema):
         if field.name in ("start", "duration"):
-            known = _known(table.column(index))
-            if known.null_count > table.column(index).null_count:
-                table = table.set_column(index, field.name, known)
+            values = _known(table.column(index))
+            if values.null_count > table.column(index).null_count:
+                table = table.set_column(index, field.name, values)
     return table
 
 

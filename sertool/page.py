@@ -77,8 +77,8 @@ def _tone(place: int) -> str:
 
 
 def _section(title: str, *parts: str, caption: str = "", width: str = "wide") -> str:
-    said = f'<p class="caption">{escape(caption)}</p>' if caption else ""
-    return f'<section class="{width}">\n<h2>{escape(title)}</h2>{said}\n{"".join(parts)}\n</section>'
+    note = f'<p class="caption">{escape(caption)}</p>' if caption else ""
+    return f'<section class="{width}">\n<h2>{escape(title)}</h2>{note}\n{"".join(parts)}\n</section>'
 
 
 # One run.
@@ -114,15 +114,15 @@ def _tile(name: str, figure: Figure) -> str:
 
 def _ladder(run: Scores) -> str:
     """The shares of the run and of people on one scale."""
-    named = {**run.figures, **run.people}
+    figures = {**run.figures, **run.people}
     rows = [
-        PlotRow(reports.label(run, name), [_bar(named[name], 1 if name in run.people else 0)])
+        PlotRow(reports.label(run, name), [_bar(figures[name], 1 if name in run.people else 0)])
         for name in ON_ONE_SCALE
-        if name in named
+        if name in figures
     ]
-    there = sum(one.clips > 0 for one in run.classes)
-    caption = f"Dashed: UAR by chance, {percent(1 / there)} % with {there} emotions."
-    return _section("At a glance", _plot(rows, mark=1 / there), caption=caption)
+    count = sum(emotion.clips > 0 for emotion in run.classes)
+    caption = f"Dashed: UAR by chance, {percent(1 / count)} % with {count} emotions."
+    return _section("At a glance", _plot(rows, mark=1 / count), caption=caption)
 
 
 def _bar(figure: Figure, tone: int = 0) -> Bar:
@@ -131,15 +131,15 @@ def _bar(figure: Figure, tone: int = 0) -> Bar:
 
 def _emotions(run: Scores) -> str:
     rows = [
-        PlotRow(one.name, [_bar(one.recall)], [one.clips], (percent(one.precision.value), percent(one.f1.value)))
-        for one in run.classes
+        PlotRow(row.name, [_bar(row.recall)], [row.clips], (percent(row.precision.value), percent(row.f1.value)))
+        for row in run.classes
     ]
     plot = _plot(rows, ("recall, %", "precision", "F1"), unit=reports.units(run))
     return _section("By emotion", plot, caption="Of each emotion's clips, how many are found.")
 
 
 def _groups(run: Scores, groups: Iterable[Group]) -> str:
-    return _plot([PlotRow(one.name, [_bar(one.uar)], [one.clips]) for one in groups], unit=reports.units(run))
+    return _plot([PlotRow(group.name, [_bar(group.uar)], [group.clips]) for group in groups], unit=reports.units(run))
 
 
 def _width(rows: Sequence[object]) -> str:
@@ -207,7 +207,7 @@ def _drawn(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
 
 
 def _confusion(run: Scores) -> str:
-    names = [one.name for one in run.classes]
+    names = [emotion.name for emotion in run.classes]
     shares = reports.row_shares(run.confusion)
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     lines = []
@@ -223,20 +223,20 @@ def _cell(share: float, count: int, pair: tuple[str, str]) -> str:
     empty = math.isnan(share)
     kinds = {"right": pair[0] == pair[1], "deep": share > 0.5, "none": not count}
     kind = " ".join(name for name, on in kinds.items() if on)
-    said = escape(f"{pair[0]}, predicted {pair[1]}: {count:,}")
-    shown = "–" if empty else f"{100 * share:.0f}"
-    return f'<td class="{kind}" style="--share:{0 if empty else 100 * share:.1f}%" title="{said}">{shown}</td>'
+    title = escape(f"{pair[0]}, predicted {pair[1]}: {count:,}")
+    text = "–" if empty else f"{100 * share:.0f}"
+    return f'<td class="{kind}" style="--share:{0 if empty else 100 * share:.1f}%" title="{title}">{text}</td>'
 
 
 def _confidence(run: Scores) -> str:
     """Accuracy over confidence, a dot for each bin as large as its answers are many; below it how many they are."""
     clips, confidence, right = run.reliability.T
-    held = clips > 0
-    points = np.stack([45 + 300 * confidence[held] / clips[held], 310 - 300 * right[held] / clips[held]], 1)
-    sizes = 3 + 8 * np.sqrt(clips[held] / clips.max())
+    filled = clips > 0
+    points = np.stack([45 + 300 * confidence[filled] / clips[filled], 310 - 300 * right[filled] / clips[filled]], 1)
+    sizes = 3 + 8 * np.sqrt(clips[filled] / clips.max())
     dots = [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{count:,.0f} answers</title></circle>'
-        for (x, y), size, count in zip(points, sizes, clips[held], strict=True)
+        for (x, y), size, count in zip(points, sizes, clips[filled], strict=True)
     ]
     wide, heights = 300 / metrics.BINS, 50 * clips / clips.max()
     bars = [
@@ -267,13 +267,13 @@ def _grid(k: int) -> str:
 
 def _calibration(run: Scores) -> str:
     clips, confidence, right = run.reliability.sum(0)
-    named = [
+    figures = [
         f"{reports.label(run, name)} {number(name, run.figures[name].value)} {reports.bounds(run.figures[name], name)}"
         for name in ("ece", *reports.PLAIN)
         if name in run.figures
     ]
     return (
-        f"{percent(confidence / clips)} % sure and {percent(right / clips)} % right on average; {'; '.join(named)}. "
+        f"{percent(confidence / clips)} % sure and {percent(right / clips)} % right on average; {'; '.join(figures)}. "
         "Below the dots: how many answers are how sure."
     )
 
@@ -311,14 +311,18 @@ def _range(run: Scores) -> str:
 
 def _several(report: Report) -> list[str]:
     runs, unit = report.runs, reports.units(*report.runs)
-    there = [sum(one.clips > 0 for one in run.classes) for run in runs]
+    there = [sum(results.clips > 0 for results in run.classes) for run in runs]
     overall = [
         PlotRow(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / there[place])], [run.clips])
         for place, run in enumerate(runs)
     ]
     chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(there))
     recalls = [
-        PlotRow(emotion, [_bar(one.recall, place) for place, one in enumerate(ones)], [one.clips for one in ones])
+        PlotRow(
+            emotion,
+            [_bar(results.recall, place) for place, results in enumerate(ones)],
+            [results.clips for results in ones],
+        )
         for emotion, ones in zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
     ]
     return [
@@ -346,11 +350,11 @@ def _group_rows(report: Report, name: str) -> list[PlotRow]:
     values = dict.fromkeys(group.name for run in report.runs for group in run.by[name])
     rows = []
     for value in values:
-        found = [
+        groups = [
             (place, group) for place, run in enumerate(report.runs) for group in run.by[name] if group.name == value
         ]
         rows.append(
-            PlotRow(value, [_bar(group.uar, place) for place, group in found], [group.clips for _, group in found])
+            PlotRow(value, [_bar(group.uar, place) for place, group in groups], [group.clips for _, group in groups])
         )
     return rows
 

@@ -109,11 +109,11 @@ def refuse_idle_seeds(model: str, seeds: int) -> None:
         raise UsageError(f"--seeds {seeds}: {model} draws nothing, so that every seed fits the same: leave it out")
 
 
-def require_dev(given: Mapping[str, Any], divisions: Mapping[str, Sequence[Member]]) -> None:
+def require_dev(training: Mapping[str, Any], divisions: Mapping[str, Sequence[Member]]) -> None:
     """Refuse options that choose epochs by dev where no training has clips there; say where some have none."""
-    words = ["--keep best"] if given.get("keep") == "best" else []
-    words += [talk.option(name) for name in ("metric", "patience") if given.get(name)]
-    has_dev = {name: [bool((each.split == DEV).any()) for each in wanted] for name, wanted in divisions.items()}
+    words = ["--keep best"] if training.get("keep") == "best" else []
+    words += [talk.option(name) for name in ("metric", "patience") if training.get(name)]
+    has_dev = {name: [(member.split == DEV).any() for member in members] for name, members in divisions.items()}
     without = listed(name for name, has in has_dev.items() if not all(has))
     if words and not any(map(any, has_dev.values())):
         raise UsageError(f"{listed(words)}: {without} has no dev to choose epochs by: give a split with dev, such as "
@@ -139,37 +139,37 @@ def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, di
     """Warn where an encoder of the package learnt from a corpus here, unless the split is that of its own training."""
     if division.startswith(shipped.DIVISION):
         return
-    there = {name for name, _ in manifest.counts(table, "corpus")}
-    for feature, taught in lessons.items():
-        named = {lesson.get("package") for lesson in taught}
+    corpora = {name for name, _ in manifest.counts(table, "corpus")}
+    for feature, of_feature in lessons.items():
+        encoders = {lesson.get("package") for lesson in of_feature}
         if feature in records:
-            named.add(taught_encoders.of_package(feature, records[feature]["settings"]))
-        for model in sorted(named & {*shipped.names()}):
-            if met := there & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys():
+            encoders.add(taught_encoders.of_package(feature, records[feature]["settings"]))
+        for model in sorted(encoders & {*shipped.names()}):
+            if shared := corpora & tensorfile.header(shipped.own(model))["trained"]["corpora"].keys():
                 talk.warn(f"the encoder that made {feature}, the package's {model}, learnt without labels from clips "
-                          f"of {listed(sorted(met))}: but for those that --protocol {shipped.DIVISION} holds out, "
+                          f"of {listed(sorted(shared))}: but for those that --protocol {shipped.DIVISION} holds out, "
                           "figures on them are flattered")  # fmt: skip
 
 
 def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
     """Refuse an encoder that was trained on people held out here; warn where its file does not say on whom."""
-    held = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
-    there = {name for name, _ in manifest.counts(held, "corpus")}
-    for feature, taught in lessons.items():
-        if told := taught_encoders.telling(taught, table, divisions):
+    held_out = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
+    corpora = {name for name, _ in manifest.counts(held_out, "corpus")}
+    for feature, of_feature in lessons.items():
+        if people := taught_encoders.telling(of_feature, table, divisions):
             raise SertoolError(
-                f"{feature}: its encoder learnt from {told} that are held out here, and would tell of them: take other "
-                f"--weights for it, or {_way_out(taught, table, divisions)}"
+                f"{feature}: its encoder learnt from {people} that are held out here, and would tell of them: take "
+                f"other --weights for it, or {_way_out(of_feature, table, divisions)}"
             )
-        if met := {name for lesson in taught for name in lesson.get("corpora", ())} & there:
-            talk.warn(f"{feature}: its encoder learnt from clips of {listed(sorted(met))}, and its file does not say "
-                      "whose: figures on them may be flattered")  # fmt: skip
+        if shared := {name for lesson in of_feature for name in lesson.get("corpora", ())} & corpora:
+            talk.warn(f"{feature}: its encoder learnt from clips of {listed(sorted(shared))}, and its file does not "
+                      "say whose: figures on them may be flattered")  # fmt: skip
 
 
-def _way_out(taught: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str:
+def _way_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str:
     """How clips could be divided so that such an encoder may be used."""
     without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)
-    if tested and taught_encoders.telling(taught, table, without_dev) is None:
+    if tested and taught_encoders.telling(lessons, table, without_dev) is None:
         return "as all of those are in dev and none in test, train on them, too: --no-dev"
     return "divide the clips as its own training did"

@@ -87,11 +87,11 @@ def weighted(shares: np.ndarray) -> np.ndarray:
     By expectation maximisation (Saerens et al., 2002), beginning with equal frequencies. One more clip of each emotion
     is counted, so that no frequency becomes zero and few clips change little.
     """
-    found = shares
+    weights = shares
     for _ in range(WEIGHTINGS):
-        found = shares * (found.sum(axis=0) + 1)
-        found /= found.sum(axis=1, keepdims=True)
-    return found
+        weights = shares * (weights.sum(axis=0) + 1)
+        weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def evenness(shares: np.ndarray) -> float:
@@ -120,14 +120,14 @@ def with_speakers(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | flo
     for the spread of a single clip says nothing of how clips differ.
     """
     everybody = np.stack([scaling.mean[0].cpu().double().numpy(), scaling.deviation[0].cpu().double().numpy() ** 2])
-    made = [everybody]
-    for clips, own in voices:
+    statistics = [everybody]
+    for clips, moments in voices:
         counts = np.array([[clips], [max(clips - 1, 0)]], float)
         share = counts / np.maximum(counts + scaling.prior_clips, 1e-9)
-        made.append(share * own + (1 - share) * everybody)
-    mean, variance = np.stack(made, axis=1)
-    both = batches.tensors_of((mean, deviation_of(mean, variance)), scaling.mean.device)
-    return replace(scaling, mean=both[0], deviation=both[1])
+        statistics.append(share * moments + (1 - share) * everybody)
+    mean, variance = np.stack(statistics, axis=1)
+    tensors = batches.tensors_of((mean, deviation_of(mean, variance)), scaling.mean.device)
+    return replace(scaling, mean=tensors[0], deviation=tensors[1])
 
 
 def by_speaker(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iterator[SpeakerClips]:
@@ -150,7 +150,7 @@ def adapted_by_model(clips: Sequence[Parts], group: np.ndarray, speakers: int, s
     """The same with the model's own probabilities, which depend on the scaling: both are computed in turn."""
     every = list(by_speaker(clips, group, speakers))
     unadapted = ask(with_speakers(scaling, [(0, 0.0)] * speakers))
-    plain = ask(with_speakers(scaling, [(len(at), 0.0 if own is None else own.moments()) for at, own in every]))
+    plain = ask(with_speakers(scaling, [(len(at), 0.0 if sums is None else sums.moments()) for at, sums in every]))
 
     def trust(at: np.ndarray) -> float:
         return float(np.clip(1 - (entropy(plain[at]) - entropy(unadapted[at])) / DOUBT, 0, 1))
@@ -161,10 +161,10 @@ def adapted_by_model(clips: Sequence[Parts], group: np.ndarray, speakers: int, s
             shares[at] = weighted(answers[at])
         return adapted(every, shares, trust, scaling)
 
-    found = corrected(unadapted)
+    result = corrected(unadapted)
     for _ in range(ROUNDS - 1):
-        found = corrected(ask(found))
-    return found
+        result = corrected(ask(result))
+    return result
 
 
 def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotions: int) -> np.ndarray:
@@ -175,19 +175,19 @@ def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotio
     """
     count = np.zeros((int(group.max()) + 1, emotions))
     np.add.at(count, (group, truth), 1)
-    there = np.sign(count)
-    by_voice, by_emotion = (there / np.maximum(there.sum(axis=axis, keepdims=True), 1) for axis in (1, 0))
+    exists = np.sign(count)
+    by_voice, by_emotion = (exists / np.maximum(exists.sum(axis=axis, keepdims=True), 1) for axis in (1, 0))
     columns = sum(part.shape[1] for part in clips[0])
     voiced, moved = np.zeros((len(count), columns)), np.zeros((emotions, columns))
     for parts, speaker, emotion in zip(clips, group, truth, strict=True):
-        own = np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts]) / count[speaker, emotion]
-        voiced[speaker] += by_voice[speaker, emotion] * own
-        moved[emotion] += by_emotion[speaker, emotion] * own
-    found = np.zeros((emotions, columns))
+        mean = np.concatenate([part.mean(axis=0, dtype=np.float64) for part in parts]) / count[speaker, emotion]
+        voiced[speaker] += by_voice[speaker, emotion] * mean
+        moved[emotion] += by_emotion[speaker, emotion] * mean
+    shift = np.zeros((emotions, columns))
     for _ in range(FITTING):
-        found = moved - by_emotion.T @ (voiced - by_voice @ found)
-        found -= found.mean(axis=0)
-    return found
+        shift = moved - by_emotion.T @ (voiced - by_voice @ shift)
+        shift -= shift.mean(axis=0)
+    return shift
 
 
 def fitted(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarray, scaling: Scaling) -> Scaling:
@@ -197,6 +197,6 @@ def fitted(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarr
     emotions]`.
     """
     clips, shares = [store.views[clip] for clip in train], targets[train]
-    found = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
-    scaling = replace(scaling, offsets=batches.tensors_of((found,), store.device)[0])
+    emotion_offsets = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
+    scaling = replace(scaling, offsets=batches.tensors_of((emotion_offsets,), store.device)[0])
     return adapted(by_speaker(clips, group[train], int(group.max())), shares, evenness_in(shares), scaling)

@@ -27,8 +27,8 @@ def pitched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
 
 def _fitted(wave: Tensor, length: int) -> Tensor:
     """The first samples of `[.., samples]`; silence follows where there are fewer."""
-    made = wave[..., :length]
-    return torch.nn.functional.pad(made, (0, length - made.shape[-1]))
+    cut = wave[..., :length]
+    return torch.nn.functional.pad(cut, (0, length - cut.shape[-1]))
 
 
 def paced(wave: Tensor, rate: int, by: Fraction) -> Tensor:
@@ -40,8 +40,8 @@ def paced(wave: Tensor, rate: int, by: Fraction) -> Tensor:
     flat = torch.nn.functional.pad(flat, (0, max(0, size - wave.shape[-1])))
     window = torch.hann_window(size, device=wave.device)
     blocks = _stretched(partial(_frames, flat, window), flat.shape[1] // (size // OVERLAP) + 1, by)
-    made = _overlapped((torch.fft.irfft(block, n=size) for block in blocks), window)
-    return _fitted(made, length).reshape(*wave.shape[:-1], length)
+    slowed = _overlapped((torch.fft.irfft(block, n=size) for block in blocks), window)
+    return _fitted(slowed, length).reshape(*wave.shape[:-1], length)
 
 
 def _frames(flat: Tensor, window: Tensor, low: int, high: int) -> Tensor:
@@ -80,8 +80,8 @@ def _filters(by: Fraction, device: torch.device) -> tuple[Tensor, int]:
     """As many filters as the denominator, `[filters, taps]`, and their reach: of the rates only the ratio counts."""
     from torchaudio.transforms import Resample
 
-    made = Resample(by.numerator, by.denominator)
-    return made.kernel[:, 0].to(device), made.width
+    resampler = Resample(by.numerator, by.denominator)
+    return resampler.kernel[:, 0].to(device), resampler.width
 
 
 def frame(rate: int) -> int:
@@ -112,14 +112,14 @@ def _stretched(spectra: Callable[[int, int], Tensor], frames: int, pace: Fractio
         size = bins.real.square().addcmul_(bins.imag, bins.imag).sqrt_()  # abs takes ten times as long
         growth = _taken((size[:, 1:] / size[:, :-1]).sub_(1), low, first[start:stop])
         loud = growth.mul_(torch.from_numpy(share[start:stop]).to(bins.device)[:, None]).add_(1)
-        made = at(first[start:stop]).mul_(loud)
-        here = breaks[(breaks >= start) & (breaks < stop)]
-        if len(here) or turns is not None:
-            turn = at(first[here - 1] + 1) * at(first[here]).conj()
+        block = at(first[start:stop]).mul_(loud)
+        repeats = breaks[(breaks >= start) & (breaks < stop)]
+        if len(repeats) or turns is not None:
+            turn = at(first[repeats - 1] + 1) * at(first[repeats]).conj()
             before = torch.ones_like(bins[:, :1]) if turns is None else turns[:, -1:]
             turns = torch.cat([before, turn / turn.abs()], dim=1).cumprod(dim=1)
-            made.mul_(_taken(turns, 0, np.searchsorted(here, np.arange(start, stop), side="right")))
-        yield made
+            block.mul_(_taken(turns, 0, np.searchsorted(repeats, np.arange(start, stop), side="right")))
+        yield block
 
 
 def _taken(frames: Tensor, low: int, index: np.ndarray) -> Tensor:
@@ -134,18 +134,18 @@ def _overlapped(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
     for frames in blocks:
         channels, count, _ = frames.shape
         parts = (frames * (window / LEVEL)).view(channels, count, OVERLAP, hop)
-        made = frames.new_zeros(channels, count + OVERLAP - 1, hop)
+        sum_of_frames = frames.new_zeros(channels, count + OVERLAP - 1, hop)
         for place in range(OVERLAP):
-            made[:, place : place + count] += parts[:, :, place]
+            sum_of_frames[:, place : place + count] += parts[:, :, place]
         if rest is not None:
-            made[:, : OVERLAP - 1] += rest
-        finished.append(made[:, :count])
-        rest = made[:, count:]
-    made = torch.cat([*finished, rest], dim=1)[:, OVERLAP // 2 : -(OVERLAP // 2)]
+            sum_of_frames[:, : OVERLAP - 1] += rest
+        finished.append(sum_of_frames[:, :count])
+        rest = sum_of_frames[:, count:]
+    sum_of_frames = torch.cat([*finished, rest], dim=1)[:, OVERLAP // 2 : -(OVERLAP // 2)]
     squares = window.square().view(OVERLAP, hop)
-    made[:, 0] *= LEVEL / (LEVEL - squares[-1])  # no frame before the first, none after the last
-    made[:, -1] *= LEVEL / (LEVEL - squares[0])
-    return made.reshape(len(made), -1)
+    sum_of_frames[:, 0] *= LEVEL / (LEVEL - squares[-1])  # no frame before the first, none after the last
+    sum_of_frames[:, -1] *= LEVEL / (LEVEL - squares[0])
+    return sum_of_frames.reshape(len(sum_of_frames), -1)
 
 
 # Many clips at once, for devices: as each alone but for rounding, each at its own pace.
@@ -153,29 +153,29 @@ def _overlapped(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
 
 def pitched_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
     """`pitched`, of several `[channels, samples]`. Filters are as many as ratios, so that resampling stays apart."""
-    made = paced_together(waves, rate, [1 / one for one in by])
-    return [_fitted(sped(one, ratio), wave.shape[-1]) for one, ratio, wave in zip(made, by, waves, strict=True)]
+    slowed = paced_together(waves, rate, [1 / number for number in by])
+    return [_fitted(sped(number, ratio), wave.shape[-1]) for number, ratio, wave in zip(slowed, by, waves, strict=True)]
 
 
 def paced_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
     """`paced`, of several `[channels, samples]`; a clip that is alone may be of any length, as it goes by blocks."""
-    moved = [at for at, one in enumerate(by) if one != 1]
+    moved = [at for at, ratio in enumerate(by) if ratio != 1]
     if len(moved) < 2:
-        return [paced(wave, rate, one) for wave, one in zip(waves, by, strict=True)]
+        return [paced(wave, rate, ratio) for wave, ratio in zip(waves, by, strict=True)]
     size = frame(rate)
     rows = [(channel, by[at]) for at in moved for channel in waves[at]]
     lengths = np.array([max(len(channel), size) for channel, _ in rows])
     frames = lengths // (size // OVERLAP) + 1
-    counts = np.array([math.ceil(int(held) / pace) for held, (_, pace) in zip(frames, rows, strict=True)])
+    counts = np.array([math.ceil(int(count) / pace) for count, (_, pace) in zip(frames, rows, strict=True)])
     window = torch.hann_window(size, device=waves[0].device)
     bins = _frames_together([channel for channel, _ in rows], window, lengths)
     spectra = _stretched_together(bins, frames, counts, [pace for _, pace in rows])
     sound = iter(_overlapped_together(torch.fft.irfft(spectra, n=size), window, counts))
-    made = list(waves)
+    paced_waves = list(waves)
     for at in moved:
         length = math.ceil(waves[at].shape[-1] / by[at])
-        made[at] = torch.stack([_fitted(next(sound), length) for _ in waves[at]])
-    return made
+        paced_waves[at] = torch.stack([_fitted(next(sound), length) for _ in waves[at]])
+    return paced_waves
 
 
 def _frames_together(rows: Sequence[Tensor], window: Tensor, lengths: np.ndarray) -> Tensor:
@@ -208,21 +208,21 @@ def _stretched_together(bins: Tensor, frames: np.ndarray, counts: np.ndarray, pa
         return torch.from_numpy(numbers).to(bins.device)
 
     bins = bins.add_(TINY)
-    size, each, place, broken = bins.abs(), on_device(np.arange(len(bins))[:, None]), on_device(first), on_device(row)
+    size, rows, place, broken = bins.abs(), on_device(np.arange(len(bins))[:, None]), on_device(first), on_device(row)
     turn = bins[broken, on_device(first[row, at] + 1)] * bins[broken, on_device(first[row, at + 1])].conj()
     turns = torch.ones_like(bins[:, :1]).repeat(1, len(steps), 1)
     turns[broken, on_device(at + 1)] = turn / turn.abs()
-    growth = size[each, place + 1].div_(size[each, place]).sub_(1)
+    growth = size[rows, place + 1].div_(size[rows, place]).sub_(1)
     loud = growth.mul_(on_device(share)[..., None]).add_(1).mul_(on_device(inside)[..., None])
-    return bins[each, place].mul_(loud).mul_(turns.cumprod(dim=1))
+    return bins[rows, place].mul_(loud).mul_(turns.cumprod(dim=1))
 
 
 def _overlapped_together(frames: Tensor, window: Tensor, counts: np.ndarray) -> Tensor:
     """`_overlapped`, of `[rows, frames, samples]` of which so many are each row's own; silence behind."""
     hop = len(window) // OVERLAP
-    made = _overlapped([frames], window).view(len(frames), -1, hop)
+    waves = _overlapped([frames], window).view(len(frames), -1, hop)
     shorter = np.flatnonzero(counts < counts.max())  # of the longest the end is seen to already
-    at = torch.from_numpy(shorter).to(made.device), torch.from_numpy(counts[shorter] - 2).to(made.device)
-    made[at] *= LEVEL / (LEVEL - window[:hop].square())
-    inside = torch.from_numpy(np.arange(made.shape[1]) < counts[:, None] - 1).to(made.device)
-    return made.mul_(inside[..., None]).flatten(1)
+    at = torch.from_numpy(shorter).to(waves.device), torch.from_numpy(counts[shorter] - 2).to(waves.device)
+    waves[at] *= LEVEL / (LEVEL - window[:hop].square())
+    inside = torch.from_numpy(np.arange(waves.shape[1]) < counts[:, None] - 1).to(waves.device)
+    return waves.mul_(inside[..., None]).flatten(1)

@@ -17,20 +17,20 @@ from sertool.paths import path_of, path_text
 def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Candidate]:
     """A clip for each row of the tables, of the file that it means; a file that is not there keeps its own path."""
     files = _Files(clips)
-    made: dict[tuple[Path, object], Candidate] = {}
+    clip_of_row: dict[tuple[Path, object], Candidate] = {}
     for spec in tables:
         part, name = _part_and_file(spec)
-        for path, said in _rows(name):
+        for path, row in _rows(name):
             root, whole = files.find(path) or _beside(name, path)
             is_lost = bool(clips) and not os.path.lexists(whole)
-            clip = Candidate(root, whole, said=said | ({"split": part} if part else {}), is_lost=is_lost)
-            before = made.setdefault((whole, said.get("start")), clip)
+            clip = Candidate(root, whole, said=row | ({"split": part} if part else {}), is_lost=is_lost)
+            before = clip_of_row.setdefault((whole, row.get("start")), clip)
             _agree(before, clip, spec)
     if clips and not files.found:
         raise UsageError(f"--table {listed(tables)}: none of its paths is among the {len(clips):,} files found")
     if len(files.found) < len(clips):
         talk.say(f"{talk.counted(len(clips) - len(files.found), 'file')} in no table, left out")
-    return list(made.values())
+    return list(clip_of_row.values())
 
 
 def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
@@ -71,14 +71,14 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
 
 def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
     """Each column by our name for it, unless another has that name already, or comes first of those that mean it."""
-    taken = {name.strip().lower() for name in names}
+    given = {name.strip().lower() for name in names}
     for name in names:
         word = name.strip().lower()
         ours = columns.ours(name)
         if name == path_column:
             yield "path"
-        elif ours != "path" and (ours in columns.MEANINGS or ours == "end") and (ours == word or ours not in taken):
-            taken.add(ours)
+        elif ours != "path" and (ours in columns.MEANINGS or ours == "end") and (ours == word or ours not in given):
+            given.add(ours)
             yield ours
         else:
             yield name if word != "path" else "path of the table"
@@ -123,13 +123,13 @@ class _Files:
     def find(self, path: str) -> tuple[Path, Path] | None:
         """Root and path of the file that a table's path means."""
         path = composed(path)
-        wanted = Path(path.replace("\\", "/"))
-        stem = wanted.stem if wanted.suffix.lower() in EXTENSIONS else wanted.name
-        named = self.folders & {name.casefold() for name in wanted.parts[:-1]}
-        paths = {index: Path(composed(str(self.clips[index].path))) for index in self._meant(stem, named)}
-        likeness = {index: _likeness(path, wanted) for index, path in paths.items() if _lies_in(path, named)}
-        most = max(likeness.values(), default=None)
-        best = [index for index, score in likeness.items() if score == most]
+        other_path = Path(path.replace("\\", "/"))
+        stem = other_path.stem if other_path.suffix.lower() in EXTENSIONS else other_path.name
+        folders = self.folders & {name.casefold() for name in other_path.parts[:-1]}
+        paths = {index: Path(composed(str(self.clips[index].path))) for index in self._meant(stem, folders)}
+        likeness = {index: _likeness(path, other_path) for index, path in paths.items() if _lies_in(path, folders)}
+        highest = max(likeness.values(), default=None)
+        best = [index for index, score in likeness.items() if score == highest]
         if not best:
             return None
         clip = self.clips[best[0]]
@@ -140,29 +140,29 @@ class _Files:
             raise SertoolError(f"the table's {other} and {path} both seem to be {clip.path}: index their common folder")
         return clip.root, clip.path
 
-    def _meant(self, stem: str, named: set[str]) -> Sequence[int]:
+    def _meant(self, stem: str, folders: set[str]) -> Sequence[int]:
         """The files of a name; of many, those in one of the folders that are named."""
-        meant = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
-        if len(meant) <= FEW or not named:
-            return meant
+        places = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
+        if len(places) <= FEW or not folders:
+            return places
         if stem not in self.in_folder:
             inside = self.in_folder[stem] = defaultdict(list)
-            for index in meant:
+            for index in places:
                 for name in {composed(part).casefold() for part in self.clips[index].path.parts[:-1]}:
                     inside[name].append(index)
-        return min((self.in_folder[stem][name] for name in named), key=len)
+        return min((self.in_folder[stem][name] for name in folders), key=len)
 
 
-def _lies_in(path: Path, named: set[str]) -> bool:
+def _lies_in(path: Path, folders: set[str]) -> bool:
     """Whether all these folders are above a file, however upper and lower case are used."""
-    return not named or named <= {name.casefold() for name in path.parts[:-1]}
+    return not folders or folders <= {name.casefold() for name in path.parts[:-1]}
 
 
-def _likeness(one: Path, other: Path) -> tuple[int, bool]:
+def _likeness(path: Path, other: Path) -> tuple[int, bool]:
     """How many folders two paths share above their names, and whether they have one extension."""
     shared = 0
-    for left, right in zip(reversed(one.parts[:-1]), reversed(other.parts[:-1]), strict=False):
+    for left, right in zip(reversed(path.parts[:-1]), reversed(other.parts[:-1]), strict=False):
         if left != right:
             break
         shared += 1
-    return shared, one.suffix == other.suffix
+    return shared, path.suffix == other.suffix

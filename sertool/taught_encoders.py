@@ -28,31 +28,31 @@ Lesson = dict[str, Any]  # above: the last unchanged block; and who: digests, en
 def is_sound(lessons: Any) -> bool:
     """Whether a file's lessons have the form that is relied on here."""
     return isinstance(lessons, list) and all(
-        isinstance(one, dict) and type(one.get("above")) is int and _are_digests(one.get("who", ""))
-        and _are_words(one.get("corpora", [])) and isinstance(one.get("package", ""), str) for one in lessons
+        isinstance(lesson, dict) and type(lesson.get("above")) is int and _are_digests(lesson.get("who", ""))
+        and _are_words(lesson.get("corpora", [])) and isinstance(lesson.get("package", ""), str) for lesson in lessons
     )  # fmt: skip
 
 
-def _are_words(held: Any) -> bool:
-    return isinstance(held, list) and all(isinstance(word, str) for word in held)
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
-def _are_digests(held: Any) -> bool:
-    return isinstance(held, str) and len(held) % DIGITS == 0 and not held.strip("0123456789abcdef")
+def _are_digests(value: Any) -> bool:
+    return isinstance(value, str) and len(value) % DIGITS == 0 and not value.strip("0123456789abcdef")
 
 
 def shared(lessons: Iterable[Lesson]) -> list[Lesson]:
     """The same lessons, with their digests in memory once, however many shards have them."""
-    return [one | {"who": sys.intern(one["who"])} if "who" in one else one for one in lessons]
+    return [lesson | {"who": sys.intern(lesson["who"])} if "who" in lesson else lesson for lesson in lessons]
 
 
 def once(lessons: Iterable[Lesson]) -> list[Lesson]:
     """The lessons without repetitions."""
-    found: list[Lesson] = []
-    for one in lessons:
-        if one not in found:
-            found.append(one)
-    return found
+    unique: list[Lesson] = []
+    for lesson in lessons:
+        if lesson not in unique:
+            unique.append(lesson)
+    return unique
 
 
 # On whom it was trained.
@@ -98,7 +98,7 @@ def given(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
     place = weights.file_in_use()
     if place is None or feature not in catalogue.names("encoders") or shipped.holds(place):
         return []
-    return [one for one in _of_file(place) if one["above"] < _top(feature, settings)]
+    return [lesson for lesson in _of_file(place) if lesson["above"] < _top(feature, settings)]
 
 
 def _of_file(path: Path) -> list[Lesson]:
@@ -127,29 +127,29 @@ def _top(feature: str, settings: Mapping[str, Any]) -> int:
 def telling(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
     """How many that any division holds out, and has not in train as well, the encoder was trained on: `7 of 10
     speakers`."""
-    for kind, codes, met in _met(lessons, table):
-        held, told = np.zeros((2, len(table)), bool)
+    for kind, codes, is_known in _known_rows(lessons, table):
+        held_out, both = np.zeros((2, len(table)), bool)
         for split in divisions:
             out = (codes.index >= 0) & ((split == DEV) | (split == TEST))
             out &= ~np.isin(codes.index, codes.index[split == TRAIN])
-            held, told = held | out, told | (out & met)
-        if told.any():
-            known, all_of = (len(np.unique(codes.index[rows])) for rows in (told, held))
-            return f"{known:,} of {all_of:,} {kind}s"
+            held_out, both = held_out | out, both | (out & is_known)
+        if both.any():
+            count, all_of = (len(np.unique(codes.index[rows])) for rows in (both, held_out))
+            return f"{count:,} of {all_of:,} {kind}s"
     return None
 
 
 def known_to(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
     """Which rows' speakers, and which rows' clips, a model file's encoder was trained on, bool `[rows]` each."""
-    found = [met for _, _, met in _met(_of_file(model), table)]
-    speaker, clip = found or np.zeros((2, len(table)), bool)
+    known = [is_known for _, _, is_known in _known_rows(_of_file(model), table)]
+    speaker, clip = known or np.zeros((2, len(table)), bool)
     return speaker, clip
 
 
-def _met(lessons: Sequence[Lesson], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
+def _known_rows(lessons: Sequence[Lesson], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
     """By speaker and by clip: which rows the lessons name, bool `[rows]`."""
-    said = [lesson.get("who", "") for lesson in lessons]
-    who = {each[place : place + DIGITS] for each in said for place in range(0, len(each), DIGITS)}
-    for kind, codes in _kinds(table) if who else ():
+    digests = [lesson.get("who", "") for lesson in lessons]
+    known = {text[place : place + DIGITS] for text in digests for place in range(0, len(text), DIGITS)}
+    for kind, codes in _kinds(table) if known else ():
         names = (str(codes.values[place]) for place in range(len(codes.values)))
-        yield kind, codes, look_up([_digest(kind, name) in who for name in names], codes, null=False)
+        yield kind, codes, look_up([_digest(kind, name) in known for name in names], codes, null=False)

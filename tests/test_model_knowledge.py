@@ -145,7 +145,7 @@ def test_new_clips_are_answered_by_the_folds_that_held_their_speaker_out(tmp_pat
         run_of(tmp_path / str(fold), {who: {who * 2: "test" if who == tested else "train"} for who in "ab"})
         for fold, tested in enumerate("ab")
     ]
-    table, asked = heldout_members.told(rows(("x", "a"), ("y", "b"), ("z", None)), [folds])
+    table, asked = heldout_members.divided_by_models(rows(("x", "a"), ("y", "b"), ("z", None)), [folds])
     assert (manifest.column(table, "split"), asked) == (["test", "test", None], [[0], [1], None])
 
 
@@ -154,10 +154,10 @@ def test_what_is_said_of_clips_tells_those_trained_on_from_those_of_known_speake
 ) -> None:
     table = rows(("a", "1"), ("b", "1"), ("new", "1"), ("d", "3"), ("other", "stranger"))
     model = run_of(tmp_path / "run", HELD)
-    heldout_members.told(table, [[model]])
+    heldout_members.divided_by_models(table, [[model]])
     leaving, new = capsys.readouterr().err.splitlines()
     assert "trained on 2 of 5 clips and on the speakers of 1 more: eval leaves them out" in leaving
     assert "neither trained on 1 of 5 clips nor held them out: eval leaves them out unless --where split=" in new
-    heldout_members.told(manifest.with_column(table, "split", np.array(["test"] * 5)), [[model]])
+    heldout_members.divided_by_models(manifest.with_column(table, "split", np.array(["test"] * 5)), [[model]])
     (contrary,) = capsys.readouterr().err.splitlines()
     assert "trained on 2 clips and on the speakers of 1 more that the manifest holds out" in contrary

@@ -176,7 +176,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     listener = predicting.Listener(jury, options.part(predicting.Listening, values), values["jobs"] or workers.cores())
     read: list[Table] = []  # manifests
     also = speaker_answers.column(values["speakers"])
-    annotate = partial(_note_table, read=read, annotate=partial(heldout_members.told, runs=runs))
+    annotate = partial(_note_table, read=read, annotate=partial(heldout_members.divided_by_models, runs=runs))
     shelf, nul = listener.shelf(), values["null"]
     requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate)
     requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
