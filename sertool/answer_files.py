@@ -72,42 +72,41 @@ def _told(text: str, folder: str | None) -> str:
 
 
 def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
-    held: list[list[Row] | Table] = [[]]
+    blocks: list[list[Row] | Table] = [[]]
     keeps = place.is_file and not files.is_special(Path(str(place.out)))
-    kept = Path(f"{place.out}{files.UNFINISHED}")
+    unfinished = Path(f"{place.out}{files.UNFINISHED}")
     try:
         with files.interruptible():
-            _gather(rows, held)
+            _gather(rows, blocks)
     except KeyboardInterrupt:
-        if not (any(map(len, held)) and keeps):
+        if not (any(map(len, blocks)) and keeps):
             raise
-        manifest_io.write(_table(held, labels, extra, place.read), str(kept), place.kind)
-        raise Interrupted(f"interrupted: what is there already lies in {kept}") from None
-    manifest_io.write(_table(held, labels, extra, place.read), place.out, place.kind)
+        manifest_io.write(_table(blocks, labels, extra, place.read), str(unfinished), place.kind)
+        raise Interrupted(f"interrupted: what is there already lies in {unfinished}") from None
+    manifest_io.write(_table(blocks, labels, extra, place.read), place.out, place.kind)
     if keeps:
-        kept.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
-def _gather(rows: Iterator[Row], held: list[list[Row] | Table]) -> None:
+def _gather(rows: Iterator[Row], blocks: list[list[Row] | Table]) -> None:
     """Rows into the last list of those held, which becomes a table, and is a tenth as large, once it is long."""
     for row in rows:
-        last = held[-1]
+        last = blocks[-1]
         last.append(row)
         if len(last) == LONG:
-            held[-1] = manifest.from_columns(columns.of_rows(last))
-            held.append([])
+            blocks[-1] = manifest.from_columns(columns.of_rows(last))
+            blocks.append([])
 
 
 def _table(
-    held: Sequence[Sequence[Row] | Table], labels: Sequence[str], extra: Sequence[str], read: Sequence[Table]
+    blocks: Sequence[Sequence[Row] | Table], labels: Sequence[str], extra: Sequence[str], read: Sequence[Table]
 ) -> Table:
     """The rows as a manifest; of one that was read, it tells what was done to it before."""
-    tables = [
-        some if isinstance(some, Table) else manifest.from_columns(columns.of_rows(some)) for some in held if len(some)
-    ]
+    filled = [block for block in blocks if len(block)]
+    tables = [rows if isinstance(rows, Table) else manifest.from_columns(columns.of_rows(rows)) for rows in filled]
     names = streams.names_of(labels, {}, extra)  # of CSV, whatever the rows hold
     nothing: dict[str, list[Any]] = {name: [] for name in names}
     table = merging.stacked(tables) if tables else manifest.from_columns(nothing)
     table = manifest.with_empty(table, *names)
-    table = manifest.ordered(table.select([*(own for own in table.column_names if own not in names), *names]))
+    table = manifest.ordered(table.select([*(column for column in table.column_names if column not in names), *names]))
     return manifest.made_by(table, talk.command_line(), None, read[0] if len(read) == 1 else None)

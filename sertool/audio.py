@@ -65,20 +65,20 @@ class Unusable(SertoolError):
 
 def look(path: str, *, full: bool = True) -> Look:
     """Examine one file: its header, or every sample. Never raises for a bad file."""
-    found = Look()
+    facts = Look()
     try:
         with _file(path) as file:
             status = os.fstat(file.fileno())
-            found.size, found.modified = status.st_size, status.st_mtime_ns
+            facts.size, facts.modified = status.st_size, status.st_mtime_ns
             with _decoder(path, file) as (stream, length):
-                found.sample_rate, found.channels, found.samples = stream.samplerate, stream.channels, length
+                facts.sample_rate, facts.channels, facts.samples = stream.samplerate, stream.channels, length
                 if full:
-                    _examine(stream, found)
+                    _examine(stream, facts)
     except Unusable as unusable:
-        found.issue, found.detail = unusable.issue, str(unusable)
-    if found.channels and found.channels > 1:
-        found.notes.append("stereo")
-    return found
+        facts.issue, facts.detail = unusable.issue, str(unusable)
+    if facts.channels and facts.channels > 1:
+        facts.notes.append("stereo")
+    return facts
 
 
 def _file(path: str) -> FileIO:
@@ -210,18 +210,18 @@ def _length(stream: _Coded | _Plain, counted: int | None) -> int:
     return stream.frames if counted is None else min(stream.frames, counted)
 
 
-def _examine(stream: _Coded | _Plain, found: Look) -> None:
+def _examine(stream: _Coded | _Plain, facts: Look) -> None:
     """Decode a whole file, and note its digest and what is odd about its levels."""
     levels, digest = Levels(), Digest(stream.samplerate)
-    for block in _blocks(stream, found.samples):
+    for block in _blocks(stream, facts.samples):
         digest.add(block)
         levels.add(_as_float(block))
-    if levels.samples < found.samples and levels.finite:
-        raise Unusable("truncated", f"{found.samples - levels.samples:,} of {found.samples:,} samples are missing")
-    found.digest = digest.text()
+    if levels.samples < facts.samples and levels.finite:
+        raise Unusable("truncated", f"{facts.samples - levels.samples:,} of {facts.samples:,} samples are missing")
+    facts.digest = digest.text()
     if fault := levels.fault(stream.samplerate):
         raise Unusable(*fault)
-    found.notes.extend(levels.notes(stream.channels))
+    facts.notes.extend(levels.notes(stream.channels))
 
 
 def _blocks(stream: _Coded | _Plain, length: int, most: int = BLOCK) -> Iterator[np.ndarray]:
@@ -259,8 +259,8 @@ def _as_float(block: np.ndarray) -> np.ndarray:
 
 def passed_over(kinds: Counter[str]) -> str:
     """What is said of files that are audio, by their extensions, of kinds that are not read."""
-    listed = ", ".join(f"{count:,} {kind}" for kind, count in (+kinds).most_common())
-    return f"{talk.counted(kinds.total(), 'file')} passed over: {listed}; convert them to WAV or FLAC"
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in (+kinds).most_common())
+    return f"{talk.counted(kinds.total(), 'file')} passed over: {counts}; convert them to WAV or FLAC"
 
 
 @dataclass(frozen=True)

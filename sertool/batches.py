@@ -79,16 +79,16 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
     for feature in features:
         reader = shards.Reader(feature, heads[feature][0].settings)
         place = [manifest.column(table, name) for name in columns.of_feature(feature)]
-        for held, clip, shard, offset, rows in zip(views, clips, *place, strict=True):
+        for of_clip, clip, shard, offset, rows in zip(views, clips, *place, strict=True):
             if shard is None:
                 raise SertoolError(f"{clip} has no {feature}: run featurize on this manifest again")
-            held.append(reader.rows(clip, shard, offset, rows))
+            of_clip.append(reader.rows(clip, shard, offset, rows))
     _require_alike(clips, views, features)
     lengths = np.array([len(parts[0]) for parts in views], np.int64)
-    records = {feature: held[0].settings for feature, held in heads.items()}
-    keys = [head.key for held in heads.values() for head in held]
+    records = {feature: of_clip[0].settings for feature, of_clip in heads.items()}
+    keys = [head.key for of_clip in heads.values() for head in of_clip]
     store = Store(views, lengths, sum(part.shape[1] for part in views[0]), torch.device(device), records, keys)
-    store.lessons = _lessons([head for held in heads.values() for head in held])
+    store.lessons = _lessons([head for of_clip in heads.values() for head in of_clip])
     return _resident(store) if store.device.type != "cpu" else store
 
 
@@ -101,11 +101,11 @@ def _heads(table: Table, feature: str) -> list[Shard]:
     return [shards.head_of(Path(path_of(path))) for path in paths]
 
 
-def require_features(wanted: Sequence[str], there: Sequence[str]) -> None:
+def require_features(requested: Sequence[str], present: Sequence[str]) -> None:
     """Refuse features that are not among those that there are."""
-    for feature in wanted:
-        if feature not in there:
-            has = f"it has {listed(there)}" if there else "it has none"
+    for feature in requested:
+        if feature not in present:
+            has = f"it has {listed(present)}" if present else "it has none"
             raise UsageError(f"the manifest has no feature {feature}; {has}: run `sertool featurize --{feature}` first")
 
 
@@ -120,7 +120,7 @@ def lessons(table: Table, features: Sequence[str]) -> dict[str, list[Lesson]]:
 
 
 def _lessons(heads: Sequence[Shard]) -> list[Lesson]:
-    return taught_encoders.once(one for head in heads for one in head.lessons)
+    return taught_encoders.once(lesson for head in heads for lesson in head.lessons)
 
 
 def width(table: Table, features: Sequence[str]) -> int:
@@ -216,13 +216,13 @@ class Scaling:
         The transpose of such a matrix undoes it, so that the offset can be moved into the mean of all columns.
         """
         far, by = (torch.from_numpy(np.asarray(part, np.float32)) for part in (offset, matrix))
-        chosen = torch.eye(len(by)) if self.matrix is None else self.matrix.cpu()
-        shift, device = (chosen @ far)[None], torch.device("cpu") if self.mean is None else self.mean.device
+        choice = torch.eye(len(by)) if self.matrix is None else self.matrix.cpu()
+        shift, device = (choice @ far)[None], torch.device("cpu") if self.mean is None else self.mean.device
         mean, deviation = torch.zeros_like(shift), torch.ones_like(shift)
         if self.mean is not None:
             mean, deviation = self.mean.cpu(), self.deviation.cpu()
-        held = (mean + deviation * shift, deviation, chosen @ by)
-        return Scaling("corpus", *(part.to(device) for part in held))
+        parts = (mean + deviation * shift, deviation, choice @ by)
+        return Scaling("corpus", *(part.to(device) for part in parts))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What a model file keeps of it: everybody's statistics alone, as it will be used on other speakers."""
@@ -235,28 +235,28 @@ def tensors_of(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor
     return [torch.from_numpy(part).float().to(device) for part in parts]
 
 
-def kept_scaling(held: ModelFile, device: torch.device) -> Scaling:
+def kept_scaling(model_file: ModelFile, device: torch.device) -> Scaling:
     """The scaling that a model file keeps; one that does not fit the rest of it is refused."""
-    parts = [held.tensors.get(name) for name in SCALING]
-    if not _fits(held, *parts):
+    parts = [model_file.tensors.get(name) for name in SCALING]
+    if not _fits(model_file, *parts):
         raise SertoolError("the model file lacks its own normalisation, or has one that does not fit it")
-    made = (None if part is None else torch.from_numpy(np.array(part)).to(device) for part in parts)
-    return Scaling(held.scaling, *made, prior_clips=held.prior_clips)
+    tensors = (None if part is None else torch.from_numpy(np.array(part)).to(device) for part in parts)
+    return Scaling(model_file.scaling, *tensors, prior_clips=model_file.prior_clips)
 
 
-def _fits(held: ModelFile, *parts: np.ndarray | None) -> bool:
+def _fits(model: ModelFile, *parts: np.ndarray | None) -> bool:
     """Whether mean, deviation, matrix and offsets are present as the mode requires, finite and of the right shapes."""
     if any(part is not None and not (part.dtype == np.float32 and np.isfinite(part).all()) for part in parts):
         return False
     mean, deviation, matrix, offsets = parts
-    if matrix is not None and (matrix.ndim != 2 or matrix.shape[1] != held.columns):
+    if matrix is not None and (matrix.ndim != 2 or matrix.shape[1] != model.columns):
         return False
     if mean is None or deviation is None:
-        return held.scaling == "none" and mean is None and deviation is None
-    columns = held.columns if matrix is None else len(matrix)
-    if held.scaling in ADAPTS.values() and (offsets is None or offsets.shape != (len(held.labels), columns)):
+        return model.scaling == "none" and mean is None and deviation is None
+    columns = model.columns if matrix is None else len(matrix)
+    if model.scaling in ADAPTS.values() and (offsets is None or offsets.shape != (len(model.labels), columns)):
         return False
-    return held.scaling in MODES and mean.shape == deviation.shape == (1, columns) and bool((deviation > 0).all())
+    return model.scaling in MODES and mean.shape == deviation.shape == (1, columns) and bool((deviation > 0).all())
 
 
 def scaling(store: Store, clips: Iterable[int], mode: str, prior_clips: float = 0.0) -> Scaling:

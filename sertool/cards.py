@@ -7,42 +7,43 @@ from sertool.errors import SertoolError
 from sertool.modelfile import ModelFile
 
 
-def about(held: ModelFile) -> str:
+def about(model: ModelFile) -> str:
     """What whoever gave a model away says of it."""
-    text = held.trained.get("about")
+    text = model.trained.get("about")
     return f"{text}\n" if isinstance(text, str) else ""
 
 
-def card(held: ModelFile) -> str:
+def card(model: ModelFile) -> str:
     """A model's origin and figures, as Markdown."""
     try:
-        return "".join(f"- {line}\n" for line in _lines(held))
+        return "".join(f"- {line}\n" for line in _lines(model))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SertoolError(f"the model file does not say what it is ({error})") from None
 
 
-def _lines(held: ModelFile) -> list[str]:
-    trained, lines = held.trained, [f"architecture: {held.architecture}", f"emotions: {', '.join(held.labels)}"]
-    lines.append(f"features: {', '.join(map(_feature, held.features.items()))}")
-    lines += [f"encoder: {one['name']} ({one['licence']}; {one['citation']})" for one in trained.get("encoders") or ()]
+def _lines(model: ModelFile) -> list[str]:
+    trained, lines = model.trained, [f"architecture: {model.architecture}", f"emotions: {', '.join(model.labels)}"]
+    lines.append(f"features: {', '.join(map(_feature, model.features.items()))}")
+    encoders = trained.get("encoders") or ()
+    lines += [f"encoder: {encoder['name']} ({encoder['licence']}; {encoder['citation']})" for encoder in encoders]
     corpora = trained.get("corpora") or {}
     if corpora:
         licences = trained.get("licences") or {}
-        shown = (
+        sources = (
             f"{name} ({talk.counted(count, 'clip')}; {licences.get(name, 'licence unknown')})"
             for name, count in corpora.items()
         )
         copies = f" and {trained['copies']:,} copies" if trained.get("copies") else ""
-        who = talk.counted(trained["speakers"], "speaker") if trained.get("speakers") else "speakers unknown"
-        lines.append(f"trained on: {', '.join(shown)}{copies}, {who}")
+        speakers = talk.counted(trained["speakers"], "speaker") if trained.get("speakers") else "speakers unknown"
+        lines.append(f"trained on: {', '.join(sources)}{copies}, {speakers}")
     lines += [f"made by: {command}" for command in trained.get("commands") or () if command]
     if protocol := trained.get("protocol"):
         lines.append(f"divided by: {protocol}")
     if splits.entry(protocol).get("leaky"):
         lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
-    adapted = "" if held.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
-    parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in held.scores]
-    lines += [f"{part}: {_figures(held.scores, part)}{adapted}" for part in parts]
+    adapted = "" if model.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
+    parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in model.scores]
+    lines += [f"{part}: {_figures(model.scores, part)}{adapted}" for part in parts]
     return lines
 
 

@@ -118,46 +118,46 @@ def _parts(node: ast.expr) -> list[ast.expr]:
     return getattr(node, "elts", [node])
 
 
-def parsed(held: Setting, text: str) -> Any:
+def parsed(setting: Setting, text: str) -> Any:
     """A setting's value from text; what is none stays text, for `check` to refuse."""
-    if held.optional and text.lower() == "none":
+    if setting.optional and text.lower() == "none":
         return None
-    if held.kind == "bool":
+    if setting.kind == "bool":
         return SWITCHES.get(text.lower(), text)
-    if held.kind not in (*NUMBERS, "tuple[int, ...]"):
+    if setting.kind not in (*NUMBERS, "tuple[int, ...]"):
         return text
     try:
-        if held.kind in NUMBERS:
-            return NUMBERS[held.kind][-1](text)
+        if setting.kind in NUMBERS:
+            return NUMBERS[setting.kind][-1](text)
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         return text
 
 
-def check(owner: str, known: Sequence[Setting], values: Mapping[str, Any]) -> None:
+def check(owner: str, settings: Sequence[Setting], values: Mapping[str, Any]) -> None:
     """Refuse values that are none of the settings', not of their kind, or beyond their limits."""
-    by_name = {setting.name: setting for setting in known}
+    by_name = {setting.name: setting for setting in settings}
     for name, value in values.items():
         if name not in by_name:
             raise UsageError(f"{owner} has no setting {name}; it has {', '.join(by_name) or 'none'}")
-        held = by_name[name]
-        if value is None and held.optional:
+        setting = by_name[name]
+        if value is None and setting.optional:
             continue
-        parts = value if held.kind.startswith("tuple") and isinstance(value, tuple) else (value,)
-        if not (0 < len(parts) <= LONGEST and all(_is_within(held, part) for part in parts)):
-            raise UsageError(f"{owner}: {name} cannot be {str(value)[:40]!r}: {_wanted(held)}")
+        parts = value if setting.kind.startswith("tuple") and isinstance(value, tuple) else (value,)
+        if not (0 < len(parts) <= LONGEST and all(_is_within(setting, part) for part in parts)):
+            raise UsageError(f"{owner}: {name} cannot be {str(value)[:40]!r}: {_wanted(setting)}")
 
 
-def _is_within(held: Setting, value: Any) -> bool:
+def _is_within(setting: Setting, value: Any) -> bool:
     """Whether a value is of a setting's kind and within its limits."""
-    kind = held.kind.removeprefix("tuple[").partition(",")[0].removesuffix("]")
+    kind = setting.kind.removeprefix("tuple[").partition(",")[0].removesuffix("]")
     if kind == "choice":
-        return value in held.choices
+        return value in setting.choices
     if kind not in NUMBERS:
         return type(value).__name__ == kind
     if type(value) not in NUMBERS[kind] or not is_finite(value):
         return False
-    return (held.low is None or value >= held.low) and (held.high is None or value <= held.high)
+    return (setting.low is None or value >= setting.low) and (setting.high is None or value <= setting.high)
 
 
 def is_finite(number: float) -> bool:
@@ -165,13 +165,14 @@ def is_finite(number: float) -> bool:
     return abs(number) < (math.inf if isinstance(number, float) else 2**63)
 
 
-def _wanted(held: Setting) -> str:
-    if held.choices:
-        return f"choose from {', '.join(map(str, held.choices))}"
+def _wanted(setting: Setting) -> str:
+    if setting.choices:
+        return f"choose from {', '.join(map(str, setting.choices))}"
     low, high = (
-        f" {word} {limit:g}" if limit is not None else "" for word, limit in (("from", held.low), ("to", held.high))
+        f" {word} {limit:g}" if limit is not None else ""
+        for word, limit in (("from", setting.low), ("to", setting.high))
     )
-    return f"it is {KINDS.get(held.kind, held.kind)}{low}{high}"
+    return f"it is {KINDS.get(setting.kind, setting.kind)}{low}{high}"
 
 
 @cache

@@ -33,12 +33,12 @@ def draw(report: Report, folder: str) -> list[str]:
 
 
 def _pictures(run: Scores) -> dict[str, Callable[[Scores], Any]]:
-    found: dict[str, Callable[[Scores], Any]] = {"confusion": _confusion}
+    pictures: dict[str, Callable[[Scores], Any]] = {"confusion": _confusion}
     if run.reliability[:, 0].any():
-        found |= {"reliability": _reliability, "curves": _curves}
+        pictures |= {"reliability": _reliability, "curves": _curves}
     if len(run.each_speaker) > 1:
-        found["speakers"] = _speakers
-    return found
+        pictures["speakers"] = _speakers
+    return pictures
 
 
 def _short(name: str) -> str:
@@ -72,10 +72,10 @@ def _headed(figure: Any, *lines: str) -> None:
 
 
 def _confusion(run: Scores) -> Any:
-    names = [_short(one.name) for one in run.classes]
+    names = [_short(emotion.name) for emotion in run.classes]
     side = 1.9 + 0.62 * len(names) + 0.07 * max(map(len, names))
-    what = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
-    figure, axes = _axes(run, what, (side, side * 0.88))
+    title = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
+    figure, axes = _axes(run, title, (side, side * 0.88))
     shares = np.nan_to_num(reports.row_shares(run.confusion))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
@@ -95,14 +95,14 @@ def _ruled(axes: Any, along: str) -> None:
 
 
 def _reliability(run: Scores) -> Any:
-    what = f"{reports.label(run, 'ece')} {percent(run.figures['ece'].value)} % {reports.bounds(run.figures['ece'])}"
-    figure, axes = _axes(run, what, (4.8, 4.9))
+    title = f"{reports.label(run, 'ece')} {percent(run.figures['ece'].value)} % {reports.bounds(run.figures['ece'])}"
+    figure, axes = _axes(run, title, (4.8, 4.9))
     clips, confidence, right = run.reliability.T
-    held = clips > 0
-    x, y = 100 * confidence[held] / clips[held], 100 * right[held] / clips[held]
+    filled = clips > 0
+    x, y = 100 * confidence[filled] / clips[filled], 100 * right[filled] / clips[filled]
     axes.plot([0, 100], [0, 100], "--", color=SOFT, linewidth=1)
     axes.plot(x, y, color=TONES[0], alpha=0.5, linewidth=1.2)
-    axes.scatter(x, y, 12 + 130 * clips[held] / clips.max(), color=TONES[0], zorder=3)
+    axes.scatter(x, y, 12 + 130 * clips[filled] / clips.max(), color=TONES[0], zorder=3)
     edges = np.linspace(0, 100, len(clips) + 1)
     axes.bar(edges[:-1], 18 * clips / clips.max(), edges[1] * 0.92, align="edge", color=TONES[0], alpha=0.22)
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="confidence, % (bars: how many answers)", ylabel="right, %")
@@ -114,10 +114,10 @@ def _curves(run: Scores) -> Any:
     """What is left, and how much of that is right, where answers below a confidence are left out."""
     figure, axes = _axes(run, "what predict --threshold leaves", (4.8, 4.2))
     clips, _, right = run.reliability[::-1].cumsum(axis=0)[::-1].T
-    held = clips > 0
-    least = 100 * np.arange(len(clips))[held] / len(clips)
-    for values, color, label in ((clips[held] / clips[0], TONES[1], "answers that are left"),
-                                 (right[held] / clips[held], TONES[0], "right among them")):  # fmt: skip
+    filled = clips > 0
+    least = 100 * np.arange(len(clips))[filled] / len(clips)
+    for values, color, label in ((clips[filled] / clips[0], TONES[1], "answers that are left"),
+                                 (right[filled] / clips[filled], TONES[0], "right among them")):  # fmt: skip
         axes.plot(least, 100 * values, "o-", color=color, linewidth=1.4, markersize=4, label=f"{label}, %")
     axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="threshold: least confidence, %")
     axes.legend(loc="lower left", frameon=False)
@@ -157,7 +157,7 @@ def _recalls(report: Report) -> Any:
         axes.hlines(places, low, high, color=INK, linewidth=1.2)
     axes.set(yticks=range(len(emotions)), xlim=(0, 100), ylim=(len(emotions) - 0.5, -0.5))
     clips = [[run.classes[k].clips for run in report.runs] for k in range(len(emotions))]
-    axes.set_yticklabels([f"{_short(one.name)} ({_counts(c)})" for one, c in zip(emotions, clips, strict=True)])
+    axes.set_yticklabels([f"{_short(emotion.name)} ({_counts(c)})" for emotion, c in zip(emotions, clips, strict=True)])
     _ruled(axes, "x")
     _headed(figure, "Recall, % with 95 % interval", *_briefly(report))
     if count > 1:
@@ -180,20 +180,20 @@ def _comparison(report: Report) -> Any:
     uar = reports.heading("uar", *report.runs)
     _headed(figure, f"{uar}, % with 95 % interval", *_briefly(report))
     unit = reports.units(*report.runs)
-    named = [
+    differences = [
         (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures["uar"])
         for pair in pairs
     ]
-    _dots(below, named, [INK] * len(pairs))
+    _dots(below, differences, [INK] * len(pairs))
     below.axvline(0, color=SOFT, linewidth=1)
     below.set_title(f"Differences, points of {uar}, paired")
     return figure
 
 
-def _dots(axes: Any, named: list[tuple[str, Any]], tones: list[str]) -> None:
-    for place, ((_, one), tone) in enumerate(zip(named, tones, strict=False)):
-        axes.plot([100 * one.low, 100 * one.high], [place, place], color=tone, linewidth=4, alpha=0.35)
-        axes.plot(100 * one.value, place, "o", color=tone)
-    axes.set(yticks=range(len(named)), ylim=(len(named) - 0.5, -0.5))
-    axes.set_yticklabels([name for name, _ in named])
+def _dots(axes: Any, figures: list[tuple[str, Any]], tones: list[str]) -> None:
+    for place, ((_, figure), tone) in enumerate(zip(figures, tones, strict=False)):
+        axes.plot([100 * figure.low, 100 * figure.high], [place, place], color=tone, linewidth=4, alpha=0.35)
+        axes.plot(100 * figure.value, place, "o", color=tone)
+    axes.set(yticks=range(len(figures)), ylim=(len(figures) - 0.5, -0.5))
+    axes.set_yticklabels([name for name, _ in figures])
     _ruled(axes, "x")

@@ -41,7 +41,7 @@ def save(state: State, path: Path) -> None:
     slots = state.optimizer.state_dict()["state"]
     parts = {"model": state.model.state_dict(), "best": state.best, "average": state.average or {}}
     tensors = {f"{part}.{name}": value for part, weights in parts.items() for name, value in weights.items()}
-    tensors |= {f"slot.{index}.{name}": value for index, held in slots.items() for name, value in held.items()}
+    tensors |= {f"slot.{index}.{name}": value for index, values in slots.items() for name, value in values.items()}
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items() if isinstance(value, Tensor)}
     described = {name: (array.dtype.name, array.shape, [array]) for name, array in arrays.items()}
     with whole(path) as stream:
@@ -71,8 +71,8 @@ def _adopt(state: State, metadata: Mapping[str, Any], tensors: Mapping[str, np.n
     state.history, state.steps = metadata["history"], metadata["steps"]
 
 
-def _refill(held: Weights, values: Weights) -> None:
-    for name, value in held.items():
+def _refill(tensors: Weights, values: Weights) -> None:
+    for name, value in tensors.items():
         value.copy_(values[name])
 
 

@@ -24,30 +24,30 @@ def format_of(file: str) -> str:
 
 def write(table: Table, features: Sequence[str], file: str) -> None:
     """Write the statistics of clips that have them, in the manifest's order; a file that holds them is left alone."""
-    made, kind = _table(table, features), format_of(file)
-    if not manifest_io.holds(file, made, kind):
-        manifest_io.write(made, file, kind)
-    talk.say(f"{file}: statistics of {talk.counted(len(made), 'clip')}")
+    statistics, kind = _table(table, features), format_of(file)
+    if not manifest_io.holds(file, statistics, kind):
+        manifest_io.write(statistics, file, kind)
+    talk.say(f"{file}: statistics of {talk.counted(len(statistics), 'clip')}")
 
 
 def _table(table: Table, features: Sequence[str]) -> Table:
     table = manifest.keep(table, manifest.usable(table))
-    held = {feature: _columns(table, feature) for feature in features}
-    many = Counter(name for columns in held.values() for name in columns)
-    found = {
+    columns_of = {feature: _columns(table, feature) for feature in features}
+    many = Counter(name for columns in columns_of.values() for name in columns)
+    statistics = {
         name if many[name] == 1 else f"{feature}_{name}": column
-        for feature, columns in held.items() for name, column in columns.items()
+        for feature, columns in columns_of.items() for name, column in columns.items()
     }  # fmt: skip
-    told = {name: manifest.column(table, name) for name in TOLD if name in table.column_names}
-    return manifest.from_columns(told | found)
+    clips = {name: manifest.column(table, name) for name in TOLD if name in table.column_names}
+    return manifest.from_columns(clips | statistics)
 
 
 def _columns(table: Table, feature: str) -> dict[str, np.ndarray]:
     """Each column of a feature by its name, `[clips]`."""
     place, offset = manifest.codes(table, f"{feature}_shard"), np.array(manifest.column(table, f"{feature}_offset"))
     names = shards.head_of(Path(path_of(place.values[0]))).columns
-    made = np.empty((len(names), len(table)), np.float32)
+    values = np.empty((len(names), len(table)), np.float32)
     for number, path in enumerate(place.values):
-        there = np.flatnonzero(place.index == number)
-        made[:, there] = shards.read(Path(path_of(path)), feature)[1][offset[there]].T
-    return dict(zip(names, made, strict=True))
+        rows = np.flatnonzero(place.index == number)
+        values[:, rows] = shards.read(Path(path_of(path)), feature)[1][offset[rows]].T
+    return dict(zip(names, values, strict=True))

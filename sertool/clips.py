@@ -26,32 +26,32 @@ class Found:
 
 def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
     """Audio under folders, and files that were listed, be they there or not; each once."""
-    found, alone = Found(), [Path(manifest.absolute(name)) for name in files]
+    search, alone = Found(), [Path(manifest.absolute(name)) for name in files]
     for name in roots:
         root = Path(manifest.absolute(name))
         if not os.path.lexists(root):
             raise UsageError(f"no such file or folder: {name}")
         if root.is_dir():
-            _find_in(root, found)
+            _find_in(root, search)
         else:
             alone.append(root)
     common = _common(alone)
-    found.clips += [Candidate(common or path.parent, path) for path in alone]
+    search.clips += [Candidate(common or path.parent, path) for path in alone]
     first: dict[Path, Candidate] = {}
-    for clip in found.clips:
+    for clip in search.clips:
         first.setdefault(clip.path, clip)
-    found.clips = list(first.values())
-    return found
+    search.clips = list(first.values())
+    return search
 
 
-def _find_in(root: Path, found: Found) -> None:
-    others: list[Path] = []
-    clips = [Candidate(root, path) for path in audio_under(root, found.failed, others)]
-    found.clips += clips
-    found.bare += [] if clips else [root]
-    found.passed_over += unread(others)
-    for path in others:
-        found.side.setdefault(path.name.lower(), path)
+def _find_in(root: Path, search: Found) -> None:
+    no_audio: list[Path] = []
+    clips = [Candidate(root, path) for path in audio_under(root, search.failed, no_audio)]
+    search.clips += clips
+    search.bare += [] if clips else [root]
+    search.passed_over += unread(no_audio)
+    for path in no_audio:
+        search.side.setdefault(path.name.lower(), path)
 
 
 def _common(files: Sequence[Path]) -> Path | None:
@@ -63,23 +63,23 @@ def _common(files: Sequence[Path]) -> Path | None:
     return common if common.name else None
 
 
-def rows(found: Found, how: Labelling, taken: Iterable[str] = ()) -> list[Row]:
+def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> list[Row]:
     """A row for each clip, none by a name that is taken."""
-    clips = tables.listed_clips(found.clips, how.tables) if how.tables else found.clips
-    labelling.by_path(clips, how, found.side)
+    clips = tables.listed_clips(search.clips, how.tables) if how.tables else search.clips
+    labelling.by_path(clips, how, search.side)
     for clip in clips:
         _add_said(clip)
     labelling.settle_emotions(clips, how.mapping)
-    there, lost = ([clip for clip in clips if clip.is_lost == is_lost] for is_lost in (False, True))
-    by_folder = [clip for clip in there if not clip.row.get("corpus", how.corpus) and "speaker" not in clip.said]
-    for clip in there:
+    present, lost = ([clip for clip in clips if clip.is_lost == is_lost] for is_lost in (False, True))
+    by_folder = [clip for clip in present if not clip.row.get("corpus", how.corpus) and "speaker" not in clip.said]
+    for clip in present:
         _finish(clip, how, clip.root.name or "clips", clip.folders)
-    corpora = {clip.row["corpus"] for clip in there}
+    corpora = {clip.row["corpus"] for clip in present}
     alone = corpora.pop() if len(corpora) == 1 else None
     for clip in lost:
         _finish(clip, how, alone, ())
     _warn_of_namesakes(by_folder)
-    _name(clips, taken)
+    _name(clips, used_names)
     return [clip.row for clip in clips]
 
 
@@ -120,15 +120,15 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _name(clips: Sequence[Candidate], others: Iterable[str]) -> None:
+def _name(clips: Sequence[Candidate], used_names: Iterable[str]) -> None:
     """Give each row its clip id, unless a table did: corpus and key, or the place under the root; not one of others."""
     files = {(clip.row["corpus"], clip.path): clip for clip in clips}
     often = Counter((corpus, _key(clip)) for (corpus, _), clip in files.items())
-    taken: Counter[str] = Counter(clip.row["clip"] for clip in clips if "clip" in clip.row)
-    if twice := [name for name, count in taken.items() if count > 1]:
+    names: Counter[str] = Counter(clip.row["clip"] for clip in clips if "clip" in clip.row)
+    if twice := [name for name, count in names.items() if count > 1]:
         raise SertoolError(f"--table: clip {twice[0]} stands twice; clip ids must be unique: leave the column out for "
                            "ids by path")  # fmt: skip
-    taken.update(others)
+    names.update(used_names)
     nameless = [clip for clip in clips if "clip" not in clip.row]
     for clip in nameless:
         corpus, key = clip.row["corpus"], _key(clip)
@@ -136,7 +136,7 @@ def _name(clips: Sequence[Candidate], others: Iterable[str]) -> None:
         clip.row["clip"] = _text(f"{corpus}/{name}" if corpus else name)
     _name_parts(nameless)
     for clip in nameless:
-        clip.row["clip"] = _unlike(clip.row["clip"], taken)
+        clip.row["clip"] = _unlike(clip.row["clip"], names)
 
 
 def _name_parts(clips: Sequence[Candidate]) -> None:
@@ -149,10 +149,10 @@ def _name_parts(clips: Sequence[Candidate]) -> None:
             clip.row["clip"] = name
 
 
-def _unlike(name: str, taken: Counter[str]) -> str:
+def _unlike(name: str, names: Counter[str]) -> str:
     """The name, numbered from the second that has it."""
-    taken[name] += 1
-    return name if taken[name] == 1 else _unlike(f"{name}~{taken[name]}", taken)
+    names[name] += 1
+    return name if names[name] == 1 else _unlike(f"{name}~{names[name]}", names)
 
 
 def _key(clip: Candidate) -> str:

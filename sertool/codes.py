@@ -24,10 +24,10 @@ def take(codes: Codes, rows: np.ndarray) -> Codes:
     return Codes(codes.index[rows], codes.values)
 
 
-def look_up(held: np.ndarray | Sequence[int | bool], codes: Codes, null: int | bool = -1) -> np.ndarray:
+def look_up(values: np.ndarray | Sequence[int | bool], codes: Codes, null: int | bool = -1) -> np.ndarray:
     """What is held of each row's value, `[rows]`; a row without one has `null`."""
-    held = held if isinstance(held, np.ndarray) else np.array(held, type(null))
-    return np.append(held, np.array([null], held.dtype))[codes.index]  # index -1 is the last
+    values = values if isinstance(values, np.ndarray) else np.array(values, type(null))
+    return np.append(values, np.array([null], values.dtype))[codes.index]  # index -1 is the last
 
 
 def counts(codes: Codes, rows: np.ndarray | None = None) -> np.ndarray:
@@ -74,17 +74,17 @@ def hashes(values: Sequence[str], salt: tuple[int, ...] = ()) -> np.ndarray:
     return out
 
 
-def find(wanted: Sequence[str], among: Sequence[str]) -> np.ndarray:
+def find(strings: Sequence[str], among: Sequence[str]) -> np.ndarray:
     """Where each wanted string stands among others, `[wanted]`; -1 where it does not."""
-    if wanted is among:
+    if strings is among:
         return np.arange(len(among), dtype=np.int32)
-    if not (len(wanted) and len(among)):
-        return np.full(len(wanted), -1, dtype=np.int32)
-    keys, known = hashes(wanted), hashes(among)
-    asked, order = np.argsort(keys), np.argsort(known)  # with both in order the search walks memory once
+    if not (len(strings) and len(among)):
+        return np.full(len(strings), -1, dtype=np.int32)
+    keys, among_keys = hashes(strings), hashes(among)
+    by_key, order = np.argsort(keys), np.argsort(among_keys)  # with both in order the search walks memory once
     place = np.empty(len(keys), dtype=np.int64)
-    place[asked] = order[np.minimum(np.searchsorted(known[order], keys[asked]), len(known) - 1)]
-    return np.where(known[place] == keys, place, -1).astype(np.int32)
+    place[by_key] = order[np.minimum(np.searchsorted(among_keys[order], keys[by_key]), len(among_keys) - 1)]
+    return np.where(among_keys[place] == keys, place, -1).astype(np.int32)
 
 
 class Chain(Sequence):
@@ -98,7 +98,7 @@ class Chain(Sequence):
 
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
-            return [self[each] for each in range(*place.indices(len(self)))]
+            return [self[index] for index in range(*place.indices(len(self)))]
         return str(self.first[place] if place < len(self.first) else self.second[place - len(self.first)])
 
 

@@ -45,17 +45,17 @@ class Reference(NamedTuple):
     def distance(self, outputs: BlockOutputs, rows: Tensor, lengths: Tensor) -> Tensor:
         """How far some outputs are from those of the frozen blocks for `rows`, `[clips]`."""
         with torch.no_grad():
-            wanted = self.model.block_outputs(rows, lengths)
+            targets = self.model.block_outputs(rows, lengths)
         valid = layers.valid(lengths, rows.shape[1], rows.device).float()
-        parts = [_distance(*pair, valid, spread) for *pair, spread in zip(outputs, wanted, self.spread, strict=True)]
+        parts = [_distance(*pair, valid, spread) for *pair, spread in zip(outputs, targets, self.spread, strict=True)]
         return torch.stack(parts).mean(dim=0)
 
 
-def _distance(outputs: Tensor, wanted: Tensor, valid: Tensor, spread: Spread) -> Tensor:
-    outputs, wanted = outputs.float(), wanted.float()
-    apart = (outputs - wanted).square().mul(1 / spread.frames).mean(dim=2)
+def _distance(outputs: Tensor, targets: Tensor, valid: Tensor, spread: Spread) -> Tensor:
+    outputs, targets = outputs.float(), targets.float()
+    apart = (outputs - targets).square().mul(1 / spread.frames).mean(dim=2)
     frames = (apart * valid).sum(dim=1) / valid.sum(dim=1)
-    moved = _statistics(outputs, valid) - _statistics(wanted, valid)
+    moved = _statistics(outputs, valid) - _statistics(targets, valid)
     return frames + moved.square().mul(1 / spread.statistics).mean(dim=1)
 
 
@@ -84,10 +84,10 @@ def require(model: type, share: float, teacher: str | None, moved: Sequence[str]
 def reference(model: Any, data: Any, precision: str) -> Reference:
     """The reference for a model that has not been trained yet."""
     frozen = copy.deepcopy(model).eval().requires_grad_(False)
-    own = np.unique(data.original[data.train])
-    own = own[own >= 0]
-    some = own[np.linspace(0, len(own) - 1, min(SAMPLE, len(own))).astype(int)]
-    return Reference(frozen, _spreads(_outputs_of(frozen, data, some, precision)))
+    originals = np.unique(data.original[data.train])
+    originals = originals[originals >= 0]
+    sample = originals[np.linspace(0, len(originals) - 1, min(SAMPLE, len(originals))).astype(int)]
+    return Reference(frozen, _spreads(_outputs_of(frozen, data, sample, precision)))
 
 
 @torch.no_grad()
@@ -96,16 +96,16 @@ def _outputs_of(model: Any, data: Any, clips: np.ndarray, precision: str) -> Ite
     for places in batches.in_order(data.store.lengths[clips], SAMPLE_BATCH):
         rows, lengths = data.rows(clips[places])
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            made = [output.float() for output in model.block_outputs(rows, lengths)]
-        yield made, layers.valid(lengths, rows.shape[1], rows.device)
+            outputs = [output.float() for output in model.block_outputs(rows, lengths)]
+        yield outputs, layers.valid(lengths, rows.shape[1], rows.device)
 
 
-def _spreads(asked: Iterable[tuple[BlockOutputs, Tensor]]) -> list[Spread]:
+def _spreads(batch_outputs: Iterable[tuple[BlockOutputs, Tensor]]) -> list[Spread]:
     """The variances of each layer, from the outputs of some batches."""
-    found = [
-        [(output[valid], _statistics(output, valid.float())) for output in outputs] for outputs, valid in asked
+    pairs = [
+        [(output[valid], _statistics(output, valid.float())) for output in outputs] for outputs, valid in batch_outputs
     ]  # of each batch, of each layer
-    return [Spread(*(_variance(parts) for parts in zip(*layer, strict=True))) for layer in zip(*found, strict=True)]
+    return [Spread(*(_variance(parts) for parts in zip(*layer, strict=True))) for layer in zip(*pairs, strict=True)]
 
 
 def _variance(parts: Sequence[Tensor]) -> Tensor:
@@ -124,12 +124,13 @@ def originals(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarra
     is absent or of another length."""
     copy = ~manifest.originals(table)
     clips = zip(manifest.column(table, "clip"), copy, strict=True)
-    found = manifest.own_or_parents(table, {clip: place for place, (clip, is_copy) in enumerate(clips) if not is_copy})
-    found, copies = np.where(lengths[found] == lengths, found, -1), copy[train]
-    if not (copies & (found[train] >= 0)).any():
+    places = {clip: place for place, (clip, is_copy) in enumerate(clips) if not is_copy}
+    original = manifest.own_or_parents(table, places)
+    original, copies = np.where(lengths[original] == lengths, original, -1), copy[train]
+    if not (copies & (original[train] >= 0)).any():
         raise SertoolError(NO_COPIES)
-    if lost := int((found[train] < 0).sum()):
+    if lost := int((original[train] < 0).sum()):
         talk.warn(
             f"--steady: {lost:,} of {copies.sum():,} copies are longer or shorter than their clips, and teach nothing"
         )
-    return found
+    return original

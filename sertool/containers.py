@@ -59,7 +59,7 @@ def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
 
     No samples are none where the file tells its own length; else whoever wrote it could not know how many would come.
     """
-    order, wanted = CHUNKED[head[:4]]
+    order, data_chunk = CHUNKED[head[:4]]
     is_told = struct.unpack_from(order + "I", head, 4)[0] + 8 == byte_count
     position, long, kind = 12, 0, b""
     for _ in range(MOST_CHUNKS):
@@ -72,7 +72,7 @@ def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
             long = int.from_bytes(entry[16:24], "little")
         if name == b"fmt " and order == "<":
             kind = entry[8 : 8 + length]
-        if name == wanted:
+        if name == data_chunk:
             is_empty = length == 0 and is_told
             length = length if length < STREAMED else long
             absent = position + 8 + length - byte_count
@@ -111,8 +111,8 @@ def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
     if peek(first, 4) == b"fLaC":
         return Account()
     frames, frame = 0, None
-    while found := _frame(*peek(position, 3).ljust(3, b"\0")):
-        frame, frames, position = found, frames + 1, position + found[0]
+    while header := _frame(*peek(position, 3).ljust(3, b"\0")):
+        frame, frames, position = header, frames + 1, position + header[0]
     if frame is None:
         return None
     cut, claimed = position > byte_count, _claimed_frames(peek(first, 64))
@@ -162,8 +162,8 @@ def _frame(sync: int, kind: int, sizes: int) -> tuple[int, int] | None:
 def _claimed_frames(frame: bytes) -> int | None:
     """How many frames the first one says there are."""
     for tag, offset in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
-        before, found, after = frame.partition(tag)
-        counts = found == b"VBRI" or (len(after) > 3 and after[3] & 1)
-        if before and found and counts:
+        before, mark, after = frame.partition(tag)
+        counts = mark == b"VBRI" or (len(after) > 3 and after[3] & 1)
+        if before and mark and counts:
             return int.from_bytes(after[offset - 4 : offset], "big")
     return None

@@ -74,7 +74,7 @@ def _promised(item: Item, path: Path) -> int:
 
 def _naming(item: Item) -> unpacking.Destination:
     name = unpacking.naming(item.strip, item.take)
-    return lambda path: f"{kept}{files.UNFINISHED}" if (kept := name(path)) else None
+    return lambda path: f"{new_name}{files.UNFINISHED}" if (new_name := name(path)) else None
 
 
 def _laid(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) -> Iterator[str]:
@@ -94,11 +94,11 @@ def _laid(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) ->
 
 def _take_inner(beside: Path, target: Path) -> None:
     """Move a folder to its target, without outer folders that hold nothing but another folder."""
-    held = beside
-    while held.is_dir() and len(inner := list(held.iterdir())) == 1 and inner[0].is_dir():
-        held = inner[0]
+    inmost = beside
+    while inmost.is_dir() and len(inner := list(inmost.iterdir())) == 1 and inner[0].is_dir():
+        inmost = inner[0]
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(held, target)
+    os.replace(inmost, target)
     shutil.rmtree(beside, ignore_errors=True)
 
 

@@ -93,8 +93,8 @@ def _type(line: str) -> None:
     for piece in f"$ {line}".split("\n"):
         talk.out(piece)
     sys.stdout.flush()
-    own = Path(sys.executable).with_name("sertool")
-    program = shlex.quote(str(own)) if own.exists() else f"{shlex.quote(sys.executable)} -m sertool"
-    typed = re.sub(r"^( *\| )?sertool ", lambda found: f"{found[1] or ''}{program} ", line, flags=re.MULTILINE)
+    program_here = Path(sys.executable).with_name("sertool")
+    program = shlex.quote(str(program_here)) if program_here.exists() else f"{shlex.quote(sys.executable)} -m sertool"
+    typed = re.sub(r"^( *\| )?sertool ", lambda match: f"{match[1] or ''}{program} ", line, flags=re.MULTILINE)
     if subprocess.run(typed, shell=True, check=False).returncode:
         raise SertoolError("the demo stopped at: " + line.replace(" \\\n ", ""))

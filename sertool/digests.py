@@ -39,9 +39,9 @@ class Digest:
         forms = {LEAST: block} if block.ndim == 1 and block.dtype == np.int16 else dict(_forms(block))
         if self.sums is None:
             self.sums = {form: _Sums(self.rate, form) for form in forms}
-        self.sums = {form: held for form, held in self.sums.items() if form in forms}
-        for form, held in self.sums.items():
-            held.add(np.ascontiguousarray(forms[form]).reshape(-1).view(np.uint8))
+        self.sums = {form: sums for form, sums in self.sums.items() if form in forms}
+        for form, sums in self.sums.items():
+            sums.add(np.ascontiguousarray(forms[form]).reshape(-1).view(np.uint8))
 
     def text(self) -> str:
         """32 hexadecimal digits."""
@@ -50,10 +50,10 @@ class Digest:
 
 def _forms(block: np.ndarray) -> Iterator[tuple[Form, np.ndarray]]:
     """The forms that hold all of a block, with what they hold."""
-    held = block if block.ndim == 2 else block[:, None]
-    equal = held.shape[1] == 1 or _all(held, lambda part: part == part[:, :1])
-    for channels in {1 if equal else held.shape[1], held.shape[1]}:
-        values = held[:, :channels]
+    samples = block if block.ndim == 2 else block[:, None]
+    equal = samples.shape[1] == 1 or _all(samples, lambda part: part == part[:, :1])
+    for channels in {1 if equal else samples.shape[1], samples.shape[1]}:
+        values = samples[:, :channels]
         if block.dtype != np.int16:
             yield (channels, 4), values
         if block.dtype == np.int16 or _all(values, lambda part: _in_16_bits(part) == part * STEPS):
@@ -113,8 +113,8 @@ class _Sums:
 def _first_weights(count: int) -> np.ndarray:
     """Odd random numbers, `[2, count]`; made once for the longest block so far."""
     global _weights  # noqa: PLW0603 (a cache: whoever comes late makes the same again)
-    held = _weights  # other threads may put shorter ones in its place
-    if held.shape[1] < count:
+    longest = _weights  # other threads may put shorter ones in its place
+    if longest.shape[1] < count:
         places = np.arange(1, SUMS * 2 * count + 1, dtype=np.uint64).reshape(-1, SUMS).T
-        _weights = held = np.ascontiguousarray(mix(places * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
-    return held[:, :count]
+        _weights = longest = np.ascontiguousarray(mix(places * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
+    return longest[:, :count]

@@ -18,10 +18,10 @@ HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo")
 TOLERANCE = 0.1  # seconds: what encoders add
 
 
-def examine(rows: Sequence[Row], check: str, jobs: int, known: Mapping[str, Row] | None = None) -> int:
+def examine(rows: Sequence[Row], check: str, jobs: int, old_rows: Mapping[str, Row] | None = None) -> int:
     """Look at the files of the rows, each once, and write down what is found; how many were opened.
 
-    `known`: rows of an older manifest by path; a file of the same size and age is not opened again.
+    `old_rows`: rows of an older manifest by path; a file of the same size and age is not opened again.
     """
     if check == "none":
         return 0
@@ -29,13 +29,13 @@ def examine(rows: Sequence[Row], check: str, jobs: int, known: Mapping[str, Row]
     for row in rows:
         row.setdefault("notes", [])
         sharing[row["path"]].append(row)
-    fresh = [path for path, members in sharing.items() if not _remembered(members, (known or {}).get(path), check)]
-    for path, found in talk.progress(_looks(fresh, check, jobs), len(fresh), "looking", "file"):
-        if found.detail:
-            talk.detail(f"{path}: {found.issue}: {found.detail}")
+    fresh = [path for path, members in sharing.items() if not _remembered(members, (old_rows or {}).get(path), check)]
+    for path, look in talk.progress(_looks(fresh, check, jobs), len(fresh), "looking", "file"):
+        if look.detail:
+            talk.detail(f"{path}: {look.issue}: {look.detail}")
         for row in sharing[path]:
-            row.update((name, getattr(found, name)) for name in FOUND)
-            row["notes"] = [*row["notes"], *found.notes]
+            row.update((name, getattr(look, name)) for name in FOUND)
+            row["notes"] = [*row["notes"], *look.notes]
     for row in rows:
         _measure(row)
     return len(fresh)
@@ -49,8 +49,8 @@ def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, a
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for batch, found in zip(batches, pool.map(look, batches), strict=True):
-                yield from zip(batch, found, strict=True)
+            for batch, looks in zip(batches, pool.map(look, batches), strict=True):
+                yield from zip(batch, looks, strict=True)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -61,8 +61,8 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
     What was set aside is looked at again: it may have been by featurize, for how features were to be made.
     """
     sound = old and (old.get("issue") is None or twins.tells_of_them(old["issue"]))
-    seen = sound and old.get("digest" if check == "full" else "sample_rate")
-    if not (old and seen and stamp(old["path"]) == (old.get("size"), old.get("modified"))):
+    was_seen = sound and old.get("digest" if check == "full" else "sample_rate")
+    if not (old and was_seen and stamp(old["path"]) == (old.get("size"), old.get("modified"))):
         return False
     for row in rows:
         row.update((name, old.get(name)) for name in FOUND)
@@ -80,13 +80,13 @@ def _measure(row: Row) -> None:
     """Start and duration, in seconds. A table may say them: then they are a part, which must lie within the file."""
     if not row.get("sample_rate"):
         return
-    start, said = row.get("start"), row.get("duration")
+    start, stated = row.get("start"), row.get("duration")
     row["start"] = start or 0.0
     left = row["samples"] / row["sample_rate"] - row["start"]
-    row["duration"] = max(0.0, left if said is None or start is None else min(said, left))
+    row["duration"] = max(0.0, left if stated is None or start is None else min(stated, left))
     if (left <= 0 or row["start"] < 0) and not row["issue"]:
         row["issue"] = "empty"
-    elif said is not None and (said > left + TOLERANCE or (start is None and said < left - TOLERANCE)):
+    elif stated is not None and (stated > left + TOLERANCE or (start is None and stated < left - TOLERANCE)):
         row["notes"].append("wrong-duration")
 
 
@@ -144,8 +144,8 @@ def _reason(kind: str, table: Table, row: int) -> str:
     hold the kind of an issue alone."""
     if kind != "unreadable" or "path" not in table.column_names:
         return ""
-    found = audio.look(path_of(manifest.cell(table, "path", row)), full=False)
-    return found.detail if found.issue == kind else ""
+    look = audio.look(path_of(manifest.cell(table, "path", row)), full=False)
+    return look.detail if look.issue == kind else ""
 
 
 def _tally(index: np.ndarray, words: Iterable[str]) -> list[tuple[str, int, int]]:
@@ -153,5 +153,5 @@ def _tally(index: np.ndarray, words: Iterable[str]) -> list[tuple[str, int, int]
     kinds: dict[str, int] = {}
     numbers = np.array([kinds.setdefault(word, len(kinds)) for word in words] + [-1])
     coded = numbers[index]
-    found = [(word, int((coded == kind).sum()), int(np.argmax(coded == kind))) for word, kind in kinds.items()]
-    return sorted((entry for entry in found if entry[1]), key=lambda entry: -entry[1])
+    tallied = [(word, int((coded == kind).sum()), int(np.argmax(coded == kind))) for word, kind in kinds.items()]
+    return sorted((entry for entry in tallied if entry[1]), key=lambda entry: -entry[1])

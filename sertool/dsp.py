@@ -160,11 +160,11 @@ class Frames:
             return torch.fft.rfft(self.raw * self._window).abs()
         # 80 frames of 2,048 in microseconds: NumPy's complex magnitude 15, Torch's 222, the square root of the sum of
         # squares 55 and more. Its square is then one contiguous product of 5, so the power costs less this way too.
-        made = np.empty((self.raw.shape[0], self.raw.shape[1] // 2 + 1), np.float32)
-        for start in range(0, len(made), STRIPE):
+        magnitude = np.empty((self.raw.shape[0], self.raw.shape[1] // 2 + 1), np.float32)
+        for start in range(0, len(magnitude), STRIPE):
             stripe = slice(start, start + STRIPE)
-            np.abs(torch.fft.rfft(self.raw[stripe] * self._window).numpy(), out=made[stripe])
-        return torch.from_numpy(made)
+            np.abs(torch.fft.rfft(self.raw[stripe] * self._window).numpy(), out=magnitude[stripe])
+        return torch.from_numpy(magnitude)
 
     def _centre(self) -> Tensor:
         bins = torch.arange(self.magnitude.shape[1], dtype=torch.float32, device=self.raw.device)
@@ -230,43 +230,43 @@ def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: i
     joined, `settle` turns into what `forward` takes beside the frames. A clip of some seconds keeps its runs for the
     second look; hours of audio are transformed twice, for the spectra of three hours would fill 3 GB.
     """
-    settled, kept, count = {}, [], framing.count(len(wave))
-    found: dict[str, list[Tensor]] = {name: [] for name, feature in group.items() if _surveys(feature)}
-    if found:
+    settled, runs, count = {}, [], framing.count(len(wave))
+    surveyed: dict[str, list[Tensor]] = {name: [] for name, feature in group.items() if _surveys(feature)}
+    if surveyed:
         for run in framing.runs(wave, length):
-            for name, parts in found.items():
+            for name, parts in surveyed.items():
                 parts.append(group[name].survey(run))
             if count <= KEPT:
-                kept.append(run)
-        settled = _settled(group, found)
-        found.clear()
+                runs.append(run)
+        settled = _settled(group, surveyed)
+        surveyed.clear()
     rows: dict[str, Tensor] = {}
     start = 0
-    for run in kept or framing.runs(wave, length):
+    for run in runs or framing.runs(wave, length):
         # Not by a call of the module itself, whose hooks nobody uses: they cost 20 microseconds a clip.
-        made = {name: feature.forward(run, *settled.get(name, ())) for name, feature in group.items()}
+        outputs = {name: feature.forward(run, *settled.get(name, ())) for name, feature in group.items()}
         if run.raw.shape[0] == count:
-            return made
-        _place(made, rows, start, count)
+            return outputs
+        _place(outputs, rows, start, count)
         start += len(run.raw)
     return rows
 
 
-def _settled(group: dict[str, nn.Module], found: dict[str, list[Tensor]]) -> dict[str, tuple[Tensor]]:
+def _settled(group: dict[str, nn.Module], surveyed: dict[str, list[Tensor]]) -> dict[str, tuple[Tensor]]:
     """What each feature makes of what it found in all runs; what two found together is joined once."""
     joined: dict[tuple[int, ...], Tensor] = {}
-    for parts in found.values():
-        known = tuple(map(id, parts))
-        if known not in joined:
-            joined[known] = _joined(parts)
-    return {name: (group[name].settle(joined[tuple(map(id, parts))]),) for name, parts in found.items()}
+    for parts in surveyed.values():
+        key = tuple(map(id, parts))
+        if key not in joined:
+            joined[key] = _joined(parts)
+    return {name: (group[name].settle(joined[tuple(map(id, parts))]),) for name, parts in surveyed.items()}
 
 
-def _place(made: dict[str, Tensor], rows: dict[str, Tensor], start: int, count: int) -> None:
+def _place(outputs: dict[str, Tensor], rows: dict[str, Tensor], start: int, count: int) -> None:
     """Copy a run's rows to where they belong among the clip's `count`; what two features share is held once."""
-    for name, part in made.items():
+    for name, part in outputs.items():
         if name not in rows:
-            twins = [rows[other] for other in rows if made[other] is part]
+            twins = [rows[other] for other in rows if outputs[other] is part]
             rows[name] = twins[0] if twins else part.new_empty(count, *part.shape[1:])
         rows[name][start : start + len(part)] = part
 

@@ -32,16 +32,16 @@ def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *,
         raise SertoolError(f"cannot write {extension or 'a file without an extension'}: choose {' or '.join(KINDS)}")
     kind, subtype = KINDS[extension.lower()]
     subtype = "FLOAT" if floats else subtype
-    made = BytesIO()
+    buffer = BytesIO()
     with soundfile.SoundFile(
-        made, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, None, kind
+        buffer, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, None, kind
     ) as file:
         if remark:
             file.comment = remark
         for first in range(0, len(samples), BLOCK):
             block = samples[first : first + BLOCK]
             file.write(_in_16_bits(block) if subtype == "PCM_16" else block)
-    data = made.getbuffer()
+    data = buffer.getbuffer()
     if floats:  # libsndfile notes when it measured the peak, and equal sounds shall be equal bytes
         time = bytes(data[:HEAD]).index(b"PEAK") + 12  # behind the chunk's name, its size and its version
         data[time : time + 4] = bytes(4)
@@ -59,11 +59,11 @@ def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray
     try:
         soundfile.write(stream, np.clip(samples, -1, 1), rate, subtype, format=kind, compression_level=level, **steady)
         stream.seek(0)
-        heard, _ = soundfile.read(stream, dtype="float32")
+        decoded, _ = soundfile.read(stream, dtype="float32")
     except (soundfile.SoundFileError, ValueError) as error:
         raise SertoolError(f"libsndfile {soundfile.__libsndfile_version__} cannot code {codec}: {error}") from None
-    late = LATE if codec == "mp3" and len(heard) > len(samples) else 0  # unless the file says so itself
-    return _fitted(heard[late:], len(samples))
+    late = LATE if codec == "mp3" and len(decoded) > len(samples) else 0  # unless the file says so itself
+    return _fitted(decoded[late:], len(samples))
 
 
 def _thrift(rate: int, codec: str, kbps: float) -> float:
@@ -77,8 +77,8 @@ def _fitted(samples: np.ndarray, length: int) -> np.ndarray:
 
 
 def _resampled(samples: np.ndarray, source: int, target: int, length: int | None = None) -> np.ndarray:
-    made = audio.resampler(source, target, 1)(samples[:, None], True)[:, 0]
-    return made if length is None else _fitted(made, length)
+    resampled = audio.resampler(source, target, 1)(samples[:, None], True)[:, 0]
+    return resampled if length is None else _fitted(resampled, length)
 
 
 def _in_16_bits(samples: np.ndarray) -> np.ndarray:

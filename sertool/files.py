@@ -64,7 +64,7 @@ def is_special(path: Path) -> bool:
 def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its name in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = path.with_name(path.name + UNFINISHED)
+    unfinished = path.with_name(path.name + UNFINISHED)
     sweep(path)
     handle, beside = _unnamed(path)
     guard = os.dup(handle) if fcntl else None
@@ -75,15 +75,15 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         _named(beside, path, _rights(path))
         if salvage:
-            kept.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
     except (KeyboardInterrupt, OSError) as error:
         if not salvage or not os.path.getsize(beside):
             raise
-        _named(beside, kept, _rights(path))
-        there = f"what is there already lies in {kept}"
+        _named(beside, unfinished, _rights(path))
+        hint = f"what is there already lies in {unfinished}"
         if isinstance(error, OSError):
-            raise SertoolError(f"{reason(error)}: {there}") from None
-        raise Interrupted(f"interrupted: {there}") from None
+            raise SertoolError(f"{reason(error)}: {hint}") from None
+        raise Interrupted(f"interrupted: {hint}") from None
     finally:
         with suppress(OSError):
             os.unlink(beside)
@@ -110,15 +110,15 @@ def interruptible() -> Iterator[None]:
         yield
         return
     ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {one: signal.getsignal(one) for one in ending}
+    before = {number: signal.getsignal(number) for number in ending}
     try:
-        for one, handler in before.items():
+        for number, handler in before.items():
             if handler != signal.SIG_IGN:  # as under nohup
-                signal.signal(one, signal.default_int_handler)
+                signal.signal(number, signal.default_int_handler)
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _named(unnamed: str, path: Path, rights: int) -> None:

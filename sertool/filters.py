@@ -84,9 +84,9 @@ def band_taps(rate: int, hz: float, octaves: float) -> np.ndarray:
 
 def rest(taps: np.ndarray) -> np.ndarray:
     """The filter that keeps what another takes out."""
-    made = -taps
-    made[len(made) // 2] += 1
-    return made
+    others = -taps
+    others[len(others) // 2] += 1
+    return others
 
 
 def _sinc(edge: float, lowest: float) -> np.ndarray:
@@ -100,10 +100,10 @@ def filtered(waves: Sequence[Tensor], taps: Sequence[np.ndarray]) -> list[Tensor
     """Each `[channels, samples]` through its own filter."""
     import torch
 
-    halves = [len(one) // 2 for one in taps]
+    halves = [len(response) // 2 for response in taps]
     wide = [torch.nn.functional.pad(wave, (half, half), mode="replicate")
             for wave, half in zip(waves, halves, strict=True)]  # fmt: skip
-    return [made[:, 2 * half :] for made, half in zip(convolved_together(wide, taps), halves, strict=True)]
+    return [sound[:, 2 * half :] for sound, half in zip(convolved_together(wide, taps), halves, strict=True)]
 
 
 def convolved_together(waves: Sequence[Tensor], responses: Sequence[np.ndarray]) -> list[Tensor]:
@@ -117,5 +117,5 @@ def convolved_together(waves: Sequence[Tensor], responses: Sequence[np.ndarray])
     for row, response in zip(bank, responses, strict=True):
         row[0, : len(response)] = response
     padded = torch.stack([torch.nn.functional.pad(wave, (0, max(lengths) - wave.shape[-1])) for wave in waves])
-    made = torch.fft.rfft(padded, size).mul_(torch.fft.rfft(torch.from_numpy(bank).to(padded.device), size))
-    return [row[:, :length] for row, length in zip(torch.fft.irfft(made, size), lengths, strict=True)]
+    spectra = torch.fft.rfft(padded, size).mul_(torch.fft.rfft(torch.from_numpy(bank).to(padded.device), size))
+    return [row[:, :length] for row, length in zip(torch.fft.irfft(spectra, size), lengths, strict=True)]

@@ -20,19 +20,19 @@ URL = "https://download.pytorch.org/models/"
 def place(name: str, path: str | Path | None) -> Path:
     """Where a backbone's published weights lie: a file, or what torchvision keeps of its downloads."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
-    found = cached if path is None else Path(path)
-    if not found.is_file():
+    file = cached if path is None else Path(path)
+    if not file.is_file():
         raise SertoolError(
-            f"no ImageNet weights at {found}: download {URL}{name} and put it there, name it with --weights, "
+            f"no ImageNet weights at {file}: download {URL}{name} and put it there, name it with --weights, "
             "or train from random numbers with --scratch"
         )
-    return found
+    return file
 
 
 def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
     """A backbone's published weights, those of a DenseNet by the names that its layers have today."""
-    held = pretrained_weights.read(place(name, path))
-    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", key): value for key, value in held.items()}
+    tensors = pretrained_weights.read(place(name, path))
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", key): value for key, value in tensors.items()}
 
 
 def adopt(network: nn.Module, state: dict[str, Tensor], first: str, name: str) -> None:

@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 
 
-def among(targets: Tensor, corpus: np.ndarray, learnt: np.ndarray, labelled: np.ndarray) -> Tensor | None:
+def among(targets: Tensor, corpus: np.ndarray, train: np.ndarray, labelled: np.ndarray) -> Tensor | None:
     """The emotions that each clip is judged among, bool `[clips, classes]`; None if all clips are among all.
 
     Those are the corpus' own: all that have a share in the `targets` `[clips, classes]` of its labelled training clips.
     Clips without a label are judged among all, and so are those of a corpus with one emotion, which would have no loss
-    otherwise. `corpus` and `labelled` are of all clips, `learnt` the places of the training clips.
+    otherwise. `corpus` and `labelled` are of all clips, `train` the places of the training clips.
     """
-    taught = learnt[labelled[learnt]]
-    rows, emotions = np.nonzero(targets[taught].numpy() > 0)
+    labelled_train = train[labelled[train]]
+    rows, emotions = np.nonzero(targets[labelled_train].numpy() > 0)
     has = np.zeros((int(corpus.max()) + 1, targets.shape[1]), bool)
-    has[corpus[taught][rows], emotions] = True
+    has[corpus[labelled_train][rows], emotions] = True
     has[has.sum(axis=1) < 2] = True
-    found = has[corpus] | ~labelled[:, None]
-    return None if found[learnt].all() else torch.from_numpy(found)
+    judged = has[corpus] | ~labelled[:, None]
+    return None if judged[train].all() else torch.from_numpy(judged)
 
 
 def within(targets: Tensor, judged: Tensor) -> Tensor:
     """Targets that leave out the emotions that a clip is not judged among, and are probabilities again."""
-    kept = targets * judged
-    return kept / kept.sum(dim=1, keepdim=True).clamp(min=1e-9)
+    shares = targets * judged
+    return shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-9)
 
 
 def losses(logits: Tensor, targets: Tensor, judged: Tensor) -> Tensor:

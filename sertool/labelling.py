@@ -67,8 +67,8 @@ def _by_corpus(clips: Sequence[Candidate], only: str | None, side: dict[str, Pat
     if only and not members and clips:
         raise UsageError(f"--corpus {only}: no file is named as in {only}; an example: {clips[0].path.name}")
     _mark_strangers(clips)
-    for name, found in members.items():
-        _enrich(name, found, side)
+    for name, of_corpus in members.items():
+        _enrich(name, of_corpus, side)
 
 
 def _mark_strangers(clips: Sequence[Candidate]) -> None:
@@ -113,8 +113,8 @@ def _mostly_emotions(names: set[str], mapping: labels.Mapping) -> bool:
     """Whether folders that lie side by side are named after emotions; one alone must be so exactly."""
     if len(names) == 1:
         return labels.canonical(*names, mapping) is not None
-    known = [of_folder(name, mapping) is not None for name in names]
-    return 2 * sum(known) >= len(known)
+    is_emotion = [of_folder(name, mapping) is not None for name in names]
+    return 2 * sum(is_emotion) >= len(is_emotion)
 
 
 def of_folder(name: str, mapping: labels.Mapping) -> str | None:
@@ -136,29 +136,29 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     if measured or not set(names) & OURS.keys():
         wrong = f"{{{measured[0]}}} is not for names to say" if measured else "it says nothing of a clip"
         raise UsageError(f"--pattern {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")
-    seen: set[str] = set()
-    parts = [_piece(text, index % 2 == 1, seen) for index, text in enumerate(pieces)]
+    fields: set[str] = set()
+    parts = [_piece(text, index % 2 == 1, fields) for index, text in enumerate(pieces)]
     suffix = "" if re.search(r"\.\w+$", pattern) else r"\.\w+"
     return re.compile("(?:^|/)" + "".join(parts) + suffix + "$")
 
 
 def _our_names(names: Sequence[str]) -> list[str]:
     """Words in braces by our names for them, `{Speaker}` and `{gender}`, unless another word has that name already."""
-    meant = {name: name for name in names}
-    for name in meant:
-        if (ours := columns.ours(name)) in OURS and ours not in meant.values():
-            meant[name] = ours
-    return [meant[name] for name in names]
+    our_name = {name: name for name in names}
+    for name in our_name:
+        if (ours := columns.ours(name)) in OURS and ours not in our_name.values():
+            our_name[name] = ours
+    return [our_name[name] for name in names]
 
 
-def _piece(text: str, is_field: bool, seen: set[str]) -> str:
+def _piece(text: str, is_field: bool, fields: set[str]) -> str:
     if not is_field:
         return re.escape(text)
     if text == "_" or not text.isidentifier():
         return "[^/]*?"
-    if text in seen:
+    if text in fields:
         return f"(?P={text})"
-    seen.add(text)
+    fields.add(text)
     return f"(?P<{text}>[^/]+?)"
 
 

@@ -54,8 +54,8 @@ def plain(word: str) -> str:
 def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
     """The canonical emotion for a word, by the user's mapping first; None when nobody knows it."""
     key = plain(word)
-    if mapping and (meant := mapping.get(key)):
-        return meant
+    if mapping and (target := mapping.get(key)):
+        return target
     return key if key in EMOTIONS else SYNONYMS.get(key)
 
 
@@ -73,7 +73,7 @@ def sex_named(word: str) -> str:
 def parse_mapping(pairs: tuple[str, ...]) -> Mapping:
     """`("ps=surprise", "calm=neutral,joy=fun")` as a mapping; a target may be a word of one's own."""
     mapping = Mapping()
-    for pair in (pair for given in pairs for pair in _apart(given)):
+    for pair in (pair for text in pairs for pair in _apart(text)):
         source, _, target = (composed(part).strip() for part in pair.partition("="))
         if not (source and target) or "=" in target:
             raise UsageError(f"--map takes FROM=TO, such as ps=surprise, or several joined by commas, not {pair!r}")
@@ -93,7 +93,7 @@ def warn_of_unmet(mapping: Mapping) -> None:
         talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
 
 
-def _apart(given: str) -> list[str]:
+def _apart(text: str) -> list[str]:
     """Pairs that commas join; a label may hold commas itself."""
-    pairs = given.split(",")
-    return pairs if all("=" in pair for pair in pairs) else [given]
+    pairs = text.split(",")
+    return pairs if all("=" in pair for pair in pairs) else [text]

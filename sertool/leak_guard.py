@@ -45,14 +45,14 @@ def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = Fa
     Of `groups` it looks at KINDS, and parent with clip; other columns may be there. Crossing sentences are a leak only
     where a split has promised otherwise, and recordings without a speaker never: several people may be heard in them.
     """
-    found, groups = [], by_family(groups)
+    findings, groups = [], by_family(groups)
     for kind in KINDS:
         group = groups.get(kind)
         if group is None:
             continue
         leak = strict_sentences if kind == "sentence" else kind != "recording"
-        found.append(_crossing(kind, group, parts, leak))
-    return [finding for finding in found if finding]
+        findings.append(_crossing(kind, group, parts, leak))
+    return [finding for finding in findings if finding]
 
 
 def by_family(groups: Mapping[str, Codes]) -> Mapping[str, Codes]:

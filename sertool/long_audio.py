@@ -58,26 +58,26 @@ class StreamedWave:
 
     def _append(self, piece: Tensor, first: int) -> None:
         """Add a piece, dropping what lies before `first`; in place, as arrays of varying sizes fragment memory."""
-        passed = min(max(first - self._at, 0), self._length)
-        left = self._length - passed
+        dropped = min(max(first - self._at, 0), self._length)
+        left = self._length - dropped
         if left + len(piece) > len(self._buffer):
             self._buffer = torch.cat([self._buffer, torch.empty(2 * (left + len(piece)) - len(self._buffer))])
-        self._buffer[:left] = self._buffer[passed : self._length].clone()
+        self._buffer[:left] = self._buffer[dropped : self._length].clone()
         self._buffer[left : left + len(piece)] = piece
-        self._at, self._length = self._at + passed, left + len(piece)
+        self._at, self._length = self._at + dropped, left + len(piece)
 
     def _next(self) -> Tensor:
         piece = next(self._source) - self._mean
         return torch.from_numpy(piece.mean(axis=0) if self._channel is None else piece[self._channel])
 
 
-def streamed(pieces: Pieces, how: Wave, clip: str) -> list[StreamedWave]:
+def streamed(pieces: Pieces, settings: Wave, clip: str) -> list[StreamedWave]:
     """The shaped channels of a file."""
     length, total = 0, np.zeros(1)
     for piece in pieces():
         length += piece.shape[1]
         total = total + piece.sum(axis=1, keepdims=True, dtype=np.float64)
-    mean = (total / length if how.remove_dc else 0 * total).astype(np.float32)
+    mean = (total / length if settings.remove_dc else 0 * total).astype(np.float32)
     whole = Kept(0, length)
-    kept = shaping.part(StreamedWave(pieces, 0 if len(mean) == 1 else None, mean, whole), how, clip)
+    kept = shaping.part(StreamedWave(pieces, 0 if len(mean) == 1 else None, mean, whole), settings, clip)
     return [StreamedWave(pieces, channel, mean, kept) for channel in range(len(mean))]

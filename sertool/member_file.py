@@ -28,52 +28,53 @@ class Trained:
     scores: Figures
 
 
-def write(path: Path, held: Material, design: Design, made: Trained, member: Member) -> None:
+def write(path: Path, material: Material, design: Design, trained: Trained, member: Member) -> None:
     """Write it, with its encoder packed into it if asked."""
-    file = _contents(held, design, made, member)
+    file = _contents(material, design, trained, member)
     if design.pack:
         file = packing.packed(file, inference.extraction_of(file.features), in_8_bits=design.pack == "8-bit")
     modelfile.write(path, file)
 
 
-def _contents(held: Material, design: Design, made: Trained, member: Member) -> ModelFile:
+def _contents(material: Material, design: Design, result: Trained, member: Member) -> ModelFile:
     """Everything that predicting needs, and everything that one may ask of a model."""
-    weights = {name: value.detach().cpu().numpy() for name, value in made.model.state_dict().items()}
-    table = manifest.keep(held.table, member.split == TRAIN)
-    own = manifest.keep(table, manifest.originals(table))
-    corpora = dict(manifest.counts(own, "corpus"))
-    known = {name: catalogue.entries("corpora").get(name) for name in corpora}
+    weights = {name: value.detach().cpu().numpy() for name, value in result.model.state_dict().items()}
+    table = manifest.keep(material.table, member.split == TRAIN)
+    originals = manifest.keep(table, manifest.originals(table))
+    corpora = dict(manifest.counts(originals, "corpus"))
+    entries = {name: catalogue.entries("corpora").get(name) for name in corpora}
     trained = {
-        "corpora": corpora, "clips": len(own), "copies": len(table) - len(own),
+        "corpora": corpora, "clips": len(originals), "copies": len(table) - len(originals),
         "speakers": len(manifest.counts(table, "speaker")),
-        "licences": {name: entry.facts.get("LICENCE") for name, entry in known.items() if entry},
-        "encoders": packing.origins(held.store.records),
-        "commands": [*_commands(held.table), talk.command_line()],
+        "licences": {name: entry.facts.get("LICENCE") for name, entry in entries.items() if entry},
+        "encoders": packing.origins(material.store.records),
+        "commands": [*_commands(material.table), talk.command_line()],
         "seed": member.seed, "fold": member.fold, "protocol": member.protocol, "training": asdict(design.training),
-        "taught": held.taught is not None, "imitated": design.imitate,
-        taught_encoders.WORD: _lessons(held, design, member),
+        "taught": material.taught is not None, "imitated": design.imitate,
+        taught_encoders.WORD: _lessons(material, design, member),
     }  # fmt: skip
     if len(corpora) > 1:
-        trained["emotions"] = {name: _own_words(own, made.words, name) for name in corpora}
+        trained["emotions"] = {name: _own_words(originals, result.words, name) for name in corpora}
+    scaling = result.data.scaling
     return ModelFile(
-        architecture=design.model, settings=asdict(design.settings), columns=made.data.columns, labels=made.words,
-        features=held.store.records, tensors=weights | made.data.scaling.tensors(), scaling=made.data.scaling.mode,
-        prior_clips=made.data.scaling.prior_clips,
-        temperature=made.temperatures.alone, adapted_temperature=made.temperatures.adapted, trained=trained,
-        scores=made.scores,
+        architecture=design.model, settings=asdict(design.settings), columns=result.data.columns, labels=result.words,
+        features=material.store.records, tensors=weights | scaling.tensors(), scaling=scaling.mode,
+        prior_clips=scaling.prior_clips,
+        temperature=result.temperatures.alone, adapted_temperature=result.temperatures.adapted, trained=trained,
+        scores=result.scores,
     )  # fmt: skip
 
 
-def _lessons(held: Material, design: Design, member: Member) -> list[Lesson]:
+def _lessons(material: Material, design: Design, member: Member) -> list[Lesson]:
     """Who taught the encoder that the file may bring: of one whose blocks learnt here, those who trained it, too."""
-    found = list(held.store.lessons)
-    for feature, before in lessons_of_blocks(design, held.store.records).items():
-        found += before
-        if model := taught_encoders.of_package(feature, held.store.records[feature]["settings"]):
-            found.append({"above": 0, "package": model})
+    lessons = list(material.store.lessons)
+    for feature, before in lessons_of_blocks(design, material.store.records).items():
+        lessons += before
+        if model := taught_encoders.of_package(feature, material.store.records[feature]["settings"]):
+            lessons.append({"above": 0, "package": model})
         first = design.settings.layers - design.settings.tune
-        found.append(taught_encoders.lesson(held.table, member.split == TRAIN, first))
-    return taught_encoders.once(found)
+        lessons.append(taught_encoders.lesson(material.table, member.split == TRAIN, first))
+    return taught_encoders.once(lessons)
 
 
 def _commands(table: Table) -> list[str | None]:

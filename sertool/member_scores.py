@@ -61,7 +61,7 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
 
 def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
     """Figures on each part that has clips, of emotions that were learnt; without train's copies, to be comparable."""
-    found: Figures = {}
+    by_part: Figures = {}
     copies = ~manifest.originals(table)
     names = _several(table, data, member)
     by_corpus: dict[str, Figures] = {name: {} for name in names.values()}
@@ -70,13 +70,13 @@ def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
         if not len(clips):
             continue
         answer, truth = ask(clips), data.truth[clips]
-        found |= _figures(part, answer, truth)
+        by_part |= _figures(part, answer, truth)
         for number, name in names.items():
-            if (own := data.corpus[clips] == number).any():
-                by_corpus[name] |= _figures(part, answer[own], truth[own])
-                by_corpus[name] |= _among_own(part, answer[own], truth[own], _emotions_of(number, data, member))
-    known = {name: figures for name, figures in by_corpus.items() if figures}
-    return found | ({"by_corpus": known} if known else {})
+            if (rows := data.corpus[clips] == number).any():
+                by_corpus[name] |= _figures(part, answer[rows], truth[rows])
+                by_corpus[name] |= _among_own(part, answer[rows], truth[rows], _emotions_of(number, data, member))
+    of_corpora = {name: figures for name, figures in by_corpus.items() if figures}
+    return by_part | ({"by_corpus": of_corpora} if of_corpora else {})
 
 
 def _figures(part: str, answer: Tensor, truth: np.ndarray) -> Figures:

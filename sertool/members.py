@@ -49,7 +49,9 @@ class Callbacks:
     watch: training.Watch
 
 
-def train(held: Material, design: Design, member: Member, folder: Path, callbacks: Callbacks) -> tuple[Table, Figures]:
+def train(
+    material: Material, design: Design, member: Member, folder: Path, callbacks: Callbacks
+) -> tuple[Table, Figures]:
     """Train a member unless it is trained already; its held-out predictions and its scores.
 
     A classical model uses a fold's dev only for calibration; then it is fitted again, to train and dev together.
@@ -57,21 +59,21 @@ def train(held: Material, design: Design, member: Member, folder: Path, callback
     finished = folder / run_folder.PREDICTIONS
     if finished.exists():
         return manifest_io.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
-    made, history = _trained(held, design, member, folder, callbacks)
+    trained, history = _trained(material, design, member, folder, callbacks)
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
-        made, _ = _trained(held, design, member, folder, callbacks, made.temperatures)
-    predicted = _predictions(held, design, made, member, folder)
+        trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
+    predicted = _predictions(material, design, trained, member, folder)
     if Team().leads:
-        _record(folder, held.table, member, history, design.training)
-        member_file.write(folder / run_folder.MODEL, held, design, made, member)
+        _record(folder, material.table, member, history, design.training)
+        member_file.write(folder / run_folder.MODEL, material, design, trained, member)
         manifest_io.write(predicted, str(finished), "parquet")
         (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
-    return predicted, made.scores
+    return predicted, trained.scores
 
 
 def _trained(
-    held: Material,
+    material: Material,
     design: Design,
     member: Member,
     folder: Path,
@@ -79,13 +81,13 @@ def _trained(
     temperatures: Temperatures | None = None,
 ) -> tuple[Trained, list[Figures]]:
     """A trained model and its history; without `temperatures` it is calibrated on dev."""
-    words = targets.emotions(held, member)
-    data = targets.data(held, design, member, words)
+    words = targets.emotions(material, member)
+    data = targets.data(material, design, member, words)
     model = _built(design, data, len(words), member.seed)
     if at_once(design):
         if design.teacher and data.known[data.train].all():
             raise passed_over(UNTAUGHT, design.model)
-        _fit_at_once(model, data, design, member.seed, _origins(held.table)[data.train])
+        _fit_at_once(model, data, design, member.seed, _origins(material.table)[data.train])
         history = []
     else:
         history = _fitted(model, data, design, member, folder, callbacks)
@@ -93,7 +95,7 @@ def _trained(
     temperatures = temperatures or member_scores.temperatures(model, data, precision)
     data = replace(data, temperature=temperatures.alone)
     ask = partial(member_scores.logits, model, data, precision)
-    scores = member_scores.scores(held.table, data, member, ask)
+    scores = member_scores.scores(material.table, data, member, ask)
     return Trained(model, data, words, ask, temperatures, scores), history
 
 
@@ -144,17 +146,17 @@ def _fitted(
 # The files.
 
 
-def _predictions(held: Material, design: Design, made: Trained, member: Member, folder: Path) -> Table:
+def _predictions(material: Material, design: Design, trained: Trained, member: Member, folder: Path) -> Table:
     """The held-out rows with the model's predictions, and whether these were adapted by the same rows."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)
-    temperature = made.temperatures.adapted if design.adapt else made.temperatures.alone
-    probabilities = (made.logits(clips) / temperature).softmax(dim=1)
+    temperature = trained.temperatures.adapted if design.adapt else trained.temperatures.alone
+    probabilities = (trained.logits(clips) / temperature).softmax(dim=1)
     best = probabilities.max(dim=1)
     run = path_text(folder.as_posix().removesuffix(f"/{member.name}"))
     added = {
         "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
-        "predicted": [made.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),
+        "predicted": [trained.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),
     }  # fmt: skip
     if member.protocol:
         added["protocol"] = [member.protocol] * len(clips)
@@ -162,8 +164,8 @@ def _predictions(held: Material, design: Design, made: Trained, member: Member, 
         added["adapted"] = ["transductive"] * len(clips)
     if member.fold is not None:
         added["fold"] = [member.fold] * len(clips)
-    added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(made.words)}
-    table = _unanswered(held.table.take(clips))
+    added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(trained.words)}
+    table = _unanswered(material.table.take(clips))
     table = table if member.fold is not None else manifest.without(table, "fold")  # of folds that were passed over
     for name, values in added.items():
         table = manifest.with_column(table, name, values)
@@ -183,8 +185,8 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures], 
     with whole(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
     names = ("clip", "path", "start", "corpus", "speaker", "emotion", "parent", "digest")
-    told = table.select([name for name in names if name in table.column_names])
-    divided = manifest.with_column(told, "split", manifest.from_codes(member.split, PARTS))
+    clips = table.select([name for name in names if name in table.column_names])
+    divided = manifest.with_column(clips, "split", manifest.from_codes(member.split, PARTS))
     manifest_io.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
         plots.curves(history, choosing.kept(history, settings), folder / run_folder.CURVES)

@@ -46,14 +46,14 @@ def merged(tables: Sequence[Table]) -> Table:
     """One table of several: rows that are the same clip are joined, and must agree in what both know."""
     if len(tables) == 1:
         return tables[0]
-    held = [manifest.provenance(table) for table in tables]
+    records = [manifest.provenance(table) for table in tables]
     chain: list[Any] = []
-    for step in (step for one in held for step in one["chain"]):
+    for step in (step for record in records for step in record["chain"]):
         chain += [step] if step not in chain else []
-    features = {name: settings for one in held for name, settings in one["features"].items()}
+    features = {name: settings for record in records for name, settings in record["features"].items()}
     _warn_of_namesakes(tables)
-    said = {"version": manifest.FORMAT_VERSION, "chain": chain, "features": features}
-    return manifest.with_provenance(_joined(stacked(tables)), said)
+    merged_record = {"version": manifest.FORMAT_VERSION, "chain": chain, "features": features}
+    return manifest.with_provenance(_joined(stacked(tables)), merged_record)
 
 
 def warn_of_namesakes(folders: Mapping[str, Iterable[object]]) -> None:

@@ -38,10 +38,10 @@ class ModelFile:
     adapted_temperature: float = 1.0  # of answers that are adapted to the speaker
 
 
-def write(path: Path, held: ModelFile) -> None:
+def write(path: Path, file: ModelFile) -> None:
     """Write a model file: whole or not at all."""
-    metadata = {name: value for name, value in vars(held).items() if name != "tensors"} | {"model_format": FORMAT}
-    tensors = {name: (array.dtype.name, array.shape, [array]) for name, array in sorted(held.tensors.items())}
+    metadata = {name: value for name, value in vars(file).items() if name != "tensors"} | {"model_format": FORMAT}
+    tensors = {name: (array.dtype.name, array.shape, [array]) for name, array in sorted(file.tensors.items())}
     with whole(path) as stream:
         tensorfile.write(stream, metadata, tensors)
 
@@ -59,17 +59,17 @@ def read(path: Path) -> ModelFile:
     return ModelFile(**{name: metadata[name] for name in KINDS}, tensors=dict(tensors))
 
 
-def _is_sound(held: dict[str, Any]) -> bool:
+def _is_sound(header: dict[str, Any]) -> bool:
     """Whether the values have the types, and the numbers the ranges, that all readers rely on."""
-    if not all(isinstance(held.get(name), kind) and held[name] is not True for name, kind in KINDS.items()):
+    if not all(isinstance(header.get(name), kind) and header[name] is not True for name, kind in KINDS.items()):
         return False
-    labels = held["labels"]
+    labels = header["labels"]
     words = (
         all(isinstance(word, str) and word for word in labels) and 1 < len(set(labels)) == len(labels) <= MOST_LABELS
     )
     records = all(
-        isinstance(record, dict) for record in (*held["features"].values(), held["trained"].get("corpora", {}))
+        isinstance(record, dict) for record in (*header["features"].values(), header["trained"].get("corpora", {}))
     )
-    numbers = 0 < held["columns"] <= LARGEST and 0 <= held["prior_clips"] <= 1e9
-    temperatures = all(1e-3 <= held[name] <= 1e3 for name in ("temperature", "adapted_temperature"))
+    numbers = 0 < header["columns"] <= LARGEST and 0 <= header["prior_clips"] <= 1e9
+    temperatures = all(1e-3 <= header[name] <= 1e3 for name in ("temperature", "adapted_temperature"))
     return words and records and numbers and temperatures

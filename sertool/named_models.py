@@ -14,17 +14,17 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
         raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
     if place.is_file():
         return [place]
-    found = _members(place, run_folder.MODEL)
-    if not found:
+    models = _members(place, run_folder.MODEL)
+    if not models:
         raise UsageError(f"no model in {place}: give a model file, or the folder of a run of `sertool train`")
-    found = found if fold is None else _of_fold(found, fold, place)
-    runs = sorted({run_folder.of_model(path.relative_to(place)).as_posix() for path in found})
+    models = models if fold is None else _of_fold(models, fold, place)
+    runs = sorted({run_folder.of_model(path.relative_to(place)).as_posix() for path in models})
     if len(runs) > 1:
         raise UsageError(f"{place} holds several runs: {listed(runs)}: name one, such as {place / runs[0]}")
     begun = [path for path in _members(place, run_folder.SETTINGS) if not path.with_name(run_folder.MODEL).exists()]
     if begun and fold is None:
         talk.warn(f"{place}: {talk.counted(len(begun), 'model')} not trained yet: the others answer")
-    return found
+    return models
 
 
 def _members(place: Path, name: str) -> list[Path]:
@@ -35,13 +35,13 @@ def _members(place: Path, name: str) -> list[Path]:
 def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:
     """Those that lie in the folder of a fold."""
     folder_of = {path: path.parent.parent.name for path in models}
-    found = [path for path, folder in folder_of.items() if folder == run_folder.fold(fold)]
-    if not found:
+    of_fold = [path for path, folder in folder_of.items() if folder == run_folder.fold(fold)]
+    if not of_fold:
         numbers = map(run_folder.fold_number, {*folder_of.values()})
-        there = sorted(number for number in numbers if number is not None)
-        folds = f"the folds {listed(there)}" if there else "no folds"
+        numbers_there = sorted(number for number in numbers if number is not None)
+        folds = f"the folds {listed(numbers_there)}" if numbers_there else "no folds"
         raise UsageError(f"no model in fold {fold} of {place}: it has {folds}")
-    return found
+    return of_fold
 
 
 def _hidden(path: Path) -> bool:

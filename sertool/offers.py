@@ -29,8 +29,8 @@ class Offer:
     @property
     def megabytes(self) -> str:
         """How much there is to download, as far as it is known; `~` where it is not known exactly."""
-        known, exactly = sources.size(self.sources[0])
-        return "" if known is None else f"{'' if exactly else '~'}{known / 1e6:,.0f}"
+        size, exactly = sources.size(self.sources[0])
+        return "" if size is None else f"{'' if exactly else '~'}{size / 1e6:,.0f}"
 
     @property
     def is_free(self) -> bool:
@@ -40,17 +40,17 @@ class Offer:
 
 def offers() -> dict[str, Offer]:
     """All that can be fetched, by name."""
-    found = []
+    offered = []
     for corpus, entry in catalogue.entries("corpora").items():
         if "SOURCES" in entry.facts:
-            found.append(Offer(corpus, corpus, entry.facts))
+            offered.append(Offer(corpus, corpus, entry.facts))
             parts = entry.facts.get("PARTS", {}).items()
-            found += [Offer(f"{corpus}-{part}", corpus, {**entry.facts, **facts}) for part, facts in parts]
-    return {offer.name: offer for offer in found}
+            offered += [Offer(f"{corpus}-{part}", corpus, {**entry.facts, **facts}) for part, facts in parts]
+    return {offer.name: offer for offer in offered}
 
 
 def offer(name: str) -> Offer:
-    known = offers()
-    if name not in known:
-        raise UsageError(f"no corpus to fetch is called {name!r}: choose from {', '.join(known)}")
-    return known[name]
+    offered = offers()
+    if name not in offered:
+        raise UsageError(f"no corpus to fetch is called {name!r}: choose from {', '.join(offered)}")
+    return offered[name]

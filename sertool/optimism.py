@@ -60,19 +60,19 @@ def say(names: Sequence[str], tables: Sequence[Table]) -> None:
     talk.say(f"  in brackets 95 % intervals, bootstrap {_bootstrap([leaky, honest])}{only}")
 
 
-def _side(named: str, table: Table, emotions: Sequence[str]) -> Side:
+def _side(title: str, table: Table, emotions: Sequence[str]) -> Side:
     """How well some emotions are told, all trainings together; resampled as eval does."""
     table = manifest.only(table, "emotion", emotions)
     truth = np.array([emotions.index(word) for word in manifest.column(table, "emotion")])
     right = np.array(manifest.column(table, "predicted")) == np.array(manifest.column(table, "emotion"))
     _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
     units = metrics.units_of(manifest.codes(table, "speaker").index[first])
-    each = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one of each seed, are drawn together
+    of_rows = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one of each seed, are drawn together
     credits = (right.astype(float), np.ones(len(right)))
-    sums = np.stack([metrics.class_sums(each, truth, credit, len(emotions)) for credit in credits], 1)
+    sums = np.stack([metrics.class_sums(of_rows, truth, credit, len(emotions)) for credit in credits], 1)
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
     uar, accuracy = (Resampled(float(of(sums.sum(0))), of(drawn)) for of in (_uar, _accuracy))
-    return Side(named, len(first), units.speakers, uar, accuracy)
+    return Side(title, len(first), units.speakers, uar, accuracy)
 
 
 def _uar(sums: np.ndarray) -> np.ndarray:

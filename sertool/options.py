@@ -25,8 +25,8 @@ class Option(click.Option):
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)
         extra |= {"default": self.usual} if self.usual else {}
-        said = getattr(self.type, "limits", "")
-        return extra | ({"range": said} if said else {})
+        limits = getattr(self.type, "limits", "")
+        return extra | ({"range": limits} if limits else {})
 
 
 def limits(low: float | None, high: float | None) -> str:
@@ -122,10 +122,10 @@ class Words(click.ParamType):
         words = tuple(word.strip() for word in value.split(",") if word.strip())
         if not words:
             self.fail(f"{value!r} names nothing: leave the option out", param, ctx)
-        known = self.choices() if self.choices and not self.usual else None
+        choices = self.choices() if self.choices and not self.usual else None
         for word in words:
-            if known is not None and word not in known:
-                self.fail(f"{word!r} is none of {', '.join(known)}", param, ctx)
+            if choices is not None and word not in choices:
+                self.fail(f"{word!r} is none of {', '.join(choices)}", param, ctx)
         return words
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -157,17 +157,17 @@ def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     return click.option(*names, cls=Option, **settings)
 
 
-def setting(word: str, name: str, held: catalogue.Setting, group: str) -> Callable[[Any], Any]:
+def setting(word: str, name: str, field: catalogue.Setting, group: str) -> Callable[[Any], Any]:
     """An option for a field of a settings dataclass, which says its kind, limits and default; None unless given."""
-    kind: Any = click.Choice(held.choices) if held.kind == "choice" else str
-    if held.kind in catalogue.NUMBERS:
-        kind = Number(catalogue.NUMBERS[held.kind][-1], held.low, held.high)
-    elif held.kind == "bool":
+    kind: Any = click.Choice(field.choices) if field.kind == "choice" else str
+    if field.kind in catalogue.NUMBERS:
+        kind = Number(catalogue.NUMBERS[field.kind][-1], field.low, field.high)
+    elif field.kind == "bool":
         word, kind = f"{word}/--no-{word.removeprefix('--')}", None
-    usual = f"{held.default:g}" if isinstance(held.default, float) else str(held.default).lower()
+    usual = f"{field.default:g}" if isinstance(field.default, float) else str(field.default).lower()
     return option(
-        word, name, type=kind, default=None, usual=usual if held.default is not None else "", group=group,
-        help=f"{held.help[:1].upper()}{held.help[1:]}.",
+        word, name, type=kind, default=None, usual=usual if field.default is not None else "", group=group,
+        help=f"{field.help[:1].upper()}{field.help[1:]}.",
     )  # fmt: skip
 
 

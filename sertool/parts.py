@@ -49,14 +49,14 @@ def neighbours(
     items: Iterable[Item], size: Callable[[Item], float], most: float, count: float = math.inf
 ) -> Iterator[list[Item]]:
     """Items in their order, some together: `count` at the most, whose sizes add up to `most`, or one that is larger."""
-    some: list[Item] = []
+    group: list[Item] = []
     total = 0.0
     for item in items:
-        own = size(item)
-        if some and (len(some) == count or total + own > most):
-            yield some
-            some, total = [], 0.0
-        some.append(item)
-        total += own
-    if some:
-        yield some
+        weight = size(item)
+        if group and (len(group) == count or total + weight > most):
+            yield group
+            group, total = [], 0.0
+        group.append(item)
+        total += weight
+    if group:
+        yield group

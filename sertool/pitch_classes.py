@@ -36,9 +36,9 @@ class Chroma(nn.Module):
         width = self.rate / self.n_fft
         return frames.once(("peaks", width), lambda: peaks(frames.power, self.low, self.high, width))
 
-    def settle(self, found: Tensor) -> Tensor:
+    def settle(self, surveyed: Tensor) -> Tensor:
         """The clip's bank."""
-        tuning = common_tuning(found.numpy(), self.bins) if self.tuning is None else self.tuning
+        tuning = common_tuning(surveyed.numpy(), self.bins) if self.tuning is None else self.tuning
         return _bank(self.rate, self.n_fft, self.bins, tuning)
 
     def forward(self, frames: Frames, bank: Tensor) -> Tensor:
@@ -59,22 +59,22 @@ def peaks(power: Tensor, low: int, high: int, width: float) -> Tensor:
     bins = loud - frame * (high - low) + low
     triples = power.reshape(-1).take(frame * power.shape[1] + bins + np.array([[-1], [0], [1]]))
     top = np.flatnonzero((triples[1] > triples[0]) & (triples[1] >= triples[2]))
-    bins, (left, here, right) = bins.take(top), triples.take(top, axis=1)
+    bins, (left, middle, right) = bins.take(top), triples.take(top, axis=1)
     slope = (right - left) * np.float32(0.5)
-    bend = (left + right).astype(np.float64) - 2.0 * here
+    bend = (left + right).astype(np.float64) - 2.0 * middle
     shift = np.divide(-slope, bend, out=np.zeros_like(bend), where=np.abs(slope) < np.abs(bend)).astype(np.float32)
-    found = np.empty((len(top), 2), np.float32)
-    found[:, 0], found[:, 1] = here + np.float32(0.5) * slope * shift, (bins + shift) * width
-    return torch.from_numpy(found)
+    summits = np.empty((len(top), 2), np.float32)
+    summits[:, 0], summits[:, 1] = middle + np.float32(0.5) * slope * shift, (bins + shift) * width
+    return torch.from_numpy(summits)
 
 
-def common_tuning(found: np.ndarray, bins: int) -> float:
+def common_tuning(summits: np.ndarray, bins: int) -> float:
     """What most of the higher half of `[peaks, 2]` lie above the pitch classes of A = 440 Hz, in parts of a class."""
-    if not len(found):
+    if not len(summits):
         return 0.0
-    heights, frequencies = found.T
+    heights, frequencies = summits.T
     ordered = np.sort(heights)
-    median = (ordered[(len(found) - 1) // 2] + ordered[len(found) // 2]) / np.float32(2)
+    median = (ordered[(len(summits) - 1) // 2] + ordered[len(summits) // 2]) / np.float32(2)
     parts = np.float32(bins) * np.log2(frequencies[heights >= median] / np.float32(440 / 16))
     parts -= np.floor(parts)
     parts[parts >= 0.5] -= 1.0

@@ -26,22 +26,22 @@ def first(table: Table, extraction: Extraction, path: Path, *, dry: bool = False
     usable = np.flatnonzero(manifest.usable(table))
     if not len(usable):
         raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to draw")
-    one = clips_of(table.slice(usable[0], 1))[0]
+    chosen = clips_of(table.slice(usable[0], 1))[0]
     _require_format(path)
     if not dry:
-        with drawable(one):
-            clip(one, extraction, path)
-    talk.say(f"{'would draw' if dry else 'drew'} {one.name} in {path}")
+        with drawable(chosen):
+            clip(chosen, extraction, path)
+    talk.say(f"{'would draw' if dry else 'drew'} {chosen.name} in {path}")
 
 
 @contextmanager
-def drawable(one: Clip) -> Iterator[None]:
+def drawable(drawn: Clip) -> Iterator[None]:
     """Where a clip cannot be used, an error that says which, and what else could be drawn."""
     try:
         yield
     except audio.Unusable as unusable:
-        why = f"{one.path} is {unusable.issue} ({unusable})"
-        raise SertoolError(f"cannot draw {one.name}: {why}: choose another with --where") from None
+        why = f"{drawn.path} is {unusable.issue} ({unusable})"
+        raise SertoolError(f"cannot draw {drawn.name}: {why}: choose another with --where") from None
 
 
 def clip(one: Clip, extraction: Extraction, path: Path) -> None:
@@ -50,8 +50,8 @@ def clip(one: Clip, extraction: Extraction, path: Path) -> None:
     engine = Engine(extraction)
     wave = engine.decode(one)
     seconds = wave.shape[1] / extraction.wave.rate
-    drawn = list(panels.of(engine, engine.alone(wave), seconds))
-    heights = [1.0, *(panel.height for panel in drawn)]
+    shown = list(panels.of(engine, engine.alone(wave), seconds))
+    heights = [1.0, *(panel.height for panel in shown)]
     figure, axes = drawing.pyplot().subplots(
         len(heights),
         1,
@@ -61,7 +61,7 @@ def clip(one: Clip, extraction: Extraction, path: Path) -> None:
         squeeze=False,
     )
     panels.waveform(axes[0, 0], wave.numpy(), extraction.wave.rate)
-    for axis, panel in zip(axes[1:, 0], drawn, strict=True):
+    for axis, panel in zip(axes[1:, 0], shown, strict=True):
         panels.draw(figure, axis, panel)
     _title(figure, f"{one.name}   {extraction.wave.rate:,} Hz, {seconds:.2f} s")
     drawing.save(figure, path)
@@ -99,7 +99,7 @@ def _mel(wave: Tensor, rate: int) -> Panel:
     return Panel("mel", "", rows, engine.columns["mel"], wave.shape[1] / rate, extraction)
 
 
-def curves(history: Sequence[dict[str, Any]], kept: int, path: Path) -> None:
+def curves(history: Sequence[dict[str, Any]], best: int, path: Path) -> None:
     """Draw the losses of a training and its dev figures, epoch by epoch, and mark the one that was kept."""
     epochs = [figures["epoch"] for figures in history]
     with_dev = "dev_loss" in history[0]
@@ -111,9 +111,9 @@ def curves(history: Sequence[dict[str, Any]], kept: int, path: Path) -> None:
     if with_dev:
         shares = [{name: 100 * figures[name] for name in ("dev_uar", "dev_wa")} for figures in history]
         _lines(axes[0, 1], epochs, shares, {"dev_wa": ("accuracy", TONES[1]), "dev_uar": ("UAR", INK)})
-        uar = shares[kept]["dev_uar"]
-        axes[0, 1].plot(epochs[kept], uar, "o", color=INK)
-        axes[0, 1].set(title=f"dev, %: UAR {uar:.1f} in epoch {epochs[kept]}, which is kept")
+        uar = shares[best]["dev_uar"]
+        axes[0, 1].plot(epochs[best], uar, "o", color=INK)
+        axes[0, 1].set(title=f"dev, %: UAR {uar:.1f} in epoch {epochs[best]}, which is kept")
     drawing.save(figure, path)
 
 

@@ -95,13 +95,13 @@ class Prior:
         """
         level = np.searchsorted(self.thresholds, height, side="right")  # the first threshold above the trough
         below = level[:, None] <= np.arange(len(self.mass))
-        seen = np.cumsum(below, axis=0, dtype=np.int32)
+        below_so_far = np.cumsum(below, axis=0, dtype=np.int32)
         first = np.flatnonzero(np.diff(frame, prepend=-1))
         size = np.diff(first, append=len(frame))
         owner = np.repeat(np.arange(len(first)), size)
-        before = seen[first] - below[first]
-        among = seen[first + size - 1] - before
-        rank = seen - 1 - before[owner]
+        before = below_so_far[first] - below[first]
+        among = below_so_far[first + size - 1] - before
+        rank = below_so_far - 1 - before[owner]
 
         decay = np.exp(-self.boltzmann * np.arange(among.max(initial=0) + 1))
         share = np.divide(1 - np.exp(-self.boltzmann), 1 - decay, out=np.zeros_like(decay), where=decay < 1)
@@ -176,8 +176,8 @@ def candidates(values: np.ndarray, grid: Grid, prior: Prior) -> Candidates:
     frame, pitch, probability = frame[possible], pitch[possible], probability[possible]
     # Of several in one bin, which are neighbours, the longest period stays.
     last = (np.diff(frame, append=-1) != 0) | (np.diff(pitch, append=-1) != 0)
-    kept = last & (pitch < grid.bins)
-    frame, pitch, probability = frame[kept], pitch[kept], probability[kept]
+    is_best = last & (pitch < grid.bins)
+    frame, pitch, probability = frame[is_best], pitch[is_best], probability[is_best]
     voicing = np.bincount(frame, probability, minlength=len(values)).clip(max=1.0)
     return Candidates(frame, pitch, probability, voicing)
 
@@ -192,9 +192,9 @@ def _troughs(values: np.ndarray, highest: float) -> tuple[np.ndarray, np.ndarray
     trough[:, 1:] = values[:, 1:] < values[:, :-1]
     trough[:, 1:-1] &= values[:, 1:-1] <= values[:, 2:]
     rows, lowest = np.arange(len(values)), np.where(trough, values, np.inf).argmin(axis=1)
-    kept = trough & (values < highest)
-    kept[rows, lowest] = trough[rows, lowest]
-    frame, lag = np.nonzero(kept)
+    counts = trough & (values < highest)
+    counts[rows, lowest] = trough[rows, lowest]
+    frame, lag = np.nonzero(counts)
     return frame, lag, lag == lowest[frame]
 
 
@@ -227,31 +227,31 @@ class Lattice:
         self.norm = log_units(norm / triangle.sum())
         self.switch = int(log_units(switch) - log_units(1 - switch))
 
-    def path(self, found: Candidates) -> np.ndarray:
+    def path(self, candidates: Candidates) -> np.ndarray:
         """The state of each frame, `[frames]`: its bin where it is voiced, its bin + `bins` where it is not.
 
         Blocks are scored in turn, and only the scores at their ends are kept; going back, each is scored again.
         """
-        frames = len(found.voicing)
+        frames = len(candidates.voicing)
         starts = range(0, frames, BLOCK)
         entry, entries = None, []
         for start in starts:
             entries.append(entry)
-            scores, entering = self._scored(found, start, entry)
+            scores, entering = self._scored(candidates, start, entry)
             entry = scores[-1].copy()
         state, states = int(entry.argmax()), np.empty(frames, dtype=np.int64)
         for start, entry in zip(reversed(starts), reversed(entries), strict=True):
             if start != starts[-1]:
-                scores, entering = self._scored(found, start, entry)
+                scores, entering = self._scored(candidates, start, entry)
             for row in range(len(scores) - 1, 0, -1):
                 states[start + row - 1] = state
                 state = self._before(scores[row - 1], entering[row], state)
         return states
 
-    def _scored(self, found: Candidates, start: int, entry: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def _scored(self, candidates: Candidates, start: int, entry: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Each state's score after the block's frames, `[1 + frames, 2, bins]`, the first being `entry`; and the scores
         with which the states of the frame before enter a frame, `[1 + frames, 2, reach + bins + reach]`."""
-        scores = self._offered(found, start, min(start + BLOCK, len(found.voicing)))
+        scores = self._own_scores(candidates, start, min(start + BLOCK, len(candidates.voicing)))
         scores[0] = 0 if entry is None else entry
         width, inside = 2 * self.reach + 1, slice(self.reach, self.reach + self.bins)
         entering = np.full((len(scores), 2, self.bins + 2 * self.reach), BEYOND, dtype=np.int32)
@@ -272,13 +272,13 @@ class Lattice:
             now -= now.max()
         return scores, entering
 
-    def _offered(self, found: Candidates, start: int, stop: int) -> np.ndarray:
+    def _own_scores(self, candidates: Candidates, start: int, stop: int) -> np.ndarray:
         """The frames' own log-probabilities in each state, `[1 + frames, 2, bins]`, the first left as it may be."""
-        offered = np.full((1 + stop - start, 2, self.bins), IMPOSSIBLE, dtype=np.int32)
-        part = slice(*np.searchsorted(found.frame, (start, stop)))
-        offered[1 + found.frame[part] - start, 0, found.bin[part]] = log_units(found.probability[part])
-        offered[1:, 1] = log_units((1 - found.voicing[start:stop]) / self.bins)[:, None]
-        return offered
+        scores = np.full((1 + stop - start, 2, self.bins), IMPOSSIBLE, dtype=np.int32)
+        part = slice(*np.searchsorted(candidates.frame, (start, stop)))
+        scores[1 + candidates.frame[part] - start, 0, candidates.bin[part]] = log_units(candidates.probability[part])
+        scores[1:, 1] = log_units((1 - candidates.voicing[start:stop]) / self.bins)[:, None]
+        return scores
 
     def _before(self, scores: np.ndarray, entering: np.ndarray, state: int) -> int:
         """The state from which the best path came to `state`: `scores` and `entering` as the frame before left them."""

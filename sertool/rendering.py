@@ -56,9 +56,9 @@ class Sound:
     @property
     def made_from(self) -> str:
         """A digest of all that decides the file's bytes; the file has it as its comment."""
-        if (found := stamp(self.clip.path)) is None:
+        if (size_and_age := stamp(self.clip.path)) is None:
             return ""
-        source = [self.clip.path, *found, self.clip.start, self.clip.duration]
+        source = [self.clip.path, *size_and_age, self.clip.start, self.clip.duration]
         text = json.dumps([FORM, effects.VERSION, *source, self.clip.augmentation])
         return "sertool " + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -93,18 +93,18 @@ def write(table: Table, place: SoundFolder, jobs: int) -> Table:
             raise refusal
         issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
         looking = talk.progress(sounds, len(sounds), "looking", "file")
-        found = [_row(sound, issues.get(sound.clip.name)) for sound in looking]
-    lost = sum(1 for row in found if row["issue"])
+        file_rows = [_row(sound, issues.get(sound.clip.name)) for sound in looking]
+    lost = sum(1 for row in file_rows if row["issue"])
     aside = f"; {lost:,} could not be made" if lost else ""
     count = talk.counted(len(sounds) - lost, "copy")
     talk.say(f"{count} in {place.folder} ({len(missing) - lost:,} written now){aside}")
-    _warn_of_softer(row.get("turned_down", 0.0) for row in found)
-    return _with_files(table.slice(first, last - first), rows, found)
+    _warn_of_softer(row.get("turned_down", 0.0) for row in file_rows)
+    return _with_files(table.slice(first, last - first), rows, file_rows)
 
 
 def _warn_of_softer(decibels: Iterable[float]) -> None:
     """Warn of copies that were turned down, as 16 bits cannot hold them: featurize would make them louder."""
-    if softer := [each for each in decibels if each]:
+    if softer := [amount for amount in decibels if amount]:
         talk.warn(f"{talk.counted(len(softer), 'copy')} beyond full scale turned down, by up to {max(softer):.1f} dB: "
                   "--as wav keeps them as they are, in floats; or lower --gain")  # fmt: skip
 
@@ -176,23 +176,23 @@ def _render(sound: Sound) -> str | None:
 
 def _with_effects(clip: Clip) -> tuple[torch.Tensor, int]:
     """`[channels, samples]` after the clip's effects, at the rate of its file."""
-    found = audio.look(path_of(clip.path), full=False)
-    if found.issue:
-        raise audio.Unusable(found.issue, found.detail)
-    cut = audio.Cut(found.sample_rate, "mono" if found.channels == 1 else "stereo")
+    look = audio.look(path_of(clip.path), full=False)
+    if look.issue:
+        raise audio.Unusable(look.issue, look.detail)
+    cut = audio.Cut(look.sample_rate, "mono" if look.channels == 1 else "stereo")
     samples = audio.decode(path_of(clip.path), cut, clip.start or 0.0, clip.duration)
-    made = effects.applied(torch.from_numpy(samples), found.sample_rate, clip.augmentation)
-    if not made.isfinite().all():
+    samples_after = effects.applied(torch.from_numpy(samples), look.sample_rate, clip.augmentation)
+    if not samples_after.isfinite().all():
         raise audio.Unusable("not-finite", "its samples are so large that effects make no numbers of them")
-    return made, found.sample_rate
+    return samples_after, look.sample_rate
 
 
 def _file(place: SoundFolder, clip: Clip) -> Path:
     """A file for a copy: under the folder, never outside, and unique to its sound, as manifests of other runs may point
     to files in the same folder."""
     parts = [part for part in re.split(r"[\\/]", clip.name) if part not in ("", ".", "..")]
-    known = [effects.VERSION, clip.name, clip.path, clip.start, clip.duration, clip.augmentation]
-    digest = hashlib.sha256(json.dumps(known).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    identity = [effects.VERSION, clip.name, clip.path, clip.start, clip.duration, clip.augmentation]
+    digest = hashlib.sha256(json.dumps(identity).encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return place.folder.joinpath(*parts[:-1], f"{parts[-1]}-{digest}.{place.kind}")
 
 
@@ -200,13 +200,13 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
     """What a copy's row says of its file."""
     if issue:
         return {"path": sound.clip.path, "issue": issue, "augmentation": sound.clip.augmentation}
-    found = audio.look(str(sound.path))
-    seconds = found.samples / found.sample_rate if found.samples else None
+    look = audio.look(str(sound.path))
+    seconds = look.samples / look.sample_rate if look.samples else None
     softer = sound.turned_down
     return {
-        "path": path_text(manifest.absolute(sound.path)), "duration": seconds, "sample_rate": found.sample_rate,
-        "channels": found.channels, "samples": found.samples, "digest": found.digest, "size": found.size,
-        "modified": found.modified, "issue": found.issue, "turned_down": softer,
+        "path": path_text(manifest.absolute(sound.path)), "duration": seconds, "sample_rate": look.sample_rate,
+        "channels": look.channels, "samples": look.samples, "digest": look.digest, "size": look.size,
+        "modified": look.modified, "issue": look.issue, "turned_down": softer,
         "augmentation": effects.written(sound.clip.augmentation or "", softer),
     }  # fmt: skip
 
@@ -238,10 +238,10 @@ def listen(table: Table, folder: Path) -> None:
 def _examples(table: Table, count: int) -> list[Clip]:
     """The first clips that have copies, each with its copies after it."""
     parents = manifest.column(table, "parent")
-    chosen = list(dict.fromkeys(parent for parent in parents if parent))[:count]
+    names = list(dict.fromkeys(parent for parent in parents if parent))[:count]
     clips = clips_of(table)
     heads = [parent or clip.name for clip, parent in zip(clips, parents, strict=True)]
-    family = [(chosen.index(head), row) for row, head in enumerate(heads) if head in chosen]
+    family = [(names.index(head), row) for row, head in enumerate(heads) if head in names]
     return [clips[row] for _, row in sorted(family)]
 
 

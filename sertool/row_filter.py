@@ -31,12 +31,12 @@ def where(table: Table, expressions: Iterable[str]) -> Table:
 def choose(table: Table, expressions: Iterable[str], source: str = "") -> Table:
     """The same rows, as `--where` asks for them; where none is left, an error shows what the column holds."""
     for clause in _clauses(expressions):
-        kept = where(table, [clause])
-        if len(table) and not len(kept):
+        remaining = where(table, [clause])
+        if len(table) and not len(remaining):
             name = CLAUSE.fullmatch(clause)[1]
-            there = f"in {talk.counted(len(table), 'row')}, {name} is {_shown(table, name)}"
-            raise SertoolError(f"{source}no clip is left by --where {clause!r}: {there}")
-        table = kept
+            values = f"in {talk.counted(len(table), 'row')}, {name} is {_shown(table, name)}"
+            raise SertoolError(f"{source}no clip is left by --where {clause!r}: {values}")
+        table = remaining
     return table
 
 
@@ -59,10 +59,10 @@ def _shown(table: Table, name: str) -> str:
 
 def _holds(table: Table, clause: str) -> np.ndarray:
     """For which rows a clause holds, bool `[rows]`; of a list, whether it does for one of its words."""
-    found = CLAUSE.fullmatch(clause)
-    if not found:
+    match = CLAUSE.fullmatch(clause)
+    if not match:
         raise UsageError(f"--where takes COLUMN=VALUE (also != < <= > >= ~), joined by ' and ', not {clause!r}")
-    name, operator, text = found.groups()
+    name, operator, text = match.groups()
     if name in table.column_names:
         column = table.column(name)
     elif manifest.kind(name):  # null everywhere: no clip of a sound corpus has an issue
@@ -75,17 +75,17 @@ def _holds(table: Table, clause: str) -> np.ndarray:
         raise UsageError(f"--where knows no 'or', as in {clause!r}: join values of one column by |")
     compare = _compared if not pa.types.is_list(column.type) else _compared_lists
     try:
-        held = compare(column, "=" if operator == "!=" else operator, text)
+        holds = compare(column, "=" if operator == "!=" else operator, text)
         words = [word for word in text.split("|") if word] if operator in ("=", "!=") else []
         strange = [word for word in words if not compare(column, "=", word).any()]
     except pa.ArrowException as error:
         raise UsageError(f"--where {clause!r}: {name} holds {column.type}: {first_line(error)}") from None
-    held = ~held if operator == "!=" else held
+    holds = ~holds if operator == "!=" else holds
     if operator in COMPARE and _is_number(text) and _is_of_words(column):
         talk.warn(f"--where {clause!r}: {name} holds words, which are compared letter by letter")
-    if strange and held.any():  # else an error will say that nothing is left
+    if strange and holds.any():  # else an error will say that nothing is left
         talk.warn(f"--where {clause!r}: no row has {name} {listed(map(repr, strange))}")
-    return held
+    return holds
 
 
 def _is_number(text: str) -> bool:
@@ -96,8 +96,8 @@ def _is_number(text: str) -> bool:
 
 def _is_of_words(column: pa.ChunkedArray) -> bool:
     """Whether its cells are compared as text, and not by size, as words are that are all numbers."""
-    held = pc.list_flatten(column) if pa.types.is_list(column.type) else column
-    return pa.types.is_string(held.type) and pa.types.is_string(_comparable(held, pa.scalar("0"))[0].type)
+    cells = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    return pa.types.is_string(cells.type) and pa.types.is_string(_comparable(cells, pa.scalar("0"))[0].type)
 
 
 def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
@@ -105,14 +105,14 @@ def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
     if operator == "~":
-        held = pc.match_substring_regex(column.cast(pa.string()), text)
+        holds = pc.match_substring_regex(column.cast(pa.string()), text)
     elif operator in COMPARE:
-        held = COMPARE[operator](*_comparable(column, pa.scalar(text)))
+        holds = COMPARE[operator](*_comparable(column, pa.scalar(text)))
     else:
         words = text.split("|")
-        held = pc.is_in(column, value_set=pa.array([word for word in words if word], pa.string()).cast(column.type))
-        held = pc.or_(held, column.is_null()) if "" in words else held
-    return pc.fill_null(held, False).to_numpy()
+        holds = pc.is_in(column, value_set=pa.array([word for word in words if word], pa.string()).cast(column.type))
+        holds = pc.or_(holds, column.is_null()) if "" in words else holds
+    return pc.fill_null(holds, False).to_numpy()
 
 
 def _comparable(column: pa.ChunkedArray, text: pa.Scalar) -> tuple[pa.ChunkedArray, pa.Scalar]:
@@ -125,6 +125,6 @@ def _comparable(column: pa.ChunkedArray, text: pa.Scalar) -> tuple[pa.ChunkedArr
 
 def _compared_lists(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
     lengths = manifest.lengths(column)
-    held = np.zeros(len(column), bool)
-    held[np.repeat(np.arange(len(column)), lengths)[_compared(pc.list_flatten(column), operator, text)]] = True
-    return held | (lengths == 0) if operator == "=" and "" in text.split("|") else held
+    holds = np.zeros(len(column), bool)
+    holds[np.repeat(np.arange(len(column)), lengths)[_compared(pc.list_flatten(column), operator, text)]] = True
+    return holds | (lengths == 0) if operator == "=" and "" in text.split("|") else holds

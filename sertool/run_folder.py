@@ -33,8 +33,8 @@ def fold(number: int) -> str:
 
 def fold_number(name: str) -> int | None:
     """The fold that a folder is called after, if it is."""
-    found = re.fullmatch(r"fold-(\d+)", name)
-    return int(found[1]) if found else None
+    match = re.fullmatch(r"fold-(\d+)", name)
+    return int(match[1]) if match else None
 
 
 def members(folder: Path) -> list[Path]:

@@ -52,10 +52,10 @@ def scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> T
     `[clips, frames, states]`, and `d` `[channels]` is what counts of `x` itself."""
     kernel = fused_kernel(x.device.type)
     with torch.autocast(x.device.type, enabled=False):
-        x, dt, a, b, c, d = (each.float() for each in (x, dt, a, b, c, d))
+        x, dt, a, b, c, d = (tensor.float() for tensor in (x, dt, a, b, c, d))
         if kernel is None:
             return _Scan.apply(x, dt, a.T.contiguous(), b, c, d)
-        x, dt, b, c = (each.mT.contiguous() for each in (x, dt, b, c))
+        x, dt, b, c = (tensor.mT.contiguous() for tensor in (x, dt, b, c))
         return kernel(x, dt, a, b, c, d).mT
 
 
@@ -96,7 +96,7 @@ class _Scan(torch.autograd.Function):
 def _gradients(dy: Tensor, *saved: Tensor) -> tuple[Tensor, ...]:
     """Block by block from the end, each computed again from the state that entered it."""
     x, dt, a, b, c, d, *entered = saved
-    dx, ddt, da, db, dc, dd = (torch.zeros_like(each) for each in (x, dt, a, b, c, d))
+    dx, ddt, da, db, dc, dd = (torch.zeros_like(tensor) for tensor in (x, dt, a, b, c, d))
     for clips, blocks in reversed(_blocks(x, len(a))):
         entering = x.new_zeros(len(x[clips]), *a.shape)
         for frames in reversed(blocks):
@@ -165,14 +165,14 @@ def _run(states: Tensor, links: Tensor, entering: Tensor, backwards: bool = Fals
 
 
 def _run_groups(states: Tensor, links: Tensor, entering: Tensor, order: int) -> None:
-    one = torch.ones_like(states[:, :1])
+    ones = torch.ones_like(states[:, :1])
     states = states.unflatten(1, (-1, GROUP))
-    passed = torch.cat([one, links][::order], 1).unflatten(1, (-1, GROUP))
-    now, product = states.unbind(2)[::order], passed.unbind(2)[::order]
+    products_within = torch.cat([ones, links][::order], 1).unflatten(1, (-1, GROUP))
+    now, product = states.unbind(2)[::order], products_within.unbind(2)[::order]
     for place in range(1, GROUP):
         now[place].addcmul_(product[place], now[place - 1])
         product[place].mul_(product[place - 1])
-    for group, share in zip(states.unbind(1)[::order], passed.unbind(1)[::order], strict=True):
+    for group, share in zip(states.unbind(1)[::order], products_within.unbind(1)[::order], strict=True):
         group.addcmul_(share, entering[:, None])
         entering = group[:, -1 if order > 0 else 0]
 

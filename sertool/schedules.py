@@ -23,9 +23,9 @@ def one_cycle(share: float) -> float:
 
 def plateau(values: Sequence[float], patience: int, factor: float) -> float:
     """Multiplied by `factor` each time that more than `patience` epochs brought nothing better; greater is better."""
-    made, best, waiting = 1.0, -math.inf, 0
+    share, best, waiting = 1.0, -math.inf, 0
     for value in values:
         best, waiting = (value, 0) if value > best else (best, waiting + 1)
         if waiting > patience:
-            made, waiting = made * factor, 0
-    return made
+            share, waiting = share * factor, 0
+    return share

@@ -56,23 +56,23 @@ def _prolong(before: Segment, row: Row, labels: Sequence[str]) -> None:
     before.began = row["start"]
 
 
-def _part(one: Row, other: Row) -> None:
+def _part(earlier: Row, later: Row) -> None:
     """Let two windows of different answers meet in the middle of what they share."""
-    if other["start"] < one["end"]:
-        one["end"] = other["start"] = round((other["start"] + one["end"]) / 2, 3)
+    if later["start"] < earlier["end"]:
+        earlier["end"] = later["start"] = round((later["start"] + earlier["end"]) / 2, 3)
 
 
-def _follows(one: Row, other: Row, began: float | None) -> bool:
+def _follows(earlier: Row, later: Row, began: float | None) -> bool:
     """Whether a window comes after one of the same audio, and nothing lies between them that nobody heard."""
-    if one["clip"] != other["clip"] or "end" not in one or "end" not in other:
+    if earlier["clip"] != later["clip"] or "end" not in earlier or "end" not in later:
         return False
-    return began < other["start"] < one["end"] + ROUNDING
+    return began < later["start"] < earlier["end"] + ROUNDING
 
 
-def _averaged(one: Row, other: Row, labels: Sequence[str], share: float) -> Row:
+def _averaged(earlier: Row, later: Row, labels: Sequence[str], share: float) -> Row:
     """What two rows with one answer say together; `share` is how much the other one counts."""
-    if one.get("confidence") is None:
+    if earlier.get("confidence") is None:
         return {}
     names = [f"p_{label}" for label in labels]
-    means = {name: (1 - share) * one[name] + share * other[name] for name in names}
+    means = {name: (1 - share) * earlier[name] + share * later[name] for name in names}
     return means | {"confidence": max(means.values())}

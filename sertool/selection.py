@@ -65,9 +65,9 @@ def _lda(x: np.ndarray, y: np.ndarray) -> Projection:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     offset, scale = moments(x)
-    found = LinearDiscriminantAnalysis(solver="eigen", shrinkage=RIDGE).fit((x - offset) / scale, y)
-    count = min(len(found.classes_) - 1, x.shape[1])
-    return Projection(offset, found.scalings_[:, :count] / scale[:, None])
+    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=RIDGE).fit((x - offset) / scale, y)
+    count = min(len(analysis.classes_) - 1, x.shape[1])
+    return Projection(offset, analysis.scalings_[:, :count] / scale[:, None])
 
 
 # Incremental feature selection: columns are ranked by how well each alone tells the emotions apart, then added in that
@@ -115,11 +115,11 @@ def _folds(groups: np.ndarray) -> np.ndarray:
     return turn[code]
 
 
-def _recalls(z: np.ndarray, y: np.ndarray, held: np.ndarray, sizes: list[int]) -> np.ndarray:
+def _recalls(z: np.ndarray, y: np.ndarray, held_out: np.ndarray, sizes: list[int]) -> np.ndarray:
     """Mean recall on held-out clips for each number of columns, `[sizes]`."""
-    names, code, counts = np.unique(y[~held], return_inverse=True, return_counts=True)
-    means = _class_means(z[~held], code, counts)
-    inner = z[~held] - means[code]
+    names, code, counts = np.unique(y[~held_out], return_inverse=True, return_counts=True)
+    means = _class_means(z[~held_out], code, counts)
+    inner = z[~held_out] - means[code]
     covariance = inner.T @ inner / len(inner)
     covariance[np.diag_indices_from(covariance)] *= 1 + RIDGE
     covariance[np.diag_indices_from(covariance)] += 1e-9
@@ -127,8 +127,8 @@ def _recalls(z: np.ndarray, y: np.ndarray, held: np.ndarray, sizes: list[int]) -
     for size in sizes:
         weight = np.linalg.solve(covariance[:size, :size], means[:, :size].T)
         bias = -0.5 * (means[:, :size].T * weight).sum(axis=0)
-        right = names[(z[held, :size] @ weight + bias).argmax(axis=1)] == y[held]
-        recalls.append(np.mean([right[y[held] == name].mean() for name in np.unique(y[held])]))
+        right = names[(z[held_out, :size] @ weight + bias).argmax(axis=1)] == y[held_out]
+        recalls.append(np.mean([right[y[held_out] == name].mean() for name in np.unique(y[held_out])]))
     return np.array(recalls)
 
 

@@ -73,19 +73,19 @@ def head_of(path: Path) -> Shard:
     return _head(path, tensorfile.header(path))
 
 
-def _head(path: Path, held: dict[str, Any]) -> Shard:
-    if not all(isinstance(held.get(field), kind) for field, kind in FIELDS.items()) or not _is_sound(held):
+def _head(path: Path, header: dict[str, Any]) -> Shard:
+    if not all(isinstance(header.get(field), kind) for field, kind in FIELDS.items()) or not _is_sound(header):
         raise SertoolError(f"{path}: not a shard of sertool's: run featurize again")
-    lessons = taught_encoders.shared(held.get("lessons", []))
-    return Shard(path, **{field: held[field] for field in FIELDS}, lessons=lessons)
+    lessons = taught_encoders.shared(header.get("lessons", []))
+    return Shard(path, **{field: header[field] for field in FIELDS}, lessons=lessons)
 
 
-def _is_sound(held: dict[str, Any]) -> bool:
+def _is_sound(header: dict[str, Any]) -> bool:
     """Whether a header's lists fit one another."""
-    counts = all(type(count) is int and count >= 0 for count in held["rows"])
-    words = all(isinstance(clip, str) for clip in (*held["clips"], *held["issues"].values()))
-    told = taught_encoders.is_sound(held.get("lessons", []))
-    return counts and words and told and len(held["clips"]) == len(held["rows"])
+    counts = all(type(count) is int and count >= 0 for count in header["rows"])
+    words = all(isinstance(clip, str) for clip in (*header["clips"], *header["issues"].values()))
+    lessons_sound = taught_encoders.is_sound(header.get("lessons", []))
+    return counts and words and lessons_sound and len(header["clips"]) == len(header["rows"])
 
 
 def read(path: Path, feature: str) -> tuple[Shard, np.ndarray]:

@@ -86,12 +86,12 @@ def common_tuning(power: np.ndarray, rate: int, n_fft: int, bins: int) -> float:
     heights, places = [], []
     for row in power:
         for at in range(1, len(row) - 1):
-            left, here, right = row[at - 1 : at + 2]
-            heard = 150 <= at * rate / n_fft < min(4000, rate / 2)
-            if heard and here > left and here >= right and here > 0.1 * row.max():
-                slope, bend = (right - left) / 2, left + right - 2 * here
+            left, middle, right = row[at - 1 : at + 2]
+            in_range = 150 <= at * rate / n_fft < min(4000, rate / 2)
+            if in_range and middle > left and middle >= right and middle > 0.1 * row.max():
+                slope, bend = (right - left) / 2, left + right - 2 * middle
                 shift = -slope / bend if abs(slope) < abs(bend) else 0.0
-                heights.append(here + slope * shift / 2)
+                heights.append(middle + slope * shift / 2)
                 places.append((bins * np.log2((at + shift) * rate / n_fft / 27.5) + 0.5) % 1.0 - 0.5)
     if not heights:
         return 0.0

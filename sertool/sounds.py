@@ -24,23 +24,23 @@ def files(folder: str) -> tuple[str, ...]:
     if not root.is_dir():
         raise UsageError(f"no such folder: {folder}")
     failed: list[Unlisted] = []
-    found = [str(path) for path in folders.audio_under(root, failed, others=[])]
+    names = [str(path) for path in folders.audio_under(root, failed, others=[])]
     for place, why in failed:
         talk.warn(f"cannot look into {place}: {why}")
-    if not found:
+    if not names:
         raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
-    return tuple(found)
+    return tuple(names)
 
 
 @lru_cache(maxsize=1 << 16)
 def look(path: str) -> audio.Look:
     """What a file is; one that is unusable is an error."""
-    found = audio.look(path)
-    if found.issue == "vanished":
-        raise SertoolError(f"{path} is not there ({found.detail}): restore it, or run augment again")
-    if found.issue:
-        raise SertoolError(f"{path} is {found.issue} ({found.detail}): take it out of the folder")
-    return found
+    facts = audio.look(path)
+    if facts.issue == "vanished":
+        raise SertoolError(f"{path} is not there ({facts.detail}): restore it, or run augment again")
+    if facts.issue:
+        raise SertoolError(f"{path} is {facts.issue} ({facts.detail}): take it out of the folder")
+    return facts
 
 
 def drawn(rng: np.random.Generator, folder: str) -> dict[str, str]:
@@ -52,28 +52,28 @@ def drawn(rng: np.random.Generator, folder: str) -> dict[str, str]:
 
 def check(path: str, digest: str) -> audio.Look:
     """What a file is, unless it is another than was drawn."""
-    found = look(path)
-    if found.digest != digest:
+    facts = look(path)
+    if facts.digest != digest:
         raise SertoolError(f"{path} is not the sound that was drawn (digest {digest}): run augment again")
-    return found
+    return facts
 
 
 def part(path: str, digest: str, rate: int, span: tuple[float, int]) -> np.ndarray:
     """`samples` of a file, float32 `[samples]`, from a share of the way through it; a short one is repeated."""
     at, samples = span
-    found = check(path, digest)
-    seconds, wanted = found.samples / found.sample_rate, samples / rate
-    start = at * max(0.0, seconds - wanted)
-    held = audio.decode(path, audio.Cut(rate), start, min(wanted + 1 / rate, seconds - start))[0]
-    return np.resize(held, samples)
+    facts = check(path, digest)
+    seconds, length = facts.samples / facts.sample_rate, samples / rate
+    start = at * max(0.0, seconds - length)
+    block = audio.decode(path, audio.Cut(rate), start, min(length + 1 / rate, seconds - start))[0]
+    return np.resize(block, samples)
 
 
 @lru_cache(maxsize=256)
 def response(path: str, digest: str, rate: int) -> np.ndarray:
     """An impulse response from its peak on, float32 `[samples]`: so it delays nothing."""
     check(path, digest)
-    held = audio.decode(path, audio.Cut(rate))[0]
-    return held[int(np.abs(held).argmax()) :].copy()
+    samples = audio.decode(path, audio.Cut(rate))[0]
+    return samples[int(np.abs(samples).argmax()) :].copy()
 
 
 def white(seed: int, samples: int) -> np.ndarray:
@@ -94,7 +94,7 @@ def as_loud(wave: Tensor, before: Tensor) -> Tensor:
 
 
 def each_as_loud(waves: Iterable[Tensor], before: Iterable[Tensor]) -> list[Tensor]:
-    return [as_loud(one, other) for one, other in zip(waves, before, strict=True)]
+    return [as_loud(wave, other) for wave, other in zip(waves, before, strict=True)]
 
 
 def _length(wave: Tensor) -> Tensor:

@@ -43,11 +43,11 @@ def download_missing(store: Path, plan: Plan, pins: Pins, jobs: int, what: str) 
 
 def pinned(item: Item, pins: Pins) -> Item:
     """An item with all digests that are known of it; a source that promises something else is refused."""
-    known = pins.get(item.path, {})
-    for name, digest in known.items():
+    pinned_digests = pins.get(item.path, {})
+    for name, digest in pinned_digests.items():
         if item.digests.get(name, digest) != digest:
             raise web.Damaged(f"the {name.upper()} of {item.path} is to be {digest}, and here it is another")
-    return replace(item, digests={**known, **item.digests})
+    return replace(item, digests={**pinned_digests, **item.digests})
 
 
 def _is_held(store: Path, item: Item) -> bool:
@@ -76,12 +76,12 @@ def _begun(store: Path, item: Item) -> int:
     return min(item.size or 0, part.stat().st_size) if part.is_file() else 0
 
 
-def refuse_full(folder: Path, wanted: int, what: str) -> None:
+def refuse_full(folder: Path, needed: int, what: str) -> None:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if wanted and wanted + SPARE > free:
-        raise SertoolError(f"{what} needs {files.size(wanted)}, and the disk of {folder} has {files.size(free)} left")
+    if needed and needed + SPARE > free:
+        raise SertoolError(f"{what} needs {files.size(needed)}, and the disk of {folder} has {files.size(free)} left")
 
 
 # Several at once
@@ -154,8 +154,8 @@ def write_index(store: Path, items: Sequence[Item], home: str) -> list[Item]:
     for item in items:
         path = place(store, item)
         missing = () if "sha256" in item.digests else ("sha256",)
-        found = {**item.digests, **transfer.digests(path, missing)}
-        sealed.append(replace(item, url="", size=path.stat().st_size, digests=found))
+        digests = {**item.digests, **transfer.digests(path, missing)}
+        sealed.append(replace(item, url="", size=path.stat().st_size, digests=digests))
     with files.whole(store / INDEX) as stream:
         stream.write(json.dumps({"source": home, "items": [asdict(item) for item in sealed]}, indent=1).encode())
     return sealed

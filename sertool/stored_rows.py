@@ -43,10 +43,10 @@ class Shelf:
         paths = (Path(path_of(path)) for path, _ in manifest.counts(table, f"{feature}_shard"))
         folders = {path.parent: path for path in paths}
         try:  # the shards of a folder are made alike
-            made = [shards.head_of(path).settings for path in folders.values()]
+            settings_there = [shards.head_of(path).settings for path in folders.values()]
         except (SertoolError, OSError):
             return False
-        return bool(made) and all(settings == self.records[feature] for settings in made)
+        return bool(settings_there) and all(settings == self.records[feature] for settings in settings_there)
 
     def of_shard(self, path: str) -> Table:
         """A manifest of the clips in a shard; a shard of other features is refused."""

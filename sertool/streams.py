@@ -59,11 +59,11 @@ def json_lines(rows: Iterable[Row], *_: object) -> Iterator[str]:
 
 def json_line(row: Mapping[str, Any]) -> str:
     """A row as JSON, which has no word for what is no number: like what is not known, it is left out."""
-    kept = {name: value for name, value in row.items() if value is not None}
+    known = {name: value for name, value in row.items() if value is not None}
     try:
-        return json.dumps(kept, ensure_ascii=False, default=plain, allow_nan=False) + "\n"
+        return json.dumps(known, ensure_ascii=False, default=plain, allow_nan=False) + "\n"
     except ValueError:
-        return json_line({name: strict(value) for name, value in kept.items()})
+        return json_line({name: strict(value) for name, value in known.items()})
 
 
 def plain(value: Any) -> str:
@@ -74,11 +74,11 @@ def plain(value: Any) -> str:
 def strict(value: Any) -> Any:
     """A value as JSON has it: null in place of NaN and infinity, lists in place of arrays."""
     if isinstance(value, Mapping):
-        return {name: strict(one) for name, one in value.items()}
+        return {name: strict(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):
         return strict(value.tolist())
     if isinstance(value, list | tuple):
-        return [strict(one) for one in value]
+        return [strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -95,9 +95,9 @@ def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
 
 def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Rich Transcription Time Marked: file, channel, start, length, emotion."""
-    named: dict[str, str] = {}  # files by the names that stand for them
+    file_of_name: dict[str, str] = {}  # files by the names that stand for them
     for row in _answered(rows):
-        where = _without_spaces(recording(row), named)
+        where = _without_spaces(recording(row), file_of_name)
         span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
         answer = f"{'_'.join(row['predicted'].split())} {row['confidence']:.3f}"
         yield f"SPEAKER {where} {row.get('channel') or 1} {span} <NA> <NA> {answer} <NA>\n"
@@ -111,12 +111,12 @@ def recording(row: Row) -> tuple[str, str]:
     return path or whole, whole if PurePath(path).stem in whole else PurePath(path).name
 
 
-def _without_spaces(recording: tuple[str, str], named: dict[str, str]) -> str:
+def _without_spaces(recording: tuple[str, str], file_of_name: dict[str, str]) -> str:
     """A file's name in one word, which is no other file's."""
     file, name = recording
     plain = "_".join(name.split())
     ways = chain([plain], (f"{plain}~{number}" for number in count(2)))
-    return next(way for way in ways if named.setdefault(way, file) == file)
+    return next(way for way in ways if file_of_name.setdefault(way, file) == file)
 
 
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
@@ -150,12 +150,12 @@ def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
         if "end" in row:
             file, name = recording(row)
             tiers.setdefault((file, f"{name} {row['channel']}" if row.get("channel") else name), []).append(row)
-    end = max((row["end"] for held in tiers.values() for row in held), default=0.0)
+    end = max((row["end"] for tier in tiers.values() for row in tier), default=0.0)
     if not end:
         raise SertoolError("nothing could be heard, and a TextGrid without any time is none")
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{end}\n<exists>\n{len(tiers)}\n'
-    for (_, name), held in tiers.items():
-        intervals = list(_filled(sorted(held, key=lambda row: row["start"]), end))
+    for (_, name), tier in tiers.items():
+        intervals = list(_filled(sorted(tier, key=lambda row: row["start"]), end))
         yield f'"IntervalTier"\n{_quoted(name)}\n0\n{end}\n{len(intervals)}\n'
         for low, high, text in intervals:
             yield f"{low}\n{high}\n{_quoted(text)}\n"

@@ -166,7 +166,7 @@ def _blend(who: Speaker, emotion: Delivery, rng: np.random.Generator) -> Deliver
     degree = who.openness * 2 ** rng.normal(0, 0.2)
     moved = {}
     for field in fields(Delivery):
-        habit, goal, chance = (getattr(each, field.name) for each in (who.delivery, emotion, whim))
+        habit, goal, chance = (getattr(source, field.name) for source in (who.delivery, emotion, whim))
         factor = field.default == 1.0
         moved[field.name] = habit * goal**degree * chance if factor else habit + goal * degree + chance
     return Delivery(**moved)

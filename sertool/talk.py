@@ -57,7 +57,7 @@ def set_verbosity(level: int) -> None:
 
 def clean(text: object) -> str:
     """Text from outside, with what would move a terminal's cursor shown as escapes."""
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", str(text))
 
 
 def counted(count: int, what: str) -> str:
@@ -164,18 +164,18 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: str =
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    grid = Table(box=None, header_style="bold", pad_edge=False)
     for header in headers:
         to_right = header in right.split()
-        kept = to_right or header == headers[0]
-        drawn.add_column(header, justify="right" if to_right else "left", overflow="fold", no_wrap=kept)
+        in_one_line = to_right or header == headers[0]
+        grid.add_column(header, justify="right" if to_right else "left", overflow="fold", no_wrap=in_one_line)
     for row in rows:
-        drawn.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
-    held = io.StringIO()  # at stdout itself, it would leave where a reader leaves
+        grid.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
+    buffer = io.StringIO()  # at stdout itself, it would leave where a reader leaves
     at_terminal = to_terminal()
-    console = Console(file=held, force_terminal=at_terminal or None, width=None if at_terminal else WIDEST)
-    console.print(drawn)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in held.getvalue().splitlines()))
+    console = Console(file=buffer, force_terminal=at_terminal or None, width=None if at_terminal else WIDEST)
+    console.print(grid)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()))
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

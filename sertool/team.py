@@ -29,9 +29,9 @@ class Team:
 
     def share(self, clips: np.ndarray) -> np.ndarray:
         """This process' part of a batch; one for whom nothing is left repeats a clip, which `counts` for nought."""
-        mine = clips[self.rank :: self.size]
-        self.counts = 1.0 if len(mine) else 0.0
-        return mine if len(mine) else clips[:1]
+        own_clips = clips[self.rank :: self.size]
+        self.counts = 1.0 if len(own_clips) else 0.0
+        return own_clips if len(own_clips) else clips[:1]
 
     def total(self, value: Tensor) -> float:
         """The sum of a number over the team."""
@@ -96,9 +96,9 @@ def leader_first() -> Iterator[None]:
 
 def _from_leader(value: bool | None) -> bool | None:
     """What the leader sends, on all processes."""
-    held = [value]
-    torch.distributed.broadcast_object_list(held, src=0)
-    return held[0]
+    values = [value]
+    torch.distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def join(device: str) -> str:

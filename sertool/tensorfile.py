@@ -32,9 +32,10 @@ CHECKSUM = "checksum"  # in the metadata
 
 def write(stream: BinaryIO, metadata: Mapping[str, Any], tensors: Mapping[str, TensorPieces]) -> None:
     """Write tensors whose pieces follow one another; `metadata` is kept as JSON, with a checksum of all."""
-    said = json.loads(json.dumps(metadata))  # as whoever reads it has it
-    said[CHECKSUM] = _checksum(said, (piece for dtype, _, held in tensors.values() for piece in _bytes(dtype, held)))
-    header: dict[str, Any] = {"__metadata__": {"sertool": json.dumps(said, sort_keys=True, separators=(",", ":"))}}
+    recorded = json.loads(json.dumps(metadata))  # as whoever reads it has it
+    pieces_of_all = (piece for dtype, _, pieces in tensors.values() for piece in _bytes(dtype, pieces))
+    recorded[CHECKSUM] = _checksum(recorded, pieces_of_all)
+    header: dict[str, Any] = {"__metadata__": {"sertool": json.dumps(recorded, sort_keys=True, separators=(",", ":"))}}
     start = 0
     for name, (dtype, shape, _) in tensors.items():
         end = start + math.prod(shape) * np.dtype(dtype).itemsize
@@ -55,8 +56,8 @@ def _bytes(dtype: str, pieces: Iterable[np.ndarray]) -> Iterator[memoryview]:
 
 def _checksum(metadata: Mapping[str, Any], pieces: Iterable[memoryview]) -> int:
     """CRC-32 of what a header says and of all numbers, end to end."""
-    said = {name: value for name, value in metadata.items() if name != CHECKSUM}
-    value = zlib.crc32(json.dumps(said, sort_keys=True).encode())
+    recorded = {name: value for name, value in metadata.items() if name != CHECKSUM}
+    value = zlib.crc32(json.dumps(recorded, sort_keys=True).encode())
     for piece in pieces:
         value = zlib.crc32(piece, value)
     return value
@@ -95,15 +96,15 @@ def _parse(
         raise SertoolError("no safetensors file")
     if length < 8 or header_length > min(length - 8, LARGEST_HEADER):
         raise ValueError("it is cut off")
-    held = _object(bytes(mapped[8 : 8 + header_length]))
-    metadata = _object(held.pop("__metadata__", {}).get("sertool", "{}"))
+    header = _object(bytes(mapped[8 : 8 + header_length]))
+    metadata = _object(header.pop("__metadata__", {}).get("sertool", "{}"))
     body = memoryview(mapped)[8 + header_length :]
-    tensors = {str(name): _tensor(entry, body) for name, entry in held.items()}
+    tensors = {str(name): _tensor(entry, body) for name, entry in header.items()}
     if sum(tensor.nbytes for tensor in tensors.values()) != len(body):
         raise ValueError("its tensors do not fill it")
     if summed and CHECKSUM in metadata and _checksum(metadata, [body]) != metadata[CHECKSUM]:
         raise SertoolError("it was altered: make or fetch it again")
-    return metadata, {name: _valued(tensor, held[name]["dtype"]) for name, tensor in tensors.items()}
+    return metadata, {name: _valued(tensor, header[name]["dtype"]) for name, tensor in tensors.items()}
 
 
 def _valued(tensor: np.ndarray, dtype: str) -> np.ndarray:
@@ -112,10 +113,10 @@ def _valued(tensor: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
-    held = json.loads(text)
-    if not isinstance(held, dict):
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict):
         raise ValueError("its header is no JSON object")
-    return held
+    return parsed
 
 
 def _tensor(entry: Mapping[str, Any], body: memoryview) -> np.ndarray:

@@ -104,21 +104,22 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
 def _takes_channels_last(model: nn.Module) -> bool:
     """Not with 1x1 convolutions in steps: going backward with channels last, torch 2.14 reads beyond memory on CPUs."""
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
-    return not any(one.kernel_size == (1, 1) and one.stride != (1, 1) for one in convolutions)
+    return not any(layer.kernel_size == (1, 1) and layer.stride != (1, 1) for layer in convolutions)
 
 
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    made = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[settings.optimizer]
+    optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[settings.optimizer]
     extra = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
-    return made(_shares(model), settings.lr, weight_decay=settings.weight_decay, fused=True, **extra)
+    return optimizer(_shares(model), settings.lr, weight_decay=settings.weight_decay, fused=True, **extra)
 
 
 def _shares(model: nn.Module) -> list[dict[str, Any]]:
     """A network's parameters in groups, each with its share of the learning rate."""
     parts = model.slow_parts() if hasattr(model, "slow_parts") else []
     groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
-    slow = {id(one) for group in groups for one in group["params"]}
-    return [{"params": [one for one in model.parameters() if id(one) not in slow], "share": 1.0}, *groups]
+    slow = {id(parameter) for group in groups for parameter in group["params"]}
+    usual = [parameter for parameter in model.parameters() if id(parameter) not in slow]
+    return [{"params": usual, "share": 1.0}, *groups]
 
 
 # One epoch.
@@ -127,20 +128,20 @@ def _shares(model: nn.Module) -> list[dict[str, Any]]:
 def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dict[str, Any]:
     """One pass over the training clips; its mean loss and the share of time spent on waiting for data."""
     generators = _generators(loop, seed, epoch)
-    chosen = _drawn(loop, generators.choices)
-    order = batches.shuffled(chosen, loop.data.store.lengths[chosen], loop.settings.batch, generators.choices)
+    drawn = _drawn(loop, generators.choices)
+    order = batches.shuffled(drawn, loop.data.store.lengths[drawn], loop.settings.batch, generators.choices)
     loss = torch.zeros((), device=loop.data.store.device)
     state.model.train()
     waited, began = 0.0, time.perf_counter()
     for index, clips in enumerate(watch(order, f"epoch {epoch + 1}/{loop.settings.epochs}")):
         _set_rate(state, loop, epoch + index / len(order))
-        asked = time.perf_counter()
-        mine = loop.team.share(clips)
-        batch = loop.data.rows(mine, _strange(len(mine), loop, generators))
-        waited += time.perf_counter() - asked
-        loss += _step(state, loop, generators, (mine, *batch), loop.team.counts / len(clips)) * len(clips)
+        before = time.perf_counter()
+        share = loop.team.share(clips)
+        batch = loop.data.rows(share, _strange(len(share), loop, generators))
+        waited += time.perf_counter() - before
+        loss += _step(state, loop, generators, (share, *batch), loop.team.counts / len(clips)) * len(clips)
     state.model.eval()
-    mean = loop.team.total(loss) / len(chosen)
+    mean = loop.team.total(loss) / len(drawn)
     if not math.isfinite(mean):
         raise SertoolError(f"the loss is not finite in epoch {epoch + 1}: lower --lr, or limit gradients with --clip 1")
     spent = max(time.perf_counter() - began, 1e-9)

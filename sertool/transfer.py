@@ -157,11 +157,11 @@ def _discard(part: Path, control: Control) -> bool:
 
 def check(item: Item, path: Path) -> None:
     """Compare a file with what is published of it."""
-    if item.size is not None and (got := path.stat().st_size) != item.size:
-        raise Damaged(f"{item.path} has {got:,} bytes, not the {item.size:,} published")
-    for name, found in digests(path, tuple(item.digests)).items():
-        if found != item.digests[name]:
-            raise Damaged(f"the {name.upper()} of {item.path} is {found}, not {item.digests[name]}")
+    if item.size is not None and (size := path.stat().st_size) != item.size:
+        raise Damaged(f"{item.path} has {size:,} bytes, not the {item.size:,} published")
+    for name, digest in digests(path, tuple(item.digests)).items():
+        if digest != item.digests[name]:
+            raise Damaged(f"the {name.upper()} of {item.path} is {digest}, not {item.digests[name]}")
 
 
 def digests(path: Path, names: tuple[str, ...]) -> dict[str, str]:
@@ -169,6 +169,6 @@ def digests(path: Path, names: tuple[str, ...]) -> dict[str, str]:
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
     with path.open("rb") as stream:
         while hashes and (block := stream.read(1 << 20)):
-            for made in hashes.values():
-                made.update(block)
-    return {name: made.hexdigest() for name, made in hashes.items()}
+            for hasher in hashes.values():
+                hasher.update(block)
+    return {name: hasher.hexdigest() for name, hasher in hashes.items()}

@@ -85,8 +85,9 @@ def naming(strip: bool = False, take: tuple[str, ...] = ()) -> Destination:
     """Members under their own names, or without their first folder; only those that fit a pattern, if there is any."""
 
     def name(path: str) -> str | None:
-        kept = path.partition("/")[2] if strip else path
-        return kept if kept and (not take or any(fnmatchcase(kept, pattern) for pattern in take)) else None
+        shortened = path.partition("/")[2] if strip else path
+        fits = not take or any(fnmatchcase(shortened, pattern) for pattern in take)
+        return shortened if shortened and fits else None
 
     return name
 
@@ -108,8 +109,8 @@ def _wanted(archive: Path, naming: Destination) -> Iterator[tuple[ArchiveMember,
             if count > LIMITS.files:
                 raise Unreadable(f"{archive.name} holds more than {LIMITS.files:,} files")
             name = safe(member.name)
-            if not JUNK.search(name) and (kept := naming(name)) is not None:
-                yield member, kept
+            if not JUNK.search(name) and (target := naming(name)) is not None:
+                yield member, target
 
 
 def _members(archive: Path) -> Iterator[ArchiveMember]:

@@ -43,22 +43,22 @@ def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[
     differences: dict[str, dict[str, np.ndarray]] = {name: {} for name in extraction.features}
     silent = lost = 0
     for row in talk.progress(chosen.tolist(), len(chosen), "verifying"):
-        clip = table.slice(row, 1)
-        one = clips_of(clip)[0]
+        row_table = table.slice(row, 1)
+        clip = clips_of(row_table)[0]
         try:
-            wave = extract.decoded(one, extraction.wave)
+            wave = extract.decoded(clip, extraction.wave)
         except audio.Unusable as unusable:  # since its rows were stored
             lost += 1
-            talk.warn(f"not verified: {one.name}: {one.path} is {unusable.issue} ({unusable})")
+            talk.warn(f"not verified: {clip.name}: {clip.path} is {unusable.issue} ({unusable})")
             continue
         if _is_rounding(wave):
             silent += 1
             continue
         for name in extraction.features:
-            stored = _stored(clip, readers[name])
+            stored = _stored(row_table, readers[name])
             defined, size = _summed(*_slowly(wave, name, extraction), extraction.stats)
             allowed = _allowed(name, extraction, defined, size)
-            differences[name][one.name] = _in_tolerances(stored, defined, allowed)
+            differences[name][clip.name] = _in_tolerances(stored, defined, allowed)
     if silent:
         talk.say(f"{talk.counted(silent, 'clip')} not judged: silent but for rounding, which decides their features")
     if lost:
@@ -66,7 +66,7 @@ def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[
     if silent + lost == len(chosen):
         talk.say("nothing to verify: no clip here has features that can be judged")
         return []
-    return [_verdict(name, held) for name, held in differences.items()]
+    return [_verdict(name, of_clips) for name, of_clips in differences.items()]
 
 
 def _is_rounding(wave: torch.Tensor) -> bool:
@@ -103,14 +103,14 @@ def _summed(
     size = torch.maximum(frames.abs(), frames.std(dim=0, correction=0, keepdim=True))
     if not stats:
         return frames.numpy(), size.numpy()
-    found, ways = shaping.summary(frames, stats, counted), torch.Generator().manual_seed(0)
-    moved = [found.abs()]
+    stored, ways = shaping.summary(frames, stats, counted), torch.Generator().manual_seed(0)
+    moved = [stored.abs()]
     for _ in range(WAYS):
         way = torch.randint(0, 2, frames.shape, generator=ways) * 2 - 1
         for changed in (way, way.abs()):
             other = shaping.summary(frames + TOLERANCE * changed * size, stats, counted)
-            moved.append((other - found).abs() / TOLERANCE)
-    return found.numpy(), torch.stack(moved).amax(dim=0).numpy()
+            moved.append((other - stored).abs() / TOLERANCE)
+    return stored.numpy(), torch.stack(moved).amax(dim=0).numpy()
 
 
 def _allowed(name: str, extraction: Extraction, defined: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -133,13 +133,13 @@ def _in_tolerances(stored: np.ndarray, defined: np.ndarray, allowed: np.ndarray)
 
 def _verdict(name: str, differences: dict[str, np.ndarray]) -> Verdict:
     """Of the differences by clip."""
-    held = np.concatenate([difference.ravel() for difference in differences.values()])
+    values = np.concatenate([difference.ravel() for difference in differences.values()])
     worst = {clip: float(difference.max(initial=0.0)) for clip, difference in differences.items()}
     clip = max(worst, key=worst.get)
-    within = float((held <= 1).mean())
+    within = float((values <= 1).mean())
     module = features.load(name)
     needed = getattr(module, "AGREES", NEEDED if getattr(module, "STEPS", False) else 1.0)
-    return Verdict(name, len(differences), held.size, within, worst[clip], clip, within >= needed)
+    return Verdict(name, len(differences), values.size, within, worst[clip], clip, within >= needed)
 
 
 def report(verdicts: list[Verdict], path: Path) -> None:

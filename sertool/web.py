@@ -99,19 +99,19 @@ class Reply:
 
 def ask(url: str, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
     """A document, such as an index; with `data` it is asked for by POST."""
-    found = bytearray()
+    document = bytearray()
 
     def attempt() -> None:
-        found.clear()
+        document.clear()
         with opened(Request(url, headers or {}, data=data)) as reply:
             for block in blocks(reply, url):
-                found.extend(block)
-                if len(found) > DOCUMENT:
+                document.extend(block)
+                if len(document) > DOCUMENT:
                     raise Damaged(f"{plain(url)} is longer than {size(DOCUMENT)}")
-            refuse_cut(reply, url, len(found))
+            refuse_cut(reply, url, len(document))
 
     with_retries(attempt, int, threading.Event())
-    return bytes(found)
+    return bytes(document)
 
 
 def ask_json(url: str, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def opened(request: Request) -> Iterator[Reply]:
 
 def blocks(reply: Reply, url: str) -> Iterator[bytes]:
     """The body as it comes; a server that is too slow is given up."""
-    got = marked = 0
+    received = marked = 0
     since = time.monotonic()
     while True:
         with _told(url):
@@ -172,19 +172,19 @@ def blocks(reply: Reply, url: str) -> Iterator[bytes]:
         if not block:
             return
         yield block
-        got += len(block)
-        passed = time.monotonic() - since
-        if passed > PATIENCE.silence:
-            if got - marked < PATIENCE.least_progress:
+        received += len(block)
+        waited = time.monotonic() - since
+        if waited > PATIENCE.silence:
+            if received - marked < PATIENCE.least_progress:
                 raise Retry(f"{plain(url)} gives less than {size(PATIENCE.slowest)} a second")
-            marked, since = got, since + passed
+            marked, since = received, since + waited
 
 
-def refuse_cut(reply: Reply, url: str, got: int) -> None:
-    if reply.total is None and not got:  # a head that was cut looks like this, and no file is empty
+def refuse_cut(reply: Reply, url: str, received: int) -> None:
+    if reply.total is None and not received:  # a head that was cut looks like this, and no file is empty
         raise Retry(f"{plain(url)} gave nothing")
-    if reply.total is not None and got < reply.total:
-        raise Retry(f"{plain(url)} was cut after {size(got)} of {size(reply.total)}")
+    if reply.total is not None and received < reply.total:
+        raise Retry(f"{plain(url)} was cut after {size(received)} of {size(reply.total)}")
 
 
 def _local(request: Request) -> Reply:
@@ -201,17 +201,17 @@ def _local(request: Request) -> Reply:
 
 
 def _remote(request: Request) -> Reply:
-    asked = urllib.request.Request(request.url, request.data, {"User-Agent": AGENT})
+    outgoing = urllib.request.Request(request.url, request.data, {"User-Agent": AGENT})
     for name, value in request.headers.items():
-        asked.add_unredirected_header(name, value)  # keys are for the first host alone
+        outgoing.add_unredirected_header(name, value)  # keys are for the first host alone
     if request.have:
-        asked.add_header("Range", f"bytes={request.have}-")
+        outgoing.add_header("Range", f"bytes={request.have}-")
         if request.tag:
-            asked.add_header("If-Range", request.tag)
+            outgoing.add_header("If-Range", request.tag)
     opener = urllib.request.build_opener(_Plain, _Secure, _Redirects)
     try:
         with _told(request.url):
-            answer = opener.open(asked, timeout=PATIENCE.silence)
+            answer = opener.open(outgoing, timeout=PATIENCE.silence)
     except urllib.error.HTTPError as error:
         return _refusal(error, request)
     length = answer.headers.get("Content-Length") or ""
@@ -224,10 +224,10 @@ def _remote(request: Request) -> Reply:
 
 def _range(answer: http.client.HTTPResponse) -> tuple[int, int | None]:
     """The first byte that comes, and the length of the whole."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
-    if not found:
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
+    if not match:
         return -1, None
-    return int(found[1]), None if found[2] == "*" else int(found[2])
+    return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
 def _tag(headers: Mapping[str, str]) -> str | None:
@@ -244,10 +244,10 @@ def _refusal(error: urllib.error.HTTPError, request: Request) -> Reply:
             if total == str(request.have):
                 return Reply(_Nothing(), request.have, request.have, request.tag)
             raise Retry(f"{plain(request.url)} is shorter than what was there of it", restart=True)
-        said = f"{plain(request.url)} answers {_said(error)}"
+        message = f"{plain(request.url)} answers {_said(error)}"
     if error.code in BUSY:
-        raise Retry(said, _wait(error.headers.get("Retry-After")))
-    raise Refused(said, error.code)
+        raise Retry(message, _wait(error.headers.get("Retry-After")))
+    raise Refused(message, error.code)
 
 
 class _Nothing:

@@ -37,14 +37,14 @@ def recognise(paths: Sequence[Path], only: str | None = None) -> list[tuple[str,
     for index, path in enumerate(paths):
         folders.setdefault(path.parts[:-1], []).append(index)
     parsers: dict[str, Parse] = {name: load(name).parse for name in names()} if folders else {}
-    found: list[tuple[str, Row] | None] = [None] * len(paths)
+    recognised: list[tuple[str, Row] | None] = [None] * len(paths)
     for members in folders.values():
         files = [paths[index] for index in members]
         owner = _owner(files[:: -(-len(files) // SAMPLE)], parsers)
         if owner is not None:
             for index, row in zip(members, _rows(files, owner, parsers[owner]), strict=True):
-                found[index] = row
-    return found
+                recognised[index] = row
+    return recognised
 
 
 def _rows(paths: Sequence[Path], name: str, parse: Parse) -> list[tuple[str, Row] | None]:
@@ -56,11 +56,11 @@ def _owner(sample: Sequence[Path], parsers: dict[str, Parse]) -> str | None:
 
     A corpus that knows fewer of them than nobody knows does not get the folder: a few names can agree by accident.
     """
-    known: set[int] = set()
+    read_by_any: set[int] = set()
     scores = {}
     for name, parse in parsers.items():
         rows = {index: row for index, path in enumerate(sample) if (row := parse(path)) is not None}
-        known |= rows.keys()
+        read_by_any |= rows.keys()
         scores[name] = (len(rows), sum(map(len, rows.values())))
     best = max(scores, key=scores.__getitem__)
-    return best if scores[best][0] >= max(1, len(sample) - len(known)) else None
+    return best if scores[best][0] >= max(1, len(sample) - len(read_by_any)) else None

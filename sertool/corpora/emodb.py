@@ -84,9 +84,9 @@ def enrich(rows: list[dict[str, object]], tables: dict[str, Path]) -> None:
     try:
         lines = path.read_bytes().replace(b"\xa0", b"").replace(b",", b".").lower().splitlines()
         cells = [line.split(b"\t") for line in lines[1:] if line.strip()]
-        found = {name.decode().strip().removesuffix(".wav"): (float(a), float(b)) for _, name, a, b in cells}
+        scores_of = {name.decode().strip().removesuffix(".wav"): (float(a), float(b)) for _, name, a, b in cells}
     except (OSError, ValueError):
         raise SertoolError(f"{path} is not EMO-DB's table of recognition: get it again") from None
     for row in rows:
-        if scores := found.get(str(row["stem"]).lower()):
+        if scores := scores_of.get(str(row["stem"]).lower()):
             row["recognised"], row["natural"] = scores

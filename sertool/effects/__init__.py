@@ -82,8 +82,9 @@ def pending(augmentation: str | None) -> tuple[Drawn, ...]:
     if not augmentation:
         return ()
     try:
-        held = json.loads(augmentation)
-        return () if held.get("written") else tuple({"effect": str(one["effect"]), **one} for one in held["effects"])
+        record = json.loads(augmentation)
+        links = () if record.get("written") else record["effects"]
+        return tuple({"effect": str(link["effect"]), **link} for link in links)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise SertoolError(f"no augmentation that sertool wrote: {augmentation[:80]!r}") from None
 
@@ -108,18 +109,18 @@ def readied(samples: int, rate: int, augmentation: str | None) -> list[Link]:
 
 def applied_together(waves: Sequence[Tensor], rate: int, chains: Sequence[Sequence[Link]]) -> list[Tensor]:
     """`applied`, to many `[channels, samples]`: what stands first is applied to all clips of like lengths at once."""
-    made, left = list(waves), [list(chain)[::-1] for chain in chains]
-    while waiting := [at for at, chain in enumerate(left) if chain]:
-        names = {at: left[at][-1][0]["effect"] for at in waiting}
+    changed, waiting_chains = list(waves), [list(chain)[::-1] for chain in chains]
+    while waiting := [at for at, chain in enumerate(waiting_chains) if chain]:
+        names = {at: waiting_chains[at][-1][0]["effect"] for at in waiting}
         first = min(names.values(), key=lambda name: load(name).PLACE)
         groups: dict[int, list[int]] = {}
         for at in (at for at, name in names.items() if name == first):
-            groups.setdefault(made[at].shape[-1].bit_length(), []).append(at)  # so that no more than half is padding
+            groups.setdefault(changed[at].shape[-1].bit_length(), []).append(at)  # so that no more than half is padding
         for group in groups.values():
-            links = [left[at].pop() for at in group]
-            for at, wave in zip(group, _together(first, [made[at] for at in group], rate, links), strict=True):
-                made[at] = wave
-    return made
+            links = [waiting_chains[at].pop() for at in group]
+            for at, wave in zip(group, _together(first, [changed[at] for at in group], rate, links), strict=True):
+                changed[at] = wave
+    return changed
 
 
 def _together(name: str, waves: list[Tensor], rate: int, links: Sequence[Link]) -> list[Tensor]:

@@ -32,4 +32,4 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    return filters.filtered(waves, [filters.band_taps(rate, one["hz"], one["octaves"]) for one in drawn])
+    return filters.filtered(waves, [filters.band_taps(rate, numbers["hz"], numbers["octaves"]) for numbers in drawn])

@@ -32,4 +32,5 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    return filters.filtered(waves, [filters.rest(filters.band_taps(rate, one["hz"], one["octaves"])) for one in drawn])
+    bands = (filters.band_taps(rate, numbers["hz"], numbers["octaves"]) for numbers in drawn)
+    return filters.filtered(waves, [filters.rest(taps) for taps in bands])

@@ -33,5 +33,5 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     channels = wave.reshape(-1, wave.shape[-1]).cpu().numpy()
-    made = np.stack([encoding.coded(channel, rate, drawn["kind"], drawn["kbps"]) for channel in channels])
-    return wave.new_tensor(made).reshape(wave.shape)
+    coded = np.stack([encoding.coded(channel, rate, drawn["kind"], drawn["kbps"]) for channel in channels])
+    return wave.new_tensor(coded).reshape(wave.shape)

@@ -25,8 +25,8 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
     length = wave.shape[-1]
-    kept = max(1, round(drawn["keep"] * length))
-    first, place = (round(drawn[name] * (length - kept)) for name in ("of", "at"))
-    made = wave.new_zeros(wave.shape)
-    made[..., place : place + kept] = wave[..., first : first + kept]
-    return made
+    width = max(1, round(drawn["keep"] * length))
+    first, place = (round(drawn[name] * (length - width)) for name in ("of", "at"))
+    cropped = wave.new_zeros(wave.shape)
+    cropped[..., place : place + width] = wave[..., first : first + width]
+    return cropped

@@ -37,5 +37,5 @@ def apply(wave: Tensor, _rate: int, _drawn: Drawn, response: np.ndarray) -> Tens
 def together(
     waves: Sequence[Tensor], _rate: int, _drawn: Sequence[Drawn], responses: Sequence[np.ndarray]
 ) -> list[Tensor]:
-    made = filters.convolved_together(waves, responses)
-    return sounds.each_as_loud(made, waves)
+    convolved = filters.convolved_together(waves, responses)
+    return sounds.each_as_loud(convolved, waves)

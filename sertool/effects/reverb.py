@@ -43,5 +43,5 @@ def apply(wave: Tensor, _rate: int, _drawn: Drawn, room: np.ndarray) -> Tensor:
 
 
 def together(waves: Sequence[Tensor], _rate: int, _drawn: Sequence[Drawn], rooms: Sequence[np.ndarray]) -> list[Tensor]:
-    made = filters.convolved_together(waves, rooms)
-    return sounds.each_as_loud(made, waves)
+    convolved = filters.convolved_together(waves, rooms)
+    return sounds.each_as_loud(convolved, waves)

@@ -30,11 +30,11 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     """As long as before: silence follows."""
     import torch
 
-    made = wave
+    spliced = wave
     for at, seconds in drawn["pieces"]:
-        made = _without(made, at, round(seconds * rate))
-    lost = wave.shape[-1] - made.shape[-1]
-    return torch.nn.functional.pad(made, (0, lost))
+        spliced = _without(spliced, at, round(seconds * rate))
+    lost = wave.shape[-1] - spliced.shape[-1]
+    return torch.nn.functional.pad(spliced, (0, lost))
 
 
 def _without(wave: Tensor, at: float, samples: int) -> Tensor:

@@ -32,14 +32,14 @@ def chosen(text: str, count: int) -> tuple[int, ...]:
     """Layers by number, in order: `all`, `3`, `1-5` or `0,2-4` of the layers 0 to `count`."""
     if text == "all":
         return tuple(range(count + 1))
-    wanted: set[int] = set()
+    numbers: set[int] = set()
     for word in text.split(","):
         first, dash, last = word.strip().partition("-")
         last = last if dash else first
         if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= count):
             raise UsageError(f"--layers {text}: the encoder has layers 0 to {count}; say which as 3, 1-5, 0,2-4 or all")
-        wanted.update(range(int(first), int(last) + 1))
-    return tuple(sorted(wanted))
+        numbers.update(range(int(first), int(last) + 1))
+    return tuple(sorted(numbers))
 
 
 def spelled(layers: tuple[int, ...]) -> str:

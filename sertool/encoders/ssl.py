@@ -124,25 +124,25 @@ class Encoder(nn.Module):
         frames = (len(wave) - LEAST) // HOP + 1
         rows = wave.new_empty(frames, len(self.layers) * self.width)
         for first, last, begin, end in encoders.windows(frames, FRAMES, MARGIN):
-            made = self._layers(wave[None, first * HOP : (last - 1) * HOP + LEAST])
-            rows[begin:end] = torch.cat([made[layer][0, begin - first : end - first] for layer in self.layers], dim=1)
+            stack = self._layers(wave[None, first * HOP : (last - 1) * HOP + LEAST])
+            rows[begin:end] = torch.cat([stack[layer][0, begin - first : end - first] for layer in self.layers], dim=1)
         return rows
 
     def _layers(self, wave: Tensor) -> list[Tensor]:
         """All layers from 0, each `[1, frames, width]`, of `[1, samples]`."""
         encoder = self.network.encoder
         stream = entering(self.network, wave)
-        made, bias = [stream], None
+        outputs, bias = [stream], None
         for block in encoder.transformer.layers:
             stream, bias = block(stream, position_bias=bias)
-            made.append(stream)
-        return made
+            outputs.append(stream)
+        return outputs
 
 
 def entering(network: nn.Module, waves: Tensor) -> Tensor:
     """What enters the first block, `[clips, frames, width]` of `[clips, samples]`."""
-    found, _ = network.feature_extractor(waves, None)
-    return network.encoder.transformer._preprocess(network.encoder.feature_projection(found))
+    features, _ = network.feature_extractor(waves, None)
+    return network.encoder.transformer._preprocess(network.encoder.feature_projection(features))
 
 
 def bundle(size: str) -> torchaudio.pipelines.Wav2Vec2Bundle:
@@ -151,18 +151,18 @@ def bundle(size: str) -> torchaudio.pipelines.Wav2Vec2Bundle:
 
 def empty(size: str, layers: int) -> nn.Module:
     """The network with its first `layers` blocks, without numbers."""
-    held = bundle(size)
+    kind = bundle(size)
     with torch.device("meta"):
-        made = MAKERS[held._model_type](**held._params)
-    del made.encoder.transformer.layers[layers:]
-    return made
+        network = MAKERS[kind._model_type](**kind._params)
+    del network.encoder.transformer.layers[layers:]
+    return network
 
 
 def network(size: str, layers: int, state: dict[str, Tensor]) -> nn.Module:
     """A network of the first `layers` blocks with the published tensors."""
-    made = empty(size, layers)
-    made.load_state_dict({name: state[_published(name)] for name in made.state_dict()}, assign=True)
-    return made
+    filled = empty(size, layers)
+    filled.load_state_dict({name: state[_published(name)] for name in filled.state_dict()}, assign=True)
+    return filled
 
 
 def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
@@ -172,7 +172,7 @@ def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
 
 def _published(name: str) -> str:
     """A tensor's name as the files have it."""
-    return re.sub("|".join(map(re.escape, FACTORS)), lambda found: FACTORS[found[0]], name)
+    return re.sub("|".join(map(re.escape, FACTORS)), lambda match: FACTORS[match[0]], name)
 
 
 def published(size: str) -> Published:

@@ -57,10 +57,10 @@ def encoded(name: str) -> bool:
     return "CHOICE" in catalogue.entries("features")[name].facts
 
 
-def to_fetch(wanted: Mapping[str, Any]) -> list[str]:
+def to_fetch(settings_of: Mapping[str, Any]) -> list[str]:
     """The weights that features, each with its settings, need and that lie nowhere yet, with their size."""
     missing = []
-    for name, settings in wanted.items():
+    for name, settings in settings_of.items():
         if choice := getattr(load(name), "CHOICE", None):
             family, kind = encoders.load(name), getattr(settings, choice)
             if not weights.is_at_hand(published := family.published(kind)):

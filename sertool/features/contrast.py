@@ -57,8 +57,8 @@ class Feature(nn.Module):
         self.framing = dsp.Framing.of(settings)
         self.bands = spans(settings, rate)
         self.columns = [f"contrast_{band}" for band in range(len(self.bands))]
-        chosen, means = extremes(self.bands)
-        self.register_buffer("chosen", torch.from_numpy(chosen))
+        choice, means = extremes(self.bands)
+        self.register_buffer("chosen", torch.from_numpy(choice))
         self.register_buffer("means", torch.from_numpy(means).float())
 
     def forward(self, frames: dsp.Frames) -> Tensor:

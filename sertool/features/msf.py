@@ -62,7 +62,7 @@ class Grid:
     @classmethod
     def of(cls, settings: Settings, rate: int) -> "Grid":
         step = max(1, rate // POINTS)
-        length, hop = (max(1, round(each * rate / step)) for each in (settings.frame_seconds, settings.hop_seconds))
+        length, hop = (max(1, round(time * rate / step)) for time in (settings.frame_seconds, settings.hop_seconds))
         return cls(step, length, hop, rate / step)
 
     def frames(self, samples: int) -> int:

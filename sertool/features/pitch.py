@@ -68,13 +68,13 @@ class Feature(nn.Module):
 
     def _rows(self, wave: Tensor) -> Tensor:
         count = self.cutting.count(len(wave))
-        found = pyin.observed(
+        candidates = pyin.observed(
             lambda first, last: self.cutting.cut(wave, first, last).cpu(), count, self.grid, self.prior
         )
-        states = self.lattice.path(found)
+        states = self.lattice.path(candidates)
         voiced = states < self.grid.bins
         pitch = np.where(voiced, self.frequencies[states % self.grid.bins], 0.0)
-        return torch.from_numpy(np.stack([pitch, voiced, found.voicing], axis=1)).float()
+        return torch.from_numpy(np.stack([pitch, voiced, candidates.voicing], axis=1)).float()
 
 
 def _framing(settings: Settings) -> dsp.Framing:
@@ -106,7 +106,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     bins = math.floor(12 * steps * np.log2(settings.fmax / settings.fmin)) + 1
     frequencies = settings.fmin * 2 ** (np.arange(bins) / (12 * steps))
     masses = _masses(settings)
-    offered, voicing = [], []
+    probabilities, voicing = [], []
     for frame in slow.frames(wave, _framing(settings)):
         row = np.zeros(bins)
         for period, probability in _periods(_difference(frame, rate, settings), masses, rate, settings):
@@ -114,8 +114,8 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
             if probability > 0 and place < bins:
                 row[place] = probability  # in place of a shorter period's, if there was one
         voicing.append(min(1.0, np.cumsum(row[::-1])[-1]))
-        offered.append(np.concatenate([row, np.full(bins, (1 - voicing[-1]) / bins)]))
-    states = _likeliest(np.array(offered), _transitions(bins, steps, rate, settings))
+        probabilities.append(np.concatenate([row, np.full(bins, (1 - voicing[-1]) / bins)]))
+    states = _likeliest(np.array(probabilities), _transitions(bins, steps, rate, settings))
     voiced = states < bins
     return np.stack([np.where(voiced, frequencies[states % bins], 0.0), voiced, voicing], axis=1)
 
@@ -173,15 +173,15 @@ def _transitions(bins: int, steps: int, rate: int, settings: Settings) -> np.nda
     return np.kron([[stay, switch], [switch, stay]], near / near.sum(axis=1, keepdims=True))
 
 
-def _likeliest(offered: np.ndarray, transitions: np.ndarray) -> np.ndarray:
+def _likeliest(probabilities: np.ndarray, transitions: np.ndarray) -> np.ndarray:
     """Viterbi's path through `[frames, states]`; what is impossible has the smallest probability there is.
 
     Of origins that are equally good but for rounding, and such ties are not rare, the first is taken.
     """
     smallest = np.finfo(np.float64).tiny
-    offered, transitions = np.log(offered + smallest), np.log(transitions + smallest)
-    score, origins = offered[0], []
-    for row in offered[1:]:
+    probabilities, transitions = np.log(probabilities + smallest), np.log(transitions + smallest)
+    score, origins = probabilities[0], []
+    for row in probabilities[1:]:
         arriving = score[:, None] + transitions
         best = arriving.max(axis=0)
         origins.append((arriving > best - 1e-9).argmax(axis=0))

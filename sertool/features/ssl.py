@@ -69,6 +69,6 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     for first, last, begin, end in encoders.windows(frames, ssl.FRAMES, ssl.MARGIN):
         part = samples[None, first * ssl.HOP : (last - 1) * ssl.HOP + ssl.LEAST]
         with torch.no_grad():
-            made = [ssl.entering(network, part.clone()), *network.extract_features(part.clone())[0]]
-        parts.append(np.concatenate([made[layer][0, begin - first : end - first].numpy() for layer in layers], axis=1))
+            stack = [ssl.entering(network, part.clone()), *network.extract_features(part.clone())[0]]
+        parts.append(np.concatenate([stack[layer][0, begin - first : end - first].numpy() for layer in layers], axis=1))
     return np.concatenate(parts)

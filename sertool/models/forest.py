@@ -36,8 +36,8 @@ class Model(Fitted):
 
         self.begin(x, y)
         size = {"n_estimators": self.settings.trees, "min_samples_leaf": self.settings.leaf}
-        found = RandomForestClassifier(**size, max_depth=self.settings.depth, random_state=seed).fit(x, y, weights)
-        trees = [estimator.tree_ for estimator in found.estimators_]
+        forest = RandomForestClassifier(**size, max_depth=self.settings.depth, random_state=seed).fit(x, y, weights)
+        trees = [estimator.tree_ for estimator in forest.estimators_]
         roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
         nodes = np.arange(sum(tree.node_count for tree in trees))
         start = np.repeat(roots, [tree.node_count for tree in trees])

@@ -73,8 +73,8 @@ class Model(layers.Headed):
             Block(inputs, outputs, 2 if place else 1, settings.squeeze)
             for place, (inputs, outputs) in enumerate(pairwise((channels[0], *channels)))
         )
-        seen = channels[-1] * layers.reduced(columns, len(channels))
-        self.project = nn.Sequential(nn.Linear(seen, settings.project), nn.Dropout(dropout))
+        flat_width = channels[-1] * layers.reduced(columns, len(channels))
+        self.project = nn.Sequential(nn.Linear(flat_width, settings.project), nn.Dropout(dropout))
         size = settings.width, settings.layers, dropout
         self.recurrent = layers.Recurrent(nn.GRU, settings.project, *size, both_ways=True)
         self.statistics = layers.Statistics(2 * settings.width, settings.attention, settings.heads)

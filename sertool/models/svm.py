@@ -48,13 +48,13 @@ class Model(Fitted):
         z = self.begin(x, y)
         apart = folds(y, np.arange(len(y)) if origin is None else origin, seed)
         machine = SVC(C=self.settings.c, gamma=self.gamma)
-        found = CalibratedClassifierCV(machine, method="sigmoid", cv=apart, ensemble=False).fit(z, y, weights)
-        self.adopt(found.calibrated_classifiers_[0])
+        calibrated = CalibratedClassifierCV(machine, method="sigmoid", cv=apart, ensemble=False).fit(z, y, weights)
+        self.adopt(calibrated.calibrated_classifiers_[0])
 
     def adopt(self, calibrated: Any) -> None:
         """Support vectors, their weight in each pair's machine `[vectors, pairs]`, and the sigmoids."""
         machine, sigmoids = calibrated.estimator, calibrated.calibrators
-        slope, offset = (np.array([getattr(each, name) for each in sigmoids]) for name in ("a_", "b_"))
+        slope, offset = (np.array([getattr(sigmoid, name) for sigmoid in sigmoids]) for name in ("a_", "b_"))
         if len(sigmoids) == 1:  # of two classes the second's sigmoid is all; the first's is what is left of one
             slope, offset = np.repeat(slope, 2), np.array([-offset[0], offset[0]])
         owner = np.repeat(np.arange(len(machine.n_support_)), machine.n_support_)
@@ -78,10 +78,10 @@ def folds(y: np.ndarray, origin: np.ndarray, seed: int) -> list[tuple[np.ndarray
     _, first, origin = np.unique(origin, return_index=True, return_inverse=True)
     fewest = np.unique(y[first], return_counts=True)[1].min()
     if fewest > 1:
-        drawn = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed).split(first, y[first])
-        held = [np.isin(origin, clips) for _, clips in drawn]
-        if all(len(np.unique(y[~rows])) == len(np.unique(y)) for rows in held):
-            return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held]
+        splits = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed).split(first, y[first])
+        held_out = [np.isin(origin, clips) for _, clips in splits]
+        if all(len(np.unique(y[~rows])) == len(np.unique(y)) for rows in held_out):
+            return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held_out]
     raise SertoolError("svm calibrates on held-out clips: each emotion needs two at least, and one has one")
 
 

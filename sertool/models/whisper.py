@@ -50,9 +50,9 @@ def require(settings: Settings, records: Mapping[str, Any]) -> None:
     """Refuse features other than frames of the layer before the first block; widths do not tell, as all are equal."""
     _check_blocks(settings)
     first = settings.layers - settings.tune
-    held = [(name, record["stats"], record["settings"].get("size"), record["settings"].get("layers"))
+    inputs = [(name, record["stats"], record["settings"].get("size"), record["settings"].get("layers"))
             for name, record in records.items()]  # fmt: skip
-    if settings.pretrained and held != [("whisper", [], settings.size, str(first))]:
+    if settings.pretrained and inputs != [("whisper", [], settings.size, str(first))]:
         raise UsageError(f"layers={settings.layers} and tune={settings.tune} go on from layer {first}: "
                          f"featurize with --whisper {settings.size} --layers {first} and no --stats")  # fmt: skip
     _following(settings, records)
@@ -69,8 +69,8 @@ def _following(settings: Settings, records: Mapping[str, Any]) -> dict[str, Tens
     """The tensors of the blocks that follow, from the very encoder that made the rows: no other's fit its frames."""
     if not settings.pretrained:
         return {}
-    known, first = records["whisper"]["settings"].get("weights"), settings.layers - settings.tune
-    return whisper.translated(whisper.tensors(settings.size, settings.layers, known, first)[1], settings.layers)
+    digest, first = records["whisper"]["settings"].get("weights"), settings.layers - settings.tune
+    return whisper.translated(whisper.tensors(settings.size, settings.layers, digest, first)[1], settings.layers)
 
 
 class Model(layers.Headed):
@@ -111,8 +111,8 @@ class Model(layers.Headed):
         """Initialise the head as a logistic regression on the clips' summaries, `[clips, 2 width]`."""
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
         scaled = ((vectors - mean) / np.sqrt(variance + norms.EPS)).astype(np.float32)
-        found = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
-        weight, bias = (torch.from_numpy(part).float() for part in fitted.linear(found))
+        regression = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
+        weight, bias = (torch.from_numpy(part).float() for part in fitted.linear(regression))
         self.norm.running_mean.copy_(torch.from_numpy(mean))
         self.norm.running_var.copy_(torch.from_numpy(variance))
         present = torch.from_numpy(np.unique(truth)).to(self.head[1].bias.device)
@@ -124,12 +124,12 @@ class Model(layers.Headed):
 
     def block_outputs(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
         """The output of each block, `[clips, frames, width]`."""
-        output, made = layers.cleared(rows, lengths), []
+        output, outputs = layers.cleared(rows, lengths), []
         valid = layers.valid(lengths, rows.shape[1], rows.device)
         for block in self.blocks:
             output = block(output, valid[:, None, None])
-            made.append(output)
-        return made
+            outputs.append(output)
+        return outputs
 
     def summary(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """`[clips, 2 width]`, before it is normalised; answers in bf16 are computed for each clip by itself.
@@ -138,11 +138,11 @@ class Model(layers.Headed):
         """
         if self.training or not torch.is_autocast_enabled(rows.device.type):
             return self._pooled(self.block_outputs(rows, lengths)[-1], lengths)
-        made = rows.new_empty(len(rows), 2 * rows.shape[2])
+        summaries = rows.new_empty(len(rows), 2 * rows.shape[2])
         for clip, length in enumerate(lengths.tolist()):
-            own = slice(clip, clip + 1)
-            made[own] = self._pooled(self.block_outputs(rows[own, :length], lengths[own])[-1], lengths[own])
-        return made
+            this = slice(clip, clip + 1)
+            summaries[this] = self._pooled(self.block_outputs(rows[this, :length], lengths[this])[-1], lengths[this])
+        return summaries
 
     def _pooled(self, output: Tensor, lengths: Tensor) -> Tensor:
         valid = layers.valid(lengths, output.shape[1], output.device)

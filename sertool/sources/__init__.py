@@ -33,10 +33,10 @@ class Plan:
 
 def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
     """Ask a source what it holds; `get` brings one file of it, for what can be known only from that."""
-    made: Plan = catalogue.load("sources", source["kind"]).plan(source, get)
-    if not made.items:
+    planned: Plan = catalogue.load("sources", source["kind"]).plan(source, get)
+    if not planned.items:
         raise web.Refused("holds nothing that is wanted")
-    return made
+    return planned
 
 
 def size(source: Source) -> tuple[int | None, bool]:

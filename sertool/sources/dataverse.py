@@ -13,15 +13,15 @@ from sertool.transfer import Item
 def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
     url = f"{source['host']}/api/datasets/:persistentId/?persistentId={quote(source['doi'], safe=':/')}"
     try:
-        listed = web.ask_json(url)["data"]["latestVersion"]["files"]
-        files = [file for file in listed if fnmatch(file["dataFile"]["filename"], source["match"])]
+        entries = web.ask_json(url)["data"]["latestVersion"]["files"]
+        files = [file for file in entries if fnmatch(file["dataFile"]["filename"], source["match"])]
         closed = sum(bool(file.get("restricted")) for file in files)
-        made = tuple(_item(file, source) for file in files)
+        items = tuple(_item(file, source) for file in files)
     except NONSENSE:
         raise web.Damaged(f"{web.plain(url)} does not list its files as Dataverse does") from None
     if closed:
         raise web.Refused(f"{closed:,} of its {len(files):,} files are given on request only")
-    return Plan(made)
+    return Plan(items)
 
 
 def _item(file: dict, source: Source) -> Item:

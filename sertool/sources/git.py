@@ -35,11 +35,11 @@ def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
 
 def _pointed_to(archive: Item, path: Path) -> list[Item]:
     """The objects that an archive has pointers to."""
-    found = []
+    items = []
     for name, data in unpacking.small(path, POINTER_SIZE, unpacking.naming(archive.strip, archive.take)):
         if pointer := POINTER.fullmatch(data):
-            found.append(Item(name, "", int(pointer[2]), {"sha256": pointer[1].decode()}))
-    return found
+            items.append(Item(name, "", int(pointer[2]), {"sha256": pointer[1].decode()}))
+    return items
 
 
 def _locator(source: Source, objects: Sequence[Item]) -> Locate:
@@ -65,22 +65,22 @@ def _locator(source: Source, objects: Sequence[Item]) -> Locate:
 
 def _batch(source: Source, items: Sequence[Item]) -> dict[str, Reply]:
     """What LFS answers for each object: a link, or why there is none."""
-    wanted = {item.digests["sha256"]: item.size for item in items}  # files of equal bytes are one object
-    objects = [{"oid": oid, "size": size} for oid, size in wanted.items()]
+    sizes = {item.digests["sha256"]: item.size for item in items}  # files of equal bytes are one object
+    objects = [{"oid": oid, "size": size} for oid, size in sizes.items()]
     question = {"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
     url = f"{source.get('repository', source['home'])}.git/info/lfs/objects/batch"
-    found = web.ask_json(url, {"Accept": MEDIA, "Content-Type": MEDIA}, json.dumps(question).encode())
-    answers: dict[str, Reply] = {oid: web.Refused(f"Git LFS has no object {oid[:12]}…") for oid in wanted}
+    reply = web.ask_json(url, {"Accept": MEDIA, "Content-Type": MEDIA}, json.dumps(question).encode())
+    answers: dict[str, Reply] = {oid: web.Refused(f"Git LFS has no object {oid[:12]}…") for oid in sizes}
     try:
-        return answers | {held["oid"]: _answer(held) for held in found["objects"]}
+        return answers | {entry["oid"]: _answer(entry) for entry in reply["objects"]}
     except NONSENSE:
         raise web.Damaged(f"{web.plain(url)} does not answer as Git LFS does") from None
 
 
-def _answer(held: dict) -> Reply:
-    if "error" in held:
-        error = held["error"]
-        return web.Refused(f"Git LFS answers {error.get('code')} {error.get('message')} for {held['oid'][:12]}…")
-    action = held["actions"]["download"]
+def _answer(entry: dict) -> Reply:
+    if "error" in entry:
+        error = entry["error"]
+        return web.Refused(f"Git LFS answers {error.get('code')} {error.get('message')} for {entry['oid'][:12]}…")
+    action = entry["actions"]["download"]
     headers = {str(name): str(value) for name, value in (action.get("header") or {}).items()}
     return elsewhere(action["href"]), headers

@@ -18,8 +18,8 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
     dataset = source["dataset"]
     url = f"{source.get('host', HOST)}/api/v1/datasets/download/{dataset}"
 
-    def locate(asked: Item, renew: bool) -> Link | None:
-        return None if renew else (asked.url, _headers())
+    def locate(requested: Item, renew: bool) -> Link | None:
+        return None if renew else (requested.url, _headers())
 
     return Plan((item(f"{dataset.rpartition('/')[2]}.zip", url, {}, source),), locate, NEEDS)
 
@@ -32,8 +32,8 @@ def _headers() -> Mapping[str, str]:
     user, key = os.environ.get("KAGGLE_USERNAME"), os.environ.get("KAGGLE_KEY")
     with suppress(ValueError, LookupError, TypeError):
         if not (user and key):
-            held = json.loads(_text(folder / "kaggle.json"))
-            user, key = held["username"], held["key"]
+            account = json.loads(_text(folder / "kaggle.json"))
+            user, key = account["username"], account["key"]
         return {"Authorization": "Basic " + base64.b64encode(f"{user}:{key}".encode()).decode()}
     return {}
 

@@ -19,9 +19,9 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
     host, record = source.get("host", HOST), source["record"]
     if named(source):
         return Plan(items(source, lambda name: f"{host}/records/{record}/files/{quote(name)}?download=1"))
-    found = web.ask_json(f"{host}/api/records/{record}")
+    reply = web.ask_json(f"{host}/api/records/{record}")
     try:
-        files = [_item(file, source) for file in found["files"] if fnmatch(file["key"], source["match"])]
+        files = [_item(file, source) for file in reply["files"] if fnmatch(file["key"], source["match"])]
     except NONSENSE:
         raise web.Damaged(f"{host}/api/records/{record} does not list its files as Zenodo does") from None
     return Plan(tuple(files))
