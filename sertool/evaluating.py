@@ -341,7 +341,7 @@ def _each_fold(run: Answers, whole: Sums) -> dict[str, float]:
 
 
 def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
-    """Name, clips and UAR of every speaker, the worst first, and by name those who are heard as well."""
+    """Name, clips and UAR of every speaker, the worst first, and equal ones by name."""
     there, unit = np.unique(run.speaker, return_inverse=True)
     units = Units(unit, np.zeros(len(there), int), 0, "")
     tallies = _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], len(run.classes)))

@@ -99,7 +99,7 @@ def released(table: Table, options: HeldOutOptions) -> Table:
         raise UsageError("--always-train leaves no clip to hold out: name fewer corpora, or give other manifests, too")
     speakers = np.array(manifest.column(table, "speaker"), object)
     if both := sorted({*speakers[always]} & {*speakers[~always]} - {None}):
-        raise SertoolError(f"--always-train: {listed(both)} would be heard in train, and held out in another corpus")
+        raise SertoolError(f"--always-train: {listed(both)} would be in train, and held out in another corpus")
     for name in {"split", "fold"} & set(table.column_names):
         places = [None if free else place for place, free in zip(manifest.column(table, name), always, strict=True)]
         table = manifest.with_column(table, name, places)
@@ -288,7 +288,7 @@ def check(split: np.ndarray, table: Table, name: str) -> None:
         talk.warn(f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
                   "in those of eval")  # fmt: skip
     if alone := _of_one_voice(manifest.keep(table, split == TRAIN)):
-        talk.warn(f"{name}: {listed(alone)} is heard from one speaker in train: it may be learnt as that voice")
+        talk.warn(f"{name}: {listed(alone)} is of one speaker in train: it may be learnt as that voice")
 
 
 def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) -> None:

@@ -70,7 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "options": {"want_whisper": "base", "layers": "all", "stats": ("mean", "std"), "trim": 40.0},
     },
     "base": {
-        "about": "what the package's model `base` hears: layers 0 to 4 of Whisper base, taught to hear through noise",
+        "about": "features of the package's model `base`: Whisper base, layers 0 to 4, trained to be robust to noise",
         "features": ["whisper"],
         "options": {"want_whisper": "base", "layers": "0-4", "stats": ("mean", "std"), "trim": 40.0,
                     "weights": "base", "precision": "int8"},

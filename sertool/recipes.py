@@ -134,7 +134,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "training": ON_STATISTICS,
     },
     "base": {
-        "about": "emotions of your own on what the package's `base` hears: nothing is fetched", "model": "mlp",
+        "about": "emotions of your own on the features of the package's `base`: nothing is fetched", "model": "mlp",
         "settings": {"networks": 3}, "preset": "base", "scale": "corpus", "protocol": "speaker:70/15/15",
         "training": ON_STATISTICS,
     },
@@ -146,7 +146,7 @@ RECIPES: dict[str, dict[str, Any]] = {
                      "ema": 0.998, "time_masks": 2, "time_width": 20, "keep": "last", "precision": "bf16"},
     },
     "whisper-steady": {
-        "about": "Whisper base, four blocks taught without labels to hear of copies what they heard of the clips",
+        "about": "Whisper base, four blocks trained without labels to give copies the features of their clips",
         "model": "whisper", "settings": {"tune": 4}, "preset": "whisper-0", "scale": "none",
         "protocol": "speaker:70/15/15",
         "training": {"optimizer": "adamw", "lr": 5e-4, "schedule": "cosine", "warmup": 60, "batch": 16, "epochs": 2,

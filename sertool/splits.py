@@ -37,7 +37,7 @@ PROTOCOLS = {
         "kind": "split", "corpus": None, "leaky": False, "by": ["speaker"], "shares": "70/15/15",
     },
     "sentence": {
-        "title": "sentences held out: what is said in test was never heard, though the speakers were",
+        "title": "sentences held out: what is said in test is never in train, though the speakers are",
         "kind": "split", "corpus": None, "leaky": False, "by": ["sentence"], "shares": "70/15/15",
     },
     "speaker+sentence": {

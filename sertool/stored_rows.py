@@ -56,7 +56,7 @@ class Shelf:
             raise UsageError(f"{path}: not a shard of features; a model is named with -m")
         head = shards.head_of(Path(path))
         if {str(feature): head.settings} != self.records:
-            raise UsageError(f"{path}: not made as the model hears: name the audio, or a manifest of all its features")
+            raise UsageError(f"{path}: not made as the model needs: name the audio, or a manifest of all its features")
         clips, offsets, counts = zip(*shards.placed(head), strict=True) if any(head.rows) else ((), (), ())
         where = zip(self.columns, ([path_text(path)] * len(clips), offsets, counts), strict=True)
         return manifest.from_columns({"clip": clips, "path": [""] * len(clips), **dict(where)})

@@ -102,7 +102,7 @@ def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Tab
     store = _frames(table, models, device)
     answers = _of_frames(table, models, store) if store is not None else _of_audio(table, models, jobs)
     if not answers:
-        raise SertoolError("--teacher: it can hear none of the clips: the manifest has other features, and no audio")
+        raise SertoolError("--teacher: it can answer for no clip: the manifest has other features, and no audio")
     clips, numbers, shares = (list(part) for part in zip(*answers, strict=True))
     columns = {f"p_{word}": np.array(shares)[:, place] for place, word in enumerate(models[0].labels)}
     return manifest.from_columns({"clip": clips, "model": numbers, **columns})

@@ -119,7 +119,7 @@ def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound
     shard = next((tmp_path / "other" / "mel").glob("*.safetensors"))
     refused = sertool("predict", "-m", run / "model", shard)
     assert refused.code == 2
-    assert "not made as the model hears" in refused.err
+    assert "not made as the model needs" in refused.err
 
 
 def test_copies_whose_sound_is_not_made_are_answered_from_their_shards(run: Path, tmp_path: Path) -> None:

@@ -192,4 +192,4 @@ def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def require_rate(rate: int) -> None:
     if rate != RATE:
-        raise UsageError(f"these encoders hear {RATE:,} Hz alone: leave --rate away")
+        raise UsageError(f"these encoders take {RATE:,} Hz alone: leave --rate away")

@@ -1,8 +1,8 @@
 """Our own best from random numbers: a small residual net, a recurrent layer both ways, attentive statistics.
 
 A wide first convolution and four residual blocks, in which each channel is weighed by what the clip as a whole holds
-(squeeze and excitation), leave a frame for every sixteen. A recurrent layer hears them from front to back and from
-back to front, and four heads sum up what it heard, each of which attends to its own part of the clip and keeps the mean
+(squeeze and excitation), leave a frame for every sixteen. A recurrent layer takes them from front to back and from
+back to front, and four heads sum up what it gives, each of which attends to its own part of the clip and keeps the mean
 and deviation of its share of the channels. Clips may have any length: whatever sums over time knows where they end.
 """
 
@@ -25,7 +25,7 @@ INPUT = {"mel": 64}
 class Settings:
     channels: Annotated[tuple[int, ...], "channels of each residual block", 1, 4096] = (24, 48, 96, 160)
     squeeze: Annotated[int, "channels for one within squeeze and excitation", 1, 256] = 4
-    project: Annotated[int, "width of what a recurrent layer hears", 1, 4096] = 256
+    project: Annotated[int, "width of what the recurrent layer takes", 1, 4096] = 256
     width: Annotated[int, "width of a recurrent layer, each way", 1, 4096] = 128
     layers: Annotated[int, "number of recurrent layers", 1, 32] = 1
     heads: Annotated[int, "attention heads of the statistics", 1, 64] = 4

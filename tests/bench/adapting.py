@@ -23,7 +23,7 @@ COUNTS = (1, 5, 10, 20, 40, 80)
 
 
 class Fold:
-    """A model, and the clips of speakers whom it never heard."""
+    """A model, and the clips of speakers on whom it was not trained."""
 
     def __init__(self, folder: Path) -> None:
         self.model = Predictor.load(folder / "model.safetensors")

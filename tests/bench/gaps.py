@@ -1,4 +1,4 @@
-"""What published systems claim, what sertool gets in their way, and what is left of it for speakers never heard.
+"""What published systems claim, what sertool gets in their way, and what is left of it for new speakers.
 
     python tests/bench/gaps.py CORPORA WORK [RECIPE...]    train those that are named, or all that were never trained
     python tests/bench/gaps.py --readme [--check]          write README's table again

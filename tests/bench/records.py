@@ -130,10 +130,10 @@ def with_others() -> dict[str, Record]:
 
 
 def own(corpus: str, how: str) -> dict[str, Record]:
-    """Learnt from a corpus alone, on what the package's model hears."""
+    """Learnt from a corpus alone, on the features of the package's model."""
     made = {}
     for name, system, words in (
-        (f"{corpus}-own", "`--recipe base`: small network on what the package's `base` hears", ""),
+        (f"{corpus}-own", "`--recipe base`: small network on the features of the package's `base`", ""),
         (f"{corpus}-own-speaker", "the same, adapted to each speaker", " --adapt speaker"),
     ):
         index = f"sertool index {{corpora}}/{corpus} --protocol {how}"
@@ -210,7 +210,7 @@ def shipped(model: str, *words: str) -> tuple[str, ...]:
 
 
 def published(recipe: str, system: str) -> Record:
-    """A network of others, learnt as they have it, on speakers of which it hears none again."""
+    """A network of others, learnt as they have it, with no speaker in both train and test."""
     index = "sertool index {corpora}/cremad --protocol cremad-nk"
     train = f"sertool train --recipe {recipe} --precision bf16 --seeds 3 -o runs/{recipe} > cremad-{recipe}.parquet"
     return Record("cremad", "cremad-nk", system, (f"{index} | {train}",))
@@ -271,7 +271,7 @@ RECORDS: dict[str, Record] = {
          " > cremad-distilled-speaker.parquet"),
     ),
     "cremad-base": Record(
-        "cremad", "cremad-nk", "Whisper-base, four blocks taught to hear through noise, adapted", FOUR_BLOCKS
+        "cremad", "cremad-nk", "Whisper-base, four blocks trained to be robust to noise, adapted", FOUR_BLOCKS
     ),
     "cremad-tiny": Record(
         "cremad", "cremad-nk", "`-m sertool` taught by the encoder, copies with codecs and noise, too",

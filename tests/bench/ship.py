@@ -28,12 +28,12 @@ MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "
 
 
 INTRODUCED = {
-    "base": """The first four of the six blocks of Whisper's base encoder, which were taught without labels to hear of
-copies with noise, rooms, telephones and codecs what the published ones hear of the clips, and three dense networks on
-what five layers hold over time, which answer as one. Weights are in 8 bits, and so are the encoder's products where the
-processor has such. It learnt from clips and copies, too; of what it is asked, silent ends are left out. Recordings of
-another kind are best met with `--adapt speaker`, if need be with all clips as one voice (`--speakers all`): alone it is
-often wrong there, and too sure.
+    "base": """The first four of the six blocks of Whisper's base encoder, which were trained without labels to give
+copies with noise, rooms, telephones and codecs the features that the published ones give the clips, and three dense
+networks on what five layers hold over time, which answer as one. Weights are in 8 bits, and so are the encoder's
+products where the processor has such. It learnt from clips and copies, too; of what it is asked, silent ends are left
+out. Recordings of another kind are best met with `--adapt speaker`, if need be with all clips as one voice
+(`--speakers all`): alone it is often wrong there, and too sure.
 """,
     "tiny": """A log-mel network of 1.1 million parameters, for speed: it learnt from labels and from a network on
 Whisper's encoder, of clips and of copies of them with noise, rooms, telephones and codecs; of what it is asked, silent
@@ -61,9 +61,9 @@ def card(name: str, work: Path) -> str:
     alone, without_own = 100 * own["ece"]["value"], 100 * _error_for_strangers(work, name)
     lines = [f"# {name}", "", INTRODUCED[name], DATA]
     lines += [
-        f"**Figures**, in per cent with 95 % intervals, on the {run['speakers']} dev speakers of `cremad-nk`, whom it",
-        f"never heard, {run['clips']:,} clips: UAR {figures(own['uar'])}, accuracy {figures(own['wa'])}, calibration",
-        f"error {alone:.1f}. Dev said how sure to be, too: where each speaker's clips are asked as",
+        f"**Figures**, in per cent with 95 % intervals, on the {run['speakers']} dev speakers of `cremad-nk`, on whom",
+        f"it was not trained, {run['clips']:,} clips: UAR {figures(own['uar'])}, accuracy {figures(own['wa'])},",
+        f"calibration error {alone:.1f}. Dev said how sure to be, too: where each speaker's clips are asked as",
         f"the others' say, the error is {without_own:.1f}. The tables are of the model alone.",
     ]
     if adapted.exists():
