@@ -15,6 +15,8 @@ import pytest
 
 from sertool import encoding, synth, talk
 
+pytest.register_assert_rewrite("pretrained")  # a plugin that a test file imports from, before it is loaded as one
+
 # A shell without job control has what it starts in the background ignore interrupts, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,11 +1,18 @@
-"""Pretrained encoders made small, with random weights in a cache: a plugin of pytest's."""
+"""Pretrained encoders with random weights, in the layouts of OpenAI's and torchaudio's files: as large as they are or,
+with a cache that has their weights, made small; a plugin of pytest's."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+import torchaudio
+
+from sertool import weights
+from sertool.encoders import ssl, whisper
 
 SMALL = {"bands": 80, "width": 32, "heads": 2, "layers": 3}
 SMALL_SSL = {
@@ -15,34 +22,56 @@ SMALL_SSL = {
 SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # each of another kind
 
 
+def whisper_state(seed: int = 0, size: str = "base") -> dict[str, torch.Tensor]:
+    """Random tensors under OpenAI's names, in float16 as there, with some of the decoder's."""
+    rng = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, shape in whisper.shapes(size, whisper.SIZES[size]["layers"]).items():
+        spread = torch.randn(shape, generator=rng) * (shape[-1] * (shape[-1] if len(shape) == 3 else 1)) ** -0.5
+        state[name] = (spread + ("ln.weight" in name)).half()
+    extras = {"encoder.positional_embedding": (1500, 32), "encoder.ln_post.weight": (32,), "decoder.ln.weight": (32,)}
+    return state | {name: torch.zeros(shape).half() for name, shape in extras.items()}
+
+
+def checkpoint(state: dict[str, torch.Tensor]) -> bytes:
+    """A file as OpenAI publishes it."""
+    return saved({"dims": {"n_mels": 80, "n_audio_ctx": 1500}, "model_state_dict": state})
+
+
+def saved(content: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def ssl_state(model: str, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random tensors under the names that torchaudio's files have."""
+    rng = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, shape in ssl.shapes(model, ssl.SIZES[model]["layers"]).items():
+        spread = torch.randn(shape, generator=rng) * (shape[-1] if len(shape) > 1 else 16) ** -0.5
+        state[name] = spread + ("norm.weight" in name or "weight_g" in name)
+    return state
+
+
 @pytest.fixture(scope="module")
 def small_encoders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The encoders of usual size made small, with a cache that has their weights; the cache."""
-    from published import checkpoint, whisper_state
-
-    from sertool import weights
-    from sertool.encoders import whisper
-
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERTOOL_CACHE", str(cache))
         patch.setitem(whisper.SIZES, "base", whisper.SIZES["base"] | SMALL)
-        held = checkpoint(whisper_state())
-        patch.setitem(whisper.SIZES["base"], "sha256", hashlib.sha256(held).hexdigest())
+        data = checkpoint(whisper_state())
+        patch.setitem(whisper.SIZES["base"], "sha256", hashlib.sha256(data).hexdigest())
         place = whisper.published("base").place
         place.parent.mkdir()
-        place.write_bytes(held)
+        place.write_bytes(data)
         _put_ssl(patch)
         weights.use_file(None)
         yield cache
 
 
 def _put_ssl(patch: pytest.MonkeyPatch) -> None:
-    import torchaudio
-    from published import saved, ssl_state
-
-    from sertool.encoders import ssl
-
     for model in SSL:
         bundle = ssl.bundle(model)
         small = replace(bundle, _params=bundle._params | SMALL_SSL)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import server as play
 import torch
-from published import checkpoint, saved, ssl_state, whisper_state
+from pretrained import checkpoint, saved, ssl_state, whisper_state
 from running import rows, sertool, snapshot
 from safetensors.torch import save_file
 from torchaudio.pipelines._wav2vec2 import impl
