@@ -38,7 +38,7 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
         _require_writable(Path(str(place.out)))
     if place.kind in manifest_io.EXTENSIONS.values():
         folder = manifest_io.folder_of(place.out)
-        rows = (row | {"path": _told(row["path"], folder)} for row in rows)
+        rows = (row | {"path": _path_in(row["path"], folder)} for row in rows)
     if place.kind == "parquet":
         return _write_table(rows, labels, extra, place)
     text = streams.WRITERS[place.kind](rows, labels, extra)
@@ -63,7 +63,7 @@ def _require_writable(path: Path) -> None:
         raise SertoolError(f"cannot write {path}: {files.reason(error)}") from None
 
 
-def _told(text: str, folder: str | None) -> str:
+def _path_in(text: str, folder: str | None) -> str:
     """A path as a manifest in the folder has it, or as a pipe has it; what has none, or another system's, stays so."""
     is_foreign = re.match(manifest_paths.ABSOLUTE, text) and not (os.path.isabs(text) or text.startswith("file://"))
     path = text if not text or is_foreign else paths.path_text(manifest.absolute(paths.path_of(text)))

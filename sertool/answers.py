@@ -265,7 +265,7 @@ def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray 
 # Two runs.
 
 
-def common(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray]:
+def shared_rows(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray]:
     """Where the clips that both runs have stand in each, `[common]` twice; by order where they have no names."""
     if first.clips is None or second.clips is None:
         if not np.array_equal(first.truth, second.truth):

@@ -143,7 +143,7 @@ def _sound_file(path: str) -> "_Coded":
     try:
         return _Coded(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, TypeError, OSError, ValueError) as error:
-        raise Unusable("unreadable", _said(error)) from None
+        raise Unusable("unreadable", _message_of(error)) from None
 
 
 class _Coded(soundfile.SoundFile):
@@ -192,7 +192,7 @@ class _Plain:
         return block if self.channels == 1 else block.reshape(-1, self.channels)
 
 
-def _said(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return str(getattr(error, "error_string", error)).strip().rstrip(".")
 
 
@@ -246,7 +246,7 @@ def _decoding() -> Iterator[None]:
     except OSError as error:
         raise Unusable("unreadable", reason(error)) from None
     except (soundfile.SoundFileError, RuntimeError) as error:
-        raise Unusable("truncated", f"decoding stops: {_said(error)}") from None
+        raise Unusable("truncated", f"decoding stops: {_message_of(error)}") from None
 
 
 def _as_float(block: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generato
     if changes.shift:
         rows = _shifted(rows, lengths, changes.shift, rng)
     if changes.gain:
-        rows = (rows + (2 * _drawn(len(rows), rng) - 1)[:, None, None] * changes.gain) * inside
+        rows = (rows + (2 * _random(len(rows), rng) - 1)[:, None, None] * changes.gain) * inside
     if changes.noise:
         noise = torch.randn(rows.shape, generator=rng, device=rows.device)
         rows = torch.where(inside, rows + noise * changes.noise, rows)
@@ -45,7 +45,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generato
 def _shifted(rows: Tensor, lengths: Tensor, share: float, rng: torch.Generator) -> Tensor:
     """Each clip rolled in time by up to `share` of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
-    by = ((_drawn(len(rows), rng) * 2 - 1) * share * lengths).long()[:, None]
+    by = ((_random(len(rows), rng) * 2 - 1) * share * lengths).long()[:, None]
     length = lengths[:, None]
     places = torch.where(steps < length, (steps - by).remainder(length.clamp(min=1)), steps)
     return rows.gather(1, places[..., None].expand_as(rows))
@@ -54,7 +54,7 @@ def _shifted(rows: Tensor, lengths: Tensor, share: float, rng: torch.Generator) 
 def _masks(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator, sides: int) -> Tensor:
     """What bars are laid over, bool `[clips, time, columns]`."""
     clips, time, columns = len(rows), rows.shape[1], rows.shape[2] // sides
-    chosen = (_drawn(clips, rng) < changes.mask_share)[:, None]
+    chosen = (_random(clips, rng) < changes.mask_share)[:, None]
     covered = torch.zeros(clips, time, columns, dtype=torch.bool, device=rows.device)
     for _ in range(changes.time_masks):
         covered |= (_bars(lengths, time, changes.time_width, rng) & chosen)[:, :, None]
@@ -64,14 +64,14 @@ def _masks(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator
     return covered.repeat(1, 1, sides)
 
 
-def _drawn(count: int, rng: torch.Generator) -> Tensor:
+def _random(count: int, rng: torch.Generator) -> Tensor:
     return torch.rand(count, generator=rng, device=rng.device)
 
 
 def _bars(lengths: Tensor, size: int, width: int, rng: torch.Generator) -> Tensor:
     """One bar of at most `width` within each length, bool `[clips, size]`."""
-    wide = (_drawn(len(lengths), rng) * (lengths.clamp(max=width) + 1)).long()
-    start = (_drawn(len(lengths), rng) * (lengths - wide + 1)).long()
+    wide = (_random(len(lengths), rng) * (lengths.clamp(max=width) + 1)).long()
+    start = (_random(len(lengths), rng) * (lengths - wide + 1)).long()
     steps = torch.arange(size, device=lengths.device)
     return (steps >= start[:, None]) & (steps < (start + wide)[:, None])
 

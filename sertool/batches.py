@@ -120,7 +120,7 @@ def lessons(table: Table, features: Sequence[str]) -> dict[str, list[Lesson]]:
 
 
 def _lessons(heads: Sequence[Shard]) -> list[Lesson]:
-    return taught_encoders.once(lesson for head in heads for lesson in head.lessons)
+    return taught_encoders.without_repeats(lesson for head in heads for lesson in head.lessons)
 
 
 def width(table: Table, features: Sequence[str]) -> int:

@@ -145,7 +145,7 @@ def check(owner: str, settings: Sequence[Setting], values: Mapping[str, Any]) ->
             continue
         parts = value if setting.kind.startswith("tuple") and isinstance(value, tuple) else (value,)
         if not (0 < len(parts) <= LONGEST and all(_is_within(setting, part) for part in parts)):
-            raise UsageError(f"{owner}: {name} cannot be {str(value)[:40]!r}: {_wanted(setting)}")
+            raise UsageError(f"{owner}: {name} cannot be {str(value)[:40]!r}: {_limits(setting)}")
 
 
 def _is_within(setting: Setting, value: Any) -> bool:
@@ -165,7 +165,7 @@ def is_finite(number: float) -> bool:
     return abs(number) < (math.inf if isinstance(number, float) else 2**63)
 
 
-def _wanted(setting: Setting) -> str:
+def _limits(setting: Setting) -> str:
     if setting.choices:
         return f"choose from {', '.join(map(str, setting.choices))}"
     low, high = (

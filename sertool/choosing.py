@@ -12,7 +12,7 @@ def figure(figures: dict[str, Any], settings: Settings) -> float:
     return -figures["dev_loss"] if settings.metric == "loss" else figures[f"dev_{settings.metric}"]
 
 
-def kept(history: list[dict[str, Any]], settings: Settings) -> int:
+def best_epoch(history: list[dict[str, Any]], settings: Settings) -> int:
     """The place in a history of the epoch whose weights are kept; without dev, only the last are known to be good."""
     if settings.keep == "last" or "dev_loss" not in history[-1]:
         return len(history) - 1

@@ -122,13 +122,13 @@ def run(arguments: list[str] | None = None) -> int:
         talk.fail(f"sertool: {_of_the_system(MemoryError())}")
         result = 1
     except (SertoolError, click.ClickException, MemoryError, OSError, ImportError) as error:
-        text, result = _told(error)
+        text, result = _message_of(error)
         talk.fail(text)
     talk.release_stdout()
     return result if isinstance(result, int) else 0
 
 
-def _told(error: BaseException) -> tuple[str, int]:
+def _message_of(error: BaseException) -> tuple[str, int]:
     """What the user reads of an error, and the exit code."""
     if isinstance(error, SertoolError):
         return f"sertool: {talk.clean(error)}", error.exit_code

@@ -60,4 +60,4 @@ def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, l
     if not hasattr(models.load(design.model).Model, "load_blocks"):
         return {}
     layers = {"layers": str(design.settings.layers)}
-    return {name: taught_encoders.given(name, record["settings"] | layers) for name, record in records.items()}
+    return {name: taught_encoders.of_weights(name, record["settings"] | layers) for name, record in records.items()}

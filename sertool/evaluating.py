@@ -411,7 +411,7 @@ def _part(run: Answers, rows: np.ndarray) -> Answers:
 
 def _comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
     """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
-    rows, other_rows = answers.common(first, second)
+    rows, other_rows = answers.shared_rows(first, second)
     left, right = _part(first, rows), _part(second, other_rows)
     units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
     comparison = Comparison(first.run.name, second.run.name, len(rows), units.speakers, units.how)

@@ -109,7 +109,7 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
     design, folder, leads = plan.design, plan.folder / way.folder, Team().leads
     table, trainings = planning.members(plan, way)
     materials = _taught(targets.load(table, design, place.device, plan.teacher_file), trainings, place.teachers)
-    described = {member.name: runs.described(materials[member.name], design, member) for member in trainings}
+    described = {member.name: runs.describe(materials[member.name], design, member) for member in trainings}
     with ExitStack() as until_done:
         with team.leader_first():
             among_more = leads and not place.overwrite and runs.among_more(folder, described)

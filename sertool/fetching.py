@@ -141,7 +141,7 @@ def _fetch_from(origin: _Origin, offer: Offer, settings: FetchSettings) -> None:
 def _say_where_from(offer: Offer, settings: FetchSettings, origin: _Origin, items: Sequence[Item], came: int) -> None:
     """Say by which digests the files were checked: published ones, those of a store's own index, or none."""
     lock = corpus_folder.lock_path(settings.out / offer.name)
-    published = {name for source in offer.sources for name, facts in sources.named(source).items()
+    published = {name for source in offer.sources for name, facts in sources.named_files(source).items()
              if any(word in facts for word in sources.DIGESTS)}  # fmt: skip
     vouched = sum(item.path in published if origin.indexed else bool(item.digests) for item in items)
     part = "" if vouched == len(items) else f"{vouched:,} of {len(items):,} files "
@@ -159,7 +159,7 @@ def _pins(offer: Offer, settings: FetchSettings) -> store.Pins:
     lock = corpus_folder.read_lock(settings.out / offer.name)
     pins: dict[str, dict[str, str]] = {name: dict(digests) for name, digests in (lock["items"] if lock else {}).items()}
     for source in offer.sources:
-        for name, facts in sources.named(source).items():
+        for name, facts in sources.named_files(source).items():
             pins.setdefault(name, {}).update({word: facts[word] for word in sources.DIGESTS if word in facts})
     return pins
 
@@ -171,8 +171,8 @@ def _take_given(offer: Offer, settings: FetchSettings) -> None:
         if not path.is_file():
             other = "a folder: index it as it is" if path.is_dir() else "no regular file"
             raise UsageError(f"--from {path}: {other if path.exists() else 'no such file'}")
-        into = next((facts.get("into") for source in offer.sources for name, facts in sources.named(source).items()
-                     if name == path.name), None)  # fmt: skip
+        published = (sources.named_files(source).get(path.name) for source in offer.sources)
+        into = next((facts.get("into") for facts in published if facts is not None), None)
         items.append(store.pinned(Item(path.name, str(path), path.stat().st_size, unpack=True, into=into), pins))
         transfer.check(items[-1], path)
     _install(offer, settings, items, lambda item: Path(item.url), "--from")

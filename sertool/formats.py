@@ -176,12 +176,12 @@ def _of_values(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError):
-        return pa.array([None if value is None else _told_as_csv(value) for value in values], pa.string())
+        return pa.array([None if value is None else _as_cell(value) for value in values], pa.string())
 
 
-def _told_as_csv(value: Any) -> str:
+def _as_cell(value: Any) -> str:
     words = value if isinstance(value, list) else [value]
-    return ";".join(words) if all(isinstance(word, str) for word in words) else _told(value)
+    return ";".join(words) if all(isinstance(word, str) for word in words) else _as_json(value)
 
 
 def _document(text: bytes) -> list[dict[str, Any]]:
@@ -386,8 +386,8 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """Lists of words joined by semicolons, anything deeper as JSON."""
     if pa.types.is_list(column.type) and not (pa.types.is_nested(kind := column.type.value_type) or _is_bytes(kind)):
         return pc.binary_join(column.cast(pa.list_(pa.string())), ";")
-    return pa.array([None if value is None else _told(value) for value in column.to_pylist()], pa.string())
+    return pa.array([None if value is None else _as_json(value) for value in column.to_pylist()], pa.string())
 
 
-def _told(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return plain(value) if isinstance(value, bytes) else json.dumps(strict(value), ensure_ascii=False, default=plain)

@@ -72,10 +72,10 @@ def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
 
 
 def _way(folder: str, how: Wanted, beside: str) -> Way:
-    return Way(folder, how, (OWN if how is None else _named(how)) + beside)
+    return Way(folder, how, (OWN if how is None else _title_of(how)) + beside)
 
 
-def _named(how: str | int) -> str:
+def _title_of(how: str | int) -> str:
     return f"{how} folds" if isinstance(how, int) else how
 
 

@@ -97,7 +97,7 @@ def _build(sources: Sources, looking: Looking) -> Table:
     for root in search.bare:
         talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
     looking.unseen.extend([*(folder for folder, _ in search.failed), *search.bare])
-    kept_rows = _kept(looking.update, looking.unseen) if looking.update is not None and looking.unseen else []
+    kept_rows = _rows_to_keep(looking.update, looking.unseen) if looking.update is not None and looking.unseen else []
     rows = clips.rows(search, looking.how, [row["clip"] for row in kept_rows])
     old_rows = None if looking.update is None else _by_path(looking.update)
     examined = doctor.examine(rows, looking.check, looking.jobs, old_rows)
@@ -120,7 +120,7 @@ def _by_path(old: Table) -> dict[str, dict[str, Any]]:
     return {row["path"]: row for row in old.to_pylist() if not row.get("parent")}
 
 
-def _kept(old: Table, folders: Sequence[Path]) -> list[Row]:
+def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
     """The rows of an older manifest of what lies under some folders; what is said of a whole manifest is said anew."""
     names = [name for name in old.column_names if _is_of_a_clip(name, old.column_names)]
     rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))

@@ -206,7 +206,7 @@ def with_durations(table: Table, where: str) -> Table:
         return table
     ends = table.column("end")
     try:
-        end = _known(ends.cast(pa.float64()))
+        end = _finite_or_null(ends.cast(pa.float64()))
     except pa.ArrowException:
         problem = manifest.strange(ends, pa.float64()) or f"{ends.type}, not seconds"
         raise SertoolError(f"{where}: column end holds {problem}") from None
@@ -255,12 +255,12 @@ def _with_known_ends(table: Table) -> Table:
     and goes on to its end."""
     for index, field in enumerate(table.schema):
         if field.name in ("start", "duration"):
-            values = _known(table.column(index))
+            values = _finite_or_null(table.column(index))
             if values.null_count > table.column(index).null_count:
                 table = table.set_column(index, field.name, values)
     return table
 
 
-def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _finite_or_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Numbers, with null for what is none."""
     return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))

@@ -22,16 +22,16 @@ def alone(folder: Path, wait: bool, part: str = "", *, idle: bool = False) -> It
     Where nothing may be written there is nothing to hold. That is an error, save for who may turn out `idle`, as all
     that it would make is there: it gets the error, to raise it where it has to write.
     """
-    with _held(folder, ".lock", wait, shared=bool(part), idle=idle) as refusal:
+    with _lock(folder, ".lock", wait, shared=bool(part), idle=idle) as refusal:
         if not part or refusal:
             yield refusal
             return
-        with _held(folder, f".lock-{part}", wait, idle=idle) as own:
+        with _lock(folder, f".lock-{part}", wait, idle=idle) as own:
             yield own
 
 
 @contextmanager
-def _held(
+def _lock(
     folder: Path, name: str, wait: bool, shared: bool = False, idle: bool = False
 ) -> Iterator[SertoolError | None]:
     try:

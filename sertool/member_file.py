@@ -74,7 +74,7 @@ def _lessons(material: Material, design: Design, member: Member) -> list[Lesson]
             lessons.append({"above": 0, "package": model})
         first = design.settings.layers - design.settings.tune
         lessons.append(taught_encoders.lesson(material.table, member.split == TRAIN, first))
-    return taught_encoders.once(lessons)
+    return taught_encoders.without_repeats(lessons)
 
 
 def _commands(table: Table) -> list[str | None]:

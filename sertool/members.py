@@ -189,4 +189,4 @@ def _record(folder: Path, table: Table, member: Member, history: list[Figures], 
     divided = manifest.with_column(clips, "split", manifest.from_codes(member.split, PARTS))
     manifest_io.write(divided, str(folder / run_folder.DIVISION), "parquet")
     if history:
-        plots.curves(history, choosing.kept(history, settings), folder / run_folder.CURVES)
+        plots.curves(history, choosing.best_epoch(history, settings), folder / run_folder.CURVES)

@@ -45,7 +45,7 @@ def html(report: Report) -> str:
         f"<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{escape(heading)}</h1>",
         *leads,
         "</header>\n<main>",
-        *(_one(report.runs[0]) if single else _several(report)),
+        *(_single(report.runs[0]) if single else _several(report)),
         _reading(report),
         f"</main>\n<footer>Written by sertool {__version__}.</footer>\n</body>\n</html>\n",
     ]
@@ -84,7 +84,7 @@ def _section(title: str, *parts: str, caption: str = "", width: str = "wide") ->
 # One run.
 
 
-def _one(run: Scores) -> list[str]:
+def _single(run: Scores) -> list[str]:
     parts = [_tiles(run), _ladder(run), _emotions(run), _confusion(run)]
     if run.reliability[:, 0].any():
         parts.append(_confidence(run))
@@ -390,7 +390,7 @@ def _figures(report: Report) -> str:
     head = "".join(f'<th scope="col">{reports.heading(name, *report.runs)}</th>' for name in names)
     lines = []
     for place, run in enumerate(report.runs):
-        shown = [reports.shown(run, name) for name in names]
+        shown = [reports.value_of(run, name) for name in names]
         cells = "".join(f"<td>{cell}</td>" for cell in shown)
         lines.append(f'<tr><th scope="row" class="run" style="{_tone(place)}">{escape(run.name)}</th>{cells}</tr>')
     table = f'<table class="plain"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
@@ -400,7 +400,7 @@ def _figures(report: Report) -> str:
 
 def _details(run: Scores) -> str:
     summary = f"{escape(run.name)} by itself <span>UAR {percent(run.figures['uar'].value)} %</span>"
-    inside = "\n".join(_one(run))
+    inside = "\n".join(_single(run))
     return f'<details><summary>{summary}</summary>\n<div class="inside">{inside}</div></details>'
 
 

@@ -53,7 +53,7 @@ class TrainingPlan:
 
 def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
     """The plan that the options ask for, before features are made."""
-    answers = _told(inputs, options.teacher)
+    answers = _file_answers(inputs, options.teacher)
     table = heldout.released(preparing.read(inputs), held_out)
     designing.refuse_beside_labels(table, options)
     design = designing.design(table, options)
@@ -63,7 +63,7 @@ def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: 
     return TrainingPlan(table, design, options, held_out, ways, folder, answers)
 
 
-def _told(inputs: Inputs, source: str | None) -> TeacherPredictions | None:
+def _file_answers(inputs: Inputs, source: str | None) -> TeacherPredictions | None:
     """A teacher's predictions, if it is a file, read once; a teacher that is a model is asked later."""
     if source is None:
         return None
@@ -167,6 +167,6 @@ def _foreseen(
 ) -> dict[str, dict[str, Any]]:
     """The description of each member, as far as it is known before features are made and a teacher's model answers."""
     if not batches.featured(table) or (design.teacher and answers is None):
-        return {training.name: runs.foreknown(design, training) for training in trainings}
+        return {training.name: runs.describe_ahead(design, training) for training in trainings}
     material = targets.load(table, design, "cpu", answers)
-    return {training.name: runs.described(material, design, training) for training in trainings}
+    return {training.name: runs.describe(material, design, training) for training in trainings}

@@ -76,7 +76,7 @@ class Run(NamedTuple):
 def read(sources: Sequence[str], reading: Reading) -> list[Run]:
     """The runs in files and stdin."""
     tables = [(source, _table(source, reading)) for source in sources]
-    return [_run(name, table, reading) for name, table in _named(tables)]
+    return [_run(name, table, reading) for name, table in _by_run(tables)]
 
 
 # Tables with our names.
@@ -166,7 +166,7 @@ def _translation(names: Sequence[str], reading: Reading) -> dict[str, str]:
     return translation
 
 
-def _named(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
+def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
     """The runs in tables: by their `run`, else by their file; all in the first way that tells them apart."""
     names, tables = [], []
     for source, table in tables_by_source:

@@ -109,7 +109,7 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
     if batches.featured(table):
         by_feature = batches.lessons(table, [*records, *filter(None, [design.imitate])])
     else:
-        by_feature = {name: taught_encoders.given(name, of_feature) for name, of_feature in settings.items()}
+        by_feature = {name: taught_encoders.of_weights(name, of_feature) for name, of_feature in settings.items()}
     return by_feature | {name: by_feature[name] + more for name, more in lessons_of_blocks(design, records).items()}
 
 
@@ -140,7 +140,7 @@ def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[s
 
 def _layers(feature: str, text: str, kind: str) -> tuple[int, ...]:
     """Layers of an encoder by number, as `--layers` names them."""
-    return encoders.chosen(text, encoders.load(feature).SIZES[kind]["layers"])
+    return encoders.parse_layers(text, encoders.load(feature).SIZES[kind]["layers"])
 
 
 def width(table: Table, design: Design, to_make: Extraction | None) -> int | None:
@@ -176,7 +176,7 @@ def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -
         setting = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
         if (setting, value) == ("layers", "all"):  # which shards say by number
             value = encoders.spelled(_layers(feature, "all", recorded[_facts(feature)["CHOICE"]]))  # noqa: PLW2901
-        has, expected = _shown(recorded.get(setting, value)), _shown(value)
+        has, expected = _as_text(recorded.get(setting, value)), _as_text(value)
         if setting != "weights" and has not in (expected, "all"):
             yield f"{setting} {has}, not {expected}"
 
@@ -192,7 +192,7 @@ def _facts(feature: str) -> dict[str, Any]:
     return catalogue.entries("features")[feature].facts
 
 
-def _shown(usual: Any) -> str:
+def _as_text(usual: Any) -> str:
     if usual is None or usual in ((), [], ""):
         return "none"
     return ",".join(map(str, usual)) if isinstance(usual, tuple | list) else str(usual)

@@ -11,7 +11,7 @@ from sertool import device, encoders
 
 def layers(family: ModuleType, size: str, settings: Any) -> tuple[int, ...]:
     """The layers that the settings ask for."""
-    return encoders.chosen(settings.layers, family.SIZES[size]["layers"])
+    return encoders.parse_layers(settings.layers, family.SIZES[size]["layers"])
 
 
 def settled(family: ModuleType, size: str, settings: Any, where: str, rate: int) -> Any:

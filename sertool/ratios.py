@@ -13,7 +13,7 @@ def ratio(number: float) -> Fraction:
     return Fraction(number).limit_denominator(PARTS)
 
 
-def drawn(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
+def draw(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
     """A ratio within bounds, as manifests keep it."""
     return round(float(ratio(rng.uniform(*bounds))), 6)
 

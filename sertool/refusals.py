@@ -156,7 +156,7 @@ def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np
     held_out = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
     corpora = {name for name, _ in manifest.counts(held_out, "corpus")}
     for feature, of_feature in lessons.items():
-        if people := taught_encoders.telling(of_feature, table, divisions):
+        if people := taught_encoders.count_held_out(of_feature, table, divisions):
             raise SertoolError(
                 f"{feature}: its encoder learnt from {people} that are held out here, and would tell of them: take "
                 f"other --weights for it, or {_way_out(of_feature, table, divisions)}"
@@ -170,6 +170,6 @@ def _way_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.nda
     """How clips could be divided so that such an encoder may be used."""
     without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)
-    if tested and taught_encoders.telling(lessons, table, without_dev) is None:
+    if tested and taught_encoders.count_held_out(lessons, table, without_dev) is None:
         return "as all of those are in dev and none in test, train on them, too: --no-dev"
     return "divide the clips as its own training did"

@@ -232,7 +232,7 @@ def listen(table: Table, folder: Path) -> None:
         issue = _render(sound)
         if not issue:
             name_together([sound.path])
-        talk.say(f"{sound.path}: {issue or (_shown(clip.augmentation) or 'as it is')}")
+        talk.say(f"{sound.path}: {issue or (_describe(clip.augmentation) or 'as it is')}")
 
 
 def _examples(table: Table, count: int) -> list[Clip]:
@@ -245,7 +245,7 @@ def _examples(table: Table, count: int) -> list[Clip]:
     return [clips[row] for _, row in sorted(family)]
 
 
-def _shown(augmentation: str | None) -> str:
+def _describe(augmentation: str | None) -> str:
     """A chain for people: `pitch semitones 1.2, noise snr 14.1 colour white`."""
     parts = []
     for drawn in effects.pending(augmentation):
@@ -265,7 +265,7 @@ def compared(table: Table, path: Path) -> None:
     with plots.drawable(before):
         panels = [
             ("before", *_with_effects(before)),
-            (_shown(after.augmentation) or "nothing happened", *_with_effects(after)),
+            (_describe(after.augmentation) or "nothing happened", *_with_effects(after)),
         ]
     plots.beside(before.name, panels, path)
     talk.say(f"drew {before.name} and {after.name} in {path}")

@@ -165,7 +165,7 @@ def _of_several(report: Report) -> Iterator[Section]:
     names = [name for name in NAMES if any(name in run.figures for run in runs)]
     overall = [(run.name, f"{run.clips:,}", whole(run.figures["uar"]), whole(run.figures["wa"])) for run in runs]
     yield Section("Runs", ("run", units(*runs), uar, "WA"), overall)
-    figures = [(run.name, *(shown(run, name) for name in names)) for run in runs]
+    figures = [(run.name, *(value_of(run, name) for name in names)) for run in runs]
     yield Section("Figures", ("run", *(heading(name, *runs) for name in names)), figures)
     title = f"Differences: the second run less the first, on the {units(*runs)} that both have"
     yield Section(
@@ -180,7 +180,7 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield from _worst(runs)
 
 
-def shown(run: Scores, name: str) -> str:
+def value_of(run: Scores, name: str) -> str:
     of = f" (of {run.rows_with[name]:,} rows)" if name in run.rows_with else ""
     return f"{number(name, run.figures[name].value)}{of}" if name in run.figures else "-"
 
@@ -234,7 +234,7 @@ def _of_runs(runs: Sequence[Scores], title: str, headers: tuple[str, ...], rows:
 # What writes them.
 
 
-def made(report: Report, kind: str, out: str | None) -> str:
+def render(report: Report, kind: str, out: str | None) -> str:
     """The report in a format; on a terminal, tables that are wider than it are broken."""
     if kind == "table" and out in (None, "-") and talk.to_terminal():
         return text(report, shutil.get_terminal_size().columns)

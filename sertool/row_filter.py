@@ -34,7 +34,7 @@ def choose(table: Table, expressions: Iterable[str], source: str = "") -> Table:
         remaining = where(table, [clause])
         if len(table) and not len(remaining):
             name = CLAUSE.fullmatch(clause)[1]
-            values = f"in {talk.counted(len(table), 'row')}, {name} is {_shown(table, name)}"
+            values = f"in {talk.counted(len(table), 'row')}, {name} is {_summary(table, name)}"
             raise SertoolError(f"{source}no clip is left by --where {clause!r}: {values}")
         table = remaining
     return table
@@ -44,7 +44,7 @@ def _clauses(expressions: Iterable[str]) -> list[str]:
     return [clause for expression in expressions for clause in BETWEEN.split(expression)]
 
 
-def _shown(table: Table, name: str) -> str:
+def _summary(table: Table, name: str) -> str:
     """What a column holds: its limits, or the words that are most frequent."""
     column = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(0)])
     if column.null_count == len(column):

@@ -21,7 +21,7 @@ def epoch_line(figures: Figures) -> str:
 def line(scores: Sequence[Figures]) -> str:
     """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
     uar = _means(scores, "uar")
-    parts, shown = list(uar), _shown(uar)
+    parts, shown = list(uar), _percents(uar)
     both = "train" in uar and len(parts) > 1  # a corpus may be held out alone
     lost = f" ({uar[parts[-1]] - uar['train']:+.1f} from train to {parts[-1]})" if both else ""
     return f"UAR {shown}{lost}"
@@ -34,14 +34,14 @@ def _means(scores: Sequence[Figures], figure: str) -> dict[str, float]:
     return {part: 100 * float(np.mean(values)) for part, values in values_of.items() if values}
 
 
-def _shown(means: dict[str, float]) -> str:
+def _percents(means: dict[str, float]) -> str:
     return ", ".join(f"{part} {value:.1f}" for part, value in means.items())
 
 
 def _among_own(scores: Sequence[Figures]) -> str:
     """How a corpus fares when answers are chosen among its own emotions alone."""
     own = _means(scores, "uar_own")
-    return f"; among its own emotions {_shown(own)}" if own else ""
+    return f"; among its own emotions {_percents(own)}" if own else ""
 
 
 def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path) -> None:

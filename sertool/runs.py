@@ -58,12 +58,12 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
     moved = _vacated(folder, descriptions, aside, overwrite)
     new = [name for name in descriptions if not (folder / name).exists()]
     try:
-        _describe(folder, descriptions)
+        _write_settings(folder, descriptions)
         yield
     except Exception:  # an interrupt alone leaves what goes on when it is asked again
         for name in new if moved else ():
             shutil.rmtree(folder / name, ignore_errors=True)
-        for path in [*_described(aside), aside / PREDICTIONS] if moved else ():
+        for path in [*_members_there(aside), aside / PREDICTIONS] if moved else ():
             if path.exists():
                 _move(path, folder / path.relative_to(aside))
         raise
@@ -91,7 +91,7 @@ def finished(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: b
 def _others(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> list[str]:
     """Members in a folder other than those wanted; refused unless they are to be replaced."""
     replaced = []
-    for path in _described(folder):
+    for path in _members_there(folder):
         name = path.relative_to(folder).as_posix()
         if not overwrite and name not in descriptions and _other_seed(path, folder, descriptions):
             if among_more(folder, descriptions):
@@ -110,10 +110,10 @@ def _others(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
 def among_more(folder: Path, descriptions: dict[str, dict[str, Any]]) -> bool:
     """Whether all wanted members are trained, beside other seeds of the same run, whose predictions stay joined."""
     all_trained = all(
-        _finished(folder / name) and not _difference(_read_settings(folder / name / SETTINGS), described)
-        for name, described in descriptions.items()
+        _finished(folder / name) and not _difference(_read_settings(folder / name / SETTINGS), description)
+        for name, description in descriptions.items()
     )
-    paths = (path for path in _described(folder) if path.relative_to(folder).as_posix() not in descriptions)
+    paths = (path for path in _members_there(folder) if path.relative_to(folder).as_posix() not in descriptions)
     return all_trained and any(_other_seed(path, folder, descriptions) for path in paths)
 
 
@@ -124,17 +124,17 @@ def _other_seed(path: Path, folder: Path, descriptions: dict[str, dict[str, Any]
     return isinstance(old, dict) and any(not _difference(old | {"seed": new["seed"]}, new) for new in near)
 
 
-def _described(folder: Path) -> list[Path]:
+def _members_there(folder: Path) -> list[Path]:
     """The members that lie in a folder."""
     return [path for path in run_folder.members(folder) if (path / SETTINGS).exists()]
 
 
-def _describe(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
-    for name, described in descriptions.items():
+def _write_settings(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
+    for name, description in descriptions.items():
         path = folder / name / SETTINGS
         if not path.exists():
             with whole(path) as stream:
-                stream.write(json.dumps(described, indent=1).encode())
+                stream.write(json.dumps(description, indent=1).encode())
 
 
 def _move(source: Path, target: Path) -> None:
@@ -189,7 +189,7 @@ def _read_settings(path: Path) -> Any:
         return None
 
 
-def described(material: Material, design: Design, member: Member) -> dict[str, Any]:
+def describe(material: Material, design: Design, member: Member) -> dict[str, Any]:
     """What decides a member's weights, by name."""
     soft_emotions = sorted(manifest.family(material.table, "soft_")) if design.training.soft else ()
     table, store = material.table, material.store
@@ -204,7 +204,7 @@ def described(material: Material, design: Design, member: Member) -> dict[str, A
     return json.loads(json.dumps(words))
 
 
-def foreknown(design: Design, member: Member) -> dict[str, Any]:
+def describe_ahead(design: Design, member: Member) -> dict[str, Any]:
     """What decides a member's weights, as far as it is known before features are made and a teacher answers."""
     words = asdict(design) | {"seed": member.seed}
     return json.loads(json.dumps({name: words[name] for name in words if name not in ("features", *DIGESTED)}))

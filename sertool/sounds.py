@@ -43,7 +43,7 @@ def look(path: str) -> audio.Look:
     return facts
 
 
-def drawn(rng: np.random.Generator, folder: str) -> dict[str, str]:
+def draw_file(rng: np.random.Generator, folder: str) -> dict[str, str]:
     """One of a folder's files: where it lies, and the digest of its sound."""
     names = files(folder)
     path = names[int(rng.integers(len(names)))]

@@ -303,10 +303,10 @@ def _published(name: str, columns: Mapping[str, Codes]) -> Division:
 def speakers(entry: Mapping[str, Any]) -> dict[str, int]:
     """The part or fold of every speaker whom a protocol names."""
     texts = enumerate(entry.get("speakers", ()))
-    return {who: part for part, text in texts for who in _named(entry["corpus"], text)}
+    return {who: part for part, text in texts for who in _speaker_names(entry["corpus"], text)}
 
 
-def _named(corpus: str, text: str) -> list[str]:
+def _speaker_names(corpus: str, text: str) -> list[str]:
     """`1001-1003 1007` as the speakers that a manifest names: `cremad:1001` and so on."""
     numbers = []
     for word in text.split():

@@ -33,7 +33,7 @@ def place(store: Path, item: Item) -> Path:
 def download_missing(store: Path, plan: Plan, pins: Pins, jobs: int, what: str) -> tuple[list[Item], int]:
     """Download the items that the store lacks; all items with their digests, and how many bytes were downloaded."""
     items = [pinned(item, pins) for item in plan.items]
-    missing = [item for item in items if not _is_held(store, item)]
+    missing = [item for item in items if not _is_complete(store, item)]
     sizes = [item.size or 0 for item in missing]
     refuse_full(store, sum(sizes) - sum(map(partial(_begun, store), missing)), what)
     if missing:
@@ -50,7 +50,7 @@ def pinned(item: Item, pins: Pins) -> Item:
     return replace(item, digests={**pinned_digests, **item.digests})
 
 
-def _is_held(store: Path, item: Item) -> bool:
+def _is_complete(store: Path, item: Item) -> bool:
     path = place(store, item)
     if not path.is_file():
         return False

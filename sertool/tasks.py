@@ -63,7 +63,7 @@ class ShardPlan:
     def lessons(self) -> dict[str, list[Lesson]]:
         """What the encoder of each feature was trained on, as far as a file of `--weights` says so."""
         features = self.extraction.features
-        return {name: taught_encoders.given(name, vars(settings)) for name, settings in features.items()}
+        return {name: taught_encoders.of_weights(name, vars(settings)) for name, settings in features.items()}
 
     @cached_property
     def tasks(self) -> list[Task]:

@@ -46,7 +46,7 @@ def shared(lessons: Iterable[Lesson]) -> list[Lesson]:
     return [lesson | {"who": sys.intern(lesson["who"])} if "who" in lesson else lesson for lesson in lessons]
 
 
-def once(lessons: Iterable[Lesson]) -> list[Lesson]:
+def without_repeats(lessons: Iterable[Lesson]) -> list[Lesson]:
     """The lessons without repetitions."""
     unique: list[Lesson] = []
     for lesson in lessons:
@@ -90,7 +90,7 @@ def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
     )
 
 
-def given(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
+def of_weights(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
     """The lessons that the file of `--weights` has for the layers of a feature; none where no file is named.
 
     Encoders of the package are recognised by their digest instead, whatever file they come in.
@@ -118,13 +118,14 @@ def _size(feature: str, settings: Mapping[str, Any]) -> str:
 
 
 def _top(feature: str, settings: Mapping[str, Any]) -> int:
-    return encoders.chosen(settings["layers"], encoders.load(feature).SIZES[_size(feature, settings)]["layers"])[-1]
+    count = encoders.load(feature).SIZES[_size(feature, settings)]["layers"]
+    return encoders.parse_layers(settings["layers"], count)[-1]
 
 
 # Who would leak.
 
 
-def telling(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
+def count_held_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
     """How many that any division holds out, and has not in train as well, the encoder was trained on: `7 of 10
     speakers`."""
     for kind, codes, is_known in _known_rows(lessons, table):

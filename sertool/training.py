@@ -75,7 +75,7 @@ def fit(
         figures = (
             {"epoch": epoch + 1} | _epoch(state, loop, seed, epoch, watch) | _examined(state, data, settings.precision)
         )
-        if choosing.kept([*state.history, figures], settings) == len(state.history):
+        if choosing.best_epoch([*state.history, figures], settings) == len(state.history):
             state.best = checkpoint.copied(state.weights())
         ended = time.perf_counter()
         state.history.append(figures | {"seconds": round(ended - began, 3)})

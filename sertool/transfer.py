@@ -86,7 +86,7 @@ def _attempt_or_relocate(item: Item, part: Path, locate: Locate, control: Contro
 
 
 def _attempt(item: Item, part: Path, link: Link, control: Control) -> None:
-    have, tag = _kept(item, part)
+    have, tag = _downloaded_part(item, part)
     if item.size is not None and have == item.size:
         part.touch()  # a file of no bytes is there only now
         return
@@ -101,7 +101,7 @@ def _attempt(item: Item, part: Path, link: Link, control: Control) -> None:
         web.refuse_cut(reply, url, _length(part))
 
 
-def _kept(item: Item, part: Path) -> tuple[int, str | None]:
+def _downloaded_part(item: Item, part: Path) -> tuple[int, str | None]:
     """How many bytes there are to continue, and their tag; 0 where a mixture of two versions would go unnoticed."""
     have = _length(part)
     with contextlib.suppress(OSError, ValueError):

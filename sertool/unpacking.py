@@ -51,7 +51,7 @@ class ArchiveMember:
 def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
     """Write the wanted members below a folder, and name each."""
     allowed = min(LIMITS.size, max(LIMITS.free, int(LIMITS.ratio * archive.stat().st_size)))
-    for member, name in _wanted(archive, naming):
+    for member, name in _members_to_take(archive, naming):
         target = folder / name
         with _writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
 
 def small(archive: Path, limit: int, naming: Destination) -> Iterator[tuple[str, bytes]]:
     """The wanted members of no more than `limit` bytes."""
-    for member, name in _wanted(archive, naming):
+    for member, name in _members_to_take(archive, naming):
         if member.size <= limit:
             with _reading(archive), member.open() as source:
                 yield name, source.read(limit + 1)
@@ -78,7 +78,7 @@ def promised(archive: Path, naming: Destination) -> int:
     """Bytes that the wanted members say they have; of a tar no more than its own, as it would have to be unpacked."""
     if not _is_zip(archive):
         return archive.stat().st_size
-    return sum(member.size for member, _ in _wanted(archive, naming))
+    return sum(member.size for member, _ in _members_to_take(archive, naming))
 
 
 def naming(strip: bool = False, take: tuple[str, ...] = ()) -> Destination:
@@ -101,7 +101,7 @@ def safe(name: str) -> str:
     return "/".join(parts)
 
 
-def _wanted(archive: Path, naming: Destination) -> Iterator[tuple[ArchiveMember, str]]:
+def _members_to_take(archive: Path, naming: Destination) -> Iterator[tuple[ArchiveMember, str]]:
     count = 0
     with _reading(archive):
         for member in _members(archive):

@@ -167,7 +167,7 @@ def blocks(reply: Reply, url: str) -> Iterator[bytes]:
     received = marked = 0
     since = time.monotonic()
     while True:
-        with _told(url):
+        with _in_plain_words(url):
             block = reply.stream.read1(BLOCK)
         if not block:
             return
@@ -210,7 +210,7 @@ def _remote(request: Request) -> Reply:
             outgoing.add_header("If-Range", request.tag)
     opener = urllib.request.build_opener(_Plain, _Secure, _Redirects)
     try:
-        with _told(request.url):
+        with _in_plain_words(request.url):
             answer = opener.open(outgoing, timeout=PATIENCE.silence)
     except urllib.error.HTTPError as error:
         return _refusal(error, request)
@@ -244,7 +244,7 @@ def _refusal(error: urllib.error.HTTPError, request: Request) -> Reply:
             if total == str(request.have):
                 return Reply(_Nothing(), request.have, request.have, request.tag)
             raise Retry(f"{plain(request.url)} is shorter than what was there of it", restart=True)
-        message = f"{plain(request.url)} answers {_said(error)}"
+        message = f"{plain(request.url)} answers {_explanation(error)}"
     if error.code in BUSY:
         raise Retry(message, _wait(error.headers.get("Retry-After")))
     raise Refused(message, error.code)
@@ -260,7 +260,7 @@ class _Nothing:
         return
 
 
-def _said(error: urllib.error.HTTPError) -> str:
+def _explanation(error: urllib.error.HTTPError) -> str:
     """Status and, where the server explains itself in JSON, its own words."""
     words = str(error.reason or "").partition("\n")[0]
     with contextlib.suppress(Exception):  # an explanation is welcome, not needed
@@ -280,7 +280,7 @@ def _wait(text: str | None) -> float | None:
 
 
 @contextlib.contextmanager
-def _told(url: str) -> Iterator[None]:
+def _in_plain_words(url: str) -> Iterator[None]:
     """Troubles of the network in plain words; a status is for the caller."""
     try:
         yield

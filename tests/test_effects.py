@@ -314,7 +314,7 @@ def test_peak_noise_has_the_deviation_that_was_drawn():
 
 def test_background_noise_is_the_file_at_the_drawn_level(noises):
     wave = voice()
-    numbers = {**sounds.drawn(rng(), noises), "at": 0.5, "snr": 10.0}
+    numbers = {**sounds.draw_file(rng(), noises), "at": 0.5, "snr": 10.0}
     added = apply("background", wave, numbers) - wave
     assert decibels(wave) - decibels(added) == pytest.approx(10.0, abs=0.05)
     other = sounds.part(numbers["file"], numbers["digest"], RATE, (0.5, len(wave)))
@@ -322,7 +322,7 @@ def test_background_noise_is_the_file_at_the_drawn_level(noises):
 
 
 def test_a_short_noise_is_repeated_and_both_files_are_drawn(noises):
-    found = {sounds.drawn(rng(seed), noises)["file"].rpartition("/")[2] for seed in range(20)}
+    found = {sounds.draw_file(rng(seed), noises)["file"].rpartition("/")[2] for seed in range(20)}
     assert found == {"long.wav", "short.wav"}
     short = next(path for path in sounds.files(noises) if path.endswith("short.wav"))
     held = sounds.part(short, sounds.look(short).digest, RATE, (0.9, RATE))
@@ -338,7 +338,7 @@ def test_what_macos_lays_beside_files_is_never_drawn(tmp_path):
 
 
 def test_a_noise_that_is_another_by_now_is_refused(noises):
-    numbers = {**sounds.drawn(rng(), noises), "at": 0.0, "snr": 10.0}
+    numbers = {**sounds.draw_file(rng(), noises), "at": 0.0, "snr": 10.0}
     with pytest.raises(SertoolError, match="is not the sound that was drawn"):
         apply("background", voice(), numbers | {"digest": "0" * 32})
     with pytest.raises(SertoolError, match=r"is not there .* restore it"):
@@ -349,7 +349,7 @@ def test_an_impulse_changes_nothing_and_an_echo_comes_when_it_should(tmp_path):
     response = np.zeros(4000, np.float32)
     response[100], response[1700] = 0.9, 0.45
     encoding.write(tmp_path / "echo.wav", response, RATE)
-    numbers = sounds.drawn(rng(), str(tmp_path))
+    numbers = sounds.draw_file(rng(), str(tmp_path))
     click = torch.zeros(RATE)
     click[500] = 0.5
     made = apply("impulse", click, numbers)

@@ -80,15 +80,15 @@ def defined(wave: torch.Tensor, layers: str = "all") -> np.ndarray:
 
 
 def test_layers_are_named_by_number_ranges_and_lists() -> None:
-    assert encoders.chosen("all", 3) == (0, 1, 2, 3)
-    assert encoders.chosen("0,2-3, 2", 3) == (0, 2, 3)
+    assert encoders.parse_layers("all", 3) == (0, 1, 2, 3)
+    assert encoders.parse_layers("0,2-3, 2", 3) == (0, 2, 3)
     assert encoders.spelled((0, 1, 2, 4, 6, 7)) == "0-2,4,6-7"
 
 
 @pytest.mark.parametrize("text", ["", "4", "3-1", "x", "-1", "1,,2", "1-"])
 def test_layers_that_are_not_there_are_refused_with_those_that_are(text: str) -> None:
     with pytest.raises(UsageError, match="layers 0 to 3"):
-        encoders.chosen(text, 3)
+        encoders.parse_layers(text, 3)
 
 
 @pytest.mark.parametrize("frames", [1, 1500, 1501, 2000, 2801, 90_000])

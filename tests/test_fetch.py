@@ -142,7 +142,7 @@ def test_facts_of_sources_are_sound(offer):
     for source in offer.sources:
         assert source["kind"] in catalogue.names("sources")
         assert urlsplit(source["home"]).scheme in ("http", "https")
-        for name, facts in sources.named(source).items():
+        for name, facts in sources.named_files(source).items():
             assert unpacking.safe(name) == name
             assert set(facts) <= {"url", "size", "md5", "sha256", "into"}
             assert len(facts.get("md5", "0" * 32)) == 32

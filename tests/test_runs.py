@@ -25,7 +25,7 @@ def described(soft: float = 0.0, **columns: list) -> dict:
     table = manifest.from_columns(COLUMNS | columns)
     store = batches.Store([[]] * 4, np.ones(4, np.int64), 1, torch.device("cpu"), {}, ["key"])
     held, design = Material(table, store, COLUMNS["emotion"]), Design("cnn", {}, Settings(soft=soft), ("mel",))
-    return runs.described(held, design, Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8)))
+    return runs.describe(held, design, Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8)))
 
 
 def claim(folder: Path, wanted: dict[str, dict]) -> None:

@@ -150,7 +150,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     from sertool import copying, effect_chains, files, indexing, manifest, manifest_io, row_filter, workers
 
     _refuse_quarrels(values)
-    chain = effect_chains.chain(_asked(values), values["seed"])
+    chain = effect_chains.chain(_effect_settings(values), values["seed"])
     kind = None if values["listen"] or values["plot"] else manifest_io.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
@@ -165,7 +165,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     table = manifest.made_by(copying.appended(table, chain), talk.command_line(), values["seed"], read)
-    delivered = _delivered(table, values, kind, jobs)
+    delivered = _deliver(table, values, kind, jobs)
     files.no_older(values["out"] or "-", manifests)
     return indexing.exit_status(delivered, looking, strict=values["strict"])
 
@@ -183,7 +183,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
             raise UsageError(f"--{name} {does} and stops: leave out {' and '.join(output_options)}")
 
 
-def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> Any:
+def _deliver(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> Any:
     """The table, or its copies as sound or as a picture; the table as it then is."""
     from sertool import manifest_io
 
@@ -207,13 +207,13 @@ def _delivered(table: Any, values: dict[str, Any], kind: str | None, jobs: int) 
     return table
 
 
-def _asked(values: dict[str, Any]) -> Any:
+def _effect_settings(values: dict[str, Any]) -> Any:
     """What the recipe says, with what the options say."""
     from sertool import effect_chains
 
     requested = effect_chains.recipe(values["recipe"]) if values["recipe"] else effect_chains.EffectOptions()
     for name, entry in EFFECTS.items():
-        settings = _given(values, entry)
+        settings = _given_settings(values, entry)
         if settings or (not entry.settings and values[entry.name]):
             requested.effects[name] = requested.effects.get(name, {}) | settings
     requested.shares |= effect_chains.shares(values["shares"], list(requested.effects))
@@ -221,7 +221,7 @@ def _asked(values: dict[str, Any]) -> Any:
     return requested
 
 
-def _given(values: dict[str, Any], entry: catalogue.Entry) -> dict[str, Any]:
+def _given_settings(values: dict[str, Any], entry: catalogue.Entry) -> dict[str, Any]:
     """The settings of an effect that stand on the command line."""
     name, settings = entry.name, entry.settings
     words = {setting.name: f"{name}_{setting.name}" if place else name for place, setting in enumerate(settings)}

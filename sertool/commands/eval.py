@@ -97,7 +97,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, evaluating.Bootstrap(values["resamples"], values["seed"]))
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
-        reports.write(reports.made(report, kind, values["out"]), values["out"])
+        reports.write(reports.render(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])
     _refuse_below(report, values["min_uar"])
 

@@ -109,8 +109,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         return _say_plan(indexing.sort_sources(sources, values["root"], nul=values["null"]), values["tables"])
     read = indexing.read(sources, values["root"], looking, nul=values["null"])
     if values["audit"]:
-        return splitting.report(_chosen(read, values), strict_sentences=values["strict_sentences"])
-    table = twins.released(_chosen(twins.marked(read), values))
+        return splitting.report(_choose_rows(read, values), strict_sentences=values["strict_sentences"])
+    table = twins.released(_choose_rows(twins.marked(read), values))
     table = manifest.with_empty(table, "issue", "notes")  # whatever reads them next
     seed = _seed(division, values["seed"])
     table = splitting.divided(table, division, seed, old)
@@ -147,7 +147,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
         raise UsageError("--votes goes with --labels perceived or --labels soft")
 
 
-def _chosen(table: Any, values: dict[str, Any]) -> Any:
+def _choose_rows(table: Any, values: dict[str, Any]) -> Any:
     """The rows that are asked for, with the emotions that are asked for."""
     from sertool import indexing, row_filter
 

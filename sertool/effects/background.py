@@ -22,7 +22,7 @@ class Settings:
 
 
 def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
-    return {**sounds.drawn(rng, settings.folder), "at": round(rng.random(), 6), "snr": between(rng, settings.snr)}
+    return {**sounds.draw_file(rng, settings.folder), "at": round(rng.random(), 6), "snr": between(rng, settings.snr)}
 
 
 def sound(samples: int, rate: int, drawn: Drawn) -> np.ndarray:

@@ -23,7 +23,7 @@ class Settings:
 
 
 def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
-    return sounds.drawn(rng, settings.folder)
+    return sounds.draw_file(rng, settings.folder)
 
 
 def sound(_samples: int, rate: int, drawn: Drawn) -> np.ndarray:

@@ -23,7 +23,7 @@ class Settings:
 
 
 def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
-    return {"rate": ratios.drawn(rng, settings.rate)}
+    return {"rate": ratios.draw(rng, settings.rate)}
 
 
 def length(samples: int, drawn: Drawn) -> int:

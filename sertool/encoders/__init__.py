@@ -28,7 +28,7 @@ def origin(family: str, size: str) -> dict[str, str]:
     return {"name": f"{family} {size}", "licence": facts["LICENCE"], "citation": text}
 
 
-def chosen(text: str, count: int) -> tuple[int, ...]:
+def parse_layers(text: str, count: int) -> tuple[int, ...]:
     """Layers by number, in order: `all`, `3`, `1-5` or `0,2-4` of the layers 0 to `count`."""
     if text == "all":
         return tuple(range(count + 1))

@@ -41,11 +41,11 @@ def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
 
 def size(source: Source) -> tuple[int | None, bool]:
     """Bytes to download, as far as they are known, and whether exactly."""
-    sizes = [facts.get("size") for facts in named(source).values()]
+    sizes = [facts.get("size") for facts in named_files(source).values()]
     return (sum(sizes), True) if sizes and None not in sizes else (source.get("about"), False)
 
 
-def named(source: Source) -> dict[str, Mapping[str, Any]]:
+def named_files(source: Source) -> dict[str, Mapping[str, Any]]:
     """The files that a source names, and what it says of each."""
     files = source.get("files", {})
     return dict(files) if isinstance(files, Mapping) else {name: {} for name in files}
@@ -60,7 +60,8 @@ def elsewhere(url: str) -> str:
 
 def items(source: Source, address: Callable[[str], str]) -> tuple[Item, ...]:
     """The files that a source names."""
-    return tuple(item(name, facts.get("url") or address(name), facts, source) for name, facts in named(source).items())
+    files = named_files(source).items()
+    return tuple(item(name, facts.get("url") or address(name), facts, source) for name, facts in files)
 
 
 def item(name: str, url: str, facts: Mapping[str, Any], source: Source) -> Item:

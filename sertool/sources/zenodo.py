@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sertool import web
-from sertool.sources import NONSENSE, Plan, Source, elsewhere, item, items, named
+from sertool.sources import NONSENSE, Plan, Source, elsewhere, item, items, named_files
 from sertool.transfer import Item
 
 HOST = "https://zenodo.org"
@@ -17,7 +17,7 @@ HOST = "https://zenodo.org"
 
 def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
     host, record = source.get("host", HOST), source["record"]
-    if named(source):
+    if named_files(source):
         return Plan(items(source, lambda name: f"{host}/records/{record}/files/{quote(name)}?download=1"))
     reply = web.ask_json(f"{host}/api/records/{record}")
     try:
