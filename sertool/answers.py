@@ -59,7 +59,7 @@ def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
     truth, predicted = _numbers(run.truth, classes), _numbers(run.predicted, classes)
     _refuse_two_truths(run, cells, truth, classes)
     confidence, losses, notes = _probable(run, classes)
-    offered = predictions.offered(run)
+    offers = predictions.offered(run)
     fold = manifest.codes(run.table, "fold")
     if len(cells.seeds) == 1 < len(manifest.codes(run.table, "seed").values):
         notes = ("all rows are one run: hardly any clip is answered under two values of the column seed", *notes)
@@ -75,7 +75,7 @@ def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
         fold=Codes(_spread(fold.index, cells, -1), fold.values),
         confidence=_spread(confidence, cells, np.nan),
         losses=np.stack([_spread(loss, cells, np.nan) for loss in losses]),
-        nameable=np.isin(classes, [*offered, *run.predicted.values]) | (not offered),
+        nameable=np.isin(classes, [*offers, *run.predicted.values]) | (not offers),
         votes=_votes(run, classes, cells.first),
         notes=notes,
     )

@@ -113,9 +113,9 @@ def _loop(options: DesignOptions) -> Settings:
 
 def _refuse_idle(options: DesignOptions, loop: Settings) -> None:
     """Refuse given options that would do nothing without another."""
-    values, given = vars(options) | vars(loop), vars(options) | dict(options.training)
+    values, given_options = vars(options) | vars(loop), vars(options) | dict(options.training)
     for word, partners in NEEDS.items():
-        if given.get(word) is not None and not any(_holds(values, *partner.split()) for partner in partners):
+        if given_options.get(word) is not None and not any(_holds(values, *partner.split()) for partner in partners):
             partner_names = " or ".join(map(talk.option, partners))
             raise UsageError(f"{talk.option(word)} goes with {partner_names}: add that, or leave it out")
 

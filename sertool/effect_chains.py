@@ -138,8 +138,8 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
     if bounds[0] > bounds[1]:
         raise UsageError(f"{where}: {bounds[0]:g} to {bounds[1]:g} ends below where it begins")
     if not setting.low <= bounds[0] <= bounds[1] <= setting.high:
-        given = " to ".join(f"{number:g}" for number in dict.fromkeys(bounds))
-        raise UsageError(f"{where}: {given} is not within {setting.low:g} to {setting.high:g}")
+        bounds_text = " to ".join(f"{number:g}" for number in dict.fromkeys(bounds))
+        raise UsageError(f"{where}: {bounds_text} is not within {setting.low:g} to {setting.high:g}")
     return (float(bounds[0]), float(bounds[1]))
 
 

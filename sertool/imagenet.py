@@ -80,7 +80,7 @@ def require(settings: Settings, records: Mapping[str, Any]) -> None:
 
 
 class Backbone(layers.Headed, ABC):
-    """A network that was taught to see photographs, looking at spectrograms, and a linear layer behind it."""
+    """A network that was trained on photographs, for spectrograms, and a linear layer behind it."""
 
     file: str  # of its published weights
     first, last = "conv1", "fc"  # its layers that see colours, and that name what is seen

@@ -23,12 +23,12 @@ YEARS = 5  # that a speaker may become older within a corpus
 
 
 @dataclass(frozen=True)
-class Looking:
+class IndexOptions:
     """How files are looked at and labelled."""
 
     check: str = "header"
     jobs: int = 1
-    how: Labelling = field(default_factory=Labelling)
+    labelling: Labelling = field(default_factory=Labelling)
     update: Table | None = None
     unseen: list[Path] = field(default_factory=list, init=False)  # found to be folders where nobody can look
 
@@ -42,23 +42,23 @@ class Sources:
     tables: list[Table] = field(default_factory=list)
 
 
-def read(sources: Sequence[str], root: str | None, looking: Looking, *, nul: bool = False) -> Table:
+def read(sources: Sequence[str], root: str | None, options: IndexOptions, *, nul: bool = False) -> Table:
     """One manifest of all sources: manifests are read, audio is looked at."""
     sorted_sources = sort_sources(sources, root, nul=nul)
-    if sorted_sources.roots or sorted_sources.files or looking.how.tables:
-        sorted_sources.tables.append(_build(sorted_sources, looking))
-    elif looking.how != Labelling(mapping=looking.how.mapping) or looking.update is not None:
+    if sorted_sources.roots or sorted_sources.files or options.labelling.tables:
+        sorted_sources.tables.append(_build(sorted_sources, options))
+    elif options.labelling != Labelling(mapping=options.labelling.mapping) or options.update is not None:
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    table = merging.merged([_mapped(table, looking.how.mapping) for table in sorted_sources.tables])
-    labels.warn_of_unmet(looking.how.mapping)
+    table = merging.merged([_mapped(table, options.labelling.mapping) for table in sorted_sources.tables])
+    labels.warn_of_unmet(options.labelling.mapping)
     return table
 
 
-def exit_status(table: Table, looking: Looking, *, strict: bool) -> int | None:
+def exit_status(table: Table, options: IndexOptions, *, strict: bool) -> int | None:
     """What a command ends with that has read a manifest: 1 if what it did without is to fail it."""
-    return 1 if strict and (looking.unseen or not manifest.usable(table).all()) else None
+    return 1 if strict and (options.unseen or not manifest.usable(table).all()) else None
 
 
 def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
@@ -84,23 +84,23 @@ def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
         (sorted_sources.roots if os.path.isdir(path) else sorted_sources.files).append(path)
 
 
-def _build(sources: Sources, looking: Looking) -> Table:
+def _build(sources: Sources, options: IndexOptions) -> Table:
     """The manifest of audio."""
     search = clips.find(sources.roots, sources.files)
     for folder, why in search.failed:
         talk.warn(f"cannot look into {folder}: {why}")
-    if not search.clips and not looking.how.tables:
+    if not search.clips and not options.labelling.tables:
         holds = f"; it holds {listed(search.side, 3)}" if search.side else ""
         raise UsageError(f"no audio under {listed(sources.roots, 3)} ({' '.join(EXTENSIONS)}){holds}")
     if +search.passed_over:
         talk.say(passed_over(search.passed_over))
     for root in search.bare:
         talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
-    looking.unseen.extend([*(folder for folder, _ in search.failed), *search.bare])
-    kept_rows = _rows_to_keep(looking.update, looking.unseen) if looking.update is not None and looking.unseen else []
-    rows = clips.rows(search, looking.how, [row["clip"] for row in kept_rows])
-    old_rows = None if looking.update is None else _by_path(looking.update)
-    examined = doctor.examine(rows, looking.check, looking.jobs, old_rows)
+    options.unseen.extend([*(folder for folder, _ in search.failed), *search.bare])
+    kept_rows = _rows_to_keep(options.update, options.unseen) if options.update is not None and options.unseen else []
+    rows = clips.rows(search, options.labelling, [row["clip"] for row in kept_rows])
+    old_rows = None if options.update is None else _by_path(options.update)
+    examined = doctor.examine(rows, options.check, options.jobs, old_rows)
     if old_rows is not None:
         paths = {row["path"] for row in rows}
         kept_rows = [row for row in kept_rows if row["path"] not in paths]  # such as those that a list names
@@ -110,8 +110,8 @@ def _build(sources: Sources, looking: Looking) -> Table:
         talk.say(f"kept as they were, as nobody could look where they lie: {talk.counted(len(kept_rows), 'row')}")
         rows += kept_rows
     doctor.compare(rows)
-    _say_unlabelled(rows, looking.how)
-    _say_nameless(rows, looking.how)
+    _say_unlabelled(rows, options.labelling)
+    _say_nameless(rows, options.labelling)
     return manifest.from_columns(_columns(rows))
 
 

@@ -143,9 +143,9 @@ def repeats(table: Table) -> bool:
     return bool((keys[1:] == keys[:-1]).any())
 
 
-def same_rows(one: Table, other: Table) -> bool:
+def same_rows(first: Table, second: Table) -> bool:
     """Whether two tables hold the same columns and rows; how they were made may differ."""
-    return one.schema.equals(other.schema) and one.equals(other)
+    return first.schema.equals(second.schema) and first.equals(second)
 
 
 # Columns.

@@ -40,17 +40,17 @@ class Offer:
 
 def offers() -> dict[str, Offer]:
     """All that can be fetched, by name."""
-    offered = []
+    all_offers = []
     for corpus, entry in catalogue.entries("corpora").items():
         if "SOURCES" in entry.facts:
-            offered.append(Offer(corpus, corpus, entry.facts))
+            all_offers.append(Offer(corpus, corpus, entry.facts))
             parts = entry.facts.get("PARTS", {}).items()
-            offered += [Offer(f"{corpus}-{part}", corpus, {**entry.facts, **facts}) for part, facts in parts]
-    return {offer.name: offer for offer in offered}
+            all_offers += [Offer(f"{corpus}-{part}", corpus, {**entry.facts, **facts}) for part, facts in parts]
+    return {offer.name: offer for offer in all_offers}
 
 
 def offer(name: str) -> Offer:
-    offered = offers()
-    if name not in offered:
-        raise UsageError(f"no corpus to fetch is called {name!r}: choose from {', '.join(offered)}")
-    return offered[name]
+    known_offers = offers()
+    if name not in known_offers:
+        raise UsageError(f"no corpus to fetch is called {name!r}: choose from {', '.join(known_offers)}")
+    return known_offers[name]

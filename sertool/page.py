@@ -311,19 +311,16 @@ def _range(run: Scores) -> str:
 
 def _several(report: Report) -> list[str]:
     runs, unit = report.runs, reports.units(*report.runs)
-    there = [sum(results.clips > 0 for results in run.classes) for run in runs]
+    counts = [sum(results.clips > 0 for results in run.classes) for run in runs]
     overall = [
-        PlotRow(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / there[place])], [run.clips])
+        PlotRow(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / counts[place])], [run.clips])
         for place, run in enumerate(runs)
     ]
-    chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(there))
+    chances = listed(f"{percent(1 / count)} % with {count} emotions" for count in dict.fromkeys(counts))
+    by_emotion = zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
     recalls = [
-        PlotRow(
-            emotion,
-            [_bar(results.recall, place) for place, results in enumerate(ones)],
-            [results.clips for results in ones],
-        )
-        for emotion, ones in zip(report.emotions, zip(*(run.classes for run in runs), strict=True), strict=True)
+        PlotRow(emotion, [_bar(row.recall, place) for place, row in enumerate(rows)], [row.clips for row in rows])
+        for emotion, rows in by_emotion
     ]
     return [
         _section(reports.heading("uar", *runs), _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),

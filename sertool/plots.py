@@ -44,14 +44,14 @@ def drawable(drawn: Clip) -> Iterator[None]:
         raise SertoolError(f"cannot draw {drawn.name}: {why}: choose another with --where") from None
 
 
-def clip(one: Clip, extraction: Extraction, path: Path) -> None:
+def clip(drawn: Clip, extraction: Extraction, path: Path) -> None:
     """Draw a clip's waveform and each of its features over time."""
     _require_format(path)
     engine = Engine(extraction)
-    wave = engine.decode(one)
+    wave = engine.decode(drawn)
     seconds = wave.shape[1] / extraction.wave.rate
-    shown = list(panels.of(engine, engine.alone(wave), seconds))
-    heights = [1.0, *(panel.height for panel in shown)]
+    drawn_panels = list(panels.of(engine, engine.alone(wave), seconds))
+    heights = [1.0, *(panel.height for panel in drawn_panels)]
     figure, axes = drawing.pyplot().subplots(
         len(heights),
         1,
@@ -61,9 +61,9 @@ def clip(one: Clip, extraction: Extraction, path: Path) -> None:
         squeeze=False,
     )
     panels.waveform(axes[0, 0], wave.numpy(), extraction.wave.rate)
-    for axis, panel in zip(axes[1:, 0], shown, strict=True):
+    for axis, panel in zip(axes[1:, 0], drawn_panels, strict=True):
         panels.draw(figure, axis, panel)
-    _title(figure, f"{one.name}   {extraction.wave.rate:,} Hz, {seconds:.2f} s")
+    _title(figure, f"{drawn.name}   {extraction.wave.rate:,} Hz, {seconds:.2f} s")
     drawing.save(figure, path)
 
 

@@ -211,10 +211,10 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _with_files(table: Table, rows: np.ndarray, found: list[dict[str, Any]]) -> Table:
+def _with_files(table: Table, rows: np.ndarray, file_rows: list[dict[str, Any]]) -> Table:
     for name in FILE:
         column = manifest.column(table, name)
-        for row, values in zip(rows.tolist(), found, strict=True):
+        for row, values in zip(rows.tolist(), file_rows, strict=True):
             column[row] = values.get(name)
         if name in table.column_names or any(value is not None for value in column):
             table = manifest.with_column(table, name, column)

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -238,9 +239,9 @@ def dev_of_fold(fold: np.ndarray, speaker: Codes, k: int, seed: int = 0) -> np.n
     tested = counts(speaker, fold == k) > 0
     rest = np.flatnonzero((counts(speaker, fold >= 0) > 0) & ~tested)
     size = 0 if len(rest) < 2 else max(1, (len(rest) + 4) // 8)
-    chosen = np.zeros(len(speaker.values), dtype=bool)
-    chosen[rest[np.argsort(hashes(speaker.values, (seed, k))[rest])[:size]]] = True
-    return (fold >= 0) & (fold != k) & look_up(chosen, speaker, False)
+    is_dev = np.zeros(len(speaker.values), dtype=bool)
+    is_dev[rest[np.argsort(hashes(speaker.values, (seed, k))[rest])[:size]]] = True
+    return (fold >= 0) & (fold != k) & look_up(is_dev, speaker, False)
 
 
 def split_of_fold(fold: np.ndarray, columns: Mapping[str, Codes], k: int, seed: int = 0) -> np.ndarray:
@@ -292,7 +293,7 @@ def _published(name: str, columns: Mapping[str, Codes]) -> Division:
         raise UsageError(f"{needs}; the manifest has {_inventory(columns)}")
     place = np.full(len(speaker.values), -1, dtype=np.int16)
     place[where[present]] = np.array(list(part_of_speaker.values()))[present]
-    absent = tuple(who for who, found in zip(part_of_speaker, present, strict=True) if not found)
+    absent = tuple(compress(part_of_speaker, ~present))
     part = look_up(place, speaker)
     outside = int((is_original & (part < 0)).sum())
     if entry["kind"] == "folds":
@@ -451,9 +452,9 @@ def _numbers(kept: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
     number = {name: place for place, name in enumerate(names)}
     for group, part in kept.items():
         if part not in number:
-            there = f"there are {', '.join(names)}"
+            parts_there = f"there are {', '.join(names)}"
             remedy = "divide as before, or leave the older manifest out to divide anew"
-            raise UsageError(f"{group} stood in {part}, which cannot be kept: {there}; {remedy}")
+            raise UsageError(f"{group} stood in {part}, which cannot be kept: {parts_there}; {remedy}")
     return {group: number[part] for group, part in kept.items()}
 
 

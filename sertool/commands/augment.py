@@ -154,8 +154,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     kind = None if values["listen"] or values["plot"] else manifest_io.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
-    looking = indexing.Looking(jobs=jobs)
-    read = indexing.read(sources, values["root"], looking, nul=values["null"])
+    index_options = indexing.IndexOptions(jobs=jobs)
+    read = indexing.read(sources, values["root"], index_options, nul=values["null"])
     table = row_filter.choose(read, values["where"])
     if values["dry_run"]:
         count = int(copying.originals(table).sum())
@@ -167,7 +167,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     table = manifest.made_by(copying.appended(table, chain), talk.command_line(), values["seed"], read)
     delivered = _deliver(table, values, kind, jobs)
     files.no_older(values["out"] or "-", manifests)
-    return indexing.exit_status(delivered, looking, strict=values["strict"])
+    return indexing.exit_status(delivered, index_options, strict=values["strict"])
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:

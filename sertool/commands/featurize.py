@@ -146,8 +146,8 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         extraction = extract.checked(extraction, picked)
     featurizing.warn_of_empty_bands(extraction)
     jobs = values["jobs"] or workers.cores()
-    looking = indexing.Looking(jobs=jobs)
-    read = indexing.read(sources, values["root"], looking, nul=values["null"])
+    index_options = indexing.IndexOptions(jobs=jobs)
+    read = indexing.read(sources, values["root"], index_options, nul=values["null"])
     table = manifest.made_by(choose(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(
@@ -164,7 +164,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
     manifest_io.write(table, None, kind)
-    return indexing.exit_status(table, looking, strict=values["strict"])
+    return indexing.exit_status(table, index_options, strict=values["strict"])
 
 
 def _add_reports(table: Any, extraction: Any, folder: Path, values: dict[str, Any]) -> None:

@@ -104,10 +104,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     reads_audio = paths or not values["tables"]
     sources = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_audio else ()
     old = manifest_io.read(values["update"]) if values["update"] else None
-    looking = indexing.Looking(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
+    index_options = indexing.IndexOptions(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
         return _say_plan(indexing.sort_sources(sources, values["root"], nul=values["null"]), values["tables"])
-    read = indexing.read(sources, values["root"], looking, nul=values["null"])
+    read = indexing.read(sources, values["root"], index_options, nul=values["null"])
     if values["audit"]:
         return splitting.report(_choose_rows(read, values), strict_sentences=values["strict_sentences"])
     table = twins.released(_choose_rows(twins.marked(read), values))
@@ -125,7 +125,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         manifest_io.write(table, values["out"], kind)
     indexing.summary(table)
     indexing.warn_of_several_in_one(table)
-    return indexing.exit_status(table, looking, strict=values["strict"])
+    return indexing.exit_status(table, index_options, strict=values["strict"])
 
 
 def _seed(division: Any, seed: int) -> int:
@@ -138,9 +138,9 @@ def _seed(division: Any, seed: int) -> int:
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
     """Options that cannot stand together."""
-    named = [f"--{name}" for name in ("split", "folds", "protocol", "out", "update") if values[name] is not None]
-    if values["audit"] and named:
-        raise UsageError(f"--audit looks at a split that is there and writes nothing: leave out {' and '.join(named)}")
+    words = [f"--{name}" for name in ("split", "folds", "protocol", "out", "update") if values[name] is not None]
+    if values["audit"] and words:
+        raise UsageError(f"--audit looks at a split that is there and writes nothing: leave out {' and '.join(words)}")
     if values["strict_sentences"] and not values["audit"]:
         raise UsageError("--strict-sentences goes with --audit")
     if values["votes"] and values["labels"] == "intended":

@@ -186,7 +186,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         rows = row_stages.watched(rows, sources, read, one_each=one_each)
     rows, count = _joined(rows, jury.labels, values, kind), row_stages.Count()
     rows = count.of_windows(row_stages.lasting(rows)) if values["window"] else count.of_clips(rows)
-    extra = [name for name, asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if asked]
+    extra = [name for name, is_asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if is_asked]
     with device.memory_kept():
         answer_files.write(rows, jury.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
     _warn_of_unfamiliar(listener)

@@ -1,4 +1,4 @@
-"""DenseNet-161, taught to see photographs, looking at spectrograms of two channels."""
+"""DenseNet-161, trained on photographs, then on spectrograms of two channels."""
 
 from torch import nn
 
@@ -21,8 +21,8 @@ class Model(imagenet.Backbone):
     def network() -> nn.Module:
         from torchvision.models import densenet161
 
-        made = densenet161(weights=None)
-        for name, module in [*made.named_modules()]:
+        network_of_images = densenet161(weights=None)
+        for name, module in [*network_of_images.named_modules()]:
             if isinstance(module, nn.BatchNorm2d):
-                made.set_submodule(name, norms.BatchNorm2d(module.num_features))
-        return made
+                network_of_images.set_submodule(name, norms.BatchNorm2d(module.num_features))
+        return network_of_images

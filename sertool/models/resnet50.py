@@ -1,4 +1,4 @@
-"""ResNet-50, taught to see photographs, looking at spectrograms of two channels."""
+"""ResNet-50, trained on photographs, then on spectrograms of two channels."""
 
 from torch import nn
 

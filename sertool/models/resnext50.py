@@ -1,4 +1,4 @@
-"""ResNeXt-50 of 32 paths, taught to see photographs, looking at spectrograms of two channels."""
+"""ResNeXt-50 of 32 paths, trained on photographs, then on spectrograms of two channels."""
 
 from torch import nn
 
