@@ -57,7 +57,7 @@ class Predictor:
         temperature = alone if voices is None else torch.where(voices[1].cpu() > 0, adapted, alone)[:, None]
         return (self.logits(rows, lengths, voices) / temperature).softmax(dim=1)
 
-    def acquainted(self, speakers: Sequence[Sequence[Finished]]) -> Scaling:
+    def known_speakers(self, speakers: Sequence[Sequence[Finished]]) -> Scaling:
         """Its scaling, adapted to speakers by what the engine made of some clips of each."""
         clips = [clip for own in speakers for clip in own]
         group = np.repeat(np.arange(1, len(speakers) + 1), [len(own) for own in speakers])

@@ -55,7 +55,7 @@ class Request:
 
     @property
     def who(self) -> str:
-        """Who is heard: on each channel somebody else, if these are apart."""
+        """Who speaks: on each channel somebody else, if these are apart."""
         channel = f" on channel {self.row['channel']}" if self.apart and self.row.get("channel") else ""
         return f"{self.voice or ''}{channel}"
 
@@ -89,7 +89,7 @@ def asked(
 
 
 def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
-    """What is asked for, where that has to be of one file, as subtitles are: else it is refused before it is heard."""
+    """What is asked for, where that has to be of one file, as subtitles are: else it is refused before any work."""
     held = [*requests]
     named = dict(streams.recording(request.row) for request in held)
     if len(named) > 1:

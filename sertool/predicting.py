@@ -15,75 +15,75 @@ from torch import Tensor
 
 from sertool import audio, extract, inference, levels, predict_inputs, talk, windows, workers
 from sertool.columns import Row
+from sertool.ensemble import AS_IT_IS, ClipFeatures, Ensemble, KnownSpeakers, Waveforms
 from sertool.familiarity import Familiarity
-from sertool.jury import AS_IT_IS, Acquaintance, Heard, Jury, Shaped
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.shaping import Wave
 from sertool.stored_rows import Shelf
-from sertool.windows import Listening, Stretch, lacks_channel
+from sertool.windows import PredictOptions, Stretch, lacks_channel
 
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 AROUND = 0.16  # seconds, more than resampling sees, and a whole number of samples at all usual rates
-LONG = 600.0  # seconds of a clip of which one is heard at a time
-STRETCHES = 4  # that a thread takes at once: so many hold many windows, whose answers should not be long in coming
+LONG = 600.0  # seconds of a clip of which one is computed at a time
+STRETCHES = 4  # that a worker takes at once: so many hold many windows, whose answers should not be long in coming
 
 
 @dataclass
 class Piece:
-    """What gets one row: what is asked for, with the row so far, and what was heard in it, or is yet to be heard."""
+    """What gets one row: what is asked for, with the row so far, and its features, or the sound to make them of."""
 
     request: Request
-    heard: Heard | None = None
-    sound: Shaped | None = None
+    features: ClipFeatures | None = None
+    sound: Waveforms | None = None
 
 
 @dataclass
-class Listener:
-    """Who hears what is asked for and answers, and in which way, with so many workers; and what these know.
+class Session:
+    """Which models answer, in which way, with so many workers; and what these know of the files so far.
 
     Forks go on from what was known when they began, each by itself.
     """
 
-    jury: Jury
-    how: Listening
+    ensemble: Ensemble
+    options: PredictOptions
     jobs: int
     settled: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # files whose channels are known
     pauses: Counter[str] = field(default_factory=Counter, init=False)  # of other files, how many were silent so far
-    long: Any = field(default_factory=workers.lock, init=False)  # held by the worker that hears a long clip
+    long: Any = field(default_factory=workers.lock, init=False)  # held by the worker that is at a long clip
     familiarity: Familiarity = field(default_factory=Familiarity, init=False)  # of what is answered without adapting
 
     def shelf(self) -> Shelf:
         """Where rows may lie that the models need not make, unless what is asked for takes the sound itself."""
-        records, members = self.jury.members[0].held.features, self.jury.members
+        records, members = self.ensemble.members[0].held.features, self.ensemble.members
         needs = {
-            "--window": self.how.window is not None,
-            "--channel": self.how.channel != "mix",
-            "--speeds": [*self.jury.speeds] != [AS_IT_IS],
+            "--window": self.options.window is not None,
+            "--channel": self.options.channel != "mix",
+            "--speeds": [*self.ensemble.speeds] != [AS_IT_IS],
             "--trim": any(member.extraction != inference.extraction_of(member.held.features) for member in members),
-            "asking models that hear in different ways": any(member.held.features != records for member in members),
+            "asking models of different features": any(member.held.features != records for member in members),
         }
         return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
 
     def answers(self, requests: Iterable[Request]) -> Iterator[Row]:
-        """A row for each clip or window, in order, as soon as it is judged: on a CPU by the thread that heard it."""
-        if self.jury.gathers:
-            for pieces in self.listened(requests):
-                yield from (request.row for request in self.judged(pieces))
+        """A row for each clip or window, in order, as soon as it is there: on a CPU by the worker of its features."""
+        if self.ensemble.gathers:
+            for pieces in self.extracted(requests):
+                yield from (request.row for request in self.answered(pieces))
             return
 
         def work(batch: list[Stretch]) -> tuple[list[Row], Familiarity]:
             met = Familiarity()
-            return [request.row for request in self.judged(self._listened(batch), met=met)], met
+            return [request.row for request in self.answered(self._extracted(batch), met=met)], met
 
         for rows, met in self._ahead(work, requests):
             self.familiarity.merge(met)
             yield from rows
 
-    def listened(self, requests: Iterable[Request]) -> Iterator[list[Piece]]:
-        """What is heard in each clip or window, some at a time, in order, as soon as it is there."""
-        return self._ahead(lambda batch: self._heard([*self._listened(batch)]), requests)
+    def extracted(self, requests: Iterable[Request]) -> Iterator[list[Piece]]:
+        """Each clip or window with its features, some at a time, in order, as soon as they are there."""
+        return self._ahead(lambda batch: self._with_features([*self._extracted(batch)]), requests)
 
     def _ahead(self, work: Callable[[list[Stretch]], Any], requests: Iterable[Request]) -> Iterator[Any]:
         """What workers make of some stretches at a time, in order; torch and Python are left as they were.
@@ -94,8 +94,8 @@ class Listener:
         sys.setswitchinterval(HANDOVER)
         pool = workers.WorkerPool(work, self.jobs, torch.set_num_threads)
         pending: deque[Future[Any]] = deque()
-        wave, most = self.jury.extractions[0].wave, STRETCHES if self.how.window else BATCH
-        stretches = (each for one in requests for each in windows.stretches(one, self.how, wave))
+        wave, most = self.ensemble.extractions[0].wave, STRETCHES if self.options.window else BATCH
+        stretches = (each for one in requests for each in windows.stretches(one, self.options, wave))
         with workers.one_thread():
             try:
                 for batch in predict_inputs.gathered(stretches, most):
@@ -104,7 +104,7 @@ class Listener:
                     while pending and (forks or len(pending) > 2 * self.jobs or pending[0].done()):
                         yield workers.result(pending.popleft())
                     if forks:
-                        self.jury.engines  # noqa: B018 (made now, all forks have them)
+                        self.ensemble.engines  # noqa: B018 (made now, all forks have them)
                         pool.fork()
                     if batch:
                         pending.append(pool.submit(batch, in_process=stored))
@@ -116,10 +116,10 @@ class Listener:
 
     @property
     def _may_fork(self) -> bool:
-        return self.jobs > 1 and workers.HAS_FORKS and not self.jury.gathers
+        return self.jobs > 1 and workers.HAS_FORKS and not self.ensemble.gathers
 
-    def _listened(self, batch: Iterable[Stretch]) -> Iterator[Piece]:
-        """What a worker makes of some stretches: their pieces, with what was heard in them."""
+    def _extracted(self, batch: Iterable[Stretch]) -> Iterator[Piece]:
+        """What a worker makes of some stretches: their pieces with features."""
         for stretch in batch:
             request, row = stretch.request, stretch.request.row
             if row.get("issue"):
@@ -128,32 +128,32 @@ class Listener:
             try:
                 if request.stored:
                     yield _shelved(request)
-                elif self.how.window is None and _seconds(row) > LONG:
+                elif self.options.window is None and _seconds(row) > LONG:
                     yield from self._long(stretch)
                 else:
                     yield from self._pieces(stretch)
             except audio.Unusable as unusable:
                 talk.detail(f"{row['path']}: {unusable.issue}: {unusable}")
-                begin = (row.get("start") or 0.0) + stretch.first * self.how.step
-                where = {"start": round(begin, 3)} if self.how.window else {}
+                begin = (row.get("start") or 0.0) + stretch.first * self.options.step
+                where = {"start": round(begin, 3)} if self.options.window else {}
                 yield Piece(request.saying(**where, issue=unusable.issue))
 
     def _long(self, stretch: Stretch) -> list[Piece]:
-        """What is heard in a long clip as a whole, while no other worker is at one: an hour takes 2 GB."""
+        """A long clip as a whole with its features, while no other worker is at one: an hour takes 2 GB."""
         with self.long:
             talk.mention(f"clips of over {LONG / 60:.0f} minutes get one answer each, which takes memory: --window 3 "
                          "answers part by part")  # fmt: skip
-            return self._heard([*self._pieces(stretch)])
+            return self._with_features([*self._pieces(stretch)])
 
     def _pieces(self, stretch: Stretch) -> Iterator[Piece]:
         request, row = stretch.request, stretch.request.row
-        wave = self.jury.extractions[0].wave
+        wave = self.ensemble.extractions[0].wave
         rate = wave.rate
-        asked = row.get("channel") or self.how.channel
-        hop, window = self.how.step, self.how.window
+        asked = row.get("channel") or self.options.channel
+        hop, window = self.options.step, self.options.window
         begin = (row.get("start") or 0.0) + stretch.first * hop
-        samples = _decoded(stretch, self.how, wave) if stretch.sound is None else stretch.sound
-        if lacks_channel(request, self.how, len(samples)):
+        samples = _decoded(stretch, self.options, wave) if stretch.sound is None else stretch.sound
+        if lacks_channel(request, self.options, len(samples)):
             raise audio.Unusable("no-channel", f"{talk.counted(len(samples), 'channel')}, and none that is {asked}")
         for index in range(stretch.count):
             low = round(index * hop * rate)
@@ -167,7 +167,7 @@ class Listener:
                 yield piece
 
     def _settle_cancelled(self, path: str, span: tuple[float, float]) -> None:
-        """Say once of a file in which nothing is heard for a while that one channel of it has some sound there.
+        """Say once of a file that is silent for a while that one channel of it has some sound there.
 
         To look means to decode again, so of many pauses the first is looked at, the second, the fourth, the eighth.
         """
@@ -176,34 +176,34 @@ class Listener:
             return
         try:
             sides = audio.decode(path_of(path), audio.Cut(channels="all"), *span)
-        except audio.Unusable:  # it is cut off, and all of it is heard already
+        except audio.Unusable:  # it is cut off, and all of it was computed already
             sides = np.zeros((1, 1))
-        cancelled = _cancel(sides) and _level(sides[:1]) >= self.how.silence
+        cancelled = _cancel(sides) and _level(sides[:1]) >= self.options.silence
         first = (cancelled or len(sides) == 1) and self.settled.setdefault(path, span) is span  # of all threads
         if cancelled and first:
             talk.warn(f"{talk.clean(path)}: its channels cancel when they are mixed: take one of them with --channel")
 
     def _piece(self, request: Request, samples: np.ndarray) -> Piece:
-        if samples.shape[1] < round(levels.TOO_SHORT * self.jury.extractions[0].wave.rate):
+        if samples.shape[1] < round(levels.TOO_SHORT * self.ensemble.extractions[0].wave.rate):
             return Piece(request.saying(issue="too-short"))
-        if _level(samples) < self.how.silence:
+        if _level(samples) < self.options.silence:
             return Piece(request.saying(issue="silent"))
-        piece = Piece(request, sound=self.jury.shaped(samples, str(request.row["clip"])))
-        return piece if self.jury.gathers else self._heard([piece])[0]
+        piece = Piece(request, sound=self.ensemble.waveforms(samples, str(request.row["clip"])))
+        return piece if self.ensemble.gathers else self._with_features([piece])[0]
 
-    def _heard(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """The pieces, heard together; where one has values that cannot be, each by itself."""
+    def _with_features(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """The pieces with features, made together; where one has values that cannot be, each by itself."""
         waiting = [piece for piece in pieces if piece.sound is not None]
         try:
-            made = iter(self.jury.hear([piece.sound for piece in waiting])) if waiting else iter(())
+            made = iter(self.ensemble.features_of([piece.sound for piece in waiting])) if waiting else iter(())
         except extract.TooLarge:
             if len(pieces) > 1:
-                return [one for piece in pieces for one in self._heard([piece])]
+                return [one for piece in pieces for one in self._with_features([piece])]
             return [Piece(pieces[0].request.saying(issue="not-finite"))]
         return [piece if piece.sound is None else _finite(Piece(piece.request, next(made))) for piece in pieces]
 
-    def judged(
-        self, pieces: Iterable[Piece], known: Acquaintance | None = None, met: Familiarity | None = None
+    def answered(
+        self, pieces: Iterable[Piece], known: KnownSpeakers | None = None, met: Familiarity | None = None
     ) -> Iterator[Request]:
         """What is asked for, with the answers in its rows; of any number of pieces, a few are there at a time.
 
@@ -211,35 +211,41 @@ class Listener:
         """
         coming = iter(pieces)
         while some := [*islice(coming, BATCH)]:
-            yield from self._judged(some, known, met or self.familiarity)
+            yield from self._answered(some, known, met or self.familiarity)
 
-    def _judged(self, pieces: Sequence[Piece], known: Acquaintance | None, met: Familiarity) -> Iterator[Request]:
-        heard = [piece for piece in pieces if piece.heard is not None]
-        who = [piece.request.who for piece in heard]
-        asked = [piece.request.models for piece in heard]
+    def _answered(self, pieces: Sequence[Piece], known: KnownSpeakers | None, met: Familiarity) -> Iterator[Request]:
+        ready = [piece for piece in pieces if piece.features is not None]
+        who = [piece.request.who for piece in ready]
+        asked = [piece.request.models for piece in ready]
         if known is None:
-            met.add(self.jury.standardised_means([piece.heard for piece in heard]))
-        found = iter(self.jury.judge([piece.heard for piece in heard], known, who, asked)) if heard else iter(())
+            met.add(self.ensemble.standardised_means([piece.features for piece in ready]))
+        found = (
+            iter(self.ensemble.probabilities([piece.features for piece in ready], known, who, asked))
+            if ready
+            else iter(())
+        )
         for piece in pieces:
-            answer = {} if piece.heard is None else _answer(self.jury.labels, next(found), self.how.threshold)
+            answer = (
+                {} if piece.features is None else _answer(self.ensemble.labels, next(found), self.options.threshold)
+            )
             yield piece.request.saying(**answer)
 
 
 def _seconds(row: Row) -> float:
-    """How long a clip is; 0 of what cannot be heard."""
+    """How long a clip is; 0 of what cannot be read."""
     look = audio.look(path_of(row["path"]), full=False)
     return 0.0 if look.issue else windows.seconds(row, look)
 
 
-def _decoded(stretch: Stretch, how: Listening, wave: Wave) -> np.ndarray:
+def _decoded(stretch: Stretch, options: PredictOptions, wave: Wave) -> np.ndarray:
     """A clip as it is; or a stretch of windows, resampled with what is around it: a window is the same in any."""
     row = stretch.request.row
-    path, cut, start = path_of(row["path"]), windows.cut_of(row, how, wave), row.get("start") or 0.0
-    if how.window is None:
+    path, cut, start = path_of(row["path"]), windows.cut_of(row, options, wave), row.get("start") or 0.0
+    if options.window is None:
         return audio.decode(path, cut, start, stretch.length)
-    hop = how.step
+    hop = options.step
     begin = start + stretch.first * hop
-    seconds = min(stretch.length - stretch.first * hop, (stretch.count - 1) * hop + how.window)
+    seconds = min(stretch.length - stretch.first * hop, (stretch.count - 1) * hop + options.window)
     before = min(AROUND, begin)
     first = round(before * wave.rate)
     return audio.decode(path, cut, begin - before, before + seconds + AROUND)[
@@ -255,7 +261,7 @@ def _shelved(request: Request) -> Piece:
 
 
 def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
-    """The channels to judge, by number from 1, or the clip as it is; for models of stereo sound each side twice."""
+    """The channels to predict, by number from 1, or the clip as it is; for models of stereo sound each side twice."""
     if channel == "mix":
         yield None, samples
         return
@@ -266,7 +272,7 @@ def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tu
 
 
 def _finite(piece: Piece) -> Piece:
-    finite = all(np.isfinite(rows).all() for made in piece.heard or () for rows in made.values())
+    finite = all(np.isfinite(rows).all() for made in piece.features or () for rows in made.values())
     return piece if finite else Piece(piece.request.saying(issue="not-finite"))
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from sertool import labelling, predict_inputs, talk
 from sertool.columns import Row
+from sertool.ensemble import ClipFeatures, Ensemble, KnownSpeakers
 from sertool.errors import UsageError
-from sertool.jury import Acquaintance, Heard, Jury
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
-from sertool.predicting import Listener, Piece
+from sertool.predicting import Piece, Session
 
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
@@ -52,12 +52,12 @@ def _folder(row: Row) -> str | None:
     return next((name for name in folders if labelling.of_folder(name, {}) is None), None)
 
 
-def require_adaptable(jury: Jury) -> None:
-    able = sum(member.scaling.adapts for member in jury.members)
+def require_adaptable(ensemble: Ensemble) -> None:
+    able = sum(member.scaling.adapts for member in ensemble.members)
     if not able:
         raise UsageError("the model was not trained with --adapt speaker: predict without --adapt and --enroll")
-    if able < len(jury.members):
-        talk.say(f"{able} of {len(jury.members)} models adapt to who speaks: to the others everybody is a stranger")
+    if able < len(ensemble.members):
+        talk.say(f"{able} of {len(ensemble.members)} models adapt to who speaks: to the others everybody is a stranger")
 
 
 def _named(request: Request, name: Naming, *, apart: bool) -> Request:
@@ -68,13 +68,13 @@ def _named(request: Request, name: Naming, *, apart: bool) -> Request:
 # Adapted by the clips that are asked for.
 
 
-def adapted(listener: Listener, requests: Iterable[Request], speakers: str | None) -> Iterator[Row]:
-    """A row for each clip or window, in the order asked, once all clips of its speaker and of those before are heard.
+def adapted(session: Session, requests: Iterable[Request], speakers: str | None) -> Iterator[Row]:
+    """A row for each clip or window, in the order asked, once all clips of its speaker and of those before are read.
 
-    Speakers are heard one after another, so that one speaker's clips are held at a time, and of the others answers.
+    Speakers come one after another, so that one speaker's clips are held at a time, and of the others answers.
     """
     name, names_rows = naming(speakers), speakers is None or column(speakers) is not None
-    apart = listener.how.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
+    apart = session.options.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
     placed = (replace(request, place=place) for place, request in enumerate(requests))
     named = [_named(request, name, apart=apart) for request in placed]
     first: dict[str | None, int] = {}
@@ -85,8 +85,8 @@ def adapted(listener: Listener, requests: Iterable[Request], speakers: str | Non
     turns = sorted(named, key=lambda request: first[request.voice])
     answered: dict[int, list[Row]] = {}
     due = 0
-    for pieces in _by_speaker(listener.listened(turns)):
-        for place, row in _together(listener, pieces):
+    for pieces in _by_speaker(session.extracted(turns)):
+        for place, row in _together(session, pieces):
             answered.setdefault(place, []).append(row)
         while due in answered:
             yield from answered.pop(due)
@@ -104,21 +104,21 @@ def _whose(piece: Piece) -> tuple[str | None, int | None]:
     return request.voice, request.place if request.voice is None else None
 
 
-def _together(listener: Listener, pieces: Sequence[Piece]) -> Iterator[tuple[int, Row]]:
+def _together(session: Session, pieces: Sequence[Piece]) -> Iterator[tuple[int, Row]]:
     """The answers to all that one speaker said, each with its clip's place."""
-    own = {} if pieces[0].request.voice is None else _heard(pieces)
-    known = listener.jury.acquainted(own) if own else None
-    for request in listener.judged(pieces, known):
+    own = {} if pieces[0].request.voice is None else _features_by_voice(pieces)
+    known = session.ensemble.known_speakers(own) if own else None
+    for request in session.answered(pieces, known):
         way = "as one voice" if request.voice == EVERYBODY else "transductive"
         yield request.place, _said(request.row, request.voice, way if request.who in own else None)
 
 
-def _heard(pieces: Iterable[Piece]) -> dict[str, list[Heard]]:
-    """What was heard of each voice."""
-    own: dict[str, list[Heard]] = {}
+def _features_by_voice(pieces: Iterable[Piece]) -> dict[str, list[ClipFeatures]]:
+    """The features of each voice's clips."""
+    own: dict[str, list[ClipFeatures]] = {}
     for piece in pieces:
-        if piece.heard is not None and piece.request.voice is not None:
-            own.setdefault(piece.request.who, []).append(piece.heard)
+        if piece.features is not None and piece.request.voice is not None:
+            own.setdefault(piece.request.who, []).append(piece.features)
     return own
 
 
@@ -130,17 +130,17 @@ def _said(row: Row, voice: str | None, adapted: str | None) -> Row:
 # Adapted by clips that were enrolled.
 
 
-def enrolled(listener: Listener, requests: Iterable[Request], name: Naming) -> Acquaintance:
+def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> KnownSpeakers:
     """What is known of the speakers of some clips."""
-    apart = listener.how.channel != "mix"
+    apart = session.options.channel != "mix"
     named = (replace(_named(request, name, apart=apart), serves=True) for request in requests)
-    pieces = [piece for some in listener.listened(named) for piece in some]
-    own = _heard(pieces)
+    pieces = [piece for some in session.extracted(named) for piece in some]
+    own = _features_by_voice(pieces)
     if not own:
-        raise UsageError(f"--enroll: no clip there can be heard and has a speaker; --speakers is {WAYS}")
-    heard = talk.counted(sum(map(len, own.values())), "window" if listener.how.window else "clip")
-    talk.say(f"enrolled {heard} of {talk.counted(len(own), 'speaker')}")
-    return replace(listener.jury.acquainted(own), clips=frozenset(_sound(piece.request.row) for piece in pieces))
+        raise UsageError(f"--enroll: no clip there can be read and has a speaker; --speakers is {WAYS}")
+    clips = talk.counted(sum(map(len, own.values())), "window" if session.options.window else "clip")
+    talk.say(f"enrolled {clips} of {talk.counted(len(own), 'speaker')}")
+    return replace(session.ensemble.known_speakers(own), clips=frozenset(_sound(piece.request.row) for piece in pieces))
 
 
 def _sound(row: Row) -> tuple[str, float]:
@@ -148,12 +148,12 @@ def _sound(row: Row) -> tuple[str, float]:
     return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"]), row.get("start") or 0.0
 
 
-def recognised(listener: Listener, requests: Iterable[Request], name: Naming, known: Acquaintance) -> Iterator[Row]:
-    """A row for each clip or window, in order, as soon as it is judged."""
+def recognised(session: Session, requests: Iterable[Request], name: Naming, known: KnownSpeakers) -> Iterator[Row]:
+    """A row for each clip or window, in order, as soon as it is answered."""
     strange: set[str] = set()
-    named = (_named(request, name, apart=listener.how.channel != "mix") for request in requests)
-    for pieces in listener.listened(named):
-        for request in listener.judged(pieces, known):
+    named = (_named(request, name, apart=session.options.channel != "mix") for request in requests)
+    for pieces in session.extracted(named):
+        for request in session.answered(pieces, known):
             who, row = request.who, request.row
             if who not in known.speakers and not strange and not row.get("issue"):
                 strange.add(who)
@@ -162,7 +162,7 @@ def recognised(listener: Listener, requests: Iterable[Request], name: Naming, kn
             yield _said(row, voice, _way(row, known) if who in known.speakers else None)
 
 
-def _way(row: Row, known: Acquaintance) -> str:
+def _way(row: Row, known: KnownSpeakers) -> str:
     """How a row of somebody enrolled was adapted; by itself, if it was among what was enrolled."""
     return "transductive" if _sound(row) in known.clips else "enrolled"
 
@@ -184,15 +184,15 @@ def one_voice(folder: str) -> Naming:
     return name
 
 
-def answers(listener: Listener, requests: Iterable[Request], speakers: str | None, enroll: str | None) -> Iterator[Row]:
+def answers(session: Session, requests: Iterable[Request], speakers: str | None, enroll: str | None) -> Iterator[Row]:
     """Rows adapted in the way that was asked for."""
-    require_adaptable(listener.jury)
+    require_adaptable(session.ensemble)
     if enroll is None:
-        return adapted(listener, requests, speakers)
+        return adapted(session, requests, speakers)
 
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
-    before = predict_inputs.asked([enroll], None, listener.shelf(), nul=False, also=column(speakers))
-    known = enrolled(replace(listener), before, name())  # by threads that share nothing with those that answer
-    return recognised(listener, requests, name(), known)
+    before = predict_inputs.asked([enroll], None, session.shelf(), nul=False, also=column(speakers))
+    known = enrolled(replace(session), before, name())  # by threads that share nothing with those that answer
+    return recognised(session, requests, name(), known)

@@ -24,18 +24,18 @@ from sertool import (
     teacher_answers,
 )
 from sertool.batches import Store
+from sertool.ensemble import Ensemble
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.inference import Predictor
-from sertool.jury import Jury
 from sertool.manifest import Table
 from sertool.named_models import models_in
 from sertool.predict_inputs import Request
-from sertool.predicting import Listener, Listening, Piece
+from sertool.predicting import Piece, PredictOptions, Session
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import Taught
 
-EVERYTHING = Listening(silence=-200.0)
+EVERYTHING = PredictOptions(silence=-200.0)
 
 
 class TeacherModels(NamedTuple):
@@ -135,9 +135,9 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
 
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
     """Answers from the audio; copies are left out, as they have their parents' answers."""
-    jury = Jury(models)
-    batches_heard = Listener(jury, EVERYTHING, jobs).listened(_requests(table))
-    return [piece for pieces in batches_heard for piece in _of_pieces(jury, pieces)]
+    ensemble = Ensemble(models)
+    extracted = Session(ensemble, EVERYTHING, jobs).extracted(_requests(table))
+    return [piece for pieces in extracted for piece in _of_pieces(ensemble, pieces)]
 
 
 def _requests(table: Table) -> Iterator[Request]:
@@ -148,10 +148,10 @@ def _requests(table: Table) -> Iterator[Request]:
     yield from talk.progress(requests, len(requests), "the teacher listens", "clip")
 
 
-def _of_pieces(jury: Jury, pieces: Sequence[Piece]) -> Iterator[Answer]:
-    answerable = [piece for piece in pieces if piece.heard is not None]
+def _of_pieces(ensemble: Ensemble, pieces: Sequence[Piece]) -> Iterator[Answer]:
+    answerable = [piece for piece in pieces if piece.features is not None]
     if answerable:
-        for number, probabilities in enumerate(jury.each([piece.heard for piece in answerable])):
+        for number, probabilities in enumerate(ensemble.by_member([piece.features for piece in answerable])):
             for piece, shares in zip(answerable, probabilities.numpy(), strict=True):
                 yield str(piece.request.row["clip"]), number, shares
 

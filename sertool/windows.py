@@ -1,4 +1,4 @@
-"""How audio is cut before it is judged: into windows, and runs of these into stretches that are decoded at once.
+"""How audio is cut before it is predicted: into windows, and runs of these into stretches that are decoded at once.
 
 Stretches of most files are decoded by several threads, by seeking. Files that can only be read from the beginning, such
 as some telephone codecs, and files that are cut off are read once, and their stretches come with their samples.
@@ -26,8 +26,8 @@ LATE = 0.1  # seconds that a row may end after its file: what encoders add
 
 
 @dataclass(frozen=True)
-class Listening:
-    """How audio is cut before it is judged, and what is not judged at all."""
+class PredictOptions:
+    """How audio is cut, and what gets no answer."""
 
     window: float | None = None
     hop: float | None = None
@@ -51,10 +51,10 @@ class Stretch(NamedTuple):
     sound: np.ndarray | None = None
 
 
-def lacks_channel(request: Request, how: Listening, channels: int) -> bool:
+def lacks_channel(request: Request, options: PredictOptions, channels: int) -> bool:
     """Whether sound of so many channels lacks the one that a row names, or that was asked for."""
     own = request.row.get("channel")
-    return own > channels if own else channels == 1 and how.channel == "right" and not request.serves
+    return own > channels if own else channels == 1 and options.channel == "right" and not request.serves
 
 
 def seconds(row: Row, look: audio.Look) -> float:
@@ -66,33 +66,33 @@ def seconds(row: Row, look: audio.Look) -> float:
     return told if told is not None and told < there else there  # NaN is not less
 
 
-def cut_of(row: Row, how: Listening, wave: Wave) -> audio.Cut:
+def cut_of(row: Row, options: PredictOptions, wave: Wave) -> audio.Cut:
     """Which channels of a file are decoded for a row, and at which rate."""
-    asked = row.get("channel") or how.channel
+    asked = row.get("channel") or options.channel
     return audio.Cut(wave.rate, {"mix": wave.channels, "left": "left", 1: "left"}.get(asked, "all"))
 
 
-def stretches(request: Request, how: Listening, wave: Wave) -> Iterator[Stretch]:
+def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator[Stretch]:
     """What is asked for as a whole or, for windows, each stretch of it that is decoded at once."""
     row = request.row
-    if row.get("channel") and how.channel != "mix":
-        raise UsageError(f"--channel {how.channel}: the column channel says which one is judged of {row['clip']}: "
+    if row.get("channel") and options.channel != "mix":
+        raise UsageError(f"--channel {options.channel}: the column channel says which one is judged of {row['clip']}: "
                          "leave out the option, or the column")  # fmt: skip
-    if how.window is None or row.get("issue"):
+    if options.window is None or row.get("issue"):
         yield Stretch(request, row.get("duration"))
         return
     look = audio.look(path_of(row["path"]), full=False)
     start, length = row.get("start") or 0.0, seconds(row, look)
-    lacking = "no-channel" if look.channels and lacks_channel(request, how, look.channels) else None
+    lacking = "no-channel" if look.channels and lacks_channel(request, options, look.channels) else None
     if look.detail:
         talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
     if lacking or not (start >= 0 and length > 0):  # NaN is neither
         yield Stretch(request.saying(issue=lacking or look.issue or "empty"))
     elif look.issue or not audio.has_places(path_of(row["path"])):
-        yield from _read_forward(request, how, wave, length, look.issue)
+        yield from _read_forward(request, options, wave, length, look.issue)
     else:
-        first, hop = 0, how.step
-        count, each = _count(length, how), max(1, int(BEGINNING / hop))
+        first, hop = 0, options.step
+        count, each = _count(length, options), max(1, int(BEGINNING / hop))
         while first < count:
             yield Stretch(request, length, first, min(each, count - first))
             first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))
@@ -107,34 +107,38 @@ def _warn_of_late_end(row: Row, there: float) -> None:
                   "(-v names each)")  # fmt: skip
 
 
-def _count(length: float, how: Listening) -> int:
+def _count(length: float, options: PredictOptions) -> int:
     """How many windows cover so many seconds, except for a rest at the end that is too short to be judged."""
     if length == math.inf:
         return sys.maxsize
-    covering = math.ceil((length - how.window) / how.step - 1e-9) + 1
-    long_enough = math.floor((length - levels.TOO_SHORT) / how.step + 1e-9) + 1
+    covering = math.ceil((length - options.window) / options.step - 1e-9) + 1
+    long_enough = math.floor((length - levels.TOO_SHORT) / options.step + 1e-9) + 1
     return max(1, min(covering, long_enough))
 
 
-def _read_forward(request: Request, how: Listening, wave: Wave, length: float, issue: str | None) -> Iterator[Stretch]:
+def _read_forward(
+    request: Request, options: PredictOptions, wave: Wave, length: float, issue: str | None
+) -> Iterator[Stretch]:
     """The stretches of a file that is read from its beginning; of one that is cut off, its whole windows, then a row
     that says where it ends."""
     row = request.row
-    start, hop = row.get("start") or 0.0, how.step
-    reader = _ForwardReader(path_of(row["path"]), cut_of(row, how, wave), start, None if length == math.inf else length)
-    first, count = 0, _count(length, how)
+    start, hop = row.get("start") or 0.0, options.step
+    reader = _ForwardReader(
+        path_of(row["path"]), cut_of(row, options, wave), start, None if length == math.inf else length
+    )
+    first, count = 0, _count(length, options)
     while first < count and not reader.issue:
         each = min(max(1, int(FORWARD_STRETCH / hop)), count - first)
-        wanted = min(length - first * hop, (each - 1) * hop + how.window)
+        wanted = min(length - first * hop, (each - 1) * hop + options.window)
         low = round(first * hop * wave.rate)
         sound = reader.read(low, low + round(wanted * wave.rate))
-        if sound.size and lacks_channel(request, how, len(sound)):
+        if sound.size and lacks_channel(request, options, len(sound)):
             yield Stretch(request.saying(issue="no-channel"))
             return
         if issue and reader.over and reader.at < (length - levels.TOO_SHORT) * wave.rate:
             reader.issue = issue
         if reader.issue:
-            each = math.floor((sound.shape[1] / wave.rate - how.window) / hop + 1e-9) + 1
+            each = math.floor((sound.shape[1] / wave.rate - options.window) / hop + 1e-9) + 1
         if each > 0:
             yield Stretch(request, length, first, each, sound)
         first += each

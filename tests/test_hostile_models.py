@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from sertool import cards, extract, features, modelfile, models, shaping, tensorfile
+from sertool.ensemble import Ensemble
 from sertool.errors import SertoolError
 from sertool.inference import Predictor
-from sertool.jury import Jury
 from sertool.modelfile import ModelFile
 
 LABELS = ["neutral", "happy", "angry"]
@@ -78,9 +78,9 @@ def write(path: Path, said: Any, tensors: dict[str, np.ndarray]) -> None:
 
 def heard(path: Path) -> torch.Tensor:
     """A model file's answer to half a second of noise."""
-    jury = Jury([Predictor.load(path)])
+    ensemble = Ensemble([Predictor.load(path)])
     wave = 0.1 * np.random.default_rng(0).standard_normal((1, 8000)).astype(np.float32)
-    return jury.judge(jury.hear([jury.shaped(wave, "x")]))
+    return ensemble.judge(ensemble.hear([ensemble.shaped(wave, "x")]))
 
 
 def refusal(path: Path) -> str | None:

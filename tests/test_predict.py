@@ -38,12 +38,12 @@ from sertool import (
     tensorfile,
     windows,
 )
+from sertool.ensemble import Ensemble
 from sertool.errors import Interrupted, UsageError
 from sertool.inference import Predictor
-from sertool.jury import Jury
 from sertool.manifest import Table
 from sertool.predict_inputs import Request
-from sertool.predicting import Listener
+from sertool.predicting import Session
 from sertool.shaping import Wave
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
@@ -188,7 +188,7 @@ def test_a_device_that_takes_clips_together_hears_the_same(run: Path, tmp_path: 
     apart = rows_of(sertool("predict", *asked).out)
     sizes: list[int] = []
     packed = extract.Engine.packed
-    monkeypatch.setattr(Jury, "gathers", True)
+    monkeypatch.setattr(Ensemble, "gathers", True)
     monkeypatch.setattr(
         extract.Engine, "packed", lambda self, waves: (sizes.append(len(waves)), packed(self, waves))[1]
     )
@@ -207,7 +207,7 @@ def test_one_clip_that_cannot_be_heard_spoils_none_that_is_heard_with_it(
 ) -> None:
     good = sorted((run / "voices").rglob("*.wav"))[:2]
     soundfile.write(tmp_path / "huge.wav", 1e30 * soundfile.read(good[0])[0], 16_000, subtype="DOUBLE")
-    monkeypatch.setattr(Jury, "gathers", True)
+    monkeypatch.setattr(Ensemble, "gathers", True)
     held = rows_of(sertool("predict", "-m", run / "model", good[0], tmp_path / "huge.wav", good[1]).out)
     assert [row["issue"] for row in held] == ["", "not-finite", ""]
 
@@ -362,9 +362,9 @@ def test_paths_of_another_system_stay_as_they_are_told(run: Path, tmp_path: Path
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_judged(
     run: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip, judged = next((run / "voices").rglob("*.wav")), Listener.judged
+    clip, answered = next((run / "voices").rglob("*.wav")), Session.answered
     work: list[int] = []
-    monkeypatch.setattr(Listener, "judged", lambda *args: (work.append(1), judged(*args))[1])
+    monkeypatch.setattr(Session, "answered", lambda *args: (work.append(1), answered(*args))[1])
     (tmp_path / "file").write_text("no folder")
     done = sertool("predict", "-m", run / "model", clip, "-o", tmp_path / "file" / f"x.{kind}")
     assert (done.code, "cannot write" in done.err, work) == (1, True, [])
@@ -676,20 +676,20 @@ def test_of_a_long_file_few_windows_are_there_at_a_time(
 ) -> None:
     encoding.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 100 * 16_000), 16_000)
     there: set[int] = set()
-    most, judge, hear = [0], Jury.judge, Jury.hear
+    most, probabilities_of, features_of = [0], Ensemble.probabilities, Ensemble.features_of
 
-    def heard(jury: Jury, *given: Any) -> Any:
-        made = hear(jury, *given)
+    def heard(ensemble: Ensemble, *given: Any) -> Any:
+        made = features_of(ensemble, *given)
         there.update(map(id, made))
         return made
 
-    def answered(jury: Jury, some: Any, *given: Any) -> Any:
+    def answered(ensemble: Ensemble, some: Any, *given: Any) -> Any:
         most[0] = max(most[0], len(there))
         there.difference_update(map(id, some))
-        return judge(jury, some, *given)
+        return probabilities_of(ensemble, some, *given)
 
-    monkeypatch.setattr(Jury, "hear", heard)
-    monkeypatch.setattr(Jury, "judge", answered)
+    monkeypatch.setattr(Ensemble, "features_of", heard)
+    monkeypatch.setattr(Ensemble, "probabilities", answered)
     done = sertool("predict", "-m", run / "model", "--window", "1", "-j", "1", tmp_path / "long.wav")
     assert len(rows_of(done.out)) == 100
     assert 0 < most[0] <= predicting.BATCH
@@ -769,7 +769,7 @@ def test_in_shards_without_paths_the_clip_itself_says_who_speaks(tmp_path: Path,
 
 
 def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
-    how = windows.Listening(window=3.0, hop=1.0)
+    how = windows.PredictOptions(window=3.0, hop=1.0)
     look = audio.Look(sample_rate=16_000, samples=3600 * 16_000, channels=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audio, "look", lambda *_, **__: look)
@@ -916,7 +916,7 @@ def test_any_number_of_workers_gives_the_same_rows_and_says_the_same(
 def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, pieces = tmp_path / "log", Listener._pieces
+    log, pieces = tmp_path / "log", Session._pieces
 
     def note(what: str) -> None:
         with log.open("a") as stream:
@@ -929,7 +929,7 @@ def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
 
     for name in range(40):
         encoding.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 40_000), 16_000)
-    monkeypatch.setattr(Listener, "_pieces", watched)
+    monkeypatch.setattr(Session, "_pieces", watched)
     monkeypatch.setattr(predicting, "LONG", 2.0)
     done = sertool("predict", "-m", run / "model", tmp_path, "-j", 4)
     assert len(rows_of(done.out)) == 40

@@ -297,9 +297,9 @@ def elsewhere(clips: Path, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def listener(clips: Path, school: Path) -> Path:
+def session(clips: Path, school: Path) -> Path:
     """A head that learnt on another corpus what the taught encoder hears; its run."""
-    folder = school.parents[2] / "listener"
+    folder = school.parents[2] / "session"
     folder.mkdir()
     made = heard(elsewhere(clips, folder), school, name="heard-elsewhere")
     train(made, *HEAD, *HALF, "--pack", "half", "--weights", school, "-o", folder / "run")
@@ -308,12 +308,12 @@ def listener(clips: Path, school: Path) -> Path:
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_whoever_taught_the_encoder_of_a_model_is_no_stranger_to_it(
-    clips: Path, school: Path, listener: Path, tmp_path: Path, alone: bool
+    clips: Path, school: Path, session: Path, tmp_path: Path, alone: bool
 ) -> None:
-    model = listener
+    model = session
     if alone:
         model = tmp_path / "alone.safetensors"
-        model.write_bytes((listener / "seed-0" / "model.safetensors").read_bytes())
+        model.write_bytes((session / "seed-0" / "model.safetensors").read_bytes())
     done = sertool("predict", "-m", model, clips, "-f", "csv")
     assert done.code == 0, done.err
     knew = speakers(school.parents[1])
@@ -329,13 +329,13 @@ def test_a_run_of_ones_own_split_is_asked_as_it_was_divided(clips: Path, school:
 
 
 def test_a_teacher_whose_encoder_was_taught_by_whom_the_student_holds_out_is_refused(
-    clips: Path, school: Path, listener: Path, tmp_path: Path
+    clips: Path, school: Path, session: Path, tmp_path: Path
 ) -> None:
-    teacher = listener / "seed-0" / "model.safetensors"
+    teacher = session / "seed-0" / "model.safetensors"
     table = manifest_io.read(str(clips))
     knew = np.array([who in speakers(school.parents[1]) for who in manifest.column(table, "speaker")])
     known = model_knowledge.of(table, teacher)
     assert (known.knows_speaker.tolist(), known.knows_clip.tolist()) == (knew.tolist(), knew.tolist())
     mlp = ("-m", "mlp", "--epochs", 1, "--where", "parent=")
-    done = train(clips, *mlp, *HALF, "--seed", 1, "--teacher", listener, "-o", tmp_path / "run", code=1)
+    done = train(clips, *mlp, *HALF, "--seed", 1, "--teacher", session, "-o", tmp_path / "run", code=1)
     assert "it was trained on speakers or clips that are held out here" in done.err

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sertool.columns import Row
-    from sertool.jury import Jury
+    from sertool.ensemble import Ensemble
     from sertool.manifest import Table
     from sertool.predict_inputs import Request
-    from sertool.predicting import Listener
+    from sertool.predicting import Session
 
 EPILOG = """\b
 Examples:
@@ -172,24 +172,25 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     )
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
-    jury = _jury(runs, values)
-    listener = predicting.Listener(jury, options.part(predicting.Listening, values), values["jobs"] or workers.cores())
+    ensemble = _ensemble(runs, values)
+    how = options.part(predicting.PredictOptions, values)
+    session = predicting.Session(ensemble, how, values["jobs"] or workers.cores())
     read: list[Table] = []  # manifests
     also = speaker_answers.column(values["speakers"])
     annotate = partial(_note_table, read=read, annotate=partial(heldout_members.divided_by_models, runs=runs))
-    shelf, nul = listener.shelf(), values["null"]
+    shelf, nul = session.shelf(), values["null"]
     requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate)
     requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
-    rows = _answers(listener, requests, values)
+    rows = _answers(session, requests, values)
     if values["out"] not in (None, "-") or not talk.to_terminal():
         one_each = not values["window"] and values["channel"] != "each"
         rows = row_stages.watched(rows, sources, read, one_each=one_each)
-    rows, count = _joined(rows, jury.labels, values, kind), row_stages.Count()
+    rows, count = _joined(rows, ensemble.labels, values, kind), row_stages.Count()
     rows = count.of_windows(row_stages.lasting(rows)) if values["window"] else count.of_clips(rows)
     extra = [name for name, is_asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if is_asked]
     with device.memory_kept():
-        answer_files.write(rows, jury.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
-    _warn_of_unfamiliar(listener)
+        answer_files.write(rows, ensemble.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
+    _warn_of_unfamiliar(session)
     return count.said(strict=values["strict"])
 
 
@@ -202,8 +203,8 @@ def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], 
     return row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
 
 
-def _warn_of_unfamiliar(listener: Listener) -> None:
-    if listener.familiarity.lacking():
+def _warn_of_unfamiliar(session: Session) -> None:
+    if session.familiarity.lacking():
         talk.warn("these clips sound unlike those that the model was trained on: other recordings or another language; "
                   "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
 
@@ -229,16 +230,16 @@ def _note_table(table: Table, read: list[Table], annotate: Callable[[Table], tup
     return annotate(table)
 
 
-def _jury(runs: list[list[Path]], values: dict[str, Any]) -> Jury:
+def _ensemble(runs: list[list[Path]], values: dict[str, Any]) -> Ensemble:
     """All who answer, of each run that was named."""
     from sertool import device, ratios
+    from sertool.ensemble import Ensemble
     from sertool.inference import Predictor
-    from sertool.jury import Jury
 
     speeds = [*map(ratios.ratio, values["speeds"])]
     picked, models = device.pick(values["device"]), [path for run in runs for path in run]
     _give_weights(values["weights"], models)
-    return Jury([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)], speeds)
+    return Ensemble([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)], speeds)
 
 
 def _give_weights(file: str | None, models: list[Path]) -> None:
@@ -249,18 +250,18 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
         raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 
 
-def _answers(listener: Listener, requests: Iterator[Request], values: dict[str, Any]) -> Iterator[Row]:
+def _answers(session: Session, requests: Iterator[Request], values: dict[str, Any]) -> Iterator[Row]:
     """Rows for all alike or, if that was asked for, adapted to who speaks."""
     from sertool import speaker_answers
 
     if values["adapt"] or values["enroll"]:
-        return speaker_answers.answers(listener, requests, values["speakers"], values["enroll"])
+        return speaker_answers.answers(session, requests, values["speakers"], values["enroll"])
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
-    if listener.jury.adapting is not None:
+    if session.ensemble.adapting is not None:
         talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
                  "now it takes everybody for a stranger")  # fmt: skip
-    return listener.answers(requests)
+    return session.answers(requests)
 
 
 def _kind(values: dict[str, Any]) -> str:

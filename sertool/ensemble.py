@@ -1,4 +1,4 @@
-"""Who answers: models that are asked together, and the speakers that they know."""
+"""Models that answer together, and the speakers that they know."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from sertool.errors import UsageError
 from sertool.extract import Engine
 from sertool.inference import Finished, Predictor
 
-Shaped = list[Tensor]  # a clip's `[channels, samples]` as each extraction takes it, at each speed
-Heard = list[Finished]  # a clip's rows as each extraction makes them at each speed
+Waveforms = list[Tensor]  # a clip's `[channels, samples]` as each extraction takes it, at each speed
+ClipFeatures = list[Finished]  # a clip's rows as each extraction makes them at each speed
 AS_IT_IS = Fraction(1)
 
 
 @dataclass(frozen=True)
-class Acquaintance:
+class KnownSpeakers:
     """How each member scales the clips of the speakers that are known, at each speed, if it can adapt."""
 
     scalings: list[list[Scaling] | None]
@@ -36,11 +36,11 @@ class Acquaintance:
         return torch.tensor([place.get(name, 0) for name in who], device=device)
 
 
-class Jury:
+class Ensemble:
     """One model or several that know the same emotions; their probabilities are averaged.
 
-    Where several runs are asked, of `sizes` members each, every run counts alike. Each member hears a clip at all
-    `speeds`, as from a tape, and answers the mean.
+    Where several runs are asked, of `sizes` members each, every run counts alike. Each member is asked about a clip at
+    all `speeds`, as from a tape, and answers the mean.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Jury:
 
     @property
     def engines(self) -> list[Engine]:
-        """What makes features, for all threads; an encoder's weights are looked for when a first clip is heard."""
+        """What makes features, for all threads; an encoder's weights are looked for when a first clip needs them."""
         with self._making:
             if not self._engines:
                 device = self.members[0].device.type
@@ -74,12 +74,12 @@ class Jury:
         """Whether the device takes the clips of a batch together."""
         return self.members[0].device.type != "cpu"
 
-    def shaped(self, samples: np.ndarray, name: str) -> Shaped:
+    def waveforms(self, samples: np.ndarray, name: str) -> Waveforms:
         """A clip's `[channels, samples]` as each extraction takes it, at each speed."""
         sounds = [stretching.sped(torch.from_numpy(samples), speed) for speed in self.speeds]
         return [shaping.shape(sound, engine.extraction.wave, name) for sound in sounds for engine in self.engines]
 
-    def hear(self, sounds: Sequence[Shaped]) -> list[Heard]:
+    def features_of(self, sounds: Sequence[Waveforms]) -> list[ClipFeatures]:
         """What each extraction makes of each clip's sounds; `TooLarge` where one cannot be stored."""
         made = [
             engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
@@ -87,10 +87,10 @@ class Jury:
         ]
         return [list(clip) for clip in zip(*made, strict=True)]
 
-    def judge(
+    def probabilities(
         self,
-        heard: Sequence[Heard],
-        known: Acquaintance | None = None,
+        features: Sequence[ClipFeatures],
+        known: KnownSpeakers | None = None,
         who: Sequence[str] = (),
         asked: Sequence[list[int] | None] = (),
     ) -> Tensor:
@@ -99,15 +99,16 @@ class Jury:
         `who` speaks in each clip, if speakers are known.
         """
         if not any(asked):
-            return self._mean(dict(enumerate(self.each(heard, known, who))))
+            return self._mean(dict(enumerate(self.by_member(features, known, who))))
         chosen = [self._among(own or ()) for own in asked]
-        said: list[dict[int, Tensor]] = [{} for _ in heard]
+        answers: list[dict[int, Tensor]] = [{} for _ in features]
         for place in range(len(self.members)):
             clips = [clip for clip, runs in enumerate(chosen) if any(place in run for run in runs)]
             own = [who[clip] for clip in clips] if who else ()
-            for clip, answer in zip(clips, self._said(place, [heard[clip] for clip in clips], known, own), strict=True):
-                said[clip][place] = answer
-        return torch.stack([self._mean(answers) for answers in said])
+            found = self._of_member(place, [features[clip] for clip in clips], known, own)
+            for clip, answer in zip(clips, found, strict=True):
+                answers[clip][place] = answer
+        return torch.stack([self._mean(by_place) for by_place in answers])
 
     def _among(self, asked: Collection[int]) -> list[list[int]]:
         """Of each run those of its members that are asked, or all where none is."""
@@ -118,16 +119,20 @@ class Jury:
         runs = self._among(answers)
         return torch.stack([torch.stack([answers[place] for place in run]).mean(dim=0) for run in runs]).mean(dim=0)
 
-    def each(self, heard: Sequence[Heard], known: Acquaintance | None = None, who: Sequence[str] = ()) -> list[Tensor]:
+    def by_member(
+        self, features: Sequence[ClipFeatures], known: KnownSpeakers | None = None, who: Sequence[str] = ()
+    ) -> list[Tensor]:
         """The same of each member by itself."""
-        return [self._said(place, heard, known, who) for place in range(len(self.members))]
+        return [self._of_member(place, features, known, who) for place in range(len(self.members))]
 
-    def _said(self, place: int, heard: Sequence[Heard], known: Acquaintance | None, who: Sequence[str]) -> Tensor:
+    def _of_member(
+        self, place: int, features: Sequence[ClipFeatures], known: KnownSpeakers | None, who: Sequence[str]
+    ) -> Tensor:
         """What one member answers, `[clips, classes]`: the mean over the speeds."""
         member, scalings = self.members[place], None if known is None else known.scalings[place]
         group = None if known is None or scalings is None else known.places(who, member.device)
         answers = []
-        for turn, clips in enumerate(self._of(member, heard)):
+        for turn, clips in enumerate(self._of(member, features)):
             own = None if scalings is None or group is None else (scalings[turn], group)
             answers.append(member.of_clips(clips, own))
         return torch.stack(answers).mean(dim=0)
@@ -137,23 +142,23 @@ class Jury:
         """The first member that can adapt to speakers."""
         return next((member for member in self.members if member.scaling.adapts), None)
 
-    def standardised_means(self, heard: Sequence[Heard]) -> list[np.ndarray]:
+    def standardised_means(self, features: Sequence[ClipFeatures]) -> list[np.ndarray]:
         """Each clip's mean row as the first member sees it that can adapt; nothing where none can."""
         member = self.adapting
-        return [] if member is None else member.standardised_means(self._of(member, heard)[0])
+        return [] if member is None else member.standardised_means(self._of(member, features)[0])
 
-    def acquainted(self, speakers: dict[str, list[Heard]]) -> Acquaintance:
-        """What is known of speakers from some clips of each; a speed is heard in as many voices of its own."""
-        return Acquaintance([self._scalings(member, speakers.values()) for member in self.members], list(speakers))
+    def known_speakers(self, speakers: dict[str, list[ClipFeatures]]) -> KnownSpeakers:
+        """What is known of speakers from some clips of each; at each speed they are voices of their own."""
+        return KnownSpeakers([self._scalings(member, speakers.values()) for member in self.members], list(speakers))
 
-    def _scalings(self, member: Predictor, speakers: Iterable[Sequence[Heard]]) -> list[Scaling] | None:
+    def _scalings(self, member: Predictor, speakers: Iterable[Sequence[ClipFeatures]]) -> list[Scaling] | None:
         """A member's own of some speakers at each speed, if it can adapt."""
         if not member.scaling.adapts:
             return None
         at_speeds = zip(*(self._of(member, clips) for clips in speakers), strict=True)
-        return [member.acquainted(clips) for clips in at_speeds]
+        return [member.known_speakers(clips) for clips in at_speeds]
 
-    def _of(self, member: Predictor, heard: Sequence[Heard]) -> list[list[Finished]]:
+    def _of(self, member: Predictor, features: Sequence[ClipFeatures]) -> list[list[Finished]]:
         """A member's own rows of some clips, at each speed."""
         first, step = self.extractions.index(member.extraction), len(self.extractions)
-        return [[made[turn * step + first] for made in heard] for turn in range(len(self.speeds))]
+        return [[made[turn * step + first] for made in features] for turn in range(len(self.speeds))]
