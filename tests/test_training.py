@@ -292,7 +292,7 @@ def test_how_sure_raw_answers_are_changes_no_voice_and_strangers_stay_strangers(
     clips = [{"mfcc": np.concatenate(view, axis=1)} for view in store.views]
     who, answers = torch.tensor([0] + [1] * (len(clips) - 1)), []
     for model in (Predictor(held), Predictor(bold)):
-        answers.append(model.of_clips(clips, (model.acquainted([clips]), who)))
+        answers.append(model.of_clips(clips, (model.known_speakers([clips]), who)))
         torch.testing.assert_close(answers[-1][0], model.of_clips(clips)[0])
     torch.testing.assert_close(*answers)
 
