@@ -95,17 +95,19 @@ class Session:
         pool = workers.WorkerPool(work, self.jobs, torch.set_num_threads)
         pending: deque[Future[Any]] = deque()
         wave, most = self.ensemble.extractions[0].wave, STRETCHES if self.options.window else BATCH
+        may_fork = self.jobs > 1 and not self.ensemble.gathers
         stretches = (each for one in requests for each in windows.stretches(one, self.options, wave))
         with workers.one_thread():
             try:
                 for batch in predict_inputs.gathered(stretches, most):
                     stored = any(one.request.stored for one in batch)  # by what forks cannot be given
-                    forks = len(batch) == most and not stored and self._may_fork and pool.forks is None
+                    forks = may_fork and len(batch) == most and not stored
                     while pending and (forks or len(pending) > 2 * self.jobs or pending[0].done()):
                         yield workers.result(pending.popleft())
                     if forks:
                         self.ensemble.engines  # noqa: B018 (made now, all forks have them)
                         pool.fork()
+                        may_fork = False  # once is enough, wherever it led
                     if batch:
                         pending.append(pool.submit(batch, in_process=stored))
                 while pending:
@@ -113,10 +115,6 @@ class Session:
             finally:
                 pool.shutdown()
                 sys.setswitchinterval(handover)
-
-    @property
-    def _may_fork(self) -> bool:
-        return self.jobs > 1 and workers.HAS_FORKS and not self.ensemble.gathers
 
     def _extracted(self, batch: Iterable[Stretch]) -> Iterator[Piece]:
         """What a worker makes of some stretches: their pieces with features."""

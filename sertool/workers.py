@@ -14,13 +14,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from sertool import talk
 from sertool.errors import SertoolError
 
 HAS_FORKS = sys.platform == "linux"
+NO_LOCKS = (ImportError, NotImplementedError, OSError)  # where the system has none for processes, as without /dev/shm
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _work: Callable[[Any], Any] | None = None  # what this process does for each item, where it is a fork
 
@@ -45,11 +46,15 @@ class WorkerPool:
             self.fork()
 
     def fork(self) -> None:
-        """From now on use forks, where there are such; no thread may be at work, as a fork would keep its locks."""
-        if HAS_FORKS:
-            begin = (self.work, self.initializer)
-            context = multiprocessing.get_context("fork")
-            self.forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=begin)
+        """From now on use forks, where the system has these and locks for them.
+
+        No thread may be at work, as a fork would keep its locks.
+        """
+        begin = (self.work, self.initializer)
+        with suppress(*NO_LOCKS):
+            if HAS_FORKS:
+                context = multiprocessing.get_context("fork")
+                self.forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=begin)
 
     def submit(self, item: Any, *, in_process: bool = False) -> Future[Any]:
         """The future result for an item; with `in_process` a thread computes it, whatever the workers are."""
@@ -70,11 +75,11 @@ def cores() -> int:
 
 
 def lock() -> Any:
-    """A lock that threads and forks share; where the system has none for processes, of threads."""
-    try:
-        return multiprocessing.get_context().Lock()
-    except (ImportError, OSError):
-        return threading.Lock()
+    """A lock that threads and forks share; where there are no forks, of threads."""
+    with suppress(*NO_LOCKS):
+        if HAS_FORKS:
+            return multiprocessing.get_context("fork").Lock()
+    return threading.Lock()
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """predict: the same answer by every way, in order, as it comes, and for audio of any length and kind."""
 
 import csv
+import errno
 import io
 import json
+import multiprocessing.synchronize
 import os
 import shutil
 import subprocess
@@ -911,6 +913,19 @@ def test_any_number_of_workers_gives_the_same_rows_and_says_the_same(
     assert together.out == alone.out
     assert sorted(together.err.splitlines()) == sorted(alone.err.splitlines())
     assert alone.err.count("010.wav: unreadable") == 1
+
+
+def test_where_the_system_has_no_locks_for_processes_threads_answer(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    for name in range(2 * predicting.BATCH):
+        encoding.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 9_000), 16_000)
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", none)
+    done = sertool("predict", "-m", run / "model", tmp_path, "-j", 2)
+    assert (done.code, len(rows_of(done.out))) == (0, 2 * predicting.BATCH), done.err
 
 
 def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
