@@ -52,9 +52,9 @@ def precision(asked: str, device: str) -> str:
 
 def computed(asked: str, device: str) -> str:
     """What a precision is computed in: one that is not in the hardware would be slower than the next."""
-    if asked == "int8":
-        asked = "int8" if _has_int8(device) else "bf16"
-    return asked if asked in ("int8", "float32") else "bf16" if _has_bf16(device) else "float32"
+    if asked == "int8" and _has_int8(device):
+        return "int8"
+    return "bf16" if asked != "float32" and _has_bf16(device) else "float32"
 
 
 def _has_bf16(device: str) -> bool:

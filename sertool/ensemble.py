@@ -62,7 +62,7 @@ class Ensemble:
 
     @property
     def engines(self) -> list[Engine]:
-        """What makes features, for all threads; an encoder's weights are looked for when a first clip needs them."""
+        """What makes features, for all workers; an encoder's weights are looked for when a first clip needs them."""
         with self._making:
             if not self._engines:
                 device = self.members[0].device.type
@@ -105,7 +105,7 @@ class Ensemble:
         for place in range(len(self.members)):
             clips = [clip for clip, runs in enumerate(chosen) if any(place in run for run in runs)]
             own = [who[clip] for clip in clips] if who else ()
-            found = self._of_member(place, [features[clip] for clip in clips], known, own)
+            found = self._answers_of(place, [features[clip] for clip in clips], known, own)
             for clip, answer in zip(clips, found, strict=True):
                 answers[clip][place] = answer
         return torch.stack([self._mean(by_place) for by_place in answers])
@@ -123,16 +123,16 @@ class Ensemble:
         self, features: Sequence[ClipFeatures], known: KnownSpeakers | None = None, who: Sequence[str] = ()
     ) -> list[Tensor]:
         """The same of each member by itself."""
-        return [self._of_member(place, features, known, who) for place in range(len(self.members))]
+        return [self._answers_of(place, features, known, who) for place in range(len(self.members))]
 
-    def _of_member(
+    def _answers_of(
         self, place: int, features: Sequence[ClipFeatures], known: KnownSpeakers | None, who: Sequence[str]
     ) -> Tensor:
         """What one member answers, `[clips, classes]`: the mean over the speeds."""
         member, scalings = self.members[place], None if known is None else known.scalings[place]
         group = None if known is None or scalings is None else known.places(who, member.device)
         answers = []
-        for turn, clips in enumerate(self._of(member, features)):
+        for turn, clips in enumerate(self._rows_of(member, features)):
             own = None if scalings is None or group is None else (scalings[turn], group)
             answers.append(member.of_clips(clips, own))
         return torch.stack(answers).mean(dim=0)
@@ -145,7 +145,7 @@ class Ensemble:
     def standardised_means(self, features: Sequence[ClipFeatures]) -> list[np.ndarray]:
         """Each clip's mean row as the first member sees it that can adapt; nothing where none can."""
         member = self.adapting
-        return [] if member is None else member.standardised_means(self._of(member, features)[0])
+        return [] if member is None else member.standardised_means(self._rows_of(member, features)[0])
 
     def known_speakers(self, speakers: dict[str, list[ClipFeatures]]) -> KnownSpeakers:
         """What is known of speakers from some clips of each; at each speed they are voices of their own."""
@@ -155,10 +155,10 @@ class Ensemble:
         """A member's own of some speakers at each speed, if it can adapt."""
         if not member.scaling.adapts:
             return None
-        at_speeds = zip(*(self._of(member, clips) for clips in speakers), strict=True)
+        at_speeds = zip(*(self._rows_of(member, clips) for clips in speakers), strict=True)
         return [member.known_speakers(clips) for clips in at_speeds]
 
-    def _of(self, member: Predictor, features: Sequence[ClipFeatures]) -> list[list[Finished]]:
+    def _rows_of(self, member: Predictor, features: Sequence[ClipFeatures]) -> list[list[Finished]]:
         """A member's own rows of some clips, at each speed."""
         first, step = self.extractions.index(member.extraction), len(self.extractions)
         return [[made[turn * step + first] for made in features] for turn in range(len(self.speeds))]

@@ -194,5 +194,5 @@ def answers(session: Session, requests: Iterable[Request], speakers: str | None,
         return naming(speakers) if speakers else one_voice(enroll)
 
     before = predict_inputs.asked([enroll], None, session.shelf(), nul=False, also=column(speakers))
-    known = enrolled(replace(session), before, name())  # by threads that share nothing with those that answer
+    known = enrolled(replace(session), before, name())  # by workers that share nothing with those that answer
     return recognised(session, requests, name(), known)

@@ -13,8 +13,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 WIDEST = 1000  # columns of a table in a pipe
 _level = {"verbosity": 0}
 _said: set[str] = set()
-_records: list[list["Said"]] = []  # where it goes instead
 Said = tuple[str, str]  # how, by the function's name, and the text
+_records: list[list[Said]] = []  # where talk goes while it is recorded: to the last
 
 
 def begin() -> None:

@@ -1,6 +1,6 @@
 """How audio is cut before it is predicted: into windows, and runs of these into stretches that are decoded at once.
 
-Stretches of most files are decoded by several threads, by seeking. Files that can only be read from the beginning, such
+Stretches of most files are decoded by several workers, by seeking. Files that can only be read from the beginning, such
 as some telephone codecs, and files that are cut off are read once, and their stretches come with their samples.
 """
 
@@ -21,7 +21,7 @@ from sertool.shaping import Wave
 
 STRETCH = 120.0  # seconds of a long file that are decoded at once
 BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
-FORWARD_STRETCH = 30.0  # seconds of a stretch that comes with its samples: many of them wait for threads in memory
+FORWARD_STRETCH = 30.0  # seconds of a stretch that comes with its samples: many of them wait for workers in memory
 LATE = 0.1  # seconds that a row may end after its file: what encoders add
 
 
@@ -76,7 +76,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
     """What is asked for as a whole or, for windows, each stretch of it that is decoded at once."""
     row = request.row
     if row.get("channel") and options.channel != "mix":
-        raise UsageError(f"--channel {options.channel}: the column channel says which one is judged of {row['clip']}: "
+        raise UsageError(f"--channel {options.channel}: the column channel already says which one of {row['clip']}: "
                          "leave out the option, or the column")  # fmt: skip
     if options.window is None or row.get("issue"):
         yield Stretch(request, row.get("duration"))
