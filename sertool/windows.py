@@ -76,7 +76,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
     """What is asked for as a whole or, for windows, each stretch of it that is decoded at once."""
     row = request.row
     if row.get("channel") and options.channel != "mix":
-        raise UsageError(f"--channel {options.channel}: the column channel already says which one of {row['clip']}: "
+        raise UsageError(f"--channel {options.channel}: the column channel says which one is judged of {row['clip']}: "
                          "leave out the option, or the column")  # fmt: skip
     if options.window is None or row.get("issue"):
         yield Stretch(request, row.get("duration"))
