@@ -268,14 +268,17 @@ class _End:
     error: BaseException | None = None
 
 
-def gathered(coming: Iterable[Some], most: int) -> Iterator[list[Some]]:
+def gathered(coming: Iterable[Some], most: int, looking: Any) -> Iterator[list[Some]]:
     """What is there already, up to `most`; an empty list whenever there was nothing for a moment, so that who waits for
-    more can give out what is finished."""
+    more can give out what is finished.
+
+    A thread looks for what comes, and holds the lock `looking` meanwhile.
+    """
     waiting: queue.Queue[Any] = queue.Queue(4 * most)
 
     def fill() -> None:
         try:
-            for one in coming:
+            for one in _each(coming, looking):
                 waiting.put(one)
             waiting.put(_End())
         except BaseException as error:  # handed on to whoever reads
@@ -293,3 +296,15 @@ def gathered(coming: Iterable[Some], most: int) -> Iterator[list[Some]]:
         yield batch
     if end.error is not None:
         raise end.error
+
+
+def _each(coming: Iterable[Some], looking: Any) -> Iterator[Some]:
+    """What comes, one by one; the lock is held while the next one is looked for."""
+    items = iter(coming)
+    while True:
+        with looking:
+            try:
+                one = next(items)
+            except StopIteration:
+                return
+        yield one

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -27,6 +28,7 @@ BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
 AROUND = 0.16  # seconds, more than resampling sees, and a whole number of samples at all usual rates
 LONG = 600.0  # seconds of a clip of which one is computed at a time
+PATIENCE = 0.02  # seconds for the next clip to be found, before threads go on
 STRETCHES = 4  # that a worker takes at once: so many hold many windows, whose answers should not be long in coming
 
 
@@ -97,16 +99,18 @@ class Session:
         wave, most = self.ensemble.extractions[0].wave, STRETCHES if self.options.window else BATCH
         may_fork = self.jobs > 1 and not self.ensemble.gathers
         stretches = (each for one in requests for each in windows.stretches(one, self.options, wave))
+        looking = threading.Lock()
         with workers.one_thread():
             try:
-                for batch in predict_inputs.gathered(stretches, most):
+                for batch in predict_inputs.gathered(stretches, most, looking):
                     stored = any(one.request.stored for one in batch)  # by what forks cannot be given
                     forks = may_fork and len(batch) == most and not stored
                     while pending and (forks or len(pending) > 2 * self.jobs or pending[0].done()):
                         yield workers.result(pending.popleft())
-                    if forks:
+                    if forks and looking.acquire(timeout=PATIENCE):  # else more is waited for, and threads do for now
                         self.ensemble.engines  # noqa: B018 (made now, all forks have them)
                         pool.fork()
+                        looking.release()
                         may_fork = False  # once is enough, wherever it led
                     if batch:
                         pending.append(pool.submit(batch, in_process=stored))

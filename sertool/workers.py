@@ -48,13 +48,16 @@ class WorkerPool:
     def fork(self) -> None:
         """From now on use forks, where the system has these and locks for them.
 
-        No thread may be at work, as a fork would keep its locks.
+        No thread may be at work meanwhile: a fork would keep the locks that it holds, and wait for them for ever.
         """
         begin = (self.work, self.initializer)
         with suppress(*NO_LOCKS):
             if HAS_FORKS:
                 context = multiprocessing.get_context("fork")
-                self.forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=begin)
+                forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=begin)
+                for _ in range(self.jobs):
+                    forks.submit(os.getpid)  # they start as work comes, and have to start now
+                self.forks = forks
 
     def submit(self, item: Any, *, in_process: bool = False) -> Future[Any]:
         """The future result for an item; with `in_process` a thread computes it, whatever the workers are."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, pairwise
@@ -453,6 +454,22 @@ def test_the_first_answer_comes_while_the_last_file_is_unread(run: Path) -> None
         rest, _ = process.communicate()
     assert first["path"] == str(clip)
     assert json.loads(rest)["issue"] == "vanished"
+
+
+def test_a_list_of_paths_is_answered_however_slowly_it_comes(run: Path) -> None:
+    clips = sorted((run / "voices").rglob("*.wav"))[:40] * 2
+    command = [sys.executable, "-m", "sertool", "predict", "-m", str(run / "model"), "-j", "2", "-f", "jsonl", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        too_late = threading.Timer(100, process.kill)
+        too_late.start()
+        for some in (clips[:64], clips[64:]):  # the first of them are enough for forks
+            process.stdin.write("".join(f"{clip}\n" for clip in some).encode())
+            process.stdin.flush()
+            rows = [json.loads(process.stdout.readline()) for _ in some]
+            assert [row["path"] for row in rows] == [str(clip) for clip in some]
+        process.stdin.close()
+        assert process.wait() == 0
+        too_late.cancel()
 
 
 def test_paths_with_any_name_come_through_nul(run: Path, tmp_path: Path) -> None:
