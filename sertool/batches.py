@@ -26,6 +26,7 @@ from sertool.taught_encoders import Lesson
 SORTED_BATCHES = 32  # within so many batches clips are sorted by length, so that there is little padding
 AT_ONCE = 64  # clips that are answered together
 STEP = 16  # frames: long batches have a multiple of it
+UNLIKE = 2  # times as long as another is too long for a batch with it
 RESIDENT_SHARE = 0.5  # of the device's free memory that frames may take
 
 
@@ -168,10 +169,15 @@ def shuffled(clips: np.ndarray, lengths: np.ndarray, size: int, generator: np.ra
 
 
 def in_order(lengths: np.ndarray, size: int = AT_ONCE) -> Iterator[np.ndarray]:
-    """The places of clips by length, for evaluation: a batch pads little."""
+    """The places of clips by length, for evaluation: a batch pads little, even where one clip is far longer."""
     order = np.argsort(lengths, kind="stable")
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    ascending = lengths[order]
+    start = 0
+    while start < len(order):
+        longest = UNLIKE * max(ascending[start], STEP * 4)
+        end = min(start + size, int(np.searchsorted(ascending, longest, side="right")))
+        yield order[start:end]
+        start = end
 
 
 SCALING = tuple(f"scaling.{part}" for part in ("mean", "deviation", "matrix", "offsets"))  # names in a model file

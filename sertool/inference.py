@@ -63,13 +63,12 @@ class Predictor:
         group = np.repeat(np.arange(1, len(speakers) + 1), [len(own) for own in speakers])
 
         def ask(scaling: Scaling) -> np.ndarray:
-            made = []
-            for start in range(0, len(clips), batches.AT_ONCE):
-                some = slice(start, start + batches.AT_ONCE)
+            made = np.empty((len(clips), len(self.labels)), np.float32)
+            for some in batches.in_order(self._lengths(clips)):
                 voices = scaling, torch.from_numpy(group[some]).to(self.device)
-                logits = self.logits(*self._padded(clips[some]), voices)
-                made.append((logits / self.held.temperature).softmax(dim=1))
-            return torch.cat(made).numpy()
+                logits = self.logits(*self._padded([clips[place] for place in some]), voices)
+                made[some] = (logits / self.held.temperature).softmax(dim=1)
+            return made
 
         parts = [self._parts(clip) for clip in clips]
         return speaker_scaling.adapted_by_model(parts, group, len(speakers), self.scaling, ask)
@@ -90,15 +89,17 @@ class Predictor:
 
     def of_clips(self, finished: Sequence[Finished], voices: Voices | None = None) -> Tensor:
         """`[clips, classes]` of what the engine made of some clips; those of similar lengths share a batch."""
-        order = sorted(range(len(finished)), key=lambda place: len(self._parts(finished[place])[0]))
         found = torch.empty(len(finished), len(self.labels))
-        for start in range(0, len(order), TOGETHER):
-            some = order[start : start + TOGETHER]
-            if self.precision == "bf16" and len(some) == 1:
-                some = some * 2  # kernels for a single clip round otherwise than those for several
+        for places in batches.in_order(self._lengths(finished), TOGETHER):
+            is_alone = self.precision == "bf16" and len(places) == 1
+            some = places.repeat(2) if is_alone else places  # kernels for a single clip round otherwise than others
             who = None if voices is None else (voices[0], voices[1][some])
             found[some] = self.probabilities(*self._padded([finished[place] for place in some]), who)
         return found
+
+    def _lengths(self, finished: Sequence[Finished]) -> np.ndarray:
+        """Rows of each clip, `[clips]`."""
+        return np.array([len(self._parts(clip)[0]) for clip in finished])
 
     def _padded(self, finished: Sequence[Finished]) -> tuple[Tensor, Tensor]:
         """`[clips, time, columns]` and the clips' lengths."""

@@ -59,6 +59,12 @@ def test_clips_are_examined_each_once_and_in_order_of_length() -> None:
     assert (np.diff(lengths[np.concatenate(made)]) >= 0).all()
 
 
+def test_clips_examined_together_are_not_padded_to_one_that_is_far_longer() -> None:
+    lengths = np.array([5, 900, 3, 100, 70, 129, 2, 1, 300, 128])
+    made = [lengths[places].tolist() for places in batches.in_order(lengths, 4)]
+    assert made == [[1, 2, 3, 5], [70, 100, 128, 129], [300], [900]]
+
+
 def test_scaled_rows_have_mean_0_and_deviation_1_and_stay_zero_behind_a_clip() -> None:
     held = store()
     scaling = batches.scaling(held, np.arange(5), "corpus")
