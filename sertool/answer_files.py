@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sertool import columns, files, manifest, manifest_io, manifest_paths, merging, paths, streams, talk
 from sertool.columns import Row
-from sertool.errors import Interrupted, SertoolError
+from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
 
 LONG = 65_536  # rows that are kept one by one
@@ -33,7 +33,7 @@ class AnswerFile(NamedTuple):
 
 
 def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
-    """Rows of answers among some labels, with `extra` columns; interrupted, a file has those so far beside it."""
+    """Rows of answers among some labels, with `extra` columns; ended early, a file has those so far beside it."""
     if place.is_file:
         _require_writable(Path(str(place.out)))
     if place.kind in manifest_io.EXTENSIONS.values():
@@ -78,11 +78,11 @@ def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str
     try:
         with files.interruptible():
             _gather(rows, blocks)
-    except KeyboardInterrupt:
-        if not (any(map(len, blocks)) and keeps):
+    except (KeyboardInterrupt, SertoolError) as error:
+        if isinstance(error, NothingThereError) or not (any(map(len, blocks)) and keeps):
             raise
         manifest_io.write(_table(blocks, labels, extra, place.read), str(unfinished), place.kind)
-        raise Interrupted(f"interrupted: what is there already lies in {unfinished}") from None
+        raise files.kept_so_far(error, unfinished) from None
     manifest_io.write(_table(blocks, labels, extra, place.read), place.out, place.kind)
     if keeps:
         unfinished.unlink(missing_ok=True)

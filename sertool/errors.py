@@ -18,6 +18,10 @@ class UsageError(SertoolError):
     exit_code = 2
 
 
+class NothingThereError(SertoolError):
+    """Nothing of what was asked for exists, so that what was made of it is not worth keeping."""
+
+
 class Interrupted(SertoolError):
     """Somebody pressed Ctrl-C."""
 

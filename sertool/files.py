@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from sertool.errors import Interrupted, SertoolError
+from sertool.errors import Interrupted, NothingThereError, SertoolError
 
 try:
     import fcntl
@@ -42,7 +42,8 @@ def reason(error: OSError) -> str:
 def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
     """A file that gets its name only once it is complete and on the disk; a pipe or device is written to directly.
 
-    With `salvage`, an interrupt or a full disk leaves what was written so far as NAME.part, until a run completes.
+    With `salvage`, an interrupt, a full disk or work that fails leaves what was written so far as NAME.part, until a
+    run completes.
     """
     try:
         special = is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
@@ -76,19 +77,26 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
         _named(beside, path, _rights(path))
         if salvage:
             unfinished.unlink(missing_ok=True)
-    except (KeyboardInterrupt, OSError) as error:
-        if not salvage or not os.path.getsize(beside):
+    except (KeyboardInterrupt, OSError, SertoolError) as error:
+        if not salvage or isinstance(error, NothingThereError) or not os.path.getsize(beside):
             raise
         _named(beside, unfinished, _rights(path))
-        hint = f"what is there already lies in {unfinished}"
-        if isinstance(error, OSError):
-            raise SertoolError(f"{reason(error)}: {hint}") from None
-        raise Interrupted(f"interrupted: {hint}") from None
+        raise kept_so_far(error, unfinished) from None
     finally:
         with suppress(OSError):
             os.unlink(beside)
         if guard is not None:
             os.close(guard)
+
+
+def kept_so_far(error: BaseException, unfinished: Path) -> SertoolError:
+    """What ended the work, with where its first part lies."""
+    hint = f"what is there already lies in {unfinished}"
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(f"interrupted: {hint}")
+    if isinstance(error, OSError):
+        return SertoolError(f"{reason(error)}: {hint}")
+    return type(error)(f"{error}: {hint}")
 
 
 def _unnamed(path: Path) -> tuple[int, str]:

@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 from sertool import predicting, talk
 from sertool.columns import Row
-from sertool.errors import SertoolError
+from sertool.errors import NothingThereError
 from sertool.manifest import Table
 
 LONG = 30.0  # seconds of a clip for which windows would say more
@@ -57,6 +57,7 @@ class Count:
             answered = bool(row.get("predicted")) and "end" in row
             self.long += answered and LONG < row["end"] - (row["start"] or 0.0) <= predicting.LONG  # else it was said
             yield row
+        self._require_something()
 
     def of_windows(self, rows: Iterator[Row]) -> Iterator[Row]:
         first: Row = {}  # of what is being judged
@@ -66,11 +67,16 @@ class Count:
                 first = first if row["clip"] == first.get("clip") else row
                 self.pauses += _is_pause(row, first)
             yield row
+        self._require_something()
 
     def _add(self, row: Row) -> None:
         self.rows += 1
         self.issues += bool(row.get("issue"))
         self.vanished += row.get("issue") == "vanished"
+
+    def _require_something(self) -> None:
+        if self.rows and self.vanished == self.rows:
+            raise NothingThereError("nothing of what was asked for is there")
 
     def said(self, *, strict: bool) -> int | None:
         faults = self.issues - self.pauses
@@ -80,8 +86,6 @@ class Count:
         if self.long:
             answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
             talk.say(f"{answers} for more than {LONG:g} s of sound: --window 3 answers part by part")
-        if self.rows and self.vanished == self.rows:
-            raise SertoolError("nothing of what was asked for is there")
         return 1 if strict and faults else None
 
 

@@ -49,11 +49,14 @@ def give_up(path: Path, error: type[BaseException] | OSError, *, salvage: bool =
         raise error
 
 
-def test_an_interrupt_leaves_what_is_worth_something_beside_the_old_one(tmp_path):
+@pytest.mark.parametrize(
+    ("cause", "raised"), [(KeyboardInterrupt, Interrupted), (SertoolError("failed"), SertoolError)]
+)
+def test_work_that_ends_early_leaves_what_is_worth_something_beside_the_old_one(cause, raised, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(b"old")
-    with pytest.raises(Interrupted, match=r"lies in .*rows\.csv\.part"):
-        give_up(path, KeyboardInterrupt, salvage=True)
+    with pytest.raises(raised, match=r"lies in .*rows\.csv\.part"):
+        give_up(path, cause, salvage=True)
     assert path.read_bytes() == b"old"
     assert (tmp_path / "rows.csv.part").read_bytes() == b"new"
     assert names(tmp_path) == ["rows.csv", "rows.csv.part"]

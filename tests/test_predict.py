@@ -42,7 +42,7 @@ from sertool import (
     windows,
 )
 from sertool.ensemble import Ensemble
-from sertool.errors import Interrupted, UsageError
+from sertool.errors import SertoolError, UsageError
 from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.predict_inputs import Request
@@ -969,14 +969,17 @@ def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
     assert done.err.count("--window 3 answers part by part") == 1
 
 
-def test_parquet_that_is_interrupted_leaves_its_rows_so_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cause", "says"), [(KeyboardInterrupt(), "interrupted"), (SertoolError("a worker is gone"), "a worker is gone")]
+)
+def test_parquet_that_ends_early_leaves_its_rows_so_far(cause: BaseException, says: str, tmp_path: Path) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
         if stopped:
-            raise KeyboardInterrupt
+            raise cause
 
     place, stopped = answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", []), True
-    with pytest.raises(Interrupted, match=r"lies in .*rows\.parquet\.part"):
+    with pytest.raises(SertoolError, match=rf"{says}: .*lies in .*rows\.parquet\.part"):
         answer_files.write(rows(), ["sad"], [], place)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet.part"]
     assert manifest.column(manifest_io.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
@@ -1260,6 +1263,14 @@ def test_what_is_not_there_at_all_is_a_failure(run: Path, tmp_path: Path) -> Non
         done = sertool("predict", "-m", run / "model", *asked)
         assert (done.code, rows_of(done.out)[0]["issue"]) == (code, "vanished")
         assert ("nothing of what was asked for is there" in done.err) == bool(code)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_answers_are_not_replaced_by_those_to_a_mistyped_name(kind: str, run: Path, tmp_path: Path) -> None:
+    (tmp_path / f"held.{kind}").write_text("older")
+    done = sertool("predict", "-m", run / "model", tmp_path / "typo.wav", "-o", tmp_path / f"held.{kind}")
+    assert (done.code, done.err.count("nothing of what was asked for is there")) == (1, 1)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
 
 
 def test_clips_that_were_enrolled_themselves_are_transductive(run: Path, adaptable: Path) -> None:
