@@ -79,9 +79,9 @@ def _protocols(runs: Iterable[RunModels]) -> list[str]:
 
 
 def _filled(table: Table, part: np.ndarray) -> Table:
-    """With the part of each clip, `[rows]`, where its manifest does not say it."""
+    """With the part of each clip, `[rows]`, where its manifest does not say it, and of those that were trained on."""
     own = zip(manifest.column(table, "split"), part.tolist(), strict=True)
-    words = [PARTS[place] if word is None and place >= 0 else word for word, place in own]
+    words = [PARTS[place] if place == TRAIN or (word is None and place > TRAIN) else word for word, place in own]
     return manifest.with_column(table, "split", words)
 
 
@@ -113,7 +113,7 @@ def _say_trained_on(table: Table, trained: np.ndarray, own_clips: np.ndarray, pr
         talk.say(f"trained on {amount}{by}: eval leaves them out unless --split train")
     if (contrary := trained & held_out).any():
         amount = _amount(contrary, own_clips)
-        talk.warn(f"trained on {amount} that the manifest holds out{by}: its figures say nothing of others")
+        talk.warn(f"trained on {amount} that the manifest holds out{by}: train here, so that eval leaves them out")
 
 
 def _amount(trained: np.ndarray, own_clips: np.ndarray, of_all: str = "") -> str:

@@ -1380,7 +1380,8 @@ def test_clips_that_were_trained_on_are_marked_and_eval_leaves_them_out(run: Pat
     assert rows_of(done.out)[-1]["split"] == ""
     contrary = sertool("predict", "-m", run / "model", wrong)
     assert "trained on 16 clips that the manifest holds out" in contrary.err
-    assert {row["split"] for row in rows_of(contrary.out)} == {"test"}
+    assert {row["split"] for row in rows_of(contrary.out) if parts[row["clip"]] == "train"} == {"train"}
+    assert {row["split"] for row in rows_of(contrary.out) if parts[row["clip"]] != "train"} == {"test"}
 
 
 def _as_new(run: Path) -> Table:
