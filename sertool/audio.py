@@ -119,6 +119,8 @@ def _account(file: FileIO, *, whole: bool) -> containers.Account:
         raise Unusable("lfs-pointer", "a Git LFS pointer, not audio")
     if account is None:
         raise Unusable("unreadable", "no WAV, FLAC, Ogg, MP3 or AIFF file: convert it to WAV or FLAC")
+    if account.is_joined:
+        raise Unusable("unreadable", "several recordings joined, of which but one is read: write the file again")
     if account.missing and whole:
         raise Unusable("truncated", account.missing)
     return account

@@ -18,6 +18,11 @@ STREAMED = 0x7FFF0000  # writers to pipes, who cannot know a length, leave 0 or 
 MOST_CHUNKS = 1000
 WINDOW = 1 << 18
 TAIL = 131_072  # two Ogg pages of the greatest size
+LONGEST_HEADER = 27 + 255  # of an Ogg page
+SERIAL = slice(14, 18)  # where it says which stream it is of
+BEGINS, ENDS = 2, 4  # its flags
+LIES = 16  # frames more than a header counts, which some encoders write
+ID3_AT_END = 128  # bytes
 BIT_RATES = {  # of MPEG 1 and of MPEG 2, layer III, in kbit/s
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -36,11 +41,12 @@ class Plain(NamedTuple):
 
 class Account(NamedTuple):
     """What is missing, in words; how many samples there are, where only a count of the frames can tell; where they lie,
-    if they need no decoder."""
+    if they need no decoder; whether other recordings follow that no decoder would come to."""
 
     missing: str = ""
     samples: int | None = None
     plain: Plain | None = None
+    is_joined: bool = False
 
 
 def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
@@ -48,7 +54,7 @@ def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
     if head[:4] in CHUNKED and head[8:12] in FORMS:
         return _chunks(stream, head, byte_count)
     if head[:4] == b"OggS":
-        return Account(_ogg_missing(stream, byte_count))
+        return _ogg(stream, byte_count)
     if head[:3] == b"ID3" or _frame(*head[:3].ljust(3, b"\0")):
         return _mp3(stream, byte_count)
     return Account() if head[:4] == b"fLaC" else None
@@ -93,15 +99,32 @@ def _plain(kind: bytes, offset: int, byte_count: int) -> Plain | None:
     return Plain(rate, channels, offset, byte_count // width)
 
 
-def _ogg_missing(stream: BinaryIO, byte_count: int) -> str:
-    """Whether an Ogg file stops inside a page, or before the page that is marked as its last."""
+def _ogg(stream: BinaryIO, byte_count: int) -> Account:
+    """Whether an Ogg file stops inside a page, or before the page that is marked as its last; or ends in a stream that
+    did not begin with the file."""
     stream.seek(max(0, byte_count - TAIL))
     tail = stream.read()
     page = tail[max(0, tail.rfind(b"OggS")) :]
-    lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    if len(page) < 27 or len(page) < 27 + page[26] + sum(lengths):
-        return "the last page is cut"
-    return "" if page[5] & 4 else "the page that ends the stream is missing"
+    if len(page) < _page_length(page):
+        return Account("the last page is cut")
+    if not page[5] & ENDS:
+        return Account("the page that ends the stream is missing")
+    return Account(is_joined=page[SERIAL] not in _first_streams(_peeker(stream)))
+
+
+def _page_length(page: bytes) -> int:
+    """How long an Ogg page is by its own account; at least its header, whatever is there of it."""
+    return 27 + (page[26] + sum(page[27 : 27 + page[26]]) if len(page) > 26 else 0)
+
+
+def _first_streams(peek: Callable[[int, int], bytes]) -> set[bytes]:
+    """The serial numbers of the streams that begin with an Ogg file, one page each."""
+    serials: set[bytes] = set()
+    position = 0
+    while (page := peek(position, LONGEST_HEADER))[:4] == b"OggS" and page[5] & BEGINS:
+        serials.add(page[SERIAL])
+        position += _page_length(page)
+    return serials
 
 
 def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
@@ -111,8 +134,8 @@ def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
     if peek(first, 4) == b"fLaC":
         return Account()
     frames, frame = 0, None
-    while header := _frame(*peek(position, 3).ljust(3, b"\0")):
-        frame, frames, position = header, frames + 1, position + header[0]
+    while header := _frame(*peek(start := _after_tags(peek, position), 3).ljust(3, b"\0")):
+        frame, frames, position = header, frames + 1, start + header[0]
     if frame is None:
         return None
     cut, claimed = position > byte_count, _claimed_frames(peek(first, 64))
@@ -121,7 +144,7 @@ def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
     absent = claimed - (frames - 1 - cut)  # the frame that holds the header is none of those it counts, or one of them
     if absent > (not cut) and position >= byte_count:
         return Account(f"{absent:,} of {claimed:,} frames are missing")
-    return Account()
+    return Account(is_joined=claimed > 0 and absent < -LIES)
 
 
 def _peeker(stream: BinaryIO) -> Callable[[int, int], bytes]:
@@ -138,12 +161,13 @@ def _peeker(stream: BinaryIO) -> Callable[[int, int], bytes]:
     return peek
 
 
-def _after_tags(peek: Callable[[int, int], bytes]) -> int:
-    """Where the first frame is: after ID3 tags, whose length has seven bits in a byte."""
-    position = 0
-    while len(tag := peek(position, 10)) == 10 and tag[:3] == b"ID3":
+def _after_tags(peek: Callable[[int, int], bytes], position: int = 0) -> int:
+    """Where the next frame is: after ID3 tags, whose length has seven bits in a byte, or is fixed at the end of files
+    that were joined."""
+    while len(tag := peek(position, 10)) == 10 and tag[:3] in (b"ID3", b"TAG"):
         high, upper, lower, low = tag[6:]
-        position += 10 + (high << 21 | upper << 14 | lower << 7 | low) + 10 * bool(tag[5] & 16)
+        length = 10 + (high << 21 | upper << 14 | lower << 7 | low) + 10 * bool(tag[5] & 16)
+        position += length if tag[:3] == b"ID3" else ID3_AT_END
     return position
 
 

@@ -175,6 +175,24 @@ def test_tags_of_any_length_are_skipped(tmp_path, voice):
     assert look_at(tmp_path / "cut.mp3", (tag + data)[:-2000]).issue == "truncated"
 
 
+@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125), b"ID3\x04\x00\x00" + bytes([0, 0, 1, 0]) + bytes(128)])
+def test_joined_mp3_files_are_read_to_the_end(tmp_path, voice, between):
+    data = mp3(tmp_path, voice)
+    bare = data[frames_of(data)[1] :]
+    one, two = (look_at(tmp_path / name, held) for name, held in (("a.mp3", bare), ("b.mp3", bare + between + bare)))
+    assert (one.issue, two.issue, two.samples) == (None, None, 2 * one.samples)
+    assert audio.decode(str(tmp_path / "b.mp3"), Cut(44_100)).shape[1] == two.samples
+
+
+@pytest.mark.parametrize(("extension", "kind", "subtype"), [each for each in LOSSY if each[1] != "WAV"])
+def test_joined_files_of_which_one_would_be_read_alone_are_refused(tmp_path, voice, extension, kind, subtype):
+    data = written(tmp_path / f"clip.{extension}", voice, kind, subtype)
+    other = data.replace(data[containers.SERIAL], b"else") if kind == "OGG" else data
+    found = look_at(tmp_path / f"joined.{extension}", data + other, full=False)
+    assert found.issue == "unreadable"
+    assert "write the file again" in found.detail
+
+
 # What is broken
 
 
