@@ -1,7 +1,7 @@
 """Models that answer together, and the speakers that they know."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -28,7 +28,7 @@ class KnownSpeakers:
 
     scalings: list[list[Scaling] | None]
     speakers: list[str]
-    clips: frozenset[tuple[str, float]] = frozenset()  # by which they are known, where these were enrolled
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)  # of each file that was enrolled, in seconds
 
     def places(self, who: Sequence[str], device: torch.device) -> Tensor:
         """The speakers' groups, `[clips]`; 0 is for whoever is not known."""

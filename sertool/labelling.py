@@ -127,7 +127,7 @@ def of_folder(name: str, mapping: labels.Mapping) -> str | None:
 # A pattern.
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str, option: str = "--pattern") -> re.Pattern[str]:
     """`{speaker}/{sentence}_{emotion}.wav` as an expression for the end of a path; `{}` is anything."""
     pieces = re.split(r"\{(\w*)\}", labels.composed(pattern))
     pieces[1::2] = _our_names(pieces[1::2])
@@ -135,7 +135,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     measured = [name for name in names if name in columns.MEANINGS and name not in OURS]
     if measured or not set(names) & OURS.keys():
         wrong = f"{{{measured[0]}}} is not for names to say" if measured else "it says nothing of a clip"
-        raise UsageError(f"--pattern {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")
+        raise UsageError(f"{option} {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")
     fields: set[str] = set()
     parts = [_piece(text, index % 2 == 1, fields) for index, text in enumerate(pieces)]
     suffix = "" if re.search(r"\.\w+$", pattern) else r"\.\w+"

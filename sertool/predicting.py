@@ -190,7 +190,10 @@ class Session:
             return Piece(request.saying(issue="too-short"))
         if _level(samples) < self.options.silence:
             return Piece(request.saying(issue="silent"))
-        piece = Piece(request, sound=self.ensemble.waveforms(samples, str(request.row["clip"])))
+        try:
+            piece = Piece(request, sound=self.ensemble.waveforms(samples, str(request.row["clip"])))
+        except audio.Unusable as unusable:  # nothing lies beyond the offset that the model asks for
+            return Piece(request.saying(issue=unusable.issue))
         return piece if self.ensemble.gathers else self._with_features([piece])[0]
 
     def _with_features(self, pieces: Sequence[Piece]) -> list[Piece]:

@@ -4,6 +4,7 @@ A model that was trained with --adapt scales rows by a speaker's own mean and de
 nobody needs to know; but figures of clips that were adapted by themselves are transductive, and are marked so.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,10 +15,12 @@ from sertool import labelling, predict_inputs, talk
 from sertool.columns import Row
 from sertool.ensemble import ClipFeatures, Ensemble, KnownSpeakers
 from sertool.errors import UsageError
+from sertool.labels import composed
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.predicting import Piece, Session
 
+Span = tuple[float, float]  # seconds
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
 EVERYBODY = ""  # whose voice it is where all clips are taken for one voice's: nobody's name
@@ -30,10 +33,10 @@ def naming(how: str | None) -> Naming:
     if how == "parent-folder":
         return _folder
     if how and "{" in how:
-        expression = labelling.compile_pattern(how)
+        expression = labelling.compile_pattern(how, "--speakers")
         if "speaker" not in expression.groupindex:
             raise UsageError(f"--speakers {how!r}: it names no {{speaker}}; it is {WAYS}")
-        return lambda row: match["speaker"] if (match := expression.search(_where(row).as_posix())) else None
+        return lambda row: match["speaker"] if (match := expression.search(composed(_where(row).as_posix()))) else None
     return lambda row: None if row.get(how or "speaker") is None else str(row[how or "speaker"])
 
 
@@ -44,7 +47,7 @@ def column(how: str | None) -> str | None:
 
 def _where(row: Row) -> Path:
     """Where a clip lies; of a shard's, whose file nobody knows any more, what its id says of that."""
-    return Path(row["path"]).absolute() if row["path"] else Path("/", f"{row['clip']}.wav")
+    return Path(path_of(row["path"])).absolute() if row["path"] else Path("/", f"{row['clip']}.wav")
 
 
 def _folder(row: Row) -> str | None:
@@ -140,31 +143,49 @@ def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> Kno
         raise UsageError(f"--enroll: no clip there can be read and has a speaker; --speakers is {WAYS}")
     clips = talk.counted(sum(map(len, own.values())), "window" if session.options.window else "clip")
     talk.say(f"enrolled {clips} of {talk.counted(len(own), 'speaker')}")
-    return replace(session.ensemble.known_speakers(own), clips=frozenset(_sound(piece.request.row) for piece in pieces))
+    return replace(session.ensemble.known_speakers(own), spans=_spans(piece.request.row for piece in pieces))
 
 
-def _sound(row: Row) -> tuple[str, float]:
-    """Which audio a row is of."""
-    return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"]), row.get("start") or 0.0
+def _spans(rows: Iterable[Row]) -> dict[str, Span]:
+    """From when to when each file is asked for, in seconds, with whatever lies between."""
+    spans: dict[str, Span] = {}
+    for row in rows:
+        (begin, end), name = _span(row), _sound(row)
+        known = spans.get(name, (begin, end))
+        spans[name] = min(known[0], begin), max(known[1], end)
+    return spans
+
+
+def _sound(row: Row) -> str:
+    """Which file a row is of; or which clip, of a shard whose files nobody knows any more."""
+    return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"])
+
+
+def _span(row: Row) -> Span:
+    return row.get("start") or 0.0, row.get("end", math.inf)
 
 
 def recognised(session: Session, requests: Iterable[Request], name: Naming, known: KnownSpeakers) -> Iterator[Row]:
     """A row for each clip or window, in order, as soon as it is answered."""
     strange: set[str] = set()
+    enrolled_names = {*known.speakers}
     named = (_named(request, name, apart=session.options.channel != "mix") for request in requests)
     for pieces in session.extracted(named):
         for request in session.answered(pieces, known):
             who, row = request.who, request.row
-            if who not in known.speakers and not strange and not row.get("issue"):
+            is_enrolled = who in enrolled_names
+            if not is_enrolled and not strange and not row.get("issue"):
                 strange.add(who)
                 talk.warn(f"{who or row['clip']} is not enrolled: scaled as a stranger, like all who are not")
-            voice = request.voice if who in (*known.speakers, request.voice) else None
-            yield _said(row, voice, _way(row, known) if who in known.speakers else None)
+            voice = request.voice if is_enrolled or who == request.voice else None
+            yield _said(row, voice, _way(row, known) if is_enrolled else None)
 
 
 def _way(row: Row, known: KnownSpeakers) -> str:
-    """How a row of somebody enrolled was adapted; by itself, if it was among what was enrolled."""
-    return "transductive" if _sound(row) in known.clips else "enrolled"
+    """How a row of somebody enrolled was adapted; by itself, if any of it was among what was enrolled."""
+    begin, end = known.spans.get(_sound(row), (math.inf, -math.inf))
+    start, stop = _span(row)
+    return "transductive" if start < end and begin < stop else "enrolled"
 
 
 def one_voice(folder: str) -> Naming:

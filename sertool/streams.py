@@ -85,11 +85,11 @@ def strict(value: Any) -> Any:
 def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """A line a row: what, how sure, where."""
     for row in rows:
-        answer = row.get("predicted") or (f"({row['issue']})" if row.get("issue") else "(not sure)")
+        answer = clean(row.get("predicted") or "") or (f"({row['issue']})" if row.get("issue") else "(not sure)")
         share = f"{100 * row['confidence']:3.0f} %" if row.get("confidence") is not None else "     "
         when = f"{row['start']:8.2f} {row['end']:8.2f}  " if "end" in row and row.get("start") is not None else ""
         side = f"channel {row['channel']}  " if row.get("channel") else ""
-        best = f"  ({row['top']})" if row.get("top") else ""
+        best = f"  ({clean(row['top'])})" if row.get("top") else ""
         yield f"{answer:<10} {share}  {when}{side}{clean(row['clip'])}{best}\n"
 
 

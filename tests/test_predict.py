@@ -354,11 +354,12 @@ def test_answers_through_a_pipe_with_a_name_have_the_paths_of_a_pipe(
 def test_paths_of_another_system_stay_as_they_are_told(run: Path, tmp_path: Path, kind: str) -> None:
     told = ["C:\\calls\\a.wav", "\\\\srv\\x\\b.wav", "D:/calls/c.wav"]
     (tmp_path / "rows.csv").write_text("clip,path\n" + "".join(f"{path[-5]},{path}\n" for path in told))
-    words = ("predict", "-m", run / "model", tmp_path / "rows.csv", "-f", kind)
+    clip = next((run / "voices").rglob("*.wav"))
+    words = ("predict", "-m", run / "model", tmp_path / "rows.csv", clip, "-f", kind)
     (tmp_path / "piped").write_bytes(sertool(*words).out)
     sertool(*words, "-o", tmp_path / f"out.{kind}")
     for name in ("piped", f"out.{kind}"):
-        assert manifest_io.read_table(str(tmp_path / name))["path"].to_pylist() == told
+        assert manifest_io.read_table(str(tmp_path / name))["path"].to_pylist()[:3] == told
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "textgrid"])
@@ -1279,6 +1280,49 @@ def test_clips_that_were_enrolled_themselves_are_transductive(run: Path, adaptab
     assert [row["adapted"] for row in rows_of(sertool(*words).out)] == ["transductive", *["enrolled"] * len(others)]
 
 
+def test_parts_of_what_was_enrolled_are_transductive_and_what_lies_beside_it_is_not(
+    run: Path, adaptable: Path, tmp_path: Path
+) -> None:
+    clip = str(next((run / "voices").rglob("*.wav")))
+    parts = {"clip": ["a", "b"], "path": [clip] * 2, "start": [0.2, 0.8], "duration": [0.4, 0.4]}
+    for name, kept in (("both", slice(0, 2)), ("one", slice(0, 1))):
+        rows = {column: values[kept] for column, values in parts.items()}
+        manifest_io.write(manifest.from_columns(rows), str(tmp_path / f"{name}.parquet"), "parquet")
+    for asked, enrolled, wanted in (("both", clip, ["transductive"] * 2),
+                                    ("both", tmp_path / "one.parquet", ["transductive", "enrolled"])):  # fmt: skip
+        done = sertool("predict", "-m", adaptable, "--enroll", enrolled, tmp_path / f"{asked}.parquet")
+        assert [row["adapted"] for row in rows_of(done.out)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("how", "path", "who"),
+    [
+        ("parent-folder", "/calls/anna b/0.wav", "anna b"),
+        ("parent-folder", "file:///calls/anna%20b/%FF.wav", "anna b"),
+        ("J\u00fcrgen_{speaker}.wav", "/calls/Ju\u0308rgen_7.wav", "7"),
+    ],
+)
+def test_a_voice_is_named_alike_however_its_path_is_spelled(how: str, path: str, who: str) -> None:
+    assert speaker_answers.naming(how)({"clip": "a", "path": path}) == who
+
+
+def test_windows_that_end_before_the_models_offset_are_too_short_each_for_itself(run: Path, tmp_path: Path) -> None:
+    table = run / "features" / "manifest.parquet"
+    made = sertool("featurize", table, "--mfcc", "--stats", "mean", "--offset", 0.5, "-o", tmp_path / "features")
+    words = ("-m", "logistic", "--features", "mfcc", "-o", tmp_path / "model")
+    assert sertool("train", *words, stdin=made.out).code == 0
+    done = sertool("predict", "-m", tmp_path / "model", next((run / "voices").rglob("*.wav")), "--window", 0.4)
+    rows = rows_of(done.out)
+    assert [row["issue"] for row in rows] == ["too-short"] * len(rows)
+    assert [float(row["start"]) for row in rows] == pytest.approx(np.arange(len(rows)) * 0.4)
+    assert len(rows) > 1
+
+
+def test_words_of_a_model_cannot_steer_a_terminal() -> None:
+    row = {"clip": "a.wav", "path": "a.wav", "predicted": "\x1b[31mangry", "confidence": 0.9, "top": "\x1b]0;b\a 0.90"}
+    assert not {"\x1b", "\a"} & {*"".join(streams.people([row]))}
+
+
 def test_below_the_threshold_there_is_no_answer(run: Path) -> None:
     clip = next((run / "voices").rglob("*.wav"))
     (row,) = rows_of(sertool("predict", "-m", run / "model", clip, "--threshold", "0.99", "--top", "2").out)
@@ -1538,6 +1582,7 @@ def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None
         (("-m", model, "--fold", 0), "--fold 0 is for a run's folder, and"),
         (("--fold", 0, "--model-card"), "--fold 0 is for a run's folder, and"),
         (("-m", model, "--top", 2, "-o", tmp_path / "x.rttm"), "--top makes a column, and rttm has no columns"),
+        (("-m", model, "--speeds", "1,1.004"), "--speeds 1.004: too near 1"),
         (("-m", model, "-o", tmp_path / "x.json"), "the extension says no format; choose .csv"),
     ):
         done = sertool("predict", *words, *sorted((run / "voices").rglob("*.wav"))[:1])
@@ -1743,7 +1788,7 @@ def test_of_clips_whose_speaker_is_not_known_each_window_and_channel_gets_its_ro
 def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Path) -> None:
     words = ("predict", "-m", adaptable, "--adapt", "speaker", run / "voices", "--speakers")
     assert sertool(*words, "parent-folder").out == sertool(*words, "{speaker}/{}.wav").out
-    assert "says nothing of a clip" in sertool(*words, "{who}.wav").line
+    assert "--speakers '{who}.wav': it says nothing of a clip" in sertool(*words, "{who}.wav").line
     assert "it names no {speaker}" in sertool(*words, "{emotion}.wav").line
     assert "nobody says who speaks" in sertool(*words, "{speaker}_{}.mp3").line
 
@@ -1915,8 +1960,9 @@ def test_parquet_has_the_same_columns_whatever_became_of_the_clips(run: Path, tm
     soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
     words = ("predict", "-m", run / "model", "--window", 2, "--channel", "each", "--top", 2, "-f", "parquet")
     schemas = []
-    for asked in (call, tmp_path / "silent.wav", tmp_path / "gone.wav", ()):
-        stdin, paths = (b"", (asked,)) if asked else (b"\n", ("-0", "-"))
+    silent, gone = tmp_path / "silent.wav", tmp_path / "gone.wav"
+    for asked in ((call,), (silent,), (gone, silent), ()):
+        stdin, paths = (b"", asked) if asked else (b"\n", ("-0", "-"))
         sertool(*words, "-o", tmp_path / "p.parquet", *paths, stdin=stdin)
         schemas.append(pq.read_schema(tmp_path / "p.parquet").remove_metadata())
         (tmp_path / "p.parquet").unlink()

@@ -15,6 +15,7 @@ from sertool.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from fractions import Fraction
 
     from sertool.columns import Row
     from sertool.ensemble import Ensemble
@@ -221,7 +222,8 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
 
     for path in (path for place in places for path in named_models.models_in(place, fold)):
         model_file = modelfile.read(path)
-        click.echo((shipped.card(path) or f"# {path}\n\n{cards.about(model_file)}") + cards.card(model_file))
+        card = (shipped.card(path) or f"# {path}\n\n{cards.about(model_file)}") + cards.card(model_file)
+        click.echo("\n".join(map(talk.clean, card.split("\n"))))
 
 
 def _note_table(table: Table, read: list[Table], annotate: Callable[[Table], tuple[Table, Any]]) -> tuple[Table, Any]:
@@ -232,14 +234,23 @@ def _note_table(table: Table, read: list[Table], annotate: Callable[[Table], tup
 
 def _ensemble(runs: list[list[Path]], values: dict[str, Any]) -> Ensemble:
     """All who answer, of each run that was named."""
-    from sertool import device, ratios
+    from sertool import device
     from sertool.ensemble import Ensemble
     from sertool.inference import Predictor
 
-    speeds = [*map(ratios.ratio, values["speeds"])]
+    speeds = [_speed(speed) for speed in values["speeds"]]
     picked, models = device.pick(values["device"]), [path for run in runs for path in run]
     _give_weights(values["weights"], models)
     return Ensemble([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)], speeds)
+
+
+def _speed(speed: float) -> Fraction:
+    from sertool import ratios
+
+    nearest = ratios.ratio(speed)
+    if nearest == 1 != speed:
+        raise UsageError(f"--speeds {speed:g}: too near 1 to be told from it, as steps are of a hundredth")
+    return nearest
 
 
 def _give_weights(file: str | None, models: list[Path]) -> None:
