@@ -175,29 +175,41 @@ def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
 
 def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
     """What is told of clips, and where the shelf has them; of a manifest's clips that it has or whose sound is made."""
-    if "path" not in table.column_names:
-        raise UsageError(f"a manifest without the column path, which says where the audio is; it has "
-                         f"{listed(table.column_names, 20)}")  # fmt: skip
-    if also is not None and also not in table.column_names:
-        raise UsageError(f"no column {also} in the manifest; it has {listed(table.column_names, 20)}")
+    _require_columns(table, also)
     table = _with_channels(table)
     places = () if "channel" in table.column_names else shelf.of_manifest(table)  # shards are of all of them
+    table = _answerable(table, places).select(_columns_kept(table, (*KEPT, "channel", also, *places)))
+    return table if any(manifest.column(table, "parent")) else manifest.without(table, "parent")
+
+
+def _require_columns(table: Table, also: str | None) -> None:
+    names = table.column_names
+    if "path" not in names:
+        raise UsageError(
+            f"a manifest without the column path, which says where the audio is; it has {listed(names, 20)}"
+        )
+    if also is not None and also not in names:
+        raise UsageError(f"no column {also} in the manifest; it has {listed(names, 20)}")
+
+
+def _answerable(table: Table, places: Sequence[str]) -> Table:
+    """The clips whose sound is made, or whose rows lie in shards, in all those `places`."""
     made = np.array([not effects.pending(each) for each in manifest.column(table, "augmentation")], bool)
     if places:
-        made |= np.array(
-            [None not in row for row in zip(*(manifest.column(table, name) for name in places), strict=True)]
-        )
+        made |= ~np.any([manifest.lacking(table, name) for name in places], axis=0)
     if missing := int((~made).sum()):
         talk.warn(f"{missing:,} augmented copies are left out, whose sound is not made yet: "
                   "sertool augment --write makes files of them")  # fmt: skip
-    wanted = (*KEPT, "channel", also, *places)
-    kept = [
-        name for name in table.column_names if name in wanted or name.startswith(VOTES) or _is_users_own(table, name)
-    ]
-    if lost := [name for name in table.column_names if _is_others(name) and not manifest.is_of_words(table, name)]:
+    return manifest.keep(table, made)
+
+
+def _columns_kept(table: Table, wanted: Sequence[str | None]) -> list[str]:
+    """Those wanted, listeners' votes, and the user's own that hold words or numbers."""
+    others = [name for name in table.column_names if not (name in OF_ANSWERS or columns.kind_of(name))]
+    plain = {name for name in others if manifest.is_of_words(table, name)}
+    if lost := [name for name in others if name not in plain]:
         talk.warn(f"left out, for each cell holds more than a word or a number: {listed(lost)}")
-    asked = manifest.keep(table, made).select(kept)
-    return asked if any(manifest.column(asked, "parent")) else manifest.without(asked, "parent")
+    return [name for name in table.column_names if name in wanted or name.startswith(VOTES) or name in plain]
 
 
 def _with_channels(table: Table) -> Table:
@@ -210,14 +222,6 @@ def _with_channels(table: Table) -> Table:
     if 0 in (numbers := [*map(int, words)]):
         raise UsageError("the column channel holds 0, and channels are counted from 1: count so, or leave it out")
     return manifest.with_column(table, "channel", [None if place < 0 else numbers[place] for place in named.index])
-
-
-def _is_users_own(table: Table, name: str) -> bool:
-    return _is_others(name) and manifest.is_of_words(table, name)
-
-
-def _is_others(name: str) -> bool:
-    return not (name in OF_ANSWERS or columns.kind_of(name))
 
 
 def _of_table(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[Request]:
