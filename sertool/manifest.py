@@ -143,6 +143,11 @@ def repeats(table: Table) -> bool:
     return bool((keys[1:] == keys[:-1]).any())
 
 
+def strangers(keys: np.ndarray, table: Table) -> np.ndarray:
+    """Which of some clips, known by the hashes of their names, have no row in a table, bool `[clips]`."""
+    return ~np.isin(keys, hashes(Values(table.column("clip"))))
+
+
 def same_rows(first: Table, second: Table) -> bool:
     """Whether two tables hold the same columns and rows; how they were made may differ."""
     return first.schema.equals(second.schema) and first.equals(second)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import audio, effects, extract, manifest, shards, talk, taught_encoders
+from sertool import audio, codes, effects, extract, manifest, shards, talk, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Extraction, Rows
 from sertool.manifest import Table
@@ -23,7 +23,6 @@ from sertool.paths import stamp
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 
-NAMES = 65_536  # of clips, that are converted to Python strings at once
 SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bits
 BYTES = 256e6  # likewise, of features that are larger than the waveform
 
@@ -144,16 +143,14 @@ def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
 
 def refuse_strangers(plan: ShardPlan) -> None:
     """Refuse to replace shards of other settings, or mostly of other clips, without --overwrite."""
-    ours: np.ndarray | None = None
     for feature in plan.extraction.features:
-        ours_there = total = 0
+        held = [np.empty(0, np.uint64)]  # hashes, as the names of millions of clips would fill the memory
         for head in _heads(plan, feature):
             _refuse_settings(plan, feature, head.settings)
-            ours = _clips(plan) if ours is None else ours
-            ours_there += int(np.isin(_hashes(head.clips), ours).sum())
-            total += len(head.clips)
-        if ours_there * 2 < total:
-            holds = f"holds {total:,} clips, of which {total - ours_there:,} are not in this manifest"
+            held.append(codes.hashes(head.clips))
+        strange = manifest.strangers(np.concatenate(held), plan.table)
+        if strange.sum() * 2 > len(strange):
+            holds = f"holds {len(strange):,} clips, of which {strange.sum():,} are not in this manifest"
             raise _refusal(plan, feature, holds)
 
 
@@ -165,16 +162,6 @@ def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
         except SertoolError:
             continue
         yield head
-
-
-def _clips(plan: ShardPlan) -> np.ndarray:
-    """Hashes of the names of the manifest's clips, sorted; the names themselves are never all in memory."""
-    starts = range(0, len(plan.table), NAMES)
-    return np.sort(np.concatenate([_hashes(manifest.column(plan.table.slice(at, NAMES), "clip")) for at in starts]))
-
-
-def _hashes(names: Sequence[str]) -> np.ndarray:
-    return np.fromiter(map(hash, names), np.int64, len(names))
 
 
 def _refuse_settings(plan: ShardPlan, feature: str, recorded: Any) -> None:
