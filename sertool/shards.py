@@ -38,6 +38,12 @@ def name(index: int) -> str:
     return f"{index:05d}.safetensors"
 
 
+def held(folder: Path) -> list[Path]:
+    """The files of a feature's folder that have a shard's name; others are not ours."""
+    paths = sorted(folder.glob("*.safetensors"))
+    return [path for path in paths if path.stem.isdecimal() and path.name == name(int(path.stem))]
+
+
 def key(settings: Any, clips: Sequence[Sequence[Any]]) -> str:
     """What a shard of these clips under these settings is known by; of each clip all that decides its numbers."""
     text = json.dumps([VERSION, settings, clips], sort_keys=True, separators=(",", ":"))

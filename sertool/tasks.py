@@ -82,7 +82,7 @@ class ShardPlan:
 
     def held(self, feature: str) -> list[Path]:
         """The existing shards of a feature."""
-        return sorted((self.folder / feature).glob("*.safetensors"))
+        return shards.held(self.folder / feature)
 
 
 def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:

@@ -559,6 +559,16 @@ def test_shards_beyond_the_last_are_removed(voices, tmp_path, small_shards):
     assert snapshot(tmp_path / "f" / "rms") == snapshot(tmp_path / "fresh" / "rms")
 
 
+def test_files_beside_shards_that_are_none_are_left_alone(voices, tmp_path):
+    (tmp_path / "f" / "rms").mkdir(parents=True)
+    others = [tmp_path / "f" / "rms" / name for name in ("base.safetensors", "7.safetensors", "00000.part")]
+    for path in others:
+        path.write_bytes(b"weights")
+    for _ in range(2):
+        assert sertool("featurize", voices, "--rms", "-o", tmp_path / "f").code == 0
+        assert {path.read_bytes() for path in others} == {b"weights"}
+
+
 # Clips that cannot be used.
 
 
