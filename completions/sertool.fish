@@ -543,7 +543,7 @@ complete -c sertool -n '__sertool_at featurize' -s j -l jobs -r -f -d 'Threads (
 complete -c sertool -n '__sertool_at featurize' -l seed -r -f -d 'Seed of every random choice. [default: 0; 0 or more]'
 complete -c sertool -n '__sertool_at featurize' -l part -r -f -d 'Make only the k-th of n shares of the shards, for job arrays; a shard has 1,024 clips or fewer.'
 complete -c sertool -n '__sertool_at featurize' -l values -r -F -d 'With --stats, write them as a table, too: a row for each clip, a column for each statistic. The name says the format: .csv, .tsv, .jsonl or .parquet.'
-complete -c sertool -n '__sertool_at featurize' -l overwrite -d 'Replace shards made with other settings or of other clips.'
+complete -c sertool -n '__sertool_at featurize' -l overwrite -d 'Replace shards made with other settings, and shards and a manifest of other clips.'
 complete -c sertool -n '__sertool_at featurize' -l verify -r -f -d 'Compute N clips again the slow way, and say how well the shards agree. [1 or more]'
 complete -c sertool -n '__sertool_at featurize' -l plot -r -F -d 'Draw the first clip and its features, and store nothing.'
 complete -c sertool -n '__sertool_at featurize' -l list -d 'Show all features, encoders and presets, and stop.'

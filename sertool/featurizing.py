@@ -61,7 +61,7 @@ def warn_of_empty_bands(extraction: Extraction) -> None:
 
 def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
     """What `run` would do."""
-    own_tasks, open_tasks = _lacking(_plan(table, extraction, place.folder), place)
+    own_tasks, open_tasks = _lacking(_plan(table, extraction, place.folder), table, place)
     clips = sum(len(task) for task in open_tasks)
     shapes = ", ".join(f"{name} ({_shape(extraction, name)})" for name in extraction.features)
     return f"would make {len(open_tasks)} of {len(own_tasks)} shards, of {clips:,} clips, in {place.folder}: {shapes}"
@@ -77,7 +77,7 @@ def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, j
     """Make what is missing, and give this part's rows of the manifest with where their features lie."""
     planned = _plan(table, extraction, place.folder)
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
-        own_tasks, open_tasks = _lacking(planned, place)
+        own_tasks, open_tasks = _lacking(planned, table, place)
         if open_tasks and refusal:
             raise refusal
         making = tasks.make(planned, open_tasks, device, jobs)
@@ -97,13 +97,34 @@ def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, j
     return result
 
 
-def _lacking(planned: ShardPlan, place: ShardFolder) -> tuple[Sequence[Task], dict[Task, tuple[str, ...]]]:
+def _lacking(
+    planned: ShardPlan, table: Table, place: ShardFolder
+) -> tuple[Sequence[Task], dict[Task, tuple[str, ...]]]:
     """The tasks of this part and, of them, those that lack features, with what they lack."""
     if not place.overwrite:
         tasks.refuse_strangers(planned)
+        _guard_rows(table, place.manifest)
     own_tasks = place.part.of(planned.tasks)
     lacking = ((task, tasks.missing(planned, task)) for task in own_tasks)
     return own_tasks, {task: names for task, names in lacking if names}
+
+
+def _guard_rows(table: Table, path: Path) -> None:
+    """Refuse to replace a manifest mostly of other clips, and warn where it loses some."""
+    if (existing := _existing(path)) is None:
+        return
+    lost = tasks.lost(path, manifest.clip_hashes(existing), table)
+    if lost.any():
+        clip = manifest.cell(existing, "clip", int(lost.argmax()))
+        talk.warn(f"{path} loses {lost.sum():,} of its {len(lost):,} clips, such as {clip}: this manifest lacks them")
+
+
+def _existing(path: Path) -> Table | None:
+    """The manifest that lies there, if one does."""
+    try:
+        return manifest_io.read(str(path))
+    except SertoolError:
+        return None
 
 
 def _share(table: Table, own_tasks: Sequence[Task]) -> Table:
@@ -148,10 +169,7 @@ def _with_issues(table: Table, issues: dict[int, str]) -> Table:
 def _save(table: Table, path: Path) -> None:
     """Write the manifest, unless the file holds these rows of these features already."""
     sweep(path)
-    try:
-        existing = manifest_io.read(str(path))
-    except SertoolError:
-        existing = None
+    existing = _existing(path)
     if existing is None or not (manifest.same_rows(existing, table) and _records(existing) == _records(table)):
         manifest_io.write(table, str(path), "parquet")
     gone = sorted(_records(existing).keys() - _records(table).keys()) if existing is not None else []

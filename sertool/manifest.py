@@ -139,13 +139,18 @@ def _casts(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
 
 def repeats(table: Table) -> bool:
     """Whether a clip id stands twice."""
-    keys = np.sort(hashes(Values(table.column("clip"))))
+    keys = np.sort(clip_hashes(table))
     return bool((keys[1:] == keys[:-1]).any())
 
 
 def strangers(keys: np.ndarray, table: Table) -> np.ndarray:
-    """Which of some clips, known by the hashes of their names, have no row in a table, bool `[clips]`."""
-    return ~np.isin(keys, hashes(Values(table.column("clip"))))
+    """Which of some clips, known by their hashes, have no row in a table, bool `[clips]`."""
+    return ~np.isin(keys, clip_hashes(table))
+
+
+def clip_hashes(table: Table) -> np.ndarray:
+    """A number for each row's clip, uint64 `[rows]`."""
+    return hashes(Values(table.column("clip")))
 
 
 def same_rows(first: Table, second: Table) -> bool:

@@ -148,10 +148,15 @@ def refuse_strangers(plan: ShardPlan) -> None:
         for head in _heads(plan, feature):
             _refuse_settings(plan, feature, head.settings)
             held.append(codes.hashes(head.clips))
-        strange = manifest.strangers(np.concatenate(held), plan.table)
-        if strange.sum() * 2 > len(strange):
-            holds = f"holds {len(strange):,} clips, of which {strange.sum():,} are not in this manifest"
-            raise _refusal(plan, feature, holds)
+        lost(plan.folder / feature, np.concatenate(held), plan.table)
+
+
+def lost(place: Path, held: np.ndarray, table: Table) -> np.ndarray:
+    """Which clips, known by their hashes, a file or folder loses to those of a table, bool `[clips]`; most may not."""
+    strange = manifest.strangers(held, table)
+    if strange.sum() * 2 > len(strange):
+        raise _refusal(place, f"holds {len(strange):,} clips, of which {strange.sum():,} are not in this manifest")
+    return strange
 
 
 def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
@@ -168,12 +173,11 @@ def _refuse_settings(plan: ShardPlan, feature: str, recorded: Any) -> None:
     settings = plan.extraction.record(feature)
     if recorded != settings:
         difference = next(_differences(recorded, settings), "unknown")
-        raise _refusal(plan, feature, f"was made with other settings ({difference})")
+        raise _refusal(plan.folder / feature, f"was made with other settings ({difference})")
 
 
-def _refusal(plan: ShardPlan, feature: str, what: str) -> UsageError:
-    advice = "choose another folder with -o, or replace it with --overwrite"
-    return UsageError(f"{plan.folder / feature} {what}: {advice}")
+def _refusal(place: Path, what: str) -> UsageError:
+    return UsageError(f"{place} {what}: choose another folder with -o, or replace it with --overwrite")
 
 
 def _differences(recorded: Any, settings: dict[str, Any]) -> Iterator[str]:

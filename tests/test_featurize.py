@@ -508,6 +508,30 @@ def test_other_clips_in_the_same_folder_are_refused(voices, tmp_path):
     assert snapshot(tmp_path / "f") == before
 
 
+def test_a_manifest_mostly_of_other_clips_is_replaced_only_if_asked(voices, tmp_path):
+    sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
+    before, held = snapshot(tmp_path / "f"), tmp_path / "f" / "manifest.parquet"
+    few = ("featurize", held, "--rms", "--where", "speaker=clips:s01f", "-o", tmp_path / "f")
+    for words in (few, (*few, "--dry-run")):
+        refused = sertool(*words)
+        assert refused.code == 2
+        assert f"{held} holds 24 clips, of which 18 are not in this manifest: choose another folder" in refused.line
+        assert snapshot(tmp_path / "f") == before
+    assert sertool(*few, "--overwrite").code == 0
+    assert len(manifest_io.read(str(held))) == 6
+
+
+def test_a_manifest_that_loses_clips_says_so_once(voices, tmp_path, small_shards):
+    """And that of a part only if no part has them."""
+    words = ("featurize", voices, "--rms", "--where", "speaker!=clips:s01f", "-o", tmp_path / "f")
+    sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
+    first, again = sertool(*words), sertool(*words)
+    assert f"{tmp_path}/f/manifest.parquet loses 6 of its 24 clips, such as clips/s01f/" in first.err
+    assert " loses " not in again.err
+    sertool("featurize", voices, "--rms", "--part", "1/2", "--where", "speaker!=clips:s01f", "-o", tmp_path / "g")
+    assert " loses " not in sertool("featurize", voices, "--rms", "--part", "1/2", "-o", tmp_path / "g").err
+
+
 @pytest.mark.parametrize("check", ["full", "header"])
 @pytest.mark.parametrize(("change", "remade"), [("edit", 5), ("remove", 4), ("add", 5), ("none", 0)])
 def test_changed_clips_are_computed_again_and_no_others(copied, tmp_path, small_shards, change, remade, check):
@@ -523,7 +547,7 @@ def test_changed_clips_are_computed_again_and_no_others(copied, tmp_path, small_
         encoding.write(last.with_name("neutral_9_0.wav"), synth.voice(7, "sad", 8), 16000)
     again(copied, "--check", check)
     done = sertool("featurize", copied, *FEW, "-o", tmp_path / "f")
-    assert f"({remade} made now)" in done.line
+    assert f"({remade} made now)" in done.err
     sertool("featurize", copied, *FEW, "-o", tmp_path / "fresh")
     for name in ("mel", "rms"):
         assert snapshot(tmp_path / "f" / name) == snapshot(tmp_path / "fresh" / name)
@@ -554,8 +578,8 @@ def spoil(path: Path, damage: str) -> None:
 
 def test_shards_beyond_the_last_are_removed(voices, tmp_path, small_shards):
     sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
-    sertool("featurize", voices, "--rms", "--where", "speaker!=s04m", "-o", tmp_path / "f")
-    sertool("featurize", voices, "--rms", "--where", "speaker!=s04m", "-o", tmp_path / "fresh")
+    sertool("featurize", voices, "--rms", "--where", "speaker!=clips:s04m", "-o", tmp_path / "f")
+    sertool("featurize", voices, "--rms", "--where", "speaker!=clips:s04m", "-o", tmp_path / "fresh")
     assert snapshot(tmp_path / "f" / "rms") == snapshot(tmp_path / "fresh" / "rms")
 
 

@@ -114,7 +114,8 @@ def _run_options() -> Any:
         option("--values", type=click.Path(dir_okay=False), metavar="FILE",
                help="With --stats, write them as a table, too: a row for each clip, a column for each statistic. The "
                     "name says the format: .csv, .tsv, .jsonl or .parquet."),
-        option("--overwrite", is_flag=True, help="Replace shards made with other settings or of other clips."),
+        option("--overwrite", is_flag=True,
+               help="Replace shards made with other settings, and shards and a manifest of other clips."),
         option("--verify", type=options.Number(int, 1), metavar="N",
                help="Compute N clips again the slow way, and say how well the shards agree."),
         option("--plot", type=click.Path(dir_okay=False), metavar="PNG",
