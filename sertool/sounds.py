@@ -16,6 +16,8 @@ from sertool.paths import Unlisted
 if TYPE_CHECKING:
     from torch import Tensor
 
+HEARD = 16_000  # Hz, the usual rate of features: at a higher one, levels of noise are measured as at this
+
 
 @lru_cache(maxsize=16)
 def files(folder: str) -> tuple[str, ...]:
@@ -81,10 +83,20 @@ def white(seed: int, samples: int) -> np.ndarray:
     return np.random.Generator(np.random.SFC64(seed)).standard_normal(samples, np.float32)
 
 
-def added(wave: Tensor, noise: Tensor, snr: float) -> Tensor:
-    """Each `[.., samples]` with `[samples]` of noise, so many dB below its own power."""
-    level = _length(wave) / _length(noise).clamp(min=1e-20) * 10 ** (-snr / 20)
+def added(wave: Tensor, noise: Tensor, rate: int, snr: float) -> Tensor:
+    """Each `[.., samples]` with `[samples]` of noise, so many dB below its own power, as heard at `HEARD`."""
+    level = _heard(wave, rate) / _heard(noise, rate).clamp(min=1e-20) * 10 ** (-snr / 20)
     return (noise * level).add_(wave)
+
+
+def _heard(wave: Tensor, rate: int) -> Tensor:
+    """The length of `[.., samples]` as a vector, without what a lower rate would not hold."""
+    if rate <= HEARD:
+        return _length(wave)
+    import torch
+
+    size = -(-wave.shape[-1] // 4096) * 4096  # a transform of any other length may take ten times as long
+    return torch.fft.rfft(wave, size)[..., : size * HEARD // rate // 2 + 1].norm(dim=-1, keepdim=True)
 
 
 def as_loud(wave: Tensor, before: Tensor) -> Tensor:

@@ -292,6 +292,17 @@ def test_noise_lies_as_far_below_the_clip_as_was_drawn(snr, colour):
     assert decibels(wave) - decibels(made - wave) == pytest.approx(snr, abs=0.05)
 
 
+@pytest.mark.parametrize("name", ["noise", "background"])
+@pytest.mark.parametrize("rate", [22_050, 48_000])
+def test_a_noise_heard_at_16_khz_lies_where_it_was_drawn_whatever_the_rate_it_was_added_at(name, rate, noises):
+    wave = resample(torch.stack([voice(), voice(seed=1)]), RATE, rate)
+    numbers = drawn(name, noises, snr=(10.0, 10.0))
+    made = effects.applied(wave, rate, effects.text([{"effect": name, **numbers}]))
+    before, added = (resample(sound, rate, RATE, lowpass_filter_width=64) for sound in (wave, made - wave))
+    for side in range(2):
+        assert decibels(before[side]) - decibels(added[side]) == pytest.approx(10.0, abs=0.2)
+
+
 @pytest.mark.parametrize(("colour", "slope"), [("white", 0), ("pink", -3), ("brown", -6), ("blue", 3), ("violet", 6)])
 def test_coloured_noise_falls_or_rises_as_its_colour_does(colour, slope):
     module = effects.load("noise")

@@ -32,7 +32,7 @@ from sertool.errors import SertoolError
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 2  # of the effects' numbers; a change of it makes the shards of all copies anew
+VERSION = 3  # of the effects' numbers; a change of it makes the shards of all copies anew
 Range = tuple[float, float]
 Drawn = dict[str, Any]
 Link = tuple[Drawn, tuple[np.ndarray, ...]]  # what was drawn for an effect, and the sound it lays over, if any

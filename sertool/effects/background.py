@@ -18,7 +18,7 @@ PLACE = 60
 @dataclass(frozen=True)
 class Settings:
     folder: Annotated[str, "a folder of recordings"] = ""
-    snr: Annotated[Range, "how many dB the clip lies above the noise", -40, 100] = (5.0, 30.0)
+    snr: Annotated[Range, "how many dB the clip lies above the noise, both below 8 kHz", -40, 100] = (5.0, 30.0)
 
 
 def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
@@ -29,5 +29,5 @@ def sound(samples: int, rate: int, drawn: Drawn) -> np.ndarray:
     return sounds.part(drawn["file"], drawn["digest"], rate, (drawn["at"], samples))
 
 
-def apply(wave: Tensor, _rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
-    return sounds.added(wave, wave.new_tensor(noise), drawn["snr"])
+def apply(wave: Tensor, rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
+    return sounds.added(wave, wave.new_tensor(noise), rate, drawn["snr"])

@@ -19,7 +19,7 @@ SLOPES = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}  # of the
 
 @dataclass(frozen=True)
 class Settings:
-    snr: Annotated[Range, "how many dB the clip lies above the noise", -40, 100] = (10.0, 30.0)
+    snr: Annotated[Range, "how many dB the clip lies above the noise, both below 8 kHz", -40, 100] = (10.0, 30.0)
     colour: Annotated[
         Literal["white", "pink", "brown", "blue", "violet", "any"], "power by frequency: even, falling or rising"
     ] = "white"
@@ -34,8 +34,8 @@ def sound(samples: int, _rate: int, drawn: Drawn) -> np.ndarray:
     return coloured(drawn["seed"], samples, SLOPES[drawn["colour"]])
 
 
-def apply(wave: Tensor, _rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
-    return sounds.added(wave, wave.new_tensor(noise), drawn["snr"])
+def apply(wave: Tensor, rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
+    return sounds.added(wave, wave.new_tensor(noise), rate, drawn["snr"])
 
 
 def coloured(seed: int, samples: int, slope: int) -> np.ndarray:
