@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from sertool import audio, effects, encoding, manifest, talk, workers
+from sertool.errors import UsageError
 from sertool.extract import Clip
 from sertool.files import drop_unnamed, name_together, write_beside
 from sertool.locks import alone
@@ -29,6 +30,7 @@ FILE = (
     "augmentation",
 )  # fmt: skip
 FORM = 2  # version of how files are written; a change of it writes all of them again
+REMARK = "sertool "  # how a file's comment begins
 SOFTER = ", turned down by "  # in a file's comment, after the digest of what it was made from
 TOGETHER, LASTING = 1024, 1200.0  # files that get their names together, and the seconds that they last at the most
 FLOATS = ".wav"  # whose files can hold what is beyond full scale, as floats; others have it turned down
@@ -60,7 +62,7 @@ class Sound:
             return ""
         source = [self.clip.path, *size_and_age, self.clip.start, self.clip.duration]
         text = json.dumps([FORM, effects.VERSION, *source, self.clip.augmentation])
-        return "sertool " + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return REMARK + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @property
     def stands(self) -> bool:
@@ -225,14 +227,18 @@ def _with_files(table: Table, rows: np.ndarray, file_rows: list[dict[str, Any]])
 
 
 def listen(table: Table, folder: Path) -> None:
-    """A few clips before and after, as WAV files of one folder."""
+    """A few clips before and after, as WAV files of one folder; only such files are replaced."""
     clips = _examples(table, 3)
-    for clip, name in zip(clips, plain_names(clip.name for clip in clips), strict=True):
-        sound = Sound(clip, folder / f"{name}.wav")
+    names = plain_names(clip.name for clip in clips)
+    sounds = [Sound(clip, folder / f"{name}.wav") for clip, name in zip(clips, names, strict=True)]
+    for path in (sound.path for sound in sounds if sound.path.exists()):
+        if not audio.remark(str(path)).startswith(REMARK):
+            raise UsageError(f"--listen {folder}: {path} is no example of sertool's: choose another folder")
+    for sound in sounds:
         issue = _render(sound)
         if not issue:
             name_together([sound.path])
-        talk.say(f"{sound.path}: {issue or (_describe(clip.augmentation) or 'as it is')}")
+        talk.say(f"{sound.path}: {issue or (_describe(sound.clip.augmentation) or 'as it is')}")
 
 
 def _examples(table: Table, count: int) -> list[Clip]:

@@ -673,6 +673,17 @@ def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
     refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
 
 
+def test_examples_replace_examples_and_no_recording(make, tmp_path):
+    make("1.wav", "2.wav")
+    lines = [{"clip": name, "path": str(tmp_path / f"{name}.wav")} for name in "12"]
+    line = (save(lines, tmp_path / "m.jsonl"), "--gain", -6, "-q", "--listen")
+    before = snapshot(tmp_path)
+    refused(*line, tmp_path, says=f"--listen {tmp_path}: {tmp_path}/1.wav is no example of sertool's: choose another")
+    assert snapshot(tmp_path) == before
+    for _ in range(2):
+        assert sertool("augment", *line, tmp_path / "l").code == 0
+
+
 @pytest.mark.parametrize(("words", "says"), [
     (("--listen", "l", "--write", "w"), "--listen writes examples and stops: leave out --write"),
     (("--plot", "p.png", "-o", "m.parquet", "-f", "csv"), "--plot draws and stops: leave out --out and --format"),
