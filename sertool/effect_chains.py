@@ -14,6 +14,8 @@ from sertool.catalogue import Entry, Setting
 from sertool.errors import UsageError, first_line
 from sertool.files import listed, reason
 
+MOST_COPIES = 1000  # of a row
+
 # What published systems did, by the names of their features' presets; and what our own network learns best from.
 RECIPES: dict[str, dict[str, Any]] = {
     "clstm": {
@@ -130,10 +132,8 @@ def _checked(effect: str, setting: Setting, value: Any) -> Any:
 
 
 def _range(where: str, setting: Setting, value: Any) -> effects.Range:
-    bounds = (
-        [value, value] if isinstance(value, int | float) else list(value) if isinstance(value, list | tuple) else []
-    )
-    if len(bounds) != 2 or not all(isinstance(bound, int | float) for bound in bounds):
+    bounds = value if isinstance(value, list | tuple) else (value, value)
+    if len(bounds) != 2 or not all(type(bound) in (int, float) for bound in bounds):
         raise UsageError(f"{where}: {value!r} is neither a number nor two, the lowest and the highest")
     if bounds[0] > bounds[1]:
         raise UsageError(f"{where}: {bounds[0]:g} to {bounds[1]:g} ends below where it begins")
@@ -144,7 +144,7 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
 
 
 def recipe(name: str) -> EffectOptions:
-    """A recipe by its name, or from a TOML file with a table for each effect (with `share`), and `copies`."""
+    """A recipe by its name, or from a TOML file: a table for each effect (with `share`), or false, and `copies`."""
     if name in RECIPES:
         table = {key: value for key, value in RECIPES[name].items() if key != "about"}
     elif name.endswith(".toml"):
@@ -156,11 +156,13 @@ def recipe(name: str) -> EffectOptions:
 
 def _options_of(table: dict[str, Any], where: str) -> EffectOptions:
     copies, options = table.pop("copies", None), EffectOptions()
-    if copies is not None and not (type(copies) is int and copies >= 1):
-        raise UsageError(f"{where}: copies = {copies!r} is not a whole number from 1")
+    if copies is not None and not (type(copies) is int and 1 <= copies <= MOST_COPIES):
+        raise UsageError(f"{where}: copies = {copies!r} is not a whole number from 1 to {MOST_COPIES:,}")
     options.copies = copies
     for word, value in table.items():
         name = word.replace("_", "-")
+        if value is False and name in catalogue.names("effects"):
+            continue
         settings = dict(value) if isinstance(value, dict) else _shorthand(name, value)
         share = settings.pop("share", None)
         if share is not None:

@@ -741,6 +741,13 @@ def test_a_recipe_of_ones_own_is_what_the_options_would_be(voices, tmp_path):
         assert (noise["snr"], noise["colour"]) == (0, "pink")
 
 
+def test_false_in_a_recipe_switches_an_effect_off(voices, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("gain = 3\nnoise = false\npolarity = false\n")
+    assert augmented(voices, "--recipe", path) == augmented(voices, "--gain", 3)
+    assert augmented(voices, "--recipe", path, "--noise", 9) == augmented(voices, "--gain", 3, "--noise", 9)
+
+
 def test_a_share_is_the_share_of_the_copies(voices):
     held = chains(augmented(voices, "--copies", 40, "--gain", 3, "--polarity", "--share", "gain=0.25"))
     drawn = [[one["effect"] for one in json.loads(text)["effects"]] for text in held.values()]
@@ -806,18 +813,22 @@ def test_usage_errors_are_one_line_with_the_choices(voices, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("copies = 0", "copies = 0 is not a whole number from 1"),
+        ("copies = 0", "copies = 0 is not a whole number from 1 to 1,000"),
+        ("copies = 1001", "copies = 1001 is not a whole number from 1 to 1,000"),
         ("pitch = [1", "is no TOML"),
         ("[pich]\nsemitones = 1", "no effect pich; there are"),
         ("[pitch]\nsemitone = 1", "pitch: no setting semitone; there are semitones, share"),
         ('[pitch]\nsemitones = "high"', "neither a number nor two"),
         ("[pitch]\nsemitones = [1, 2, 3]", "neither a number nor two"),
+        ("[pitch]\nsemitones = true", "pitch semitones: True is neither a number nor two"),
+        ("[noise]\nsnr = [false, 10]", "neither a number nor two"),
         ("[pitch]\nshare = 7", "a share of 7 is not from 0 to 1"),
         ('[noise]\ncolour = "red"', "'red' is none of white, pink"),
         ("[shift]\nwrap = 1", "shift wrap: 1 is no true or false"),
         ("[background]\nfolder = 3", "background folder: 3 is no text"),
         ("polarity = 0.3", "polarity: takes true, or a table that may hold share, and not 0.3"),
         ("pich = 3", "no effect pich; there are"),
+        ("pich = false", "no effect pich; there are"),
         ("copies = 3", "no effect is asked for"),
     ],
 )

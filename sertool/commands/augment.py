@@ -38,6 +38,7 @@ A recipe of your own, mine.toml; settings are named as in the options:
   share = 0.5
 """
 EFFECTS = dict(sorted(catalogue.entries("effects").items(), key=lambda pair: pair[1].facts["PLACE"]))
+MOST_COPIES = catalogue.read(catalogue.PACKAGE / "effect_chains.py").facts["MOST_COPIES"]
 
 
 class Span(click.ParamType):
@@ -108,7 +109,7 @@ def _further_option(name: str, setting: Setting) -> Any:
 def _copy_options() -> Any:
     group = "Copies"
     return options.stack(
-        option("-n", "--copies", type=options.Number(int, 1, 1000), metavar="N", group=group,
+        option("-n", "--copies", type=options.Number(int, 1, MOST_COPIES), metavar="N", group=group,
                help="Copies of each row. [default: 1, or as the recipe has it]"),
         option("--recipe", metavar="NAME", group=group, shell_complete=options.offering(*_recipes()),
                help=f"The effects of a published system ({', '.join(_recipes())}), or of a file.toml; options override "
