@@ -10,6 +10,8 @@ PARTS = 100  # the largest denominator: steps of a sixth of a semitone at the mo
 
 def ratio(number: float) -> Fraction:
     """The nearest ratio that resamples quickly."""
+    if number <= 0:
+        raise ValueError(f"{number} is no ratio above 0")
     return Fraction(number).limit_denominator(PARTS)
 
 

@@ -84,7 +84,7 @@ def pending(augmentation: str | None) -> tuple[Drawn, ...]:
     try:
         record = json.loads(augmentation)
         links = () if record.get("written") else record["effects"]
-        return tuple({"effect": str(link["effect"]), **link} for link in links)
+        return tuple({**link, "effect": str(link["effect"])} for link in links)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise SertoolError(f"no augmentation that sertool wrote: {augmentation[:80]!r}") from None
 

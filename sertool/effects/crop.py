@@ -24,6 +24,8 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
+    if not all(0 <= drawn[name] <= 1 for name in ("keep", "of", "at")):
+        raise ValueError("a share is not from 0 to 1")
     length = wave.shape[-1]
     width = max(1, round(drawn["keep"] * length))
     first, place = (round(drawn[name] * (length - width)) for name in ("of", "at"))

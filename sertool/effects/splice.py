@@ -41,6 +41,8 @@ def _without(wave: Tensor, at: float, samples: int) -> Tensor:
     """`[.., samples]` without a piece; what stood before it fades over its length into what stood after it."""
     import torch
 
+    if not 0 <= at <= 1 or samples < 0:
+        raise ValueError("a piece does not lie in the clip")
     spare = wave.shape[-1] - 2 * samples
     if spare <= 0:
         return wave
