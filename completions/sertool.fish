@@ -493,7 +493,7 @@ complete -c sertool -n '__sertool_at featurize' -l msf-fmin -r -f -d 'Centre of 
 complete -c sertool -n '__sertool_at featurize' -l msf-fmax -r -f -d 'Centre of the highest band in Hz. [default: 3500; 1 or more]'
 complete -c sertool -n '__sertool_at featurize' -l msf-modulations -r -f -d 'Number of modulation band-passes, an octave apart. [default: 5; 2 to 12]'
 complete -c sertool -n '__sertool_at featurize' -l msf-lowest -r -f -d 'Centre of the lowest modulation band-pass in Hz. [default: 4; 0.1 to 100]'
-complete -c sertool -n '__sertool_at featurize' -l msf-q -r -f -d 'Centre of a modulation band-pass over its width. [default: 2; 0.1 to 100]'
+complete -c sertool -n '__sertool_at featurize' -l msf-q -r -f -d 'Centre of a modulation band-pass over its width. [default: 2; 0.5 to 100]'
 complete -c sertool -n '__sertool_at featurize' -l msf-frame-seconds -r -f -d 'Seconds in a frame. [default: 0.256; 0.01 to 10]'
 complete -c sertool -n '__sertool_at featurize' -l msf-hop-seconds -r -f -d 'Seconds from one frame to the next. [default: 0.064; 0.001 to 10]'
 complete -c sertool -n '__sertool_at featurize' -l msf-output -r -f -a 'both energies measures' -d 'Energies, what is measured of them, or both. [default: both]'

@@ -43,7 +43,7 @@ class Settings:
     fmax: Annotated[float, "centre of the highest band in Hz", 1] = 3500.0
     modulations: Annotated[int, "number of modulation band-passes, an octave apart", 2, 12] = 5
     lowest: Annotated[float, "centre of the lowest modulation band-pass in Hz", 0.1, 100] = 4.0
-    q: Annotated[float, "centre of a modulation band-pass over its width", 0.1, 100] = 2.0
+    q: Annotated[float, "centre of a modulation band-pass over its width", 0.5, 100] = 2.0
     frame_seconds: Annotated[float, "seconds in a frame", 0.01, 10] = 0.256
     hop_seconds: Annotated[float, "seconds from one frame to the next", 0.001, 10] = 0.064
     output: Annotated[Literal["both", "energies", "measures"], "energies, what is measured of them, or both"] = "both"
