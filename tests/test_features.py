@@ -201,6 +201,12 @@ def test_a_clip_of_any_number_of_frames_has_slopes(frames: int) -> None:
     assert frames > 2 or not rows[:, 5:].any()
 
 
+@pytest.mark.parametrize("n_fft", range(16, 32))
+def test_flatness_is_defined_by_frames_of_any_length(n_fft: int) -> None:
+    wave, settings = SIGNALS["a high voice"], {"n_fft": n_fft, "hop": 16}
+    assert share_that_agrees(rows_of("flatness", wave, **settings), defined("flatness", wave, **settings)) == 1.0
+
+
 @pytest.mark.parametrize(("rate", "bands"), [(8000, 5), (16000, 6), (44100, 6), (300, 1)])
 def test_contrast_has_as_many_octaves_as_begin_below_half_the_rate(rate: int, bands: int) -> None:
     feature, _ = made("contrast", rate)
