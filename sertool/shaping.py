@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -182,52 +183,54 @@ def _some(counted: Tensor | None) -> Iterator[tuple[int, Tensor]]:
         yield column, torch.nonzero(counted[:, column]).flatten()
 
 
-# Statistics over time of `[rows, width]`, each `[width]`.
+# Statistics over time, each `[width]`.
 
 
-def _quantile(share: float) -> Callable[[Tensor], Tensor]:
-    """Linear between neighbours, by sorting: torch.quantile refuses more than 16 million numbers."""
+@dataclass(frozen=True)
+class Series:
+    """Rows that count, `[rows, width]`, and the frame of each, `[rows]`, between which others may be missing."""
 
-    def quantile(rows: Tensor) -> Tensor:
-        ordered = rows.sort(dim=0).values
-        place = share * (len(rows) - 1)
+    rows: Tensor
+    time: Tensor
+
+    @cached_property
+    def ordered(self) -> Tensor:
+        """Each column's values from the lowest; NumPy's sort takes a tenth of the time of Torch's."""
+        return torch.from_numpy(np.sort(self.rows.numpy(), axis=0)) if self.rows.is_cpu else self.rows.sort(dim=0)[0]
+
+    def quantile(self, share: float) -> Tensor:
+        """Linear between neighbours; torch.quantile refuses more than 16 million numbers."""
+        place = share * (len(self.rows) - 1)
         low = int(place)
-        return torch.lerp(ordered[low], ordered[min(low + 1, len(rows) - 1)], place - low)
+        return torch.lerp(self.ordered[low], self.ordered[min(low + 1, len(self.rows) - 1)], place - low)
 
-    return quantile
+    def moment(self, order: int) -> Tensor:
+        """Of the values in units of their deviation."""
+        mean = self.rows.mean(dim=0)
+        centred = self.rows - mean
+        return _over(centred, _changing(centred.square().mean(dim=0).sqrt(), mean)).pow(order).mean(dim=0)
 
-
-def _moment(order: int) -> Callable[[Tensor], Tensor]:
-    def moment(rows: Tensor) -> Tensor:
-        mean = rows.mean(dim=0)
-        centred = rows - mean
-        scaled = _over(centred, _changing(centred.square().mean(dim=0).sqrt(), mean))
-        return scaled.pow(order).mean(dim=0) - (3.0 if order == 4 else 0.0)
-
-    return moment
-
-
-def _slope(rows: Tensor, time: Tensor) -> Tensor:
-    """Change from one frame to the next, by least squares; `time` `[rows]` is each row's frame."""
-    time = time.to(rows.dtype) - int(time.sum()) / len(time)
-    return (time[:, None] * rows).sum(dim=0) / time.square().sum().clamp(min=1.0)
+    def slope(self) -> Tensor:
+        """Change from one frame to the next, by least squares."""
+        time = self.time.to(self.rows.dtype) - int(self.time.sum()) / len(self.time)
+        return (time[:, None] * self.rows).sum(dim=0) / time.square().sum().clamp(min=1.0)
 
 
-STATS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": lambda rows: rows.mean(dim=0),
-    "std": _deviation,
-    "min": lambda rows: rows.min(dim=0).values,
-    "max": lambda rows: rows.max(dim=0).values,
-    "range": lambda rows: rows.max(dim=0).values - rows.min(dim=0).values,
-    "median": _quantile(0.5),
-    "iqr": lambda rows: _quantile(0.75)(rows) - _quantile(0.25)(rows),
-    "q05": _quantile(0.05),
-    "q25": _quantile(0.25),
-    "q75": _quantile(0.75),
-    "q95": _quantile(0.95),
-    "skew": _moment(3),
-    "kurtosis": _moment(4),
-    "slope": lambda rows: _slope(rows, torch.arange(len(rows), device=rows.device)),
+STATS: dict[str, Callable[[Series], Tensor]] = {
+    "mean": lambda series: series.rows.mean(dim=0),
+    "std": lambda series: _deviation(series.rows),
+    "min": lambda series: series.rows.min(dim=0).values,
+    "max": lambda series: series.rows.max(dim=0).values,
+    "range": lambda series: series.rows.max(dim=0).values - series.rows.min(dim=0).values,
+    "median": lambda series: series.quantile(0.5),
+    "iqr": lambda series: series.quantile(0.75) - series.quantile(0.25),
+    "q05": lambda series: series.quantile(0.05),
+    "q25": lambda series: series.quantile(0.25),
+    "q75": lambda series: series.quantile(0.75),
+    "q95": lambda series: series.quantile(0.95),
+    "skew": lambda series: series.moment(3),
+    "kurtosis": lambda series: series.moment(4) - 3.0,
+    "slope": Series.slope,
 }
 
 
@@ -246,12 +249,13 @@ def counted(rows: Tensor, channels: int, where: Mapping[int, int]) -> Tensor | N
 
 def summary(rows: Tensor, stats: tuple[str, ...], counted: Tensor | None = None) -> Tensor:
     """`[1, stats x width]` of `[rows, width]`; of a column of which no row counts, all are 0."""
-    made = torch.stack([STATS[name](rows) for name in stats])
+    made = _statistics(rows, torch.arange(len(rows), device=rows.device), stats)
     for column, places in _some(counted):
-        made[:, column] = _of_some(rows[places, column, None], places, stats) if len(places) else 0.0
+        made[:, column] = _statistics(rows[places, column, None], places, stats)[:, 0] if len(places) else 0.0
     return made.reshape(1, -1)
 
 
-def _of_some(rows: Tensor, places: Tensor, stats: tuple[str, ...]) -> Tensor:
-    """Statistics `[stats]` of one column's rows that count, `[rows, 1]`; between them, frames may be missing."""
-    return torch.cat([_slope(rows, places) if name == "slope" else STATS[name](rows) for name in stats])
+def _statistics(rows: Tensor, time: Tensor, stats: tuple[str, ...]) -> Tensor:
+    """`[stats, width]`."""
+    series = Series(rows, time)
+    return torch.stack([STATS[name](series) for name in stats])

@@ -270,6 +270,16 @@ def test_deviations_are_those_of_the_numbers_in_double_precision(level, rows):
     np.testing.assert_allclose(found, frames.double().numpy().std(axis=0), rtol=1e-6)
 
 
+def test_rows_are_sorted_once_for_all_statistics_of_their_order(monkeypatch):
+    sort, sorted_rows = np.sort, []
+    monkeypatch.setattr(np, "sort", lambda rows, axis: sorted_rows.append(rows) or sort(rows, axis))
+    frames = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (50, 3)))
+    found = shaping.summary(frames, ("median", "iqr", "q05"))[0]
+    expected = np.concatenate([REFERENCES[name](frames.numpy()) for name in ("median", "iqr", "q05")])
+    np.testing.assert_allclose(found, expected)
+    assert len(sorted_rows) == 1
+
+
 @pytest.mark.parametrize("name", ["skew", "kurtosis"])
 def test_the_form_of_a_distribution_does_not_depend_on_its_scale(name):
     frames = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.0, (50, 3)).astype(np.float32))
