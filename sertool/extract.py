@@ -291,7 +291,7 @@ class Engine:
 
     def _made(self, name: str, channels: Sequence[Tensor]) -> Tensor:
         """A feature's rows of each channel side by side, normalised, summarised."""
-        frames = torch.cat([*channels], dim=1)
+        frames = channels[0] if len(channels) == 1 else torch.cat([*channels], dim=1)
         counted = shaping.counted(frames, len(channels), features.where(name))
         rows = shaping.normalized(frames, self.extraction.normalize, counted)
         return shaping.summary(rows, self.extraction.stats, counted) if self.extraction.stats else rows

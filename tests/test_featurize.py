@@ -86,6 +86,13 @@ def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
             assert np.array_equal(rows(tmp_path / "f", name)[clip.name], expected[name])
 
 
+def test_frames_of_one_channel_are_not_copied_to_be_normalised_or_summarised():
+    engine = extract.Engine(extract.Extraction(shaping.Wave(), {"rms": features.settings("rms", {})}))
+    frames = torch.ones(5, 1)
+    assert engine._made("rms", [frames]).data_ptr() == frames.data_ptr()
+    assert torch.equal(engine._made("rms", [frames, 2 * frames]), torch.tensor([[1.0, 2.0]] * 5))
+
+
 def test_featurize_adds_a_feature_to_a_featurized_manifest(voices, tmp_path):
     first = sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     sertool("featurize", "-", "--rms", "-o", tmp_path / "f", stdin=first.out)
