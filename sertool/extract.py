@@ -143,7 +143,7 @@ def _raw(clip: Clip, wave: Wave) -> Tensor:
 
 def _channels(clip: Clip, wave: Wave) -> Sequence[Tensor | StreamedWave]:
     """The channels of a clip's shaped waveform, each `[samples]`; those of a long one stay in their file."""
-    if clip.augmentation or wave.samples(clip.duration or 0.0) <= LONG:
+    if effects.pending(clip.augmentation) or wave.samples(clip.duration or 0.0) <= LONG:
         return decoded(clip, wave)
     return long_audio.streamed(lambda: _pieces(clip, wave), wave, clip.name)
 

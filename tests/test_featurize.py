@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from sertool import (
     audio,
     catalogue,
     dsp,
+    effects,
     encoding,
     extract,
     features,
@@ -943,6 +945,14 @@ def test_a_long_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_pat
     sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f")
     table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert manifest.column(table, "issue")[:4] == ["vanished", "truncated", "unreadable", None]
+
+
+def test_long_copies_that_were_written_pass_in_pieces_too(voices, monkeypatch):
+    monkeypatch.setattr(extract, "LONG", 1000)
+    clip, chain = tasks.clips_of(manifest_io.read(str(voices)))[0], effects.text([{"effect": "polarity"}])
+    written, pending = (replace(clip, augmentation=text) for text in (effects.written(chain), chain))
+    assert not isinstance(extract._channels(written, shaping.Wave()), torch.Tensor)
+    assert isinstance(extract._channels(pending, shaping.Wave()), torch.Tensor)
 
 
 GREATEST = 1.5e9  # bytes of memory
