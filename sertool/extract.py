@@ -60,12 +60,11 @@ class Extraction:
         return self.dtype or ("float32" if self.stats else usual)
 
     def heft(self) -> float:
-        """The most bytes that a second of audio takes in a feature, as far as features say how many values it is."""
+        """The most bytes that a second of audio takes in a feature."""
         if self.stats:
             return 0.0
-        counts = {name: getattr(features.load(name), "values_per_second", None) for name in self.features}
-        return max((count(self.features[name]) * np.dtype(self.stored(name)).itemsize
-                    for name, count in counts.items() if count), default=0.0)  # fmt: skip
+        return max(features.values_per_second(name, settings, self.wave.rate) * np.dtype(self.stored(name)).itemsize
+                   for name, settings in self.features.items())  # fmt: skip
 
     def record(self, name: str) -> dict[str, Any]:
         """What a shard says of how its numbers were made."""
@@ -197,7 +196,7 @@ class Engine:
         self.dtypes = {name: extraction.stored(name) for name in extraction.features}
         self.features = {name: self._feature(name) for name in extraction.features}
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
-        slow = any(hasattr(features.load(name), "values_per_second") for name in extraction.features)
+        slow = any(map(features.encoded, extraction.features))
         self.most = SLOW_CLIPS if slow and self.device.type == "cpu" else BATCH_CLIPS  # clips in a batch
         self.gathers = self.device.type != "cpu"  # the clips of a batch, for the device
         self.changes = self.device.type == "cuda"  # copies there too: effects are not known to work on MPS

@@ -585,6 +585,20 @@ def spoil(path: Path, damage: str) -> None:
         path.write_bytes({"cut": held[:-50], "empty": b"", "folder": b"x"}.get(damage, held))
 
 
+@pytest.mark.parametrize(("name", "settings", "most"), [
+    ("mel", {}, 1024), ("mel", {"n_fft": 512, "hop": 160}, 1024), ("mel", {"hop": 16}, 285), ("wave", {}, 1024),
+    ("msf", {}, 1024), ("msf", {"hop_seconds": 0.001}, 154),
+])  # fmt: skip
+def test_shards_hold_1024_clips_or_as_many_as_take_256_mb(tmp_path, name, settings, most):
+    clips = {"clip": list(map(str, range(2000))), "path": ["x"] * 2000, "duration": [3.5] * 2000}
+    extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, settings)})
+    plan = tasks.ShardPlan(manifest.from_columns(clips), extraction, tmp_path)
+    assert {len(task) for task in plan.tasks[:-1]} == {most}
+    width = len(features.load(name).Feature(extraction.features[name], 16_000).columns)
+    hop = settings.get("hop_seconds", settings.get("hop", 512) / 16_000)
+    assert name == "wave" or most * 3.5 * width / hop * np.dtype(extraction.stored(name)).itemsize <= 256e6
+
+
 def test_shards_beyond_the_last_are_removed(voices, tmp_path, small_shards):
     sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
     sertool("featurize", voices, "--rms", "--where", "speaker!=clips:s04m", "-o", tmp_path / "f")

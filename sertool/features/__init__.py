@@ -25,9 +25,9 @@ A file may also have
   never matters; `AGREES`, the share of values that must be within the tolerance; `STEPS`, true where rounding may move
   a value by a step;
 - `settled(settings, device, rate)` and `suited(settings, device)`, see below;
+- `values_per_second(settings)`, by which shards are cut, where no setting is called `hop`;
 - for a pretrained encoder, which is the file of the same name in `encoders/`: `CHOICE`, the setting that names the
-  encoder and is the value of the feature's own option; settings `layers`, `precision` and `weights`, a digest; and
-  `values_per_second(settings)`, by which shards are cut, as there are so many.
+  encoder and is the value of the feature's own option; and settings `layers`, `precision` and `weights`, a digest.
 """
 
 from collections.abc import Mapping
@@ -50,6 +50,14 @@ def stored(name: str, settings: Any) -> str:
     """The type that a feature's rows are stored as, if no other is asked for."""
     module = load(name)
     return module.stored(settings) if hasattr(module, "stored") else module.DTYPE
+
+
+def values_per_second(name: str, settings: Any, rate: int) -> float:
+    """How many values a second of audio becomes."""
+    module = load(name)
+    if hasattr(module, "values_per_second"):
+        return module.values_per_second(settings)
+    return len(module.Feature(settings, rate).columns) * rate / getattr(settings, "hop", 1)
 
 
 def encoded(name: str) -> bool:

@@ -50,6 +50,11 @@ class Settings:
     scale: Annotated[Literal["energy", "unit", "db"], "mean squares, parts of the frame's sum, or decibels"] = "energy"
 
 
+def values_per_second(settings: Settings) -> float:
+    """How many values a second of audio becomes."""
+    return len(_columns(settings, len(_members(settings)))) / settings.hop_seconds
+
+
 @dataclass(frozen=True)
 class Grid:
     """Time divided: envelopes have a point every `step` samples; frames of `length` points begin `hop` apart."""
