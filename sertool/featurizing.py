@@ -29,7 +29,16 @@ class ShardFolder:
 
     @property
     def manifest(self) -> Path:
-        return self.folder / (f"manifest-{self.part.name}.parquet" if self.part.name else "manifest.parquet")
+        return self._own("manifest", ".parquet")
+
+    @property
+    def verdicts(self) -> Path:
+        """What --verify found."""
+        return self._own("verify", ".json")
+
+    def _own(self, name: str, suffix: str) -> Path:
+        """A file of this part: `manifest-03-of-16.parquet`."""
+        return self.folder / (f"{name}-{self.part.name}{suffix}" if self.part.name else f"{name}{suffix}")
 
 
 def _plan(table: Table, extraction: Extraction, folder: Path) -> ShardPlan:

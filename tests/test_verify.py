@@ -29,6 +29,13 @@ def test_verify_agrees_and_keeps_its_result(voices, tmp_path):
     assert done.err.count("agrees on 3 clips") == 3
 
 
+def test_every_part_keeps_what_it_verified(voices, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "CLIPS", 5)
+    for part in ("1/2", "2/2"):
+        sertool("featurize", voices, "--rms", "--verify", 2, "--part", part, "-o", tmp_path)
+    assert {path.name for path in tmp_path.glob("*.json")} == {"verify-1-of-2.json", "verify-2-of-2.json"}
+
+
 def test_verify_notices_a_number_that_is_wrong(voices, tmp_path):
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     path = tmp_path / "f" / "mel" / "00000.safetensors"

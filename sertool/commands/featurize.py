@@ -161,19 +161,19 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         return talk.say(featurizing.describe(table, extraction, place))
     table = featurizing.run(table, extraction, place, picked, jobs)
-    _add_reports(table, extraction, place.folder, values)
+    _add_reports(table, extraction, place, values)
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
     manifest_io.write(table, None, kind)
     return indexing.exit_status(table, index_options, strict=values["strict"])
 
 
-def _add_reports(table: Any, extraction: Any, folder: Path, values: dict[str, Any]) -> None:
+def _add_reports(table: Any, extraction: Any, place: Any, values: dict[str, Any]) -> None:
     """What --verify and --values say of the features that were made."""
     from sertool import clip_statistics, verify
 
     if values["verify"]:
-        verify.report(verify.verify(table, extraction, values["verify"], values["seed"]), folder / "verify.json")
+        verify.report(verify.verify(table, extraction, values["verify"], values["seed"]), place.verdicts)
     if values["values"]:
         clip_statistics.write(table, list(extraction.features), values["values"])
 
