@@ -329,6 +329,18 @@ def test_mel_bands_that_nothing_falls_into_are_counted_once(voices, tmp_path, wo
         assert "take fewer (--mel-bands) or a larger --n-fft" in warned[0]
 
 
+@pytest.mark.parametrize(("words", "idle"), [
+    (("-o", "f"), "--out"), (("-f", "csv", "--part", "1/2"), "--format and --part"),
+    (("--verify", "3", "--overwrite"), "--verify and --overwrite"),
+    (("--values", "v.csv", "--stats", "mean"), "--values"),
+])  # fmt: skip
+def test_what_a_drawing_would_pass_over_is_refused(voices, tmp_path, monkeypatch, words, idle):
+    monkeypatch.chdir(tmp_path)
+    done = sertool("featurize", voices, "--rms", "--plot", "p.png", *words)
+    assert (done.code, list(tmp_path.iterdir())) == (2, [])
+    assert f"--plot draws and stops: leave out {idle}" in done.line
+
+
 def test_a_dry_run_draws_nothing(voices, tmp_path):
     clip = next((voices.parent / "clips").rglob("*.wav"))
     done = sertool("featurize", clip, "--rms", "--plot", tmp_path / "p.png", "--dry-run")
@@ -1043,7 +1055,6 @@ def test_statistics_are_had_as_a_table_too(copied, tmp_path, name):
     (("--values", "v.csv"), "needs --stats, such as mean,std"),
     (("--values", "v.xlsx", "--stats", "mean"), "the extension says no format; choose .parquet"),
     (("--values", "v.csv", "--stats", "mean", "--part", "1/2"), "ask once more without it when all parts are made"),
-    (("--values", "v.csv", "--stats", "mean", "--plot", "p.png"), "does not go with --plot"),
 ])  # fmt: skip
 def test_a_table_of_statistics_that_cannot_be_is_refused_before_anything_is_made(voices, tmp_path, words, says):
     done = sertool("featurize", voices, "--rms", *words, "-o", tmp_path / "f")

@@ -45,12 +45,13 @@ def draw(figures: list, clip: Path, *words: str) -> dict:
 
 
 @pytest.mark.parametrize("suffix", STARTS)
-def test_a_clip_is_drawn_and_nothing_is_stored(tone, tmp_path, suffix):
-    done = sertool("featurize", tone, "--mel", "--rms", "--plot", tmp_path / f"p{suffix}", "-o", tmp_path / "f")
+def test_a_clip_is_drawn_and_nothing_is_stored(tone, tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    done = sertool("featurize", tone, "--mel", "--rms", "--plot", tmp_path / f"p{suffix}")
     assert (done.code, done.out) == (0, b"")
     assert "drew neutral/tone in" in done.err
     assert (tmp_path / f"p{suffix}").read_bytes().startswith(STARTS[suffix])
-    assert not (tmp_path / "f").exists()
+    assert not (tmp_path / "features").exists()
 
 
 @pytest.mark.slow

@@ -134,8 +134,8 @@ def test_clips_that_are_gone_are_named_and_the_others_verified(copied, tmp_path)
     assert all(f"{path} is {why}" in done.err for path, why in told.items()), done.err
     assert "3 clips not verified" in done.err
     assert "agrees on 21 clips" in done.err
-    nothing = sertool("featurize", manifest, *line[2:], "--where", f"path~{gone.stem}", "--where",
-                      f"path~{gone.parent.name}", "-o", tmp_path / "g", "--plot", tmp_path / "p.png")  # fmt: skip
+    nothing = sertool("featurize", manifest, "--rms", "--where", f"path~{gone.stem}", "--where",
+                      f"path~{gone.parent.name}", "--plot", tmp_path / "p.png")  # fmt: skip
     assert f"cannot draw clips/{gone.parent.name}/{gone.stem}: {gone} is vanished" in nothing.line
 
 

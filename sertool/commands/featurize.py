@@ -136,7 +136,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     values = _with_preset(values)
     requested = _requested(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
-    _check_values(values)
+    _refuse_quarrels(values)
     from sertool import device, extract, features, featurizing, files, indexing, manifest, manifest_io, plots, workers
     from sertool.row_filter import choose
 
@@ -178,8 +178,13 @@ def _add_reports(table: Any, extraction: Any, place: Any, values: dict[str, Any]
         clip_statistics.write(table, list(extraction.features), values["values"])
 
 
-def _check_values(values: dict[str, Any]) -> None:
-    """Refuse a table of statistics where there will be none, or not of all clips."""
+def _refuse_quarrels(values: dict[str, Any]) -> None:
+    """Options that would change nothing, and a table of statistics where there will be none, or not of all clips."""
+    passed_over = {"out": "--out", "kind": "--format", "part": "--part", "values": "--values", "verify": "--verify",
+                   "overwrite": "--overwrite"}  # fmt: skip
+    idle = [word for name, word in passed_over.items() if values[name]]
+    if values["plot"] and idle:
+        raise UsageError(f"--plot draws and stops: leave out {' and '.join(idle)}")
     if not values["values"]:
         return
     from sertool import clip_statistics
@@ -187,9 +192,8 @@ def _check_values(values: dict[str, Any]) -> None:
     clip_statistics.format_of(values["values"])
     if not values["stats"]:
         raise UsageError(f"--values {values['values']} has a row for each clip, so it needs --stats, such as mean,std")
-    for other, instead in (("part", "ask once more without it when all parts are made"), ("plot", "leave one out")):
-        if values[other]:
-            raise UsageError(f"--values does not go with --{other}: {instead}")
+    if values["part"]:
+        raise UsageError("--values does not go with --part: ask once more without it when all parts are made")
 
 
 def _show_list() -> None:
