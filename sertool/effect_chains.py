@@ -188,9 +188,9 @@ def _share(where: str, value: Any) -> float:
 
 
 def shares(words: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """`--share 0.5` for all effects, `--share pitch=0.5` for one."""
+    """`--share 0.5` for all effects, `--share pitch=0.5` for one, wherever it stands."""
     share_of: dict[str, float] = {}
-    for word in words:
+    for word in sorted(words, key=lambda word: "=" in word):
         name, equals, number = word.rpartition("=")
         try:
             share = _share(f"--share {word}", float(number))

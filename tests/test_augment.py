@@ -756,6 +756,13 @@ def test_a_share_is_the_share_of_the_copies(voices):
     assert any(names == [] for names in drawn)
 
 
+def test_shares_of_some_effects_and_of_all_others_may_stand_in_any_order(voices):
+    words = (voices, "--gain", 3, "--polarity", "--share")
+    first, last = augmented(*words, "gain=1", "--share", 0), augmented(*words, 0, "--share", "gain=1")
+    assert first == last
+    assert set(chains(first).values()) == {effects.text([{"effect": "gain", "db": 3.0}])}
+
+
 SPARING = {name: held.facts["SHARE"] for name, held in catalogue.entries("effects").items() if "SHARE" in held.facts}
 
 
@@ -791,6 +798,13 @@ def test_the_list_has_every_effect_and_recipe():
     text = sertool("augment", "--list").out.decode()
     for word in [*(f"--{name}" for name in catalogue.names("effects")), *effect_chains.RECIPES]:
         assert word in text
+
+
+def test_the_list_has_the_names_by_which_a_recipe_calls_settings():
+    lines = sertool("augment", "--list").out.decode().splitlines()
+    for word, entry in catalogue.entries("effects").items():
+        line = next(line for line in lines if f"--{word} " in line)
+        assert f" {', '.join(setting.name for setting in entry.settings)} " in line
 
 
 def test_usage_errors_are_one_line_with_the_choices(voices, tmp_path):

@@ -28,7 +28,7 @@ copied, and a copy is trained on only where its parent is. Effects are applied i
 pipe is read to its end first.
 
 \b
-A recipe of your own, mine.toml; settings are named as in the options:
+A recipe of your own, mine.toml; settings are named as in --list:
   copies = 2
   pitch = [-2, 2]
   polarity = true
@@ -230,8 +230,9 @@ def _given_settings(values: dict[str, Any], entry: catalogue.Entry) -> dict[str,
 
 
 def _show_list() -> None:
-    rows = [(f"--{name}", f"{_share(entry):g}", entry.title) for name, entry in EFFECTS.items()]
-    talk.table(("effect", "share", "what it is"), rows, right="share")
+    rows = [(f"--{name}", f"{_share(entry):g}", ", ".join(setting.name for setting in entry.settings), entry.title)
+            for name, entry in EFFECTS.items()]  # fmt: skip
+    talk.table(("effect", "share", "settings", "what it is"), rows, right="share")
     from sertool.effect_chains import RECIPES
 
     talk.table(("recipe", "what it is"), [(f"--recipe {name}", recipe["about"]) for name, recipe in RECIPES.items()])
