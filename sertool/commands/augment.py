@@ -151,6 +151,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     from sertool import copying, effect_chains, files, indexing, manifest, manifest_io, row_filter, workers
 
     _refuse_quarrels(values)
+    part = Part.parse(values["part"])
     chain = effect_chains.chain(_effect_settings(values), values["seed"])
     kind = None if values["listen"] or values["plot"] else manifest_io.format_for(values["out"], values["kind"])
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
@@ -166,14 +167,14 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     table = manifest.made_by(copying.appended(table, chain), talk.command_line(), values["seed"], read)
-    delivered = _deliver(table, values, kind, jobs)
+    delivered = _deliver(table, values, kind, part, jobs)
     files.no_older(values["out"] or "-", manifests)
     return indexing.exit_status(delivered, index_options, strict=values["strict"])
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
     """Options that would change nothing."""
-    if values["part"] and not (values["write"] and Part.parse(values["part"])):
+    if values["part"] and not values["write"]:
         raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
     if values["kind_of_sound"] and not values["write"]:
         raise UsageError("--as goes with --write: without it no copy is written to a file")
@@ -184,7 +185,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
             raise UsageError(f"--{name} {does} and stops: leave out {' and '.join(output_options)}")
 
 
-def _deliver(table: Any, values: dict[str, Any], kind: str | None, jobs: int) -> Any:
+def _deliver(table: Any, values: dict[str, Any], kind: str | None, part: Part, jobs: int) -> Any:
     """The table, or its copies as sound or as a picture; the table as it then is."""
     from sertool import manifest_io
 
@@ -197,9 +198,7 @@ def _deliver(table: Any, values: dict[str, Any], kind: str | None, jobs: int) ->
             rendering.listen(table, Path(values["listen"]))
         if kind is None:
             return table
-        place = rendering.SoundFolder(
-            Path(values["write"]), values["kind_of_sound"] or "flac", Part.parse(values["part"]), values["wait"]
-        )
+        place = rendering.SoundFolder(Path(values["write"]), values["kind_of_sound"] or "flac", part, values["wait"])
         table = rendering.write(table, place, jobs)
     if manifest_io.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
