@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sertool import consistency, label_sets
-from sertool.augmenting import Mixup
+from sertool.batch_changes import Mixup
 from sertool.consistency import BlockOutputs, Reference
 from sertool.errors import UsageError
 from sertool.training_data import Data

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sertool import (
-    augmenting,
+    batch_changes,
     batches,
     checkpoint,
     choosing,
@@ -25,7 +25,7 @@ from sertool import (
     schedules,
     training_data,
 )
-from sertool.augmenting import Mixup
+from sertool.batch_changes import Mixup
 from sertool.checkpoint import State
 from sertool.errors import SertoolError
 from sertool.objective import Batch, Objective
@@ -176,7 +176,7 @@ def _strange(count: int, loop: Loop, generators: Generators) -> Tensor | None:
 def _step(state: State, loop: Loop, generators: Generators, batch: Batch, share: float) -> Tensor:
     """One step of the optimiser on this process' part of a batch; `share` is what each clip's loss counts."""
     settings, (clips, rows, lengths) = loop.settings, batch
-    rows = augmenting.changed(rows, lengths, settings.changes, generators.device, loop.data.sides)
+    rows = batch_changes.changed(rows, lengths, settings.changes, generators.device, loop.data.sides)
     mixup = _mixup(len(clips), settings, generators)
     if mixup is not None and settings.mixes == "rows":
         rows, lengths = mixup.of_frames(rows, lengths)

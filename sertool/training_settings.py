@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from sertool import augmenting
+from sertool.batch_changes import Changes
 
 
 @dataclass(frozen=True)
@@ -73,5 +73,5 @@ class Settings:
     compile: Annotated[bool, "compile the network"] = False
 
     @property
-    def changes(self) -> augmenting.Changes:
-        return augmenting.Changes(**{name: getattr(self, name) for name in augmenting.Changes.__dataclass_fields__})
+    def changes(self) -> Changes:
+        return Changes(**{name: getattr(self, name) for name in Changes.__dataclass_fields__})

@@ -7,7 +7,7 @@ import pytest
 import torch
 from running import Outcome, sertool
 
-from sertool import augmenting, batches, encoding, label_sets, manifest, manifest_io, modelfile, synth, training
+from sertool import batch_changes, batches, encoding, label_sets, manifest, manifest_io, modelfile, synth, training
 from sertool.objective import Objective
 from sertool.training_data import Data
 from sertool.training_settings import Settings
@@ -87,7 +87,7 @@ def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus(
     net = torch.nn.Identity()
     cost = Objective(net, net, data, Settings(smoothing=0.2), torch.ones(3))
     logits = torch.tensor([[1.0, 2, 3], [3, 1, 2]])
-    mixup = augmenting.Mixup(0.75, torch.tensor([1, 0]))
+    mixup = batch_changes.Mixup(0.75, torch.tensor([1, 0]))
     first, second = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.1, 0.9]])
 
     def lost(row: int, places: list[int], targets: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
-"""Augmentation of batches of frames, with a generator passed in: `[clips, time, columns]`, `lengths` of them real.
+"""Changes to batches of frames while a model trains: `[clips, time, columns]`, `lengths` of them real.
 
-The generator lies on the device of the rows, so that nothing waits for anything.
+The generator is passed in and lies on the device of the rows, so that nothing waits for anything.
 """
 
 from dataclasses import dataclass

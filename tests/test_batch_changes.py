@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sertool import augmenting, training
-from sertool.augmenting import Changes
+from sertool import batch_changes, training
+from sertool.batch_changes import Changes
 
 LENGTHS = torch.tensor([40, 25, 1, 33])
 EVERYTHING = Changes(2, 8, 2, 4, 1.0, 0.3, 0.5, 1.0)
@@ -27,7 +27,7 @@ def rng(seed: int = 1) -> torch.Generator:
 
 
 def test_nothing_asked_changes_nothing() -> None:
-    assert torch.equal(augmenting.changed(rows(), LENGTHS, only(), rng()), rows())
+    assert torch.equal(batch_changes.changed(rows(), LENGTHS, only(), rng()), rows())
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def test_nothing_asked_changes_nothing() -> None:
                 only(gain=3.0)]
 )  # fmt: skip
 def test_behind_a_clip_it_stays_zero_and_the_same_numbers_are_drawn(changes: Changes) -> None:
-    made = augmenting.changed(rows(), LENGTHS, changes, rng())
+    made = batch_changes.changed(rows(), LENGTHS, changes, rng())
     assert all(not one[n:].any() for one, n in zip(made, LENGTHS.tolist(), strict=True))
-    assert torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, rng()))
-    assert not torch.equal(made, augmenting.changed(rows(), LENGTHS, changes, rng(2)))
+    assert torch.equal(made, batch_changes.changed(rows(), LENGTHS, changes, rng()))
+    assert not torch.equal(made, batch_changes.changed(rows(), LENGTHS, changes, rng(2)))
 
 
 def test_a_shift_rolls_each_clip_within_itself() -> None:
-    made = augmenting.changed(rows(), LENGTHS, only(shift=0.5), rng())
+    made = batch_changes.changed(rows(), LENGTHS, only(shift=0.5), rng())
     for before, after, length in zip(rows(), made, LENGTHS.tolist(), strict=True):
         rolls = [
             torch.equal(before[:length].roll(by, 0), after[:length]) for by in range(-length // 2, length // 2 + 1)
@@ -51,7 +51,7 @@ def test_a_shift_rolls_each_clip_within_itself() -> None:
 
 
 def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
-    made = augmenting.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), rng())
+    made = batch_changes.changed(rows(), LENGTHS, only(time_masks=1, time_width=6), rng())
     for one, length in zip(made, LENGTHS.tolist(), strict=True):
         covered = (one[:length] == 0).all(dim=1)
         assert int(covered.sum()) <= min(6, length)
@@ -61,7 +61,7 @@ def test_bars_are_as_wide_as_asked_at_most_and_whole() -> None:
 
 def test_every_place_of_a_clip_is_covered_now_and_then() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 1)
-    made = augmenting.changed(many, lengths, only(time_masks=1, time_width=4), rng())
+    made = batch_changes.changed(many, lengths, only(time_masks=1, time_width=4), rng())
     share = (made == 0).float().mean(0)[:, 0]
     assert share.min() > 0.05
     assert share.max() < 0.4
@@ -69,20 +69,20 @@ def test_every_place_of_a_clip_is_covered_now_and_then() -> None:
 
 def test_a_share_of_the_clips_has_bars() -> None:
     lengths, many = torch.full((4000,), 10), torch.ones(4000, 10, 6)
-    made = augmenting.changed(many, lengths, only(column_masks=1, column_width=5, mask_share=0.5), rng())
+    made = batch_changes.changed(many, lengths, only(column_masks=1, column_width=5, mask_share=0.5), rng())
     barred = float((made == 0).flatten(1).any(dim=1).float().mean())
     assert 0.36 < barred < 0.47  # half of them, of which one bar in six has no width
 
 
 def test_bars_cover_both_channels_of_a_spectrogram_alike() -> None:
     changes = only(column_masks=2, column_width=3)
-    made = augmenting.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, rng(), 2)
+    made = batch_changes.changed(torch.ones(4, 10, 16), torch.full((4,), 10), changes, rng(), 2)
     assert torch.equal(made[:, :, :8], made[:, :, 8:])
     assert float(made.mean()) < 1
 
 
 def test_mixup_is_a_weighted_mean_as_long_as_the_longer() -> None:
     partner = torch.tensor([1, 0, 3, 2])
-    made, lengths = augmenting.Mixup(0.3, partner).of_frames(rows(), LENGTHS)
+    made, lengths = batch_changes.Mixup(0.3, partner).of_frames(rows(), LENGTHS)
     torch.testing.assert_close(made, 0.3 * rows() + 0.7 * rows()[partner])
     assert lengths.tolist() == [40, 40, 33, 33]
