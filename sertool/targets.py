@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from sertool import (
+    augmenting,
     batches,
     consistency,
-    copying,
     label_sets,
     labels,
     manifest,
@@ -87,7 +87,7 @@ def voices(table: Table) -> np.ndarray:
     speaker's other clips, nor the other way round.
     """
     require_speakers(table)
-    both = np.stack([manifest.codes(table, "speaker").index, copying.numbers(table)])
+    both = np.stack([manifest.codes(table, "speaker").index, augmenting.numbers(table)])
     return np.unique(both, axis=1, return_inverse=True)[1].reshape(-1) + 1
 
 

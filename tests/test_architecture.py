@@ -27,7 +27,7 @@ HOUSE = {
         manifest_io effects sources""",
     "flow": """batches speaker_scaling familiarity label_sets teacher_answers consistency heldout offers store
         corpus_folder effect_chains stored_rows predict_inputs windows segments model_knowledge heldout_members
-        extract predictions tables design training_data choosing objective training copying packing folding
+        extract predictions tables design training_data choosing objective training augmenting packing folding
         inference ensemble cards tasks clips clip_statistics answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
         panels plots targets member_scores member_file members refusals rendering reports designing preparing runs

@@ -148,7 +148,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import copying, effect_chains, files, indexing, manifest, manifest_io, row_filter, workers
+    from sertool import augmenting, effect_chains, files, indexing, manifest, manifest_io, row_filter, workers
 
     _refuse_quarrels(values)
     part = Part.parse(values["part"])
@@ -160,13 +160,13 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     read = indexing.read(sources, values["root"], index_options, nul=values["null"])
     table = row_filter.choose(read, values["where"])
     if values["dry_run"]:
-        count = int(copying.originals(table).sum())
+        count = int(augmenting.originals(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""
         copies, rows = talk.counted(count * chain.copies, "copy"), talk.counted(len(table), "row")
         if kind is None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
-    table = manifest.made_by(copying.appended(table, chain), talk.command_line(), values["seed"], read)
+    table = manifest.made_by(augmenting.appended(table, chain), talk.command_line(), values["seed"], read)
     delivered = _deliver(table, values, kind, part, jobs)
     files.no_older(values["out"] or "-", manifests)
     return indexing.exit_status(delivered, index_options, strict=values["strict"])

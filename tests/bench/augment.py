@@ -31,7 +31,7 @@ WHO = ("sertool", "sertool, 1 thread", "audiomentations", "its librosa", "decode
 
 def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
     from sertool import (  # noqa: F401 (start-up: what augment imports)
-        copying,
+        augmenting,
         effect_chains,
         indexing,
         rendering,
