@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sertool import reports
-from sertool.drawing import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.evaluating import Report, Scores
 from sertool.paths import plain_names
+from sertool.pictures import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.reports import percent
 
 LINE = 0.165  # inches that a line of a title takes; two have their place in every picture

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sertool import __version__, metrics, reports
-from sertool.drawing import TONES
 from sertool.evaluating import FEW, Comparison, Difference, Figure, Group, Report, Scores
 from sertool.files import listed
+from sertool.pictures import TONES
 from sertool.reports import NAMES, number, percent
 from sertool.sheet import STYLE
 

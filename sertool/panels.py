@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from sertool import catalogue, dsp
-from sertool.drawing import INK, SOFT
 from sertool.extract import Engine, Extraction
+from sertool.pictures import INK, SOFT
 
 FEW = 12  # columns that have room for their names
 POINTS = 4000  # of a waveform that are drawn; of more, how far they reach up and down

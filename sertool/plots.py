@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sertool import audio, drawing, features, manifest, panels, talk
-from sertool.drawing import INK, SOFT, TONES
+from sertool import audio, features, manifest, panels, pictures, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.extract import Clip, Engine, Extraction
 from sertool.manifest import Table
 from sertool.panels import Panel
+from sertool.pictures import INK, SOFT, TONES
 from sertool.shaping import Wave
 from sertool.tasks import clips_of
 
@@ -52,7 +52,7 @@ def clip(drawn: Clip, extraction: Extraction, path: Path) -> None:
     seconds = wave.shape[1] / extraction.wave.rate
     drawn_panels = list(panels.of(engine, engine.alone(wave), seconds))
     heights = [1.0, *(panel.height for panel in drawn_panels)]
-    figure, axes = drawing.pyplot().subplots(
+    figure, axes = pictures.pyplot().subplots(
         len(heights),
         1,
         figsize=(9, 1.5 * sum(heights) + 0.8),
@@ -64,13 +64,13 @@ def clip(drawn: Clip, extraction: Extraction, path: Path) -> None:
     for axis, panel in zip(axes[1:, 0], drawn_panels, strict=True):
         panels.draw(figure, axis, panel)
     _title(figure, f"{drawn.name}   {extraction.wave.rate:,} Hz, {seconds:.2f} s")
-    drawing.save(figure, path)
+    pictures.save(figure, path)
 
 
 def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> None:
     """Draw sounds (title, `[channels, samples]`, rate) beside each other: waveforms over spectrograms in mel bands."""
     _require_format(path)
-    figure, axes = drawing.pyplot().subplots(
+    figure, axes = pictures.pyplot().subplots(
         2, len(sounds), figsize=(5.2 * len(sounds), 5), height_ratios=(1, 1.6), sharex=True, sharey="row",
         layout="constrained", squeeze=False,
     )  # fmt: skip
@@ -88,7 +88,7 @@ def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> 
         xlim=(0, max(panel.seconds for panel in drawn)), ylim=panels.reach(*(wave.numpy() for _, wave, _ in sounds))
     )
     _title(figure, f"{name}   {sounds[0][2]:,} Hz")
-    drawing.save(figure, path)
+    pictures.save(figure, path)
 
 
 def _mel(wave: Tensor, rate: int) -> Panel:
@@ -104,7 +104,7 @@ def curves(history: Sequence[dict[str, Any]], best: int, path: Path) -> None:
     epochs = [figures["epoch"] for figures in history]
     with_dev = "dev_loss" in history[0]
     wide = 4.5 * (1 + with_dev)
-    figure, axes = drawing.pyplot().subplots(1, 1 + with_dev, figsize=(wide, 3), squeeze=False)
+    figure, axes = pictures.pyplot().subplots(1, 1 + with_dev, figsize=(wide, 3), squeeze=False)
     figure.subplots_adjust(0.6 / wide, 0.15, 1 - 0.15 / wide, 0.9, 0.18)  # a layout that is found takes twice as long
     _lines(axes[0, 0], epochs, history, {"loss": ("train", INK), "dev_loss": ("dev", TONES[1])})
     axes[0, 0].set(title="loss", ylim=(0, None))
@@ -114,7 +114,7 @@ def curves(history: Sequence[dict[str, Any]], best: int, path: Path) -> None:
         uar = shares[best]["dev_uar"]
         axes[0, 1].plot(epochs[best], uar, "o", color=INK)
         axes[0, 1].set(title=f"dev, %: UAR {uar:.1f} in epoch {epochs[best]}, which is kept")
-    drawing.save(figure, path)
+    pictures.save(figure, path)
 
 
 def _lines(axis: Any, epochs: list[int], history: Sequence[dict[str, Any]], names: dict[str, tuple[str, str]]) -> None:

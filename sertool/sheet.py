@@ -1,6 +1,6 @@
 """The style sheet of the report's page."""
 
-from sertool.drawing import INK, RULE, SOFT, TONES
+from sertool.pictures import INK, RULE, SOFT, TONES
 
 LIGHT = f"""
 :root {{ color-scheme:light dark; --ground:#f4f5f6; --paper:#fff; --ink:{INK}; --soft:{SOFT}; --rule:{RULE};

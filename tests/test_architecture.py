@@ -19,7 +19,7 @@ HOUSE = {
     "bedrock": "errors __init__",
     "ground": """talk workers batch_changes catalogue codes columns containers digests filters team norms layers metrics
         presets ratios pyin recipes rounding scan schedules stretching device parts dsp pitch_classes products slow
-        files locks paths drawing sheet fitted labels run_folder selection shipped splits leak_guard streams synth
+        files locks paths pictures sheet fitted labels run_folder selection shipped splits leak_guard streams synth
         tensorfile unpacking web transfer training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest merging row_filter taught_encoders intake twins levels audio encoding folders sounds
@@ -39,7 +39,7 @@ PLACES = " ".join(HOUSE.values()).split()
 
 DOORS = {
     "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio", "encoding"},
-    "soxr": {"audio"}, "matplotlib": {"drawing"},
+    "soxr": {"audio"}, "matplotlib": {"pictures"},
     "pyarrow": {"manifest", "merging", "row_filter", "intake", "formats", "manifest_paths", "manifest_io"},
 }  # fmt: skip
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from running import sertool
 
-from sertool import answers, charts, cli, drawing, evaluating, formats, manifest, manifest_io, metrics, page, reports
+from sertool import answers, charts, cli, evaluating, formats, manifest, manifest_io, metrics, page, pictures, reports
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.evaluating import Bootstrap, Report
@@ -1058,7 +1058,7 @@ def test_names_of_any_length_and_letters_leave_room_for_the_picture(
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             figure.savefig(io.BytesIO(), format="png")
-        drawing.pyplot().close(figure)
+        pictures.pyplot().close(figure)
 
     monkeypatch.setattr(charts, "save", saved)
     columns = made()
@@ -1103,7 +1103,7 @@ def test_titles_of_pictures_are_whole_and_say_what_leaks(tmp_path: Path, monkeyp
         assert extent.x1 <= figure.bbox.x1, path
         assert min(axes.get_window_extent().height for axes in figure.axes) > 60, path
         titles[path.name] = title.get_text().replace("\n", " ")
-        drawing.pyplot().close(figure)
+        pictures.pyplot().close(figure)
 
     monkeypatch.setattr(charts, "save", saved)
     columns = made(clips=60, speakers=3) | {"adapted": ["transductive"] * 60, "split": ["train", "test"] * 30}

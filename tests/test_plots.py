@@ -135,7 +135,7 @@ def test_a_picture_of_a_kind_that_is_not_drawn_is_refused(tone, tmp_path):
 
 
 def test_matplotlib_without_a_home_says_nothing():
-    code = "from sertool import drawing; drawing.pyplot()"
+    code = "from sertool import pictures; pictures.pyplot()"
     settings = {**os.environ, "MPLCONFIGDIR": os.devnull, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
     assert done.stderr == ""

@@ -329,7 +329,7 @@ def test_the_picture_of_a_training_marks_the_epoch_that_is_kept(
     history = [{"epoch": k + 1, "loss": 1.0, "dev_loss": loss, "dev_uar": uar, "dev_wa": wa}
                for k, (loss, uar, wa) in enumerate(figures)]  # fmt: skip
     drawn = []
-    monkeypatch.setattr(plots.drawing, "save", lambda figure, _: drawn.append(figure.axes[1]))
+    monkeypatch.setattr(plots.pictures, "save", lambda figure, _: drawn.append(figure.axes[1]))
     plots.curves(history, choosing.best_epoch(history, Settings(**settings)), tmp_path / "curves.png")
     uar = 100 * figures[epoch - 1][1]
     assert drawn[0].get_title(loc="left") == f"dev, %: UAR {uar:.1f} in epoch {epoch}, which is kept"
