@@ -39,6 +39,7 @@ from sertool.manifest import Table
 from sertool.member_scores import Figures
 from sertool.members import Callbacks
 from sertool.parts import WHOLE
+from sertool.paths import path_text
 from sertool.planning import TrainingPlan
 from sertool.preparing import Inputs
 from sertool.splits import TRAIN
@@ -121,6 +122,7 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
         alone = len(trainings) == 1
         trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]
     predicted = merging.stacked([rows for rows, _ in trained])
+    predicted = manifest.with_column(predicted, "run", [path_text(folder)] * len(predicted))  # however spelt before
     protocol = heldout.protocol(table, way)
     predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, protocol)
     if leads:
@@ -163,7 +165,7 @@ def _train_member(
     def watch(order: list[np.ndarray], title: str) -> Iterable[np.ndarray]:
         return talk.progress(order, len(order), title if alone else f"{member.name}, {title}", "step")
 
-    predicted, scores = members.train(material, design, member, folder / member.name, Callbacks(say, watch))
+    predicted, scores = members.train(material, design, member, folder, Callbacks(say, watch))
     if not alone:
         talk.say(f"{member.name}: {run_report.line([scores])}")
     return predicted, scores

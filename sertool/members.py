@@ -49,13 +49,12 @@ class Callbacks:
     watch: training.Watch
 
 
-def train(
-    material: Material, design: Design, member: Member, folder: Path, callbacks: Callbacks
-) -> tuple[Table, Figures]:
-    """Train a member unless it is trained already; its held-out predictions and its scores.
+def train(material: Material, design: Design, member: Member, run: Path, callbacks: Callbacks) -> tuple[Table, Figures]:
+    """Train a member of a run unless it is trained already; its held-out predictions and its scores.
 
     A classical model uses a fold's dev only for calibration; then it is fitted again, to train and dev together.
     """
+    folder = run / member.name
     finished = folder / run_folder.PREDICTIONS
     if finished.exists():
         return manifest_io.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
@@ -63,7 +62,7 @@ def train(
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
         trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
-    predicted = _predictions(material, design, trained, member, folder)
+    predicted = _predictions(material, design, trained, member, path_text(run))
     if Team().leads:
         _record(folder, material.table, member, history, design.training)
         member_file.write(folder / run_folder.MODEL, material, design, trained, member)
@@ -146,14 +145,13 @@ def _fitted(
 # The files.
 
 
-def _predictions(material: Material, design: Design, trained: Trained, member: Member, folder: Path) -> Table:
+def _predictions(material: Material, design: Design, trained: Trained, member: Member, run: str) -> Table:
     """The held-out rows with the model's predictions, and whether these were adapted by the same rows."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)
     temperature = trained.temperatures.adapted if design.adapt else trained.temperatures.alone
     probabilities = (trained.logits(clips) / temperature).softmax(dim=1)
     best = probabilities.max(dim=1)
-    run = path_text(folder.as_posix().removesuffix(f"/{member.name}"))
     added = {
         "split": [PARTS[part]] * len(clips), "run": [run] * len(clips), "seed": [member.seed] * len(clips),
         "predicted": [trained.words[index] for index in best.indices.tolist()], "confidence": best.values.numpy(),

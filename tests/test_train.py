@@ -401,6 +401,15 @@ def test_fewer_seeds_than_were_trained_are_printed_again_and_the_others_stay(mel
     assert "epochs 2, not 3" in train(own, *TINY, "--epochs", 3, "-o", tmp_path, code=2).line
 
 
+def test_a_run_has_one_name_however_its_folder_is_said(
+    statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, words in (".", ()), (tmp_path, ("--seeds", 2)), (tmp_path / "x" / "..", ()):
+        done = train(statistics, "-m", "svm", "--folds", 2, *words, "-o", folder, "-f", "jsonl")
+        assert {json.loads(line)["run"] for line in done.out.splitlines()} == {str(folder)}
+
+
 # Who is held out.
 
 
