@@ -89,8 +89,9 @@ def fit(
 
 
 def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
-    objective.add_imitation(model, data)
     model.to(data.store.device)
+    objective.add_imitation(model, data)
+    model.to(data.store.device)  # what was added, too
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
     network = torch.compile(model) if settings.compile else model

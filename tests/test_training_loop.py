@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,21 @@ def test_a_run_writes_down_the_rates_that_its_options_ask_for(tmp_path: Path) ->
     steps = 3  # of eight clips, three at a time
     wanted = [0.01 * cosine((epoch + (steps - 1) / steps) / 4) for epoch in range(4)]
     assert [json.loads(line)["lr"] for line in lines] == pytest.approx(wanted)
+
+
+class Summing(Line):
+    """One that sums up a clip before it answers."""
+
+    def embed(self, rows: Tensor, _lengths: Tensor) -> Tensor:
+        return self.map(rows[:, 0])
+
+    def head(self, summary: Tensor) -> Tensor:
+        return summary
+
+
+def test_a_network_that_imitates_is_on_the_device_of_its_data(tmp_path: Path) -> None:
+    held, device = data(), torch.device("meta")
+    store, goals = replace(held.store, device=device), torch.zeros(CLIPS, 4, device=device)
+    _, state = training._started(Summing(), replace(held, store=store, goals=goals), Settings())
+    assert {parameter.device for parameter in state.model.parameters()} == {device}
+    assert state.model.imitation.out_features == 4
