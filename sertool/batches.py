@@ -216,14 +216,15 @@ class Scaling:
             rows = rows * inside[..., None]
         return rows if self.matrix is None else rows @ self.matrix
 
-    def then(self, offset: np.ndarray, matrix: np.ndarray) -> "Scaling":
-        """This followed by `(rows - offset) @ matrix`; a matrix that is there already must be a choice of columns.
+    def then(self, offset: np.ndarray, matrix: np.ndarray, device: torch.device) -> "Scaling":
+        """This followed by `(rows - offset) @ matrix`, for rows on a device.
 
+        A matrix that is there already must be a choice of columns.
         The transpose of such a matrix undoes it, so that the offset can be moved into the mean of all columns.
         """
         far, by = (torch.from_numpy(np.asarray(part, np.float32)) for part in (offset, matrix))
         choice = torch.eye(len(by)) if self.matrix is None else self.matrix.cpu()
-        shift, device = (choice @ far)[None], torch.device("cpu") if self.mean is None else self.mean.device
+        shift = (choice @ far)[None]
         mean, deviation = torch.zeros_like(shift), torch.ones_like(shift)
         if self.mean is not None:
             mean, deviation = self.mean.cpu(), self.deviation.cpu()

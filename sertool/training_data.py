@@ -60,7 +60,7 @@ class Data:
 
     def mapped(self, offset: np.ndarray, matrix: np.ndarray) -> "Data":
         """The same with fewer columns: `(rows - offset) @ matrix`."""
-        return replace(self, scaling=self.scaling.then(offset, matrix))
+        return replace(self, scaling=self.scaling.then(offset, matrix, self.store.device))
 
     def rows(self, clips: np.ndarray, strange: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The clips' scaled rows, `[clips, time, columns]`, and their lengths; `strange` ones without adaptation."""

@@ -132,15 +132,22 @@ def test_choosing_then_mapping_columns_is_one_map(mode: str) -> None:
     held, numbers = store(), np.random.default_rng(3)
     scaling = batches.scaling(held, np.arange(5), mode)
     chosen, offset, matrix = np.eye(5)[:, [4, 0, 2]], numbers.normal(size=3), numbers.normal(size=(3, 2))
-    mapped = scaling.then(np.zeros(5), chosen).then(offset, matrix)
+    mapped = scaling.then(np.zeros(5), chosen, held.device).then(offset, matrix, held.device)
     rows, lengths = held.take(np.array([2]))
     step = (scaling.apply(rows, lengths)[0].numpy() @ chosen - offset) @ matrix
     np.testing.assert_allclose(mapped.apply(rows, lengths)[0].numpy(), step, atol=1e-5)
 
 
+def test_columns_of_rows_that_are_not_scaled_are_mapped_where_the_rows_lie() -> None:
+    device = torch.device("meta")
+    mapped = Scaling().then(np.zeros(5), np.eye(5)[:, :2], device)
+    rows = mapped.apply(torch.zeros((1, 7, 5), device=device), torch.tensor([7]))
+    assert (rows.device, rows.shape) == (device, (1, 7, 2))
+
+
 def test_a_model_file_keeps_the_scaling() -> None:
     held = store()
-    scaling = batches.scaling(held, np.arange(5), "corpus").then(np.ones(5), np.eye(5)[:, :2])
+    scaling = batches.scaling(held, np.arange(5), "corpus").then(np.ones(5), np.eye(5)[:, :2], held.device)
     again = batches.kept_scaling(kept("corpus", 2, **scaling.tensors()), torch.device("cpu"))
     rows, lengths = held.take(np.array([0, 3]))
     assert torch.equal(scaling.apply(rows, lengths), again.apply(rows, lengths))
