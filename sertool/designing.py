@@ -102,13 +102,23 @@ def _loop(options: DesignOptions) -> Settings:
     """The loop's settings: the given ones, else the recipe's; options that would do nothing are refused."""
     loop = replace(Settings(**options.published.get("training", {})), **options.training)
     _refuse_idle(options, loop)
-    if loop.compile and not any(map(shutil.which, COMPILERS)):
-        raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
+    if loop.compile:
+        _refuse_compiling(options, loop)
     if loop.steady:
         moved = {"adapt": options.adapt, "mixup": loop.mixup and loop.mixes == "rows", "shift": loop.shift}
         model = models.load(options.architecture).Model
         consistency.require(model, loop.steady, options.teacher, [word for word in moved if moved[word]])
     return loop
+
+
+def _refuse_compiling(options: DesignOptions, loop: Settings) -> None:
+    """Refuse to compile without a compiler, or where training calls the network's parts and never the whole of it."""
+    late = loop.mixup and loop.mixes == "summary"
+    in_parts = {"mixes summary": late, "imitate": options.imitate, "steady": loop.steady}
+    if word := next((word for word, there in in_parts.items() if there), None):
+        raise UsageError(f"--compile does nothing with {talk.option(word)}: leave one of them out")
+    if not any(map(shutil.which, COMPILERS)):
+        raise UsageError(f"--compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is installed")
 
 
 def _refuse_idle(options: DesignOptions, loop: Settings) -> None:

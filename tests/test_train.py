@@ -210,6 +210,12 @@ def test_options_that_do_nothing_without_another_are_refused(mel: Path, words: t
     train(mel, *TINY, *words, *partner, "--dry-run")
 
 
+@pytest.mark.parametrize("words", [("--mixup", 0.3, "--mixes", "summary"), ("--imitate", "mfcc"), ("--steady", 0.5)])
+def test_a_compiler_is_refused_where_training_never_calls_the_whole_network(statistics: Path, words: tuple) -> None:
+    line = train(statistics, "-m", "mlp", "--compile", *words, "--dry-run", code=2).line
+    assert line.startswith(f"sertool: --compile does nothing with {words[-2]}")
+
+
 def test_several_seeds_of_a_model_that_draws_nothing_are_refused(statistics: Path, tmp_path: Path) -> None:
     for words in (
         ("-m", "logistic"),
