@@ -77,9 +77,10 @@ def taught(table: Table, predictions: TeacherPredictions) -> Taught:
 
 
 def _by_clip(table: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
-    """The place of each clip, and the answers `[clips, words]`, averaged where a clip has several."""
+    """The place of each clip that has an answer, and these, `[clips, words]`, averaged where a clip has several."""
     shares = np.stack([np.array(manifest.column(table, f"p_{word}"), np.float32) for word in words], axis=1)
-    clips = manifest.codes(table, "clip")
+    answered = ~np.isnan(shares).any(axis=1)  # windows of silence are not
+    shares, clips = shares[answered], manifest.codes(manifest.keep(table, answered), "clip")
     count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
     total = np.zeros((len(clips.values), len(words)), np.float32)
     np.add.at(total, clips.index, shares)

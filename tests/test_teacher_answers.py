@@ -27,6 +27,14 @@ def test_several_answers_for_a_clip_count_as_their_mean_and_a_copy_has_its_paren
     np.testing.assert_allclose(made.over(["angry", "sad"])[:2], [[0.25, 0.75]] * 2)
 
 
+def test_a_window_without_an_answer_takes_nothing_from_the_clips_others(tmp_path: Path) -> None:
+    shares = {"p_sad": [0.9, None, 0.5, None, 0.2], "p_angry": [0.1, None, 0.5, None, 0.8]}
+    source = predictions(tmp_path / "t.parquet", ["a", "a", "a", "b#1", "b"], **shares)
+    table = manifest.from_columns({"clip": ["a", "b#1", "b"], "parent": [None, "b", None]})
+    made = teacher_answers.taught(table, teacher_answers.read(source))
+    np.testing.assert_allclose(made.over(["sad", "angry"]), [[0.7, 0.3], [0.2, 0.8], [0.2, 0.8]])
+
+
 def test_answers_for_clips_without_a_name_are_nobodys(tmp_path: Path) -> None:
     source = predictions(tmp_path / "t.parquet", [None, "a", None], p_sad=[1.0, 0.2, 0.5], p_angry=[0.0, 0.8, 0.5])
     made = teacher_answers.taught(manifest.from_columns({"clip": ["b", "a"]}), teacher_answers.read(source))
