@@ -59,7 +59,7 @@ def download(item: Item, target: Path, locate: Locate, control: Control) -> None
     for last in (False, True):
         try:
             web.with_retries(
-                partial(_attempt_or_relocate, item, part, locate, control), partial(_length, part), control.stop
+                partial(_attempt_or_restart, item, part, locate, control), partial(_length, part), control.stop
             )
             check(item, part)
             break
@@ -68,6 +68,16 @@ def download(item: Item, target: Path, locate: Locate, control: Control) -> None
                 raise
     os.replace(part, target)
     _discard(part, control)
+
+
+def _attempt_or_restart(item: Item, part: Path, locate: Locate, control: Control) -> None:
+    """One attempt, after which nothing is left that is of no use."""
+    try:
+        _attempt_or_relocate(item, part, locate, control)
+    except Retry as retry:
+        if retry.restart:
+            _discard(part, control)
+        raise
 
 
 def _attempt_or_relocate(item: Item, part: Path, locate: Locate, control: Control) -> None:
@@ -79,10 +89,6 @@ def _attempt_or_relocate(item: Item, part: Path, locate: Locate, control: Contro
         if link is None:
             raise
         _attempt(item, part, link, control)
-    except Retry as retry:
-        if retry.restart:
-            _discard(part, control)
-        raise
 
 
 def _attempt(item: Item, part: Path, link: Link, control: Control) -> None:

@@ -1260,3 +1260,13 @@ def test_what_is_there_of_a_file_of_no_bytes_goes(server, tmp_path):
     item = transfer.Item("x", f"{server.url}/x", 0)
     transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Control())
     assert (tmp_path / "x").read_bytes() == b""
+
+
+def test_what_cannot_be_continued_is_begun_anew_behind_a_new_link_too(server, tmp_path):
+    thing = server.put("/new", b"new")
+    (tmp_path / "x.part").write_bytes(b"too many bytes")
+    (tmp_path / "x.part.tag").write_text(thing.tag())
+    item = transfer.Item("x", f"{server.url}/expired")
+    link = (f"{server.url}/new", {})
+    transfer.download(item, tmp_path / "x", lambda _, anew: link if anew else None, transfer.Control())
+    assert (tmp_path / "x").read_bytes() == b"new"
