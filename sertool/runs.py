@@ -6,25 +6,27 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sertool import codes, files, manifest, manifest_io, modelfile, run_folder, tensorfile
+from sertool import codes, files, manifest, manifest_io, modelfile, run_folder, shipped, tensorfile, transfer
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
 from sertool.manifest import Table
+from sertool.paths import path_text, stamp
 from sertool.run_folder import BEFORE, CHECKPOINT, DIVISION, FILES, MODEL, PREDICTIONS, SETTINGS
 from sertool.targets import Material
 
 DIGESTED = {  # what is said of a difference, where only digests are compared
     "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
     "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
-    "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies",
+    "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies", "weights": "other weights",
 }  # fmt: skip
-CERTAIN = {"features", *DIGESTED}  # what is known only once features are made
+CERTAIN = {"features", *DIGESTED} - {"weights"}  # what is known only once features are made
 CLEAR = ("settings", "training")  # groups whose entries are shown by their own names where they differ
 
 
@@ -194,8 +196,9 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
     soft_emotions = sorted(manifest.family(material.table, "soft_")) if design.training.soft else ()
     table, store = material.table, material.store
     words = asdict(design) | {
-        "features": store.records, "shards": _digest(*store.keys), "clips": manifest.digest(table),
-        "emotions": _digest(*map(str, material.emotions)), "split": _digest(member.split.tobytes().hex()),
+        "weights": _weights(design.weights), "features": store.records, "shards": _digest(*store.keys),
+        "clips": manifest.digest(table), "emotions": _digest(*map(str, material.emotions)),
+        "split": _digest(member.split.tobytes().hex()),
         "teacher": material.taught and _digest(material.taught.shares.tobytes().hex()),
         "imitate": material.imitated and _digest(design.imitate, *material.imitated.store.keys), "seed": member.seed,
         "listeners": _digest(*(_column(table, f"soft_{word}") for word in soft_emotions)),
@@ -206,8 +209,18 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
 
 def describe_ahead(design: Design, member: Member) -> dict[str, Any]:
     """What decides a member's weights, as far as it is known before features are made and a teacher answers."""
-    words = asdict(design) | {"seed": member.seed}
-    return json.loads(json.dumps({name: words[name] for name in words if name not in ("features", *DIGESTED)}))
+    words = asdict(design) | {"weights": _weights(design.weights), "seed": member.seed}
+    return json.loads(json.dumps({name: words[name] for name in words if name not in CERTAIN}))
+
+
+def _weights(source: str | None) -> str | None:
+    """What --weights names: a file by what it holds, wherever it lies, or a model of the package."""
+    return source if source is None or source in shipped.names() else _file_digest(source, stamp(path_text(source)))
+
+
+@lru_cache(maxsize=1)  # gigabytes, and the same for each member
+def _file_digest(path: str, _stamp: tuple[int, int] | None) -> str:
+    return transfer.digests(Path(path), ("sha256",))["sha256"][:16]
 
 
 def _column(table: Table, name: str) -> str:
@@ -233,8 +246,6 @@ def _difference(existing: Any, description: Any) -> str:
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """Nested entries by their path: `mel.settings.hop`."""
-    if name == "weights" and value and Path(value).exists():  # a file, however its place is said
-        return {name: str(Path(value).resolve())}
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 """A run that lies there goes on, or is printed again, only where it is the same run."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,18 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def described(soft: float = 0.0, **columns: list) -> dict:
+MEMBER = Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8))
+
+
+def described(soft: float = 0.0, weights: str | None = None, **columns: list) -> dict:
     table = manifest.from_columns(COLUMNS | columns)
     store = batches.Store([[]] * 4, np.ones(4, np.int64), 1, torch.device("cpu"), {}, ["key"])
-    held, design = Material(table, store, COLUMNS["emotion"]), Design("cnn", {}, Settings(soft=soft), ("mel",))
-    return runs.describe(held, design, Member("seed-0", 0, None, np.array([0, 0, 1, 2], np.int8)))
+    held = Material(table, store, COLUMNS["emotion"])
+    return runs.describe(held, Design("cnn", {}, Settings(soft=soft), ("mel",), weights=weights), MEMBER)
+
+
+def described_ahead(weights: str | None) -> dict:
+    return runs.describe_ahead(Design("cnn", {}, Settings(), ("mel",), weights=weights), MEMBER)
 
 
 def claim(folder: Path, wanted: dict[str, dict]) -> None:
@@ -77,17 +85,21 @@ def test_what_decides_nothing_leaves_a_run_the_same(tmp_path: Path) -> None:
     taken_for(described(), described(path=list("wxyz")), tmp_path)
 
 
-def test_the_same_file_of_weights_is_the_same_however_its_place_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("describe", [described, described_ahead])
+def test_a_file_of_weights_is_known_by_what_it_holds_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, describe: Callable[..., dict]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("own.pth", "other.pth"):
-        Path(name).touch()
-    places = ("own.pth", str(tmp_path / "own.pth"), "other.pth")
-    own, same, other = (described() | {"weights": place} for place in places)
-    taken_for(own, same, tmp_path / "a")
-    with pytest.raises(UsageError, match=r"weights .*own\.pth, not .*other\.pth"):
-        taken_for(own, other, tmp_path / "b")
+    for name, numbers in {"own.pth": b"123", "copy.pth": b"123", "other.pth": b"124"}.items():
+        Path(name).write_bytes(numbers)
+    own = described(weights="own.pth")
+    for same in ("own.pth", str(tmp_path / "own.pth"), "copy.pth"):
+        taken_for(own, describe(weights=same), tmp_path / "run")
+    Path("own.pth").write_bytes(b"1234")
+    for other in ("own.pth", "other.pth", "base", None):
+        with pytest.raises(UsageError, match="was trained with other weights: "):
+            taken_for(own, describe(weights=other), tmp_path / "run")
+    taken_for(described(weights="base"), describe(weights="base"), tmp_path / "base")
 
 
 def test_a_run_that_fails_takes_nothing_with_it_that_it_did_not_make(tmp_path: Path) -> None:
