@@ -16,6 +16,7 @@ Known = np.ndarray | None  # of each clip, `[clips]`, where it matters
 
 ABSENT = -100.0  # the logit of an emotion that was not among those fitted
 FLAT = 1e-6  # of a column's size: float32 rounds to a 16th of it, and sums of float64 squares are as good
+SEEDS = 2**32  # that scikit-learn takes
 TINY = float(np.finfo(np.float32).tiny)
 
 

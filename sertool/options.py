@@ -12,6 +12,7 @@ from sertool import catalogue, talk
 from sertool.errors import UsageError
 
 ENDLESS = 1_000_000  # a limit that help need not name
+SEEDS = 1000  # that a run has at most
 Part = TypeVar("Part")
 
 
@@ -177,7 +178,7 @@ def _set_verbosity(_ctx: click.Context, param: click.Parameter, value: Any) -> N
 
 
 def _seed(help_text: str) -> Callable[[Any], Any]:
-    return option("--seed", type=Number(int, 0), default=0, show_default=True, help=help_text)
+    return option("--seed", type=Number(int, 0, 2**63 - SEEDS), default=0, show_default=True, help=help_text)
 
 
 quiet = option(

@@ -122,6 +122,15 @@ def test_outputs_may_have_names_that_are_not_utf_8(clips: Path, tmp_path: Path) 
         assert len(manifest_io.read(str(features / "a.parquet"))) == 48
 
 
+@pytest.mark.parametrize("model", ["forest", "svm", "mlp"])
+def test_a_seed_may_be_any_number_that_a_column_holds(statistics: Path, tmp_path: Path, model: str) -> None:
+    words = ("-m", model, *(("--epochs", 1) if model == "mlp" else ()), "--split", "speaker:50/25/25")
+    for seed in (2**32 - 1, 2**63 - 1000):
+        done = train(statistics, *words, "--seed", seed, "--seeds", 2, "-o", tmp_path / f"{seed}", "-f", "jsonl")
+        assert {json.loads(line)["seed"] for line in done.out.splitlines()} == {seed, seed + 1}
+    assert f"{2**63 - 999} is too large" in train(statistics, *words, "--seed", 2**63 - 999, code=2).line
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(mel: Path, tmp_path: Path) -> None:
     for name, seed in {"one": 3, "two": 3, "three": 4}.items():
         train(mel, *TINY, "--seed", seed, "--split", "speaker:50/25/25", "-o", tmp_path / name)

@@ -119,7 +119,8 @@ def _division_options() -> Any:
                help="Train on the speakers of dev, too; with folds, dev is an eighth of the speakers who are not held "
                     "out. No epoch is then chosen by them, and probabilities are not calibrated. The classical models "
                     "learn from the dev of folds anyway."),
-        option("--seeds", type=options.Number(int, 1, 1000), default=1, show_default=True, metavar="N", group=group,
+        option("--seeds", type=options.Number(int, 1, options.SEEDS), default=1, show_default=True, metavar="N",
+               group=group,
                help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
                help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from torch import Tensor
 
-from sertool.fitted import Fitted, Known
+from sertool.fitted import SEEDS, Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the clips that it is fitted to
@@ -35,8 +35,8 @@ class Model(Fitted):
         from sklearn.ensemble import RandomForestClassifier
 
         self.begin(x, y)
-        size = {"n_estimators": self.settings.trees, "min_samples_leaf": self.settings.leaf}
-        forest = RandomForestClassifier(**size, max_depth=self.settings.depth, random_state=seed).fit(x, y, weights)
+        size = {"min_samples_leaf": self.settings.leaf, "max_depth": self.settings.depth}
+        forest = RandomForestClassifier(self.settings.trees, **size, random_state=seed % SEEDS).fit(x, y, weights)
         trees = [estimator.tree_ for estimator in forest.estimators_]
         roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
         nodes = np.arange(sum(tree.node_count for tree in trees))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sertool.errors import SertoolError
-from sertool.fitted import Fitted, Known
+from sertool.fitted import SEEDS, Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
 PARAMETERS = 0  # it grows with the clips that it is fitted to
@@ -78,7 +78,7 @@ def folds(y: np.ndarray, origin: np.ndarray, seed: int) -> list[tuple[np.ndarray
     _, first, origin = np.unique(origin, return_index=True, return_inverse=True)
     fewest = np.unique(y[first], return_counts=True)[1].min()
     if fewest > 1:
-        splits = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed).split(first, y[first])
+        splits = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed % SEEDS).split(first, y[first])
         held_out = [np.isin(origin, clips) for _, clips in splits]
         if all(len(np.unique(y[~rows])) == len(np.unique(y)) for rows in held_out):
             return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held_out]
