@@ -77,7 +77,7 @@ def design(table: Table, options: DesignOptions) -> Design:
     usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
     encoded = any(map(features.encoded, present))
     encoded = encoded or (options.teacher is not None and teacher_models.is_model(options.teacher))  # whose may be
-    settings = _switched(changed(name, usual, options.settings), options, encoded)
+    settings = changed(name, usual, (*options.settings, *_switch(usual, options, encoded)))
     loop = _loop(options)
     inputs = _inputs(present, options)
     scale = options.scale or recipe.get("scale") or _usual_scale(name)
@@ -156,15 +156,17 @@ def _usual_scale(model: str) -> str:
     return getattr(models.load(model), "SCALE", "corpus")
 
 
-def _switched(settings: Any, options: DesignOptions, encoded: bool) -> Any:
-    """A backbone's settings without published weights, if `--scratch` says so; `encoded` features may use --weights."""
-    if not options.scratch and not options.weights:
-        return settings
-    if hasattr(settings, "pretrained"):
-        return replace(settings, pretrained=not options.scratch)
+def _switch(usual: Any, options: DesignOptions, encoded: bool) -> list[str]:
+    """What `--scratch` or `--weights` set of a backbone, as --set would; `encoded` features may use --weights, too."""
+    if options.scratch and options.weights:
+        raise UsageError("--scratch begins with random weights, --weights with those of a file: leave one of them out")
+    if not (options.scratch or options.weights):
+        return []
+    if hasattr(usual, "pretrained"):
+        return ["pretrained=false" if options.scratch else "pretrained=true"]
     if options.scratch or not encoded:
         raise UsageError("--scratch and --weights are for models and features that begin with published weights")
-    return settings
+    return []
 
 
 def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
@@ -176,5 +178,8 @@ def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
         key = word.strip().replace("-", "_")
         if not equals or key not in settings:
             raise UsageError(f"--set {pair}: it takes NAME=VALUE, and the model's settings are {listed(settings, 30)}")
+        if key in values:
+            raise UsageError(f"{key} is set twice, by --set or by what stands for it, as --layers and --scratch may: "
+                             "leave one of them out")  # fmt: skip
         values[key] = catalogue.parsed(settings[key], text.strip())
     return models.settings(name, vars(usual) | values)

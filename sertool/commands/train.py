@@ -56,10 +56,11 @@ def _design_options() -> Any:
         option("--set", "settings", multiple=True, metavar="NAME=VALUE", group=group,
                help="A setting of the model: --set channels=32,64,128 (-m NAME --list shows them)."),
         option("--layers", type=options.Number(int, 1, 32), metavar="N", group=group,
-               help="With -m whisper, how many of the encoder's blocks are used, as --set layers=N."),
+               help="As --set layers=N: how many layers a network has; with -m whisper, how many of the encoder's "
+                    "blocks are used."),
         option("--tune", type=options.Number(int, 1, 32), metavar="N", group=group,
-               help="With -m whisper, how many of these blocks, counted from the last, are trained further, as "
-                    "--set tune=N."),
+               help="As --set tune=N, with -m whisper: how many of these blocks, counted from the last, are trained "
+                    "further."),
         option("--weights", type=click.Path(), metavar="FILE", group=group,
                shell_complete=options.offering(shipped.DEFAULT, path="file"),
                help="A file with the published weights of a backbone or an encoder, or base: the encoder of the "
