@@ -658,7 +658,7 @@ complete -c sertool -n '__sertool_at train' -l soft -r -f -d 'Share of the liste
 complete -c sertool -n '__sertool_at train' -l teach -r -f -d 'Share of the teacher\'s answers in the targets. [default: 0.7; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l likeness -r -f -d 'Weight of likeness to the imitated features in the loss. [default: 1; 0 or more]'
 complete -c sertool -n '__sertool_at train' -l steady -r -f -d 'Consistency: share of the loss for giving a copy the outputs that the untrained encoder has for its clip. [default: 0; 0 to 1]'
-complete -c sertool -n '__sertool_at train' -l strangers -r -f -d 'With --adapt, share of the clips that are scaled as if their speaker were unknown. [default: 0.5; 0 to 1]'
+complete -c sertool -n '__sertool_at train' -l strangers -r -f -d 'With --adapt, share of the clips that are scaled as if their speaker were unknown; for lda a half, if any but not all. [default: 0.5; 0 to 1]'
 complete -c sertool -n '__sertool_at train' -l time-masks -r -f -d 'Bars of time set to zero in each clip. [default: 0; 0 to 1000]'
 complete -c sertool -n '__sertool_at train' -l time-width -r -f -d 'Greatest width of a time bar in rows. [default: 30; 0 to 100000]'
 complete -c sertool -n '__sertool_at train' -l column-masks -r -f -d 'Bars of columns set to zero in each clip. [default: 0; 0 to 1000]'

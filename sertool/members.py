@@ -117,16 +117,21 @@ def _origins(table: Table) -> np.ndarray:
 
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:
-    """Fit a classical model; `balance` gives the clips weights under which emotions, or corpora, weigh alike."""
+    """Fit a classical model; `balance` gives the clips weights under which emotions, or corpora, weigh alike.
+
+    One that adapts takes each clip twice, as its speaker's and as a stranger's; `strangers` is what the latter weighs.
+    """
     rows, truth = targets.statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
     balance = design.training.balance
     weights = None if balance == "none" else len(truth) / data.crowd(balance)
+    if data.group is not None:
+        share, strange = design.training.strangers, torch.ones(len(truth), dtype=torch.bool, device=data.store.device)
+        rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
+        weights = np.kron([1 - share, share], np.ones(len(truth)) if weights is None else weights)
+        both = rows, np.tile(truth, 2), weights, np.tile(origin, 2)
+        rows, truth, weights, origin = (part[weights > 0] for part in both)
     if weights is not None:
         weights /= weights.mean()  # else the model's regularisation would weigh less beside them
-    if data.group is not None and design.training.strangers:
-        strange = torch.ones(len(data.train), dtype=torch.bool, device=data.store.device)
-        rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
-        truth, origin, weights = np.tile(truth, 2), np.tile(origin, 2), None if weights is None else np.tile(weights, 2)
     model.fit(rows, truth, weights, seed, origin)
     model.to(data.store.device)
 

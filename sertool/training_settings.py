@@ -59,7 +59,11 @@ class Settings:
         1,
     ] = 0.0
     strangers: Annotated[
-        float, "with --adapt, share of the clips that are scaled as if their speaker were unknown", 0, 1
+        float,
+        "with --adapt, share of the clips that are scaled as if their speaker were unknown; for lda a half, if any but "
+        "not all",
+        0,
+        1,
     ] = 0.5
     time_masks: Annotated[int, "bars of time set to zero in each clip", 0, 1000] = 0
     time_width: Annotated[int, "greatest width of a time bar in rows", 0, 100_000] = 30

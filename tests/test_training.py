@@ -239,6 +239,25 @@ def test_a_machine_is_told_which_rows_are_of_one_clip(
     assert ((seen["origin"][:, None] == seen["origin"]) == (names[:, None] == names)).all()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_strangers_weigh_their_share_where_a_model_is_fitted_at_once(
+    heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    seen = {}
+    fit = svm.Model.fit
+
+    def spied(model: svm.Model, *given: Any) -> None:
+        seen["weights"] = given[2]
+        fit(model, *given)
+
+    monkeypatch.setattr(svm.Model, "fit", spied)
+    table, design = manifest_io.read(str(heard)), replace(at_once("svm", strangers=share), adapt="speaker")
+    split = divided(table)
+    made(targets.load(table, design, "cpu"), design, split, tmp_path)
+    own, strange = (2 * weight if 0 < share < 1 else weight for weight in (1 - share, share))
+    assert seen["weights"].tolist() == [weight for weight in (own, strange) for _ in split[split == TRAIN] if weight]
+
+
 def test_the_kth_copies_of_a_speaker_are_a_voice_of_their_own(heard: Path) -> None:
     table = manifest_io.read(str(heard)).slice(0, 6)
     names = ["x", "y", "x#1", "y#1", "x#12", "foreign"]
