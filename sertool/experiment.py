@@ -113,11 +113,10 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
     described = {member.name: runs.describe(materials[member.name], design, member) for member in trainings}
     with ExitStack() as until_done:
         with team.leader_first():
-            among_more = leads and not place.overwrite and runs.among_more(folder, described)
             if leads:
                 if place.refusal and not runs.finished(folder, described, place.overwrite):
                     raise place.refusal
-                until_done.enter_context(runs.claimed(folder, described, place.overwrite))
+                among_more = until_done.enter_context(runs.claimed(folder, described, place.overwrite))
         run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
         alone = len(trainings) == 1
         trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,20 +48,30 @@ def sweep(folder: Path) -> None:
             files.sweep(place / name)
 
 
+class Standing(NamedTuple):
+    """How the members in a folder stand to those that are wanted."""
+
+    others: list[str]  # to be replaced
+    trained: bool  # all that are wanted
+    among_more: bool  # and beside them other seeds of the same run, which stay
+
+
 @contextmanager
-def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[None]:
-    """Prepare a folder for the members of this run; members of others are replaced only with `overwrite`.
+def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[bool]:
+    """Prepare a folder for the members of this run; members of others are replaced only with `overwrite`. Yields
+    whether all are trained already, among more seeds of this run, whose predictions stay joined.
 
     What is replaced is moved aside. It is moved back on any error, and removed once all is trained. If an earlier such
     run was killed, what it moved aside is still there: then that is kept, if it was finished, and what the killed run
     left in its place is removed.
     """
     aside = folder / BEFORE
-    moved = _vacated(folder, descriptions, aside, overwrite)
+    standing = _standing(folder, descriptions, overwrite)
+    moved = _vacated(folder, standing.others, aside)
     new = [name for name in descriptions if not (folder / name).exists()]
     try:
         _write_settings(folder, descriptions)
-        yield
+        yield standing.among_more
     except Exception:  # an interrupt alone leaves what goes on when it is asked again
         for name in new if moved else ():
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -72,9 +82,8 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _vacated(folder: Path, descriptions: dict[str, dict[str, Any]], aside: Path, overwrite: bool) -> list[str]:
+def _vacated(folder: Path, others: list[str], aside: Path) -> list[str]:
     """Move aside the members that are to be replaced, and their joined predictions; the names of what was moved."""
-    others = _others(folder, descriptions, overwrite)
     moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
     for name in moved:
         if _finished(aside / name):
@@ -86,44 +95,51 @@ def _vacated(folder: Path, descriptions: dict[str, dict[str, Any]], aside: Path,
 
 def finished(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> bool:
     """Whether all members are trained already, as far as they are described; raises what training would refuse."""
-    others = _others(folder, descriptions, overwrite)
-    return all(_finished(folder / name) and name not in others for name in descriptions)
+    return _standing(folder, descriptions, overwrite).trained
 
 
-def _others(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> list[str]:
-    """Members in a folder other than those wanted; refused unless they are to be replaced."""
-    replaced = []
-    for path in _members_there(folder):
-        name = path.relative_to(folder).as_posix()
-        if not overwrite and name not in descriptions and _other_seed(path, folder, descriptions):
-            if among_more(folder, descriptions):
-                continue
+def _standing(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Standing:
+    """How a folder stands to this run; members of others are refused unless they are to be replaced."""
+    found = _found(folder, descriptions)
+    unlike = {member.name for member in found if member.why}
+    trained = all(_finished(folder / name) and name not in unlike for name in descriptions)
+    among_more = trained and not overwrite and any(member.other_seed for member in found)
+    others = [member for member in found if member.why and not (among_more and member.other_seed)]
+    for member in sorted(others, key=lambda member: member.other_seed) if not overwrite else ():
+        path = folder / member.name
+        if member.other_seed:
             raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
                              "with --seed and --seeds")  # fmt: skip
-        why = "is of another run"
+        if _begun(path):
+            raise UsageError(f"{path} {member.why}: choose another -o, or replace it with --overwrite")
+    return Standing([member.name for member in others], trained, among_more)
+
+
+class Found(NamedTuple):
+    """A member that lies in a folder."""
+
+    name: str
+    why: str  # it is none of those wanted; nothing of one that is
+    other_seed: bool  # but for its seed it is one of them
+
+
+def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]:
+    """The members in a folder, each compared with what is wanted in its place or, of another seed, in its fold."""
+    of_fold = {(folder / name).parent: description for name, description in descriptions.items()}
+    found = []
+    for path in _members_there(folder):
+        name, settings, near = path.relative_to(folder).as_posix(), _read_settings(path), of_fold.get(path.parent)
         if name in descriptions:
-            why = _damage(path) or _difference(_read_settings(path / SETTINGS), descriptions[name])
-        if why and _begun(path) and not overwrite:
-            raise UsageError(f"{path} {why}: choose another -o, or replace it with --overwrite")
-        replaced += [name] if why else []
-    return replaced
+            why = _damage(path, settings) or _difference(settings, descriptions[name])
+            found.append(Found(name, why, other_seed=False))
+        else:
+            found.append(Found(name, "is of another run", bool(near) and _is_other_seed(settings, near)))
+    return found
 
 
-def among_more(folder: Path, descriptions: dict[str, dict[str, Any]]) -> bool:
-    """Whether all wanted members are trained, beside other seeds of the same run, whose predictions stay joined."""
-    all_trained = all(
-        _finished(folder / name) and not _difference(_read_settings(folder / name / SETTINGS), description)
-        for name, description in descriptions.items()
-    )
-    paths = (path for path in _members_there(folder) if path.relative_to(folder).as_posix() not in descriptions)
-    return all_trained and any(_other_seed(path, folder, descriptions) for path in paths)
-
-
-def _other_seed(path: Path, folder: Path, descriptions: dict[str, dict[str, Any]]) -> bool:
-    """Whether a member differs by nothing but its seed from one that is wanted of the same fold."""
-    old = _read_settings(path / SETTINGS)
-    near = (described for name, described in descriptions.items() if (folder / name).parent == path.parent)
-    return isinstance(old, dict) and any(not _difference(old | {"seed": new["seed"]}, new) for new in near)
+def _is_other_seed(settings: Any, description: dict[str, Any]) -> bool:
+    """Whether a member differs by nothing but its seed from one that is wanted."""
+    return isinstance(settings, dict) and not _difference(settings | {"seed": description["seed"]}, description)
 
 
 def _members_there(folder: Path) -> list[Path]:
@@ -163,11 +179,11 @@ def _begun(folder: Path) -> bool:
     return any((folder / name).exists() for name in (CHECKPOINT, PREDICTIONS))
 
 
-def _damage(folder: Path) -> str:
+def _damage(folder: Path, settings: Any) -> str:
     """What to say of a file of a member that is needed and cannot be read; nothing if all can."""
     if not _begun(folder):
         return ""
-    if _read_settings(folder / SETTINGS) is None:
+    if settings is None:
         return f"has no whole {SETTINGS}"
     for name in (MODEL, DIVISION, PREDICTIONS) if _finished(folder) else (CHECKPOINT,):
         try:
@@ -184,9 +200,9 @@ def _read(path: Path) -> Any:
     return modelfile.read(path) if path.name == MODEL else tensorfile.read(path)
 
 
-def _read_settings(path: Path) -> Any:
+def _read_settings(member: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads((member / SETTINGS).read_bytes())
     except ValueError:
         return None
 

@@ -102,6 +102,29 @@ def test_a_file_of_weights_is_known_by_what_it_holds_wherever_it_lies(
     taken_for(described(weights="base"), describe(weights="base"), tmp_path / "base")
 
 
+def test_the_settings_of_each_member_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = {f"fold-{fold}/seed-{seed}": described() | {"seed": seed} for fold in range(4) for seed in (0, 1)}
+    claim(tmp_path, both)
+    for name in both:
+        finish(tmp_path / name)
+    read, read_settings = [], runs._read_settings
+    monkeypatch.setattr(runs, "_read_settings", lambda path: [read.append(path), read_settings(path)][1])
+    first = {name: wanted for name, wanted in both.items() if wanted["seed"] == 0}
+    with runs.claimed(tmp_path, first, overwrite=False) as among_more:
+        assert among_more
+    assert sorted(read) == [tmp_path / name for name in sorted(both)]
+
+
+def test_a_damaged_member_is_named_and_not_the_other_seed_beside_it(tmp_path: Path) -> None:
+    both = {f"seed-{seed}": described() | {"seed": seed} for seed in (0, 1)}
+    claim(tmp_path, both)
+    for name in both:
+        finish(tmp_path / name)
+    (tmp_path / "seed-1" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"seed-1 has no whole model\.safetensors"):
+        claim(tmp_path, {"seed-1": both["seed-1"]})
+
+
 def test_a_run_that_fails_takes_nothing_with_it_that_it_did_not_make(tmp_path: Path) -> None:
     claim(tmp_path, {f"seed-{seed}": described() for seed in (0, 1)})
     for seed in (0, 1):
