@@ -1,5 +1,6 @@
 """One training of a run: from a split and a seed to the files of its folder."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from torch import nn
 from sertool import (
     choosing,
     codes,
+    folding,
     heldout,
     manifest,
     manifest_io,
@@ -91,9 +93,10 @@ def _trained(
     else:
         history = _fitted(model, data, design, member, folder, callbacks)
     precision = devices.computed(design.training.precision, data.store.device.type)
-    temperatures = temperatures or member_scores.temperatures(model, data, precision)
+    answering = folding.folded(copy.deepcopy(model), precision)  # as its file will
+    temperatures = temperatures or member_scores.temperatures(answering, data, precision)
     data = replace(data, temperature=temperatures.alone)
-    ask = partial(member_scores.logits, model, data, precision)
+    ask = partial(member_scores.logits, answering, data, precision)
     scores = member_scores.scores(material.table, data, member, ask)
     return Trained(model, data, words, ask, temperatures, scores), history
 

@@ -15,6 +15,7 @@ from sertool import (
     encoding,
     manifest,
     manifest_io,
+    member_file,
     member_scores,
     members,
     modelfile,
@@ -24,13 +25,14 @@ from sertool import (
     targets,
     tensorfile,
 )
+from sertool import device as devices
 from sertool.batches import Store
 from sertool.design import Design, Member
 from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.member_file import Trained
 from sertool.members import Callbacks
-from sertool.models import cnn, lda, svm
+from sertool.models import acnt, cnn, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.targets import Material
 from sertool.training_settings import Settings
@@ -126,6 +128,24 @@ def test_how_to_adapt_is_refused_where_nobody_adapts(heard: Path, tmp_path: Path
 @pytest.mark.parametrize(("words", "other"), [(("--teach", 0.5), "--teacher"), (("--likeness", 2), "--imitate")])
 def test_how_to_teach_is_refused_where_nobody_teaches(heard: Path, tmp_path: Path, words: tuple, other: str) -> None:
     assert f"{words[0]} goes with {other}" in train(heard, *NET, *words, "-o", tmp_path / "run", code=2).line
+
+
+# What its file will answer.
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_training_answers_as_its_file_will(
+    heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(devices, "computed", lambda asked, _: asked)
+    settings = acnt.Settings(frames=40, channels=(8, 8), width=16, layers=1, heads=2, feedforward=16, dense=8)
+    design = Design("acnt", settings, Settings(epochs=3, batch=8, lr=0.01, precision=precision), ("mel",))
+    table = manifest_io.read(str(heard))
+    held, member = targets.load(table, design, "cpu"), Member("seed-0", 0, None, divided(table))
+    trained = made(held, design, member.split, tmp_path)
+    member_file.write(tmp_path / "model.safetensors", held, design, trained, member)
+    again = Predictor.load(tmp_path / "model.safetensors").logits(*held.store.take(np.arange(len(table))))
+    torch.testing.assert_close(trained.logits(np.arange(len(table))), again, atol=1e-5, rtol=1e-5)
 
 
 # What may not be looked at.
