@@ -1,10 +1,10 @@
 """A run of `sertool train`: features where there are none, every member trained, and what all of them predict."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -107,24 +107,18 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
 
 def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
     """Train all members of one way to divide; their held-out predictions together."""
-    design, folder, leads = plan.design, plan.folder / way.folder, Team().leads
+    design, folder = plan.design, plan.folder / way.folder
     table, trainings = planning.members(plan, way)
     materials = _taught(targets.load(table, design, place.device, plan.teacher_file), trainings, place.teachers)
     described = {member.name: runs.describe(materials[member.name], design, member) for member in trainings}
-    with ExitStack() as until_done:
-        with team.leader_first():
-            if leads:
-                if place.refusal and not runs.finished(folder, described, place.overwrite):
-                    raise place.refusal
-                among_more = until_done.enter_context(runs.claimed(folder, described, place.overwrite))
+    with _claimed(folder, described, place) as among_more:
         run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
         alone = len(trainings) == 1
         trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]
-    predicted = merging.stacked([rows for rows, _ in trained])
-    predicted = manifest.with_column(predicted, "run", [path_text(folder)] * len(predicted))  # however spelt before
     protocol = heldout.protocol(table, way)
+    predicted = _joined([rows for rows, _ in trained], folder)
     predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, protocol)
-    if leads:
+    if Team().leads:
         joined = folder / run_folder.PREDICTIONS
         stays = joined.exists() if place.refusal else manifest_io.holds(str(joined), predicted, "parquet")
         if not (among_more or stays):
@@ -133,6 +127,24 @@ def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
         if among_more:
             talk.say(f"{joined} holds those of other seeds as well")
     return predicted
+
+
+@contextmanager
+def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplace) -> Iterator[bool]:
+    """A folder that the leader claims for all processes, or refuses, before any trains there; see `runs.claimed`."""
+    with ExitStack() as until_done:
+        with team.leader_first():
+            if Team().leads and place.refusal and not runs.finished(folder, described, place.overwrite):
+                raise place.refusal
+            claim = runs.claimed(folder, described, place.overwrite) if Team().leads else nullcontext(False)
+            among_more = until_done.enter_context(claim)
+        yield among_more
+
+
+def _joined(predictions: Sequence[Table], folder: Path) -> Table:
+    """The predictions of all members, under the one name that their run has today."""
+    predicted = merging.stacked(predictions)
+    return manifest.with_column(predicted, "run", [path_text(folder)] * len(predicted))
 
 
 def _teachers(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> TeacherModels | None:
