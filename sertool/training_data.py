@@ -98,12 +98,13 @@ def summaries(model: Any, data: Data, precision: str) -> np.ndarray:
 @torch.inference_mode()
 def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str) -> Tensor:
     """The network's output for each of some clips, float32 `[clips, width]`, on the CPU."""
-    output_of_clip: dict[int, Tensor] = {}
+    outputs = torch.empty(0)
     for places in batches.in_order(data.store.lengths[clips]):
         with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
             answer = network(*data.rows(clips[places])).float().cpu()
-        output_of_clip |= dict(zip(places.tolist(), answer, strict=True))
-    return torch.stack([output_of_clip[place] for place in range(len(clips))])
+        outputs = outputs if len(outputs) else answer.new_empty(len(clips), answer.shape[1])
+        outputs[places] = answer
+    return outputs
 
 
 def recalls(answer: Tensor, truth: np.ndarray) -> tuple[float, float]:
