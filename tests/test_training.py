@@ -13,6 +13,7 @@ from sertool import (
     batches,
     choosing,
     encoding,
+    folding,
     manifest,
     manifest_io,
     member_file,
@@ -24,17 +25,19 @@ from sertool import (
     synth,
     targets,
     tensorfile,
+    training_data,
 )
 from sertool import device as devices
-from sertool.batches import Store
+from sertool.batches import Scaling, Store
 from sertool.design import Design, Member
 from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.member_file import Trained
 from sertool.members import Callbacks
-from sertool.models import acnt, cnn, lda, svm
+from sertool.models import acnt, cnn, gru, lda, svm
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.targets import Material
+from sertool.training_data import Data
 from sertool.training_settings import Settings
 
 NET = ("-m", "cnn", "--set", "channels=4,8", "--set", "frames=40", "--set", "dense=8", "--batch", "8", "--epochs", "2")
@@ -146,6 +149,17 @@ def test_a_training_answers_as_its_file_will(
     member_file.write(tmp_path / "model.safetensors", held, design, trained, member)
     again = Predictor.load(tmp_path / "model.safetensors").logits(*held.store.take(np.arange(len(table))))
     torch.testing.assert_close(trained.logits(np.arange(len(table))), again, atol=1e-5, rtol=1e-5)
+
+
+def test_in_bf16_too_a_clip_alone_is_answered_as_beside_others() -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 60, 300)).astype(np.float32)
+    store = Store([[clip] for clip in rows], np.full(3, 60), 300, torch.device("cpu"), {}, [])
+    nobody = np.arange(0)
+    held = Data(store, torch.zeros(3, 6), nobody, nobody, Scaling(), nobody)
+    torch.manual_seed(0)
+    model = folding.folded(gru.Model(gru.Settings(), 300, 6), "bf16")
+    alone, beside = (training_data.logits(model, held, np.arange(count), "bf16")[0] for count in (1, 3))
+    assert torch.equal(alone, beside)
 
 
 # What may not be looked at.
