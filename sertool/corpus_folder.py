@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from sertool import files, paths, talk, unpacking
+from sertool.downloading import Item
 from sertool.errors import SertoolError
 from sertool.store import refuse_full
-from sertool.transfer import Item
 
 Lock = Mapping[str, Any]
 

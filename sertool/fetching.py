@@ -14,20 +14,20 @@ from sertool import (
     catalogue,
     corpora,
     corpus_folder,
+    downloading,
     files,
     locks,
     offers,
     sources,
     store,
     talk,
-    transfer,
     unpacking,
     web,
 )
+from sertool.downloading import Item
 from sertool.errors import SertoolError, UsageError
 from sertool.offers import Offer
 from sertool.sources import Plan, ask
-from sertool.transfer import Item
 
 FAILURES = (web.Refused, web.Damaged, web.Unreachable, unpacking.Unreadable)  # another source may do better
 
@@ -174,7 +174,7 @@ def _take_given(offer: Offer, settings: FetchSettings) -> None:
         published = (sources.named_files(source).get(path.name) for source in offer.sources)
         into = next((facts.get("into") for facts in published if facts is not None), None)
         items.append(store.pinned(Item(path.name, str(path), path.stat().st_size, unpack=True, into=into), pins))
-        transfer.check(items[-1], path)
+        downloading.check(items[-1], path)
     _install(offer, settings, items, lambda item: Path(item.url), "--from")
 
 

@@ -9,7 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import batches, catalogue, extract, features, folding, modelfile, models, packing, shaping, speaker_scaling
+from sertool import (
+    batches,
+    catalogue,
+    extract,
+    features,
+    modelfile,
+    models,
+    norm_folding,
+    packing,
+    shaping,
+    speaker_scaling,
+)
 from sertool import device as devices
 from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError, first_line
@@ -32,7 +43,7 @@ class Predictor:
         held = packing.opened(held)
         self.held, self.labels, self.device = held, held.labels, torch.device(device)
         self.precision = devices.computed(_trained_in(held), self.device.type)
-        self.model = folding.folded(network(held), self.precision).to(self.device)
+        self.model = norm_folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
             self.model.to(memory_format=torch.channels_last)  # as in training
         self.scaling = batches.kept_scaling(held, self.device)

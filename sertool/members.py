@@ -15,7 +15,6 @@ from torch import nn
 from sertool import (
     choosing,
     codes,
-    folding,
     heldout,
     manifest,
     manifest_io,
@@ -23,6 +22,7 @@ from sertool import (
     member_scores,
     modelfile,
     models,
+    norm_folding,
     plots,
     run_folder,
     targets,
@@ -93,7 +93,7 @@ def _trained(
     else:
         history = _fitted(model, data, design, member, folder, callbacks)
     precision = devices.computed(design.training.precision, data.store.device.type)
-    answering = folding.folded(copy.deepcopy(model), precision)  # as its file will
+    answering = norm_folding.folded(copy.deepcopy(model), precision)  # as its file will
     temperatures = temperatures or member_scores.temperatures(answering, data, precision)
     data = replace(data, temperature=temperatures.alone)
     ask = partial(member_scores.logits, answering, data, precision)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import codes, files, manifest, manifest_io, modelfile, run_folder, shipped, tensorfile, transfer
+from sertool import codes, downloading, files, manifest, manifest_io, modelfile, run_folder, shipped, tensorfile
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
 from sertool.files import whole
@@ -236,7 +236,7 @@ def _weights(source: str | None) -> str | None:
 
 @lru_cache(maxsize=1)  # gigabytes, and the same for each member
 def _file_digest(path: str, _stamp: tuple[int, int] | None) -> str:
-    return transfer.digests(Path(path), ("sha256",))["sha256"][:16]
+    return downloading.digests(Path(path), ("sha256",))["sha256"][:16]
 
 
 def _column(table: Table, name: str) -> str:

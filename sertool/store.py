@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sertool import files, talk, transfer, unpacking, web
+from sertool import downloading, files, talk, unpacking, web
+from sertool.downloading import Control, Item
 from sertool.errors import SertoolError
 from sertool.sources import DIGESTS, NONSENSE, Plan
-from sertool.transfer import Control, Item
 
 INDEX = "index.json"
 SPARE = 64 << 20  # bytes that a disk must keep
@@ -55,7 +55,7 @@ def _is_complete(store: Path, item: Item) -> bool:
     if not path.is_file():
         return False
     try:
-        transfer.check(item, path)
+        downloading.check(item, path)
     except web.Damaged as damaged:
         talk.warn(f"{damaged}: getting it again")
         path.unlink()
@@ -117,7 +117,7 @@ def _work(
     try:
         while not control.stop.is_set():
             item = waiting.get_nowait()
-            transfer.download(item, place(store, item), plan.locate, control)
+            downloading.download(item, place(store, item), plan.locate, control)
     except queue.Empty:
         pass
     except BaseException as error:
@@ -154,7 +154,7 @@ def write_index(store: Path, items: Sequence[Item], home: str) -> list[Item]:
     for item in items:
         path = place(store, item)
         missing = () if "sha256" in item.digests else ("sha256",)
-        digests = {**item.digests, **transfer.digests(path, missing)}
+        digests = {**item.digests, **downloading.digests(path, missing)}
         sealed.append(replace(item, url="", size=path.stat().st_size, digests=digests))
     with files.whole(store / INDEX) as stream:
         stream.write(json.dumps({"source": home, "items": [asdict(item) for item in sealed]}, indent=1).encode())

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sertool import files, locks, rounding, shipped, talk, tensorfile, transfer, web
+from sertool import downloading, files, locks, rounding, shipped, talk, tensorfile, web
+from sertool.downloading import Control, Item
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
-from sertool.transfer import Control, Item
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +173,7 @@ def _download(published: Published) -> None:
         item = _item(published)
         try:
             with talk.counter(f"fetching {published.name}") as advance:
-                transfer.download(item, place, lambda _item, _anew: None, Control(advance=advance))
+                downloading.download(item, place, lambda _item, _anew: None, Control(advance=advance))
         except (web.Refused, web.Damaged, web.Unreachable) as error:
             what = f"that file (sha256 {published.sha256})" if published.sha256 else "that file"
             said = str(error) if published.url in str(error) else f"{published.url}: {error}"
@@ -182,13 +182,13 @@ def _download(published: Published) -> None:
             ) from None
         if not item.digests:
             with files.whole(place.with_name(place.name + PIN)) as stream:
-                stream.write(transfer.digests(place, ("sha256",))["sha256"].encode())
+                stream.write(downloading.digests(place, ("sha256",))["sha256"].encode())
 
 
 def _check(published: Published) -> None:
     """Refuse a cached file that is not the published one or, where no digest is published, has changed since."""
     try:
-        transfer.check(_item(published), published.place)
+        downloading.check(_item(published), published.place)
     except (web.Damaged, OSError) as error:
         raise SertoolError(
             f"{published.place} is not the file that {published.url} has ({error}): remove it to have it fetched again"

@@ -20,14 +20,14 @@ HOUSE = {
     "ground": """talk workers batch_changes catalogue codes columns containers digests filters team norms layers metrics
         presets ratios pyin recipes rounding scan schedules stretching device parts dsp pitch_classes products slow
         files locks paths pictures sheet fitted labels run_folder selection shipped splits leak_guard streams synth
-        tensorfile unpacking web transfer training_settings weights""",
+        tensorfile unpacking web downloading training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest merging row_filter taught_encoders intake twins levels audio encoding folders sounds
         labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint manifest_paths
         manifest_io effects sources""",
     "flow": """batches speaker_scaling familiarity label_sets teacher_answers consistency heldout offers store
         corpus_folder effect_chains stored_rows predict_inputs windows segments model_knowledge heldout_members
-        extract predictions tables design training_data choosing objective training augmenting packing folding
+        extract predictions tables design training_data choosing objective training augmenting packing norm_folding
         inference ensemble cards tasks clips clip_statistics answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
         panels plots targets member_scores member_file members refusals rendering reports designing preparing runs

@@ -25,7 +25,7 @@ import pytest
 import server as play
 from running import sertool
 
-from sertool import catalogue, cli, offers, sources, store, talk, transfer, unpacking, web
+from sertool import catalogue, cli, downloading, offers, sources, store, talk, unpacking, web
 from sertool.errors import SertoolError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -1195,7 +1195,7 @@ def test_progress_counts_bytes_up_to_what_is_known(size, server, monkeypatch, tm
         yield counted.append
 
     monkeypatch.setattr(talk, "counter", counter)
-    item = transfer.Item("big", f"{server.url}/big", size)
+    item = downloading.Item("big", f"{server.url}/big", size)
     items, came = store.download_missing(tmp_path, sources.Plan((item,)), {}, 2, "x")
     assert totals == [("fetching x", size)]
     assert came == sum(counted) == len(body)
@@ -1240,16 +1240,16 @@ def test_bytes_that_were_thrown_away_are_not_counted_twice(server, tmp_path):
     body = noise(50_000)
     server.put("/x", body, faults=[play.cut(20_000), play.whole_again])
     counted = []
-    line = transfer.Control(advance=counted.append)
-    transfer.download(transfer.Item("x", f"{server.url}/x"), tmp_path / "x", lambda item, _: (item.url, {}), line)
+    line = downloading.Control(advance=counted.append)
+    downloading.download(downloading.Item("x", f"{server.url}/x"), tmp_path / "x", lambda item, _: (item.url, {}), line)
     assert sum(counted) == len(body)
 
 
 @pytest.mark.parametrize("size", [0, None])
 def test_a_file_of_no_bytes_comes_too(server, tmp_path, size):
     server.put("/x", b"")
-    item = transfer.Item("x", f"{server.url}/x", size, {"md5": hashlib.md5(b"", usedforsecurity=False).hexdigest()})
-    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Control())
+    item = downloading.Item("x", f"{server.url}/x", size, {"md5": hashlib.md5(b"", usedforsecurity=False).hexdigest()})
+    downloading.download(item, tmp_path / "x", lambda item, _: (item.url, {}), downloading.Control())
     assert (tmp_path / "x").read_bytes() == b""
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
@@ -1257,8 +1257,8 @@ def test_a_file_of_no_bytes_comes_too(server, tmp_path, size):
 def test_what_is_there_of_a_file_of_no_bytes_goes(server, tmp_path):
     server.put("/x", b"")
     (tmp_path / "x.part").write_bytes(b"other")
-    item = transfer.Item("x", f"{server.url}/x", 0)
-    transfer.download(item, tmp_path / "x", lambda item, _: (item.url, {}), transfer.Control())
+    item = downloading.Item("x", f"{server.url}/x", 0)
+    downloading.download(item, tmp_path / "x", lambda item, _: (item.url, {}), downloading.Control())
     assert (tmp_path / "x").read_bytes() == b""
 
 
@@ -1266,7 +1266,7 @@ def test_what_cannot_be_continued_is_begun_anew_behind_a_new_link_too(server, tm
     thing = server.put("/new", b"new")
     (tmp_path / "x.part").write_bytes(b"too many bytes")
     (tmp_path / "x.part.tag").write_text(thing.tag())
-    item = transfer.Item("x", f"{server.url}/expired")
+    item = downloading.Item("x", f"{server.url}/expired")
     link = (f"{server.url}/new", {})
-    transfer.download(item, tmp_path / "x", lambda _, anew: link if anew else None, transfer.Control())
+    downloading.download(item, tmp_path / "x", lambda _, anew: link if anew else None, downloading.Control())
     assert (tmp_path / "x").read_bytes() == b"new"

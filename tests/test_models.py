@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sertool import catalogue, folding, imagenet, layers, models, norms
+from sertool import catalogue, imagenet, layers, models, norm_folding, norms
 from sertool.errors import SertoolError, UsageError
 
 CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
@@ -141,13 +141,13 @@ def test_of_no_clips_there_are_no_answers(name):
 @torch.no_grad()
 def test_folded_for_answering_it_answers_the_same(name, precision):
     model, draw = made(name), torch.Generator().manual_seed(2)
-    for norm in (each for each in model.modules() if isinstance(each, folding.NORMS)):
+    for norm in (each for each in model.modules() if isinstance(each, norm_folding.NORMS)):
         for part, low in ((norm.weight, 0.5), (norm.bias, -0.5), (norm.running_mean, -0.5), (norm.running_var, 0.5)):
             part.uniform_(low, low + 1, generator=draw)
     rows, lengths = batch(width(models.load(name)), 61, 7, 40)
     exact = model(rows, lengths)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        before, after = (answers(rows, lengths).float() for answers in (model, folding.folded(model, precision)))
+        before, after = (answers(rows, lengths).float() for answers in (model, norm_folding.folded(model, precision)))
     assert (after - exact).abs().max() <= 2 * (before - exact).abs().max() + 1e-4 * exact.abs().max()
 
 
@@ -558,7 +558,7 @@ def test_whispers_head_begins_as_regression_on_untouched_blocks():
 @pytest.mark.parametrize("pooling", ["statistics", "attentive"])
 @torch.no_grad()
 def test_in_bf16_too_whisper_answers_a_clip_the_same_alone_and_in_company(pooling):
-    model = folding.folded(made("whisper", columns=384, size="tiny", layers=2, pooling=pooling), "bf16")
+    model = norm_folding.folded(made("whisper", columns=384, size="tiny", layers=2, pooling=pooling), "bf16")
     rows, lengths = batch(384, 100, 128, 7, 91)
     with torch.autocast("cpu", torch.bfloat16):
         together = model(rows, lengths)

@@ -13,7 +13,6 @@ from sertool import (
     batches,
     choosing,
     encoding,
-    folding,
     manifest,
     manifest_io,
     member_file,
@@ -21,6 +20,7 @@ from sertool import (
     members,
     modelfile,
     models,
+    norm_folding,
     plots,
     synth,
     targets,
@@ -157,7 +157,7 @@ def test_in_bf16_too_a_clip_alone_is_answered_as_beside_others() -> None:
     nobody = np.arange(0)
     held = Data(store, torch.zeros(3, 6), nobody, nobody, Scaling(), nobody)
     torch.manual_seed(0)
-    model = folding.folded(gru.Model(gru.Settings(), 300, 6), "bf16")
+    model = norm_folding.folded(gru.Model(gru.Settings(), 300, 6), "bf16")
     alone, beside = (training_data.logits(model, held, np.arange(count), "bf16")[0] for count in (1, 3))
     assert torch.equal(alone, beside)
 

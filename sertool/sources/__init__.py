@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sertool import catalogue, web
-from sertool.transfer import Item, Locate
+from sertool.downloading import Item, Locate
 
 Source = Mapping[str, Any]
 ARCHIVE = re.compile(r"\.(?:zip|tar|t[gbx]z2?|tar\.(?:gz|bz2|xz))$", re.IGNORECASE)

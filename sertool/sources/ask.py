@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sertool import web
+from sertool.downloading import Item
 from sertool.sources import Plan, Source
-from sertool.transfer import Item
 
 
 def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:

@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sertool import web
+from sertool.downloading import Item
 from sertool.sources import NONSENSE, Plan, Source, item
-from sertool.transfer import Item
 
 
 def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:

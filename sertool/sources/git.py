@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sertool import unpacking, web
+from sertool.downloading import Item, Link, Locate
 from sertool.sources import NONSENSE, Plan, Source, elsewhere, items
-from sertool.transfer import Item, Link, Locate
 
 Reply = Link | web.Refused
 BATCH = 100

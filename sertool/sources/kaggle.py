@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from sertool.downloading import Item, Link
 from sertool.sources import Plan, Source, item
-from sertool.transfer import Item, Link
 
 HOST = "https://www.kaggle.com"
 NEEDS = "make a token at kaggle.com/settings and put it in ~/.kaggle/kaggle.json or $KAGGLE_API_TOKEN"

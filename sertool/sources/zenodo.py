@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sertool import web
+from sertool.downloading import Item
 from sertool.sources import NONSENSE, Plan, Source, elsewhere, item, items, named_files
-from sertool.transfer import Item
 
 HOST = "https://zenodo.org"
 
