@@ -4,7 +4,7 @@ Where all frames fit on the device they go there once, end to end, and a batch i
 they stay in the shards' memory maps.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,7 @@ from torch import Tensor
 from sertool import columns, manifest, shards, taught_encoders
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
-from sertool.fitted import deviation_of
 from sertool.manifest import Table
-from sertool.modelfile import ModelFile
 from sertool.paths import path_of
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
@@ -178,109 +176,3 @@ def in_order(lengths: np.ndarray, size: int = AT_ONCE) -> Iterator[np.ndarray]:
         end = min(start + size, int(np.searchsorted(ascending, longest, side="right")))
         yield order[start:end]
         start = end
-
-
-SCALING = tuple(f"scaling.{part}" for part in ("mean", "deviation", "matrix", "offsets"))  # names in a model file
-ADAPTS = {"corpus": "speaker", "none": "moved"}  # what --adapt makes of a way to scale
-MODES = ("corpus", *ADAPTS.values())
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Normalisation of rows by the mean and deviation of each column: those of all training rows or of the speaker's.
-
-    Group 0 is for unknown speakers and has those of everybody; the other groups are speakers. The normalised rows may
-    be mapped to fewer columns by a matrix. In the mode `moved`, everybody's mean and deviation are put in place of the
-    speaker's.
-    """
-
-    mode: str = "none"  # or corpus, speaker, moved
-    mean: Tensor | None = None  # `[groups, columns]`
-    deviation: Tensor | None = None
-    matrix: Tensor | None = None  # `[columns, fewer]`
-    offsets: Tensor | None = None  # what each emotion adds to anybody's mean, `[emotions, columns]`
-    prior_clips: float = 0.0  # for how many clips everybody's statistics count beside a speaker's own
-
-    @property
-    def adapts(self) -> bool:
-        """Whether it can be adapted to speakers."""
-        return self.mode in ADAPTS.values()
-
-    def apply(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
-        """`[clips, time, columns]` scaled, and zero again beyond each clip's length."""
-        if self.mode != "none":
-            group = torch.zeros(len(rows), dtype=torch.long, device=rows.device) if group is None else group
-            rows = (rows - self.mean[group][:, None]) / self.deviation[group][:, None]
-            rows = rows * self.deviation[0] + self.mean[0] if self.mode == "moved" else rows
-            inside = torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
-            rows = rows * inside[..., None]
-        return rows if self.matrix is None else rows @ self.matrix
-
-    def then(self, offset: np.ndarray, matrix: np.ndarray, device: torch.device) -> "Scaling":
-        """This followed by `(rows - offset) @ matrix`, for rows on a device.
-
-        A matrix that is there already must be a choice of columns.
-        The transpose of such a matrix undoes it, so that the offset can be moved into the mean of all columns.
-        """
-        far, by = (torch.from_numpy(np.asarray(part, np.float32)) for part in (offset, matrix))
-        choice = torch.eye(len(by)) if self.matrix is None else self.matrix.cpu()
-        shift = (choice @ far)[None]
-        mean, deviation = torch.zeros_like(shift), torch.ones_like(shift)
-        if self.mean is not None:
-            mean, deviation = self.mean.cpu(), self.deviation.cpu()
-        parts = (mean + deviation * shift, deviation, choice @ by)
-        return Scaling("corpus", *(part.to(device) for part in parts))
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """What a model file keeps of it: everybody's statistics alone, as it will be used on other speakers."""
-        first = [None if part is None else part[:1] for part in (self.mean, self.deviation)]
-        parts = zip(SCALING, (*first, self.matrix, self.offsets), strict=True)
-        return {name: value.cpu().numpy() for name, value in parts if value is not None}
-
-
-def tensors_of(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor]:
-    return [torch.from_numpy(part).float().to(device) for part in parts]
-
-
-def kept_scaling(model_file: ModelFile, device: torch.device) -> Scaling:
-    """The scaling that a model file keeps; one that does not fit the rest of it is refused."""
-    parts = [model_file.tensors.get(name) for name in SCALING]
-    if not _fits(model_file, *parts):
-        raise SertoolError("the model file lacks its own normalisation, or has one that does not fit it")
-    tensors = (None if part is None else torch.from_numpy(np.array(part)).to(device) for part in parts)
-    return Scaling(model_file.scaling, *tensors, prior_clips=model_file.prior_clips)
-
-
-def _fits(model: ModelFile, *parts: np.ndarray | None) -> bool:
-    """Whether mean, deviation, matrix and offsets are present as the mode requires, finite and of the right shapes."""
-    if any(part is not None and not (part.dtype == np.float32 and np.isfinite(part).all()) for part in parts):
-        return False
-    mean, deviation, matrix, offsets = parts
-    if matrix is not None and (matrix.ndim != 2 or matrix.shape[1] != model.columns):
-        return False
-    if mean is None or deviation is None:
-        return model.scaling == "none" and mean is None and deviation is None
-    columns = model.columns if matrix is None else len(matrix)
-    if model.scaling in ADAPTS.values() and (offsets is None or offsets.shape != (len(model.labels), columns)):
-        return False
-    return model.scaling in MODES and mean.shape == deviation.shape == (1, columns) and bool((deviation > 0).all())
-
-
-def scaling(store: Store, clips: Iterable[int], mode: str, prior_clips: float = 0.0) -> Scaling:
-    """The mean and deviation of the rows of some clips.
-
-    The first row is subtracted before they are summed: else the variance of columns that hardly change would be lost in
-    the rounding of their squares.
-    """
-    if mode == "none":
-        return Scaling()
-    total, far = np.zeros(2 * store.columns + 1), None
-    for clip in clips:
-        rows = np.concatenate(store.views[clip], axis=1).astype(np.float64)
-        far = rows[0].copy() if far is None else far
-        rows -= far
-        total += np.concatenate([[len(rows)], rows.sum(axis=0), np.square(rows).sum(axis=0)])
-    near, squares = total[1:].reshape(2, 1, -1) / max(total[0], 1)
-    mean = near if far is None else near + far
-    both = tensors_of((mean, deviation_of(mean, np.maximum(squares - near**2, 0))), store.device)
-    return Scaling(mode, *both, prior_clips=prior_clips)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from sertool import inference, shaping, stretching
-from sertool.batches import Scaling
 from sertool.errors import UsageError
 from sertool.extract import Engine
 from sertool.inference import Finished, Predictor
+from sertool.row_scaling import Scaling
 
 Waveforms = list[Tensor]  # a clip's `[channels, samples]` as each extraction takes it, at each speed
 ClipFeatures = list[Finished]  # a clip's rows as each extraction makes them at each speed

@@ -18,15 +18,16 @@ from sertool import (
     models,
     norm_folding,
     packing,
+    row_scaling,
     shaping,
     speaker_scaling,
 )
 from sertool import device as devices
-from sertool.batches import Scaling
 from sertool.errors import SertoolError, UsageError, first_line
 from sertool.extract import Extraction
 from sertool.files import listed
 from sertool.modelfile import ModelFile
+from sertool.row_scaling import Scaling
 
 WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
 DTYPES = ("float16", "float32", "int16")
@@ -46,7 +47,7 @@ class Predictor:
         self.model = norm_folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
             self.model.to(memory_format=torch.channels_last)  # as in training
-        self.scaling = batches.kept_scaling(held, self.device)
+        self.scaling = row_scaling.kept(held, self.device)
         extraction = extraction_of(held.features)
         self.extraction = extraction if trim is None else replace(extraction, wave=replace(extraction.wave, trim=trim))
 
@@ -135,7 +136,7 @@ def network(held: ModelFile) -> torch.nn.Module:
 
     It is built without memory first, so that nothing larger than the file's own tensors is ever allocated.
     """
-    arrays = {name: array for name, array in held.tensors.items() if name not in batches.SCALING}
+    arrays = {name: array for name, array in held.tensors.items() if name not in row_scaling.NAMES}
     try:
         module, settings = models.load(held.architecture), models.settings(held.architecture, _tuples(held.settings))
         size = held.columns, len(held.labels)

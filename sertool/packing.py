@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sertool import batches, catalogue, encoders, features, pretrained, rounding, weights
+from sertool import catalogue, encoders, features, pretrained, rounding, row_scaling, weights
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.modelfile import ModelFile
@@ -54,7 +54,7 @@ def _encoders(extraction: Extraction) -> Iterator[tuple[str, np.ndarray]]:
 
 def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """All in 8 bits but the scaling, whose columns are of sizes that one scale for all would not do justice to."""
-    scaling = {name: array for name, array in tensors.items() if name in batches.SCALING}
+    scaling = {name: array for name, array in tensors.items() if name in row_scaling.NAMES}
     return scaling | rounding.rounded({name: tensors[name] for name in tensors if name not in scaling})
 
 

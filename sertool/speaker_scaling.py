@@ -25,9 +25,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import batches
-from sertool.batches import Scaling, Store
+from sertool import row_scaling
+from sertool.batches import Store
 from sertool.fitted import deviation_of
+from sertool.row_scaling import Scaling
 
 ROUNDS = 2
 WEIGHTINGS = 30  # rounds in which frequencies and answers are fitted to one another
@@ -126,7 +127,7 @@ def with_speakers(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | flo
         share = counts / np.maximum(counts + scaling.prior_clips, 1e-9)
         statistics.append(share * moments + (1 - share) * everybody)
     mean, variance = np.stack(statistics, axis=1)
-    tensors = batches.tensors_of((mean, deviation_of(mean, variance)), scaling.mean.device)
+    tensors = row_scaling.tensors_of((mean, deviation_of(mean, variance)), scaling.mean.device)
     return replace(scaling, mean=tensors[0], deviation=tensors[1])
 
 
@@ -198,5 +199,5 @@ def fitted(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarr
     """
     clips, shares = [store.views[clip] for clip in train], targets[train]
     emotion_offsets = offsets(clips, group[train], shares.argmax(axis=1), shares.shape[1])
-    scaling = replace(scaling, offsets=batches.tensors_of((emotion_offsets,), store.device)[0])
+    scaling = replace(scaling, offsets=row_scaling.tensors_of((emotion_offsets,), store.device)[0])
     return adapted(by_speaker(clips, group[train], int(group.max())), shares, evenness_in(shares), scaling)

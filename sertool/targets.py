@@ -13,6 +13,7 @@ from sertool import (
     label_sets,
     labels,
     manifest,
+    row_scaling,
     selection,
     speaker_scaling,
     talk,
@@ -65,8 +66,8 @@ def data(material: Material, design: Design, member: Member, words: list[str]) -
     train = np.flatnonzero((member.split == TRAIN) & ((emotion >= 0) | unlabelled))
     dev = np.flatnonzero((member.split == DEV) & (emotion >= 0))
     group = voices(material.table) if design.adapt else None
-    scale = batches.ADAPTS[design.scale] if design.adapt else design.scale
-    scaling = batches.scaling(material.store, train, scale, design.prior_clips)
+    scale = row_scaling.ADAPTS[design.scale] if design.adapt else design.scale
+    scaling = row_scaling.of_clips(material.store, train, scale, design.prior_clips)
     targets, judged = _aims(material, design, words, emotion, train)
     if group is not None:
         scaling = speaker_scaling.fitted(material.store, train, group, targets.numpy(), scaling)

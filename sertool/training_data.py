@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sertool import batches, features, label_sets, metrics, speaker_scaling
-from sertool.batches import Scaling, Store
+from sertool.batches import Store
+from sertool.row_scaling import Scaling
 
 
 @dataclass(frozen=True)

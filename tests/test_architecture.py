@@ -25,8 +25,8 @@ HOUSE = {
     "formats": """manifest merging row_filter taught_encoders intake twins levels audio encoding folders sounds
         labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint manifest_paths
         manifest_io effects sources""",
-    "flow": """batches speaker_scaling familiarity label_sets teacher_answers consistency heldout offers store
-        corpus_folder effect_chains stored_rows predict_inputs windows segments model_knowledge heldout_members
+    "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout offers
+        store corpus_folder effect_chains stored_rows predict_inputs windows segments model_knowledge heldout_members
         extract predictions tables design training_data choosing objective training augmenting packing norm_folding
         inference ensemble cards tasks clips clip_statistics answers answer_files demonstration""",
     "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import batches, fitted
-from sertool.batches import Scaling, Store
+from sertool import batches, fitted, row_scaling
+from sertool.batches import Store
 from sertool.errors import SertoolError
 from sertool.modelfile import ModelFile
+from sertool.row_scaling import Scaling
 
 LENGTHS = (3, 1, 7, 4, 2)
 
@@ -67,7 +68,7 @@ def test_clips_examined_together_are_not_padded_to_one_that_is_far_longer() -> N
 
 def test_scaled_rows_have_mean_0_and_deviation_1_and_stay_zero_behind_a_clip() -> None:
     held = store()
-    scaling = batches.scaling(held, np.arange(5), "corpus")
+    scaling = row_scaling.of_clips(held, np.arange(5), "corpus")
     rows, lengths = held.take(np.arange(5))
     scaled = scaling.apply(rows, lengths)
     real = torch.cat([one[:n] for one, n in zip(scaled, lengths.tolist(), strict=True)])
@@ -101,7 +102,7 @@ def test_a_column_that_never_changes_stays_finite() -> None:
     held = store()
     for parts in held.views:
         parts[0][:] = 3
-    scaling = batches.scaling(held, np.arange(5), "corpus")
+    scaling = row_scaling.of_clips(held, np.arange(5), "corpus")
     rows, lengths = held.take(np.array([2]))
     assert not scaling.apply(rows, lengths)[:, :, :2].any()
 
@@ -112,7 +113,7 @@ def test_a_column_that_changes_by_more_than_rounding_is_scaled_however_small_it_
 ) -> None:
     rows = np.random.default_rng(0).normal(mean, deviation, (400, 1)).astype(np.float32)
     held = Store([[rows[:300]], [rows[300:]]], np.array([300, 100]), 1, torch.device("cpu"), {}, [])
-    scaled = batches.scaling(held, [0, 1], "corpus").apply(*held.take(np.array([0])))[0, :300]
+    scaled = row_scaling.of_clips(held, [0, 1], "corpus").apply(*held.take(np.array([0])))[0, :300]
     assert float(scaled.std()) == pytest.approx(1, rel=0.2)
     assert abs(float(scaled.mean())) < 0.2
     _, scale = fitted.moments(rows)
@@ -123,14 +124,14 @@ def test_a_column_that_changes_by_more_than_rounding_is_scaled_however_small_it_
 def test_a_column_that_changes_by_rounding_alone_stays_as_it_is(value: float) -> None:
     rows = np.float32(value) * (1 + np.random.default_rng(0).choice([-1, 0, 1], (2000, 1)) * np.float32(1e-7))
     held = Store([[rows]] * 3, np.full(3, 2000), 1, torch.device("cpu"), {}, [])
-    assert batches.scaling(held, range(3), "corpus").deviation == 1
+    assert row_scaling.of_clips(held, range(3), "corpus").deviation == 1
     assert fitted.moments(rows)[1] == 1
 
 
 @pytest.mark.parametrize("mode", ["none", "corpus"])
 def test_choosing_then_mapping_columns_is_one_map(mode: str) -> None:
     held, numbers = store(), np.random.default_rng(3)
-    scaling = batches.scaling(held, np.arange(5), mode)
+    scaling = row_scaling.of_clips(held, np.arange(5), mode)
     chosen, offset, matrix = np.eye(5)[:, [4, 0, 2]], numbers.normal(size=3), numbers.normal(size=(3, 2))
     mapped = scaling.then(np.zeros(5), chosen, held.device).then(offset, matrix, held.device)
     rows, lengths = held.take(np.array([2]))
@@ -147,8 +148,8 @@ def test_columns_of_rows_that_are_not_scaled_are_mapped_where_the_rows_lie() -> 
 
 def test_a_model_file_keeps_the_scaling() -> None:
     held = store()
-    scaling = batches.scaling(held, np.arange(5), "corpus").then(np.ones(5), np.eye(5)[:, :2], held.device)
-    again = batches.kept_scaling(kept("corpus", 2, **scaling.tensors()), torch.device("cpu"))
+    scaling = row_scaling.of_clips(held, np.arange(5), "corpus").then(np.ones(5), np.eye(5)[:, :2], held.device)
+    again = row_scaling.kept(kept("corpus", 2, **scaling.tensors()), torch.device("cpu"))
     rows, lengths = held.take(np.array([0, 3]))
     assert torch.equal(scaling.apply(rows, lengths), again.apply(rows, lengths))
     assert Scaling().tensors() == {}
@@ -180,7 +181,7 @@ def test_a_scaling_that_does_not_fit_its_model_is_refused(mode: str, tensors: di
         f"scaling.{name}": value if value.dtype == int else value.astype(np.float32) for name, value in tensors.items()
     }
     with pytest.raises(SertoolError, match="lacks its own normalisation"):
-        batches.kept_scaling(kept(mode, 3, **named), torch.device("cpu"))
+        row_scaling.kept(kept(mode, 3, **named), torch.device("cpu"))
 
 
 @pytest.mark.gpu

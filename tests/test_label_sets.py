@@ -7,7 +7,18 @@ import pytest
 import torch
 from running import Outcome, sertool
 
-from sertool import batch_changes, batches, encoding, label_sets, manifest, manifest_io, modelfile, synth, training
+from sertool import (
+    batch_changes,
+    batches,
+    encoding,
+    label_sets,
+    manifest,
+    manifest_io,
+    modelfile,
+    row_scaling,
+    synth,
+    training,
+)
 from sertool.objective import Objective
 from sertool.training_data import Data
 from sertool.training_settings import Settings
@@ -82,7 +93,7 @@ def test_the_loss_pushes_nothing_at_emotions_that_the_corpus_lacks(seed: int) ->
 def test_a_mixture_is_judged_in_parts_each_among_the_emotions_of_its_own_corpus() -> None:
     judged = torch.tensor([[True, True, False], [False, True, True]])
     store = batches.Store([[]] * 2, np.ones(2, np.int64), 1, torch.device("cpu"), {}, [])
-    data = Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), batches.Scaling(), np.array([0, 2]),
+    data = Data(store, TARGETS[[0, 3]], np.arange(2), np.arange(0), row_scaling.Scaling(), np.array([0, 2]),
                 judged=judged)  # fmt: skip
     net = torch.nn.Identity()
     cost = Objective(net, net, data, Settings(smoothing=0.2), torch.ones(3))
@@ -153,7 +164,7 @@ def test_a_small_corpus_is_drawn_as_often_as_a_large_one(both: list[Path], tmp_p
         train(*both, *NET, "--balance", how, "-o", tmp_path / how)
     corpus = np.repeat([0, 1], [20, 180])
     store = batches.Store([[]] * 200, np.ones(200, np.int64), 1, torch.device("cpu"), {}, [])
-    data = Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), batches.Scaling(),
+    data = Data(store, torch.eye(2)[np.arange(200) % 2], np.arange(200), np.arange(0), row_scaling.Scaling(),
                 np.arange(200) % 2, corpus=corpus)  # fmt: skip
     loop = training.Loop(None, data, Settings(balance="corpus"), None)
     drawn = np.concatenate([training._drawn(loop, np.random.default_rng(seed)) for seed in range(20)])
@@ -173,6 +184,6 @@ def test_a_classifier_that_is_fitted_at_once_says_that_it_counts_what_a_corpus_l
 def test_listeners_and_teachers_never_change_what_is_true() -> None:
     store = batches.Store([[]] * 3, np.ones(3, np.int64), 1, torch.device("cpu"), {}, [])
     targets = torch.tensor([[0.3, 0.7], [0.8, 0.2], [0.1, 0.9]])
-    data = Data(store, targets, np.arange(2), np.arange(2, 3), batches.Scaling(), np.array([0, 0, -1]))
+    data = Data(store, targets, np.arange(2), np.arange(2, 3), row_scaling.Scaling(), np.array([0, 0, -1]))
     assert data.truth.tolist() == [0, 0, 1]
     assert data.known.tolist() == [True, True, False]

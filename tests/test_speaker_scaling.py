@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sertool import speaker_scaling
-from sertool.batches import Scaling, Store
+from sertool.batches import Store
+from sertool.row_scaling import Scaling
 
 EMOTIONS, COLUMNS = 3, 40
 DRAW = np.random.default_rng(0)

@@ -32,6 +32,7 @@ from sertool import (
     modelfile,
     models,
     optimism,
+    row_scaling,
     splits,
     synth,
     talk,
@@ -1108,9 +1109,9 @@ def test_a_model_file_and_the_shards_give_the_predictions_again(
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in held.settings.items()}
     model = module.Model(module.Settings(**settings), held.columns, len(held.labels)).eval()
     model.load_state_dict(
-        {name: torch.from_numpy(value.copy()) for name, value in held.tensors.items() if name not in batches.SCALING}
+        {name: torch.from_numpy(value.copy()) for name, value in held.tensors.items() if name not in row_scaling.NAMES}
     )
-    scaled = batches.kept_scaling(held, store.device).apply(rows, lengths)
+    scaled = row_scaling.kept(held, store.device).apply(rows, lengths)
     with torch.inference_mode():
         answer = (model(scaled, lengths) / held.temperature).softmax(dim=1).numpy()
     for index, label in enumerate(held.labels):

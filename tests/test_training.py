@@ -22,19 +22,21 @@ from sertool import (
     models,
     norm_folding,
     plots,
+    row_scaling,
     synth,
     targets,
     tensorfile,
     training_data,
 )
 from sertool import device as devices
-from sertool.batches import Scaling, Store
+from sertool.batches import Store
 from sertool.design import Design, Member
 from sertool.inference import Predictor
 from sertool.manifest import Table
 from sertool.member_file import Trained
 from sertool.members import Callbacks
 from sertool.models import acnt, cnn, gru, lda, svm
+from sertool.row_scaling import Scaling
 from sertool.splits import DEV, PARTS, TEST, TRAIN
 from sertool.targets import Material
 from sertool.training_data import Data
@@ -355,7 +357,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_that_says_what_to_do(heard: 
     train(*words)
     member = tmp_path / "seed-0"
     kept = modelfile.read(member / "model.safetensors").tensors
-    own = {name: array for name, array in kept.items() if name not in batches.SCALING}
+    own = {name: array for name, array in kept.items() if name not in row_scaling.NAMES}
     whole = {f"{part}.{name}": array for part in ("model", "best") for name, array in own.items()}
     (member / "predictions.parquet").unlink()
     for names in ((), ("other.weight",), ("model.other",), ("slot.99.step",), ("slot.x",)):

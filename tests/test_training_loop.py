@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sertool import encoding, synth, training
-from sertool.batches import Scaling, Store
+from sertool.batches import Store
+from sertool.row_scaling import Scaling
 from sertool.training_data import Data
 from sertool.training_settings import Settings
 

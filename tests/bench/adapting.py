@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import batches, manifest, manifest_io, metrics, speaker_scaling
+from sertool import batches, manifest, manifest_io, metrics, row_scaling, speaker_scaling
 from sertool.inference import Predictor
 
 COUNTS = (1, 5, 10, 20, 40, 80)
@@ -35,15 +35,15 @@ class Fold:
         self.truth = np.array([self.model.labels.index(word) for word in manifest.column(table, "emotion")])
         self.speaker = manifest.codes(table, "speaker").index
 
-    def answers(self, clips: np.ndarray, scaling: batches.Scaling, group: int) -> torch.Tensor:
+    def answers(self, clips: np.ndarray, scaling: row_scaling.Scaling, group: int) -> torch.Tensor:
         who = torch.full((len(clips),), group)
         return self.model.logits(self.rows[clips], self.lengths[clips], (scaling, who))
 
-    def met(self, clips: np.ndarray) -> batches.Scaling:
+    def met(self, clips: np.ndarray) -> row_scaling.Scaling:
         """What some clips of one speaker tell."""
         views, group = [self.views[clip] for clip in clips], np.ones(len(clips), np.int64)
 
-        def ask(scaling: batches.Scaling) -> np.ndarray:
+        def ask(scaling: row_scaling.Scaling) -> np.ndarray:
             return (self.answers(clips, scaling, 1) / self.model.held.temperature).softmax(dim=1).numpy()
 
         return speaker_scaling.adapted_by_model(views, group, 1, self.model.scaling, ask)

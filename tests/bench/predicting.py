@@ -59,11 +59,11 @@ def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
     import torch
     import torchaudio
 
-    from sertool import batches, inference, modelfile
+    from sertool import inference, modelfile, row_scaling
 
     torch.set_num_threads(threads)
     held = modelfile.read(Path(model))
-    network, scaling = inference.network(held), batches.kept_scaling(held, "cpu")
+    network, scaling = inference.network(held), row_scaling.kept(held, "cpu")
     settings = held.features["mel"]["settings"]
     mel = torchaudio.transforms.MelSpectrogram(
         16_000, settings["n_fft"], settings["win_length"], settings["hop"], n_mels=settings["bands"], power=2.0

@@ -58,12 +58,12 @@ def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str
     import numpy as np
     import torch
 
-    from sertool import batches, device, manifest_io, training, training_data, training_settings
+    from sertool import batches, device, manifest_io, row_scaling, training, training_data, training_settings
 
     store = batches.load(manifest_io.read(str(out / "features" / "manifest.parquet")), ["mel"], device.pick("auto"))
     clips = np.arange(len(store))
     targets = torch.nn.functional.one_hot(torch.from_numpy(clips % CLASSES), CLASSES).float().to(store.device)
-    scaling = batches.scaling(store, clips, "corpus")
+    scaling = row_scaling.of_clips(store, clips, "corpus")
     data = training_data.Data(store, targets, clips, clips[:0], scaling, clips % CLASSES)
     settings = training_settings.Settings(epochs=epochs, batch=BATCH, optimizer="adam", lr=1e-4, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
