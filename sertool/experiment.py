@@ -158,10 +158,10 @@ def _taught(material: Material, trainings: Sequence[Member], teachers: TeacherMo
     """The material of each member by its name, with the answers of those models that may teach it."""
     first, each_split = trainings[0], {member.name: member.split for member in trainings}
     if teachers is not None:
-        lessons = {name: teacher_models.lesson(teachers, material.table, split) for name, split in each_split.items()}
+        taught = {name: teacher_models.taught(teachers, material.table, split) for name, split in each_split.items()}
         familiar = teacher_models.familiar_clips(teachers, material.table, first.split)
-        teacher_models.say(lessons[first.name], first.split, familiar)
-        return {name: replace(material, taught=lesson) for name, lesson in lessons.items()}
+        teacher_models.say(taught[first.name], first.split, familiar)
+        return {name: replace(material, taught=answers) for name, answers in taught.items()}
     if material.taught is not None:
         teacher_models.say(material.taught, first.split)
     return dict.fromkeys(each_split, material)

@@ -146,7 +146,7 @@ def _require_teacher(
     taught = teacher_answers.taught(table, answers)
     taught.over(sorted(emotions))
     for member in trainings:
-        teacher_models.require_lesson(source, taught, member.split)
+        teacher_models.require_answers(source, taught, member.split)
 
 
 def say(plan: TrainingPlan, *, overwrite: bool) -> None:

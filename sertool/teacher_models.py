@@ -184,7 +184,7 @@ def _warn_of_unknown(table: Table, path: Path) -> None:
               f"{shared}")  # fmt: skip
 
 
-def lesson(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
+def taught(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
     """For each clip the mean answer of the models that may teach it; see above."""
     fit = ~_leaking_models(teachers, table, split)
     if not fit.any():
@@ -244,7 +244,7 @@ def familiar_clips(teachers: TeacherModels, table: Table, split: np.ndarray) -> 
     return teachers.knows_speaker[~_leaking_models(teachers, table, split)].all(axis=0)
 
 
-def require_lesson(source: str, taught: Taught, split: np.ndarray) -> None:
+def require_answers(source: str, taught: Taught, split: np.ndarray) -> None:
     """Refuse a teacher that has no answer for any training clip."""
     if not taught.known[split == TRAIN].any():
         raise SertoolError(f"--teacher {source}: it answers for none of the training clips")

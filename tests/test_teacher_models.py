@@ -177,19 +177,19 @@ def test_clips_are_taught_by_those_that_never_heard_their_speaker_and_by_all_whe
     split = np.array([TRAIN, TRAIN, TRAIN, TEST])
     met = [[True, False, True, False], [False, True, True, False], [False, False, False, True]]
     held = teachers(met, met, [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.9, 0.9, 0.9, 0.9]])
-    made = teacher_models.lesson(held, table, split)
+    made = teacher_models.taught(held, table, split)
     np.testing.assert_allclose(made.shares[:, 0], [0.5, 0.2, 0.5, 0.6], atol=1e-6)
     with pytest.raises(SertoolError, match="held out here"):
-        teacher_models.lesson(teachers(met[2:], met[2:], [[0.9] * 4]), table, split)
+        teacher_models.taught(teachers(met[2:], met[2:], [[0.9] * 4]), table, split)
 
 
 def test_where_speakers_stand_on_both_sides_only_the_clips_held_out_are_secret() -> None:
     table = manifest.from_columns({"clip": ["w", "x"], "speaker": ["1", "1"]})
     split = np.array([TRAIN, DEV])
     fit = teachers([[True, True]], [[True, False]], [[0.1, 0.2]])
-    assert teacher_models.lesson(fit, table, split).known.all()
+    assert teacher_models.taught(fit, table, split).known.all()
     with pytest.raises(SertoolError, match="held out here"):
-        teacher_models.lesson(teachers([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
+        teacher_models.taught(teachers([[True, True]], [[False, True]], [[0.1, 0.2]]), table, split)
 
 
 @pytest.fixture(scope="module")
