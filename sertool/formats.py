@@ -35,7 +35,7 @@ FRACTION = rf"^ *-?(?:{DIGITS}(?:[eE][-+][0-9]+)?|{DIGITS}?\.[0-9]+(?:[eE][-+]?[
 LINES = 65_536  # that become a table at once
 LINE_END = re.compile(rb"\r\n?|\n")  # of a table in text; older spreadsheets for the Macintosh end lines by CR alone
 WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx begins, as any ZIP archive does, and .xls
-DOCUMENT = re.compile(rb"\s*(\[|\{\s*\n)")  # how JSON begins that is not an object a line
+NAMES = {"clip", *columns.PATH_NAMES}  # of which a row has one that tells what it is of
 
 
 def sniff(head: bytes) -> str:
@@ -155,8 +155,8 @@ def _parquet(data: pa.Buffer) -> Table:
 def _jsonl(data: pa.Buffer) -> Table:
     """One object a line, or a JSON document of objects; what one does not say is null."""
     text = bytes(data).removeprefix(BOM)
-    if DOCUMENT.match(text):
-        return _of_objects(_document(text))
+    if (rows := _document(text)) is not None:
+        return _of_objects(rows)
     lines = enumerate(io.BytesIO(text), 1)
     tables = []
     while batch := list(islice(lines, LINES)):
@@ -184,10 +184,17 @@ def _as_cell(value: Any) -> str:
     return ";".join(words) if all(isinstance(word, str) for word in words) else _as_json(value)
 
 
-def _document(text: bytes) -> list[dict[str, Any]]:
-    """The objects of a list, or of an object that holds them by name."""
-    document = json.loads(text)
-    rows = list(document.values()) if isinstance(document, dict) else document
+def _document(text: bytes) -> list[dict[str, Any]] | None:
+    """The objects of a list, of an object that holds them by name, or the one there is; None for an object a line."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # after the first line's object
+            return None
+        raise
+    if isinstance(document, dict) and all(isinstance(row, dict) for row in document.values()):
+        return [row if row.keys() & NAMES else {"clip": name, **row} for name, row in document.items()]
+    rows = document if isinstance(document, list) else [document]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("the document holds something else than objects of names and values")
     return rows

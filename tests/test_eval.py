@@ -868,6 +868,16 @@ def test_clips_without_names_are_paired_by_order_or_not_at_all(tmp_path: Path) -
     assert "cannot be paired" in refused(one, third)
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_clips_that_a_json_document_holds_by_name_are_paired_by_name(tmp_path: Path, indent: int | None) -> None:
+    words = EMOTIONS * 6
+    rows = {f"c{k}": {"emotion": word, "predicted": words[k - k % 2]} for k, word in enumerate(words)}
+    for name, held in (("a.json", rows), ("b.json", dict(reversed(rows.items())))):
+        (tmp_path / name).write_text(json.dumps(held, indent=indent))
+    (pair,) = report(str(tmp_path / "a.json"), str(tmp_path / "b.json")).comparisons
+    assert (pair.clips, pair.mcnemar["only_first"], pair.mcnemar["only_second"]) == (24, 0, 0)
+
+
 def test_runs_that_disagree_about_the_truth_are_refused(tmp_path: Path, predicted: str) -> None:
     columns = made()
     columns["emotion"][5] = "happy" if columns["emotion"][5] != "happy" else "sad"

@@ -152,11 +152,26 @@ def test_lines_may_know_different_things():
     [
         '[{"path": "/a", "emotion": "sad"}, {"path": "/b", "x": 1}]',
         '{\n  "one": {"path": "/a", "emotion": "sad"},\n  "two": {"path": "/b", "x": 1}\n}',
+        '\n{"one": {"path": "/a", "emotion": "sad"}, "two": {"path": "/b", "x": 1}}',
+        '{"one": {"path": "/a", "emotion": "sad"},\n "two": {"path": "/b", "x": 1}}\n\n',
     ],
 )
 def test_a_json_document_is_read_as_its_lines_would_be(text):
     lines = b'{"path": "/a", "emotion": "sad"}\n{"path": "/b", "x": 1}\n'
     assert manifest_io.decode(pa.py_buffer(text.encode()), "-") == manifest_io.decode(pa.py_buffer(lines), "-")
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_objects_that_a_document_holds_by_name_are_clips_of_that_name_unless_they_say_another(indent):
+    held = {"a": {"emotion": "sad"}, "b": {"emotion": "happy", "clip": "mine"}, "c": {"file": "c.wav"}}
+    table = manifest_io.parse(pa.py_buffer(json.dumps(held, indent=indent).encode()), "it")
+    assert table.column("clip").to_pylist() == ["a", "mine", None]
+
+
+@pytest.mark.parametrize("text", ['{"path": "/a", "x": {"y": 1}}', '{\n "path": "/a",\n "x": {"y": 1}\n}\n'])
+def test_one_object_is_one_row_on_however_many_lines_it_stands(text):
+    (row,) = manifest_io.decode(pa.py_buffer(text.encode()), "-").to_pylist()
+    assert row == {"clip": "/a", "path": "/a", "x": {"y": 1}}
 
 
 def test_what_is_nested_is_json_in_text_formats():
@@ -343,11 +358,11 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
     ("data", "says"),
     [
         (b"", "empty input"), (b"PAR1", "not readable as parquet: it was cut off or altered"),
-        (b"PAR1" + bytes(100) + b"PAR1", "cut off or altered"), (b"{", "not readable as jsonl: line 1"),
+        (b"PAR1" + bytes(100) + b"PAR1", "cut off or altered"), (b"{", "not readable as jsonl: Expecting"),
         (b"[" * 100_000, "not readable as jsonl: maximum recursion"), (b'{"a":' * 100_000, "maximum recursion"),
         (b'{"path": "/a"}\n{"path": 3', "line 2"), (b'[{"path": "/a"}, 7]', "the document holds something else"),
-        (b'{\n"path": "/a"\n}', "the document holds something else"), (b'[{"path": "/a"}', "not readable as jsonl"),
-        (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}}', "column path holds struct"),
+        (b'{\n"path": "/a",\n}', "not readable as jsonl: "), (b'[{"path": "/a"}', "not readable as jsonl"),
+        (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}, "x": 1}', "column path holds struct"),
         (b'{"path": "/a", "age": [1]}', "column age holds list"), 
         (b"path,age\n/a\n", "not readable as csv: "),
         (b"path,start\n/a,x\n", "column start holds 'x' in row 1, and takes numbers"),
