@@ -1,6 +1,6 @@
 """What others wrote, as a manifest has it: our types and words, and an id for each clip; or a reason why it is none.
 
-With `manifest`, `formats` and `manifest_io` the only door to pyarrow.
+With `manifest`, `delimited`, `formats` and `manifest_io` the only door to pyarrow.
 """
 
 from collections.abc import Callable, Sequence

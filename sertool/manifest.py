@@ -1,7 +1,7 @@
 """The manifest: an Arrow table with one row per clip, and what may be done with one column-wise.
 
 With `merging` and `row_filter`, which join tables and choose rows, `intake`, which makes one of what others wrote, and
-`formats` and `manifest_io`, which turn it into bytes and back, the only door to pyarrow.
+`delimited`, `formats` and `manifest_io`, which turn it into bytes and back, the only door to pyarrow.
 """
 
 import hashlib

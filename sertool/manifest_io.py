@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sertool import formats, intake, manifest, manifest_paths, talk
+from sertool import delimited, formats, intake, manifest, manifest_paths, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import is_special, reason, whole
 from sertool.manifest import Table
@@ -95,11 +95,11 @@ def is_stream(source: str) -> bool:
 def read_table(source: str) -> Table:
     """Any table in a file, as it is: a `--table` need not be a manifest."""
     data = read_bytes(source)
-    return parse(data, source, formats.delimited_kind(bytes(data[:4096])))
+    return parse(data, source, delimited.header_of(data).likely_kind())
 
 
 def kind_of(data: pa.Buffer, *, nul: bool = False) -> str:
-    return "paths" if nul else formats.sniff(bytes(data[:4096]))
+    return "paths" if nul else formats.sniff(data)
 
 
 def parse(data: pa.Buffer, where: str, otherwise: str = "paths", loose: Collection[str] = ()) -> Table:

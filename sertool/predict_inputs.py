@@ -2,7 +2,6 @@
 
 import os
 import queue
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +31,6 @@ Models = Sequence[int] | None  # the numbers of those that answer for a clip; No
 Telling = Callable[[Table], tuple[Table, Sequence[Models]]]
 Some = TypeVar("Some")
 LISTS = (".txt", ".lst", ".list")
-OBJECT = re.compile(b"(" + formats.BOM + rb")?\s*(\[\s*)?\{\s*[\"}]")  # how JSON and JSON Lines begin, not Markdown
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
 MOMENT = 0.05  # seconds
 
@@ -126,9 +124,7 @@ def _is_told(source: str) -> bool:
         head = stream.read(4096)
         if head.startswith(b"PAR1") or b"\0" in head:
             return head.startswith(b"PAR1")
-        kind = formats.sniff(head)
-        is_table = kind != "paths" and (kind != "jsonl" or OBJECT.match(head) is not None)
-        return is_table or ending in LISTS or _is_list(source)
+        return formats.sniff(head) != "paths" or ending in LISTS or _is_list(source)
     return False
 
 

@@ -4,14 +4,15 @@ import math
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from sertool import columns, formats, intake, labels, manifest, manifest_io, row_filter, splits, splitting, talk
+from sertool import columns, delimited, intake, labels, manifest, manifest_io, row_filter, splits, splitting, talk
 from sertool.codes import Codes
+from sertool.delimited import Header
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -85,9 +86,10 @@ def read(sources: Sequence[str], reading: Reading) -> list[Run]:
 def _table(source: str, reading: Reading) -> Table:
     where = manifest_io.source_name(source)
     data = manifest_io.read_bytes(source)
+    header = delimited.header_of(data)
     if data.size and manifest_io.kind_of(data) == "paths":
-        data, reading = _with_our_names(data, where, reading), replace(reading, truth=None, predicted=None)
-    table = manifest_io.parse(data, where, loose=BESIDE)
+        _refuse_others(header, where, reading)
+    table = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
     table = intake.with_bands_named(_renamed(table, reading), where)
@@ -113,22 +115,13 @@ def _without_strange(table: Table, where: str) -> Table:
     return table
 
 
-def _with_our_names(data: Any, where: str, reading: Reading) -> np.ndarray:
-    """A table without any column of ours would be taken for a list of paths: its header is translated first."""
-    data = formats.without_more_headers(data, where)
-    header = formats.first_line_of(bytes(data))
-    text = header.removeprefix(formats.BOM).decode("utf-8", "replace").strip()
-    kind = formats.delimited_kind(header)
-    separator = formats.SEPARATORS[kind]
-    names = [name.strip().strip('"') for name in text.split(separator)]
-    ours = _translation(names, reading)
-    if not ours:
+def _refuse_others(header: Header, where: str, reading: Reading) -> None:
+    """Refuse text without any column that we know."""
+    names = [name.strip() for name in header.names(header.likely_kind())]
+    if not _translation(names, reading):
         hint = "such as emotion and predicted, or those that --truth and --predicted name"
-        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; "
-                           f"its first line is {text[:60]!r}")  # fmt: skip
-    formats.refuse_other_encodings(data, kind, where)
-    translated = separator.join(ours.get(name, name) for name in names)
-    return np.frombuffer(translated.encode() + bytes(data)[len(header) :], np.uint8)
+        raise SertoolError(f"{where}: no table of predictions: CSV, JSON Lines or Parquet with columns {hint}; its "
+                           f"first line is {header.line.decode('utf-8', 'replace').strip()[:60]!r}")  # fmt: skip
 
 
 def _renamed(table: Table, reading: Reading) -> Table:

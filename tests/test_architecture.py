@@ -23,8 +23,8 @@ HOUSE = {
         tensorfile unpacking web downloading training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest merging row_filter taught_encoders intake twins levels audio encoding folders sounds
-        labelling modelfile named_models shards formats shaping long_audio splitting doctor checkpoint manifest_paths
-        manifest_io effects sources""",
+        labelling modelfile named_models shards delimited formats shaping long_audio splitting doctor checkpoint
+        manifest_paths manifest_io effects sources""",
     "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout offers
         store corpus_folder effect_chains stored_rows predict_inputs windows segments model_knowledge heldout_members
         extract predictions tables design training_data choosing objective training augmenting packing norm_folding
@@ -40,7 +40,7 @@ PLACES = " ".join(HOUSE.values()).split()
 DOORS = {
     "click": {"cli", "options", "commands"}, "rich": {"talk"}, "tqdm": {"talk"}, "soundfile": {"audio", "encoding"},
     "soxr": {"audio"}, "matplotlib": {"pictures"},
-    "pyarrow": {"manifest", "merging", "row_filter", "intake", "formats", "manifest_paths", "manifest_io"},
+    "pyarrow": {"manifest", "merging", "row_filter", "intake", "delimited", "formats", "manifest_paths", "manifest_io"},
 }  # fmt: skip
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 HEAVY = ("torch", "torchaudio", "torchvision", "sklearn", "scipy.signal", "matplotlib")

@@ -136,6 +136,22 @@ def test_two_columns_under_usual_names_are_enough(tmp_path: Path, header: str) -
     assert "speakers unknown" in found.bootstrap
 
 
+@pytest.mark.parametrize("header", ["emotion,predicted", "y_true,y_pred"])
+def test_answers_behind_hundreds_of_features_are_read(tmp_path: Path, header: str) -> None:
+    rows = [",".join(["0.5"] * 700 + [word] * 2) for word in ("sad", "happy")]
+    names = ",".join(f"feature_{k}" for k in range(700))
+    (tmp_path / "p.csv").write_text("\n".join([f"{names},{header}", *rows]))
+    assert report(str(tmp_path / "p.csv")).runs[0].figures["uar"].value == 1
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+@pytest.mark.parametrize("names", [("y_true", "y_pred"), ("emotion", "predicted")])
+def test_a_table_with_an_index_without_a_name_is_read(tmp_path: Path, separator: str, names: tuple[str, ...]) -> None:
+    lines = [("", *names), ("0", "sad", "sad"), ("1", "happy", "sad")]
+    (tmp_path / "p.tsv").write_text("\n".join(map(separator.join, lines)))
+    assert report(str(tmp_path / "p.tsv")).runs[0].figures["uar"].value == pytest.approx(0.5)
+
+
 def test_lines_may_end_as_on_old_macintoshes(tmp_path: Path) -> None:
     for header in ("emotion;predicted", "truth;pred"):
         (tmp_path / "m.csv").write_bytes(f"{header}\ra;a\rb;b\rb;a\r".encode())

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import formats, manifest, manifest_io, merging, row_filter, streams
+from sertool import delimited, formats, manifest, manifest_io, merging, row_filter, streams
 from sertool.errors import SertoolError, UsageError
 from sertool.paths import path_text
 
@@ -114,6 +114,8 @@ def test_columns_of_others_survive_a_filter(tmp_path):
     ("head", "kind"),
     [
         (b"PAR1...", "parquet"), (b'{"path": 1}', "jsonl"), (b' \n {"a"', "jsonl"), (b'[{"path"', "jsonl"),
+        (b"[1] a.wav\n", "paths"), (b"{a}.wav\n", "paths"), (b"\tx\temotion\n", "tsv"), (b"\n\r\npath,x", "csv"),
+        (b",".join(b"f%d" % k for k in range(1000)) + b",path\n", "csv"),
         (b"path\n/a", "tsv"), (b"clip,emotion\n", "csv"), (b"\xef\xbb\xbfpath,x\n", "csv"),
         (b'"path" , "mine"\n', "csv"), (b"p_sad,mine", "csv"), (b"p_1001.wav\n", "paths"), (b"a/mel_rows\n", "paths"),
         (b"path\temotion\n", "tsv"), (b"mine,other\n", "paths"), (b"/a/b.wav\n", "paths"), (b"Emotion,x\n", "csv"),
@@ -297,7 +299,7 @@ def test_decimal_commas_of_others_are_numbers_between_semicolons():
 def test_words_of_others_that_would_become_one_number_stay_words_and_numbers_of_ours_are_numbers(text):
     kind = "semicolons" if ";" in text else "csv"
     held = formats.parse(pa.py_buffer(text.encode()), kind, "here").to_pydict()
-    assert held["take"] == [line.split(formats.SEPARATORS[kind])[1] or None for line in text.splitlines()[1:]]
+    assert held["take"] == [line.split(delimited.SEPARATORS[kind])[1] or None for line in text.splitlines()[1:]]
     assert ({*held["end"]}, {*held["p_odd"]}, {*held["dur"]}) == ({1.5}, {0.5}, {2})
 
 
@@ -358,8 +360,9 @@ def test_what_is_read_is_held_by_arrow_whose_threads_may_outlive_python(tmp_path
     ("data", "says"),
     [
         (b"", "empty input"), (b"PAR1", "not readable as parquet: it was cut off or altered"),
-        (b"PAR1" + bytes(100) + b"PAR1", "cut off or altered"), (b"{", "not readable as jsonl: Expecting"),
-        (b"[" * 100_000, "not readable as jsonl: maximum recursion"), (b'{"a":' * 100_000, "maximum recursion"),
+        (b"PAR1" + bytes(100) + b"PAR1", "cut off or altered"), (b'{"', "not readable as jsonl: Unterminated"),
+        (b'[{"a":' + b"[" * 100_000, "not readable as jsonl: maximum recursion"),
+        (b'{"a":' * 100_000, "maximum recursion"),
         (b'{"path": "/a"}\n{"path": 3', "line 2"), (b'[{"path": "/a"}, 7]', "the document holds something else"),
         (b'{\n"path": "/a",\n}', "not readable as jsonl: "), (b'[{"path": "/a"}', "not readable as jsonl"),
         (b'{"path": "/a"}\n7', "line 2 is no object"), (b'{"path": {"a": 1}, "x": 1}', "column path holds struct"),
@@ -638,8 +641,21 @@ def test_a_column_without_any_cell_can_be_asked_for():
 
 
 def test_a_table_that_begins_with_an_empty_line_is_one_table():
-    text = b'\nfile,emotion,x\na.wav,sad,"p\n\nq"\n'
-    assert bytes(formats.without_more_headers(pa.py_buffer(text), "it")) == text
+    text = b'\n\nfile,emotion,x\na.wav,sad,"p\n\nq"\nb.wav,007,\nfile,emotion,x\nc.wav,08,\n'
+    held = manifest_io.parse(pa.py_buffer(text), "it")
+    assert held.to_pydict() == {
+        "file": ["a.wav", "b.wav", "c.wav"], "emotion": ["sad", "007", "08"], "x": ["p\n\nq", None, None]
+    }  # fmt: skip
+
+
+def test_columns_behind_thousands_of_others_are_read_as_what_they_are():
+    names = [f"feature_number_{k:04}_of_many" for k in range(4000)]
+    rows = [["0.5"] * len(names) + [f"/{k}.wav", f"00{k}", f"0{k}"] for k in range(2)]
+    text = "\n".join(map(",".join, [[*names, "path", "speaker", "subject_code"], *rows]))
+    held = manifest_io.decode(pa.py_buffer(text.encode()), "-").select(["path", "speaker", "subject_code"])
+    assert held.to_pydict() == {
+        "path": ["/0.wav", "/1.wav"], "speaker": ["000", "001"], "subject_code": ["00", "01"]
+    }  # fmt: skip
 
 
 def test_paths_in_a_folder_whose_name_is_not_utf_8_are_read_back_as_they_were(tmp_path):
