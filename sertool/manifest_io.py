@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sertool import delimited, formats, intake, manifest, manifest_paths, talk
+from sertool import columns, delimited, formats, intake, manifest, manifest_paths, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import is_special, reason, whole
 from sertool.manifest import Table
@@ -122,7 +122,13 @@ def parse_paths(data: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
     lines = [line for line in lines if line]
     if not lines or any(b"\0" in line for line in lines):
         raise SertoolError(f"{where}: neither a manifest (Parquet, CSV, JSON Lines) nor a list of paths")
-    return [os.fsdecode(line) for line in lines]
+    paths = [os.fsdecode(line) for line in lines]
+    return paths[1:] if paths[1:] and not nul and is_header(paths[0]) else paths
+
+
+def is_header(path: str) -> bool:
+    """Whether the first of several paths is what tables call them."""
+    return path.strip().lower() in columns.PATH_NAMES and not os.path.lexists(path)
 
 
 def existing_paths(data: pa.Buffer, source: str, *, nul: bool = False) -> list[str]:

@@ -242,8 +242,9 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
 
 
 def _listed(lines: Iterator[bytes]) -> Iterator[Row]:
-    for line in lines:
-        path = os.fsdecode(line)
+    for place, path in enumerate(map(os.fsdecode, lines)):
+        if place == 0 and manifest_io.is_header(path):
+            continue
         yield from _from_folder(path) if os.path.isdir(path) else (_of_path(path),)
 
 

@@ -276,6 +276,13 @@ def test_a_list_of_files_is_labelled_as_their_folder_would_be(make):
     refused("-", stdin=b"# a text\nof words\n", says="no such file '# a text'", code=1)
 
 
+def test_a_list_may_have_a_header_and_names_that_begin_with_brackets(make, monkeypatch):
+    monkeypatch.chdir(make("[1] a.wav", "{2}.wav", "audio/3.wav"))
+    assert [row["path"] for row in index("-", stdin=b"File\n{2}.wav\n")] == [os.path.abspath("{2}.wav")]
+    assert len(index("-", stdin=b"[1] a.wav\n{2}.wav\n")) == len(index("-", stdin=b"audio\n{2}.wav\n")) == 2
+    refused("-", stdin=b"file\n", says="no such file 'file'", code=1)
+
+
 def test_folders_in_a_list_are_searched_as_on_the_command_line(make):
     folder = make("mine/angry/1.wav", "mine/sad/1.wav", "crema/AudioWAV/1001_IEO_ANG_HI.wav")
     (folder / "crema" / "VideoDemographics.csv").write_text("ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,x,y\n")

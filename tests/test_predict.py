@@ -1200,14 +1200,14 @@ def test_manifests_and_lists_are_known_by_what_is_in_them(run: Path, tmp_path: P
     assert {row["issue"] for row in listed} == {""}
 
 
-@pytest.mark.parametrize("name", ["list.txt", "list", "clips.2026"])
+@pytest.mark.parametrize(("name", "header"), [("list.txt", ""), ("list", "file\n"), ("clips.2026", "")])
 def test_lists_in_files_are_lists_on_stdin(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, header: str
 ) -> None:
     folder = next((run / "voices").iterdir())
     clip = next(path for path in sorted((run / "voices").rglob("*.wav")) if path.parent != folder)
     monkeypatch.chdir(run)
-    (tmp_path / name).write_text(f"{folder.relative_to(run)}\n{clip.relative_to(run)}\n")
+    (tmp_path / name).write_text(f"{header}{folder.relative_to(run)}\n{clip.relative_to(run)}\n")
     wanted = sertool("predict", "-m", run / "model", stdin=(tmp_path / name).read_bytes())
     done = sertool("predict", "-m", run / "model", tmp_path / name)
     assert done.out == wanted.out
