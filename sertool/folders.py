@@ -9,9 +9,10 @@ from sertool.paths import Unlisted, walk
 
 
 def audio_under(folder: Path, failed: list[Unlisted], others: list[Path]) -> Iterator[Path]:
-    """Its audio in the order of names. What else lies there is added to `others`, without what macOS lays beside each
-    file, which has its name but no sound; which folders cannot be read, and why, to `failed`."""
-    for path in walk(folder, failed):
+    """Its audio in the order of names, without that of hidden folders: .git, trash, downloads that were cut off. What
+    else lies there is added to `others`, without what macOS lays beside each file, which has its name but no sound;
+    which folders cannot be read, and why, to `failed`."""
+    for path in walk(folder, failed, hidden=False):
         if path.name.startswith(LEFT_BY_MACOS):
             continue
         if path.suffix.lower() in EXTENSIONS:

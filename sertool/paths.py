@@ -14,9 +14,9 @@ from sertool.files import reason
 Unlisted = tuple[Path, str]  # a folder, and why nobody can look into it
 
 
-def walk(root: Path, failed: list[Unlisted]) -> Iterator[Path]:
+def walk(root: Path, failed: list[Unlisted], *, hidden: bool = True) -> Iterator[Path]:
     """Every file under a folder in the order of names; each real folder once, so that links make no loops. Folders in
-    it that cannot be listed are added to `failed`."""
+    it that cannot be listed are added to `failed`; those whose names begin with a dot are entered if `hidden`."""
     pending, seen = [root], set()
     while pending:
         folder = pending.pop()
@@ -32,7 +32,8 @@ def walk(root: Path, failed: list[Unlisted]) -> Iterator[Path]:
                 raise SertoolError(f"cannot read {root}: {reason(error)}") from None
             failed.append((folder, reason(error)))
             continue
-        pending.extend(Path(entry.path) for entry in reversed(entries) if _is_folder(entry))
+        inside = [entry for entry in reversed(entries) if _is_folder(entry)]
+        pending.extend(Path(entry.path) for entry in inside if hidden or not entry.name.startswith("."))
         yield from (Path(entry.path) for entry in entries if not _is_folder(entry))
 
 

@@ -1132,6 +1132,14 @@ def test_links_are_followed_and_never_into_loops(make):
     assert emotions(by_clip(folder / "x")) == {"x/angry/1": "angry", "x/sad/2": "sad"}
 
 
+def test_hidden_folders_are_searched_only_where_they_are_named(make):
+    folder = make("x/.git/annex/objects/aa/k.wav", "x/sad/2.wav", ".tess.cache/files/3.wav")
+    (folder / "x/angry").mkdir()
+    (folder / "x/angry/1.wav").symlink_to("../.git/annex/objects/aa/k.wav")
+    assert emotions(by_clip(folder)) == {f"{folder.name}/x/angry/1": "angry", f"{folder.name}/x/sad/2": "sad"}
+    assert [row["path"] for row in index(folder / ".tess.cache")] == [str(folder / ".tess.cache/files/3.wav")]
+
+
 def test_what_archives_leave_beside_files_is_no_clip(make):
     folder = make("x/angry/1.wav", "x/angry/2.wav")
     (folder / "x/angry/._1.wav").write_bytes(b"\0\5\x16\7")
