@@ -117,7 +117,7 @@ def _build(sources: Sources, options: IndexOptions) -> Table:
 
 def _by_path(old: Table) -> dict[str, dict[str, Any]]:
     """The rows of an older manifest by path; of an augmented copy its file's numbers are not known."""
-    return {row["path"]: row for row in old.to_pylist() if not row.get("parent")}
+    return {row["path"]: row for row in old.to_pylist() if row.get("path") and not row.get("parent")}
 
 
 def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
@@ -128,7 +128,7 @@ def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
     return [
         dict.fromkeys(("corpus", "emotion")) | row | {"notes": doctor.lasting(row.get("notes"))}
         for row in rows
-        if path_of(row["path"]).startswith(inside)
+        if path_of(row.get("path")).startswith(inside)
     ]
 
 

@@ -33,9 +33,9 @@ def relative(table: Table, folder: str) -> Table:
 
 def moved(table: Table, root: str) -> Table:
     """The audio looked for under `root`: some end of its path must be there. What lay elsewhere stays where it was."""
-    column = table.column("path").drop_null()
-    if not len(column):
+    if manifest.lacking(table, "path").all():
         return table
+    column = table.column("path").drop_null()
     before = _place_before(column, root)
     if before is None:
         raise UsageError(f"--root {root}: no end of {path_of(column[0].as_py())} is there")

@@ -1228,6 +1228,16 @@ def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
     assert rows(done) == index(folder / "x", "-q")
 
 
+def test_an_update_knows_nothing_of_clips_without_a_path(make, shut):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    (folder / "old.csv").write_text("clip,emotion\nz,angry\n")
+    done = sertool("index", folder / "x", "--update", folder / "old.csv", "-f", "jsonl")
+    assert "2 files looked at, 0 unchanged, 0 gone" in done.err
+    assert rows(done) == index(folder / "x", "-q")
+    shut.add("sad")
+    assert len(index(folder / "x", "--update", folder / "old.csv")) == 1
+
+
 def test_what_lies_where_nobody_can_look_is_kept_by_an_update_and_fails_a_strict_one(make, shut):
     folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(3)))
     words = (folder / "x", "--pattern", "{emotion}/{speaker}.wav")

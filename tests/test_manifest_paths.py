@@ -94,3 +94,8 @@ def test_a_root_without_the_audio_is_refused(tmp_path):
     held = manifest.from_columns({"clip": ["1"], "path": ["/old/cremad/a.wav"]})
     with pytest.raises(UsageError, match=r"no end of /old/cremad/a\.wav is there"):
         manifest_paths.moved(held, str(tmp_path))
+
+
+def test_clips_without_paths_stay_as_they_are_under_any_root(tmp_path):
+    held = pa.table({"clip": ["x"], "emotion": ["angry"]})
+    assert manifest_paths.moved(held, str(tmp_path)) is held
