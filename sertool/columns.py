@@ -68,6 +68,8 @@ ELSEWHERE = {
     "natural": "percent of the listeners who found it natural; of emodb",
 }
 
+SAID = WHO | WHAT | PLACE  # what names of files may say, and tables beside their CLIP; what stands in FILE is measured
+
 MEANINGS: dict[str, tuple[str, str]] = CLIP | WHO | WHAT | FILE | PLACE | COPY | OUTCOME
 
 WORDS = [name for name, (kind, _) in (WHO | WHAT).items() if kind == "string"]  # of people and of what they say

@@ -13,7 +13,6 @@ from sertool.errors import UsageError
 from sertool.files import listed
 
 MOST_WORDS = 10  # that nobody knows, shown
-OURS = columns.WHO | columns.WHAT | columns.PLACE  # what a pattern may set; all else that has our names is measured
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,8 @@ def compile_pattern(pattern: str, option: str = "--pattern") -> re.Pattern[str]:
     pieces = re.split(r"\{(\w*)\}", labels.composed(pattern))
     pieces[1::2] = _our_names(pieces[1::2])
     names = [name for name in pieces[1::2] if name]
-    measured = [name for name in names if name in columns.MEANINGS and name not in OURS]
-    if measured or not set(names) & OURS.keys():
+    measured = [name for name in names if name in columns.MEANINGS and name not in columns.SAID]
+    if measured or not set(names) & columns.SAID.keys():
         wrong = f"{{{measured[0]}}} is not for names to say" if measured else "it says nothing of a clip"
         raise UsageError(f"{option} {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")
     fields: set[str] = set()
@@ -146,7 +145,7 @@ def _our_names(names: Sequence[str]) -> list[str]:
     """Words in braces by our names for them, `{Speaker}` and `{gender}`, unless another word has that name already."""
     our_name = {name: name for name in names}
     for name in our_name:
-        if (ours := columns.ours(name)) in OURS and ours not in our_name.values():
+        if (ours := columns.ours(name)) in columns.SAID and ours not in our_name.values():
             our_name[name] = ours
     return [our_name[name] for name in names]
 

@@ -429,6 +429,18 @@ def test_a_parquet_manifest_is_a_table_too(make):
     assert index("--table", folder / "labels.parquet", "-q") == held  # without its folder: paths are the table's own
 
 
+@pytest.mark.parametrize("check", ["full", "none"])
+def test_what_is_measured_is_never_taken_from_a_table(make, check):
+    folder = make(*(f"x/sad/{k}.wav" for k in range(12)))
+    encoding.write(folder / "x/sad/0.wav", np.ones(3200), 16_000)
+    lines = [f"{k}.wav,sad,clipped;dc,{48_000 if k else 8000},much" for k in range(12)]
+    text = "\n".join(["path,emotion,notes,sample_rate,size", *lines])
+    words = (folder / "x", "--check", check)
+    done = sertool("index", *words, "--table", table(folder, "a.csv", text), "-f", "jsonl")
+    assert "a.csv: notes, sample_rate, size left out: the files tell that themselves" in done.err
+    assert {row["clip"]: row for row in rows(done)} == by_clip(*words)
+
+
 def test_only_listed_files_are_taken_and_the_rest_is_counted(make):
     folder = make("mine/1.wav", "mine/2.wav", "mine/3.wav")
     done = sertool(
