@@ -187,20 +187,9 @@ def _name(clips: Codes | None, clip: int) -> str:
 
 
 def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
-    """The columns of a family by the words they stand for: `[rows, words]`; ones that mean the same are added up.
-
-    A cell that is null counts as 0, but in a row that has nothing else.
-    """
+    """The columns of a family by the words they stand for: `[rows, words]`."""
     names = run.offered if prefix == "p_" else manifest.family(run.table, prefix)
-    words = [predictions.word(name, run.mapping) for name in names]
-    unique = sorted(set(words))
-    summed, is_known = np.zeros((len(run.table), len(unique))), np.zeros(len(run.table), bool)
-    for name, word in zip(names, words, strict=True):
-        values = run.table.column(prefix + name).to_numpy()
-        is_known |= ~np.isnan(values)
-        summed[:, unique.index(word)] += np.where(np.isnan(values), 0, values)
-    summed[~is_known] = np.nan
-    return unique, summed
+    return manifest.by_word(run.table, prefix, {name: predictions.word(name, run.mapping) for name in names})
 
 
 def _rows(count: int) -> str:

@@ -195,44 +195,6 @@ def _mapped(table: Table, mapping: labels.Mapping) -> Table:
     return table
 
 
-def labelled(table: Table, source: str, modality: str) -> Table:
-    """Emotions from the listeners' votes: the word most of them chose (`perceived`), or each word's share (`soft`)."""
-    prefix = f"votes_{modality}_"
-    words = manifest.family(table, prefix)
-    if not words:
-        raise UsageError(f"--labels {source}: the manifest has no columns {prefix}*: {_remedy(table, modality)}")
-    votes = np.array([table.column(prefix + word).fill_null(0).to_numpy() for word in words])
-    if source == "perceived":
-        return _by_plurality(table, votes, words)
-    total = votes.sum(axis=0)
-    for word, share in zip(words, votes / np.where(total, total, np.nan), strict=True):
-        table = manifest.with_column(table, f"soft_{word}", manifest.numbers(share))
-    return table
-
-
-def _remedy(table: Table, modality: str) -> str:
-    """What to do where there are no votes of what the listeners had."""
-    there = manifest.family(table, "votes_")
-    others = sorted({name.partition("_")[0] for name in there} & {"voice", "face", "both"})
-    if others:
-        return f"it has those of --votes {' and '.join(others)}"
-    if there:
-        return f"rename votes_{there[0]} to votes_{modality}_{there[0]}, and the others likewise"
-    return "index a corpus with its vote tables"
-
-
-def _by_plurality(table: Table, votes: np.ndarray, words: list[str]) -> Table:
-    """The word with most votes, `[words, rows]`; of several the intended one, else none."""
-    most = (votes == votes.max(axis=0)) & (votes > 0)
-    emotions = manifest.codes(table, "emotion")
-    intended = look_up([words.index(word) if word in words else -1 for word in emotions.values], emotions)
-    agreed = (intended >= 0) & most[intended, np.arange(len(table))]
-    winner = np.where(most.sum(axis=0) == 1, most.argmax(axis=0), np.where(agreed, intended, -1))
-    if none := int((winner < 0).sum()):
-        talk.say(f"{talk.counted(none, 'clip')} without an emotion that most listeners chose")
-    return manifest.with_column(table, "emotion", manifest.from_codes(winner, words))
-
-
 def only_emotions(table: Table, words: Sequence[str]) -> Table:
     """The rows of some emotions; a word that none has is an error that shows those there are."""
     emotions = [word for word, _ in manifest.counts(table, "emotion")]

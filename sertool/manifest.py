@@ -281,6 +281,22 @@ def family(table: Table, prefix: str) -> list[str]:
     return [name[len(prefix) :] for name in ours]
 
 
+def by_word(table: Table, prefix: str, words: Mapping[str, str]) -> tuple[list[str], np.ndarray]:
+    """The columns of a family by what `words` says that they stand for: `[rows, words]`; ones that mean the same are
+    added up.
+
+    A cell that is null counts as 0, but in a row that has nothing else.
+    """
+    unique = sorted({*words.values()})
+    summed, is_known = np.zeros((len(table), len(unique))), np.zeros(len(table), bool)
+    for name, word in words.items():
+        values = table.column(prefix + name).to_numpy()
+        is_known |= ~np.isnan(values)
+        summed[:, unique.index(word)] += np.where(np.isnan(values), 0, values)
+    summed[~is_known] = np.nan
+    return unique, summed
+
+
 def from_codes(index: np.ndarray, values: Sequence[str]) -> pa.Array:
     """Strings by their code, null where it is negative."""
     indices = pa.array(index, pa.int32(), mask=index < 0)

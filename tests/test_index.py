@@ -210,6 +210,18 @@ def test_what_is_asked_in_vain_is_refused_or_told(make):
     assert "letter by letter" not in sertool(*line, "--where", "clip>=a and duration>0").err
 
 
+def test_votes_are_counted_by_the_emotions_that_their_words_mean(tmp_path):
+    head = "path,emotion,votes_voice_anger,votes_voice_angry,votes_voice_sadness,votes_voice_Wut"
+    (tmp_path / "a.csv").write_text(f"{head}\na.wav,sad,1,1,3,0\nb.wav,sad,1,1,2,\nc.wav,,1,2,2,2\nd.wav,sad,,,,\n")
+    words = (tmp_path / "a.csv", "--labels")
+    assert [row.get("emotion") for row in index(*words, "perceived")] == ["sad", "sad", "angry", None]
+    soft = index(*words, "soft", "--map", "Wut=angry")
+    assert [(row.get("soft_angry"), row.get("soft_sad")) for row in soft[1:]] == [
+        (0.5, 0.5), (pytest.approx(5 / 7), pytest.approx(2 / 7)), (None, None)
+    ]  # fmt: skip
+    assert not {name for row in soft for name in row if name.startswith("soft_")} - {"soft_angry", "soft_sad"}
+
+
 def test_votes_that_are_named_otherwise_are_told_how_to_be_named(tmp_path):
     for name, says in {
         "votes_angry": "rename votes_angry to votes_voice_angry, and the others likewise",

@@ -109,9 +109,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["dry_run"]:
         return _say_plan(indexing.sort_sources(sources, values["root"], nul=values["null"]), values["tables"])
     read = indexing.read(sources, values["root"], index_options, nul=values["null"])
+    mapping = index_options.labelling.mapping
     if values["audit"]:
-        return splitting.report(_choose_rows(read, values), strict_sentences=values["strict_sentences"])
-    table = twins.released(_choose_rows(twins.marked(read), values))
+        return splitting.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
+    table = twins.released(_choose_rows(twins.marked(read), values, mapping))
     table = manifest.with_empty(table, "issue", "notes")  # whatever reads them next
     seed = _seed(division, values["seed"])
     table = splitting.divided(table, division, seed, old)
@@ -148,14 +149,14 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
         raise UsageError("--votes goes with --labels perceived or --labels soft")
 
 
-def _choose_rows(table: Any, values: dict[str, Any]) -> Any:
+def _choose_rows(table: Any, values: dict[str, Any], mapping: Any) -> Any:
     """The rows that are asked for, with the emotions that are asked for."""
-    from sertool import indexing, row_filter
+    from sertool import indexing, row_filter, votes
 
     if not len(table):
         raise SertoolError("nothing to index: what was read has no rows")
     if values["labels"] != "intended":
-        table = indexing.labelled(table, values["labels"], values["votes"] or "voice")
+        table = votes.labelled(table, values["labels"], values["votes"] or "voice", mapping)
     if values["emotions"]:
         table = indexing.only_emotions(table, values["emotions"])
     return row_filter.choose(table, values["where"])
