@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sertool import columns, delimited
 from sertool.delimited import BOM, SEPARATORS
 from sertool.errors import SertoolError, first_line
-from sertool.manifest import Table
+from sertool.manifest import Table, is_bytes
 from sertool.streams import json_line, plain, strict
 
 LINES = 65_536  # that become a table at once
@@ -163,18 +163,14 @@ def _json_lines(table: Table) -> Iterator[bytes]:
 def _flat(table: Table) -> Table:
     """Text in place of what formats without lists and bytes cannot hold."""
     for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type) or _is_bytes(field.type):
+        if pa.types.is_nested(field.type) or is_bytes(field.type):
             table = table.set_column(index, field.name, _text(table.column(index)))
     return table
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-
-
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """Lists of words joined by semicolons, anything deeper as JSON."""
-    if pa.types.is_list(column.type) and not (pa.types.is_nested(kind := column.type.value_type) or _is_bytes(kind)):
+    if pa.types.is_list(column.type) and not (pa.types.is_nested(kind := column.type.value_type) or is_bytes(kind)):
         return pc.binary_join(column.cast(pa.list_(pa.string())), ";")
     return pa.array([None if value is None else _as_json(value) for value in column.to_pylist()], pa.string())
 

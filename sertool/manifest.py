@@ -218,7 +218,11 @@ def distinct_codes(table: Table, name: str) -> Codes:
 def is_of_words(table: Table, name: str) -> bool:
     """Whether each cell of a column is one word or number, or null as all are of one that is absent."""
     kind_of = table.schema.field(name).type if name in table.column_names else pa.string()
-    return not (pa.types.is_nested(kind_of) or pa.types.is_binary(kind_of) or pa.types.is_large_binary(kind_of))
+    return not (pa.types.is_nested(kind_of) or is_bytes(kind_of))
+
+
+def is_bytes(kind_of: pa.DataType) -> bool:
+    return any(test(kind_of) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary))
 
 
 def words(table: Table, name: str) -> tuple[np.ndarray, Codes]:

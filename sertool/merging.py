@@ -108,7 +108,7 @@ def _first_rows(clips: Codes, rows: np.ndarray) -> np.ndarray:
 
 
 def _refuse_conflict(table: Table, name: str, clips: Codes, rows: np.ndarray, source: np.ndarray) -> None:
-    if pa.types.is_nested(table.schema.field(name).type) or name in ("size", "modified"):
+    if not manifest.is_of_words(table, name) or name in ("size", "modified"):
         return
     values = manifest.codes(table, name).index
     differs = rows[values[rows] != values[source[clips.index[rows]]]]

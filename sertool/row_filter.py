@@ -54,6 +54,8 @@ def _summary(table: Table, name: str) -> str:
         return f"{low} to {high}" if low < high else f"{low}"
     if pa.types.is_list(column.type):
         return listed(manifest.words(table, name)[1].values, 8)
+    if not manifest.is_of_words(table, name):
+        return "neither words nor numbers"
     return listed(dict(manifest.counts(table, name)), 8)
 
 

@@ -183,6 +183,17 @@ def test_manifests_that_contradict_each_other_are_refused():
     ]  # copied files are no contradiction
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2)], ids=str)
+def test_bytes_that_are_no_text_are_joined_and_asked_for(kind):
+    one, other = (
+        pa.table({"clip": ["a", "b"], "thumb": pa.array([first, b"\xff\xfe"], kind)}) for first in (b"\xff\0", None)
+    )
+    joined = merging.merged([other, one])
+    assert joined.column("thumb").to_pylist() == [b"\xff\0", b"\xff\xfe"]
+    with pytest.raises(SertoolError, match="in 2 rows, thumb is neither words nor numbers"):
+        row_filter.choose(joined, ["thumb=xy"])
+
+
 def test_columns_that_do_not_fit_together_are_named():
     with pytest.raises(SertoolError, match=r"do not fit together: .*take"):
         merging.merged([table(VOICES), table([{"clip": "c", "take": ["x"]}])])
