@@ -203,7 +203,8 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     are truly so are without log loss, and wrong by every other figure.
     """
     words, shares = _columns(run, "p_")
-    odd = ~(np.abs(shares.sum(1) - 1) <= predictions.SUM_TOLERANCE) | (shares < 0).any(1)
+    odd = ~(np.abs(shares.sum(1) - 1) <= predictions.SUM_TOLERANCE) | (shares < -manifest.ROUNDING).any(1)
+    shares = np.clip(shares, 0, None)
     scaled = shares / np.where(odd, np.nan, shares.sum(1))[:, None]
     padded = np.c_[scaled, np.zeros(len(shares))]
     padded[odd] = np.nan
@@ -215,12 +216,12 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     confidence = np.take_along_axis(padded, answered[:, None], 1)[:, 0]
     if "confidence" in run.table.column_names:
         confidence = run.table.column("confidence").to_numpy().astype(float)
-    outside = (confidence < 0) | (confidence > 1)
+    outside = (confidence < -manifest.ROUNDING) | (confidence > 1 + manifest.ROUNDING)
     notes = []
     if strange := [f"p_{name}" for name in manifest.family(run.table, "p_") if name not in run.offered]:
         notes.append(f"left out, as no emotion's probabilities: {listed(strange)}")
     if words and odd.any():
-        notes.append(f"without log loss and Brier: {_rows(odd.sum())} of probabilities that do not sum to 1")
+        notes.append(f"without log loss and Brier: {_rows(odd.sum())} of probabilities below 0 or that do not sum to 1")
     if words and nameless.any():
         truly = listed(sorted({*run.truth.values} - {*words}))
         notes.append(f"without log loss: {_rows(nameless.sum())} of {truly}, for which there are no probabilities")
@@ -229,7 +230,7 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     if outside.any():
         notes.append(f"confidence lies outside of 0 to 1 in {_rows(outside.sum())}: there is no calibration error")
         confidence = np.full(len(confidence), np.nan)
-    return confidence, losses, tuple(notes)
+    return np.clip(confidence, 0, 1), losses, tuple(notes)
 
 
 def _elsewhere(run: Run, shares: np.ndarray, answered: np.ndarray) -> int:

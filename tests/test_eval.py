@@ -463,7 +463,7 @@ def test_a_model_gives_no_chance_to_an_emotion_that_it_alone_of_several_lacks(tm
     found = report(table(tmp_path / "a.csv", columns)).runs[0]
     assert found.figures["log_loss"].value == pytest.approx(-np.log([0.8, 0.6, 0.9]).mean(), abs=1e-6)
     assert found.figures["brier"].value == pytest.approx((2 * 0.2**2 + 2 * 0.4**2 + 2 * 0.1**2) / 3, abs=1e-6)
-    assert any(note.endswith(": 1 row of probabilities that do not sum to 1") for note in found.notes)
+    assert any(note.endswith(": 1 row of probabilities below 0 or that do not sum to 1") for note in found.notes)
 
 
 def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wrong_by_all_else(
@@ -742,6 +742,18 @@ def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
     found = report(table(tmp_path / "a.csv", columns)).runs[0]
     assert not {"ece", "log_loss", "brier"} & set(found.figures)
     assert len(found.notes) == 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_rounding_error_beyond_0_and_1_costs_no_figure(tmp_path: Path, kind: str) -> None:
+    columns = made()
+    wanted = report(table(tmp_path / f"a.{kind}", columns, kind)).runs[0]
+    columns["confidence"][0], columns["confidence"][1] = 1.0000001, -1e-10
+    columns["p_neutral"][0] += columns["p_sad"][0]
+    columns["p_sad"][0] = -1e-10
+    found = report(table(tmp_path / f"b.{kind}", columns, kind)).runs[0]
+    assert found.figures.keys() == wanted.figures.keys()
+    assert (found.rows_with, found.notes) == ({}, wanted.notes)
 
 
 @pytest.mark.parametrize("perceived", [True, False])
