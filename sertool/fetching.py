@@ -171,11 +171,17 @@ def _take_given(offer: Offer, settings: FetchSettings) -> None:
         if not path.is_file():
             other = "a folder: index it as it is" if path.is_dir() else "no regular file"
             raise UsageError(f"--from {path}: {other if path.exists() else 'no such file'}")
-        published = (sources.named_files(source).get(path.name) for source in offer.sources)
-        into = next((facts.get("into") for facts in published if facts is not None), None)
-        items.append(store.pinned(Item(path.name, str(path), path.stat().st_size, unpack=True, into=into), pins))
+        items.append(store.pinned(_given(path, offer), pins))
         downloading.check(items[-1], path)
     _install(offer, settings, items, lambda item: Path(item.url), "--from")
+
+
+def _given(path: Path, offer: Offer) -> Item:
+    """A file that the user has; one that a source names is unpacked as the source says."""
+    for source in offer.sources:
+        if (facts := sources.named_files(source).get(path.name)) is not None:
+            return sources.item(path.name, str(path), facts, source)
+    return Item(path.name, str(path), unpack=True)
 
 
 def _install(

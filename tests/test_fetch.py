@@ -375,6 +375,20 @@ def test_a_corpus_on_request_says_whom_to_ask_and_takes_the_archive(capsys):
     assert "should have 480 clips" in capsys.readouterr().err
 
 
+def test_given_archives_are_unpacked_as_the_source_says_that_names_them(server, offered):
+    source = plain(server) | {"files": ["female.zip", "male.zip"], "into": True}
+    offered("shemo", source, clips=2)
+    Path("female.zip").write_bytes(zipped({"F01A05.wav": b"her"}))
+    Path("male.zip").write_bytes(zipped({"M01A05.wav": b"him"}))
+    assert run("shemo", "--from", "female.zip", "--from", "male.zip") == 0
+    assert fetched("shemo") == {"female/F01A05.wav": b"her", "male/M01A05.wav": b"him"}
+    Path("all.zip").write_bytes(zipped({"top/Sad/SM1_F10_S010.wav": b"voice", "top/paper.pdf": b"words"}))
+    Path("more.csv").write_text("a,b\n")
+    offered("urdu", plain(server) | {"files": ["all.zip", "more.csv"], "strip": True, "take": ("*.wav",)}, clips=1)
+    assert run("urdu", "--from", "all.zip", "--from", "more.csv") == 0
+    assert fetched("urdu") == {"Sad/SM1_F10_S010.wav": b"voice", "more.csv": b"a,b\n"}
+
+
 def test_a_given_archive_must_be_of_the_corpus_and_the_published_one(server, offered, capsys):
     Path("x.zip").write_bytes(zipped({"other/thing.wav": b"voice"}))
     assert run("savee", "--from", "x.zip") == 1
