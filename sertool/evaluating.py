@@ -1,9 +1,10 @@
 """From answers to a report: figures with their intervals, by class, group and speaker, and runs against each other."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -149,12 +150,8 @@ def divisible(runs: Sequence[Answers]) -> list[str]:
 
 
 def _sums(run: Answers, units: Units) -> Sums:
-    """What the figures are made of, for each unit: `[units, seeds, ...]`; of a fold also what share of it a unit is."""
+    """What the figures are made of, for each unit: `[units, seeds, ...]`."""
     sums = _only_tally(run, units)
-    if len(_folds(run)) > 1:
-        sums["folds"] = _by_seed(run, lambda seed: _fold_sums(run, units, seed))
-        in_fold = sums["folds"][..., 1, :].any(-1)
-        sums["drawn_of_folds"] = in_fold / np.maximum(in_fold.sum(0), 1)
     if not np.isnan(run.confidence).all():
         sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
     if not np.isnan(run.losses).all():
@@ -177,16 +174,6 @@ def _by_seed(run: Answers, of_seed: Callable[[int], np.ndarray]) -> np.ndarray:
     return np.stack([of_seed(seed) for seed in range(len(run.seeds))], 1)
 
 
-def _folds(run: Answers) -> np.ndarray:
-    return np.unique(run.fold.index[run.fold.index >= 0])
-
-
-def _fold_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
-    """The tally of each fold, `[units, folds, 3, classes]`."""
-    answers_of_folds = [np.where(run.fold.index[seed] == fold, run.predicted[seed], -1) for fold in _folds(run)]
-    return np.stack([metrics.tally_sums(units, run.truth, answer, len(run.classes)) for answer in answers_of_folds], 1)
-
-
 def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
     right = (run.predicted[seed] == run.truth).astype(float)
     return metrics.bin_sums(run.confidence[seed], right, units.of_clip, len(units.stratum))
@@ -198,18 +185,69 @@ def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
     return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), credit, 1)[:, 0] for credit in credits], 1)
 
 
-def _drawn(sums: Sums, units: Units, bootstrap: Bootstrap) -> Sums:
-    """The sums of every resample, `[resamples, ...]`."""
+class Fold(NamedTuple):
+    """What is held out together under one seed: of which units, and the tally of each `[units, 3, classes]`."""
+
+    units: np.ndarray
+    tallies: np.ndarray
+
+
+def _folds(run: Answers, units: Units) -> list[list[Fold]]:
+    """The folds of each seed, where there are several."""
+    found = _fold_codes(run)
+    return [[_fold(run, units, seed, fold) for fold in found] for seed in range(len(run.seeds))] if found[1:] else []
+
+
+def _fold_codes(run: Answers) -> list[int]:
+    return np.unique(run.fold.index[run.fold.index >= 0]).tolist()
+
+
+def _fold(run: Answers, units: Units, seed: int, fold: int) -> Fold:
+    rows = np.flatnonzero(run.fold.index[seed] == fold)
+    members, of_clip = np.unique(units.of_clip[rows], return_inverse=True)
+    within = Units(of_clip, np.zeros(len(members), int), 0, "")
+    return Fold(members, metrics.tally_sums(within, run.truth[rows], run.predicted[seed, rows], len(run.classes)))
+
+
+def _of_folds(folds: Sequence[Sequence[Fold]], counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The UAR of each fold and the share of it that was drawn, `[resamples, seeds, folds]`, by how often each unit was.
+
+    A unit lies in one fold of a seed, or in a few: so each is summed by itself.
+    """
+    uars, shares = np.empty((2, len(counts), len(folds), len(folds[0])))
+    for seed, of_seed in enumerate(folds):
+        for place, fold in enumerate(of_seed):
+            drawn = counts[:, fold.units]
+            uars[:, seed, place] = metrics.uar(_tallies(np.tensordot(drawn, fold.tallies, 1)))
+            shares[:, seed, place] = drawn.sum(1) / max(len(fold.units), 1)
+    return uars, shares
+
+
+def _whole_and_drawn(
+    sums: Sums, units: Units, bootstrap: Bootstrap, folds: Sequence[Sequence[Fold]] = ()
+) -> tuple[Sums, Sums]:
+    """The sums of all units, as if of one resample `[1, ...]`, and those of every resample `[resamples, ...]`."""
+    draws = metrics.draws(units.stratum, bootstrap.resamples, bootstrap.seed)
+    return _drawn(sums, folds, [_each_once(units)]), _drawn(sums, folds, draws)
+
+
+def _each_once(units: Units) -> np.ndarray:
+    return np.ones((1, len(units.stratum)))
+
+
+def _drawn(sums: Sums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.ndarray]) -> Sums:
+    """The sums of every resample, `[resamples, ...]`, and the mean UAR of folds; by how often each unit was drawn."""
     flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
-    drawn = metrics.resample(flat, units.stratum, bootstrap.resamples, bootstrap.seed)
+    drawn, uars = [], []
+    for counts in draws:
+        drawn.append(counts @ flat)
+        if folds:  # one counts by how much of it was drawn: that of a single speaker, drawn three times, three times
+            of_folds, shares = _of_folds(folds, counts)
+            uars.append(metrics.mean(of_folds, weights=shares))
     ends = np.cumsum([piece[0].size for piece in sums.values()])
-    pieces = np.split(drawn, ends[:-1], 1)
-    return {name: part.reshape(-1, *sums[name].shape[1:]) for name, part in zip(sums, pieces, strict=True)}
-
-
-def _whole(sums: Sums) -> Sums:
-    """The sums of all units, as if of one resample: `[1, ...]`."""
-    return {name: piece.sum(0)[None] for name, piece in sums.items()}
+    pieces = np.split(np.concatenate(drawn), ends[:-1], 1)
+    found = {name: part.reshape(-1, *sums[name].shape[1:]) for name, part in zip(sums, pieces, strict=True)}
+    return found | ({"folds": np.concatenate(uars)} if folds else {})
 
 
 # Figures: from sums `[resamples, ...]` to values `[resamples, seeds]`.
@@ -223,9 +261,7 @@ def _figures(sums: Sums) -> dict[str, np.ndarray]:
     counts = _tallies(sums["tally"])
     figures = {name: figure(counts) for name, figure in OF_TALLY.items()}
     if "folds" in sums:
-        # A fold counts by how much of it was drawn: one of a single speaker, drawn three times, is there three times.
-        of_folds = metrics.uar(_tallies(sums["folds"]))
-        figures["uar_of_folds"] = metrics.mean(of_folds, weights=sums["drawn_of_folds"])
+        figures["uar_of_folds"] = sums["folds"]
     if "bins" in sums:
         figures["ece"] = metrics.ece(sums["bins"])
     if "losses" in sums:
@@ -270,8 +306,8 @@ def _all_with_interval(points: dict[str, np.ndarray], drawn: dict[str, np.ndarra
 
 def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
     units = metrics.units_of(run.speaker, run.whole)
-    sums = _sums(run, units)
-    whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
+    sums, folds = _sums(run, units), _folds(run, units)
+    whole, drawn = _whole_and_drawn(sums, units, bootstrap, folds)
     points = _figures(whole)
     speakers = _each_speaker(run)
     rows = run.run
@@ -294,7 +330,7 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
         confusion=sum(metrics.confusion(run.truth, answer, len(run.classes)) for answer in run.predicted),
         reliability=whole["bins"][0].sum(0) if "bins" in whole else np.zeros((metrics.BINS, 3)),
         seeds=_each_seed(run, points),
-        folds=_each_fold(run, whole),
+        folds=_each_fold(run, units, folds),
         by={name: _groups(run, name, bootstrap) for name in by},
         each_speaker=speakers,
         worst=_groups(run, "speaker", bootstrap, [name for name, _, _ in speakers[:WORST]])
@@ -332,12 +368,12 @@ def _each_seed(run: Answers, points: dict[str, np.ndarray]) -> dict[str, dict[st
     }
 
 
-def _each_fold(run: Answers, whole: Sums) -> dict[str, float]:
+def _each_fold(run: Answers, units: Units, folds: Sequence[Sequence[Fold]]) -> dict[str, float]:
     """The UAR of each fold, averaged over seeds."""
-    if "folds" not in whole:
+    if not folds:
         return {}
-    values = metrics.mean(metrics.uar(_tallies(whole["folds"]))[0], 0)
-    return {str(run.fold.values[fold]): float(value) for fold, value in zip(_folds(run), values, strict=True)}
+    values = metrics.mean(_of_folds(folds, _each_once(units))[0][0], 0)
+    return {str(run.fold.values[fold]): float(value) for fold, value in zip(_fold_codes(run), values, strict=True)}
 
 
 def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
@@ -393,7 +429,7 @@ def _group(run: Answers, name: str, rows: np.ndarray, bootstrap: Bootstrap) -> G
     part = _part(run, rows)
     units = metrics.units_of(part.speaker, part.whole)
     sums = _only_tally(part, units)
-    whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
+    whole, drawn = _whole_and_drawn(sums, units, bootstrap)
     points, resampled = ({n: OF_TALLY[n](_tallies(s["tally"])) for n in ("uar", "wa")} for s in (whole, drawn))
     return Group(name, len(rows), units.speakers, **_all_with_interval(points, resampled))
 
@@ -418,7 +454,7 @@ def _comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Compar
     if not len(rows):
         return comparison
     sums = {"first": _only_tally(left, units)["tally"], "second": _only_tally(right, units)["tally"]}
-    whole, drawn = _whole(sums), _drawn(sums, units, bootstrap)
+    whole, drawn = _whole_and_drawn(sums, units, bootstrap)
     figures = {name: _difference(of_tally, whole, drawn) for name, of_tally in OF_TALLY.items()}
     return replace(comparison, figures=figures, mcnemar=_mcnemar(left, right))
 

@@ -6,6 +6,8 @@ Classes are numbers from 0; an answer of -1 is none, and counts nowhere. What is
 """
 
 import math
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
@@ -209,22 +211,36 @@ def tally_sums(units: Units, truth: np.ndarray, predicted: np.ndarray, classes: 
 
 def resample(sums: np.ndarray, stratum: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Sums `[units, n]` of as many units drawn with replacement within each stratum: `[resamples, n]`."""
-    rng = np.random.default_rng(seed)
-    drawn = np.zeros((resamples, sums.shape[1]))
-    for number in np.unique(stratum):
-        members = sums[stratum == number]
-        step = max(1, CHUNK // len(members))
-        for start in range(0, resamples, step):
-            part = drawn[start : start + step]
-            part += _how_often(rng, len(part), len(members)) @ members
-    return drawn
+    return np.concatenate([counts @ sums for counts in draws(stratum, resamples, seed)])
 
 
-def _how_often(rng: np.random.Generator, resamples: int, count: int) -> np.ndarray:
-    """How often each of `count` units is drawn in `count` draws, `[resamples, count]`."""
-    draws = rng.integers(0, count, (resamples, count), dtype=np.int32)
-    draws += np.arange(0, resamples * count, count, dtype=np.int32)[:, None]
-    return np.bincount(draws.ravel(), minlength=resamples * count).reshape(resamples, count).astype(float)
+def draws(stratum: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each unit is drawn, `[some resamples, units]` at a time."""
+    strata = [np.flatnonzero(stratum == number) for number in np.unique(stratum)]
+    step = max(1, CHUNK // len(stratum))
+    parts = [min(step, resamples - start) for start in range(0, resamples, step)]
+    rngs = [np.random.default_rng(seed)]
+    for members in strata[:-1]:  # each stratum goes on where all resamples of the one before it end
+        rngs.append(deepcopy(rngs[-1]))
+        for part in parts:
+            _drawn(rngs[-1], part, len(members))
+    for part in parts:
+        counts = np.empty((part, len(stratum)))
+        for members, rng in zip(strata, rngs, strict=True):
+            counts[:, members] = _how_often(_drawn(rng, part, len(members)))
+        yield counts
+
+
+def _drawn(rng: np.random.Generator, resamples: int, count: int) -> np.ndarray:
+    """Which of `count` units are drawn in `count` draws, `[resamples, count]`."""
+    return rng.integers(0, count, (resamples, count), dtype=np.int32)
+
+
+def _how_often(drawn: np.ndarray) -> np.ndarray:
+    """How often each unit is among those drawn in a resample, `[resamples, count]`."""
+    resamples, count = drawn.shape
+    drawn += np.arange(0, resamples * count, count, dtype=np.int32)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
 
 
 def interval(values: np.ndarray) -> np.ndarray:

@@ -626,6 +626,32 @@ def test_folds_count_in_each_resample_as_often_as_their_speakers_are_drawn(
     assert (folds.low, folds.high) == pytest.approx((pooled.low, pooled.high))
 
 
+@pytest.mark.parametrize("speakers", [0, 5, 12])
+def test_means_over_folds_equal_their_slow_twin(tmp_path: Path, speakers: int) -> None:
+    """Which sums every fold over all units, be they in it or not."""
+    rng = np.random.default_rng(0)
+    first, second = (
+        made(speakers=speakers or 3, seed=seed) | {"seed": [seed] * 240, "fold": rng.integers(0, 6, 240).tolist()}
+        for seed in range(2)
+    )
+    joined = {name: [*values, *second[name][:200]] for name, values in first.items()}
+    path = table(tmp_path / "a.parquet", joined if speakers else dropped(joined, "speaker"), "parquet")
+    (run,) = runs(path)
+    units = metrics.units_of(run.speaker)
+    sums = np.stack([
+        [metrics.tally_sums(units, run.truth, np.where(run.fold.index[seed] == fold, run.predicted[seed], -1), 4)
+         for fold in range(6)] for seed in range(2)
+    ]).transpose(2, 0, 1, 3, 4)  # fmt: skip
+    held = sums[..., 1, :].any(-1)
+    both = np.concatenate([sums.reshape(len(sums), -1), (held / held.sum(0)).reshape(len(sums), -1)], 1)
+    drawn = metrics.resample(both, units.stratum, FEW.resamples, FEW.seed)
+    tallies, shares = drawn[:, :-12].reshape(-1, 2, 6, 3, 4), drawn[:, -12:].reshape(-1, 2, 6)
+    uars = metrics.uar(metrics.Tally(*np.moveaxis(tallies, -2, 0)))
+    figure = report(path).runs[0].figures["uar_of_folds"]
+    means = metrics.mean(metrics.mean(uars, weights=shares))
+    assert (figure.low, figure.high) == pytest.approx(tuple(metrics.interval(means)), abs=1e-12)
+
+
 def test_several_runs_of_folds_say_that_uar_is_pooled_wherever_it_is(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

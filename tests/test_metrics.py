@@ -188,10 +188,13 @@ def test_a_seed_gives_the_same_resamples_and_another_gives_others() -> None:
     assert not np.array_equal(one, other)
 
 
-def test_resampling_in_pieces_draws_from_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strata", [1, 3])
+def test_resampling_in_pieces_draws_the_same(monkeypatch: pytest.MonkeyPatch, strata: int) -> None:
+    sums, stratum = np.random.default_rng(0).random((20, 2)), np.arange(20) % strata
+    whole = metrics.resample(sums, stratum, 100, seed=0)
     monkeypatch.setattr(metrics, "CHUNK", 64)
-    drawn = metrics.resample(np.ones((20, 1)), np.zeros(20, int), 100, seed=0)
-    assert (drawn == 20).all()
+    assert len([*metrics.draws(stratum, 100, seed=0)]) == 34
+    assert metrics.resample(sums, stratum, 100, seed=0) == pytest.approx(whole)
 
 
 def test_intervals_are_percentiles_of_what_is_there() -> None:
