@@ -22,6 +22,8 @@ NAMES = {
     "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
     "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
 }  # fmt: skip
+IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "deviation", "p", "clips", "speakers")
+Line = dict[str, Any]  # its cells, as far as it has them
 FEW_PAIRS = 3  # of runs, whose p-values speak for themselves
 PLAIN = ("log_loss", "brier")  # the rest are shares, shown in per cent
 
@@ -317,9 +319,9 @@ def methods(report: Report) -> list[str]:
 def as_csv(report: Report) -> str:
     """One figure a line, whichever table it is of."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("run", "against", "table", "row", "figure", "value", "low", "high", "p", "clips", "speakers"))
-    writer.writerows([_plain(cell) for cell in row] for row in _lines(report))
+    writer = csv.DictWriter(stream, IN_CSV, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _plain(cell) for name, cell in line.items()} for line in _lines(report))
     return stream.getvalue()
 
 
@@ -327,37 +329,46 @@ def _plain(cell: Any) -> Any:
     return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
 
 
-def _lines(report: Report) -> Iterator[tuple[Any, ...]]:
+def _lines(report: Report) -> Iterator[Line]:
     for run in report.runs:
-        yield from _lines_of(run)
-        for truth, row in zip(report.emotions, run.confusion, strict=True):
-            for answer, count in zip(report.emotions, row, strict=True):
-                yield (run.name, "", "confusion", truth, answer, int(count), "", "", "", run.clips, run.speakers)
+        whole = {"run": run.name, "clips": run.clips, "speakers": run.speakers}
+        yield from (whole | line for line in (*_lines_of(run), *_counts(run)))
     for pair in report.comparisons:
-        for name, difference in pair.figures.items():
-            bounded = (difference.value, difference.low, difference.high, difference.p)
-            yield (pair.second, pair.first, "difference", "", name, *bounded, pair.clips, pair.speakers)
+        both = {"run": pair.second, "against": pair.first, "clips": pair.clips, "speakers": pair.speakers}
+        yield from (both | line for line in _lines_of_pair(pair))
 
 
-def _lines_of(run: Scores) -> Iterator[tuple[Any, ...]]:
+def _lines_of(run: Scores) -> Iterator[Line]:
     for name, item in run.figures.items():
-        size = (run.rows_with.get(name, run.clips), run.speakers)
-        yield from _table_lines(run, ("figures", ""), {name: item}, size)
-    yield from _table_lines(run, ("people", ""), run.people, (run.people_clips, run.speakers))
+        yield from _with_bounds({"table": "figures", "clips": run.rows_with.get(name, run.clips)}, {name: item})
+    yield from _with_bounds({"table": "people", "clips": run.people_clips}, run.people)
     for item in run.classes:
         figures = {"precision": item.precision, "recall": item.recall, "f1": item.f1}
-        yield from _table_lines(run, ("emotion", item.name), figures, (item.clips, run.speakers))
+        yield from _with_bounds({"table": "emotion", "row": item.name, "clips": item.clips}, figures)
     for table, groups in {**run.by, "worst speakers": run.worst}.items():
         for group in groups:
-            size = (group.clips, group.speakers)
-            yield from _table_lines(run, (table, group.name), {"uar": group.uar, "wa": group.wa}, size)
+            place = {"table": table, "row": group.name, "clips": group.clips, "speakers": group.speakers}
+            yield from _with_bounds(place, {"uar": group.uar, "wa": group.wa})
+    for seed, values in run.seeds.items():
+        yield from ({"table": "seed", "row": seed, "figure": name, "value": value} for name, value in values.items())
+    yield from ({"table": "fold", "row": fold, "figure": "uar", "value": uar} for fold, uar in run.folds.items())
 
 
-def _table_lines(
-    run: Scores, place: tuple[str, str], figures: Mapping[str, Figure], size: tuple[int, int]
-) -> Iterator[tuple[Any, ...]]:
-    for name, figure in figures.items():
-        yield (run.name, "", *place, name, figure.value, figure.low, figure.high, "", *size)
+def _with_bounds(place: Line, figures: Mapping[str, Figure | Difference]) -> Iterator[Line]:
+    return (place | {"figure": name} | vars(figure) for name, figure in figures.items())
+
+
+def _counts(run: Scores) -> Iterator[Line]:
+    for truth, row in zip(run.classes, run.confusion, strict=True):
+        for answer, count in zip(run.classes, row, strict=True):
+            yield {"table": "confusion", "row": truth.name, "figure": answer.name, "value": int(count)}
+
+
+def _lines_of_pair(pair: Comparison) -> Iterator[Line]:
+    yield from _with_bounds({"table": "difference"}, pair.figures)
+    if test := pair.mcnemar:
+        place = {"table": "mcnemar", "row": test["method"], "p": test["p"]}
+        yield from (place | {"figure": name, "value": test[name]} for name in ("only_first", "only_second"))
 
 
 def as_json(report: Report) -> str:

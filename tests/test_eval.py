@@ -988,6 +988,24 @@ def test_csv_has_one_figure_a_line(tmp_path: Path, predicted: str, say: Any) -> 
     assert not any(value == "nan" for row in rows for value in row.values())
 
 
+def test_csv_has_every_table_that_people_get(tmp_path: Path, say: Any) -> None:
+    paths = []
+    for name in "ab":
+        parts = [made(seed=seed + ord(name)) | {"seed": [seed] * 240, "fold": [0, 1, 2] * 80} for seed in range(2)]
+        paths.append(table(tmp_path / f"{name}.csv", {key: parts[0][key] + parts[1][key] for key in parts[0]}))
+    rows = list(csv.DictReader(io.StringIO(say(*paths, "-f", "csv", "--resamples", "100")[1])))
+    found, (pair,) = report(*paths).runs[1], report(*paths).comparisons
+
+    def values(table: str, figure: str, cell: str = "value") -> list[float]:
+        return [float(row[cell]) for row in rows if (row["run"], row["table"], row["figure"]) == ("b", table, figure)]
+
+    assert values("figures", "uar", "deviation") == [found.figures["uar"].deviation]
+    assert values("seed", "wa") == [figures["wa"] for figures in found.seeds.values()]
+    assert values("fold", "uar") == [*found.folds.values()]
+    assert values("mcnemar", "only_first") == [pair.mcnemar["only_first"]]
+    assert values("mcnemar", "only_second", "p") == [pair.mcnemar["p"]]
+
+
 def test_tables_of_every_format_are_rectangular(predicted: str, say: Any) -> None:
     _, out, _ = say(predicted, "-f", "markdown", "--by", "age", "--resamples", "100")
     tables = re.findall(r"(?:^\|.*\n)+", out, re.MULTILINE)
