@@ -118,10 +118,14 @@ def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
 
 
 def _comparable(column: pa.ChunkedArray, text: pa.Scalar) -> tuple[pa.ChunkedArray, pa.Scalar]:
-    """Text that holds nothing but numbers, such as 007, by their size."""
+    """Text that holds nothing but numbers, such as 007, by their size; whole numbers with any, such as 39.5."""
     if pa.types.is_string(column.type):
         with suppress(pa.ArrowInvalid):
             return column.cast(pa.float64()), text.cast(pa.float64())
+    if pa.types.is_integer(column.type):
+        with suppress(pa.ArrowInvalid):
+            return column, text.cast(column.type)
+        return column.cast(pa.float64(), safe=False), text.cast(pa.float64())
     return column, text.cast(column.type)
 
 

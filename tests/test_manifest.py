@@ -285,7 +285,9 @@ def test_a_digest_knows_the_clips_and_their_order_but_not_their_chunks():
     ("expression", "clips"),
     [
         ("corpus=a", ["a/1", "a/2"]), ("corpus!=a", ["b/1", "b/2"]), ("corpus = a|b", ["a/1", "a/2", "b/1", "b/2"]),
-        ("age>=40", ["a/2"]), ("age<40", ["a/1"]), ("age>30 and age<40", ["a/1"]), ("age=31|64", ["a/1", "a/2"]),
+        ("age>=40", ["a/2"]), ("age<40", ["a/1"]), ("age>30 and age<40", ["a/1"]), ("age>=31.5", ["a/2"]),
+        ("age<6.3e1", ["a/1"]), ("age<99999", ["a/1", "a/2"]), ("age<=-1.5", []), ("take>6.5", ["b/2"]),
+        ("age=31|64", ["a/1", "a/2"]),
         ("age=", ["b/1", "b/2"]), ("age!=", ["a/1", "a/2"]), ("age!=31", ["a/2", "b/1", "b/2"]),
         ("issue=", ["a/1", "a/2", "b/2"]), ("issue!=", ["b/1"]), ("issue=silent|", ["a/1", "a/2", "b/1", "b/2"]),
         ("path~^/b/.*wav$", ["b/1", "b/2"]), ("duration=2.5", ["b/2"]), ("duration<=2.5", ["b/2"]), ("take=7", ["b/2"]),
