@@ -1,7 +1,7 @@
 """What runs answered: one row per clip and one column per seed, in numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -252,7 +252,15 @@ def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray 
     return votes if votes.any() else None
 
 
-# Two runs.
+# Some clips, and two runs.
+
+
+def part(run: Answers, rows: np.ndarray) -> Answers:
+    """The run on some clips only, as far as groups and comparisons need it."""
+    speaker = codes.take(run.groups["speaker"], rows)
+    whole = None if run.whole is None else run.whole[rows]
+    answers = {"truth": run.truth[rows], "predicted": run.predicted[:, rows]}
+    return replace(run, **answers, whole=whole, groups={"speaker": speaker})
 
 
 def shared_rows(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray]:

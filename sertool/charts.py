@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sertool import reports
-from sertool.evaluating import Report, Scores
 from sertool.paths import plain_names
 from sertool.pictures import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.reports import percent
+from sertool.scores import Report, Scores
 
 LINE = 0.165  # inches that a line of a title takes; two have their place in every picture
 LONGEST = 20  # of a name, in letters: what is longer leaves no room for the picture

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sertool import __version__, metrics, reports
-from sertool.evaluating import FEW, Comparison, Difference, Figure, Group, Report, Scores
 from sertool.files import listed
+from sertool.groups import FEW
 from sertool.pictures import TONES
 from sertool.reports import NAMES, number, percent
+from sertool.scores import Comparison, Difference, Figure, Group, Report, Scores
 from sertool.sheet import STYLE
 
 ON_ONE_SCALE = (

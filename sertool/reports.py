@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sertool import files, metrics, streams, talk
-from sertool.evaluating import Comparison, Difference, Figure, Group, Report, Scores
+from sertool.scores import Comparison, Difference, Figure, Group, Report, Scores
 
 NAMES = {
     "uar": "UAR", "uar_of_folds": "UAR, mean over folds", "wa": "WA (accuracy)", "macro_f1": "macro F1",

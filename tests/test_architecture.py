@@ -29,9 +29,9 @@ HOUSE = {
         store corpus_folder effect_chains stored_rows predict_inputs windows segments model_knowledge heldout_members
         extract predictions tables design training_data choosing objective training augmenting packing norm_folding
         inference ensemble cards tasks clips clip_statistics answers answer_files demonstration""",
-    "loops": """evaluating fetching indexing featurizing predicting row_stages teacher_models speaker_answers verify
-        panels plots targets member_scores member_file members refusals rendering reports designing preparing runs
-        run_report optimism planning experiment""",
+    "loops": """scores sums groups comparing evaluating fetching indexing featurizing predicting row_stages
+        teacher_models speaker_answers verify panels plots targets member_scores member_file members refusals rendering
+        reports designing preparing runs run_report optimism planning experiment""",
     "pages": "charts page",
     "door": "options cli commands __main__",
 }

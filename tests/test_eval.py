@@ -20,8 +20,9 @@ from running import sertool
 from sertool import answers, charts, cli, evaluating, formats, manifest, manifest_io, metrics, page, pictures, reports
 from sertool.answers import Answers
 from sertool.errors import SertoolError
-from sertool.evaluating import Bootstrap, Report
 from sertool.predictions import Reading
+from sertool.scores import Report
+from sertool.sums import Bootstrap
 
 EMOTIONS = ("neutral", "happy", "sad", "angry")
 FEW = Bootstrap(resamples=200)

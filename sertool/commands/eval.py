@@ -84,8 +84,9 @@ def _output_options() -> Any:
 @options.stack(_input_options(), _score_options(), _output_options())
 def command(paths: tuple[str, ...], **values: Any) -> None:
     """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
-    from sertool import answers, evaluating, labels, manifest_io, reports
+    from sertool import answers, evaluating, groups, labels, manifest_io, reports
     from sertool.predictions import Reading
+    from sertool.sums import Bootstrap
 
     kind = manifest_io.named_format(values["out"], values["kind"], FORMATS) or "table"
     sources = options.inputs(paths, "a table of predictions")
@@ -94,8 +95,8 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     reading = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
     runs = answers.read(sources, reading)
     labels.warn_of_unmet(mapping)
-    by = values["by"] or (evaluating.divisible(runs) if values["html"] else ())
-    report = evaluating.report(runs, by, evaluating.Bootstrap(values["resamples"], values["seed"]))
+    by = values["by"] or (groups.divisible(runs) if values["html"] else ())
+    report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]))
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
         reports.write(reports.render(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])

@@ -1,0 +1,45 @@
+"""Two runs on the clips that both answered: their differences with intervals, and McNemar's test."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from sertool import answers, metrics, sums
+from sertool.answers import Answers
+from sertool.metrics import Tally
+from sertool.scores import Comparison, Difference
+from sertool.sums import Bootstrap, Sums
+
+
+def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
+    """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
+    rows, other_rows = answers.shared_rows(first, second)
+    left, right = answers.part(first, rows), answers.part(second, other_rows)
+    units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
+    found = Comparison(first.run.name, second.run.name, len(rows), units.speakers, units.how)
+    if not len(rows):
+        return found
+    both = {"first": sums.of_answers(left, units)["tally"], "second": sums.of_answers(right, units)["tally"]}
+    whole, drawn = sums.whole_and_drawn(both, units, bootstrap)
+    figures = {name: _difference(of_tally, whole, drawn) for name, of_tally in sums.OF_TALLY.items()}
+    return replace(found, figures=figures, mcnemar=_mcnemar(left, right))
+
+
+def _difference(figure: Callable[[Tally], np.ndarray], whole: Sums, drawn: Sums) -> Difference:
+    point, resampled = (
+        metrics.mean(figure(sums.as_tally(held["second"]))) - metrics.mean(figure(sums.as_tally(held["first"])))
+        for held in (whole, drawn)
+    )
+    low, high = metrics.interval(resampled)
+    return Difference(float(point[0]), float(low), float(high), metrics.two_sided(resampled))
+
+
+def _mcnemar(first: Answers, second: Answers) -> dict[str, object]:
+    """On each run's first seed, for the test takes one answer to a clip."""
+    both = (first.predicted[0] >= 0) & (second.predicted[0] >= 0)
+    right, other = ((run.predicted[0] == run.truth)[both] for run in (first, second))
+    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
+    p, method = metrics.mcnemar(only_first, only_second)
+    seeds = [run.seeds[0] for run in (first, second)] if max(len(first.seeds), len(second.seeds)) > 1 else []
+    return {"only_first": only_first, "only_second": only_second, "p": p, "method": method, "seeds": seeds}

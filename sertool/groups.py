@@ -1,0 +1,74 @@
+"""Clips by what a column says of them: which columns divide them well, and how each group fared."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from sertool import answers, codes, columns, metrics, sums
+from sertool.answers import Answers
+from sertool.codes import Codes
+from sertool.errors import UsageError
+from sertool.files import listed
+from sertool.scores import Group
+from sertool.sums import Bootstrap
+
+AGES = ((18, "under 18"), (30, "18 to 29"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
+MOST_VALUES = 50  # of a column of the user's own, by which clips are grouped
+FEW = 8  # values of a column that the page shows unasked
+NOT_KNOWN = "(not known)"  # the clips that have no value in a column
+
+
+def divisible(runs: Sequence[Answers]) -> list[str]:
+    """What the clips may well be grouped by: what every run knows and that has a few values."""
+    names = []
+    for name in answers.GROUPS:
+        counts = [len(_values(run, name)[1]) for run in runs]
+        if min(counts) and 1 < max(counts) <= FEW:
+            names.append(name)
+    return names
+
+
+def _values(run: Answers, name: str) -> tuple[np.ndarray, dict[str, int]]:
+    """A column's code for each clip, and the codes of its values in order."""
+    column = _in_bands(run.groups["age"]) if name == "age" else run.groups[name]
+    code_of_value = {str(column.values[place]): int(place) for place in np.unique(column.index[column.index >= 0])}
+    usual = [band for _, band in AGES] if name == "age" else ["low", "medium", "high"]
+    rank = {value: usual.index(value) if value in usual else len(usual) for value in code_of_value}
+    return column.index, dict(sorted(code_of_value.items(), key=lambda item: (rank[item[0]], *_order(item[0]))))
+
+
+def _order(value: str) -> tuple[float, str]:
+    """Whole numbers by size, before words."""
+    return float(value) if value.isdecimal() else math.inf, value
+
+
+def _in_bands(age: Codes) -> Codes:
+    bands = [next(place for place, (top, _) in enumerate(AGES) if float(years) < top) for years in age.values]
+    return Codes(codes.look_up(bands, age), [band for _, band in AGES])
+
+
+def by_column(run: Answers, name: str, bootstrap: Bootstrap, only: Sequence[str] | None = None) -> tuple[Group, ...]:
+    index, values = _values(run, name)
+    if not values:
+        others = [column for column in run.run.table.column_names if not columns.kind_of(column)]
+        there = [column for column in answers.GROUPS if (run.groups[column].index >= 0).any()] + others
+        raise UsageError(f"--by {name}: {run.run.name} has no {name}; it has {listed(there) or 'no such column'}")
+    if name not in answers.GROUPS and len(values) > MOST_VALUES:
+        raise UsageError(
+            f"--by {name}: {len(values):,} different values, more than {MOST_VALUES}: put them into groups"
+        )
+    rows = {value: np.flatnonzero(index == values[value]) for value in only or values}
+    if only is None and (index < 0).any():
+        rows[NOT_KNOWN] = np.flatnonzero(index < 0)
+    return tuple(_group(run, value, members, bootstrap) for value, members in rows.items())
+
+
+def _group(run: Answers, name: str, rows: np.ndarray, bootstrap: Bootstrap) -> Group:
+    part = answers.part(run, rows)
+    units = metrics.units_of(part.speaker, part.whole)
+    whole, drawn = sums.whole_and_drawn(sums.of_answers(part, units), units, bootstrap)
+    points, resampled = (
+        {name: sums.OF_TALLY[name](sums.as_tally(one["tally"])) for name in ("uar", "wa")} for one in (whole, drawn)
+    )
+    return Group(name, len(rows), units.speakers, **sums.with_intervals(points, resampled))

@@ -1,0 +1,181 @@
+"""What the figures of a run are made of, summed over all of it and over each resample; and the figures with intervals.
+
+All figures come from these sums, so that one bootstrap serves them all.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sertool import metrics
+from sertool.answers import Answers
+from sertool.metrics import Tally, Units
+from sertool.scores import Figure
+
+Sums = dict[str, np.ndarray]
+OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
+    "uar": metrics.uar, "wa": metrics.accuracy, "macro_f1": metrics.macro_f1, "weighted_f1": metrics.weighted_f1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How often and from what the bootstrap is drawn."""
+
+    resamples: int = 2000
+    seed: int = 0
+
+
+# Sums for each unit.
+
+
+def of_run(run: Answers, units: Units) -> Sums:
+    """What the figures are made of, for each unit: `[units, seeds, ...]`."""
+    sums = of_answers(run, units)
+    if not np.isnan(run.confidence).all():
+        sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
+    if not np.isnan(run.losses).all():
+        sums["losses"] = _by_seed(run, lambda seed: _loss_sums(run, units, seed))
+    if run.votes is not None:
+        credits = [metrics.vote_shares(run.votes, run.truth), metrics.pluralities(run.votes, run.truth)]
+        credits.append(np.where(np.isnan(credits[0]), np.nan, 1.0))
+        sums["votes"] = np.stack(
+            [metrics.class_sums(units, run.truth, credit, len(run.classes)) for credit in credits], 1
+        )
+    return sums
+
+
+def of_answers(run: Answers, units: Units) -> Sums:
+    kinds = len(run.classes)
+    return {"tally": _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], kinds))}
+
+
+def _by_seed(run: Answers, of_seed: Callable[[int], np.ndarray]) -> np.ndarray:
+    return np.stack([of_seed(seed) for seed in range(len(run.seeds))], 1)
+
+
+def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+    right = (run.predicted[seed] == run.truth).astype(float)
+    return metrics.bin_sums(run.confidence[seed], right, units.of_clip, len(units.stratum))
+
+
+def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
+    """Log loss and the clips that have it, Brier score and the clips that have that, `[units, 4]`."""
+    credits = [credit for loss in run.losses[:, seed] for credit in (loss, np.where(np.isnan(loss), np.nan, 1.0))]
+    return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), credit, 1)[:, 0] for credit in credits], 1)
+
+
+class Fold(NamedTuple):
+    """What is held out together under one seed: of which units, and the tally of each `[units, 3, classes]`."""
+
+    units: np.ndarray
+    tallies: np.ndarray
+
+
+def folds_of(run: Answers, units: Units) -> list[list[Fold]]:
+    """The folds of each seed, where there are several."""
+    found = fold_codes(run)
+    return [[_fold(run, units, seed, fold) for fold in found] for seed in range(len(run.seeds))] if found[1:] else []
+
+
+def fold_codes(run: Answers) -> list[int]:
+    return np.unique(run.fold.index[run.fold.index >= 0]).tolist()
+
+
+def _fold(run: Answers, units: Units, seed: int, fold: int) -> Fold:
+    rows = np.flatnonzero(run.fold.index[seed] == fold)
+    members, of_clip = np.unique(units.of_clip[rows], return_inverse=True)
+    within = Units(of_clip, np.zeros(len(members), int), 0, "")
+    return Fold(members, metrics.tally_sums(within, run.truth[rows], run.predicted[seed, rows], len(run.classes)))
+
+
+def whole_and_drawn(
+    sums: Sums, units: Units, bootstrap: Bootstrap, folds: Sequence[Sequence[Fold]] = ()
+) -> tuple[Sums, Sums]:
+    """The sums of all units, as if of one resample `[1, ...]`, and those of every resample `[resamples, ...]`."""
+    whole = [np.ones((1, len(units.stratum)))]
+    draws = metrics.draws(units.stratum, bootstrap.resamples, bootstrap.seed)
+    return _drawn(sums, folds, whole), _drawn(sums, folds, draws)
+
+
+def _drawn(sums: Sums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.ndarray]) -> Sums:
+    """The sums of resamples, `[resamples, ...]`, and the mean UAR of folds; by how often each unit is in them."""
+    flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
+    drawn, means = [], []
+    for counts in draws:
+        drawn.append(counts @ flat)
+        if folds:
+            means.append(_mean_of_folds(folds, counts))
+    ends = np.cumsum([piece[0].size for piece in sums.values()])
+    pieces = np.split(np.concatenate(drawn), ends[:-1], 1)
+    found = {name: part.reshape(-1, *sums[name].shape[1:]) for name, part in zip(sums, pieces, strict=True)}
+    return found | ({"folds": np.concatenate(means)} if folds else {})
+
+
+def _mean_of_folds(folds: Sequence[Sequence[Fold]], counts: np.ndarray) -> np.ndarray:
+    """The mean UAR of the folds of each seed, `[resamples, seeds]`, each summed over its own units, which are few.
+
+    A fold counts by how much of it was drawn: one of a single speaker, drawn three times, is there three times.
+    """
+    uars, shares = np.empty((2, len(counts), len(folds), len(folds[0])))
+    for seed, of_seed in enumerate(folds):
+        for place, fold in enumerate(of_seed):
+            drawn = counts[:, fold.units]
+            uars[:, seed, place] = metrics.uar(as_tally(np.tensordot(drawn, fold.tallies, 1)))
+            shares[:, seed, place] = drawn.sum(1) / max(len(fold.units), 1)
+    return metrics.mean(uars, weights=shares)
+
+
+# Figures: from sums `[resamples, ...]` to values `[resamples, seeds]`.
+
+
+def as_tally(counts: np.ndarray) -> Tally:
+    """`[..., 3, classes]` by name."""
+    return Tally(*np.moveaxis(counts, -2, 0))
+
+
+def figures(sums: Sums) -> dict[str, np.ndarray]:
+    counts = as_tally(sums["tally"])
+    found = {name: figure(counts) for name, figure in OF_TALLY.items()}
+    if "folds" in sums:
+        found["uar_of_folds"] = sums["folds"]
+    if "bins" in sums:
+        found["ece"] = metrics.ece(sums["bins"])
+    if "losses" in sums:
+        loss, with_loss, brier, clips = np.moveaxis(sums["losses"], -1, 0)
+        found |= {"log_loss": metrics.ratio(loss, with_loss), "brier": metrics.ratio(brier, clips)}
+    return found
+
+
+def of_people(sums: Sums) -> dict[str, np.ndarray]:
+    if "votes" not in sums:
+        return {}
+    shares, plurality_shares, clips = np.moveaxis(sums["votes"], -2, 0)
+    found = {}
+    for name, credit in (("votes", shares), ("plurality", plurality_shares)):
+        found[f"{name}_uar"] = metrics.mean(metrics.ratio(credit, clips))[:, None]
+        found[f"{name}_wa"] = metrics.ratio(credit.sum(-1), clips.sum(-1))[:, None]
+    return found
+
+
+def with_interval(point: np.ndarray, drawn: np.ndarray) -> Figure:
+    """A figure averaged over seeds, from `[1, seeds]` and `[resamples, seeds]`."""
+    low, high = metrics.interval(metrics.mean(drawn))
+    seeds = point[0][~np.isnan(point[0])]
+    deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
+    return Figure(float(metrics.mean(point)[0]), float(low), float(high), deviation)
+
+
+def with_intervals(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) -> dict[str, Figure]:
+    return {name: with_interval(point, drawn[name]) for name, point in points.items()}
+
+
+def figures_with_intervals(whole: Sums, drawn: Sums) -> dict[str, Figure]:
+    """All figures of a run, of which the ECE has an interval of its own."""
+    found = with_intervals(figures(whole), figures(drawn))
+    if "ece" in found:
+        low, high = metrics.ece_bounds(whole["bins"], drawn["bins"])
+        found["ece"] = replace(found["ece"], low=low, high=high)
+    return found
