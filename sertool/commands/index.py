@@ -97,7 +97,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import files, indexing, manifest, manifest_io, splitting, twins, workers
+    from sertool import files, indexing, manifest, manifest_io, speakers, splitting, twins, workers
 
     division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     _refuse_quarrels(values)
@@ -126,7 +126,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     else:
         manifest_io.write(table, values["out"], kind)
     indexing.summary(table)
-    indexing.warn_of_several_in_one(table)
+    speakers.warn_of_several_in_one(table)
     return indexing.exit_status(table, index_options, strict=values["strict"])
 
 

@@ -1,0 +1,43 @@
+"""Speakers of whom the clips of a manifest tell what no one person can be."""
+
+import numpy as np
+
+from sertool import manifest, talk
+from sertool.files import listed
+from sertool.manifest import Table
+
+YEARS = 5  # that one may become older within a corpus
+
+
+def warn_of_several_in_one(table: Table) -> None:
+    """Say of which speakers the clips tell what no one person can be: their name may be that of several."""
+    for what, speakers in (("several sexes", _sexes(table)), ("ages far apart", _ages(table))):
+        if speakers:
+            examples = listed([f"{speaker} ({facts})" for speaker, facts in speakers.items()], 3)
+            count = talk.counted(len(speakers), "speaker")
+            talk.warn(f"{count} of {what}, so perhaps several people of one name: {examples}")
+
+
+def _sexes(table: Table) -> dict[str, str]:
+    """Speakers of whom clips name more than one sex, with what they name."""
+    speaker, sex = manifest.codes(table, "speaker"), manifest.codes(table, "sex")
+    is_known = (speaker.index >= 0) & (sex.index >= 0)
+    pairs = np.unique(speaker.index[is_known].astype(np.int64) * len(sex.values) + sex.index[is_known])
+    speaker_places, which = np.divmod(pairs, max(len(sex.values), 1))
+    sexes: dict[str, list[str]] = {}
+    for at in np.flatnonzero((np.bincount(speaker_places) > 1)[speaker_places]):
+        sexes.setdefault(str(speaker.values[speaker_places[at]]), []).append(str(sex.values[which[at]]))
+    return {name: " and ".join(sorted(words)) for name, words in sexes.items()}
+
+
+def _ages(table: Table) -> dict[str, str]:
+    """Speakers of whom clips name ages that no corpus takes to record, with the least and the greatest."""
+    if "age" not in table.column_names:
+        return {}
+    speaker, age = manifest.codes(table, "speaker"), table.column("age").to_numpy().astype(np.float64)
+    is_known = (speaker.index >= 0) & ~np.isnan(age)
+    least, most = np.full(len(speaker.values), np.inf), np.full(len(speaker.values), -np.inf)
+    np.minimum.at(least, speaker.index[is_known], age[is_known])
+    np.maximum.at(most, speaker.index[is_known], age[is_known])
+    apart = np.flatnonzero(most - least > YEARS)
+    return {str(speaker.values[place]): f"{least[place]:.0f} to {most[place]:.0f}" for place in apart}
