@@ -62,7 +62,7 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
     table = table.rename_columns(list(_our_names(table.column_names, path_column)))
     intake.refuse_repeated(table.column_names, name)
     if measured := [column for column in table.column_names if column in columns.FILE]:
-        talk.say(f"--table {name}: {listed(measured)} left out: the files tell that themselves")
+        talk.detail(f"--table {name}: {listed(measured)} left out: the files tell that themselves")
     table = intake.typed(table.drop_columns(measured), name)
     table = intake.with_durations(table, name)
     for row in table.to_pylist():
