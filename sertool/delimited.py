@@ -145,14 +145,12 @@ def _with_points(table: Table, names: Collection[str], data: pa.Buffer, kind: st
 
 def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:
     """The table with columns of others as numbers where they hold nothing else, several at once of perhaps hundreds."""
-    places = [
-        place for place, field in enumerate(table.schema) if field.name in names and pa.types.is_string(field.type)
-    ]
+    cells, header = table.columns, table.column_names
+    places = [place for place, name in enumerate(header) if name in names and pa.types.is_string(cells[place].type)]
     with ThreadPoolExecutor() as pool:
-        converted = pool.map(lambda place: _numbers(table.column(place), point, table.column_names[place]), places)
-        for place, column in zip(places, converted, strict=True):
-            table = table.set_column(place, table.column_names[place], column)
-    return table
+        converted = pool.map(lambda place: _numbers(cells[place], point, header[place]), places)
+        found = dict(zip(places, converted, strict=True))
+    return pa.table([found.get(place, column) for place, column in enumerate(cells)], header)
 
 
 def _numbers(column: pa.ChunkedArray, point: str, name: str) -> pa.ChunkedArray | pa.Array:

@@ -165,10 +165,11 @@ def _with_our_words(table: Table) -> Table:
 
 def _without_blanks(table: Table) -> Table:
     """A text of ours that is empty is null whatever holds it, as it is in CSV; no blanks surround who speaks."""
+    names = table.column_names  # each look at them costs as much as there are
     for index, field in enumerate(table.schema):
         if field.name == "speaker" and pc.any(pc.match_substring_regex(table.column(index), BLANK_ENDS)).as_py():
             table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
-        if columns.kind_of(field.name, table.column_names) == "string":
+        if columns.kind_of(field.name, names) == "string":
             blank = pc.equal(table.column(index), "")
             if pc.any(blank).as_py():
                 nothing = pa.scalar(None, pa.string())
