@@ -255,7 +255,7 @@ RECORDS: dict[str, Record] = {
     "cremad-cnn-gru-ours": Record(
         "cremad", "cremad-nk", "system A's CNN and GRU, trained as `-m sertool` is",
         (encoder("cremad", "cremad-nk"), COPIES,
-         f"{NET} -m cnn-gru --set frames=320 --features mel -o runs/cnn-gru-ours"
+         f"{NET} -m cnn-gru --set frames=320 --seeds 3 --features mel -o runs/cnn-gru-ours"
          " > cremad-cnn-gru-ours.parquet"),
     ),
     "cremad-distilled": Record(
