@@ -68,7 +68,7 @@ ELSEWHERE = {
     "natural": "percent of the listeners who found it natural; of emodb",
 }
 
-SAID = WHO | WHAT | PLACE  # what names of files may say, and tables beside their CLIP; what stands in FILE is measured
+SAID = WHO | WHAT | PLACE  # what names of files may say; what stands in FILE is measured
 
 MEANINGS: dict[str, tuple[str, str]] = CLIP | WHO | WHAT | FILE | PLACE | COPY | OUTCOME
 

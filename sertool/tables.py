@@ -13,6 +13,8 @@ from sertool.labelling import Candidate, Row
 from sertool.labels import composed
 from sertool.paths import path_of, path_text
 
+IN_WORDS = ("issue", "notes")  # of a file, which people may have written themselves; numbers of files are no loss
+
 
 def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Candidate]:
     """A clip for each row of the tables, of the file that it means; a file that is not there keeps its own path."""
@@ -62,7 +64,8 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
     table = table.rename_columns(list(_our_names(table.column_names, path_column)))
     intake.refuse_repeated(table.column_names, name)
     if measured := [column for column in table.column_names if column in columns.FILE]:
-        talk.detail(f"--table {name}: {listed(measured)} left out: the files tell that themselves")
+        tell = talk.say if {*measured} & {*IN_WORDS} else talk.detail
+        tell(f"--table {name}: {listed(measured)} left out: the files tell that themselves")
     table = intake.typed(table.drop_columns(measured), name)
     table = intake.with_durations(table, name)
     for row in table.to_pylist():

@@ -448,7 +448,7 @@ def test_what_is_measured_is_never_taken_from_a_table(make, check):
     lines = [f"{k}.wav,sad,clipped;dc,{48_000 if k else 8000},much" for k in range(12)]
     text = "\n".join(["path,emotion,notes,sample_rate,size", *lines])
     words = (folder / "x", "--check", check)
-    done = sertool("index", *words, "-v", "--table", table(folder, "a.csv", text), "-f", "jsonl")
+    done = sertool("index", *words, "--table", table(folder, "a.csv", text), "-f", "jsonl")
     assert "a.csv: notes, sample_rate, size left out: the files tell that themselves" in done.err
     assert {row["clip"]: row for row in rows(done)} == by_clip(*words)
 

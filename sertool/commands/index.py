@@ -23,8 +23,8 @@ Examples:
 Folders are searched for audio at any depth, but not hidden ones in them (.git); corpora that sertool knows are
 recognised by their layout, and a folder for each emotion (angry/, 05_sad/) labels its clips. Other audio needs
 --pattern, whose words in braces are columns of the manifest, or --table, with a column of paths (path, file, filename,
-wav ...) beside them; columns that are not ours are kept. Manifests (Parquet, CSV, TSV, JSON Lines) are merged. Input
-from a pipe is read to its end first.
+wav ...) beside them; columns that are not ours are kept, and what describes files (sample_rate, size, notes ...) is
+measured anew. Manifests (Parquet, CSV, TSV, JSON Lines) are merged. Input from a pipe is read to its end first.
 """
 
 
