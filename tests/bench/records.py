@@ -216,6 +216,13 @@ def published(recipe: str, system: str) -> Record:
     return Record("cremad", "cremad-nk", system, (f"{index} | {train}",))
 
 
+def alike(model: str, system: str) -> Record:
+    """A network of others, learnt as ours is: from the same copies, by the same recipe, from up to 320 frames."""
+    name = f"{model}-ours"
+    train = f"{NET} -m {model} --set frames=320 --seeds 3 --features mel -o runs/{name} > cremad-{name}.parquet"
+    return Record("cremad", "cremad-nk", system, (encoder("cremad", "cremad-nk"), COPIES, train))
+
+
 RECORDS: dict[str, Record] = {
     **heads("cremad", "cremad-nk"),
     **with_others(),
@@ -252,11 +259,10 @@ RECORDS: dict[str, Record] = {
         (encoder("cremad", "cremad-nk"), COPIES,
          f"{NET} --adapt speaker --features mel -o runs/scratch-speaker > cremad-scratch-speaker.parquet"),
     ),
-    "cremad-cnn-gru-ours": Record(
-        "cremad", "cremad-nk", "system A's CNN and GRU, trained as `-m sertool` is",
-        (encoder("cremad", "cremad-nk"), COPIES,
-         f"{NET} -m cnn-gru --set frames=320 --seeds 3 --features mel -o runs/cnn-gru-ours"
-         " > cremad-cnn-gru-ours.parquet"),
+    "cremad-cnn-ours": alike("cnn", "system A's residual CNN, trained as `-m sertool` is"),
+    "cremad-cnn-gru-ours": alike("cnn-gru", "system A's CNN and GRU, trained as `-m sertool` is"),
+    "cremad-cnn-transformer-ours": alike(
+        "cnn-transformer", "system A's CNN and transformer, trained as `-m sertool` is"
     ),
     "cremad-distilled": Record(
         "cremad", "cremad-nk", "`-m sertool` taught by the encoder",
