@@ -15,6 +15,7 @@ import numpy as np
 BINS = 15
 ENOUGH_SPEAKERS = 8  # with fewer, resampled speakers repeat too much to say how others would do
 EXACT_BELOW = 25  # discordant clips, for McNemar's test
+ENOUGH_CLIPS = 10  # of a speaker, on average: fewer vary too little among themselves, and one not at all
 MOST_CLIPS = 20_000  # that are drawn one by one
 CHUNK = 1 << 21  # draws at once: what stays in the cache
 
@@ -161,36 +162,36 @@ class Units(NamedTuple):
 
 
 def units_of(speaker: np.ndarray, whole: np.ndarray | None = None) -> Units:
-    """Speakers where there are enough, else clips within speakers, else clips; a speaker of -1 is unknown.
+    """Speakers where there are enough, else clips: within their speakers, or whoever speaks where those have few each.
 
-    A clip whose speaker is unknown is drawn alone. Windows of one clip are alike and say less than as many clips: where
-    `whole` tells which clip each is of, they are drawn together.
+    A speaker of -1 is unknown: such clips are drawn one by one. Windows of one clip are alike and say less than as many
+    clips: where `whole` tells which clip each is of, they are drawn together.
     """
+    person = np.unique(np.append(-1, speaker), return_inverse=True)[1][1:] - 1
     clip = np.arange(len(speaker)) if whole is None else np.unique(whole, return_inverse=True)[1]
-    speakers, of_named = np.unique(speaker[speaker >= 0], return_inverse=True)
-    count = len(speakers)
-    numbers = np.full(len(speaker), -1)
-    numbers[speaker >= 0] = of_named
-    if count >= ENOUGH_SPEAKERS:
-        alone = numbers < 0
-        clips, of_alone = np.unique(clip[alone], return_inverse=True)
-        numbers[alone] = count + of_alone
-        return Units(numbers, np.zeros(count + len(clips), int), count, f"over {count} speakers")
-    of_clip, stratum = _clips(numbers, clip)
-    units = "over clips" if whole is None else "over clips with all their windows"
-    if not count:
-        return Units(of_clip, stratum, 0, f"{units}: speakers unknown")
-    whom = (
-        "the one speaker, and says" if count == 1 else f"the {count} speakers, too few to be drawn themselves; it says"
-    )
-    return Units(of_clip, stratum, count, f"{units} within {whom} nothing about others")
+    speakers, clips = (int(numbers.max(initial=-1)) + 1 for numbers in (person, clip))
+    # Each clip a block of its own; very many go together at random, which leaves the spread of their sums as it is.
+    block = (np.random.default_rng(0).permutation(clips) % MOST_CLIPS)[clip]
+    if speakers >= ENOUGH_SPEAKERS:
+        of_clip, whose = _numbered(person, np.where(person < 0, block, 0))
+        return Units(of_clip, np.zeros_like(whose), speakers, f"over {speakers} speakers")
+    how = "over clips" if whole is None else "over clips with all their windows"
+    if not speakers:
+        how += ": speakers unknown"
+    elif speakers == 1:
+        how += " within the one speaker, and says nothing about others"
+    elif clips >= ENOUGH_CLIPS * speakers:
+        how += f" within the {speakers} speakers, too few to be drawn themselves; it says nothing about others"
+    else:
+        person = np.full_like(person, -1)
+        how += f", whoever speaks: {speakers} speakers of few clips, too few to be drawn; it says nothing about others"
+    return Units(*_numbered(person, block), speakers, how)
 
 
-def _clips(stratum: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each clip a unit; very many go together at random, which leaves the spread of their sums as it is."""
-    block = np.random.default_rng(0).permutation(clip.max(initial=-1) + 1) % MOST_CLIPS
-    _, first, of_clip = np.unique((stratum + 1) * MOST_CLIPS + block[clip], return_index=True, return_inverse=True)
-    return of_clip, stratum[first]
+def _numbered(person: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each block of a person's clips a unit: which one each clip is in, `[clips]`, and whose each is, `[units]`."""
+    _, first, of_clip = np.unique((person + 1) * MOST_CLIPS + block, return_index=True, return_inverse=True)
+    return of_clip, person[first]
 
 
 def class_sums(units: Units, truth: np.ndarray, credit: np.ndarray, classes: int) -> np.ndarray:

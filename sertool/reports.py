@@ -306,7 +306,8 @@ def methods(report: Report) -> list[str]:
     lines = [_method(report, way) for way in ways]
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
-        lines.append(f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers.")
+        few = f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers"
+        lines.append(f"{few} or, with under {metrics.ENOUGH_CLIPS} clips each, over clips whoever speaks.")
     if (pairs := len(report.comparisons)) > FEW_PAIRS:
         lines.append(f"p: of each of the {pairs} pairs by itself, not corrected for their number.")
     if any("ece" in run.figures for run in report.runs):

@@ -154,15 +154,23 @@ def test_votes_are_credited_by_share_and_ties_in_parts() -> None:
 
 
 def test_what_is_drawn_depends_on_how_many_speakers_are_known() -> None:
-    clips = np.arange(40)
+    clips = np.arange(70)
     many = metrics.units_of(clips % 8)
     assert (len(many.stratum), many.speakers, len(np.unique(many.stratum))) == (8, 8, 1)
     few = metrics.units_of(clips % 7)
-    assert (len(few.stratum), few.speakers, len(np.unique(few.stratum))) == (40, 7, 7)
-    assert "too few" in few.how
-    none = metrics.units_of(np.full(40, -1))
-    assert (len(none.stratum), none.speakers, len(np.unique(none.stratum))) == (40, 0, 1)
+    assert (len(few.stratum), few.speakers, len(np.unique(few.stratum))) == (70, 7, 7)
+    assert "within the 7 speakers, too few" in few.how
+    none = metrics.units_of(np.full(70, -1))
+    assert (len(none.stratum), none.speakers, len(np.unique(none.stratum))) == (70, 0, 1)
     assert "speakers unknown" in none.how
+
+
+@pytest.mark.parametrize("clips_each", [1, 2, 5])
+def test_clips_of_few_speakers_with_few_clips_each_are_drawn_whoever_speaks(clips_each: int) -> None:
+    """One clip of a speaker, drawn among itself, would be the same every time, and the interval have no width."""
+    units = metrics.units_of(np.repeat(np.arange(7), clips_each))
+    assert (len(units.stratum), units.speakers, len(np.unique(units.stratum))) == (7 * clips_each, 7, 1)
+    assert "whoever speaks: 7 speakers of few clips" in units.how
 
 
 def test_clips_without_a_speaker_are_drawn_alone() -> None:
@@ -170,6 +178,12 @@ def test_clips_without_a_speaker_are_drawn_alone() -> None:
     assert len(units.stratum) == 11
     assert units.of_clip[-1] != units.of_clip[-2]
     assert units.speakers == 9
+
+
+def test_very_many_clips_without_a_speaker_go_together_beside_named_speakers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MOST_CLIPS", 100)
+    units = metrics.units_of(np.array([*range(9), *[-1] * 1000]))
+    assert len(units.stratum) == 109
 
 
 def test_every_resample_draws_as_many_units_from_each_stratum_as_it_has() -> None:
