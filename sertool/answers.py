@@ -30,7 +30,7 @@ class Answers:
     clips: Codes | None  # their names
     whole: np.ndarray | None  # where windows or channels of clips are scored, which clip each is of
     truth: np.ndarray
-    groups: dict[str, Codes]
+    groups: dict[str, Codes]  # index [seeds, clips]: a fold may be another one under each seed
     predicted: np.ndarray
     fold: Codes  # index [seeds, clips]
     confidence: np.ndarray
@@ -41,7 +41,7 @@ class Answers:
 
     @property
     def speaker(self) -> np.ndarray:
-        return self.groups["speaker"].index
+        return self.groups["speaker"].index[0]
 
 
 def read(sources: Sequence[str], reading: Reading) -> list[Answers]:
@@ -70,7 +70,7 @@ def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
         clips=cells.names,
         whole=cells.whole,
         truth=truth[cells.first],
-        groups={name: codes.take(_group(run.table, name), cells.first) for name in (*GROUPS, *by)},
+        groups={name: _spread_group(_group(run.table, name), cells) for name in (*GROUPS, *by)},
         predicted=_spread(predicted, cells, -1),
         fold=Codes(_spread(fold.index, cells, -1), fold.values),
         confidence=_spread(confidence, cells, np.nan),
@@ -174,6 +174,13 @@ def _spread(values: np.ndarray, cells: Cells, nothing: float) -> np.ndarray:
     return spread
 
 
+def _spread_group(column: Codes, cells: Cells) -> Codes:
+    """The column as `[seeds, clips]`; where a seed knows no value, the first that is known of the clip."""
+    index = _spread(column.index, cells, -1)
+    first = np.take_along_axis(index, (index >= 0).argmax(0)[None], 0)
+    return Codes(np.where(index < 0, first, index), column.values)
+
+
 def _refuse_two_truths(run: Run, cells: Cells, truth: np.ndarray, classes: tuple[str, ...]) -> None:
     differs = np.flatnonzero(truth != truth[cells.first][cells.clip])
     if len(differs):
@@ -257,10 +264,16 @@ def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray 
 
 def part(run: Answers, rows: np.ndarray) -> Answers:
     """The run on some clips only, as far as groups and comparisons need it."""
-    speaker = codes.take(run.groups["speaker"], rows)
+    speaker = run.groups["speaker"]
+    groups = {"speaker": Codes(speaker.index[:, rows], speaker.values)}
     whole = None if run.whole is None else run.whole[rows]
-    answers = {"truth": run.truth[rows], "predicted": run.predicted[:, rows]}
-    return replace(run, **answers, whole=whole, groups={"speaker": speaker})
+    return replace(run, truth=run.truth[rows], predicted=run.predicted[:, rows], whole=whole, groups=groups)
+
+
+def only(run: Answers, counted: np.ndarray) -> Answers:
+    """The run of some answers only, bool `[seeds or 1, clips]`, on the clips that these are of."""
+    answered = replace(run, predicted=np.where(counted, run.predicted, -1))
+    return part(answered, np.flatnonzero(counted.any(0)))
 
 
 def shared_rows(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,7 @@ def divisible(runs: Sequence[Answers]) -> list[str]:
 
 
 def _values(run: Answers, name: str) -> tuple[np.ndarray, dict[str, int]]:
-    """A column's code for each clip, and the codes of its values in order."""
+    """A column's code for each answer, `[seeds, clips]`, and the codes of its values in order."""
     column = _in_bands(run.groups["age"]) if name == "age" else run.groups[name]
     code_of_value = {str(column.values[place]): int(place) for place in np.unique(column.index[column.index >= 0])}
     usual = [band for _, band in AGES] if name == "age" else ["low", "medium", "high"]
@@ -58,17 +58,17 @@ def by_column(run: Answers, name: str, bootstrap: Bootstrap, only: Sequence[str]
         raise UsageError(
             f"--by {name}: {len(values):,} different values, more than {MOST_VALUES}: put them into groups"
         )
-    rows = {value: np.flatnonzero(index == values[value]) for value in only or values}
+    members = {value: (index == values[value]) & (run.predicted >= 0) for value in only or values}
     if only is None and (index < 0).any():
-        rows[NOT_KNOWN] = np.flatnonzero(index < 0)
-    return tuple(_group(run, value, members, bootstrap) for value, members in rows.items())
+        members[NOT_KNOWN] = (index < 0) & (run.predicted >= 0)
+    return tuple(_group(run, value, answered, bootstrap) for value, answered in members.items())
 
 
-def _group(run: Answers, name: str, rows: np.ndarray, bootstrap: Bootstrap) -> Group:
-    part = answers.part(run, rows)
+def _group(run: Answers, name: str, members: np.ndarray, bootstrap: Bootstrap) -> Group:
+    part = answers.only(run, members)
     units = metrics.units_of(part.speaker, part.whole)
     whole, drawn = sums.whole_and_drawn(sums.of_answers(part, units), units, bootstrap)
     points, resampled = (
         {name: sums.OF_TALLY[name](sums.as_tally(one["tally"])) for name in ("uar", "wa")} for one in (whole, drawn)
     )
-    return Group(name, len(rows), units.speakers, **sums.with_intervals(points, resampled))
+    return Group(name, len(part.truth), units.speakers, **sums.with_intervals(points, resampled))

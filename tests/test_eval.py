@@ -735,6 +735,34 @@ def test_clips_are_grouped_by_any_column_of_few_values(tmp_path: Path) -> None:
     assert "no single words or numbers" in refused_by(str(tmp_path / "own.jsonl"), "tags")
 
 
+def seeded(columns: Columns, *others: Columns) -> Columns:
+    """Runs of several seeds as one table."""
+    parts = [columns, *others]
+    joined = {name: [value for part in parts for value in part[name]] for name in columns}
+    return joined | {"seed": np.repeat(range(len(parts)), [len(part["clip"]) for part in parts]).tolist()}
+
+
+def test_groups_are_of_answers_where_a_column_differs_between_the_seeds_of_a_clip(tmp_path: Path) -> None:
+    parts = [made(seed=seed) | {"fold": [(k + seed) % 2 for k in range(240)]} for seed in range(2)]
+    found = report(table(tmp_path / "a.csv", seeded(*parts)), by=("seed", "fold", "predicted")).runs[0]
+    alone = [report(table(tmp_path / f"{seed}.csv", part), by=("fold",)).runs[0] for seed, part in enumerate(parts)]
+    assert [group.uar.value for group in found.by["seed"]] == pytest.approx([run.figures["uar"].value for run in alone])
+    for fold in range(2):
+        both = [run.by["fold"][fold].uar.value for run in alone]
+        assert found.by["fold"][fold].uar.value == pytest.approx(np.mean(both))
+        assert found.by["fold"][fold].clips == 240
+    for group in found.by["predicted"]:
+        assert group.clips == sum(group.name in words for words in zip(*(p["predicted"] for p in parts), strict=True))
+
+
+def test_what_any_row_of_a_clip_knows_is_known(tmp_path: Path) -> None:
+    first, second = made(), made(seed=1)
+    path = table(tmp_path / "a.csv", seeded(first | {"sex": [None] * 240, "speaker": [None] * 240}, second))
+    found = report(path, by=("sex",)).runs[0]
+    assert [(group.name, group.clips) for group in found.by["sex"]] == [("female", 120), ("male", 120)]
+    assert found.speakers == 12
+
+
 def refused_by(path: str, name: str) -> str:
     with pytest.raises(SertoolError) as caught:
         report(path, by=(name,))
