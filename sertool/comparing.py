@@ -13,17 +13,25 @@ from sertool.sums import Bootstrap, Sums
 
 
 def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
-    """Both runs on the clips that both have, drawn together: what moves both does not blur their difference."""
+    """Both runs on the clips that both answered, drawn together: what moves both does not blur their difference."""
     rows, other_rows = answers.shared_rows(first, second)
-    left, right = answers.part(first, rows), answers.part(second, other_rows)
+    left, right = _answered_by_both(answers.part(first, rows), answers.part(second, other_rows))
     units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
-    found = Comparison(first.run.name, second.run.name, len(rows), units.speakers, units.how)
-    if not len(rows):
+    found = Comparison(first.run.name, second.run.name, len(left.truth), units.speakers, units.how)
+    if not len(left.truth):
         return found
     both = {"first": sums.of_answers(left, units)["tally"], "second": sums.of_answers(right, units)["tally"]}
     whole, drawn = sums.whole_and_drawn(both, units, bootstrap)
     figures = {name: _difference(of_tally, whole, drawn) for name, of_tally in sums.OF_TALLY.items()}
     return replace(found, figures=figures, mcnemar=_mcnemar(left, right))
+
+
+def _answered_by_both(first: Answers, second: Answers) -> tuple[Answers, Answers]:
+    """Both, of the same clips, less what only one of them answered: under each seed where these are the same, else the
+    clips that one of them lacks under any."""
+    answered, others = first.predicted >= 0, second.predicted >= 0
+    both = answered & others if first.seeds == second.seeds else (answered.all(0) & others.all(0))[None]
+    return answers.only(first, both), answers.only(second, both)
 
 
 def _difference(figure: Callable[[Tally], np.ndarray], whole: Sums, drawn: Sums) -> Difference:

@@ -913,6 +913,23 @@ def test_runs_are_compared_on_the_clips_that_both_have_in_any_order(tmp_path: Pa
     assert pair.figures["uar"].value == pytest.approx(report(other).runs[0].figures["uar"].value - alone)
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_runs_of_several_seeds_are_compared_on_the_answers_that_both_have(tmp_path: Path, seeds: int) -> None:
+    """Else what is easy, and answered by one of them only, would count for it."""
+    parts = [made(seed=seed) for seed in range(seeds)]
+    whole = seeded(*parts)
+    easy = np.array(whole["emotion"]) == np.array(whole["predicted"])
+    left_out = easy & (np.array(whole["seed"]) == 1) & (np.arange(len(easy)) % 240 < 120)
+    lacking = {name: [value for value, out in zip(values, left_out, strict=True) if not out]
+               for name, values in seeded(*parts).items()}  # fmt: skip
+    paths = [table(tmp_path / "whole.csv", whole), table(tmp_path / "lacking.csv", lacking)]
+    (pair,) = report(*paths).comparisons
+    assert (pair.figures["uar"].value, pair.figures["wa"].value) == (0, 0)
+    assert pair.clips == 240
+    (unlike,) = report(table(tmp_path / "one.csv", parts[0]), paths[1]).comparisons
+    assert unlike.clips == 240 - left_out.sum()
+
+
 def test_runs_without_a_clip_in_common_are_not_compared(tmp_path: Path, predicted: str, say: Any) -> None:
     columns = made()
     columns["clip"] = [f"other/{k}" for k in range(240)]
