@@ -210,7 +210,7 @@ def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
     are truly so are without log loss, and wrong by every other figure.
     """
     words, shares = _columns(run, "p_")
-    odd = ~(np.abs(shares.sum(1) - 1) <= predictions.SUM_TOLERANCE) | (shares < -manifest.ROUNDING).any(1)
+    odd = ~predictions.sums_to_one(shares.sum(1), len(run.offered)) | (shares < -manifest.ROUNDING).any(1)
     shares = np.clip(shares, 0, None)
     scaled = shares / np.where(odd, np.nan, shares.sum(1))[:, None]
     padded = np.c_[scaled, np.zeros(len(shares))]

@@ -27,7 +27,8 @@ NAMES = columns.OTHER_NAMES | {
                   "hypothesis", "output"),
     "clip": ("path", "id", "file", "filename", "utterance"),
 }  # fmt: skip
-SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 and rounded text stay within it
+SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 stays within it
+ROUNDED = 0.005  # that two decimals may be from what was rounded to them
 WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # what a column of numbers holds that went through NaN
 
 
@@ -301,7 +302,12 @@ def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> t
 
 def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
     """Which rows of probabilities do not sum to 1, bool `[rows]`."""
-    return ~(np.abs(sum(np.nan_to_num(table.column(f"p_{name}").to_numpy()) for name in names) - 1) <= SUM_TOLERANCE)
+    return ~sums_to_one(sum(np.nan_to_num(table.column(f"p_{name}").to_numpy()) for name in names), len(names))
+
+
+def sums_to_one(sums: np.ndarray, count: int) -> np.ndarray:
+    """Which sums of so many probabilities are 1, bool `[rows]`, as far as two decimals can tell."""
+    return np.abs(sums - 1) <= max(SUM_TOLERANCE, ROUNDED * count) + manifest.ROUNDING
 
 
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:

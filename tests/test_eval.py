@@ -811,6 +811,14 @@ def test_a_rounding_error_beyond_0_and_1_costs_no_figure(tmp_path: Path, kind: s
     assert (found.rows_with, found.notes) == ({}, wanted.notes)
 
 
+def test_probabilities_of_two_decimals_sum_to_one_whatever_their_number(tmp_path: Path) -> None:
+    columns = made(clips=8)
+    columns |= {f"p_{name}": [0.26] * 4 + [0.25] * 3 + [0.3] for name in EMOTIONS[:2]}
+    columns |= {f"p_{name}": [0.25] * 4 + [0.24] * 3 + [0.3] for name in EMOTIONS[2:]}
+    (note,) = (note for note in report(table(tmp_path / "a.csv", columns)).runs[0].notes if "sum to 1" in note)
+    assert note.startswith("without log loss and Brier: 1 row of")
+
+
 @pytest.mark.parametrize("perceived", [True, False])
 def test_people_are_not_praised_for_labels_that_are_their_own_votes(tmp_path: Path, perceived: bool) -> None:
     columns, rng = made(), np.random.default_rng(0)
