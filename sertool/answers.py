@@ -1,6 +1,6 @@
 """What runs answered: one row per clip and one column per seed, in numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -203,48 +203,82 @@ def _rows(count: int) -> str:
     return talk.counted(int(count), "row")
 
 
+class Shares(NamedTuple):
+    """The probabilities of each row by the emotion that they are of."""
+
+    words: list[str]
+    values: (
+        np.ndarray
+    )  # [rows, words and one more]: 0 for an emotion without any; NaN in a row that has no distribution
+    are_sums: bool  # of several columns, where --map joined emotions
+
+
 def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Each row's confidence `[rows]`, log loss and Brier score `[2, rows]` (NaN: unknown), and what is odd of them.
+    """Each row's confidence `[rows]`, log loss and Brier score `[2, rows]` (NaN: unknown), and what is odd of them."""
+    shares = _shares(run)
+    place = np.array([shares.words.index(word) if word in shares.words else -1 for word in classes], int)
+    true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
+    confidence = _confidence(run, shares, answered)
+    outside = (confidence < -manifest.ROUNDING) | (confidence > 1 + manifest.ROUNDING)
+    notes = [*_notes_on_shares(run, shares, true, answered), *_notes_on_confidence(run, shares, int(outside.sum()))]
+    confidence = np.full(len(confidence), np.nan) if outside.any() else np.clip(confidence, 0, 1)
+    return confidence, _losses(shares, true), tuple(notes)
+
+
+def _shares(run: Run) -> Shares:
+    words, values = _columns(run, "p_")
+    odd = ~predictions.sums_to_one(values.sum(1), len(run.offered)) | (values < -manifest.ROUNDING).any(1)
+    values = np.clip(values, 0, None)
+    values = np.c_[values / np.where(odd, np.nan, values.sum(1))[:, None], np.where(odd, np.nan, 0)]
+    return Shares(words, values, len(run.offered) > len(words))
+
+
+def _confidence(run: Run, shares: Shares, answered: np.ndarray) -> np.ndarray:
+    """The confidence that a run says, unless it is in one of several emotions that are joined; else the probability."""
+    if "confidence" in run.table.column_names and not shares.are_sums:
+        return run.table.column("confidence").to_numpy().astype(float)
+    return np.take_along_axis(shares.values, answered[:, None], 1)[:, 0]
+
+
+def _losses(shares: Shares, true: np.ndarray) -> np.ndarray:
+    """Log loss and Brier score, `[2, rows]`.
 
     An emotion that the model does not know has no chance. Its logarithm has no end, and says nothing: the clips that
     are truly so are without log loss, and wrong by every other figure.
     """
-    words, shares = _columns(run, "p_")
-    odd = ~predictions.sums_to_one(shares.sum(1), len(run.offered)) | (shares < -manifest.ROUNDING).any(1)
-    shares = np.clip(shares, 0, None)
-    scaled = shares / np.where(odd, np.nan, shares.sum(1))[:, None]
-    padded = np.c_[scaled, np.zeros(len(shares))]
-    padded[odd] = np.nan
-    place = np.array([words.index(word) if word in words else len(words) for word in classes], int)
-    true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
-    nameless = true == len(words)
-    log_losses = np.where(nameless, np.nan, metrics.log_losses(padded, true))
-    losses = np.stack([log_losses, metrics.brier_scores(padded, true)])
-    confidence = np.take_along_axis(padded, answered[:, None], 1)[:, 0]
-    if "confidence" in run.table.column_names:
-        confidence = run.table.column("confidence").to_numpy().astype(float)
-    outside = (confidence < -manifest.ROUNDING) | (confidence > 1 + manifest.ROUNDING)
-    notes = []
+    log_losses = np.where(true < 0, np.nan, metrics.log_losses(shares.values, true))
+    return np.stack([log_losses, metrics.brier_scores(shares.values, true)])
+
+
+def _notes_on_shares(run: Run, shares: Shares, true: np.ndarray, answered: np.ndarray) -> Iterator[str]:
     if strange := [f"p_{name}" for name in manifest.family(run.table, "p_") if name not in run.offered]:
-        notes.append(f"left out, as no emotion's probabilities: {listed(strange)}")
-    if words and odd.any():
-        notes.append(f"without log loss and Brier: {_rows(odd.sum())} of probabilities below 0 or that do not sum to 1")
-    if words and nameless.any():
-        truly = listed(sorted({*run.truth.values} - {*words}))
-        notes.append(f"without log loss: {_rows(nameless.sum())} of {truly}, for which there are no probabilities")
-    if unlike := _elsewhere(run, padded, answered):
-        notes.append(f"in {_rows(unlike)} another emotion than the predicted one has the highest probability")
-    if outside.any():
-        notes.append(f"confidence lies outside of 0 to 1 in {_rows(outside.sum())}: there is no calibration error")
-        confidence = np.full(len(confidence), np.nan)
-    return np.clip(confidence, 0, 1), losses, tuple(notes)
+        yield f"left out, as no emotion's probabilities: {listed(strange)}"
+    if not shares.words:
+        return
+    if odd := np.isnan(shares.values[:, -1]).sum():
+        yield f"without log loss and Brier: {_rows(odd)} of probabilities below 0 or that do not sum to 1"
+    if nameless := (true < 0).sum():
+        truly = listed(sorted({*run.truth.values} - {*shares.words}))
+        yield f"without log loss: {_rows(nameless)} of {truly}, for which there are no probabilities"
+    of_answer = np.take_along_axis(shares.values, answered[:, None], 1)[:, 0]
+    unlike = (of_answer < shares.values.max(1) - TIE).sum()
+    if unlike and not shares.are_sums:  # the sum of several may well be above the highest
+        yield f"in {_rows(unlike)} another emotion than the predicted one has the highest probability"
 
 
-def _elsewhere(run: Run, shares: np.ndarray, answered: np.ndarray) -> int:
-    """In how many rows the predicted emotion is not the likeliest; where columns were added up, that may well be."""
-    if len(run.offered) != shares.shape[1] - 1:
-        return 0
-    return int((np.take_along_axis(shares, answered[:, None], 1)[:, 0] < shares.max(1) - TIE).sum())
+def _notes_on_confidence(run: Run, shares: Shares, outside: int) -> Iterator[str]:
+    if outside:
+        yield f"confidence lies outside of 0 to 1 in {_rows(outside)}: there is no calibration error"
+    elif "confidence" in run.table.column_names and not shares.are_sums and _joins_labels(run):
+        yield "ECE: of the labels before --map joined them, of which the confidence is"
+
+
+def _joins_labels(run: Run) -> bool:
+    """Whether --map made several labels one."""
+    columns_of_words = (("emotion", run.truth), ("predicted", run.predicted))
+    unjoined = (({predictions.word(str(label), {}) for label in manifest.codes(run.table, name).values}, words)
+                for name, words in columns_of_words)  # fmt: skip
+    return any(len(before) > len(words.values) for before, words in unjoined)
 
 
 def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray | None:

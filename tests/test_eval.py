@@ -267,6 +267,18 @@ def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
     assert joined.runs[0].figures["log_loss"].value < report(path).runs[0].figures["log_loss"].value
 
 
+def test_map_joins_the_confidence_too_where_probabilities_tell_it(tmp_path: Path) -> None:
+    columns = made()
+    said, unsaid = table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", dropped(columns, "confidence"))
+    figures, wanted = (report(path, mapping={"sad": "neutral"}).runs[0].figures["ece"] for path in (said, unsaid))
+    assert figures == wanted
+    alone = table(tmp_path / "c.csv", dropped(columns, *(f"p_{name}" for name in EMOTIONS)))
+    note = "ECE: of the labels before --map joined them, of which the confidence is"
+    assert note in report(alone, mapping={"sad": "neutral"}).runs[0].notes
+    assert note not in report(said, mapping={"sad": "neutral"}).runs[0].notes
+    assert note not in report(alone, mapping={"sad": "gloom"}).runs[0].notes
+
+
 def test_a_mapping_that_no_label_meets_is_said(predicted: str) -> None:
     done = sertool("eval", predicted, "--map", "agnry=happy")
     assert "--map agnry=happy changes nothing: no clip has the label 'agnry'" in done.err
