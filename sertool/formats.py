@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
@@ -94,11 +95,19 @@ def _of_objects(rows: list[dict[str, Any]]) -> Table:
 
 
 def _of_values(values: list[Any]) -> pa.Array:
-    """A column; one of several kinds of values, as speakers 7 and "x", is text."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowException, OverflowError):
-        return pa.array([None if value is None else _as_cell(value) for value in values], pa.string())
+    """A column; one of several kinds of values, as speakers 7 and "x", is text, and so is what Parquet cannot hold."""
+    with suppress(pa.ArrowException, OverflowError):
+        column = pa.array(values)
+        if not _has_empty_objects(column.type):
+            return column
+    return pa.array([None if value is None else _as_cell(value) for value in values], pa.string())
+
+
+def _has_empty_objects(kind: pa.DataType) -> bool:
+    """Whether all objects somewhere within are empty."""
+    if pa.types.is_struct(kind):
+        return not kind.num_fields or any(_has_empty_objects(part.type) for part in kind)
+    return pa.types.is_list(kind) and _has_empty_objects(kind.value_type)
 
 
 def _as_cell(value: Any) -> str:

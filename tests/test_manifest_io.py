@@ -183,6 +183,14 @@ def test_what_is_nested_is_json_in_text_formats():
     assert said[2].split("\t")[4:] == ["", "", ""]
 
 
+@pytest.mark.parametrize("empty", ["{}", "[{}]", '{"y": {}}', '{"y": [{}], "z": 1}'])
+def test_objects_of_json_that_are_all_empty_are_text_which_parquet_can_hold(tmp_path, empty):
+    text = f'{{"path": "/a", "x": {empty}}}\n{{"path": "/b", "x": null}}\n'
+    done = sertool("index", "-o", tmp_path / "a.parquet", stdin=text.encode())
+    assert done.code == 0
+    assert [row["x"] for row in manifest_io.read(str(tmp_path / "a.parquet")).to_pylist()] == [empty, None]
+
+
 def test_json_has_no_word_for_what_is_no_number():
     def refuse(word):
         raise AssertionError(word)
