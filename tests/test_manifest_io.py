@@ -599,6 +599,11 @@ def test_lines_of_a_list_may_end_as_on_old_macintoshes():
     assert manifest_io.parse_paths(pa.py_buffer(b"a\rb.wav\nc.wav\n"), "-") == ["a\rb.wav", "c.wav"]
 
 
+def test_a_mark_of_utf_8_is_no_part_of_the_first_path():
+    for text in (b"\xef\xbb\xbfa.wav\nb.wav\n", b"\xef\xbb\xbfpath\na.wav\nb.wav\n"):
+        assert manifest_io.parse_paths(pa.py_buffer(text), "-") == ["a.wav", "b.wav"]
+
+
 def test_lists_of_paths_may_have_any_bytes():
     assert manifest_io.parse_paths(pa.py_buffer(b"a b.wav\r\n\n\xff.wav\n"), "-") == [
         "a b.wav",
