@@ -629,6 +629,7 @@ def test_a_mirror_cannot_pass_off_something_else(server, offered, capsys):
         b'{"items": [{"path": 1}]}',
         b'{"source": "x", "items": 5}',
         b'{"source": "x", "items": [{"path": "a.zip", "size": "x", "digests": 3}]}',
+        b'{"source": "x", "items": [{"path": "a.zip", "size": 1e999, "digests": {}}]}',
     ],
 )
 def test_a_mirror_that_is_none_is_named(index, server, offered, capsys):
