@@ -127,8 +127,8 @@ class _Files:
 
     def find(self, path: str) -> tuple[Path, Path] | None:
         """Root and path of the file that a table's path means."""
-        path = composed(path)
-        other_path = Path(path.replace("\\", "/"))
+        path = os.path.normpath(composed(path).replace("\\", "/"))
+        other_path = Path(path)
         stem = other_path.stem if other_path.suffix.lower() in EXTENSIONS else other_path.name
         folders = self.folders & {name.casefold() for name in other_path.parts[:-1]}
         paths = {index: Path(composed(str(self.clips[index].path))) for index in self._meant(stem, folders)}

@@ -596,6 +596,14 @@ def looked_through(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("looked_through")
+def test_a_file_may_have_several_ways_of_writing_its_path_in_a_table(make):
+    folder = make("train/1.wav")
+    rows = "train/1.wav,s\n./train/1.wav,s\ntrain\\1.wav,s\nx/../train//1.wav,s\n"
+    (row,) = index(folder, "--table", table(folder, "a.csv", f"path,speaker\n{rows}"))
+    assert row["speaker"].endswith("s")
+
+
+@pytest.mark.usefixtures("looked_through")
 def test_a_tables_path_must_mean_one_file(make):
     folder = make("a/x/1.wav", "b/x/1.wav", "c/2.wav")
     held = index(folder, "--table", table(folder, "a.csv", "path,speaker\nold/b/x/1.wav,s\n"))
