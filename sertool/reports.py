@@ -302,12 +302,17 @@ def _heads(report: Report) -> list[str]:
 
 def methods(report: Report) -> list[str]:
     """How all intervals were made."""
-    ways = dict.fromkeys(scored.bootstrap for scored in (*report.runs, *report.comparisons))
+    scored = (*report.runs, *report.comparisons)
+    ways = dict.fromkeys(one.bootstrap for one in scored)
     lines = [_method(report, way) for way in ways]
     groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
     if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
         few = f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers"
         lines.append(f"{few} or, with under {metrics.ENOUGH_CLIPS} clips each, over clips whoever speaks.")
+    if any(metrics.ENOUGH_SPEAKERS <= drawn.speakers < metrics.MANY_SPEAKERS for drawn in (*scored, *groups)):
+        of = f"Of {metrics.ENOUGH_SPEAKERS} to {metrics.MANY_SPEAKERS - 1} speakers"
+        p = "; p is below .05 by chance in about 10 %" if report.comparisons else ""
+        lines.append(f"{of} such intervals hold the truth in about 90 % of cases, not in 95 %{p}.")
     if (pairs := len(report.comparisons)) > FEW_PAIRS:
         lines.append(f"p: of each of the {pairs} pairs by itself, not corrected for their number.")
     if any("ece" in run.figures for run in report.runs):

@@ -802,6 +802,16 @@ def test_few_speakers_are_said_to_be_few(tmp_path: Path) -> None:
     assert report(table(tmp_path / "b.csv", made(speakers=8))).runs[0].bootstrap == "over 8 speakers"
 
 
+@pytest.mark.parametrize(("speakers", "is_said"), [(7, False), (8, True), (19, True), (20, False)])
+def test_intervals_and_p_over_few_speakers_are_said_to_promise_too_much(
+    tmp_path: Path, speakers: int, is_said: bool
+) -> None:
+    paths = [table(tmp_path / f"{name}.csv", made(speakers=speakers)) for name in "ab"]
+    one, both = (" ".join(reports.methods(report(*given))) for given in (paths[:1], paths))
+    says = "Of 8 to 19 speakers such intervals hold the truth in about 90 % of cases, not in 95 %"
+    assert (f"{says}." in one, f"{says}; p is below .05 by chance" in both) == (is_said, is_said)
+
+
 def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
     columns = made()
     columns["confidence"] = [100 * value for value in columns["confidence"]]
