@@ -173,12 +173,12 @@ def _flat(table: Table) -> Table:
     """Text in place of what formats without lists and bytes cannot hold."""
     for index, field in enumerate(table.schema):
         if pa.types.is_nested(field.type) or is_bytes(field.type):
-            table = table.set_column(index, field.name, _text(table.column(index)))
+            table = table.set_column(index, field.name, as_text(table.column(index)))
     return table
 
 
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """Lists of words joined by semicolons, anything deeper as JSON."""
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """What is nested, or bytes, as text: lists of words joined by semicolons, anything deeper as JSON."""
     if pa.types.is_list(column.type) and not (pa.types.is_nested(kind := column.type.value_type) or is_bytes(kind)):
         return pc.binary_join(column.cast(pa.list_(pa.string())), ";")
     return pa.array([None if value is None else _as_json(value) for value in column.to_pylist()], pa.string())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sertool import manifest, talk
+from sertool import formats, manifest, talk
 from sertool.codes import Codes
 from sertool.errors import SertoolError, first_line
 from sertool.files import listed
@@ -35,10 +35,12 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _with_text(table: Table, names: set[str]) -> Table:
-    """Numbers, days and truth as text in some columns: where others have names such as 01, 10 is one, too."""
+    """Numbers, days, truth and lists as text in some columns: where others have names such as 01, 10 is one, too."""
     for index, field in enumerate(table.schema):
-        if field.name in names and not (pa.types.is_string(field.type) or pa.types.is_nested(field.type)):
-            table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
+        if field.name in names and not pa.types.is_string(field.type):
+            column = table.column(index)
+            text = formats.as_text(column) if pa.types.is_nested(field.type) else column.cast(pa.string())
+            table = table.set_column(index, field.name, text)
     return table
 
 

@@ -646,6 +646,17 @@ def test_what_is_text_in_one_manifest_is_text_with_truth_days_and_any_text_of_ot
             assert "x" in merging.stacked(tables)["own"].to_pylist()
 
 
+@pytest.mark.parametrize("values", [["p", "q"], [{"y": [1]}], {"y": 1}])
+def test_what_is_nested_is_text_where_a_manifest_in_csv_has_it_as_text(tmp_path, values):
+    held = manifest.from_columns({"clip": ["a", "b"], "path": ["/a.wav", "/b.wav"], "own": [values, None]})
+    tables = []
+    for kind in ("csv", "parquet"):
+        manifest_io.write(held, str(tmp_path / kind), kind)
+        tables.append(manifest_io.read(str(tmp_path / kind)))
+    for each in (tables, tables[::-1]):
+        assert merging.merged(each)["own"].to_pylist() == tables[0]["own"].to_pylist()
+
+
 def test_a_column_without_any_cell_can_be_asked_for():
     held = pa.table({"clip": ["a"], "path": ["/a.wav"], "own": pa.nulls(1)})
     assert [len(row_filter.where(held, [clause])) for clause in ("own=", "own=3", "own>3", "own~x", "own!=3")] == [
