@@ -24,6 +24,7 @@ SEPARATORS = {"tsv": "\t", "csv": ",", "semicolons": ";"}  # the last as spreads
 BOM = b"\xef\xbb\xbf"
 FIRST_LINE = re.compile(rb"(?:" + BOM + rb")?[\r\n]*([^\r\n]*)")  # older Macintoshes' lines end by CR alone
 IN_TEXT = {"list": "string", "float": "double"}  # how text is read; what it becomes is for whoever asks
+SEPARATOR_LINE = re.compile(rb"(?:" + BOM + rb")?sep=.[\r\n]+", re.IGNORECASE)  # by which spreadsheets tell themselves
 COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
 DIGITS = "(?:0|[1-9][0-9]{0,14})"  # which a double keeps; 007 is a name
 WHOLE = r"^ *(?:0|-?[1-9][0-9]{0,18}) *$"
@@ -53,6 +54,11 @@ class Header(NamedTuple):
 
 def _is_ours(name: str) -> bool:
     return columns.kind_of(name.strip().lower()) is not None
+
+
+def without_separator_line(data: pa.Buffer) -> pa.Buffer:
+    line = SEPARATOR_LINE.match(data)
+    return data.slice(line.end()) if line else data
 
 
 def header_of(data: Any) -> Header:
@@ -132,7 +138,13 @@ def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]
     table = _with_numbers(table, {*header} - {*ours}, _point(data, kind))
     if any(map(_has_newlines, table.columns)):
         _refuse_open_quotes(data, kind)
-    return _with_text(table.rename_columns([name.strip() for name in table.column_names]))
+    return _with_text(_without_nameless(table.rename_columns([name.strip() for name in table.column_names])))
+
+
+def _without_nameless(table: Table) -> Table:
+    """Less the columns that have neither a name nor a cell, as spreadsheets write those that once had."""
+    empty = [column.null_count == len(column) for column in table.columns]
+    return table.select([place for place, name in enumerate(table.column_names) if name or not empty[place]])
 
 
 def _with_points(table: Table, names: Collection[str], data: pa.Buffer, kind: str) -> Table:

@@ -43,9 +43,9 @@ def read_bytes(source: str) -> pa.Buffer:
         raise UsageError("nothing to read: name a manifest or pipe one in")
     try:
         if source == "-":
-            return _refuse_spreadsheets(_read_all(sys.stdin.buffer), source_name(source))
+            return _of_spreadsheets(_read_all(sys.stdin.buffer), source_name(source))
         with open(source, "rb") as stream:
-            return _refuse_spreadsheets(_read_all(stream), source)
+            return _of_spreadsheets(_read_all(stream), source)
     except FileNotFoundError:
         raise UsageError(f"no such file: {source}") from None
     except IsADirectoryError:
@@ -64,13 +64,13 @@ def _read_all(stream: BinaryIO) -> pa.Buffer:
     return sink.getvalue()
 
 
-def _refuse_spreadsheets(data: pa.Buffer, where: str) -> pa.Buffer:
-    """Refuse what spreadsheets save unless they are asked for CSV in UTF-8."""
+def _of_spreadsheets(data: pa.Buffer, where: str) -> pa.Buffer:
+    """Text less what spreadsheets put before it; what they save unless they are asked for CSV in UTF-8 is refused."""
     if bytes(data[:4]).startswith(formats.WORKBOOKS):
         raise SertoolError(f"{where}: an Excel workbook, or another archive: save it as CSV UTF-8")
     if bytes(data[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise SertoolError(f"{where}: UTF-16 text, as spreadsheets call Unicode: save it as UTF-8")
-    return data
+    return delimited.without_separator_line(data)
 
 
 def decode(data: pa.Buffer, source: str, root: str | None = None) -> Table:

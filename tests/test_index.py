@@ -788,6 +788,17 @@ def test_a_table_whose_lines_end_in_cr_alone_is_read(make):
     assert [row["emotion"] for row in index(folder, "--table", mac, "-q")] == ["angry", "sad"]
 
 
+@pytest.mark.parametrize("first", ["", "sep=;\r\n", "\ufeffsep=;\n"])
+@pytest.mark.parametrize("head", ["Datei;file;emotion;;", "path;emotion;;;"])
+def test_a_table_with_what_spreadsheets_leave_around_it_is_read(make, first, head):
+    folder = make("1.wav", "2.wav")
+    rows = ("1;1.wav;angry;;", "2;2.wav;sad;;") if head.startswith("D") else ("1.wav;angry;;;", "2.wav;sad;;;")
+    left = table(folder, "l.csv", "\n".join([first + head, *rows, ""]))
+    assert [row["emotion"] for row in index(folder, "--table", left, "-q")] == ["angry", "sad"]
+    if head.startswith("p"):
+        assert [row["emotion"] for row in index(left, "-q")] == ["angry", "sad"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
