@@ -96,7 +96,8 @@ def _each_fold(run: Answers, folds: Sequence[Sequence[Fold]]) -> dict[str, float
         return {}
     uars = [[metrics.uar(sums.as_tally(fold.tallies.sum(0))) for fold in of_seed] for of_seed in folds]
     values = metrics.mean(np.array(uars), 0)
-    return {str(run.fold.values[fold]): float(value) for fold, value in zip(sums.fold_codes(run), values, strict=True)}
+    names = [int(run.fold.values[fold]) for fold in sums.fold_codes(run)]
+    return {str(name): value for name, value in sorted(zip(names, values.tolist(), strict=True))}
 
 
 def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:

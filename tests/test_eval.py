@@ -618,6 +618,11 @@ def test_pooled_and_mean_over_folds_are_named_apart(tmp_path: Path, say: Any) ->
     assert "UAR, mean over folds" in out
 
 
+def test_folds_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    columns = made() | {"fold": [(2, 10, 0, 1)[k % 4] for k in range(240)]}
+    assert [*report(table(tmp_path / "a.csv", columns)).runs[0].folds] == ["0", "1", "2", "10"]
+
+
 @pytest.mark.parametrize("speakers_of_a_fold", [1, 2])
 def test_folds_count_in_each_resample_as_often_as_their_speakers_are_drawn(
     tmp_path: Path, speakers_of_a_fold: int
