@@ -116,6 +116,7 @@ def _is_of_paths(name: str) -> bool:
 
 def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]) -> Table:
     """Columns of ours with their types, those of others as numbers where they hold nothing else."""
+    point = _point(data, kind)
     names = [name.strip() for name in header]
     kinds = {name: columns.kind_of(name.strip(), names) for name in header}
     ours = {
@@ -125,17 +126,18 @@ def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]
     }
     types = {name: pa.binary() if _is_of_paths(name) else ours.get(name, pa.string()) for name in header}
     try:
-        table = _columns_of(data, kind, types)
+        table = _columns_of(data, kind, types, point)
     except pa.ArrowInvalid:  # such as 16000.0, as pandas writes it where a cell is empty, or "": `intake.typed` knows
         texts = {name: dtype if pa.types.is_binary(dtype) else pa.string() for name, dtype in types.items()}
         try:
-            table = _columns_of(data, kind, texts)
+            table = _columns_of(data, kind, texts, point)
         except pa.ArrowInvalid as error:
             _refuse_open_quotes(data, kind)
             says = re.sub(r"In CSV column #(\d+)", lambda match: f"column {header[int(match[1])].strip()}", str(error))
             raise ValueError(says) from None
-    table = _with_points(table, {name for name, dtype in ours.items() if not pa.types.is_string(dtype)}, data, kind)
-    table = _with_numbers(table, {*header} - {*ours}, _point(data, kind))
+    if point == ",":
+        table = _with_points(table, {name for name, dtype in ours.items() if not pa.types.is_string(dtype)})
+    table = _with_numbers(table, {*header} - {*ours}, point)
     if any(map(_has_newlines, table.columns)):
         _refuse_open_quotes(data, kind)
     return _with_text(_without_nameless(table.rename_columns([name.strip() for name in table.column_names])))
@@ -147,10 +149,10 @@ def _without_nameless(table: Table) -> Table:
     return table.select([place for place, name in enumerate(table.column_names) if name or not empty[place]])
 
 
-def _with_points(table: Table, names: Collection[str], data: pa.Buffer, kind: str) -> Table:
+def _with_points(table: Table, names: Collection[str]) -> Table:
     """The table with points for the commas in numbers of ours that had to be read as text."""
     for index, field in enumerate(table.schema):
-        if field.name in names and pa.types.is_string(field.type) and _point(data, kind) == ",":
+        if field.name in names and pa.types.is_string(field.type):
             table = table.set_column(index, field.name, pc.replace_substring(table.column(index), ",", "."))
     return table
 
@@ -246,11 +248,11 @@ def _refuse_open_quotes(data: pa.Buffer, kind: str) -> None:
                 raise ValueError(f'{says}: close it, or double a quote that belongs to the text ("")') from None
 
 
-def _columns_of(data: pa.Buffer, kind: str, types: dict[str, pa.DataType]) -> Table:
+def _columns_of(data: pa.Buffer, kind: str, types: dict[str, pa.DataType], point: str) -> Table:
     from pyarrow import csv as arrow_csv
 
     parsing = arrow_csv.ParseOptions(delimiter=SEPARATORS[kind], newlines_in_values=True)
     converting = arrow_csv.ConvertOptions(
-        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=_point(data, kind)
+        column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False, decimal_point=point
     )
     return arrow_csv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=converting)
