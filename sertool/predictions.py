@@ -333,25 +333,24 @@ def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
     Nor can two without a word in common, though we know all of one: nothing could be right. An answer that is always
     the same is only a bad one, where we know all words.
     """
-    missing, extra = set(run.truth.values) - set(run.predicted.values), set(run.predicted.values) - truth
+    true, predicted, offers = {*run.truth.values}, {*run.predicted.values}, offered(run)
     known = {*labels.EMOTIONS, *run.mapping.values()}
-    offers = offered(run)
-    if set(run.truth.values) & set(run.predicted.values):
-        known |= offers
-        known |= {word for word in extra | missing if word.isdecimal()}
-    strange, unheard = sorted(extra - known), sorted(missing - known - answers)
-    unlike = not set(run.truth.values) & {*run.predicted.values, *offers}
-    if unlike and not strange and (len(run.predicted.values) > 1 or set(run.truth.values) - known):
-        theirs, ours = sorted(run.truth.values), sorted(run.predicted.values)
+    if true & predicted:  # then both sides' numbers are of one list, and what is offered is of the truth's words
+        known |= offers | {word for word in true | predicted if word.isdecimal()}
+    only_true, only_predicted = sorted(true - predicted), sorted(predicted - truth)
+    strange = [word for word in only_predicted if word not in known]
+    unheard = [word for word in only_true if word not in known | answers]
+    if strange and only_true:
+        raise _other_words(run, strange, only_true, labels.to_map(strange[0], only_true[0]))
+    if not true & (predicted | offers) and not (len(predicted) == 1 and true <= known):
         raise SertoolError(
-            f"{run.name}: the labels have no word in common: {listed(theirs, 6)} are the truth, "
-            f"{listed(ours, 6)} the predictions; say what a word means, such as {labels.to_map(theirs[0], ours[0])}"
+            f"{run.name}: the labels have no word in common: {listed(only_true, 6)} are the truth, "
+            f"{listed(sorted(predicted), 6)} the predictions; say what a word means, such as "
+            f"{labels.to_map(only_true[0], min(predicted))}"
         )
-    if strange and missing:
-        raise _other_words(run, strange, sorted(missing), labels.to_map(strange[0], min(missing)))
-    if unheard and extra:
+    if unheard and only_predicted:
         leaving = f", or leave it out: --where emotion!={unheard[0]}"
-        raise _other_words(run, sorted(extra), unheard, labels.to_map(unheard[0], min(extra)) + leaving)
+        raise _other_words(run, only_predicted, unheard, labels.to_map(unheard[0], only_predicted[0]) + leaving)
 
 
 def _other_words(run: Run, predicted: Sequence[str], true: Sequence[str], remedy: str) -> SertoolError:
