@@ -10,6 +10,7 @@ import numpy as np
 from sertool.dsp import FLOOR
 
 MODES = {"zeros": "constant", "reflect": "reflect", "last": "edge"}
+FLAT = 1e-6  # of a column's size: what deviates by no more never changes
 
 
 def frames(wave: np.ndarray, settings: object, edges: str | None = None) -> np.ndarray:
@@ -98,3 +99,45 @@ def common_tuning(power: np.ndarray, rate: int, n_fft: int, bins: int) -> float:
     louder = [place for place, height in zip(places, heights, strict=True) if height >= np.median(heights)]
     counts = np.bincount([min(int((place + 0.5) * 100), 99) for place in louder], minlength=100)
     return float(counts.argmax() / 100 - 0.5)
+
+
+# Statistics over time, each `[width]` of `[rows, width]` and of the frame of each row, `[rows]`.
+
+
+def standard(rows: np.ndarray) -> np.ndarray:
+    """The values in units of their column's deviation, 0 in one that never changes."""
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    return (rows - mean) / np.where(deviation > FLAT * np.hypot(mean, deviation), deviation, np.inf)
+
+
+def slope(rows: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Of the line through a column's values; a single one has none."""
+    return np.polyfit(time, rows, 1)[0] if len(rows) > 1 else np.zeros(rows.shape[1])
+
+
+STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "mean": lambda rows, _: rows.mean(axis=0),
+    "std": lambda rows, _: rows.std(axis=0),
+    "min": lambda rows, _: rows.min(axis=0),
+    "max": lambda rows, _: rows.max(axis=0),
+    "range": lambda rows, _: np.ptp(rows, axis=0),
+    "median": lambda rows, _: np.median(rows, axis=0),
+    "iqr": lambda rows, _: np.subtract(*np.quantile(rows, [0.75, 0.25], axis=0)),
+    "q05": lambda rows, _: np.quantile(rows, 0.05, axis=0),
+    "q25": lambda rows, _: np.quantile(rows, 0.25, axis=0),
+    "q75": lambda rows, _: np.quantile(rows, 0.75, axis=0),
+    "q95": lambda rows, _: np.quantile(rows, 0.95, axis=0),
+    "skew": lambda rows, _: (standard(rows) ** 3).mean(axis=0),
+    "kurtosis": lambda rows, _: (standard(rows) ** 4).mean(axis=0) - 3,
+    "slope": slope,
+}
+
+
+def summary(rows: np.ndarray, stats: tuple[str, ...], counted: np.ndarray | None = None) -> np.ndarray:
+    """`[1, stats x width]` of `[rows, width]`, of each column's rows that count; all are 0 where none does."""
+    made = np.stack([STATISTICS[name](rows, np.arange(len(rows))) for name in stats])
+    for column in () if counted is None else np.flatnonzero(~counted.all(axis=0)):
+        places = np.flatnonzero(counted[:, column])
+        values = rows[places, column, None]
+        made[:, column] = [STATISTICS[name](values, places)[0] if len(places) else 0.0 for name in stats]
+    return made.reshape(1, -1)

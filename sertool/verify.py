@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import audio, columns, extract, features, levels, manifest, shaping, shards, talk
+from sertool import audio, columns, extract, features, levels, manifest, shaping, shards, slow, talk
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.files import whole
@@ -82,35 +82,34 @@ def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
     return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
-def _slowly(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _slowly(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[np.ndarray, np.ndarray | None]:
     """One clip's frames by the definition, `[frames, width]`, and those that count; of `[channels, samples]`."""
     define = features.load(name).definition
     settings = extraction.features[name]
     sides = [define(channel.numpy().astype(np.float64), extraction.wave.rate, settings) for channel in wave]
     frames = torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float64))
     counted = shaping.counted(frames, len(wave), features.where(name))
-    return shaping.normalized(frames, extraction.normalize, counted), counted
+    rows = shaping.normalized(frames, extraction.normalize, counted)
+    return rows.numpy(), None if counted is None else counted.numpy()
 
 
-def _summed(
-    frames: torch.Tensor, counted: torch.Tensor | None, stats: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def _summed(frames: np.ndarray, counted: np.ndarray | None, stats: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """What is stored of frames, `[rows, width]`, and the size that differences in it are measured by.
 
     A frame's is its value, or its column's deviation over the clip where that is more. A statistic's is its value, or
     what it changes by where frames change by a share of theirs, whichever way each goes, over that share.
     """
-    size = torch.maximum(frames.abs(), frames.std(dim=0, correction=0, keepdim=True))
+    size = np.maximum(np.abs(frames), frames.std(axis=0))
     if not stats:
-        return frames.numpy(), size.numpy()
-    stored, ways = shaping.summary(frames, stats, counted), torch.Generator().manual_seed(0)
-    moved = [stored.abs()]
+        return frames, size
+    stored, rng = slow.summary(frames, stats, counted), np.random.default_rng(0)
+    moved = [np.abs(stored)]
     for _ in range(WAYS):
-        way = torch.randint(0, 2, frames.shape, generator=ways) * 2 - 1
-        for changed in (way, way.abs()):
-            other = shaping.summary(frames + TOLERANCE * changed * size, stats, counted)
-            moved.append((other - stored).abs() / TOLERANCE)
-    return stored.numpy(), torch.stack(moved).amax(dim=0).numpy()
+        way = rng.choice([-1.0, 1.0], frames.shape)
+        for changed in (way, np.abs(way)):
+            other = slow.summary(frames + TOLERANCE * changed * size, stats, counted)
+            moved.append(np.abs(other - stored) / TOLERANCE)
+    return stored, np.max(moved, axis=0)
 
 
 def _allowed(name: str, extraction: Extraction, defined: np.ndarray, size: np.ndarray) -> np.ndarray:

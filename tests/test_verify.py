@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import catalogue, manifest_io, shards
+from sertool import catalogue, manifest_io, shaping, shards
 
 pytest_plugins = ("voices",)
 
@@ -59,6 +59,14 @@ def test_verify_notices_that_small_energies_are_lost(voices, tmp_path):
     shards.write(head, "msf", [np.where(held < 1e-7, 0, held)])
     assert (held < 1e-7).any()
     assert sertool(*words).code == 1
+
+
+@pytest.mark.parametrize("stat", list(shaping.STATS))
+def test_verify_notices_a_statistic_that_is_wrong(voices, tmp_path, monkeypatch, stat):
+    right = shaping.STATS[stat]
+    monkeypatch.setitem(shaping.STATS, stat, lambda series: 2 * right(series))
+    done = sertool("featurize", voices, "--rms", "--stats", stat, "--verify", 4, "-j", 1, "-o", tmp_path / "f")
+    assert (done.code, "rms: DIFFERS" in done.err) == (1, True), done.err
 
 
 @pytest.mark.parametrize("stats", ["median", "mean,kurtosis,skew", "std,slope,iqr"])
