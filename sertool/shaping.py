@@ -213,7 +213,7 @@ class Series:
     def slope(self) -> Tensor:
         """Change from one frame to the next, by least squares."""
         time = self.time.to(self.rows.dtype) - int(self.time.sum()) / len(self.time)
-        return (time[:, None] * self.rows).sum(dim=0) / time.square().sum().clamp(min=1.0)
+        return _over((time[:, None] * self.rows).sum(dim=0), time.square().sum())
 
 
 STATS: dict[str, Callable[[Series], Tensor]] = {

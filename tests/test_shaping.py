@@ -316,6 +316,19 @@ def test_statistics_are_those_of_the_rows(voices, tmp_path):
         assert np.allclose(rows(tmp_path / "stats", "mel")[clip], expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("name", list(shaping.STATS))
+def test_few_rows_have_the_statistics_of_their_definitions(name, count):
+    frames = torch.from_numpy(np.random.default_rng(0).normal(0, 10, (count + 3, 2)))
+    frames[:, 1] = frames[:, 1] + 100
+    counted = torch.ones(count + 3, 2, dtype=torch.bool)
+    counted[[0, 2, -1], 1] = False  # a gap, and the ends
+    for held, where in ((frames[:count], None), (frames, counted)):
+        found = shaping.summary(held, (name,), where)
+        expected = slow.summary(held.numpy(), (name,), None if where is None else where.numpy())
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_a_clip_of_one_row_has_finite_statistics(tmp_path):
     encoding.write(tmp_path / "neutral" / "a.wav", synth.voice(0, "angry", 0)[2000:3000], 16000)
     done = sertool(
