@@ -204,16 +204,21 @@ class Series:
         low = int(place)
         return torch.lerp(self.ordered[low], self.ordered[min(low + 1, len(self.rows) - 1)], place - low)
 
+    @cached_property
+    def centred(self) -> Tensor:
+        """The values less their mean, by their differences from the first: of high ones float32 rounds the mean."""
+        differences = self.rows - self.rows[0]
+        return differences.sub_(differences.mean(dim=0))
+
     def moment(self, order: int) -> Tensor:
         """Of the values in units of their deviation."""
-        mean = self.rows.mean(dim=0)
-        centred = self.rows - mean
-        return _over(centred, _changing(centred.square().mean(dim=0).sqrt(), mean)).pow(order).mean(dim=0)
+        deviation = _changing(_deviation(self.rows), self.rows.mean(dim=0))
+        return _over(self.centred, deviation).pow(order).mean(dim=0)
 
     def slope(self) -> Tensor:
         """Change from one frame to the next, by least squares."""
         time = self.time.to(self.rows.dtype) - int(self.time.sum()) / len(self.time)
-        return _over((time[:, None] * self.rows).sum(dim=0), time.square().sum())
+        return _over((time[:, None] * self.centred).sum(dim=0), time.square().sum())
 
 
 STATS: dict[str, Callable[[Series], Tensor]] = {

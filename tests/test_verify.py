@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import catalogue, manifest_io, shaping, shards
+from sertool import catalogue, encoding, manifest_io, shaping, shards, synth
 
 pytest_plugins = ("voices",)
 
@@ -80,6 +80,13 @@ def test_statistics_near_0_are_measured_by_what_their_frames_may_differ_by(voice
     shards.write(head, "mfcc", [wrong])
     again = sertool("featurize", *words, "--verify", 6)
     assert (again.code, "mfcc: DIFFERS" in again.err, "mel: agrees" in again.err) == (1, True, True), again.err
+
+
+def test_statistics_of_two_frames_agree(tmp_path):
+    encoding.write(tmp_path / "angry" / "a.wav", synth.voice(0, "angry", 0)[2000:3000], 16_000)
+    stats = ("--stats", ",".join(shaping.STATS))
+    done = sertool("featurize", tmp_path / "angry", "--mel", "--mfcc", *stats, "--verify", 1, "-o", tmp_path / "f")
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize(
