@@ -201,6 +201,13 @@ def test_a_clip_of_any_number_of_frames_has_slopes(frames: int) -> None:
     assert frames > 2 or not rows[:, 5:].any()
 
 
+@pytest.mark.parametrize("level", [0.0, 0.3])
+def test_what_never_changes_has_no_slope(level: float) -> None:
+    rows = rows_of("mfcc", np.full(RATE, level, np.float32), deltas=2, center=False)
+    assert rows[0, 0] == rows[-1, 0] != 0
+    assert not rows[:, 20:].any()
+
+
 @pytest.mark.parametrize("n_fft", range(16, 32))
 def test_flatness_is_defined_by_frames_of_any_length(n_fft: int) -> None:
     wave, settings = SIGNALS["a high voice"], {"n_fft": n_fft, "hop": 16}
