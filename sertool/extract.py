@@ -69,7 +69,8 @@ class Extraction:
     def record(self, name: str) -> dict[str, Any]:
         """What a shard says of how its numbers were made."""
         return {
-            "version": VERSION, "feature": name, "settings": asdict(self.features[name]), "wave": asdict(self.wave),
+            "version": VERSION + getattr(features.load(name), "REVISION", 0), "feature": name,
+            "settings": asdict(self.features[name]), "wave": asdict(self.wave),
             "normalize": list(self.normalize), "stats": list(self.stats), "dtype": self.stored(name),
         }  # fmt: skip
 

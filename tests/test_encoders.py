@@ -13,6 +13,7 @@ import torch
 from pretrained import checkpoint, saved, ssl_state, whisper_state
 from running import rows, sertool, snapshot
 from safetensors.torch import save_file
+from torch.nn.functional import layer_norm
 from torchaudio.pipelines._wav2vec2 import impl
 
 from sertool import (
@@ -585,6 +586,17 @@ def test_each_kind_of_self_taught_encoder_is_as_torchaudio_has_it(small: Path, m
         found = layers_of(model, wave)
         assert found.shape == known.shape == (max(0, samples - 400) // 320 + 1, 4 * 32)
         assert np.abs(found - known).max() < 1e-3 * np.abs(known).max()
+
+
+@pytest.mark.parametrize("model", SSL)
+def test_a_self_taught_encoder_hears_a_clip_to_its_end(small: Path, model: str) -> None:
+    wave = speech(400 + 320 * 40 + 319)
+    wave[-319:] = torch.randn(319, generator=torch.Generator().manual_seed(0))  # in no frame
+    network = ssl.network(model, 3, ssl.tensors(model, 3)[1]).eval()
+    given = layer_norm(wave, wave.shape) if ssl.bundle(model)._normalize_waveform else wave
+    with torch.inference_mode():
+        known = torch.cat(network.extract_features(given[None])[0], dim=2)[0].numpy()
+    assert np.abs(layers_of(model, wave, layers="1-3") - known).max() < 1e-4 * np.abs(known).max()
 
 
 @pytest.mark.parametrize(("precision", "least"), [("bf16", 0.9995), ("int8", 0.999)])

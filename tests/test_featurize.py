@@ -139,6 +139,13 @@ def test_parts_of_a_file_are_clips_of_their_own(voices, tmp_path):
         assert np.array_equal(held[clip][:, 0], whole[first : first + 8000])
 
 
+def test_shards_of_a_feature_follow_changes_of_its_numbers_and_no_others_do(monkeypatch):
+    extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
+    before = {name: extraction.record(name) for name in ("mel", "rms")}
+    monkeypatch.setattr(features.load("mel"), "REVISION", 1, raising=False)
+    assert [name for name in before if extraction.record(name) != before[name]] == ["mel"]
+
+
 def test_shards_of_parts_follow_how_their_kind_of_file_is_decoded_and_no_others_do(monkeypatch):
     def known() -> dict[tuple[str, float | None], object]:
         clips = [

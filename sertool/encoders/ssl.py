@@ -9,7 +9,7 @@ else is float32.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torchaudio
@@ -121,11 +121,10 @@ class Encoder(nn.Module):
     def _alone(self, wave: Tensor) -> Tensor:
         wave = functional.pad(wave[:], (0, max(0, LEAST - len(wave))))
         wave = functional.layer_norm(wave, wave.shape) if self.normalised else wave
-        frames = (len(wave) - LEAST) // HOP + 1
-        rows = wave.new_empty(frames, len(self.layers) * self.width)
-        for first, last, begin, end in encoders.windows(frames, FRAMES, MARGIN):
-            stack = self._layers(wave[None, first * HOP : (last - 1) * HOP + LEAST])
-            rows[begin:end] = torch.cat([stack[layer][0, begin - first : end - first] for layer in self.layers], dim=1)
+        rows = wave.new_empty(frames(len(wave)), len(self.layers) * self.width)
+        for span, kept, place in spans(len(wave)):
+            stack = self._layers(wave[None, span])
+            rows[place] = torch.cat([stack[layer][0, kept] for layer in self.layers], dim=1)
         return rows
 
     def _layers(self, wave: Tensor) -> list[Tensor]:
@@ -137,6 +136,22 @@ class Encoder(nn.Module):
             stream, bias = block(stream, position_bias=bias)
             outputs.append(stream)
         return outputs
+
+
+def frames(samples: int) -> int:
+    """How many a clip of so many samples has."""
+    return (samples - LEAST) // HOP + 1
+
+
+def spans(samples: int) -> Iterator[tuple[slice, slice, slice]]:
+    """How a clip is cut: the samples of each window, which of its frames are kept, and the clip's frames that they are.
+
+    The last window has all samples to the end, also those that are in no frame: some networks normalise over them.
+    """
+    count = frames(samples)
+    for first, last, begin, end in encoders.windows(count, FRAMES, MARGIN):
+        stop = samples if last == count else (last - 1) * HOP + LEAST
+        yield slice(first * HOP, stop), slice(begin - first, end - first), slice(begin, end)
 
 
 def entering(network: nn.Module, waves: Tensor) -> Tensor:

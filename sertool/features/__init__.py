@@ -19,6 +19,7 @@ A `Feature` has the names of its `columns`, and a `framing`:
 
 A file may also have
 
+- `REVISION`, how often its numbers have changed: one more makes its shards anew;
 - `stored(settings)`: the type in shards, where it is not `DTYPE` for all settings;
 - `COUNTED_WHERE`: {column: other}: the column counts in a clip's statistics only in rows where the other is above 0;
 - for `--verify` alone: `tolerance(settings)`, the share of a value that it may differ by; `LEAST`, a difference that

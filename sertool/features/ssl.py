@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 
-from sertool import encoders, pretrained
+from sertool import pretrained
 from sertool.encoders import ssl
 
 DTYPE = "float16"
+REVISION = 1  # samples that no frame reaches count where a network normalises over the clip
 AGREES = 0.98  # of the values must be within the tolerance
 CHOICE = "model"  # the setting that the feature's own option takes: `--ssl wavlm-large`
 
@@ -65,10 +66,9 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
     if ssl.bundle(settings.model)._normalize_waveform:
         samples = (samples - samples.mean()) / torch.sqrt(samples.var(correction=0) + 1e-5)
     parts = []
-    frames = (len(samples) - ssl.LEAST) // ssl.HOP + 1
-    for first, last, begin, end in encoders.windows(frames, ssl.FRAMES, ssl.MARGIN):
-        part = samples[None, first * ssl.HOP : (last - 1) * ssl.HOP + ssl.LEAST]
+    for span, kept, _ in ssl.spans(len(samples)):
+        part = samples[None, span]
         with torch.no_grad():
             stack = [ssl.entering(network, part.clone()), *network.extract_features(part.clone())[0]]
-        parts.append(np.concatenate([stack[layer][0, begin - first : end - first].numpy() for layer in layers], axis=1))
+        parts.append(np.concatenate([stack[layer][0, kept].numpy() for layer in layers], axis=1))
     return np.concatenate(parts)
