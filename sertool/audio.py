@@ -17,7 +17,7 @@ from sertool import containers, talk
 from sertool.digests import Digest
 from sertool.errors import SertoolError
 from sertool.files import reason
-from sertool.levels import Levels
+from sertool.levels import FULL_SCALE, FULL_SCALES, Levels
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
 UNREAD = (  # that hold sound all the same, alone or beside pictures
@@ -214,7 +214,8 @@ def _length(stream: _Coded | _Plain, counted: int | None) -> int:
 
 def _examine(stream: _Coded | _Plain, facts: Look) -> None:
     """Decode a whole file, and note its digest and what is odd about its levels."""
-    levels, digest = Levels(), Digest(stream.samplerate)
+    levels = Levels(FULL_SCALES.get(stream.subtype, FULL_SCALE))
+    digest = Digest(stream.samplerate)
     for block in _blocks(stream, facts.samples):
         digest.add(block)
         levels.add(_as_float(block))

@@ -8,6 +8,7 @@ import numpy as np
 SILENT = 2.0**-11  # 16 steps of 16 bits: dither and the noise of converters
 QUIET = 0.01  # -40 dBFS
 FULL_SCALE = 32766 / 32768
+FULL_SCALES = {"ULAW": 32124 / 32768, "ALAW": 32256 / 32768, "PCM_S8": 127 / 128, "PCM_U8": 127 / 128}
 CLIPPED_RUN = 3  # neighbouring samples at full scale; one alone is a file that was normalised
 OFFSET = 0.1  # of the level
 CANCELLED = 0.01  # of the channels' energy: 20 dB
@@ -19,6 +20,7 @@ TOO_SHORT = 0.05  # seconds
 class Levels:
     """Figures of the samples so far, from which faults and notes are told."""
 
+    full_scale: float  # what the largest value that the encoding holds comes to
     samples: int = 0
     low: float = math.inf
     high: float = -math.inf
@@ -44,8 +46,8 @@ class Levels:
             energy = float(np.vdot(values, values))
             self.energy += energy
             self.mixed += energy if values.ndim == 1 else float(np.square(values.mean(axis=1)).sum())
-            loud = max(high, -low) >= FULL_SCALE
-            self.clipped = self.clipped or (loud and _has_run(np.abs(values) >= FULL_SCALE))
+            loud = max(high, -low) >= self.full_scale
+            self.clipped = self.clipped or (loud and _has_run(np.abs(values) >= self.full_scale))
 
     @property
     def peak(self) -> float:

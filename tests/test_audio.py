@@ -292,6 +292,15 @@ def test_clipping_is_three_neighbours_at_full_scale_in_one_channel(tmp_path, voi
     assert look_at(tmp_path / "clip.wav", wav(both)).notes == ["stereo"]
 
 
+@pytest.mark.parametrize(("kind", "subtype"), [
+    ("WAV", "ULAW"), ("WAV", "ALAW"), ("WAV", "PCM_U8"), ("AIFF", "PCM_S8"), ("WAV", "PCM_24"), ("WAV", "FLOAT"),
+])  # fmt: skip
+def test_clipping_is_noted_at_the_full_scale_of_any_encoding(tmp_path, voice, kind, subtype):
+    for low, high in ((-0.9, 0.9), (-0.9, 1.0), (-1.0, 0.9)):
+        data = written(tmp_path / "clip.wav", np.clip(1.5 * voice, low, high), kind, subtype)
+        assert ("clipped" in look_at(tmp_path / "clip.wav", data).notes) == (high - low > 1.8)
+
+
 def test_quiet_offset_antiphase_and_stereo_are_noted_and_no_issue(tmp_path, voice):
     wave = voice / np.abs(voice).max()
     assert look_at(tmp_path / "clip.wav", wav(wave * 327)).notes == ["quiet"]
