@@ -70,7 +70,10 @@ def look(path: str, *, full: bool = True) -> Look:
         with _file(path) as file:
             status = os.fstat(file.fileno())
             facts.size, facts.modified = status.st_size, status.st_mtime_ns
-            with _decoder(path, file) as (stream, length):
+            account = _account(file, whole=True)
+            if account.goes_on:
+                facts.notes.append("unread-end")
+            with _decoder(path, file, account) as (stream, length):
                 facts.sample_rate, facts.channels, facts.samples = stream.samplerate, stream.channels, length
                 if full:
                     _examine(stream, facts)
@@ -94,9 +97,8 @@ def _file(path: str) -> FileIO:
 
 
 @contextmanager
-def _decoder(path: str, file: FileIO, *, whole: bool = True) -> Iterator[tuple["_Coded | _Plain", int]]:
-    """A file, ready to be decoded, and how many samples it has; it seems `whole`, if it has to be."""
-    account = _account(file, whole=whole)
+def _decoder(path: str, file: FileIO, account: containers.Account) -> Iterator[tuple["_Coded | _Plain", int]]:
+    """A file, ready to be decoded, and how many samples it has."""
     with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
         if not RATES[0] <= stream.samplerate <= RATES[1]:
             raise Unusable("unreadable", f"a sample rate of {stream.samplerate:,} Hz, not {RATES[0]:,} to {RATES[1]:,}")
@@ -104,7 +106,7 @@ def _decoder(path: str, file: FileIO, *, whole: bool = True) -> Iterator[tuple["
 
 
 def _account(file: FileIO, *, whole: bool) -> containers.Account:
-    """Refuse what is no audio, or is cut off, before any decoder sees it."""
+    """Refuse what is no audio, or is cut off where it has to be `whole`, before any decoder sees it."""
     try:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -131,7 +133,7 @@ def has_places(path: str) -> bool:
     from the beginning; what decodes MP3 goes through all that lies before a place, and complains on stderr of what its
     first frame then lacks; and of FLAC, no header tells that the end is missing."""
     try:
-        with _file(path) as file, _decoder(path, file) as (stream, length):
+        with _file(path) as file, _decoder(path, file, _account(file, whole=True)) as (stream, length):
             if not stream.has_places or stream.format != "FLAC":
                 return stream.has_places and stream.format != "MP3"
             with _decoding():
@@ -307,7 +309,7 @@ def _placed(
     path: str, start: float, duration: float | None, *, whole: bool = True
 ) -> Iterator[tuple[_Coded | _Plain, int]]:
     """A file at the place where a waveform begins, and how many of its samples that takes."""
-    with _file(path) as file, _decoder(path, file, whole=whole) as (stream, length):
+    with _file(path) as file, _decoder(path, file, _account(file, whole=whole)) as (stream, length):
         rate = stream.samplerate
         if not 0 <= start < length / rate:
             raise Unusable("empty", f"there is nothing at {start:g} s")

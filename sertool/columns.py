@@ -123,7 +123,8 @@ NOTES = {
     "stereo": "more than one channel",
     "odd-rate": "another sample rate than the rest of its corpus",
     "odd-name": "not named as its corpus names files",
-    "wrong-duration": "not as long as the table or the header says",
+    "wrong-duration": "not as long as the table says",
+    "unread-end": "behind the sound that the header counts lies what may be more of it, and is not read",
 }
 
 

@@ -7,6 +7,7 @@ account without decoding anything; FLAC cannot, but its decoder counts.
 import struct
 from collections.abc import Callable
 from functools import cache
+from os import SEEK_END
 from typing import BinaryIO, NamedTuple
 
 CHUNKED = {  # first word: byte order, and the chunk that holds the samples
@@ -21,6 +22,7 @@ TAIL = 131_072  # two Ogg pages of the greatest size
 LONGEST_HEADER = 27 + 255  # of an Ogg page
 SERIAL = slice(14, 18)  # where it says which stream it is of
 BEGINS, ENDS = 2, 4  # its flags
+UNREAD = 0.1  # seconds behind the samples that matter
 LIES = 16  # frames more than a header counts, which some encoders write
 ID3_AT_END = 128  # bytes
 BIT_RATES = {  # of MPEG 1 and of MPEG 2, layer III, in kbit/s
@@ -41,12 +43,14 @@ class Plain(NamedTuple):
 
 class Account(NamedTuple):
     """What is missing, in words; how many samples there are, where only a count of the frames can tell; where they lie,
-    if they need no decoder; whether other recordings follow that no decoder would come to."""
+    if they need no decoder; whether other recordings follow that no decoder would come to; whether something follows
+    that may be samples, though none that the file counts."""
 
     missing: str = ""
     samples: int | None = None
     plain: Plain | None = None
     is_joined: bool = False
+    goes_on: bool = False
 
 
 def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
@@ -83,9 +87,25 @@ def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
             length = length if length < STREAMED else long
             absent = position + 8 + length - byte_count
             missing = f"{absent:,} of {length:,} bytes are missing" if absent > 0 else ""
-            return Account(missing, plain=_plain(kind, position + 8, 0 if is_empty else length or -absent))
+            plain = _plain(kind, position + 8, 0 if is_empty else length or -absent)
+            return Account(missing, plain=plain, goes_on=length > 0 and _goes_on(stream, kind, -absent))
         position += 8 + length + length % 2
     return Account("it ends before its samples begin" if position > byte_count - 8 else "")
+
+
+def _goes_on(stream: BinaryIO, kind: bytes, byte_count: int) -> bool:
+    """Whether the last bytes of a WAV file, behind the samples that it counts, are many, not zeros, and no chunk."""
+    if len(kind) < 16 or byte_count < UNREAD * struct.unpack_from("<I", kind, 8)[0]:
+        return False
+    stream.seek(-byte_count, SEEK_END)
+    rest = stream.read(WINDOW)
+    return bool(rest.strip(b"\0")) and not any(_is_chunk(rest[padding : padding + 8], byte_count) for padding in (0, 1))
+
+
+def _is_chunk(entry: bytes, most: int) -> bool:
+    """Whether a name and a length begin a chunk, of so many bytes at the most, and no other file."""
+    name, length = entry[:4], int.from_bytes(entry[4:], "little")
+    return name.isascii() and name.decode().isprintable() and name not in CHUNKED and length < most
 
 
 def _plain(kind: bytes, offset: int, byte_count: int) -> Plain | None:

@@ -14,7 +14,7 @@ from sertool.paths import path_of, stamp
 
 BATCH = 64  # files for a thread at a time: threads that meet after each file wait for each other
 FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
-HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo")
+HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo", "unread-end")
 TOLERANCE = 0.1  # seconds: what encoders add
 
 

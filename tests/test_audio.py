@@ -322,6 +322,27 @@ def test_integers_that_were_kept_as_floats_are_noted_and_a_gain_is_not(tmp_path,
     assert (found.issue, "over-scale" in found.notes) == (None, noted)
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_U8", "FLOAT"])
+def test_what_follows_the_samples_that_a_wav_counts_is_noted_where_it_may_be_sound(tmp_path, voice, subtype):
+    data = written(tmp_path / "clip.wav", voice, "WAV", subtype)
+    place = data.index(b"data") + 4
+    size = struct.unpack_from("<I", data, place)[0]
+    for seconds, notes in ((0.2, ["unread-end"]), (0.05, [])):
+        counted = struct.pack("<I", size - int(seconds * RATE) * (size // len(voice)))
+        for full in (True, False):
+            found = look_at(tmp_path / "clip.wav", data[:place] + counted + data[place + 4 :], full=full)
+            assert (found.issue, found.notes) == (None, notes)
+    assert look_at(tmp_path / "clip.wav", data + data).notes == ["unread-end"]
+
+
+@pytest.mark.parametrize("samples", [RATE, RATE + 1])
+@pytest.mark.parametrize("tail", [bytes(9000), b"LIST" + struct.pack("<I", 9000) + bytes(range(250)) * 36])
+def test_chunks_and_padding_behind_the_samples_are_no_sound(tmp_path, voice, samples, tail):
+    data = written(tmp_path / "clip.wav", voice[:samples], "WAV", "PCM_U8")
+    for padding in {b"", b"\0" * (samples % 2)}:  # which some leave out
+        assert look_at(tmp_path / "clip.wav", data[: data.index(b"data") + 8 + samples] + padding + tail).notes == []
+
+
 # Plain WAV files, read without a decoder
 
 HEADERS = {
