@@ -26,7 +26,7 @@ def frames(wave: np.ndarray, settings: object, edges: str | None = None) -> np.n
 
 
 def window(settings: object) -> np.ndarray:
-    """The periodic window, `[n_fft]`, centred in the frame."""
+    """The periodic window, `[n_fft]`, centred in the frame; one of a single sample is 1."""
     length = getattr(settings, "win_length", None) or settings.n_fft
     turn = 2 * np.pi * np.arange(length) / length
     values = {
@@ -34,7 +34,7 @@ def window(settings: object) -> np.ndarray:
         "hamming": 0.54 - 0.46 * np.cos(turn),
         "blackman": 0.42 - 0.5 * np.cos(turn) + 0.08 * np.cos(2 * turn),
         "ones": np.ones(length),
-    }[getattr(settings, "window", "hann")]
+    }[getattr(settings, "window", "hann") if length > 1 else "ones"]
     left = (settings.n_fft - length) // 2
     return np.pad(values, (left, settings.n_fft - length - left))
 

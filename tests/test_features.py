@@ -183,6 +183,7 @@ CHANGED = [
     ("contrast", {**SHORT, "bands": 4, "fmin": 300.0, "quantile": 0.1}),
     ("contrast", {"n_fft": 400, "hop": 160}),
     ("flatness", SHORT),
+    *(("mel", {"win_length": length, "window": window}) for length in (1, 2) for window in ("hann", "blackman")),
 ]
 
 
