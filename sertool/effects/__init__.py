@@ -10,7 +10,7 @@ A file has
   out, perhaps of another length, which `length(samples, drawn)` gives;
 - `sound(samples, rate, drawn)`, float32 `[..]`, if it adds another sound to the clip; `apply` takes that, too;
 - `together(waves, rate, drawn)` where a device is much faster with many clips at once: it takes lists and returns a
-  list that equals that of `apply` but for rounding.
+  list that equals that of `apply` but for rounding, from which a codec or a telephone that follows may make more.
 
 Drawing and `sound` need no torch.
 """

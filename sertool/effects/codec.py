@@ -32,6 +32,7 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
+    """Sounds that differ by rounding may be coded in other bits, some hundredths apart."""
     channels = wave.reshape(-1, wave.shape[-1]).cpu().numpy()
     coded = np.stack([encoding.coded(channel, rate, drawn["kind"], drawn["kbps"]) for channel in channels])
     return wave.new_tensor(coded).reshape(wave.shape)
