@@ -85,7 +85,8 @@ def _row_options() -> Any:
         option("--normalize", type=normalizations, group=group,
                help="Normalise each clip's rows: " + ", ".join(normalizations.choices()) + ", one after another."),
         option("--stats", type=stats, group=group,
-               help=f"Keep only statistics over time: {', '.join(stats.choices())} (per frame)."),
+               help=f"Keep only statistics over time: {', '.join(stats.choices())} (per frame). Kurtosis is 0 for a "
+                    "normal distribution and -3 for a constant."),
         option("--dtype", type=click.Choice(["float16", "float32"]), group=group,
                help="Type of the stored numbers. [default: as each feature needs; float32 for statistics]"),
     )  # fmt: skip
