@@ -91,9 +91,8 @@ def pending(augmentation: str | None) -> tuple[Drawn, ...]:
 
 def applied(wave: Tensor, rate: int, augmentation: str | None) -> Tensor:
     """`[channels, samples]` after a row's effects, one after another; the wave that came in is left as it was."""
-    for drawn in pending(augmentation):
-        with _complete(drawn["effect"]) as module:
-            wave = module.apply(wave, rate, drawn, *_sound(module, wave.shape[-1], rate, drawn))
+    for link in readied(wave.shape[-1], rate, augmentation):
+        wave = _alone(wave, rate, link)
     return wave
 
 
@@ -102,7 +101,7 @@ def readied(samples: int, rate: int, augmentation: str | None) -> list[Link]:
     chain = []
     for drawn in pending(augmentation):
         with _complete(drawn["effect"]) as module:
-            chain.append((drawn, _sound(module, samples, rate, drawn)))
+            chain.append((drawn, (module.sound(samples, rate, drawn),) if hasattr(module, "sound") else ()))
             samples = module.length(samples, drawn) if hasattr(module, "length") else samples
     return chain
 
@@ -123,16 +122,18 @@ def applied_together(waves: Sequence[Tensor], rate: int, chains: Sequence[Sequen
     return changed
 
 
+def _alone(wave: Tensor, rate: int, link: Link) -> Tensor:
+    drawn, sound = link
+    with _complete(drawn["effect"]) as module:
+        return module.apply(wave, rate, drawn, *sound)
+
+
 def _together(name: str, waves: list[Tensor], rate: int, links: Sequence[Link]) -> list[Tensor]:
+    if not hasattr(load(name), "together"):
+        return [_alone(wave, rate, link) for wave, link in zip(waves, links, strict=True)]
     with _complete(name) as module:
-        if hasattr(module, "together"):
-            sounds = zip(*(sound for _, sound in links), strict=True)
-            return module.together(waves, rate, [drawn for drawn, _ in links], *sounds)
-        return [module.apply(wave, rate, drawn, *sound) for wave, (drawn, sound) in zip(waves, links, strict=True)]
-
-
-def _sound(module: ModuleType, samples: int, rate: int, drawn: Drawn) -> tuple[np.ndarray, ...]:
-    return (module.sound(samples, rate, drawn),) if hasattr(module, "sound") else ()
+        sounds = zip(*(sound for _, sound in links), strict=True)
+        return module.together(waves, rate, [drawn for drawn, _ in links], *sounds)
 
 
 @contextmanager
