@@ -89,6 +89,12 @@ def test_statistics_of_two_frames_agree(tmp_path):
     assert done.code == 0, done.err
 
 
+def test_slopes_of_three_frames_agree_where_they_are_next_to_nothing(tmp_path):
+    encoding.write(tmp_path / "angry" / "a.wav", synth.voice(0, "angry", 0)[2000:3200], 16_000)
+    done = sertool("featurize", tmp_path / "angry", "--mfcc", "--mfcc-deltas", 2, "--verify", 1, "-o", tmp_path / "f")
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize(
     "shape", [(), pytest.param(("--channels", "stereo", "--normalize", "z-score-columns"), marks=pytest.mark.slow)]
 )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float16"
+LEAST = 1e-4  # dB: float32 rounds coefficients by so much, and the slopes of few frames may be all but 0
 WIDTH = 9  # frames that a slope is taken over, or as many as a short clip has
 FRAMES_AT_ONCE = 1 << 15  # hours of audio need no second copy of their mel spectra
 
