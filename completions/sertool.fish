@@ -630,7 +630,7 @@ complete -c sertool -n '__sertool_at train' -l test-on -r -f -a '(__sertool_many
 complete -c sertool -n '__sertool_at train' -l always-train -r -f -a '(__sertool_many )' -d 'Always train on these corpora, such as a large one, and divide the others into train, dev and test.'
 complete -c sertool -n '__sertool_at train' -l no-dev -d 'Train on the speakers of dev, too; with folds, dev is an eighth of the speakers who are not held out. No epoch is then chosen by them, and probabilities are not calibrated. The classical models learn from the dev of folds anyway.'
 complete -c sertool -n '__sertool_at train' -l seeds -r -f -d 'Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed. [default: 1; 1 to 1000]'
-complete -c sertool -n '__sertool_at train' -l gap -d 'Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and in accuracy.'
+complete -c sertool -n '__sertool_at train' -l gap -d 'Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and in accuracy. The split asked for is whichever of the two it can be; both are of the same clips.'
 complete -c sertool -n '__sertool_at train' -l epochs -r -f -d 'Times over the training clips. [default: 30; 1 to 100000]'
 complete -c sertool -n '__sertool_at train' -l batch -r -f -d 'Clips in a batch. [default: 32; 1 to 100000]'
 complete -c sertool -n '__sertool_at train' -l optimizer -r -f -a 'adam adamw sgd' -d 'Optimiser. [default: adamw]'

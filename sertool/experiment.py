@@ -12,7 +12,6 @@ import torch
 from sertool import (
     device,
     files,
-    heldout,
     manifest,
     manifest_io,
     members,
@@ -33,14 +32,14 @@ from sertool.design import Design, Member
 from sertool.designing import DesignOptions
 from sertool.errors import SertoolError
 from sertool.featurizing import ShardFolder
-from sertool.heldout import HeldOutOptions, Way
+from sertool.heldout import HeldOutOptions
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.member_scores import Figures
 from sertool.members import Callbacks
 from sertool.parts import WHOLE
 from sertool.paths import path_text
-from sertool.planning import TrainingPlan
+from sertool.planning import Division, TrainingPlan
 from sertool.preparing import Inputs
 from sertool.splits import TRAIN
 from sertool.targets import Material
@@ -95,9 +94,9 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
             plan = replace(plan, table=preparing.featurized(plan.table, to_make, place, picked, jobs))
             teachers = _teachers(plan.table, design.teacher, plan.folder, picked, jobs)
         workplace = Workplace(options.overwrite, process_device, teachers, refusal)
-        predictions = [_divided(plan, way, workplace) for way in plan.ways]
+        predictions = [_divided(plan, division, workplace) for division in planning.divisions(plan)]
         if held_out.gap:
-            optimism.say([way.named for way in plan.ways], predictions)
+            optimism.say([way.protocol for way in plan.ways], predictions)
         for way in plan.ways if leads else ():
             files.no_older(plan.folder / way.folder / run_folder.PREDICTIONS, inputs.sources)
     if leads and not (talk.to_terminal() and options.kind is None):
@@ -105,25 +104,24 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
     return None
 
 
-def _divided(plan: TrainingPlan, way: Way, place: Workplace) -> Table:
+def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
     """Train all members of one way to divide; their held-out predictions together."""
+    way, table, trainings = division
     design, folder = plan.design, plan.folder / way.folder
-    table, trainings = planning.members(plan, way)
     materials = _taught(targets.load(table, design, place.device, plan.teacher_file), trainings, place.teachers)
     described = {member.name: runs.describe(materials[member.name], design, member) for member in trainings}
     with _claimed(folder, described, place) as among_more:
         run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
         alone = len(trainings) == 1
         trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]
-    protocol = heldout.protocol(table, way)
     predicted = _joined([rows for rows, _ in trained], folder)
-    predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, protocol)
+    predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, way.protocol)
     if Team().leads:
         joined = folder / run_folder.PREDICTIONS
         stays = joined.exists() if place.refusal else manifest_io.holds(str(joined), predicted, "parquet")
         if not (among_more or stays):
             manifest_io.write(predicted, str(joined), "parquet")
-        run_report.say_result(predicted, [scores for _, scores in trained], protocol, folder)
+        run_report.say_result(predicted, [scores for _, scores in trained], way.protocol, folder)
         if among_more:
             talk.say(f"{joined} holds those of other seeds as well")
     return predicted

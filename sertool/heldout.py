@@ -44,11 +44,12 @@ class Way(NamedTuple):
 
     folder: str
     how: Wanted
-    named: str  # for people, and for what the predictions say of how they were made
+    protocol: str  # as the predictions say it; of the manifest's own split by its provenance, if that is known
 
 
 def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
-    """The ways that the options ask for: one, or for `--gap` a leaky one and one that keeps speakers apart."""
+    """The ways that the options ask for: one or, for `--gap`, one that puts speakers on both sides and one that keeps
+    them apart. The way that one alone would be is one of these two."""
     requested = splitting.requested_division(options.split, options.folds, options.protocol, loso=options.loso)
     has = [name for name in ("split", "fold") if name in table.column_names]
     across = options.train_on or options.test_on
@@ -63,26 +64,23 @@ def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
     natural = requested if requested is not None else None if has else usual or DISJOINT
     if natural is None and splitting.has_both(table):
         talk.warn("the manifest has a split and folds: the split decides, and the folds are passed over")
+    own = splitting.protocol(table) or OWN
     beside = f", {','.join(options.always_train)} in train" if options.always_train else ""
-    if not options.gap:
-        return [_way("", natural, beside)]
-    honest = DISJOINT if is_leaky(natural or splitting.protocol(table)) else natural
-    leaky = next((str(how) for how in (requested, usual) if is_leaky(how)), LEAKY)
-    return [_way("leaky", leaky, beside), _way("disjoint", honest, beside)]
+    sides = {"": natural}
+    if options.gap and _keeps_speakers(own if natural is None else natural):
+        sides = {"leaky": LEAKY if _keeps_speakers(usual) else usual, "disjoint": natural}
+    elif options.gap:
+        sides = {"leaky": natural, "disjoint": DISJOINT}
+    return [Way(folder, how, _title_of(how, own) + beside) for folder, how in sides.items()]
 
 
-def _way(folder: str, how: Wanted, beside: str) -> Way:
-    return Way(folder, how, (OWN if how is None else _title_of(how)) + beside)
+def _title_of(how: Wanted, own: str) -> str:
+    return own if how is None else f"{how} folds" if isinstance(how, int) else how
 
 
-def _title_of(how: str | int) -> str:
-    return f"{how} folds" if isinstance(how, int) else how
-
-
-def protocol(table: Table, way: Way) -> str:
-    """How clips are divided: as the way says or, by the table's own split, as its provenance does."""
-    own = splitting.protocol(table) if way.named.startswith(OWN) else None
-    return way.named if own is None else way.named.replace(OWN, own, 1)
+def _keeps_speakers(how: Wanted) -> bool:
+    """Whether each speaker's clips stay together, as they do unless a protocol is known for something else."""
+    return "speaker" in splits.entry(how).get("by", ["speaker"])
 
 
 def is_leaky(how: Wanted) -> bool:
@@ -214,13 +212,13 @@ def refuse_leaks(table: Table, way: Way, fold_splits: Sequence[FoldSplit]) -> No
     used = np.any([split >= 0 for _, split in fold_splits], axis=0)
     groups = leak_guard.by_family(splitting.guarded(table, used))
     findings = [finding for _, split in fold_splits for finding in leak_guard.audit(Codes(split, splits.PARTS), groups)]
-    excused = _excused(protocol(table, way))
+    excused = _excused(way.protocol)
     leaks = [finding for finding in findings if finding.leak and finding.kind not in excused]
     if leaks:
         remedy = REMEDIES.get(leaks[0].kind, "make another with --split, or name a leaky --protocol")
         raise SertoolError(f"the split leaks: {leaks[0]}; {remedy}")
     unknown = int(manifest.lacking(table, "speaker").sum())
-    if unknown and not is_leaky(way.how):
+    if unknown and not is_leaky(way.protocol):
         count = f"{unknown:,} of {talk.counted(len(table), 'clip')}"
         talk.warn(f"{count} without a speaker: whether speakers cross cannot be known")
         for finding in [finding for finding in findings if finding.kind == "recording"][:1]:  # of the first fold
@@ -229,9 +227,16 @@ def refuse_leaks(table: Table, way: Way, fold_splits: Sequence[FoldSplit]) -> No
 
 def _excused(protocol: str) -> set[str]:
     """The kinds of finding that a protocol is known for."""
-    facts = splits.entry(protocol)
-    speakers = {"speaker"} if "speaker" not in facts.get("by", ["speaker"]) else set()
-    return speakers | ({"parent"} if facts.get("copies") else set())
+    speakers = set() if _keeps_speakers(protocol) else {"speaker"}
+    return speakers | ({"parent"} if splits.entry(protocol).get("copies") else set())
+
+
+def with_relatives(table: Table, rows: np.ndarray) -> np.ndarray:
+    """These rows and all that are copies of the same clips, bool `[rows]`."""
+    if manifest.originals(table).all():
+        return rows
+    family = families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")).index
+    return np.isin(family, family[rows])
 
 
 def _without_dev(split: np.ndarray) -> np.ndarray:
@@ -245,7 +250,7 @@ def _divisions(table: Table, way: Way, seed: int) -> list[FoldSplit]:
     columns = _columns(table)
     if "split" in table.column_names:
         split = _coded_split(table)
-        if "parent" in columns and not splits.entry(protocol(table, way)).get("copies"):
+        if "parent" in columns and not splits.entry(way.protocol).get("copies"):
             split[(columns["parent"].index >= 0) & (split != TRAIN)] = -1
         return [(None, split)]
     fold = np.array([-1 if value is None else value for value in manifest.column(table, "fold")], np.int16)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,14 @@ class TrainingPlan:
     teacher_file: TeacherPredictions | None  # a teacher's predictions from a file
 
 
+class Division(NamedTuple):
+    """What one way to divide comes to: the divided table, and its trainings."""
+
+    way: Way
+    table: Table
+    trainings: list[Member]
+
+
 def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
     """The plan that the options ask for, before features are made."""
     answers = _file_answers(inputs, options.teacher)
@@ -84,16 +92,27 @@ def _folder(options: DesignOptions, held_out: HeldOutOptions) -> Path:
     return Path("runs") / plain_name("-".join(word for word in words if word), gap="_")
 
 
-def members(plan: TrainingPlan, way: Way) -> tuple[Table, list[Member]]:
-    """The table divided in one way, and its trainings; each is checked to have clips to train on and to hold out."""
-    held_out, table = plan.held_out, heldout.divided(plan.table, way, plan.held_out)
+def divisions(plan: TrainingPlan) -> list[Division]:
+    """The table divided in each way. Of --gap, the leaky one is given only clips that the honest one has a use for, and
+    copies of these: figures that are compared must be of the same corpora."""
+    *leaky, honest = plan.ways
+    division = _members(plan, plan.table, honest)
+    if not leaky:
+        return [division]
+    table = manifest.keep(plan.table, heldout.with_relatives(plan.table, _used(division.trainings)))
+    return [*(_members(plan, table, way) for way in leaky), division]
+
+
+def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
+    """A table divided in one way; each training is checked to have clips to train on and to hold out."""
+    held_out, table = plan.held_out, heldout.divided(table, way, plan.held_out)
     fold_splits = heldout.divisions(table, way, held_out)
     heldout.refuse_leaks(table, way, fold_splits)
-    trainings = runs.members(fold_splits, held_out.seeds, held_out.seed, heldout.protocol(table, way))
+    trainings = runs.members(fold_splits, held_out.seeds, held_out.seed, way.protocol)
     for member in trainings[:: held_out.seeds]:
         heldout.check(member.split, table, f"{plan.folder / way.folder / member.name}")
     heldout.warn_of_partless(table, _used(trainings), held_out)
-    return table, trainings
+    return Division(way, table, trainings)
 
 
 def _used(trainings: Sequence[Member]) -> np.ndarray:
@@ -107,30 +126,28 @@ def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tup
     return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.options, to_make)), to_make
 
 
-def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[tuple[Table, list[Member]]]:
-    """Make all checks before anything is computed; the divided table and the trainings of each way."""
+def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
+    """Make all checks before anything is computed; what each way to divide comes to."""
     table, design = plan.table, plan.design
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     if plan.options.published and batches.featured(table):
         preparing.compare_features(plan.options, design, records)
-    divisions = [members(plan, way) for way in plan.ways]
+    planned = divisions(plan)
     lessons = preparing.lessons(table, design, records)
-    protocols = [heldout.protocol(divided, way) for way, (divided, _) in zip(plan.ways, divisions, strict=True)]
-    trainings_of = {protocol: trainings for protocol, (_, trainings) in zip(protocols, divisions, strict=True)}
-    refusals.require_dev(plan.options.training, trainings_of)
-    for protocol, (divided, trainings) in zip(protocols, divisions, strict=True):
+    refusals.require_dev(plan.options.training, {way.protocol: trainings for way, _, trainings in planned})
+    for way, divided, trainings in planned:
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
         held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
-        refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, lessons, protocol)
-        if not heldout.is_leaky(protocol):
+        refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, lessons, way.protocol)
+        if not heldout.is_leaky(way.protocol):
             refusals.refuse_taught_encoder(
                 divided, lessons, [member.split for member in trainings[:: plan.held_out.seeds]]
             )
         if design.teacher:
             _require_teacher(design.teacher, plan.teacher_file, divided, trainings)
-    return divisions
+    return planned
 
 
 def _require_teacher(
@@ -152,14 +169,14 @@ def _require_teacher(
 def say(plan: TrainingPlan, *, overwrite: bool) -> None:
     """Say what would be trained, after all checks."""
     plan, to_make = with_features(plan, "cpu", fetch=False)
-    for way, (divided, trainings) in zip(plan.ways, look_ahead(plan, to_make), strict=True):
+    for way, divided, trainings in look_ahead(plan, to_make):
         folder = plan.folder / way.folder
         if runs.finished(folder, _foreseen(divided, plan.design, trainings, plan.teacher_file), overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
         title = " as ".join(filter(None, (plan.options.model, plan.options.recipe)))
         count = talk.counted(int(_used(trainings).sum()), "clip")
-        talk.say(f"would train {title} on {count}, {way.named}, in {folder}")
+        talk.say(f"would train {title} on {count}, {way.protocol}, in {folder}")
 
 
 def _foreseen(

@@ -841,6 +841,37 @@ def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_p
     assert "speaker:70/15/15" in sertool("eval", stdin=done.out).out.decode()
 
 
+def sides_of(run: Path, *words: object) -> list[dict[str, list]]:
+    """The parts of the leaky and of the disjoint side of --gap."""
+    train(*words, "--gap", "-o", run)
+    paths = [run / side / "seed-0" / "split.parquet" for side in ("leaky", "disjoint")]
+    return [manifest_io.read(str(path)).to_pydict() for path in paths]
+
+
+def test_both_sides_of_a_gap_are_of_the_same_clips(two_corpora: Path, tmp_path: Path) -> None:
+    leaky, disjoint = sides_of(tmp_path, two_corpora, *TINY)
+    used = {clip for clip, part in zip(disjoint["clip"], disjoint["split"], strict=True) if part}
+    assert len(used) == len(disjoint["clip"]) / 2  # the other corpus has no part
+    assert set(leaky["clip"]) == used
+
+
+@pytest.mark.parametrize("how", ["random-60-20-20", "sentence"])
+def test_a_way_that_parts_no_speakers_is_the_leaky_side_of_a_gap(statistics: Path, tmp_path: Path, how: str) -> None:
+    sentences = [f"{place % 5}" for place in range(len(column(statistics, "clip")))]
+    said = changed(statistics, tmp_path / "said.parquet", sentence=sentences)
+    own = tmp_path / "own.parquet"
+    assert sertool("index", said, "--split", how, "-o", own).code == 0
+    for number, words in enumerate([(own,), (said, "--split", how)]):
+        leaky, disjoint = sides_of(tmp_path / f"{number}", *words, "-m", "lda")
+        assert dict(zip(leaky["clip"], leaky["split"], strict=True)) == dict(
+            zip(column(own, "clip"), column(own, "split"), strict=True)
+        )
+        parts = set(zip(disjoint["speaker"], disjoint["split"], strict=True))
+        assert len(parts) == len(set(disjoint["speaker"]))
+        assert how in said_of(tmp_path / f"{number}" / "leaky")
+        assert "speaker:70/15/15" in said_of(tmp_path / f"{number}" / "disjoint")
+
+
 def _held_out(speakers: int, right: int, emotions: tuple[str, ...] = ("sad", "happy"), **more: list) -> manifest.Table:
     """Answers to ten clips of each speaker and emotion, of which as many are right."""
     rows = [(s, e, k) for s in range(speakers) for e in emotions for k in range(10)]

@@ -125,7 +125,7 @@ def _division_options() -> Any:
                help="Train with N seeds, from --seed on. All share the split or the folds that are drawn with --seed."),
         option("--gap", is_flag=True, group=group,
                help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "
-                    "in accuracy."),
+                    "in accuracy. The split asked for is whichever of the two it can be; both are of the same clips."),
     )  # fmt: skip
 
 
