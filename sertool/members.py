@@ -26,6 +26,7 @@ from sertool import (
     plots,
     run_folder,
     targets,
+    team,
     training,
 )
 from sertool import device as devices
@@ -58,13 +59,14 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     """
     folder = run / member.name
     finished = folder / run_folder.PREDICTIONS
-    if finished.exists():
+    if team.agreed(finished.exists()):
         return manifest_io.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
     trained, history = _trained(material, design, member, folder, callbacks)
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
         trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
     predicted = _predictions(material, design, trained, member, path_text(run))
+    team.meet()  # the last of them may not have read the checkpoint yet
     if Team().leads:
         _record(folder, material.table, member, history, design.training)
         member_file.write(folder / run_folder.MODEL, material, design, trained, member)

@@ -101,6 +101,17 @@ def _from_leader(value: bool | None) -> bool | None:
     return values[0]
 
 
+def agreed(value: bool) -> bool:
+    """What the leader found, on all processes: another may look later, when it is true no longer."""
+    return value if Team().size == 1 else bool(_from_leader(value))
+
+
+def meet() -> None:
+    """Wait until all processes are here."""
+    if Team().size > 1:
+        torch.distributed.barrier()
+
+
 def join(device: str) -> str:
     """Meet the other processes that torchrun started; the device that is this one's own."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():

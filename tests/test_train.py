@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import fields
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from sertool import (
     manifest,
     manifest_io,
     member_scores,
+    members,
     merging,
     modelfile,
     models,
@@ -1377,6 +1379,37 @@ def test_what_the_first_of_two_processes_refuses_the_other_leaves_in_silence(mel
     first, second = said_by(tmp_path)
     assert "one row for each clip" in first
     assert not second
+
+
+LATE = """
+import os, sys, time
+from sertool import checkpoint
+from sertool.cli import main
+restore = checkpoint.restore
+def restored(*of):
+    time.sleep(3 * int(os.environ["RANK"]))
+    restore(*of)
+checkpoint.restore = restored
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_from_the_same_epoch_however_late_one_is(
+    mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (mel, *NET, "--epochs", "3", "--seeds", "2", "-j", "1")
+    train(*words, "-o", tmp_path / "whole")
+    with monkeypatch.context() as killed_once_trained:
+        killed_once_trained.setattr(training, "SAVING_SHARE", 1e9)
+        killed_once_trained.setattr(members, "_predictions", Mock(side_effect=KeyboardInterrupt))
+        train(*words, "-o", tmp_path / "run", code=130)
+    (tmp_path / "late.py").write_text(LATE)
+    run = [sys.executable, tmp_path / "late.py", "train", *words, "-o", tmp_path / "run"]
+    done = subprocess.run([*by_two(), "--no-python", *run], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    whole, run = (modelfile.read(tmp_path / name / "seed-0" / "model.safetensors") for name in ("whole", "run"))
+    assert all(np.array_equal(run.tensors[name], values) for name, values in whole.tensors.items())
 
 
 @pytest.mark.slow
