@@ -32,6 +32,7 @@ from sertool import (
 from sertool import device as devices
 from sertool.columns import ANSWERS
 from sertool.design import UNTAUGHT, Design, Member, at_once, passed_over
+from sertool.errors import SertoolError
 from sertool.files import whole
 from sertool.manifest import Table
 from sertool.member_file import Trained
@@ -60,7 +61,7 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     folder = run / member.name
     finished = folder / run_folder.PREDICTIONS
     if team.agreed(finished.exists()):
-        return manifest_io.read(str(finished)), modelfile.read(folder / run_folder.MODEL).scores
+        return _again(material.table, member, finished), modelfile.read(folder / run_folder.MODEL).scores
     trained, history = _trained(material, design, member, folder, callbacks)
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
@@ -173,11 +174,28 @@ def _predictions(material: Material, design: Design, trained: Trained, member: M
     if member.fold is not None:
         added["fold"] = [member.fold] * len(clips)
     added |= {f"p_{word}": probabilities[:, index].numpy() for index, word in enumerate(trained.words)}
-    table = _unanswered(material.table.take(clips))
-    table = table if member.fold is not None else manifest.without(table, "fold")  # of folds that were passed over
+    table = _held_out(material.table, member)
     for name, values in added.items():
         table = manifest.with_column(table, name, values)
     return table
+
+
+def _again(table: Table, member: Member, path: Path) -> Table:
+    """The held-out rows as the manifest has them today, with the predictions of a member that was trained earlier."""
+    table, answered = _held_out(table, member), manifest_io.read(str(path))
+    if manifest.digest(table) != manifest.digest(answered):
+        raise SertoolError(f"{path} holds other clips than its member held out: train it again with --overwrite")
+    shares = {f"p_{word}" for word in manifest.family(answered, "p_")}
+    for name in answered.column_names:
+        if name in {"split", "fold", "seed", *ANSWERS, *shares}:
+            table = manifest.with_column(table, name, answered.column(name))
+    return table
+
+
+def _held_out(table: Table, member: Member) -> Table:
+    """The held-out rows without any predictions, and without folds that were passed over."""
+    table = _unanswered(table.take(np.flatnonzero(member.split == heldout.part(member.split))))
+    return table if member.fold is not None else manifest.without(table, "fold")
 
 
 def _unanswered(table: Table) -> Table:

@@ -268,6 +268,15 @@ def test_a_finished_run_prints_its_predictions_again_and_trains_nothing(mel: Pat
     assert "UAR train" in again.err
 
 
+def test_a_finished_run_prints_what_the_manifest_says_of_its_clips_today(statistics: Path, tmp_path: Path) -> None:
+    words = ("-m", "lda", "--folds", 2, "-o", tmp_path / "run", "-f", "jsonl")
+    first = [json.loads(line) for line in train(statistics, *words).out.splitlines()]
+    sexes = ["female"] * len(column(statistics, "clip"))
+    again = train(changed(statistics, tmp_path / "corrected.parquet", sex=sexes), *words)
+    assert [json.loads(line) for line in again.out.splitlines()] == [row | {"sex": "female"} for row in first]
+    assert table(tmp_path / "run")["sex"] == sexes
+
+
 def test_a_finished_run_that_may_not_be_written_prints_its_predictions_and_goes_no_further(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
