@@ -110,39 +110,50 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
     design, folder = plan.design, plan.folder / way.folder
     materials = _taught(targets.load(table, design, place.device, plan.teacher_file), trainings, place.teachers)
     described = {member.name: runs.describe(materials[member.name], design, member) for member in trainings}
-    with _claimed(folder, described, place) as among_more:
+    with _claimed(folder, described, place) as other_seeds:
         run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
         alone = len(trainings) == 1
         trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]
-    predicted = _joined([rows for rows, _ in trained], folder)
-    predicted = manifest.made_by(predicted, talk.command_line(), plan.held_out.seed, table, way.protocol)
+    answered = [(member, rows) for member, (rows, _) in zip(trainings, trained, strict=True)]
+    predicted = _joined(answered, plan, division)
     if Team().leads:
         joined = folder / run_folder.PREDICTIONS
-        stays = joined.exists() if place.refusal else manifest_io.holds(str(joined), predicted, "parquet")
-        if not (among_more or stays):
-            manifest_io.write(predicted, str(joined), "parquet")
+        first_seeds = trainings[:: plan.held_out.seeds]
+        others = [runs.of_seed(member, seed) for member in first_seeds for seed in other_seeds]
+        answered += [(member, members.answered(table, member, folder)) for member in others]
+        _write(joined, _joined(answered, plan, division), refused=bool(place.refusal))
         run_report.say_result(predicted, [scores for _, scores in trained], way.protocol, folder)
-        if among_more:
+        if others:
             talk.say(f"{joined} holds those of other seeds as well")
     return predicted
 
 
+def _write(path: Path, predicted: Table, *, refused: bool) -> None:
+    """Write joined predictions, unless they lie there already or nothing may be written."""
+    stays = path.exists() if refused else manifest_io.holds(str(path), predicted, "parquet")
+    if not stays:
+        manifest_io.write(predicted, str(path), "parquet")
+
+
 @contextmanager
-def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplace) -> Iterator[bool]:
+def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplace) -> Iterator[list[int]]:
     """A folder that the leader claims for all processes, or refuses, before any trains there; see `runs.claimed`."""
     with ExitStack() as until_done:
         with team.leader_first():
             if Team().leads and place.refusal and not runs.finished(folder, described, place.overwrite):
                 raise place.refusal
-            claim = runs.claimed(folder, described, place.overwrite) if Team().leads else nullcontext(False)
-            among_more = until_done.enter_context(claim)
-        yield among_more
+            claim = runs.claimed(folder, described, place.overwrite) if Team().leads else nullcontext([])
+            other_seeds = until_done.enter_context(claim)
+        yield other_seeds
 
 
-def _joined(predictions: Sequence[Table], folder: Path) -> Table:
-    """The predictions of all members, under the one name that their run has today."""
-    predicted = merging.stacked(predictions)
-    return manifest.with_column(predicted, "run", [path_text(folder)] * len(predicted))
+def _joined(answered: Sequence[tuple[Member, Table]], plan: TrainingPlan, division: Division) -> Table:
+    """The predictions of some members, fold by fold and seed by seed, under the one name that their run has today."""
+    way, table, _ = division
+    in_order = sorted(answered, key=lambda pair: (pair[0].fold or 0, pair[0].seed))
+    predicted = merging.stacked([rows for _, rows in in_order])
+    named = manifest.with_column(predicted, "run", [path_text(plan.folder / way.folder)] * len(predicted))
+    return manifest.made_by(named, talk.command_line(), plan.held_out.seed, table, way.protocol)
 
 
 def _teachers(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> TeacherModels | None:

@@ -61,7 +61,7 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     folder = run / member.name
     finished = folder / run_folder.PREDICTIONS
     if team.agreed(finished.exists()):
-        return _again(material.table, member, finished), modelfile.read(folder / run_folder.MODEL).scores
+        return answered(material.table, member, run), modelfile.read(folder / run_folder.MODEL).scores
     trained, history = _trained(material, design, member, folder, callbacks)
     if at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
@@ -180,15 +180,16 @@ def _predictions(material: Material, design: Design, trained: Trained, member: M
     return table
 
 
-def _again(table: Table, member: Member, path: Path) -> Table:
+def answered(table: Table, member: Member, run: Path) -> Table:
     """The held-out rows as the manifest has them today, with the predictions of a member that was trained earlier."""
-    table, answered = _held_out(table, member), manifest_io.read(str(path))
-    if manifest.digest(table) != manifest.digest(answered):
-        raise SertoolError(f"{path} holds other clips than its member held out: train it again with --overwrite")
-    shares = {f"p_{word}" for word in manifest.family(answered, "p_")}
-    for name in answered.column_names:
+    path = run / member.name / run_folder.PREDICTIONS
+    table, predicted = _held_out(table, member), manifest_io.read(str(path))
+    if manifest.digest(table) != manifest.digest(predicted):
+        raise SertoolError(f"{path} holds other clips than were held out: remove {path.parent} to train it again")
+    shares = {f"p_{word}" for word in manifest.family(predicted, "p_")}
+    for name in predicted.column_names:
         if name in {"split", "fold", "seed", *ANSWERS, *shares}:
-            table = manifest.with_column(table, name, answered.column(name))
+            table = manifest.with_column(table, name, predicted.column(name))
     return table
 
 

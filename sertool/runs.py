@@ -3,9 +3,10 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,11 @@ def members(
     ]
 
 
+def of_seed(member: Member, seed: int) -> Member:
+    """The member of the same fold and another seed."""
+    return replace(member, name=run_folder.member(seed, member.fold), seed=seed)
+
+
 def sweep(folder: Path) -> None:
     """Remove half-written files of a killed run, and no files of others; for whoever holds the folder's lock."""
     for place in (folder, *run_folder.members(folder)):
@@ -53,13 +59,13 @@ class Standing(NamedTuple):
 
     others: list[str]  # to be replaced
     trained: bool  # all that are wanted
-    among_more: bool  # and beside them other seeds of the same run, which stay
+    seeds: list[int]  # others of the same run that stay beside them, and are trained in each of its folds
 
 
 @contextmanager
-def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[bool]:
+def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[list[int]]:
     """Prepare a folder for the members of this run; members of others are replaced only with `overwrite`. Yields
-    whether all are trained already, among more seeds of this run, whose predictions stay joined.
+    other seeds of this run that are trained and stay, where all that are wanted are trained, too.
 
     What is replaced is moved aside. It is moved back on any error, and removed once all is trained. If an earlier such
     run was killed, what it moved aside is still there: then that is kept, if it was finished, and what the killed run
@@ -71,7 +77,7 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
     new = [name for name in descriptions if not (folder / name).exists()]
     try:
         _write_settings(folder, descriptions)
-        yield standing.among_more
+        yield standing.seeds
     except Exception:  # an interrupt alone leaves what goes on when it is asked again
         for name in new if moved else ():
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -103,16 +109,23 @@ def _standing(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: 
     found = _found(folder, descriptions)
     unlike = {member.name for member in found if member.why}
     trained = all(_finished(folder / name) and name not in unlike for name in descriptions)
-    among_more = trained and not overwrite and any(member.other_seed for member in found)
-    others = [member for member in found if member.why and not (among_more and member.other_seed)]
-    for member in sorted(others, key=lambda member: member.other_seed) if not overwrite else ():
+    others_stay = trained and not overwrite
+    others = [member for member in found if member.why and not (others_stay and member.other_seed is not None)]
+    for member in sorted(others, key=lambda member: member.other_seed is not None) if not overwrite else ():
         path = folder / member.name
-        if member.other_seed:
+        if member.other_seed is not None:
             raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
                              "with --seed and --seeds")  # fmt: skip
         if _begun(path):
             raise UsageError(f"{path} {member.why}: choose another -o, or replace it with --overwrite")
-    return Standing([member.name for member in others], trained, among_more)
+    return Standing([member.name for member in others], trained, _whole_seeds(folder, found) if others_stay else [])
+
+
+def _whole_seeds(folder: Path, found: Sequence["Found"]) -> list[int]:
+    """The other seeds that are trained in each fold in which those that are wanted are."""
+    wanted = {(folder / member.name).parent for member in found if not member.why}
+    folds_of = Counter(member.other_seed for member in found if _finished(folder / member.name))
+    return sorted(seed for seed, folds in folds_of.items() if seed is not None and folds == len(wanted))
 
 
 class Found(NamedTuple):
@@ -120,7 +133,7 @@ class Found(NamedTuple):
 
     name: str
     why: str  # it is none of those wanted; nothing of one that is
-    other_seed: bool  # but for its seed it is one of them
+    other_seed: int | None  # but for which it is one of them
 
 
 def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]:
@@ -131,9 +144,10 @@ def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]
         name, settings, near = path.relative_to(folder).as_posix(), _read_settings(path), of_fold.get(path.parent)
         if name in descriptions:
             why = _damage(path, settings) or _difference(settings, descriptions[name])
-            found.append(Found(name, why, other_seed=False))
+            found.append(Found(name, why, other_seed=None))
         else:
-            found.append(Found(name, "is of another run", bool(near) and _is_other_seed(settings, near)))
+            other_seed = settings["seed"] if near and _is_other_seed(settings, near) else None
+            found.append(Found(name, "is of another run", other_seed))
     return found
 
 

@@ -110,8 +110,8 @@ def test_the_settings_of_each_member_are_read_once(tmp_path: Path, monkeypatch: 
     read, read_settings = [], runs._read_settings
     monkeypatch.setattr(runs, "_read_settings", lambda path: [read.append(path), read_settings(path)][1])
     first = {name: wanted for name, wanted in both.items() if wanted["seed"] == 0}
-    with runs.claimed(tmp_path, first, overwrite=False) as among_more:
-        assert among_more
+    with runs.claimed(tmp_path, first, overwrite=False) as other_seeds:
+        assert other_seeds == [1]
     assert sorted(read) == [tmp_path / name for name in sorted(both)]
 
 

@@ -42,6 +42,7 @@ from sertool import (
     training,
 )
 from sertool.commands import train as door
+from sertool.design import Member
 from sertool.designing import DesignOptions
 from sertool.errors import UsageError
 from sertool.experiment import RunOptions
@@ -277,6 +278,16 @@ def test_a_finished_run_prints_what_the_manifest_says_of_its_clips_today(statist
     assert table(tmp_path / "run")["sex"] == sexes
 
 
+def test_a_finished_run_of_which_somebody_took_rows_is_one_line(statistics: Path, tmp_path: Path) -> None:
+    words = (statistics, "-m", "lda", "--split", "speaker:50/25/25", "-o", tmp_path)
+    train(*words)
+    path = tmp_path / "seed-0" / "predictions.parquet"
+    manifest_io.write(manifest_io.read(str(path)).slice(1), str(path), "parquet")
+    assert f"remove {path.parent} to train it again" in train(*words, code=1).err.splitlines()[-1]
+    shutil.rmtree(path.parent)
+    train(*words)
+
+
 def test_a_finished_run_that_may_not_be_written_prints_its_predictions_and_goes_no_further(
     mel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,6 +437,31 @@ def test_fewer_seeds_than_were_trained_are_printed_again_and_the_others_stay(mel
     assert "seed-0 is another seed of this very run: " in refused
     assert "--overwrite" not in refused
     assert "epochs 2, not 3" in train(own, *TINY, "--epochs", 3, "-o", tmp_path, code=2).line
+
+
+@pytest.mark.parametrize(("last", "seeds"), [("fold-1/seed-1", {0}), ("fold-1/seed-2", {0, 1})])
+def test_of_seeds_that_a_killed_run_leaves_those_are_joined_that_are_trained_in_all_folds(
+    statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, seeds: set[int]
+) -> None:
+    words = (statistics, "-m", "forest", "--set", "trees=2", "--folds", 2, "-o", tmp_path / "run")
+    fit, joined = members._trained, tmp_path / "run" / "predictions.parquet"
+
+    def killed(material: object, design: object, member: Member, *rest: object) -> tuple:
+        if member.name == last:
+            raise KeyboardInterrupt
+        return fit(material, design, member, *rest)
+
+    train(*words)
+    monkeypatch.setattr(members, "_trained", killed)
+    train(*words, "--seeds", 4, code=130)
+    for _ in ("beside what was joined", "from nothing"):
+        done = train(*words, "-f", "jsonl")
+        assert {json.loads(line)["seed"] for line in done.out.splitlines()} == {0}
+        rows = manifest_io.read_table(str(joined)).to_pydict()
+        assert set(rows["seed"]) == seeds
+        assert len(rows["clip"]) == len(seeds) * len(column(statistics, "clip"))
+        assert ("holds those of other seeds as well" in done.err) == (len(seeds) > 1)
+        joined.unlink()
 
 
 def test_a_run_has_one_name_however_its_folder_is_said(
