@@ -128,15 +128,13 @@ def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
         table = _across(table, options)
     elif way.how is not None:
         table = _by_labels(table, way.how, options)
-    return _with_their_speakers(table) if options.teacher else table
+    return _with_their_speakers(table) if options.teacher or way.how is not None else table
 
 
 def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
-    """The table divided as asked; clips that always train, or that only a teacher labels, do not influence it."""
-    seed, counted = splits.entry(how).get("seed", options.seed), ~_always(table, options)
-    if options.teacher:
-        counted &= ~_unlabelled(table)
-    if counted.all():
+    """The table divided as asked; clips that always train, or that have no label, do not influence it."""
+    seed, counted = splits.entry(how).get("seed", options.seed), ~(_always(table, options) | _unlabelled(table))
+    if counted.all() or not counted.any():  # where nobody counts, `check` says why not
         return splitting.divided(table, how, seed)
     divided = splitting.divided(manifest.keep(table, counted), how, seed)
     name = _part_column(divided)
@@ -182,7 +180,7 @@ def _across(table: Table, options: HeldOutOptions) -> Table:
 
 
 def _columns(table: Table) -> dict[str, Any]:
-    names = [name for name in ("speaker", "parent") if name in table.column_names]
+    names = [name for name in ("speaker", "emotion", "parent") if name in table.column_names]
     codes = {name: manifest.codes(table, name) for name in ["speaker", *names]}
     return {"clip": manifest.distinct_codes(table, "clip"), **codes}
 
@@ -273,6 +271,12 @@ def _coded_split(table: Table) -> np.ndarray:
 def part(split: np.ndarray) -> int:
     """The part that figures are read on: test where it has clips, else dev."""
     return TEST if (split == TEST).any() else DEV
+
+
+def has_dev(split: np.ndarray, table: Table) -> bool:
+    """Whether dev has clips whose emotions are learnt, by which alone epochs can be chosen."""
+    emotion = manifest.codes(table, "emotion").index
+    return bool(np.isin(emotion[(split == DEV) & (emotion >= 0)], emotion[split == TRAIN]).any())
 
 
 def check(split: np.ndarray, table: Table, name: str) -> None:

@@ -128,7 +128,7 @@ def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tup
 
 def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
     """Make all checks before anything is computed; what each way to divide comes to."""
-    table, design = plan.table, plan.design
+    table, design, seeds = plan.table, plan.design, plan.held_out.seeds
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
@@ -136,15 +136,15 @@ def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]
         preparing.compare_features(plan.options, design, records)
     planned = divisions(plan)
     lessons = preparing.lessons(table, design, records)
-    refusals.require_dev(plan.options.training, {way.protocol: trainings for way, _, trainings in planned})
+    has_dev = {way.protocol: [heldout.has_dev(training.split, divided) for training in trainings[::seeds]]
+               for way, divided, trainings in planned}  # fmt: skip
+    refusals.require_dev(plan.options.training, has_dev)
     for way, divided, trainings in planned:
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
         held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
         refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, lessons, way.protocol)
         if not heldout.is_leaky(way.protocol):
-            refusals.refuse_taught_encoder(
-                divided, lessons, [member.split for member in trainings[:: plan.held_out.seeds]]
-            )
+            refusals.refuse_taught_encoder(divided, lessons, [member.split for member in trainings[::seeds]])
         if design.teacher:
             _require_teacher(design.teacher, plan.teacher_file, divided, trainings)
     return planned

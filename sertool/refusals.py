@@ -21,7 +21,7 @@ from sertool import (
     taught_encoders,
     tensorfile,
 )
-from sertool.design import ONE_ROW, Design, Member, at_once
+from sertool.design import ONE_ROW, Design, at_once
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -109,11 +109,10 @@ def refuse_idle_seeds(model: str, seeds: int) -> None:
         raise UsageError(f"--seeds {seeds}: {model} draws nothing, so that every seed fits the same: leave it out")
 
 
-def require_dev(training: Mapping[str, Any], divisions: Mapping[str, Sequence[Member]]) -> None:
+def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool]]) -> None:
     """Refuse options that choose epochs by dev where no training has clips there; say where some have none."""
     words = ["--keep best"] if training.get("keep") == "best" else []
     words += [talk.option(name) for name in ("metric", "patience") if training.get(name)]
-    has_dev = {name: [(member.split == DEV).any() for member in members] for name, members in divisions.items()}
     without = listed(name for name, has in has_dev.items() if not all(has))
     if words and not any(map(any, has_dev.values())):
         raise UsageError(f"{listed(words)}: {without} has no dev to choose epochs by: give a split with dev, such as "

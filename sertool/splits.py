@@ -233,11 +233,13 @@ def places_to_keep(column: Codes, parts: Codes) -> dict[str, str]:
     return {str(column.values[value]): parts.values[place[value]] for value in np.flatnonzero(place >= 0)}
 
 
-def dev_of_fold(fold: np.ndarray, speaker: Codes, k: int, seed: int = 0) -> np.ndarray:
+def dev_of_fold(
+    fold: np.ndarray, speaker: Codes, k: int, seed: int = 0, labelled: np.ndarray | bool = True
+) -> np.ndarray:
     """Which rows are for development where fold k is the test: those of a seeded eighth of the speakers who are not in
-    it, at least one, though the last is left to train. Bool `[rows]`."""
+    it and have labelled rows, at least one, though the last is left to train. Bool `[rows]`."""
     tested = counts(speaker, fold == k) > 0
-    rest = np.flatnonzero((counts(speaker, fold >= 0) > 0) & ~tested)
+    rest = np.flatnonzero((counts(speaker, (fold >= 0) & labelled) > 0) & ~tested)
     size = 0 if len(rest) < 2 else max(1, (len(rest) + 4) // 8)
     is_dev = np.zeros(len(speaker.values), dtype=bool)
     is_dev[rest[np.argsort(hashes(speaker.values, (seed, k))[rest])[:size]]] = True
@@ -247,7 +249,8 @@ def dev_of_fold(fold: np.ndarray, speaker: Codes, k: int, seed: int = 0) -> np.n
 def split_of_fold(fold: np.ndarray, columns: Mapping[str, Codes], k: int, seed: int = 0) -> np.ndarray:
     """The split in which fold k is the test; copies are for training or for nothing. Int8 `[rows]`, places in PARTS."""
     split = np.where(fold < 0, -1, np.where(fold == k, TEST, TRAIN)).astype(np.int8)
-    split[dev_of_fold(fold, columns["speaker"], k, seed)] = DEV
+    labelled = columns["emotion"].index >= 0 if "emotion" in columns else True
+    split[dev_of_fold(fold, columns["speaker"], k, seed, labelled)] = DEV
     return _follow(split, columns, drop=True)
 
 

@@ -1143,6 +1143,35 @@ def test_options_that_choose_epochs_by_dev_are_refused_without_dev(mel: Path, tm
     assert "without clips in dev, as under random-80-20, the last epoch is kept all the same" in done.err
 
 
+@pytest.mark.parametrize("words", [("--folds", 3), ("--split", "speaker:60/20/20"), ("--train-on", "one"), ("--loso",)])
+def test_speakers_without_labels_take_no_place_in_dev_or_test(statistics: Path, tmp_path: Path, words: tuple) -> None:
+    speakers = sorted(set(column(statistics, "speaker")))
+    bare = {*speakers[2:5], speakers[6]}
+    corpus = {who: "one" if who < speakers[5] else "two" for who in speakers}
+    rows = zip(column(statistics, "speaker"), column(statistics, "emotion"), strict=True)
+    marked = changed(
+        statistics, tmp_path / "marked.parquet", emotion=[None if who in bare else word for who, word in rows],
+        corpus=[corpus[who] for who in column(statistics, "speaker")],
+    )  # fmt: skip
+    for seed in range(3):
+        train(marked, "-m", "mlp", "--epochs", 1, *words, "--seed", seed, "-o", tmp_path / f"{seed}")
+        for path in (tmp_path / f"{seed}").rglob("split.parquet"):
+            held = manifest_io.read(str(path)).to_pydict()
+            assert "train" in held["split"]
+            for part in ("dev", "test"):
+                there = {who for who, place in zip(held["speaker"], held["split"], strict=True) if place == part}
+                assert there - bare, (path, part)
+
+
+def test_dev_without_labels_is_none_to_choose_epochs_by(mel: Path, tmp_path: Path) -> None:
+    first = min(column(mel, "speaker"))
+    own = [("dev" if who == first else "test" if who == max(column(mel, "speaker")) else "train")
+           for who in column(mel, "speaker")]  # fmt: skip
+    emotions = [None if part == "dev" else word for part, word in zip(own, column(mel, "emotion"), strict=True)]
+    bare = changed(mel, tmp_path / "bare.parquet", split=own, emotion=emotions)
+    assert "has no dev to choose epochs by" in train(bare, *TINY, "--patience", 2, "-o", tmp_path / "run", code=2).line
+
+
 def test_without_dev_a_recipe_trains_all_epochs_and_says_so_when_asked(clips: Path) -> None:
     run = ("--recipe", "mamba-a", "--patience", 0, "--dry-run")  # whose protocol has no dev
     assert "dev" not in train(clips, *run).err
