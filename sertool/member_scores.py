@@ -66,10 +66,11 @@ def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
     names = _several(table, data, member)
     by_corpus: dict[str, Figures] = {name: {} for name in names.values()}
     for place, part in enumerate(PARTS):
-        clips = np.flatnonzero((member.split == place) & data.known & ~(copies & (place == TRAIN)))
+        asked = np.flatnonzero((member.split == place) & ~(copies & (place == TRAIN)))
+        clips = asked[data.known[asked]]
         if not len(clips):
             continue
-        answer, truth = ask(clips), data.truth[clips]
+        answer, truth = ask(asked)[data.known[asked]], data.truth[clips]  # adapted by all, as the predictions are
         by_part |= _figures(part, answer, truth)
         for number, name in names.items():
             if (rows := data.corpus[clips] == number).any():

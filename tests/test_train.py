@@ -633,6 +633,22 @@ def test_adapting_needs_speakers_marks_its_answers_and_leaves_nobody_in_the_file
     assert "--adapt speaker: 1 clip without a speaker" in refused.err
 
 
+def test_adapted_scores_are_those_of_the_predictions_whatever_clips_have_no_label(
+    statistics: Path, tmp_path: Path
+) -> None:
+    tested = sorted(set(column(statistics, "speaker")))[-3:]
+    split = ["test" if who in tested else "train" for who in column(statistics, "speaker")]
+    pairs = zip(split, column(statistics, "emotion"), strict=True)
+    emotions = [word if part == "train" or word == "happy" else None for part, word in pairs]
+    bare = changed(statistics, tmp_path / "bare.parquet", emotion=emotions, split=split)
+    train(bare, "-m", "lda", "--adapt", "speaker", "-o", tmp_path / "run")
+    held = table(tmp_path / "run")
+    pairs = [pair for pair in zip(held["emotion"], held["predicted"], strict=True) if pair[0]]
+    scores = modelfile.read(tmp_path / "run" / "seed-0" / "model.safetensors").scores
+    assert scores["test_clips"] == len(pairs) < len(held["clip"])
+    assert scores["test_wa"] == pytest.approx(np.mean([emotion == predicted for emotion, predicted in pairs]))
+
+
 def test_a_split_of_one_speaker_on_both_sides_is_refused_unless_it_is_leaky_by_name(mel: Path, tmp_path: Path) -> None:
     torn = changed(mel, tmp_path / "torn.parquet", split=["train", "test"] * 24)
     assert "the split leaks: speaker" in train(torn, *TINY, "-o", tmp_path / "no", code=1).line
