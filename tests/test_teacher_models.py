@@ -138,6 +138,20 @@ def test_each_fold_is_taught_by_the_model_that_holds_out_the_same(mel: Path, tmp
     assert "held out here" in other.line
 
 
+def test_a_teacher_that_learnt_from_the_dev_of_its_folds_teaches_where_dev_is_in_train(
+    mel: Path, tmp_path: Path
+) -> None:
+    wanted = ("--rms", "--stats", "mean,std", "-o", tmp_path / "rms")
+    assert sertool("featurize", mel.parent.parent / "c.parquet", *wanted).code == 0
+    rms = tmp_path / "rms" / "manifest.parquet"
+    words = ("-m", "mlp", "--epochs", 1, "--folds", 2, "--teacher", tmp_path / "teacher")
+    train(rms, "-m", "lda", "--folds", 2, "-o", tmp_path / "teacher")
+    line = train(rms, *words, "-o", tmp_path / "run", code=1).err.splitlines()[-1]
+    assert "in dev, and none in test, train on them, too: --no-dev" in line
+    train(rms, *words, "--no-dev", "-o", tmp_path / "without")
+    assert "these folds" in train(rms, *words, "--seed", 3, "-o", tmp_path / "other", code=1).err.splitlines()[-1]
+
+
 def test_a_teacher_of_the_package_is_known_by_its_protocol(mel: Path, tmp_path: Path) -> None:
     learnt, heldout = 1001, 1005
     assert [splits.speakers(splits.entry("cremad-nk"))[f"cremad:{who}"] for who in (learnt, heldout)] == [0, 1]
