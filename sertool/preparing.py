@@ -116,14 +116,17 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
 def grouped(table: Table, design: Design, options: DesignOptions, to_make: Extraction | None) -> Design:
     """The design with the model's settings `groups` and `stats` filled in from its feature, if they were not given.
 
-    With several features, or with columns that are selected or mapped, they are not known.
+    Several features, and columns that are selected or mapped, are one group: they are not made of parts alike.
     """
     settings, features_made = vars(design.settings), records(table, design, to_make)
-    if "groups" not in settings or len(features_made) != 1 or design.select is not None or design.reduce is not None:
+    if "groups" not in settings or not features_made:
         return design
     given_names = {pair.partition("=")[0].strip() for pair in options.settings}
-    ((feature, record),) = features_made.items()
-    groups = _groups(feature, record, by_stat="stats" not in settings)
+    if len(features_made) > 1 or design.select is not None or design.reduce is not None:
+        groups = {name: 1 for name in ("groups", "stats") if name in settings}
+    else:
+        ((feature, record),) = features_made.items()
+        groups = _groups(feature, record, by_stat="stats" not in settings)
     groups = {name: count for name, count in groups.items() if name not in given_names}
     return replace(design, settings=models.settings(design.model, settings | groups))
 

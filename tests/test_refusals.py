@@ -37,7 +37,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (("--recipe", "base", "--reduce", "pca:0"), "--reduce pca:0: it is lda, none, or pca:N"),
     (("--recipe", "base", "--reduce", "pca:9999"), "columns cannot be mapped to more"),
     (("--recipe", "base", "--select", 4, "--reduce", "pca:5"), "--reduce pca:5: 4 columns cannot be mapped to more"),
-    (("--recipe", "base", "--reduce", "pca:20", "--set", "groups=3"), "20 columns are not 2 statistics of 3 groups"),
+    (("--recipe", "base", "--reduce", "pca:20", "--set", "groups=3"), "20 columns are not 3 groups of one width"),
     (("--recipe", "cnn-a", "--imitate", "whisper"), "no clip has it"),
     (("--recipe", "cnn-a", "--soft", 0.5), "listeners' shares"),
     (("--recipe", "cnn-a", "--scratch"), "--scratch and --weights are for"),

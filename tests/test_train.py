@@ -107,6 +107,16 @@ def test_a_feature_that_is_named_twice_is_seen_once(mel: Path, tmp_path: Path) -
     assert modelfile.read(tmp_path / "seed-0" / "model.safetensors").columns == 16
 
 
+@pytest.mark.parametrize("words", [(), ("--select", 5), ("--features", "mfcc", "--reduce", "lda")])
+@pytest.mark.parametrize("model", ["mlp", "attentive"])
+def test_columns_that_are_joined_selected_or_mapped_are_one_group(
+    statistics: Path, tmp_path: Path, model: str, words: tuple
+) -> None:
+    train(statistics, "-m", model, *words, "--epochs", 1, "-o", tmp_path)
+    settings = modelfile.read(tmp_path / "seed-0" / "model.safetensors").settings
+    assert {settings[name] for name in ("groups", "stats") if name in settings} == {1}
+
+
 # The same every time.
 
 

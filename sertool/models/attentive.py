@@ -21,7 +21,10 @@ INPUT = {"whisper": 3584}
 @dataclass(frozen=True)
 class Settings:
     groups: Annotated[
-        int, "groups that the columns consist of, such as an encoder's layers; a feature by itself says it", 1, 1024
+        int,
+        "groups that the columns consist of, such as an encoder's layers; a feature by itself says it, else 1",
+        1,
+        1024,
     ] = 7
     width: Annotated[int, "width that the layers' mean is mapped to; heads divide it", 1, 8192] = 256
     heads: Annotated[int, "heads that attend to frames", 1, 256] = 4

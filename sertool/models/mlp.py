@@ -21,7 +21,10 @@ INPUT = {"whisper": 7168}
 @dataclass(frozen=True)
 class Settings:
     groups: Annotated[
-        int, "groups that the columns consist of, such as an encoder's layers; a feature by itself says it", 1, 1024
+        int,
+        "groups that the columns consist of, such as an encoder's layers; a feature by itself says it, else 1",
+        1,
+        1024,
     ] = 7
     stats: Annotated[int, "statistics of each of them; likewise", 1, 64] = 2
     width: Annotated[int, "what each group is mapped to", 1, 4096] = 64
