@@ -20,28 +20,38 @@ def epoch_line(figures: Figures) -> str:
 
 def line(scores: Sequence[Figures]) -> str:
     """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
-    uar = _means(scores, "uar")
-    parts, shown = list(uar), _percents(uar)
+    uar = _uar(scores)
+    parts, means = list(uar), {part: float(np.mean(values)) for part, values in uar.items()}
     both = "train" in uar and len(parts) > 1  # a corpus may be held out alone
-    lost = f" ({uar[parts[-1]] - uar['train']:+.1f} from train to {parts[-1]})" if both else ""
-    return f"UAR {shown}{lost}"
+    lost = f" ({means[parts[-1]] - means['train']:+.1f} from train to {parts[-1]})" if both else ""
+    return f"UAR {_means(scores)}{lost}"
 
 
-def _means(scores: Sequence[Figures], figure: str) -> dict[str, float]:
-    """A figure in per cent on each part that has it, the mean over members."""
-    names = {part: f"{part}_{figure}" for part in PARTS}
-    values_of = {part: [figures[name] for figures in scores if name in figures] for part, name in names.items()}
-    return {part: 100 * float(np.mean(values)) for part, values in values_of.items() if values}
+def _uar(scores: Sequence[Figures]) -> dict[str, list[float]]:
+    """UAR in per cent on each part, of each member that has clips there."""
+    names = {part: f"{part}_uar" for part in PARTS}
+    values_of = {part: [100 * figures[name] for figures in scores if name in figures] for part, name in names.items()}
+    return {part: values for part, values in values_of.items() if values}
 
 
-def _percents(means: dict[str, float]) -> str:
-    return ", ".join(f"{part} {value:.1f}" for part, value in means.items())
+def _means(scores: Sequence[Figures]) -> str:
+    """Means over members, and over how many where some have no clips in a part."""
+    shown = []
+    for part, values in _uar(scores).items():
+        few = f" in {len(values)} of {len(scores)}" if len(values) < len(scores) else ""
+        shown.append(f"{part} {np.mean(values):.1f}{few}")
+    return ", ".join(shown)
 
 
 def _among_own(scores: Sequence[Figures]) -> str:
-    """How a corpus fares when answers are chosen among its own emotions alone."""
-    own = _means(scores, "uar_own")
-    return f"; among its own emotions {_percents(own)}" if own else ""
+    """How a corpus fares when answers are chosen among its own emotions alone; where these are all, as it does."""
+    if not any(f"{part}_uar_own" in figures for figures in scores for part in PARTS):
+        return ""
+    own = [
+        {name: figures.get(f"{name}_own", figures[name]) for name in figures if name.endswith("_uar")}
+        for figures in scores
+    ]
+    return f"; among its own emotions {_means(own)}"
 
 
 def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: Path) -> None:

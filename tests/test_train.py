@@ -35,6 +35,7 @@ from sertool import (
     models,
     optimism,
     row_scaling,
+    run_report,
     splits,
     synth,
     talk,
@@ -1202,6 +1203,15 @@ def test_without_dev_a_recipe_trains_all_epochs_and_says_so_when_asked(clips: Pa
     run = ("--recipe", "mamba-a", "--patience", 0, "--dry-run")  # whose protocol has no dev
     assert "dev" not in train(clips, *run).err
     assert "without clips in dev keeps a network's last epoch" in train(clips, *run, "-v").err
+
+
+def test_a_mean_over_some_members_says_so_and_one_among_a_corpus_own_emotions_is_of_the_same_ones() -> None:
+    scores = [{"train_uar": 0.9, "dev_uar": 0.5, "test_uar": 0.5, "test_uar_own": 0.7},
+              {"train_uar": 0.7, "test_uar": 0.3}]  # fmt: skip
+    assert run_report.line(scores) == "UAR train 80.0, dev 50.0 in 1 of 2, test 40.0 (-40.0 from train to test)"
+    own = "; among its own emotions train 80.0, dev 50.0 in 1 of 2, test 50.0"
+    assert run_report._among_own(scores) == own
+    assert not run_report._among_own(scores[1:])
 
 
 def test_temperature_undoes_what_is_too_sure() -> None:
