@@ -85,7 +85,7 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
         talk.set_verbosity(-1)
     with team.leader_first():
         plan, to_make = planning.with_features(plan, picked)
-        planning.look_ahead(plan, to_make)
+        divisions = planning.look_ahead(plan, to_make)
     with alone(plan.folder, options.wait, idle=True) if leads else nullcontext() as refusal:
         if leads:
             runs.sweep(plan.folder)
@@ -94,7 +94,9 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
             plan = replace(plan, table=preparing.featurized(plan.table, to_make, place, picked, jobs))
             teachers = _teachers(plan.table, design.teacher, plan.folder, picked, jobs)
         workplace = Workplace(options.overwrite, process_device, teachers, refusal)
-        predictions = [_divided(plan, division, workplace) for division in planning.divisions(plan)]
+        if to_make is not None:  # which may have set clips aside
+            divisions = planning.divisions(plan)
+        predictions = [_divided(plan, division, workplace) for division in divisions]
         if held_out.gap:
             optimism.say([way.protocol for way in plan.ways], predictions)
         for way in plan.ways if leads else ():

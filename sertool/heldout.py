@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sertool import leak_guard, manifest, splits, splitting, talk
-from sertool.codes import Codes, families, look_up
+from sertool.codes import Codes, counts, families, look_up
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -279,16 +279,14 @@ def has_dev(split: np.ndarray, table: Table) -> bool:
     return bool(np.isin(emotion[(split == DEV) & (emotion >= 0)], emotion[split == TRAIN]).any())
 
 
-def check(split: np.ndarray, table: Table, name: str) -> None:
+def check(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) -> None:
     """Refuse a split without enough to train on or without held-out clips; warn of what is odd about it."""
     sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
-    counts = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
-    train, tested = (
-        dict(manifest.counts(manifest.keep(table, split == place), "emotion")) for place in (TRAIN, part(split))
-    )
+    shown = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
+    train, tested = (_clips_of_each(emotion, split == place) for place in (TRAIN, part(split)))
     if not sizes[TRAIN] or not (sizes[DEV] or sizes[TEST]):
         raise SertoolError(
-            f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({counts})"
+            f"{name}: the split leaves no clip to {'train' if not sizes[TRAIN] else 'hold out'} ({shown})"
         )
     if len(train) < 2:
         raise SertoolError(f"{name}: the training clips have {listed(train) or 'no emotion'}: two emotions are needed")
@@ -296,7 +294,7 @@ def check(split: np.ndarray, table: Table, name: str) -> None:
         count = talk.counted(sum(tested[word] for word in strange), "held-out clip")
         talk.warn(f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
                   "in those of eval")  # fmt: skip
-    if alone := _of_one_voice(manifest.keep(table, split == TRAIN)):
+    if alone := _of_one_voice(emotion, speaker, split == TRAIN):
         talk.warn(f"{name}: {listed(alone)} is of one speaker in train: it may be learnt as that voice")
 
 
@@ -324,9 +322,17 @@ def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) ->
               "divide all manifests alike, with --split")  # fmt: skip
 
 
-def _of_one_voice(table: Table) -> list[str]:
+def _clips_of_each(emotion: Codes, rows: np.ndarray) -> dict[str, int]:
+    """How many of some rows have each emotion, of those that any has."""
+    sizes = counts(emotion, rows)
+    return {str(emotion.values[index]): int(sizes[index]) for index in np.flatnonzero(sizes)}
+
+
+def _of_one_voice(emotion: Codes, speaker: Codes, rows: np.ndarray) -> list[str]:
     """The emotions that one speaker alone has, where there are several speakers."""
-    speaker, emotion = manifest.codes(table, "speaker"), manifest.codes(table, "emotion")
-    pairs = np.unique(np.stack([emotion.index, speaker.index])[:, (emotion.index >= 0) & (speaker.index >= 0)], axis=1)
-    voices = np.bincount(pairs[0], minlength=len(emotion.values))
-    return [str(emotion.values[index]) for index in np.flatnonzero(voices == 1)] if len(np.unique(pairs[1])) > 1 else []
+    known = rows & (emotion.index >= 0) & (speaker.index >= 0)
+    speakers = max(1, len(speaker.values))
+    pairs = np.unique(emotion.index[known].astype(np.int64) * speakers + speaker.index[known])
+    voices = np.bincount(pairs // speakers, minlength=len(emotion.values))
+    several = len(np.unique(pairs % speakers)) > 1
+    return [str(emotion.values[index]) for index in np.flatnonzero(voices == 1)] if several else []

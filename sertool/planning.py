@@ -109,8 +109,9 @@ def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
     fold_splits = heldout.divisions(table, way, held_out)
     heldout.refuse_leaks(table, way, fold_splits)
     trainings = runs.members(fold_splits, held_out.seeds, held_out.seed, way.protocol)
+    emotion, speaker = (manifest.codes(table, name) for name in ("emotion", "speaker"))
     for member in trainings[:: held_out.seeds]:
-        heldout.check(member.split, table, f"{plan.folder / way.folder / member.name}")
+        heldout.check(member.split, emotion, speaker, f"{plan.folder / way.folder / member.name}")
     heldout.warn_of_partless(table, _used(trainings), held_out)
     return Division(way, table, trainings)
 
