@@ -111,13 +111,13 @@ def _standing(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: 
     trained = all(_finished(folder / name) and name not in unlike for name in descriptions)
     others_stay = trained and not overwrite
     others = [member for member in found if member.why and not (others_stay and member.other_seed is not None)]
-    for member in sorted(others, key=lambda member: member.other_seed is not None) if not overwrite else ():
+    begun = [member for member in others if _begun(folder / member.name)]
+    for member in sorted(begun, key=lambda member: member.other_seed is not None) if not overwrite else ():
         path = folder / member.name
         if member.other_seed is not None:
             raise UsageError(f"{path} is another seed of this very run: choose another -o, or ask for all of its seeds "
                              "with --seed and --seeds")  # fmt: skip
-        if _begun(path):
-            raise UsageError(f"{path} {member.why}: choose another -o, or replace it with --overwrite")
+        raise UsageError(f"{path} {member.why}: choose another -o, or replace it with --overwrite")
     return Standing([member.name for member in others], trained, _whole_seeds(folder, found) if others_stay else [])
 
 

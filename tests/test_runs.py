@@ -115,6 +115,16 @@ def test_the_settings_of_each_member_are_read_once(tmp_path: Path, monkeypatch: 
     assert sorted(read) == [tmp_path / name for name in sorted(both)]
 
 
+def test_a_seed_that_was_never_begun_is_in_nobodys_way(tmp_path: Path) -> None:
+    both = {f"seed-{seed}": described() | {"seed": seed} for seed in (0, 1)}
+    claim(tmp_path, both)
+    claim(tmp_path, {"seed-0": both["seed-0"]})
+    assert not (tmp_path / "seed-1").exists()
+    finish(tmp_path / "seed-0")
+    with pytest.raises(UsageError, match="seed-0 is another seed of this very run"):
+        claim(tmp_path, {"seed-1": both["seed-1"]})
+
+
 def test_a_damaged_member_is_named_and_not_the_other_seed_beside_it(tmp_path: Path) -> None:
     both = {f"seed-{seed}": described() | {"seed": seed} for seed in (0, 1)}
     claim(tmp_path, both)
