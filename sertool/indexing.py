@@ -40,17 +40,20 @@ class Sources:
     files: list[str] = field(default_factory=list)  # that lists of paths name
     tables: list[Table] = field(default_factory=list)
 
+    def has_audio(self) -> bool:
+        return bool(self.roots or self.files)
 
-def read(sources: Sequence[str], root: str | None, options: IndexOptions, *, nul: bool = False) -> Table:
+
+def read(sources: Sources, options: IndexOptions) -> Table:
     """One manifest of all sources: manifests are read, audio is looked at."""
-    sorted_sources = sort_sources(sources, root, nul=nul)
-    if sorted_sources.roots or sorted_sources.files or options.labelling.tables:
-        sorted_sources.tables.append(_build(sorted_sources, options))
+    tables = sources.tables
+    if sources.has_audio() or options.labelling.tables:
+        tables = [*tables, _build(sources, options)]
     elif options.labelling != Labelling(mapping=options.labelling.mapping) or options.update is not None:
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    table = merging.merged([_mapped(table, options.labelling.mapping) for table in sorted_sources.tables])
+    table = merging.merged([_mapped(table, options.labelling.mapping) for table in tables])
     labels.warn_of_unmet(options.labelling.mapping)
     return table
 

@@ -388,18 +388,16 @@ def with_provenance(table: Table, record: Mapping[str, Any]) -> Table:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text.encode()})
 
 
-def made_by(
-    table: Table, command: str, seed: int | None, before: Table | None = None, protocol: str | None = None
-) -> Table:
-    """The table with one more command in its chain; `before` is the table that the command read, and `protocol` how it
-    divided its clips, where that cannot be told from the command."""
+def made_by(table: Table, command: str, seed: int | None, before: Table | None = None, **facts: Any) -> Table:
+    """The table with one more command in its chain; `before` is the table that the command read, and `facts` are what
+    cannot be told from the command: `protocol`, how it divided its clips, `reading`, by which options it read audio."""
     record = provenance(table if before is None else before)
     step = {
         "command": command,
         "sertool": __version__,
         "input": digest(before) if before is not None else None,
         "seed": seed,
-    } | ({"protocol": protocol} if protocol else {})
+    } | {name: value for name, value in facts.items() if value is not None}
     features = provenance(table)["features"]
     return with_provenance(table, record | {"features": features, "chain": [*record["chain"], step]})
 

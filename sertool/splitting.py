@@ -145,7 +145,7 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
     side = sides(speakers, before)
     rows = zip(manifest.column(table, "clip"), manifest.column(table, "speaker"), manifest.usable(table), strict=True)
     placements = [(side.get(speaker, clips.get(clip)), usable) for clip, speaker, usable in rows]
-    fresh = {speaker or "nobody" for speaker in {*manifest.column(table, "speaker")} - {*speakers}}
+    fresh = {*manifest.column(table, "speaker")} - {*speakers, None}
     if fresh:
         talk.warn(f"new speakers without a {name}: {listed(sorted(fresh), 5)}; name the --split again to place them")
     return [part if usable else None for part, usable in placements]

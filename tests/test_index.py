@@ -1271,6 +1271,61 @@ def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
     assert rows(done) == index(folder / "x", "-q")
 
 
+def test_an_update_reads_as_the_manifest_was_read(make):
+    folder, voices = make(*(f"x/{who}/a_{k}.wav" for who in "abc" for k in range(3))), [3, 0, 1]
+    listing = "".join(f"x/{who}/a_{k}.wav,Wut,{voices[k]},1,{k}\n" for who in "abc" for k in range(3))
+    table(folder, "labels.csv", f"path,label,votes_voice_sad,votes_voice_angry,take\n{listing}")
+    asked = (
+        "--table", folder / "labels.csv", "--group", "parent-folder", "--corpus", "ours", "--map", "Wut=angry",
+        "--labels", "perceived", "--votes", "voice", "--emotions", "sad,angry", "--where", "take<2",
+        "--where", "take>=0",
+    )  # fmt: skip
+    out = folder / "a.parquet"
+    sertool("index", folder / "x", *asked, "-o", out)
+    whole = index(folder / "x", *asked, "-q")
+    assert (len(whole), {row["emotion"] for row in whole}) == (6, {"sad", "angry"})
+    for _ in range(2):  # an update of an update goes on, too
+        done = sertool("index", folder / "x", "--update", out, "-o", out)
+        assert f"read as {out} was: --corpus ours --table {folder}/labels.csv --group parent-folder " in done.err
+        assert "--labels perceived --votes voice --emotions sad,angry --where 'take<2' --where 'take>=0'" in done.err
+        assert index(out, "-q") == whole
+    words = (folder / "x", "--update", out, "--labels", "intended", "--where", "take=2", "--emotions", "angry", "-q")
+    assert {row["clip"][-1]: row["emotion"] for row in index(*words)} == {"2": "angry"}
+
+
+def test_an_update_reads_patterns_as_the_manifest_was_read(make):
+    folder = make("x/a_sad.wav", "x/b-angry.wav")
+    patterns = ("--pattern", "{speaker}_{emotion}.wav", "--pattern", "{speaker}-{emotion}.wav")
+    sertool("index", folder / "x", *patterns, "-o", folder / "a.parquet")
+    sertool("index", folder / "a.parquet", "--folds", 2, "-o", folder / "b.parquet")
+    held = by_clip(folder / "x", "--update", folder / "b.parquet")
+    assert [(row["speaker"], row["emotion"]) for row in held.values()] == [("x:a", "sad"), ("x:b", "angry")]
+
+
+def test_an_update_guesses_not_which_of_several_ways_to_read_goes_on(make):
+    folder = make("x/a_sad.wav", "y/angry/1.wav", "y/sad/1.wav")
+    pattern = ("--pattern", "{speaker}_{emotion}.wav")
+    sertool("index", folder / "x", *pattern, "-o", folder / "x.parquet")
+    sertool("index", folder / "y", "-o", folder / "y.parquet")
+    sertool("index", folder / "x.parquet", folder / "y.parquet", "-o", folder / "both.parquet")
+    words = (folder / "x", "--update", folder / "both.parquet")
+    refused(*words, says="the commands that made it differ in --pattern: give --pattern as well")
+    assert index(*words, *pattern)[0]["emotion"] == "sad"
+    sertool("index", folder / "y", "-o", folder / "y.csv")
+    for name, is_told in (("y.parquet", False), ("y.csv", True)):
+        done = sertool("index", folder / "y", "--update", folder / name)
+        assert ("does not say what it was read with" in done.err) == is_told
+
+
+def test_new_clips_of_nobody_are_no_speakers_without_a_split(make):
+    folder = make(*(f"x/{who}_{k}.wav" for who in "abc" for k in range(2)))
+    pattern = ("--pattern", "{speaker}_{}.wav")
+    sertool("index", folder / "x", *pattern, "--folds", 3, "-o", folder / "a.parquet")
+    make("x/odd.wav")
+    done = sertool("index", folder / "x", "--update", folder / "a.parquet")
+    assert (done.code, "without a fold" in done.err) == (0, False)
+
+
 def test_an_update_knows_nothing_of_clips_without_a_path(make, shut):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
     (folder / "old.csv").write_text("clip,emotion\nz,angry\n")

@@ -157,7 +157,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
-    read = indexing.read(sources, values["root"], index_options, nul=values["null"])
+    read = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     table = row_filter.choose(read, values["where"])
     if values["dry_run"]:
         count = int(augmenting.originals(table).sum())

@@ -149,7 +149,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     featurizing.warn_of_empty_bands(extraction)
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
-    read = indexing.read(sources, values["root"], index_options, nul=values["null"])
+    read = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     table = manifest.made_by(choose(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(

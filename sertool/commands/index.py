@@ -1,5 +1,7 @@
 """Look at folders of audio and write a manifest with one row per clip."""
 
+import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -9,6 +11,7 @@ from sertool import catalogue, options, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.options import option
 
+READING = ("corpus", "patterns", "tables", "group", "mapping", "labels", "votes", "emotions", "where")
 EPILOG = """\b
 Examples:
   sertool index cremad/ -o clips.parquet
@@ -52,7 +55,8 @@ def _input_options() -> Any:
         option("--check", type=click.Choice(["none", "header", "full"]), default="full", show_default=True, group=group,
                help="How closely files are looked at: not at all, their headers, or every sample."),
         option("--update", type=click.Path(), metavar="MANIFEST", group=group,
-               help="Look only at files that are new or changed since; speakers keep their split."),
+               help="Look only at files that are new or changed since. What the manifest was read with (--corpus to "
+                    "--emotions, --where) goes on unless it is given anew, and speakers keep their split."),
         options.root, options.nul,
     )  # fmt: skip
 
@@ -100,15 +104,17 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     from sertool import files, indexing, manifest, manifest_io, speakers, splitting, twins, workers
 
     division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
+    old = manifest_io.read(values["update"]) if values["update"] else None
+    values |= _taken_over(old, values["update"]) if old is not None else {}
     _refuse_quarrels(values)
     kind = manifest_io.format_for(values["out"], values["kind"])
     reads_audio = paths or not values["tables"]
-    sources = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_audio else ()
-    old = manifest_io.read(values["update"]) if values["update"] else None
+    given = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_audio else ()
+    sources = indexing.sort_sources(given, values["root"], nul=values["null"])
     index_options = indexing.IndexOptions(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
-        return _say_plan(indexing.sort_sources(sources, values["root"], nul=values["null"]), values["tables"])
-    read = indexing.read(sources, values["root"], index_options, nul=values["null"])
+        return _say_plan(sources, values["tables"])
+    read = indexing.read(sources, index_options)
     mapping = index_options.labelling.mapping
     if values["audit"]:
         return splitting.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
@@ -119,7 +125,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if division is not None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
-    table = manifest.made_by(table, talk.command_line(), seed, read)
+    reading = _reading(values)
+    table = manifest.made_by(table, talk.command_line(), seed, read,
+                             reading=reading if reading or sources.has_audio() else None)  # fmt: skip
     if manifest_io.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
         files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])
@@ -136,6 +144,48 @@ def _seed(division: Any, seed: int) -> int:
 
     usual = click.get_current_context().get_parameter_source("seed") is ParameterSource.DEFAULT
     return splits.entry(division).get("seed", seed) if usual else seed
+
+
+def _reading_options() -> Iterator[tuple[str, click.Option]]:
+    """The options that say how audio is read and which of it is kept, each with its word on the command line."""
+    by_name = {parameter.name: parameter for parameter in click.get_current_context().command.params}
+    return ((by_name[name].opts[0], by_name[name]) for name in READING)
+
+
+def _reading(values: dict[str, Any]) -> dict[str, list[str]]:
+    """Those of them that are not as usual with what they were given, for an update of the manifest to go on with."""
+    held = {word: (asked, values[asked.name]) for word, asked in _reading_options()}
+    return {
+        word: [*value] if asked.multiple else [value if isinstance(value, str) else ",".join(value)]
+        for word, (asked, value) in held.items()
+        if value not in (None, (), asked.default)
+    }
+
+
+def _taken_over(old: Any, name: str) -> dict[str, Any]:
+    """What the manifest of --update was read with, of all that this command line does not say: else an update would
+    read every label anew, and in another way."""
+    from sertool import manifest
+
+    context, values, words = click.get_current_context(), {}, []
+    readings = [step["reading"] for step in manifest.provenance(old)["chain"] if isinstance(step.get("reading"), dict)]
+    given = {name for name in READING if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    given |= {"votes"} if "labels" in given else set()  # which say what these are
+    for word, asked in _reading_options():
+        recorded = [[*map(str, reading.get(word) or ())] for reading in readings]
+        if asked.name in given or not any(recorded):
+            continue
+        if any(arguments != recorded[0] for arguments in recorded):
+            raise UsageError(f"--update {name}: the commands that made it differ in {word}: give {word} as well, or "
+                             "update what each of them made by itself")  # fmt: skip
+        arguments = recorded[0]
+        values[asked.name] = asked.type_cast_value(context, tuple(arguments) if asked.multiple else arguments[0])
+        words += [part for argument in arguments for part in (word, argument)]
+    if words:
+        talk.say(f"read as {name} was: {shlex.join(words)}")
+    elif not readings:
+        talk.warn(f"{name} does not say what it was read with: labels are read as this command line says")
+    return values
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
