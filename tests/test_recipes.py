@@ -93,8 +93,10 @@ def test_each_value_of_a_recipe_is_listed_as_the_option_that_gives_it(name: str)
     for word, value in preset["options"].items():
         wanted.add((talk.option(word.removeprefix("want_")), shown(value)))
     usual = models.settings(held["model"], held.get("settings", {}))
-    wanted |= {("--set", each.name, shown(getattr(usual, each.name)))
-               for each in catalogue.entries("models")[held["model"]].settings}  # fmt: skip
+    of_features = {"groups", "stats"} - held.get("settings", {}).keys()
+    for each in catalogue.entries("models")[held["model"]].settings:
+        value = ("as", "the", "features") if each.name in of_features else (shown(getattr(usual, each.name)),)
+        wanted.add(("--set", each.name, *value))
     assert wanted <= listed
     of_publication = sum("ours" not in line for line in lines)
     assert bool(of_publication) == ("ours" in held)
