@@ -17,7 +17,7 @@ from torch import Tensor
 from sertool import audio, extract, inference, levels, predict_inputs, talk, windows, workers
 from sertool.columns import Row
 from sertool.ensemble import AS_IT_IS, ClipFeatures, Ensemble, KnownSpeakers, Waveforms
-from sertool.familiarity import Familiarity
+from sertool.familiarity import SHORTEST, Familiarity
 from sertool.paths import path_of
 from sertool.predict_inputs import Request
 from sertool.shaping import Wave
@@ -212,7 +212,7 @@ class Session:
     ) -> Iterator[Request]:
         """What is asked for, with the answers in its rows; of any number of pieces, a few are there at a time.
 
-        Clips that are answered without adapting are added to those `met`.
+        Clips, and windows that last as long, that are answered without adapting are added to those `met`.
         """
         coming = iter(pieces)
         while some := [*islice(coming, BATCH)]:
@@ -223,7 +223,8 @@ class Session:
         who = [piece.request.who for piece in ready]
         asked = [piece.request.models for piece in ready]
         if known is None:
-            met.add(self.ensemble.standardised_means([piece.features for piece in ready]))
+            whole = [piece.features for piece in ready if self._is_like_a_clip(piece)]
+            met.add(self.ensemble.standardised_means(whole))
         found = (
             iter(self.ensemble.probabilities([piece.features for piece in ready], known, who, asked))
             if ready
@@ -234,6 +235,11 @@ class Session:
                 {} if piece.features is None else _answer(self.ensemble.labels, next(found), self.options.threshold)
             )
             yield piece.request.saying(**answer)
+
+    def _is_like_a_clip(self, piece: Piece) -> bool:
+        """Whether it is one, or a window that is not too short to sound like those that models are trained on."""
+        row = piece.request.row
+        return self.options.window is None or row["end"] - row["start"] >= SHORTEST
 
 
 def _seconds(row: Row) -> float:

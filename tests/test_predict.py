@@ -1923,6 +1923,10 @@ def test_clips_that_sound_unlike_those_of_the_training_are_told_of(run: Path, ad
     assert unlike not in sertool("predict", "-m", adaptable, *clips).err
     assert unlike in sertool("predict", "-m", adaptable, tmp_path).err
     assert unlike not in sertool("predict", "-m", adaptable, tmp_path / "1.wav", tmp_path / "2.wav").err
+    call = np.concatenate([soundfile.read(tmp_path / f"{place % 12}.wav")[0] for place in range(36)])
+    soundfile.write(tmp_path / "call.wav", call, 16_000)
+    for window, is_told in ((2.5, True), (1, False)):  # what is cut short sounds unlike any clip
+        assert (unlike in sertool("predict", "-m", adaptable, tmp_path / "call.wav", "--window", window).err) == is_told
     assert unlike not in sertool("predict", "-m", adaptable, tmp_path, "--adapt", "speaker", "--speakers", "all").err
     assert unlike not in sertool("predict", "-m", run / "model", tmp_path).err
 
