@@ -1,31 +1,62 @@
 """What rows of answers pass on their way out: watched, completed, counted; each stage hands on what it gets."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import chain, islice
+from operator import itemgetter
+from pathlib import Path
 
-from sertool import predicting, talk
+from sertool import folders, predicting, talk
 from sertool.columns import Row
-from sertool.errors import NothingThereError
+from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
+from sertool.predict_inputs import Request
 
 LONG = 30.0  # seconds of a clip for which windows would say more
+FIRST = 4  # clips that do not wait for others to be counted
 
 
-def watched(rows: Iterator[Row], sources: Sequence[str], read: Sequence[Table], *, one_each: bool) -> Iterator[Row]:
-    """The rows with progress on the terminal; of how many, where each clip has one and it is known how many there are.
+@dataclass
+class Watch:
+    """Progress on the terminal: of how many clips, once that is known.
 
     `read` are the manifests among the sources, which are there when the first row is.
     """
-    first = list(islice(rows, 1))
-    total, unit = (_expected(sources, read), "clip") if one_each else (None, "answer")
-    yield from talk.progress(chain(first, rows), total, "predicting", unit)
+
+    sources: Sequence[str]
+    read: Sequence[Table]
+    in_folders: int | None = field(default=None, init=False)
+
+    def counted(self, requests: Iterable[Request]) -> Iterator[Request]:
+        """What is asked for; once the first is handed on, the clips in folders are counted."""
+        coming = iter(requests)
+        yield from islice(coming, FIRST)
+        with suppress(SertoolError):  # which is told of where the clips are answered
+            self.in_folders = sum(1 for folder in self._folders() for _ in folders.audio_under(folder, [], []))
+        yield from coming
+
+    def shown(self, rows: Iterator[Row]) -> Iterator[Row]:
+        first = list(islice(rows, 1))
+        by_name = self._named()
+
+        def total() -> int | None:
+            return None if by_name is None or self.in_folders is None else by_name + self.in_folders
+
+        yield from talk.progress_by(itemgetter("clip"), chain(first, rows), total, "predicting")
+
+    def _folders(self) -> list[Path]:
+        return [Path(source) for source in self.sources if os.path.isdir(source)]
+
+    def _named(self) -> int | None:
+        """How many clips are named, by themselves and in manifests; unknown with paths from a pipe."""
+        others = len(self.sources) - len(self.read) - len(self._folders())
+        return sum(map(len, self.read)) + others if not others or all(map(_is_there, self.sources)) else None
 
 
-def _expected(sources: Sequence[str], read: Sequence[Table]) -> int | None:
-    """How many clips there are, once manifests are read; unknown with folders, or paths from a pipe."""
-    others = len(sources) - len(read)
-    return sum(map(len, read)) + others if not others or all(map(os.path.isfile, sources)) else None
+def _is_there(source: str) -> bool:
+    return os.path.isfile(source) or os.path.isdir(source)
 
 
 def lasting(rows: Iterator[Row]) -> Iterator[Row]:

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shlex
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -130,9 +131,13 @@ def _line(stream: TextIO, text: str) -> None:
         return
 
 
+def shows_progress() -> bool:
+    return _level["verbosity"] >= 0 and _is_terminal(sys.stderr)
+
+
 def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "clip") -> Iterator[Any]:
     """The items, with a bar on stderr where it is a terminal: rate and time left."""
-    if _level["verbosity"] < 0 or not _is_terminal(sys.stderr):
+    if not shows_progress():
         yield from items
         return
     from tqdm import tqdm
@@ -140,11 +145,35 @@ def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "cl
     yield from tqdm(items, total=total, desc=what, unit=f" {unit}s", leave=False, dynamic_ncols=True, file=sys.stderr)
 
 
+def progress_by(
+    whole: Callable[[Any], object], items: Iterable[Any], total: Callable[[], int | None], what: str
+) -> Iterator[Any]:
+    """Items of which several may be of one clip, which `whole` tells, with a bar of the clips: rate and, once `total`
+    knows how many there are, time left; and how many items there are by then."""
+    if not shows_progress():
+        yield from items
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=what, total=total(), unit=" clips", leave=False, dynamic_ncols=True, miniters=0, smoothing=0,
+        file=sys.stderr,
+    ) as bar:  # fmt: skip
+        clip: object = None
+        for count, item in enumerate(items, 1):
+            is_next = count > 1 and whole(item) != clip
+            clip, bar.total = whole(item), bar.total or total()
+            if count > bar.n + is_next + 1:
+                bar.set_postfix_str(f"{count:,} answers", refresh=False)
+            bar.update(is_next)
+            yield item
+
+
 @contextmanager
 def counter(what: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
     """A count of bytes as they come, on stderr where it is a terminal: rate, and time left where it is known how many
     there are; they may also be taken back."""
-    if _level["verbosity"] < 0 or not _is_terminal(sys.stderr):
+    if not shows_progress():
         yield lambda _count: None
         return
     from tqdm import tqdm
@@ -188,6 +217,14 @@ def _is_terminal(stream: TextIO | None) -> bool:
 def to_terminal() -> bool:
     """Whether stdout is a terminal, which gets tables and never binary."""
     return _is_terminal(sys.stdout)
+
+
+def to_pipe() -> bool:
+    """Whether stdout is a pipe, behind which may be a terminal: a bar that stands there would run into the data."""
+    try:
+        return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def from_terminal() -> bool:

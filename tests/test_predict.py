@@ -6,10 +6,12 @@ import io
 import json
 import multiprocessing.synchronize
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, pairwise
@@ -38,6 +40,7 @@ from sertool import (
     speaker_answers,
     streams,
     synth,
+    talk,
     tensorfile,
     windows,
 )
@@ -1353,12 +1356,39 @@ def test_progress_is_shown_where_stderr_is_a_terminal_and_the_answers_go_elsewhe
     monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: stream is sys.stderr)
     assert f"| 0/{count} [" in sertool(*words, table).err
     assert f"| 0/{count + 2} [" in sertool(*words, clips[0], table, clips[1]).err
-    assert "predicting: 0 clips [" in sertool(*words, run / "voices").err
-    assert "predicting: 0 answers [" in sertool(*words, table, "--window", 1).err
+    seen = sertool(*words, run / "voices", clips[0], "--window", 1).err
+    assert re.search(rf"\| \d+/{len(clips) + 1} \[", seen)
+    assert f"| 0/{count} [" in sertool(*words, table, "--window", 1).err
+    assert "predicting: 0 clips [" in sertool(*words, stdin="\n".join(map(str, clips)).encode()).err
     assert "predicting" not in sertool(*words, table, "-q").err
     monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: True)
     assert "predicting" not in sertool(*words, table).err
     assert f"| 0/{count} [" in sertool(*words, table, "-o", tmp_path / "rows.csv").err
+
+
+def test_no_progress_stands_among_rows_that_a_pipe_may_bring_to_the_terminal(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("predict", "-m", run / "model", run / "voices")
+    monkeypatch.setattr("sertool.talk._is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr("sertool.talk.to_pipe", lambda: True)
+    assert "predicting" not in sertool(*words).err
+    assert "predicting" in sertool(*words, "-o", tmp_path / "rows.csv").err
+    assert "predicting" in sertool(*words, "-f", "parquet").err  # which comes at the end
+
+
+def test_windows_of_one_clip_are_one_of_the_clips_that_progress_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    total = iter([None, None, 3])
+    clips = iter("aaabb")
+    rows = ({"clip": clip, "at": time.sleep(0.11)} for clip in clips)
+    assert len([*talk.progress_by(lambda row: row["clip"], rows, lambda: next(total), "predicting")]) == 5
+    shown = re.findall(r"predicting:.*?(\d+(?:/3| clips)) .*?(\d answers)?\]", stream.getvalue())
+    assert shown[0] == ("0 clips", "")
+    assert shown[-1] == ("1/3", "5 answers")
 
 
 @pytest.mark.slow

@@ -183,10 +183,11 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     shelf, nul = session.shelf(), values["null"]
     requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate)
     requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
+    watch = row_stages.Watch(sources, read)
+    if is_watched := _is_watched(values["out"], kind):
+        requests = watch.counted(requests)
     rows = _answers(session, requests, values)
-    if values["out"] not in (None, "-") or not talk.to_terminal():
-        one_each = not values["window"] and values["channel"] != "each"
-        rows = row_stages.watched(rows, sources, read, one_each=one_each)
+    rows = watch.shown(rows) if is_watched else rows
     rows, count = _joined(rows, ensemble.labels, values, kind), row_stages.Count()
     rows = count.of_windows(row_stages.lasting(rows)) if values["window"] else count.of_clips(rows)
     extra = [name for name, is_asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if is_asked]
@@ -194,6 +195,12 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         answer_files.write(rows, ensemble.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
     _warn_of_unfamiliar(session)
     return count.said(strict=values["strict"])
+
+
+def _is_watched(out: str | None, kind: str) -> bool:
+    """Whether progress is shown: not where rows come to the terminal one by one, by themselves or behind a pipe."""
+    comes_by_row = out in (None, "-") and (talk.to_terminal() or (talk.to_pipe() and kind != "parquet"))
+    return talk.shows_progress() and not comes_by_row
 
 
 def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
