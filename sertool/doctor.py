@@ -9,6 +9,7 @@ import numpy as np
 from sertool import audio, columns, manifest, talk, twins
 from sertool.columns import Row
 from sertool.errors import SertoolError
+from sertool.files import listed
 from sertool.manifest import Table
 from sertool.paths import path_of, stamp
 
@@ -112,7 +113,7 @@ def report(table: Table) -> None:
     """Say on stderr how many of each kind there are, with an example and the remedy."""
     if aside := int((~manifest.usable(table)).sum()):
         talk.say(f"set aside: {aside:,} of {len(table):,} clips, skipped by default")
-    for kind, count, row in _issues(table):
+    for kind, count, row in issues(table):
         other = manifest.cell(table, "issue", row).partition(":")[2]
         example = manifest.cell(table, "clip", row) + (f" = {other}" if other else "")
         why = _reason(kind, table, row) or columns.ISSUES.get(kind, "")
@@ -123,20 +124,32 @@ def report(table: Table) -> None:
         talk.say(f"  {count:>6,} noted {kind:<8} {example}: usable; {columns.NOTES.get(kind, '')}")
 
 
+def strict_status(issues: Mapping[str, int], what: str, folders: int = 0) -> int | None:
+    """What --strict ends with: 1, and a line that says why, for rows that were set aside and folders without audio that
+    can be read."""
+    count = sum(issues.values())
+    kinds = listed((f"{kind} {number:,}" for kind, number in issues.items()), len(issues))
+    reasons = [f"{talk.counted(count, what)} set aside: {kinds}"] if count else []
+    reasons += [f"no audio that can be read in {talk.counted(folders, 'folder')}"] if folders else []
+    if reasons:
+        talk.fail(f"sertool: --strict: {'; '.join(reasons)}")
+    return 1 if reasons else None
+
+
 def refuse_unusable(table: Table) -> None:
     """Refuse a manifest without a clip to work on, with what keeps most of them away."""
     if manifest.usable(table).any():
         return
     none = f"no usable clip among {talk.counted(len(table), 'row')}"
-    for kind, count, _ in _issues(table)[:1]:
+    for kind, count, _ in issues(table)[:1]:
         raise SertoolError(f"{none} ({count:,} {kind}): {columns.ISSUES.get(kind, 'nothing to do')}")
     raise SertoolError(f"{none}: nothing to do")
 
 
-def _issues(table: Table) -> list[tuple[str, int, int]]:
+def issues(table: Table) -> list[tuple[str, int, int]]:
     """Each kind of issue, how often it stands, and where first, the most frequent first."""
-    issues = manifest.codes(table, "issue")
-    return _tally(issues.index, [issue.partition(":")[0] for issue in issues.values])
+    coded = manifest.codes(table, "issue")
+    return _tally(coded.index, [issue.partition(":")[0] for issue in coded.values])
 
 
 def _reason(kind: str, table: Table, row: int) -> str:

@@ -60,7 +60,9 @@ def read(sources: Sources, options: IndexOptions) -> Table:
 
 def exit_status(table: Table, options: IndexOptions, *, strict: bool) -> int | None:
     """What a command ends with that has read a manifest: 1 if what it did without is to fail it."""
-    return 1 if strict and (options.unseen or not manifest.usable(table).all()) else None
+    if not strict:
+        return None
+    return doctor.strict_status({kind: count for kind, count, _ in doctor.issues(table)}, "clip", len(options.unseen))
 
 
 def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:

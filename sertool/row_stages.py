@@ -1,6 +1,7 @@
 """What rows of answers pass on their way out: watched, completed, counted; each stage hands on what it gets."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 
-from sertool import folders, predicting, talk
+from sertool import doctor, folders, predicting, talk
 from sertool.columns import Row
 from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
@@ -80,7 +81,8 @@ class Count:
     windows, how many are silent, which is no fault of theirs."""
 
     def __init__(self) -> None:
-        self.rows, self.issues, self.vanished, self.long, self.pauses = 0, 0, 0, 0, 0
+        self.rows, self.vanished, self.long, self.pauses = 0, 0, 0, 0
+        self.issues: Counter[str] = Counter()  # without what is no fault
 
     def of_clips(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
@@ -96,13 +98,16 @@ class Count:
             self._add(row)
             if "end" in row:
                 first = first if row["clip"] == first.get("clip") else row
-                self.pauses += _is_pause(row, first)
+                if _is_pause(row, first):
+                    self.pauses += 1
+                    self.issues[row["issue"]] -= 1
             yield row
         self._require_something()
 
     def _add(self, row: Row) -> None:
         self.rows += 1
-        self.issues += bool(row.get("issue"))
+        if issue := row.get("issue"):
+            self.issues[issue.partition(":")[0]] += 1
         self.vanished += row.get("issue") == "vanished"
 
     def _require_something(self) -> None:
@@ -110,14 +115,14 @@ class Count:
             raise NothingThereError("nothing of what was asked for is there")
 
     def said(self, *, strict: bool) -> int | None:
-        faults = self.issues - self.pauses
+        faults = self.issues.total()
         aside = f", {faults:,} set aside (column issue)" if faults else ""
         pauses = f", {self.pauses:,} silent" if self.pauses else ""
         talk.say(f"{talk.counted(self.rows, 'row')}{aside}{pauses}")
         if self.long:
             answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
             talk.say(f"{answers} for more than {LONG:g} s of sound: --window 3 answers part by part")
-        return 1 if strict and faults else None
+        return doctor.strict_status(+self.issues, "row") if strict else None
 
 
 def _is_pause(row: Row, first: Row) -> bool:

@@ -1082,6 +1082,11 @@ def test_strict_makes_a_clip_set_aside_a_failure(make):
     (folder / "angry/2.wav").write_bytes(b"")
     done = sertool("index", folder, "--strict", "-q")
     assert (done.code, done.out[:4]) == (1, b"PAR1")
+    assert done.line == "sertool: --strict: 1 clip set aside: empty 1"
+    make("sad/3.wav", "bare/4.wav")
+    (folder / "bare/4.wav").unlink()
+    done = sertool("index", folder / "sad", folder / "bare", "--strict", "-q")
+    assert (done.code, done.line) == (1, "sertool: --strict: no audio that can be read in 1 folder")
 
 
 @corpora
