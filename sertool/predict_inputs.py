@@ -141,8 +141,8 @@ def _of_path(path: str | Path) -> Row:
 
 
 def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
-    """Its audio; a folder without any, or that cannot be listed, is refused if nothing else is asked for, else it has a
-    row that says so, and so has a folder in it that cannot be listed."""
+    """Its audio; a folder without any has a row that says so, and so has one in it that cannot be listed. If nothing
+    else is asked for, one that cannot be listed itself is refused, and one of features, too."""
     failed: list[Unlisted] = []
     others: list[Path] = []
     found = False
@@ -161,11 +161,11 @@ def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
         yield _of_path(closed) | {"issue": "unreadable"}
     if unread := folders.unread(others):
         talk.warn(audio.passed_over(unread))
-    if not found and alone:
-        table = Path(folder, "manifest.parquet")
-        instead = f"; its manifest is {table}" if table.is_file() else ""
-        raise UsageError(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)}){instead}")
     if not found:
+        table = Path(folder, "manifest.parquet")
+        if alone and table.is_file():
+            raise UsageError(f"no audio under {folder}; its manifest is {table}")
+        talk.warn(f"no audio under {folder} ({' '.join(audio.EXTENSIONS)})")
         yield _of_path(folder) | {"issue": "empty"}
 
 

@@ -309,7 +309,8 @@ def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: P
     assert [row["issue"] for row in held] == ["", "unreadable", "vanished", ""]
     assert [bool(row["predicted"]) for row in held] == [True, False, False, True]
     assert done.code == 0
-    assert sertool("predict", "-m", run / "model", bad, "--strict").code == 1
+    strict = sertool("predict", "-m", run / "model", bad, good[0], tmp_path / "gone.wav", "--strict", "-q")
+    assert (strict.code, strict.line) == (1, "sertool: --strict: 2 rows set aside: unreadable 1, vanished 1")
     listed = f"{good[0].parent}\n{good[1]}\n".encode()
     found = [row["path"] for row in rows_of(sertool("predict", "-m", run / "model", stdin=listed).out)]
     assert found == [*map(str, sorted(good[0].parent.glob("*.wav"))), str(good[1])]
@@ -1584,8 +1585,17 @@ def test_copies_whose_sound_is_not_made_yet_are_left_out_and_that_is_said(run: P
     assert len({row["path"] for row in heard}) == 48
 
 
-def test_an_empty_folder_and_an_absent_model_are_one_line(run: Path, tmp_path: Path) -> None:
-    assert "no audio under" in sertool("predict", "-m", run / "model", tmp_path).line
+def test_an_empty_folder_gets_a_row_alone_as_beside_others(run: Path, tmp_path: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    alone, beside = (sertool("predict", "-m", run / "model", tmp_path, *more) for more in ((), (clip,)))
+    for done in (alone, beside):
+        assert done.code == 0
+        assert f"warning: no audio under {tmp_path}" in done.err
+        assert (rows_of(done.out)[0]["path"], rows_of(done.out)[0]["issue"]) == (str(tmp_path), "empty")
+    assert sertool("predict", "-m", run / "model", tmp_path, "--strict").code == 1
+
+
+def test_an_absent_model_is_one_line(run: Path, tmp_path: Path) -> None:
     assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
     assert "no model nowhere" in sertool("predict", "-m", "nowhere", "x.wav").line
     assert "no model ''" in sertool("predict", "-m", "", "x.wav").line  # what a shell makes of a variable without value

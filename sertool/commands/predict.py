@@ -53,8 +53,8 @@ Columns:
 
 Folders are searched at any depth, but not hidden ones in them. Columns of a manifest that tell of speakers, emotions,
 listeners' votes and splits are kept. On a terminal a line shows the emotion, its probability, start, end and path. Rows
-come in the order of the input, each as soon as it is known. A file that cannot be read gets a row with its issue, and
-the work goes on; if nothing that was named exists, the exit code is 1, and -o writes no file.
+come in the order of the input, each as soon as it is known. A file that cannot be read, or a folder without audio, gets
+a row with its issue, and the work goes on; if nothing that was named exists, the exit code is 1, and -o writes no file.
 
 For a clip of a manifest a run answers with those of its models that held the clip out. Clips that all of them were
 trained on, and new clips of speakers they were trained on, have split train in the output, whatever the manifest says,
