@@ -116,6 +116,7 @@ def _build(sources: Sources, options: IndexOptions) -> Table:
     doctor.compare(rows)
     _say_unlabelled(rows, options.labelling)
     _say_nameless(rows, options.labelling)
+    _say_of_one_voice(rows, options.labelling)
     return manifest.from_columns(_columns(rows))
 
 
@@ -167,6 +168,13 @@ def _say_nameless(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
     ways = tuple(_columns_to_name(rows, "speaker")) if how.tables else ()
     if ways:
         talk.warn(f"no speaker is known of {talk.counted(len(rows), 'clip')}: {', or '.join(ways)}")
+
+
+def _say_of_one_voice(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
+    """Say that folders tell no voices apart: of one speaker nobody can be held out."""
+    speakers = {row.get("speaker") for row in rows}
+    if how.group and len(rows) > 1 and len(speakers) == 1 and None not in speakers:
+        talk.warn(f"--group {how.group} takes all clips for one speaker's, {speakers.pop()}")
 
 
 def _columns_to_name(rows: Sequence[dict[str, Any]], ours: str) -> Iterator[str]:

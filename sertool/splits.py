@@ -423,7 +423,8 @@ def _speakers(columns: Mapping[str, Codes]) -> Codes:
     if missing:
         raise UsageError(
             f"{missing:,} of {len(speaker.index):,} rows have no speaker, so none can be held out: "
-            "say who speaks with --pattern, --table or --group parent-folder"
+            "say who speaks with `sertool index` --pattern, --table or --group parent-folder, or divide them without "
+            "regard to it with --protocol random-80-20 (LEAKY)"
         )
     return speaker
 

@@ -1816,7 +1816,14 @@ def test_clips_set_aside_have_no_part(make):
 
 def test_nobody_speaking_names_the_ways_out(make):
     folder = make("x/sad/1.wav", "x/sad/2.wav")
-    refused(folder / "x", "--split", "speaker", says="--pattern, --table or --group parent-folder")
+    refused(folder / "x", "--split", "speaker", says="`sertool index` --pattern, --table or --group parent-folder")
+
+
+def test_folders_that_make_one_speaker_of_all_clips_are_told_of(make):
+    folder = make("x/sad/1.wav", "x/angry/2.wav", "y/ann/3.wav", "y/bob/4.wav")
+    for name, is_told in (("x", True), ("y", False)):
+        done = sertool("index", folder / name, "--group", "parent-folder")
+        assert ("warning: --group parent-folder takes all clips for one speaker's, x:x" in done.err) == is_told
 
 
 # As a process

@@ -385,7 +385,7 @@ def test_a_protocol_without_its_corpus_names_what_there_is():
 def test_clips_without_a_speaker_are_refused_with_the_way_out(asked):
     columns = table([*tess(), {"emotion": "sad", "sentence": "w1"}, {"emotion": "sad", "sentence": "w2"}])
     with pytest.raises(
-        UsageError, match=r"2 of 242 rows have no speaker.* --pattern, --table or --group parent-folder"
+        UsageError, match=r"2 of 242 rows have no speaker.*`sertool index` --pattern, --table .*--protocol random-80-20"
     ) as e:
         splits.folds(2, columns) if asked == "folds" else splits.divide(asked, columns)
     assert "\n" not in str(e.value)
