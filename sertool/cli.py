@@ -136,7 +136,7 @@ def _message_of(error: BaseException) -> tuple[str, int]:
         return error.ctx.get_help(), 2
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "sertool"
-        return f"sertool: {error.format_message()} (see `{path} --help`)", 2
+        return f"sertool: {error.format_message().rstrip('.')} (see `{path} --help`)", 2
     if isinstance(error, click.ClickException):
         return f"sertool: {error.format_message()}", 1
     return f"sertool: {_of_the_system(error)}", 1

@@ -23,6 +23,11 @@ class Option(click.Option):
         super().__init__(*arguments, **settings)
         self.group, self.usual = group, usual
 
+    def make_metavar(self, ctx: click.Context) -> str:
+        shown = super().make_metavar(ctx)
+        is_only_word = isinstance(self.type, click.Choice) and len(self.type.choices) == 1
+        return shown.strip("[]") if is_only_word else shown  # in brackets it would seem to be optional
+
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)
         extra |= {"default": self.usual} if self.usual else {}
@@ -46,6 +51,9 @@ class Command(click.Command):
         except click.NoSuchOption:
             if file := next((word for word in words if word.startswith("-") and os.path.lexists(word)), None):
                 raise UsageError(f"{file} begins like an option: call the file ./{file}") from None
+            raise
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # whose help says more
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -125,6 +125,20 @@ def test_wrong_usage_is_exit_code_2_and_prints_the_choices(words, said):
     assert said in done.line
 
 
+@pytest.mark.parametrize("command", ["index", "predict"])
+def test_an_option_without_its_word_names_the_help_of_its_command(command):
+    assert sertool(command, "x", "-o").line == (
+        f"sertool: Option '-o' requires an argument (see `sertool {command} --help`)"
+    )
+
+
+@pytest.mark.parametrize(("command", "shown"), [
+    ("predict", "--adapt speaker "), ("train", "--adapt speaker "), ("index", "--group parent-folder "),
+])  # fmt: skip
+def test_a_word_that_is_the_only_one_is_shown_as_what_has_to_be_given(command, shown):
+    assert f"  {shown}" in sertool(command, "--help").out.decode()
+
+
 def test_a_file_that_begins_like_an_option_is_told_from_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where `sertool predict *` is typed
     assert "No such option" in sertool("predict", "-x.wav").line
@@ -149,7 +163,7 @@ def test_an_output_of_the_wrong_kind_is_refused_before_anything_is_read(words, t
     wants_folder = words[0] in ("featurize", "train")
     place.touch() if wants_folder else place.mkdir()
     done = sertool(words[0], tmp_path / words[1], *words[2:], "-o", place)
-    said = f"Directory '{place}' is a file." if wants_folder else f"File '{place}' is a directory."
+    said = f"Directory '{place}' is a file" if wants_folder else f"File '{place}' is a directory"
     assert (done.code, done.out, said in done.line) == (2, b"", True)
 
 
