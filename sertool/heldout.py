@@ -239,7 +239,7 @@ def with_relatives(table: Table, rows: np.ndarray) -> np.ndarray:
 
 def _without_dev(split: np.ndarray) -> np.ndarray:
     """The split with dev in train."""
-    if part(split) == DEV:
+    if part(split) == DEV and (split == DEV).any():
         raise UsageError("--no-dev: the split holds out dev, and no test: leave it out, or divide with a test part")
     return np.where(split == DEV, TRAIN, split)
 

@@ -545,6 +545,8 @@ def test_without_dev_its_speakers_train(mel: Path, statistics: Path, tmp_path: P
     assert (
         "--no-dev: the split holds out dev, and no test" in train(own, *TINY, "--no-dev", "-o", tmp_path, code=2).line
     )
+    all_train = changed(mel, tmp_path / "all.parquet", split=["train"] * len(speakers))
+    assert "no clip to hold out" in train(all_train, *TINY, "--no-dev", "-o", tmp_path / "all", code=1).line
     assert "has no dev" in train(mel, *TINY, "--no-dev", "--patience", 2, "-o", tmp_path / "p", code=2).line
 
 
