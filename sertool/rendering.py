@@ -108,7 +108,7 @@ def _warn_of_softer(decibels: Iterable[float]) -> None:
     """Warn of copies that were turned down, as 16 bits cannot hold them: featurize would make them louder."""
     if softer := [amount for amount in decibels if amount]:
         talk.warn(f"{talk.counted(len(softer), 'copy')} beyond full scale turned down, by up to {max(softer):.1f} dB: "
-                  "--as wav keeps them as they are, in floats; or lower --gain")  # fmt: skip
+                  "--as wav keeps them as they are, in floats")  # fmt: skip
 
 
 def _bounds(rows: np.ndarray, part: Part, length: int) -> tuple[int, int]:
