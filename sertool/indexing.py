@@ -145,7 +145,7 @@ def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
     bare = [row for row in rows if not row.get("emotion")]
-    if bare:
+    if bare and (len(rows) > 1 or how.tables):  # to look at one file, or to draw it, takes no label
         count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
         ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))
         end = f": {', or '.join(ways)}" if ways else ""

@@ -243,6 +243,12 @@ def test_unlabelled_audio_is_indexed_with_one_warning(make):
     assert "speakers unknown" in done.err
 
 
+def test_a_file_alone_is_not_asked_for_its_emotion(make):
+    folder = make("calls/2024/a.wav", "calls/2024/b.wav")
+    assert "no emotion is known" in sertool("index", folder).err
+    assert "no emotion is known" not in sertool("index", folder / "calls/2024/a.wav").err
+
+
 def test_a_folder_that_is_called_after_somebody_is_no_emotion(make):
     held = by_clip(make("team/joy/1.wav", "team/bob/1.wav", "team/ann/1.wav") / "team", "--group", "parent-folder")
     assert set(emotions(held).values()) == {None}
