@@ -44,6 +44,11 @@ def draw(figures: list, clip: Path, *words: str) -> dict:
     return {axis.get_title(loc="left").partition(" ")[0]: axis for axis in figures[-1].axes}
 
 
+def test_the_title_of_a_panel_speaks_of_no_options(figures, tone):
+    title = draw(figures, tone, "--pitch")["Pitch:"].get_title(loc="left")
+    assert title == "Pitch: f0 in Hz (0 where unvoiced), whether and how surely voiced"
+
+
 @pytest.mark.parametrize("suffix", STARTS)
 def test_a_clip_is_drawn_and_nothing_is_stored(tone, tmp_path, monkeypatch, suffix):
     monkeypatch.chdir(tmp_path)

@@ -83,10 +83,11 @@ def _row_options() -> Any:
     stats = options.Words(lambda: list(catalogue.keys("shaping.py", "STATS")))
     return options.stack(
         option("--normalize", type=normalizations, group=group,
-               help="Normalise each clip's rows: " + ", ".join(normalizations.choices()) + ", one after another."),
+               help="Normalise each clip's rows: " + ", ".join(normalizations.choices()) + ", one after another; of "
+                    "pitch, the voiced frames."),
         option("--stats", type=stats, group=group,
-               help=f"Keep only statistics over time: {', '.join(stats.choices())} (per frame). Kurtosis is 0 for a "
-                    "normal distribution and -3 for a constant."),
+               help=f"Keep only statistics over time: {', '.join(stats.choices())} (per frame); of pitch, over voiced "
+                    "frames. Kurtosis is 0 for a normal distribution and -3 for a constant."),
         option("--dtype", type=click.Choice(["float16", "float32"]), group=group,
                help="Type of the stored numbers. [default: as each feature needs; float32 for statistics]"),
     )  # fmt: skip

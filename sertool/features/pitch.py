@@ -1,4 +1,4 @@
-"""Pitch: f0 in Hz (0 where unvoiced; --stats and --normalize take voiced frames), whether and how surely voiced."""
+"""Pitch: f0 in Hz (0 where unvoiced), whether and how surely voiced."""
 
 import math
 from collections.abc import Iterator
