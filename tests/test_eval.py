@@ -300,6 +300,19 @@ def test_a_report_is_not_written_over_what_it_scores(tmp_path: Path, option: str
         assert (done.code, "holds the predictions that are scored" in done.line, path.read_bytes()) == (2, True, held)
 
 
+def test_a_run_is_named_by_its_folder_too(tmp_path: Path) -> None:
+    for name, skill in (("a", 0.5), ("b", 0.7)):
+        (tmp_path / name).mkdir()
+        held = manifest.from_columns(made(skill=skill) | {"run": [name] * 240})
+        manifest_io.write(held, str(tmp_path / name / "predictions.parquet"), "parquet")
+    tables = (tmp_path / name / "predictions.parquet" for name in "ab")
+    by_folder = sertool("eval", tmp_path / "a", f"{tmp_path / 'b'}/", "--resamples", 100)
+    assert by_folder.code == 0, by_folder.err
+    assert by_folder.out == sertool("eval", *tables, "--resamples", 100).out
+    over = sertool("eval", tmp_path / "a", "--html", tmp_path / "a" / "predictions.parquet")
+    assert "holds the predictions that are scored" in over.line
+
+
 def test_whole_numbers_that_became_fractions_are_the_same_labels(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["0", "1", "10", "-1", "2"], ["0.0", "1.0", "2.0", "-1.0", ""], "y_true,y_pred")
     assert report(path).emotions == ("0", "1", "2", "10", "-1")
@@ -1168,7 +1181,7 @@ def test_a_page_on_stdout_stands_there_alone(tmp_path: Path, predicted: str, say
     assert beside.read_text().startswith("one: 240 clips")
 
 
-@pytest.mark.parametrize("name", ["predictions", "manifest", None])
+@pytest.mark.parametrize("name", ["manifest", None])
 def test_a_folder_that_holds_a_table_is_told_by_the_name_of_that(tmp_path: Path, say: Any, name: str | None) -> None:
     if name:
         table(tmp_path / f"{name}.parquet", made(), "parquet")

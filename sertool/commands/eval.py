@@ -14,15 +14,15 @@ EPILOG = """\b
 Examples:
   sertool train features/manifest.parquet -m cnn | sertool eval
   sertool eval predictions.csv --by sex,age
-  sertool eval runs/a/predictions.parquet runs/b/predictions.parquet
+  sertool eval runs/a/ runs/b/
   sertool eval predictions.csv --html report.html --plot plots/
   sertool eval predictions.csv --min-uar .6 -f json > scores.json
   sertool eval theirs.csv --truth y --predicted yhat --map ang=angry
 
 Two columns are enough: the true emotion and the predicted one, as CSV, TSV, JSON Lines or Parquet. Rows of test are
 scored; where there are none, rows of dev; rows of train only with --split train. Rows without a prediction are counted
-and not scored. Several inputs, or several values in a column run, are runs to compare. Input from a pipe is read to its
-end first.
+and not scored. A folder of a run stands for its predictions.parquet. Several inputs, or several values in a column run,
+are runs to compare. Input from a pipe is read to its end first.
 
 Intervals are of 95 %, from resampled speakers. With 8 to 19 speakers they are somewhat too narrow, and differences of
 runs look surer than they are. With fewer, clips are resampled, which says nothing about other speakers.
@@ -92,7 +92,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     from sertool.sums import Bootstrap
 
     kind = manifest_io.named_format(values["out"], values["kind"], FORMATS) or "table"
-    sources = options.inputs(paths, "a table of predictions")
+    sources = [_predictions_of(source) for source in options.inputs(paths, "a table of predictions")]
     _refuse_written_over(sources, values["out"], values["html"])
     mapping = labels.parse_mapping(values["mapping"])
     reading = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
@@ -104,6 +104,14 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
         reports.write(reports.render(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])
     _refuse_below(report, values["min_uar"])
+
+
+def _predictions_of(source: str) -> str:
+    """The table that is meant by a run's folder, which holds the predictions of all its models."""
+    from sertool import run_folder
+
+    table = os.path.join(source, run_folder.PREDICTIONS)
+    return table if os.path.isfile(table) else source
 
 
 def _refuse_written_over(sources: Sequence[str], *reports: str | None) -> None:
