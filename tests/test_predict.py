@@ -1942,11 +1942,20 @@ def test_of_several_runs_those_adapt_that_can(run: Path, adaptable: Path) -> Non
         assert probabilities(row) == pytest.approx(np.mean([*map(probabilities, alone)], axis=0), abs=1e-5)
 
 
-def test_without_adapting_everybody_is_a_stranger_and_that_is_said(run: Path, adaptable: Path) -> None:
+def test_without_adapting_everybody_is_a_stranger_and_people_with_many_clips_are_told(
+    run: Path, adaptable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip = next((run / "voices").rglob("*.wav"))
-    done = sertool("predict", "-m", adaptable, clip)
-    assert "it takes everybody for a stranger" in done.err.splitlines()[0]
-    assert "adapted" not in rows_of(done.out)[0]
+    assert "adapted" not in rows_of(sertool("predict", "-m", adaptable, clip).out)[0]
+    for words, at_terminal, is_told in (
+        ((run / "voices",), True, True), ((clip,), True, False), ((run / "voices",), False, False),
+        ((run / "voices", "--adapt", "speaker", "--speakers", "all"), True, False),
+    ):  # fmt: skip
+        monkeypatch.setattr(
+            "sertool.talk._is_terminal", lambda stream, shown=at_terminal: shown and stream is sys.stderr
+        )
+        assert ("it took everybody for a stranger" in sertool("predict", "-m", adaptable, *words).err) == is_told
+    monkeypatch.undo()
     assert "was not trained with --adapt" in sertool("predict", "-m", run / "model", clip, "--adapt", "speaker").line
     assert "--speakers goes with" in sertool("predict", "-m", adaptable, clip, "--speakers", "parent-folder").line
     column = sertool("predict", "-m", adaptable, run / "features" / "manifest.parquet", "--adapt", "speaker",

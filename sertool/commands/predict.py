@@ -66,6 +66,7 @@ If a manifest points to shards with the features that the model takes, these are
 only. For --strict, a silent window is not a clip that was set aside.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
+LEAST = 10  # answers of which it is told that the model can adapt
 OF_TIME = ("rttm", "srt", "textgrid")
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -193,7 +194,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     extra = [name for name, is_asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if is_asked]
     with device.memory_kept():
         answer_files.write(rows, ensemble.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
-    _warn_of_unfamiliar(session)
+    _say_what_adapting_may_bring(session, count.rows, adapted=bool(values["adapt"] or values["enroll"]))
     return count.said(strict=values["strict"])
 
 
@@ -212,10 +213,14 @@ def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], 
     return row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
 
 
-def _warn_of_unfamiliar(session: Session) -> None:
+def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) -> None:
+    """A warning where it is needed; else people, and no scripts, are told of it where there are clips enough."""
     if session.familiarity.lacking():
         talk.warn("these clips sound unlike those that the model was trained on: other recordings or another language; "
                   "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
+    elif session.ensemble.adapting is not None and not adapted and rows >= LEAST and talk.shows_progress():
+        talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
+                 "here it took everybody for a stranger")  # fmt: skip
 
 
 def _refuse_to_replace(out: str | None, sources: Sequence[str]) -> None:
@@ -277,9 +282,6 @@ def _answers(session: Session, requests: Iterator[Request], values: dict[str, An
         return speaker_answers.answers(session, requests, values["speakers"], values["enroll"])
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
-    if session.ensemble.adapting is not None:
-        talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
-                 "now it takes everybody for a stranger")  # fmt: skip
     return session.answers(requests)
 
 
