@@ -33,16 +33,17 @@ def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], 
     for row in rows:
         if not names:
             names = names_of(labels, row, extra)
-            yield _line(names, separator)
-        yield _line([_cell(row.get(name)) for name in names], separator)
+            yield line(names, separator)
+        yield line([_cell(row.get(name)) for name in names], separator)
     if not names:
-        yield _line(names_of(labels, {}, extra), separator)
+        yield line(names_of(labels, {}, extra), separator)
 
 
-def _line(cells: Sequence[object], separator: str) -> str:
+def line(cells: Sequence[object], separator: str) -> str:
+    """A row of cells, which readers find again whatever these hold."""
     stream = io.StringIO()
-    csv.writer(stream, delimiter=separator, lineterminator="\n").writerow(cells)
-    return stream.getvalue()
+    csv.writer(stream, delimiter=separator, lineterminator="\r\n").writerow(cells)  # cells that hold either are quoted
+    return stream.getvalue()[:-2] + "\n"
 
 
 def _cell(value: object) -> object:

@@ -1082,6 +1082,13 @@ def test_csv_has_one_figure_a_line(tmp_path: Path, predicted: str, say: Any) -> 
     assert not any(value == "nan" for row in rows for value in row.values())
 
 
+def test_a_name_of_several_lines_is_one_cell_of_csv(tmp_path: Path, say: Any) -> None:
+    path = table(tmp_path / "a.parquet", made() | {"room": ["here", "not\rhere"] * 120}, "parquet")
+    _, out, _ = say(path, "-f", "csv", "--by", "room", "--resamples", "100")
+    named = {row["row"] for row in csv.DictReader(io.StringIO(out, newline=""))}
+    assert any("not\rhere" in name for name in named), named
+
+
 def test_csv_has_every_table_that_people_get(tmp_path: Path, say: Any) -> None:
     paths = []
     for name in "ab":

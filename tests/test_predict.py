@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
@@ -1182,6 +1183,16 @@ def test_times_of_long_audio_keep_their_thousandths() -> None:
     assert [cells[name] for name in ("start", "end", "p_sad", "p_angry")] == [
         "10000.25", "10000.267", "0.333333", "2e-07",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_rows_stay_rows_whatever_their_cells_hold(separator: str) -> None:
+    own = 'a\rb\nc\r\nd"e,f\tg'
+    lines = [*streams.delimited([{"clip": "a", "path": "a", "own": own}], ["sad"], [], separator)]
+    (row,) = csv.DictReader(io.StringIO("".join(lines), newline=""), delimiter=separator)
+    held = manifest_io.decode(pa.py_buffer("".join(lines).encode()), "-")
+    assert [row["own"], *manifest.column(held, "own")] == [own, own]
+    assert lines[0].endswith("p_sad\n")
 
 
 def test_a_part_without_length_has_no_windows(run: Path, tmp_path: Path) -> None:
