@@ -17,6 +17,7 @@ from sertool.errors import SertoolError
 from sertool.talk import clean
 
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
+MEASURED = ("start", "duration", "end", "confidence")  # and the probabilities
 PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # how the name of a part of a file ends: where it starts, and its channel
 
 
@@ -34,7 +35,7 @@ def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], 
         if not names:
             names = names_of(labels, row, extra)
             yield line(names, separator)
-        yield line([_cell(row.get(name)) for name in names], separator)
+        yield line([_cell(_rounded(name, row.get(name))) for name in names], separator)
     if not names:
         yield line(names_of(labels, {}, extra), separator)
 
@@ -47,15 +48,20 @@ def line(cells: Sequence[object], separator: str) -> str:
 
 
 def _cell(value: object) -> object:
-    """Shares with six digits, and seconds of however long audio with six behind the point."""
-    if not isinstance(value, float):
-        return "" if value is None else value
-    return f"{value:.6g}" if abs(value) < 1 else f"{round(value, 6):.15g}"
+    return repr(value).removesuffix(".0") if isinstance(value, float) else value
 
 
 def json_lines(rows: Iterable[Row], *_: object) -> Iterator[str]:
     for row in rows:
-        yield json_line({name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()})
+        yield json_line({name: _rounded(name, value) for name, value in row.items()})
+
+
+def _rounded(name: str, value: Any) -> Any:
+    """Of what is measured and answered, shares with six digits, and seconds of however long audio with six behind the
+    point; anything else as it is."""
+    if not isinstance(value, float) or not (name in MEASURED or name.startswith("p_")):
+        return value
+    return float(f"{value:.6g}") if abs(value) < 1 else round(value, 6)
 
 
 def json_line(row: Mapping[str, Any]) -> str:

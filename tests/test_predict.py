@@ -1195,6 +1195,17 @@ def test_rows_stay_rows_whatever_their_cells_hold(separator: str) -> None:
     assert lines[0].endswith("p_sad\n")
 
 
+def test_a_users_own_numbers_are_written_as_they_are_and_answers_rounded_alike_in_every_text() -> None:
+    own = {"pval": 3e-8, "hertz": 440.123456789, "count": 2.0, "many": 1e20}
+    row = {"clip": "a", "path": "a", "start": 1 / 3, "end": 20_000 + 1 / 3, "confidence": 2 / 3, "p_sad": 2 / 3e8} | own
+    (cells,) = csv.DictReader(io.StringIO("".join(streams.delimited([row], ["sad"], [], ","))))
+    known = json.loads("".join(streams.json_lines([row])))
+    answers = {"start": 0.333333, "end": 20_000.333333, "confidence": 0.666667, "p_sad": 6.66667e-9}
+    for name, value in (own | answers).items():
+        assert (name, float(cells[name]), known[name]) == (name, value, value)
+    assert cells["count"] == "2"
+
+
 def test_a_part_without_length_has_no_windows(run: Path, tmp_path: Path) -> None:
     good = next((run / "voices").rglob("*.wav"))
     (tmp_path / "part.csv").write_text(f"clip,path,start,duration\na,{good},0.1,0\n")
