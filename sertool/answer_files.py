@@ -73,38 +73,42 @@ def _path_in(text: str, folder: str | None) -> str:
 
 def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
     blocks: list[list[Row] | Table] = [[]]
+    names = streams.names_of(labels, {}, extra)  # of CSV, whatever the rows hold
     keeps = place.is_file and not files.is_special(Path(str(place.out)))
     unfinished = Path(f"{place.out}{files.UNFINISHED}")
     try:
         with files.interruptible():
-            _gather(rows, blocks)
+            _gather(rows, blocks, names, place.read)
+            manifest_io.write(_table(blocks, names, place.read), place.out, place.kind)
     except (KeyboardInterrupt, SertoolError) as error:
         if isinstance(error, NothingThereError) or not (any(map(len, blocks)) and keeps):
             raise
-        manifest_io.write(_table(blocks, labels, extra, place.read), str(unfinished), place.kind)
+        manifest_io.write(_table(blocks, names, place.read), str(unfinished), place.kind)
         raise files.kept_so_far(error, unfinished) from None
-    manifest_io.write(_table(blocks, labels, extra, place.read), place.out, place.kind)
     if keeps:
         unfinished.unlink(missing_ok=True)
 
 
-def _gather(rows: Iterator[Row], blocks: list[list[Row] | Table]) -> None:
+def _gather(rows: Iterator[Row], blocks: list[list[Row] | Table], names: Sequence[str], read: Sequence[Table]) -> None:
     """Rows into the last list of those held, which becomes a table, and is a tenth as large, once it is long."""
     for row in rows:
         last = blocks[-1]
         last.append(row)
         if len(last) == LONG:
-            blocks[-1] = manifest.from_columns(columns.of_rows(last))
+            blocks[-1] = _block(last, names, read)
             blocks.append([])
 
 
-def _table(
-    blocks: Sequence[Sequence[Row] | Table], labels: Sequence[str], extra: Sequence[str], read: Sequence[Table]
-) -> Table:
+def _block(rows: Sequence[Row], names: Sequence[str], read: Sequence[Table]) -> Table:
+    """Rows as a table: what is not among the names of answers has the types of the manifests that were read."""
+    kinds = {field.name: field.type for table in read for field in table.schema if field.name not in names}
+    return manifest.from_columns(columns.of_rows(rows), kinds)
+
+
+def _table(blocks: Sequence[Sequence[Row] | Table], names: Sequence[str], read: Sequence[Table]) -> Table:
     """The rows as a manifest; of one that was read, it tells what was done to it before."""
     filled = [block for block in blocks if len(block)]
-    tables = [rows if isinstance(rows, Table) else manifest.from_columns(columns.of_rows(rows)) for rows in filled]
-    names = streams.names_of(labels, {}, extra)  # of CSV, whatever the rows hold
+    tables = [block if isinstance(block, Table) else _block(block, names, read) for block in filled]
     nothing: dict[str, list[Any]] = {name: [] for name in names}
     table = merging.stacked(tables) if tables else manifest.from_columns(nothing)
     table = manifest.with_empty(table, *names)

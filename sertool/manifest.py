@@ -46,12 +46,13 @@ def is_open(name: str) -> bool:
     return match is not None and labels.canonical(name[match.end() :]) is None
 
 
-def from_columns(values: Mapping[str, Any]) -> Table:
-    """A table of lists or arrays, with the types of our columns; columns without any value are left out."""
+def from_columns(values: Mapping[str, Any], kinds: Mapping[str, pa.DataType] | None = None) -> Table:
+    """A table of lists or arrays, with the types of our columns, and `kinds` of others where they are known; columns
+    without any value are left out."""
     arrays = {}
     for name, column in values.items():
         try:
-            array = pa.array(column, kind(name) if name in columns.MEANINGS else None)
+            array = pa.array(column, kind(name) if name in columns.MEANINGS else (kinds or {}).get(name))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise SertoolError(f"column {name}: {first_line(error)}") from None
         if array.null_count < len(array) or name in ("clip", "path", "emotion"):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,27 +22,37 @@ REMEDIES = {
 
 def stacked(tables: Sequence[Table]) -> Table:
     """Tables one below the other, with the provenance of the first; what is text in one of them is text."""
-    spelt = {field.name for table in tables for field in table.schema if _is_text(field.type)}
-    tables = [_with_text(table, spelt) for table in tables]
-    try:
-        table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise SertoolError(f"the manifests do not fit together: {first_line(error)}") from None
+    bare = [table.replace_schema_metadata(None) for table in alike(tables)]
+    table = pa.concat_tables(bare, promote_options="permissive")
     return manifest.ordered(table.replace_schema_metadata(tables[0].schema.metadata))
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view"
+def alike(tables: Sequence[Table]) -> list[Table]:
+    """Tables whose columns of one name are of one type: one that holds what all of them have there, else text."""
+    kinds: dict[str, set[pa.DataType]] = {}
+    for field in (field for table in tables for field in table.schema):
+        kinds.setdefault(field.name, set()).add(field.type)
+    made = [*tables]
+    for name in (name for name, held in kinds.items() if len(held) > 1):
+        places = [place for place, table in enumerate(made) if name in table.column_names]
+        try:
+            cells = _of_one_type([made[place].column(name) for place in places])
+        except pa.ArrowException as error:
+            raise SertoolError(f"the manifests do not fit together: column {name}: {first_line(error)}") from None
+        for place, column in zip(places, cells, strict=True):
+            made[place] = manifest.with_column(made[place], name, column)
+    return made
 
 
-def _with_text(table: Table, names: set[str]) -> Table:
-    """Numbers, days, truth and lists as text in some columns: where others have names such as 01, 10 is one, too."""
-    for index, field in enumerate(table.schema):
-        if field.name in names and not pa.types.is_string(field.type):
-            column = table.column(index)
-            text = formats.as_text(column) if pa.types.is_nested(field.type) else column.cast(pa.string())
-            table = table.set_column(index, field.name, text)
-    return table
+def _of_one_type(cells: Sequence[pa.ChunkedArray]) -> list[pa.ChunkedArray]:
+    """Columns in a type that they share: where others have names such as 01, 10 is one, too."""
+    schemas = [pa.schema([("", column.type)]) for column in cells]
+    with suppress(pa.ArrowException):  # such as truth beside numbers, and more digits than the shared type has
+        shared = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        return [column.cast(shared) for column in cells]
+    return [
+        formats.as_text(column) if pa.types.is_nested(column.type) else column.cast(pa.string()) for column in cells
+    ]
 
 
 def merged(tables: Sequence[Table]) -> Table:

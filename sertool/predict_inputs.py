@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sertool import audio, columns, effects, folders, formats, manifest, manifest_io, streams, talk
+from sertool import audio, columns, effects, folders, formats, manifest, manifest_io, merging, streams, talk
 from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -75,7 +75,7 @@ def asked(
     given = [_given(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
     if root and not any(isinstance(one, Table) for one in given):
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
-    kept = [_kept(one, also, shelf) for one in given if isinstance(one, Table)]
+    kept = merging.alike([_kept(one, also, shelf) for one in given if isinstance(one, Table)])
     held = [told(table) if told else (table, [None] * len(table)) for table in kept]
     held = [(manifest.without(table, "digest"), models) for table, models in held]
     names = (name for table, _ in held for name in table.column_names)

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -655,6 +657,18 @@ def test_what_is_nested_is_text_where_a_manifest_in_csv_has_it_as_text(tmp_path,
         tables.append(manifest_io.read(str(tmp_path / kind)))
     for each in (tables, tables[::-1]):
         assert merging.merged(each)["own"].to_pylist() == tables[0]["own"].to_pylist()
+
+
+def test_what_no_other_type_holds_is_text_in_all_manifests():
+    kinds = {pa.bool_(): True, pa.int64(): 7, pa.uint64(): 2**64 - 1, pa.decimal128(2, 1): Decimal("1.5"),
+             pa.date32(): date(2024, 1, 1), pa.time64("us"): time(1), pa.duration("s"): timedelta(1)}  # fmt: skip
+    tables = [pa.table({"clip": [str(kind)], "own": pa.array([value], kind)}) for kind, value in kinds.items()]
+    for one, other in permutations(tables, 2):
+        first, second = merging.alike([one, other])
+        assert first.schema == second.schema
+        assert merging.stacked([one, other])["own"].null_count == 0
+    assert merging.stacked(tables)["own"].to_pylist()[:3] == ["true", "7", str(2**64 - 1)]
+    assert merging.stacked([tables[1], pa.table({"own": [1.5]})])["own"].to_pylist() == [7.0, 1.5]
 
 
 def test_a_column_without_any_cell_can_be_asked_for():

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -992,6 +993,50 @@ def test_parquet_that_ends_early_leaves_its_rows_so_far(cause: BaseException, sa
     stopped = False
     answer_files.write(rows(), ["sad"], [], place)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_parquet_that_cannot_be_written_in_the_end_leaves_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = manifest_io.write
+
+    def refused_once(*arguments: Any) -> None:
+        monkeypatch.setattr(manifest_io, "write", written)
+        raise SertoolError("no room")
+
+    monkeypatch.setattr(manifest_io, "write", refused_once)
+    row = {"clip": "a", "path": "a.wav", "predicted": "sad", "confidence": 0.9, "p_sad": 0.9}
+    place = answer_files.AnswerFile(str(tmp_path / "rows.parquet"), "parquet", [])
+    with pytest.raises(SertoolError, match=r"no room: .*lies in .*rows\.parquet\.part"):
+        answer_files.write(iter([row]), ["sad"], [], place)
+    assert manifest.column(manifest_io.read(str(tmp_path / "rows.parquet.part")), "predicted") == ["sad"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("own", "wanted"), [((1, "one"), ["1", "one"]), ((1, True), ["1", "true"]), ((1, 1.5), [1.0, 1.5])]
+)
+def test_manifests_whose_own_columns_are_of_different_types_are_answered_together(
+    run: Path, tmp_path: Path, kind: str, own: tuple[Any, Any], wanted: list[Any]
+) -> None:
+    clip = str(next((run / "voices").rglob("*.wav")))
+    asked = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for path, value in zip(asked, own, strict=True):
+        path.write_text(json.dumps({"clip": path.stem, "path": clip, "take": value}) + "\n")
+    done = sertool("predict", "-m", run / "model", *asked, "-o", tmp_path / f"out.{kind}")
+    assert done.code == 0, done.err
+    assert manifest_io.read(str(tmp_path / f"out.{kind}")).column("take").to_pylist() == wanted
+
+
+def test_parquet_keeps_the_types_of_a_users_own_columns(run: Path, tmp_path: Path) -> None:
+    table = manifest_io.read(str(run / "features" / "manifest.parquet")).slice(0, 3)
+    own = {"day": pa.array([date(2024, 1, 1)] * 3), "share": pa.array([0.1, 0.2, None], pa.float32()),
+           "small": pa.array([1, None, 3], pa.int8()), "key": pa.array([1, 2, 2**64 - 1], pa.uint64())}  # fmt: skip
+    for name, values in own.items():
+        table = manifest.with_column(table, name, values)
+    manifest_io.write(table, str(tmp_path / "own.parquet"), "parquet")
+    sertool("predict", "-m", run / "model", tmp_path / "own.parquet", "-o", tmp_path / "out.parquet")
+    assert manifest_io.read(str(tmp_path / "out.parquet")).select([*own]).equals(table.select([*own]))
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 9])
