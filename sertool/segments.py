@@ -32,7 +32,7 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
         side = row.get("channel")
         own, before = Segment(row, _seconds(row), row.get("start")), last.get(side)
         if before and _follows(before.row, row, before.began):
-            if all(before.row.get(name) == row.get(name) for name in ("predicted", "issue")):
+            if all(before.row.get(name) == row.get(name) for name in ("predicted", "issue", "adapted")):
                 _prolong(before, row, labels)
                 continue
             _part(before.row, row)

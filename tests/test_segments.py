@@ -30,3 +30,15 @@ def test_a_window_counts_in_full_for_its_segment_also_where_it_gave_way_to_anoth
     ]
     held = [*segments.merged(iter(rows), ["a", "b"])]
     assert [row["p_b"] for row in held] == pytest.approx([0.2, 0.7, 0.1])
+
+
+def test_windows_that_were_enrolled_themselves_are_joined_with_no_others() -> None:
+    ways = ["enrolled", "transductive", "transductive", "enrolled"]
+    rows = [
+        {"clip": "x", "start": at, "end": at + 1, "predicted": "a", "confidence": 0.9, "p_a": 0.9, "adapted": way}
+        for at, way in enumerate(ways)
+    ]
+    held = [*segments.merged(iter(rows), ["a"])]
+    assert [(row["start"], row["end"], row["adapted"]) for row in held] == [
+        (0, 1, "enrolled"), (1, 3, "transductive"), (3, 4, "enrolled"),
+    ]  # fmt: skip
