@@ -224,7 +224,8 @@ def _of_table(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[
     rows = (row for batch in table.to_batches(max_chunksize=1024) for row in batch.to_pylist())
     for row, own in zip(rows, models, strict=True):
         request = Request(row, shelf.taken(row), own)
-        yield request if row["path"] or request.stored else request.saying(path="", issue="vanished")
+        is_there = row["path"] or request.stored
+        yield request if is_there else request.saying(path="", issue=row.get("issue") or "vanished")
 
 
 def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:

@@ -57,9 +57,10 @@ class Shelf:
         head = shards.head_of(Path(path))
         if {str(feature): head.settings} != self.records:
             raise UsageError(f"{path}: not made as the model needs: name the audio, or a manifest of all its features")
-        clips, offsets, counts = zip(*shards.placed(head), strict=True) if any(head.rows) else ((), (), ())
-        where = zip(self.columns, ([path_text(path)] * len(clips), offsets, counts), strict=True)
-        return manifest.from_columns({"clip": clips, "path": [""] * len(clips), **dict(where)})
+        places = {clip: (path_text(path), offset, count) for clip, offset, count in shards.placed(head)}
+        where = zip(*(places.get(clip, (None, None, None)) for clip in head.clips), strict=True)
+        said = {"clip": head.clips, "path": [""] * len(head.clips), "issue": [*map(head.issues.get, head.clips)]}
+        return manifest.from_columns(said | dict(zip(self.columns, where, strict=False)))
 
     def taken(self, row: Row) -> ReadRows | None:
         """How to read a clip's rows, if shards have them; the columns that say where are removed from its row."""

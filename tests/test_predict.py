@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -39,6 +40,7 @@ from sertool import (
     predict_inputs,
     predicting,
     row_filter,
+    shards,
     speaker_answers,
     streams,
     synth,
@@ -109,6 +111,18 @@ def test_shards_themselves_are_answered_clip_by_clip(run: Path) -> None:
     found = {row["clip"]: probabilities(row) for row in rows_of(sertool("predict", "-m", run / "model", shard).out)}
     assert found
     assert found == {clip: wanted[clip] for clip in found}
+
+
+@pytest.mark.parametrize("held", [["lost", "one", "two"], ["one", "lost", "two"], ["lost"]])
+def test_clips_without_rows_in_a_shard_have_their_issue(run: Path, tmp_path: Path, held: list[str]) -> None:
+    head, rows = shards.read(next((run / "features" / "mel").glob("*.safetensors")), "mel")
+    counts = [0 if clip == "lost" else 20 for clip in held]
+    made = replace(head, path=tmp_path / "made.safetensors", clips=held, rows=counts, issues={"lost": "truncated"})
+    shards.write(made, "mel", [rows[: sum(counts)]])
+    done = sertool("predict", "-m", run / "model", "--strict", made.path)
+    found = [(row["clip"], row["issue"], bool(row["predicted"])) for row in rows_of(done.out)]
+    assert found == [(clip, "truncated" if clip == "lost" else "", clip != "lost") for clip in held]
+    assert done.code == 1
 
 
 def test_shards_that_the_model_would_not_have_made_are_passed_over_for_the_sound(run: Path, tmp_path: Path) -> None:
