@@ -86,6 +86,15 @@ def asked(
         yield from (replace(request, row=nothing | request.row) for request in requests)
 
 
+def of_known_length(requests: Iterable[Request]) -> Iterator[Request]:
+    """What is asked for, where an answer has to say when it ends: shards alone do not tell."""
+    for request in requests:
+        if request.stored and not request.row.get("issue") and request.row.get("duration") is None:
+            lack = f"{request.row['clip']}: shards do not say how long clips are"
+            raise UsageError(f"{lack}: name the audio, or a manifest with their duration")
+        yield request
+
+
 def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
     """What is asked for, where that has to be of one file, as subtitles are: else it is refused before any work."""
     held = [*requests]

@@ -186,7 +186,7 @@ def _filled(rows: Sequence[Row], end: float) -> Iterator[tuple[float, float, str
 
 
 def _answered(rows: Iterable[Row]) -> Iterator[Row]:
-    return (row for row in rows if row.get("predicted") and "end" in row)
+    return (row for row in rows if row.get("predicted"))
 
 
 Writer = Callable[[Iterable[Row], Sequence[str], Sequence[str]], Iterator[str]]

@@ -1195,6 +1195,16 @@ def test_annotations_of_time_have_their_formats(run: Path, tmp_path: Path) -> No
     assert grid[-1] == '""'  # the silence at the end
 
 
+@pytest.mark.parametrize("kind", ["rttm", "srt", "textgrid"])
+def test_annotations_of_time_are_refused_where_nobody_says_when_clips_end(run: Path, kind: str) -> None:
+    shard = next((run / "features" / "mel").glob("*.safetensors"))
+    done = sertool("predict", "-m", run / "model", shard, "-f", kind)
+    assert (done.code, done.out) == (2, b"")
+    assert "shards do not say how long clips are: name the audio" in done.err
+    known = sertool("predict", "-m", run / "model", run / "features" / "manifest.parquet", "-f", "rttm")
+    assert len(known.out.splitlines()) == 32
+
+
 def test_files_whose_names_differ_by_blanks_alone_are_two_in_rttm() -> None:
     said = {"start": 0.0, "end": 1.0, "predicted": "sad", "confidence": 0.5}
     rows = [{"clip": clip} | said for clip in ("a b.wav", "a_b.wav", "a b.wav", "a  b.wav", "c.wav")]

@@ -183,6 +183,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     annotate = partial(_note_table, read=read, annotate=partial(heldout_members.divided_by_models, runs=runs))
     shelf, nul = session.shelf(), values["null"]
     requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate)
+    requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
     requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
     watch = row_stages.Watch(sources, read)
     if is_watched := _is_watched(values["out"], kind):
