@@ -66,14 +66,16 @@ def asked(
     nul: bool,
     also: str | None = None,
     told: Telling | None = None,
+    others: bool = False,
 ) -> Iterator[Request]:
     """Each clip, in order, as soon as it is known; `also` is one more column to keep of manifests, and `told` tells
-    more of each, and which models answer for its clips. What the shelf has of a clip is read there.
+    more of each, and which models answer for its clips. What the shelf has of a clip is read there. `root` is where the
+    audio of manifests lies now, of which there may be `others`.
 
     Manifests are read first: what one of them says of its clips is a column of all rows.
     """
     given = [_given(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
-    if root and not any(isinstance(one, Table) for one in given):
+    if root and not others and not any(isinstance(one, Table) for one in given):
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
     kept = merging.alike([_kept(one, also, shelf) for one in given if isinstance(one, Table)])
     held = [told(table) if told else (table, [None] * len(table)) for table in kept]

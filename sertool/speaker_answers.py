@@ -205,8 +205,10 @@ def one_voice(folder: str) -> Naming:
     return name
 
 
-def answers(session: Session, requests: Iterable[Request], speakers: str | None, enroll: str | None) -> Iterator[Row]:
-    """Rows adapted in the way that was asked for."""
+def answers(
+    session: Session, requests: Iterable[Request], speakers: str | None, enroll: str | None, root: str | None
+) -> Iterator[Row]:
+    """Rows adapted in the way that was asked for; `root` is where the audio of a manifest that enrolls lies now."""
     require_adaptable(session.ensemble)
     if enroll is None:
         return adapted(session, requests, speakers)
@@ -214,6 +216,6 @@ def answers(session: Session, requests: Iterable[Request], speakers: str | None,
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
-    before = predict_inputs.asked([enroll], None, session.shelf(), nul=False, also=column(speakers))
+    before = predict_inputs.asked([enroll], root, session.shelf(), nul=False, also=column(speakers), others=True)
     known = enrolled(replace(session), before, name())  # by workers that share nothing with those that answer
     return recognised(session, requests, name(), known)

@@ -1968,6 +1968,22 @@ def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable
     assert "is one voice, and the manifest names several" in several.err
 
 
+def test_who_is_enrolled_by_a_manifest_is_found_where_the_audio_lies_now(
+    run: Path, adaptable: Path, tmp_path: Path
+) -> None:
+    folder = sorted((run / "voices").iterdir())[0]
+    lines = [f"{clip.name},/gone/{folder.name}/{clip.name}\n" for clip in sorted(folder.iterdir())]
+    (tmp_path / "own.csv").write_text("".join(["clip,path\n", *lines]))
+    words = ("predict", "-m", adaptable, "--enroll")
+    wanted = [probabilities(row) for row in rows_of(sertool(*words, folder, folder).out)]
+    for asked in (folder, tmp_path / "own.csv"):
+        done = sertool(*words, tmp_path / "own.csv", "--root", folder, asked)
+        assert done.code == 0, done.err
+        assert [probabilities(row) for row in rows_of(done.out)] == wanted
+    refused = sertool(*words, folder, "--root", folder, folder)
+    assert (refused.code, "it is for audio that a manifest names" in refused.err) == (2, True)
+
+
 def test_each_of_several_enrolled_speakers_is_known_by_clips_of_its_own(run: Path, adaptable: Path) -> None:
     words = ("predict", "-m", adaptable, "--speakers", "parent-folder", run / "voices")
     together, enrolled = (

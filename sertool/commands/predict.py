@@ -182,7 +182,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     also = speaker_answers.column(values["speakers"])
     annotate = partial(_note_table, read=read, annotate=partial(heldout_members.divided_by_models, runs=runs))
     shelf, nul = session.shelf(), values["null"]
-    requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate)
+    others = bool(values["enroll"]) and not os.path.isdir(values["enroll"])
+    requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate, others=others)
     requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
     requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
     watch = row_stages.Watch(sources, read)
@@ -280,7 +281,7 @@ def _answers(session: Session, requests: Iterator[Request], values: dict[str, An
     from sertool import speaker_answers
 
     if values["adapt"] or values["enroll"]:
-        return speaker_answers.answers(session, requests, values["speakers"], values["enroll"])
+        return speaker_answers.answers(session, requests, values["speakers"], values["enroll"], values["root"])
     if values["speakers"]:
         raise UsageError("--speakers goes with --adapt speaker or --enroll")
     return session.answers(requests)
