@@ -2096,6 +2096,25 @@ def test_answers_are_not_written_over_audio_nor_over_what_they_are_about(run: Pa
         assert (done.code, "would write over" in done.line, Path(out).read_bytes()) == (2, True, before)
 
 
+def test_answers_are_not_written_over_what_else_they_are_made_of(run: Path, adaptable: Path, tmp_path: Path) -> None:
+    clip, model, own = next((run / "voices").rglob("*.wav")), tmp_path / "model.safetensors", tmp_path / "own.csv"
+    shutil.copy(next(adaptable.rglob("model.safetensors")), model)
+    own.write_text(f"clip,path\na,{clip}\n")
+    for out, words in ((model, ()), (own, ("--enroll", own))):
+        before = out.read_bytes()
+        done = sertool("predict", "-m", model, clip, *words, "-f", "csv", "-o", out)
+        assert (done.code, "would write over" in done.line, out.read_bytes()) == (2, True, before)
+
+
+def test_answers_are_not_written_over_the_file_that_stdin_is(run: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text(f"clip,path,mine\na,{next((run / 'voices').rglob('*.wav'))},1\n")
+    line = f"{sys.executable} -m sertool predict -m {run / 'model'} -o {own} - < {own}"
+    done = subprocess.run(line, shell=True, capture_output=True, check=False)
+    assert (done.returncode, b"would write over" in done.stderr) == (2, True)
+    assert own.read_text().startswith("clip,path,mine\n")
+
+
 def test_a_card_names_every_command_from_the_folder_to_the_model(run: Path) -> None:
     card = sertool("predict", "-m", run / "model" / "seed-0", "--model-card").out.decode()
     made = [line.removeprefix("- made by: ") for line in card.splitlines() if line.startswith("- made by: ")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sertool.errors import UsageError
 from sertool.options import option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from fractions import Fraction
 
     from sertool.columns import Row
@@ -68,6 +69,7 @@ only. For --strict, a silent window is not a clip that was set aside.
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
 LEAST = 10  # answers of which it is told that the model can adapt
 OF_TIME = ("rttm", "srt", "textgrid")
+STDIN = 0  # whatever file it is
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
     ".rttm": "rttm", ".srt": "srt", ".textgrid": "textgrid",
@@ -161,7 +163,6 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     kind = _kind(values)
     if values["top"] and kind in OF_TIME:
         raise UsageError(f"--top makes a column, and {kind} has no columns: leave it out, or take another format")
-    _refuse_to_replace(values["out"], sources)
     from sertool import (
         answer_files,
         device,
@@ -175,6 +176,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     )
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
+    _refuse_to_replace(values["out"], [*sources, values["enroll"], values["weights"], *chain(*runs)])
     ensemble = _ensemble(runs, values)
     how = options.part(predicting.PredictOptions, values)
     session = predicting.Session(ensemble, how, values["jobs"] or workers.cores())
@@ -225,9 +227,10 @@ def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) 
                  "here it took everybody for a stranger")  # fmt: skip
 
 
-def _refuse_to_replace(out: str | None, sources: Sequence[str]) -> None:
-    """Answers are not written over what they are about, of which there may be no other copy."""
-    present = (source for source in sources if os.path.exists(source))
+def _refuse_to_replace(out: str | None, sources: Iterable[str | Path | None]) -> None:
+    """Answers are not written over what they are made of, of which there may be no other copy."""
+    named = (STDIN if source == "-" else source for source in sources if source)
+    present = (source for source in named if os.path.exists(source))
     if out and os.path.isfile(out) and any(os.path.samefile(out, source) for source in present):
         raise UsageError(f"-o {out} would write over what is asked about: take another name")
 
