@@ -37,13 +37,13 @@ def read(source: str, root: str | None = None) -> Table:
     return decode(read_bytes(source), source, root)
 
 
-def read_bytes(source: str) -> pa.Buffer:
-    """The bytes of a file or, for `-`, of stdin."""
+def read_bytes(source: str, begun: bytes = b"") -> pa.Buffer:
+    """The bytes of a file or, for `-`, of stdin, of which some may have been read already."""
     if source == "-" and talk.from_terminal():
         raise UsageError("nothing to read: name a manifest or pipe one in")
     try:
         if source == "-":
-            return _of_spreadsheets(_read_all(sys.stdin.buffer), source_name(source))
+            return _of_spreadsheets(_read_all(sys.stdin.buffer, begun), source_name(source))
         with open(source, "rb") as stream:
             return _of_spreadsheets(_read_all(stream), source)
     except FileNotFoundError:
@@ -55,10 +55,11 @@ def read_bytes(source: str) -> pa.Buffer:
         raise SertoolError(f"cannot read {source}: {reason(error)}") from None
 
 
-def _read_all(stream: BinaryIO) -> pa.Buffer:
-    """All bytes of a stream in Arrow's own memory. A thread of Arrow that lets go of Python's while Python ends brings
-    the process down."""
+def _read_all(stream: BinaryIO, begun: bytes = b"") -> pa.Buffer:
+    """All bytes of a stream, after those it began with, in Arrow's own memory. A thread of Arrow that lets go of
+    Python's while Python ends brings the process down."""
     sink = pa.BufferOutputStream()
+    sink.write(begun)
     while block := stream.read(BLOCK):
         sink.write(block)
     return sink.getvalue()

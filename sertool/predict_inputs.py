@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from sertool import audio, columns, effects, folders, formats, manifest, manifest_io, merging, streams, talk
+from sertool import audio, columns, delimited, effects, folders, formats, manifest, manifest_io, merging, streams, talk
 from sertool.columns import Row
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -32,6 +34,7 @@ Telling = Callable[[Table], tuple[Table, Sequence[Models]]]
 Some = TypeVar("Some")
 LISTS = (".txt", ".lst", ".list")
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
+ENOUGH = 4096  # bytes that tell what a file or a pipe holds
 MOMENT = 0.05  # seconds
 
 
@@ -132,7 +135,7 @@ def _is_told(source: str) -> bool:
     if not os.path.isfile(source) or ending in (*manifest_io.EXTENSIONS, *WORKBOOKS):
         return True
     with suppress(OSError), open(source, "rb") as stream:
-        head = stream.read(4096)
+        head = stream.read(ENOUGH)
         if head.startswith(b"PAR1") or b"\0" in head:
             return head.startswith(b"PAR1")
         return formats.sniff(head) != "paths" or ending in LISTS or _is_list(source)
@@ -244,13 +247,29 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
     if talk.from_terminal():
         raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
     stream = sys.stdin.buffer
-    head = b"" if nul else stream.peek(4096)[:4096]
-    if not (nul or head) or formats.sniff(head) != "paths" or head.startswith(formats.WORKBOOKS):
-        return manifest_io.read("-", root)
-    if b"\0" in head:
+    begun = b"" if nul else _beginning(stream)
+    if not (nul or begun) or formats.sniff(begun) != "paths" or begun.startswith(formats.WORKBOOKS):
+        return manifest_io.decode(manifest_io.read_bytes("-", begun), "-", root)
+    if b"\0" in begun:
         raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "
                          "to be in files")  # fmt: skip
-    return _listed(_lines(stream, b"\0" if nul else b"\n"))
+    return _listed(_lines(chain([begun.removeprefix(delimited.BOM)], _pieces(stream)), b"\0" if nul else b"\n"))
+
+
+def _beginning(stream: Any) -> bytes:
+    """As much of a stream, however slowly it comes, as tells what it is: a line with more than JSON's brackets."""
+    begun = b""
+    for piece in _pieces(stream):
+        begun += piece
+        header = delimited.header_of(begun)
+        if len(begun) >= ENOUGH or (header.line.strip(b" \t[{") and header.end < len(begun)):
+            break
+    return begun
+
+
+def _pieces(stream: Any) -> Iterator[bytes]:
+    """The bytes of a stream, as soon as any are there."""
+    return iter(partial(stream.read1, 65_536), b"")
 
 
 def _listed(lines: Iterator[bytes]) -> Iterator[Row]:
@@ -260,14 +279,14 @@ def _listed(lines: Iterator[bytes]) -> Iterator[Row]:
         yield from _from_folder(path) if os.path.isdir(path) else (_of_path(path),)
 
 
-def _lines(stream: Any, end: bytes) -> Iterator[bytes]:
+def _lines(pieces: Iterable[bytes], end: bytes) -> Iterator[bytes]:
     """What stands between the ends, each as soon as its end is read; lines may end as on Windows, NUL ends any name.
 
     Of lines without any end the input is over before CR is known to stand for it.
     """
     held, odd, ended = b"", b"\r" if end == b"\n" else b"", False
-    while chunk := stream.read1(65_536):
-        *whole, held = (held + chunk).split(end)
+    for piece in pieces:
+        *whole, held = (held + piece).split(end)
         ended = ended or bool(whole)
         yield from (part.rstrip(odd) for part in whole if part.strip())
     rest = held.split(b"\r") if odd and not ended else [held]

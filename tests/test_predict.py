@@ -55,6 +55,7 @@ from sertool.manifest import Table
 from sertool.predict_inputs import Request
 from sertool.predicting import Session
 from sertool.shaping import Wave
+from sertool.stored_rows import Shelf
 
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
 LEARNING = ("-m", "lstm", "--epochs", "4", "--lr", ".02")
@@ -491,6 +492,42 @@ def test_a_list_of_paths_is_answered_however_slowly_it_comes(run: Path) -> None:
         process.stdin.close()
         assert process.wait() == 0
         too_late.cancel()
+
+
+class Trickle(io.RawIOBase):
+    """A stream of which a few bytes are there at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self.data, self.size = data, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece, self.data = self.data[: self.size], self.data[self.size :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+@pytest.mark.parametrize("size", [1, 5, 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clip,path,mine\na,/a.wav,1\nb,/b.wav,1\n",
+        '\n\n{"clip": "a", "path": "/a.wav"}\n{"clip": "b", "path": "/b.wav"}',
+        '[\n {\n  "clip": "a", "path": "/a.wav"}, {"clip": "b", "path": "/b.wav"}]',
+        "/a.wav\n/b.wav\n",
+        "/a.wav\r\n\r\n/b.wav",
+        "path\n/a.wav\n/b.wav",
+    ],
+)
+def test_what_stdin_is_does_not_depend_on_the_pieces_it_comes_in_nor_on_a_bom(
+    text: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bom in (b"", b"\xef\xbb\xbf"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Trickle(bom + text.encode(), size))))
+        requests = predict_inputs.asked(["-"], None, Shelf({}, "a test"), nul=False)
+        assert [request.row["path"] for request in requests] == ["/a.wav", "/b.wav"]
 
 
 def test_paths_with_any_name_come_through_nul(run: Path, tmp_path: Path) -> None:
