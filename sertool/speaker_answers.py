@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from sertool import labelling, predict_inputs, talk
@@ -78,14 +78,13 @@ def adapted(session: Session, requests: Iterable[Request], speakers: str | None)
     """
     name, names_rows = naming(speakers), speakers is None or column(speakers) is not None
     apart = session.options.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
-    placed = (replace(request, place=place) for place, request in enumerate(requests))
-    named = [_named(request, name, apart=apart) for request in placed]
-    first: dict[str | None, int] = {}
-    for request in named:
-        first.setdefault(request.voice, request.place)
-    if not first.keys() - {None}:
+    by_voice: dict[str | None, list[Request]] = {}
+    for place, request in enumerate(requests):
+        named = _named(replace(request, place=place), name, apart=apart)
+        by_voice.setdefault(named.voice, []).append(named)
+    if [*by_voice] == [None]:
         raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
-    turns = sorted(named, key=lambda request: first[request.voice])
+    turns = chain(*by_voice.values())
     answered: dict[int, list[Row]] = {}
     due = 0
     for pieces in _by_speaker(session.extracted(turns)):

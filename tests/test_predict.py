@@ -1953,6 +1953,13 @@ def test_of_clips_whose_speaker_is_not_known_each_window_and_channel_gets_its_ro
     assert [[row[name] for name in names] for row in adapted] == [[row[name] for name in names] for row in heard]
 
 
+def test_an_empty_manifest_has_no_answers_also_adapted(adaptable: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("clip,path,speaker\n")
+    for how in ((), ("--adapt", "speaker"), ("--adapt", "speaker", "--speakers", "all")):
+        done = sertool("predict", "-m", adaptable, *how, tmp_path / "none.csv")
+        assert (done.code, rows_of(done.out), done.out.startswith(b"clip,path,")) == (0, [], True), done.err
+
+
 def test_a_pattern_and_a_folder_name_the_same_speakers(run: Path, adaptable: Path) -> None:
     words = ("predict", "-m", adaptable, "--adapt", "speaker", run / "voices", "--speakers")
     assert sertool(*words, "parent-folder").out == sertool(*words, "{speaker}/{}.wav").out
