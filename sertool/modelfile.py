@@ -64,12 +64,15 @@ def _is_sound(header: dict[str, Any]) -> bool:
     if not all(isinstance(header.get(name), kind) and header[name] is not True for name, kind in KINDS.items()):
         return False
     labels = header["labels"]
-    words = (
-        all(isinstance(word, str) and word for word in labels) and 1 < len(set(labels)) == len(labels) <= MOST_LABELS
-    )
+    words = all(map(_is_word, labels)) and 1 < len(set(labels)) == len(labels) <= MOST_LABELS
     records = all(
         isinstance(record, dict) for record in (*header["features"].values(), header["trained"].get("corpora", {}))
     )
     numbers = 0 < header["columns"] <= LARGEST and 0 <= header["prior_clips"] <= 1e9
     temperatures = all(1e-3 <= header[name] <= 1e3 for name in ("temperature", "adapted_temperature"))
     return words and records and numbers and temperatures
+
+
+def _is_word(label: Any) -> bool:
+    """Whether it is text that a file can hold: JSON has halves of characters, too."""
+    return isinstance(label, str) and label != "" and label == label.encode("utf-8", "ignore").decode()

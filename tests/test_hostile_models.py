@@ -173,6 +173,7 @@ def test_a_hundred_and_fifty_ways_to_spoil_a_file_are_answers_or_one_line(name: 
         ("lstm", {"settings": {"width": 4096, "layers": 32}}, "does not fit its own settings"),
         ("mlp", {"columns": 999_999}, "does not fit its own settings"),
         ("probe", {"labels": ["angry"] * 3}, "not a model file"),
+        ("probe", {"labels": ["angry", "\ud800"]}, "not a model file"),
         ("probe", {"labels": [f"e{n}" for n in range(10**5)]}, "not a model file"),
         ("mlp", {"columns": 32}, "does not fit its own settings"),
         ("mlp", {"scaling": "none"}, "normalisation"),
