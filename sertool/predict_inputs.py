@@ -122,7 +122,7 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
         return iter([_of_path(source)])
     held = manifest_io.read_bytes(source)
     if held.size and manifest_io.kind_of(held) == "paths":
-        return _listed(map(os.fsencode, manifest_io.existing_paths(held, source)))
+        return _listed(manifest_io.existing_paths(held, source))
     return manifest_io.decode(held, source, root)
 
 
@@ -253,7 +253,8 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
     if b"\0" in begun:
         raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "
                          "to be in files")  # fmt: skip
-    return _listed(_lines(chain([begun.removeprefix(delimited.BOM)], _pieces(stream)), b"\0" if nul else b"\n"))
+    pieces = chain([begun.removeprefix(delimited.BOM)], _pieces(stream))
+    return _listed(map(os.fsdecode, _lines(pieces, b"\0" if nul else b"\n")))
 
 
 def _beginning(stream: Any) -> bytes:
@@ -272,8 +273,8 @@ def _pieces(stream: Any) -> Iterator[bytes]:
     return iter(partial(stream.read1, 65_536), b"")
 
 
-def _listed(lines: Iterator[bytes]) -> Iterator[Row]:
-    for place, path in enumerate(map(os.fsdecode, lines)):
+def _listed(paths: Iterable[str]) -> Iterator[Row]:
+    for place, path in enumerate(paths):
         if place == 0 and manifest_io.is_header(path):
             continue
         yield from _from_folder(path) if os.path.isdir(path) else (_of_path(path),)
