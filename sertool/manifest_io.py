@@ -117,7 +117,7 @@ def parse(data: pa.Buffer, where: str, otherwise: str = "paths", loose: Collecti
 
 def parse_paths(data: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
     """A list of paths, one a line, or each ended by NUL."""
-    text = bytes(data).removeprefix(codecs.BOM_UTF8)
+    text = bytes(data) if nul else bytes(data).removeprefix(codecs.BOM_UTF8)
     end = b"\r" if b"\n" not in text else b"\n"
     lines = text.split(b"\0") if nul else [line.rstrip(b"\r") for line in text.split(end)]
     lines = [line for line in lines if line]
