@@ -63,13 +63,13 @@ def _common(files: Sequence[Path]) -> Path | None:
     return common if common.name else None
 
 
-def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> list[Row]:
-    """A row for each clip, none by a name that is taken."""
+def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> tuple[list[Row], set[str]]:
+    """A row for each clip, none by a name that is taken; and the labels of the mapping that clips have."""
     clips = tables.listed_clips(search.clips, how.tables) if how.tables else search.clips
     labelling.by_path(clips, how, search.side)
     for clip in clips:
         _add_said(clip)
-    labelling.settle_emotions(clips, how.mapping)
+    applied = labelling.settle_emotions(clips, how.mapping)
     present, lost = ([clip for clip in clips if clip.is_lost == is_lost] for is_lost in (False, True))
     by_folder = [clip for clip in present if not clip.row.get("corpus", how.corpus) and "speaker" not in clip.said]
     for clip in present:
@@ -80,7 +80,7 @@ def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> list[
         _finish(clip, how, alone, ())
     _warn_of_namesakes(by_folder)
     _name(clips, used_names)
-    return [clip.row for clip in clips]
+    return [clip.row for clip in clips], applied
 
 
 def _add_said(clip: Candidate) -> None:
@@ -96,7 +96,7 @@ def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequen
     row["path"] = path_text(clip.path)
     row.setdefault("corpus", how.corpus or corpus)
     if how.group and not row.get("speaker"):
-        grouped = (name for name in reversed(folders) if labelling.of_folder(name, how.mapping) is None)
+        grouped = (name for name in reversed(folders) if labelling.word_of_folder(name, how.mapping) is None)
         row["speaker"] = next(grouped, None)
     prefix = f"{row['corpus']}:"
     who = (row.get("speaker") or "").strip()

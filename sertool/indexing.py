@@ -46,15 +46,18 @@ class Sources:
 
 def read(sources: Sources, options: IndexOptions) -> Table:
     """One manifest of all sources: manifests are read, audio is looked at."""
-    tables = sources.tables
+    tables, mapping = sources.tables, options.labelling.mapping
+    applied: set[str] = set()
     if sources.has_audio() or options.labelling.tables:
-        tables = [*tables, _build(sources, options)]
-    elif options.labelling != Labelling(mapping=options.labelling.mapping) or options.update is not None:
+        built, applied = _build(sources, options)
+        tables = [*tables, built]
+    elif options.labelling != Labelling(mapping=mapping) or options.update is not None:
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
         )
-    table = merging.merged([_mapped(table, options.labelling.mapping) for table in tables])
-    labels.warn_of_unmet(options.labelling.mapping)
+    mapped_tables, labels_met = zip(*(_mapped(table, mapping) for table in tables), strict=True)
+    table = merging.merged(mapped_tables)
+    labels.warn_of_unmet(mapping, applied.union(*labels_met))
     return table
 
 
@@ -88,8 +91,8 @@ def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
         (sorted_sources.roots if os.path.isdir(path) else sorted_sources.files).append(path)
 
 
-def _build(sources: Sources, options: IndexOptions) -> Table:
-    """The manifest of audio."""
+def _build(sources: Sources, options: IndexOptions) -> tuple[Table, set[str]]:
+    """The manifest of audio, and the labels of the mapping that clips have."""
     search = clips.find(sources.roots, sources.files)
     for folder, why in search.failed:
         talk.warn(f"cannot look into {folder}: {why}")
@@ -102,7 +105,7 @@ def _build(sources: Sources, options: IndexOptions) -> Table:
         talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
     options.unseen.extend([*(folder for folder, _ in search.failed), *search.bare])
     kept_rows = _rows_to_keep(options.update, options.unseen) if options.update is not None and options.unseen else []
-    rows = clips.rows(search, options.labelling, [row["clip"] for row in kept_rows])
+    rows, applied = clips.rows(search, options.labelling, [row["clip"] for row in kept_rows])
     old_rows = None if options.update is None else _by_path(options.update)
     examined = doctor.examine(rows, options.check, options.jobs, old_rows)
     if old_rows is not None:
@@ -117,7 +120,7 @@ def _build(sources: Sources, options: IndexOptions) -> Table:
     _say_unlabelled(rows, options.labelling)
     _say_nameless(rows, options.labelling)
     _say_of_one_voice(rows, options.labelling)
-    return manifest.from_columns(_columns(rows))
+    return manifest.from_columns(_columns(rows)), applied
 
 
 def _by_path(old: Table) -> dict[str, dict[str, Any]]:
@@ -192,11 +195,13 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 # What the emotions are.
 
 
-def _mapped(table: Table, mapping: labels.Mapping) -> Table:
+def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
     """Emotions of a manifest as the user maps their codes or their words, else as everybody knows them: one may have
-    Anger where another has angry. Words that nobody knows stay."""
+    Anger where another has angry. Words that nobody knows stay. Also the labels of the mapping that it has."""
+    applied: set[str] = set()
     for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
         coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")
+        applied.update(mapping.keys() & map(labels.plain, coded.values))
         emotion_of_word = [knows(word, mapping) for word in coded.values]
         if not any(emotion_of_word) or (name == "emotion" and emotion_of_word == [*coded.values]):
             continue
@@ -204,7 +209,7 @@ def _mapped(table: Table, mapping: labels.Mapping) -> Table:
         place = look_up([-1 if word is None else words.index(word) for word in emotion_of_word], coded)
         index = np.where(place >= 0, place, emotions.index)
         table = manifest.with_column(table, "emotion", manifest.from_codes(index, words))
-    return table
+    return table, applied
 
 
 def only_emotions(table: Table, words: Sequence[str]) -> Table:

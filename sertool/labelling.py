@@ -23,7 +23,7 @@ class Labelling:
     patterns: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     group: str | None = None
-    mapping: labels.Mapping = field(default_factory=labels.Mapping)
+    mapping: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,7 +93,7 @@ def _enrich(name: str, clips: Sequence[Candidate], side: dict[str, Path]) -> Non
 # A folder for each emotion.
 
 
-def _by_folder(clips: Sequence[Candidate], mapping: labels.Mapping) -> None:
+def _by_folder(clips: Sequence[Candidate], mapping: dict[str, str]) -> None:
     """Label a clip by the nearest folder that stands among folders of emotions; the roots are folders too."""
     places = [[(clip.root.parent, clip.folders[:depth]) for depth in range(len(clip.folders))] for clip in clips]
     beside: dict[tuple[Path, tuple[str, ...]], set[str]] = defaultdict(set)
@@ -105,22 +105,24 @@ def _by_folder(clips: Sequence[Candidate], mapping: labels.Mapping) -> None:
         nearest = next((depth for depth in reversed(range(len(above))) if above[depth] in emotional), None)
         if nearest is not None:
             name = clip.folders[nearest]
-            clip.row.update(label=name, emotion=of_folder(name, mapping))
+            clip.row.update(label=name, emotion=word_of_folder(name, mapping))
 
 
-def _mostly_emotions(names: set[str], mapping: labels.Mapping) -> bool:
+def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
     """Whether folders that lie side by side are named after emotions; one alone must be so exactly."""
     if len(names) == 1:
         return labels.canonical(*names, mapping) is not None
-    is_emotion = [of_folder(name, mapping) is not None for name in names]
+    is_emotion = [word_of_folder(name, mapping) is not None for name in names]
     return 2 * sum(is_emotion) >= len(is_emotion)
 
 
-def of_folder(name: str, mapping: labels.Mapping) -> str | None:
-    """The emotion in a folder's name: `angry`, `05_angry`, `Actor1_angry`; None where there are none or several."""
-    whole = labels.canonical(name, mapping)
-    parts = {labels.canonical(word, mapping) for word in re.split(r"[\W_]+", name) if word} - {None}
-    return whole or (parts.pop() if len(parts) == 1 else None)
+def word_of_folder(name: str, mapping: dict[str, str]) -> str | None:
+    """The word for an emotion in a folder's name: all of `Angry`, the last of `05_angry`; None of none or several."""
+    if labels.canonical(name, mapping):
+        return name
+    words = {word: labels.canonical(word, mapping) for word in re.split(r"[\W_]+", name) if word}
+    emotional = [word for word, emotion in words.items() if emotion]
+    return emotional[0] if len({words[word] for word in emotional}) == 1 else None
 
 
 # A pattern.
@@ -195,11 +197,16 @@ def _typed(row: Row, path: Path) -> Row:
 # What a label means.
 
 
-def settle_emotions(clips: Sequence[Candidate], mapping: labels.Mapping) -> None:
-    """Give each row its canonical emotion: as the user maps its code or its word, else as everybody knows them."""
+def settle_emotions(clips: Sequence[Candidate], mapping: dict[str, str]) -> set[str]:
+    """Give each row its canonical emotion: as the user maps its code or its word, else as everybody knows them.
+
+    Returns the labels of the mapping that rows have.
+    """
+    applied: set[str] = set()
     unknown: dict[str, Candidate] = {}
     for clip in clips:
         words = [str(clip.row[name]) for name in ("label", "emotion") if clip.row.get(name)]
+        applied.update(mapping.keys() & map(labels.plain, words))
         meanings = [mapping.get(labels.plain(word)) for word in words]
         meanings += [word if word in mapping.values() else labels.canonical(word) for word in reversed(words)]
         emotion = next((meaning for meaning in meanings if meaning), None)
@@ -216,3 +223,4 @@ def settle_emotions(clips: Sequence[Candidate], mapping: labels.Mapping) -> None
             f"with {labels.to_map(plain, 'EMOTION')} ({listed(labels.EMOTIONS, 8)}), or keep it with "
             f"{labels.to_map(plain, plain)}"
         )
+    return applied

@@ -3,7 +3,6 @@
 import re
 import shlex
 import unicodedata
-from typing import Any
 
 from sertool import talk
 from sertool.errors import UsageError
@@ -26,19 +25,6 @@ SYNONYMS = {
 TAKEN_BY_SHELLS = re.compile(r"[\s|&;<>()$`'\"*?]")
 
 SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
-
-
-class Mapping(dict[str, str]):
-    """What the user says that labels mean, by plain label, and which of these labels were met."""
-
-    def __init__(self, pairs: dict[str, str] | None = None) -> None:
-        super().__init__(pairs or {})
-        self.matched: set[str] = set()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        if key in self:
-            self.matched.add(key)
-        return super().get(key, default)
 
 
 def composed(word: str) -> str:
@@ -70,9 +56,9 @@ def sex_named(word: str) -> str:
     return SEXES.get(key, key if key in SEXES.values() else word)
 
 
-def parse_mapping(pairs: tuple[str, ...]) -> Mapping:
-    """`("ps=surprise", "calm=neutral,joy=fun")` as a mapping; a target may be a word of one's own."""
-    mapping = Mapping()
+def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`("ps=surprise", "calm=neutral,joy=fun")` as targets by plain label; a target may be a word of one's own."""
+    mapping = {}
     for pair in (pair for text in pairs for pair in _apart(text)):
         source, _, target = (composed(part).strip() for part in pair.partition("="))
         if not (source and target) or "=" in target:
@@ -87,9 +73,9 @@ def to_map(source: str, target: str) -> str:
     return f"--map {shlex.quote(pair) if TAKEN_BY_SHELLS.search(pair) else pair}"
 
 
-def warn_of_unmet(mapping: Mapping) -> None:
+def warn_of_unmet(mapping: dict[str, str], applied: set[str]) -> None:
     """Say which labels the user gave a meaning that no clip has."""
-    for word in mapping.keys() - mapping.matched:
+    for word in mapping.keys() - applied:
         talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
 
 

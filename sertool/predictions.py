@@ -290,6 +290,13 @@ def offered(run: Run) -> set[str]:
     return {word(name, run.mapping) for name in run.offered}
 
 
+def labels_met(run: Run) -> set[str]:
+    """The plain labels of the rows that are scored, and of their probabilities and votes."""
+    names = [*run.offered, *manifest.family(run.table, "votes_voice_")]
+    names += [str(label) for column in ("emotion", "predicted") for label in manifest.codes(run.table, column).values]
+    return {labels.plain(form) for name in names for form in (name, WHOLE.sub(r"\1", name))}
+
+
 def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> tuple[str, ...]:
     """What follows `p_` in the names of columns of probabilities; a word that nobody knows, and that is never true or
     predicted, is a stranger's (`p_value`) where the others make more distributions without it."""

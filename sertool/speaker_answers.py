@@ -52,7 +52,7 @@ def _where(row: Row) -> Path:
 
 def _folder(row: Row) -> str | None:
     folders = reversed(_where(row).parent.parts[1:])
-    return next((name for name in folders if labelling.of_folder(name, {}) is None), None)
+    return next((name for name in folders if labelling.word_of_folder(name, {}) is None), None)
 
 
 def require_adaptable(ensemble: Ensemble) -> None:

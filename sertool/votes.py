@@ -10,7 +10,7 @@ from sertool.errors import UsageError
 from sertool.manifest import Table
 
 
-def labelled(table: Table, source: str, modality: str, mapping: labels.Mapping) -> Table:
+def labelled(table: Table, source: str, modality: str, mapping: dict[str, str]) -> Table:
     """Emotions as most listeners heard them (`perceived`), or columns with each emotion's share (`soft`)."""
     prefix = f"votes_{modality}_"
     names = manifest.family(table, prefix)

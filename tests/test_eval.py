@@ -282,6 +282,7 @@ def test_map_joins_the_confidence_too_where_probabilities_tell_it(tmp_path: Path
 def test_a_mapping_that_no_label_meets_is_said(predicted: str) -> None:
     done = sertool("eval", predicted, "--map", "agnry=happy")
     assert "--map agnry=happy changes nothing: no clip has the label 'agnry'" in done.err
+    assert "changes" not in sertool("eval", predicted, "--map", "angry=happy").err
 
 
 def test_one_column_is_not_both_truth_and_answer(tmp_path: Path) -> None:

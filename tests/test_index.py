@@ -19,7 +19,7 @@ from running import Outcome, sertool
 
 from sertool import audio, columns, encoding, labels, leak_guard, manifest, manifest_io, splitting, synth, tables
 from sertool.errors import UsageError
-from sertool.labelling import compile_pattern, of_folder
+from sertool.labelling import compile_pattern, word_of_folder
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 corpora = pytest.mark.corpora
@@ -152,7 +152,8 @@ def test_the_nearest_folder_among_folders_of_emotions_labels(make):
      ("sad_happy", None), ("calls", None), ("", None), ("unangry", None), ("sad_sadness", "sad")],
 )  # fmt: skip
 def test_an_emotion_in_a_folders_name(name, emotion):
-    assert of_folder(name, {}) == emotion
+    word = word_of_folder(name, {})
+    assert (word and labels.canonical(word)) == emotion
 
 
 def test_an_unknown_folder_among_emotions_is_an_error_with_an_example(make):
@@ -198,6 +199,10 @@ def test_what_is_asked_in_vain_is_refused_or_told(make):
     sertool("index", folder / "x", "-o", folder / "m.parquet")
     assert "changes" not in sertool("index", folder / "m.parquet", "--map", "angry=sad", "-f", "jsonl").err
     refused(folder / "x", "--votes", "face", says="--votes goes with --labels")
+    lone = make("tapes/wut/1.wav", "tapes/tape1/2.wav", "tapes/tape2/3.wav") / "tapes"
+    assert "--map wut=angry changes nothing: no clip has" in sertool("index", lone, "--map", "wut=angry").err
+    numbered = make("y/01_wut/1.wav", "y/02_sad/2.wav") / "y"
+    assert "changes" not in sertool("index", numbered, "--map", "wut=angry").err
     for nothing in ("", ",", " , "):
         refused(folder / "x", "--emotions", nothing, says="names nothing: leave the option out")
     refused(folder / "x", "--where", "emotion==angry", says="takes one = between column and value")

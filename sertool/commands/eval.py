@@ -87,7 +87,7 @@ def _output_options() -> Any:
 @options.stack(_input_options(), _score_options(), _output_options())
 def command(paths: tuple[str, ...], **values: Any) -> None:
     """Score the predictions in PATHS: UAR, accuracy, F1, confusion and calibration, each with its interval."""
-    from sertool import answers, evaluating, groups, labels, manifest_io, reports
+    from sertool import answers, evaluating, groups, labels, manifest_io, predictions, reports
     from sertool.predictions import Reading
     from sertool.sums import Bootstrap
 
@@ -97,7 +97,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     mapping = labels.parse_mapping(values["mapping"])
     reading = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
     runs = answers.read(sources, reading)
-    labels.warn_of_unmet(mapping)
+    labels.warn_of_unmet(mapping, set().union(*(predictions.labels_met(answers.run) for answers in runs)))
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]))
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
