@@ -8,9 +8,7 @@ copies of a batch together, and computes the features of all its clips packed en
 
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -357,16 +355,17 @@ def _are_numbers(rows: np.ndarray) -> bool:
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
-    batches = _batches(clips, engine.extraction, engine.most)
-    first = list(itertools.islice(batches, 2 * jobs + 1))
-    many = len(first) > 2 * jobs and jobs > 1 and not engine.gathers
-    with workers.one_thread():
-        pool = workers.WorkerPool(lambda batch: _prepared(engine, batch), jobs, torch.set_num_threads, forked=many)
-        try:
-            for clips_made, prepared in _ahead(pool, itertools.chain(first, batches), jobs):
-                yield from _on_device(engine, clips_made, prepared)
-        finally:
-            pool.shutdown()
+
+    def samples(batch: Sequence[Clip]) -> int:
+        return sum(int(engine.extraction.wave.samples(clip.duration or 0.0)) for clip in batch)
+
+    batches = neighbours(clips, lambda clip: samples([clip]), BATCH_SAMPLES, engine.most)
+    first = list(itertools.islice(batches, workers.AHEAD * jobs + 1))
+    many = len(first) > workers.AHEAD * jobs and jobs > 1 and not engine.gathers
+    with workers.pool(lambda batch: _prepared(engine, batch), jobs, forked=many) as pool:
+        ahead = pool.map_ahead(itertools.chain(first, batches), samples, SAMPLES_AHEAD, heavy=BATCH_SAMPLES)
+        for clips_made, prepared in ahead:
+            yield from _on_device(engine, clips_made, prepared)
 
 
 def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor | Copy]:
@@ -407,34 +406,3 @@ def _replaced(items: Sequence[Any], kind: type, work: Callable[[list[Any]], Iter
     matches = [item for item in items if isinstance(item, kind)]
     finished = iter(work(matches) if matches else ())
     return [next(finished) if isinstance(item, kind) else item for item in items]
-
-
-SizedClips = tuple[list[Clip], int]  # clips and their samples
-
-
-def _batches(clips: Iterable[Clip], extraction: Extraction, most: int) -> Iterator[SizedClips]:
-    """Neighbours, a few at a time: a long one goes alone."""
-
-    def samples(clip: Clip) -> int:
-        return int(extraction.wave.samples(clip.duration or 0.0))
-
-    for batch in neighbours(clips, samples, BATCH_SAMPLES, most):
-        yield batch, sum(map(samples, batch))
-
-
-def _ahead(
-    pool: workers.WorkerPool, batches: Iterable[SizedClips], jobs: int
-) -> Iterator[tuple[list[Clip], list[Any]]]:
-    """Batches and their results, in order, a few at a time; only a single clip may exceed `SAMPLES_AHEAD`."""
-    pending: deque[tuple[SizedClips, Future[Any]]] = deque()
-
-    def done() -> tuple[list[Clip], list[Any]]:
-        (clips, _), future = pending.popleft()
-        return clips, workers.result(future)
-
-    for batch, samples in batches:
-        while pending and (len(pending) > 2 * jobs or sum(s for (_, s), _ in pending) + samples > SAMPLES_AHEAD):
-            yield done()
-        pending.append(((batch, samples), pool.submit(batch, in_process=samples > BATCH_SAMPLES)))
-    while pending:
-        yield done()

@@ -3,15 +3,13 @@
 import math
 import sys
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sertool import audio, extract, inference, levels, predict_inputs, talk, windows, workers
@@ -94,31 +92,28 @@ class Session:
         """
         handover = sys.getswitchinterval()
         sys.setswitchinterval(HANDOVER)
-        pool = workers.WorkerPool(work, self.jobs, torch.set_num_threads)
-        pending: deque[Future[Any]] = deque()
         wave, most = self.ensemble.extractions[0].wave, STRETCHES if self.options.window else BATCH
         may_fork = self.jobs > 1 and not self.ensemble.gathers
         stretches = (each for one in requests for each in windows.stretches(one, self.options, wave))
         looking = threading.Lock()
-        with workers.one_thread():
-            try:
+        try:
+            with workers.pool(work, self.jobs) as pool:
                 for batch in predict_inputs.gathered(stretches, most, looking):
                     stored = any(one.request.stored for one in batch)  # by what forks cannot be given
                     forks = may_fork and len(batch) == most and not stored
-                    while pending and (forks or len(pending) > 2 * self.jobs or pending[0].done()):
-                        yield workers.result(pending.popleft())
+                    while pool.pending and (forks or pool.is_full or pool.pending[0].done()):
+                        yield pool.next_result()
                     if forks and looking.acquire(timeout=PATIENCE):  # else more is waited for, and threads do for now
                         self.ensemble.engines  # noqa: B018 (made now, all forks have them)
                         pool.fork()
                         looking.release()
                         may_fork = False  # once is enough, wherever it led
                     if batch:
-                        pending.append(pool.submit(batch, in_process=stored))
-                while pending:
-                    yield workers.result(pending.popleft())
-            finally:
-                pool.shutdown()
-                sys.setswitchinterval(handover)
+                        pool.submit(batch, in_process=stored)
+                while pool.pending:
+                    yield pool.next_result()
+        finally:
+            sys.setswitchinterval(handover)
 
     def _extracted(self, batch: Iterable[Stretch]) -> Iterator[Piece]:
         """What a worker makes of some stretches: their pieces with features."""

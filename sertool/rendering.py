@@ -4,9 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -140,21 +138,11 @@ def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
 def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, None]:
     """The issue of each sound, or None, in order; workers are a few batches ahead."""
     batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, SECONDS, BATCH))
-    pending: deque[Future[Any]] = deque()
     with workers.one_thread():
         yield from _render_all(sounds[:1])  # here, for forks to share what it imports
-        pool = workers.WorkerPool(_render_all, jobs, torch.set_num_threads, forked=len(batches) > jobs > 1)
-        try:
-            for batch in batches:
-                if len(pending) > 2 * jobs:
-                    yield from workers.result(pending.popleft())
-                pending.append(pool.submit(batch))
-            for future in pending:
-                yield from workers.result(future)
-        finally:
-            busy = [future for future in pending if not future.cancel()]
-            pool.shutdown()
-            wait(busy)  # they write yet
+    with workers.pool(_render_all, jobs, forked=len(batches) > jobs > 1, finish=True) as pool:  # or they write yet
+        for _, issues in pool.map_ahead(batches):
+            yield from issues
 
 
 def _render_all(sounds: list[Sound]) -> list[str | None]:

@@ -6,16 +6,18 @@ other systems, for few clips, and for long ones, whose rows would have to be cop
 """
 
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sertool import talk
 from sertool.errors import SertoolError
@@ -23,6 +25,8 @@ from sertool.errors import SertoolError
 HAS_FORKS = sys.platform == "linux"
 NO_LOCKS = (ImportError, NotImplementedError, OSError)  # where the system has none for processes, as without /dev/shm
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+AHEAD = 2  # items that wait for each worker
+Item = TypeVar("Item")
 _work: Callable[[Any], Any] | None = None  # what this process does for each item, where it is a fork
 
 
@@ -34,42 +38,82 @@ class FromFork(NamedTuple):
 
 
 class WorkerPool:
-    """Workers that apply `work` to items; `initializer` is called with 1 in each before its first item."""
+    """Workers that apply `work` to items, each with one thread of torch; results are taken in the items' order."""
 
-    def __init__(
-        self, work: Callable[[Any], Any], jobs: int, initializer: Callable[[int], Any], *, forked: bool = False
-    ) -> None:
-        self.work, self.jobs, self.initializer = work, jobs, initializer
-        self.threads = ThreadPoolExecutor(jobs, initializer=initializer, initargs=(1,))
+    def __init__(self, work: Callable[[Any], Any], jobs: int) -> None:
+        self.work, self.jobs = work, jobs
+        self.threads = ThreadPoolExecutor(jobs, initializer=_take_one_thread)
         self.forks: ProcessPoolExecutor | None = None
-        if forked:
-            self.fork()
+        self.pending: deque[Future[Any]] = deque()  # of which no result was taken yet
 
     def fork(self) -> None:
         """From now on use forks, where the system has these and locks for them.
 
         No thread may be at work meanwhile: a fork would keep the locks that it holds, and wait for them for ever.
         """
-        begin = (self.work, self.initializer)
         with suppress(*NO_LOCKS):
             if HAS_FORKS:
                 context = multiprocessing.get_context("fork")
-                forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=begin)
+                forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=(self.work,))
                 for _ in range(self.jobs):
                     forks.submit(os.getpid)  # they start as work comes, and have to start now
                 self.forks = forks
 
-    def submit(self, item: Any, *, in_process: bool = False) -> Future[Any]:
-        """The future result for an item; with `in_process` a thread computes it, whatever the workers are."""
+    def submit(self, item: Any, *, in_process: bool = False) -> None:
+        """Hand an item to the workers; with `in_process` a thread computes it, whatever they are."""
         if self.forks is None or in_process:
-            return self.threads.submit(self.work, item)
-        return self.forks.submit(_in_fork, item)
+            self.pending.append(self.threads.submit(self.work, item))
+        else:
+            self.pending.append(self.forks.submit(_in_fork, item))
 
-    def shutdown(self) -> None:
-        """Stop without waiting for work that has begun, and drop what has not."""
+    @property
+    def is_full(self) -> bool:
+        """Whether as many items are ahead as are to be."""
+        return len(self.pending) > AHEAD * self.jobs
+
+    def next_result(self) -> Any:
+        """The result of the first item whose result was not taken yet."""
+        return _result(self.pending.popleft())
+
+    def map_ahead(
+        self,
+        items: Iterable[Item],
+        weight: Callable[[Item], float] = lambda _: 0,
+        limit: float = math.inf,
+        heavy: float = math.inf,
+    ) -> Iterator[tuple[Item, Any]]:
+        """Items and their results; those ahead weigh `limit` together, or one does more; heavy ones stay in process."""
+        ahead: deque[tuple[Item, float]] = deque()
+        for item in items:
+            own = weight(item)
+            while ahead and (self.is_full or sum(each for _, each in ahead) + own > limit):
+                yield ahead.popleft()[0], self.next_result()
+            self.submit(item, in_process=own > heavy)
+            ahead.append((item, own))
+        while ahead:
+            yield ahead.popleft()[0], self.next_result()
+
+    def stop(self, *, finish: bool) -> None:
+        """Drop what has not begun; what has goes on, and with `finish` is waited for."""
+        begun = [future for future in self.pending if not future.cancel()]
         self.threads.shutdown(wait=False, cancel_futures=True)
         if self.forks is not None:
             self.forks.shutdown(wait=False, cancel_futures=True)
+        if finish:
+            wait(begun)
+
+
+@contextmanager
+def pool(work: Callable[[Any], Any], jobs: int, *, forked: bool = False, finish: bool = False) -> Iterator[WorkerPool]:
+    """Workers as long as they are needed; torch uses one thread meanwhile, and work that has begun may have to end."""
+    with one_thread():
+        made = WorkerPool(work, jobs)
+        if forked:
+            made.fork()
+        try:
+            yield made
+        finally:
+            made.stop(finish=finish)
 
 
 def cores() -> int:
@@ -98,7 +142,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def result(future: Future[Any]) -> Any:
+def _result(future: Future[Any]) -> Any:
     """A future's result; where the system ended the worker, one clear error."""
     try:
         made = future.result()
@@ -112,12 +156,18 @@ def result(future: Future[Any]) -> Any:
     return made.result
 
 
-def _begin_fork(work: Callable[[Any], Any], initializer: Callable[[int], Any]) -> None:
+def _take_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _begin_fork(work: Callable[[Any], Any]) -> None:
     """Prepare a fork: it ends when its parent ends, however that happens, and leaves Ctrl-C to it."""
     global _work  # noqa: PLW0603 (a fork does one piece of work)
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    initializer(1)
+    _take_one_thread()
     _work = work
 
 

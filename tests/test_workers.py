@@ -1,0 +1,43 @@
+"""Workers take items ahead of their use: results come in order, and few items wait."""
+
+import os
+import threading
+
+import pytest
+
+from sertool import workers
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_results_come_in_the_order_of_items(forked):
+    with workers.pool(lambda number: (number * number, os.getpid()), 2, forked=forked) as pool:
+        made = list(pool.map_ahead(range(20), weight=lambda number: number, heavy=15))
+    assert [(number, square) for number, (square, _) in made] == [(number, number * number) for number in range(20)]
+    assert {pid for number, (_, pid) in made if number > 15} == {os.getpid()}
+    assert (os.getpid() in {pid for number, (_, pid) in made if number <= 15}) != (forked and workers.HAS_FORKS)
+
+
+@pytest.mark.parametrize(("limit", "ahead"), [(1000, 5), (30, 3), (5, 1)])
+def test_no_more_than_a_few_items_nor_their_limit_are_ahead(limit, ahead):
+    taken = []
+    with workers.pool(lambda item: item, 2) as pool:
+        results = pool.map_ahead((taken.append(n) or n for n in range(50)), lambda _: 10, limit)
+        for done, _ in enumerate(results):
+            assert len(taken) <= done + ahead + 1
+    assert len(taken) == 50
+
+
+def test_work_that_has_begun_is_waited_for_where_it_must_end():
+    begun, may_end, ended = threading.Event(), threading.Event(), []
+
+    def work(item):
+        begun.set()
+        may_end.wait(10)
+        ended.append(item)
+
+    with workers.pool(work, 1, finish=True) as pool:
+        pool.submit(1)
+        pool.submit(2)
+        begun.wait(10)
+        threading.Timer(0.05, may_end.set).start()
+    assert ended == [1]
