@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sertool.padding import real_frames
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -29,7 +31,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generato
     Columns are those of so many channels, one after the other, which bars cover alike.
     """
     lengths = lengths.to(rows.device, non_blocking=True)
-    inside = (torch.arange(rows.shape[1], device=rows.device) < lengths[:, None])[..., None]
+    inside = real_frames(lengths, rows.shape[1], rows.device)[..., None]
     if changes.shift:
         rows = _shifted(rows, lengths, changes.shift, rng)
     if changes.gain:
@@ -46,8 +48,8 @@ def _shifted(rows: Tensor, lengths: Tensor, share: float, rng: torch.Generator) 
     """Each clip rolled in time by up to `share` of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
     by = ((_random(len(rows), rng) * 2 - 1) * share * lengths).long()[:, None]
-    length = lengths[:, None]
-    places = torch.where(steps < length, (steps - by).remainder(length.clamp(min=1)), steps)
+    inside = real_frames(lengths, rows.shape[1], rows.device)
+    places = torch.where(inside, (steps - by).remainder(lengths[:, None].clamp(min=1)), steps)
     return rows.gather(1, places[..., None].expand_as(rows))
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import batches, layers, manifest, talk
+from sertool import batches, manifest, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.manifest import Table
+from sertool.padding import real_frames
 
 SAMPLE, SAMPLE_BATCH = 192, 16  # clips from which the columns' variances are estimated, and how many of them at once
 LEAST = 1e-6  # of a variance
@@ -46,7 +47,7 @@ class Reference(NamedTuple):
         """How far some outputs are from those of the frozen blocks for `rows`, `[clips]`."""
         with torch.no_grad():
             targets = self.model.block_outputs(rows, lengths)
-        valid = layers.valid(lengths, rows.shape[1], rows.device).float()
+        valid = real_frames(lengths, rows.shape[1], rows.device).float()
         parts = [_distance(*pair, valid, spread) for *pair, spread in zip(outputs, targets, self.spread, strict=True)]
         return torch.stack(parts).mean(dim=0)
 
@@ -97,7 +98,7 @@ def _outputs_of(model: Any, data: Any, clips: np.ndarray, precision: str) -> Ite
         rows, lengths = data.rows(clips[places])
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=precision == "bf16"):
             outputs = [output.float() for output in model.block_outputs(rows, lengths)]
-        yield outputs, layers.valid(lengths, rows.shape[1], rows.device)
+        yield outputs, real_frames(lengths, rows.shape[1], rows.device)
 
 
 def _spreads(batch_outputs: Iterable[tuple[BlockOutputs, Tensor]]) -> list[Spread]:

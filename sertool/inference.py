@@ -103,8 +103,7 @@ class Predictor:
         """`[clips, classes]` of what the engine made of some clips; those of similar lengths share a batch."""
         found = torch.empty(len(finished), len(self.labels))
         for places in batches.in_order(self._lengths(finished), TOGETHER):
-            is_alone = self.precision == "bf16" and len(places) == 1
-            some = places.repeat(2) if is_alone else places  # kernels for a single clip round otherwise than others
+            some = batches.not_alone(places, self.precision)
             who = None if voices is None else (voices[0], voices[1][some])
             found[some] = self.probabilities(*self._padded([finished[place] for place in some]), who)
         return found

@@ -14,16 +14,12 @@ from torch.nn import functional as F
 
 from sertool import norms
 from sertool.errors import UsageError
-
-
-def valid(lengths: Tensor, time: int, device: torch.device) -> Tensor:
-    """`[clips, time]`: true where a clip has frames."""
-    return torch.arange(time, device=device) < lengths.to(device, non_blocking=True)[:, None]
+from sertool.padding import real_frames
 
 
 def cleared(rows: Tensor, lengths: Tensor) -> Tensor:
     """`[clips, time, columns]` with zeros behind each clip, whatever lay there."""
-    return rows.masked_fill(~valid(lengths, rows.shape[1], rows.device)[..., None], 0.0)
+    return rows.masked_fill(~real_frames(lengths, rows.shape[1], rows.device)[..., None], 0.0)
 
 
 def framed(rows: Tensor, lengths: Tensor, frames: int) -> Tensor:
@@ -49,7 +45,7 @@ def mask(lengths: Tensor, x: Tensor) -> Tensor | None:
     """
     if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and bool((lengths >= x.shape[2]).all()):
         return None
-    rows = valid(lengths, x.shape[2], x.device).to(x.dtype)
+    rows = real_frames(lengths, x.shape[2], x.device).to(x.dtype)
     return rows.view(len(x), 1, -1, *[1] * (x.dim() - 3))
 
 

@@ -12,6 +12,7 @@ from sertool.batches import Store
 from sertool.errors import SertoolError
 from sertool.fitted import deviation_of
 from sertool.modelfile import ModelFile
+from sertool.padding import real_frames
 
 NAMES = tuple(f"scaling.{part}" for part in ("mean", "deviation", "matrix", "offsets"))  # in a model file
 ADAPTS = {"corpus": "speaker", "none": "moved"}  # what --adapt makes of a way to scale
@@ -45,8 +46,7 @@ class Scaling:
             group = torch.zeros(len(rows), dtype=torch.long, device=rows.device) if group is None else group
             rows = (rows - self.mean[group][:, None]) / self.deviation[group][:, None]
             rows = rows * self.deviation[0] + self.mean[0] if self.mode == "moved" else rows
-            inside = torch.arange(rows.shape[1], device=rows.device) < lengths.to(rows.device)[:, None]
-            rows = rows * inside[..., None]
+            rows = rows * real_frames(lengths, rows.shape[1], rows.device)[..., None]
         return rows if self.matrix is None else rows @ self.matrix
 
     def then(self, offset: np.ndarray, matrix: np.ndarray, device: torch.device) -> "Scaling":

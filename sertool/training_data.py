@@ -100,9 +100,8 @@ def summaries(model: Any, data: Data, precision: str) -> np.ndarray:
 def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str) -> Tensor:
     """The network's output for each of some clips, float32 `[clips, width]`, on the CPU."""
     outputs = torch.empty(0)
-    for places in batches.in_order(data.store.lengths[clips]):
-        if precision == "bf16" and len(places) == 1:
-            places = places.repeat(2)  # noqa: PLW2901  # kernels for a single clip round otherwise than others
+    for some in batches.in_order(data.store.lengths[clips]):
+        places = batches.not_alone(some, precision)
         with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
             answer = network(*data.rows(clips[places])).float().cpu()
         outputs = outputs if len(outputs) else answer.new_empty(len(clips), answer.shape[1])

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "sertool"
 # From the ground up, floor by floor and along each. A file may import those before it, and none of its own folder.
 HOUSE = {
     "bedrock": "errors __init__",
-    "ground": """talk workers batch_changes catalogue codes columns containers digests filters team norms layers metrics
-        presets ratios pyin recipes rounding scan schedules stretching device parts dsp pitch_classes products slow
-        files locks paths pictures sheet fitted labels run_folder selection shipped splits leak_guard streams synth
+    "ground": """talk workers padding batch_changes catalogue codes columns containers digests filters team norms layers
+        metrics presets ratios pyin recipes rounding scan schedules stretching device parts dsp pitch_classes products
+        slow files locks paths pictures sheet fitted labels run_folder selection shipped splits leak_guard streams synth
         tensorfile unpacking web downloading training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest row_filter votes speakers taught_encoders intake twins levels audio encoding folders

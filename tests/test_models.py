@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sertool import catalogue, imagenet, layers, models, norm_folding, norms
 from sertool.errors import SertoolError, UsageError
+from sertool.padding import real_frames
 
 CLASSICAL = ("lda", "svm", "logistic", "forest", "probe")
 BACKBONES = ("densenet161", "resnet50", "resnext50")
@@ -597,7 +598,7 @@ def test_batch_norm_is_that_of_the_frames_alone(shape, layout, compiling, monkey
     mine.load_state_dict(twin.state_dict(), strict=False)
     slope = torch.randn(shape)
     results = []
-    valid = layers.valid(lengths, 20, x.device)
+    valid = real_frames(lengths, 20, x.device)
     for norm in (mine, twin):
         leaf = x.clone().requires_grad_()
         if norm is mine:
@@ -626,7 +627,7 @@ def test_batch_norm_in_bfloat16_keeps_its_statistics_and_gradient():
     torch.testing.assert_close(norm.running_mean, 0.9 * statistics + statistics, atol=1e-3, rtol=1e-3)
     for made in (fine, coarse):
         (made.float() * slope).sum().backward()
-    padding = ~layers.valid(lengths, 50, x.device)
+    padding = ~real_frames(lengths, 50, x.device)
     assert not coarse.movedim(1, 2)[padding].any()
     assert not leaves[1].grad.movedim(1, 2)[padding].any()
     torch.testing.assert_close(leaves[1].grad.float(), leaves[0].grad, atol=0.05, rtol=0.05)

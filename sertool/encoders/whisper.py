@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from sertool import dsp, encoders, layers, products, weights
 from sertool.errors import UsageError
+from sertool.padding import real_frames
 from sertool.weights import Published
 
 LICENCE = "MIT"
@@ -128,7 +129,7 @@ class Network(nn.Module):
         self, stream: Tensor, lengths: Tensor | None = None, first: int = 0, last: int | None = None
     ) -> list[Tensor]:
         """Layers `first` + 1 to `last`, each `[clips, frames, width]`, of layer `first`; clips of these lengths."""
-        mask = None if lengths is None else layers.valid(lengths, stream.shape[1], stream.device)[:, None, None]
+        mask = None if lengths is None else real_frames(lengths, stream.shape[1], stream.device)[:, None, None]
         made: list[Tensor] = []
         for block in self.blocks[first:last]:
             stream = block(stream, mask)

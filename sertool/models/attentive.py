@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sertool import layers
+from sertool.padding import real_frames
 
 ORIGIN = "layer weights as in SUPERB (Yang et al. 2021), statistics as in ECAPA-TDNN (Desplanques et al. 2020)"
 PARAMETERS = 151_121
@@ -47,4 +48,4 @@ class Model(layers.Headed):
         parts = F.layer_norm(parts, parts.shape[-1:])
         mean = (parts * self.weights.softmax(0)[:, None]).sum(2)
         x = F.gelu(self.narrow(self.dropout(mean)))
-        return self.dropout(self.statistics(x, layers.valid(lengths, x.shape[1], x.device)))
+        return self.dropout(self.statistics(x, real_frames(lengths, x.shape[1], x.device)))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sertool import layers, norms
+from sertool.padding import real_frames
 
 ORIGIN = "ours"
 PARAMETERS = 1_057_804
@@ -86,4 +87,4 @@ class Model(layers.Headed):
         for block in self.blocks:
             x, lengths = block(x, lengths)
         rows = self.recurrent.states(self.project(x.transpose(1, 2).flatten(2)), lengths)
-        return self.statistics(rows, layers.valid(lengths, rows.shape[1], rows.device))
+        return self.statistics(rows, real_frames(lengths, rows.shape[1], rows.device))

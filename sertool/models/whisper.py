@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sertool import fitted, layers, norms
 from sertool.encoders import whisper
 from sertool.errors import UsageError
+from sertool.padding import real_frames
 
 ORIGIN = "Radford et al. 2023, the last blocks trained on"
 PARAMETERS = 6_312_966
@@ -125,7 +126,7 @@ class Model(layers.Headed):
     def block_outputs(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
         """The output of each block, `[clips, frames, width]`."""
         output, outputs = layers.cleared(rows, lengths), []
-        valid = layers.valid(lengths, rows.shape[1], rows.device)
+        valid = real_frames(lengths, rows.shape[1], rows.device)
         for block in self.blocks:
             output = block(output, valid[:, None, None])
             outputs.append(output)
@@ -145,7 +146,7 @@ class Model(layers.Headed):
         return summaries
 
     def _pooled(self, output: Tensor, lengths: Tensor) -> Tensor:
-        valid = layers.valid(lengths, output.shape[1], output.device)
+        valid = real_frames(lengths, output.shape[1], output.device)
         if self.attend is not None:
             return self.attend(output, valid)
         mean = layers.mean(layers.cleared(output, lengths).mT, lengths)

@@ -1,0 +1,9 @@
+"""Which frames of a batch are real: clips of different lengths are padded to one."""
+
+import torch
+from torch import Tensor
+
+
+def real_frames(lengths: Tensor, time: int, device: torch.device) -> Tensor:
+    """`[clips, time]`: true where a clip has frames."""
+    return torch.arange(time, device=device) < lengths.to(device, non_blocking=True)[:, None]
