@@ -53,27 +53,27 @@ class Sound:
     clip: Clip
     path: Path
 
-    @property
-    def made_from(self) -> str:
-        """A digest of all that decides the file's bytes; the file has it as its comment."""
-        if (size_and_age := stamp(self.clip.path)) is None:
-            return ""
-        source = [self.clip.path, *size_and_age, self.clip.start, self.clip.duration]
-        text = json.dumps([FORM, effects.VERSION, *source, self.clip.augmentation])
-        return REMARK + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
-    @property
-    def stands(self) -> bool:
-        """Whether the file exists, is readable, and was made from just this."""
-        path = str(self.path)
-        made_from = audio.remark(path).partition(SOFTER)[0] if self.path.exists() else None
-        return made_from == self.made_from and not audio.look(path, full=False).issue
+def _made_from(clip: Clip) -> str:
+    """A digest of all that decides the bytes of a copy's file, which has it as its comment."""
+    if (size_and_age := stamp(clip.path)) is None:
+        return ""
+    source = [clip.path, *size_and_age, clip.start, clip.duration]
+    text = json.dumps([FORM, effects.VERSION, *source, clip.augmentation])
+    return REMARK + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
-    @property
-    def turned_down(self) -> float:
-        """By how many dB the file was turned down, as the copy was beyond full scale."""
-        _, softer, decibels = audio.remark(str(self.path)).partition(SOFTER)
-        return float(decibels.split()[0]) if softer else 0.0
+
+def _is_current(sound: Sound) -> bool:
+    """Whether the file exists, is readable, and was made from just this copy."""
+    path = str(sound.path)
+    origin = audio.remark(path).partition(SOFTER)[0] if sound.path.exists() else None
+    return origin == _made_from(sound.clip) and not audio.look(path, full=False).issue
+
+
+def _attenuation_db(path: Path) -> float:
+    """By how many dB a file was turned down, as the copy was beyond full scale."""
+    _, softer, decibels = audio.remark(str(path)).partition(SOFTER)
+    return float(decibels.split()[0]) if softer else 0.0
 
 
 def write(table: Table, place: SoundFolder, jobs: int) -> Table:
@@ -88,7 +88,7 @@ def write(table: Table, place: SoundFolder, jobs: int) -> Table:
     first, last = _bounds(rows, place.part, len(table))
     sounds, rows = place.part.of(sounds), place.part.of(rows) - first
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
-        missing = [sound for sound in sounds if not sound.stands]
+        missing = [sound for sound in sounds if not _is_current(sound)]
         if missing and refusal:
             raise refusal
         issues = dict(talk.progress(_made(missing, jobs), len(missing), "writing"))
@@ -156,7 +156,7 @@ def _render(sound: Sound) -> str | None:
     except audio.Unusable as unusable:
         talk.detail(f"{sound.clip.path}: {unusable.issue}: {unusable}")
         return unusable.issue
-    peak, remark = float(wave.abs().max()), sound.made_from
+    peak, remark = float(wave.abs().max()), _made_from(sound.clip)
     floats = peak > 1 and sound.path.suffix == FLOATS
     if peak > 1 and not floats:
         wave, remark = wave / peak, f"{remark}{SOFTER}{20 * math.log10(peak):.2f} dB"
@@ -192,7 +192,7 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
         return {"path": sound.clip.path, "issue": issue, "augmentation": sound.clip.augmentation}
     look = audio.look(str(sound.path))
     seconds = look.samples / look.sample_rate if look.samples else None
-    softer = sound.turned_down
+    softer = _attenuation_db(sound.path)
     return {
         "path": path_text(manifest.absolute(sound.path)), "duration": seconds, "sample_rate": look.sample_rate,
         "channels": look.channels, "samples": look.samples, "digest": look.digest, "size": look.size,
