@@ -65,7 +65,7 @@ class Framing:
         last = self.count(len(wave)) if last is None else last
         start = first * self.hop - (self.n_fft // 2 if self.center else 0)
         stop = start + (last - first - 1) * self.hop + self.n_fft
-        return stretch(wave, start, stop, self.edges if self.center else "zeros").unfold(0, self.n_fft, self.hop)
+        return padded_slice(wave, start, stop, self.edges if self.center else "zeros").unfold(0, self.n_fft, self.hop)
 
     def runs(self, wave: Tensor, length: int) -> "Iterator[Frames]":
         """The frames of a waveform, `length` at a time: only so much of it is ever copied."""
@@ -92,7 +92,7 @@ def window_on(framing: Framing, device: torch.device) -> Tensor:
     return framing.window_values().float().to(device)
 
 
-def stretch(wave: Tensor, start: int, stop: int, edges: str) -> Tensor:
+def padded_slice(wave: Tensor, start: int, stop: int, edges: str) -> Tensor:
     """Samples start to stop - 1 of a waveform that goes on beyond its ends, `[stop - start]` of `[samples]`."""
     before, after = max(-start, 0), max(stop - len(wave), 0)
     inside = wave[max(start, 0) : min(stop, len(wave))]
@@ -117,7 +117,7 @@ class Frames:
         if magnitude is not None:
             self._made["magnitude"] = magnitude
 
-    def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+    def cached(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """What `make` gives, made for the first who asks and kept for whoever asks with an equal key."""
         if key not in self._made:
             self._made[key] = make()
@@ -132,28 +132,28 @@ class Frames:
 
     @property
     def magnitude(self) -> Tensor:
-        return self.once("magnitude", self._magnitude)
+        return self.cached("magnitude", self._magnitude)
 
     @property
     def power(self) -> Tensor:
-        return self.once("power", self.magnitude.square)
+        return self.cached("power", self.magnitude.square)
 
     @property
     def total(self) -> Tensor:
         """`[frames]`: the sum of the magnitudes."""
-        return self.once("total", lambda: self.magnitude.sum(1))
+        return self.cached("total", lambda: self.magnitude.sum(1))
 
     @property
     def centre(self) -> Tensor:
         """`[frames]`: the centre of gravity of the magnitudes, in bins."""
-        return self.once("centre", self._centre)
+        return self.cached("centre", self._centre)
 
     def mel(self, bank: "MelBank") -> Tensor:
         """`[frames, bands]`: the power in each band."""
-        return self.once(bank.key, lambda: bank.forward(self.power))
+        return self.cached(bank.key, lambda: bank.forward(self.power))
 
     def mel_decibels(self, bank: "MelBank") -> Tensor:
-        return self.once((bank.key, "decibels"), lambda: decibels(self.mel(bank)))
+        return self.cached((bank.key, "decibels"), lambda: decibels(self.mel(bank)))
 
     def _magnitude(self) -> Tensor:
         if not self.raw.is_cpu:

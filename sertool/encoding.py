@@ -54,7 +54,7 @@ def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray
         return _resampled(coded(_resampled(samples, rate, 48_000), 48_000, codec, kbps), 48_000, rate, len(samples))
     kind, subtype = CODECS[codec]
     stream = BytesIO()
-    level = min(max(_thrift(rate, codec, kbps), 0.0), 0.999)
+    level = min(max(_compression_level(rate, codec, kbps), 0.0), 0.999)
     steady = {} if codec == "opus" else {"bitrate_mode": "CONSTANT"}
     try:
         soundfile.write(stream, np.clip(samples, -1, 1), rate, subtype, format=kind, compression_level=level, **steady)
@@ -66,7 +66,7 @@ def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray
     return _fitted(decoded[late:], len(samples))
 
 
-def _thrift(rate: int, codec: str, kbps: float) -> float:
+def _compression_level(rate: int, codec: str, kbps: float) -> float:
     """libsndfile's level of compression from 0 to 1, which it turns into a bit rate by the codec's own range."""
     low, high = (6, 256) if codec == "opus" else (8, 64) if rate < 16_000 else (8, 160) if rate < 32_000 else (32, 320)
     return (high - kbps) / (high - low)

@@ -76,7 +76,7 @@ class Ensemble:
 
     def waveforms(self, samples: np.ndarray, name: str) -> Waveforms:
         """A clip's `[channels, samples]` as each extraction takes it, at each speed."""
-        sounds = [stretching.sped(torch.from_numpy(samples), speed) for speed in self.speeds]
+        sounds = [stretching.resampled_by(torch.from_numpy(samples), speed) for speed in self.speeds]
         return [shaping.shape(sound, engine.extraction.wave, name) for sound in sounds for engine in self.engines]
 
     def features_of(self, sounds: Sequence[Waveforms]) -> list[ClipFeatures]:

@@ -57,7 +57,7 @@ class Extraction:
             return usual
         return self.dtype or ("float32" if self.stats else usual)
 
-    def heft(self) -> float:
+    def bytes_per_second(self) -> float:
         """The most bytes that a second of audio takes in a feature."""
         if self.stats:
             return 0.0

@@ -67,22 +67,22 @@ def convolved(wave: Tensor, response: Tensor) -> Tensor:
 # are rounded to 10 bits on a GPU that can; here all are products of spectra, with the taps of the same filters.
 
 
-def low_taps(rate: int, hz: float) -> np.ndarray:
+def low_pass_kernel(rate: int, hz: float) -> np.ndarray:
     """What `low_passed` convolves with, `[taps]`, an odd number of them; the ends of a clip go on beyond it."""
     return _sinc(hz / rate, hz / rate) if hz < NYQUIST * rate else np.ones(1)
 
 
-def high_taps(rate: int, hz: float) -> np.ndarray:
+def high_pass_kernel(rate: int, hz: float) -> np.ndarray:
     edge = min(hz / rate, NYQUIST)
-    return rest(_sinc(edge, edge))
+    return complementary(_sinc(edge, edge))
 
 
-def band_taps(rate: int, hz: float, octaves: float) -> np.ndarray:
+def band_pass_kernel(rate: int, hz: float, octaves: float) -> np.ndarray:
     low, high = (edge / rate for edge in _edges(rate, hz, octaves))
     return _sinc(high, low) - _sinc(low, low)
 
 
-def rest(taps: np.ndarray) -> np.ndarray:
+def complementary(taps: np.ndarray) -> np.ndarray:
     """The filter that keeps what another takes out."""
     others = -taps
     others[len(others) // 2] += 1
@@ -96,14 +96,14 @@ def _sinc(edge: float, lowest: float) -> np.ndarray:
     return taps / taps.sum()
 
 
-def filtered(waves: Sequence[Tensor], taps: Sequence[np.ndarray]) -> list[Tensor]:
+def filtered(waves: Sequence[Tensor], kernels: Sequence[np.ndarray]) -> list[Tensor]:
     """Each `[channels, samples]` through its own filter."""
     import torch
 
-    halves = [len(response) // 2 for response in taps]
+    halves = [len(response) // 2 for response in kernels]
     wide = [torch.nn.functional.pad(wave, (half, half), mode="replicate")
             for wave, half in zip(waves, halves, strict=True)]  # fmt: skip
-    return [sound[:, 2 * half :] for sound, half in zip(convolved_together(wide, taps), halves, strict=True)]
+    return [sound[:, 2 * half :] for sound, half in zip(convolved_together(wide, kernels), halves, strict=True)]
 
 
 def convolved_together(waves: Sequence[Tensor], responses: Sequence[np.ndarray]) -> list[Tensor]:

@@ -34,7 +34,7 @@ class Chroma(nn.Module):
         if self.tuning is not None:
             return torch.empty(0, 2)
         width = self.rate / self.n_fft
-        return frames.once(("peaks", width), lambda: peaks(frames.power, self.low, self.high, width))
+        return frames.cached(("peaks", width), lambda: peaks(frames.power, self.low, self.high, width))
 
     def settle(self, surveyed: Tensor) -> Tensor:
         """The clip's bank."""

@@ -16,7 +16,7 @@ from sertool.paths import Unlisted
 if TYPE_CHECKING:
     from torch import Tensor
 
-HEARD = 16_000  # Hz, the usual rate of features: at a higher one, levels of noise are measured as at this
+REFERENCE_RATE = 16_000  # Hz, the usual rate of features: at a higher one, levels of noise are measured as at this
 
 
 @lru_cache(maxsize=16)
@@ -84,19 +84,19 @@ def white(seed: int, samples: int) -> np.ndarray:
 
 
 def added(wave: Tensor, noise: Tensor, rate: int, snr: float) -> Tensor:
-    """Each `[.., samples]` with `[samples]` of noise, so many dB below its own power, as heard at `HEARD`."""
-    level = _heard(wave, rate) / _heard(noise, rate).clamp(min=1e-20) * 10 ** (-snr / 20)
+    """Each `[.., samples]` with `[samples]` of noise, so many dB below its own power, as heard at `REFERENCE_RATE`."""
+    level = _band_limited_norm(wave, rate) / _band_limited_norm(noise, rate).clamp(min=1e-20) * 10 ** (-snr / 20)
     return (noise * level).add_(wave)
 
 
-def _heard(wave: Tensor, rate: int) -> Tensor:
+def _band_limited_norm(wave: Tensor, rate: int) -> Tensor:
     """The length of `[.., samples]` as a vector, without what a lower rate would not hold."""
-    if rate <= HEARD:
+    if rate <= REFERENCE_RATE:
         return _length(wave)
     import torch
 
     size = -(-wave.shape[-1] // 4096) * 4096  # a transform of any other length may take ten times as long
-    return torch.fft.rfft(wave, size)[..., : size * HEARD // rate // 2 + 1].norm(dim=-1, keepdim=True)
+    return torch.fft.rfft(wave, size)[..., : size * REFERENCE_RATE // rate // 2 + 1].norm(dim=-1, keepdim=True)
 
 
 def as_loud(wave: Tensor, before: Tensor) -> Tensor:

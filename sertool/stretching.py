@@ -16,13 +16,13 @@ BLOCK = 4096  # frames held at once: half a minute, of any length of audio
 TINY = 1e-15  # what a bin is never below, so that silence has a phase
 
 
-def pitched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
+def pitch_shifted(wave: Tensor, rate: int, by: Fraction) -> Tensor:
     """`[channels, samples]` or `[samples]` higher by a ratio, as long as before.
 
     It equals torch-pitch-shift's with these frames, in less than half its time. Its usual ones, 64 a second with 32
     over each sample under a rectangular window, take a second for a clip of two.
     """
-    return _fitted(sped(paced(wave, rate, 1 / by), by), wave.shape[-1])
+    return _fitted(resampled_by(time_stretched(wave, rate, 1 / by), by), wave.shape[-1])
 
 
 def _fitted(wave: Tensor, length: int) -> Tensor:
@@ -31,7 +31,7 @@ def _fitted(wave: Tensor, length: int) -> Tensor:
     return torch.nn.functional.pad(cut, (0, length - cut.shape[-1]))
 
 
-def paced(wave: Tensor, rate: int, by: Fraction) -> Tensor:
+def time_stretched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
     """`[.., samples]` faster by a ratio and as high as before; shorter by it."""
     if by == 1:
         return wave
@@ -40,7 +40,7 @@ def paced(wave: Tensor, rate: int, by: Fraction) -> Tensor:
     flat = torch.nn.functional.pad(flat, (0, max(0, size - wave.shape[-1])))
     window = torch.hann_window(size, device=wave.device)
     blocks = _stretched(partial(_frames, flat, window), flat.shape[1] // (size // OVERLAP) + 1, by)
-    slowed = _overlapped((torch.fft.irfft(block, n=size) for block in blocks), window)
+    slowed = _overlap_add((torch.fft.irfft(block, n=size) for block in blocks), window)
     return _fitted(slowed, length).reshape(*wave.shape[:-1], length)
 
 
@@ -61,7 +61,7 @@ def _frames(flat: Tensor, window: Tensor, low: int, high: int) -> Tensor:
     return torch.nn.functional.pad(bins, (0, 0, 0, max(0, high - count)))
 
 
-def sped(wave: Tensor, by: Fraction) -> Tensor:
+def resampled_by(wave: Tensor, by: Fraction) -> Tensor:
     """`[.., samples]` faster and higher by a ratio, as a tape would be.
 
     torchaudio's resampler as a matrix product: its convolution is compiled anew for every ratio and every length, which
@@ -127,7 +127,7 @@ def _taken(frames: Tensor, low: int, index: np.ndarray) -> Tensor:
     return frames.index_select(1, torch.from_numpy(index - low).to(frames.device))
 
 
-def _overlapped(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
+def _overlap_add(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
     """Windowed frames `[channels, frames, samples]` added where they overlap, without the halves beyond the ends."""
     hop = len(window) // OVERLAP
     finished, rest = [], None
@@ -151,17 +151,18 @@ def _overlapped(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
 # Many clips at once, for devices: as each alone but for rounding, each at its own pace.
 
 
-def pitched_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
-    """`pitched`, of several `[channels, samples]`. Filters are as many as ratios, so that resampling stays apart."""
-    slowed = paced_together(waves, rate, [1 / number for number in by])
-    return [_fitted(sped(number, ratio), wave.shape[-1]) for number, ratio, wave in zip(slowed, by, waves, strict=True)]
+def pitch_shifted_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
+    """`pitch_shifted`, of several `[channels, samples]`. Filters are as many as ratios: resampling stays apart."""
+    slowed = time_stretched_together(waves, rate, [1 / number for number in by])
+    pairs = zip(map(resampled_by, slowed, by), waves, strict=True)
+    return [_fitted(resampled, wave.shape[-1]) for resampled, wave in pairs]
 
 
-def paced_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
-    """`paced`, of several `[channels, samples]`; a clip that is alone may be of any length, as it goes by blocks."""
+def time_stretched_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
+    """`time_stretched`, of several `[channels, samples]`; a single clip may be of any length, as it goes by blocks."""
     moved = [at for at, ratio in enumerate(by) if ratio != 1]
     if len(moved) < 2:
-        return [paced(wave, rate, ratio) for wave, ratio in zip(waves, by, strict=True)]
+        return [time_stretched(wave, rate, ratio) for wave, ratio in zip(waves, by, strict=True)]
     size = frame(rate)
     rows = [(channel, by[at]) for at in moved for channel in waves[at]]
     lengths = np.array([max(len(channel), size) for channel, _ in rows])
@@ -170,12 +171,12 @@ def paced_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -
     window = torch.hann_window(size, device=waves[0].device)
     bins = _frames_together([channel for channel, _ in rows], window, lengths)
     spectra = _stretched_together(bins, frames, counts, [pace for _, pace in rows])
-    sound = iter(_overlapped_together(torch.fft.irfft(spectra, n=size), window, counts))
-    paced_waves = list(waves)
+    sound = iter(_overlap_add_together(torch.fft.irfft(spectra, n=size), window, counts))
+    stretched_waves = list(waves)
     for at in moved:
         length = math.ceil(waves[at].shape[-1] / by[at])
-        paced_waves[at] = torch.stack([_fitted(next(sound), length) for _ in waves[at]])
-    return paced_waves
+        stretched_waves[at] = torch.stack([_fitted(next(sound), length) for _ in waves[at]])
+    return stretched_waves
 
 
 def _frames_together(rows: Sequence[Tensor], window: Tensor, lengths: np.ndarray) -> Tensor:
@@ -217,10 +218,10 @@ def _stretched_together(bins: Tensor, frames: np.ndarray, counts: np.ndarray, pa
     return bins[rows, place].mul_(loud).mul_(turns.cumprod(dim=1))
 
 
-def _overlapped_together(frames: Tensor, window: Tensor, counts: np.ndarray) -> Tensor:
-    """`_overlapped`, of `[rows, frames, samples]` of which so many are each row's own; silence behind."""
+def _overlap_add_together(frames: Tensor, window: Tensor, counts: np.ndarray) -> Tensor:
+    """`_overlap_add`, of `[rows, frames, samples]` of which so many are each row's own; silence behind."""
     hop = len(window) // OVERLAP
-    waves = _overlapped([frames], window).view(len(frames), -1, hop)
+    waves = _overlap_add([frames], window).view(len(frames), -1, hop)
     shorter = np.flatnonzero(counts < counts.max())  # of the longest the end is seen to already
     at = torch.from_numpy(shorter).to(waves.device), torch.from_numpy(counts[shorter] - 2).to(waves.device)
     waves[at] *= LEVEL / (LEVEL - window[:hop].square())

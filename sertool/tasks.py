@@ -70,8 +70,8 @@ class ShardPlan:
         seconds = np.zeros(len(self.table))
         if "duration" in self.table.column_names:
             seconds = np.nan_to_num(self.table.column("duration").to_numpy())
-        heft = self.extraction.heft() / self.extraction.wave.rate
-        spans = shards.cut(self.extraction.wave.samples(seconds), min(SAMPLES, BYTES / heft) if heft else SAMPLES)
+        size = self.extraction.bytes_per_second() / self.extraction.wave.rate
+        spans = shards.cut(self.extraction.wave.samples(seconds), min(SAMPLES, BYTES / size) if size else SAMPLES)
         return [Task(index, *span) for index, span in enumerate(spans)]
 
     def clips(self, task: Task) -> list[Clip]:

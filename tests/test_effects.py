@@ -220,7 +220,7 @@ def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
     wave[:, 4000:7000] = 0.0  # digital silence has no phase
     how = {"n_fft": size, "hop_length": size // 4, "window": torch.hann_window(size)}
     twin = pitch_shift(wave[None], by, by.numerator, **how)[0]
-    made = stretching.pitched(wave, rate, by)
+    made = stretching.pitch_shifted(wave, rate, by)
     assert made.shape == twin.shape
     assert float((made - twin).abs().max() / twin.abs().max()) < 5e-3
 
@@ -229,16 +229,16 @@ def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
 @pytest.mark.parametrize("block", [1, 7, 50])
 def test_hours_are_stretched_block_by_block_as_in_one(by, block, monkeypatch):
     wave = torch.stack([voice(30_001), voice(30_001, 1)])
-    whole = stretching.paced(wave, RATE, by)
+    whole = stretching.time_stretched(wave, RATE, by)
     monkeypatch.setattr(stretching, "BLOCK", block)
-    assert (stretching.paced(wave, RATE, by) - whole).abs().max() < 1e-5
+    assert (stretching.time_stretched(wave, RATE, by) - whole).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("by", [Fraction(100, 87), Fraction(87, 100), Fraction(3, 2), Fraction(1, 4), Fraction(4)])
 def test_the_product_resamples_as_torchaudios_convolution(by):
     for wave in (voice(9_999), torch.stack([voice(), voice(seed=1)]), voice(1)):
         twin = resample(wave, by.numerator, by.denominator)
-        assert torch.allclose(stretching.sped(wave, by), twin, atol=1e-6)
+        assert torch.allclose(stretching.resampled_by(wave, by), twin, atol=1e-6)
 
 
 def test_clips_are_stretched_together_each_at_its_own_pace():
@@ -248,20 +248,20 @@ def test_clips_are_stretched_together_each_at_its_own_pace():
     ]
     for wave in waves:
         wave[:, len(wave[0]) // 3 : len(wave[0]) // 2] = 0.0  # digital silence has no phase
-    for made, wave, pace in zip(stretching.paced_together(waves, RATE, paces), waves, paces, strict=True):
-        assert alike(made, stretching.paced(wave, RATE, pace))
+    for made, wave, pace in zip(stretching.time_stretched_together(waves, RATE, paces), waves, paces, strict=True):
+        assert alike(made, stretching.time_stretched(wave, RATE, pace))
 
 
 @pytest.mark.parametrize("octaves", [0.05, 2.0, 8.0])
 @pytest.mark.parametrize("hz", [10.0, 997.0, 7990.0, 100_000.0])
 def test_filters_have_the_taps_of_torch_audiomentations(hz, octaves):
     wave = voice(12_345)[None]
-    band = filters.band_taps(RATE, hz, octaves)
+    band = filters.band_pass_kernel(RATE, hz, octaves)
     pairs = [
-        (filters.low_taps(RATE, hz), filters.low_passed(wave, RATE, hz)),
-        (filters.high_taps(RATE, hz), filters.high_passed(wave, RATE, hz)),
+        (filters.low_pass_kernel(RATE, hz), filters.low_passed(wave, RATE, hz)),
+        (filters.high_pass_kernel(RATE, hz), filters.high_passed(wave, RATE, hz)),
         (band, filters.band(wave, RATE, hz, octaves)),
-        (filters.rest(band), wave - filters.band(wave, RATE, hz, octaves)),
+        (filters.complementary(band), wave - filters.band(wave, RATE, hz, octaves)),
     ]
     for taps, twin in pairs:
         assert (filters.filtered([wave], [taps])[0] - twin).abs().max() < 1e-5

@@ -24,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for clip in sorted((folder / "1").rglob("*.wav")):
         samples, rate = soundfile.read(clip, dtype="float32")
         for speed in SPEEDS:
-            made = stretching.sped(torch.from_numpy(samples), Fraction(speed))
+            made = stretching.resampled_by(torch.from_numpy(samples), Fraction(speed))
             place = folder / speed / clip.relative_to(folder / "1")
             place.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(place, made.numpy(), rate, "FLOAT")

@@ -32,4 +32,6 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    return filters.filtered(waves, [filters.band_taps(rate, numbers["hz"], numbers["octaves"]) for numbers in drawn])
+    return filters.filtered(
+        waves, [filters.band_pass_kernel(rate, numbers["hz"], numbers["octaves"]) for numbers in drawn]
+    )

@@ -32,5 +32,5 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    bands = (filters.band_taps(rate, numbers["hz"], numbers["octaves"]) for numbers in drawn)
-    return filters.filtered(waves, [filters.rest(taps) for taps in bands])
+    bands = (filters.band_pass_kernel(rate, numbers["hz"], numbers["octaves"]) for numbers in drawn)
+    return filters.filtered(waves, [filters.complementary(taps) for taps in bands])

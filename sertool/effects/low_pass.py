@@ -31,4 +31,4 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    return filters.filtered(waves, [filters.low_taps(rate, numbers["hz"]) for numbers in drawn])
+    return filters.filtered(waves, [filters.low_pass_kernel(rate, numbers["hz"]) for numbers in drawn])

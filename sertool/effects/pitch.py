@@ -31,15 +31,15 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     from sertool import stretching
 
-    pitched = stretching.pitched(wave, rate, _ratio(drawn))
-    return sounds.as_loud(pitched, wave)  # a phase vocoder takes some dB from steady tones
+    shifted = stretching.pitch_shifted(wave, rate, _ratio(drawn))
+    return sounds.as_loud(shifted, wave)  # a phase vocoder takes some dB from steady tones
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
     from sertool import stretching
 
-    pitched = stretching.pitched_together(waves, rate, [_ratio(numbers) for numbers in drawn])
-    return sounds.each_as_loud(pitched, waves)
+    shifted = stretching.pitch_shifted_together(waves, rate, [_ratio(numbers) for numbers in drawn])
+    return sounds.each_as_loud(shifted, waves)
 
 
 def _ratio(drawn: Drawn) -> Fraction:

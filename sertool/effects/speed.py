@@ -31,4 +31,4 @@ def length(samples: int, drawn: Drawn) -> int:
 def apply(wave: Tensor, _rate: int, drawn: Drawn) -> Tensor:
     from sertool import stretching
 
-    return stretching.sped(wave, ratios.ratio(drawn["rate"]))
+    return stretching.resampled_by(wave, ratios.ratio(drawn["rate"]))

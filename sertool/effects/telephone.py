@@ -27,8 +27,8 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
     """A sample on the edge of two levels may fall to either."""
-    high = filters.filtered(waves, [filters.high_taps(rate, numbers["low"]) for numbers in drawn])
-    lines = filters.filtered(high, [filters.low_taps(rate, numbers["high"]) for numbers in drawn])
+    high = filters.filtered(waves, [filters.high_pass_kernel(rate, numbers["low"]) for numbers in drawn])
+    lines = filters.filtered(high, [filters.low_pass_kernel(rate, numbers["high"]) for numbers in drawn])
     return [_in_bits(line, numbers) for line, numbers in zip(lines, drawn, strict=True)]
 
 

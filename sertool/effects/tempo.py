@@ -33,12 +33,12 @@ def length(samples: int, drawn: Drawn) -> int:
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     from sertool import stretching
 
-    paced = stretching.paced(wave, rate, ratios.ratio(drawn["rate"]))
-    return sounds.as_loud(paced, wave)  # a phase vocoder takes some dB from steady tones
+    stretched = stretching.time_stretched(wave, rate, ratios.ratio(drawn["rate"]))
+    return sounds.as_loud(stretched, wave)  # a phase vocoder takes some dB from steady tones
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
     from sertool import stretching
 
-    paced = stretching.paced_together(waves, rate, [ratios.ratio(numbers["rate"]) for numbers in drawn])
-    return sounds.each_as_loud(paced, waves)
+    stretched = stretching.time_stretched_together(waves, rate, [ratios.ratio(numbers["rate"]) for numbers in drawn])
+    return sounds.each_as_loud(stretched, waves)
