@@ -189,7 +189,7 @@ class Convolution1d(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """`[clips, outputs, time / 2]` and what is left of `lengths`, of `[clips, inputs, time]`."""
         where, x = mask(lengths, x), self.convolution(x)
-        x = norms.masked(self.norm(x, where).relu() if self.norm_first else x.relu(), where)
+        x = norms.zero_padding(self.norm(x, where).relu() if self.norm_first else x.relu(), where)
         x, lengths = self.pool(x), halved(lengths)
         if not self.norm_first:
             x = self.norm(x, mask(lengths, x))

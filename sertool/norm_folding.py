@@ -20,7 +20,7 @@ class Masked(nn.Module):
     """What a norm leaves to do that was folded into the convolution before it: padding stays zero."""
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        return x if where is None else norms.zero_(x, where)
+        return x if where is None else norms.zero_padding_no_grad(x, where, inplace=True)
 
 
 def folded(network: nn.Module, precision: str) -> nn.Module:

@@ -12,21 +12,18 @@ EPS, MOMENTUM = 1e-5, 0.1
 Sums = Callable[[Tensor], Tensor]
 
 
-def masked(x: Tensor, where: Tensor | None) -> Tensor:
+def zero_padding(x: Tensor, where: Tensor | None) -> Tensor:
     return x if where is None else x * where.to(x.dtype)
 
 
-def zeroed(x: Tensor, where: Tensor) -> Tensor:
-    """As `masked`, without a gradient of its own: faster in bf16."""
-    return (_bits(x) & _ones(where)).view(x.dtype) if x.dtype == torch.bfloat16 else x * where.to(x.dtype)
-
-
-def zero_(x: Tensor, where: Tensor) -> Tensor:
-    """The same in place."""
+def zero_padding_no_grad(x: Tensor, where: Tensor, *, inplace: bool = False) -> Tensor:
+    """The same without a gradient of its own: faster in bf16."""
+    out = x if inplace else torch.empty_like(x)
     if x.dtype == torch.bfloat16:
-        _bits(x).bitwise_and_(_ones(where))
-        return x
-    return x.mul_(where.to(x.dtype))
+        torch.bitwise_and(_bits(x), _ones(where), out=_bits(out))
+    else:
+        torch.mul(x, where.to(x.dtype), out=out)
+    return out
 
 
 def _bits(x: Tensor) -> Tensor:
@@ -59,7 +56,7 @@ class BatchNorm(nn.Module):
         learning = self.training and x.numel() > x.shape[1]  # a single value has no variance
         if where is None or not learning:
             x = F.batch_norm(x, *running, self.weight, self.bias, learning, MOMENTUM, EPS)
-            return masked(x, where)
+            return zero_padding(x, where)
         count = where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
         norm = compilable_norm if torch.compiler.is_compiling() else _MaskedNorm.apply
         x, mean, var = norm(x, self.weight, self.bias, where.to(x.dtype), count)
@@ -98,7 +95,7 @@ def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: Sums, x: Tensor, where:
     """
     dims, shape = [dim for dim in range(x.dim()) if dim != 1], (-1, *[1] * (x.dim() - 2))
     centre = norm.running_mean.clone()
-    wide = masked(x.float() - centre.view(shape), where)
+    wide = zero_padding(x.float() - centre.view(shape), where)
     positions = math.prod(x.shape) // x.shape[1]
     count = wide.new_tensor(positions) if where is None else where.sum(dtype=torch.float32) * math.prod(x.shape[3:])
     total = over_team(torch.cat([wide.sum(dims), wide.square().sum(dims), count[None]]))
@@ -111,7 +108,7 @@ def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: Sums, x: Tensor, where:
         norm.running_mean.lerp_(centre + mean, MOMENTUM)
         norm.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), MOMENTUM)
     scale = norm.weight * torch.rsqrt(var + EPS)
-    return masked((wide - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape), where).to(x.dtype)
+    return zero_padding((wide - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape), where).to(x.dtype)
 
 
 def compilable_norm(
@@ -145,7 +142,7 @@ class _MaskedNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x = zeroed(x, where)
+        x = zero_padding_no_grad(x, where)
         positions = x.numel() // x.shape[1]
         mean, var = _statistics(x)
         square = (var + mean.square()) * (positions / count)
@@ -153,18 +150,19 @@ class _MaskedNorm(torch.autograd.Function):
         var = (square - mean.square()).clamp(min=0)
         ctx.save_for_backward(x, weight, mean, var, where, count)
         ctx.mark_non_differentiable(mean, var)
-        return zero_(F.batch_norm(x, mean, var, weight, bias, False, 0.0, EPS), where), mean, var
+        y = F.batch_norm(x, mean, var, weight, bias, False, 0.0, EPS)
+        return zero_padding_no_grad(y, where, inplace=True), mean, var
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, var, where, count = ctx.saved_tensors
         dx, dw, db = torch.ops.aten.native_batch_norm_backward(
-            zeroed(dy, where), x, weight, mean, var, None, None, False, EPS, [True, True, True]
+            zero_padding_no_grad(dy, where), x, weight, mean, var, None, None, False, EPS, [True, True, True]
         )
         share = -weight * torch.rsqrt(var + EPS) / count
         rest = F.batch_norm(x, mean, var, share * dw, share * db, False, 0.0, EPS)
-        return zero_(dx.add_(rest), where), dw, db, None, None
+        return zero_padding_no_grad(dx.add_(rest), where, inplace=True), dw, db, None, None
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
