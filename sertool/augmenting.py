@@ -18,7 +18,7 @@ NUMBERED = re.compile(r"#(\d{1,9})$")
 NOT_INHERITED = ("digest", *columns.ANSWERS)  # what is known of the parent's numbers, and not of the copy's
 
 
-def originals(table: Table) -> np.ndarray:
+def rows_to_copy(table: Table) -> np.ndarray:
     """Which rows are multiplied, bool `[rows]`: usable, no copies themselves, and in train or nowhere."""
     multiplied = manifest.usable(table) & manifest.originals(table)
     if "split" in table.column_names:
@@ -31,7 +31,7 @@ def appended(table: Table, effects_chain: EffectChain) -> Table:
     """The table with copies below its rows: each first one, then each second one, so that more change nothing above."""
     if strange := splitting.strange_parts(table):
         talk.warn(f"split {listed(strange)}: none of {', '.join(PARTS)}, so its rows get no copies")
-    rows = np.flatnonzero(originals(table))
+    rows = np.flatnonzero(rows_to_copy(table))
     if not len(rows):
         raise SertoolError(f"no row of {len(table):,} to copy: all are unusable, copies, or held out")
     pieces = list(talk.progress(_pieces(table, rows, effects_chain), None, "drawing", "piece"))

@@ -120,7 +120,7 @@ def require_copies(table: Table) -> None:
         raise SertoolError(NO_COPIES)
 
 
-def originals(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarray:
+def original_of(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarray:
     """For each row the place of the clip that it is a copy of (its own if it is no copy), `[rows]`; -1 where that clip
     is absent or of another length."""
     copy = ~manifest.originals(table)

@@ -70,7 +70,7 @@ class Ensemble:
         return self._engines
 
     @property
-    def gathers(self) -> bool:
+    def batches_on_device(self) -> bool:
         """Whether the device takes the clips of a batch together."""
         return self.members[0].device.type != "cpu"
 
@@ -82,7 +82,7 @@ class Ensemble:
     def features_of(self, sounds: Sequence[Waveforms]) -> list[ClipFeatures]:
         """What each extraction makes of each clip's sounds; `TooLarge` where one cannot be stored."""
         made = [
-            engine.packed(waves) if self.gathers else [engine.alone(wave) for wave in waves]
+            engine.packed(waves) if self.batches_on_device else [engine.alone(wave) for wave in waves]
             for engine, waves in zip(self.engines * len(self.speeds), zip(*sounds, strict=True), strict=True)
         ]
         return [list(clip) for clip in zip(*made, strict=True)]

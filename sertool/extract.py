@@ -162,11 +162,11 @@ def _refuse_others(clip: Clip, seconds: float) -> None:
     """Refuse sound that is not what was indexed: the manifest's columns, and features made before, are of another."""
     if clip.duration and seconds < clip.duration - SLACK:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
-    if how := changed(clip):
+    if how := difference_from_index(clip):
         raise audio.Unusable("changed", how)
 
 
-def changed(clip: Clip) -> str | None:
+def difference_from_index(clip: Clip) -> str | None:
     """How a clip's file differs from what was indexed, if it does; with the same size but another age it is decoded."""
     if (size_and_age := stamp(clip.path)) is None:
         return None
@@ -196,9 +196,9 @@ class Engine:
         self.features = {name: self._feature(name) for name in extraction.features}
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
         slow = any(map(features.encoded, extraction.features))
-        self.most = SLOW_CLIPS if slow and self.device.type == "cpu" else BATCH_CLIPS  # clips in a batch
-        self.gathers = self.device.type != "cpu"  # the clips of a batch, for the device
-        self.changes = self.device.type == "cuda"  # copies there too: effects are not known to work on MPS
+        self.clips_per_batch = SLOW_CLIPS if slow and self.device.type == "cpu" else BATCH_CLIPS
+        self.batches_on_device = self.device.type != "cpu"  # clips are gathered for it
+        self.effects_on_device = self.device.type == "cuda"  # copies there too: effects are not known to work on MPS
 
     def _feature(self, name: str) -> nn.Module:
         try:
@@ -222,18 +222,18 @@ class Engine:
     def begun(self, clip: Clip) -> Rows | Tensor | Copy:
         """A worker's part for a clip: finished rows or, where the device takes batches, the input for it."""
         wave = self.extraction.wave
-        if not self.gathers:
+        if not self.batches_on_device:
             return _finite(self.alone(_channels(clip, wave)))
-        if self.changes and effects.pending(clip.augmentation):
+        if self.effects_on_device and effects.pending(clip.augmentation):
             raw = _raw(clip, wave)
             return Copy(clip, raw, effects.readied(raw.shape[1], wave.rate, clip.augmentation))
         return self.decode(clip)
 
-    def changed(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
+    def apply_effects(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
         """The shaped waveforms of copies, made on the device, each `[channels, samples]`; or a copy's issue."""
-        return self._fitting(self._changed, copies)
+        return self._fitting(self._apply_effects, copies)
 
-    def _changed(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
+    def _apply_effects(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
         settings, waves = self.extraction.wave, [copy.wave.to(self.device, non_blocking=True) for copy in copies]
         changed_waves = effects.applied_together(waves, settings.rate, [copy.chain for copy in copies])
         return [_tried(copy.clip, lambda clip, wave=wave: shaping.shape(wave, settings, clip.name))
@@ -359,9 +359,9 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
     def samples(batch: Sequence[Clip]) -> int:
         return sum(int(engine.extraction.wave.samples(clip.duration or 0.0)) for clip in batch)
 
-    batches = neighbours(clips, lambda clip: samples([clip]), BATCH_SAMPLES, engine.most)
+    batches = neighbours(clips, lambda clip: samples([clip]), BATCH_SAMPLES, engine.clips_per_batch)
     first = list(itertools.islice(batches, workers.AHEAD * jobs + 1))
-    many = len(first) > workers.AHEAD * jobs and jobs > 1 and not engine.gathers
+    many = len(first) > workers.AHEAD * jobs and jobs > 1 and not engine.batches_on_device
     with workers.pool(lambda batch: _prepared(engine, batch), jobs, forked=many) as pool:
         ahead = pool.map_ahead(itertools.chain(first, batches), samples, SAMPLES_AHEAD, heavy=BATCH_SAMPLES)
         for clips_made, prepared in ahead:
@@ -386,7 +386,7 @@ def _tried(clip: Clip, make: Callable[[Clip], Any]) -> Any:
 
 def _on_device(engine: Engine, clips: Sequence[Clip], prepared: Sequence[Any]) -> list[Rows]:
     """Copies and waveforms among what the workers made of clips, turned into rows on the device."""
-    prepared = _replaced(prepared, Copy, engine.changed)
+    prepared = _replaced(prepared, Copy, engine.apply_effects)
     left = [clip for clip, item in zip(clips, prepared, strict=True) if isinstance(item, Tensor)]
     return _replaced(prepared, Tensor, lambda waves: _together(engine, left, waves))
 

@@ -68,7 +68,7 @@ class Session:
 
     def answers(self, requests: Iterable[Request]) -> Iterator[Row]:
         """A row for each clip or window, in order, as soon as it is there: on a CPU by the worker of its features."""
-        if self.ensemble.gathers:
+        if self.ensemble.batches_on_device:
             for pieces in self.extracted(requests):
                 yield from (request.row for request in self.answered(pieces))
             return
@@ -93,7 +93,7 @@ class Session:
         handover = sys.getswitchinterval()
         sys.setswitchinterval(HANDOVER)
         wave, most = self.ensemble.extractions[0].wave, STRETCHES if self.options.window else BATCH
-        may_fork = self.jobs > 1 and not self.ensemble.gathers
+        may_fork = self.jobs > 1 and not self.ensemble.batches_on_device
         stretches = (each for one in requests for each in windows.stretches(one, self.options, wave))
         looking = threading.Lock()
         try:
@@ -189,7 +189,7 @@ class Session:
             piece = Piece(request, sound=self.ensemble.waveforms(samples, str(request.row["clip"])))
         except audio.Unusable as unusable:  # nothing lies beyond the offset that the model asks for
             return Piece(request.saying(issue=unusable.issue))
-        return piece if self.ensemble.gathers else self._with_features([piece])[0]
+        return piece if self.ensemble.batches_on_device else self._with_features([piece])[0]
 
     def _with_features(self, pieces: Sequence[Piece]) -> list[Piece]:
         """The pieces with features, made together; where one has values that cannot be, each by itself."""

@@ -76,7 +76,7 @@ def data(material: Material, design: Design, member: Member, words: list[str]) -
         store=store, targets=targets.to(device), train=train, dev=dev, scaling=scaling, emotion=emotion,
         group=group, goals=None if material.imitated is None else teacher_answers.goals(material.imitated, train),
         corpus=_corpora(material.table), judged=None if judged is None else judged.to(device),
-        original=consistency.originals(material.table, store.lengths, train) if design.training.steady else None,
+        original=consistency.original_of(material.table, store.lengths, train) if design.training.steady else None,
     )  # fmt: skip
     return _with_fewer_columns(member_data, design, material.table)
 

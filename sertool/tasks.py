@@ -135,7 +135,7 @@ def _has_all(lessons: Sequence[Lesson], head: Shard) -> bool:
 
 def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
     """Warn of clips whose file has changed: their features are of the sound that was indexed, so they stay."""
-    changed = [clip.name for task in finished for clip in plan.clips(task) if extract.changed(clip)]
+    changed = [clip.name for task in finished for clip in plan.clips(task) if extract.difference_from_index(clip)]
     if changed:
         talk.warn(f"{talk.counted(len(changed), 'clip')} changed since what was indexed had its features made, such as "
                   f"{changed[0]}: index again, with --update")  # fmt: skip

@@ -301,7 +301,7 @@ def engine_of(device: str = "cpu", **how: object) -> extract.Engine:
         shaping.Wave(**how), {name: features.settings(name, {}) for name in ("wave", "mel")}
     )
     engine = extract.Engine(extraction, device)
-    engine.gathers = engine.changes = True
+    engine.batches_on_device = engine.effects_on_device = True
     return engine
 
 

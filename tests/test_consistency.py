@@ -93,7 +93,7 @@ def test_a_column_that_hardly_varies_counts_as_much_as_others() -> None:
 
 def test_a_copy_stands_for_its_clip_if_both_are_there_and_as_long() -> None:
     names = {"clip": ["a", "a#1", "a#2", "b#1"], "parent": [None, "a", "a", "b"]}
-    found = consistency.originals(manifest.from_columns(names), np.array([5, 5, 4, 5]), np.arange(4))
+    found = consistency.original_of(manifest.from_columns(names), np.array([5, 5, 4, 5]), np.arange(4))
     assert found.tolist() == [0, 0, -1, -1]
 
 
@@ -101,7 +101,7 @@ def test_a_copy_stands_for_its_clip_if_both_are_there_and_as_long() -> None:
 def test_without_a_copy_as_long_as_its_clip_there_is_nothing_to_learn(parent: str | None, length: int) -> None:
     table = manifest.from_columns({"clip": ["a", "c"], "parent": [None, parent]})
     with pytest.raises(SertoolError, match="none train: run `sertool augment`"):
-        consistency.originals(table, np.array([5, length]), np.arange(2))
+        consistency.original_of(table, np.array([5, length]), np.arange(2))
 
 
 @pytest.mark.slow

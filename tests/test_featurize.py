@@ -714,7 +714,7 @@ def test_a_clip_whose_features_are_no_numbers_is_set_aside(copied, tmp_path, job
 def test_such_a_clip_spoils_nobody_in_its_batch(copied):
     extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     alone, together = extract.Engine(extraction), extract.Engine(extraction)
-    together.gathers = True
+    together.batches_on_device = True
     name, clips = made_louder(copied, 1e30), tasks.clips_of(manifest_io.read(str(copied)))
     for clip, one, other in zip(clips, *(extract.rows_of(each, clips, 2) for each in (alone, together)), strict=True):
         assert one.issue == other.issue == ("not-finite" if clip.name == name else None)
@@ -726,7 +726,7 @@ def test_such_a_clip_spoils_nobody_in_its_batch(copied):
 def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
     settings = {"mel": features.settings("mel", {"scale": "power"})}
     engine = extract.Engine(extract.Extraction(shaping.Wave(), settings, dtype="float16"))
-    engine.gathers = gathers
+    engine.batches_on_device = gathers
     name = made_louder(copied, 1e4, row=5)
     with pytest.raises(extract.TooLarge, match=f"^{name}: mel has values that float16 cannot hold: use --dtype"):
         list(extract.rows_of(engine, tasks.clips_of(manifest_io.read(str(copied))), 2))

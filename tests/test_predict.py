@@ -211,7 +211,7 @@ def test_a_device_that_takes_clips_together_hears_the_same(run: Path, tmp_path: 
     apart = rows_of(sertool("predict", *asked).out)
     sizes: list[int] = []
     packed = extract.Engine.packed
-    monkeypatch.setattr(Ensemble, "gathers", True)
+    monkeypatch.setattr(Ensemble, "batches_on_device", True)
     monkeypatch.setattr(
         extract.Engine, "packed", lambda self, waves: (sizes.append(len(waves)), packed(self, waves))[1]
     )
@@ -230,7 +230,7 @@ def test_one_clip_that_cannot_be_heard_spoils_none_that_is_heard_with_it(
 ) -> None:
     good = sorted((run / "voices").rglob("*.wav"))[:2]
     soundfile.write(tmp_path / "huge.wav", 1e30 * soundfile.read(good[0])[0], 16_000, subtype="DOUBLE")
-    monkeypatch.setattr(Ensemble, "gathers", True)
+    monkeypatch.setattr(Ensemble, "batches_on_device", True)
     held = rows_of(sertool("predict", "-m", run / "model", good[0], tmp_path / "huge.wav", good[1]).out)
     assert [row["issue"] for row in held] == ["", "not-finite", ""]
 

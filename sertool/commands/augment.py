@@ -160,7 +160,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     read = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     table = row_filter.choose(read, values["where"])
     if values["dry_run"]:
-        count = int(augmenting.originals(table).sum())
+        count = int(augmenting.rows_to_copy(table).sum())
         place = f", and write them to {values['write']}" if values["write"] else ""
         copies, rows = talk.counted(count * chain.copies, "copy"), talk.counted(len(table), "row")
         if kind is None:
