@@ -17,7 +17,7 @@ from sertool.columns import Row
 from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
 
-LONG = 65_536  # rows that are kept one by one
+LONG_TABLE_ROWS = 65_536  # rows that are kept one by one
 
 
 class AnswerFile(NamedTuple):
@@ -94,7 +94,7 @@ def _gather(rows: Iterator[Row], blocks: list[list[Row] | Table], names: Sequenc
     for row in rows:
         last = blocks[-1]
         last.append(row)
-        if len(last) == LONG:
+        if len(last) == LONG_TABLE_ROWS:
             blocks[-1] = _block(last, names, read)
             blocks.append([])
 

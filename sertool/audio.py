@@ -28,7 +28,7 @@ UNREAD = (  # that hold sound all the same, alone or beside pictures
 )  # fmt: skip
 LEFT_BY_MACOS = "._"  # how files begin that it lays beside each, in archives
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-BLOCK = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
+BLOCK_VALUES = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
 SMALL_BLOCK = 1 << 12  # the same where decoding may stop, with which the block is lost
 # Samples that are decoded before a part of a file, and dropped: an MP3 frame borrows bits from up to 85 of 576 samples
 # before it, libvorbis mistakes its place within the last page, and Opus is slow to forget where decoding began.
@@ -229,7 +229,7 @@ def _examine(stream: _Coded | _Plain, facts: Look) -> None:
     facts.notes.extend(levels.notes(stream.channels))
 
 
-def _blocks(stream: _Coded | _Plain, length: int, most: int = BLOCK) -> Iterator[np.ndarray]:
+def _blocks(stream: _Coded | _Plain, length: int, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
     """The next samples as stored, `[frames]` or `[frames, channels]`: int16 where the file is of 16 bits, else float32.
 
     Never more than a block at once, whatever a header claims.
@@ -301,7 +301,7 @@ def pieces(
     """The same, `[channels, samples]` after `[channels, samples]`, for hours that nobody wants to hold; of what need
     not be `whole`, in small ones, up to where it ends."""
     with _placed(path, start, duration, whole=whole) as (stream, length):
-        yield from _pieces(stream, length, cut, BLOCK if whole else SMALL_BLOCK)
+        yield from _pieces(stream, length, cut, BLOCK_VALUES if whole else SMALL_BLOCK)
 
 
 @contextmanager
@@ -328,7 +328,7 @@ def _placed(
         yield stream, last - first
 
 
-def _pieces(stream: _Coded | _Plain, length: int, cut: Cut, most: int = BLOCK) -> Iterator[np.ndarray]:
+def _pieces(stream: _Coded | _Plain, length: int, cut: Cut, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
     """`length` frames block by block, resampled while they are read."""
     rows = cut.rows(stream.channels)
     resample = None if stream.samplerate == cut.rate else resampler(stream.samplerate, cut.rate, rows)

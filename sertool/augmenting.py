@@ -13,7 +13,7 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import PARTS, TRAIN
 
-PIECE = 1 << 16  # rows drawn at once
+PIECE_ROWS = 1 << 16  # rows drawn at once
 NUMBERED = re.compile(r"#(\d{1,9})$")
 NOT_INHERITED = ("digest", *columns.ANSWERS)  # what is known of the parent's numbers, and not of the copy's
 
@@ -52,8 +52,8 @@ def _pieces(table: Table, rows: np.ndarray, effects_chain: EffectChain) -> Itera
     names = [name for name in table.column_names if name not in {*NOT_INHERITED, *answers, *shards}]
     before = _copies_before(table)
     for turn in range(1, effects_chain.copies + 1):
-        for start in range(0, len(rows), PIECE):
-            piece = table.take(rows[start : start + PIECE]).select(names)
+        for start in range(0, len(rows), PIECE_ROWS):
+            piece = table.take(rows[start : start + PIECE_ROWS]).select(names)
             parents = manifest.column(piece, "clip")
             numbers = [before.get(parent, 0) + turn for parent in parents]
             yield _copied(piece, parents, numbers, effects_chain)

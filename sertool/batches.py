@@ -24,7 +24,7 @@ from sertool.taught_encoders import Lesson
 
 SORTED_BATCHES = 32  # within so many batches clips are sorted by length, so that there is little padding
 AT_ONCE = 64  # clips that are answered together
-STEP = 16  # frames: long batches have a multiple of it
+STEP_FRAMES = 16  # frames: long batches have a multiple of it
 UNLIKE = 2  # times as long as another is too long for a batch with it
 RESIDENT_SHARE = 0.5  # of the device's free memory that frames may take
 
@@ -68,7 +68,7 @@ class Store:
 
 def rounded(time: int) -> int:
     """The padded length of a batch: kernels and their memory are cached for each length, so lengths should be few."""
-    return time if time < STEP * 4 else -(-time // STEP) * STEP
+    return time if time < STEP_FRAMES * 4 else -(-time // STEP_FRAMES) * STEP_FRAMES
 
 
 def load(table: Table, features: Sequence[str], device: str) -> Store:
@@ -173,7 +173,7 @@ def in_order(lengths: np.ndarray, size: int = AT_ONCE) -> Iterator[np.ndarray]:
     ascending = lengths[order]
     start = 0
     while start < len(order):
-        longest = UNLIKE * max(ascending[start], STEP * 4)
+        longest = UNLIKE * max(ascending[start], STEP_FRAMES * 4)
         end = min(start + size, int(np.searchsorted(ascending, longest, side="right")))
         yield order[start:end]
         start = end

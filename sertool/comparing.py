@@ -9,7 +9,7 @@ from sertool import answers, metrics, sums
 from sertool.answers import Answers
 from sertool.metrics import Tally
 from sertool.scores import Comparison, Difference
-from sertool.sums import Bootstrap, Sums
+from sertool.sums import Bootstrap, UnitSums
 
 
 def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
@@ -34,7 +34,7 @@ def _answered_by_both(first: Answers, second: Answers) -> tuple[Answers, Answers
     return answers.only(first, both), answers.only(second, both)
 
 
-def _difference(figure: Callable[[Tally], np.ndarray], whole: Sums, drawn: Sums) -> Difference:
+def _difference(figure: Callable[[Tally], np.ndarray], whole: UnitSums, drawn: UnitSums) -> Difference:
     point, resampled = (
         metrics.mean(figure(sums.as_tally(held["second"]))) - metrics.mean(figure(sums.as_tally(held["first"])))
         for held in (whole, drawn)

@@ -18,8 +18,8 @@ import numpy as np
 from sertool.codes import mix
 
 SUMS = 2
-PIECE = 1 << 20  # values
-FEW = 64
+PIECE_VALUES = 1 << 20
+FEW_VALUES = 64
 STEPS = np.float32(32768)  # of 16 bits in full scale
 Form = tuple[int, int]  # channels, and bytes of a sample; the least comes first
 LEAST = (1, 2)
@@ -32,13 +32,13 @@ class Digest:
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
-        self.sums: dict[Form, _Sums] | None = None
+        self.sums: dict[Form, _FormDigest] | None = None
 
     def add(self, block: np.ndarray) -> None:
         """`[frames]` or `[frames, channels]`, int16 or float32."""
         forms = {LEAST: block} if block.ndim == 1 and block.dtype == np.int16 else dict(_forms(block))
         if self.sums is None:
-            self.sums = {form: _Sums(self.rate, form) for form in forms}
+            self.sums = {form: _FormDigest(self.rate, form) for form in forms}
         self.sums = {form: sums for form, sums in self.sums.items() if form in forms}
         for form, sums in self.sums.items():
             sums.add(np.ascontiguousarray(forms[form]).reshape(-1).view(np.uint8))
@@ -63,20 +63,20 @@ def _forms(block: np.ndarray) -> Iterator[tuple[Form, np.ndarray]]:
 def _all(values: np.ndarray, applies: Callable[[np.ndarray], np.ndarray]) -> bool:
     """Whether something applies to all values; to most that it does not, a few of them tell."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return all(applies(part).all() for part in (values[:: len(values) // FEW + 1], values))
+        return all(applies(part).all() for part in (values[:: len(values) // FEW_VALUES + 1], values))
 
 
 def _in_16_bits(values: np.ndarray) -> np.ndarray:
     return values if values.dtype == np.int16 else (values * STEPS).astype(np.int16)
 
 
-class _Sums:
+class _FormDigest:
     """Of the bytes of one form, in pieces: SHA-1 takes the sums, the length and the odd last bytes of each."""
 
     def __init__(self, rate: int, form: Form) -> None:
         channels, size = form
         self.held = hashlib.sha1(b"%d %d" % (rate, channels), usedforsecurity=False)
-        self.piece = max(1, PIECE // channels) * channels * size
+        self.piece = max(1, PIECE_VALUES // channels) * channels * size
         self._begin()
 
     def _begin(self) -> None:

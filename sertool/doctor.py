@@ -13,7 +13,7 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.paths import path_of, stamp
 
-BATCH = 64  # files for a thread at a time: threads that meet after each file wait for each other
+BATCH_FILES = 64  # files for a thread at a time: threads that meet after each file wait for each other
 FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
 HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo", "unread-end")
 TOLERANCE = 0.1  # seconds: what encoders add
@@ -43,7 +43,7 @@ def examine(rows: Sequence[Row], check: str, jobs: int, old_rows: Mapping[str, R
 
 
 def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, audio.Look]]:
-    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    batches = [paths[start : start + BATCH_FILES] for start in range(0, len(paths), BATCH_FILES)]
 
     def look(batch: Sequence[str]) -> list[audio.Look]:
         return [audio.look(path_of(path), full=check == "full") for path in batch]

@@ -29,10 +29,10 @@ BATCH_CLIPS = 64
 SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers finish at about the same time
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # decoded and not used yet: 256 MB
-LONG = 1 << 25  # samples, 35 minutes at 16 kHz: longer clips are read piece by piece
+LONG_CLIP_SAMPLES = 1 << 25  # 35 minutes at 16 kHz: longer clips are read piece by piece
 NOT_FINITE = "not-finite"
-HALF = 65_520.0  # from here on, float16 rounds to infinity
-SLACK = 0.05  # seconds that a clip may be shorter than its manifest says
+FLOAT16_OVERFLOW = 65_520.0  # from here on, float16 rounds to infinity
+SLACK_SECONDS = 0.05  # that a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 
 
@@ -141,7 +141,7 @@ def _raw(clip: Clip, wave: Wave) -> Tensor:
 
 def _channels(clip: Clip, wave: Wave) -> Sequence[Tensor | StreamedWave]:
     """The channels of a clip's shaped waveform, each `[samples]`; those of a long one stay in their file."""
-    if effects.pending(clip.augmentation) or wave.samples(clip.duration or 0.0) <= LONG:
+    if effects.pending(clip.augmentation) or wave.samples(clip.duration or 0.0) <= LONG_CLIP_SAMPLES:
         return decoded(clip, wave)
     return long_audio.streamed(lambda: _pieces(clip, wave), wave, clip.name)
 
@@ -160,7 +160,7 @@ def _cut(clip: Clip, wave: Wave) -> tuple[str, audio.Cut, float, float | None]:
 
 def _refuse_others(clip: Clip, seconds: float) -> None:
     """Refuse sound that is not what was indexed: the manifest's columns, and features made before, are of another."""
-    if clip.duration and seconds < clip.duration - SLACK:
+    if clip.duration and seconds < clip.duration - SLACK_SECONDS:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
     if how := difference_from_index(clip):
         raise audio.Unusable("changed", how)
@@ -324,7 +324,7 @@ def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
         # Looking for what would become infinite in this way takes a sixth of isinf's time, and no copy.
         ends = rows.numpy() if rows.is_cpu else torch.stack(rows.aminmax()).cpu().numpy()
         far = max(ends.max(), -ends.min())  # NaN where one is
-        if HALF <= far < math.inf:
+        if FLOAT16_OVERFLOW <= far < math.inf:
             raise TooLarge(f"{name} has values that float16 cannot hold: use --dtype float32")
     return rows.to(getattr(torch, dtype)).cpu().numpy()
 

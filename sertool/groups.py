@@ -15,7 +15,7 @@ from sertool.sums import Bootstrap
 
 AGES = ((18, "under 18"), (30, "18 to 29"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
 MOST_VALUES = 50  # of a column of the user's own, by which clips are grouped
-FEW = 8  # values of a column that the page shows unasked
+FEW_VALUES = 8  # values of a column that the page shows unasked
 NOT_KNOWN = "(not known)"  # the clips that have no value in a column
 
 
@@ -24,7 +24,7 @@ def divisible(runs: Sequence[Answers]) -> list[str]:
     names = []
     for name in answers.GROUPS:
         counts = [len(_values(run, name)[1]) for run in runs]
-        if min(counts) and 1 < max(counts) <= FEW:
+        if min(counts) and 1 < max(counts) <= FEW_VALUES:
             names.append(name)
     return names
 

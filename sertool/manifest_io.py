@@ -26,7 +26,7 @@ EXTENSIONS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
 }  # fmt: skip
 ROW_GROUP = 131_072
-BLOCK = 1 << 20  # bytes that are read at once
+BLOCK_BYTES = 1 << 20  # bytes that are read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
 SHOWN_ROWS = 20
 STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # a file may stand behind any of them
@@ -60,7 +60,7 @@ def _read_all(stream: BinaryIO, begun: bytes = b"") -> pa.Buffer:
     Python's while Python ends brings the process down."""
     sink = pa.BufferOutputStream()
     sink.write(begun)
-    while block := stream.read(BLOCK):
+    while block := stream.read(BLOCK_BYTES):
         sink.write(block)
     return sink.getvalue()
 

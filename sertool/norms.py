@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 EPS, MOMENTUM = 1e-5, 0.1
-Sums = Callable[[Tensor], Tensor]
+SumOverTeam = Callable[[Tensor], Tensor]
 
 
 def zero_padding(x: Tensor, where: Tensor | None) -> Tensor:
@@ -39,7 +39,7 @@ def _ones(where: Tensor) -> Tensor:
 class BatchNorm(nn.Module):
     """Batch normalisation whose statistics are those of the clips' own frames; padding is zero before and after."""
 
-    over_team: Sums | None = None  # of processes that have a part of each batch
+    over_team: SumOverTeam | None = None  # of processes that have a part of each batch
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class BatchNorm(nn.Module):
 class BatchNorm2d(nn.BatchNorm2d):
     """That of torch, but that a single value, which has no variance, is taken for one like those before it."""
 
-    over_team: Sums | None = None  # of processes that have a part of each batch
+    over_team: SumOverTeam | None = None  # of processes that have a part of each batch
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.over_team is not None:
@@ -80,7 +80,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, MOMENTUM, EPS)
 
 
-def share_statistics(model: nn.Module, over_team: Sums) -> None:
+def share_statistics(model: nn.Module, over_team: SumOverTeam) -> None:
     """Let what a model normalises by be that of whole batches, of which each process has a part."""
     over_team = torch.compiler.disable(over_team)  # here, for it takes a second to import
     for module in model.modules():
@@ -88,7 +88,7 @@ def share_statistics(model: nn.Module, over_team: Sums) -> None:
             module.over_team = over_team
 
 
-def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: Sums, x: Tensor, where: Tensor | None) -> Tensor:
+def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: SumOverTeam, x: Tensor, where: Tensor | None) -> Tensor:
     """What one process would make of the whole batch, in one exchange.
 
     Sums are of differences from the running mean, which all have: squares of numbers far from zero would lose digits.

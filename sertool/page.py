@@ -9,7 +9,7 @@ import numpy as np
 
 from sertool import __version__, metrics, reports
 from sertool.files import listed
-from sertool.groups import FEW
+from sertool.groups import FEW_VALUES
 from sertool.pictures import TONES
 from sertool.reports import NAMES, number, percent
 from sertool.scores import Comparison, Difference, Figure, Group, Report, Scores
@@ -144,7 +144,7 @@ def _groups(run: Scores, groups: Iterable[Group]) -> str:
 
 
 def _width(rows: Sequence[object]) -> str:
-    return "half" if len(rows) <= FEW else "wide"
+    return "half" if len(rows) <= FEW_VALUES else "wide"
 
 
 def _chips(values: Mapping[str, float]) -> str:

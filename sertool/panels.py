@@ -10,7 +10,7 @@ from sertool import catalogue, dsp
 from sertool.extract import Engine, Extraction
 from sertool.pictures import INK, SOFT
 
-FEW = 12  # columns that have room for their names
+FEW_COLUMNS = 12  # columns that have room for their names
 POINTS = 4000  # of a waveform that are drawn; of more, how far they reach up and down
 MARKS = (100, 250, 500, 1000, 2000, 4000, 8000, 16_000)  # Hz, on an axis of frequency
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -129,7 +129,7 @@ def _bars(axis: Any, panel: Panel) -> None:
         axis.bar(places, panel.values[0, places], label=stat)
     axis.axhline(0, color=SOFT, linewidth=0.6)
     axis.set(ylabel=panel.unit, xlim=(-0.7, count - 0.3))
-    if count <= FEW:
+    if count <= FEW_COLUMNS:
         axis.set_xticks(range(count), panel.columns, rotation=20, ha="right")
     else:
         begin = panel.columns[0].removesuffix(f"_{stats[0]}")
@@ -176,7 +176,7 @@ def _columns(axis: Any, panel: Panel) -> None:
     elif panel.name == "chroma" and count == len(PITCH_CLASSES):
         axis.set_yticks(np.arange(count) + 0.5, PITCH_CLASSES)
         axis.set_ylabel("pitch class")
-    elif count <= FEW:
+    elif count <= FEW_COLUMNS:
         axis.set_yticks(np.arange(count) + 0.5, panel.columns)
     else:
         axis.set_ylabel("coefficient" if panel.name == "mfcc" else "column")

@@ -24,8 +24,8 @@ from sertool.windows import PredictOptions, Stretch, lacks_channel
 
 BATCH = 32  # clips or windows that are there at a time
 HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
-AROUND = 0.16  # seconds, more than resampling sees, and a whole number of samples at all usual rates
-LONG = 600.0  # seconds of a clip of which one is computed at a time
+CONTEXT_SECONDS = 0.16  # more than resampling sees, and a whole number of samples at all usual rates
+LONG_CLIP_SECONDS = 600.0  # of a clip of which one is computed at a time
 PATIENCE = 0.02  # seconds for the next clip to be found, before threads go on
 STRETCHES = 4  # that a worker takes at once: so many hold many windows, whose answers should not be long in coming
 
@@ -125,7 +125,7 @@ class Session:
             try:
                 if request.stored:
                     yield _shelved(request)
-                elif self.options.window is None and _seconds(row) > LONG:
+                elif self.options.window is None and _seconds(row) > LONG_CLIP_SECONDS:
                     yield from self._long(stretch)
                 else:
                     yield from self._pieces(stretch)
@@ -138,8 +138,8 @@ class Session:
     def _long(self, stretch: Stretch) -> list[Piece]:
         """A long clip as a whole with its features, while no other worker is at one: an hour takes 2 GB."""
         with self.long:
-            talk.mention(f"clips of over {LONG / 60:.0f} minutes get one answer each, which takes memory: --window 3 "
-                         "answers part by part")  # fmt: skip
+            talk.mention(f"clips of over {LONG_CLIP_SECONDS / 60:.0f} minutes get one answer each, which takes memory: "
+                         "--window 3 answers part by part")  # fmt: skip
             return self._with_features([*self._pieces(stretch)])
 
     def _pieces(self, stretch: Stretch) -> Iterator[Piece]:
@@ -252,9 +252,9 @@ def _decoded(stretch: Stretch, options: PredictOptions, wave: Wave) -> np.ndarra
     hop = options.step
     begin = start + stretch.first * hop
     seconds = min(stretch.length - stretch.first * hop, (stretch.count - 1) * hop + options.window)
-    before = min(AROUND, begin)
+    before = min(CONTEXT_SECONDS, begin)
     first = round(before * wave.rate)
-    return audio.decode(path, cut, begin - before, before + seconds + AROUND)[
+    return audio.decode(path, cut, begin - before, before + seconds + CONTEXT_SECONDS)[
         :, first : first + round(seconds * wave.rate)
     ]
 

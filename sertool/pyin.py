@@ -18,7 +18,7 @@ from torch import Tensor
 
 RUN = 24  # frames transformed at once: in float64 they and their spectra stay in a core's cache
 PART = 10 * RUN  # frames whose troughs are weighed at once
-BLOCK = 2048  # frames of a lattice held at once: 17 MB with 385 bins
+BLOCK_FRAMES = 2048  # frames of a lattice held at once: 17 MB with 385 bins
 SMALLEST = np.finfo(np.float64).tiny  # what an impossible event's probability is taken for, as librosa does
 
 # Log-probabilities are whole multiples of 2^-19. Sums of integers are exact, so that neither the machine nor where a
@@ -233,7 +233,7 @@ class Lattice:
         Blocks are scored in turn, and only the scores at their ends are kept; going back, each is scored again.
         """
         frames = len(candidates.voicing)
-        starts = range(0, frames, BLOCK)
+        starts = range(0, frames, BLOCK_FRAMES)
         entry, entries = None, []
         for start in starts:
             entries.append(entry)
@@ -251,7 +251,7 @@ class Lattice:
     def _scored(self, candidates: Candidates, start: int, entry: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Each state's score after the block's frames, `[1 + frames, 2, bins]`, the first being `entry`; and the scores
         with which the states of the frame before enter a frame, `[1 + frames, 2, reach + bins + reach]`."""
-        scores = self._own_scores(candidates, start, min(start + BLOCK, len(candidates.voicing)))
+        scores = self._own_scores(candidates, start, min(start + BLOCK_FRAMES, len(candidates.voicing)))
         scores[0] = 0 if entry is None else entry
         width, inside = 2 * self.reach + 1, slice(self.reach, self.reach + self.bins)
         entering = np.full((len(scores), 2, self.bins + 2 * self.reach), BEYOND, dtype=np.int32)

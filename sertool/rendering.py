@@ -32,8 +32,8 @@ REMARK = "sertool "  # how a file's comment begins
 SOFTER = ", turned down by "  # in a file's comment, after the digest of what it was made from
 TOGETHER, LASTING = 1024, 1200.0  # files that get their names together, and the seconds that they last at the most
 FLOATS = ".wav"  # whose files can hold what is beyond full scale, as floats; others have it turned down
-BATCH = 64  # clips that a worker takes at a time
-SECONDS = 200.0  # that they last at the most, or one that is longer
+BATCH_COPIES = 64  # clips that a worker takes at a time
+BATCH_SECONDS = 200.0  # that they last at the most, or one that is longer
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
 
 def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, None]:
     """The issue of each sound, or None, in order; workers are a few batches ahead."""
-    batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, SECONDS, BATCH))
+    batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, BATCH_SECONDS, BATCH_COPIES))
     with workers.one_thread():
         yield from _render_all(sounds[:1])  # here, for forks to share what it imports
     with workers.pool(_render_all, jobs, forked=len(batches) > jobs > 1, finish=True) as pool:  # or they write yet

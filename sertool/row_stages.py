@@ -15,7 +15,7 @@ from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
 from sertool.predict_inputs import Request
 
-LONG = 30.0  # seconds of a clip for which windows would say more
+LONG_CLIP_SECONDS = 30.0  # seconds of a clip for which windows would say more
 FIRST = 4  # clips that do not wait for others to be counted
 
 
@@ -88,7 +88,8 @@ class Count:
         for row in rows:
             self._add(row)
             answered = bool(row.get("predicted")) and "end" in row
-            self.long += answered and LONG < row["end"] - (row["start"] or 0.0) <= predicting.LONG  # else it was said
+            seconds = row["end"] - (row["start"] or 0.0) if answered else 0.0
+            self.long += LONG_CLIP_SECONDS < seconds <= predicting.LONG_CLIP_SECONDS  # of longer ones it was said
             yield row
         self._require_something()
 
@@ -121,7 +122,7 @@ class Count:
         talk.say(f"{talk.counted(self.rows, 'row')}{aside}{pauses}")
         if self.long:
             answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
-            talk.say(f"{answers} for more than {LONG:g} s of sound: --window 3 answers part by part")
+            talk.say(f"{answers} for more than {LONG_CLIP_SECONDS:g} s of sound: --window 3 answers part by part")
         return doctor.strict_status(+self.issues, "row") if strict else None
 
 

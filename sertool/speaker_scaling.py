@@ -42,7 +42,7 @@ Ask = Callable[[Scaling], np.ndarray]  # what the model answers under a scaling,
 
 
 @dataclass(frozen=True)
-class Sums:
+class RowSums:
     """Sums over the rows of some clips, from which moments are computed: `rows` is the number of each clip's rows,
     `[clips, 1]`."""
 
@@ -58,24 +58,24 @@ class Sums:
         return np.stack([mean, np.maximum(squares / count - mean**2, 0)])
 
 
-def summed(clips: Iterable[Parts]) -> Sums:
+def summed(clips: Iterable[Parts]) -> RowSums:
     count, total, squares = [], [], 0.0
     for parts in clips:
         rows = np.concatenate(parts, axis=1).astype(np.float64)
         count.append([len(rows)])
         total.append(rows.sum(axis=0))
         squares = squares + np.square(rows).sum(axis=0)
-    return Sums(np.array(count), np.stack(total), squares)
+    return RowSums(np.array(count), np.stack(total), squares)
 
 
 class SpeakerClips(NamedTuple):
     """The clips of one speaker: their places in the list of all clips, and their sums."""
 
     places: np.ndarray
-    sums: Sums | None  # None of a speaker without clips
+    sums: RowSums | None  # None of a speaker without clips
 
 
-def voice_moments(own: Sums, shares: np.ndarray, offsets: np.ndarray, trust: float) -> np.ndarray:
+def voice_moments(own: RowSums, shares: np.ndarray, offsets: np.ndarray, trust: float) -> np.ndarray:
     """Mean and variance of a voice, `[2, columns]`, from clips with the probabilities `shares` `[clips, emotions]`."""
     residual = own.moments(shares @ offsets)
     residual[1] += np.square(offsets).mean(axis=0)

@@ -12,7 +12,7 @@ from torch import Tensor
 FRAME = 0.032  # seconds in a frame of the phase vocoder
 OVERLAP = 4  # frames over each sample; the squares of so many Hann windows add up to LEVEL everywhere
 LEVEL = 1.5
-BLOCK = 4096  # frames held at once: half a minute, of any length of audio
+BLOCK_FRAMES = 4096  # frames held at once: half a minute, of any length of audio
 TINY = 1e-15  # what a bin is never below, so that silence has a phase
 
 
@@ -104,8 +104,8 @@ def _stretched(spectra: Callable[[int, int], Tensor], frames: int, pace: Fractio
     first, share = places // pace.denominator, (places % pace.denominator / pace.denominator).astype(np.float32)
     breaks = np.flatnonzero(np.diff(first) != 1) + 1  # the frames that are turned against the one before them
     turns = None
-    for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
+    for start in range(0, count, BLOCK_FRAMES):
+        stop = min(start + BLOCK_FRAMES, count)
         low = int(min(first[start], first[start - 1] + 1)) if start else 0
         bins = spectra(low, int(first[stop - 1]) + 2).add_(TINY)
         at = partial(_taken, bins, low)

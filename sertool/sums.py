@@ -14,7 +14,7 @@ from sertool.answers import Answers
 from sertool.metrics import Tally, Units
 from sertool.scores import Figure
 
-Sums = dict[str, np.ndarray]
+UnitSums = dict[str, np.ndarray]
 OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
     "uar": metrics.uar, "wa": metrics.accuracy, "macro_f1": metrics.macro_f1, "weighted_f1": metrics.weighted_f1,
 }  # fmt: skip
@@ -31,7 +31,7 @@ class Bootstrap:
 # Sums for each unit.
 
 
-def of_run(run: Answers, units: Units) -> Sums:
+def of_run(run: Answers, units: Units) -> UnitSums:
     """What the figures are made of, for each unit: `[units, seeds, ...]`."""
     sums = of_answers(run, units)
     if not np.isnan(run.confidence).all():
@@ -47,7 +47,7 @@ def of_run(run: Answers, units: Units) -> Sums:
     return sums
 
 
-def of_answers(run: Answers, units: Units) -> Sums:
+def of_answers(run: Answers, units: Units) -> UnitSums:
     kinds = len(run.classes)
     return {"tally": _by_seed(run, lambda seed: metrics.tally_sums(units, run.truth, run.predicted[seed], kinds))}
 
@@ -92,15 +92,15 @@ def _fold(run: Answers, units: Units, seed: int, fold: int) -> Fold:
 
 
 def whole_and_drawn(
-    sums: Sums, units: Units, bootstrap: Bootstrap, folds: Sequence[Sequence[Fold]] = ()
-) -> tuple[Sums, Sums]:
+    sums: UnitSums, units: Units, bootstrap: Bootstrap, folds: Sequence[Sequence[Fold]] = ()
+) -> tuple[UnitSums, UnitSums]:
     """The sums of all units, as if of one resample `[1, ...]`, and those of every resample `[resamples, ...]`."""
     whole = [np.ones((1, len(units.stratum)))]
     draws = metrics.draws(units.stratum, bootstrap.resamples, bootstrap.seed)
     return _drawn(sums, folds, whole), _drawn(sums, folds, draws)
 
 
-def _drawn(sums: Sums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.ndarray]) -> Sums:
+def _drawn(sums: UnitSums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.ndarray]) -> UnitSums:
     """The sums of resamples, `[resamples, ...]`, and the mean UAR of folds; by how often each unit is in them."""
     flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
     drawn, means = [], []
@@ -136,7 +136,7 @@ def as_tally(counts: np.ndarray) -> Tally:
     return Tally(*np.moveaxis(counts, -2, 0))
 
 
-def figures(sums: Sums) -> dict[str, np.ndarray]:
+def figures(sums: UnitSums) -> dict[str, np.ndarray]:
     counts = as_tally(sums["tally"])
     found = {name: figure(counts) for name, figure in OF_TALLY.items()}
     if "folds" in sums:
@@ -149,7 +149,7 @@ def figures(sums: Sums) -> dict[str, np.ndarray]:
     return found
 
 
-def of_people(sums: Sums) -> dict[str, np.ndarray]:
+def of_people(sums: UnitSums) -> dict[str, np.ndarray]:
     if "votes" not in sums:
         return {}
     shares, plurality_shares, clips = np.moveaxis(sums["votes"], -2, 0)
@@ -172,7 +172,7 @@ def with_intervals(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) 
     return {name: with_interval(point, drawn[name]) for name, point in points.items()}
 
 
-def figures_with_intervals(whole: Sums, drawn: Sums) -> dict[str, Figure]:
+def figures_with_intervals(whole: UnitSums, drawn: UnitSums) -> dict[str, Figure]:
     """All figures of a run, of which the ECE has an interval of its own."""
     found = with_intervals(figures(whole), figures(drawn))
     if "ece" in found:

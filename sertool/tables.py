@@ -100,7 +100,7 @@ def _beside(table: str, path: str) -> tuple[Path, Path]:
     return root, Path(manifest.absolute(root / path))
 
 
-FEW = 8  # files of one name, through which one looks faster than one finds their folders
+FEW_NAMESAKES = 8  # files of one name, through which one looks faster than one finds their folders
 
 
 class _Files:
@@ -148,7 +148,7 @@ class _Files:
     def _meant(self, stem: str, folders: set[str]) -> Sequence[int]:
         """The files of a name; of many, those in one of the folders that are named."""
         places = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
-        if len(places) <= FEW or not folders:
+        if len(places) <= FEW_NAMESAKES or not folders:
             return places
         if stem not in self.in_folder:
             inside = self.in_folder[stem] = defaultdict(list)

@@ -17,7 +17,7 @@ from typing import IO
 from sertool.errors import SertoolError, first_line
 from sertool.files import reason
 
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.DS_Store|Thumbs\.db|\._[^/]*)(?:/|$)")
 Destination = Callable[[str], str | None]  # where a member goes, or None where it is not wanted
 
@@ -57,7 +57,7 @@ def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             stream = target.open("wb")
         with stream, _reading(archive), member.open() as source:
-            while block := source.read(BLOCK):
+            while block := source.read(BLOCK_BYTES):
                 allowed -= len(block)
                 if allowed < 0:
                     raise Unreadable(f"{archive.name} holds far more than it can in good faith: refused at {name}")
@@ -164,7 +164,7 @@ def _tarred(archive: Path) -> Iterator[ArchiveMember]:
         if not getattr(opened, "ended", False):
             raise Unreadable(f"{archive.name} is cut or damaged")
         for _ in range(64):  # what follows is padding; a compressed stream checks itself at its end
-            if not opened.fileobj.read(BLOCK):
+            if not opened.fileobj.read(BLOCK_BYTES):
                 break
 
 

@@ -23,7 +23,7 @@ from sertool.errors import SertoolError
 from sertool.files import reason, size
 
 AGENT = f"sertool/{__version__}"
-BLOCK = 1 << 16
+BLOCK_BYTES = 1 << 16
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # statuses after which another attempt may succeed
 DOCUMENT = 64 << 20  # the longest answer that is read into memory
 
@@ -168,7 +168,7 @@ def blocks(reply: Reply, url: str) -> Iterator[bytes]:
     since = time.monotonic()
     while True:
         with _in_plain_words(url):
-            block = reply.stream.read1(BLOCK)
+            block = reply.stream.read1(BLOCK_BYTES)
         if not block:
             return
         yield block
@@ -264,7 +264,7 @@ def _explanation(error: urllib.error.HTTPError) -> str:
     """Status and, where the server explains itself in JSON, its own words."""
     words = str(error.reason or "").partition("\n")[0]
     with contextlib.suppress(Exception):  # an explanation is welcome, not needed
-        words = json.loads(error.read(BLOCK))["message"] or words
+        words = json.loads(error.read(BLOCK_BYTES))["message"] or words
     return f"{error.code} {words}".strip()[:200]
 
 

@@ -32,7 +32,7 @@ Arrange = Callable[["Tensors"], "Tensors"]
 PACKED = "pretrained."  # before the names of a packed encoder's tensors in a model file
 PIN = ".sha256"
 LENGTH = 32  # of a digest, in hexadecimal digits
-BLOCK = re.compile(r"^encoder\.(?:transformer\.)?(?:blocks|layers)\.(\d+)\.")
+BLOCK_NAME = re.compile(r"^encoder\.(?:transformer\.)?(?:blocks|layers)\.(\d+)\.")
 NESTED = ("model_state_dict", "state_dict", "model")  # where a checkpoint may keep its tensors
 
 _in_use: list[Path] = []
@@ -247,7 +247,7 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
 
 def _brought(tensors: "Tensors") -> str:
     """A hint at the layers that an encoder without its last blocks has."""
-    numbers = {int(found[1]) for found in map(BLOCK.search, tensors) if found}
+    numbers = {int(found[1]) for found in map(BLOCK_NAME.search, tensors) if found}
     last = next(number for number in itertools.count() if number not in numbers)
     return f": it brings layers 0 to {last}, so ask for --layers 0-{last} or some of them" if last else ""
 

@@ -22,7 +22,7 @@ from sertool.shaping import Wave
 STRETCH = 120.0  # seconds of a long file that are decoded at once
 BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
 FORWARD_STRETCH = 30.0  # seconds of a stretch that comes with its samples: many of them wait for workers in memory
-LATE = 0.1  # seconds that a row may end after its file: what encoders add
+LATE_SECONDS = 0.1  # seconds that a row may end after its file: what encoders add
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
 def _warn_of_late_end(row: Row, there: float) -> None:
     """Warn once of rows that end after their file, as where their times are in milliseconds."""
     told = row.get("duration") or 0.0
-    if told > there + LATE:
+    if told > there + LATE_SECONDS:
         talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
         talk.warn("rows end later than their files, whose ends are taken: start, end and duration are in seconds "
                   "(-v names each)")  # fmt: skip

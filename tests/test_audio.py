@@ -489,7 +489,7 @@ def test_a_long_file_passes_in_blocks(tmp_path, monkeypatch, voice):
     path = tmp_path / "clip.wav"
     path.write_bytes(wav(np.stack([voice, -voice, voice], axis=1) * 9000))
     whole, sound = audio.look(str(path)), audio.decode(str(path), Cut(22_050))
-    monkeypatch.setattr(audio, "BLOCK", 3 * 1024)
+    monkeypatch.setattr(audio, "BLOCK_VALUES", 3 * 1024)
     assert replace(audio.look(str(path)), digest=whole.digest) == whole
     np.testing.assert_allclose(audio.decode(str(path), Cut(22_050)), sound, atol=1e-6)
 
@@ -559,7 +559,7 @@ def test_an_mp3_gives_the_same_samples_in_blocks_of_any_size_and_a_part_of_it_is
     mp3(tmp_path, bursts(120_000, channels), rate, mode, level)
     whole, looked = audio.decode(path, cut), audio.look(path)
     for most in (4_096, 10_007):
-        monkeypatch.setattr(audio, "BLOCK", most)
+        monkeypatch.setattr(audio, "BLOCK_VALUES", most)
         np.testing.assert_array_equal(audio.decode(path, cut), whole)
     with soundfile.SoundFile(path) as stream:
         np.testing.assert_array_equal(whole.T, stream.read(dtype="float32", always_2d=True))

@@ -431,7 +431,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(voices, tmp_
 KILLED = """
 import os, signal, sys
 from sertool import cli, rendering
-rendering.TOGETHER, rendering.BATCH, turns, named = 7, 2, iter(range(99)), rendering.name_together
+rendering.TOGETHER, rendering.BATCH_COPIES, turns, named = 7, 2, iter(range(99)), rendering.name_together
 end = lambda: os.kill(os.getpid(), getattr(signal, {how!r}))
 rendering.name_together = lambda paths: named(paths) if next(turns) < 2 else end()
 sys.exit(cli.run(sys.argv[1:]))
@@ -468,7 +468,7 @@ def test_of_a_few_long_copies_those_that_are_done_have_their_names(voices, tmp_p
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_full_disk_keeps_the_copies_that_are_whole_and_nothing_else(voices, tmp_path, monkeypatch, jobs):
-    monkeypatch.setattr(rendering, "BATCH", 2)
+    monkeypatch.setattr(rendering, "BATCH_COPIES", 2)
     write = rendering.write_beside
 
     def full(path: Path, data: bytes) -> None:
@@ -488,7 +488,7 @@ def test_a_full_disk_keeps_the_copies_that_are_whole_and_nothing_else(voices, tm
 
 @pytest.mark.slow
 def test_in_any_number_of_parts_and_jobs_the_bytes_and_the_rows_are_the_same(voices, tmp_path, monkeypatch):
-    monkeypatch.setattr(rendering, "BATCH", 2)  # so that forks have work
+    monkeypatch.setattr(rendering, "BATCH_COPIES", 2)  # so that forks have work
     chain = ("augment", voices, *CHAIN, "--reverb", "0.1:0.3", "--copies", 2, "--as", "flac")
     assert sertool(*chain, "--write", tmp_path / "whole", "-o", tmp_path / "whole.parquet", "-j", 1).code == 0
     assert sertool(*chain, "--write", tmp_path / "many", "-o", tmp_path / "many.parquet", "-j", 4).code == 0

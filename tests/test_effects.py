@@ -230,7 +230,7 @@ def test_pitch_shifting_without_angles_equals_torch_pitch_shift(by, rate):
 def test_hours_are_stretched_block_by_block_as_in_one(by, block, monkeypatch):
     wave = torch.stack([voice(30_001), voice(30_001, 1)])
     whole = stretching.time_stretched(wave, RATE, by)
-    monkeypatch.setattr(stretching, "BLOCK", block)
+    monkeypatch.setattr(stretching, "BLOCK_FRAMES", block)
     assert (stretching.time_stretched(wave, RATE, by) - whole).abs().max() < 1e-5
 
 

@@ -603,7 +603,7 @@ def test_tables_must_agree_on_a_clip(make):
 @pytest.fixture(params=["of few files", "of many"])
 def looked_through(request, monkeypatch):
     """Whether names are looked for file by file, or by folder first, as where many files have one name."""
-    monkeypatch.setattr(tables, "FEW", 8 if request.param == "of few files" else 0)
+    monkeypatch.setattr(tables, "FEW_NAMESAKES", 8 if request.param == "of few files" else 0)
 
 
 @pytest.mark.usefixtures("looked_through")

@@ -129,7 +129,7 @@ def test_a_long_clip_in_blocks_equals_the_whole(monkeypatch):
     wave = np.concatenate([np.concatenate(voices(4)), np.zeros(20000), noise(20000)])
     whole = heard(wave)
     for block in (1, 7, 64, len(whole) - 1, len(whole)):
-        monkeypatch.setattr(pyin, "BLOCK", block)
+        monkeypatch.setattr(pyin, "BLOCK_FRAMES", block)
         assert np.array_equal(heard(wave), whole)
     monkeypatch.setattr(pyin, "PART", pyin.RUN)
     assert np.array_equal(heard(wave), whole)

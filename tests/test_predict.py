@@ -1020,7 +1020,7 @@ def test_of_long_clips_one_is_heard_at_a_time_and_windows_are_named_before(
     for name in range(40):
         encoding.write(tmp_path / f"{name}.wav", np.random.default_rng(name).normal(0, 0.1, 40_000), 16_000)
     monkeypatch.setattr(Session, "_pieces", watched)
-    monkeypatch.setattr(predicting, "LONG", 2.0)
+    monkeypatch.setattr(predicting, "LONG_CLIP_SECONDS", 2.0)
     done = sertool("predict", "-m", run / "model", tmp_path, "-j", 4)
     assert len(rows_of(done.out)) == 40
     assert log.read_text() == "+-" * 40
@@ -1099,7 +1099,7 @@ def test_parquet_is_the_same_however_many_rows_are_kept_as_a_table_already(
              "own": None if k < 4 else k} for k in range(count)]  # fmt: skip
     monkeypatch.chdir(tmp_path)
     answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("whole.parquet", "parquet", []))
-    monkeypatch.setattr(answer_files, "LONG", 3)
+    monkeypatch.setattr(answer_files, "LONG_TABLE_ROWS", 3)
     answer_files.write(iter(rows), ["sad"], [], answer_files.AnswerFile("parts.parquet", "parquet", []))
     whole, parts = (manifest_io.read(f"{name}.parquet") for name in ("whole", "parts"))
     assert whole.column_names == parts.column_names

@@ -12,7 +12,7 @@ from sertool import dsp, slow
 DTYPE = "float32"
 STEPS = True  # a rounding may move a value by a step
 ROUNDING = 1.5e-6  # of a running sum in float32, relatively
-BLOCK = 32  # bins
+BLOCK_BINS = 32
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ def reach(values: Tensor, share: float) -> Tensor:
     sums = blocks.cumsum(1)
     goal = sums[:, -1:] * share
     block = torch.searchsorted(sums, goal).clamp_(max=blocks.shape[1] - 1)
-    places = (block * BLOCK + torch.arange(BLOCK, device=values.device)).clamp_(max=values.shape[1] - 1)
+    places = (block * BLOCK_BINS + torch.arange(BLOCK_BINS, device=values.device)).clamp_(max=values.shape[1] - 1)
     inside = values.gather(1, places)
     running = inside.cumsum(1).add_((sums - blocks).gather(1, block))
-    step = torch.searchsorted(running, goal).clamp_(max=BLOCK - 1)
+    step = torch.searchsorted(running, goal).clamp_(max=BLOCK_BINS - 1)
     bins = places.gather(1, step)
     if values.is_cpu:
         gap = running.gather(1, step).sub_(goal)  # to the sum at this bin, and how far beyond the one before it
@@ -66,9 +66,9 @@ def reach(values: Tensor, share: float) -> Tensor:
 
 def in_blocks(values: Tensor) -> Tensor:
     """The sum of each block of bins, `[frames, blocks]` of `[frames, bins]`; the last has what is left over."""
-    whole = values.shape[1] // BLOCK
-    parts = [values[:, : whole * BLOCK].unflatten(1, (whole, BLOCK)).sum(2), values[:, whole * BLOCK :].sum(1, True)]
-    return torch.cat(parts, 1)
+    whole = values.shape[1] // BLOCK_BINS
+    even, left_over = values[:, : whole * BLOCK_BINS], values[:, whole * BLOCK_BINS :]
+    return torch.cat([even.unflatten(1, (whole, BLOCK_BINS)).sum(2), left_over.sum(1, True)], 1)
 
 
 def reach_in_turn(values: np.ndarray, share: float) -> np.ndarray:

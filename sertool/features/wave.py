@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 DTYPE = "int16"
-BLOCK = 1 << 20  # samples converted at once: a clip may last hours
+BLOCK_SAMPLES = 1 << 20  # samples converted at once: a clip may last hours
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Feature(nn.Module):
 
     def _rows(self, wave: Tensor) -> Tensor:
         rows = torch.empty(len(wave), 1, dtype=torch.int16, device=wave.device)
-        for start in range(0, len(wave), BLOCK):
-            block = wave[start : start + BLOCK]
-            rows[start : start + BLOCK, 0] = (block * 32768).round_().clamp_(-32768, 32767)
+        for start in range(0, len(wave), BLOCK_SAMPLES):
+            block = wave[start : start + BLOCK_SAMPLES]
+            rows[start : start + BLOCK_SAMPLES, 0] = (block * 32768).round_().clamp_(-32768, 32767)
         return rows
 
 

@@ -11,7 +11,7 @@ from sertool import dsp, slow
 
 DTYPE = "float32"
 FAINTEST = 1e-10  # nearer to zero a sample is zero, and positive
-BLOCK = 1 << 22  # samples looked at together
+BLOCK_SAMPLES = 1 << 22  # samples looked at together
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Feature(nn.Module):
         starts -= size // 2 if framing.center else 0
         low, high = starts.clamp(min=0), (starts + size).clamp(max=length) - 1
         counts = torch.zeros_like(starts)
-        for first in range(0, length, BLOCK):
-            sums = running(wave[first : first + BLOCK + 1])
+        for first in range(0, length, BLOCK_SAMPLES):
+            sums = running(wave[first : first + BLOCK_SAMPLES + 1])
             low_here, high_here = ((bound - first).clamp(0, len(sums) - 1) for bound in (low, high))
             counts += sums[high_here] - sums[low_here]
         if size > length and not framing.center:  # after a clip shorter than a frame there is silence
