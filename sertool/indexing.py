@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,13 @@ class IndexOptions:
     jobs: int = 1
     labelling: Labelling = field(default_factory=Labelling)
     update: Table | None = None
-    unseen: list[Path] = field(default_factory=list, init=False)  # found to be folders where nobody can look
+
+
+class Indexed(NamedTuple):
+    """What was read, and the folders where nobody could look, or that hold no audio."""
+
+    table: Table
+    unseen: Sequence[Path]
 
 
 @dataclass
@@ -44,13 +50,14 @@ class Sources:
         return bool(self.roots or self.files)
 
 
-def read(sources: Sources, options: IndexOptions) -> Table:
+def read(sources: Sources, options: IndexOptions) -> Indexed:
     """One manifest of all sources: manifests are read, audio is looked at."""
     tables, mapping = sources.tables, options.labelling.mapping
     applied: set[str] = set()
+    unseen: Sequence[Path] = ()
     if sources.has_audio() or options.labelling.tables:
         built, applied = _build(sources, options)
-        tables = [*tables, built]
+        tables, unseen = [*tables, built.table], built.unseen
     elif options.labelling != Labelling(mapping=mapping) or options.update is not None:
         raise UsageError(
             "--corpus, --pattern, --table, --group and --update are for audio, and here are manifests only"
@@ -58,14 +65,14 @@ def read(sources: Sources, options: IndexOptions) -> Table:
     mapped_tables, labels_met = zip(*(_mapped(table, mapping) for table in tables), strict=True)
     table = merging.merged(mapped_tables)
     labels.warn_of_unmet(mapping, applied.union(*labels_met))
-    return table
+    return Indexed(table, unseen)
 
 
-def exit_status(table: Table, options: IndexOptions, *, strict: bool) -> int | None:
+def exit_status(table: Table, unseen: Sequence[Path], *, strict: bool) -> int | None:
     """What a command ends with that has read a manifest: 1 if what it did without is to fail it."""
     if not strict:
         return None
-    return doctor.strict_status({kind: count for kind, count, _ in doctor.issues(table)}, "clip", len(options.unseen))
+    return doctor.strict_status({kind: count for kind, count, _ in doctor.issues(table)}, "clip", len(unseen))
 
 
 def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
@@ -91,7 +98,7 @@ def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
         (sorted_sources.roots if os.path.isdir(path) else sorted_sources.files).append(path)
 
 
-def _build(sources: Sources, options: IndexOptions) -> tuple[Table, set[str]]:
+def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
     """The manifest of audio, and the labels of the mapping that clips have."""
     search = clips.find(sources.roots, sources.files)
     for folder, why in search.failed:
@@ -103,8 +110,8 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Table, set[str]]:
         talk.say(passed_over(search.passed_over))
     for root in search.bare:
         talk.warn(f"no audio under {root}: leave it out, unless something is to be there")
-    options.unseen.extend([*(folder for folder, _ in search.failed), *search.bare])
-    kept_rows = _rows_to_keep(options.update, options.unseen) if options.update is not None and options.unseen else []
+    unseen = [*(folder for folder, _ in search.failed), *search.bare]
+    kept_rows = _rows_to_keep(options.update, unseen) if options.update is not None and unseen else []
     rows, applied = clips.rows(search, options.labelling, [row["clip"] for row in kept_rows])
     old_rows = None if options.update is None else _by_path(options.update)
     examined = doctor.examine(rows, options.check, options.jobs, old_rows)
@@ -120,7 +127,7 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Table, set[str]]:
     _say_unlabelled(rows, options.labelling)
     _say_nameless(rows, options.labelling)
     _say_of_one_voice(rows, options.labelling)
-    return manifest.from_columns(_columns(rows)), applied
+    return Indexed(manifest.from_columns(_columns(rows)), unseen), applied
 
 
 def _by_path(old: Table) -> dict[str, dict[str, Any]]:

@@ -157,7 +157,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
-    read = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
+    read, unseen = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     table = row_filter.choose(read, values["where"])
     if values["dry_run"]:
         count = int(augmenting.rows_to_copy(table).sum())
@@ -169,7 +169,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     table = manifest.made_by(augmenting.appended(table, chain), talk.command_line(), values["seed"], read)
     delivered = _deliver(table, values, kind, part, jobs)
     files.no_older(values["out"] or "-", manifests)
-    return indexing.exit_status(delivered, index_options, strict=values["strict"])
+    return indexing.exit_status(delivered, unseen, strict=values["strict"])
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:

@@ -150,7 +150,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     featurizing.warn_of_empty_bands(extraction)
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
-    read = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
+    read, unseen = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
     table = manifest.made_by(choose(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(
@@ -167,7 +167,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     for written in (place.manifest, values["values"] or ""):
         files.no_older(written, manifests)
     manifest_io.write(table, None, kind)
-    return indexing.exit_status(table, index_options, strict=values["strict"])
+    return indexing.exit_status(table, unseen, strict=values["strict"])
 
 
 def _add_reports(table: Any, extraction: Any, place: Any, values: dict[str, Any]) -> None:

@@ -114,7 +114,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     index_options = indexing.IndexOptions(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
         return _say_plan(sources, values["tables"])
-    read = indexing.read(sources, index_options)
+    read, unseen = indexing.read(sources, index_options)
     mapping = index_options.labelling.mapping
     if values["audit"]:
         return splitting.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
@@ -135,7 +135,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         manifest_io.write(table, values["out"], kind)
     indexing.summary(table)
     speakers.warn_of_several_in_one(table)
-    return indexing.exit_status(table, index_options, strict=values["strict"])
+    return indexing.exit_status(table, unseen, strict=values["strict"])
 
 
 def _seed(division: Any, seed: int) -> int:
