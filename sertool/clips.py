@@ -98,12 +98,17 @@ def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequen
     if how.group and not row.get("speaker"):
         grouped = (name for name in reversed(folders) if labelling.word_of_folder(name, how.mapping) is None)
         row["speaker"] = next(grouped, None)
-    prefix = f"{row['corpus']}:"
-    who = (row.get("speaker") or "").strip()
-    row["speaker"] = who if who.startswith(prefix) else prefix + who if who and row["corpus"] else None
+    row["speaker"] = _qualified((row.get("speaker") or "").strip(), row["corpus"])
     row.update((name, labels.composed(row[name])) for name in columns.WORDS if row.get(name))
     if row["path"] != str(clip.path):  # which is no text: no more may be what it tells
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
+
+
+def _qualified(who: str, corpus: str | None) -> str | None:
+    """A speaker's name with that of the corpus before it."""
+    if who.startswith(f"{corpus}:"):
+        return who
+    return f"{corpus}:{who}" if who and corpus else None
 
 
 def _warn_of_namesakes(clips: Iterable[Candidate]) -> None:

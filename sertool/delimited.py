@@ -49,7 +49,9 @@ class Header(NamedTuple):
 
     def likely_kind(self) -> str:
         """What separates the columns of a table whose names say nothing."""
-        return "tsv" if b"\t" in self.line else "semicolons" if b";" in self.line and b"," not in self.line else "csv"
+        if b"\t" in self.line:
+            return "tsv"
+        return "semicolons" if b";" in self.line and b"," not in self.line else "csv"
 
 
 def _is_ours(name: str) -> bool:

@@ -82,12 +82,17 @@ def design(table: Table, options: DesignOptions) -> Design:
     inputs = _inputs(present, options)
     scale = options.scale or recipe.get("scale") or _usual_scale(name)
     select, reduce = _fewer(options)
-    prior = 0.0 if not options.adapt else PRIOR_CLIPS if options.prior_clips is None else options.prior_clips
     return Design(
-        name, settings, loop, tuple(sorted(inputs)), scale, options.adapt, prior,
+        name, settings, loop, tuple(sorted(inputs)), scale, options.adapt, _prior_clips(options),
         reduce=reduce, select=select, weights=options.weights, teacher=options.teacher, imitate=options.imitate,
         pack=options.pack,
     )  # fmt: skip
+
+
+def _prior_clips(options: DesignOptions) -> float:
+    if not options.adapt:
+        return 0.0
+    return PRIOR_CLIPS if options.prior_clips is None else options.prior_clips
 
 
 def _fewer(options: DesignOptions) -> tuple[int | None, str | None]:

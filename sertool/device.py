@@ -18,7 +18,7 @@ def pick(asked: str) -> str:
     torch = _torch()
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if asked == "auto":
-        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
     if not there[asked]:
         others = ", ".join(name for name in ("auto", *there) if there.get(name, True))
         raise UsageError(f"--device {asked}: torch {torch.__version__} sees no such device here; choose {others}")
@@ -47,7 +47,9 @@ def memory_kept() -> Iterator[None]:
 
 def precision(asked: str, device: str) -> str:
     """What the products of a pretrained encoder are computed in: `auto` is bf16 where it is in the hardware."""
-    return ("bf16" if _has_bf16(device) else "float32") if asked == "auto" else asked
+    if asked != "auto":
+        return asked
+    return "bf16" if _has_bf16(device) else "float32"
 
 
 def computed(asked: str, device: str) -> str:

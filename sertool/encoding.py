@@ -68,8 +68,15 @@ def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray
 
 def _compression_level(rate: int, codec: str, kbps: float) -> float:
     """libsndfile's level of compression from 0 to 1, which it turns into a bit rate by the codec's own range."""
-    low, high = (6, 256) if codec == "opus" else (8, 64) if rate < 16_000 else (8, 160) if rate < 32_000 else (32, 320)
+    low, high = (6, 256) if codec == "opus" else _kbps_of_mp3(rate)
     return (high - kbps) / (high - low)
+
+
+def _kbps_of_mp3(rate: int) -> tuple[int, int]:
+    """The range of bit rates that MP3 has at a sample rate."""
+    if rate < 16_000:
+        return 8, 64
+    return (8, 160) if rate < 32_000 else (32, 320)
 
 
 def _fitted(samples: np.ndarray, length: int) -> np.ndarray:

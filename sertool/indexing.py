@@ -249,5 +249,6 @@ def summary(table: Table) -> None:
 def _place(counted: tuple[str, int]) -> tuple[int, str]:
     """Parts and folds in their own order, whatever their sizes."""
     word = counted[0]
-    return (splits.PARTS.index(word) if word in splits.PARTS else int(word) if word.isdecimal() else len(splits.PARTS),
-            word)  # fmt: skip
+    if word in splits.PARTS:
+        return splits.PARTS.index(word), word
+    return int(word) if word.isdecimal() else len(splits.PARTS), word

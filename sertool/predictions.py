@@ -164,7 +164,7 @@ def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Ta
     """The runs in tables: by their `run`, else by their file; all in the first way that tells them apart."""
     names, tables = [], []
     for source, table in tables_by_source:
-        path = ("stdin" if source == "-" else "pipe") if manifest_io.is_stream(source) else os.path.splitext(source)[0]
+        path = _without_extension(source)
         stem, run = os.path.basename(path), manifest.codes(table, "run")
         for value in np.unique(run.index):
             name = str(run.values[value]) if value >= 0 else stem
@@ -173,6 +173,12 @@ def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Ta
             tables.append(manifest.keep(table, run.index == value))
     run_names = next(way for way in zip(*names, strict=True) if len(set(way)) == len(way))
     return list(zip(run_names, tables, strict=True))
+
+
+def _without_extension(source: str) -> str:
+    if source == "-":
+        return "stdin"
+    return "pipe" if manifest_io.is_stream(source) else os.path.splitext(source)[0]
 
 
 # The rows that are scored.

@@ -60,8 +60,9 @@ def lacks_channel(request: Request, options: PredictOptions, channels: int) -> b
 def seconds(row: Row, look: audio.Look) -> float:
     """How many seconds of its file a row is: as it says, or to the end; infinite if the file is cut off."""
     start, told = row.get("start") or 0.0, row.get("duration")
-    there = math.inf if look.issue == "truncated" else 0.0 if look.issue else look.samples / look.sample_rate - start
+    there = math.inf if look.issue == "truncated" else 0.0
     if not look.issue:
+        there = look.samples / look.sample_rate - start
         _warn_of_late_end(row, there)
     return told if told is not None and told < there else there  # NaN is not less
 

@@ -44,6 +44,7 @@ DOORS = {
 }  # fmt: skip
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 HEAVY = ("torch", "torchaudio", "torchvision", "sklearn", "scipy.signal", "matplotlib")
+TO_UNNEST = {"heldout.py"}
 BANNED = {"utils", "core", "common", "base", "helpers", "manager", "misc"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -104,6 +105,14 @@ def test_every_import_is_a_declared_dependency():
     declared = {name.lower().replace("_", "-") for name in lines}
     for path in FILES:
         assert {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in third_parties(path)} <= declared, path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_choice_between_two_values_holds_no_other_choice(path):
+    """`a if x else b if y else c` is read twice: plain `if`s or a lookup are read once."""
+    choices = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.IfExp)]
+    nested = [each.lineno for each in choices if isinstance(each.body, ast.IfExp) or isinstance(each.orelse, ast.IfExp)]
+    assert path.name in TO_UNNEST or not nested
 
 
 def test_names_say_something():
