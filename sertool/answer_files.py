@@ -66,7 +66,7 @@ def _require_writable(path: Path) -> None:
 def _path_in(text: str, folder: str | None) -> str:
     """A path as a manifest in the folder has it, or as a pipe has it; what has none, or another system's, stays so."""
     is_foreign = re.match(manifest_paths.ABSOLUTE, text) and not (os.path.isabs(text) or text.startswith("file://"))
-    path = text if not text or is_foreign else paths.path_text(manifest.absolute(paths.path_of(text)))
+    path = text if not text or is_foreign else paths.path_text(paths.absolute(paths.path_of(text)))
     under = os.path.join(folder, "") if folder else ""
     return path[len(under) :].replace(os.sep, "/") if under and path.startswith(under) else path
 

@@ -10,7 +10,7 @@ from sertool import columns, intake, labelling, labels, manifest, merging, table
 from sertool.errors import SertoolError, UsageError
 from sertool.folders import audio_under, unread
 from sertool.labelling import Candidate, Labelling, Row
-from sertool.paths import Unlisted, path_text
+from sertool.paths import Unlisted, absolute, path_text
 
 
 @dataclass
@@ -26,9 +26,9 @@ class Found:
 
 def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
     """Audio under folders, and files that were listed, be they there or not; each once."""
-    search, alone = Found(), [Path(manifest.absolute(name)) for name in files]
+    search, alone = Found(), [Path(absolute(name)) for name in files]
     for name in roots:
-        root = Path(manifest.absolute(name))
+        root = Path(absolute(name))
         if not os.path.lexists(root):
             raise UsageError(f"no such file or folder: {name}")
         if root.is_dir():

@@ -1,7 +1,4 @@
-"""Tables in text, whose columns commas, tabs or semicolons separate, as people, spreadsheets and pandas write them.
-
-With `manifest`, `intake`, `formats` and `manifest_io` the only door to pyarrow.
-"""
+"""Tables in text, whose columns commas, tabs or semicolons separate, as people, spreadsheets and pandas write them."""
 
 import csv
 import io

@@ -14,7 +14,7 @@ from sertool.files import sweep
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part
-from sertool.paths import path_text
+from sertool.paths import absolute, path_text
 from sertool.tasks import ShardPlan, Task
 
 
@@ -160,7 +160,7 @@ def _pointed(table: Table, planned: ShardPlan, own_tasks: Sequence[Task]) -> Tab
             offset[at], rows[at] = np.cumsum(counts) - counts, counts
             shard[at] = np.where(counts > 0, number, -1)
             issues |= {at[head.clips.index(clip)]: issue for clip, issue in head.issues.items()}
-            paths.append(path_text(manifest.absolute(head.path)))
+            paths.append(path_text(absolute(head.path)))
         table = manifest.with_feature(table, feature, (shard, offset, rows), paths)
     table = _with_issues(table, issues) if issues else table
     records = {feature: planned.extraction.record(feature) for feature in planned.extraction.features}

@@ -1,7 +1,4 @@
-"""Tables as bytes and back: Parquet and JSON Lines; what `delimited` knows of CSV and TSV.
-
-With `manifest`, `intake`, `delimited` and `manifest_io` the only door to pyarrow.
-"""
+"""Tables as bytes and back: Parquet and JSON Lines; what `delimited` knows of CSV and TSV."""
 
 import csv
 import io

@@ -1,7 +1,4 @@
-"""What others wrote, as a manifest has it: our types and words, and an id for each clip; or a reason why it is none.
-
-With `manifest`, `delimited`, `formats` and `manifest_io` the only door to pyarrow.
-"""
+"""What others wrote, as a manifest has it: our types and words, and an id for each clip; or a reason why it is none."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress

@@ -1,15 +1,13 @@
 """The manifest: an Arrow table with one row per clip, and what may be done with one column-wise.
 
-With `merging` and `row_filter`, which join tables and choose rows, `intake`, which makes one of what others wrote, and
-`delimited`, `formats` and `manifest_io`, which turn it into bytes and back, the only door to pyarrow.
+`merging` and `row_filter` join tables and choose rows, `intake` makes one of what others wrote, and `delimited`,
+`formats` and `manifest_io` turn it into bytes and back.
 """
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -360,11 +358,6 @@ def counts(table: Table, name: str) -> list[tuple[str, int]]:
 
 def total(table: Table, name: str) -> float:
     return (pc.sum(table.column(name)).as_py() or 0) if name in table.column_names else 0
-
-
-def absolute(path: str | Path) -> str:
-    """A path as the wire has it: absolute, links left as they are."""
-    return os.path.abspath(os.fspath(path))
 
 
 # Provenance: the chain of commands that made a table, as JSON in the schema's metadata.

@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sertool import columns, delimited, formats, intake, manifest, manifest_paths, talk
+from sertool import columns, delimited, formats, intake, manifest_paths, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.files import is_special, reason, whole
 from sertool.manifest import Table
+from sertool.paths import absolute
 from sertool.run_folder import PREDICTIONS
 
 EXTENSIONS = {
@@ -78,7 +79,7 @@ def decode(data: pa.Buffer, source: str, root: str | None = None) -> Table:
     """Bytes as a manifest, with absolute paths."""
     where = source_name(source)
     is_list = kind_of(data) == "paths"
-    folder = os.getcwd() if is_list or is_stream(source) else os.path.dirname(manifest.absolute(source))
+    folder = os.getcwd() if is_list or is_stream(source) else os.path.dirname(absolute(source))
     table = manifest_paths.rebased(intake.check(parse(data, where), where), folder)
     return manifest_paths.moved(table, root) if root else table
 
@@ -90,7 +91,7 @@ def source_name(source: str) -> str:
 
 def is_stream(source: str) -> bool:
     """Whether it is stdin or a pipe, whose paths are relative to the working folder: that of its name says nothing."""
-    return source == "-" or is_special(Path(source)) or manifest.absolute(source).startswith(STREAMS)
+    return source == "-" or is_special(Path(source)) or absolute(source).startswith(STREAMS)
 
 
 def read_table(source: str) -> Table:
@@ -191,7 +192,7 @@ def write(table: Table, out: str | None, kind: str) -> None:
 
 def folder_of(out: str | None) -> str | None:
     """What paths become relative to in what is written there; nothing in a pipe, whose name readers need not know."""
-    return None if out is None or is_stream(out) else os.path.dirname(manifest.absolute(out))
+    return None if out is None or is_stream(out) else os.path.dirname(absolute(out))
 
 
 def _pieces(table: Table, folder: str | None = None) -> Iterator[Table]:
@@ -205,7 +206,7 @@ def holds(out: str | None, table: Table, kind: str) -> bool:
     """Whether a file holds these rows already; how a Parquet file says it was made may differ."""
     if out in (None, "-") or not os.path.isfile(out) or not os.path.getsize(out):
         return False
-    folder = os.path.dirname(manifest.absolute(out))
+    folder = os.path.dirname(absolute(out))
     try:
         if kind == "parquet":
             return _same_rows(out, table, folder)

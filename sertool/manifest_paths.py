@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sertool import columns, manifest, talk
 from sertool.errors import UsageError
 from sertool.manifest import Table
-from sertool.paths import path_of, path_text, tidied
+from sertool.paths import absolute, path_of, path_text, tidied
 
 LAST_NAME = r"[^/\\]*$"
 MOST_FOLDERS = 1000  # that are looked for under --root
@@ -39,7 +39,7 @@ def moved(table: Table, root: str) -> Table:
     before = _place_before(column, root)
     if before is None:
         raise UsageError(f"--root {root}: no end of {path_of(column[0].as_py())} is there")
-    rerooted = _map_paths(table, partial(_rerooted, before=before, root=manifest.absolute(root)), "path")
+    rerooted = _map_paths(table, partial(_rerooted, before=before, root=absolute(root)), "path")
     unmoved = pc.equal(rerooted.column("path"), table.column("path"))
     if stayed := pc.sum(pc.fill_null(unmoved, False)).as_py():
         talk.say(f"--root {root}: {talk.counted(stayed, 'clip')} lay outside of {before}: looked for where they were")
@@ -61,7 +61,7 @@ def _place_before(paths: pa.ChunkedArray, root: str) -> str | None:
         parts, names = Path(files[0]).parent.parts, {os.path.basename(path) for path in files}
         for cut in range(1, len(parts) + 1):
             votes[os.path.join(*parts[:cut])] += not names.isdisjoint(listing(os.path.join(root, *parts[cut:])))
-    root_name = os.path.basename(manifest.absolute(root))
+    root_name = os.path.basename(absolute(root))
     best = max(votes, key=lambda place: (votes[place], os.path.basename(place) == root_name, -len(place)), default=None)
     return best if best and votes[best] else None
 

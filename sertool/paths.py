@@ -37,6 +37,11 @@ def walk(root: Path, failed: list[Unlisted], *, hidden: bool = True) -> Iterator
         yield from (Path(entry.path) for entry in entries if not _is_folder(entry))
 
 
+def absolute(path: str | Path) -> str:
+    """A path as manifests have it on the wire: absolute, links left as they are."""
+    return os.path.abspath(os.fspath(path))
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()

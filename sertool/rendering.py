@@ -20,7 +20,7 @@ from sertool.files import drop_unnamed, name_together, write_beside
 from sertool.locks import alone
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part, neighbours
-from sertool.paths import path_of, path_text, plain_names, stamp
+from sertool.paths import absolute, path_of, path_text, plain_names, stamp
 from sertool.tasks import clips_of
 
 FILE = (
@@ -194,7 +194,7 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
     seconds = look.samples / look.sample_rate if look.samples else None
     softer = _attenuation_db(sound.path)
     return {
-        "path": path_text(manifest.absolute(sound.path)), "duration": seconds, "sample_rate": look.sample_rate,
+        "path": path_text(absolute(sound.path)), "duration": seconds, "sample_rate": look.sample_rate,
         "channels": look.channels, "samples": look.samples, "digest": look.digest, "size": look.size,
         "modified": look.modified, "issue": look.issue, "turned_down": softer,
         "augmentation": effects.written(sound.clip.augmentation or "", softer),

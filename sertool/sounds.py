@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sertool import audio, folders, manifest, talk
+from sertool import audio, folders, talk
 from sertool.errors import SertoolError, UsageError
-from sertool.paths import Unlisted
+from sertool.paths import Unlisted, absolute
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ REFERENCE_RATE = 16_000  # Hz, the usual rate of features: at a higher one, leve
 @lru_cache(maxsize=16)
 def files(folder: str) -> tuple[str, ...]:
     """The audio files under a folder, in the order of their names."""
-    root = Path(manifest.absolute(folder))
+    root = Path(absolute(folder))
     if not root.is_dir():
         raise UsageError(f"no such folder: {folder}")
     failed: list[Unlisted] = []

@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sertool import columns, intake, manifest, manifest_io, splits, talk
+from sertool import columns, intake, manifest_io, splits, talk
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.labelling import Candidate, Row
 from sertool.labels import composed
-from sertool.paths import path_of, path_text
+from sertool.paths import absolute, path_of, path_text
 
 IN_WORDS = ("issue", "notes")  # of a file, which people may have written themselves; numbers of files are no loss
 
@@ -91,13 +91,13 @@ def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
 
 def _beside(table: str, path: str) -> tuple[Path, Path]:
     """Root and path of a file that was not found: as seen from the working folder if it is there, else the table's."""
-    folders = (Path.cwd(), Path(manifest.absolute(table)).parent)
+    folders = (Path.cwd(), Path(absolute(table)).parent)
     root = next((folder for folder in folders if os.path.lexists(folder / path)), None)
     if root is None and path_text(path) != path:
         says = "is not UTF-8, and no file is called so: save the table as CSV UTF-8"
         raise SertoolError(f"--table {table}: {os.fsencode(path).decode('utf-8', 'replace')} {says}")
     root = root or folders[-1]
-    return root, Path(manifest.absolute(root / path))
+    return root, Path(absolute(root / path))
 
 
 FEW_NAMESAKES = 8  # files of one name, through which one looks faster than one finds their folders
