@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import reports
+from sertool import wording
 from sertool.paths import plain_names
 from sertool.pictures import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.reports import percent
@@ -49,7 +49,7 @@ def _short(name: str) -> str:
 
 def _axes(run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
     figure, axes = pyplot().subplots(figsize=size, layout="constrained")
-    _headed(figure, f"{_short(run.name)}: {what}", reports.title(run), *_alarms(run))
+    _headed(figure, f"{_short(run.name)}: {what}", wording.title(run), *_alarms(run))
     return figure, axes
 
 
@@ -76,7 +76,7 @@ def _confusion(run: Scores) -> Any:
     side = 1.9 + 0.62 * len(names) + 0.07 * max(map(len, names))
     title = f"WA {percent(run.figures['wa'].value)} %, UAR {percent(run.figures['uar'].value)} %"
     figure, axes = _axes(run, title, (side, side * 0.88))
-    shares = np.nan_to_num(reports.row_shares(run.confusion))
+    shares = np.nan_to_num(wording.row_shares(run.confusion))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
         text = f"{100 * share:.0f}\n({run.confusion[row, column]:,})"
@@ -95,7 +95,7 @@ def _ruled(axes: Any, along: str) -> None:
 
 
 def _reliability(run: Scores) -> Any:
-    title = f"{reports.label(run, 'ece')} {percent(run.figures['ece'].value)} % {reports.bounds(run.figures['ece'])}"
+    title = f"{wording.label(run, 'ece')} {percent(run.figures['ece'].value)} % {wording.bounds(run.figures['ece'])}"
     figure, axes = _axes(run, title, (4.8, 4.9))
     clips, confidence, right = run.reliability.T
     filled = clips > 0
@@ -166,7 +166,7 @@ def _recalls(report: Report) -> Any:
 
 
 def _briefly(report: Report) -> list[str]:
-    return [f"{_short(run.name)}: {'; '.join([reports.title(run), *_alarms(run)])}" for run in report.runs]
+    return [f"{_short(run.name)}: {'; '.join([wording.title(run), *_alarms(run)])}" for run in report.runs]
 
 
 def _comparison(report: Report) -> Any:
@@ -177,9 +177,9 @@ def _comparison(report: Report) -> Any:
         2, 1, figsize=(7.2, 2.4 + 0.34 * sum(sizes)), height_ratios=sizes, layout="constrained"
     )
     _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
-    uar = reports.heading("uar", *report.runs)
+    uar = wording.heading("uar", *report.runs)
     _headed(figure, f"{uar}, % with 95 % interval", *_briefly(report))
-    unit = reports.units(*report.runs)
+    unit = wording.units(*report.runs)
     differences = [
         (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures["uar"])
         for pair in pairs

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import __version__, metrics, reports
+from sertool import __version__, metrics, wording
 from sertool.files import listed
 from sertool.groups import FEW_VALUES
 from sertool.pictures import TONES
@@ -50,7 +50,7 @@ def html(report: Report) -> str:
         _reading(report),
         f"</main>\n<footer>Written by sertool {__version__}.</footer>\n</body>\n</html>\n",
     ]
-    return HEAD.format(title=escape(f"{heading}: {reports.title(report.runs[0])}")) + "\n".join(parts)
+    return HEAD.format(title=escape(f"{heading}: {wording.title(report.runs[0])}")) + "\n".join(parts)
 
 
 HEAD = """<!doctype html>
@@ -66,7 +66,7 @@ HEAD = """<!doctype html>
 def _lead(run: Scores, name: str) -> str:
     """What was scored, and what must be known of it."""
     notes = [f'<li class="{"alarm" if note.startswith("LEAKY") else ""}">{escape(note)}</li>' for note in run.notes]
-    return f'<p class="lead">{name}{escape(reports.title(run))}</p><ul class="notes">{"".join(notes)}</ul>'
+    return f'<p class="lead">{name}{escape(wording.title(run))}</p><ul class="notes">{"".join(notes)}</ul>'
 
 
 def _run_name(run: Scores, place: int) -> str:
@@ -103,7 +103,7 @@ def _single(run: Scores) -> list[str]:
 
 def _tiles(run: Scores) -> str:
     shown = [name for name in ("uar", "wa", "macro_f1", "ece") if name in run.figures]
-    return f'<div class="tiles">{"".join(_tile(reports.label(run, name), run.figures[name]) for name in shown)}</div>'
+    return f'<div class="tiles">{"".join(_tile(wording.label(run, name), run.figures[name]) for name in shown)}</div>'
 
 
 def _tile(name: str, figure: Figure) -> str:
@@ -117,7 +117,7 @@ def _ladder(run: Scores) -> str:
     """The shares of the run and of people on one scale."""
     figures = {**run.figures, **run.people}
     rows = [
-        PlotRow(reports.label(run, name), [_bar(figures[name], 1 if name in run.people else 0)])
+        PlotRow(wording.label(run, name), [_bar(figures[name], 1 if name in run.people else 0)])
         for name in ON_ONE_SCALE
         if name in figures
     ]
@@ -127,7 +127,7 @@ def _ladder(run: Scores) -> str:
 
 
 def _bar(figure: Figure, tone: int = 0) -> Bar:
-    return Bar(figure, f"{percent(figure.value)} {reports.bounds(figure)}", tone)
+    return Bar(figure, f"{percent(figure.value)} {wording.bounds(figure)}", tone)
 
 
 def _emotions(run: Scores) -> str:
@@ -135,12 +135,12 @@ def _emotions(run: Scores) -> str:
         PlotRow(row.name, [_bar(row.recall)], [row.clips], (percent(row.precision.value), percent(row.f1.value)))
         for row in run.classes
     ]
-    plot = _plot(rows, ("recall, %", "precision", "F1"), unit=reports.units(run))
+    plot = _plot(rows, ("recall, %", "precision", "F1"), unit=wording.units(run))
     return _section("By emotion", plot, caption="Of each emotion's clips, how many are found.")
 
 
 def _groups(run: Scores, groups: Iterable[Group]) -> str:
-    return _plot([PlotRow(group.name, [_bar(group.uar)], [group.clips]) for group in groups], unit=reports.units(run))
+    return _plot([PlotRow(group.name, [_bar(group.uar)], [group.clips]) for group in groups], unit=wording.units(run))
 
 
 def _width(rows: Sequence[object]) -> str:
@@ -209,7 +209,7 @@ def _drawn(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
 
 def _confusion(run: Scores) -> str:
     names = [emotion.name for emotion in run.classes]
-    shares = reports.row_shares(run.confusion)
+    shares = wording.row_shares(run.confusion)
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     lines = []
     for row, name in enumerate(names):
@@ -269,8 +269,8 @@ def _grid(k: int) -> str:
 def _calibration(run: Scores) -> str:
     clips, confidence, right = run.reliability.sum(0)
     figures = [
-        f"{reports.label(run, name)} {number(name, run.figures[name].value)} {reports.bounds(run.figures[name], name)}"
-        for name in ("ece", *reports.PLAIN)
+        f"{wording.label(run, name)} {number(name, run.figures[name].value)} {wording.bounds(run.figures[name], name)}"
+        for name in ("ece", *wording.PLAIN)
         if name in run.figures
     ]
     return (
@@ -285,7 +285,7 @@ def _speakers(run: Scores) -> str:
     columns = [
         f'<rect class="{"low" if k < len(run.worst) else ""}" x="{step * k:.2f}" y="{130 - 125 * uar:.1f}" '
         f'width="{step * (0.82 if step > 3 else 1):.2f}" height="{125 * uar:.1f}">'
-        f"<title>{escape(name)}: {percent(uar)} %, {clips:,} {reports.units(run)}</title></rect>"
+        f"<title>{escape(name)}: {percent(uar)} %, {clips:,} {wording.units(run)}</title></rect>"
         for k, (name, clips, uar) in enumerate(run.each_speaker)
         if not math.isnan(uar)
     ]
@@ -311,7 +311,7 @@ def _range(run: Scores) -> str:
 
 
 def _several(report: Report) -> list[str]:
-    runs, unit = report.runs, reports.units(*report.runs)
+    runs, unit = report.runs, wording.units(*report.runs)
     counts = [sum(results.clips > 0 for results in run.classes) for run in runs]
     overall = [
         PlotRow(run.name, [_bar(run.figures["uar"], place)._replace(mark=1 / counts[place])], [run.clips])
@@ -324,7 +324,7 @@ def _several(report: Report) -> list[str]:
         for emotion, rows in by_emotion
     ]
     return [
-        _section(reports.heading("uar", *runs), _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),
+        _section(wording.heading("uar", *runs), _plot(overall, unit=unit), caption=f"Dashed: by chance, {chances}."),
         *_differences(report),
         _figures(report),
         _section("Recall by emotion", _key(report), _plot(recalls, unit=unit)),
@@ -340,7 +340,7 @@ def _key(report: Report) -> str:
 
 def _by(report: Report, name: str) -> str:
     rows = _group_rows(report, name)
-    return _section(f"UAR by {name}", _key(report), _plot(rows, unit=reports.units(*report.runs)), width=_width(rows))
+    return _section(f"UAR by {name}", _key(report), _plot(rows, unit=wording.units(*report.runs)), width=_width(rows))
 
 
 def _group_rows(report: Report, name: str) -> list[PlotRow]:
@@ -366,10 +366,10 @@ def _differences(report: Report) -> list[str]:
     widest = max(abs(bound) for pair in pairs for bound in (pair.figures["uar"].low, pair.figures["uar"].high))
     reach = max(0.02, math.ceil(50 * widest) / 50)
     rows = [_pair_row(pair) for pair in pairs]
-    plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach, unit=reports.units(*report.runs))
+    plot = _plot(rows, ("points", "p", "McNemar"), mark=0, reach=reach, unit=wording.units(*report.runs))
     chance = f" Of {len(pairs)} pairs, one in twenty differs by chance." if len(pairs) > 1 else ""
     caption = (
-        f"{reports.heading('uar', *report.runs)} of one run less that of another, in points, on the clips that both "
+        f"{wording.heading('uar', *report.runs)} of one run less that of another, in points, on the clips that both "
         "have, resampled together. "
         f"McNemar: clips that only the former and only the latter gets right.{chance}"
     )
@@ -378,17 +378,17 @@ def _differences(report: Report) -> list[str]:
 
 def _pair_row(pair: Comparison) -> PlotRow:
     uar, test = pair.figures["uar"], pair.mcnemar
-    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {reports.chance(test['p'])}"
-    bar = Bar(uar, reports.signed(uar))
-    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (reports.chance(uar.p), discordant))
+    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {wording.chance(test['p'])}"
+    bar = Bar(uar, wording.signed(uar))
+    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (wording.chance(uar.p), discordant))
 
 
 def _figures(report: Report) -> str:
     names = [name for name in NAMES if any(name in run.figures for run in report.runs)]
-    head = "".join(f'<th scope="col">{reports.heading(name, *report.runs)}</th>' for name in names)
+    head = "".join(f'<th scope="col">{wording.heading(name, *report.runs)}</th>' for name in names)
     lines = []
     for place, run in enumerate(report.runs):
-        shown = [reports.value_of(run, name) for name in names]
+        shown = [wording.value_of(run, name) for name in names]
         cells = "".join(f"<td>{cell}</td>" for cell in shown)
         lines.append(f'<tr><th scope="row" class="run" style="{_tone(place)}">{escape(run.name)}</th>{cells}</tr>')
     table = f'<table class="plain"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
@@ -407,7 +407,7 @@ def _details(run: Scores) -> str:
 
 def _reading(report: Report) -> str:
     lines = [
-        *reports.methods(report),
+        *wording.methods(report),
         "UAR is the mean of the recalls of the emotions that have clips; WA is the share of clips answered right.",
         "ECE is how far confidence lies from accuracy, averaged over clips.",
     ]

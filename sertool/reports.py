@@ -9,21 +9,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from sertool import files, metrics, streams, talk
+from sertool import files, streams, talk
 from sertool.scores import Comparison, Difference, Figure, Group, Report, Scores
+from sertool.wording import (
+    NAMES,
+    bounds,
+    chance,
+    heading,
+    label,
+    methods,
+    number,
+    percent,
+    row_shares,
+    signed,
+    title,
+    units,
+    value_of,
+    whole,
+)
 
-NAMES = {
-    "uar": "UAR", "uar_of_folds": "UAR, mean over folds", "wa": "WA (accuracy)", "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1", "ece": "ECE", "log_loss": "log loss", "brier": "Brier score",
-    "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
-    "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
-}  # fmt: skip
 IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "deviation", "p", "clips", "speakers")
 Line = dict[str, Any]  # its cells, as far as it has them
-FEW_PAIRS = 3  # of runs, whose p-values speak for themselves
-PLAIN = ("log_loss", "brier")  # the rest are shares, shown in per cent
 
 
 class Section(NamedTuple):
@@ -33,70 +39,6 @@ class Section(NamedTuple):
     headers: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     words: int = 1
-
-
-# Words and numbers.
-
-
-def title(run: Scores) -> str:
-    """What was scored: `dev, 1,224 clips of 15 speakers, cremad-nk`; or `2,448 windows of 1,224 clips of ...`."""
-    seeds = f"{len(run.seeds)} seeds" if run.seeds else None
-    clips = talk.counted(run.clips, "clip")
-    if run.windows_of:
-        clips = f"{talk.counted(run.clips, 'window')} of {talk.counted(run.windows_of, 'clip')}"
-    clips += f" of {speakers(run.speakers)}"
-    parts = (run.split, clips, seeds, run.protocol, run.adapted)
-    return ", ".join(part for part in parts if part)
-
-
-def label(run: Scores, name: str) -> str:
-    """What a figure of a run is called, and of how many rows it is where others are of more."""
-    of = f", of {run.rows_with[name]:,} rows" if name in run.rows_with else ""
-    return heading(name, run) + of
-
-
-def heading(name: str, *runs: Scores) -> str:
-    """What a figure is called; with folds, UAR may be taken of all clips together or fold by fold."""
-    return "UAR, pooled" if name == "uar" and any(run.folds for run in runs) else NAMES[name]
-
-
-def units(*runs: Scores) -> str:
-    """What is counted: clips or, where every run has several of a clip, windows."""
-    return "windows" if all(run.windows_of for run in runs) else "clips"
-
-
-def speakers(count: int) -> str:
-    return talk.counted(count, "speaker") if count else "unknown speakers"
-
-
-def _method(report: Report, bootstrap: str) -> str:
-    """How the intervals were made."""
-    return f"Intervals of 95 %: bootstrap {bootstrap}; {report.resamples:,} resamples, seed {report.seed}."
-
-
-def percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def number(name: str, value: float) -> str:
-    """A figure as it is shown: in per cent, or as it is where it is no share."""
-    return percent(value) if name not in PLAIN or math.isnan(value) else f"{value:.3f}"
-
-
-def bounds(figure: Figure | Difference, name: str = "") -> str:
-    return f"[{number(name, figure.low)}, {number(name, figure.high)}]"
-
-
-def whole(figure: Figure) -> str:
-    return f"{percent(figure.value)} {bounds(figure)}"
-
-
-def signed(difference: Difference) -> str:
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
-
-
-def chance(p: float) -> str:
-    return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
 
 
 # Tables for people.
@@ -149,12 +91,6 @@ def _confusions(run: Scores) -> Iterator[Section]:
         yield Section(f"Confusion: for each true emotion (row), {unit} by predicted emotion", ("", *names), rows)
 
 
-def row_shares(matrix: np.ndarray) -> np.ndarray:
-    """Counts as shares of their row; NaN in a row without any."""
-    total = matrix.sum(1, keepdims=True)
-    return np.where(total > 0, matrix / np.maximum(total, 1), np.nan)
-
-
 def _group(group: Group) -> tuple[str, ...]:
     return (group.name, f"{group.clips:,}", f"{group.speakers or '-'}", whole(group.uar), whole(group.wa))
 
@@ -178,11 +114,6 @@ def _of_several(report: Report) -> Iterator[Section]:
     yield Section("Recall", ("emotion", *(run.name for run in runs)), recalls)
     yield from _people(runs)
     yield from _worst(runs)
-
-
-def value_of(run: Scores, name: str) -> str:
-    of = f" (of {run.rows_with[name]:,} rows)" if name in run.rows_with else ""
-    return f"{number(name, run.figures[name].value)}{of}" if name in run.figures else "-"
 
 
 def _difference(pair: Comparison) -> tuple[str, ...]:
@@ -248,9 +179,9 @@ def text(report: Report, most: float = math.inf) -> str:
         lines += ["", section.title]
         table = list(zip(section.headers, *section.rows, strict=True))  # columns
         widths = [max(map(len, column)) for column in table]
-        for number, block in enumerate(_blocks(widths, section.words, most)):
+        for index, block in enumerate(_blocks(widths, section.words, most)):
             rows = zip(*(table[place] for place in block), strict=True)
-            lines += [""] * (number > 0)
+            lines += [""] * (index > 0)
             lines += [_aligned(row, [widths[place] for place in block], section.words) for row in rows]
     return _lined([*lines, "", *methods(report)])
 
@@ -296,28 +227,6 @@ def _escaped(row: Sequence[str]) -> list[str]:
 def _heads(report: Report) -> list[str]:
     """What was scored, and what must be known of it."""
     return [line for run in report.runs for line in (f"{run.name}: {title(run)}", *(f"  {note}" for note in run.notes))]
-
-
-def methods(report: Report) -> list[str]:
-    """How all intervals were made."""
-    scored = (*report.runs, *report.comparisons)
-    ways = dict.fromkeys(one.bootstrap for one in scored)
-    lines = [_method(report, way) for way in ways]
-    groups = [group for run in report.runs for table in (*run.by.values(), run.worst) for group in table]
-    if any(0 < group.speakers < metrics.ENOUGH_SPEAKERS for group in groups):
-        few = f"Groups of under {metrics.ENOUGH_SPEAKERS} speakers: bootstrap over clips within their speakers"
-        lines.append(f"{few} or, with under {metrics.ENOUGH_CLIPS} clips each, over clips whoever speaks.")
-    if any(metrics.ENOUGH_SPEAKERS <= drawn.speakers < metrics.MANY_SPEAKERS for drawn in (*scored, *groups)):
-        of = f"Of {metrics.ENOUGH_SPEAKERS} to {metrics.MANY_SPEAKERS - 1} speakers"
-        p = "; p is below .05 by chance in about 10 %" if report.comparisons else ""
-        lines.append(f"{of} such intervals hold the truth in about 90 % of cases, not in 95 %{p}.")
-    if (pairs := len(report.comparisons)) > FEW_PAIRS:
-        lines.append(f"p: of each of the {pairs} pairs by itself, not corrected for their number.")
-    if any("ece" in run.figures for run in report.runs):
-        lines.append(f"ECE: in {metrics.BINS} bins; what chance adds to it is left out of its interval.")
-    if any(pair.clips for pair in report.comparisons) and any(run.windows_of for run in report.runs):
-        lines.append("McNemar's test takes the windows of a clip for independent: its p is too small.")
-    return lines
 
 
 def as_csv(report: Report) -> str:

@@ -17,7 +17,20 @@ import pyarrow as pa
 import pytest
 from running import sertool
 
-from sertool import answers, charts, cli, evaluating, formats, manifest, manifest_io, metrics, page, pictures, reports
+from sertool import (
+    answers,
+    charts,
+    cli,
+    evaluating,
+    formats,
+    manifest,
+    manifest_io,
+    metrics,
+    page,
+    pictures,
+    reports,
+    wording,
+)
 from sertool.answers import Answers
 from sertool.errors import SertoolError
 from sertool.predictions import Reading
@@ -826,7 +839,7 @@ def test_intervals_and_p_over_few_speakers_are_said_to_promise_too_much(
     tmp_path: Path, speakers: int, is_said: bool
 ) -> None:
     paths = [table(tmp_path / f"{name}.csv", made(speakers=speakers)) for name in "ab"]
-    one, both = (" ".join(reports.methods(report(*given))) for given in (paths[:1], paths))
+    one, both = (" ".join(wording.methods(report(*given))) for given in (paths[:1], paths))
     says = "Of 8 to 19 speakers such intervals hold the truth in about 90 % of cases, not in 95 %"
     assert (f"{says}." in one, f"{says}; p is below .05 by chance" in both) == (is_said, is_said)
 
@@ -888,13 +901,13 @@ def test_windows_of_a_clip_are_counted_as_such_and_drawn_together(tmp_path: Path
     windows["start"] = [float(k % 10) for k in range(1200)]
     one, ten = (report(table(tmp_path / f"{k}.csv", each)).runs[0] for k, each in enumerate((alone, windows)))
     assert (one.clips, one.windows_of, ten.clips, ten.windows_of) == (120, None, 1200, 120)
-    assert reports.title(ten).startswith("1,200 windows of 120 clips of ")
+    assert wording.title(ten).startswith("1,200 windows of 120 clips of ")
     for name in ("uar", "wa", "ece"):
         assert ten.figures[name].low == pytest.approx(one.figures[name].low, abs=1e-6)
         assert ten.figures[name].high == pytest.approx(one.figures[name].high, abs=1e-6)
     both = report(*[table(tmp_path / f"{k}.csv", windows) for k in "ab"])
     assert "with all their windows" in both.comparisons[0].bootstrap or speakers == 12
-    assert reports.methods(both)[-1].startswith("McNemar's test takes the windows of a clip for independent")
+    assert wording.methods(both)[-1].startswith("McNemar's test takes the windows of a clip for independent")
 
 
 def test_windows_of_clips_without_speakers_are_drawn_together_beside_many_speakers() -> None:
