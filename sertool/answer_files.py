@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sertool import columns, files, manifest, manifest_io, manifest_paths, merging, paths, streams, talk
+from sertool import columns, files, manifest, manifest_io, manifest_paths, merging, paths, provenance, streams, talk
 from sertool.columns import Row
 from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
@@ -113,4 +113,4 @@ def _table(blocks: Sequence[Sequence[Row] | Table], names: Sequence[str], read: 
     table = merging.stacked(tables) if tables else manifest.from_columns(nothing)
     table = manifest.with_empty(table, *names)
     table = manifest.ordered(table.select([*(column for column in table.column_names if column not in names), *names]))
-    return manifest.made_by(table, talk.command_line(), None, read[0] if len(read) == 1 else None)
+    return provenance.made_by(table, talk.command_line(), None, read[0] if len(read) == 1 else None)

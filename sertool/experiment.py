@@ -19,6 +19,7 @@ from sertool import (
     optimism,
     planning,
     preparing,
+    provenance,
     run_folder,
     run_report,
     runs,
@@ -155,7 +156,7 @@ def _joined(answered: Sequence[tuple[Member, Table]], plan: TrainingPlan, divisi
     in_order = sorted(answered, key=lambda pair: (pair[0].fold or 0, pair[0].seed))
     predicted = merging.stacked([rows for _, rows in in_order])
     named = manifest.with_column(predicted, "run", [path_text(plan.folder / way.folder)] * len(predicted))
-    return manifest.made_by(named, talk.command_line(), plan.held_out.seed, table, protocol=way.protocol)
+    return provenance.made_by(named, talk.command_line(), plan.held_out.seed, table, protocol=way.protocol)
 
 
 def _teachers(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> TeacherModels | None:

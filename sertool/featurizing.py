@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import doctor, dsp, extract, manifest, manifest_io, shards, talk, tasks
+from sertool import doctor, dsp, extract, manifest, manifest_io, provenance, shards, talk, tasks
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.files import sweep
@@ -164,8 +164,8 @@ def _pointed(table: Table, planned: ShardPlan, own_tasks: Sequence[Task]) -> Tab
         table = manifest.with_feature(table, feature, (shard, offset, rows), paths)
     table = _with_issues(table, issues) if issues else table
     records = {feature: planned.extraction.record(feature) for feature in planned.extraction.features}
-    provenance = manifest.provenance(table)
-    return manifest.with_provenance(table, provenance | {"features": provenance["features"] | records})
+    record = provenance.of(table)
+    return provenance.attached(table, record | {"features": record["features"] | records})
 
 
 def _with_issues(table: Table, issues: dict[int, str]) -> Table:
@@ -187,7 +187,7 @@ def _save(table: Table, path: Path) -> None:
 
 
 def _records(table: Table) -> dict[str, Any]:
-    return manifest.provenance(table)["features"]
+    return provenance.of(table)["features"]
 
 
 def _say(before: Table, after: Table, done: int, planned: ShardPlan) -> None:

@@ -5,7 +5,6 @@
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import __version__, columns, labels
+from sertool import columns, labels
 from sertool.codes import Codes, hashes
 from sertool.errors import SertoolError, first_line
 
 Table = pa.Table
-FORMAT_VERSION = 1
-KEY = b"sertool"
 FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
 ROUNDING = 1e-6  # that a probability may be beyond 0 and 1
 TYPES = {
@@ -358,42 +355,6 @@ def counts(table: Table, name: str) -> list[tuple[str, int]]:
 
 def total(table: Table, name: str) -> float:
     return (pc.sum(table.column(name)).as_py() or 0) if name in table.column_names else 0
-
-
-# Provenance: the chain of commands that made a table, as JSON in the schema's metadata.
-
-
-def provenance(table: Table) -> dict[str, Any]:
-    """What the table says of itself: format version, chain of commands, feature settings."""
-    try:
-        record = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
-    except ValueError:
-        record = {}
-    record = record if isinstance(record, dict) else {}
-    version, chain, features = (record.get(name) for name in ("version", "chain", "features"))
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise SertoolError("the manifest was written by a newer sertool: upgrade with `pip install -U sertool`")
-    steps = [step for step in chain if isinstance(step, dict)] if isinstance(chain, list) else []
-    return {"version": FORMAT_VERSION, "chain": steps, "features": features if isinstance(features, dict) else {}}
-
-
-def with_provenance(table: Table, record: Mapping[str, Any]) -> Table:
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text.encode()})
-
-
-def made_by(table: Table, command: str, seed: int | None, before: Table | None = None, **facts: Any) -> Table:
-    """The table with one more command in its chain; `before` is the table that the command read, and `facts` are what
-    cannot be told from the command: `protocol`, how it divided its clips, `reading`, by which options it read audio."""
-    record = provenance(table if before is None else before)
-    step = {
-        "command": command,
-        "sertool": __version__,
-        "input": digest(before) if before is not None else None,
-        "seed": seed,
-    } | {name: value for name, value in facts.items() if value is not None}
-    features = provenance(table)["features"]
-    return with_provenance(table, record | {"features": features, "chain": [*record["chain"], step]})
 
 
 def digest(table: Table) -> str:

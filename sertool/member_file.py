@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from sertool import catalogue, inference, manifest, modelfile, packing, talk, taught_encoders
+from sertool import catalogue, inference, manifest, modelfile, packing, provenance, talk, taught_encoders
 from sertool.design import Design, Member, lessons_of_blocks
 from sertool.manifest import Table
 from sertool.member_scores import Figures, LogitsOf, Temperatures
@@ -79,7 +79,7 @@ def _lessons(material: Material, design: Design, member: Member) -> list[Lesson]
 
 def _commands(table: Table) -> list[str | None]:
     """What made a table, as far as it knows."""
-    return [step.get("command") for step in manifest.provenance(table)["chain"]]
+    return [step.get("command") for step in provenance.of(table)["chain"]]
 
 
 def _own_words(table: Table, words: list[str], corpus: str) -> list[str]:

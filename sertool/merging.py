@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sertool import formats, manifest, talk
+from sertool import formats, manifest, provenance, talk
 from sertool.codes import Codes
 from sertool.errors import SertoolError, first_line
 from sertool.files import listed
@@ -59,14 +59,14 @@ def merged(tables: Sequence[Table]) -> Table:
     """One table of several: rows that are the same clip are joined, and must agree in what both know."""
     if len(tables) == 1:
         return tables[0]
-    records = [manifest.provenance(table) for table in tables]
+    records = [provenance.of(table) for table in tables]
     chain: list[Any] = []
     for step in (step for record in records for step in record["chain"]):
         chain += [step] if step not in chain else []
     features = {name: settings for record in records for name, settings in record["features"].items()}
     _warn_of_namesakes(tables)
-    merged_record = {"version": manifest.FORMAT_VERSION, "chain": chain, "features": features}
-    return manifest.with_provenance(_joined(stacked(tables)), merged_record)
+    merged_record = {"version": provenance.FORMAT_VERSION, "chain": chain, "features": features}
+    return provenance.attached(_joined(stacked(tables)), merged_record)
 
 
 def warn_of_namesakes(folders: Mapping[str, Iterable[object]]) -> None:

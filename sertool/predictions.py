@@ -10,7 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import columns, delimited, intake, labels, manifest, manifest_io, row_filter, splits, splitting, talk
+from sertool import (
+    columns,
+    delimited,
+    intake,
+    labels,
+    manifest,
+    manifest_io,
+    provenance,
+    row_filter,
+    splits,
+    splitting,
+    talk,
+)
 from sertool.codes import Codes
 from sertool.delimited import Header
 from sertool.errors import SertoolError, UsageError
@@ -131,7 +143,7 @@ def _renamed(table: Table, reading: Reading) -> Table:
     columns_kept = [name for name in table.column_names if name in ours or name not in replaced]
     renamed = table.select(columns_kept).rename_columns([ours.get(name, name) for name in columns_kept])
     names = [_in_small(name, renamed) for name in renamed.column_names]
-    return manifest.with_provenance(renamed.rename_columns(names), manifest.provenance(table))
+    return provenance.attached(renamed.rename_columns(names), provenance.of(table))
 
 
 def _in_small(name: str, table: Table) -> str:

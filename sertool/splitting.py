@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import leak_guard, manifest, splits, talk, twins
+from sertool import leak_guard, manifest, provenance, splits, talk, twins
 from sertool.codes import Codes, take
 from sertool.errors import UsageError
 from sertool.files import listed
@@ -162,7 +162,7 @@ def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
 
 def protocol(table: Table) -> str | None:
     """How the clips were divided, by the last step of their provenance that says so; else by a column, if all agree."""
-    for step in reversed(manifest.provenance(table)["chain"]):
+    for step in reversed(provenance.of(table)["chain"]):
         name = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
         if name:
             return name

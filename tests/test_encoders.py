@@ -25,6 +25,7 @@ from sertool import (
     inference,
     manifest,
     manifest_io,
+    provenance,
     rounding,
     shaping,
     synth,
@@ -195,7 +196,7 @@ def test_featurize_stores_layers_and_says_how_they_were_made(small: Path, voices
                    "--verify", "4", "-o", tmp_path / "f")  # fmt: skip
     assert done.code == 0, done.err
     assert "verified whisper: agrees on 4 clips: 100.000 %" in done.err
-    record = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
+    record = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
     known, _ = whisper.tensors("base", 3)
     expected = {"size": "base", "layers": "1-3", "precision": "float32", "weights": known}
     assert (record["settings"], record["dtype"]) == (expected, "float16")
@@ -230,7 +231,7 @@ def test_statistics_that_two_encoders_call_alike_have_names_of_their_own(
 
 def test_auto_is_recorded_as_what_it_came_to(small: Path, voices: Path, tmp_path: Path) -> None:
     assert sertool("featurize", voices, "--whisper", "base", "-o", tmp_path / "f").code == 0
-    record = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
+    record = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["whisper"]
     assert record["settings"]["precision"] in ("bf16", "float32")
     assert record["settings"]["layers"] == "0-3"
 
@@ -259,7 +260,7 @@ def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Pa
     words = ("--whisper", "base", "--layers", "2", "--stats", "mean")
     assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
     table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
-    engine = extract.Engine(inference.extraction_of(manifest.provenance(table)["features"]))
+    engine = extract.Engine(inference.extraction_of(provenance.of(table)["features"]))
     clip = extract.Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
     again = engine.alone(engine.decode(clip))["whisper"]
     assert np.array_equal(again, rows(tmp_path / "f", "whisper")[clip.name])
@@ -621,7 +622,7 @@ def test_self_taught_encoders_are_asked_for_by_name(small: Path, voices: Path, t
     done = sertool(*words, "-o", tmp_path / "f")
     assert done.code == 0, done.err
     assert "verified ssl: agrees on 3 clips: 100.000 %" in done.err
-    record = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["ssl"]
+    record = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["ssl"]
     assert (record["settings"]["model"], record["settings"]["layers"]) == (model, "1-2")
     assert len(record["settings"]["weights"]) == 32
 
@@ -640,7 +641,7 @@ def test_both_kinds_of_encoders_stand_beside_each_other(small: Path, voices: Pat
     words = ("--whisper", "base", "--ssl", "wavlm-base-plus", "--mel", "--layers", "1", "--whisper-layers", "2")
     done = sertool("featurize", voices, *words, "-o", tmp_path / "f")
     assert done.code == 0, done.err
-    held = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    held = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
     assert {name: held[name]["settings"]["layers"] for name in ("whisper", "ssl")} == {"whisper": "2", "ssl": "1"}
 
 

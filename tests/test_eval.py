@@ -28,6 +28,7 @@ from sertool import (
     metrics,
     page,
     pictures,
+    provenance,
     reports,
     wording,
 )
@@ -466,7 +467,7 @@ def test_what_is_never_true_or_never_predicted_is_said(tmp_path: Path) -> None:
 
 
 def test_the_protocol_is_read_from_the_chain_of_commands(tmp_path: Path) -> None:
-    made_by = manifest.made_by(manifest.from_columns(made()), "sertool train --protocol random-80-20 -o 'x y'", 0)
+    made_by = provenance.made_by(manifest.from_columns(made()), "sertool train --protocol random-80-20 -o 'x y'", 0)
     manifest_io.write(made_by, str(tmp_path / "a.parquet"), "parquet")
     found = report(str(tmp_path / "a.parquet")).runs[0]
     assert found.protocol == "random-80-20"

@@ -32,6 +32,7 @@ from sertool import (
     locks,
     manifest,
     manifest_io,
+    provenance,
     shaping,
     shards,
     synth,
@@ -74,7 +75,7 @@ def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
     assert after.select(before.column_names).equals(before)
     assert after.column_names[-3:] == ["mel_shard", "mel_offset", "mel_rows"]
     assert manifest.same_rows(after, manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))
-    assert [step["command"].split()[1] for step in manifest.provenance(after)["chain"]] == ["index", "featurize"]
+    assert [step["command"].split()[1] for step in provenance.of(after)["chain"]] == ["index", "featurize"]
 
 
 def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
@@ -103,7 +104,7 @@ def test_featurize_adds_a_feature_to_a_featurized_manifest(voices, tmp_path):
         assert snapshot(tmp_path / "f" / name) == snapshot(tmp_path / "both" / name)
     table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert {"mel_rows", "rms_rows"} <= set(table.column_names)
-    assert set(manifest.provenance(table)["features"]) == {"mel", "rms"}
+    assert set(provenance.of(table)["features"]) == {"mel", "rms"}
     assert both.code == 0
 
 
@@ -509,7 +510,7 @@ def test_a_changed_setting_is_refused_by_name_and_replaces_if_asked(voices, tmp_
     assert sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "f", "--overwrite").code == 0
     sertool("featurize", voices, "--mel", *change, "-o", tmp_path / "fresh")
     assert snapshot(tmp_path / "f" / "mel") == snapshot(tmp_path / "fresh" / "mel")
-    held = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
+    held = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
     assert held == shards.head_of(tmp_path / "f" / "mel" / "00000.safetensors").settings
 
 
@@ -517,7 +518,7 @@ def test_an_overwrite_that_was_killed_is_not_taken_for_the_old_or_the_new(voices
     sertool("featurize", voices, "--mel", "-o", tmp_path / "f")
     sertool("featurize", voices, "--mel", "--mel-fmin", "50", "-o", tmp_path / "new")
     shutil.copy(tmp_path / "new" / "mel" / "00002.safetensors", tmp_path / "f" / "mel")
-    settings = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
+    settings = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]["mel"]
     with pytest.raises(files.SertoolError, match="other settings"):
         shards.Reader("mel", settings).rows("x", str(tmp_path / "f" / "mel" / "00002.safetensors"), 0, 1)
     assert sertool("featurize", voices, "--mel", "-o", tmp_path / "f").code == 2

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from running import sertool
 
-from sertool import audio, manifest, manifest_io, synth, tensorfile
+from sertool import audio, manifest, manifest_io, provenance, synth, tensorfile
 from sertool.audio import Cut
 from sertool.errors import SertoolError
 
@@ -40,7 +40,7 @@ def original(kind: str) -> bytes:
             "emotion": ["sad", "angry"] * 20, "age": [None, 31] * 20, "notes": [None, ["dc", "quiet"]] * 20,
             "duration": [k / 7 for k in range(count)], "split": ["train", "test"] * 20, "speaker": ["a", "b"] * 20,
         })  # fmt: skip
-        manifest_io.formats.encode([manifest.made_by(held, "sertool index", 0)], stream, "parquet")
+        manifest_io.formats.encode([provenance.made_by(held, "sertool index", 0)], stream, "parquet")
     elif kind == "shard":
         rows = np.arange(640, dtype=np.float16).reshape(5, 128)
         offsets = np.arange(3)

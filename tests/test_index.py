@@ -17,7 +17,19 @@ import pytest
 import soundfile
 from running import Outcome, sertool
 
-from sertool import audio, columns, encoding, labels, leak_guard, manifest, manifest_io, splitting, synth, tables
+from sertool import (
+    audio,
+    columns,
+    encoding,
+    labels,
+    leak_guard,
+    manifest,
+    manifest_io,
+    provenance,
+    splitting,
+    synth,
+    tables,
+)
 from sertool.errors import UsageError
 from sertool.labelling import compile_pattern, word_of_folder
 
@@ -1137,7 +1149,7 @@ def test_parts_merge_to_the_whole(make):
     parts = [folder / f"{emotion}.parquet" for emotion in ("angry", "calm", "happy", "sad")]
     sertool("index", *parts, parts[0], "-o", folder / "merged.parquet")
     assert manifest_io.read(str(folder / "merged.parquet")).equals(manifest_io.read(str(folder / "whole.parquet")))
-    chain = manifest.provenance(manifest_io.read(str(folder / "merged.parquet")))["chain"]
+    chain = provenance.of(manifest_io.read(str(folder / "merged.parquet")))["chain"]
     assert [step["command"].split()[1] for step in chain] == ["index"] * 6
     assert len({json.dumps(step) for step in chain}) == 6
 

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sertool import columns, intake, manifest, manifest_io, merging, row_filter
+from sertool import columns, intake, manifest, manifest_io, merging, provenance, row_filter
 from sertool.errors import SertoolError, UsageError
 
 
-def table(rows, **provenance):
+def table(rows, **record):
     made = manifest.from_columns(
         {name: [row.get(name) for row in rows] for name in dict.fromkeys(n for r in rows for n in r)}
     )
-    return manifest.with_provenance(made, provenance) if provenance else made
+    return provenance.attached(made, record) if record else made
 
 
 def rows(held):
@@ -231,9 +231,9 @@ def test_merging_equals_its_slow_twin():
 
 
 def test_the_chain_grows_by_a_link_for_each_command():
-    first = manifest.made_by(table(VOICES), "sertool index a", 3)
-    second = manifest.made_by(first.slice(0, 2), "sertool featurize --mel", 0, first)
-    held = manifest.provenance(second)
+    first = provenance.made_by(table(VOICES), "sertool index a", 3)
+    second = provenance.made_by(first.slice(0, 2), "sertool featurize --mel", 0, first)
+    held = provenance.of(second)
     assert [step["command"] for step in held["chain"]] == ["sertool index a", "sertool featurize --mel"]
     assert [step["seed"] for step in held["chain"]] == [3, 0]
     assert [step["input"] for step in held["chain"]] == [None, manifest.digest(first)]
@@ -241,11 +241,11 @@ def test_the_chain_grows_by_a_link_for_each_command():
 
 
 def test_merging_keeps_every_chain_once_and_all_features():
-    shared = manifest.made_by(table(VOICES), "sertool index", 0)
-    mel = manifest.with_provenance(shared, manifest.provenance(shared) | {"features": {"mel": {"bands": 64}}})
-    rms = manifest.made_by(shared, "sertool featurize --rms", 0)
-    rms = manifest.with_provenance(rms, manifest.provenance(rms) | {"features": {"rms": {}}})
-    held = manifest.provenance(merging.merged([mel, rms, shared]))
+    shared = provenance.made_by(table(VOICES), "sertool index", 0)
+    mel = provenance.attached(shared, provenance.of(shared) | {"features": {"mel": {"bands": 64}}})
+    rms = provenance.made_by(shared, "sertool featurize --rms", 0)
+    rms = provenance.attached(rms, provenance.of(rms) | {"features": {"rms": {}}})
+    held = provenance.of(merging.merged([mel, rms, shared]))
     assert [step["command"] for step in held["chain"]] == ["sertool index", "sertool featurize --rms"]
     assert held["features"] == {"mel": {"bands": 64}, "rms": {}}
 
@@ -254,17 +254,17 @@ def test_merging_keeps_every_chain_once_and_all_features():
                                   b'{"version": null, "chain": [5], "features": [1]}'])  # fmt: skip
 def test_provenance_that_is_none_is_an_empty_one(text):
     held = table(VOICES).replace_schema_metadata({b"sertool": text})
-    assert manifest.provenance(held) == {"version": 1, "chain": [], "features": {}}
+    assert provenance.of(held) == {"version": 1, "chain": [], "features": {}}
 
 
 def test_a_newer_format_is_refused():
     held = table(VOICES).replace_schema_metadata({b"sertool": json.dumps({"version": 2}).encode()})
     with pytest.raises(SertoolError, match="newer sertool"):
-        manifest.provenance(held)
+        provenance.of(held)
 
 
 def test_metadata_of_other_tools_stays():
-    held = manifest.with_provenance(table(VOICES).replace_schema_metadata({b"pandas": b"{}"}), {})
+    held = provenance.attached(table(VOICES).replace_schema_metadata({b"pandas": b"{}"}), {})
     assert held.schema.metadata[b"pandas"] == b"{}"
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import sertool
 
-from sertool import delimited, formats, manifest, manifest_io, merging, row_filter, streams
+from sertool import delimited, formats, manifest, manifest_io, merging, provenance, row_filter, streams
 from sertool.errors import SertoolError, UsageError
 from sertool.paths import path_text
 
@@ -483,7 +483,7 @@ def test_a_file_that_holds_the_rows_is_known_to(tmp_path, monkeypatch, kind):
     assert not manifest_io.holds(out, held, kind)
     manifest_io.write(held, out, kind)
     assert manifest_io.holds(out, held, kind)
-    assert manifest_io.holds(out, manifest.made_by(held, "sertool", 0), kind)
+    assert manifest_io.holds(out, provenance.made_by(held, "sertool", 0), kind)
     last = [*held.column("emotion").to_pylist()[:-1], "fear"]
     for other in (held.slice(1), held.slice(0, 8), manifest.with_column(held, "emotion", last), held.select(["clip"])):
         assert not manifest_io.holds(out, other, kind)

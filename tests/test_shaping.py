@@ -16,6 +16,7 @@ from sertool import (
     manifest,
     manifest_io,
     presets,
+    provenance,
     shaping,
     shards,
     slow,
@@ -72,7 +73,7 @@ def test_every_setting_works_at_its_limits_or_is_refused(feature, setting, limit
 
 def test_shared_settings_reach_every_feature_and_its_own_win(voices, tmp_path):
     sertool("featurize", voices, "--mel", "--rms", "--hop", "256", "--rms-hop", "128", "-o", tmp_path / "f")
-    made = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    made = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
     assert made["mel"]["settings"]["hop"] == 256
     assert made["rms"]["settings"]["hop"] == 128
 
@@ -125,7 +126,7 @@ def test_every_preset_runs_and_options_given_as_well_win(voices, tmp_path, name)
     given = () if "hop" not in presets.PRESETS[name]["options"] else ("--hop", "200")
     done = sertool("featurize", voices, "--preset", name, *given, "--where", "speaker~s01", "-o", tmp_path / "f")
     assert done.code == 0, done.err
-    made = manifest.provenance(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
+    made = provenance.of(manifest_io.read(str(tmp_path / "f" / "manifest.parquet")))["features"]
     assert set(made) == set(presets.PRESETS[name]["features"])
     assert not given or {record["settings"]["hop"] for record in made.values()} == {200}
 

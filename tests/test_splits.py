@@ -27,7 +27,7 @@ from invented import (
     words,
 )
 
-from sertool import codes, leak_guard, manifest, splits, splitting
+from sertool import codes, leak_guard, manifest, provenance, splits, splitting
 from sertool.codes import Codes
 from sertool.errors import UsageError
 from sertool.splits import DEV, PARTS, PROTOCOLS, TEST, TRAIN
@@ -721,5 +721,5 @@ def test_three_million_rows_take_seconds_and_little_memory(speakers):
 def test_how_clips_were_divided_is_kept_as_it_was_typed(how):
     table = manifest.from_columns({"clip": ["a"]})
     for said in (f"--split {how}", f"--split={how}"):
-        told = manifest.made_by(table, f"sertool index x {said} -o y.parquet", None)
+        told = provenance.made_by(table, f"sertool index x {said} -o y.parquet", None)
         assert splitting.protocol(told) == how

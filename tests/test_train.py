@@ -34,6 +34,7 @@ from sertool import (
     modelfile,
     models,
     optimism,
+    provenance,
     row_scaling,
     run_report,
     splits,
@@ -1033,7 +1034,7 @@ def said_of(run: Path) -> str:
 
 def test_a_folder_with_the_name_of_a_protocol_excuses_no_leak(mel: Path, tmp_path: Path) -> None:
     parts = ["train", "test"] * (len(column(mel, "clip")) // 2)
-    leaky = manifest.made_by(
+    leaky = provenance.made_by(
         manifest_io.read(str(changed(mel, tmp_path / "own.parquet", split=parts))), "index sentence", 0
     )
     manifest_io.write(leaky, str(tmp_path / "sentence.parquet"), "parquet")

@@ -148,7 +148,16 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     """Append augmented copies of the clips in MANIFESTS (or stdin, or audio files), for featurize to make."""
     if values["show_list"]:
         return _show_list()
-    from sertool import augmenting, effect_chains, files, indexing, manifest, manifest_io, row_filter, workers
+    from sertool import (
+        augmenting,
+        effect_chains,
+        files,
+        indexing,
+        manifest_io,
+        provenance,
+        row_filter,
+        workers,
+    )
 
     _refuse_quarrels(values)
     part = Part.parse(values["part"])
@@ -166,7 +175,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         if kind is None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
-    table = manifest.made_by(augmenting.appended(table, chain), talk.command_line(), values["seed"], read)
+    table = provenance.made_by(augmenting.appended(table, chain), talk.command_line(), values["seed"], read)
     delivered = _deliver(table, values, kind, part, jobs)
     files.no_older(values["out"] or "-", manifests)
     return indexing.exit_status(delivered, unseen, strict=values["strict"])

@@ -139,7 +139,18 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     requested = _requested(values)
     sources = options.inputs(manifests, "a manifest", nul=values["null"])
     _refuse_quarrels(values)
-    from sertool import device, extract, features, featurizing, files, indexing, manifest, manifest_io, plots, workers
+    from sertool import (
+        device,
+        extract,
+        features,
+        featurizing,
+        files,
+        indexing,
+        manifest_io,
+        plots,
+        provenance,
+        workers,
+    )
     from sertool.row_filter import choose
 
     kind, picked = manifest_io.format_for(None, values["kind"]), device.pick(values["device"])
@@ -151,7 +162,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
     read, unseen = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
-    table = manifest.made_by(choose(read, values["where"]), talk.command_line(), values["seed"], read)
+    table = provenance.made_by(choose(read, values["where"]), talk.command_line(), values["seed"], read)
     featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]

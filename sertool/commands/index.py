@@ -101,7 +101,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import files, indexing, manifest, manifest_io, speakers, splitting, twins, workers
+    from sertool import files, indexing, manifest, manifest_io, provenance, speakers, splitting, twins, workers
 
     division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     old = manifest_io.read(values["update"]) if values["update"] else None
@@ -126,8 +126,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
     reading = _reading(values)
-    table = manifest.made_by(table, talk.command_line(), seed, read,
-                             reading=reading if reading or sources.has_audio() else None)  # fmt: skip
+    table = provenance.made_by(table, talk.command_line(), seed, read,
+                               reading=reading if reading or sources.has_audio() else None)  # fmt: skip
     if manifest_io.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
         files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])
@@ -165,10 +165,10 @@ def _reading(values: dict[str, Any]) -> dict[str, list[str]]:
 def _taken_over(old: Any, name: str) -> dict[str, Any]:
     """What the manifest of --update was read with, of all that this command line does not say: else an update would
     read every label anew, and in another way."""
-    from sertool import manifest
+    from sertool import provenance
 
     context, values, words = click.get_current_context(), {}, []
-    readings = [step["reading"] for step in manifest.provenance(old)["chain"] if isinstance(step.get("reading"), dict)]
+    readings = [step["reading"] for step in provenance.of(old)["chain"] if isinstance(step.get("reading"), dict)]
     given = {name for name in READING if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
     given |= {"votes"} if "labels" in given else set()  # which say what these are
     for word, asked in _reading_options():

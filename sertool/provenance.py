@@ -1,0 +1,46 @@
+"""Provenance: the chain of commands that made a table, as JSON in its schema's metadata."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sertool import __version__, manifest
+from sertool.errors import SertoolError
+from sertool.manifest import Table
+
+FORMAT_VERSION = 1
+KEY = b"sertool"
+
+
+def of(table: Table) -> dict[str, Any]:
+    """What the table says of itself: format version, chain of commands, feature settings."""
+    try:
+        record = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
+    except ValueError:
+        record = {}
+    record = record if isinstance(record, dict) else {}
+    version, chain, features = (record.get(name) for name in ("version", "chain", "features"))
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise SertoolError("the manifest was written by a newer sertool: upgrade with `pip install -U sertool`")
+    steps = [step for step in chain if isinstance(step, dict)] if isinstance(chain, list) else []
+    return {"version": FORMAT_VERSION, "chain": steps, "features": features if isinstance(features, dict) else {}}
+
+
+def attached(table: Table, record: Mapping[str, Any]) -> Table:
+    """The table with another record of itself."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text.encode()})
+
+
+def made_by(table: Table, command: str, seed: int | None, before: Table | None = None, **facts: Any) -> Table:
+    """The table with one more command in its chain; `before` is the table that the command read, and `facts` are what
+    cannot be told from the command: `protocol`, how it divided its clips, `reading`, by which options it read audio."""
+    record = of(table if before is None else before)
+    step = {
+        "command": command,
+        "sertool": __version__,
+        "input": manifest.digest(before) if before is not None else None,
+        "seed": seed,
+    } | {name: value for name, value in facts.items() if value is not None}
+    features = of(table)["features"]
+    return attached(table, record | {"features": features, "chain": [*record["chain"], step]})
