@@ -194,9 +194,15 @@ def test_bytes_that_are_no_text_are_joined_and_asked_for(kind):
         row_filter.choose(joined, ["thumb=xy"])
 
 
+def test_lists_beside_numbers_are_text():
+    takes = merging.merged([table(VOICES), table([{"clip": "c", "take": ["x", "y"]}])])["take"].to_pylist()
+    assert set(takes) - {None} == {str(row["take"]) for row in VOICES if "take" in row} | {"x;y"}
+
+
 def test_columns_that_do_not_fit_together_are_named():
+    months = pa.table({"clip": ["c"], "take": pa.array([(1, 2, 3)], pa.month_day_nano_interval())})
     with pytest.raises(SertoolError, match=r"do not fit together: .*take"):
-        merging.merged([table(VOICES), table([{"clip": "c", "take": ["x"]}])])
+        merging.merged([table(VOICES), months])
 
 
 def test_what_is_text_in_one_manifest_is_text_in_all():
