@@ -1,7 +1,7 @@
-"""Rows with answers into a file or to stdout: text row by row as they come, Parquet once all are there.
+"""Write answers to a file or stdout: text row by row as they come, Parquet once all are there.
 
-Clips keep the names that were asked for. Paths are as in every manifest: in a file relative to its folder where they
-lie under it, else absolute, as in a pipe.
+Clips keep the names that the caller gave them. As in every manifest, a path in a file is relative to the file's folder
+if it lies under it; other paths, and those in a pipe, are absolute.
 """
 
 import os
@@ -21,7 +21,7 @@ LONG_TABLE_ROWS = 65_536  # rows that are kept one by one
 
 
 class AnswerFile(NamedTuple):
-    """Where rows go: to a file, else to stdout; in which format; and the manifests that they come from."""
+    """Where answers go (a file, or stdout), in which format, and the manifests that they come from."""
 
     out: str | None
     kind: str
@@ -33,7 +33,10 @@ class AnswerFile(NamedTuple):
 
 
 def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
-    """Rows of answers among some labels, with `extra` columns; ended early, a file has those so far beside it."""
+    """Write rows of answers for some labels, with `extra` columns.
+
+    If it is interrupted, the rows so far are kept in a file beside `place.out`.
+    """
     if place.is_file:
         _require_writable(Path(str(place.out)))
     if place.kind in manifest_io.EXTENSIONS.values():
@@ -53,7 +56,7 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
 
 
 def _require_writable(path: Path) -> None:
-    """Learn before any work is done for a file whether there may be one."""
+    """Refuse a file that cannot be written, before any work is done for it."""
     try:
         if not files.is_special(path):
             folder = Path(os.path.realpath(path)).parent
@@ -64,7 +67,7 @@ def _require_writable(path: Path) -> None:
 
 
 def _path_in(text: str, folder: str | None) -> str:
-    """A path as a manifest in the folder has it, or as a pipe has it; what has none, or another system's, stays so."""
+    """Return a path as a manifest in the folder has it, or as a pipe has it; empty and foreign paths stay."""
     is_foreign = re.match(manifest_paths.ABSOLUTE, text) and not (os.path.isabs(text) or text.startswith("file://"))
     path = text if not text or is_foreign else paths.path_text(paths.absolute(paths.path_of(text)))
     under = os.path.join(folder, "") if folder else ""
@@ -73,7 +76,7 @@ def _path_in(text: str, folder: str | None) -> str:
 
 def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
     blocks: list[list[Row] | Table] = [[]]
-    names = streams.names_of(labels, {}, extra)  # of CSV, whatever the rows hold
+    names = streams.names_of(labels, {}, extra)  # as in CSV, whatever the rows hold
     keeps = place.is_file and not files.is_special(Path(str(place.out)))
     unfinished = Path(f"{place.out}{files.UNFINISHED}")
     try:
@@ -90,7 +93,7 @@ def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str
 
 
 def _gather(rows: Iterator[Row], blocks: list[list[Row] | Table], names: Sequence[str], read: Sequence[Table]) -> None:
-    """Rows into the last list of those held, which becomes a table, and is a tenth as large, once it is long."""
+    """Collect rows in the last block; a block that grows long becomes a table, which is a tenth as large."""
     for row in rows:
         last = blocks[-1]
         last.append(row)
@@ -106,7 +109,7 @@ def _block(rows: Sequence[Row], names: Sequence[str], read: Sequence[Table]) -> 
 
 
 def _table(blocks: Sequence[Sequence[Row] | Table], names: Sequence[str], read: Sequence[Table]) -> Table:
-    """The rows as a manifest; of one that was read, it tells what was done to it before."""
+    """Return the rows as a manifest, with the provenance of the manifest that they come from, if it was one."""
     filled = [block for block in blocks if len(block)]
     tables = [block if isinstance(block, Table) else _block(block, names, read) for block in filled]
     nothing: dict[str, list[Any]] = {name: [] for name in names}

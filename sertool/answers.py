@@ -1,4 +1,4 @@
-"""What runs answered: one row per clip and one column per seed, in numbers."""
+"""Turn the rows of runs into arrays: a row per clip, a column per seed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,26 +16,26 @@ from sertool.predictions import Reading, Run
 GROUPS = (
     "corpus", "speaker", "sex", "age", "intensity", "language", "race", "ethnicity", "sentence", "style",
 )  # fmt: skip
-SHARED = 0.1  # of the clips, at least, are answered under several seeds of a run
-TIE = 1e-6  # so much may be between equal probabilities
+SHARED = 0.1  # of the clips, at least, have answers under several seeds of a run
+TIE = 1e-6  # by which equal probabilities may differ
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One run: `[clips]` for what is true of a clip, `[seeds, clips]` for what was answered (-1 and NaN: nothing)."""
+    """One run as arrays: `[clips]` for what is true of clips, `[seeds, clips]` for answers (-1 and NaN: none)."""
 
     run: Run
     classes: tuple[str, ...]
     seeds: tuple[str, ...]
-    clips: Codes | None  # their names
-    whole: np.ndarray | None  # where windows or channels of clips are scored, which clip each is of
+    clips: Codes | None  # the clips' names
+    whole: np.ndarray | None  # `[clips]`: the number of the whole clip, if windows or channels are scored
     truth: np.ndarray
     groups: dict[str, Codes]  # index [seeds, clips]: a fold may be another one under each seed
     predicted: np.ndarray
-    fold: Codes  # index [seeds, clips]
+    fold: Codes  # `index` is `[seeds, clips]`
     confidence: np.ndarray
     losses: np.ndarray  # [2, seeds, clips]: log loss and Brier score
-    nameable: np.ndarray  # bool [classes]: what the predictions know; everything where there are no probabilities
+    nameable: np.ndarray  # bool [classes]: the emotions that the model can name; all if there are no probabilities
     votes: np.ndarray | None  # [clips, classes]
     notes: tuple[str, ...]
 
@@ -45,13 +45,13 @@ class Answers:
 
 
 def read(sources: Sequence[str], reading: Reading) -> list[Answers]:
-    """The runs in files and stdin, with the same classes for all of them."""
+    """Read the runs in files and stdin, with the same classes for all of them."""
     runs = predictions.read(sources, reading)
     classes = predictions.classes(runs)
     return [_answers(run, classes, reading.by) for run in runs]
 
 
-# Rows to clips and seeds.
+# From rows to clips and seeds.
 
 
 def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
@@ -82,7 +82,7 @@ def _answers(run: Run, classes: tuple[str, ...], by: Sequence[str]) -> Answers:
 
 
 def _group(table: Table, name: str) -> Codes:
-    """A column by which clips are grouped; what we call otherwise goes by its own name, too."""
+    """Return a column to group clips by; our columns are also found by their other names."""
     column = name if name in table.column_names else columns.ours(name)
     if not manifest.is_of_words(table, column):
         raise UsageError(f"--by {name}: the column holds no single words or numbers")
@@ -90,9 +90,9 @@ def _group(table: Table, name: str) -> Codes:
 
 
 class Cells(NamedTuple):
-    """Where rows go: which clip and seed each is, and the first row of each clip.
+    """The clip and the seed of each row, and the first row of each clip.
 
-    A window or channel goes for a clip of its own here; `whole` tells of each which clip it is of.
+    A window or channel counts as a clip here; `whole` then has the number of the clip that it is part of.
     """
 
     clip: np.ndarray
@@ -125,7 +125,7 @@ def _cells(run: Run) -> Cells:
 
 
 def _seeds(run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Which seed of the run each row is of, and what these are called."""
+    """Return the seed number of each row, and the seeds' names."""
     drawn = manifest.codes(run.table, "seed")
     there, seed = np.unique(drawn.index, return_inverse=True)
     if _is_of_rows(run, seed):
@@ -134,7 +134,7 @@ def _seeds(run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _is_of_rows(run: Run, seed: np.ndarray) -> bool:
-    """Whether `seed` is a stranger's, of which hardly any clip has two: those of runs answer for the same clips."""
+    """Whether `seed` is a column of other meaning: hardly any clip has two values, while seeds of a run share clips."""
     seeds = seed.max() + 1
     if seeds < 2 or "clip" not in run.table.column_names:
         return seeds > len(seed) / 2 > 1
@@ -145,14 +145,14 @@ def _is_of_rows(run: Run, seed: np.ndarray) -> bool:
 
 
 def _first_repeat(clip: Codes, seed: np.ndarray) -> str | None:
-    """A clip that has two rows of one seed."""
+    """Return the name of a clip that has two rows of one seed, or None."""
     seeds = seed.max() + 1
     twice = np.bincount(clip.index.astype(np.int64) * seeds + seed) > 1
     return talk.clean(clip.values[int(np.argmax(twice)) // seeds]) if twice.any() else None
 
 
 def _parts(clip: Codes, part: Codes) -> Codes:
-    """Parts of clips, named by where they start or by their channel."""
+    """Name parts of clips by their start or channel: `clip@start`."""
     keys = clip.index.astype(np.int64) * (len(part.values) + 1) + part.index + 1
     _, first, row_of = np.unique(keys, return_index=True, return_inverse=True)
     names, places = (
@@ -168,7 +168,7 @@ def _numbers(words: Codes, classes: tuple[str, ...]) -> np.ndarray:
 
 
 def _spread(values: np.ndarray, cells: Cells, nothing: float) -> np.ndarray:
-    """A value per row as `[seeds, clips]`."""
+    """Arrange a value per row as `[seeds, clips]`."""
     spread = np.full((len(cells.seeds), len(cells.first)), nothing, values.dtype)
     spread[cells.seed, cells.clip] = values
     return spread
@@ -194,7 +194,7 @@ def _name(clips: Codes | None, clip: int) -> str:
 
 
 def _columns(run: Run, prefix: str) -> tuple[list[str], np.ndarray]:
-    """The columns of a family by the words they stand for: `[rows, words]`."""
+    """Return the columns with a prefix by the labels they stand for, as `[rows, labels]`."""
     names = run.offered if prefix == "p_" else manifest.family(run.table, prefix)
     return manifest.by_word(run.table, prefix, {name: predictions.word(name, run.mapping) for name in names})
 
@@ -243,8 +243,8 @@ def _confidence(run: Run, shares: Shares, answered: np.ndarray) -> np.ndarray:
 def _losses(shares: Shares, true: np.ndarray) -> np.ndarray:
     """Log loss and Brier score, `[2, rows]`.
 
-    An emotion that the model does not know has no chance. Its logarithm has no end, and says nothing: the clips that
-    are truly so are without log loss, and wrong by every other figure.
+    An emotion that the model does not know has probability 0, and so an infinite log loss, which says nothing. Clips of
+    such an emotion therefore have no log loss, and count as wrong in every other figure.
     """
     log_losses = np.where(true < 0, np.nan, metrics.log_losses(shares.values, true))
     return np.stack([log_losses, metrics.brier_scores(shares.values, true)])
@@ -282,7 +282,7 @@ def _joins_labels(run: Run) -> bool:
 
 
 def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray | None:
-    """Listeners' votes on the voice `[clips, classes and others]`, or None where there are none."""
+    """Return the listeners' votes on the voice, `[clips, classes + other labels]`, or None if there are none."""
     words, cast = _columns(run, "votes_voice_")
     if not words:
         return None
@@ -293,11 +293,11 @@ def _votes(run: Run, classes: tuple[str, ...], first: np.ndarray) -> np.ndarray 
     return votes if votes.any() else None
 
 
-# Some clips, and two runs.
+# Parts and pairs of runs.
 
 
 def part(run: Answers, rows: np.ndarray) -> Answers:
-    """The run on some clips only, as far as groups and comparisons need it."""
+    """Return the run restricted to some clips, with only what groups and comparisons need."""
     speaker = run.groups["speaker"]
     groups = {"speaker": Codes(speaker.index[:, rows], speaker.values)}
     whole = None if run.whole is None else run.whole[rows]
@@ -311,7 +311,7 @@ def only(run: Answers, counted: np.ndarray) -> Answers:
 
 
 def shared_rows(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray]:
-    """Where the clips that both runs have stand in each, `[common]` twice; by order where they have no names."""
+    """Return the indices of the common clips in each run, `[common]` each; unnamed clips are matched by order."""
     if first.clips is None or second.clips is None:
         if not np.array_equal(first.truth, second.truth):
             raise SertoolError(f"{first.run.name} and {second.run.name} cannot be paired: without a column clip "

@@ -1,5 +1,7 @@
-"""Audio files: what they are, whether they are sound, their samples. The only door to soxr and, with `encoding`, which
-writes them, to soundfile."""
+"""Read audio files: their properties, faults and samples.
+
+soxr is imported only here, and soundfile only here and in `encoding`, which writes files.
+"""
 
 import math
 import os
@@ -20,29 +22,29 @@ from sertool.files import reason
 from sertool.levels import FULL_SCALE, FULL_SCALES, Levels
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".opus", ".aiff", ".aif", ".rf64")
-UNREAD = (  # that hold sound all the same, alone or beside pictures
+UNREAD = (  # these hold audio too, some beside video, but are not read
     ".m4a", ".m4b", ".m4r", ".aac", ".ac3", ".wma", ".amr", ".awb", ".au", ".snd", ".caf", ".w64", ".bwf",
     ".wave", ".aifc", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".mpga", ".spx", ".sph", ".voc", ".gsm", ".ra", ".dsf",
     ".dff", ".dss", ".ds2", ".weba", ".webm", ".mka", ".mkv", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2",
     ".3gpp", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ogv", ".ogx", ".rm",
 )  # fmt: skip
-LEFT_BY_MACOS = "._"  # how files begin that it lays beside each, in archives
+LEFT_BY_MACOS = "._"  # the prefix of the files that macOS adds to archives beside each file
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK_VALUES = 1 << 20  # values read at once: 65 s of one channel at 16 kHz
-SMALL_BLOCK = 1 << 12  # the same where decoding may stop, with which the block is lost
-# Samples that are decoded before a part of a file, and dropped: an MP3 frame borrows bits from up to 85 of 576 samples
-# before it, libvorbis mistakes its place within the last page, and Opus is slow to forget where decoding began.
+SMALL_BLOCK = 1 << 12  # the same where decoding may fail, which loses the block
+# Samples decoded before a part of a file, and dropped: an MP3 frame borrows bits from up to 85 frames of 576 samples
+# before it, libvorbis mistakes its position within the last page, and Opus takes long to converge.
 LEAD = 1 << 16
 LED = ("MP3", "OGG")
 LED_EXTENSIONS = (".mp3", ".ogg", ".oga", ".opus")
-LED_VERSION = 1  # of how parts of such files are decoded; a change of it makes their shards anew
+LED_VERSION = 1  # of how parts of such files are decoded; a change makes their shards anew
 RATES = (4_000, 384_000)
-UNKNOWN_LENGTH = 1 << 62  # what libsndfile says of a FLAC file that was written to a pipe is above
+UNKNOWN_LENGTH = 1 << 62  # libsndfile reports more than this for a FLAC file written to a pipe
 
 
 @dataclass
 class Look:
-    """What a look at one file found; `issue` says why it is unusable, `notes` what is odd about it."""
+    """The properties of one file; `issue` says why it is unusable, `notes` what is odd but usable."""
 
     sample_rate: int | None = None
     channels: int | None = None
@@ -56,7 +58,7 @@ class Look:
 
 
 class Unusable(SertoolError):
-    """A clip that cannot be used; `issue` is the manifest's word for why."""
+    """A clip that cannot be used; `issue` is the manifest's word for the reason."""
 
     def __init__(self, issue: str, detail: str) -> None:
         super().__init__(detail)
@@ -64,7 +66,7 @@ class Unusable(SertoolError):
 
 
 def look(path: str, *, full: bool = True) -> Look:
-    """Examine one file: its header, or every sample. Never raises for a bad file."""
+    """Examine one file: its header, or if `full` every sample. Never raises for a bad file."""
     facts = Look()
     try:
         with _file(path) as file:
@@ -85,7 +87,7 @@ def look(path: str, *, full: bool = True) -> Look:
 
 
 def _file(path: str) -> FileIO:
-    """A regular file, open; to open a FIFO in the usual way would wait for ever."""
+    """Open a regular file; opening a FIFO in the usual way would block for ever."""
     try:
         return FileIO(path, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
     except FileNotFoundError:
@@ -129,9 +131,12 @@ def _account(file: FileIO, *, whole: bool) -> containers.Account:
 
 
 def has_places(path: str) -> bool:
-    """Whether sound can be read from any place of a file that seems whole: some codecs of telephones know no way but
-    from the beginning; what decodes MP3 goes through all that lies before a place, and complains on stderr of what its
-    first frame then lacks; and of FLAC, no header tells that the end is missing."""
+    """Whether a file that seems complete can be read from any position.
+
+    Some telephone codecs can only be read from the beginning. MP3 decoders read everything before a position, and
+    complain on stderr of bits that the first frame lacks. For FLAC no header tells that the end is missing, so the last
+    sample is read.
+    """
     try:
         with _file(path) as file, _decoder(path, file, _account(file, whole=True)) as (stream, length):
             if not stream.has_places or stream.format != "FLAC":
@@ -151,10 +156,10 @@ def _sound_file(path: str) -> "_Coded":
 
 
 class _Coded(soundfile.SoundFile):
-    """A file that libsndfile decodes, block after block.
+    """A file decoded by libsndfile, block by block.
 
-    Where soundfile takes a file for seekable, it sets the place anew after each read: an MP3 forgets by that what its
-    next frames borrow, and any other takes longer.
+    If soundfile takes a file for seekable, it seeks after each read: an MP3 decoder then loses the bits that the next
+    frames borrow, and other formats take longer.
     """
 
     @property
@@ -166,10 +171,9 @@ class _Coded(soundfile.SoundFile):
 
 
 class _Plain:
-    """A WAV file of 16 bits, which needs no decoder: as much of soundfile's interface as is used here.
+    """A 16-bit WAV file, which needs no decoder, with the part of soundfile's interface that is used here.
 
-    Half of soundfile's time for a clip goes into opening it once more, and into asking and setting the place before and
-    after each read.
+    Half of soundfile's time for a clip is spent on opening it once more, and on seeking before and after each read.
     """
 
     format, subtype = "WAV", "PCM_16"
@@ -184,7 +188,7 @@ class _Plain:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The file is closed by whoever opened it."""
+        """Leave the file open: its opener closes it."""
 
     def seek(self, frame: int) -> None:
         self.stream.seek(self.offset + 2 * self.channels * frame)
@@ -201,9 +205,9 @@ def _message_of(error: Exception) -> str:
 
 
 def _length(stream: _Coded | _Plain, counted: int | None) -> int:
-    """How many samples a file holds: as its header says or, of an MP3 file that has none, as its frames are.
+    """Return the number of samples: by the header or, for an MP3 file without a count, by its frames.
 
-    Of such an MP3 file libsndfile reads as much as the first frame's bit rate lets it expect.
+    For such an MP3 file libsndfile estimates the length from the first frame's bit rate.
     """
     if not stream.frames:
         raise Unusable("empty", "a header without samples")
@@ -215,7 +219,7 @@ def _length(stream: _Coded | _Plain, counted: int | None) -> int:
 
 
 def _examine(stream: _Coded | _Plain, facts: Look) -> None:
-    """Decode a whole file, and note its digest and what is odd about its levels."""
+    """Decode a whole file, and add its digest and the notes on its levels to `facts`."""
     levels = Levels(FULL_SCALES.get(stream.subtype, FULL_SCALE))
     digest = Digest(stream.samplerate)
     for block in _blocks(stream, facts.samples):
@@ -230,9 +234,9 @@ def _examine(stream: _Coded | _Plain, facts: Look) -> None:
 
 
 def _blocks(stream: _Coded | _Plain, length: int, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
-    """The next samples as stored, `[frames]` or `[frames, channels]`: int16 where the file is of 16 bits, else float32.
+    """Yield samples as stored, `[frames]` or `[frames, channels]`: int16 if the file has 16 bits, else float32.
 
-    Never more than a block at once, whatever a header claims.
+    Never reads more than a block at once, whatever a header claims.
     """
     kind, most = "int16" if stream.subtype == "PCM_16" else "float32", max(1, most // stream.channels)
     while length > 0:
@@ -263,25 +267,25 @@ def _as_float(block: np.ndarray) -> np.ndarray:
 
 
 def passed_over(kinds: Counter[str]) -> str:
-    """What is said of files that are audio, by their extensions, of kinds that are not read."""
+    """Return a message counting the audio files of unread kinds, by extension."""
     counts = ", ".join(f"{count:,} {kind}" for kind, count in (+kinds).most_common())
     return f"{talk.counted(kinds.total(), 'file')} passed over: {counts}; convert them to WAV or FLAC"
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What of a file becomes a waveform: the rate it is brought to, and its channels."""
+    """The sample rate and the channels of a waveform read from a file."""
 
     rate: int = 16000
-    channels: str = "mono"  # the channels' mean; or "left"; or "stereo", where mono is copied; or "all"
+    channels: str = "mono"  # "mono" is the channels' mean; or "left"; or "stereo", which copies mono; or "all"
 
     def rows(self, there: int) -> int:
-        """How many channels come of so many."""
+        """Return the number of output channels for a file's number of channels."""
         return {"stereo": 2, "all": there}.get(self.channels, 1)
 
 
 def decode(path: str, cut: Cut, start: float = 0.0, duration: float | None = None) -> np.ndarray:
-    """A waveform at the asked rate, float32 `[channels, samples]`; long files pass through in blocks."""
+    """Read a waveform at a sample rate, float32 `[channels, samples]`; long files are read in blocks."""
     with _placed(path, start, duration) as (stream, length):
         most = math.ceil(length * cut.rate / stream.samplerate) + 1
         try:
@@ -298,8 +302,10 @@ def decode(path: str, cut: Cut, start: float = 0.0, duration: float | None = Non
 def pieces(
     path: str, cut: Cut, start: float = 0.0, duration: float | None = None, *, whole: bool = True
 ) -> Iterator[np.ndarray]:
-    """The same, `[channels, samples]` after `[channels, samples]`, for hours that nobody wants to hold; of what need
-    not be `whole`, in small ones, up to where it ends."""
+    """Yield a waveform in pieces `[channels, samples]`, to save memory for long audio.
+
+    If it need not be `whole`, the pieces are small and end where the file is damaged.
+    """
     with _placed(path, start, duration, whole=whole) as (stream, length):
         yield from _pieces(stream, length, cut, BLOCK_VALUES if whole else SMALL_BLOCK)
 
@@ -308,7 +314,7 @@ def pieces(
 def _placed(
     path: str, start: float, duration: float | None, *, whole: bool = True
 ) -> Iterator[tuple[_Coded | _Plain, int]]:
-    """A file at the place where a waveform begins, and how many of its samples that takes."""
+    """Open a file at the start of a waveform, and return the number of samples that it takes."""
     with _file(path) as file, _decoder(path, file, _account(file, whole=whole)) as (stream, length):
         rate = stream.samplerate
         if not 0 <= start < length / rate:
@@ -320,7 +326,7 @@ def _placed(
             end = "the end" if duration is None else f"{start + duration:g} s"
             raise Unusable("empty", f"there is nothing from {start:g} s to {end}")
         lead = LEAD if stream.format in LED else 0
-        begin = max(0, first - lead) if stream.has_places else 0  # some codecs of telephones know no other way
+        begin = max(0, first - lead) if stream.has_places else 0  # some telephone codecs cannot seek
         if begin:
             with _decoding():
                 stream.seek(begin)
@@ -329,7 +335,7 @@ def _placed(
 
 
 def _pieces(stream: _Coded | _Plain, length: int, cut: Cut, most: int = BLOCK_VALUES) -> Iterator[np.ndarray]:
-    """`length` frames block by block, resampled while they are read."""
+    """Yield `length` frames block by block, resampled as they are read."""
     rows = cut.rows(stream.channels)
     resample = None if stream.samplerate == cut.rate else resampler(stream.samplerate, cut.rate, rows)
     read = 0
@@ -346,7 +352,7 @@ def _pieces(stream: _Coded | _Plain, length: int, cut: Cut, most: int = BLOCK_VA
 
 
 def _mixed(block: np.ndarray, channels: str) -> np.ndarray:
-    """`[frames]` or `[frames, channels]` as `[frames, 1]` or, for stereo, `[frames, 2]`, or as it is for all."""
+    """Mix `[frames]` or `[frames, channels]` down to `[frames, 1]`, `[frames, 2]` for stereo, unchanged for all."""
     if block.ndim == 1:
         block = block[:, None]
     if channels == "stereo":
@@ -355,20 +361,20 @@ def _mixed(block: np.ndarray, channels: str) -> np.ndarray:
         return block
     if channels == "left" or block.shape[1] == 1:
         return block[:, :1]
-    with np.errstate(over="ignore"):  # what becomes infinite is refused
+    with np.errstate(over="ignore"):  # infinite values are refused later
         return block.mean(axis=1, keepdims=True)
 
 
 def resampler(source: int, target: int, channels: int) -> Callable[[np.ndarray, bool], np.ndarray]:
-    """A function of `[frames, channels]` and of whether they are the last, giving what is ready at the new rate."""
-    import soxr  # only where a rate differs: it takes 40 ms
+    """Return a function of a block `[frames, channels]` and whether it is the last, which returns resampled frames."""
+    import soxr  # imported only if rates differ, as it takes 40 ms
 
     stream = soxr.ResampleStream(source, target, channels, dtype="float32", quality="HQ")
     return lambda block, last: stream.resample_chunk(np.ascontiguousarray(block), last=last)
 
 
 def remark(path: str) -> str:
-    """What is remarked in a file; nothing where it cannot be read."""
+    """Return the comment in a file's metadata, empty if it cannot be read."""
     try:
         with _sound_file(path) as file:
             return str(file.comment)

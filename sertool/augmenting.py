@@ -1,4 +1,4 @@
-"""Copies of a manifest's rows, below them; what happens to each is drawn from clip, number and seed alone."""
+"""Append copies of a manifest's rows; a copy's effects are drawn from its clip, number and seed alone."""
 
 import re
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from sertool.splits import PARTS, TRAIN
 
 PIECE_ROWS = 1 << 16  # rows drawn at once
 NUMBERED = re.compile(r"#(\d{1,9})$")
-NOT_INHERITED = ("digest", *columns.ANSWERS)  # what is known of the parent's numbers, and not of the copy's
+NOT_INHERITED = ("digest", *columns.ANSWERS)  # the parent's data that does not apply to a copy
 
 
 def rows_to_copy(table: Table) -> np.ndarray:
-    """Which rows are multiplied, bool `[rows]`: usable, no copies themselves, and in train or nowhere."""
+    """Return which rows get copies, bool `[rows]`: usable ones that are no copies, in train or without a split."""
     multiplied = manifest.usable(table) & manifest.originals(table)
     if "split" in table.column_names:
         part = manifest.codes(table, "split")
@@ -28,7 +28,7 @@ def rows_to_copy(table: Table) -> np.ndarray:
 
 
 def appended(table: Table, effects_chain: EffectChain) -> Table:
-    """The table with copies below its rows: each first one, then each second one, so that more change nothing above."""
+    """Return the table with copies below its rows, all first copies before all second ones."""
     if strange := splitting.strange_parts(table):
         talk.warn(f"split {listed(strange)}: none of {', '.join(PARTS)}, so its rows get no copies")
     rows = np.flatnonzero(rows_to_copy(table))
@@ -73,20 +73,20 @@ def _copied(table: Table, parents: list[str], numbers: list[int], effects_chain:
 
 
 def numbers(table: Table) -> np.ndarray:
-    """The number of each row's copy among those of its clip, from 1, int64 `[rows]`; 0 of clips themselves."""
+    """Return each row's number among its clip's copies, from 1, int64 `[rows]`; 0 for originals."""
     copies, numbers_of_rows = ~manifest.originals(table), np.zeros(len(table), np.int64)
     numbers_of_rows[copies] = [_number(clip) for clip in manifest.column(manifest.keep(table, copies), "clip")]
     return numbers_of_rows
 
 
 def _number(copy: str) -> int:
-    """What stands behind the clip's name."""
+    """Return the number behind a copy's clip name."""
     match = NUMBERED.search(copy)
     return int(match[1]) if match else 0
 
 
 def _copies_before(table: Table) -> dict[str, int]:
-    """The highest number of a copy that each parent has already, or that a file which is called so has."""
+    """Return the highest copy number in use per parent; other files named like copies count, too."""
     highest: dict[str, int] = {}
     for match in filter(None, map(NUMBERED.search, manifest.column(table, "clip"))):
         parent = match.string[: match.start()]

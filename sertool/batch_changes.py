@@ -1,6 +1,6 @@
-"""Changes to batches of frames while a model trains: `[clips, time, columns]`, `lengths` of them real.
+"""Augment batches of frames during training: `[clips, time, columns]`, each clip as long as `lengths` says.
 
-The generator is passed in and lies on the device of the rows, so that nothing waits for anything.
+The generator is passed in and is on the rows' device, so that nothing waits for a transfer.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from sertool.padding import real_frames
 
 @dataclass(frozen=True)
 class Changes:
-    """What may happen to a clip's frames while a model trains."""
+    """The settings of the augmentation of frames."""
 
     time_masks: int
     time_width: int
     column_masks: int
     column_width: int
-    mask_share: float  # of the clips
-    shift: float  # of the length, to and fro
-    noise: float  # deviation of Gaussian noise
-    gain: float  # greatest offset of all columns, to and fro
+    mask_share: float  # share of the clips that are masked
+    shift: float  # greatest roll in time, either way, as a share of the length
+    noise: float  # standard deviation of Gaussian noise
+    gain: float  # greatest offset added to all columns, either sign
 
 
 def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator, sides: int = 1) -> Tensor:
-    """The batch with each clip changed in its own way; beyond its length it stays zero.
+    """Return the batch with each clip augmented independently; padding stays zero.
 
-    Columns are those of so many channels, one after the other, which bars cover alike.
+    The columns are those of `sides` channels side by side, which get the same masks.
     """
     lengths = lengths.to(rows.device, non_blocking=True)
     inside = real_frames(lengths, rows.shape[1], rows.device)[..., None]
@@ -45,7 +45,7 @@ def changed(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generato
 
 
 def _shifted(rows: Tensor, lengths: Tensor, share: float, rng: torch.Generator) -> Tensor:
-    """Each clip rolled in time by up to `share` of its length."""
+    """Roll each clip in time by up to `share` of its length."""
     steps = torch.arange(rows.shape[1], device=rows.device)
     by = ((_random(len(rows), rng) * 2 - 1) * share * lengths).long()[:, None]
     inside = real_frames(lengths, rows.shape[1], rows.device)
@@ -54,7 +54,7 @@ def _shifted(rows: Tensor, lengths: Tensor, share: float, rng: torch.Generator) 
 
 
 def _masks(rows: Tensor, lengths: Tensor, changes: Changes, rng: torch.Generator, sides: int) -> Tensor:
-    """What bars are laid over, bool `[clips, time, columns]`."""
+    """Return the masked cells, bool `[clips, time, columns]`."""
     clips, time, columns = len(rows), rows.shape[1], rows.shape[2] // sides
     chosen = (_random(clips, rng) < changes.mask_share)[:, None]
     covered = torch.zeros(clips, time, columns, dtype=torch.bool, device=rows.device)
@@ -71,7 +71,7 @@ def _random(count: int, rng: torch.Generator) -> Tensor:
 
 
 def _bars(lengths: Tensor, size: int, width: int, rng: torch.Generator) -> Tensor:
-    """One bar of at most `width` within each length, bool `[clips, size]`."""
+    """Return one mask of at most `width` within each length, bool `[clips, size]`."""
     wide = (_random(len(lengths), rng) * (lengths.clamp(max=width) + 1)).long()
     start = (_random(len(lengths), rng) * (lengths - wide + 1)).long()
     steps = torch.arange(size, device=lengths.device)
@@ -80,7 +80,7 @@ def _bars(lengths: Tensor, size: int, width: int, rng: torch.Generator) -> Tenso
 
 @dataclass(frozen=True)
 class Mixup:
-    """Of each clip a share, the rest being of its partner."""
+    """Mix each clip with a partner: `share` of the clip, the rest of the partner."""
 
     share: float
     partner: Tensor
@@ -89,5 +89,5 @@ class Mixup:
         return torch.lerp(values[self.partner.to(values.device)], values, self.share)
 
     def of_frames(self, rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows over time, and their lengths: the longer of the two gives the mixture's."""
+        """Mix rows over time; the lengths are the longer of each pair."""
         return self.of(rows), torch.maximum(lengths, lengths[self.partner])

@@ -1,7 +1,7 @@
-"""From shards to batches on the device: no worker processes, since a batch is a few copies out of mapped memory.
+"""Make batches on the device from shards.
 
-Where all frames fit on the device they go there once, end to end, and a batch is one indexed read of them. On a CPU
-they stay in the shards' memory maps.
+No worker processes are needed, since a batch is a few copies out of mapped memory. If all frames fit on the device,
+they go there once, end to end, and a batch is one indexed read of them. On a CPU they stay in the shards' memory maps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,23 +31,23 @@ RESIDENT_SHARE = 0.5  # of the device's free memory that frames may take
 
 @dataclass
 class Store:
-    """The frames of clips, by the clip's place in the table."""
+    """The frames of clips, in the order of the table's rows."""
 
-    views: list[list[np.ndarray]]  # of each clip, `[rows, width]` of each feature
-    lengths: np.ndarray  # int64 `[clips]`: rows of each
+    views: list[list[np.ndarray]]  # a list per clip, with `[rows, width]` per feature
+    lengths: np.ndarray  # int64 `[clips]`: number of rows
     columns: int
     device: torch.device
-    records: dict[str, Any]  # how each feature was made, as its shards say
+    records: dict[str, Any]  # how each feature was made, as recorded in its shards
     keys: list[str]  # of the shards
     resident: Tensor | None = None  # `[all rows, columns]`
     starts: Tensor | None = None  # `[clips]`
-    lessons: list[Lesson] = field(default_factory=list)  # of the encoders that made the features
+    lessons: list[Lesson] = field(default_factory=list)  # what the features' encoders were trained on
 
     def __len__(self) -> int:
         return len(self.views)
 
     def take(self, clips: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The clips' rows padded with zeros, `[clips, time, columns]`, and their lengths, `[clips]`, on the CPU."""
+        """Return the clips' rows, zero-padded, `[clips, time, columns]`, and their lengths, `[clips]`, on the CPU."""
         lengths = torch.from_numpy(self.lengths[clips])
         if self.resident is not None:
             return self._gathered(torch.from_numpy(clips), lengths), lengths
@@ -67,12 +67,15 @@ class Store:
 
 
 def rounded(time: int) -> int:
-    """The padded length of a batch: kernels and their memory are cached for each length, so lengths should be few."""
+    """Return the padded length of a batch.
+
+    Kernels and their memory are cached for each length, so there should be few lengths.
+    """
     return time if time < STEP_FRAMES * 4 else -(-time // STEP_FRAMES) * STEP_FRAMES
 
 
 def load(table: Table, features: Sequence[str], device: str) -> Store:
-    """The frames that a manifest points to, of one feature or of several side by side."""
+    """Load the frames that a manifest points to; several features are put side by side."""
     clips = manifest.column(table, "clip")
     views: list[list[np.ndarray]] = [[] for _ in clips]
     heads = {feature: _heads(table, feature) for feature in features}
@@ -93,7 +96,7 @@ def load(table: Table, features: Sequence[str], device: str) -> Store:
 
 
 def _heads(table: Table, feature: str) -> list[Shard]:
-    """The headers of a feature's shards."""
+    """Return the headers of a feature's shards."""
     require_features([feature], featured(table))
     paths = sorted(path for path, _ in manifest.counts(table, f"{feature}_shard"))
     if not paths:
@@ -102,7 +105,7 @@ def _heads(table: Table, feature: str) -> list[Shard]:
 
 
 def require_features(requested: Sequence[str], present: Sequence[str]) -> None:
-    """Refuse features that are not among those that there are."""
+    """Refuse features that are not present."""
     for feature in requested:
         if feature not in present:
             has = f"it has {listed(present)}" if present else "it has none"
@@ -110,12 +113,12 @@ def require_features(requested: Sequence[str], present: Sequence[str]) -> None:
 
 
 def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
-    """How each feature was made, as its shards record it."""
+    """Return how each feature was made, as recorded in its shards."""
     return {feature: _heads(table, feature)[0].settings for feature in features}
 
 
 def lessons(table: Table, features: Sequence[str]) -> dict[str, list[Lesson]]:
-    """What the encoder that made each feature was trained on, as far as its shards say so."""
+    """Return what the encoder of each feature was trained on, as far as recorded in its shards."""
     return {feature: _lessons(_heads(table, feature)) for feature in features}
 
 
@@ -124,12 +127,12 @@ def _lessons(heads: Sequence[Shard]) -> list[Lesson]:
 
 
 def width(table: Table, features: Sequence[str]) -> int:
-    """How many columns the shards of some features have together."""
+    """Return how many columns some features have together."""
     return sum(len(_heads(table, feature)[0].columns) for feature in features)
 
 
 def featured(table: Table) -> list[str]:
-    """The features that a manifest points to."""
+    """Return the features that a manifest points to."""
     return columns.features(table.column_names)
 
 
@@ -144,7 +147,7 @@ def _require_alike(clips: Sequence[str], views: Sequence[Sequence[np.ndarray]], 
 
 
 def _resident(store: Store) -> Store:
-    """The store with its frames on the device, if they fit."""
+    """Return the store with its frames moved to the device, if they fit."""
     if store.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(store.device)
         itemsize = max(part.itemsize for part in store.views[0])
@@ -157,7 +160,7 @@ def _resident(store: Store) -> Store:
 
 
 def shuffled(clips: np.ndarray, lengths: np.ndarray, size: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """All clips in random batches of `size`, those of a batch alike in length; `lengths` is of each of `clips`."""
+    """Return all clips in random batches of clips of similar length; `lengths` has one entry for each of `clips`."""
     order = generator.permutation(len(clips))
     batches = []
     for start in range(0, len(order), size * SORTED_BATCHES):
@@ -168,7 +171,7 @@ def shuffled(clips: np.ndarray, lengths: np.ndarray, size: int, generator: np.ra
 
 
 def in_order(lengths: np.ndarray, size: int = AT_ONCE) -> Iterator[np.ndarray]:
-    """The places of clips by length, for evaluation: a batch pads little, even where one clip is far longer."""
+    """Yield batches of indices into `lengths`, sorted by length, so that there is little padding in evaluation."""
     order = np.argsort(lengths, kind="stable")
     ascending = lengths[order]
     start = 0

@@ -1,4 +1,4 @@
-"""What a model file says of itself, for people: `sertool predict --model-card`."""
+"""Show what a model file says about itself: `sertool predict --model-card`."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from sertool.modelfile import ModelFile
 
 
 def about(model: ModelFile) -> str:
-    """What whoever gave a model away says of it."""
+    """Return the description that the model's publisher gave it."""
     text = model.trained.get("about")
     return f"{text}\n" if isinstance(text, str) else ""
 
 
 def card(model: ModelFile) -> str:
-    """A model's origin and figures, as Markdown."""
+    """Return a model's origin and figures as Markdown."""
     try:
         return "".join(f"- {line}\n" for line in _lines(model))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""What the open folders hold, read from their source text: help and completions never run a catalogue's code.
+"""The catalogue of the plug-in folders (models, features ...), read from source without importing it.
 
-A file in `features/` imports torch, which takes a second; its name, its docstring, its literal constants and the
-fields of its `Settings` are all that help needs, and the syntax tree has them.
+A file in `features/` imports torch, which takes a second. Help and completions need only its name, its docstring, its
+literal constants and the fields of its `Settings`, which the syntax tree has.
 """
 
 import ast
@@ -18,10 +18,10 @@ from typing import Any
 from sertool.errors import UsageError
 
 PACKAGE = Path(__file__).parent
-NUMBERS = {"int": (int,), "float": (int, float)}  # the types of their values; the last is what text becomes
-KINDS = {"bool": "true or false", "tuple[int, ...]": "whole numbers such as 32,64"}  # for people
+NUMBERS = {"int": (int,), "float": (int, float)}  # types of the values; the last one parses text
+KINDS = {"bool": "true or false", "tuple[int, ...]": "whole numbers such as 32,64"}  # shown in messages
 SWITCHES = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
-LONGEST = 16  # of a setting that is a list
+LONGEST = 16  # most values in a setting that is a list
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Setting:
     low: float | None = None
     high: float | None = None
     choices: tuple[Any, ...] = ()
-    optional: bool = False  # whether it can be None
+    optional: bool = False  # whether it may be None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of an open folder; its name, unlike the word for it, is an identifier."""
+    """One file of a plug-in folder; `name` is the identifier, with underscores for the dashes of its word."""
 
     name: str
     doc: str
@@ -54,19 +54,19 @@ class Entry:
 
 @cache
 def entries(folder: str) -> dict[str, Entry]:
-    """Every file of an open folder, by its word, without importing any: `entries("models")["cnn-gru"]`."""
+    """Return every file of a plug-in folder by its word, without importing any: `entries("models")["cnn-gru"]`."""
     return {word: read(PACKAGE / folder / f"{_file(word)}.py") for word in names(folder)}
 
 
 @cache
 def names(folder: str) -> tuple[str, ...]:
-    """The words that stand for the files of an open folder; an underscore in a file name is a dash in the word."""
+    """Return the words of the files in a plug-in folder: their names with dashes for underscores."""
     paths = (PACKAGE / folder).glob("*.py")
     return tuple(sorted(path.stem.replace("_", "-") for path in paths if not path.stem.startswith("_")))
 
 
 def load(folder: str, word: str) -> ModuleType:
-    """The module of one file of an open folder."""
+    """Import one file of a plug-in folder."""
     if word not in names(folder):
         kind = "corpus" if folder == "corpora" else folder.removesuffix("s")
         raise UsageError(f"no {kind} {word}; there are {', '.join(names(folder))}")
@@ -79,8 +79,10 @@ def _file(word: str) -> str:
 
 @cache
 def read(path: Path, settings_class: str = "Settings") -> Entry:
-    """Docstring, literal constants and settings of one Python file; its settings may be those of a file below, such as
-    `Settings = imagenet.Settings`."""
+    """Read the docstring, literal constants and settings of a Python file.
+
+    Its settings may be another file's, as in `Settings = imagenet.Settings`.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     facts: dict[str, Any] = {}
     settings: tuple[Setting, ...] = ()
@@ -97,7 +99,7 @@ def read(path: Path, settings_class: str = "Settings") -> Entry:
 
 
 def _is_setting(node: ast.stmt) -> bool:
-    """Whether it is a field with words for people."""
+    """Whether it is a field with a help text."""
     if not (isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Subscript)):
         return False
     return ast.unparse(node.annotation.value) == "Annotated"
@@ -119,7 +121,7 @@ def _parts(node: ast.expr) -> list[ast.expr]:
 
 
 def parsed(setting: Setting, text: str) -> Any:
-    """A setting's value from text; what is none stays text, for `check` to refuse."""
+    """Parse a setting's value; invalid text is returned as it is, for `check` to refuse."""
     if setting.optional and text.lower() == "none":
         return None
     if setting.kind == "bool":
@@ -135,7 +137,7 @@ def parsed(setting: Setting, text: str) -> Any:
 
 
 def check(owner: str, settings: Sequence[Setting], values: Mapping[str, Any]) -> None:
-    """Refuse values that are none of the settings', not of their kind, or beyond their limits."""
+    """Raise UsageError for an unknown setting, or a value of the wrong kind or out of range."""
     by_name = {setting.name: setting for setting in settings}
     for name, value in values.items():
         if name not in by_name:
@@ -149,7 +151,7 @@ def check(owner: str, settings: Sequence[Setting], values: Mapping[str, Any]) ->
 
 
 def _is_within(setting: Setting, value: Any) -> bool:
-    """Whether a value is of a setting's kind and within its limits."""
+    """Whether a value has a setting's kind and is within its limits."""
     kind = setting.kind.removeprefix("tuple[").partition(",")[0].removesuffix("]")
     if kind == "choice":
         return value in setting.choices
@@ -161,7 +163,7 @@ def _is_within(setting: Setting, value: Any) -> bool:
 
 
 def is_finite(number: float) -> bool:
-    """Whether arrays can hold it: a whole number may be too large for them, too."""
+    """Whether it is finite and fits an array: integers may be too large."""
     return abs(number) < (math.inf if isinstance(number, float) else 2**63)
 
 
@@ -177,7 +179,7 @@ def _limits(setting: Setting) -> str:
 
 @cache
 def keys(file: str, name: str) -> tuple[str, ...]:
-    """The literal keys of a dictionary at the top of a file: `keys("shaping.py", "STATS")`."""
+    """Return the literal keys of a dictionary at the top level of a file: `keys("shaping.py", "STATS")`."""
     for node in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
         target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
         if getattr(target, "id", None) == name and isinstance(node.value, ast.Dict):

@@ -1,4 +1,4 @@
-"""Pictures of a report, one file for each: what is confused, found, trusted, and how speakers and runs differ."""
+"""Draw a report's pictures, one per file: confusion, recall, calibration, speakers, and differences of runs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,12 +14,12 @@ from sertool.pictures import INK, RULE, SOFT, TONES, pyplot, save
 from sertool.reports import percent
 from sertool.scores import Report, Scores
 
-LINE = 0.165  # inches that a line of a title takes; two have their place in every picture
-LONGEST = 20  # of a name, in letters: what is longer leaves no room for the picture
+LINE = 0.165  # inches per line of a title; two lines have room in every picture
+LONGEST = 20  # letters of a name: longer ones leave no room for the picture
 
 
 def draw(report: Report, folder: str) -> list[str]:
-    """Draw what the report has into a folder; the names of the files."""
+    """Draw all pictures that the report has data for into a folder; return the names of the files."""
     drawn: dict[str, Callable[[], Any]] = {}
     for run, name in zip(report.runs, plain_names(run.name for run in report.runs), strict=True):
         mark = f"-{name}" if len(report.runs) > 1 else ""
@@ -42,7 +42,7 @@ def _pictures(run: Scores) -> dict[str, Callable[[Scores], Any]]:
 
 
 def _short(name: str) -> str:
-    """A name without its middle, where it is long."""
+    """Shorten a long name by leaving out its middle."""
     half = LONGEST // 2
     return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
 
@@ -54,12 +54,12 @@ def _axes(run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
 
 
 def _alarms(run: Scores) -> list[str]:
-    """What makes the figures worthless for other speakers; a picture goes where its report does not."""
+    """Return warnings that the figures are worthless for other speakers; pictures may travel without their report."""
     return [f"LEAKY: {leak}" for leak in run.leaks]
 
 
 def _headed(figure: Any, *lines: str) -> None:
-    """A title over the whole width in as many lines as it needs, for which the picture grows."""
+    """Add a title over the whole width, in as many lines as it needs, and make the picture taller for them."""
     title = figure.suptitle("", x=0.012, ha="left", color=INK, fontsize=10)
     fitting = figure.bbox.width * 0.975
     for letters in range(max(map(len, lines)), 1, -1):
@@ -111,7 +111,7 @@ def _reliability(run: Scores) -> Any:
 
 
 def _curves(run: Scores) -> Any:
-    """What is left, and how much of that is right, where answers below a confidence are left out."""
+    """Plot the share and the accuracy of the answers that remain above each confidence threshold."""
     figure, axes = _axes(run, "what predict --threshold leaves", (4.8, 4.2))
     clips, _, right = run.reliability[::-1].cumsum(axis=0)[::-1].T
     filled = clips > 0
@@ -141,12 +141,12 @@ def _speakers(run: Scores) -> Any:
 
 
 def _counts(clips: list[int]) -> str:
-    """How many clips, run by run where they differ."""
+    """Return the number of clips; run by run if it differs."""
     return "; ".join(f"{count:,}" for count in (clips if len(set(clips)) > 1 else clips[:1]))
 
 
 def _recalls(report: Report) -> Any:
-    """Bars with intervals for each emotion, one for each run."""
+    """Draw each emotion's recall as bars with intervals, one per run."""
     count, emotions = len(report.runs), report.runs[0].classes
     figure, axes = pyplot().subplots(figsize=(6.8, 1.4 + (0.2 + 0.2 * count) * len(emotions)), layout="constrained")
     height = 0.8 / count
@@ -170,7 +170,7 @@ def _briefly(report: Report) -> list[str]:
 
 
 def _comparison(report: Report) -> Any:
-    """Each run's UAR, and below it how far each pair is apart."""
+    """Draw each run's UAR, and below it the difference of each pair."""
     pairs = [pair for pair in report.comparisons if pair.clips]
     sizes = [len(report.runs), len(pairs)]
     figure, (above, below) = pyplot().subplots(

@@ -1,4 +1,4 @@
-"""Everything that the next epoch starts from, and how it survives on the disk between two epochs."""
+"""The state of training, saved to disk after each epoch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,17 +18,17 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class State:
-    """A model in the making."""
+    """A model in training."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    average: Weights | None  # the weights' moving average
+    average: Weights | None  # moving average of the weights
     best: Weights
-    history: list[dict[str, Any]] = field(default_factory=list)  # each epoch's figures
+    history: list[dict[str, Any]] = field(default_factory=list)  # metrics of each epoch
     steps: int = 0
 
     def weights(self) -> Weights:
-        """What is evaluated and kept: the moving average, where there is one."""
+        """Return the weights to evaluate and keep: the moving average if there is one."""
         return self.model.state_dict() if self.average is None else self.average
 
 
@@ -37,7 +37,7 @@ def copied(weights: Mapping[str, Tensor]) -> Weights:
 
 
 def save(state: State, path: Path) -> None:
-    """Write the state, whole or not at all."""
+    """Write the state, complete or not at all."""
     slots = state.optimizer.state_dict()["state"]
     parts = {"model": state.model.state_dict(), "best": state.best, "average": state.average or {}}
     tensors = {f"{part}.{name}": value for part, weights in parts.items() for name, value in weights.items()}
@@ -49,7 +49,7 @@ def save(state: State, path: Path) -> None:
 
 
 def restore(state: State, path: Path) -> None:
-    """Put the state back, if there is one on the disk."""
+    """Restore the state if a file exists."""
     if not path.exists():
         return
     metadata, tensors = tensorfile.read(path)
@@ -77,7 +77,7 @@ def _refill(tensors: Weights, values: Weights) -> None:
 
 
 def _restore_slots(optimizer: torch.optim.Optimizer, values: Weights) -> None:
-    """What the optimiser keeps of each parameter, laid out in memory as the parameter is: its kernels rely on it."""
+    """Restore the optimiser's state in each parameter's memory layout, which its kernels rely on."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, Weights] = {}
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Which epoch of a training is the best, by the figures of each."""
+"""Choose the best epoch of a training by its figures."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from sertool.training_settings import Settings
 
 
 def figure(figures: dict[str, Any], settings: Settings) -> float:
-    """What an epoch is judged by; greater is better."""
+    """Return the figure that an epoch is judged by; greater is better."""
     if "dev_loss" not in figures:
         return -figures["loss"]
     return -figures["dev_loss"] if settings.metric == "loss" else figures[f"dev_{settings.metric}"]
 
 
 def best_epoch(history: list[dict[str, Any]], settings: Settings) -> int:
-    """The place in a history of the epoch whose weights are kept; without dev, only the last are known to be good."""
+    """Return the index of the epoch whose weights are kept; without dev, it is the last."""
     if settings.keep == "last" or "dev_loss" not in history[-1]:
         return len(history) - 1
     values = [figure(figures, settings) for figures in history]
@@ -21,7 +21,7 @@ def best_epoch(history: list[dict[str, Any]], settings: Settings) -> int:
 
 
 def stale(history: list[dict[str, Any]], settings: Settings) -> bool:
-    """Whether the last `patience` epochs brought nothing better on dev."""
+    """Whether the last `patience` epochs brought no improvement on dev."""
     patience = settings.patience
     if not patience or len(history) <= patience or "dev_loss" not in history[-1]:
         return False

@@ -1,4 +1,4 @@
-"""The command `sertool`: names to lazily imported commands, errors to one line and an exit code."""
+"""Run the command `sertool`: import commands lazily, and turn errors into one line and an exit code."""
 
 import errno
 import importlib
@@ -32,10 +32,10 @@ Exit status:
 
 
 class Commands(click.Group):
-    """The files of `commands/`; one is imported when it is called, and not for its line in the list."""
+    """The commands in `commands/`; one is imported when it is called, but not to be listed."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        # Ours to end, before click does: with a line for Ctrl-C, and without one where the reader of stdout has left.
+        # Handled before click does: Ctrl-C gets a line, a closed stdout none.
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -64,13 +64,13 @@ class Commands(click.Group):
 
 
 def _place(name: str) -> tuple[int, str]:
-    """Commands in the order in which they are used."""
+    """Return the sort key that puts commands in the order of their use."""
     order = ("fetch", "index", "featurize", "augment", "train", "eval", "predict", "demo")
     return (order.index(name) if name in order else len(order), name)
 
 
 def summary(name: str) -> str:
-    """A command's line in the list of commands, without importing it."""
+    """Return a command's line in the list of commands, without importing it."""
     return catalogue.read(catalogue.PACKAGE / "commands" / f"{name.replace('-', '_')}.py").title
 
 
@@ -81,7 +81,7 @@ def cli() -> None:
 
 
 class WithoutPandas(Loader):
-    """Keeps pyarrow from importing pandas, where it is installed, at its first list: half a second for nothing."""
+    """Keeps pyarrow from importing pandas, if installed, at its first list, which takes half a second for nothing."""
 
     def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
         return ModuleSpec(name, self) if name == "pandas" else None
@@ -91,15 +91,15 @@ class WithoutPandas(Loader):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run, and leave with the exit code."""
+    """Run the command line, and exit with its code."""
     sys.meta_path.insert(0, WithoutPandas())
     code = run(arguments)
     sys.stderr.flush()
-    os._exit(code)  # at once: to take torch down takes a third of a second, and waits for threads at work on long audio
+    os._exit(code)  # at once: taking down torch takes a third of a second, and waits for busy threads
 
 
 def _allow_files() -> None:
-    """As many open files as the system lets us have: each mapped shard is one, and shells allow 1,024."""
+    """Raise the limit of open files as far as the system allows: each mapped shard is one, and shells allow 1,024."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -108,7 +108,7 @@ def _allow_files() -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """The exit code of a command line; whatever a user can cause ends in one line on stderr."""
+    """Run a command line and return its exit code; any error that a user can cause becomes one line on stderr."""
     talk.begin()
     _allow_files()
     try:
@@ -116,7 +116,7 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         result = 0
-    except RuntimeError as error:  # which is all that torch says of memory
+    except RuntimeError as error:  # torch raises no other type when memory is short
         if not NO_MEMORY.search(str(error)):
             raise
         talk.fail(f"sertool: {_of_the_system(MemoryError())}")
@@ -129,7 +129,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _message_of(error: BaseException) -> tuple[str, int]:
-    """What the user reads of an error, and the exit code."""
+    """Return an error's message for the user, and the exit code."""
     if isinstance(error, SertoolError):
         return f"sertool: {talk.clean(error)}", error.exit_code
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -143,7 +143,7 @@ def _message_of(error: BaseException) -> tuple[str, int]:
 
 
 def _of_the_system(error: BaseException) -> str:
-    """What the machine could not do: find memory, load a package, read or write."""
+    """Say what the system could not do: find memory, load a package, read or write."""
     if isinstance(error, MemoryError):
         return "out of memory"
     if isinstance(error, ImportError) or _is_of_a_library(error):
@@ -160,5 +160,5 @@ def _of_the_system(error: BaseException) -> str:
 
 
 def _is_of_a_library(error: BaseException) -> bool:
-    """Whether the system could not load a package's library; of files and folders it says the name."""
+    """Whether the system could not load a package's library; errors about files and folders have a file name."""
     return isinstance(error, OSError) and not error.filename and bool(re.search(r"\.(so|dll|dylib)\b", str(error)))

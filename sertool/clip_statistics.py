@@ -1,4 +1,4 @@
-"""Statistics of clips as a table for other programs: a row for each clip, a column for each statistic."""
+"""Export the statistics of clips as a table for other programs, with a row per clip and a column per statistic."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ TOLD = ("clip", "path", "corpus", "speaker", "emotion")
 
 
 def format_of(file: str) -> str:
-    """The format that a file's name asks for."""
+    """Return the format that a file name asks for."""
     kind = manifest_io.EXTENSIONS.get(Path(file).suffix.lower())
     if kind is None:
         raise UsageError(f"--values {file}: the extension says no format; choose {', '.join(manifest_io.EXTENSIONS)}")
@@ -23,7 +23,7 @@ def format_of(file: str) -> str:
 
 
 def write(table: Table, features: Sequence[str], file: str) -> None:
-    """Write the statistics of clips that have them, in the manifest's order; a file that holds them is left alone."""
+    """Write the statistics of clips that have them, in the manifest's order; keep a file that is up to date."""
     statistics, kind = _table(table, features), format_of(file)
     if not manifest_io.holds(file, statistics, kind):
         manifest_io.write(statistics, file, kind)
@@ -43,7 +43,7 @@ def _table(table: Table, features: Sequence[str]) -> Table:
 
 
 def _columns(table: Table, feature: str) -> dict[str, np.ndarray]:
-    """Each column of a feature by its name, `[clips]`."""
+    """Return each column of a feature by its name, `[clips]`."""
     place, offset = manifest.codes(table, f"{feature}_shard"), np.array(manifest.column(table, f"{feature}_offset"))
     names = shards.head_of(Path(path_of(place.values[0]))).columns
     values = np.empty((len(names), len(table)), np.float32)

@@ -1,4 +1,4 @@
-"""From folders, files and tables to rows: one for each clip, with all that its name, its place and a table tell."""
+"""Turn folders, files and tables into a row per clip, with what its name, its place and a table say about it."""
 
 import os
 from collections import Counter
@@ -15,17 +15,17 @@ from sertool.paths import Unlisted, absolute, path_text
 
 @dataclass
 class Found:
-    """What lies under the given roots: audio, and the other files by lower-case name."""
+    """The audio under the given roots, and the other files by lower-case name."""
 
     clips: list[Candidate] = field(default_factory=list)
     side: dict[str, Path] = field(default_factory=dict)
     failed: list[Unlisted] = field(default_factory=list)
-    bare: list[Path] = field(default_factory=list)  # roots that hold no audio
-    passed_over: Counter[str] = field(default_factory=Counter)  # of audio that is not read, by extension
+    bare: list[Path] = field(default_factory=list)  # roots without audio
+    passed_over: Counter[str] = field(default_factory=Counter)  # unsupported audio files, by extension
 
 
 def find(roots: Iterable[str], files: Iterable[str] = ()) -> Found:
-    """Audio under folders, and files that were listed, be they there or not; each once."""
+    """Return audio under folders, and listed files whether they exist or not, each once."""
     search, alone = Found(), [Path(absolute(name)) for name in files]
     for name in roots:
         root = Path(absolute(name))
@@ -55,7 +55,7 @@ def _find_in(root: Path, search: Found) -> None:
 
 
 def _common(files: Sequence[Path]) -> Path | None:
-    """The folder that all files lie under, unless that says nothing."""
+    """Return the deepest folder that all files are in; None if it has no name."""
     try:
         common = Path(os.path.commonpath([path.parent for path in files]))
     except ValueError:  # no files, or on several drives
@@ -84,14 +84,14 @@ def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> tuple
 
 
 def _add_said(clip: Candidate) -> None:
-    """What a table says is laid over what the name says; its emotion does not mix with the name's code for another."""
+    """Overwrite the row with the table's values; the table's emotion also removes the label read from the name."""
     if clip.said.keys() & {"emotion", "label"}:
         clip.row = {name: value for name, value in clip.row.items() if name not in ("emotion", "label")}
     clip.row.update(clip.said)
 
 
 def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequence[str]) -> None:
-    """Path, corpus, and a speaker who is qualified by it: nobody where it is not known."""
+    """Fill in path, corpus, and speaker prefixed with the corpus; an unknown speaker stays unknown."""
     row = clip.row
     row["path"] = path_text(clip.path)
     row.setdefault("corpus", how.corpus or corpus)
@@ -100,7 +100,7 @@ def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequen
         row["speaker"] = next(grouped, None)
     row["speaker"] = _qualified((row.get("speaker") or "").strip(), row["corpus"])
     row.update((name, labels.composed(row[name])) for name in columns.WORDS if row.get(name))
-    if row["path"] != str(clip.path):  # which is no text: no more may be what it tells
+    if row["path"] != str(clip.path):  # the path is not valid text, and neither may be what it says
         row.update((name, _text(value)) for name, value in row.items() if isinstance(value, str))
 
 
@@ -112,7 +112,7 @@ def _qualified(who: str, corpus: str | None) -> str | None:
 
 
 def _warn_of_namesakes(clips: Iterable[Candidate]) -> None:
-    """Say which roots have speakers of one name, of those whose corpus is called after its folder."""
+    """Say which roots share names of speakers, where the corpus is named after the folder."""
     roots: dict[str, dict[Path, None]] = {}
     for clip in clips:
         if who := clip.row["speaker"]:
@@ -121,12 +121,12 @@ def _warn_of_namesakes(clips: Iterable[Candidate]) -> None:
 
 
 def _text(name: str) -> str:
-    """A name with bytes that are not UTF-8 shown as escapes."""
+    """Return a name with bytes that are not UTF-8 as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _name(clips: Sequence[Candidate], used_names: Iterable[str]) -> None:
-    """Give each row its clip id, unless a table did: corpus and key, or the place under the root; not one of others."""
+    """Give each row without a clip id a new one: corpus and key, or the path under the root."""
     files = {(clip.row["corpus"], clip.path): clip for clip in clips}
     often = Counter((corpus, _key(clip)) for (corpus, _), clip in files.items())
     names: Counter[str] = Counter(clip.row["clip"] for clip in clips if "clip" in clip.row)
@@ -145,7 +145,7 @@ def _name(clips: Sequence[Candidate], used_names: Iterable[str]) -> None:
 
 
 def _name_parts(clips: Sequence[Candidate]) -> None:
-    """Name the parts of one file by their start, which other rows do not change, as their number would be."""
+    """Name the parts of one file by their start, as their number would change with other rows."""
     often = Counter((clip.row["corpus"], clip.path) for clip in clips)
     parts = [clip for clip in clips if often[clip.row["corpus"], clip.path] > 1]
     if parts:
@@ -155,7 +155,7 @@ def _name_parts(clips: Sequence[Candidate]) -> None:
 
 
 def _unlike(name: str, names: Counter[str]) -> str:
-    """The name, numbered from the second that has it."""
+    """Return the name, with a number from its second use on."""
     names[name] += 1
     return name if names[name] == 1 else _unlike(f"{name}~{names[name]}", names)
 
@@ -165,5 +165,5 @@ def _key(clip: Candidate) -> str:
 
 
 def _inside(clip: Candidate) -> Path:
-    """The path under the root."""
+    """Return the path relative to the root."""
     return clip.path.relative_to(clip.root) if clip.path.is_relative_to(clip.root) else Path(clip.path.name)

@@ -1,62 +1,62 @@
-"""Columns of words as numbers, for where a Python object per row would cost too much."""
+"""Dictionary-encoded columns of strings, where a Python object per row would cost too much."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-SLICE = 1 << 14  # strings read at once: about a megabyte of letters, which stays in the cache
+SLICE = 1 << 14  # strings read at once: about a megabyte of characters, which stays in the cache
 
 
 class Codes(NamedTuple):
-    """A dictionary-coded column: row `r` holds `values[index[r]]`.
+    """A dictionary-encoded column: row `r` holds `values[index[r]]`.
 
-    The values are distinct, and some may have no row. They are read as late as can be, so that they may stay in Arrow;
-    `len(values)` and `values[i]` are all that they must offer; whole runs are read faster if they have `values[a:b]`.
+    The values are distinct, and some may have no row. They may be read lazily, such as from Arrow: only `len(values)`
+    and `values[i]` are required, and `values[a:b]` makes reading faster.
     """
 
-    index: np.ndarray  # int32, -1 where null
+    index: np.ndarray  # int32, -1 for null
     values: Sequence[str]
 
 
 def take(codes: Codes, rows: np.ndarray) -> Codes:
-    """The column at some rows, given by number or by mask."""
+    """Select rows of the column by number or by mask."""
     return Codes(codes.index[rows], codes.values)
 
 
 def look_up(values: np.ndarray | Sequence[int | bool], codes: Codes, null: int | bool = -1) -> np.ndarray:
-    """What is held of each row's value, `[rows]`; a row without one has `null`."""
+    """Look up each row's value in `values`, one entry per distinct value, `[rows]`; a null row gets `null`."""
     values = values if isinstance(values, np.ndarray) else np.array(values, type(null))
     return np.append(values, np.array([null], values.dtype))[codes.index]  # index -1 is the last
 
 
 def counts(codes: Codes, rows: np.ndarray | None = None) -> np.ndarray:
-    """How many rows have each value, `[values]`; `rows` is a mask."""
+    """Count the rows of each value, `[values]`; `rows` is a mask."""
     used = codes.index >= 0 if rows is None else (codes.index >= 0) & rows
     return np.bincount(codes.index[used], minlength=len(codes.values))
 
 
 def strings(values: Sequence[str], start: int, stop: int) -> list[str]:
-    """A run of the values as strings, whatever holds them."""
+    """Return some of the values as a list of strings."""
     try:
         return np.asarray(values[start:stop], dtype=object).tolist()
-    except TypeError:  # read one by one only
+    except TypeError:  # values that can only be read one by one
         return [str(values[place]) for place in range(start, min(stop, len(values)))]
 
 
 def mix(numbers: np.ndarray) -> np.ndarray:
-    """Each uint64 scrambled so that every bit depends on all bits of what came in (splitmix64's last step)."""
+    """Scramble each uint64 so that every output bit depends on all input bits (the last step of splitmix64)."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))
 
 
 def hashes(values: Sequence[str], salt: tuple[int, ...] = ()) -> np.ndarray:
-    """A number for each value, uint64 `[values]`, the same on every machine, in every year and at every position.
+    """Hash each value, uint64 `[values]`; the same on every machine, in every version and at every position.
 
-    The sum of letter times weight of its place, modulo 2^64, then mixed. The sums of all strings of a slice are
-    differences of one running sum, so no string is padded to the longest: three million names of 40 letters take half
-    a second. Of as many names two collide with a chance of one in four million.
+    The hash is the sum of character times weight of its place, modulo 2^64, then mixed. The sums of all strings of a
+    slice are differences of one running sum, so no string is padded to the longest: three million names of 40
+    characters take half a second. The probability that any two of so many collide is one in four million.
     """
     out = np.empty(len(values), dtype=np.uint64)
     for start in range(0, len(values), SLICE):
@@ -75,20 +75,20 @@ def hashes(values: Sequence[str], salt: tuple[int, ...] = ()) -> np.ndarray:
 
 
 def find(strings: Sequence[str], among: Sequence[str]) -> np.ndarray:
-    """Where each wanted string stands among others, `[wanted]`; -1 where it does not."""
+    """Return the index of each of `strings` in `among`, `[strings]`; -1 if it is absent."""
     if strings is among:
         return np.arange(len(among), dtype=np.int32)
     if not (len(strings) and len(among)):
         return np.full(len(strings), -1, dtype=np.int32)
     keys, among_keys = hashes(strings), hashes(among)
-    by_key, order = np.argsort(keys), np.argsort(among_keys)  # with both in order the search walks memory once
+    by_key, order = np.argsort(keys), np.argsort(among_keys)  # sorted queries make the search access memory in order
     place = np.empty(len(keys), dtype=np.int64)
     place[by_key] = order[np.minimum(np.searchsorted(among_keys[order], keys[by_key]), len(among_keys) - 1)]
     return np.where(among_keys[place] == keys, place, -1).astype(np.int32)
 
 
 class Chain(Sequence):
-    """Two sequences of strings, one after the other, neither copied."""
+    """The concatenation of two sequences of strings, without copying."""
 
     def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
         self.first, self.second = first, second
@@ -103,9 +103,9 @@ class Chain(Sequence):
 
 
 def families(clip: Codes, parent: Codes) -> Codes:
-    """Rows by the clip that they descend from: a clip, its copies and the copies of those are one family.
+    """Group rows by the original clip: a clip, its copies and their copies are one family.
 
-    A parent that has no row of its own still joins its copies; it is numbered after the clips.
+    A parent without a row of its own still joins its copies; it is numbered after the clips.
     """
     size = len(clip.values)
     above = find(parent.values, clip.values)
@@ -113,7 +113,7 @@ def families(clip: Codes, parent: Codes) -> Codes:
     origin = np.arange(size + len(above), dtype=np.int32)
     copies = parent.index >= 0
     origin[clip.index[copies]] = above[parent.index[copies]]
-    for _ in range(32):  # each step doubles how many generations are skipped
+    for _ in range(32):  # each step doubles the generations followed
         further = origin[origin]
         if np.array_equal(further, origin):
             break

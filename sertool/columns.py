@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-Row = dict[str, Any]  # of a manifest, by column
+Row = dict[str, Any]  # a row of a manifest, by column
 
 CLIP = {
     "clip": ("string", "unique, stable name: corpus/stem; a copy is parent#k"),
@@ -53,11 +53,11 @@ OUTCOME = {
     "confidence": ("float", "its probability"),
 }
 
-ANSWERS = (*OUTCOME, "top", "protocol", "adapted")  # that a prediction alone has, beside `p_*`
+ANSWERS = (*OUTCOME, "top", "protocol", "adapted")  # found only in predictions, like `p_*`
 
-OF_WINDOWS = {"end": "double", "channel": "int64", "top": "string"}  # as answers have them; elsewhere they may be any
+OF_WINDOWS = {"end": "double", "channel": "int64", "top": "string"}  # in predictions; anything elsewhere
 
-# Columns of some manifests alone, which may be anything in others.
+# Columns of some manifests only, which may be anything in others.
 ELSEWHERE = {
     "end": "where the window that was answered for ends in the file, in seconds; start is where it starts",
     "channel": "which was answered for, or is asked for, from 1: as predict --channel left, right or each says",
@@ -68,13 +68,13 @@ ELSEWHERE = {
     "natural": "percent of the listeners who found it natural; of emodb",
 }
 
-SAID = WHO | WHAT | PLACE  # what names of files may say; what stands in FILE is measured
+SAID = WHO | WHAT | PLACE  # a file name may tell these; those in FILE are measured
 
 MEANINGS: dict[str, tuple[str, str]] = CLIP | WHO | WHAT | FILE | PLACE | COPY | OUTCOME
 
-WORDS = [name for name, (kind, _) in (WHO | WHAT).items() if kind == "string"]  # of people and of what they say
+WORDS = [name for name, (kind, _) in (WHO | WHAT).items() if kind == "string"]  # text about people and speech
 
-# Families of columns, one column for each emotion, modality or feature: how the name begins or ends, and its type.
+# Families of columns, one for each emotion, modality or feature: name pattern, type and meaning.
 FAMILIES = {
     "votes_*": ("int32", "listeners' votes by modality and emotion: votes_voice_angry"),
     "soft_*": ("float", "share of the votes for an emotion: soft_angry"),
@@ -84,7 +84,7 @@ FAMILIES = {
     "*_rows": ("int64", "how many rows it has"),
 }
 
-# What others call our columns, the likeliest first, as every command understands them that reads what others wrote.
+# Other names of our columns, the likeliest first, which every command that reads others' tables accepts.
 PATH_NAMES = (
     "path", "file", "filename", "file_name", "filepath", "file_path", "wav", "wav_path", "audio", "audio_path",
 )  # fmt: skip
@@ -129,9 +129,9 @@ NOTES = {
 
 
 def kind_of(name: str, beside: Collection[str] | None = None) -> str | None:
-    """The type of a column of ours; None for a column of somebody else's.
+    """Return the type of one of our columns; None for any other column.
 
-    With the names `beside` it, a feature's columns are ours only together: `speech_offset` alone is a stranger's.
+    With the names `beside` it, a feature's columns are ours only if all three are there: `speech_offset` alone is not.
     """
     if name in MEANINGS:
         return MEANINGS[name][0]
@@ -144,30 +144,30 @@ def kind_of(name: str, beside: Collection[str] | None = None) -> str | None:
 
 
 def of_rows(rows: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Rows as columns, in the order in which they come up; what a row does not know is null."""
+    """Convert rows to columns, in the order of first appearance; a missing value is None."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
 
 
 def features(names: Collection[str]) -> list[str]:
-    """The features that some columns point to: those with all three of theirs."""
+    """Return the features in some columns: those with all three columns."""
     shard = FEATURE[0]
     return [name.removesuffix(shard) for name in names if name.endswith(shard) and kind_of(name, names)]
 
 
 def of_feature(feature: str) -> list[str]:
-    """The columns that say where the rows of a feature lie: in which shard, from which row on, and how many."""
+    """Return the columns that locate the rows of a feature: shard, first row and number of rows."""
     return [feature + end for end in FEATURE]
 
 
 def ours(name: str) -> str:
-    """A name of others in our words: `Gender` is sex; one that nobody knows in lower case."""
+    """Return our name for a column: `Gender` becomes sex; an unknown name becomes lower case."""
     word = name.strip().lower()
     return OURS.get(word, word)
 
 
 def named(name: str) -> str:
-    """A name of ours with what else it may be called: `speaker (or spk, actor)`."""
+    """Return a column with its other names: `speaker (or spk, actor)`."""
     return f"{name} (or {', '.join(OTHER_NAMES[name])})"
 
 

@@ -1,4 +1,4 @@
-"""Two runs on the clips that both answered: their differences with intervals, and McNemar's test."""
+"""Compare two runs on the clips that both answered: differences with intervals, and McNemar's test."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,7 +44,7 @@ def _difference(figure: Callable[[Tally], np.ndarray], whole: UnitSums, drawn: U
 
 
 def _mcnemar(first: Answers, second: Answers) -> dict[str, object]:
-    """On each run's first seed, for the test takes one answer to a clip."""
+    """Run McNemar's test on each run's first seed, as it takes one answer per clip."""
     both = (first.predicted[0] >= 0) & (second.predicted[0] >= 0)
     right, other = ((run.predicted[0] == run.truth)[both] for run in (first, second))
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())

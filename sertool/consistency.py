@@ -1,5 +1,4 @@
-"""Consistency training of an encoder's blocks: a copy's outputs are to equal those that the untrained blocks have for
-its clip.
+"""Train an encoder's blocks for consistency: for a copy, they should give what untrained blocks give for its clip.
 
 It needs no label. The loss is a squared difference at each layer, of every frame and of the mean and deviation over
 time, in units of how much a column varies between clips. Unchanged clips are in the loss as well, so that the blocks
@@ -19,15 +18,15 @@ from sertool.errors import SertoolError, UsageError
 from sertool.manifest import Table
 from sertool.padding import real_frames
 
-SAMPLE, SAMPLE_BATCH = 192, 16  # clips from which the columns' variances are estimated, and how many of them at once
-LEAST = 1e-6  # of a variance
+SAMPLE, SAMPLE_BATCH = 192, 16  # clips to estimate the columns' variances from, and how many at once
+LEAST = 1e-6  # the smallest variance to divide by
 
 NO_COPIES = (
     "--steady learns from copies beside their clips, as long as these, and none train: run `sertool augment` without "
     "--speed first"
 )
 
-BlockOutputs = list[Tensor]  # of each block, `[clips, frames, width]`
+BlockOutputs = list[Tensor]  # a tensor per block, `[clips, frames, width]`
 
 
 class Spread(NamedTuple):
@@ -44,7 +43,7 @@ class Reference(NamedTuple):
     spread: list[Spread]
 
     def distance(self, outputs: BlockOutputs, rows: Tensor, lengths: Tensor) -> Tensor:
-        """How far some outputs are from those of the frozen blocks for `rows`, `[clips]`."""
+        """Return the distance of outputs from those of the frozen blocks for `rows`, `[clips]`."""
         with torch.no_grad():
             targets = self.model.block_outputs(rows, lengths)
         valid = real_frames(lengths, rows.shape[1], rows.device).float()
@@ -61,7 +60,7 @@ def _distance(outputs: Tensor, targets: Tensor, valid: Tensor, spread: Spread) -
 
 
 def _statistics(output: Tensor, valid: Tensor) -> Tensor:
-    """Mean and deviation over a clip's frames, `[clips, 2 width]`."""
+    """Return mean and deviation over a clip's frames, `[clips, 2 width]`."""
     share = (valid / valid.sum(dim=1, keepdim=True))[..., None]
     mean = (output * share).sum(dim=1)
     variance = ((output - mean[:, None]).square() * share).sum(dim=1)
@@ -69,8 +68,10 @@ def _statistics(output: Tensor, valid: Tensor) -> Tensor:
 
 
 def require(model: type, share: float, teacher: str | None, moved: Sequence[str]) -> None:
-    """Refuse a model or options that do not go with --steady; `moved` are the options given that change rows in ways
-    that would no longer match a copy's frames with its clip's."""
+    """Refuse a model or options that do not go with --steady.
+
+    `moved` are the given options that change rows so that a copy's frames no longer match its clip's.
+    """
     if teacher and share == 1:
         raise UsageError("--steady 1 learns no emotion, from no --teacher either: leave that out, or let some share do")
     if not hasattr(model, "block_outputs"):
@@ -83,7 +84,7 @@ def require(model: type, share: float, teacher: str | None, moved: Sequence[str]
 
 
 def reference(model: Any, data: Any, precision: str) -> Reference:
-    """The reference for a model that has not been trained yet."""
+    """Return the reference for a model that has not been trained yet."""
     frozen = copy.deepcopy(model).eval().requires_grad_(False)
     originals = np.unique(data.original[data.train])
     originals = originals[originals >= 0]
@@ -93,7 +94,7 @@ def reference(model: Any, data: Any, precision: str) -> Reference:
 
 @torch.no_grad()
 def _outputs_of(model: Any, data: Any, clips: np.ndarray, precision: str) -> Iterator[tuple[BlockOutputs, Tensor]]:
-    """For each batch the outputs of every block, and where clips have frames, bool `[clips, frames]`."""
+    """Yield, for each batch, the outputs of every block, and which frames are valid, bool `[clips, frames]`."""
     for places in batches.in_order(data.store.lengths[clips], SAMPLE_BATCH):
         rows, lengths = data.rows(clips[places])
         with torch.autocast(rows.device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -102,15 +103,15 @@ def _outputs_of(model: Any, data: Any, clips: np.ndarray, precision: str) -> Ite
 
 
 def _spreads(batch_outputs: Iterable[tuple[BlockOutputs, Tensor]]) -> list[Spread]:
-    """The variances of each layer, from the outputs of some batches."""
+    """Return the variances of each layer, from the outputs of some batches."""
     pairs = [
         [(output[valid], _statistics(output, valid.float())) for output in outputs] for outputs, valid in batch_outputs
-    ]  # of each batch, of each layer
+    ]  # [batches][layers]
     return [Spread(*(_variance(parts) for parts in zip(*layer, strict=True))) for layer in zip(*pairs, strict=True)]
 
 
 def _variance(parts: Sequence[Tensor]) -> Tensor:
-    """The variance of each column, `[columns]`, of `[rows, columns]` in parts."""
+    """Return the variance of each column, `[columns]`, of `[rows, columns]` in parts."""
     return torch.cat(parts).var(dim=0, correction=0).clamp(min=LEAST)
 
 
@@ -121,8 +122,10 @@ def require_copies(table: Table) -> None:
 
 
 def original_of(table: Table, lengths: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """For each row the place of the clip that it is a copy of (its own if it is no copy), `[rows]`; -1 where that clip
-    is absent or of another length."""
+    """Return the index of the clip that each row is a copy of, `[rows]`; its own if it is no copy.
+
+    It is -1 if that clip is absent or of another length.
+    """
     copy = ~manifest.originals(table)
     clips = zip(manifest.column(table, "clip"), copy, strict=True)
     places = {clip: place for place, (clip, is_copy) in enumerate(clips) if not is_copy}

@@ -1,7 +1,7 @@
-"""What an audio file says of its own length, against what lies on the disk.
+"""Check audio files for truncation, comparing the length in their headers with their size.
 
-A decoder that meets the end of a file too early mostly just says less. WAV, AIFF, Ogg and MP3 can be held to their own
-account without decoding anything; FLAC cannot, but its decoder counts.
+A decoder that meets the end of a file too early mostly just returns less. WAV, AIFF, Ogg and MP3 can be checked without
+decoding; for FLAC, decoding counts the samples.
 """
 
 import struct
@@ -10,12 +10,12 @@ from functools import cache
 from os import SEEK_END
 from typing import BinaryIO, NamedTuple
 
-CHUNKED = {  # first word: byte order, and the chunk that holds the samples
+CHUNKED = {  # first bytes: byte order, and the chunk that holds the samples
     b"RIFF": ("<", b"data"), b"RIFX": (">", b"data"), b"RF64": ("<", b"data"), b"FORM": (">", b"SSND"),
 }  # fmt: skip
 FORMS = (b"WAVE", b"AIFF", b"AIFC")
-EXTENSIBLE = 0xFFFE  # the real code stands further on
-STREAMED = 0x7FFF0000  # writers to pipes, who cannot know a length, leave 0 or something near 2^31 or 2^32
+EXTENSIBLE = 0xFFFE  # the real code is later in the chunk
+STREAMED = 0x7FFF0000  # writers to pipes, which cannot know the length, leave 0 or something near 2^31 or 2^32
 MOST_CHUNKS = 1000
 WINDOW = 1 << 18
 TAIL = 131_072  # two Ogg pages of the greatest size
@@ -33,7 +33,7 @@ RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 1
 
 
 class Plain(NamedTuple):
-    """Where 16-bit samples lie in a file as they are."""
+    """The position of plain 16-bit samples in a file."""
 
     rate: int
     channels: int
@@ -54,7 +54,7 @@ class Account(NamedTuple):
 
 
 def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
-    """Compare a file's own account with its size; `head` is how it begins. None where it begins like no audio."""
+    """Check a file, which begins with `head`, against its size; return None if it is not audio."""
     if head[:4] in CHUNKED and head[8:12] in FORMS:
         return _chunks(stream, head, byte_count)
     if head[:4] == b"OggS":
@@ -65,9 +65,9 @@ def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
 
 
 def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
-    """Whether a WAV or AIFF file has all its samples; the lengths of an RF64 file stand in its chunk `ds64`.
+    """Check that a WAV or AIFF file has all its samples; an RF64 file has its lengths in the chunk `ds64`.
 
-    No samples are none where the file tells its own length; else whoever wrote it could not know how many would come.
+    A data length of 0 means no samples only if the file's own length is correct; else the writer could not know it.
     """
     order, data_chunk = CHUNKED[head[:4]]
     is_told = struct.unpack_from(order + "I", head, 4)[0] + 8 == byte_count
@@ -109,7 +109,7 @@ def _is_chunk(entry: bytes, most: int) -> bool:
 
 
 def _plain(kind: bytes, offset: int, byte_count: int) -> Plain | None:
-    """A WAV file's `fmt ` chunk as that of plain 16-bit samples; None for any other."""
+    """Parse a WAV file's `fmt ` chunk of plain 16-bit samples; return None for any other format."""
     if len(kind) < 16:
         return None
     code, channels, rate, _, width, bits = struct.unpack("<HHIIHH", kind[:16])
@@ -120,8 +120,7 @@ def _plain(kind: bytes, offset: int, byte_count: int) -> Plain | None:
 
 
 def _ogg(stream: BinaryIO, byte_count: int) -> Account:
-    """Whether an Ogg file stops inside a page, or before the page that is marked as its last; or ends in a stream that
-    did not begin with the file."""
+    """Check that an Ogg file does not end inside a page, before its last page, or in another stream than its first."""
     stream.seek(max(0, byte_count - TAIL))
     tail = stream.read()
     page = tail[max(0, tail.rfind(b"OggS")) :]
@@ -133,12 +132,12 @@ def _ogg(stream: BinaryIO, byte_count: int) -> Account:
 
 
 def _page_length(page: bytes) -> int:
-    """How long an Ogg page is by its own account; at least its header, whatever is there of it."""
+    """Return an Ogg page's length by its header; at least the header's, even if that is cut off."""
     return 27 + (page[26] + sum(page[27 : 27 + page[26]]) if len(page) > 26 else 0)
 
 
 def _first_streams(peek: Callable[[int, int], bytes]) -> set[bytes]:
-    """The serial numbers of the streams that begin with an Ogg file, one page each."""
+    """Return the serial numbers of the streams that begin at the start of an Ogg file, one page each."""
     serials: set[bytes] = set()
     position = 0
     while (page := peek(position, LONGEST_HEADER))[:4] == b"OggS" and page[5] & BEGINS:
@@ -148,7 +147,7 @@ def _first_streams(peek: Callable[[int, int], bytes]) -> set[bytes]:
 
 
 def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
-    """Walk from frame to frame. Where a header counts them (Xing, VBRI) it is held to that; else the walk counts."""
+    """Count the frames of an MP3 file, and compare them with the count in its Xing or VBRI header, if any."""
     peek = _peeker(stream)
     first = position = _after_tags(peek)
     if peek(first, 4) == b"fLaC":
@@ -161,14 +160,14 @@ def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
     cut, claimed = position > byte_count, _claimed_frames(peek(first, 64))
     if claimed is None:
         return Account("the last frame is cut" if cut else "", frames * frame[1])
-    absent = claimed - (frames - 1 - cut)  # the frame that holds the header is none of those it counts, or one of them
+    absent = claimed - (frames - 1 - cut)  # the frame that holds the header may or may not be counted
     if absent > (not cut) and position >= byte_count:
         return Account(f"{absent:,} of {claimed:,} frames are missing")
     return Account(is_joined=claimed > 0 and absent < -LIES)
 
 
 def _peeker(stream: BinaryIO) -> Callable[[int, int], bytes]:
-    """A function of a position and a count that gives those bytes; a map of the file would crash if it shrank."""
+    """Return a buffered function (position, count) -> bytes; a memory map would crash if the file shrank."""
     start, window = 0, b""
 
     def peek(position: int, count: int) -> bytes:
@@ -182,8 +181,7 @@ def _peeker(stream: BinaryIO) -> Callable[[int, int], bytes]:
 
 
 def _after_tags(peek: Callable[[int, int], bytes], position: int = 0) -> int:
-    """Where the next frame is: after ID3 tags, whose length has seven bits in a byte, or is fixed at the end of files
-    that were joined."""
+    """Return the position after ID3 tags: version 2 with 7-bit lengths, or version 1 in joined files."""
     while len(tag := peek(position, 10)) == 10 and tag[:3] in (b"ID3", b"TAG"):
         high, upper, lower, low = tag[6:]
         length = 10 + (high << 21 | upper << 14 | lower << 7 | low) + 10 * bool(tag[5] & 16)
@@ -193,7 +191,7 @@ def _after_tags(peek: Callable[[int, int], bytes], position: int = 0) -> int:
 
 @cache
 def _frame(sync: int, kind: int, sizes: int) -> tuple[int, int] | None:
-    """Bytes and samples of an MPEG layer III frame by its first three bytes; None if they begin none."""
+    """Return bytes and samples of an MPEG layer III frame from its first three bytes; None if invalid."""
     version, layer = kind >> 3 & 3, kind >> 1 & 3
     bit_rate, rate, padding = sizes >> 4, sizes >> 2 & 3, sizes >> 1 & 1
     if sync != 0xFF or kind < 0xE0 or version == 1 or layer != 1 or bit_rate in (0, 15) or rate == 3:
@@ -204,7 +202,7 @@ def _frame(sync: int, kind: int, sizes: int) -> tuple[int, int] | None:
 
 
 def _claimed_frames(frame: bytes) -> int | None:
-    """How many frames the first one says there are."""
+    """Return the number of frames by a Xing or VBRI header, or None."""
     for tag, offset in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
         before, mark, after = frame.partition(tag)
         counts = mark == b"VBRI" or (len(after) > 3 and after[3] & 1)

@@ -1,7 +1,7 @@
-"""The folder of a fetched corpus: downloads are unpacked beside it, listed in a lock, and then given its name.
+"""Lay out the folder of a fetched corpus: unpack downloads beside it, list them in a lock, then rename.
 
-`OUT/NAME.lock` lists the files and the digests of what they came in. It is written before the folder has its name, so
-that a folder without a lock is always somebody else's.
+`OUT/NAME.lock` lists the files and the digests of the archives they came in. It is written before the folder has its
+name, so a folder without a lock always belongs to somebody else.
 """
 
 import json
@@ -48,9 +48,9 @@ def _size(path: Path) -> int | None:
 
 
 def lay_out(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) -> dict[str, int]:
-    """Unpack and copy everything below a new folder; the size of each file by its path.
+    """Unpack and copy all items below a new folder; return the size of each file by its path.
 
-    Until all is there the files end in `.part`, so that whoever looks for audio meanwhile, or after a kill, finds none.
+    Until all is there, the files end in `.part`, so that a search for audio meanwhile, or after a kill, finds none.
     """
     shutil.rmtree(folder, ignore_errors=True)
     refuse_full(folder, sum(_promised(item, where(item)) for item in items), f"unpacking {folder.parent}")
@@ -93,7 +93,7 @@ def _laid(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) ->
 
 
 def _take_inner(beside: Path, target: Path) -> None:
-    """Move a folder to its target, without outer folders that hold nothing but another folder."""
+    """Move a folder to its target, leaving out outer folders that hold nothing but another folder."""
     inmost = beside
     while inmost.is_dir() and len(inner := list(inmost.iterdir())) == 1 and inner[0].is_dir():
         inmost = inner[0]
@@ -103,9 +103,9 @@ def _take_inner(beside: Path, target: Path) -> None:
 
 
 def install(beside: Path, folder: Path, lock: Lock) -> None:
-    """Write the lock and rename what was unpacked; where the folder exists already, move each file into it."""
+    """Write the lock and rename the unpacked folder; if the target exists already, move each file into it."""
     if hasattr(os, "sync"):
-        os.sync()  # once, for thousands of files
+        os.sync()  # once, as there are thousands of files
     with files.whole(lock_path(folder)) as stream:
         stream.write(json.dumps(lock, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape"))
     if not folder.exists():

@@ -17,35 +17,35 @@ from sertool import columns, manifest, talk
 from sertool.manifest import Table
 from sertool.paths import path_text
 
-SEPARATORS = {"tsv": "\t", "csv": ",", "semicolons": ";"}  # the last as spreadsheets write where commas are decimal
+SEPARATORS = {"tsv": "\t", "csv": ",", "semicolons": ";"}  # semicolons as in spreadsheets whose decimals have commas
 BOM = b"\xef\xbb\xbf"
-FIRST_LINE = re.compile(rb"(?:" + BOM + rb")?[\r\n]*([^\r\n]*)")  # older Macintoshes' lines end by CR alone
-IN_TEXT = {"list": "string", "float": "double"}  # how text is read; what it becomes is for whoever asks
+FIRST_LINE = re.compile(rb"(?:" + BOM + rb")?[\r\n]*([^\r\n]*)")  # old Macintosh lines end in CR
+IN_TEXT = {"list": "string", "float": "double"}  # how text is read first; callers convert it
 SEPARATOR_LINE = re.compile(rb"(?:" + BOM + rb")?sep=.[\r\n]+", re.IGNORECASE)  # by which spreadsheets tell themselves
 COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
-DIGITS = "(?:0|[1-9][0-9]{0,14})"  # which a double keeps; 007 is a name
+DIGITS = "(?:0|[1-9][0-9]{0,14})"  # as many as a double keeps; 007 is a name
 WHOLE = r"^ *(?:0|-?[1-9][0-9]{0,18}) *$"
 FRACTION = rf"^ *-?(?:{DIGITS}(?:[eE][-+][0-9]+)?|{DIGITS}?\.[0-9]+(?:[eE][-+]?[0-9]+)?) *$"
 
 
 class Header(NamedTuple):
-    """The first line of text that is not empty: of a table, what its columns are called."""
+    """The first non-empty line of text: in a table, the column names."""
 
     line: bytes
     end: int
 
     def names(self, kind: str) -> list[str]:
-        """The names between separators, with the blanks around them; none in a line that is no header."""
+        """Return the column names with surrounding blanks; none if the line is not a header."""
         with suppress(csv.Error):
             return next(csv.reader([self.line.decode("utf-8", "replace")], delimiter=SEPARATORS[kind]))
         return []
 
     def kind(self) -> str | None:
-        """What separates the columns, if one of them is ours."""
+        """Return the kind of separator with which one of the names is ours, or None."""
         return next((kind for kind in SEPARATORS if any(map(_is_ours, self.names(kind)))), None)
 
     def likely_kind(self) -> str:
-        """What separates the columns of a table whose names say nothing."""
+        """Return the likeliest kind of separator for a table without our names."""
         if b"\t" in self.line:
             return "tsv"
         return "semicolons" if b";" in self.line and b"," not in self.line else "csv"
@@ -66,27 +66,27 @@ def header_of(data: Any) -> Header:
 
 
 def read(data: pa.Buffer, kind: str, where: str, loose: Collection[str]) -> Table:
-    """Text of a known kind as a table; `loose` are columns of ours that may hold anything."""
+    """Parse delimited text of a known kind; `loose` are columns of ours that may hold anything."""
     header = header_of(data)
     return _table(_without_more_headers(data, header, where), kind, header.names(kind), loose)
 
 
 def _without_more_headers(data: pa.Buffer, header: Header, where: str) -> pa.Buffer:
-    """Bytes less the headers of other tables that were joined to the first, as `cat` does."""
-    if not header.line.strip() or not re.compile(re.escape(header.line)).search(data, header.end):  # as in most tables
+    """Remove repeated headers, as of tables joined by `cat`."""
+    if not header.line.strip() or not re.compile(re.escape(header.line)).search(data, header.end):  # mostly so
         return data
     repeated_header = rb"(?:\r\n?|\n)(?:" + BOM + rb")?" + re.escape(header.line) + rb"(?=[\r\n]|\Z)"
     rows, count = re.subn(repeated_header, b"", bytes(data[header.end :]))
     if count:
         talk.warn(f"{where}: several tables joined: {talk.counted(count, 'more header')} left out")
-    sink = pa.BufferOutputStream()  # in Arrow's own memory, as `manifest_io` reads it
+    sink = pa.BufferOutputStream()  # Arrow's own memory, as in `manifest_io`
     sink.write(bytes(data[: header.end]))
     sink.write(rows)
     return sink.getvalue()
 
 
 def strange_cell(data: pa.Buffer, kind: str) -> str | None:
-    """Where the first cell is that is not UTF-8 and no path."""
+    """Describe the position of the first cell that is neither UTF-8 nor a path; None if there is none."""
     lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "surrogateescape", newline=""),
                        delimiter=SEPARATORS[kind])  # fmt: skip
     header: list[str] = []
@@ -102,7 +102,7 @@ def strange_cell(data: pa.Buffer, kind: str) -> str | None:
 
 
 def _is_text(cell: str) -> bool:
-    """Whether it was UTF-8, of which no byte had to be escaped."""
+    """Whether a cell was valid UTF-8, without escaped bytes."""
     try:
         return cell.isascii() or cell.encode("utf-8") is not None
     except UnicodeEncodeError:
@@ -114,7 +114,7 @@ def _is_of_paths(name: str) -> bool:
 
 
 def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]) -> Table:
-    """Columns of ours with their types, those of others as numbers where they hold nothing else."""
+    """Parse a table: our columns with our types, others as numbers if they hold nothing else."""
     point = _point(data, kind)
     names = [name.strip() for name in header]
     kinds = {name: columns.kind_of(name.strip(), names) for name in header}
@@ -126,7 +126,7 @@ def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]
     types = {name: pa.binary() if _is_of_paths(name) else ours.get(name, pa.string()) for name in header}
     try:
         table = _columns_of(data, kind, types, point)
-    except pa.ArrowInvalid:  # such as 16000.0, as pandas writes it where a cell is empty, or "": `intake.typed` knows
+    except pa.ArrowInvalid:  # such as 16000.0, from pandas for columns with gaps, or "": see `intake.typed`
         texts = {name: dtype if pa.types.is_binary(dtype) else pa.string() for name, dtype in types.items()}
         try:
             table = _columns_of(data, kind, texts, point)
@@ -149,7 +149,7 @@ def _without_nameless(table: Table) -> Table:
 
 
 def _with_points(table: Table, names: Collection[str]) -> Table:
-    """The table with points for the commas in numbers of ours that had to be read as text."""
+    """Replace decimal commas by points in our numeric columns that had to be read as text."""
     for index, field in enumerate(table.schema):
         if field.name in names and pa.types.is_string(field.type):
             table = table.set_column(index, field.name, pc.replace_substring(table.column(index), ",", "."))
@@ -157,7 +157,7 @@ def _with_points(table: Table, names: Collection[str]) -> Table:
 
 
 def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:
-    """The table with columns of others as numbers where they hold nothing else, several at once of perhaps hundreds."""
+    """Convert other columns to numbers if they hold nothing else, in parallel, as there may be hundreds."""
     cells, header = table.columns, table.column_names
     places = [place for place, name in enumerate(header) if name in names and pa.types.is_string(cells[place].type)]
     with ThreadPoolExecutor() as pool:
@@ -167,14 +167,16 @@ def _with_numbers(table: Table, names: Collection[str], point: str) -> Table:
 
 
 def _numbers(column: pa.ChunkedArray, point: str, name: str) -> pa.ChunkedArray | pa.Array:
-    """Text of others as numbers, if every cell is one as numbers are written, so that none but its zeros at the end can
-    change: 007 and 00e1 are names, and so are more digits than a number keeps, and 1.10 beside 1.1."""
+    """Convert text to numbers if that loses nothing but trailing zeros; else return it unchanged.
+
+    007 and 00e1 are names, and so are numbers of too many digits, and 1.10 beside 1.1.
+    """
     if column.null_count == len(column):
         return pa.nulls(len(column))
-    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)  # as where every cell is quoted
+    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)  # as with every cell quoted
     text = pc.replace_substring(text, ",", ".") if point == "," else text
     for written, kind in ((WHOLE, pa.int64()), (FRACTION, pa.float64())):
-        if all(_all_are(written, piece) for piece in (text.slice(0, 1024), text)):  # the first tell of most columns
+        if all(_all_are(written, piece) for piece in (text.slice(0, 1024), text)):  # the first rule out most columns
             with suppress(pa.ArrowInvalid):
                 numbers = (text := pc.utf8_trim_whitespace(text)).cast(kind)
                 if pc.all(pc.is_finite(numbers)).as_py() and (_holds_numbers(name) or _are_written_once(numbers, text)):
@@ -183,16 +185,16 @@ def _numbers(column: pa.ChunkedArray, point: str, name: str) -> pa.ChunkedArray 
 
 
 def _holds_numbers(name: str) -> bool:
-    """Whether a column of that name has numbers if it is ours, however these are written."""
+    """Whether a column name means numbers if it is ours."""
     ours = columns.ours(name)
     return ours in columns.ELSEWHERE or columns.kind_of(ours) not in (None, "string", "list")
 
 
 def _are_written_once(numbers: pa.ChunkedArray, text: pa.ChunkedArray) -> bool:
-    """Whether no number stands for several texts."""
-    if pa.types.is_integer(numbers.type):  # which are written in one way
+    """Whether no number has several spellings in the text."""
+    if pa.types.is_integer(numbers.type):  # these have one spelling
         return True
-    bits = numbers.to_numpy().view(np.int64)  # of which -0.0 and 0.0 have their own
+    bits = numbers.to_numpy().view(np.int64)  # distinguishes -0.0 from 0.0
     order = np.argsort(bits)
     repeats = np.flatnonzero(np.diff(bits[order]) == 0)
     return pc.all(pc.equal(text.take(order[repeats]), text.take(order[repeats + 1]))).as_py() is not False
@@ -203,7 +205,7 @@ def _all_are(written: str, column: pa.ChunkedArray) -> bool:
 
 
 def _with_text(table: Table) -> Table:
-    """The table without bytes: paths may be no UTF-8, nothing else."""
+    """Convert binary columns to text; only paths may be other than UTF-8."""
     for index, field in enumerate(table.schema):
         if pa.types.is_binary(field.type):
             if not _is_of_paths(field.name):
@@ -220,7 +222,7 @@ def _paths(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def _point(data: pa.Buffer, kind: str) -> str:
-    """What stands before decimals: the comma only between semicolons, and where no number there has a point."""
+    """Return the decimal mark: a comma only if semicolons separate cells and no number has a point."""
     return "," if kind == "semicolons" and COMMA.search(data) and not POINT.search(data) else "."
 
 
@@ -229,7 +231,7 @@ def _has_newlines(column: pa.ChunkedArray) -> bool:
 
 
 def _refuse_open_quotes(data: pa.Buffer, kind: str) -> None:
-    """Refuse text in which a quote opens that none closes, or one of another row: the rows between would be its cell.
+    """Raise ValueError for a quote that is never closed, or closed in another row: all between would be one cell.
 
     Newlines in a cell that a quote closes, before a separator or the end of its line, are part of the cell.
     """

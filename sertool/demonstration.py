@@ -1,4 +1,4 @@
-"""The demo: synthesised voices through every command, each line as one would type it."""
+"""Run the demo: put synthesised voices through every command, each line as one would type it."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from sertool.errors import SertoolError, UsageError
 
 SPEAKERS, SENTENCES, RATE = 12, 5, 16_000
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
-UNHEARD = ("angry", "sad")  # said by two more speakers
+UNHEARD = ("angry", "sad")  # spoken by two additional speakers
 LEFT = {
     "voices/": "the audio",
     "clips.parquet": "the manifest: DuckDB, Polars and pandas read it",
@@ -27,7 +27,7 @@ LEFT = {
 
 
 def run(folder: Path, seed: int) -> None:
-    """Synthesise the voices and run every line, stopping at the first that fails."""
+    """Synthesise the voices and run every command line; stop at the first that fails."""
     began = time.perf_counter()
     _refuse_other(folder, seed)
     paths = synth.corpus(folder / "voices", SPEAKERS, sentences=SENTENCES, seed=seed, write=_write)
@@ -42,14 +42,14 @@ def run(folder: Path, seed: int) -> None:
 
 
 def _refuse_other(folder: Path, seed: int) -> None:
-    """Refuse a folder with the voices of another demo: training would stop at its model."""
+    """Refuse a folder with the voices of another demo, whose model would stop the training."""
     path, samples = next(_unheard(folder / "unheard", seed))
     if path.is_file() and not _holds(path, samples, RATE):
         raise UsageError(f"{folder} holds a demo of other voices, of another --seed perhaps: use another -o")
 
 
 def _more(folder: Path, seed: int) -> list[Path]:
-    """Speakers and a sentence that are in no manifest."""
+    """Synthesise speakers and a sentence that are in no manifest."""
     paths = []
     for path, samples in _unheard(folder, seed):
         _write(path, samples, RATE)
@@ -63,7 +63,7 @@ def _unheard(folder: Path, seed: int) -> Iterator[tuple[Path, np.ndarray]]:
 
 
 def _write(path: Path, samples: np.ndarray, rate: int) -> None:
-    """Write a voice, unless it lies there already: touched, it would make its features and its model anew."""
+    """Write a voice unless the file is there already: a newer file would make its features and model again."""
     if not _holds(path, samples, rate):
         encoding.write(path, samples, rate)
 
@@ -73,7 +73,7 @@ def _holds(path: Path, samples: np.ndarray, rate: int) -> bool:
 
 
 def _lines(folder: Path, unheard: list[Path]) -> list[str]:
-    """The command lines, in the order in which one would use them."""
+    """Return the command lines in the order of use."""
     names = ("voices", "clips.parquet", "features", "model", "angry.png")
     voices, clips, features, model, picture = (shlex.quote(os.fspath(folder / name)) for name in names)
     return [
@@ -88,7 +88,7 @@ def _lines(folder: Path, unheard: list[Path]) -> list[str]:
 
 
 def _type(line: str) -> None:
-    """Print a command line and run it, with this very sertool."""
+    """Print a command line and run it with this installation of sertool."""
     talk.out("")
     for piece in f"$ {line}".split("\n"):
         talk.out(piece)

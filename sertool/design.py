@@ -1,4 +1,4 @@
-"""What is to be trained: a design, and its trainings, each of a split and a seed."""
+"""Describe what is trained: a design, and its members, each with a split and a seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ UNTAUGHT = "--teacher is for networks, and for clips without a label"
 
 @dataclass(frozen=True)
 class Design:
-    """What is trained, whatever it is trained on."""
+    """What is trained, independent of the data."""
 
     model: str
     settings: Any
     training: Settings
     features: tuple[str, ...]
     scale: str = "corpus"
-    adapt: str | None = None  # to each speaker, by that speaker's own clips
-    prior_clips: float = 0.0  # what all of train counts for beside them
+    adapt: str | None = None  # None, or speaker: normalise by each speaker's own clips
+    prior_clips: float = 0.0  # weight of the training set's statistics beside them, in clips
     reduce: str | None = None
     select: int | None = None
     weights: str | None = None  # the file of a pretrained backbone
     teacher: str | None = None  # a model, a run, or the file of a teacher's predictions
-    imitate: str | None = None  # a feature that the network learns to tell, and does not see
-    pack: str | None = None  # the encoder into the model file: half precision, or 8-bit
+    imitate: str | None = None  # a feature that the network learns to predict, but does not see
+    pack: str | None = None  # pack the encoder into the model file, as half precision or 8-bit
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Member:
 
 
 def at_once(design: Design) -> bool:
-    """Whether the model is fitted at once, and not epoch by epoch."""
+    """Whether the model is fitted at once rather than epoch by epoch."""
     return models.fits_at_once(models.load(design.model).Model)
 
 
 def passed_over(what: str, model: str) -> UsageError:
-    """The refusal of what a model that is fitted at once has no use for."""
+    """Return the error for an option that a model fitted at once cannot use."""
     return UsageError(f"{what}: {model} is fitted at once, to labels alone")
 
 
 def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
-    """What taught the blocks that a model goes on with, by the feature that they go on from, before they learn here."""
+    """Return what a model's pretrained blocks were trained on before, by the feature that they continue from."""
     if not hasattr(models.load(design.model).Model, "load_blocks"):
         return {}
     layers = {"layers": str(design.settings.layers)}

@@ -1,4 +1,4 @@
-"""The design of a training: what the options ask for and, where they say nothing, what the recipe says."""
+"""Design a training from the options and, where they say nothing, the recipe."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from sertool.training_settings import Settings
 
 PRIOR_CLIPS = 3.0
 COMPILERS = ("c++", "g++", "clang++", "cl")
-NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # the loop's settings that classical models use, too
-NEEDS = {  # options that do nothing without another: that it has a given value, or is not zero
+NOT_OF_NETWORKS_ALONE = {"balance", "strangers"}  # settings of the loop that classical models use, too
+NEEDS = {  # options that do nothing unless another has a given value, or is not zero
     "momentum": ("optimizer sgd",), "plateau_factor": ("schedule plateau",), "plateau_patience": ("schedule plateau",),
     "restart_epochs": ("schedule restarts",), "restart_factor": ("schedule restarts",), "mixes": ("mixup",),
     "metric": ("keep best", "patience", "schedule plateau"), "prior_clips": ("adapt speaker",),
@@ -32,7 +32,7 @@ class DesignOptions:
     model: str | None = None
     recipe: str | None = None
     settings: Sequence[str] = ()  # of the model, each NAME=VALUE
-    training: Mapping[str, Any] = field(default_factory=dict)  # settings of the loop, no others than were given
+    training: Mapping[str, Any] = field(default_factory=dict)  # settings of the loop, only those given
     features: Sequence[str] | None = None
     scale: str | None = None
     adapt: str | None = None
@@ -47,12 +47,12 @@ class DesignOptions:
 
     @property
     def published(self) -> dict[str, Any]:
-        """The recipe that was named, or the usual one of the model."""
+        """The named recipe, or the model's usual one."""
         return RECIPES.get(self.recipe or USUAL.get(self.model or "", ""), {})
 
     @property
     def architecture(self) -> str:
-        """The model's name, or that of the recipe's."""
+        """The name of the model, as given or as in the recipe."""
         return self.model or self.published["model"]
 
 
@@ -69,14 +69,14 @@ def refuse_beside_labels(table: Table, options: DesignOptions) -> None:
 
 
 def design(table: Table, options: DesignOptions) -> Design:
-    """The recipe with the given options in place of its own; features are joined in the order of their names."""
+    """Return the design of the recipe with the given options; features are joined in the order of their names."""
     recipe, name = options.published, options.architecture
     present = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
     if not present:
         raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
     usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
     encoded = any(map(features.encoded, present))
-    encoded = encoded or (options.teacher is not None and teacher_models.is_model(options.teacher))  # whose may be
+    encoded = encoded or (options.teacher is not None and teacher_models.is_model(options.teacher))  # teacher's may be
     settings = changed(name, usual, (*options.settings, *_switch(usual, options, encoded)))
     loop = _loop(options)
     inputs = _inputs(present, options)
@@ -96,7 +96,7 @@ def _prior_clips(options: DesignOptions) -> float:
 
 
 def _fewer(options: DesignOptions) -> tuple[int | None, str | None]:
-    """The values of --select and --reduce; 0 and `none` switch off those of a recipe."""
+    """Return the values of --select and --reduce; 0 and `none` switch off a recipe's."""
     recipe = options.published
     select = recipe.get("select") if options.select is None else options.select
     reduce = recipe.get("reduce") if options.reduce is None else options.reduce
@@ -104,7 +104,7 @@ def _fewer(options: DesignOptions) -> tuple[int | None, str | None]:
 
 
 def _loop(options: DesignOptions) -> Settings:
-    """The loop's settings: the given ones, else the recipe's; options that would do nothing are refused."""
+    """Return the loop's settings, the given ones before the recipe's; refuse options that would do nothing."""
     loop = replace(Settings(**options.published.get("training", {})), **options.training)
     _refuse_idle(options, loop)
     if loop.compile:
@@ -117,7 +117,7 @@ def _loop(options: DesignOptions) -> Settings:
 
 
 def _refuse_compiling(options: DesignOptions, loop: Settings) -> None:
-    """Refuse to compile without a compiler, or where training calls the network's parts and never the whole of it."""
+    """Refuse to compile without a compiler, or where training never calls the network as a whole."""
     late = loop.mixup and loop.mixes == "summary"
     in_parts = {"mixes summary": late, "imitate": options.imitate, "steady": loop.steady}
     if word := next((word for word, there in in_parts.items() if there), None):
@@ -127,7 +127,7 @@ def _refuse_compiling(options: DesignOptions, loop: Settings) -> None:
 
 
 def _refuse_idle(options: DesignOptions, loop: Settings) -> None:
-    """Refuse given options that would do nothing without another."""
+    """Refuse given options that do nothing without another."""
     values, given_options = vars(options) | vars(loop), vars(options) | dict(options.training)
     for word, partners in NEEDS.items():
         if given_options.get(word) is not None and not any(_holds(values, *partner.split()) for partner in partners):
@@ -136,12 +136,12 @@ def _refuse_idle(options: DesignOptions, loop: Settings) -> None:
 
 
 def _holds(values: Mapping[str, Any], name: str, value: str | None = None) -> bool:
-    """Whether an option has this value or, if none is named, any that is not zero."""
+    """Whether an option has this value or, if none is given, any that is not zero."""
     return values[name] == value if value else bool(values[name])
 
 
 def _inputs(present: Sequence[str], options: DesignOptions) -> Sequence[str]:
-    """The features that are trained on, among those that exist or will be made."""
+    """Return the features to train on, among those that exist or will be made."""
     imitate = options.imitate
     if imitate and imitate not in present:
         raise UsageError(
@@ -157,12 +157,12 @@ def _inputs(present: Sequence[str], options: DesignOptions) -> Sequence[str]:
 
 
 def _usual_scale(model: str) -> str:
-    """The usual `--scale` of a model: none for one that builds on published layers, else corpus."""
+    """Return the usual `--scale` of a model: none for one with published layers, else corpus."""
     return getattr(models.load(model), "SCALE", "corpus")
 
 
 def _switch(usual: Any, options: DesignOptions, encoded: bool) -> list[str]:
-    """What `--scratch` or `--weights` set of a backbone, as --set would; `encoded` features may use --weights, too."""
+    """Return the backbone settings that `--scratch` or `--weights` imply; `encoded` features may use --weights, too."""
     if options.scratch and options.weights:
         raise UsageError("--scratch begins with random weights, --weights with those of a file: leave one of them out")
     if not (options.scratch or options.weights):
@@ -175,7 +175,7 @@ def _switch(usual: Any, options: DesignOptions, encoded: bool) -> list[str]:
 
 
 def changed(name: str, usual: Any, pairs: Sequence[str]) -> Any:
-    """A model's settings with some of them set from text: `channels=32,64,128`."""
+    """Return a model's settings with some set from text, such as `channels=32,64,128`."""
     settings = {setting.name: setting for setting in catalogue.entries("models")[name].settings}
     values = {}
     for pair in pairs:

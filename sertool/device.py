@@ -1,4 +1,4 @@
-"""Which device computes, and whether the installed torch can: said in one line before anything is lost."""
+"""Choose the device and the precision, and check that the installed torch works."""
 
 import ctypes
 import importlib.metadata
@@ -8,13 +8,13 @@ from typing import Any
 
 from sertool.errors import SertoolError, UsageError, first_line
 
-TRIM_THRESHOLD, MMAP_MAX = -1, -4  # as glibc's malloc.h numbers what mallopt sets
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # the numbers of mallopt's options in glibc's malloc.h
 USUAL_TRIM_THRESHOLD, USUAL_MMAP_MAX = 128 * 1024, 65_536
 PAIRS = 'pip install "torch>=2.11,<2.15" "torchaudio==2.11.*"'
 
 
 def pick(asked: str) -> str:
-    """`auto` is the GPU where there is one; a device that is asked for and absent is an error."""
+    """Return the device: for `auto` the GPU if there is one; raise UsageError for a requested device that is absent."""
     torch = _torch()
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if asked == "auto":
@@ -27,10 +27,10 @@ def pick(asked: str) -> str:
 
 @contextmanager
 def memory_kept() -> Iterator[None]:
-    """Within, the C library keeps what is freed for the next tensor, where it is glibc.
+    """Keep freed memory in the process within the context, if the C library is glibc.
 
-    It would give every large block back to the system, which must clear each page again: a third of an epoch's time.
-    Only while it pays, for what is kept falls to pieces where blocks of many sizes come and go.
+    glibc would return every large block to the system, which must clear each page again: a third of an epoch's time.
+    Only for a while, since memory fragments if blocks of many sizes come and go.
     """
     mallopt = getattr(ctypes.pythonapi, "mallopt", None)
     if mallopt is None:
@@ -46,14 +46,14 @@ def memory_kept() -> Iterator[None]:
 
 
 def precision(asked: str, device: str) -> str:
-    """What the products of a pretrained encoder are computed in: `auto` is bf16 where it is in the hardware."""
+    """Return the precision of a pretrained encoder: for `auto` bf16 if the hardware has it."""
     if asked != "auto":
         return asked
     return "bf16" if _has_bf16(device) else "float32"
 
 
 def computed(asked: str, device: str) -> str:
-    """What a precision is computed in: one that is not in the hardware would be slower than the next."""
+    """Return the precision to compute in: one that the hardware lacks would be slower than the next."""
     if asked == "int8" and _has_int8(device):
         return "int8"
     return "bf16" if asked != "float32" and _has_bf16(device) else "float32"
@@ -78,7 +78,7 @@ def _cpu_has(*kinds: str) -> bool:
 
 
 def _torch() -> Any:
-    """torch, or one line about why it cannot be loaded; a torchaudio that does not fit breaks later, so look now."""
+    """Import torch or raise SertoolError; a mismatched torchaudio would fail later, so it is checked now."""
     try:
         import torch
     except (ImportError, OSError) as error:

@@ -1,13 +1,13 @@
-"""Digests of sounds: equal for equal samples and never, in practice, for others; at the speed of memory.
+"""Digests of audio: equal for equal samples, and practically never for different ones; at the speed of memory.
 
-Samples are taken in the least form that holds them: 16 bits in place of floats, where all are whole steps of these, and
-one channel where all are equal. Whether that holds to the end only the end tells, so each form that has held so far has
-sums of its own.
+Samples are reduced to the smallest form that holds them: 16 bits in place of floats if all values are multiples of
+2^-15, and one channel if all channels are equal. Whether that holds is known only at the end, so every form that has
+held so far has its own sums.
 
-SHA-1 of the samples would take as long as all else that is done to a clip. Nobody forges sounds here, so SHA-1 of sums
-will do: the samples' bytes as 64-bit words x_i, each times an odd random weight of its place, modulo 2^64, twice over
-with other weights. Two blocks that differ by d_i are confused if sum w_i d_i = 0 in both sums. The chance of that is
-2^-128 for any one pair, or 2^-32 at worst, where no two words differ but in the last of the four samples they hold.
+SHA-1 of the samples would take as long as all other work on a clip. As nobody forges audio here, SHA-1 of sums
+suffices: the samples' bytes as 64-bit words x_i, each times an odd random weight of its position, modulo 2^64, twice
+with different weights. Two blocks that differ by d_i collide if sum w_i d_i = 0 in both sums. The probability is 2^-128
+for any one pair, or 2^-32 at worst, if all differing words differ only in the last of the four samples they hold.
 """
 
 import hashlib
@@ -20,22 +20,22 @@ from sertool.codes import mix
 SUMS = 2
 PIECE_VALUES = 1 << 20
 FEW_VALUES = 64
-STEPS = np.float32(32768)  # of 16 bits in full scale
-Form = tuple[int, int]  # channels, and bytes of a sample; the least comes first
+STEPS = np.float32(32768)  # 16-bit steps in full scale
+Form = tuple[int, int]  # channels, and bytes per sample; the smallest is preferred
 LEAST = (1, 2)
 NOTHING = np.zeros(0, np.uint8)
 _weights = np.zeros((SUMS, 0), np.uint64)
 
 
 class Digest:
-    """Of blocks of samples that follow one another, however they are cut."""
+    """The digest of consecutive blocks of samples, however they are cut."""
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
         self.sums: dict[Form, _FormDigest] | None = None
 
     def add(self, block: np.ndarray) -> None:
-        """`[frames]` or `[frames, channels]`, int16 or float32."""
+        """Add `[frames]` or `[frames, channels]`, int16 or float32."""
         forms = {LEAST: block} if block.ndim == 1 and block.dtype == np.int16 else dict(_forms(block))
         if self.sums is None:
             self.sums = {form: _FormDigest(self.rate, form) for form in forms}
@@ -44,12 +44,12 @@ class Digest:
             sums.add(np.ascontiguousarray(forms[form]).reshape(-1).view(np.uint8))
 
     def text(self) -> str:
-        """32 hexadecimal digits."""
+        """Return the digest as 32 hexadecimal digits, empty without samples."""
         return self.sums[min(self.sums)].text() if self.sums else ""
 
 
 def _forms(block: np.ndarray) -> Iterator[tuple[Form, np.ndarray]]:
-    """The forms that hold all of a block, with what they hold."""
+    """Yield the forms that hold a block without loss, each with the converted samples."""
     samples = block if block.ndim == 2 else block[:, None]
     equal = samples.shape[1] == 1 or _all(samples, lambda part: part == part[:, :1])
     for channels in {1 if equal else samples.shape[1], samples.shape[1]}:
@@ -61,7 +61,7 @@ def _forms(block: np.ndarray) -> Iterator[tuple[Form, np.ndarray]]:
 
 
 def _all(values: np.ndarray, applies: Callable[[np.ndarray], np.ndarray]) -> bool:
-    """Whether something applies to all values; to most that it does not, a few of them tell."""
+    """Whether a predicate holds for all values; a few are tested first, as most counterexamples show there."""
     with np.errstate(over="ignore", invalid="ignore"):
         return all(applies(part).all() for part in (values[:: len(values) // FEW_VALUES + 1], values))
 
@@ -71,7 +71,7 @@ def _in_16_bits(values: np.ndarray) -> np.ndarray:
 
 
 class _FormDigest:
-    """Of the bytes of one form, in pieces: SHA-1 takes the sums, the length and the odd last bytes of each."""
+    """Weighted sums of the bytes of one form; SHA-1 takes each piece's sums, its length and its odd last bytes."""
 
     def __init__(self, rate: int, form: Form) -> None:
         channels, size = form
@@ -111,9 +111,9 @@ class _FormDigest:
 
 
 def _first_weights(count: int) -> np.ndarray:
-    """Odd random numbers, `[2, count]`; made once for the longest block so far."""
-    global _weights  # noqa: PLW0603 (a cache: whoever comes late makes the same again)
-    longest = _weights  # other threads may put shorter ones in its place
+    """Return odd pseudo-random numbers, `[2, count]`, cached for the longest block so far."""
+    global _weights  # noqa: PLW0603 (a cache: concurrent threads make the same)
+    longest = _weights  # other threads may replace it by shorter ones
     if longest.shape[1] < count:
         places = np.arange(1, SUMS * 2 * count + 1, dtype=np.uint64).reshape(-1, SUMS).T
         _weights = longest = np.ascontiguousarray(mix(places * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))

@@ -1,4 +1,4 @@
-"""The doctor: looks at every file, then at all of them together, and says what is wrong and what to do."""
+"""Examine the audio files of a manifest, alone and together, and report problems with their remedies."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,13 +16,13 @@ from sertool.paths import path_of, stamp
 BATCH_FILES = 64  # files for a thread at a time: threads that meet after each file wait for each other
 FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
 HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo", "unread-end")
-TOLERANCE = 0.1  # seconds: what encoders add
+TOLERANCE = 0.1  # seconds that encoders may add
 
 
 def examine(rows: Sequence[Row], check: str, jobs: int, old_rows: Mapping[str, Row] | None = None) -> int:
-    """Look at the files of the rows, each once, and write down what is found; how many were opened.
+    """Examine each file of the rows once and record the result; return how many files were opened.
 
-    `old_rows`: rows of an older manifest by path; a file of the same size and age is not opened again.
+    `old_rows`: rows of an older manifest by path; a file of unchanged size and modification time is not opened again.
     """
     if check == "none":
         return 0
@@ -57,9 +57,9 @@ def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, a
 
 
 def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
-    """Take over what an older look found, if the file has not changed since and was looked at as closely.
+    """Reuse an older result if the file has not changed since and was examined as closely.
 
-    What was set aside is looked at again: it may have been by featurize, for how features were to be made.
+    Files set aside are examined again: featurize may have done that because of its settings.
     """
     sound = old and (old.get("issue") is None or twins.tells_of_them(old["issue"]))
     was_seen = sound and old.get("digest" if check == "full" else "sample_rate")
@@ -67,18 +67,18 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
         return False
     for row in rows:
         row.update((name, old.get(name)) for name in FOUND)
-        # Notes on the name are from now, notes on the sound from then; those on the company are made anew.
+        # Notes on the name are new, notes on the sound old; those that compare clips are made later.
         row["notes"] = [*row["notes"], *(note for note in old.get("notes") or () if note in HEARD)]
     return True
 
 
 def lasting(notes: Iterable[str] | None) -> list[str]:
-    """Those that do not depend on the company, which may be another."""
+    """Return the notes that do not depend on the other clips of the corpus."""
     return [note for note in notes or () if note != "odd-rate"]
 
 
 def _measure(row: Row) -> None:
-    """Start and duration, in seconds. A table may say them: then they are a part, which must lie within the file."""
+    """Set start and duration in seconds; if a table gives them, the clip is a part and must lie within the file."""
     if not row.get("sample_rate"):
         return
     start, stated = row.get("start"), row.get("duration")
@@ -92,7 +92,7 @@ def _measure(row: Row) -> None:
 
 
 def compare(rows: Sequence[Row]) -> None:
-    """What only shows among many: equal sounds, under one label or several; a rate that is not the corpus' own."""
+    """Compare clips with each other: mark equal sounds, and sample rates that differ from the corpus' usual one."""
     twins.mark(rows)
     _mark_odd_rates(rows)
 
@@ -110,7 +110,7 @@ def _mark_odd_rates(rows: Sequence[Row]) -> None:
 
 
 def report(table: Table) -> None:
-    """Say on stderr how many of each kind there are, with an example and the remedy."""
+    """Print how many clips have each issue or note, with an example and the remedy."""
     if aside := int((~manifest.usable(table)).sum()):
         talk.say(f"set aside: {aside:,} of {len(table):,} clips, skipped by default")
     for kind, count, row in issues(table):
@@ -137,7 +137,7 @@ def strict_status(issues: Mapping[str, int], what: str, folders: int = 0) -> int
 
 
 def refuse_unusable(table: Table) -> None:
-    """Refuse a manifest without a clip to work on, with what keeps most of them away."""
+    """Raise SertoolError if no clip is usable, naming the commonest issue."""
     if manifest.usable(table).any():
         return
     none = f"no usable clip among {talk.counted(len(table), 'row')}"
@@ -147,14 +147,13 @@ def refuse_unusable(table: Table) -> None:
 
 
 def issues(table: Table) -> list[tuple[str, int, int]]:
-    """Each kind of issue, how often it stands, and where first, the most frequent first."""
+    """Return each kind of issue with its count and first row, most frequent first."""
     coded = manifest.codes(table, "issue")
     return _tally(coded.index, [issue.partition(":")[0] for issue in coded.values])
 
 
 def _reason(kind: str, table: Table, row: int) -> str:
-    """Why a file cannot be read, which may be a permission, a rate or what it is: asked of it once more, as manifests
-    hold the kind of an issue alone."""
+    """Return why a file is unreadable by examining it again, as manifests hold only the kind of an issue."""
     if kind != "unreadable" or "path" not in table.column_names:
         return ""
     look = audio.look(path_of(manifest.cell(table, "path", row)), full=False)
@@ -162,7 +161,7 @@ def _reason(kind: str, table: Table, row: int) -> str:
 
 
 def _tally(index: np.ndarray, words: Iterable[str]) -> list[tuple[str, int, int]]:
-    """Each word, how often it stands, and where first, the most frequent first; equal words count as one."""
+    """Return each word with its count and first row, most frequent first; equal words count as one."""
     kinds: dict[str, int] = {}
     numbers = np.array([kinds.setdefault(word, len(kinds)) for word in words] + [-1])
     coded = numbers[index]

@@ -1,8 +1,7 @@
-"""One address to one file: a download is continued where it was cut, and its size and digests are checked before it is
-renamed.
+"""Download a file: continue a partial download, and check size and digests before renaming it.
 
-A file is written as NAME.part. NAME.part.tag holds what the server called that version of it, so that it is continued
-only if it is the same one still (If-Range).
+A file is written as NAME.part. NAME.part.tag holds the server's tag of that version, so that a download is continued
+only if the file has not changed (If-Range).
 """
 
 import contextlib
@@ -20,23 +19,23 @@ from sertool.files import UNFINISHED, reason, size
 from sertool.web import Damaged, Refused, Reply, Retry, Stopped
 
 TAG = ".tag"
-ENDLESS = 10**12  # the longest body of unknown length
-EXPIRED = (400, 401, 403, 404, 410)  # what a link may answer that held once
+ENDLESS = 10**12  # the greatest length of a body of unknown length
+EXPIRED = (400, 401, 403, 404, 410)  # statuses of links that have expired
 
 
 @dataclass(frozen=True)
 class Item:
-    """One file of a source: where it is, what is known of it, and how it is unpacked."""
+    """One file of a source: its address, its published size and digests, and how it is unpacked."""
 
     path: str  # its name, with / between folders
     url: str = ""
     size: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)  # {"md5": ..., "sha256": ...}, as far as published
     unpack: bool = False
-    into: str | None = None  # the folder for what it holds, less a top folder that all of it shares
-    strip: bool = False  # without the first folder of each member's path
-    take: tuple[str, ...] = ()  # patterns of the members that are wanted; all where there are none
-    lasting: bool = True  # whether its address gives the same bytes ever after; the archive of a branch does not
+    into: str | None = None  # the folder for its members, without a top folder shared by all
+    strip: bool = False  # whether to drop the first folder of each member's path
+    take: tuple[str, ...] = ()  # patterns of the wanted members; all if empty
+    lasting: bool = True  # whether the address always gives the same bytes, unlike the archive of a branch
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,12 @@ class Control:
     advance: Callable[[int], None] = lambda _count: None
 
 
-Link = tuple[str, Mapping[str, str]]  # an address, and the headers to ask it with
-Locate = Callable[[Item, bool], Link | None]  # a link for an item; with True a new one, or None where there is no other
+Link = tuple[str, Mapping[str, str]]  # an address, and the headers of the request
+Locate = Callable[[Item, bool], Link | None]  # returns an item's link; with True a new one, or None if there is none
 
 
 def download(item: Item, target: Path, locate: Locate, control: Control) -> None:
-    """Download an item to `target`, complete and checked, continuing what is there of it already."""
+    """Download an item to `target`, continuing a partial download; it is renamed once it is complete and checked."""
     part = target.with_name(target.name + UNFINISHED)
     target.parent.mkdir(parents=True, exist_ok=True)
     control.advance(_length(part))
@@ -63,7 +62,7 @@ def download(item: Item, target: Path, locate: Locate, control: Control) -> None
             )
             check(item, part)
             break
-        except Damaged:  # once more from the start: what was continued may have been damaged before
+        except Damaged:  # once more from the start: the earlier part may have been damaged
             if not _discard(part, control) or last:
                 raise
     os.replace(part, target)
@@ -71,7 +70,7 @@ def download(item: Item, target: Path, locate: Locate, control: Control) -> None
 
 
 def _attempt_or_restart(item: Item, part: Path, locate: Locate, control: Control) -> None:
-    """One attempt, after which nothing is left that is of no use."""
+    """Make one attempt; remove the partial download if it is useless."""
     try:
         _attempt_or_relocate(item, part, locate, control)
     except Retry as retry:
@@ -81,7 +80,7 @@ def _attempt_or_restart(item: Item, part: Path, locate: Locate, control: Control
 
 
 def _attempt_or_relocate(item: Item, part: Path, locate: Locate, control: Control) -> None:
-    """One attempt, with a new link where the old one has expired."""
+    """Make one attempt, with a new link if the old one has expired."""
     try:
         _attempt(item, part, locate(item, False) or (item.url, {}), control)
     except Refused as refused:
@@ -94,7 +93,7 @@ def _attempt_or_relocate(item: Item, part: Path, locate: Locate, control: Contro
 def _attempt(item: Item, part: Path, link: Link, control: Control) -> None:
     have, tag = _downloaded_part(item, part)
     if item.size is not None and have == item.size:
-        part.touch()  # a file of no bytes is there only now
+        part.touch()  # creates a file of no bytes
         return
     url, headers = link
     with web.opened(web.Request(url, headers, have, tag)) as reply:
@@ -108,7 +107,7 @@ def _attempt(item: Item, part: Path, link: Link, control: Control) -> None:
 
 
 def _downloaded_part(item: Item, part: Path) -> tuple[int, str | None]:
-    """How many bytes there are to continue, and their tag; 0 where a mixture of two versions would go unnoticed."""
+    """Return the bytes to continue from, and their tag; 0 if mixing two versions could go unnoticed."""
     have = _length(part)
     with contextlib.suppress(OSError, ValueError):
         return have, part.with_name(part.name + TAG).read_text(encoding="ascii")
@@ -129,14 +128,14 @@ def _counted(blocks: Iterable[bytes], control: Control) -> Iterator[bytes]:
 
 
 def _write(item: Item, part: Path, start: int, blocks: Iterable[bytes]) -> None:
-    """Append to what is there; without a buffer, so that a killed process leaves what it got."""
+    """Append to the partial file, unbuffered, so that a killed process keeps what it received."""
     left = (item.size or ENDLESS) - start
     try:
         with part.open("r+b" if start else "wb", buffering=0) as stream:
             stream.seek(start)
             for block in blocks:
                 rest = memoryview(block)
-                while rest:  # of an almost full disk, the system may take a part
+                while rest:  # on an almost full disk a write may be partial
                     rest = rest[stream.write(rest) :]
                 left -= len(block)
                 if left < 0:
@@ -153,16 +152,16 @@ def _length(part: Path) -> int:
 
 
 def _discard(part: Path, control: Control) -> bool:
-    """Remove what was downloaded of an item; whether there was anything."""
+    """Remove a partial download; return whether it had any bytes."""
     length = _length(part)
     control.advance(-length)
-    for name in (part.name, part.name + TAG):  # the bytes first: a tag must never stand beside another version's
+    for name in (part.name, part.name + TAG):  # the bytes first: a tag must never accompany another version's
         part.with_name(name).unlink(missing_ok=True)
     return length > 0
 
 
 def check(item: Item, path: Path) -> None:
-    """Compare a file with what is published of it."""
+    """Raise Damaged if a file differs from the published size or digests."""
     if item.size is not None and (size := path.stat().st_size) != item.size:
         raise Damaged(f"{item.path} has {size:,} bytes, not the {item.size:,} published")
     for name, digest in digests(path, tuple(item.digests)).items():
@@ -171,7 +170,7 @@ def check(item: Item, path: Path) -> None:
 
 
 def digests(path: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Digests of a file, in one pass."""
+    """Compute digests of a file in one pass."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
     with path.open("rb") as stream:
         while hashes and (block := stream.read(1 << 20)):

@@ -1,9 +1,9 @@
-"""Frames, spectra and filter banks: what the features share.
+"""Frames, spectra and filter banks shared by the features.
 
-A clip is cut into frames once for each framing and transformed once; `Frames` computes each view of them when a
-feature first asks for it and keeps it for the next. On a CPU a clip is always worked on alone, in runs of `RUN`
-frames counted from its own start, so that its numbers cannot depend on its company: a matrix product may round a row
-differently at another position or in a matrix of another height.
+A clip is cut and transformed once per framing; `Frames` computes each view when a feature first needs it and caches it
+for the others. On a CPU every clip is processed alone, in runs of `RUN` frames counted from its own start, so that its
+values cannot depend on other clips: a matrix product may round a row differently at another position or in a matrix of
+another height.
 """
 
 import math
@@ -19,34 +19,34 @@ from torch import Tensor, nn
 from sertool.errors import UsageError
 from sertool.parts import neighbours
 
-RUN = 128  # frames worked on at once: at 2,048 samples a frame they and their spectra stay in a core's cache
-STRIPE = 32  # frames transformed at once: their spectra are still in the core's own cache when their sizes are taken
-KEPT = 8 * RUN  # frames of a clip, at most, whose views are kept for a second look: 17 MB
-TOGETHER = 16  # neighbouring filters that are one product
-FLOOR = 1e-10  # of the power of a bin or band
-PACK = 8192  # frames worked on at once on other devices
+RUN = 128  # frames processed at once: at 2,048 samples a frame they and their spectra stay in a core's cache
+STRIPE = 32  # frames transformed at once: their spectra are still in the core's own cache for the magnitudes
+KEPT = 8 * RUN  # the longest clip, in frames, whose views are kept for a second pass: 17 MB
+TOGETHER = 16  # neighbouring filters computed as one product
+FLOOR = 1e-10  # the least power of a bin or band
+PACK = 8192  # frames processed at once on other devices
 
 
 def require(holds: bool, what: str) -> None:
-    """Refuse a setting that makes no sense."""
+    """Raise UsageError, saying `what`, unless the condition holds."""
     if not holds:
         raise UsageError(what)
 
 
 @dataclass(frozen=True)
 class Framing:
-    """How a waveform is cut; features with equal framings share frames and spectra."""
+    """How a waveform is cut into frames; features with equal framings share frames and spectra."""
 
     n_fft: int = 2048
     hop: int = 512
     win_length: int | None = None
     window: str = "hann"
     center: bool = True
-    edges: str = "zeros"  # beyond the ends, when centred: zeros or reflect
+    edges: str = "zeros"  # padding beyond the ends when centred: "zeros" or "reflect"
 
     @classmethod
     def of(cls, settings: object, **changes: object) -> "Framing":
-        """The framing that a feature's settings ask for; what they do not name is as usual here."""
+        """Return the framing that a feature's settings ask for, with the defaults for the rest."""
         return cls(**_shared(cls, settings) | changes)
 
     def __post_init__(self) -> None:
@@ -56,25 +56,25 @@ class Framing:
         require(1 <= length <= self.n_fft, f"win-length {length}: a window has 1 to n-fft ({self.n_fft}) samples")
 
     def count(self, samples: int) -> int:
-        """How many frames a waveform has; a short one has one."""
+        """Return the number of frames of a waveform: at least 1."""
         beyond = self.n_fft // 2 * 2 if self.center else 0
         return 1 + max(samples + beyond - self.n_fft, 0) // self.hop
 
     def cut(self, wave: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        """Frames first to last - 1 of a waveform as a view, `[frames, n_fft]` of `[samples]`."""
+        """Return frames first to last - 1 of a waveform as a view, `[frames, n_fft]` of `[samples]`."""
         last = self.count(len(wave)) if last is None else last
         start = first * self.hop - (self.n_fft // 2 if self.center else 0)
         stop = start + (last - first - 1) * self.hop + self.n_fft
         return padded_slice(wave, start, stop, self.edges if self.center else "zeros").unfold(0, self.n_fft, self.hop)
 
     def runs(self, wave: Tensor, length: int) -> "Iterator[Frames]":
-        """The frames of a waveform, `length` at a time: only so much of it is ever copied."""
+        """Yield the frames of a waveform, `length` at a time, so that only those are copied."""
         count = self.count(len(wave))
         for first in range(0, count, length):
             yield Frames(self.cut(wave, first, min(first + length, count)), window_on(self, wave.device))
 
     def window_values(self) -> Tensor:
-        """The analysis window, float64 `[n_fft]`: periodic, centred in the frame where it is shorter."""
+        """Return the analysis window, float64 `[n_fft]`: periodic, and centred in the frame if it is shorter."""
         length = self.win_length or self.n_fft
         make = torch.ones if self.window == "ones" else getattr(torch, f"{self.window}_window")
         values = make(length, dtype=torch.float64)
@@ -83,7 +83,7 @@ class Framing:
 
 
 def _shared(kind: type, settings: object) -> dict[str, object]:
-    """The fields of a dataclass that `settings` has too."""
+    """Return the fields of a dataclass that `settings` has too."""
     return {field.name: getattr(settings, field.name) for field in fields(kind) if hasattr(settings, field.name)}
 
 
@@ -93,7 +93,7 @@ def window_on(framing: Framing, device: torch.device) -> Tensor:
 
 
 def padded_slice(wave: Tensor, start: int, stop: int, edges: str) -> Tensor:
-    """Samples start to stop - 1 of a waveform that goes on beyond its ends, `[stop - start]` of `[samples]`."""
+    """Return samples start to stop - 1 of a waveform padded beyond its ends, `[stop - start]` of `[samples]`."""
     before, after = max(-start, 0), max(stop - len(wave), 0)
     inside = wave[max(start, 0) : min(stop, len(wave))]
     if not (before or after):
@@ -101,14 +101,14 @@ def padded_slice(wave: Tensor, start: int, stop: int, edges: str) -> Tensor:
     if edges == "zeros":
         return nn.functional.pad(inside, (before, after))
     beyond = torch.cat([torch.arange(-before, 0), torch.arange(after) + len(wave)]).to(wave.device)
-    period = max(2 * (len(wave) - 1), 1)  # to and fro as often as it takes: a clip may be shorter than what is missing
+    period = max(2 * (len(wave) - 1), 1)  # reflected repeatedly if the clip is shorter than the padding
     beyond = beyond.remainder(period)
     mirrored = wave[torch.minimum(beyond, period - beyond)]
     return torch.cat([mirrored[:before], inside, mirrored[before:]])
 
 
 class Frames:
-    """A run of frames and its views, each computed once: `raw` `[frames, n_fft]`, the others `[frames, bins]`."""
+    """A run of frames and its cached views: `raw` is `[frames, n_fft]`, the others `[frames, bins]`."""
 
     def __init__(self, raw: Tensor, window: Tensor, magnitude: Tensor | None = None) -> None:
         self.raw = raw
@@ -118,17 +118,17 @@ class Frames:
             self._made["magnitude"] = magnitude
 
     def cached(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """What `make` gives, made for the first who asks and kept for whoever asks with an equal key."""
+        """Return what is cached under the key, calling `make` the first time."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
 
     def parts(self, lengths: list[int]) -> "list[Frames]":
-        """The frames of each clip, of the frames of several end to end."""
+        """Split the frames of several concatenated clips into those of each clip."""
         pairs = zip(self.raw.split(lengths), self.magnitude.split(lengths), strict=True)
         return [Frames(raw, self._window, magnitude) for raw, magnitude in pairs]
 
-    # Python 3.11 and older compute a `cached_property` in one thread at a time, whichever frames it is of.
+    # In Python 3.11 and older, `cached_property` holds one lock for all instances, so threads would wait.
 
     @property
     def magnitude(self) -> Tensor:
@@ -140,16 +140,16 @@ class Frames:
 
     @property
     def total(self) -> Tensor:
-        """`[frames]`: the sum of the magnitudes."""
+        """The sum of the magnitudes, `[frames]`."""
         return self.cached("total", lambda: self.magnitude.sum(1))
 
     @property
     def centre(self) -> Tensor:
-        """`[frames]`: the centre of gravity of the magnitudes, in bins."""
+        """The spectral centroid of the magnitudes, in bins, `[frames]`."""
         return self.cached("centre", self._centre)
 
     def mel(self, bank: "MelBank") -> Tensor:
-        """`[frames, bands]`: the power in each band."""
+        """Return the power in each band, `[frames, bands]`."""
         return self.cached(bank.key, lambda: bank.forward(self.power))
 
     def mel_decibels(self, bank: "MelBank") -> Tensor:
@@ -158,8 +158,9 @@ class Frames:
     def _magnitude(self) -> Tensor:
         if not self.raw.is_cpu:
             return torch.fft.rfft(self.raw * self._window).abs()
-        # 80 frames of 2,048 in microseconds: NumPy's complex magnitude 15, Torch's 222, the square root of the sum of
-        # squares 55 and more. Its square is then one contiguous product of 5, so the power costs less this way too.
+        # Microseconds for 80 frames of 2,048: NumPy's complex magnitude 15, Torch's 222, the square root of the sum of
+        # squares at least 55. Squaring the contiguous magnitudes takes 5 more, so this is the cheapest way to the
+        # power, too.
         magnitude = np.empty((self.raw.shape[0], self.raw.shape[1] // 2 + 1), np.float32)
         for start in range(0, len(magnitude), STRIPE):
             stripe = slice(start, start + STRIPE)
@@ -178,9 +179,9 @@ class Frames:
 def compute(
     features: dict[str, nn.Module], wave: Tensor, keep: Callable[[str, Tensor], Any] = lambda _name, rows: rows
 ) -> dict[str, Any]:
-    """One clip's features, `{name: [rows, width]}` of `[samples]`; equal framings share one spectrum.
+    """Return one clip's features, `{name: [rows, width]}` of `[samples]`; equal framings share one spectrum.
 
-    `keep` makes of a feature's rows what is held until all are done: of hours of audio that had better be small.
+    `keep` maps a feature's rows to what is held until all features are done, which should be small for hours of audio.
     """
     wave, done = wave.contiguous(), {}
     for framing, group in sorted(_by_framing(features).items(), key=lambda item: item[0] is None):
@@ -194,7 +195,7 @@ def compute(
 
 @torch.no_grad()
 def compute_packed(features: dict[str, nn.Module], waves: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-    """Many clips' features, for devices that need much work at once: the frames of all clips lie end to end."""
+    """Return the features of many clips, concatenating their frames: for devices that need large batches."""
     done: list[dict[str, Tensor]] = [{} for _ in waves]
     for framing, group in _by_framing(features).items():
         if framing is None:
@@ -212,7 +213,7 @@ def compute_packed(features: dict[str, nn.Module], waves: Sequence[Tensor]) -> l
 
 
 def _finished(feature: nn.Module, rows: Tensor) -> Tensor:
-    """A clip's rows once all of them are there, of which some features make others."""
+    """Return a feature's rows of a whole clip after its `finish`, if it has one."""
     return feature.finish(rows) if hasattr(feature, "finish") else rows
 
 
@@ -224,11 +225,11 @@ def _by_framing(features: dict[str, nn.Module]) -> dict[Framing | None, dict[str
 
 
 def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: int) -> dict[str, Tensor]:
-    """What each feature of one framing says of a clip's frames before it finishes, `{name: [frames, width]}`.
+    """Return the rows of each feature of one framing before `finish`, `{name: [frames, width]}`.
 
-    A feature with a `survey` must see the whole clip before it can say anything: what `survey` finds in each run,
-    joined, `settle` turns into what `forward` takes beside the frames. A clip of some seconds keeps its runs for the
-    second look; hours of audio are transformed twice, for the spectra of three hours would fill 3 GB.
+    A feature with a `survey` needs a first pass over the whole clip: the results of `survey` for each run are joined,
+    and `settle` turns them into an extra argument of `forward`. The runs of short clips are kept for the second pass;
+    long audio is transformed twice, since the spectra of three hours would fill 3 GB.
     """
     settled, runs, count = {}, [], framing.count(len(wave))
     surveyed: dict[str, list[Tensor]] = {name: [] for name, feature in group.items() if _surveys(feature)}
@@ -243,7 +244,7 @@ def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: i
     rows: dict[str, Tensor] = {}
     start = 0
     for run in runs or framing.runs(wave, length):
-        # Not by a call of the module itself, whose hooks nobody uses: they cost 20 microseconds a clip.
+        # Calls `forward` directly: a module's unused hooks would cost 20 microseconds a clip.
         outputs = {name: feature.forward(run, *settled.get(name, ())) for name, feature in group.items()}
         if run.raw.shape[0] == count:
             return outputs
@@ -253,7 +254,7 @@ def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: i
 
 
 def _settled(group: dict[str, nn.Module], surveyed: dict[str, list[Tensor]]) -> dict[str, tuple[Tensor]]:
-    """What each feature makes of what it found in all runs; what two found together is joined once."""
+    """Return each feature's `settle` of its joined survey; results shared by two features are joined once."""
     joined: dict[tuple[int, ...], Tensor] = {}
     for parts in surveyed.values():
         key = tuple(map(id, parts))
@@ -263,7 +264,7 @@ def _settled(group: dict[str, nn.Module], surveyed: dict[str, list[Tensor]]) -> 
 
 
 def _place(outputs: dict[str, Tensor], rows: dict[str, Tensor], start: int, count: int) -> None:
-    """Copy a run's rows to where they belong among the clip's `count`; what two features share is held once."""
+    """Copy a run's rows to their place among the clip's `count`; rows shared by two features are stored once."""
     for name, part in outputs.items():
         if name not in rows:
             twins = [rows[other] for other in rows if outputs[other] is part]
@@ -280,7 +281,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def _packed_rows(framing: Framing, group: dict[str, nn.Module], waves: Sequence[Tensor]) -> dict[str, Sequence[Tensor]]:
-    """As `_rows`, of several clips: `{name: [rows of each clip]}`."""
+    """Like `_rows`, for several clips: `{name: [rows of each clip]}`."""
     if len(waves) == 1:
         return {name: [rows] for name, rows in _rows(framing, group, waves[0], PACK).items()}
     cuts = [framing.cut(wave) for wave in waves]
@@ -305,7 +306,7 @@ class Bank(nn.Module):
     """
 
     def __init__(self, weights: np.ndarray) -> None:
-        """`weights`: `[filters, bins]`."""
+        """Store `weights` `[filters, bins]` in groups of neighbouring filters."""
         super().__init__()
         self.spans: list[tuple[int, int]] = []
         for first in range(0, len(weights), TOGETHER):
@@ -316,18 +317,18 @@ class Bank(nn.Module):
             self.spans.append((low, high))
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        # From the dict, as an attribute of a module costs a microsecond, a third of a small product.
+        # From the dict: attribute access on a module costs a microsecond, a third of a small product.
         blocks = zip(self.spans, self._buffers.values(), strict=True)
         return torch.cat([spectrum[:, low:high] @ block for (low, high), block in blocks], 1)
 
 
 def bin_frequencies(rate: int, n_fft: int) -> np.ndarray:
-    """The centre of each bin in Hz, `[bins]`."""
+    """Return the centre frequency of each bin in Hz, `[bins]`."""
     return np.arange(n_fft // 2 + 1) * (rate / n_fft)
 
 
 def hz_to_mel(hz: np.ndarray | float, htk: bool = False) -> np.ndarray:
-    """Slaney's scale (linear below 1 kHz, logarithmic above) or HTK's."""
+    """Convert Hz to mel on Slaney's scale (linear below 1 kHz, logarithmic above) or HTK's."""
     hz = np.asarray(hz, dtype=np.float64)
     if htk:
         return 2595.0 * np.log10(1.0 + hz / 700.0)
@@ -337,7 +338,7 @@ def hz_to_mel(hz: np.ndarray | float, htk: bool = False) -> np.ndarray:
 
 
 def mel_to_hz(mels: np.ndarray | float, htk: bool = False) -> np.ndarray:
-    """The inverse of `hz_to_mel`."""
+    """Convert mel to Hz, the inverse of `hz_to_mel`."""
     mels = np.asarray(mels, dtype=np.float64)
     if htk:
         return 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
@@ -353,18 +354,18 @@ class MelScale:
     fmin: float = 0.0
     fmax: float | None = None
     htk: bool = False
-    norm: str = "slaney"  # or "none": each triangle's area, or its peak, is one
+    norm: str = "slaney"  # or "none"; the area (slaney) or the peak (none) of each triangle is 1
 
     @classmethod
     def of(cls, settings: object) -> "MelScale":
         return cls(**_shared(cls, settings))
 
     def empty(self, rate: int, n_fft: int) -> int:
-        """How many bands are so narrow that they lie between two bins, and nothing is ever in them."""
+        """Return the number of bands so narrow that they lie between two bins and are always empty."""
         return int((~self.weights(rate, n_fft).any(axis=1)).sum())
 
     def weights(self, rate: int, n_fft: int) -> np.ndarray:
-        """`[bands, bins]`."""
+        """Return the weights of the filters, `[bands, bins]`."""
         top = rate / 2 if self.fmax is None else self.fmax
         require(self.bands >= 1, f"bands {self.bands}: at least 1 is needed")
         require(0 <= self.fmin < top, f"fmin {self.fmin:g}: it lies from 0 to below fmax ({top:g} Hz)")
@@ -382,7 +383,7 @@ class MelScale:
 
 
 class MelBank(Bank):
-    """A mel scale's filters; features whose scales are equal share one product (`Frames.mel`)."""
+    """The filters of a mel scale; features with equal scales share one product (`Frames.mel`)."""
 
     def __init__(self, settings: object, rate: int, n_fft: int) -> None:
         scale = MelScale.of(settings)
@@ -391,7 +392,7 @@ class MelBank(Bank):
 
 
 def log_(values: Tensor) -> Tensor:
-    """Natural logarithm in place: on a CPU, NumPy's takes a third of Torch's time."""
+    """Take the natural logarithm in place; on a CPU by NumPy, which takes a third of Torch's time."""
     if not values.is_cpu:
         return values.log_()
     np.log(values.numpy(), out=values.numpy())
@@ -399,15 +400,15 @@ def log_(values: Tensor) -> Tensor:
 
 
 def decibels(power: Tensor) -> Tensor:
-    """10 log10 of the power, held above `FLOOR`."""
+    """Return 10 log10 of the power, clamped to at least `FLOOR`."""
     return log_(power.clamp(min=FLOOR)).mul_(10 / math.log(10))
 
 
 def within(rows: Tensor, span: float) -> Tensor:
-    """Rows held within `span` below the greatest value of the clip."""
+    """Clamp rows to at most `span` below the greatest value of the clip."""
     return rows.clamp(min=rows.max() - span)
 
 
 def divisor(values: Tensor) -> Tensor:
-    """What to divide by: 0, as in silence, becomes the least normal number, so that 0 / 0 is 0."""
+    """Return the values clamped to the least normal number, so that 0 / 0 (as in silence) is 0."""
     return values.clamp(min=torch.finfo(values.dtype).tiny)

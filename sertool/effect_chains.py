@@ -1,4 +1,4 @@
-"""The effects that copies are made with, and their settings: from options, from TOML, or from published systems."""
+"""Choose the effects that make copies, and their settings: from options, from TOML, or from published systems."""
 
 import hashlib
 import sys
@@ -14,9 +14,9 @@ from sertool.catalogue import Entry, Setting
 from sertool.errors import UsageError, first_line
 from sertool.files import listed, reason
 
-MOST_COPIES = 1000  # of a row
+MOST_COPIES = 1000  # of a row, at most
 
-# What published systems did, by the names of their features' presets; and what our own network learns best from.
+# Effects of published systems, by the names of their features' presets, and those that suit our own network best.
 RECIPES: dict[str, dict[str, Any]] = {
     "clstm": {
         "about": "seven corpora: noise up to 3.5 % of the peak, 0.9 times as fast, rolled by up to 2,000 samples",
@@ -50,15 +50,17 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect with its settings, and the share of the copies that it is applied to."""
+    """An effect with its settings, and the share of copies that it is applied to."""
 
     name: str
     settings: Any = None
     share: float = 1.0
 
     def draw(self, clip: str, copy: int, seed: int) -> effects.Drawn | None:
-        """The effect's drawn settings for a copy, or None; the generator is its own, so that other effects change
-        nothing."""
+        """Draw the effect's settings for a copy, or None if it is not applied.
+
+        Each effect has a generator of its own, so that other effects change nothing.
+        """
         key = hashlib.sha256(f"{seed} {copy} {self.name} {clip}".encode("utf-8", "surrogatepass")).digest()
         rng = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
         if rng.random() >= self.share:
@@ -68,19 +70,19 @@ class Effect:
 
 @dataclass(frozen=True)
 class EffectChain:
-    """All that copies are made with: effects in the order in which they are applied, how many copies, and the seed."""
+    """The effects of copies in their order, the number of copies, and the seed."""
 
     effects: tuple[Effect, ...]
     copies: int = 1
     seed: int = 0
 
     def draw(self, clip: str, copy: int) -> str:
-        """A copy's augmentation, as the manifest keeps it."""
+        """Return a copy's augmentation, as the manifest stores it."""
         draws = (effect.draw(clip, copy, self.seed) for effect in self.effects)
         return effects.text([effect_draw for effect_draw in draws if effect_draw is not None])
 
 
-# From what was asked to effects.
+# From options to effects.
 
 
 @dataclass
@@ -93,7 +95,7 @@ class EffectOptions:
 
 
 def chain(options: EffectOptions, seed: int) -> EffectChain:
-    """The effects that are asked for, in order; settings that make no sense are errors."""
+    """Return the effects that are asked for, in order; refuse settings that make no sense."""
     entries = catalogue.entries("effects")
     if not options.effects:
         names = ", ".join(f"--{name}" for name in entries)
@@ -120,7 +122,7 @@ def _effect(entry: Entry, values: Mapping[str, Any], share: float | None) -> Eff
 
 
 def _checked(effect: str, setting: Setting, value: Any) -> Any:
-    """A setting's value in its type, or an error with what it may be."""
+    """Return a setting's value in its type, or raise an error that says what it may be."""
     where = f"{effect} {setting.name}"
     if setting.kind == "Range":
         return _range(where, setting, value)
@@ -144,7 +146,10 @@ def _range(where: str, setting: Setting, value: Any) -> effects.Range:
 
 
 def recipe(name: str) -> EffectOptions:
-    """A recipe by its name, or from a TOML file: a table for each effect (with `share`), or false, and `copies`."""
+    """Return a recipe by its name, or from a TOML file.
+
+    The file has `copies` and, for each effect, a table (with `share`), or false.
+    """
     if name in RECIPES:
         table = {key: value for key, value in RECIPES[name].items() if key != "about"}
     elif name.endswith(".toml"):
@@ -172,7 +177,7 @@ def _options_of(table: dict[str, Any], where: str) -> EffectOptions:
 
 
 def _shorthand(name: str, value: Any) -> dict[str, Any]:
-    """`pitch = [-2, 2]` for a table with the first setting alone; `polarity = true` for an empty one."""
+    """Expand `pitch = [-2, 2]` to a table of the first setting, and `polarity = true` to an empty one."""
     if value is True:
         return {}
     entry = catalogue.entries("effects").get(name)
@@ -188,7 +193,7 @@ def _share(where: str, value: Any) -> float:
 
 
 def shares(words: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """`--share 0.5` for all effects, `--share pitch=0.5` for one, wherever it stands."""
+    """Parse shares: `--share 0.5` for all effects, `--share pitch=0.5` for one, in any order."""
     share_of: dict[str, float] = {}
     for word in sorted(words, key=lambda word: "=" in word):
         name, equals, number = word.rpartition("=")
@@ -212,6 +217,6 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {reason(error)}") from None
-    except ValueError as error:  # of TOML, and of text that is not UTF-8
+    except ValueError as error:  # invalid TOML, or text that is not UTF-8
         line = first_line(error)
         raise UsageError(f"{path} is no TOML: {line}") from None

@@ -1,4 +1,4 @@
-"""Sound as the bytes of an audio file, and what a codec leaves of it."""
+"""Encode audio files, and simulate lossy codecs."""
 
 from io import BytesIO
 from pathlib import Path
@@ -10,8 +10,8 @@ from sertool import audio
 from sertool.errors import SertoolError
 from sertool.files import whole
 
-KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # that are written
-CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # that a sound can be sent through
+KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # formats that are written
+CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # codecs that can be simulated
 CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
                "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
 WAV_HEAD_BYTES = 4096  # bytes within which the chunks before the samples of a WAV file begin
@@ -27,7 +27,7 @@ def write(path: Path, samples: np.ndarray, rate: int) -> None:
 
 
 def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *, floats: bool = False) -> memoryview:
-    """The bytes of such a file, of WAV with 32-bit floats if asked for; what is remarked `audio.remark` gives back."""
+    """Return the bytes of such a file, optionally of a WAV with 32-bit floats; `audio.remark` reads the remark."""
     if extension.lower() not in KINDS:
         raise SertoolError(f"cannot write {extension or 'a file without an extension'}: choose {' or '.join(KINDS)}")
     kind, subtype = KINDS[extension.lower()]
@@ -49,7 +49,7 @@ def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *,
 
 
 def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray:
-    """What a codec at so many kilobits a second leaves of float32 `[samples]`: as many, and none later than before."""
+    """Encode and decode float32 `[samples]` at a bit rate, without delay or change of length."""
     if rate not in CODED_RATES[codec]:
         return _resampled(coded(_resampled(samples, rate, 48_000), 48_000, codec, kbps), 48_000, rate, len(samples))
     kind, subtype = CODECS[codec]
@@ -67,7 +67,7 @@ def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray
 
 
 def _compression_level(rate: int, codec: str, kbps: float) -> float:
-    """libsndfile's level of compression from 0 to 1, which it turns into a bit rate by the codec's own range."""
+    """Return libsndfile's compression level, 0 to 1, which it maps to a bit rate by the codec's range."""
     low, high = (6, 256) if codec == "opus" else _kbps_of_mp3(rate)
     return (high - kbps) / (high - low)
 
@@ -89,6 +89,6 @@ def _resampled(samples: np.ndarray, source: int, target: int, length: int | None
 
 
 def _in_16_bits(samples: np.ndarray) -> np.ndarray:
-    """What is read back as the same: libsndfile would scale by 32,767, and read by 32,768."""
+    """Round to the values that will be read back: libsndfile scales by 32,767 and reads by 32,768."""
     values = np.rint(samples * np.float32(32768))
     return np.clip(values, -32768, 32767, out=values).astype(np.int16)

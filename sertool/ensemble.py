@@ -1,4 +1,4 @@
-"""Models that answer together, and the speakers that they know."""
+"""Let several models answer together, and adapt them to known speakers."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,30 +17,30 @@ from sertool.extract import Engine
 from sertool.inference import Finished, Predictor
 from sertool.row_scaling import Scaling
 
-Waveforms = list[Tensor]  # a clip's `[channels, samples]` as each extraction takes it, at each speed
-ClipFeatures = list[Finished]  # a clip's rows as each extraction makes them at each speed
+Waveforms = list[Tensor]  # a clip's `[channels, samples]` for each speed and extraction
+ClipFeatures = list[Finished]  # a clip's rows for each speed and extraction
 AS_IT_IS = Fraction(1)
 
 
 @dataclass(frozen=True)
 class KnownSpeakers:
-    """How each member scales the clips of the speakers that are known, at each speed, if it can adapt."""
+    """The scalings of each member, at each speed, for known speakers; None for members that cannot adapt."""
 
     scalings: list[list[Scaling] | None]
     speakers: list[str]
-    spans: dict[str, tuple[float, float]] = field(default_factory=dict)  # of each file that was enrolled, in seconds
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)  # of each enrolled file, in seconds
 
     def places(self, who: Sequence[str], device: torch.device) -> Tensor:
-        """The speakers' groups, `[clips]`; 0 is for whoever is not known."""
+        """Return the speakers' groups, `[clips]`; 0 is for unknown ones."""
         place = {name: index for index, name in enumerate(self.speakers, 1)}
         return torch.tensor([place.get(name, 0) for name in who], device=device)
 
 
 class Ensemble:
-    """One model or several that know the same emotions; their probabilities are averaged.
+    """One or several models with the same emotions, whose probabilities are averaged.
 
-    Where several runs are asked, of `sizes` members each, every run counts alike. Each member is asked about a clip at
-    all `speeds`, as from a tape, and answers the mean.
+    If there are several runs, of `sizes` members each, all runs have the same weight. Each member averages its answers
+    for a clip played at all `speeds`, as from a tape.
     """
 
     def __init__(
@@ -62,7 +62,10 @@ class Ensemble:
 
     @property
     def engines(self) -> list[Engine]:
-        """What makes features, for all workers; an encoder's weights are looked for when a first clip needs them."""
+        """The engines that compute features, shared by all workers.
+
+        They are built for the first clip, as they look for the encoders' weights.
+        """
         with self._making:
             if not self._engines:
                 device = self.members[0].device.type
@@ -75,12 +78,12 @@ class Ensemble:
         return self.members[0].device.type != "cpu"
 
     def waveforms(self, samples: np.ndarray, name: str) -> Waveforms:
-        """A clip's `[channels, samples]` as each extraction takes it, at each speed."""
+        """Return a clip's waveform, `[channels, samples]`, for each speed and extraction."""
         sounds = [stretching.resampled_by(torch.from_numpy(samples), speed) for speed in self.speeds]
         return [shaping.shape(sound, engine.extraction.wave, name) for sound in sounds for engine in self.engines]
 
     def features_of(self, sounds: Sequence[Waveforms]) -> list[ClipFeatures]:
-        """What each extraction makes of each clip's sounds; `TooLarge` where one cannot be stored."""
+        """Return the features of each clip's waveforms; raise `TooLarge` if a value cannot be stored."""
         made = [
             engine.packed(waves) if self.batches_on_device else [engine.alone(wave) for wave in waves]
             for engine, waves in zip(self.engines * len(self.speeds), zip(*sounds, strict=True), strict=True)
@@ -94,9 +97,9 @@ class Ensemble:
         who: Sequence[str] = (),
         asked: Sequence[list[int] | None] = (),
     ) -> Tensor:
-        """`[clips, classes]`, the mean over the members that are asked for a clip, by number, or over all of them.
+        """Return probabilities, `[clips, classes]`, averaged over the members asked for each clip, by default all.
 
-        `who` speaks in each clip, if speakers are known.
+        `asked` has their numbers, and `who` the speaker of each clip, if speakers are known.
         """
         if not any(asked):
             return self._mean(dict(enumerate(self.by_member(features, known, who))))
@@ -111,24 +114,24 @@ class Ensemble:
         return torch.stack([self._mean(by_place) for by_place in answers])
 
     def _among(self, asked: Collection[int]) -> list[list[int]]:
-        """Of each run those of its members that are asked, or all where none is."""
+        """Return for each run which of its members are asked; all of them if none is."""
         return [[place for place in run if place in asked] or [*run] for run in self.runs]
 
     def _mean(self, answers: dict[int, Tensor]) -> Tensor:
-        """Of what members answered, by number, the mean over runs of the mean over theirs."""
+        """Average the members' answers, given by number, within each run and then over runs."""
         runs = self._among(answers)
         return torch.stack([torch.stack([answers[place] for place in run]).mean(dim=0) for run in runs]).mean(dim=0)
 
     def by_member(
         self, features: Sequence[ClipFeatures], known: KnownSpeakers | None = None, who: Sequence[str] = ()
     ) -> list[Tensor]:
-        """The same of each member by itself."""
+        """Return each member's own probabilities."""
         return [self._answers_of(place, features, known, who) for place in range(len(self.members))]
 
     def _answers_of(
         self, place: int, features: Sequence[ClipFeatures], known: KnownSpeakers | None, who: Sequence[str]
     ) -> Tensor:
-        """What one member answers, `[clips, classes]`: the mean over the speeds."""
+        """Return one member's probabilities, `[clips, classes]`, averaged over speeds."""
         member, scalings = self.members[place], None if known is None else known.scalings[place]
         group = None if known is None or scalings is None else known.places(who, member.device)
         answers = []
@@ -143,22 +146,22 @@ class Ensemble:
         return next((member for member in self.members if member.scaling.adapts), None)
 
     def standardised_means(self, features: Sequence[ClipFeatures]) -> list[np.ndarray]:
-        """Each clip's mean row as the first member sees it that can adapt; nothing where none can."""
+        """Return each clip's mean row, standardised by the first member that can adapt; empty if none can."""
         member = self.adapting
         return [] if member is None else member.standardised_means(self._rows_of(member, features)[0])
 
     def known_speakers(self, speakers: dict[str, list[ClipFeatures]]) -> KnownSpeakers:
-        """What is known of speakers from some clips of each; at each speed they are voices of their own."""
+        """Return the scalings for speakers by some clips of each; each speed counts as a voice of its own."""
         return KnownSpeakers([self._scalings(member, speakers.values()) for member in self.members], list(speakers))
 
     def _scalings(self, member: Predictor, speakers: Iterable[Sequence[ClipFeatures]]) -> list[Scaling] | None:
-        """A member's own of some speakers at each speed, if it can adapt."""
+        """Return a member's scaling for some speakers at each speed, or None if it cannot adapt."""
         if not member.scaling.adapts:
             return None
         at_speeds = zip(*(self._rows_of(member, clips) for clips in speakers), strict=True)
         return [member.known_speakers(clips) for clips in at_speeds]
 
     def _rows_of(self, member: Predictor, features: Sequence[ClipFeatures]) -> list[list[Finished]]:
-        """A member's own rows of some clips, at each speed."""
+        """Return a member's rows of some clips at each speed."""
         first, step = self.extractions.index(member.extraction), len(self.extractions)
         return [[made[turn * step + first] for made in features] for turn in range(len(self.speeds))]

@@ -1,8 +1,8 @@
-"""The errors that a user may see: one line that says what, where and what to do."""
+"""Errors shown to the user: one line that says what is wrong, where, and what to do."""
 
 
 def first_line(error: BaseException) -> str:
-    """What a library said, of which the first line is for people."""
+    """Return the first line of an error's message."""
     return str(error).partition("\n")[0]
 
 
@@ -13,16 +13,16 @@ class SertoolError(Exception):
 
 
 class UsageError(SertoolError):
-    """The command line asks for something that cannot be: shown as one line, exit code 2."""
+    """The command line asks for something impossible: shown as one line, exit code 2."""
 
     exit_code = 2
 
 
 class NothingThereError(SertoolError):
-    """Nothing of what was asked for exists, so that what was made of it is not worth keeping."""
+    """Nothing that was asked for exists, so the partial output is not worth keeping."""
 
 
 class Interrupted(SertoolError):
-    """Somebody pressed Ctrl-C."""
+    """The user pressed Ctrl-C."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""From answers to a report: every run by itself with what must be said beside its figures, and every pair of them."""
+"""Turn answers into a report: every run with the notes its figures need, and every pair of runs."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -13,12 +13,12 @@ from sertool.metrics import Units
 from sertool.scores import Class, Report, Scores
 from sertool.sums import Bootstrap, Fold
 
-WORST = 5  # speakers that are shown
+WORST = 5  # speakers to show
 SPEAKER = columns.named("speaker")
 
 
 def report(runs: Sequence[Answers], by: Sequence[str], bootstrap: Bootstrap) -> Report:
-    """Every run by itself, and every pair of them."""
+    """Report every run, and every pair of runs."""
     scores = tuple(_scores(run, by, bootstrap) for run in runs)
     pairs = tuple(comparison(first, second, bootstrap) for first, second in combinations(runs, 2))
     return Report(runs[0].classes, scores, pairs, bootstrap.resamples, bootstrap.seed)
@@ -63,7 +63,7 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
 
 
 def _rows_with(run: Answers) -> dict[str, int]:
-    """How many rows have a figure that some have and others lack."""
+    """Return the number of rows that have a figure, for figures that some rows lack."""
     counts = {"ece": run.confidence, "log_loss": run.losses[0], "brier": run.losses[1]}
     rows = int((run.predicted >= 0).sum())
     return {name: count for name, values in counts.items() if 0 < (count := int((~np.isnan(values)).sum())) < rows}
@@ -91,7 +91,7 @@ def _each_seed(run: Answers, points: dict[str, np.ndarray]) -> dict[str, dict[st
 
 
 def _each_fold(run: Answers, folds: Sequence[Sequence[Fold]]) -> dict[str, float]:
-    """The UAR of each fold, averaged over seeds."""
+    """Return the UAR of each fold, averaged over seeds."""
     if not folds:
         return {}
     uars = [[metrics.uar(sums.as_tally(fold.tallies.sum(0))) for fold in of_seed] for of_seed in folds]
@@ -101,7 +101,7 @@ def _each_fold(run: Answers, folds: Sequence[Sequence[Fold]]) -> dict[str, float
 
 
 def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
-    """Name, clips and UAR of every speaker, the worst first, and equal ones by name."""
+    """Return name, clips and UAR of every speaker, the worst first, ties by name."""
     there, unit = np.unique(run.speaker, return_inverse=True)
     units = Units(unit, np.zeros(len(there), int), 0, "")
     values = metrics.mean(metrics.uar(sums.as_tally(sums.of_answers(run, units)["tally"])))
@@ -110,7 +110,7 @@ def _each_speaker(run: Answers) -> tuple[tuple[str, int, float], ...]:
     return tuple(sorted(rows, key=lambda row: (row[2], row[0])))
 
 
-# What must be said beside the figures.
+# Notes on the figures.
 
 
 def _notes(run: Answers, units: Units) -> list[str]:
@@ -137,7 +137,7 @@ def _notes(run: Answers, units: Units) -> list[str]:
 
 
 def _of_own_votes(run: Answers) -> bool:
-    """Whether the labels look made of the votes that are scored against them: what was acted is missed now and then."""
+    """Whether labels seem derived from the votes scored against them; listeners sometimes miss an acted emotion."""
     if run.votes is None:
         return False
     credit = metrics.pluralities(run.votes, run.truth)

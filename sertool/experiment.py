@@ -1,4 +1,4 @@
-"""A run of `sertool train`: features where there are none, every member trained, and what all of them predict."""
+"""Run `sertool train`: make missing features, train every member, and join their held-out predictions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -50,7 +50,7 @@ from sertool.team import Team
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a run goes, where it is computed, and what becomes of what is there."""
+    """Where a run goes, where it is computed, and whether existing files may be replaced."""
 
     out: str | None = None
     kind: str | None = None  # the format on stdout
@@ -62,12 +62,12 @@ class RunOptions:
 
 
 class Workplace(NamedTuple):
-    """What all members of a run share while they are trained."""
+    """What all members of a run share during training."""
 
     overwrite: bool
     device: str
-    teachers: TeacherModels | None  # with their answers, if the teacher is a model
-    refusal: SertoolError | None  # why nothing may be written there
+    teachers: TeacherModels | None  # None unless the teacher is a model or run
+    refusal: SertoolError | None  # why nothing may be written there, if so
 
 
 @device.memory_kept()
@@ -108,7 +108,7 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
 
 
 def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
-    """Train all members of one way to divide; their held-out predictions together."""
+    """Train all members of one way to divide; return their joined held-out predictions."""
     way, table, trainings = division
     design, folder = plan.design, plan.folder / way.folder
     materials = _taught(targets.load(table, design, place.device, plan.teacher_file), trainings, place.teachers)
@@ -140,7 +140,7 @@ def _write(path: Path, predicted: Table, *, refused: bool) -> None:
 
 @contextmanager
 def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplace) -> Iterator[list[int]]:
-    """A folder that the leader claims for all processes, or refuses, before any trains there; see `runs.claimed`."""
+    """Let the leader claim a folder for all processes, or refuse it, before any trains there; see `runs.claimed`."""
     with ExitStack() as until_done:
         with team.leader_first():
             if Team().leads and place.refusal and not runs.finished(folder, described, place.overwrite):
@@ -160,14 +160,14 @@ def _joined(answered: Sequence[tuple[Member, Table]], plan: TrainingPlan, divisi
 
 
 def _teachers(table: Table, source: str | None, folder: Path, device: str, jobs: int) -> TeacherModels | None:
-    """The teacher, if it is a model, with its answers."""
+    """Return the teacher with its answers, if it is a model or run."""
     if source is None or not teacher_models.is_model(source):
         return None
     return teacher_models.teachers(table, source, folder, device, jobs)
 
 
 def _taught(material: Material, trainings: Sequence[Member], teachers: TeacherModels | None) -> dict[str, Material]:
-    """The material of each member by its name, with the answers of those models that may teach it."""
+    """Return each member's material by name, with the answers of the models that may teach it."""
     first, each_split = trainings[0], {member.name: member.split for member in trainings}
     if teachers is not None:
         taught = {name: teacher_models.taught(teachers, material.table, split) for name, split in each_split.items()}

@@ -1,8 +1,8 @@
-"""From clips to frames: clips are decoded ahead, and features computed behind.
+"""Decode clips and compute their features.
 
 On a CPU every worker takes a few clips at a time from file to finished rows, each clip by itself and with one thread of
 torch: all cores are busy, no worker waits for another, and a clip's numbers cannot depend on other clips. With a GPU
-the workers decode, and read or draw the sounds that effects add to copies; the device applies the effects to all
+the workers only decode, and read or draw the sounds that effects add to copies; the device applies the effects to all
 copies of a batch together, and computes the features of all its clips packed end to end.
 """
 
@@ -26,7 +26,7 @@ from sertool.paths import path_of, stamp
 from sertool.shaping import Wave
 
 BATCH_CLIPS = 64
-SLOW_CLIPS = 8  # the same on a CPU for pretrained encoders, so that workers finish at about the same time
+SLOW_CLIPS = 8  # the same for pretrained encoders on a CPU, so that workers finish at about the same time
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
 SAMPLES_AHEAD = 1 << 26  # decoded and not used yet: 256 MB
 LONG_CLIP_SAMPLES = 1 << 25  # 35 minutes at 16 kHz: longer clips are read piece by piece
@@ -37,12 +37,12 @@ VERSION = 1  # of the features' numbers; a change of it makes all shards anew
 
 
 class TooLarge(SertoolError):
-    """Rows have values that their storage type cannot hold."""
+    """Raised when rows have values that their storage type cannot hold."""
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """Everything that decides the numbers: the waveform's settings, the features', and what is done to their rows."""
+    """All that determines a feature's numbers: the settings of waveform and features, and how rows are processed."""
 
     wave: Wave
     features: dict[str, Any]  # settings by name
@@ -51,21 +51,21 @@ class Extraction:
     dtype: str | None = None
 
     def stored(self, name: str) -> str:
-        """The type that a feature's rows are kept in."""
+        """Return the type in which a feature's rows are stored."""
         usual = features.stored(name, self.features[name])
         if usual == "int16":
             return usual
         return self.dtype or ("float32" if self.stats else usual)
 
     def bytes_per_second(self) -> float:
-        """The most bytes that a second of audio takes in a feature."""
+        """Return the most bytes that any one feature takes per second of audio."""
         if self.stats:
             return 0.0
         return max(features.values_per_second(name, settings, self.wave.rate) * np.dtype(self.stored(name)).itemsize
                    for name, settings in self.features.items())  # fmt: skip
 
     def record(self, name: str) -> dict[str, Any]:
-        """What a shard says of how its numbers were made."""
+        """Return what a shard records about how its numbers were made."""
         return {
             "version": VERSION + getattr(features.load(name), "REVISION", 0), "feature": name,
             "settings": asdict(self.features[name]), "wave": asdict(self.wave),
@@ -78,9 +78,9 @@ class Extraction:
 
 
 def of_options(names: Iterable[str], options: Mapping[str, Any]) -> Extraction:
-    """Some features as the options of `featurize` ask for them; one that is None was not given.
+    """Return the extraction that the options of `featurize` ask for; an option that is None was not given.
 
-    An option that goes by a setting's own name is for all features that have such a setting.
+    An option named after a setting alone applies to all features that have this setting.
     """
     given = {word: value for word, value in options.items() if value is not None}
     chosen = {}
@@ -98,7 +98,7 @@ def of_options(names: Iterable[str], options: Mapping[str, Any]) -> Extraction:
 
 @dataclass(frozen=True)
 class Clip:
-    """The part of a manifest's row that decides its features."""
+    """The part of a manifest row that determines a clip's features."""
 
     name: str
     path: str
@@ -106,13 +106,13 @@ class Clip:
     duration: float | None
     digest: str | None
     augmentation: str | None = None
-    size: int | None = None  # of the file, in bytes, when it was indexed
-    modified: int | None = None  # when the file was last written then, in ns
+    size: int | None = None  # bytes of the file when it was indexed
+    modified: int | None = None  # time of the file's last change when it was indexed, in ns
 
 
 @dataclass
 class Rows:
-    """A clip's finished rows by feature, or why it has none."""
+    """A clip's finished rows by feature, or the issue that prevented them."""
 
     values: dict[str, np.ndarray] = field(default_factory=dict)
     issue: str | None = None
@@ -128,7 +128,7 @@ class Copy:
 
 
 def decoded(clip: Clip, wave: Wave) -> Tensor:
-    """A clip's shaped waveform, `[channels, samples]`."""
+    """Decode a clip and return its shaped waveform, `[channels, samples]`."""
     changed = effects.applied(_raw(clip, wave), wave.rate, clip.augmentation)
     return shaping.shape(changed, wave, clip.name)
 
@@ -140,7 +140,7 @@ def _raw(clip: Clip, wave: Wave) -> Tensor:
 
 
 def _channels(clip: Clip, wave: Wave) -> Sequence[Tensor | StreamedWave]:
-    """The channels of a clip's shaped waveform, each `[samples]`; those of a long one stay in their file."""
+    """Return the channels of a clip's shaped waveform, each `[samples]`; a long clip's are streamed from its file."""
     if effects.pending(clip.augmentation) or wave.samples(clip.duration or 0.0) <= LONG_CLIP_SAMPLES:
         return decoded(clip, wave)
     return long_audio.streamed(lambda: _pieces(clip, wave), wave, clip.name)
@@ -159,7 +159,7 @@ def _cut(clip: Clip, wave: Wave) -> tuple[str, audio.Cut, float, float | None]:
 
 
 def _refuse_others(clip: Clip, seconds: float) -> None:
-    """Refuse sound that is not what was indexed: the manifest's columns, and features made before, are of another."""
+    """Refuse audio that differs from what was indexed, as the manifest and existing features describe the old audio."""
     if clip.duration and seconds < clip.duration - SLACK_SECONDS:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
     if how := difference_from_index(clip):
@@ -167,7 +167,10 @@ def _refuse_others(clip: Clip, seconds: float) -> None:
 
 
 def difference_from_index(clip: Clip) -> str | None:
-    """How a clip's file differs from what was indexed, if it does; with the same size but another age it is decoded."""
+    """Return how a clip's file differs from what was indexed, or None.
+
+    A file of the same size but another age is decoded, to compare its digest.
+    """
     if (size_and_age := stamp(clip.path)) is None:
         return None
     size, modified = size_and_age
@@ -180,7 +183,7 @@ def difference_from_index(clip: Clip) -> str | None:
 
 
 def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -> bool:
-    """Whether an issue that was found in a clip is still there; `not-finite` may be one of its features alone."""
+    """Whether an issue that was found in a clip is still there; `not-finite` may come from a feature alone."""
     result = _tried(clip, lambda tried: decoded(tried, wave))
     if isinstance(result, Tensor) and issue == NOT_FINITE:
         result = _tried(clip, engine().begun)
@@ -188,7 +191,7 @@ def stands(issue: str, clip: Clip, wave: Wave, engine: Callable[[], "Engine"]) -
 
 
 class Engine:
-    """The features of an extraction, built once, for one device."""
+    """Computes the features of an extraction on one device; they are built once."""
 
     def __init__(self, extraction: Extraction, device: str = "cpu") -> None:
         self.extraction, self.device = extraction, torch.device(device)
@@ -216,11 +219,11 @@ class Engine:
         )
 
     def decode(self, clip: Clip) -> Tensor:
-        """A clip's shaped waveform, `[channels, samples]`."""
+        """Decode a clip and return its shaped waveform, `[channels, samples]`."""
         return decoded(clip, self.extraction.wave)
 
     def begun(self, clip: Clip) -> Rows | Tensor | Copy:
-        """A worker's part for a clip: finished rows or, where the device takes batches, the input for it."""
+        """Do a worker's part for a clip: return finished rows or, where the device takes batches, its input."""
         wave = self.extraction.wave
         if not self.batches_on_device:
             return _finite(self.alone(_channels(clip, wave)))
@@ -230,7 +233,7 @@ class Engine:
         return self.decode(clip)
 
     def apply_effects(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
-        """The shaped waveforms of copies, made on the device, each `[channels, samples]`; or a copy's issue."""
+        """Apply the copies' effects on the device; return each shaped waveform, `[channels, samples]`, or its issue."""
         return self._fitting(self._apply_effects, copies)
 
     def _apply_effects(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
@@ -241,12 +244,12 @@ class Engine:
 
     @torch.inference_mode()
     def alone(self, wave: Sequence[Tensor | StreamedWave]) -> dict[str, np.ndarray]:
-        """The finished rows of one clip's `[channels, samples]`, computed by itself."""
+        """Return the finished rows of one clip, `[channels, samples]`, computed by itself."""
         return self._finish([dsp.compute(self.features, channel, self._kept) for channel in wave])
 
     @torch.inference_mode()
     def packed(self, waves: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
-        """The same for several clips at once."""
+        """Return the finished rows of several clips, computed together."""
         return self._fitting(self._packed, waves)
 
     def _packed(self, waves: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
@@ -260,9 +263,9 @@ class Engine:
         return [dict(zip(rows, clip, strict=True)) for clip in zip(*rows.values(), strict=True)]
 
     def _fitting(self, work: Callable[[Sequence[Any]], list[Any]], clips: Sequence[Any]) -> list[Any]:
-        """The work's results for some clips; if the device runs out of memory, half of them at a time.
+        """Return the results of `work` for some clips; if the device runs out of memory, try again with halves.
 
-        The second attempt is outside of the error's handling, as the error keeps all tensors made so far alive.
+        The second attempt is outside the error's handling, as the error keeps all tensors made so far alive.
         """
         with suppress(torch.OutOfMemoryError):
             return work(clips)
@@ -273,12 +276,12 @@ class Engine:
         return self._fitting(work, clips[:middle]) + self._fitting(work, clips[middle:])
 
     def _kept(self, name: str, rows: Tensor) -> Any:
-        """A channel's rows in the storage type, unless they are still to be normalised or summarised."""
+        """Return a channel's rows in the storage type, unless they are yet to be normalised or summarised."""
         later = self.extraction.normalize or self.extraction.stats
         return rows if later else _as_stored(rows, self.dtypes[name], name)
 
     def _finish(self, channels: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-        """Rows of each channel side by side, normalised, summarised, in the type that is stored."""
+        """Join the rows of all channels, normalise and summarise them, and convert them to the storage type."""
         finished = {}
         for name in self.features:
             stored = [channel.pop(name) for channel in channels]
@@ -288,7 +291,7 @@ class Engine:
         return finished
 
     def _made(self, name: str, channels: Sequence[Tensor]) -> Tensor:
-        """A feature's rows of each channel side by side, normalised, summarised."""
+        """Join a feature's rows of all channels, normalise and summarise them."""
         frames = channels[0] if len(channels) == 1 else torch.cat([*channels], dim=1)
         counted = shaping.counted(frames, len(channels), features.where(name))
         rows = shaping.normalized(frames, self.extraction.normalize, counted)
@@ -296,7 +299,7 @@ class Engine:
 
 
 def checked(extraction: Extraction, device: str = "cpu") -> Extraction:
-    """The extraction with settings resolved for a device; a setting that makes no sense is an error before any clip."""
+    """Return the extraction with its settings resolved for a device; refuse unusable ones before any clip is read."""
     _refuse_to_mix(extraction)
     rate = extraction.wave.rate
     settled = {name: features.settled(name, settings, device, rate) for name, settings in extraction.features.items()}
@@ -306,7 +309,7 @@ def checked(extraction: Extraction, device: str = "cpu") -> Extraction:
 
 
 def _refuse_to_mix(extraction: Extraction) -> None:
-    """Refuse to normalise all columns together for a feature whose columns count in different frames."""
+    """Refuse to normalise all columns together where a feature's columns are valid in different frames."""
     together = [how for how in extraction.normalize if how not in shaping.BY_COLUMN]
     mixed = [talk.option(name) for name in extraction.features if features.where(name)]
     if together and mixed:
@@ -315,28 +318,31 @@ def _refuse_to_mix(extraction: Extraction) -> None:
 
 
 def width(extraction: Extraction) -> int:
-    """How many columns its features have together."""
+    """Return how many columns the features have together."""
     return sum(map(len, Engine(extraction).columns.values()))
 
 
 def _as_stored(rows: Tensor, dtype: str, name: str) -> np.ndarray:
     if dtype == "float16" and rows.numel():
-        # Looking for what would become infinite in this way takes a sixth of isinf's time, and no copy.
+        # This search for values that would become infinite takes a sixth of isinf's time, and no copy.
         ends = rows.numpy() if rows.is_cpu else torch.stack(rows.aminmax()).cpu().numpy()
-        far = max(ends.max(), -ends.min())  # NaN where one is
+        far = max(ends.max(), -ends.min())  # NaN if any value is NaN
         if FLOAT16_OVERFLOW <= far < math.inf:
             raise TooLarge(f"{name} has values that float16 cannot hold: use --dtype float32")
     return rows.to(getattr(torch, dtype)).cpu().numpy()
 
 
 def _fetched(rows: Sequence[Tensor], dtype: str, name: str) -> list[np.ndarray]:
-    """The same for several clips, in one transfer from the device: waiting for each costs more than a copy."""
+    """Return several clips' rows in the storage type, after one transfer from the device, as each wait is costly."""
     together = _as_stored(torch.cat([*rows]), dtype, name)
     return np.split(together, np.cumsum([len(clip_rows) for clip_rows in rows])[:-1])
 
 
 def _finite(values: dict[str, np.ndarray]) -> Rows:
-    """A clip's finished rows; raises if some are not finite, as squares of samples far beyond full scale in float32."""
+    """Return a clip's finished rows, or raise if any value is not finite.
+
+    Samples far beyond full scale, for example, have squares that are infinite in float32.
+    """
     for name, rows in values.items():
         if not _are_numbers(rows):
             raise audio.Unusable(NOT_FINITE, f"{name} has values that are no numbers")
@@ -344,9 +350,9 @@ def _finite(values: dict[str, np.ndarray]) -> Rows:
 
 
 def _are_numbers(rows: np.ndarray) -> bool:
-    """Whether all values are finite, by the cheapest test that the type allows."""
+    """Whether all values are finite, by the cheapest test for the type."""
     if rows.dtype == np.float16:
-        return not rows.size or int((rows.view(np.uint16) & 0x7FFF).max()) < 0x7C00  # whose exponent is all ones
+        return not rows.size or int((rows.view(np.uint16) & 0x7FFF).max()) < 0x7C00  # all exponent bits set: not finite
     if rows.dtype.kind != "f":
         return True
     with np.errstate(over="ignore", invalid="ignore"):
@@ -354,7 +360,7 @@ def _are_numbers(rows: np.ndarray) -> bool:
 
 
 def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
-    """Each clip's rows, in order; a clip that cannot be decoded has an issue in their place."""
+    """Yield each clip's rows, in order; a clip that cannot be decoded has an issue instead."""
 
     def samples(batch: Sequence[Clip]) -> int:
         return sum(int(engine.extraction.wave.samples(clip.duration or 0.0)) for clip in batch)
@@ -369,12 +375,12 @@ def rows_of(engine: Engine, clips: Iterable[Clip], jobs: int) -> Iterator[Rows]:
 
 
 def _prepared(engine: Engine, clips: Sequence[Clip]) -> list[Rows | Tensor | Copy]:
-    """What a worker makes of a batch, or each clip's issue."""
+    """Return what a worker makes of a batch: each clip's result, or its issue."""
     return [_tried(clip, engine.begun) for clip in clips]
 
 
 def _tried(clip: Clip, make: Callable[[Clip], Any]) -> Any:
-    """What is made of a clip, or no rows and its issue."""
+    """Return what `make` makes of a clip or, if it cannot be used, `Rows` with its issue."""
     try:
         return make(clip)
     except audio.Unusable as unusable:
@@ -385,14 +391,14 @@ def _tried(clip: Clip, make: Callable[[Clip], Any]) -> Any:
 
 
 def _on_device(engine: Engine, clips: Sequence[Clip], prepared: Sequence[Any]) -> list[Rows]:
-    """Copies and waveforms among what the workers made of clips, turned into rows on the device."""
+    """Turn the copies and waveforms that workers have prepared into rows, on the device."""
     prepared = _replaced(prepared, Copy, engine.apply_effects)
     left = [clip for clip, item in zip(clips, prepared, strict=True) if isinstance(item, Tensor)]
     return _replaced(prepared, Tensor, lambda waves: _together(engine, left, waves))
 
 
 def _together(engine: Engine, clips: Sequence[Clip], waves: Sequence[Tensor]) -> list[Rows]:
-    """The rows of clips in one batch; where values of one are too large for their type, one by one, to name it."""
+    """Return the rows of clips in one batch, or one by one if values are too large, to name the clip in the error."""
     try:
         rows = engine.packed(waves)
     except TooLarge:
@@ -402,7 +408,7 @@ def _together(engine: Engine, clips: Sequence[Clip], waves: Sequence[Tensor]) ->
 
 
 def _replaced(items: Sequence[Any], kind: type, work: Callable[[list[Any]], Iterable[Any]]) -> list[Any]:
-    """The list with all of one kind in it replaced by what the work makes of them together."""
+    """Return the items with all of one type replaced by what `work` makes of them together."""
     matches = [item for item in items if isinstance(item, kind)]
     finished = iter(work(matches) if matches else ())
     return [next(finished) if isinstance(item, kind) else item for item in items]

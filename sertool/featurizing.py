@@ -1,4 +1,4 @@
-"""A manifest and an extraction to a folder of shards and a manifest that points into it."""
+"""Compute the features of a manifest's clips: write shards, and a manifest that points into them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -20,7 +20,7 @@ from sertool.tasks import ShardPlan, Task
 
 @dataclass(frozen=True)
 class ShardFolder:
-    """Where the shards go, which of them this run answers for, and what becomes of those that are there."""
+    """Where the shards go, which part of them this run makes, and what becomes of existing ones."""
 
     folder: Path
     part: Part = WHOLE
@@ -33,22 +33,22 @@ class ShardFolder:
 
     @property
     def verdicts(self) -> Path:
-        """What --verify found."""
+        """The file for the results of --verify."""
         return self._own("verify", ".json")
 
     def _own(self, name: str, suffix: str) -> Path:
-        """A file of this part: `manifest-03-of-16.parquet`."""
+        """Return the path of a file of this part: `manifest-03-of-16.parquet`."""
         return self.folder / (f"{name}-{self.part.name}{suffix}" if self.part.name else f"{name}{suffix}")
 
 
 def _plan(table: Table, extraction: Extraction, folder: Path) -> ShardPlan:
-    """What is to be made of a manifest's usable clips."""
+    """Return the plan of shards for a manifest's usable clips."""
     doctor.refuse_unusable(table)
     return ShardPlan(tasks.identified(manifest.keep(table, manifest.usable(table))), extraction, folder)
 
 
 def warn_of_channels(table: Table, extraction: Extraction) -> None:
-    """Say of rows that name a channel, as those of predict do, that features are of what the extraction takes."""
+    """Warn that features ignore the column `channel`, as in predict's output, and follow --channels."""
     channels = manifest.codes(table, "channel")
     if len(channels.values) and all(text.removesuffix(".0").isdecimal() for text in channels.values):
         rows = talk.counted(int((channels.index >= 0).sum()), "row")
@@ -56,7 +56,7 @@ def warn_of_channels(table: Table, extraction: Extraction) -> None:
 
 
 def warn_of_empty_bands(extraction: Extraction) -> None:
-    """Say of features with a mel scale of their own how many of its bands hold nothing."""
+    """Warn if a feature's mel scale has bands that contain no frequency bin."""
     scale = {field.name for field in fields(dsp.MelScale)}
     names_of: dict[str, list[str]] = {}
     for name, settings in extraction.features.items():
@@ -69,7 +69,7 @@ def warn_of_empty_bands(extraction: Extraction) -> None:
 
 
 def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
-    """What `run` would do."""
+    """Say what `run` would do."""
     own_tasks, open_tasks = _lacking(_plan(table, extraction, place.folder), table, place)
     clips = sum(len(task) for task in open_tasks)
     shapes = ", ".join(f"{name} ({_shape(extraction, name)})" for name in extraction.features)
@@ -77,13 +77,13 @@ def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
 
 
 def _shape(extraction: Extraction, name: str) -> str:
-    """What a clip's rows of a feature come to."""
+    """Return the shape of a clip's rows of a feature, in words."""
     columns = talk.counted(extract.width(extraction.only([name])), "column")
     return f"{'1 row' if extraction.stats else 'rows'} of {columns}"
 
 
 def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, jobs: int) -> Table:
-    """Make what is missing, and give this part's rows of the manifest with where their features lie."""
+    """Make missing shards; return this part's rows of the manifest, pointing to their features."""
     planned = _plan(table, extraction, place.folder)
     with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
         own_tasks, open_tasks = _lacking(planned, table, place)
@@ -101,7 +101,7 @@ def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, j
     else:
         whole = talk.counted(len(planned.tasks), "shard")
         talk.say(f"nothing is left for part {place.part.name}: the clips make {whole}, which --part does not divide")
-    if not place.part.name:  # another part may have some
+    if not place.part.name:  # otherwise another part may have usable clips
         doctor.refuse_unusable(result)
     return result
 
@@ -109,7 +109,7 @@ def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, j
 def _lacking(
     planned: ShardPlan, table: Table, place: ShardFolder
 ) -> tuple[Sequence[Task], dict[Task, tuple[str, ...]]]:
-    """The tasks of this part and, of them, those that lack features, with what they lack."""
+    """Return this part's tasks and, for those that lack features, what they lack."""
     if not place.overwrite:
         tasks.refuse_strangers(planned)
         _guard_rows(table, place.manifest)
@@ -119,7 +119,7 @@ def _lacking(
 
 
 def _guard_rows(table: Table, path: Path) -> None:
-    """Refuse to replace a manifest mostly of other clips, and warn where it loses some."""
+    """Refuse to replace a manifest mostly of other clips; warn if it loses some."""
     if (existing := _existing(path)) is None:
         return
     lost = tasks.lost(path, manifest.clip_hashes(existing), table)
@@ -129,7 +129,7 @@ def _guard_rows(table: Table, path: Path) -> None:
 
 
 def _existing(path: Path) -> Table | None:
-    """The manifest that lies there, if one does."""
+    """Read the manifest at a path, or return None if there is none."""
     try:
         return manifest_io.read(str(path))
     except SertoolError:
@@ -137,7 +137,7 @@ def _existing(path: Path) -> Table | None:
 
 
 def _share(table: Table, own_tasks: Sequence[Task]) -> Table:
-    """The rows that some neighbouring tasks answer for: their clips, and the unusable ones up to the next task's."""
+    """Return the rows of neighbouring tasks: their clips, and the unusable rows up to the next task's first clip."""
     if not own_tasks:
         return table.slice(0, 0)
     places = np.flatnonzero(manifest.usable(table))
@@ -147,7 +147,7 @@ def _share(table: Table, own_tasks: Sequence[Task]) -> Table:
 
 
 def _pointed(table: Table, planned: ShardPlan, own_tasks: Sequence[Task]) -> Table:
-    """A share of the manifest with where each clip's rows lie, and with the issues that decoding found."""
+    """Return part of the manifest with the location of each clip's rows, and the issues that decoding found."""
     places = np.flatnonzero(manifest.usable(table))
     issues: dict[int, str] = {}
     for feature in planned.extraction.features:
@@ -176,7 +176,7 @@ def _with_issues(table: Table, issues: dict[int, str]) -> Table:
 
 
 def _save(table: Table, path: Path) -> None:
-    """Write the manifest, unless the file holds these rows of these features already."""
+    """Write the manifest, unless the file has the same rows and features already."""
     sweep(path)
     existing = _existing(path)
     if existing is None or not (manifest.same_rows(existing, table) and _records(existing) == _records(table)):
@@ -191,7 +191,7 @@ def _records(table: Table) -> dict[str, Any]:
 
 
 def _say(before: Table, after: Table, done: int, planned: ShardPlan) -> None:
-    """The summary: what was made, and what could not be."""
+    """Say what was made, and report the clips that could not be."""
     usable = manifest.usable(after)
     lost = manifest.usable(before) & ~usable
     if lost.any():

@@ -1,4 +1,4 @@
-"""Corpora from a cache, a mirror, one of several public sources, or archives that the user has.
+"""Fetch corpora from a cache, a mirror, public sources, or archives that the user has.
 
 A corpus is unpacked in `OUT/.NAME.part`, and renamed to `OUT/NAME` only when it is complete.
 """
@@ -29,7 +29,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.offers import Offer
 from sertool.sources import Plan, ask
 
-FAILURES = (web.Refused, web.Damaged, web.Unreachable, unpacking.Unreadable)  # another source may do better
+FAILURES = (web.Refused, web.Damaged, web.Unreachable, unpacking.Unreadable)  # after these, another source may succeed
 
 Agree = Callable[[Offer], None]
 Get = Callable[[Item], Path]
@@ -40,9 +40,9 @@ class FetchSettings:
     """Where corpora go, and how to get them."""
 
     out: Path
-    cache: Path | None = None  # None: what was downloaded is removed in the end
+    cache: Path | None = None  # None: downloads are removed in the end
     mirror: str | None = None
-    archives: tuple[Path, ...] = ()  # take these, and ask nobody
+    archives: tuple[Path, ...] = ()  # use these, and download nothing
     jobs: int = 8
     wait: bool = False
 
@@ -52,11 +52,11 @@ class FetchSettings:
 
 @dataclass(frozen=True)
 class _Origin:
-    """One place that may have a corpus: a cache, a mirror or a public source."""
+    """A place to fetch a corpus from: a cache, a mirror or a public source."""
 
     home: str
     plan: Callable[[Get], Plan]
-    indexed: bool = False  # by a store, whose index may be anybody's
+    indexed: bool = False  # whether it is a store, whose index may come from anyone
 
 
 def fetch(name: str, settings: FetchSettings, agree: Agree) -> Path:
@@ -67,7 +67,7 @@ def fetch(name: str, settings: FetchSettings, agree: Agree) -> Path:
         return folder
     _refuse_foreign(folder)
     with locks.alone(settings.out, settings.wait, name):
-        if corpus_folder.is_complete(folder):  # another process was quicker
+        if corpus_folder.is_complete(folder):  # another process was faster
             return folder
         if settings.archives:
             _take_given(offer, settings)
@@ -86,7 +86,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _agree_once(offer: Offer, settings: FetchSettings, agree: Agree) -> None:
-    """Ask for agreement to the licence unless that was given before, or the corpus cannot be fetched at all."""
+    """Ask for agreement to the licence unless it was given before, or the corpus cannot be fetched anyway."""
     note, licence = settings.store(offer.name) / "licence.txt", f"{offer.facts['LICENCE']}\n"
     is_known = note.is_file() and note.read_text(encoding="utf-8") == licence
     if not is_known and (offer.is_free or settings.mirror):
@@ -108,7 +108,7 @@ def _fetch_from_any(offer: Offer, settings: FetchSettings) -> None:
 
 
 def _origins(offer: Offer, settings: FetchSettings) -> list[_Origin]:
-    """The cache, the mirror, and the public sources."""
+    """Return the cache, the mirror, and the public sources."""
     origins, cache = [], settings.store(offer.name)
     if (cache / store.INDEX).is_file():
         origins.append(_Origin(f"the cache {cache}", lambda _: store.read_index(cache.absolute().as_uri()), True))
@@ -133,13 +133,13 @@ def _fetch_from(origin: _Origin, offer: Offer, settings: FetchSettings) -> None:
     try:
         _install(offer, settings, sealed, partial(store.place, cache), home)
     except unpacking.Unreadable:
-        store.drop(cache, [item for item in items if not item.digests])  # the others are as they were published
+        store.drop(cache, [item for item in items if not item.digests])  # others are as they were published
         raise
     _say_where_from(offer, settings, origin, items, came)
 
 
 def _say_where_from(offer: Offer, settings: FetchSettings, origin: _Origin, items: Sequence[Item], came: int) -> None:
-    """Say by which digests the files were checked: published ones, those of a store's own index, or none."""
+    """Say which digests checked the files: published ones, those of a store's own index, or none."""
     lock = corpus_folder.lock_path(settings.out / offer.name)
     published = {name for source in offer.sources for name, facts in sources.named_files(source).items()
              if any(word in facts for word in sources.DIGESTS)}  # fmt: skip
@@ -155,7 +155,7 @@ def _say_where_from(offer: Offer, settings: FetchSettings, origin: _Origin, item
 
 
 def _pins(offer: Offer, settings: FetchSettings) -> store.Pins:
-    """The digests in the corpus' file, as published, and those of an earlier download."""
+    """Return the digests published in the corpus' file, and those of an earlier download."""
     lock = corpus_folder.read_lock(settings.out / offer.name)
     pins: dict[str, dict[str, str]] = {name: dict(digests) for name, digests in (lock["items"] if lock else {}).items()}
     for source in offer.sources:
@@ -165,7 +165,7 @@ def _pins(offer: Offer, settings: FetchSettings) -> store.Pins:
 
 
 def _take_given(offer: Offer, settings: FetchSettings) -> None:
-    """Use archives that the user has; one with the name of a published one must be that one."""
+    """Use archives that the user has; one named like a published archive must be that archive."""
     pins, items = _pins(offer, settings), []
     for path in settings.archives:
         if not path.is_file():
@@ -177,7 +177,7 @@ def _take_given(offer: Offer, settings: FetchSettings) -> None:
 
 
 def _given(path: Path, offer: Offer) -> Item:
-    """A file that the user has; one that a source names is unpacked as the source says."""
+    """Return a file of the user's as an item; one that a source names is unpacked as the source says."""
     for source in offer.sources:
         if (facts := sources.named_files(source).get(path.name)) is not None:
             return sources.item(path.name, str(path), facts, source)
@@ -187,7 +187,7 @@ def _given(path: Path, offer: Offer) -> Item:
 def _install(
     offer: Offer, settings: FetchSettings, items: Sequence[Item], where: Callable[[Item], Path], home: str
 ) -> None:
-    """Unpack what was downloaded, check that it is the corpus, and give the folder its name."""
+    """Unpack what was downloaded, check that it is the corpus, and rename the folder."""
     beside, folder = settings.out / f".{offer.name}{files.UNFINISHED}", settings.out / offer.name
     try:
         sizes = corpus_folder.lay_out(items, where, beside)
@@ -209,7 +209,7 @@ def _install(
 
 
 def _clips(offer: Offer, sizes: Mapping[str, int]) -> int:
-    """How many files are audio whose name the corpus knows; none means that this is something else."""
+    """Return how many files are audio with a name of the corpus' pattern; refuse if there is none."""
     corpus = corpora.load(offer.corpus)
     audio = catalogue.read(catalogue.PACKAGE / "audio.py").facts["EXTENSIONS"]
     paths = [PurePath("/", offer.name, name) for name in sizes]
@@ -221,7 +221,7 @@ def _clips(offer: Offer, sizes: Mapping[str, int]) -> int:
 
 
 def outlook(name: str, settings: FetchSettings) -> str:
-    """What a fetch would do, without asking anybody."""
+    """Say what a fetch would do, without network access."""
     offer, folder = offers.offer(name), settings.out / name
     if corpus_folder.is_complete(folder):
         return f"{name} is complete in {folder}"

@@ -1,4 +1,4 @@
-"""Files that are complete or absent, and how system errors, sizes and lists are put into words."""
+"""Write files atomically, and put system errors, sizes and lists into words."""
 
 import errno
 import hashlib
@@ -24,7 +24,7 @@ UNFINISHED = ".part"
 
 
 def cache_folder() -> Path:
-    """$SERTOOL_CACHE, else where the system keeps caches."""
+    """Return $SERTOOL_CACHE, else the system's cache folder for sertool."""
     if own := os.environ.get("SERTOOL_CACHE"):
         return Path(own)
     try:
@@ -34,36 +34,36 @@ def cache_folder() -> Path:
 
 
 def reason(error: OSError) -> str:
-    """What the system said, without Python's decoration."""
+    """Return the system's message without Python's additions."""
     return (error.strerror or str(error)).lower()
 
 
 @contextmanager
 def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
-    """A file that gets its name only once it is complete and on the disk; a pipe or device is written to directly.
+    """Open a file that gets its name only once it is complete and on disk; a pipe or device is written directly.
 
-    With `salvage`, an interrupt, a full disk or work that fails leaves what was written so far as NAME.part, until a
-    run completes.
+    With `salvage`, what was written before an interrupt, a full disk or an error is kept as NAME.part until a run
+    completes.
     """
     try:
-        special = is_special(path)  # or what a link such as /dev/stdout leads to, which has no name of its own
-        target = path if special else Path(os.path.realpath(path))  # a link to a file stays one
+        special = is_special(path)  # or links to one, such as /dev/stdout, which has no name of its own
+        target = path if special else Path(os.path.realpath(path))  # a link to a file stays a link
         with open(target, "wb") if special else _replacing(target, salvage=salvage) as stream:
             yield stream
     except OSError as error:
         if special and isinstance(error, BrokenPipeError):
-            raise  # who read it has enough, as of stdout
+            raise  # its reader has read enough, as with stdout
         raise _write_error(path, error) from None
 
 
 def is_special(path: Path) -> bool:
-    """Whether it is a pipe or a device, which cannot be replaced by a file."""
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # False of names too long
+    """Whether it is a pipe or a device, which a file cannot replace."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # False for names too long
 
 
 @contextmanager
 def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its name in the end."""
+    """Open a temporary file beside `path` that replaces it in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + UNFINISHED)
     sweep(path)
@@ -90,7 +90,7 @@ def _replacing(path: Path, *, salvage: bool) -> Iterator[BinaryIO]:
 
 
 def kept_so_far(error: BaseException, unfinished: Path) -> SertoolError:
-    """What ended the work, with where its first part lies."""
+    """Return an error that says where the partial result of an interrupted or failed run is."""
     hint = f"what is there already lies in {unfinished}"
     if isinstance(error, KeyboardInterrupt):
         return Interrupted(f"interrupted: {hint}")
@@ -100,10 +100,10 @@ def kept_so_far(error: BaseException, unfinished: Path) -> SertoolError:
 
 
 def _unnamed(path: Path) -> tuple[int, str]:
-    """A new file beside `path`, open, and locked for as long as it is: no `sweep` of another process takes it."""
+    """Create a temporary file beside `path`, locked while open so that no `sweep` of another process removes it."""
     while True:
         handle, beside = tempfile.mkstemp(prefix=_beside(path), suffix=UNFINISHED, dir=path.parent)
-        with suppress(OSError):  # where nothing can be locked, nothing is swept
+        with suppress(OSError):  # if files cannot be locked, nothing is swept
             if fcntl:
                 fcntl.flock(handle, fcntl.LOCK_EX)
         if os.path.exists(beside):  # else it was swept before it was locked
@@ -113,7 +113,7 @@ def _unnamed(path: Path) -> tuple[int, str]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, SIGTERM (as from job queues) and SIGHUP (from closed terminals) are keyboard interrupts, too."""
+    """Turn SIGTERM (as from job queues) and SIGHUP (from closed terminals) into keyboard interrupts."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -135,7 +135,7 @@ def _named(unnamed: str, path: Path, rights: int) -> None:
 
 
 def _rights(path: Path) -> int:
-    """Those of the file that is replaced, which may be for its owner alone; else the usual ones."""
+    """Return the permissions of the file that is replaced, which may be for its owner alone; else the default ones."""
     try:
         return stat.S_IMODE(os.stat(path).st_mode)
     except OSError:
@@ -143,8 +143,10 @@ def _rights(path: Path) -> int:
 
 
 def no_older(path: str | Path, sources: Iterable[str]) -> None:
-    """Touch a file that stays as it is if one of its sources is newer, as `make` goes by these times; if the file may
-    not be touched, nothing is done."""
+    """Touch an unchanged file if one of its sources is newer, as `make` compares these times.
+
+    Does nothing if it may not be touched.
+    """
     ages = [os.stat(source).st_mtime_ns for source in sources if os.path.isfile(source)]
     if os.path.isfile(path) and max(ages, default=0) > os.stat(path).st_mtime_ns:
         with suppress(OSError):
@@ -152,19 +154,19 @@ def no_older(path: str | Path, sources: Iterable[str]) -> None:
 
 
 def _beside(path: Path) -> str:
-    """How a file's temporary name begins; short, as file systems allow 255 bytes and a character may have 4."""
+    """Return the prefix of a file's temporary name, cut as file systems allow 255 bytes and a character may take 4."""
     return f".{path.name[:50]}."
 
 
 def sweep(path: Path) -> None:
-    """Remove half-written versions of a file that killed runs left, and none that a process still writes."""
+    """Remove partial files that killed runs left, except those that a process is still writing."""
     with suppress(OSError):
         for name in os.listdir(path.parent):
             if name.startswith(_beside(path)) and name.endswith(UNFINISHED):
                 with suppress(OSError), open(path.parent / name, "r+b") if fcntl else nullcontext() as stream:
                     if fcntl:
                         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(path.parent / name)  # which Windows refuses for any file that is open
+                    os.unlink(path.parent / name)  # Windows refuses this for any open file
 
 
 def write_beside(path: Path, data: bytes | memoryview) -> None:
@@ -181,7 +183,7 @@ def write_beside(path: Path, data: bytes | memoryview) -> None:
 
 
 def name_together(paths: Sequence[Path]) -> None:
-    """Rename files once all of them are on the disk: one sync for thousands, not one for each."""
+    """Rename files once all of them are on disk: one sync for thousands of files."""
     if hasattr(os, "sync"):
         os.sync()
     for path in paths:
@@ -192,7 +194,7 @@ def name_together(paths: Sequence[Path]) -> None:
 
 
 def drop_unnamed(paths: Iterable[Path]) -> None:
-    """Remove temporary files of `write_beside` that were never renamed."""
+    """Remove temporary files of `write_beside` that were not renamed."""
     for path in paths:
         with suppress(OSError):
             _waiting(path).unlink(missing_ok=True)
@@ -211,14 +213,14 @@ def _write_error(path: Path, error: OSError) -> SertoolError:
 
 @cache
 def _umask() -> int:
-    """Read once, as it can only be read by setting it, which all threads would see."""
+    """Return the umask; cached, since reading it means setting it, which all threads would see."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def size(byte_count: float) -> str:
-    """A byte count for people: 12.3 MB."""
+    """Format a byte count: 12.3 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if byte_count < 1000:
             return f"{byte_count:.0f} {unit}" if unit == "B" else f"{byte_count:.1f} {unit}"
@@ -227,7 +229,7 @@ def size(byte_count: float) -> str:
 
 
 def listed(words: Iterable[object], limit: int = 12) -> str:
-    """`a, b, c and 4 more`."""
+    """Join words, shortening long lists: `a, b, c and 4 more`."""
     items = [str(word) for word in words]
     rest = f" and {len(items) - limit:,} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + rest

@@ -1,7 +1,7 @@
-"""Filters, shifts and convolutions with given numbers: the only door to torch-audiomentations.
+"""Filters, shifts and convolutions with given parameters: the only importer of torch-audiomentations.
 
-Its transforms draw for themselves, from one stream for the whole process; here they are handed what was drawn, so that
-a clip's sound does not depend on what was drawn before. Its readers of files do not work with torchaudio 2.11.
+Its transforms draw their parameters from one stream for the whole process; here the drawn parameters are passed in, so
+that a clip does not depend on what was drawn before. Its file readers do not work with torchaudio 2.11.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-NYQUIST = 0.499  # of the sample rate: the highest edge that a filter may have
-ZEROS = 8  # of a filter's sinc on both sides together, as torch-audiomentations has them
+NYQUIST = 0.499  # share of the sample rate: the highest cutoff of a filter
+ZEROS = 8  # zero crossings of a filter's sinc on both sides together, as in torch-audiomentations
 
 
 def _transformed(wave: Tensor, rate: int, name: str, drawn: dict[str, float], **settings: Any) -> Tensor:
-    """What a transform makes of `[channels, samples]` or `[samples]`, by its own names of the numbers."""
+    """Apply a transform with its parameters to `[channels, samples]` or `[samples]`."""
     import torch
     import torch_audiomentations
 
@@ -30,17 +30,17 @@ def _transformed(wave: Tensor, rate: int, name: str, drawn: dict[str, float], **
 
 
 def low_passed(wave: Tensor, rate: int, hz: float) -> Tensor:
-    """What lies below an edge."""
+    """Apply a low-pass filter."""
     return _transformed(wave, rate, "LowPassFilter", {"cutoff_freq": hz}) if hz < NYQUIST * rate else wave
 
 
 def high_passed(wave: Tensor, rate: int, hz: float) -> Tensor:
-    """What lies above an edge."""
+    """Apply a high-pass filter."""
     return _transformed(wave, rate, "HighPassFilter", {"cutoff_freq": min(hz, NYQUIST * rate)})
 
 
 def band(wave: Tensor, rate: int, hz: float, octaves: float) -> Tensor:
-    """What lies in a band of so many octaves about a frequency."""
+    """Apply a band-pass filter, so many octaves wide, around a frequency."""
     low, high = _edges(rate, hz, octaves)
     middle = (low + high) / 2
     return _transformed(wave, rate, "BandPassFilter", {"center_freq": middle, "bandwidth": (high - low) / middle})
@@ -52,23 +52,23 @@ def _edges(rate: int, hz: float, octaves: float) -> tuple[float, float]:
 
 
 def shifted(wave: Tensor, rate: int, by: int, *, wrap: bool) -> Tensor:
-    """`[.., samples]` later by so many samples, with silence, or what left at the end, in the place of the first."""
+    """Delay `[.., samples]` by some samples; the gap is silent or, with `wrap`, filled from the end."""
     return _transformed(wave, rate, "Shift", {"num_samples_to_shift": by}, rollover=wrap)
 
 
 def convolved(wave: Tensor, response: Tensor) -> Tensor:
-    """`[.., samples]` through an impulse response `[taps]`; as long as before."""
+    """Convolve `[.., samples]` with an impulse response `[taps]`, keeping the length."""
     from torch_audiomentations.utils.convolution import convolve
 
     return convolve(wave, response)[..., : wave.shape[-1]]
 
 
-# The same for many clips at once. torch-audiomentations filters one after another, and its convolutions of a few taps
-# are rounded to 10 bits on a GPU that can; here all are products of spectra, with the taps of the same filters.
+# Batched versions. torch-audiomentations filters clips one by one, and its short convolutions are rounded to 10 bits on
+# GPUs with TF32; here all are products of spectra, with the taps of the same filters.
 
 
 def low_pass_kernel(rate: int, hz: float) -> np.ndarray:
-    """What `low_passed` convolves with, `[taps]`, an odd number of them; the ends of a clip go on beyond it."""
+    """Return the taps of `low_passed`, `[taps]`, an odd number; the clip's end samples are repeated beyond it."""
     return _sinc(hz / rate, hz / rate) if hz < NYQUIST * rate else np.ones(1)
 
 
@@ -83,21 +83,21 @@ def band_pass_kernel(rate: int, hz: float, octaves: float) -> np.ndarray:
 
 
 def complementary(taps: np.ndarray) -> np.ndarray:
-    """The filter that keeps what another takes out."""
+    """Return the complement of a filter, which keeps what the filter removes."""
     others = -taps
     others[len(others) // 2] += 1
     return others
 
 
 def _sinc(edge: float, lowest: float) -> np.ndarray:
-    """A low pass with an edge at a share of the rate, as long as it is for the `lowest` one."""
+    """Return a windowed-sinc low-pass filter with a relative cutoff, as long as one with the cutoff `lowest`."""
     half = int(ZEROS / lowest / 2)
     taps = np.hanning(2 * half + 1) * np.sinc(2 * edge * np.arange(-half, half + 1))
     return taps / taps.sum()
 
 
 def filtered(waves: Sequence[Tensor], kernels: Sequence[np.ndarray]) -> list[Tensor]:
-    """Each `[channels, samples]` through its own filter."""
+    """Filter each `[channels, samples]` by its own taps."""
     import torch
 
     halves = [len(response) // 2 for response in kernels]
@@ -107,7 +107,7 @@ def filtered(waves: Sequence[Tensor], kernels: Sequence[np.ndarray]) -> list[Ten
 
 
 def convolved_together(waves: Sequence[Tensor], responses: Sequence[np.ndarray]) -> list[Tensor]:
-    """Each `[channels, samples]` through its own impulse response; as long as before."""
+    """Convolve each `[channels, samples]` with its own impulse response, keeping the length."""
     import torch
 
     lengths = [wave.shape[-1] for wave in waves]

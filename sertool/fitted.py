@@ -1,6 +1,6 @@
-"""What the classical models share: scikit-learn fits them, tensors keep what it found, and torch alone evaluates them.
+"""Base of the classical models: scikit-learn fits them, tensors keep the parameters, and torch evaluates them.
 
-So a model file never needs a pickle, nor prediction scikit-learn.
+So model files need no pickle, and prediction needs no scikit-learn.
 """
 
 import warnings
@@ -12,36 +12,39 @@ from torch import Tensor, nn
 
 from sertool.errors import SertoolError
 
-Known = np.ndarray | None  # of each clip, `[clips]`, where it matters
+Known = np.ndarray | None  # optional weights, `[clips]`
 
-ABSENT = -100.0  # the logit of an emotion that was not among those fitted
-FLAT = 1e-6  # of a column's size: float32 rounds to a 16th of it, and sums of float64 squares are as good
-SEEDS = 2**32  # that scikit-learn takes
+ABSENT = -100.0  # the logit of an emotion absent from the training clips
+FLAT = 1e-6  # relative to a column's size: float32 rounds to 1/16 of it, and sums of float64 squares are as precise
+SEEDS = 2**32  # the number of seeds that scikit-learn accepts
 TINY = float(np.finfo(np.float32).tiny)
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each column; a column that never changes has deviation 1."""
+    """Return mean and standard deviation of each column; a constant column has deviation 1."""
     mean = x.mean(axis=0, dtype=np.float64)
     return mean, deviation_of(mean, x.var(axis=0, dtype=np.float64))
 
 
 def deviation_of(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """The deviation of columns, and 1 of those that change by no more than float32's rounding of them, or by nothing
-    that it can hold: these never change, and stay as they are."""
+    """Return the standard deviation of columns, 1 for constant ones.
+
+    A column is constant if it varies by no more than float32's rounding, or less than float32 can hold; it stays as it
+    is.
+    """
     deviation = np.sqrt(variance)
     return np.where(deviation > np.maximum(FLAT * np.sqrt(np.square(mean) + variance), TINY), deviation, 1.0)
 
 
 def require_more_clips_than_emotions(y: np.ndarray) -> None:
-    """How clips of one emotion differ can be told only where one emotion has two."""
+    """Raise SertoolError unless an emotion has two clips, without which the variance within emotions is unknown."""
     if len(np.unique(y)) == len(y):
         raise SertoolError(f"linear discriminant analysis needs more clips than emotions, and {len(y)} clips have as "
                            "many")  # fmt: skip
 
 
 def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Known = None) -> Any:
-    """Logistic regression of scaled rows; the smaller `c`, the more large weights are held back."""
+    """Fit logistic regression to scaled rows; a smaller `c` means stronger regularisation."""
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
@@ -50,9 +53,9 @@ def regression(z: np.ndarray, y: np.ndarray, c: float, steps: int, weights: Know
 
 
 def linear(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Weights `[classes, columns]` and bias that a linear classifier of scikit-learn found.
+    """Return the weights `[classes, columns]` and bias of a linear classifier of scikit-learn.
 
-    Of two classes it keeps the second's odds alone.
+    With two classes it stores only the log odds of the second.
     """
     weight, bias = estimator.coef_, estimator.intercept_
     return (
@@ -61,7 +64,7 @@ def linear(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Fitted(nn.Module):
-    """A model of clip statistics, each scaled to mean 0 and deviation 1 first.
+    """A classical model of clip statistics, each scaled to mean 0 and deviation 1.
 
     Its tensors get their sizes when it is fitted, or when a state is loaded.
     """
@@ -72,14 +75,14 @@ class Fitted(nn.Module):
         self.keep(mean=np.zeros(columns), scale=np.ones(columns), present=np.arange(classes))
 
     def keep(self, **arrays: Any) -> None:
-        """Buffers of these values: whole numbers as int32, others as float32."""
+        """Store arrays as buffers: integers as int32, others as float32."""
         for name, values in arrays.items():
             array = np.asarray(values)
             kind = np.int32 if np.issubdtype(array.dtype, np.integer) else np.float32
             self.register_buffer(name, torch.from_numpy(np.array(array, dtype=kind, order="C")))
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Learn the scale of `x` `[clips, columns]` and which emotions there are, and scale it."""
+        """Fit the scaling of `x` `[clips, columns]`, store the classes in `y`, and return `x` scaled."""
         present = np.unique(y)
         if len(present) < 2:
             raise SertoolError(f"fitting needs clips of two emotions at least, and {len(y)} clips have {len(present)}")
@@ -88,11 +91,11 @@ class Fitted(nn.Module):
         return (x - self.mean.numpy()) / self.scale.numpy().astype(np.float64)
 
     def scaled(self, rows: Tensor) -> Tensor:
-        """`[clips, columns]` of `[clips, time, columns]`: statistics are a clip's first and only row."""
+        """Scale statistics, `[clips, columns]` of `[clips, time, columns]`: they are a clip's only row."""
         return (rows[:, 0] - self.mean) / self.scale
 
     def spread(self, logits: Tensor) -> Tensor:
-        """`[clips, classes]` of the logits of those that are present."""
+        """Expand the logits of the present classes to all classes, `[clips, classes]`."""
         full = logits.new_full((len(logits), self.classes), ABSENT)
         return full.index_copy(1, self.present.long(), logits)
 
@@ -104,14 +107,14 @@ class Fitted(nn.Module):
 
 
 class FittedLinear(Fitted):
-    """Logits that are linear in the statistics."""
+    """A classical model with logits linear in the statistics."""
 
     def __init__(self, settings: Any, columns: int, classes: int) -> None:
         super().__init__(settings, columns, classes)
         self.keep(weight=np.zeros((classes, columns)), bias=np.zeros(classes))
 
     def adopt(self, estimator: Any) -> None:
-        """What a linear classifier of scikit-learn found."""
+        """Store the parameters of a linear classifier of scikit-learn."""
         weight, bias = linear(estimator)
         self.keep(weight=weight, bias=bias)
 

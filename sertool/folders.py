@@ -1,4 +1,4 @@
-"""The audio under a folder, alike for whoever is given one."""
+"""Find audio files under a folder."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,9 +9,11 @@ from sertool.paths import Unlisted, walk
 
 
 def audio_under(folder: Path, failed: list[Unlisted], others: list[Path]) -> Iterator[Path]:
-    """Its audio in the order of names, without that of hidden folders: .git, trash, downloads that were cut off. What
-    else lies there is added to `others`, without what macOS lays beside each file, which has its name but no sound;
-    which folders cannot be read, and why, to `failed`."""
+    """Yield audio files in the order of names, without those in hidden folders (.git, trash, partial downloads).
+
+    Other files are added to `others`, except those that macOS lays beside each file, which have its name but no sound;
+    unreadable folders are added to `failed` with the reason.
+    """
     for path in walk(folder, failed, hidden=False):
         if path.name.startswith(LEFT_BY_MACOS):
             continue
@@ -22,5 +24,5 @@ def audio_under(folder: Path, failed: list[Unlisted], others: list[Path]) -> Ite
 
 
 def unread(paths: Iterable[Path]) -> Counter[str]:
-    """Those that hold audio of kinds that are not read, by extension."""
+    """Count audio files of unread kinds by extension."""
     return Counter(kind for path in paths if (kind := path.suffix.lower()) in UNREAD)

@@ -19,21 +19,21 @@ from sertool.errors import SertoolError, first_line
 from sertool.manifest import Table, is_bytes
 from sertool.streams import json_line, plain, strict
 
-LINES = 65_536  # that become a table at once
-WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx begins, as any ZIP archive does, and .xls
-OBJECT = re.compile(rb"(?:" + BOM + rb")?\s*(?:\[\s*)?\{\s*[\"}]")  # how JSON begins, not Markdown or a path
-NAMES = {"clip", *columns.PATH_NAMES}  # of which a row has one that tells what it is of
+LINES = 65_536  # lines converted to a table at once
+WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # the first bytes of .xlsx, as of any ZIP archive, and of .xls
+OBJECT = re.compile(rb"(?:" + BOM + rb")?\s*(?:\[\s*)?\{\s*[\"}]")  # the beginning of JSON, not of Markdown or a path
+NAMES = {"clip", *columns.PATH_NAMES}  # a row has one of these, which names its clip
 
 
 def sniff(data: Any) -> str:
-    """What bytes are: parquet, jsonl, csv, tsv, semicolons, or paths."""
+    """Return the format of bytes: parquet, jsonl, csv, tsv, semicolons, or paths."""
     if bytes(data[:4]) == b"PAR1":
         return "parquet"
     return "jsonl" if OBJECT.match(data) else delimited.header_of(data).kind() or "paths"
 
 
 def parse(data: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -> Table:
-    """Bytes of a known kind as a table; `loose` are columns of ours that may hold anything."""
+    """Parse bytes of a known format to a table; `loose` are columns of ours that may hold anything."""
     try:
         if kind in SEPARATORS:
             return delimited.read(data, kind, where, loose)
@@ -53,7 +53,7 @@ def parse(data: pa.Buffer, kind: str, where: str, loose: Collection[str] = ()) -
 
 
 def _encoding(data: pa.Buffer, kind: str) -> str | None:
-    """What to do with text that is not UTF-8, as of older spreadsheets; names of files may be anything."""
+    """Return advice on text that is not UTF-8, as of older spreadsheets; None if it is, or only paths are not."""
     try:
         bytes(data).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -73,7 +73,7 @@ def _parquet(data: pa.Buffer) -> Table:
 
 
 def _jsonl(data: pa.Buffer) -> Table:
-    """One object a line, or a JSON document of objects; what one does not say is null."""
+    """Parse JSON Lines, or a JSON document of objects; missing values are null."""
     text = bytes(data).removeprefix(BOM)
     if (rows := _document(text)) is not None:
         return _of_objects(rows)
@@ -83,7 +83,7 @@ def _jsonl(data: pa.Buffer) -> Table:
         tables.append(_of_objects([_object(line, number) for number, line in batch if line.strip()]))
     try:
         return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException:  # words in one, numbers in another
+    except pa.ArrowException:  # a column that is text in one table, numbers in another
         return _of_objects([json.loads(line) for line in io.BytesIO(text) if line.strip()])
 
 
@@ -113,7 +113,7 @@ def _as_cell(value: Any) -> str:
 
 
 def _document(text: bytes) -> list[dict[str, Any]] | None:
-    """The objects of a list, of an object that holds them by name, or the one there is; None for an object a line."""
+    """Return the objects of a JSON document: a list, a dictionary by clip, or a single row; None for JSON Lines."""
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -139,7 +139,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 
 
 def encode(pieces: Iterable[Table], stream: BinaryIO, kind: str) -> None:
-    """Write a table that comes in pieces; equal pieces give equal bytes."""
+    """Write a table given in pieces; equal pieces give equal bytes."""
     if kind == "jsonl":
         for piece in pieces:
             stream.writelines(_json_lines(piece))
@@ -167,7 +167,7 @@ def _json_lines(table: Table) -> Iterator[bytes]:
 
 
 def _flat(table: Table) -> Table:
-    """Text in place of what formats without lists and bytes cannot hold."""
+    """Convert columns that CSV cannot hold, lists and bytes, to text."""
     for index, field in enumerate(table.schema):
         if pa.types.is_nested(field.type) or is_bytes(field.type):
             table = table.set_column(index, field.name, as_text(table.column(index)))

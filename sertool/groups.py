@@ -1,4 +1,4 @@
-"""Clips by what a column says of them: which columns divide them well, and how each group fared."""
+"""Group clips by the values of a column: find suitable columns, and score each group."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ NOT_KNOWN = "(not known)"  # the clips that have no value in a column
 
 
 def divisible(runs: Sequence[Answers]) -> list[str]:
-    """What the clips may well be grouped by: what every run knows and that has a few values."""
+    """Return the columns that can group the clips: every run has them, with few values."""
     names = []
     for name in answers.GROUPS:
         counts = [len(_values(run, name)[1]) for run in runs]
@@ -39,7 +39,7 @@ def _values(run: Answers, name: str) -> tuple[np.ndarray, dict[str, int]]:
 
 
 def _order(value: str) -> tuple[float, str]:
-    """Whole numbers by size, before words."""
+    """Return the sort key that puts whole numbers in order, before words."""
     return float(value) if value.isdecimal() else math.inf, value
 
 

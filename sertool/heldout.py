@@ -1,4 +1,4 @@
-"""Which rows train, choose the epoch or are held out: by the options, by the manifest's own split, or by a recipe."""
+"""Decide which clips train, choose the epoch or are held out: by the options, the manifest's own split, or a recipe."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sertool.splits import DEV, TEST, TRAIN
 from sertool.splitting import OTHER, Wanted
 
 DISJOINT, LEAKY, OWN = "speaker:70/15/15", "random-80-20", "its own split"
-REMEDIES = {  # of leaks that another division alone does not mend
+REMEDIES = {  # for leaks that another division alone does not mend
     "digest": "`sertool index` on the manifest sets equal sounds aside",
     "overlap": "give them one speaker and make another with --split, or leave some out",
 }
@@ -36,11 +36,11 @@ class HeldOutOptions:
     no_dev: bool = False
     teacher: str | None = None
     seed: int = 0
-    seeds: int = 1  # from the first on
+    seeds: int = 1  # how many, starting with `seed`
 
 
 class Way(NamedTuple):
-    """One way to divide a manifest; `how` is None where it has its own split or folds, or where corpora decide."""
+    """One way to divide a manifest; `how` is None if the manifest has a split or folds, or if corpora decide."""
 
     folder: str
     how: Wanted
@@ -84,12 +84,12 @@ def _keeps_speakers(how: Wanted) -> bool:
 
 
 def is_leaky(how: Wanted) -> bool:
-    """Whether a protocol is known for putting a speaker on both sides."""
+    """Whether a protocol is known to put clips of one speaker on both sides."""
     return bool(splits.entry(how).get("leaky"))
 
 
 def released(table: Table, options: HeldOutOptions) -> Table:
-    """The table without the split or fold of clips that --always-train trains on."""
+    """Remove split and fold from the clips that --always-train trains on."""
     always = _always(table, options)
     if not always.any():
         return table
@@ -105,14 +105,14 @@ def released(table: Table, options: HeldOutOptions) -> Table:
 
 
 def _always(table: Table, options: HeldOutOptions) -> np.ndarray:
-    """The clips of --always-train's corpora, bool `[rows]`."""
+    """Return which clips belong to the corpora of --always-train, bool `[rows]`."""
     (index, there), names = _corpora(table), options.always_train or ()
     _check_corpora(names, there)
     return np.isin(index, [there.index(name) for name in names])
 
 
 def _corpora(table: Table) -> tuple[np.ndarray, list[str]]:
-    """Each clip's corpus by number, -1 where none is known, and their names."""
+    """Return each clip's corpus as a number, -1 where it is unknown, and the corpora's names."""
     corpus = manifest.codes(table, "corpus")
     return corpus.index, [str(corpus.values[index]) for index in range(len(corpus.values))]
 
@@ -123,7 +123,7 @@ def _check_corpora(names: Iterable[str], there: list[str]) -> None:
 
 
 def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
-    """The table with a split or folds."""
+    """Return the table with a split or folds."""
     if options.train_on or options.test_on:
         table = _across(table, options)
     elif way.how is not None:
@@ -145,7 +145,7 @@ def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
 
 
 def _with_their_speakers(table: Table) -> Table:
-    """Clips without a label and without a part get the part of their speaker, who must not be on two sides."""
+    """Give clips with neither a label nor a part the part of their speaker, as no speaker may be on two sides."""
     name = _part_column(table)
     places, speakers = manifest.column(table, name), manifest.column(table, "speaker")
     side = splitting.sides(speakers, places)
@@ -160,12 +160,12 @@ def _part_column(table: Table) -> str:
 
 
 def _unlabelled(table: Table) -> np.ndarray:
-    """Rows without an emotion, bool `[rows]`."""
+    """Return which rows have no emotion, bool `[rows]`."""
     return manifest.lacking(table, "emotion")
 
 
 def _across(table: Table, options: HeldOutOptions) -> Table:
-    """Train on some corpora, an eighth of their speakers for dev, and test on others."""
+    """Train on some corpora, with an eighth of their speakers as dev, and test on others."""
     index, there = _corpora(table)
     train, test = (set(side or ()) for side in (options.train_on, options.test_on))
     train, test = train or set(there) - test, test or set(there) - train
@@ -185,15 +185,15 @@ def _columns(table: Table) -> dict[str, Any]:
     return {"clip": manifest.distinct_codes(table, "clip"), **codes}
 
 
-# What each training sees.
+# The split of each training.
 
-FoldSplit = tuple[int | None, np.ndarray]  # a fold, or None of a split, and the part of each row
+FoldSplit = tuple[int | None, np.ndarray]  # the fold, or None for a split, and the part of each row
 
 
 def divisions(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSplit]:
-    """The split of each fold, or the one split without a fold: int8 `[rows]`, places in PARTS or -1.
+    """Return each fold's split, or the only split: int8 `[rows]`, indices into PARTS or -1.
 
-    Clips of corpora that always train, and with a teacher those without a label and without a part, are for training.
+    Clips of corpora that always train are in train. So are, with a teacher, clips with neither a label nor a part.
     """
     fold_splits, free = _divisions(table, way, options.seed), _always(table, options)
     if options.no_dev:
@@ -206,7 +206,7 @@ def divisions(table: Table, way: Way, options: HeldOutOptions) -> list[FoldSplit
 
 
 def refuse_leaks(table: Table, way: Way, fold_splits: Sequence[FoldSplit]) -> None:
-    """Refuse a division with a leak, unless a protocol that is known for it was asked for by name."""
+    """Refuse a division with a leak, unless the user named a protocol that is known for it."""
     used = np.any([split >= 0 for _, split in fold_splits], axis=0)
     groups = leak_guard.by_family(splitting.guarded(table, used))
     findings = [finding for _, split in fold_splits for finding in leak_guard.audit(Codes(split, splits.PARTS), groups)]
@@ -219,12 +219,12 @@ def refuse_leaks(table: Table, way: Way, fold_splits: Sequence[FoldSplit]) -> No
     if unknown and not is_leaky(way.protocol):
         count = f"{unknown:,} of {talk.counted(len(table), 'clip')}"
         talk.warn(f"{count} without a speaker: whether speakers cross cannot be known")
-        for finding in [finding for finding in findings if finding.kind == "recording"][:1]:  # of the first fold
+        for finding in [finding for finding in findings if finding.kind == "recording"][:1]:  # of one fold
             talk.warn(str(finding))
 
 
 def _excused(protocol: str) -> set[str]:
-    """The kinds of finding that a protocol is known for."""
+    """Return the kinds of finding that a protocol is known for."""
     speakers = set() if _keeps_speakers(protocol) else {"speaker"}
     return speakers | ({"parent"} if splits.entry(protocol).get("copies") else set())
 
@@ -238,7 +238,7 @@ def with_relatives(table: Table, rows: np.ndarray) -> np.ndarray:
 
 
 def _without_dev(split: np.ndarray) -> np.ndarray:
-    """The split with dev in train."""
+    """Return the split with dev moved to train."""
     if part(split) == DEV and (split == DEV).any():
         raise UsageError("--no-dev: the split holds out dev, and no test: leave it out, or divide with a test part")
     return np.where(split == DEV, TRAIN, split)
@@ -257,7 +257,7 @@ def _divisions(table: Table, way: Way, seed: int) -> list[FoldSplit]:
             "no clip has a fold of 0 or more: number them from 0, or index without them and name --folds"
         )
     if "parent" in columns:
-        columns["family"] = families(columns["clip"], columns["parent"])  # once, and not in every fold
+        columns["family"] = families(columns["clip"], columns["parent"])  # here, as it is the same for every fold
     return [(int(k), splits.split_of_fold(fold, columns, int(k), seed)) for k in np.unique(fold[fold >= 0])]
 
 
@@ -269,7 +269,7 @@ def _coded_split(table: Table) -> np.ndarray:
 
 
 def part(split: np.ndarray) -> int:
-    """The part that figures are read on: test where it has clips, else dev."""
+    """Return the part that is scored: test if it has clips, else dev."""
     return TEST if (split == TEST).any() else DEV
 
 
@@ -280,7 +280,7 @@ def has_dev(split: np.ndarray, table: Table) -> bool:
 
 
 def check(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) -> None:
-    """Refuse a split without enough to train on or without held-out clips; warn of what is odd about it."""
+    """Refuse a split without enough training clips or without held-out clips; warn of other oddities."""
     sizes = [int((split == place).sum()) for place in (TRAIN, DEV, TEST)]
     shown = ", ".join(f"{word} {size:,}" for word, size in zip(splits.PARTS, sizes, strict=True))
     train, tested = (_clips_of_each(emotion, split == place) for place in (TRAIN, part(split)))
@@ -299,16 +299,16 @@ def check(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) -> None:
 
 
 def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) -> None:
-    """Warn of corpora without a part that no training uses, as they are divided in another way or not at all.
+    """Warn of corpora that no training uses because they are divided in another way, or not at all.
 
-    `used` are the rows that any training uses, bool `[rows]`. Single clips may well be outside of a protocol, and so
-    may corpora that neither --train-on nor --test-on names.
+    `used` tells which rows any training uses, bool `[rows]`. Single clips may well be outside a protocol, and so may
+    corpora that neither --train-on nor --test-on names.
     """
     if options.train_on and options.test_on:
         return
     labelled = manifest.originals(table) & ~_unlabelled(table)
     corpus, names = _corpora(table)
-    # Of tables of which one has folds and another a split, the split alone decides.
+    # If one table has folds and another a split, the split alone decides.
     folded = ~manifest.lacking(table, "fold") if "split" in table.column_names else np.zeros(len(table), bool)
     whole = np.isin(corpus, np.unique(corpus[labelled & used]), invert=True)
     lost = labelled & ~used & (whole | folded)
@@ -329,7 +329,7 @@ def _clips_of_each(emotion: Codes, rows: np.ndarray) -> dict[str, int]:
 
 
 def _of_one_voice(emotion: Codes, speaker: Codes, rows: np.ndarray) -> list[str]:
-    """The emotions that one speaker alone has, where there are several speakers."""
+    """Return the emotions that only one speaker has, if there are several speakers."""
     known = rows & (emotion.index >= 0) & (speaker.index >= 0)
     speakers = max(1, len(speaker.values))
     pairs = np.unique(emotion.index[known].astype(np.int64) * speakers + speaker.index[known])

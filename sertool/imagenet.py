@@ -1,4 +1,4 @@
-"""What the ImageNet backbones share: where their weights lie, and how spectrograms of several channels enter."""
+"""Shared by the ImageNet backbones: loading their weights, and feeding them spectrograms of several channels."""
 
 import re
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ URL = "https://download.pytorch.org/models/"
 
 
 def place(name: str, path: str | Path | None) -> Path:
-    """Where a backbone's published weights lie: a file, or what torchvision keeps of its downloads."""
+    """Return the path of a backbone's published weights: the given file, or torchvision's cache."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     file = cached if path is None else Path(path)
     if not file.is_file():
@@ -30,15 +30,15 @@ def place(name: str, path: str | Path | None) -> Path:
 
 
 def weights(name: str, path: str | Path | None) -> dict[str, Tensor]:
-    """A backbone's published weights, those of a DenseNet by the names that its layers have today."""
+    """Read a backbone's published weights; those of a DenseNet are renamed to torchvision's present names."""
     tensors = pretrained_weights.read(place(name, path))
     return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", key): value for key, value in tensors.items()}
 
 
 def adopt(network: nn.Module, state: dict[str, Tensor], first: str, name: str) -> None:
-    """Weights into a network; the first convolution's are averaged over colours and given to each channel."""
+    """Load weights into a network; the first convolution's are averaged over colours and copied to each channel."""
     own = network.state_dict()
-    state = {key: own[key] for key in own if key.endswith("num_batches_tracked")} | state  # older files have none
+    state = {key: own[key] for key in own if key.endswith("num_batches_tracked")} | state  # older files lack these
     if first in state and state[first].dim() == own[first].dim():
         state[first] = state[first].mean(1, keepdim=True).expand(-1, own[first].shape[1], -1, -1)
     unfit = [key for key in own if key not in state or state[key].shape != own[key].shape]
@@ -48,12 +48,12 @@ def adopt(network: nn.Module, state: dict[str, Tensor], first: str, name: str) -
 
 
 def images(rows: Tensor, lengths: Tensor, frames: int, channels: int) -> Tensor:
-    """`[clips, channels, bands, frames]` of `[clips, time, channels x bands]`."""
+    """Reshape `[clips, time, channels x bands]` to `[clips, channels, bands, frames]`."""
     return layers.framed(rows, lengths, frames).unflatten(2, (channels, -1)).permute(0, 2, 3, 1)
 
 
 def check(columns: int, channels: int, frames: int, least: int = 1) -> None:
-    """Whether rows of so many columns are images that a backbone can halve as often as it does."""
+    """Raise UsageError unless the columns form channels, and images large enough for the backbone."""
     if columns % channels:
         raise UsageError(
             f"{columns} columns are not {channels} channels: featurize with --channels stereo, or --set channels=1"
@@ -70,7 +70,7 @@ class Settings:
 
 
 def require(settings: Settings, records: Mapping[str, Any]) -> None:
-    """Refuse features of fewer or more channels than the network looks at: halves of a spectrogram are no sides."""
+    """Raise UsageError if the features have another number of channels than the network."""
     for name, record in records.items():
         there = features.sides(record)
         if there != settings.channels:
@@ -80,16 +80,16 @@ def require(settings: Settings, records: Mapping[str, Any]) -> None:
 
 
 class Backbone(layers.Headed, ABC):
-    """A network that was trained on photographs, for spectrograms, and a linear layer behind it."""
+    """A network pretrained on photographs, with a linear layer behind it, applied to spectrograms."""
 
     file: str  # of its published weights
-    first, last = "conv1", "fc"  # its layers that see colours, and that name what is seen
-    least = 1  # frames and bands that it can halve as often as it does
+    first, last = "conv1", "fc"  # its first layer, and its classifier
+    least = 1  # the least frames and bands that it can downsample
 
     @staticmethod
     @abstractmethod
     def network() -> nn.Module:
-        """The network of torchvision, from random numbers."""
+        """Return torchvision's network with random weights."""
 
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Backbone(layers.Headed, ABC):
         self.head = nn.Linear(width, classes)
 
     def pretrain(self, path: str | Path | None = None) -> None:
-        """ImageNet's weights into the backbone, if the settings want them."""
+        """Load ImageNet's weights into the backbone, if the settings ask for them."""
         if self.settings.pretrained:
             adopt(self.backbone, weights(self.file, path), f"{self.first}.weight", self.file)
 

@@ -1,4 +1,4 @@
-"""From whatever is named on the command line to one manifest: folders, audio files, manifests, lists of paths."""
+"""Turn what the command line names (folders, audio files, manifests, lists of paths) into one manifest."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from sertool.labelling import Labelling
 from sertool.manifest import Table
 from sertool.paths import path_of
 
-MOST_FOLDERS = 30  # that may be words for emotions, and not people or days
+MOST_FOLDERS = 30  # more than this many folder names are taken for people or days, not emotions
 
 
 @dataclass(frozen=True)
 class IndexOptions:
-    """How files are looked at and labelled."""
+    """How to examine and label files."""
 
     check: str = "header"
     jobs: int = 1
@@ -40,10 +40,10 @@ class Indexed(NamedTuple):
 
 @dataclass
 class Sources:
-    """What is named on the command line, by what it is."""
+    """The sources that the command line names, by kind."""
 
     roots: list[str] = field(default_factory=list)  # folders and audio files
-    files: list[str] = field(default_factory=list)  # that lists of paths name
+    files: list[str] = field(default_factory=list)  # named in lists of paths
     tables: list[Table] = field(default_factory=list)
 
     def has_audio(self) -> bool:
@@ -51,7 +51,7 @@ class Sources:
 
 
 def read(sources: Sources, options: IndexOptions) -> Indexed:
-    """One manifest of all sources: manifests are read, audio is looked at."""
+    """Return one manifest of all sources: manifests are read, audio is examined."""
     tables, mapping = sources.tables, options.labelling.mapping
     applied: set[str] = set()
     unseen: Sequence[Path] = ()
@@ -69,14 +69,14 @@ def read(sources: Sources, options: IndexOptions) -> Indexed:
 
 
 def exit_status(table: Table, unseen: Sequence[Path], *, strict: bool) -> int | None:
-    """What a command ends with that has read a manifest: 1 if what it did without is to fail it."""
+    """Return the exit code of a command that read a manifest: with `strict`, 1 if anything had to be left out."""
     if not strict:
         return None
     return doctor.strict_status({kind: count for kind, count, _ in doctor.issues(table)}, "clip", len(unseen))
 
 
 def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False) -> Sources:
-    """Tell folders and audio from manifests and lists of paths."""
+    """Sort sources into folders and audio, manifests, and lists of paths."""
     sorted_sources = Sources()
     for source in sources:
         if source != "-" and (os.path.isdir(source) or Path(source).suffix.lower() in (*EXTENSIONS, *UNREAD)):
@@ -93,7 +93,7 @@ def sort_sources(sources: Sequence[str], root: str | None, *, nul: bool = False)
 
 
 def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
-    """What a list names: a folder is searched as on the command line, all else is a clip, be it there or not."""
+    """Add the paths in a list: folders are searched as on the command line; all else is a clip, even if missing."""
     for path in paths:
         (sorted_sources.roots if os.path.isdir(path) else sorted_sources.files).append(path)
 
@@ -117,7 +117,7 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
     examined = doctor.examine(rows, options.check, options.jobs, old_rows)
     if old_rows is not None:
         paths = {row["path"] for row in rows}
-        kept_rows = [row for row in kept_rows if row["path"] not in paths]  # such as those that a list names
+        kept_rows = [row for row in kept_rows if row["path"] not in paths]  # paths that a list names, for example
         gone = len(old_rows.keys() - paths - {row["path"] for row in kept_rows})
         talk.say(f"{examined:,} files looked at, {len(paths) - examined:,} unchanged, {gone:,} gone")
     if kept_rows:
@@ -131,12 +131,12 @@ def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
 
 
 def _by_path(old: Table) -> dict[str, dict[str, Any]]:
-    """The rows of an older manifest by path; of an augmented copy its file's numbers are not known."""
+    """Return an older manifest's rows by path, without augmented copies, whose columns do not describe their file."""
     return {row["path"]: row for row in old.to_pylist() if row.get("path") and not row.get("parent")}
 
 
 def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
-    """The rows of an older manifest of what lies under some folders; what is said of a whole manifest is said anew."""
+    """Return an older manifest's rows under some folders, without what depends on the rest of the manifest."""
     names = [name for name in old.column_names if _is_of_a_clip(name, old.column_names)]
     rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
     inside = tuple(os.path.join(folder, "") for folder in folders)
@@ -148,7 +148,7 @@ def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
 
 
 def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
-    """Whether a column is the clip's own, and not of its division, its features or what a model said of it."""
+    """Whether a column describes the clip, rather than its division, its features or a model's answer."""
     own = (*columns.CLIP, *columns.WHO, *columns.WHAT, *columns.FILE, "parent")
     return name in own or name.startswith("votes_") or columns.kind_of(name, beside) is None
 
@@ -163,7 +163,7 @@ def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
 
 
 def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[str]:
-    """What may tell emotions; featurize and augment look at audio too, and have none of these options."""
+    """Suggest how to label clips; the options are index's, as featurize and augment do not have them."""
     names = dict.fromkeys(Path(row["path"]).parent.name for row in bare)
     folders = [name for name in names if not labels.canonical(name, how.mapping)]
     if 1 < len(folders) <= MOST_FOLDERS:
@@ -174,7 +174,7 @@ def _ways_to_label(bare: Sequence[dict[str, Any]], how: Labelling) -> Iterator[s
 
 
 def _say_nameless(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
-    """Say that nobody speaks in the clips of a table, if one of its columns may tell who does."""
+    """Warn that no speaker is known of any clip, if one of the tables' columns might name them."""
     ways = tuple(_columns_to_name(rows, "speaker")) if how.tables else ()
     if ways:
         talk.warn(f"no speaker is known of {talk.counted(len(rows), 'clip')}: {', or '.join(ways)}")
@@ -188,18 +188,18 @@ def _say_of_one_voice(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
 
 
 def _columns_to_name(rows: Sequence[dict[str, Any]], ours: str) -> Iterator[str]:
-    """How a column of a table must be called, where no row has ours and some have what nobody knows."""
+    """Suggest renaming a column if no row has ours and some have columns of unknown meaning."""
     strangers = [name for name in dict.fromkeys(name for row in rows for name in row) if not columns.kind_of(name)]
     if strangers and not any(row.get(ours) for row in rows):
         yield f"--table reads it from a column {columns.named(ours)}, and has {listed(strangers)} besides"
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Rows as columns, the notes among them whatever is noted."""
+    """Return rows as columns; there is always a column `notes`."""
     return columns.of_rows(rows) | {"notes": [row.get("notes") or None for row in rows]}
 
 
-# What the emotions are.
+# Emotions.
 
 
 def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
@@ -220,7 +220,7 @@ def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
 
 
 def only_emotions(table: Table, words: Sequence[str]) -> Table:
-    """The rows of some emotions; a word that none has is an error that shows those there are."""
+    """Return the rows of some emotions; refuse a word that no row has."""
     emotions = [word for word, _ in manifest.counts(table, "emotion")]
     names = [word if word in emotions else labels.canonical(word) for word in words]
     for word, name in zip(words, names, strict=True):
@@ -247,7 +247,7 @@ def summary(table: Table) -> None:
 
 
 def _place(counted: tuple[str, int]) -> tuple[int, str]:
-    """Parts and folds in their own order, whatever their sizes."""
+    """Return the sort key that puts parts and folds in their own order, whatever their sizes."""
     word = counted[0]
     if word in splits.PARTS:
         return splits.PARTS.index(word), word

@@ -1,4 +1,4 @@
-"""From a model file to probabilities, for frames out of shards or for a waveform: both ways agree."""
+"""Compute probabilities with a model file, from the frames in shards or from a waveform; both give the same."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,13 +32,13 @@ from sertool.row_scaling import Scaling
 WAVE = (*catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings, catalogue.Setting("seed", "int", 0, ""))
 DTYPES = ("float16", "float32", "int16")
 ALIKE = ("wave", "stats", "normalize")
-TOGETHER = 16  # clips in a batch: more than some are no faster on a CPU, and more are padded
-Finished = dict[str, np.ndarray]  # a clip's rows, by feature
-Voices = tuple[Scaling, Tensor]  # adapted to speakers, and which of them each clip is of, `[clips]`; 0 is nobody known
+TOGETHER = 16  # clips in a batch: more are no faster on a CPU, and pad more
+Finished = dict[str, np.ndarray]  # a clip's rows by feature
+Voices = tuple[Scaling, Tensor]  # a scaling adapted to speakers, and each clip's group in it, `[clips]`; 0 is unknown
 
 
 class Predictor:
-    """A model file made ready on a device; with `trim`, silent ends so many dB below the loudest frame are left out."""
+    """A model file loaded on a device; with `trim`, ends this many dB below the loudest frame are cut off."""
 
     def __init__(self, held: ModelFile, device: str = "cpu", trim: float | None = None) -> None:
         held = packing.opened(held)
@@ -57,20 +57,20 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
-        """`[clips, classes]` of padded `[clips, time, columns]`."""
+        """Return logits, `[clips, classes]`, for padded rows, `[clips, time, columns]`."""
         scaling, group = (self.scaling, None) if voices is None else voices
         scaled = scaling.apply(rows.to(self.device), lengths, group)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             return self.model(scaled, lengths).float().cpu()
 
     def probabilities(self, rows: Tensor, lengths: Tensor, voices: Voices | None = None) -> Tensor:
-        """The same as calibrated probabilities."""
+        """Return calibrated probabilities, `[clips, classes]`."""
         alone, adapted = self.held.temperature, self.held.adapted_temperature
         temperature = alone if voices is None else torch.where(voices[1].cpu() > 0, adapted, alone)[:, None]
         return (self.logits(rows, lengths, voices) / temperature).softmax(dim=1)
 
     def known_speakers(self, speakers: Sequence[Sequence[Finished]]) -> Scaling:
-        """Its scaling, adapted to speakers by what the engine made of some clips of each."""
+        """Return the model's scaling adapted to speakers by the features of some clips of each."""
         clips = [clip for own in speakers for clip in own]
         group = np.repeat(np.arange(1, len(speakers) + 1), [len(own) for own in speakers])
 
@@ -86,7 +86,7 @@ class Predictor:
         return speaker_scaling.adapted_by_model(parts, group, len(speakers), self.scaling, ask)
 
     def standardised_means(self, clips: Sequence[Finished]) -> list[np.ndarray]:
-        """Each clip's mean row `[columns]`, in standard deviations from the mean of the training clips."""
+        """Return each clip's mean row, `[columns]`, in standard deviations from the training clips' mean."""
         mean, deviation = (part[0].cpu().numpy() for part in (self.scaling.mean, self.scaling.deviation))
         rows = (np.concatenate([part.mean(axis=0, dtype=np.float64) for part in self._parts(clip)]) for clip in clips)
         return [(row - mean) / deviation for row in rows]
@@ -100,7 +100,7 @@ class Predictor:
         return parts
 
     def of_clips(self, finished: Sequence[Finished], voices: Voices | None = None) -> Tensor:
-        """`[clips, classes]` of what the engine made of some clips; those of similar lengths share a batch."""
+        """Return probabilities, `[clips, classes]`, for finished rows; clips of similar length share a batch."""
         found = torch.empty(len(finished), len(self.labels))
         for places in batches.in_order(self._lengths(finished), TOGETHER):
             some = batches.not_alone(places, self.precision)
@@ -109,15 +109,15 @@ class Predictor:
         return found
 
     def _lengths(self, finished: Sequence[Finished]) -> np.ndarray:
-        """Rows of each clip, `[clips]`."""
+        """Return the number of rows of each clip, `[clips]`."""
         return np.array([len(self._parts(clip)[0]) for clip in finished])
 
     def _padded(self, finished: Sequence[Finished]) -> tuple[Tensor, Tensor]:
-        """`[clips, time, columns]` and the clips' lengths."""
+        """Return padded rows, `[clips, time, columns]`, and the clips' lengths."""
         rows = [np.concatenate(self._parts(clip), axis=1) for clip in finished]
         lengths = torch.tensor([len(one) for one in rows])
         longest = int(lengths.max())
-        alike = bool((lengths == longest).all())  # as windows are: what is not padded need not be masked
+        alike = bool((lengths == longest).all())  # as for windows: without padding, no mask is needed
         padded = torch.zeros(len(rows), longest if alike else batches.rounded(longest), rows[0].shape[1])
         for target, one in zip(padded, rows, strict=True):
             target[: len(one)] = torch.from_numpy(one)
@@ -125,15 +125,15 @@ class Predictor:
 
 
 def _trained_in(held: ModelFile) -> str:
-    """The precision that a model file's network learnt in, and answers in where the hardware has it."""
+    """Return the precision in which a network was trained, and in which it answers if the hardware supports it."""
     training = held.trained.get("training")
     return "bf16" if isinstance(training, dict) and training.get("precision") == "bf16" else "float32"
 
 
 def network(held: ModelFile) -> torch.nn.Module:
-    """The network with its weights; a file whose tensors do not fit its settings is refused.
+    """Return the network with its weights; refuse a file whose tensors do not fit its settings.
 
-    It is built without memory first, so that nothing larger than the file's own tensors is ever allocated.
+    It is first built without memory, so that nothing larger than the file's own tensors is ever allocated.
     """
     arrays = {name: array for name, array in held.tensors.items() if name not in row_scaling.NAMES}
     try:
@@ -153,7 +153,7 @@ def network(held: ModelFile) -> torch.nn.Module:
 
 
 def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module) -> None:
-    """Whether the file has the tensors that its settings come to; of classical models, sizes are the file's own."""
+    """Refuse a file whose tensors do not match its settings; classical models' tensors may have any size."""
     wanted = {name: tuple(tensor.shape) for name, tensor in planned.state_dict().items()}
     shapes = {name: array.shape for name, array in arrays.items()}
     fixed = not models.fits_at_once(planned)
@@ -164,19 +164,19 @@ def _require_fitting(arrays: dict[str, np.ndarray], planned: torch.nn.Module) ->
 
 @torch.inference_mode()
 def _try_out(network: torch.nn.Module, size: tuple[int, int]) -> None:
-    """Whether a classical model, whose tensors may be of any size, answers a clip."""
+    """Refuse a classical model, whose tensors may be of any size, if it cannot answer for a clip."""
     answer = network(torch.zeros(1, 1, size[0]), torch.ones(1, dtype=torch.long))
     if tuple(answer.shape) != (1, size[1]):
         raise ValueError(f"it answers {list(answer.shape)}")
 
 
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they were before JSON made lists of tuples."""
+    """Turn the lists that JSON made of a settings' tuples back into tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def extraction_of(records: dict[str, Any]) -> Extraction:
-    """The features' extraction from what the shards recorded of it."""
+    """Return the extraction of the features from the records in their shards."""
     try:
         first = next(iter(records.values()))
         chosen = {name: features.settings(name, record["settings"]) for name, record in records.items()}
@@ -201,7 +201,7 @@ def extraction_of(records: dict[str, Any]) -> Extraction:
 
 
 def engine_of(extraction: Extraction, device: str) -> extract.Engine:
-    """What turns clips into rows; an encoder that a model file brought may have tensors of any names and sizes."""
+    """Return the engine for an extraction; refuse a model file's encoder whose tensors do not fit."""
     try:
         return extract.Engine(extraction, device)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:

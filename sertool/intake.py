@@ -12,7 +12,7 @@ from sertool.errors import SertoolError
 from sertool.files import listed
 from sertool.manifest import Table
 
-POINT_ZERO = r"^\d+[.,]0$"  # a whole number as pandas writes it where another cell of its column is empty
+POINT_ZERO = r"^\d+[.,]0$"  # an integer as pandas writes it if the column has an empty cell
 LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
 PLAINER = {"string_view": pa.string(), "binary_view": pa.binary(), "halffloat": pa.float32()}
 IN_NANOSECONDS = {
@@ -22,12 +22,12 @@ IN_NANOSECONDS = {
 }
 CALENDAR = (-719_162, 2_932_896)  # days from 1970 to the first of the year 1, and to the last of 9999
 PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-BAND = r"^\s*([<>≤≥]=?\s*\d+|\d+\s*(\+|[-–—]\s*\d+))\s*$"  # of ages: 20-29, 65+ or <18
-BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # looked for first: to trim is to hold a column twice
+BAND = r"^\s*([<>≤≥]=?\s*\d+|\d+\s*(\+|[-–—]\s*\d+))\s*$"  # ages such as 20-29, 65+ or <18
+BLANK_ENDS = r"^[\s\p{Z}]|[\s\p{Z}]$"  # tested first: trimming holds a column twice
 
 
 def check(table: Table, where: str) -> Table:
-    """Refuse what is no manifest: no clip and no path, a clip id that is null or stands twice."""
+    """Convert a table to a manifest; raise SertoolError if it names no clips, or null or repeated ones."""
     names = table.column_names
     refuse_repeated(names, where)
     if "path" not in names and "clip" not in names:
@@ -55,16 +55,16 @@ def refuse_repeated(names: Sequence[str], where: str) -> None:
 
 
 def typed(table: Table, where: str, *, exact: bool = False) -> Table:
-    """The table with our types; a column of ours that cannot have its type is an error.
+    """Cast the columns to our types; raise SertoolError if one of ours cannot be cast.
 
-    With `exact`, numbers keep double precision where ours are single.
+    With `exact`, numbers keep double precision where our type is single.
     """
     table = manifest.as_ours(_spelt_out(with_bands_named(table, where)), f"{where}: ", exact=exact)
     return _without_point_zero(_without_blanks(_with_our_words(_composed(_with_known_ends(table)))))
 
 
 def with_bands_named(table: Table, where: str) -> Table:
-    """Ages in bands, which are no years, as what they are: words of others, by which one can group and filter."""
+    """Rename an `age` column that holds bands, not years, to `age_band`, by which one can group and filter."""
     names = table.column_names
     if "age" not in names or "age_band" in names:
         return table
@@ -77,7 +77,7 @@ def with_bands_named(table: Table, where: str) -> Table:
 
 
 def _spelt_out(table: Table) -> Table:
-    """The columns of others in types that everything here can take, write and show; what is no number is not known."""
+    """Cast other columns to types that all formats can hold and show; NaN becomes null."""
     for index, field in enumerate(table.schema):
         original = table.column(index)
         column = _in_plain_types(original)
@@ -89,8 +89,10 @@ def _spelt_out(table: Table) -> Table:
 
 
 def _in_plain_types(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """A column with microseconds for its nanoseconds, which Python has no word for, or text where these would lose
-    some; and with the words and lists themselves where it has another way to hold them."""
+    """Cast a column to a plain type: dictionaries, views and extensions to their values, nanoseconds to microseconds.
+
+    Python's datetime has no nanoseconds; times that would lose digits become text.
+    """
     if str(column.type) == "extension<arrow.uuid>":
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     for times in ("us", None):
@@ -101,7 +103,7 @@ def _in_plain_types(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def _plain(kind: pa.DataType, times: str | None) -> pa.DataType:
-    """The type that stands for another here; `times` is the unit of those in nanoseconds, None for text."""
+    """Return the plain type for another; `times` is the unit that replaces nanoseconds, None for text."""
     if isinstance(kind, pa.BaseExtensionType):
         return _plain(kind.storage_type, times)
     if pa.types.is_dictionary(kind):  # pandas' categories
@@ -131,7 +133,7 @@ def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _of_the_calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Without moments that no calendar of Python's names, such as DuckDB's infinity."""
+    """Set to null the dates and times outside Python's calendar, such as DuckDB's infinity."""
     whole = pa.types.is_date32(column.type)
     numbers = (column.cast(pa.int32()) if whole else column).cast(pa.int64())
     a_day = 1 if whole else PER_DAY[column.type.unit]
@@ -140,7 +142,7 @@ def _of_the_calendar(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _composed(table: Table) -> Table:
-    """Words and people in one form of Unicode, as `labels.composed` has it: else one speaker would be two people."""
+    """Normalise words and names to Unicode NFC, as `labels.composed` does: else one speaker could count as two."""
     for index, field in enumerate(table.schema):
         column = table.column(index)
         if field.name in (*columns.WORDS, "predicted") and pc.any(pc.invert(pc.string_is_ascii(column))).as_py():
@@ -149,8 +151,7 @@ def _composed(table: Table) -> Table:
 
 
 def _with_our_words(table: Table) -> Table:
-    """The words of `split` and `sex` as we have them, so that every command holds out what anybody called test or val,
-    and those called F are female."""
+    """Translate the values of `split` and `sex` to ours, so that "val" is held out and "F" is female."""
     for index, field in enumerate(table.schema):
         if ours_of := {"split": splits.part_named, "sex": labels.sex_named}.get(field.name):
             coded = manifest.coded(table.column(index))
@@ -161,8 +162,8 @@ def _with_our_words(table: Table) -> Table:
 
 
 def _without_blanks(table: Table) -> Table:
-    """A text of ours that is empty is null whatever holds it, as it is in CSV; no blanks surround who speaks."""
-    names = table.column_names  # each look at them costs as much as there are
+    """Set empty strings in our text columns to null, as in CSV, and trim blanks around speakers."""
+    names = table.column_names  # looked up once: each lookup takes time in proportion to their number
     for index, field in enumerate(table.schema):
         if field.name == "speaker" and pc.any(pc.match_substring_regex(table.column(index), BLANK_ENDS)).as_py():
             table = table.set_column(index, field.name, pc.utf8_trim_whitespace(table.column(index)))
@@ -175,8 +176,11 @@ def _without_blanks(table: Table) -> Table:
 
 
 def _without_point_zero(table: Table) -> Table:
-    """Numbers that stand for somebody or something, 1 though pandas wrote 1.0: else one speaker of two tables would be
-    two people, and the leak guard would see nothing. Names, of which one is no such number, stay as they are."""
+    """Turn 1.0, as pandas writes 1 in a column with gaps, into 1 in columns of ids.
+
+    Otherwise a speaker of two tables would count as two, and the leak guard would miss it. A column with any other
+    value is unchanged.
+    """
     for index, field in enumerate(table.schema):
         if field.name in columns.WHO | columns.WHAT and manifest.kind(field.name) == pa.string():
             column = table.column(index)
@@ -186,7 +190,7 @@ def _without_point_zero(table: Table) -> Table:
 
 
 def _all_match(pattern: str, column: pa.ChunkedArray) -> bool:
-    """Whether every word matches; of most columns the first rows tell that not all of them do."""
+    """Whether every word matches; the first rows are tested first, as most columns fail on them."""
     pieces = (column.slice(0, 1024), column)
     return all(pc.all(pc.match_substring_regex(piece, pattern)).as_py() for piece in pieces)
 
@@ -195,10 +199,11 @@ def _all_match(pattern: str, column: pa.ChunkedArray) -> bool:
 
 
 def with_durations(table: Table, where: str) -> Table:
-    """Less `end` beside `start`, as predict and most tables of segments have them: from one to the other is `duration`.
+    """Replace `start` and `end`, as predict and most tables of segments have them, by `start` and `duration`.
 
-    It wins over a duration in the same row, which may be the whole clip's, as in what predict writes with --window.
-    Several parts of one clip get ids of their own, with the start of each. An `end` without a `start` is a stranger's.
+    `end` takes precedence over a duration in the same row, which may be that of the whole clip, as in predict's output
+    with --window. Several parts of one clip get ids of their own, with the start of each. An `end` without a `start`
+    column is left alone.
     """
     if not {"start", "end"} <= {*table.column_names}:
         return table
@@ -222,14 +227,13 @@ def with_durations(table: Table, where: str) -> Table:
 
 
 def _with_parts_named(table: Table) -> Table:
-    """The parts of a clip that stands in several rows by clip and start, `talk@1.5`, and channel where those are equal,
-    `talk@1.5:2`."""
+    """Make the ids of repeated clips unique by their start, `talk@1.5`, and if still equal by channel, `talk@1.5:2`."""
     table = _with_unique_ids(table, named_by_start)
     return _with_unique_ids(table, _named_by_channel) if "channel" in table.column_names else table
 
 
 def _with_unique_ids(table: Table, new_names: Callable[[Table], pa.ChunkedArray]) -> Table:
-    """The table with other names for the rows whose name stands in several."""
+    """Rename the rows whose clip id is repeated."""
     if "clip" not in table.column_names or table.column("clip").null_count or not manifest.repeats(table):
         return table
     clips = manifest.hashed_codes(table, "clip").index
@@ -238,7 +242,7 @@ def _with_unique_ids(table: Table, new_names: Callable[[Table], pa.ChunkedArray]
 
 
 def named_by_start(table: Table) -> pa.ChunkedArray:
-    """What the parts of files are called: `talk@1.5`; one without a start begins with its file."""
+    """Return names of parts of files, such as `talk@1.5`; a missing start is 0."""
     starts = pc.fill_null(table.column("start"), 0.0).cast(pa.string())
     return pc.binary_join_element_wise(table.column("clip"), starts, "@")
 
@@ -249,8 +253,7 @@ def _named_by_channel(table: Table) -> pa.ChunkedArray:
 
 
 def _with_known_ends(table: Table) -> Table:
-    """A `start` or `duration` that is no number is not known, as those mean who write it: the clip begins with its file
-    and goes on to its end."""
+    """Set `start` and `duration` to null where they are not finite: the clip then begins or ends with its file."""
     for index, field in enumerate(table.schema):
         if field.name in ("start", "duration"):
             values = _finite_or_null(table.column(index))
@@ -260,5 +263,5 @@ def _with_known_ends(table: Table) -> Table:
 
 
 def _finite_or_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers, with null for what is none."""
+    """Set numbers that are not finite to null."""
     return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))

@@ -1,4 +1,4 @@
-"""Corpora with different emotions that train one model: which emotions a clip is judged among, and its weight.
+"""Train one model on corpora with different emotions: which emotions each clip is judged among, and its weight.
 
 A corpus without any calm clip says nothing about calm: its actors were never asked for it. So the loss of its clips is
 taken over the emotions that the corpus has, and does not push them away from the others.
@@ -10,11 +10,12 @@ from torch import Tensor
 
 
 def among(targets: Tensor, corpus: np.ndarray, train: np.ndarray, labelled: np.ndarray) -> Tensor | None:
-    """The emotions that each clip is judged among, bool `[clips, classes]`; None if all clips are among all.
+    """Return the emotions that each clip is judged among, bool `[clips, classes]`; None if all clips are among all.
 
-    Those are the corpus' own: all that have a share in the `targets` `[clips, classes]` of its labelled training clips.
-    Clips without a label are judged among all, and so are those of a corpus with one emotion, which would have no loss
-    otherwise. `corpus` and `labelled` are of all clips, `train` the places of the training clips.
+    A clip's emotions are those of its corpus: all that have a share in the `targets` `[clips, classes]` of its labelled
+    training clips. Clips without a label are judged among all, and so are those of a corpus with one emotion, which
+    would have no loss otherwise. `corpus` and `labelled` cover all clips; `train` has the indices of the training
+    clips.
     """
     labelled_train = train[labelled[train]]
     rows, emotions = np.nonzero(targets[labelled_train].numpy() > 0)
@@ -26,22 +27,22 @@ def among(targets: Tensor, corpus: np.ndarray, train: np.ndarray, labelled: np.n
 
 
 def within(targets: Tensor, judged: Tensor) -> Tensor:
-    """Targets that leave out the emotions that a clip is not judged among, and are probabilities again."""
+    """Set targets to zero for emotions that a clip is not judged among, and normalise them to sum to 1."""
     shares = targets * judged
     return shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-9)
 
 
 def losses(logits: Tensor, targets: Tensor, judged: Tensor) -> Tensor:
-    """Each clip's cross-entropy among its own emotions, `[clips]`; all three are `[clips, classes]`.
+    """Return each clip's cross-entropy among its own emotions, `[clips]`; all arguments are `[clips, classes]`.
 
-    Of several networks, `[networks, clips, classes]`, each one's, `[networks, clips]`.
+    The logits of several networks, `[networks, clips, classes]`, give `[networks, clips]`.
     """
     logs = logits.masked_fill(~judged, -torch.inf).log_softmax(dim=-1)
     return -(targets * logs.masked_fill(~judged, 0)).sum(dim=-1)
 
 
 def crowd(how: str, emotion: np.ndarray, corpus: np.ndarray) -> np.ndarray:
-    """The size of the group that each clip shares its weight with, `[clips]`: its weight is one over that.
+    """Return the size of the group that each clip shares its weight with, `[clips]`; its weight is the reciprocal.
 
     The group is the clips of its emotion, or of its corpus. For `corpus-emotion` it is the clips of both, and the size
     is multiplied by the number of emotions in the corpus, so that all corpora, and the emotions in each, weigh alike.

@@ -1,4 +1,4 @@
-"""What a clip's path says of it: its corpus' own way of naming files, a pattern of the user's, folders of emotions."""
+"""Label clips by their paths: by a corpus' naming scheme, a pattern of the user's, or folders named after emotions."""
 
 import re
 from collections import defaultdict
@@ -12,12 +12,12 @@ from sertool.columns import Row
 from sertool.errors import UsageError
 from sertool.files import listed
 
-MOST_WORDS = 10  # that nobody knows, shown
+MOST_WORDS = 10  # unknown words shown
 
 
 @dataclass(frozen=True)
 class Labelling:
-    """How clips get their labels, as the command line says."""
+    """How clips get their labels, from the command line's options."""
 
     corpus: str | None = None
     patterns: tuple[str, ...] = ()
@@ -28,24 +28,24 @@ class Labelling:
 
 @dataclass
 class Candidate:
-    """A file, or a part of one, on its way to become a row."""
+    """A file, or a part of one, that will become a row."""
 
-    root: Path  # what was named on the command line, or the folder of the table that lists it
+    root: Path  # the path named on the command line, or the folder of the table that lists it
     path: Path
     row: Row = field(default_factory=dict)
-    key: str | None = None  # its name within its corpus
+    key: str | None = None  # the file's name within its corpus
     said: Row = field(default_factory=dict)  # what a table says of it
-    is_lost: bool = False  # a table lists it among files that are there, and it is not: where it lay says nothing
+    is_lost: bool = False  # a table lists it, but it does not exist: its path gives no label
 
     @cached_property
     def folders(self) -> tuple[str, ...]:
-        """The folders that it lies in, from the root's own name on."""
+        """The folders that contain it, from the root's own name on."""
         inside = self.path.parent.parts[len(self.root.parts) :] if self.path.is_relative_to(self.root) else ()
         return (self.root.name, *inside)
 
 
 def by_path(clips: Sequence[Candidate], how: Labelling, side: dict[str, Path]) -> None:
-    """Write down what each path tells; `side` holds the files that are no audio, by lower-case name."""
+    """Label each clip by its path; `side` holds the files that are not audio, by lower-case name."""
     if how.patterns:
         _by_patterns(clips, how.patterns)
     elif how.corpus is None or how.corpus in corpora.names():
@@ -53,7 +53,7 @@ def by_path(clips: Sequence[Candidate], how: Labelling, side: dict[str, Path]) -
     _by_folder([clip for clip in clips if not clip.row.keys() & {"corpus", "emotion", "label"}], how.mapping)
 
 
-# A corpus that is known by its layout.
+# Corpora with a known layout.
 
 
 def _by_corpus(clips: Sequence[Candidate], only: str | None, side: dict[str, Path]) -> None:
@@ -71,7 +71,7 @@ def _by_corpus(clips: Sequence[Candidate], only: str | None, side: dict[str, Pat
 
 
 def _mark_strangers(clips: Sequence[Candidate]) -> None:
-    """A file among those of a corpus that is not named as they are is still the corpus' file."""
+    """Assign oddly named files beside those of a corpus to that corpus."""
     owners = {clip.path.parent: clip.row["corpus"] for clip in clips if clip.row}
     for clip in clips:
         if not clip.row and clip.path.parent in owners:
@@ -79,7 +79,7 @@ def _mark_strangers(clips: Sequence[Candidate]) -> None:
 
 
 def _enrich(name: str, clips: Sequence[Candidate], side: dict[str, Path]) -> None:
-    """Let a corpus add what its side tables know."""
+    """Let a corpus add labels from its side tables."""
     module = corpora.load(name)
     tables = {table: side[table.lower()] for table in getattr(module, "SIDE_TABLES", ()) if table.lower() in side}
     if tables:
@@ -94,7 +94,7 @@ def _enrich(name: str, clips: Sequence[Candidate], side: dict[str, Path]) -> Non
 
 
 def _by_folder(clips: Sequence[Candidate], mapping: dict[str, str]) -> None:
-    """Label a clip by the nearest folder that stands among folders of emotions; the roots are folders too."""
+    """Label a clip by the nearest folder whose siblings are mostly emotions; the roots count as folders."""
     places = [[(clip.root.parent, clip.folders[:depth]) for depth in range(len(clip.folders))] for clip in clips]
     beside: dict[tuple[Path, tuple[str, ...]], set[str]] = defaultdict(set)
     for clip, above in zip(clips, places, strict=True):
@@ -109,7 +109,7 @@ def _by_folder(clips: Sequence[Candidate], mapping: dict[str, str]) -> None:
 
 
 def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
-    """Whether folders that lie side by side are named after emotions; one alone must be so exactly."""
+    """Whether most of the sibling folders are named after emotions; a single folder must be an emotion's exact name."""
     if len(names) == 1:
         return labels.canonical(*names, mapping) is not None
     is_emotion = [word_of_folder(name, mapping) is not None for name in names]
@@ -125,11 +125,11 @@ def word_of_folder(name: str, mapping: dict[str, str]) -> str | None:
     return emotional[0] if len({words[word] for word in emotional}) == 1 else None
 
 
-# A pattern.
+# Patterns.
 
 
 def compile_pattern(pattern: str, option: str = "--pattern") -> re.Pattern[str]:
-    """`{speaker}/{sentence}_{emotion}.wav` as an expression for the end of a path; `{}` is anything."""
+    """Compile `{speaker}/{sentence}_{emotion}.wav` to an expression for the end of a path; `{}` matches anything."""
     pieces = re.split(r"\{(\w*)\}", labels.composed(pattern))
     pieces[1::2] = _our_names(pieces[1::2])
     names = [name for name in pieces[1::2] if name]
@@ -144,7 +144,7 @@ def compile_pattern(pattern: str, option: str = "--pattern") -> re.Pattern[str]:
 
 
 def _our_names(names: Sequence[str]) -> list[str]:
-    """Words in braces by our names for them, `{Speaker}` and `{gender}`, unless another word has that name already."""
+    """Translate field names such as `{Speaker}` and `{gender}` to ours, unless another field has that name already."""
     our_name = {name: name for name in names}
     for name in our_name:
         if (ours := columns.ours(name)) in columns.SAID and ours not in our_name.values():
@@ -164,7 +164,7 @@ def _piece(text: str, is_field: bool, fields: set[str]) -> str:
 
 
 def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
-    """Let the first pattern that a clip's path matches tell of it."""
+    """Label each clip by the first pattern that its path matches."""
     unmet = {pattern: compile_pattern(pattern) for pattern in patterns}
     expressions = tuple(unmet.items())
     for clip in clips:
@@ -183,7 +183,7 @@ def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
 
 
 def _typed(row: Row, path: Path) -> Row:
-    """Text as the numbers that some columns hold, and as a part in our words."""
+    """Convert the fields of some columns to numbers or to our words."""
     for name, ours in (("split", splits.part_named), ("sex", labels.sex_named)):
         if name in row:
             row[name] = ours(row[name])
@@ -194,7 +194,7 @@ def _typed(row: Row, path: Path) -> Row:
     return row
 
 
-# What a label means.
+# Meanings of labels.
 
 
 def settle_emotions(clips: Sequence[Candidate], mapping: dict[str, str]) -> set[str]:

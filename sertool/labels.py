@@ -1,4 +1,4 @@
-"""The canonical emotion words, and the words of others that mean them."""
+"""The canonical emotions and their synonyms."""
 
 import re
 import shlex
@@ -28,17 +28,17 @@ SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "m
 
 
 def composed(word: str) -> str:
-    """A word as most systems write it: what macOS keeps as a letter and its accent is one character elsewhere."""
+    """Normalise a word to Unicode NFC: macOS stores an accented letter as two characters."""
     return word if word.isascii() else unicodedata.normalize("NFC", word)
 
 
 def plain(word: str) -> str:
-    """A word as it is looked up: `Pleasant Surprise` is `pleasant_surprise`."""
+    """Return a word in the form used for lookup: `Pleasant Surprise` becomes `pleasant_surprise`."""
     return composed(word).strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
-    """The canonical emotion for a word, by the user's mapping first; None when nobody knows it."""
+    """Return the canonical emotion for a word, by the user's mapping first; None if it is unknown."""
     key = plain(word)
     if mapping and (target := mapping.get(key)):
         return target
@@ -46,12 +46,12 @@ def canonical(word: str, mapping: dict[str, str] | None = None) -> str | None:
 
 
 def mapped(word: str, mapping: dict[str, str]) -> str | None:
-    """What the user says that a word means, if anything."""
+    """Return the user's meaning of a word, or None."""
     return mapping.get(plain(word))
 
 
 def sex_named(word: str) -> str:
-    """`F` and `Female` are female, `M` is male; a word that nobody knows stays."""
+    """Return "female" or "male" for `F`, `Female`, `M` and so on; an unknown word is returned as it is."""
     key = plain(word)
     return SEXES.get(key, key if key in SEXES.values() else word)
 
@@ -68,18 +68,18 @@ def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def to_map(source: str, target: str) -> str:
-    """The option that says what a label means, as a shell takes it: of several joined by `|` or `;`, too."""
+    """Return the --map option for a label, quoted if a shell needs it, as for labels joined by `|` or `;`."""
     pair = f"{source}={target}"
     return f"--map {shlex.quote(pair) if TAKEN_BY_SHELLS.search(pair) else pair}"
 
 
 def warn_of_unmet(mapping: dict[str, str], applied: set[str]) -> None:
-    """Say which labels the user gave a meaning that no clip has."""
+    """Warn of labels in the user's mapping that no clip has."""
     for word in mapping.keys() - applied:
         talk.warn(f"--map {word}={mapping[word]} changes nothing: no clip has the label {word!r}")
 
 
 def _apart(text: str) -> list[str]:
-    """Pairs that commas join; a label may hold commas itself."""
+    """Split pairs joined by commas, unless a label holds commas itself."""
     pairs = text.split(",")
     return pairs if all("=" in pair for pair in pairs) else [text]

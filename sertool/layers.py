@@ -1,7 +1,7 @@
-"""What several models are made of; what follows sees where padding lies, so that no clip feels its batch-mates.
+"""Layers that several models share; none lets a clip's padding, or the rest of its batch, change its result.
 
-A batch is `[clips, time, columns]` with `lengths` `[clips]`, kept on the CPU where possible: whether anything is padded
-is then known without waiting for the device, and a batch without padding costs nothing more.
+A batch is `[clips, time, columns]` with `lengths` `[clips]`, kept on the CPU where possible: whether a batch is padded
+is then known without waiting for the device, and an unpadded batch costs nothing more.
 """
 
 import math
@@ -18,30 +18,30 @@ from sertool.padding import real_frames
 
 
 def cleared(rows: Tensor, lengths: Tensor) -> Tensor:
-    """`[clips, time, columns]` with zeros behind each clip, whatever lay there."""
+    """Set the padding of `[clips, time, columns]` to zero."""
     return rows.masked_fill(~real_frames(lengths, rows.shape[1], rows.device)[..., None], 0.0)
 
 
 def framed(rows: Tensor, lengths: Tensor, frames: int) -> Tensor:
-    """`[clips, frames, columns]`: cut, or padded with zeros, to a model's own length."""
+    """Cut or zero-pad a batch to a model's own length, `[clips, frames, columns]`."""
     rows = cleared(rows[:, :frames], lengths)
     return F.pad(rows, (0, 0, 0, frames - rows.shape[1]))
 
 
 def halved(lengths: Tensor) -> Tensor:
-    """What steps of 2 leave of lengths; an odd frame at the end counts."""
+    """Return the lengths after a stride of 2, rounded up."""
     return (lengths + 1) // 2
 
 
 def reduced(size: int, times: int) -> int:
-    """What is left of a size that is halved so many times."""
+    """Return a size halved so many times, rounded up."""
     return -(-size // 2**times)
 
 
 def mask(lengths: Tensor, x: Tensor) -> Tensor | None:
-    """`[clips, 1, time, ..]` for `x` `[clips, channels, time, ..]`: one where a clip has frames.
+    """Return the mask `[clips, 1, time, ..]` for `x` `[clips, channels, time, ..]`: 1 where a clip has frames.
 
-    None where all have.
+    None if no clip is padded.
     """
     if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and bool((lengths >= x.shape[2]).all()):
         return None
@@ -50,32 +50,35 @@ def mask(lengths: Tensor, x: Tensor) -> Tensor | None:
 
 
 def mean(x: Tensor, lengths: Tensor) -> Tensor:
-    """`[clips, channels]` of `[clips, channels, time, ..]`: over each clip's own frames, the rest being zero."""
+    """Average each clip over its own frames, `[clips, channels]` of `[clips, channels, time, ..]` with zero padding."""
     count = lengths.clamp(max=x.shape[2]).to(x.device)[:, None] * math.prod(x.shape[3:])
     return (x.sum(tuple(range(2, x.dim()))) / count).to(x.dtype)
 
 
 def last(rows: Tensor, lengths: Tensor) -> Tensor:
-    """`[clips, columns]`: each clip's last frame."""
+    """Return each clip's last frame, `[clips, columns]`."""
     return rows[torch.arange(len(rows), device=rows.device), lengths.to(rows.device) - 1]
 
 
 def flipped(rows: Tensor, lengths: Tensor) -> Tensor:
-    """Each clip's frames from back to front, padding where it was."""
+    """Reverse each clip's frames in time, leaving the padding in place."""
     time = torch.arange(rows.shape[1], device=rows.device)
     back = lengths.to(rows.device)[:, None] - 1 - time
     return rows.gather(1, torch.where(back < 0, time, back)[..., None].expand_as(rows))
 
 
 def positions(time: int, width: int, device: torch.device) -> Tensor:
-    """`[time, width]`: sines and cosines in turn, of wavelengths from 2 pi to 20,000 pi frames."""
+    """Return sinusoidal position encodings, `[time, width]`, with wavelengths from 2 pi to 20,000 pi frames."""
     rates = 10000.0 ** (-torch.arange(0, width, 2, device=device) / width)
     angles = torch.arange(time, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]
 
 
 def dense(*widths: int) -> nn.Sequential:
-    """Linear layers from each width to the next, with ReLU between them; states count dropout, too, which is none."""
+    """Return linear layers with ReLU between them.
+
+    The dropout of 0 does nothing, but the names in saved states count it.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(0.0)]
@@ -83,15 +86,15 @@ def dense(*widths: int) -> nn.Sequential:
 
 
 def parts(rows: Tensor, groups: int, stats: int = 1) -> Tensor:
-    """`[.., groups, columns / groups]` of `[.., columns]`: what lies side by side, such as the layers of an encoder.
+    """Split columns into groups such as an encoder's layers, `[.., groups, columns / groups]` of `[.., columns]`.
 
-    Of several statistics all columns of the first come first; here each group has its own of all of them.
+    With several statistics, the columns are ordered by statistic first; here each group gets its own columns of all.
     """
     return rows.unflatten(-1, (stats, groups, -1)).transpose(-3, -2).flatten(-2)
 
 
 def part_width(columns: int, groups: int, stats: int = 1) -> int:
-    """How many columns each of the groups has."""
+    """Return how many columns each group has."""
     if columns % (groups * stats):
         counted = f"{stats} statistics of " if stats > 1 else ""
         hint = "--set groups=N" + (" and stats=N" if stats > 1 else "")
@@ -102,7 +105,7 @@ def part_width(columns: int, groups: int, stats: int = 1) -> int:
 
 
 def require_shares(width: int, heads: int) -> None:
-    """Refuse heads that do not have equal shares of the columns."""
+    """Raise UsageError unless the heads divide the columns evenly."""
     if width % heads:
         raise UsageError(
             f"{heads} heads do not divide {width} columns into equal shares: choose another --set heads, or width"
@@ -110,13 +113,13 @@ def require_shares(width: int, heads: int) -> None:
 
 
 def attention(width: int, heads: int, feedforward: int, dropout: float) -> nn.Module:
-    """A layer of a transformer, `[clips, time, width]` to the same."""
+    """Return a transformer encoder layer, `[clips, time, width]` to the same."""
     require_shares(width, heads)
     return nn.TransformerEncoderLayer(width, heads, feedforward, dropout, batch_first=True)
 
 
 class AttentionPool(nn.Linear):
-    """The mean over time, `[clips, width]` of `[clips, time, width]`, weighted by the softmax of one score a frame."""
+    """Attentive mean over time, `[clips, width]` of `[clips, time, width]`, with one softmax weight per frame."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, 1)
@@ -126,7 +129,7 @@ class AttentionPool(nn.Linear):
 
 
 class Statistics(nn.Module):
-    """Mean and deviation over time, `[clips, 2 width]` of `[clips, time, width]`.
+    """Attentive mean and standard deviation over time, `[clips, 2 width]` of `[clips, time, width]`.
 
     Each head weighs the frames in its own way, for its share of the columns.
     """
@@ -146,9 +149,9 @@ class Statistics(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """3x3 convolutions of `[clips, 1, time, bands]`, each with ReLU, halving by maxima and batch normalisation.
+    """3x3 convolutions of `[clips, 1, time, bands]`, each with ReLU, 2x2 max pooling and batch normalisation.
 
-    With `skip`, what leaves the first is added, through a 1x1 convolution in steps of 2, to what leaves the second.
+    With `skip`, the first block's output is added to the second's, through a 1x1 convolution of stride 2.
     """
 
     def __init__(self, channels: tuple[int, ...], skip: bool) -> None:
@@ -167,7 +170,7 @@ class Convolutions(nn.Module):
         self.skip = nn.Conv2d(channels[0], channels[1], 1, stride=2) if skip else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[clips, channels, time / 2^n, bands / 2^n]`."""
+        """Return `[clips, channels, time / 2^n, bands / 2^n]` after n blocks."""
         for place, block in enumerate(self.blocks):
             before, x = x, block(x)
             if place == 1 and self.skip is not None:
@@ -176,7 +179,7 @@ class Convolutions(nn.Module):
 
 
 class Convolution1d(nn.Module):
-    """A convolution over time with ReLU, halving by maxima, batch normalisation and dropout; odd lengths round up."""
+    """1-D convolution over time with ReLU, max pooling by 2 (rounding up), batch normalisation and dropout."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dropout: float, norm_first: bool) -> None:
         super().__init__()
@@ -187,7 +190,7 @@ class Convolution1d(nn.Module):
         self.norm_first = norm_first
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """`[clips, outputs, time / 2]` and what is left of `lengths`, of `[clips, inputs, time]`."""
+        """Return `[clips, outputs, time / 2]` of `[clips, inputs, time]`, and the new lengths."""
         where, x = mask(lengths, x), self.convolution(x)
         x = norms.zero_padding(self.norm(x, where).relu() if self.norm_first else x.relu(), where)
         x, lengths = self.pool(x), halved(lengths)
@@ -197,9 +200,9 @@ class Convolution1d(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Recurrent layers, one on another, with dropout after each.
+    """Stacked recurrent layers with dropout after each.
 
-    Torch's packed sequences would do the same for 5 to 30 times the time on a CPU.
+    Padding is handled by reversing each clip: Torch's packed sequences take 5 to 30 times as long on a CPU.
     """
 
     def __init__(
@@ -221,29 +224,32 @@ class Recurrent(nn.Module):
         )
 
     def states(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """`[clips, time, width]`, or twice the width both ways: the last layer's state after each frame."""
+        """Return the last layer's state after each frame, `[clips, time, width]`; twice the width if bidirectional."""
         for onward, *back in self.layers:
             ways = [onward(rows)[0], *(flipped(way(flipped(rows, lengths))[0], lengths) for way in back)]
             rows = self.dropout(torch.cat(ways, 2))
         return rows
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """`[clips, width]`, the state after a clip's last frame; both ways, beside it that of the way back."""
+        """Return the state after each clip's last frame, `[clips, width]`.
+
+        If bidirectional, the backward state at the first frame is beside it.
+        """
         rows = self.states(rows, lengths)
         return torch.cat([last(rows, lengths)[:, : self.width], rows[:, 0, self.width :]], 1)
 
 
 class Headed(nn.Module):
-    """A network whose `embed` sums clips up, `[clips, width]`, and whose `head` tells from that what they are."""
+    """A network with an `embed`, clips to `[clips, width]`, and a `head`, embeddings to classes."""
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.head(self.embed(rows, lengths))
 
 
 class Heads(nn.Module):
-    """The heads of several networks, whose summaries lie side by side: as one, the mean of their probabilities.
+    """One linear head for each of several networks with concatenated embeddings; their probabilities are averaged.
 
-    While they learn each answers for itself, `[networks, clips, classes]`.
+    In training the heads' outputs stay apart, `[networks, clips, classes]`.
     """
 
     def __init__(self, networks: int, width: int, classes: int) -> None:
@@ -257,12 +263,12 @@ class Heads(nn.Module):
 
 
 def heads(networks: int, width: int, classes: int) -> nn.Module:
-    """What tells from one network's summary, or from those of several, what clips are."""
+    """Return a linear head for one network, or `Heads` for several."""
     return nn.Linear(width, classes) if networks == 1 else Heads(networks, width, classes)
 
 
 class LastState(Headed):
-    """Recurrent layers, whose state after a clip's last frame goes through dense layers."""
+    """Recurrent layers followed by dense layers on the state after each clip's last frame."""
 
     kind: type[nn.LSTM | nn.GRU]
     both_ways = False

@@ -1,6 +1,6 @@
-"""The guard that finds what leaks from one part of a split, or from one fold, into another.
+"""The leak guard: finds what crosses from one part of a split, or from one fold, into another.
 
-Everything goes by columns (`codes.Codes`), as in `splits`.
+Rows are compared by their columns (`codes.Codes`), as in `splits`.
 """
 
 from collections.abc import Mapping
@@ -11,21 +11,21 @@ import numpy as np
 from sertool.codes import Codes, families
 from sertool.splits import PARTS
 
-# What should not cross: digest is of a sound, parent joins a clip and its copies, overlap segments that share some of
-# their sound, recording those of one file that name no speaker.
+# What should not cross: digest identifies a sound, parent joins a clip and its copies, overlap joins segments that
+# share some of their sound, recording joins those of one file that name no speaker.
 KINDS = ("speaker", "digest", "overlap", "parent", "sentence", "recording")
 NAMED = {"digest": "equal sounds", "overlap": "overlapping segments", "recording": "recordings without a speaker"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Groups that lie in more than one part."""
+    """Groups of one kind that are in more than one part."""
 
-    kind: str  # of KINDS
-    groups: int  # that cross
-    rows: int  # in them
-    examples: tuple[tuple[str, dict[str, int]], ...]  # the largest: its name, and how many rows it has in each part
-    leak: bool  # whether it spoils the result, rather than being worth knowing
+    kind: str  # one of KINDS
+    groups: int  # how many cross
+    rows: int  # rows in them
+    examples: tuple[tuple[str, dict[str, int]], ...]  # the largest: name, and rows by part
+    leak: bool  # whether it invalidates the result, or is only worth knowing
 
     @property
     def named(self) -> str:
@@ -40,10 +40,10 @@ class Finding:
 
 
 def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = False) -> list[Finding]:
-    """What crosses from one part or fold into another, by kind of group; rows without a part are nobody's.
+    """Return what crosses parts or folds, by kind of group; rows without a part are ignored.
 
-    Of `groups` it looks at KINDS, and parent with clip; other columns may be there. Crossing sentences are a leak only
-    where a split has promised otherwise, and recordings without a speaker never: several people may be heard in them.
+    Only KINDS in `groups` are examined, and clip for parent. Crossing sentences are a leak only if `strict_sentences`,
+    and recordings without a speaker never are: they may contain several people.
     """
     findings, groups = [], by_family(groups)
     for kind in KINDS:
@@ -56,7 +56,7 @@ def audit(parts: Codes, groups: Mapping[str, Codes], strict_sentences: bool = Fa
 
 
 def by_family(groups: Mapping[str, Codes]) -> Mapping[str, Codes]:
-    """The groups with copies by the clip that they descend from: what many audits need is worked out once."""
+    """Replace clip and parent by families, computed once for several audits."""
     clip, parent = groups.get("clip"), groups.get("parent")
     if clip is None or parent is None or not (parent.index >= 0).any():
         return groups
@@ -64,8 +64,11 @@ def by_family(groups: Mapping[str, Codes]) -> Mapping[str, Codes]:
 
 
 def _crossing(kind: str, group: Codes, parts: Codes, leak: bool) -> Finding | None:
-    """Every row writes its part over its group's, and the last remains: a group lies in one part if and only if all its
-    rows agree with what remained. That is linear in rows, needs no sorting, and serves any number of parts."""
+    """Return a finding of the groups that cross parts, or None.
+
+    Every row writes its part to its group's entry, and the last write remains: a group is in one part if and only if
+    all its rows agree with it. That is linear in rows, needs no sorting, and works for any number of parts.
+    """
     rows = (group.index >= 0) & (parts.index >= 0)
     member, part = group.index[rows], parts.index[rows]
     remained = np.zeros(len(group.values), dtype=part.dtype)
@@ -82,7 +85,7 @@ def _crossing(kind: str, group: Codes, parts: Codes, leak: bool) -> Finding | No
 
 
 def _spread(part: np.ndarray, parts: Codes) -> dict[str, int]:
-    """Rows by part: train before dev before test, folds by number."""
+    """Count rows by part: train before dev before test, folds by number."""
     sizes = {str(parts.values[place]): int(rows) for place, rows in enumerate(np.bincount(part)) if rows}
     return dict(
         sorted(sizes.items(), key=lambda item: (*(item[0] == name for name in PARTS[::-1]), len(item[0]), item[0]))

@@ -1,24 +1,24 @@
-"""The levels of a sound: peak, offset, clipping, values that are no numbers; from blocks, for sounds of any length."""
+"""Measure the levels of audio block by block: peak, offset, clipping, non-finite values."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-SILENT = 2.0**-11  # 16 steps of 16 bits: dither and the noise of converters
+SILENT = 2.0**-11  # 16 steps of 16 bits: dither and converter noise stay below
 QUIET = 0.01  # -40 dBFS
 FULL_SCALE = 32766 / 32768
 FULL_SCALES = {"ULAW": 32124 / 32768, "ALAW": 32256 / 32768, "PCM_S8": 127 / 128, "PCM_U8": 127 / 128}
-CLIPPED_RUN = 3  # neighbouring samples at full scale; one alone is a file that was normalised
-OFFSET = 0.1  # of the level
-CANCELLED = 0.01  # of the channels' energy: 20 dB
-BEYOND = 10.0  # times full scale: no gain, but integers that were kept as floats
+CLIPPED_RUN = 3  # neighbouring samples at full scale; a single one occurs in normalised files
+OFFSET = 0.1  # relative to the level
+CANCELLED = 0.01  # share of the channels' energy: 20 dB
+BEYOND = 10.0  # times full scale: no gain, but integers stored as floats
 TOO_SHORT = 0.05  # seconds
 
 
 @dataclass
 class Levels:
-    """Figures of the samples so far, from which faults and notes are told."""
+    """Running statistics of samples, from which faults and notes are derived."""
 
     full_scale: float  # what the largest value that the encoding holds comes to
     samples: int = 0
@@ -31,9 +31,9 @@ class Levels:
     finite: bool = True
 
     def add(self, values: np.ndarray) -> None:
-        """Add float32 `[frames]` or `[frames, channels]`, full scale being 1."""
+        """Add float32 `[frames]` or `[frames, channels]` with full scale 1."""
         self.samples += len(values)
-        with np.errstate(over="ignore", invalid="ignore"):  # of what a float file may hold
+        with np.errstate(over="ignore", invalid="ignore"):  # a float file may hold anything
             self._add(values)
 
     def _add(self, values: np.ndarray) -> None:
@@ -54,7 +54,7 @@ class Levels:
         return max(self.high, -self.low)
 
     def fault(self, rate: int) -> tuple[str, str] | None:
-        """Why the sound cannot be used: the manifest's word and the details; None if it can."""
+        """Return the issue that makes the clip unusable and its details, or None."""
         if not self.finite:
             return "not-finite", "values that are no numbers (NaN or infinity)"
         if self.samples / rate < TOO_SHORT:
@@ -64,7 +64,7 @@ class Levels:
         return None
 
     def notes(self, channels: int) -> list[str]:
-        """What is odd about the sound but usable, in the manifest's words."""
+        """Return the notes on a usable clip, in the manifest's words."""
         values = self.samples * channels
         offset, level = abs(self.total / values), math.sqrt(self.energy / values)
         marks = {
@@ -78,7 +78,7 @@ class Levels:
 
 
 def _has_run(at_full_scale: np.ndarray) -> bool:
-    """Whether `CLIPPED_RUN` neighbours in one channel are set, `[frames]` or `[frames, channels]`."""
+    """Whether `CLIPPED_RUN` neighbours in one channel are set, in `[frames]` or `[frames, channels]`."""
     run = at_full_scale
     for _ in range(CLIPPED_RUN - 1):
         run = run[1:] & at_full_scale[: len(run) - 1]

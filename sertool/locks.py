@@ -1,4 +1,4 @@
-"""Folders that one process at a time writes in."""
+"""Locks on folders, in which one process at a time writes."""
 
 import errno
 import sys
@@ -17,10 +17,10 @@ LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some
 
 @contextmanager
 def alone(folder: Path, wait: bool, part: str = "", *, idle: bool = False) -> Iterator[SertoolError | None]:
-    """Hold a folder for this process: a second one is refused, or waits. Processes with different parts share it.
+    """Lock a folder: a second process is refused, or waits. Processes with different parts share it.
 
-    Where nothing may be written there is nothing to hold. That is an error, save for who may turn out `idle`, as all
-    that it would make is there: it gets the error, to raise it where it has to write.
+    A folder that is not writable cannot be locked, which is an error. A caller that may be `idle`, as all its output
+    may exist already, gets the error instead, to raise it when it has to write.
     """
     with _lock(folder, ".lock", wait, shared=bool(part), idle=idle) as refusal:
         if not part or refusal:
@@ -57,7 +57,7 @@ def _lock(
 
 
 def _unlock(stream: BinaryIO) -> None:
-    """Let go at once: a fork that has not ended yet holds the file open, and with it the lock."""
+    """Unlock at once: a fork that is still alive holds the file open, and with it the lock."""
     if sys.platform != "win32":
         import fcntl
 
@@ -66,7 +66,7 @@ def _unlock(stream: BinaryIO) -> None:
 
 
 def _try_lock(stream: BinaryIO, shared: bool) -> bool:
-    """Lock an open file until it is closed, by whatever the system offers."""
+    """Lock an open file until it is closed, if nobody else holds it."""
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -1,6 +1,6 @@
-"""A waveform too long for memory: read from its file piece by piece, once for each pass over it.
+"""Stream a waveform too long for memory: its file is read piece by piece, once for each pass.
 
-It offers what features use of a tensor, its length and slices from the beginning to the end: hours of audio take the
+It has the part of a tensor's interface that features use, its length and slices in order: hours of audio take the
 memory of a minute and give the same rows.
 """
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from sertool import shaping
 from sertool.shaping import Kept, Wave
 
-Pieces = Callable[[], Iterator[np.ndarray]]  # each time from the beginning, `[channels, samples]`
+Pieces = Callable[[], Iterator[np.ndarray]]  # starts anew with each call, `[channels, samples]`
 
 
 class StreamedWave:
-    """Stands in for a tensor `[samples]` of one channel, or of the mean of all."""
+    """A stand-in for a tensor `[samples]` of one channel, or of the mean of all."""
 
     device, is_cpu = torch.device("cpu"), True
 
     def __init__(self, pieces: Pieces, channel: int | None, mean: np.ndarray, kept: Kept) -> None:
-        """`mean`, `[channels, 1]`, is subtracted from the channels; `kept`: which of the file's samples these are."""
+        """Subtract `mean`, `[channels, 1]`, from the channels; `kept` says which of the file's samples these are."""
         self._pieces, self._channel, self._mean, self._kept = pieces, channel, mean, kept
         self._buffer = torch.empty(0)  # holds `_length` samples of the file from `_at` on
         self._restart(iter(()))
@@ -37,7 +37,7 @@ class StreamedWave:
         return self
 
     def __getitem__(self, place: slice | Tensor) -> Tensor:
-        """Some samples; to go back means to read the file from its beginning again."""
+        """Return some samples; going back reads the file from its beginning again."""
         if isinstance(place, Tensor):
             low, high = int(place.min()), int(place.max())
             return self[low : high + 1][place - low]
@@ -49,7 +49,7 @@ class StreamedWave:
         return torch.nn.functional.pad(inside, (before, max(stop - start, 0) - before - len(inside)))
 
     def _read(self, first: int, last: int) -> Tensor:
-        """The file's samples first to last - 1."""
+        """Return the file's samples first to last - 1."""
         if first < self._at or not self._length:
             self._restart(self._pieces())
         while self._at + self._length < last:
@@ -57,7 +57,7 @@ class StreamedWave:
         return self._buffer[first - self._at : last - self._at].clone()
 
     def _append(self, piece: Tensor, first: int) -> None:
-        """Add a piece, dropping what lies before `first`; in place, as arrays of varying sizes fragment memory."""
+        """Add a piece, dropping samples before `first`; in place, as arrays of varying sizes fragment memory."""
         dropped = min(max(first - self._at, 0), self._length)
         left = self._length - dropped
         if left + len(piece) > len(self._buffer):
@@ -72,7 +72,7 @@ class StreamedWave:
 
 
 def streamed(pieces: Pieces, settings: Wave, clip: str) -> list[StreamedWave]:
-    """The shaped channels of a file."""
+    """Return the shaped channels of a file."""
     length, total = 0, np.zeros(1)
     for piece in pieces():
         length += piece.shape[1]

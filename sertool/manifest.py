@@ -1,4 +1,4 @@
-"""The manifest: an Arrow table with one row per clip, and what may be done with one column-wise.
+"""The manifest: an Arrow table with one row per clip, and operations on its columns.
 
 `merging` and `row_filter` join tables and choose rows, `intake` makes one of what others wrote, and `delimited`,
 `formats` and `manifest_io` turn it into bytes and back.
@@ -19,24 +19,26 @@ from sertool.errors import SertoolError, first_line
 
 Table = pa.Table
 FOR_A_WORD = re.compile(r"p_|soft_|votes_([^_]+_)?")
-ROUNDING = 1e-6  # that a probability may be beyond 0 and 1
+ROUNDING = 1e-6  # by how much a probability may be below 0 or above 1
 TYPES = {
     "string": pa.string(), "double": pa.float64(), "float": pa.float32(), "int16": pa.int16(), "int32": pa.int32(),
     "int64": pa.int64(), "list": pa.list_(pa.string()),
 }  # fmt: skip
 
-# Arrow's own allocators keep what was freed: a third of the memory for three million rows.
+# Arrow's own allocators keep freed memory: the system's takes a third less for three million rows.
 pa.set_memory_pool(pa.system_memory_pool())
 
 
 def kind(name: str) -> pa.DataType | None:
-    """The type of a column of ours; None for a column of somebody else's."""
+    """Return the type of one of our columns; None for any other column."""
     return TYPES.get(columns.kind_of(name) or "")
 
 
 def is_open(name: str) -> bool:
-    """Whether only what it holds can tell a column of ours from a stranger's: `p_furious` is an emotion's, `p_id` is
-    none's, and `p_angry` needs no asking."""
+    """Whether a column of ours can only be told from another by its values.
+
+    `p_furious` may be an emotion's probability, while `p_id` is not; `p_angry` is known by its name.
+    """
     match = FOR_A_WORD.match(name)
     return match is not None and labels.canonical(name[match.end() :]) is None
 
@@ -56,14 +58,14 @@ def from_columns(values: Mapping[str, Any], kinds: Mapping[str, pa.DataType] | N
 
 
 def ordered(table: Table) -> Table:
-    """Our columns in our order, then the rest as they came."""
+    """Put our columns in our order, and others after them as they were."""
     ours = [name for name in columns.MEANINGS if name in table.column_names]
     return table.select(ours + [name for name in table.column_names if name not in columns.MEANINGS])
 
 
 def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
-    """Columns of ours with our types; those of others, whatever their names are like, are left as they are."""
-    names = table.column_names  # each look at them costs as much as there are
+    """Cast our columns to our types; other columns are unchanged, even if their names look like ours."""
+    names = table.column_names  # looked up once: each lookup takes time in proportion to their number
     for index, field in enumerate(table.schema):
         dtype = TYPES.get(columns.kind_of(field.name, names) or "")
         dtype = pa.float64() if exact and dtype == pa.float32() else dtype
@@ -81,7 +83,7 @@ def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
 
 
 def _can_be(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
-    """Whether numbers can be votes, or shares and probabilities; text and larger numbers stand for something else."""
+    """Whether numbers can be votes, or shares or probabilities; not if they are text or out of range."""
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return pa.types.is_null(column.type)
     low, high = pc.min_max(column).as_py().values()
@@ -94,19 +96,19 @@ def _can_be(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
 
 
 def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_floating(column.type) and not pa.types.is_floating(dtype):  # no number is none, not one called nan
+    if pa.types.is_floating(column.type) and not pa.types.is_floating(dtype):  # NaN is null, not the text "nan"
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    if column.null_count == len(column):  # whose type says nothing: pandas calls a column without words double
+    if column.null_count == len(column):  # the type says nothing: pandas makes an empty column double
         return pa.chunked_array([pa.nulls(len(column), dtype)])
     if pa.types.is_string(dtype) or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column.cast(dtype)
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)  # as where every cell is quoted
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)  # as in a CSV with every cell quoted
     return pc.split_pattern(text, ";") if pa.types.is_list(dtype) else _number(text, dtype)
 
 
 def _number(text: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
-    """Text as numbers; whole ones be they written as 16000 or 16000.0, and others in their place are an error."""
+    """Cast text to numbers; 16000.0 is an integer, too, but 16000.5 is an error."""
     try:
         return text.cast(dtype)
     except pa.ArrowInvalid:
@@ -114,7 +116,7 @@ def _number(text: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
 
 
 def strange(column: pa.ChunkedArray, dtype: pa.DataType) -> str | None:
-    """The first of some words or numbers that is no number of the wanted type, and what such a column takes."""
+    """Return the first value that is no number of the wanted type, and what the column takes; None if not numeric."""
     whole = pa.types.is_integer(dtype)
     if pa.types.is_nested(column.type) or not (whole or pa.types.is_floating(dtype)):
         return None
@@ -134,23 +136,23 @@ def _casts(column: pa.ChunkedArray, dtype: pa.DataType) -> bool:
 
 
 def repeats(table: Table) -> bool:
-    """Whether a clip id stands twice."""
+    """Whether a clip id is repeated."""
     keys = np.sort(clip_hashes(table))
     return bool((keys[1:] == keys[:-1]).any())
 
 
 def strangers(keys: np.ndarray, table: Table) -> np.ndarray:
-    """Which of some clips, known by their hashes, have no row in a table, bool `[clips]`."""
+    """Return which clips, given by their hashes, have no row in a table, bool `[clips]`."""
     return ~np.isin(keys, clip_hashes(table))
 
 
 def clip_hashes(table: Table) -> np.ndarray:
-    """A number for each row's clip, uint64 `[rows]`."""
+    """Return a hash of each row's clip id, uint64 `[rows]`."""
     return hashes(Values(table.column("clip")))
 
 
 def same_rows(first: Table, second: Table) -> bool:
-    """Whether two tables hold the same columns and rows; how they were made may differ."""
+    """Whether two tables have the same columns and rows, whatever their provenance."""
     return first.schema.equals(second.schema) and first.equals(second)
 
 
@@ -158,7 +160,7 @@ def same_rows(first: Table, second: Table) -> bool:
 
 
 class Values(Sequence):
-    """Strings that stay in Arrow until one is asked for; `rows` picks and orders them."""
+    """A sequence of strings kept in Arrow until indexed; `rows` selects and orders them."""
 
     def __init__(self, array: pa.Array | pa.ChunkedArray, rows: np.ndarray | None = None) -> None:
         self.array, self.rows = array, rows
@@ -174,14 +176,14 @@ class Values(Sequence):
 
 
 def codes(table: Table, name: str) -> Codes:
-    """A column as integers and the values they stand for; a column that is absent is null everywhere."""
+    """Encode a column as integers and their values; an absent column is null in every row."""
     if name not in table.column_names:
         return Codes(np.full(len(table), -1, np.int32), ())
     return coded(_text(table.column(name)))
 
 
 def coded(column: pa.ChunkedArray) -> Codes:
-    """The same of a column of strings by itself."""
+    """Encode a column of strings as integers and their values."""
     if not len(column):
         return Codes(np.zeros(0, np.int32), ())
     encoded = column.dictionary_encode().unify_dictionaries()
@@ -194,7 +196,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def hashed_codes(table: Table, name: str) -> Codes:
-    """The same by hashes, for a column whose values are mostly distinct: a dictionary would be the column once more."""
+    """Like `codes`, by hashing, for mostly distinct values, whose dictionary would be a second copy of the column."""
     column = _text(table.column(name))
     keys = hashes(Values(column.fill_null("") if column.null_count else column))
     order = np.argsort(keys, kind="stable")
@@ -207,12 +209,12 @@ def hashed_codes(table: Table, name: str) -> Codes:
 
 
 def distinct_codes(table: Table, name: str) -> Codes:
-    """The same for a column whose values are all distinct, as clip ids are."""
+    """Like `codes`, for a column whose values are all distinct, such as clip ids."""
     return Codes(np.arange(len(table), dtype=np.int32), Values(table.column(name)))
 
 
 def is_of_words(table: Table, name: str) -> bool:
-    """Whether each cell of a column is one word or number, or null as all are of one that is absent."""
+    """Whether each cell of a column is a single word or number; also true of an absent column."""
     kind_of = table.schema.field(name).type if name in table.column_names else pa.string()
     return not (pa.types.is_nested(kind_of) or is_bytes(kind_of))
 
@@ -222,7 +224,7 @@ def is_bytes(kind_of: pa.DataType) -> bool:
 
 
 def words(table: Table, name: str) -> tuple[np.ndarray, Codes]:
-    """The words in a column of lists, and the row of each."""
+    """Return the words in a column of lists: the row of each, and the words encoded."""
     if name not in table.column_names:
         return np.zeros(0, np.int64), Codes(np.zeros(0, np.int32), ())
     lists = table.column(name)
@@ -230,29 +232,29 @@ def words(table: Table, name: str) -> tuple[np.ndarray, Codes]:
 
 
 def lengths(lists: pa.ChunkedArray) -> np.ndarray:
-    """How many words there are in each row, `[rows]`."""
+    """Return the number of words in each row, `[rows]`."""
     return pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
 
 
 def column(table: Table, name: str, default: Any = None) -> list[Any]:
-    """A column as Python values; one that is absent is `default` everywhere."""
+    """Return a column as Python values; an absent column is `default` in every row."""
     return table.column(name).to_pylist() if name in table.column_names else [default] * len(table)
 
 
 def own_or_parents(table: Table, places: Mapping[str, int]) -> np.ndarray:
-    """The place of each row's clip or, of a copy without its own, its parent's, `[rows]`; -1 where neither has one."""
+    """Return the place of each row's clip, else of its parent, `[rows]`; -1 if neither has one."""
     clips, parents = column(table, "clip"), column(table, "parent")
     pairs = zip(clips, parents, strict=True)
     return np.array([places.get(clip, places.get(parent, -1)) for clip, parent in pairs], int)
 
 
 def cell(table: Table, name: str, row: int) -> Any:
-    """One value."""
+    """Return one value."""
     return table.column(name)[row].as_py()
 
 
 def with_column(table: Table, name: str, values: Any) -> Table:
-    """The table with a column set or replaced."""
+    """Return the table with a column set or replaced."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind(name))
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, array)
@@ -260,7 +262,7 @@ def with_column(table: Table, name: str, values: Any) -> Table:
 
 
 def with_empty(table: Table, *names: str) -> Table:
-    """The table with columns of ours or of answers, null everywhere where it lacks them."""
+    """Return the table with the named columns added as null where it lacks them."""
     for name in names:
         if name not in table.column_names:
             table = with_column(
@@ -270,22 +272,21 @@ def with_empty(table: Table, *names: str) -> Table:
 
 
 def without(table: Table, name: str) -> Table:
-    """The table without a column, if it has it."""
+    """Return the table without a column, if it has it."""
     return table.drop_columns([name]) if name in table.column_names else table
 
 
 def family(table: Table, prefix: str) -> list[str]:
-    """What follows the prefix in the names of a family of columns: emotions; a stranger's name may begin so, too."""
+    """Return the suffixes of a family of columns with this prefix (emotions); others' columns are left out."""
     names = [name for name in table.column_names if name.startswith(prefix) and name != prefix]
     ours = [name for name in names if not is_open(name) or _can_be(table.column(name), kind(name) or pa.float32())]
     return [name[len(prefix) :] for name in ours]
 
 
 def by_word(table: Table, prefix: str, words: Mapping[str, str]) -> tuple[list[str], np.ndarray]:
-    """The columns of a family by what `words` says that they stand for: `[rows, words]`; ones that mean the same are
-    added up.
+    """Sum the columns of a family by the words that they stand for, `[rows, words]`.
 
-    A cell that is null counts as 0, but in a row that has nothing else.
+    A null cell counts as 0, but a row without any value is NaN.
     """
     unique = sorted({*words.values()})
     summed, is_known = np.zeros((len(table), len(unique))), np.zeros(len(table), bool)
@@ -298,23 +299,23 @@ def by_word(table: Table, prefix: str, words: Mapping[str, str]) -> tuple[list[s
 
 
 def from_codes(index: np.ndarray, values: Sequence[str]) -> pa.Array:
-    """Strings by their code, null where it is negative."""
+    """Decode strings; a negative code is null."""
     indices = pa.array(index, pa.int32(), mask=index < 0)
     return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string())).cast(pa.string())
 
 
 def numbers(values: np.ndarray) -> pa.Array:
-    """Floats as Arrow has them, NaN as null."""
+    """Convert floats to Arrow, NaN to null."""
     return pa.array(values, pa.float32(), mask=np.isnan(values))
 
 
 def whole_numbers(values: np.ndarray) -> pa.Array:
-    """Numbers from 0 as Arrow has them, negative ones as null."""
+    """Convert non-negative integers to Arrow, negative ones to null."""
     return pa.array(values, mask=values < 0)
 
 
 def with_feature(table: Table, feature: str, place: tuple[np.ndarray, ...], shards: Sequence[str]) -> Table:
-    """The table with `F_shard, F_offset, F_rows`; `place` holds shard (by its number, -1 for none), offset and rows."""
+    """Return the table with a feature's location columns; `place` is shard (-1 for none), offset and rows."""
     shard, offset, rows = place
     table = with_column(table, f"{feature}_shard", from_codes(shard, shards))
     table = with_column(table, f"{feature}_offset", pa.array(offset, mask=shard < 0))
@@ -322,32 +323,32 @@ def with_feature(table: Table, feature: str, place: tuple[np.ndarray, ...], shar
 
 
 def lacking(table: Table, name: str) -> np.ndarray:
-    """Which rows have nothing in a column, bool `[rows]`; all of them where it is absent."""
+    """Return which rows are null in a column, bool `[rows]`; all if it is absent."""
     return table.column(name).is_null().to_numpy() if name in table.column_names else np.ones(len(table), bool)
 
 
 def usable(table: Table) -> np.ndarray:
-    """Which rows have no issue, bool `[rows]`."""
+    """Return which rows have no issue, bool `[rows]`."""
     return lacking(table, "issue")
 
 
 def originals(table: Table) -> np.ndarray:
-    """Which rows are no copies, bool `[rows]`."""
+    """Return which rows are originals, not copies, bool `[rows]`."""
     return lacking(table, "parent")
 
 
 def keep(table: Table, rows: np.ndarray) -> Table:
-    """The rows of a boolean mask."""
+    """Return the rows of a boolean mask."""
     return table if rows.all() else table.filter(pa.array(rows))
 
 
 def only(table: Table, name: str, values: Sequence[str]) -> Table:
-    """The rows that have one of some words in a column."""
+    """Return the rows whose value in a column is one of some words."""
     return table.filter(pc.is_in(table.column(name), value_set=pa.array(values, pa.string())))
 
 
 def counts(table: Table, name: str) -> list[tuple[str, int]]:
-    """The values of a column by frequency, with null left out."""
+    """Return the values of a column with their counts, most frequent first, without null."""
     coded = codes(table, name)
     totals = np.bincount(coded.index[coded.index >= 0], minlength=len(coded.values))
     return [(str(coded.values[i]), int(totals[i])) for i in np.argsort(-totals, kind="stable") if totals[i]]
@@ -358,7 +359,7 @@ def total(table: Table, name: str) -> float:
 
 
 def digest(table: Table) -> str:
-    """A digest of the clips in a table and their order."""
+    """Return a digest of the clip ids in a table and their order."""
     lengths, letters = hashlib.sha256(), hashlib.sha256()
     for chunk in table.column("clip").chunks:
         lengths.update(pc.binary_length(chunk).to_numpy(zero_copy_only=False))

@@ -1,8 +1,8 @@
-"""The manifest in bytes: Parquet, CSV, TSV, JSON Lines, or a list of paths; from files and pipes, to both.
+"""Read and write manifests: Parquet, CSV, TSV, JSON Lines, or a list of paths; files and pipes.
 
-What comes in is told apart by its content, never by its name. Parquet has its footer last, so a reader of a pipe starts
-when the producer ends, and a stream that was cut is refused. Paths are absolute in memory and on the wire, in a file
-relative to its folder where they lie under it.
+The format of input is detected by content, never by name. Parquet has its footer at the end, so a reader of a pipe
+starts when the producer ends, and a truncated stream is refused. Paths are absolute in memory and in pipes. In a file,
+those under its folder are relative to it.
 """
 
 import codecs
@@ -30,11 +30,11 @@ ROW_GROUP = 131_072
 BLOCK_BYTES = 1 << 20  # bytes that are read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
 SHOWN_ROWS = 20
-STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # a file may stand behind any of them
+STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # these may stand for a file of any format
 
 
 def read(source: str, root: str | None = None) -> Table:
-    """The manifest in a file or, for `-`, on stdin, with absolute paths."""
+    """Read the manifest in a file or, for `-`, on stdin, with absolute paths."""
     return decode(read_bytes(source), source, root)
 
 
@@ -76,7 +76,7 @@ def _of_spreadsheets(data: pa.Buffer, where: str) -> pa.Buffer:
 
 
 def decode(data: pa.Buffer, source: str, root: str | None = None) -> Table:
-    """Bytes as a manifest, with absolute paths."""
+    """Decode bytes to a manifest with absolute paths."""
     where = source_name(source)
     is_list = kind_of(data) == "paths"
     folder = os.getcwd() if is_list or is_stream(source) else os.path.dirname(absolute(source))
@@ -85,17 +85,17 @@ def decode(data: pa.Buffer, source: str, root: str | None = None) -> Table:
 
 
 def source_name(source: str) -> str:
-    """What a source is called where something is said of it."""
+    """Return the name of a source for messages."""
     return "stdin" if source == "-" else source
 
 
 def is_stream(source: str) -> bool:
-    """Whether it is stdin or a pipe, whose paths are relative to the working folder: that of its name says nothing."""
+    """Whether a source is stdin or a pipe, whose paths are relative to the working folder, not to its name's."""
     return source == "-" or is_special(Path(source)) or absolute(source).startswith(STREAMS)
 
 
 def read_table(source: str) -> Table:
-    """Any table in a file, as it is: a `--table` need not be a manifest."""
+    """Read any table in a file as it is: a `--table` need not be a manifest."""
     data = read_bytes(source)
     return parse(data, source, delimited.header_of(data).likely_kind())
 
@@ -105,9 +105,9 @@ def kind_of(data: pa.Buffer, *, nul: bool = False) -> str:
 
 
 def parse(data: pa.Buffer, where: str, otherwise: str = "paths", loose: Collection[str] = ()) -> Table:
-    """Bytes as a table, not yet checked for being a manifest; `otherwise` is what they are if they do not say.
+    """Decode bytes to a table, without checking that it is a manifest.
 
-    `loose` are columns of ours that may hold anything.
+    `otherwise` is the format if the content does not tell, and `loose` are columns of ours that may hold anything.
     """
     if not data.size:
         raise SertoolError(f"{where}: empty input; the command that should have written it may have failed")
@@ -117,7 +117,7 @@ def parse(data: pa.Buffer, where: str, otherwise: str = "paths", loose: Collecti
 
 
 def parse_paths(data: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
-    """A list of paths, one a line, or each ended by NUL."""
+    """Parse a list of paths, one per line or each ended by NUL."""
     text = bytes(data) if nul else bytes(data).removeprefix(codecs.BOM_UTF8)
     end = b"\r" if b"\n" not in text else b"\n"
     lines = text.split(b"\0") if nul else [line.rstrip(b"\r") for line in text.split(end)]
@@ -129,12 +129,12 @@ def parse_paths(data: pa.Buffer, where: str, *, nul: bool = False) -> list[str]:
 
 
 def is_header(path: str) -> bool:
-    """Whether the first of several paths is what tables call them."""
+    """Whether the first of several paths is really a column name."""
     return path.strip().lower() in columns.PATH_NAMES and not os.path.lexists(path)
 
 
 def existing_paths(data: pa.Buffer, source: str, *, nul: bool = False) -> list[str]:
-    """A list of paths, unless none of them is there: then it is a list of something else."""
+    """Parse a list of paths; if none of them exists, it is not a list of paths and an error."""
     where = source_name(source)
     paths = parse_paths(data, where, nul=nul)
     if not any(map(os.path.lexists, paths)):
@@ -149,14 +149,17 @@ def existing_paths(data: pa.Buffer, source: str, *, nul: bool = False) -> list[s
 
 
 def format_for(out: str | None, requested: str | None) -> str:
-    """The format of a manifest: as asked, else by the extension of `-o`; a table on a terminal, Parquet in a pipe."""
+    """Return the format to write: as requested, else by `-o`'s extension.
+
+    Without either it is a table on a terminal, and Parquet in a pipe.
+    """
     if requested == "table" and out not in (None, "-"):
         raise UsageError(f"-f table is for terminals: leave out -o {out}, or choose another format")
     return named_format(out, requested, EXTENSIONS) or ("table" if talk.to_terminal() else "parquet")
 
 
 def named_format(out: str | None, requested: str | None, extensions: Mapping[str, str]) -> str | None:
-    """The format asked for, else by the extension of `-o`, one of `extensions`; None where nobody names one."""
+    """Return the requested format, else that of `-o`'s extension in `extensions`; None if neither is given."""
     to_stdout = out in (None, "-")
     if requested == "parquet" and to_stdout and talk.to_terminal():
         raise UsageError("Parquet is no text for a terminal: name a file with -o, or pipe it")
@@ -179,7 +182,7 @@ def _is_audio(suffix: str) -> bool:
 
 
 def write(table: Table, out: str | None, kind: str) -> None:
-    """Write a manifest to a file, whole or not at all, or to stdout."""
+    """Write a manifest to stdout or to a file, which is complete or not written at all."""
     if kind == "table":
         _show(table)
     elif out in (None, "-"):
@@ -191,19 +194,22 @@ def write(table: Table, out: str | None, kind: str) -> None:
 
 
 def folder_of(out: str | None) -> str | None:
-    """What paths become relative to in what is written there; nothing in a pipe, whose name readers need not know."""
+    """Return the folder that paths in an output file are relative to; None for a pipe.
+
+    A pipe's readers need not know its name.
+    """
     return None if out is None or is_stream(out) else os.path.dirname(absolute(out))
 
 
 def _pieces(table: Table, folder: str | None = None) -> Iterator[Table]:
-    """A table some rows at a time, at least once; `folder` is what its paths become relative to."""
+    """Yield a table in row groups, at least one; paths become relative to `folder` if given."""
     for start in range(0, max(len(table), 1), ROW_GROUP):
         piece = table.slice(start, ROW_GROUP).combine_chunks()
         yield manifest_paths.relative(piece, folder) if folder else piece
 
 
 def holds(out: str | None, table: Table, kind: str) -> bool:
-    """Whether a file holds these rows already; how a Parquet file says it was made may differ."""
+    """Whether a file holds these rows already; the provenance in a Parquet file may differ."""
     if out in (None, "-") or not os.path.isfile(out) or not os.path.getsize(out):
         return False
     folder = os.path.dirname(absolute(out))
@@ -218,8 +224,8 @@ def holds(out: str | None, table: Table, kind: str) -> bool:
 
 
 def _same_rows(out: str, table: Table, folder: str) -> bool:
-    """Row group by row group, so that the file is never held as a whole."""
-    with pa.OSFile(os.fsencode(out)) as file, pq.ParquetFile(file) as parquet:  # a name may have any bytes
+    """Compare row group by row group, so that the file is never in memory as a whole."""
+    with pa.OSFile(os.fsencode(out)) as file, pq.ParquetFile(file) as parquet:  # a name may be any bytes
         if parquet.metadata.num_rows != len(table) or parquet.schema_arrow != table.schema:
             return False
         start = 0
@@ -232,7 +238,7 @@ def _same_rows(out: str, table: Table, folder: str) -> bool:
 
 
 class _ComparingStream(io.RawIOBase):
-    """A stream that takes only what another one holds."""
+    """A stream that accepts only the bytes that another one holds."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -248,7 +254,7 @@ class _ComparingStream(io.RawIOBase):
 
 
 def _show(table: Table) -> None:
-    """The first rows and the columns that people look for first, as a table on stdout."""
+    """Print the first rows of the most useful columns as a table on stdout."""
     names = [name for name in SHOWN if name in table.column_names] or table.column_names[:6]
     head = table.slice(0, SHOWN_ROWS).select(names).to_pydict()
     numeric = " ".join(name for name in names if pa.types.is_floating(table.schema.field(name).type))

@@ -1,4 +1,4 @@
-"""Where the audio and shards of a manifest lie: paths made absolute, relative to a folder, or moved under a root."""
+"""Change the paths in a manifest: make them absolute, relative to a folder, or move them under a root."""
 
 import os
 from collections import Counter
@@ -16,23 +16,23 @@ from sertool.manifest import Table
 from sertool.paths import absolute, path_of, path_text, tidied
 
 LAST_NAME = r"[^/\\]*$"
-MOST_FOLDERS = 1000  # that are looked for under --root
-UNTIDY = r"^(file:)?//|[^:]//|/\.\.?/"  # one file may be written in many ways, of which the leak guard must know
+MOST_FOLDERS = 1000  # most folders looked for under --root
+UNTIDY = r"^(file:)?//|[^:]//|/\.\.?/"  # one file may be spelt in many ways, which the leak guard must recognise
 ABSOLUTE = r"^(/|[A-Za-z]:[\\/]|\\\\|file://)"
 
 
 def rebased(table: Table, folder: str) -> Table:
-    """Relative paths made absolute: they are relative to `folder`."""
+    """Make relative paths absolute; they are relative to `folder`."""
     return _map_paths(table, lambda paths: _absolute(paths, folder))
 
 
 def relative(table: Table, folder: str) -> Table:
-    """Paths under `folder` made relative to it, with slashes on every system."""
+    """Make paths under `folder` relative to it, with slashes on every system."""
     return _map_paths(table, lambda paths: _without(paths, folder))
 
 
 def moved(table: Table, root: str) -> Table:
-    """The audio looked for under `root`: some end of its path must be there. What lay elsewhere stays where it was."""
+    """Move audio paths under `root`, where some suffix of them must exist; paths outside the old root stay."""
     if manifest.lacking(table, "path").all():
         return table
     column = table.column("path").drop_null()
@@ -47,9 +47,9 @@ def moved(table: Table, root: str) -> Table:
 
 
 def _place_before(paths: pa.ChunkedArray, root: str) -> str | None:
-    """What `root` stands for: of the folders above the audio, that of which most folders of audio are found under it.
+    """Return the folder that `root` replaces: the one whose files are found under it most often, by folder.
 
-    A folder is found where one of its files is.
+    A folder is found if one of its files is.
     """
     folders = pc.replace_substring_regex(paths, LAST_NAME, "").combine_chunks().dictionary_encode()
     codes = folders.indices.to_numpy()
@@ -88,7 +88,7 @@ def _moved(text: str, before: str, root: str) -> str:
 
 
 def _map_paths(table: Table, change: Callable[[pa.Array], pa.Array], only: str | None = None) -> Table:
-    """The table with its paths changed, chunk by chunk: there are many, and long ones."""
+    """Return the table with its paths changed, chunk by chunk to save memory."""
     shards = (f"{feature}_shard" for feature in columns.features(table.column_names))
     names = {only} if only else {"path", *shards}
     for index, field in enumerate(table.schema):
@@ -109,11 +109,11 @@ def _absolute(paths: pa.Array, folder: str) -> pa.Array:
 
 
 def _within(paths: pa.Array, folder: str) -> pa.Array:
-    """Paths of files of a folder, from where the folder is seen."""
+    """Join a folder and relative paths."""
     if path_text(folder) != folder:  # its name is not UTF-8
         texts = [None if text is None else path_text(os.path.join(folder, text)) for text in paths.to_pylist()]
         return pa.array(texts, pa.string())
-    plain = pc.replace_substring_regex(paths, r"^(\./+)+", "")  # as `find` writes them, at once: there may be many
+    plain = pc.replace_substring_regex(paths, r"^(\./+)+", "")  # as `find` writes them
     return pc.binary_join_element_wise(pa.scalar(folder.rstrip(os.sep)), plain, os.sep)
 
 

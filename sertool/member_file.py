@@ -1,4 +1,4 @@
-"""The model file of a training: all that predicting needs, and all that one may ask of a model."""
+"""Write the model file of a training: all that predicting needs, and all that one may ask about the model."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from sertool.training_data import Data
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, what it learnt from, and how it answers."""
+    """A trained model, its data, and its results."""
 
     model: nn.Module
     data: Data
@@ -29,7 +29,7 @@ class Trained:
 
 
 def write(path: Path, material: Material, design: Design, trained: Trained, member: Member) -> None:
-    """Write it, with its encoder packed into it if asked."""
+    """Write the model file, with the encoder packed into it if asked."""
     file = _contents(material, design, trained, member)
     if design.pack:
         file = packing.packed(file, inference.extraction_of(file.features), in_8_bits=design.pack == "8-bit")
@@ -37,7 +37,7 @@ def write(path: Path, material: Material, design: Design, trained: Trained, memb
 
 
 def _contents(material: Material, design: Design, result: Trained, member: Member) -> ModelFile:
-    """Everything that predicting needs, and everything that one may ask of a model."""
+    """Return the contents of the model file."""
     weights = {name: value.detach().cpu().numpy() for name, value in result.model.state_dict().items()}
     table = manifest.keep(material.table, member.split == TRAIN)
     originals = manifest.keep(table, manifest.originals(table))
@@ -66,7 +66,7 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
 
 
 def _lessons(material: Material, design: Design, member: Member) -> list[Lesson]:
-    """Who taught the encoder that the file may bring: of one whose blocks learnt here, those who trained it, too."""
+    """Return what the model's encoder was trained on; this training is included if it trained the encoder's blocks."""
     lessons = list(material.store.lessons)
     for feature, before in lessons_of_blocks(design, material.store.records).items():
         lessons += before
@@ -78,11 +78,11 @@ def _lessons(material: Material, design: Design, member: Member) -> list[Lesson]
 
 
 def _commands(table: Table) -> list[str | None]:
-    """What made a table, as far as it knows."""
+    """Return the commands that made a table, as far as its provenance has them."""
     return [step.get("command") for step in provenance.of(table)["chain"]]
 
 
 def _own_words(table: Table, words: list[str], corpus: str) -> list[str]:
-    """The emotions that a corpus' clips have, in the usual order."""
+    """Return the emotions of a corpus' clips, in the usual order."""
     there = dict(manifest.counts(manifest.only(table, "corpus", [corpus]), "emotion"))
     return [word for word in words if word in there]

@@ -1,4 +1,4 @@
-"""A trained model's logits, its calibration on dev, and its figures on each part."""
+"""Compute a trained model's logits, its calibration on dev, and its figures on each part."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,13 +16,13 @@ from sertool.splits import PARTS, TRAIN
 from sertool.training_data import Data
 
 Figures = dict[str, Any]
-LogitsOf = Callable[[np.ndarray], Tensor]  # what a model answers to some clips, `[clips, classes]`
+LogitsOf = Callable[[np.ndarray], Tensor]  # returns a model's logits for some clips, `[clips, classes]`
 
-PRIOR = 3.0  # the penalty on a temperature T other than 1 is that many clips with a loss of log(T)^2
+PRIOR = 3.0  # a temperature T is penalised like this many clips with a loss of log(T)^2
 
 
 def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> Tensor:
-    """A trained model's logits for some clips, `[clips, classes]`, as its file will give them."""
+    """Return a trained model's logits for some clips, `[clips, classes]`, as its model file will give them."""
     answer = training_data.logits(model, data, clips, precision)
     if not answer.isfinite().all():
         raise SertoolError("what the trained model answers is not finite: lower --lr, or limit gradients with "
@@ -31,14 +31,14 @@ def logits(model: nn.Module, data: Data, precision: str, clips: np.ndarray) -> T
 
 
 class Temperatures(NamedTuple):
-    """What logits are divided by before the softmax: of answers without adaptation, and of adapted ones."""
+    """Divisors of the logits before the softmax, for answers without and with adaptation."""
 
     alone: float = 1.0
     adapted: float = 1.0
 
 
 def temperatures(model: nn.Module, data: Data, precision: str) -> Temperatures:
-    """Those that fit dev best; the first is found first, as adaptation itself needs calibrated answers."""
+    """Fit the temperatures to dev; that without adaptation comes first, as adaptation needs calibrated answers."""
     if not len(data.dev):
         return Temperatures()
     truth = data.truth[data.dev]
@@ -49,10 +49,10 @@ def temperatures(model: nn.Module, data: Data, precision: str) -> Temperatures:
 
 
 def calibrated(logits: Tensor, truth: np.ndarray) -> float:
-    """The temperature under which the probabilities of held-out speakers have the lowest loss.
+    """Return the temperature at which the probabilities of held-out speakers have the lowest loss.
 
     If few clips are all answered right, perhaps by chance, the loss falls without end as the temperature falls. So a
-    temperature other than 1 is penalised, by what matters for a few clips and not for hundreds.
+    temperature other than 1 is penalised, enough to matter for a few clips but not for hundreds.
     """
     grid, target = torch.logspace(-1, 3, 401), torch.from_numpy(truth)
     losses = torch.stack([nn.functional.cross_entropy(logits / t, target) for t in grid])
@@ -60,7 +60,7 @@ def calibrated(logits: Tensor, truth: np.ndarray) -> float:
 
 
 def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
-    """Figures on each part that has clips, of emotions that were learnt; without train's copies, to be comparable."""
+    """Return figures on each part that has clips of learnt emotions; copies in train are left out, to be comparable."""
     by_part: Figures = {}
     copies = ~manifest.originals(table)
     names = _several(table, data, member)
@@ -81,25 +81,25 @@ def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
 
 
 def _figures(part: str, answer: Tensor, truth: np.ndarray) -> Figures:
-    """The recall over the emotions that these clips have, their accuracy and their number."""
+    """Return UAR over the emotions that these clips have, accuracy, and the number of clips."""
     uar, accuracy = training_data.recalls(answer, truth)
     return {f"{part}_uar": uar, f"{part}_wa": accuracy, f"{part}_clips": len(truth)}
 
 
 def _emotions_of(corpus: int, data: Data, member: Member) -> np.ndarray:
-    """The emotions that the clips of a corpus have, by number."""
+    """Return the emotions that the clips of a corpus have, by number."""
     return np.unique(data.emotion[(data.corpus == corpus) & data.known & (member.split >= 0)])
 
 
 def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) -> Figures:
-    """The recall where answers are chosen among a corpus' own emotions alone; nothing where it has all."""
+    """Return the UAR when answers are restricted to a corpus' own emotions; empty if it has all."""
     if len(own) == answer.shape[1]:
         return {}
     return {f"{part}_uar_own": training_data.recalls(answer[:, own], np.searchsorted(own, truth))[0]}
 
 
 def _several(table: Table, data: Data, member: Member) -> dict[int, str]:
-    """The corpora of a member's clips by number, where there are several."""
+    """Return the corpora of a member's clips by number; empty if there is only one."""
     there = np.unique(data.corpus[member.split >= 0])
     names = ["no corpus", *map(str, manifest.codes(table, "corpus").values)]
     return {int(number): names[number] for number in there} if len(there) > 1 else {}

@@ -1,4 +1,4 @@
-"""One training of a run: from a split and a seed to the files of its folder."""
+"""Train one member of a run: from a split and a seed to the files of its folder."""
 
 import copy
 import json
@@ -47,16 +47,16 @@ from sertool.training_settings import Settings
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What is called while a member is trained: `epoch` with each epoch's figures, `watch` around its batches."""
+    """Called during training: `epoch` with each epoch's figures, `watch` around its batches."""
 
     epoch: Callable[[Figures], None]
     watch: training.Watch
 
 
 def train(material: Material, design: Design, member: Member, run: Path, callbacks: Callbacks) -> tuple[Table, Figures]:
-    """Train a member of a run unless it is trained already; its held-out predictions and its scores.
+    """Train a member of a run unless it is trained already; return its held-out predictions and its scores.
 
-    A classical model uses a fold's dev only for calibration; then it is fitted again, to train and dev together.
+    A classical model first uses a fold's dev for calibration only, and is then fitted again to train and dev together.
     """
     folder = run / member.name
     finished = folder / run_folder.PREDICTIONS
@@ -84,7 +84,7 @@ def _trained(
     callbacks: Callbacks,
     temperatures: Temperatures | None = None,
 ) -> tuple[Trained, list[Figures]]:
-    """A trained model and its history; without `temperatures` it is calibrated on dev."""
+    """Return a trained model and its history; without `temperatures` it is calibrated on dev."""
     words = targets.emotions(material, member)
     data = targets.data(material, design, member, words)
     model = _built(design, data, len(words), member.seed)
@@ -96,7 +96,7 @@ def _trained(
     else:
         history = _fitted(model, data, design, member, folder, callbacks)
     precision = devices.computed(design.training.precision, data.store.device.type)
-    answering = norm_folding.folded(copy.deepcopy(model), precision)  # as its file will
+    answering = norm_folding.folded(copy.deepcopy(model), precision)  # as the model file will
     temperatures = temperatures or member_scores.temperatures(answering, data, precision)
     data = replace(data, temperature=temperatures.alone)
     ask = partial(member_scores.logits, answering, data, precision)
@@ -118,14 +118,15 @@ def _built(design: Design, data: Data, classes: int, seed: int) -> Any:
 
 
 def _origins(table: Table) -> np.ndarray:
-    """The number of the clip that each row is or is a copy of, `[rows]`."""
+    """Return a number for the clip that each row is or is a copy of, `[rows]`."""
     return codes.families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")).index
 
 
 def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.ndarray) -> None:
-    """Fit a classical model; `balance` gives the clips weights under which emotions, or corpora, weigh alike.
+    """Fit a classical model; `balance` gives clips weights that balance emotions or corpora.
 
-    One that adapts takes each clip twice, as its speaker's and as a stranger's; `strangers` is what the latter weighs.
+    A model that adapts gets each clip twice: scaled by its speaker and, with the weight `strangers`, without
+    adaptation.
     """
     rows, truth = targets.statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
     balance = design.training.balance
@@ -137,7 +138,7 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
         both = rows, np.tile(truth, 2), weights, np.tile(origin, 2)
         rows, truth, weights, origin = (part[weights > 0] for part in both)
     if weights is not None:
-        weights /= weights.mean()  # else the model's regularisation would weigh less beside them
+        weights /= weights.mean()  # else the model's regularisation would count less
     model.fit(rows, truth, weights, seed, origin)
     model.to(data.store.device)
 
@@ -145,7 +146,7 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
 def _fitted(
     model: nn.Module, data: Data, design: Design, member: Member, folder: Path, callbacks: Callbacks
 ) -> list[Figures]:
-    """Train a network, epoch by epoch."""
+    """Train a network epoch by epoch; return its history."""
     history = []
     for figures in training.fit(model, data, design.training, member.seed, folder, callbacks.watch):
         history.append(figures)
@@ -157,7 +158,7 @@ def _fitted(
 
 
 def _predictions(material: Material, design: Design, trained: Trained, member: Member, run: str) -> Table:
-    """The held-out rows with the model's predictions, and whether these were adapted by the same rows."""
+    """Return the held-out rows with the model's predictions, and whether these were adapted by the same rows."""
     part = heldout.part(member.split)
     clips = np.flatnonzero(member.split == part)
     temperature = trained.temperatures.adapted if design.adapt else trained.temperatures.alone
@@ -200,7 +201,7 @@ def _held_out(table: Table, member: Member) -> Table:
 
 
 def _unanswered(table: Table) -> Table:
-    """The table without another model's predictions, which would be taken for this one's."""
+    """Return the table without another model's predictions, which would be taken for this one's."""
     shares = [f"p_{word}" for word in manifest.family(table, "p_")] if "predicted" in table.column_names else []
     for name in (*ANSWERS, *shares):
         table = manifest.without(table, name)
@@ -208,7 +209,7 @@ def _unanswered(table: Table) -> Table:
 
 
 def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: Settings) -> None:
-    """Write the epochs' figures, the curves, and the part of each clip."""
+    """Write the epochs' figures, the curves, and each clip's part."""
     with whole(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
     names = ("clip", "path", "start", "corpus", "speaker", "emotion", "parent", "digest")

@@ -1,4 +1,4 @@
-"""Several tables as one: one below the other, and rows of the same clip joined."""
+"""Combine several tables: stack them, and join the rows of the same clip."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,14 +14,14 @@ from sertool.errors import SertoolError, first_line
 from sertool.files import listed
 from sertool.manifest import Table
 
-# Of clips that seem to be one, and differ in a column.
+# hints for clips with one id that differ in a column
 REMEDIES = {
     "path": "; of two corpora, index each with its own --corpus; of one that moved, index anew where it lies now"
 }
 
 
 def stacked(tables: Sequence[Table]) -> Table:
-    """Tables one below the other, with the provenance of the first; what is text in one of them is text."""
+    """Stack tables, with the provenance of the first; a column that is text in one of them becomes text."""
     bare = [table.replace_schema_metadata(None) for table in alike(tables)]
     table = pa.concat_tables(bare, promote_options="permissive")
     return manifest.ordered(table.replace_schema_metadata(tables[0].schema.metadata))
@@ -56,7 +56,7 @@ def _of_one_type(cells: Sequence[pa.ChunkedArray]) -> list[pa.ChunkedArray]:
 
 
 def merged(tables: Sequence[Table]) -> Table:
-    """One table of several: rows that are the same clip are joined, and must agree in what both know."""
+    """Merge several tables: rows of the same clip are joined, and must agree in all columns that both have."""
     if len(tables) == 1:
         return tables[0]
     records = [provenance.of(table) for table in tables]
@@ -70,8 +70,7 @@ def merged(tables: Sequence[Table]) -> Table:
 
 
 def warn_of_namesakes(folders: Mapping[str, Iterable[object]]) -> None:
-    """Say of which speakers clips lie in several folders of corpora: those that are called alike are one corpus, and
-    their speakers of one name are one person."""
+    """Warn of speakers of one name in several corpus folders of one name, as they count as one person."""
     if both := [(who, places) for who, held in folders.items() if len(places := [*map(str, held)]) > 1]:
         who, places = both[0]
         alike = f"{listed(places, 3)} have speakers of one name, taken for one person, such as {who}"
@@ -88,7 +87,7 @@ def _warn_of_namesakes(tables: Sequence[Table]) -> None:
 
 
 def _folders(table: Table) -> Iterator[tuple[str, str]]:
-    """Each speaker, and the folder of the corpus, where that is called after it, as the speaker's first clip tells."""
+    """Yield each speaker with its corpus folder, found from the first clip, if the folder has the corpus' name."""
     if "path" in table.column_names:
         speaker = manifest.codes(table, "speaker")
         for who, row in zip(*np.unique(speaker.index, return_index=True), strict=True):
@@ -99,7 +98,7 @@ def _folders(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _joined(table: Table) -> Table:
-    """Rows of equal clip id made one: each column's first value that is not null."""
+    """Join rows of equal clip id, taking each column's first non-null value."""
     if not manifest.repeats(table):
         return table
     clips = manifest.hashed_codes(table, "clip")
@@ -114,7 +113,7 @@ def _joined(table: Table) -> Table:
 
 
 def _first_rows(clips: Codes, rows: np.ndarray) -> np.ndarray:
-    """The first of `rows` of each clip, -1 for a clip that has none."""
+    """Return the first of `rows` for each clip, -1 if there is none."""
     first = np.full(len(clips.values), -1, np.int64)
     first[clips.index[rows[::-1]]] = rows[::-1]
     return first

@@ -1,8 +1,8 @@
-"""How well answers agree with the truth: figures made of sums over clips, and intervals from resampling speakers.
+"""Metrics of predictions, computed from sums over clips, and confidence intervals by resampling speakers.
 
-Every figure is a function of sums. So a bootstrap takes each speaker's sums once, `[units, sums]`, and all resamples
-are one matrix product with how often each speaker was drawn; figures then come from `[resamples, sums]` at once.
-Classes are numbers from 0; an answer of -1 is none, and counts nowhere. What is undefined (0 of 0) is NaN.
+Every metric is a function of sums. So a bootstrap computes each speaker's sums once, `[units, sums]`, and all resamples
+are one matrix product with the counts of how often each speaker was drawn; metrics then come from `[resamples, sums]`
+at once. Classes are numbers from 0; a prediction of -1 means none and is ignored. Undefined values (0 / 0) are NaN.
 """
 
 import math
@@ -22,7 +22,7 @@ CHUNK = 1 << 21  # draws at once: what stays in the cache
 
 
 class Tally(NamedTuple):
-    """Counts by class, each `[..., classes]`: answered right, truly so, and answered so."""
+    """Counts by class, each `[..., classes]`: correct, true and predicted clips."""
 
     right: np.ndarray
     truth: np.ndarray
@@ -30,40 +30,40 @@ class Tally(NamedTuple):
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts `[classes, classes]`: rows are the truth, columns the answers."""
+    """Return the confusion matrix, `[classes, classes]`: rows are the truth, columns the predictions."""
     answered = predicted >= 0
     cells = truth[answered].astype(np.int64) * classes + predicted[answered]
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def tally(matrix: np.ndarray) -> Tally:
-    """The counts in confusion matrices `[..., classes, classes]`."""
+    """Return the counts by class of confusion matrices `[..., classes, classes]`."""
     return Tally(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1), matrix.sum(-2))
 
 
 def recall(counts: Tally) -> np.ndarray:
-    """Of the clips of each class, the share answered so; NaN for a class that has none."""
+    """Return the recall of each class; NaN for a class without clips."""
     return ratio(counts.right, counts.truth)
 
 
 def precision(counts: Tally) -> np.ndarray:
-    """Of the answers for each class, the share that is right; 0 for a class that has clips and no answers."""
+    """Return the precision of each class; 0 for a class that has clips but no predictions."""
     shares = ratio(counts.right, counts.predicted)
     return np.where((counts.predicted == 0) & (counts.truth > 0), 0.0, shares)
 
 
 def f1(counts: Tally) -> np.ndarray:
-    """The harmonic mean of precision and recall; NaN for a class that is neither there nor answered."""
+    """Return the F1 score of each class; NaN for a class with neither clips nor predictions."""
     return ratio(2 * counts.right, counts.truth + counts.predicted)
 
 
 def uar(counts: Tally) -> np.ndarray:
-    """Unweighted average recall, the mean over the classes that have clips (balanced accuracy)."""
+    """Return the unweighted average recall (balanced accuracy), over the classes that have clips."""
     return mean(recall(counts))
 
 
 def accuracy(counts: Tally) -> np.ndarray:
-    """The share of clips answered right: WA, weighted accuracy."""
+    """Return the share of correct predictions (WA, weighted accuracy)."""
     return ratio(counts.right.sum(-1), counts.truth.sum(-1))
 
 
@@ -72,18 +72,18 @@ def macro_f1(counts: Tally) -> np.ndarray:
 
 
 def weighted_f1(counts: Tally) -> np.ndarray:
-    """F1 averaged by how many clips each class has."""
+    """Return the F1 scores averaged with the number of clips in each class as weights."""
     return ratio(np.nan_to_num(f1(counts) * counts.truth).sum(-1), counts.truth.sum(-1))
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """`part / whole`, and NaN for 0 of 0."""
+    """Return `part / whole`, NaN for 0 / 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
 
 
 def mean(values: np.ndarray, axis: int = -1, weights: np.ndarray | float = 1.0) -> np.ndarray:
-    """The weighted mean of what is not NaN, along one axis."""
+    """Return the weighted mean along one axis, ignoring NaN."""
     there = ~np.isnan(values)
     counted = there * weights
     return ratio((np.where(there, values, 0.0) * counted).sum(axis), counted.sum(axis))
@@ -93,7 +93,7 @@ def mean(values: np.ndarray, axis: int = -1, weights: np.ndarray | float = 1.0) 
 
 
 def bin_sums(confidence: np.ndarray, right: np.ndarray, unit: np.ndarray, units: int) -> np.ndarray:
-    """Sums `[units, bins, 3]` of clips, confidence and right answers, in bins of equal width; NaN counts nowhere."""
+    """Sum clips, confidence and correct predictions in equal-width bins, `[units, bins, 3]`; NaN is ignored."""
     is_known = ~np.isnan(confidence)
     confidence, right = confidence[is_known], right[is_known]
     cell = unit[is_known] * BINS + np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -102,17 +102,18 @@ def bin_sums(confidence: np.ndarray, right: np.ndarray, unit: np.ndarray, units:
 
 
 def ece(sums: np.ndarray) -> np.ndarray:
-    """Expected calibration error of `[..., bins, 3]`: how far confidence lies from accuracy, averaged over clips."""
+    """Return the expected calibration error of `[..., bins, 3]`: |confidence - accuracy| averaged over clips."""
     clips, confidence, right = np.moveaxis(sums, -1, 0)
     return ratio(np.abs(confidence - right).sum(-1), clips.sum(-1))
 
 
 def ece_bounds(whole: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
-    """The ECE's 95 % interval, averaged over seeds, of sums `[1, seeds, bins, 3]` and `[resamples, seeds, bins, 3]`.
+    """Return the ECE's 95 % interval, averaged over seeds.
 
-    Chance only ever adds to it, so that resamples lie above: the upper bound is theirs less their mean excess, and the
-    lower lies as far below the ECE as theirs lies above. It is 0 where chance alone would make as much of a perfect
-    calibration: of resamples without the distance of each bin that was found.
+    The sums are `[1, seeds, bins, 3]` of all clips and `[resamples, seeds, bins, 3]` of the resamples. Resampling noise
+    only ever increases the ECE. So the upper bound is that of the resamples less their mean excess, and the lower bound
+    is as far below the ECE as the resamples' upper bound is above it. It is 0 if chance alone could produce such an ECE
+    with perfect calibration, judged by resamples from which each bin's observed gap was removed.
     """
     value, resampled = (mean(ece(sums)) for sums in (whole, drawn))
     distance = np.nan_to_num(ratio(whole[..., 1] - whole[..., 2], whole[..., 0]))
@@ -124,27 +125,27 @@ def ece_bounds(whole: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
 
 
 def log_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Minus the logarithm of the true class' probability, `[clips]`, from `[clips, classes]`; never infinite."""
+    """Return the log loss of each clip, `[clips]` from probabilities `[clips, classes]`; never infinite."""
     of_truth = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
     return -np.log(np.clip(of_truth, np.finfo(float).eps, 1 - np.finfo(float).eps))
 
 
 def brier_scores(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The squared distance of the probabilities from certainty of the truth, `[clips]`: 0 to 2."""
+    """Return the Brier score of each clip, `[clips]`: 0 to 2."""
     of_truth = np.take_along_axis(probabilities, truth[:, None], 1)[:, 0]
     return (probabilities**2).sum(1) - 2 * of_truth + 1
 
 
-# People.
+# Human votes.
 
 
 def vote_shares(votes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The share of each clip's votes `[clips, classes]` that names the truth; NaN where nobody voted."""
+    """Return the share of each clip's votes `[clips, classes]` for the true class; NaN without votes."""
     return ratio(np.take_along_axis(votes, truth[:, None], 1)[:, 0], votes.sum(1))
 
 
 def pluralities(votes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """1 where most votes name the truth, its part of a tie, else 0; NaN where nobody voted."""
+    """Return 1 if the true class has the most votes, 1 / n in a tie of n, else 0; NaN without votes."""
     most = votes == votes.max(1, keepdims=True)
     of_truth = np.take_along_axis(most, truth[:, None], 1)[:, 0]
     return np.where(votes.sum(1) > 0, of_truth / most.sum(1), np.nan)
@@ -154,7 +155,7 @@ def pluralities(votes: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 class Units(NamedTuple):
-    """What a bootstrap draws: the unit of each clip, and the stratum of each unit, within which it is drawn."""
+    """The units of a bootstrap: the unit of each clip, and the stratum of each unit within which it is drawn."""
 
     of_clip: np.ndarray  # [clips]
     stratum: np.ndarray  # [units]
@@ -196,7 +197,7 @@ def _numbered(person: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def class_sums(units: Units, truth: np.ndarray, credit: np.ndarray, classes: int) -> np.ndarray:
-    """Credit summed by class for each unit, `[units, classes]`; NaN credit counts nowhere."""
+    """Sum credit by class for each unit, `[units, classes]`; NaN is ignored."""
     there = ~np.isnan(credit)
     count = len(units.stratum)
     cells = units.of_clip[there] * classes + truth[there]
@@ -204,7 +205,7 @@ def class_sums(units: Units, truth: np.ndarray, credit: np.ndarray, classes: int
 
 
 def tally_sums(units: Units, truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """A `Tally` for each unit, `[units, 3, classes]`."""
+    """Return a `Tally` for each unit, `[units, 3, classes]`."""
     answered = np.where(predicted >= 0, 1.0, np.nan)
     right = np.where(predicted >= 0, truth == predicted, np.nan)
     columns = ((truth, right), (truth, answered), (predicted, answered))
@@ -212,17 +213,17 @@ def tally_sums(units: Units, truth: np.ndarray, predicted: np.ndarray, classes: 
 
 
 def resample(sums: np.ndarray, stratum: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Sums `[units, n]` of as many units drawn with replacement within each stratum: `[resamples, n]`."""
+    """Draw as many units as there are, with replacement within each stratum, and sum them: `[resamples, n]`."""
     return np.concatenate([counts @ sums for counts in draws(stratum, resamples, seed)])
 
 
 def draws(stratum: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each unit is drawn, `[some resamples, units]` at a time."""
+    """Yield how often each unit is drawn, `[some resamples, units]` at a time."""
     strata = [np.flatnonzero(stratum == number) for number in np.unique(stratum)]
     step = max(1, CHUNK // len(stratum))
     parts = [min(step, resamples - start) for start in range(0, resamples, step)]
     rngs = [np.random.default_rng(seed)]
-    for members in strata[:-1]:  # each stratum goes on where all resamples of the one before it end
+    for members in strata[:-1]:  # each stratum starts where all resamples of the one before end
         rngs.append(deepcopy(rngs[-1]))
         for part in parts:
             _drawn(rngs[-1], part, len(members))
@@ -234,19 +235,19 @@ def draws(stratum: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray
 
 
 def _drawn(rng: np.random.Generator, resamples: int, count: int) -> np.ndarray:
-    """Which of `count` units are drawn in `count` draws, `[resamples, count]`."""
+    """Draw `count` of `count` units with replacement, `[resamples, count]`."""
     return rng.integers(0, count, (resamples, count), dtype=np.int32)
 
 
 def _how_often(drawn: np.ndarray) -> np.ndarray:
-    """How often each unit is among those drawn in a resample, `[resamples, count]`."""
+    """Count how often each unit was drawn in a resample, `[resamples, count]`."""
     resamples, count = drawn.shape
     drawn += np.arange(0, resamples * count, count, dtype=np.int32)[:, None]
     return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
 
 
 def interval(values: np.ndarray) -> np.ndarray:
-    """The bounds between which 95 % of the resamples lie, `[2, ...]` from `[resamples, ...]`; NaN is left out."""
+    """Return the 2.5 and 97.5 % percentiles of the resamples, `[2, ...]` from `[resamples, ...]`; NaN is ignored."""
     ordered = np.sort(values, axis=0)  # NaN comes last
     last = np.maximum((~np.isnan(values)).sum(0) - 1, 0)
     bounds = []
@@ -257,19 +258,19 @@ def interval(values: np.ndarray) -> np.ndarray:
     return np.stack(bounds)
 
 
-# Two runs on the same clips.
+# Two runs compared on the same clips.
 
 
 def two_sided(differences: np.ndarray) -> float:
-    """How probable so great a difference is by chance, from resampled differences."""
+    """Return the two-sided p-value of a difference, from resampled differences."""
     beyond = min((differences <= 0).mean(), (differences >= 0).mean())
     return float(min(1.0, max(2 * beyond, 1 / len(differences))))
 
 
 def mcnemar(only_first: int, only_second: int) -> tuple[float, str]:
-    """How probable it is that two runs differ so much in which clips they get right, and by which test.
+    """Return McNemar's p-value that two runs differ in which clips they get right, and the variant of the test.
 
-    Under chance each discordant clip falls to either run like a coin: counted out where there are few, else by
+    Under the null hypothesis each discordant clip is a fair coin toss. The test is exact where they are few, else
     chi-square with one degree of freedom and continuity correction, whose tail is erfc(sqrt(chi2 / 2)).
     """
     discordant, fewer = only_first + only_second, min(only_first, only_second)

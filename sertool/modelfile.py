@@ -11,7 +11,7 @@ from sertool.errors import SertoolError
 from sertool.files import whole
 
 FORMAT = 1
-LARGEST = 1_000_000  # columns
+LARGEST = 1_000_000  # most columns
 MOST_LABELS = 1000
 KINDS: dict[str, Any] = {
     "architecture": str, "settings": dict, "columns": int, "labels": list, "features": dict, "scaling": str,
@@ -28,18 +28,18 @@ class ModelFile:
     settings: dict[str, Any]
     columns: int
     labels: list[str]
-    features: dict[str, Any]  # a record of how each was made, as in the shards
+    features: dict[str, Any]  # by feature, how it was made, as in the shards
     tensors: dict[str, np.ndarray]
-    scaling: str = "none"  # or corpus, speaker, moved
+    scaling: str = "none"  # one of none, corpus, speaker, moved
     temperature: float = 1.0
-    trained: dict[str, Any] = field(default_factory=dict)  # on what, how, by which commands, under which licences
+    trained: dict[str, Any] = field(default_factory=dict)  # data, settings, commands and licences of the training
     scores: dict[str, Any] = field(default_factory=dict)
-    prior_clips: float = 0.0  # for how many clips train's statistics count beside those of a speaker's own
-    adapted_temperature: float = 1.0  # of answers that are adapted to the speaker
+    prior_clips: float = 0.0  # the weight of train's statistics beside a speaker's own, in clips
+    adapted_temperature: float = 1.0  # for predictions adapted to the speaker
 
 
 def write(path: Path, file: ModelFile) -> None:
-    """Write a model file: whole or not at all."""
+    """Write a model file: complete or not at all."""
     metadata = {name: value for name, value in vars(file).items() if name != "tensors"} | {"model_format": FORMAT}
     tensors = {name: (array.dtype.name, array.shape, [array]) for name, array in sorted(file.tensors.items())}
     with whole(path) as stream:
@@ -47,12 +47,12 @@ def write(path: Path, file: ModelFile) -> None:
 
 
 def read(path: Path) -> ModelFile:
-    """What a model file holds; a file that is none is one clear error."""
+    """Read a model file; raise SertoolError if it is invalid."""
     metadata, tensors = tensorfile.read(path)
     version = metadata.get("model_format")
     if isinstance(version, int) and version > FORMAT:
         raise SertoolError(f"{path}: made by a newer sertool: upgrade with `pip install -U sertool`")
-    before = {"prior_clips": 0.0, "adapted_temperature": metadata.get("temperature")}  # of files that have none
+    before = {"prior_clips": 0.0, "adapted_temperature": metadata.get("temperature")}  # of files that lack them
     metadata = before | metadata if version == FORMAT else {}
     if not _is_sound(metadata):
         raise SertoolError(f"{path}: not a model file of sertool's")
@@ -60,7 +60,7 @@ def read(path: Path) -> ModelFile:
 
 
 def _is_sound(header: dict[str, Any]) -> bool:
-    """Whether the values have the types, and the numbers the ranges, that all readers rely on."""
+    """Whether the values have the types and ranges that readers rely on."""
     if not all(isinstance(header.get(name), kind) and header[name] is not True for name, kind in KINDS.items()):
         return False
     labels = header["labels"]

@@ -1,4 +1,4 @@
-"""The model files that `-m` names: one file, or those of a run's members."""
+"""Find the model files that `-m` names: one file, or those of a run's members."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from sertool.files import listed
 
 
 def models_in(place: Path, fold: int | None) -> list[Path]:
-    """The model files that `-m` names: a file, or those of a run's members."""
+    """Return the model files that `-m` names: a file, or those of a run's members."""
     if place.is_file() and fold is not None:
         raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
     if place.is_file():
@@ -28,12 +28,12 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
 
 
 def _members(place: Path, name: str) -> list[Path]:
-    """Files of this name in a run's folder."""
+    """Return the files of this name in a run's folder."""
     return sorted(path for path in place.rglob(name) if not _hidden(path.relative_to(place)))
 
 
 def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:
-    """Those that lie in the folder of a fold."""
+    """Return the models in the folder of a fold."""
     folder_of = {path: path.parent.parent.name for path in models}
     of_fold = [path for path, folder in folder_of.items() if folder == run_folder.fold(fold)]
     if not of_fold:
@@ -45,5 +45,5 @@ def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:
 
 
 def _hidden(path: Path) -> bool:
-    """Whether it lies in a folder that is put aside, as by `train --overwrite`."""
+    """Whether it is in a folder that was put aside, as by `train --overwrite`."""
     return any(part.startswith(".") for part in path.parts)

@@ -1,8 +1,8 @@
-"""A trained network made ready to answer: what it would work out again at every call is worked out once.
+"""Prepare a trained network for inference by computing once what it would compute at every call.
 
-Where batch normalisation follows a convolution with nothing between them, both are one convolution with other weights;
-and weights that autocast would round to bf16 at each call are rounded now. A norm follows a convolution if it comes
-next in an `nn.Sequential`, or if it is named after it: `first` and `first_norm`.
+A convolution and the batch normalisation that directly follows it become one convolution with other weights, and
+weights that autocast would round to bf16 at each call are rounded now. A norm follows a convolution if it comes next in
+an `nn.Sequential`, or if it is named after it: `first` and `first_norm`.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ NORMS = (nn.BatchNorm2d, norms.BatchNorm)
 
 
 class Masked(nn.Module):
-    """What a norm leaves to do that was folded into the convolution before it: padding stays zero."""
+    """Replaces a norm that was folded into its convolution: it keeps padding zero."""
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
         return x if where is None else norms.zero_padding_no_grad(x, where, inplace=True)
 
 
 def folded(network: nn.Module, precision: str) -> nn.Module:
-    """The same network, which can no longer learn."""
+    """Fold the network's norms and round its weights, in place; return it. It can no longer be trained."""
     for parent in [*network.modules()]:
         for convolution, name in _followed(parent):
             _fold(getattr(parent, convolution), getattr(parent, name))
@@ -37,7 +37,7 @@ def folded(network: nn.Module, precision: str) -> nn.Module:
 
 
 def _followed(parent: nn.Module) -> Iterator[tuple[str, str]]:
-    """The names of a module's convolutions and of the norms that follow them."""
+    """Yield the names of a module's convolutions and the norms that follow them."""
     named = dict(parent.named_children())
     pairs = pairwise(named) if isinstance(parent, nn.Sequential) else ((name, f"{name}_norm") for name in named)
     for name, norm in pairs:
@@ -47,7 +47,7 @@ def _followed(parent: nn.Module) -> Iterator[tuple[str, str]]:
 
 @torch.no_grad()
 def _fold(convolution: nn.Conv2d, norm: nn.Module) -> None:
-    """Make of a convolution what it is with the norm behind it, whose mean and variance are fixed."""
+    """Fold a norm with fixed mean and variance into the convolution before it."""
     eps = norm.eps if isinstance(norm, nn.BatchNorm2d) else norms.EPS
     scale = norm.weight * torch.rsqrt(norm.running_var + eps)
     shift = 0 if convolution.bias is None else convolution.bias

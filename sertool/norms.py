@@ -1,4 +1,4 @@
-"""Batch normalisation that sees where padding lies, and may be of batches of which each process has a part."""
+"""Batch normalisation that ignores padding, and can share its statistics among processes that split each batch."""
 
 import math
 from collections.abc import Callable
@@ -27,17 +27,17 @@ def zero_padding_no_grad(x: Tensor, where: Tensor, *, inplace: bool = False) -> 
 
 
 def _bits(x: Tensor) -> Tensor:
-    """The bits of bf16 as integers, to be cleared: CPUs multiply bf16 by way of float32, six times as slowly."""
+    """Return the bits of bf16 as integers: CPUs multiply bf16 via float32, six times as slowly as they clear bits."""
     return x.view(torch.int16)
 
 
 def _ones(where: Tensor) -> Tensor:
-    """All bits set where the mask is 1, none where it is 0."""
+    """Return all bits set where the mask is 1, and none where it is 0."""
     return -where.to(torch.int16)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation whose statistics are those of the clips' own frames; padding is zero before and after."""
+    """Batch normalisation with statistics of the clips' own frames only; padding is zero before and after."""
 
     over_team: SumOverTeam | None = None  # of processes that have a part of each batch
 
@@ -49,7 +49,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        """`[clips, channels, time, ..]`; `where` `[clips, 1, time, ..]` is a `layers.mask`."""
+        """Normalise `[clips, channels, time, ..]`; `where` `[clips, 1, time, ..]` is a `layers.mask`."""
         if self.training and self.over_team is not None:
             return _team_norm(self, self.over_team, x, where)
         running = self.running_mean, self.running_var
@@ -67,7 +67,7 @@ class BatchNorm(nn.Module):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """That of torch, but that a single value, which has no variance, is taken for one like those before it."""
+    """Torch's BatchNorm2d, but a single value, which has no variance, is normalised by the running statistics."""
 
     over_team: SumOverTeam | None = None  # of processes that have a part of each batch
 
@@ -81,17 +81,18 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 def share_statistics(model: nn.Module, over_team: SumOverTeam) -> None:
-    """Let what a model normalises by be that of whole batches, of which each process has a part."""
-    over_team = torch.compiler.disable(over_team)  # here, for it takes a second to import
+    """Make the model's batch normalisation use the statistics of whole batches that processes split among them."""
+    over_team = torch.compiler.disable(over_team)  # here, since torch.compiler takes a second to import
     for module in model.modules():
         if isinstance(module, BatchNorm | BatchNorm2d):
             module.over_team = over_team
 
 
 def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: SumOverTeam, x: Tensor, where: Tensor | None) -> Tensor:
-    """What one process would make of the whole batch, in one exchange.
+    """Normalise this process's part of a batch by the statistics of the whole batch, in one exchange.
 
-    Sums are of differences from the running mean, which all have: squares of numbers far from zero would lose digits.
+    The sums are of differences from the running mean, which all processes share: squares of numbers far from zero would
+    lose precision.
     """
     dims, shape = [dim for dim in range(x.dim()) if dim != 1], (-1, *[1] * (x.dim() - 2))
     centre = norm.running_mean.clone()
@@ -114,7 +115,7 @@ def _team_norm(norm: BatchNorm | BatchNorm2d, over_team: SumOverTeam, x: Tensor,
 def compilable_norm(
     x: Tensor, weight: Tensor, bias: Tensor, where: Tensor, count: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As `_MaskedNorm`, in operations that a compiler can fuse."""
+    """Like `_MaskedNorm`, in operations that a compiler can fuse."""
     dims = [dim for dim in range(x.dim()) if dim != 1]
     shape = (-1, *[1] * (x.dim() - 2))
     wide = x.float() * where
@@ -126,16 +127,16 @@ def compilable_norm(
 
 
 class _MaskedNorm(torch.autograd.Function):
-    """What `F.batch_norm` makes of the frames that count, by its own fast kernels for all frames.
+    """`F.batch_norm` over the unmasked frames, computed by its own fast kernels for all frames.
 
-    With m and v a channel's mean and variance over all P positions, those without frames being zero, over the n that
-    count the mean is m P/n and the mean square (v + m^2) P/n. Then y = w (x - mean) / s + b with s = sqrt(var + eps),
-    and of the sums over positions db = sum dy and dw = sum dy (x - mean) / s the gradient is, where frames are,
+    With m and v a channel's mean and variance over all P positions (masked ones being zero), the mean over the n
+    unmasked ones is m P/n and the mean square (v + m^2) P/n. Then y = w (x - mean) / s + b with s = sqrt(var + eps).
+    With the sums over positions db = sum dy and dw = sum dy (x - mean) / s, the gradient at unmasked positions is
 
         dx = w/s (dy - db/n - dw/n (x - mean)/s).
 
-    The first term and both sums are what the backward kernel for fixed statistics gives, and the other two terms are
-    once more a normalisation of x, with weight -dw w/(n s) and bias -db w/(n s).
+    The first term and both sums come from the backward kernel for fixed statistics. The other two terms are another
+    normalisation of x, with weight -dw w/(n s) and bias -db w/(n s).
     """
 
     @staticmethod
@@ -166,11 +167,14 @@ class _MaskedNorm(torch.autograd.Function):
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Each channel's mean and variance, float32; `var_mean` takes 30 times as long on a CPU with channels last."""
+    """Return each channel's mean and variance, float32.
+
+    On a CPU `var_mean` takes 30 times as long with channels last.
+    """
     if not x.is_cpu:
         var, mean = torch.var_mean(x.float(), [dim for dim in range(x.dim()) if dim != 1], correction=0)
         return mean, var
     mean, var = torch.zeros(2, x.shape[1]).unbind()
-    torch.batch_norm_update_stats(x, mean, var, 1.0)  # what it returns has the precision of x, what it updates has not
+    torch.batch_norm_update_stats(x, mean, var, 1.0)  # the updated statistics are float32, unlike those returned
     positions = x.numel() // x.shape[1]
     return mean, var * ((positions - 1) / positions)

@@ -1,4 +1,4 @@
-"""The loss of a batch: of the labels, and what imitation (--imitate) and consistency (--steady) add to it."""
+"""Compute the loss of a batch: that of the labels, plus those of imitation (--imitate) and consistency (--steady)."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,11 +18,11 @@ Batch = tuple[np.ndarray, Tensor, Tensor]  # clips, their rows, `[clips, time, c
 
 
 class Outputs(NamedTuple):
-    """What the network computes for a batch, as far as the loss needs it."""
+    """The network's outputs for a batch that the loss needs."""
 
     logits: Tensor  # `[clips, classes]`, or of several networks `[networks, clips, classes]`
-    guess: Tensor | None = None  # of the goals, `[clips, directions]`
-    distance: Tensor | None = None  # of the blocks' outputs from the reference's, `[clips]`
+    guess: Tensor | None = None  # the predicted goals, `[clips, directions]`
+    distance: Tensor | None = None  # between the blocks' outputs and the reference's, `[clips]`
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Objective:
     """The loss that every step of training lowers."""
 
     model: Any
-    network: nn.Module  # the model, or what the compiler made of it
+    network: nn.Module  # the model, possibly compiled
     data: Data
     settings: Settings
-    weights: Tensor  # what each emotion's loss counts, `[classes]`
+    weights: Tensor  # of each emotion's loss, `[classes]`
     reference: Reference | None = None  # gives the outputs that --steady asks for
 
     def loss(self, batch: Batch, mixup: Mixup | None, share: float) -> Tensor:
-        """The loss of a batch, whose rows are mixed already where mixup mixes rows; `share` is each clip's weight."""
+        """Return the loss of a batch; if mixup mixes rows, they are mixed already. `share` is each clip's weight."""
         settings, device = self.settings, batch[1].device
         places = torch.from_numpy(batch[0]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
@@ -54,7 +54,7 @@ class Objective:
         return loss
 
     def of_labels(self, logits: Tensor, places: Tensor, mixup: Mixup | None) -> Tensor:
-        """The labels' loss, summed; each part of a mixture is judged among the emotions of its own corpus."""
+        """Return the summed loss of the labels; each part of a mixture is judged among its own corpus' emotions."""
         targets, smoothing = self.data.targets[places], self.settings.smoothing
         if self.data.judged is None:
             targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
@@ -69,7 +69,7 @@ class Objective:
         return lost.sum()
 
     def _answers(self, batch: Batch, mixup: Mixup | None) -> Outputs:
-        """The network's outputs for a batch; one embedding of each clip serves all of them."""
+        """Return the network's outputs for a batch; each clip's embedding is computed once for all of them."""
         clips, rows, lengths = batch
         late = mixup is not None and self.settings.mixes == "summary"
         if self.data.goals is None and self.reference is None and not late:
@@ -82,7 +82,7 @@ class Objective:
         return Outputs(self.model.head(summary), guess, distance)
 
     def _distance(self, outputs: BlockOutputs, clips: np.ndarray, lengths: Tensor) -> Tensor:
-        """How far the blocks' outputs are from the reference's for each row's original clip, `[clips]`."""
+        """Return the distance of the blocks' outputs from the reference's for each row's original clip, `[clips]`."""
         original = self.data.original[clips]
         rows, _ = self.data.rows(np.where(original < 0, clips, original))
         counts = torch.from_numpy(original >= 0).to(rows.device)
@@ -90,13 +90,13 @@ class Objective:
 
 
 def of(model: nn.Module, network: nn.Module, data: Data, settings: Settings) -> Objective:
-    """The loss for a model that has not been trained yet, on the device of its data."""
+    """Return the loss for a model that has not been trained yet, on the device of its data."""
     reference = None if data.original is None else consistency.reference(model, data, settings.precision)
     return Objective(model, network, data, settings, _class_weights(data, settings), reference)
 
 
 def _class_weights(data: Data, settings: Settings) -> Tensor:
-    """The weight of each emotion's loss, `[classes]`."""
+    """Return the weight of each emotion's loss, `[classes]`."""
     classes = data.targets.shape[1]
     counts = np.maximum(np.bincount(data.truth[data.train], minlength=classes), 1)
     weights = len(data.train) / (classes * counts) if settings.balance == "weights" else np.ones(classes)
@@ -104,7 +104,7 @@ def _class_weights(data: Data, settings: Settings) -> Tensor:
 
 
 def add_imitation(model: nn.Module, data: Data) -> None:
-    """Add the layer that predicts the goals of --imitate from a clip's embedding; it is there only while training."""
+    """Add the layer that predicts the goals of --imitate from a clip's embedding; it exists only during training."""
     if data.goals is None:
         return
     if not (hasattr(model, "embed") and hasattr(model, "head")):
@@ -115,6 +115,6 @@ def add_imitation(model: nn.Module, data: Data) -> None:
 
 
 def remove_imitation(model: nn.Module, data: Data) -> None:
-    """Remove that layer again."""
+    """Remove the layer that `add_imitation` added."""
     if data.goals is not None:
         del model.imitation

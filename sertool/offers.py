@@ -1,4 +1,4 @@
-"""What can be fetched, as the corpora's files say it."""
+"""List what can be fetched, as declared in the corpora's files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sertool.sources import Source
 
 @dataclass(frozen=True)
 class Offer:
-    """A corpus, or a part of one: the word for it is the name of its folder."""
+    """A corpus, or a part of one; its name is also the name of its folder."""
 
     name: str
     corpus: str
@@ -19,7 +19,7 @@ class Offer:
 
     @property
     def sources(self) -> list[Source]:
-        """The sources in the order in which they are tried; one with several `bases` is several."""
+        """The sources in the order in which they are tried; one with several `bases` becomes several."""
         return [
             {**source, "base": base, "home": base} if base else source
             for source in self.facts["SOURCES"]
@@ -28,18 +28,18 @@ class Offer:
 
     @property
     def megabytes(self) -> str:
-        """How much there is to download, as far as it is known; `~` where it is not known exactly."""
+        """The size of the download, as far as known; `~` marks an estimate."""
         size, exactly = sources.size(self.sources[0])
         return "" if size is None else f"{'' if exactly else '~'}{size / 1e6:,.0f}"
 
     @property
     def is_free(self) -> bool:
-        """Whether a program can get it from anywhere."""
+        """Whether any source can be downloaded by a program."""
         return any(source["kind"] != "ask" for source in self.sources)
 
 
 def offers() -> dict[str, Offer]:
-    """All that can be fetched, by name."""
+    """Return all that can be fetched, by name."""
     all_offers = []
     for corpus, entry in catalogue.entries("corpora").items():
         if "SOURCES" in entry.facts:

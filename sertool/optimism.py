@@ -1,4 +1,4 @@
-"""How much better a leaky division makes a model look: the figures of two, taken alike, and what they differ by."""
+"""Measure how much better a leaky division makes a model look than an honest one."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ RESAMPLES = 2000
 
 
 class Resampled(NamedTuple):
-    """A figure in per cent, and the same of each resample."""
+    """A figure in per cent, and its value in each resample."""
 
     value: float
     drawn: np.ndarray
@@ -23,18 +23,18 @@ class Resampled(NamedTuple):
         return f"{self.value:.1f} [{low:.1f}, {high:.1f}]"
 
     def above(self, other: "Resampled") -> str:
-        """By how much it is greater."""
-        # Drawn alike, resamples of equally many speakers would go up and down together: in another order they do not.
+        """Return by how much it is greater than another, in words."""
+        # Resamples of as many speakers, drawn alike, would rise and fall together; in another order they do not.
         low, high = metrics.interval(self.drawn - np.random.default_rng(0).permutation(other.drawn))
         return f"{self.value - other.value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 class Side(NamedTuple):
-    """What was held out under one division, and how well it was told."""
+    """The clips held out under one division, and the figures on them."""
 
     named: str
     clips: int
-    speakers: int  # 0 where unknown
+    speakers: int  # 0 if unknown
     uar: Resampled
     accuracy: Resampled
 
@@ -45,7 +45,7 @@ class Side(NamedTuple):
 
 
 def say(names: Sequence[str], tables: Sequence[Table]) -> None:
-    """The gap between the leaky and the honest division, and what one must know to read it."""
+    """Say the gap between the leaky and the honest division, and how to read it."""
     emotions = [{word for word, _ in manifest.counts(table, "emotion")} for table in tables]
     both = sorted(set.intersection(*emotions))
     if not both:
@@ -61,13 +61,13 @@ def say(names: Sequence[str], tables: Sequence[Table]) -> None:
 
 
 def _side(title: str, table: Table, emotions: Sequence[str]) -> Side:
-    """How well some emotions are told, all trainings together; resampled as eval does."""
+    """Return the figures on some emotions, all trainings together, resampled as eval does."""
     table = manifest.only(table, "emotion", emotions)
     truth = np.array([emotions.index(word) for word in manifest.column(table, "emotion")])
     right = np.array(manifest.column(table, "predicted")) == np.array(manifest.column(table, "emotion"))
     _, first, clip = np.unique(manifest.codes(table, "clip").index, return_index=True, return_inverse=True)
     units = metrics.units_of(manifest.codes(table, "speaker").index[first])
-    of_rows = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one of each seed, are drawn together
+    of_rows = units._replace(of_clip=units.of_clip[clip])  # a clip's rows, one per seed, are drawn together
     credits = (right.astype(float), np.ones(len(right)))
     sums = np.stack([metrics.class_sums(of_rows, truth, credit, len(emotions)) for credit in credits], 1)
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
@@ -76,12 +76,12 @@ def _side(title: str, table: Table, emotions: Sequence[str]) -> Side:
 
 
 def _uar(sums: np.ndarray) -> np.ndarray:
-    """Unweighted average recall in per cent of right answers and clips, `[..., 2, emotions]`."""
+    """Return UAR in per cent from right answers and clips, `[..., 2, emotions]`."""
     return 100 * metrics.mean(metrics.ratio(sums[..., 0, :], sums[..., 1, :]))
 
 
 def _accuracy(sums: np.ndarray) -> np.ndarray:
-    """The share of right answers in per cent, of the same."""
+    """Return accuracy in per cent from right answers and clips, `[..., 2, emotions]`."""
     right, clips = np.moveaxis(sums.sum(axis=-1), -1, 0)
     return 100 * metrics.ratio(right, clips)
 
@@ -92,7 +92,7 @@ def _is_of_several(table: Table) -> bool:
 
 
 def _bootstrap(sides: Sequence[Side]) -> str:
-    """What is drawn: speakers or, of too few, their clips."""
+    """Say what is drawn: speakers or, if too few, their clips."""
     few = [side.named for side in sides if side.speakers < metrics.ENOUGH_SPEAKERS]
     if not few:
         return "over speakers"

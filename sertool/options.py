@@ -1,4 +1,4 @@
-"""Options that commands share, so that one name means one thing everywhere."""
+"""Define the options that commands share, so that a name means the same everywhere."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +11,13 @@ from click.shell_completion import CompletionItem
 from sertool import catalogue, talk
 from sertool.errors import UsageError
 
-ENDLESS = 1_000_000  # a limit that help need not name
-SEEDS = 1000  # that a run has at most
+ENDLESS = 1_000_000  # a limit so high that the help omits it
+SEEDS = 1000  # of a run, at most
 Part = TypeVar("Part")
 
 
 class Option(click.Option):
-    """An option with the section of the help that it stands in, and what it usually is where that is no default."""
+    """An option with its section of the help, and a note on its usual value if it has no default."""
 
     def __init__(self, *arguments: Any, group: str | None = None, usual: str = "", **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -42,7 +42,7 @@ def limits(low: float | None, high: float | None) -> str:
 
 
 class Command(click.Command):
-    """A command whose help shows its options in sections, and which knows a file from an option."""
+    """A command whose help shows options in sections, and whose errors tell a file named like an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = [*args]
@@ -69,7 +69,7 @@ class Command(click.Command):
 
 
 class Number(click.ParamType):
-    """A number within limits, a whole one where its kind is int; never NaN."""
+    """A number within limits, whole if `kind` is int; never NaN."""
 
     def __init__(self, kind: type[int] | type[float], low: float | None = None, high: float | None = None) -> None:
         self.kind, self.low, self.high = kind, low, high
@@ -91,7 +91,7 @@ class Number(click.ParamType):
 
 
 class Numbers(click.ParamType):
-    """Numbers within limits, joined by commas, each of them once."""
+    """Distinct numbers within limits, joined by commas."""
 
     name = "numbers"
 
@@ -111,7 +111,7 @@ class Numbers(click.ParamType):
 
 
 class Words(click.ParamType):
-    """Words joined by commas, each one of the choices, or any: where there are none, or they are only the usual."""
+    """Words joined by commas; each must be one of the choices, unless there are none or they are only `usual`."""
 
     name = "words"
     many = True
@@ -143,12 +143,12 @@ class Words(click.ParamType):
 
 
 def files_in(folder: str) -> Words:
-    """Names of files of an open folder."""
+    """Return the type of a list of files of an open folder."""
     return Words(lambda: catalogue.names(folder), metavar="NAME,..")
 
 
 def offering(*words: str, path: str = "") -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """What completes a value that may be anything: some words, and a path of a kind."""
+    """Return a completion for a value that may be anything: some words, and paths of a kind."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         paths = [CompletionItem(incomplete, type=path)] if path else []
@@ -162,12 +162,12 @@ def protocols() -> list[str]:
 
 
 def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
-    """`click.option` with a `group`."""
+    """Return `click.option` with a `group`."""
     return click.option(*names, cls=Option, **settings)
 
 
 def setting(word: str, name: str, field: catalogue.Setting, group: str) -> Callable[[Any], Any]:
-    """An option for a field of a settings dataclass, which says its kind, limits and default; None unless given."""
+    """Return an option for a field of a settings dataclass, with its kind, limits and default; None unless given."""
     kind: Any = click.Choice(field.choices) if field.kind == "choice" else str
     if field.kind in catalogue.NUMBERS:
         kind = Number(catalogue.NUMBERS[field.kind][-1], field.low, field.high)
@@ -235,7 +235,7 @@ def out(help_text: str, *, folder: bool = False) -> Callable[[Any], Any]:
 
 
 def _columns(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """How a `--where` expression may begin."""
+    """Complete the beginning of a `--where` expression."""
     from sertool.columns import MEANINGS
 
     return [
@@ -255,7 +255,7 @@ where = option(
 
 
 def stack(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several decorators as one; the first is shown first."""
+    """Combine several decorators; the first one's option is shown first."""
 
     def decorate(command: Any) -> Any:
         for decorator in reversed(decorators):
@@ -266,12 +266,12 @@ def stack(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def part(kind: type[Part], values: Mapping[str, Any]) -> Part:
-    """Of all that a command was given what a dataclass has a field for, each of them by its name."""
+    """Build a dataclass from those of a command's values that have the names of its fields."""
     return kind(**{field.name: values[field.name] for field in fields(kind)})
 
 
 def inputs(paths: tuple[str, ...], what: str, *, nul: bool = False) -> tuple[str, ...]:
-    """The given paths, or stdin when there are none and something is piped in; `nul` is of what comes from there."""
+    """Return the given paths or, if there are none, `-` for piped stdin; `nul` applies to stdin only."""
     if nul and paths and "-" not in paths:
         raise UsageError("-0 says how paths on stdin end: give - for stdin, or leave it out")
     if paths:

@@ -1,9 +1,9 @@
-"""Packing the pretrained encoder of its features into a model file, so that nothing else is needed.
+"""Pack the pretrained encoder of a model's features into its file, so that nothing else is needed.
 
 The encoder's tensors are stored as `pretrained.FEATURE.NAME`, and found by their digest when the feature is computed.
-They are stored in half precision or in 8 bits where that is lossless, as for encoders that were published so. Or all
+They are stored in half precision or in 8 bits if that is lossless, as for encoders that were published so. Or all
 tensors, the model's own included, are rounded to 8 bits: then the feature's record has the rounded encoder's digest,
-and its products are in 8 bits, too, where the processor has them.
+and its products are in 8 bits, too, on processors that support it.
 """
 
 import copy
@@ -22,7 +22,7 @@ from sertool.weights import PACKED
 
 
 def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) -> ModelFile:
-    """The same model with its encoder, if its features have one."""
+    """Return the model with its features' encoder, if they have one."""
     tensors = {**_unpacked(held.tensors), **dict(_encoders(extraction))}
     kept = _rounded(tensors) if in_8_bits else _smaller(tensors)
     records = copy.deepcopy(held.features)
@@ -32,19 +32,19 @@ def packed(held: ModelFile, extraction: Extraction, *, in_8_bits: bool = False) 
 
 
 def origins(records: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The encoders of features, by the records of how these are made."""
+    """Return the encoders of features, by the records of how these were made."""
     choices = {name: catalogue.entries("features")[name].facts.get("CHOICE") for name in records}
     return [encoders.origin(name, records[name]["settings"][choice]) for name, choice in choices.items() if choice]
 
 
 def require(extraction: Extraction) -> None:
-    """Refuse an extraction whose encoder's weights are not there: before the training, not after it."""
+    """Refuse an extraction whose encoder's weights are missing, before training rather than after it."""
     for _ in _encoders(extraction):
         pass
 
 
 def _encoders(extraction: Extraction) -> Iterator[tuple[str, np.ndarray]]:
-    """The tensors that an extraction's pretrained features need, from where the features find them."""
+    """Yield the tensors that an extraction's pretrained features need."""
     for feature, settings in extraction.features.items():
         if choice := getattr(features.load(feature), "CHOICE", None):
             family, kind = encoders.load(feature), getattr(settings, choice)
@@ -53,13 +53,13 @@ def _encoders(extraction: Extraction) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """All in 8 bits but the scaling, whose columns are of sizes that one scale for all would not do justice to."""
+    """Round all tensors to 8 bits except the scaling, whose columns differ too much in size for a common scale."""
     scaling = {name: array for name, array in tensors.items() if name in row_scaling.NAMES}
     return scaling | rounding.rounded({name: tensors[name] for name in tensors if name not in scaling})
 
 
 def _smaller(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors, of which an encoder's are in half precision or in 8 bits if they are the same there."""
+    """Return the tensors, an encoder's in half precision or 8 bits where this is lossless."""
     made: dict[str, np.ndarray] = {}
     for name, array in tensors.items():
         made |= _as_small(name, array) if name.startswith(PACKED) else {name: array}
@@ -75,7 +75,7 @@ def _as_small(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """The digest of each feature's encoder, whose tensors are kept from now on for whoever asks for it."""
+    """Return the digest of each feature's encoder, and register its tensors under this digest."""
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, array in tensors.items():
         if name.startswith(PACKED):
@@ -85,19 +85,19 @@ def _digests(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 
 def _unpacked(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A model's own tensors in full precision."""
+    """Return a model's own tensors in full precision."""
     restored = rounding.restored(tensors)
     return {name: array for name, array in restored.items() if not name.startswith(PACKED)}
 
 
 def lacks_encoder(held: ModelFile) -> bool:
-    """Whether the features need an encoder that the file does not bring."""
+    """Whether the features need an encoder that the file does not contain."""
     brought = {name.removeprefix(PACKED).partition(".")[0] for name in held.tensors if name.startswith(PACKED)}
     return any(hasattr(features.load(name), "CHOICE") for name in held.features.keys() - brought)
 
 
 def opened(held: ModelFile) -> ModelFile:
-    """The model without its packed encoder, which is kept for the features, if there is one."""
+    """Return the model without its packed encoder, which is kept for the features to find."""
     try:
         tensors = rounding.restored(held.tensors)
         found = _digests(tensors)

@@ -5,5 +5,5 @@ from torch import Tensor
 
 
 def real_frames(lengths: Tensor, time: int, device: torch.device) -> Tensor:
-    """`[clips, time]`: true where a clip has frames."""
+    """Return where clips have frames, bool `[clips, time]`."""
     return torch.arange(time, device=device) < lengths.to(device, non_blocking=True)[:, None]

@@ -1,4 +1,4 @@
-"""A report as one page for the browser: no script, nothing fetched, light or dark as the reader's system is."""
+"""Write a report as one HTML page: no scripts, nothing fetched, light or dark as the reader's system is."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,16 +21,16 @@ ON_ONE_SCALE = (
 
 
 class Bar(NamedTuple):
-    """A dot on its interval, and the same in words."""
+    """An interval with its point estimate, and its text."""
 
     figure: Figure | Difference
     text: str
     tone: int = 0
-    mark: float | None = None  # where it is not that of the whole plot
+    mark: float | None = None  # if it differs from the plot's mark
 
 
 class PlotRow(NamedTuple):
-    """A line in a plot of intervals: one bar, or one for each run; and further cells in words."""
+    """A row in a plot of intervals: a bar for each run, and further cells of text."""
 
     name: str
     bars: Sequence[Bar]
@@ -64,7 +64,7 @@ HEAD = """<!doctype html>
 
 
 def _lead(run: Scores, name: str) -> str:
-    """What was scored, and what must be known of it."""
+    """Return what was scored, and the notes on it."""
     notes = [f'<li class="{"alarm" if note.startswith("LEAKY") else ""}">{escape(note)}</li>' for note in run.notes]
     return f'<p class="lead">{name}{escape(wording.title(run))}</p><ul class="notes">{"".join(notes)}</ul>'
 
@@ -114,7 +114,7 @@ def _tile(name: str, figure: Figure) -> str:
 
 
 def _ladder(run: Scores) -> str:
-    """The shares of the run and of people on one scale."""
+    """Plot the UAR of the run and of people on one scale."""
     figures = {**run.figures, **run.people}
     rows = [
         PlotRow(wording.label(run, name), [_bar(figures[name], 1 if name in run.people else 0)])
@@ -162,7 +162,7 @@ def _plot(
     reach: float = 0,
     unit: str = "clips",
 ) -> str:
-    """`reach` makes the scale go from -reach to reach rather than from 0 to 1."""
+    """Plot rows of intervals; with `reach`, the scale is -reach to reach rather than 0 to 1."""
     low, high = (-reach, reach) if reach else (0.0, 1.0)
     ticks = [f'<span style="left:{25 * k}%">{100 * (low + (high - low) * k / 4):.3g}</span>' for k in range(5)]
     clips = f"<th>{unit}</th>" if rows[0].clips else ""
@@ -230,7 +230,7 @@ def _cell(share: float, count: int, pair: tuple[str, str]) -> str:
 
 
 def _confidence(run: Scores) -> str:
-    """Accuracy over confidence, a dot for each bin as large as its answers are many; below it how many they are."""
+    """Plot accuracy over confidence, with a dot per bin sized by its number of answers, and these numbers below."""
     clips, confidence, right = run.reliability.T
     filled = clips > 0
     points = np.stack([45 + 300 * confidence[filled] / clips[filled], 310 - 300 * right[filled] / clips[filled]], 1)
@@ -256,7 +256,7 @@ def _confidence(run: Scores) -> str:
 
 
 def _grid(k: int) -> str:
-    """A line each way at k quarters, and what it stands for."""
+    """Draw a horizontal and a vertical line at k quarters, with its value."""
     x, y = 45 + 75 * k, 310 - 75 * k
     return (
         f'<line class="rule" x1="{x}" y1="10" x2="{x}" y2="310"/>'
@@ -280,7 +280,7 @@ def _calibration(run: Scores) -> str:
 
 
 def _speakers(run: Scores) -> str:
-    """A column for each speaker, the worst first, and the worst few by name."""
+    """Plot a column per speaker, the worst first, and name the worst few."""
     step = 340 / len(run.each_speaker)
     columns = [
         f'<rect class="{"low" if k < len(run.worst) else ""}" x="{step * k:.2f}" y="{130 - 125 * uar:.1f}" '
@@ -344,7 +344,7 @@ def _by(report: Report, name: str) -> str:
 
 
 def _group_rows(report: Report, name: str) -> list[PlotRow]:
-    """A row for each value that any run has; a run without it has no bar."""
+    """Return a row for each value that any run has; a run without the value has no bar."""
     values = dict.fromkeys(group.name for run in report.runs for group in run.by[name])
     rows = []
     for value in values:

@@ -1,4 +1,4 @@
-"""One panel of a picture: a waveform or a feature over time, readable without explanation."""
+"""Draw one panel of a picture: a waveform or a feature over time, readable without explanation."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Panel:
         return 1.0 if self.values.shape[1] <= 3 and not self.extraction.stats else 1.7
 
     def edges(self) -> np.ndarray:
-        """When each row begins, and the last one ends, in seconds: half a hop before and after its middle."""
+        """Return when each row begins and the last one ends, in seconds: half a hop before and after its middle."""
         count, rate = len(self.values), self.extraction.wave.rate
         hop = getattr(self.settings, "hop", None)
         if hop is None:
@@ -65,7 +65,7 @@ class Panel:
 
 
 def of(engine: Engine, rows: dict[str, np.ndarray], seconds: float) -> Iterator[Panel]:
-    """A panel for each feature, but for the waveform itself; for each channel where there are two."""
+    """Yield a panel for each feature except the waveform, and for each of two channels."""
     sides = ("",) if engine.extraction.wave.channels != "stereo" or engine.extraction.stats else (" (left)", " (right)")
     for name in engine.extraction.features:
         if name == "wave":
@@ -77,7 +77,7 @@ def of(engine: Engine, rows: dict[str, np.ndarray], seconds: float) -> Iterator[
 
 
 def waveform(axis: Any, wave: np.ndarray, rate: int) -> None:
-    """`[channels, samples]`: a line, or for a long clip the band that it fills."""
+    """Draw a waveform, `[channels, samples]`, as a line or, if it is long, as the band that it fills."""
     step = max(1, wave.shape[1] // POINTS)
     for side in wave:
         if step == 1:
@@ -90,7 +90,7 @@ def waveform(axis: Any, wave: np.ndarray, rate: int) -> None:
 
 
 def reach(*waves: np.ndarray) -> tuple[float, float]:
-    """Limits of amplitude that hold all waves."""
+    """Return limits of amplitude that fit all waves."""
     largest = max(1e-6, *(float(np.abs(wave).max()) for wave in waves))
     return -1.05 * largest, 1.05 * largest
 
@@ -100,7 +100,7 @@ def _time(axis: Any, seconds: float) -> None:
 
 
 def draw(figure: Any, axis: Any, panel: Panel) -> None:
-    """One feature: bars for statistics, a line for one column, a picture for many."""
+    """Draw one feature: bars for statistics, a line for one column, an image for many."""
     axis.set_title(panel.title)
     if panel.extraction.stats:
         _bars(axis, panel)
@@ -121,7 +121,7 @@ def _middles(panel: Panel) -> np.ndarray:
 
 
 def _bars(axis: Any, panel: Panel) -> None:
-    """A bar for each column, a colour for each statistic."""
+    """Draw a bar for each column, in a colour for each statistic."""
     stats, count = panel.extraction.stats, len(panel.columns)
     width = count // len(stats)
     for index, stat in enumerate(stats):
@@ -140,7 +140,7 @@ def _bars(axis: Any, panel: Panel) -> None:
 
 
 def _pitch(axis: Any, panel: Panel) -> None:
-    """The fundamental frequency where there is one."""
+    """Draw the fundamental frequency where there is one."""
     pitch = np.where(panel.values[:, 1] > 0, panel.values[:, 0], np.nan)
     axis.plot(_middles(panel), pitch, color=INK, linewidth=1.3, marker=".", markersize=4)
     axis.set(ylabel="Hz where voiced", ylim=(panel.settings.fmin, panel.settings.fmax), yscale="log")
@@ -149,7 +149,7 @@ def _pitch(axis: Any, panel: Panel) -> None:
 
 
 def _picture(figure: Any, axis: Any, panel: Panel) -> None:
-    """Time to the right, columns upwards, values in colours."""
+    """Draw an image with time to the right, columns upwards, and values as colours."""
     values, unit, colours = _coloured(panel)
     mesh = axis.pcolormesh(panel.edges(), np.arange(values.shape[1] + 1), values.T, shading="flat", **colours)
     figure.colorbar(mesh, ax=axis, label=unit, pad=0.01, extend="both" if "vmin" in colours else "neither")
@@ -157,19 +157,19 @@ def _picture(figure: Any, axis: Any, panel: Panel) -> None:
 
 
 def _coloured(panel: Panel) -> tuple[np.ndarray, str, dict[str, Any]]:
-    """What is drawn of the values, in which unit, and how colours stand for it."""
+    """Return the values to draw, their unit, and how to colour them."""
     values = panel.values
-    if panel.name in ("mfcc", "tonnetz"):  # of either sign; the first of the MFCC, the level, would drown the others
+    if panel.name in ("mfcc", "tonnetz"):  # of either sign; the MFCC's first, the level, would drown the others
         far = max(float(np.quantile(np.abs(values[:, 1:]), 0.995)), 1e-6)
         return values, panel.unit, {"cmap": "RdBu_r", "vmin": -far, "vmax": far}
-    if panel.name == "msf":  # whose columns differ by orders of magnitude
+    if panel.name == "msf":  # columns that differ by orders of magnitude
         low, high = values.min(axis=0), values.max(axis=0)
         return (values - low) / np.maximum(high - low, 1e-12), "of each column's range", {"cmap": "magma"}
     return values, panel.unit, {"cmap": "magma"}
 
 
 def _columns(axis: Any, panel: Panel) -> None:
-    """What lies beside the columns: Hz, names or numbers."""
+    """Label the columns with Hz, names or numbers."""
     count = len(panel.columns)
     if panel.name == "mel":
         mels(axis, panel)
@@ -183,7 +183,7 @@ def _columns(axis: Any, panel: Panel) -> None:
 
 
 def mels(axis: Any, panel: Panel) -> None:
-    """Hz beside the mel bands: band b is centred on the (b + 1)-th of the scale's evenly spaced corners."""
+    """Label mel bands in Hz: band b is centred on the (b + 1)-th of the scale's evenly spaced corners."""
     settings, bands = panel.settings, len(panel.columns)
     top = settings.fmax or panel.extraction.wave.rate / 2
     low, high = dsp.hz_to_mel(np.array([settings.fmin, top]), settings.htk)
@@ -196,6 +196,6 @@ def mels(axis: Any, panel: Panel) -> None:
 
 
 def _frequencies(axis: Any, place: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> None:
-    """Ticks at round frequencies."""
+    """Put ticks at round frequencies."""
     marks = [hz for hz in MARKS if low <= hz <= high]
     axis.set_yticks(place(np.array(marks)), [f"{hz:,}" for hz in marks])

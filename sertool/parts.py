@@ -1,4 +1,4 @@
-"""Shares of the work: of a job array (`--part 3/16`), and some neighbours at a time."""
+"""Shares of work: contiguous parts for job arrays (`--part 3/16`), and groups of neighbouring items."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ Items = TypeVar("Items", bound=Sequence)
 
 @dataclass(frozen=True)
 class Part:
-    """A contiguous share, k of n."""
+    """Part k of n, contiguous."""
 
     k: int = 1
     n: int = 1
@@ -29,7 +29,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """`03-of-16`, or nothing for the whole."""
+        """The part's name, `03-of-16`; empty for the whole."""
         return "" if self.n == 1 else f"{self.k:0{len(str(self.n))}d}-of-{self.n}"
 
     def start(self, length: int) -> int:
@@ -48,7 +48,7 @@ WHOLE = Part()
 def neighbours(
     items: Iterable[Item], size: Callable[[Item], float], most: float, count: float = math.inf
 ) -> Iterator[list[Item]]:
-    """Items in their order, some together: `count` at the most, whose sizes add up to `most`, or one that is larger."""
+    """Group neighbouring items, at most `count` each with sizes of at most `most` in total; larger items stay alone."""
     group: list[Item] = []
     total = 0.0
     for item in items:

@@ -1,4 +1,4 @@
-"""Paths: all under a folder, as text that tables hold, and plain ones for what has any name."""
+"""List files, convert paths to text and back, and make plain file names."""
 
 import os
 import re
@@ -11,12 +11,14 @@ from urllib.parse import quote, unquote_to_bytes
 from sertool.errors import SertoolError
 from sertool.files import reason
 
-Unlisted = tuple[Path, str]  # a folder, and why nobody can look into it
+Unlisted = tuple[Path, str]  # a folder, and why it cannot be listed
 
 
 def walk(root: Path, failed: list[Unlisted], *, hidden: bool = True) -> Iterator[Path]:
-    """Every file under a folder in the order of names; each real folder once, so that links make no loops. Folders in
-    it that cannot be listed are added to `failed`; those whose names begin with a dot are entered if `hidden`."""
+    """Yield every file under a folder in the order of names, visiting each real folder once despite links.
+
+    Folders that cannot be listed are added to `failed`; hidden folders are entered if `hidden`.
+    """
     pending, seen = [root], set()
     while pending:
         folder = pending.pop()
@@ -50,16 +52,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def path_text(path: str | os.PathLike[str]) -> str:
-    """A path as the text that tables hold: itself, or a `file:` URI when its bytes are not UTF-8."""
+    """Return a path as text for tables: itself, or a `file:` URI if its bytes are not UTF-8."""
     encoded = os.fsencode(path)
     try:
-        return encoded.decode("utf-8")  # whatever the machine's own encoding makes of it
+        return encoded.decode("utf-8")  # whatever the locale
     except UnicodeDecodeError:
         return "file://" + quote(encoded)
 
 
 def path_of(text: str | None) -> str:
-    """The path that `path_text` wrote down; where there is none, one that no file has."""
+    """Return the path of a text from `path_text`; for None one that no file has."""
     if text is None:
         return ""
     encoded = unquote_to_bytes(text[7:]) if text.startswith("file://") else text.encode("utf-8", "surrogateescape")
@@ -67,7 +69,7 @@ def path_of(text: str | None) -> str:
 
 
 def stamp(text: str | None) -> tuple[int, int] | None:
-    """Size and age of the file that `path_text` wrote down; None where nobody can tell."""
+    """Return size and modification time of a file named by `path_text`; None if it cannot be examined."""
     try:
         status = os.stat(path_of(text))
     except (OSError, ValueError):
@@ -76,8 +78,10 @@ def stamp(text: str | None) -> tuple[int, int] | None:
 
 
 def tidied(text: str) -> str:
-    """The path of a file as `path_text` has it, in one spelling: without `.`, `..`, doubled slashes and, where it need
-    not be, `file://`."""
+    """Return a path from `path_text` in one spelling.
+
+    It has no `.`, `..` or doubled slashes, and no `file://` unless needed.
+    """
     folder, name = os.path.split(path_of(text))
     return path_text(os.path.join(_tidied_folder(folder), name))
 
@@ -87,17 +91,17 @@ def _tidied_folder(folder: str) -> str:
     plain = os.path.normpath(folder)
     if ".." in folder and "\0" not in folder:
         real = os.path.realpath(folder)
-        plain = plain if os.path.realpath(plain) == real else real  # above what a link leads to
+        plain = plain if os.path.realpath(plain) == real else real  # keeps links, unless `..` follows one
     return plain[1:] if plain.startswith("//") and os.sep == "/" else plain
 
 
 def plain_name(text: str, gap: str = "-") -> str:
-    """What file systems and shells take of a text as a name."""
+    """Replace the characters of a text that do not suit file systems and shells."""
     return re.sub(r"[^\w#.,=-]+", gap, text).strip("-.")[:120] or "unnamed"
 
 
 def plain_names(texts: Iterable[str]) -> list[str]:
-    """A name for each text, numbered where it is taken: `a-b`, `a-b-2`."""
+    """Return a plain name for each text, numbered if it is taken: `a-b`, `a-b-2`."""
     names: list[str] = []
     for plain in map(plain_name, texts):
         numbered = (f"{plain}-{number}" if number > 1 else plain for number in count(1))

@@ -1,4 +1,4 @@
-"""The door to matplotlib, and the colours of pictures and pages."""
+"""Matplotlib set up for our pictures (its only importer), and the colours of pictures and pages."""
 
 import logging
 import warnings
@@ -9,13 +9,13 @@ from typing import Any
 from sertool.files import whole
 
 INK, SOFT, RULE = "#17202a", "#55616d", "#e2e6ea"
-TONES = ("#1d6fab", "#c25a10", "#1d8757", "#8349b0", "#b3295c", "#66750f")  # of runs; of more, from the first again
+TONES = ("#1d6fab", "#c25a10", "#1d8757", "#8349b0", "#b3295c", "#66750f")  # of runs; cycled if there are more
 
 
 @cache
 def pyplot() -> Any:
-    """Matplotlib's own, for files alone and in our style."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks of its caches, where it has no home
+    """Import matplotlib.pyplot for writing files, in our style."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it logs about its caches if there is no home folder
     import matplotlib
 
     matplotlib.use("Agg")
@@ -29,8 +29,8 @@ def pyplot() -> Any:
 
 
 def save(figure: Any, path: Path) -> None:
-    """A figure into a file, as its extension says."""
+    """Save a figure in the format of the extension, and close it."""
     with whole(path) as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # such as of letters that the font lacks
+        warnings.simplefilter("ignore")  # such as of characters that the font lacks
         figure.savefig(stream, format=path.suffix[1:].lower(), dpi=150)
     pyplot().close(figure)

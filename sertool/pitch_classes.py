@@ -1,4 +1,4 @@
-"""Pitch classes of power spectra, and the tuning of a clip, estimated from it: what chroma and tonnetz share."""
+"""Pitch classes of power spectra, and a clip's tuning: shared by chroma and tonnetz."""
 
 from functools import lru_cache
 
@@ -10,34 +10,34 @@ from sertool import dsp
 from sertool.dsp import Frames
 
 TUNING_RANGE = 150.0, 4000.0  # Hz between which peaks are used to estimate the tuning
-FAINTEST = 0.1  # of a frame's greatest power: peaks below it are not used
-TUNINGS = np.linspace(-0.5, 0.5, 101)  # in parts of a pitch class
+FAINTEST = 0.1  # relative to a frame's greatest power: weaker peaks are not used
+TUNINGS = np.linspace(-0.5, 0.5, 101)  # in fractions of a pitch class
 
 
 class Chroma(nn.Module):
-    """Power spectra to pitch classes, each frame's greatest being one; the tuning is the clip's own unless given.
+    """Power spectra to pitch classes, scaled to a maximum of 1 per frame; the tuning is estimated unless given.
 
-    The tuning is one of 100 values, so their banks are made once each, and a clip costs one product with one of them.
-    Which one is known only when the last frame has been seen: `survey` keeps of each frame its peaks alone.
+    The tuning is one of 100 values, so their banks are cached, and a clip costs one product with one of them. It is
+    known only after the last frame, so `survey` keeps only the peaks of each frame.
     """
 
     def __init__(self, rate: int, n_fft: int, bins: int, tuning: float | None) -> None:
         super().__init__()
         dsp.require(bins >= 1, f"bins {bins}: at least 1 pitch class is needed")
         self.rate, self.n_fft, self.bins, self.tuning = rate, n_fft, bins, tuning
-        frequencies = dsp.bin_frequencies(rate, n_fft)[:-1]  # a peak has neighbours
+        frequencies = dsp.bin_frequencies(rate, n_fft)[:-1]  # without the last, as a peak needs neighbours
         self.low = int(np.searchsorted(frequencies, TUNING_RANGE[0]))
         self.high = max(int(np.searchsorted(frequencies, min(TUNING_RANGE[1], rate / 2))), self.low)
 
     def survey(self, frames: Frames) -> Tensor:
-        """`[peaks, 2]`: power and frequency of each spectral peak of a run of frames, on the CPU."""
+        """Return power and frequency of each spectral peak of a run of frames, `[peaks, 2]`, on the CPU."""
         if self.tuning is not None:
             return torch.empty(0, 2)
         width = self.rate / self.n_fft
         return frames.cached(("peaks", width), lambda: peaks(frames.power, self.low, self.high, width))
 
     def settle(self, surveyed: Tensor) -> Tensor:
-        """The clip's bank."""
+        """Return the bank for the clip's tuning."""
         tuning = common_tuning(surveyed.numpy(), self.bins) if self.tuning is None else self.tuning
         return _bank(self.rate, self.n_fft, self.bins, tuning)
 
@@ -47,10 +47,10 @@ class Chroma(nn.Module):
 
 
 def peaks(power: Tensor, low: int, high: int, width: float) -> Tensor:
-    """`[peaks, 2]`: power and frequency of the local maxima of `[frames, bins]` within bins low to high - 1.
+    """Return power and frequency of local maxima of `[frames, bins]` in bins low to high - 1, `[peaks, 2]`.
 
-    A parabola through a bin and its neighbours says where between the bins the peak lies. What rounding decides here
-    moves a whole clip's bank, so the precision is librosa's at each step: float32, but for the bend and the sum.
+    A parabola through a bin and its neighbours locates a peak between bins. Rounding here may change a whole clip's
+    bank, so the precision is librosa's at each step: float32 except for the curvature and the sum.
     """
     faintest = power.amax(1, keepdim=True).mul_(FAINTEST).cpu().numpy()
     power = power.cpu().numpy()  # NumPy compares 5 times as fast as Torch
@@ -69,7 +69,7 @@ def peaks(power: Tensor, low: int, high: int, width: float) -> Tensor:
 
 
 def common_tuning(summits: np.ndarray, bins: int) -> float:
-    """What most of the higher half of `[peaks, 2]` lie above the pitch classes of A = 440 Hz, in parts of a class."""
+    """Return the commonest tuning of the louder half of `[peaks, 2]`, in fractions of a class from A = 440 Hz."""
     if not len(summits):
         return 0.0
     heights, frequencies = summits.T
@@ -84,19 +84,19 @@ def common_tuning(summits: np.ndarray, bins: int) -> float:
 
 @lru_cache(maxsize=256)
 def _bank(rate: int, n_fft: int, bins: int, tuning: float) -> Tensor:
-    """`[spectral bins, pitch classes]`, with columns of zeros up to a multiple of 16: that makes the product faster."""
+    """Return the bank `[spectral bins, pitch classes]`, zero-padded to a multiple of 16 columns for speed."""
     columns = weights(rate, n_fft, bins, tuning).T.astype(np.float32)
     return torch.from_numpy(np.pad(columns, ((0, 0), (0, -bins % 16))))
 
 
 def weights(rate: int, n_fft: int, bins: int, tuning: float) -> np.ndarray:
-    """`[pitch classes, spectral bins]`: how much each bin's power counts for each class, C first.
+    """Return the weight of each bin for each pitch class, `[pitch classes, spectral bins]`, C first.
 
-    A bump around each class, as wide as a spectral bin but at least as a class; the squares of a bin's weights sum to
-    one, times its octave's: one at 880 Hz, e^-1/2 two octaves from there.
+    Each class has a Gaussian as wide as a spectral bin, but at least as a class; the squares of a bin's weights sum to
+    one, times the weight of its octave: one at 880 Hz, e^-1/2 two octaves away.
     """
     places = bins * np.log2(np.arange(1, n_fft // 2 + 2) * (16 / 440 * rate / n_fft)) - tuning
-    places = np.concatenate([[places[0] - 1.5 * bins], places])  # 0 Hz: half a circle from bin 1, and broad
+    places = np.concatenate([[places[0] - 1.5 * bins], places])  # 0 Hz: half an octave of classes off bin 1, and broad
     widths, places = np.maximum(np.diff(places), 1.0), places[:-1]
     turns = (places - np.arange(bins)[:, None]) / bins
     bumps = np.exp(-2 * (bins * (turns - np.round(turns)) / widths) ** 2)

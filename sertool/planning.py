@@ -1,4 +1,4 @@
-"""The plan of a run, and all checks that can be made before anything is computed for it."""
+"""Plan a run, and make all checks that are possible before anything is computed for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from sertool.preparing import Inputs
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_answers import TeacherPredictions
 
-NAMING = (  # options that name a run's folder, beside the loop's settings
+NAMING = (  # options, besides the loop's settings, that name a run's folder
     "scale", "adapt", "prior_clips", "pack", "select", "reduce", "split", "folds", "loso", "protocol", "gap",
     "train_on", "test_on", "always_train", "no_dev",
 )  # fmt: skip
@@ -48,7 +48,7 @@ class TrainingPlan:
     held_out: HeldOutOptions
     ways: Sequence[Way]
     folder: Path
-    teacher_file: TeacherPredictions | None  # a teacher's predictions from a file
+    teacher_file: TeacherPredictions | None  # if the teacher is a file
 
 
 class Division(NamedTuple):
@@ -60,7 +60,7 @@ class Division(NamedTuple):
 
 
 def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
-    """The plan that the options ask for, before features are made."""
+    """Return the plan that the options ask for, before features are made."""
     answers = _file_answers(inputs, options.teacher)
     table = heldout.released(preparing.read(inputs), held_out)
     designing.refuse_beside_labels(table, options)
@@ -72,7 +72,7 @@ def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: 
 
 
 def _file_answers(inputs: Inputs, source: str | None) -> TeacherPredictions | None:
-    """A teacher's predictions, if it is a file, read once; a teacher that is a model is asked later."""
+    """Read a teacher's predictions once, if it is a file; a model is asked later."""
     if source is None:
         return None
     if source == "-" and "-" in inputs.sources:
@@ -82,7 +82,7 @@ def _file_answers(inputs: Inputs, source: str | None) -> TeacherPredictions | No
 
 
 def _folder(options: DesignOptions, held_out: HeldOutOptions) -> Path:
-    """The folder of a run without -o, named after the model and the options given."""
+    """Name the folder of a run without -o, after the model and the given options."""
     values = {**options.training, **vars(options), **vars(held_out)}
     names = (*options.training, *NAMING)
     chosen = {name: value for name in names if (value := values[name]) is not None and value is not False}
@@ -117,12 +117,12 @@ def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
 
 
 def _used(trainings: Sequence[Member]) -> np.ndarray:
-    """The rows that any training has a use for, bool `[rows]`."""
+    """Return which rows any training uses, bool `[rows]`."""
     return np.any([member.split >= 0 for member in trainings], axis=0)
 
 
 def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tuple[TrainingPlan, Extraction | None]:
-    """The plan with a design that fits its features, and how to make these where there are none."""
+    """Return the plan with its design fitted to its features, and how to make these if they are missing."""
     to_make = preparing.features_to_make(plan.table, plan.design, plan.options, device, fetch=fetch)
     return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.options, to_make)), to_make
 
@@ -183,7 +183,7 @@ def say(plan: TrainingPlan, *, overwrite: bool) -> None:
 def _foreseen(
     table: Table, design: Design, trainings: Sequence[Member], answers: TeacherPredictions | None
 ) -> dict[str, dict[str, Any]]:
-    """The description of each member, as far as it is known before features are made and a teacher's model answers."""
+    """Describe each member, as far as known before features are made and a teacher's model answers."""
     if not batches.featured(table) or (design.teacher and answers is None):
         return {training.name: runs.describe_ahead(design, training) for training in trainings}
     material = targets.load(table, design, "cpu", answers)

@@ -1,4 +1,4 @@
-"""Pictures: a clip and its features, sounds beside each other, and how a training went."""
+"""Draw pictures: a clip and its features, sounds side by side, and the course of a training."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def first(table: Table, extraction: Extraction, path: Path, *, dry: bool = False) -> None:
-    """Draw the first usable clip of a manifest, or in a dry run say which that is."""
+    """Draw the first usable clip of a manifest or, in a dry run, say which it is."""
     usable = np.flatnonzero(manifest.usable(table))
     if not len(usable):
         raise SertoolError(f"no usable clip among {len(table):,} rows: nothing to draw")
@@ -36,7 +36,7 @@ def first(table: Table, extraction: Extraction, path: Path, *, dry: bool = False
 
 @contextmanager
 def drawable(drawn: Clip) -> Iterator[None]:
-    """Where a clip cannot be used, an error that says which, and what else could be drawn."""
+    """If a clip cannot be used, raise an error that names it and suggests others."""
     try:
         yield
     except audio.Unusable as unusable:
@@ -68,7 +68,7 @@ def clip(drawn: Clip, extraction: Extraction, path: Path) -> None:
 
 
 def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> None:
-    """Draw sounds (title, `[channels, samples]`, rate) beside each other: waveforms over spectrograms in mel bands."""
+    """Draw sounds (title, `[channels, samples]`, rate) side by side: waveforms over mel spectrograms."""
     _require_format(path)
     figure, axes = pictures.pyplot().subplots(
         2, len(sounds), figsize=(5.2 * len(sounds), 5), height_ratios=(1, 1.6), sharex=True, sharey="row",
@@ -92,7 +92,7 @@ def beside(name: str, sounds: Sequence[tuple[str, Tensor, int]], path: Path) -> 
 
 
 def _mel(wave: Tensor, rate: int) -> Panel:
-    """The log-mel spectrogram of the mean of `[channels, samples]`."""
+    """Return the log-mel spectrogram of the mean of `[channels, samples]`."""
     extraction = Extraction(Wave(rate), {"mel": features.settings("mel", {})})
     engine = Engine(extraction)
     rows = engine.alone(wave.mean(dim=0, keepdim=True))["mel"].astype(np.float32)
@@ -100,12 +100,12 @@ def _mel(wave: Tensor, rate: int) -> Panel:
 
 
 def curves(history: Sequence[dict[str, Any]], best: int, path: Path) -> None:
-    """Draw the losses of a training and its dev figures, epoch by epoch, and mark the one that was kept."""
+    """Draw a training's losses and dev figures by epoch, and mark the epoch that was kept."""
     epochs = [figures["epoch"] for figures in history]
     with_dev = "dev_loss" in history[0]
     wide = 4.5 * (1 + with_dev)
     figure, axes = pictures.pyplot().subplots(1, 1 + with_dev, figsize=(wide, 3), squeeze=False)
-    figure.subplots_adjust(0.6 / wide, 0.15, 1 - 0.15 / wide, 0.9, 0.18)  # a layout that is found takes twice as long
+    figure.subplots_adjust(0.6 / wide, 0.15, 1 - 0.15 / wide, 0.9, 0.18)  # an automatic layout takes twice as long
     _lines(axes[0, 0], epochs, history, {"loss": ("train", INK), "dev_loss": ("dev", TONES[1])})
     axes[0, 0].set(title="loss", ylim=(0, None))
     if with_dev:

@@ -1,4 +1,4 @@
-"""What `sertool predict` is asked: files, folders, manifests, shards and paths from a pipe, one by one as they come."""
+"""Turn the arguments of `sertool predict` (files, folders, manifests, shards, piped paths) into requests."""
 
 import os
 import queue
@@ -26,37 +26,37 @@ KEPT = (
     "clip", "path", "start", "duration", "corpus", "speaker", "sex", "age", "race", "ethnicity", "language", "emotion",
     "label", "intensity", "sentence", "style", "split", "fold", "parent", "issue", "digest",
 )  # fmt: skip
-DIGITS = 4  # of a channel's number: longer ones are ids
-OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted")  # no columns of ours, but of rows here
-VOTES = "votes_voice_"  # by which eval scores people
-Models = Sequence[int] | None  # the numbers of those that answer for a clip; None is all of them
+DIGITS = 4  # most digits of a channel number: longer numbers are ids
+OF_ANSWERS = ("end", "channel", "top", "protocol", "adapted")  # not manifest columns, but columns of answers
+VOTES = "votes_voice_"  # listeners' votes, which eval scores
+Models = Sequence[int] | None  # the numbers of the models that answer for a clip; None is all of them
 Telling = Callable[[Table], tuple[Table, Sequence[Models]]]
 Some = TypeVar("Some")
 LISTS = (".txt", ".lst", ".list")
-WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # which a manifest's reader says how to save
+WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # the manifest reader refuses these, and says how to convert them
 ENOUGH = 4096  # bytes that tell what a file or a pipe holds
 MOMENT = 0.05  # seconds
 
 
 @dataclass(frozen=True)
 class Request:
-    """A clip that is asked for, or a part of it: its row, as far as that is known, and what is no part of any row."""
+    """A clip to predict, or a part of it: its row as far as it is known, and data that does not belong in the row."""
 
     row: Row
-    stored: ReadRows | None = None  # where shards hold it
+    stored: ReadRows | None = None  # reads its features from shards
     models: Models = None
-    voice: str | None = None  # whose it is
-    apart: bool = False  # whether its channel is a voice of its own
-    serves: bool = False  # whether, of one channel, it stands for whichever is asked for
-    place: int = 0  # among the clips
+    voice: str | None = None  # who speaks
+    apart: bool = False  # whether each of its channels is a voice of its own
+    serves: bool = False  # whether its single channel stands for any that is asked for
+    place: int = 0  # position among the clips
 
     def saying(self, **more: Any) -> "Request":
-        """The same with more in its row."""
+        """Return the request with more columns in its row."""
         return replace(self, row=self.row | more)
 
     @property
     def who(self) -> str:
-        """Who speaks: on each channel somebody else, if these are apart."""
+        """The speaker's name, with the channel if each channel is a voice of its own."""
         channel = f" on channel {self.row['channel']}" if self.apart and self.row.get("channel") else ""
         return f"{self.voice or ''}{channel}"
 
@@ -75,7 +75,9 @@ def asked(
     more of each, and which models answer for its clips. What the shelf has of a clip is read there. `root` is where the
     audio of manifests lies now, of which there may be `others`.
 
-    Manifests are read first: what one of them says of its clips is a column of all rows.
+    `also` is one more manifest column to keep. `told` adds columns to a manifest, and says which models answer for each
+    clip. Rows that the shelf has are read from shards. Manifests are read before anything is yielded, as the columns of
+    any of them become columns of all rows.
     """
     given = [_given(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
     if root and not others and not any(isinstance(one, Table) for one in given):
@@ -101,7 +103,7 @@ def of_known_length(requests: Iterable[Request]) -> Iterator[Request]:
 
 
 def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
-    """What is asked for, where that has to be of one file, as subtitles are: else it is refused before any work."""
+    """Refuse requests for more than one file, before any work: subtitles describe one."""
     held = [*requests]
     named = dict(streams.recording(request.row) for request in held)
     if len(named) > 1:
@@ -111,7 +113,7 @@ def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
 
 
 def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: bool) -> Table | Iterator[Row]:
-    """A manifest, or the rows of what is none."""
+    """Read a manifest, or the rows of any other source."""
     if source == "-":
         return _from_stdin(root, nul=nul)
     if os.path.isdir(source):
@@ -127,8 +129,7 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
 
 
 def _is_told(source: str) -> bool:
-    """Whether a file that is named tells of audio, as manifests and lists of paths do, by its name or by what is in it;
-    a pipe does."""
+    """Whether a source is a manifest or a list of paths, by its name or content, rather than audio; a pipe is."""
     ending = Path(source).suffix.lower()
     if not os.path.exists(source) or ending in audio.EXTENSIONS:
         return False
@@ -143,7 +144,7 @@ def _is_told(source: str) -> bool:
 
 
 def _is_list(source: str) -> bool:
-    """Whether a file whose name says nothing lists a path that is there: else it is some text, which holds no audio."""
+    """Whether a text file without a telling extension lists an existing path, rather than being any text."""
     with suppress(SertoolError):
         return bool(manifest_io.existing_paths(manifest_io.read_bytes(source), source))
     return False
@@ -184,10 +185,10 @@ def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
 
 
 def _kept(table: Table, also: str | None, shelf: Shelf) -> Table:
-    """What is told of clips, and where the shelf has them; of a manifest's clips that it has or whose sound is made."""
+    """Return the columns of a manifest that predictions need, and its clips whose audio or shard rows exist."""
     _require_columns(table, also)
     table = _with_channels(table)
-    places = () if "channel" in table.column_names else shelf.of_manifest(table)  # shards are of all of them
+    places = () if "channel" in table.column_names else shelf.of_manifest(table)  # shards are of all channels
     table = _answerable(table, places).select(_columns_kept(table, (*KEPT, "channel", also, *places)))
     return table if any(manifest.column(table, "parent")) else manifest.without(table, "parent")
 
@@ -203,7 +204,7 @@ def _require_columns(table: Table, also: str | None) -> None:
 
 
 def _answerable(table: Table, places: Sequence[str]) -> Table:
-    """The clips whose sound is made, or whose rows lie in shards, in all those `places`."""
+    """Keep the clips whose audio exists, or whose rows lie in shards by all columns of `places`."""
     made = np.array([not effects.pending(each) for each in manifest.column(table, "augmentation")], bool)
     if places:
         made |= ~np.any([manifest.lacking(table, name) for name in places], axis=0)
@@ -214,7 +215,7 @@ def _answerable(table: Table, places: Sequence[str]) -> Table:
 
 
 def _columns_kept(table: Table, wanted: Sequence[str | None]) -> list[str]:
-    """Those wanted, listeners' votes, and the user's own that hold words or numbers."""
+    """Return the wanted columns, the listeners' votes, and the user's own columns of words or numbers."""
     others = [name for name in table.column_names if not (name in OF_ANSWERS or columns.kind_of(name))]
     plain = {name for name in others if manifest.is_of_words(table, name)}
     if lost := [name for name in others if name not in plain]:
@@ -223,8 +224,10 @@ def _columns_kept(table: Table, wanted: Sequence[str | None]) -> list[str]:
 
 
 def _with_channels(table: Table) -> Table:
-    """Which channel of its file each row is, in whole numbers from 1; a column of other words, or of numbers that no
-    file has channels for, is a stranger's."""
+    """Return the table with `channel` as whole numbers from 1.
+
+    If the column holds words, or numbers too large for channels, it means something else and is dropped.
+    """
     named = manifest.codes(table, "channel")
     words = [text.removesuffix(".0") for text in named.values]
     if not words or not all(word.isdecimal() and len(word) <= DIGITS for word in words):
@@ -243,7 +246,7 @@ def _of_table(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[
 
 
 def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
-    """A manifest that is piped in is read to its end; a list of paths is answered line by line."""
+    """Read a piped manifest to its end, or yield the rows of a piped list of paths line by line."""
     if talk.from_terminal():
         raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
     stream = sys.stdin.buffer
@@ -281,9 +284,10 @@ def _listed(paths: Iterable[str]) -> Iterator[Row]:
 
 
 def _lines(pieces: Iterable[bytes], end: bytes) -> Iterator[bytes]:
-    """What stands between the ends, each as soon as its end is read; lines may end as on Windows, NUL ends any name.
+    """Yield the lines of a stream that end in `end`, each as soon as it is complete.
 
-    Of lines without any end the input is over before CR is known to stand for it.
+    Lines that end in LF may have CR before it. If there is no LF at all, CR ends lines, which is known only at the end
+    of the input.
     """
     held, odd, ended = b"", b"\r" if end == b"\n" else b"", False
     for piece in pieces:
@@ -296,16 +300,16 @@ def _lines(pieces: Iterable[bytes], end: bytes) -> Iterator[bytes]:
 
 @dataclass
 class _End:
-    """What comes after the last; or the error that ended it."""
+    """Marks the end of the input, or the error that ended it."""
 
     error: BaseException | None = None
 
 
 def gathered(coming: Iterable[Some], most: int, looking: Any) -> Iterator[list[Some]]:
-    """What is there already, up to `most`; an empty list whenever there was nothing for a moment, so that who waits for
-    more can give out what is finished.
+    """Yield batches of the items that are there already, up to `most` each.
 
-    A thread looks for what comes, and holds the lock `looking` meanwhile.
+    An empty batch is yielded whenever nothing came for a moment, so that the caller can give out finished results. A
+    thread fetches the items, and holds the lock `looking` while it waits for the next one.
     """
     waiting: queue.Queue[Any] = queue.Queue(4 * most)
 
@@ -314,7 +318,7 @@ def gathered(coming: Iterable[Some], most: int, looking: Any) -> Iterator[list[S
             for one in _each(coming, looking):
                 waiting.put(one)
             waiting.put(_End())
-        except BaseException as error:  # handed on to whoever reads
+        except BaseException as error:  # raised again by the reader
             waiting.put(_End(error))
 
     threading.Thread(target=fill, daemon=True).start()
@@ -332,7 +336,7 @@ def gathered(coming: Iterable[Some], most: int, looking: Any) -> Iterator[list[S
 
 
 def _each(coming: Iterable[Some], looking: Any) -> Iterator[Some]:
-    """What comes, one by one; the lock is held while the next one is looked for."""
+    """Yield items one by one, holding the lock while waiting for the next one."""
     items = iter(coming)
     while True:
         with looking:

@@ -1,4 +1,4 @@
-"""From clips to emotions: decoded ahead by workers, answered in order, whole or window by window."""
+"""Predict emotions: workers decode clips ahead, and rows come out in order, for whole clips or for windows."""
 
 import math
 import sys
@@ -32,7 +32,7 @@ STRETCHES = 4  # that a worker takes at once: so many hold many windows, whose a
 
 @dataclass
 class Piece:
-    """What gets one row: what is asked for, with the row so far, and its features, or the sound to make them of."""
+    """A request that gets one row, with its features, or the sound to compute them from."""
 
     request: Request
     features: ClipFeatures | None = None
@@ -41,21 +41,21 @@ class Piece:
 
 @dataclass
 class Session:
-    """Which models answer, in which way, with so many workers; and what these know of the files so far.
+    """The models, options and workers of a prediction, and what is known of the files so far.
 
-    Forks go on from what was known when they began, each by itself.
+    Forks continue from what was known when they started, each by itself.
     """
 
     ensemble: Ensemble
     options: PredictOptions
     jobs: int
     settled: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)  # files whose channels are known
-    pauses: Counter[str] = field(default_factory=Counter, init=False)  # of other files, how many were silent so far
-    long: Any = field(default_factory=workers.lock, init=False)  # held by the worker that is at a long clip
-    familiarity: Familiarity = field(default_factory=Familiarity, init=False)  # of what is answered without adapting
+    pauses: Counter[str] = field(default_factory=Counter, init=False)  # silent pieces so far, of other files
+    long: Any = field(default_factory=workers.lock, init=False)  # held by the worker that computes a long clip
+    familiarity: Familiarity = field(default_factory=Familiarity, init=False)  # of clips answered without adaptation
 
     def shelf(self) -> Shelf:
-        """Where rows may lie that the models need not make, unless what is asked for takes the sound itself."""
+        """Return the shelf that finds rows in shards, unless an option or the models need the audio itself."""
         records, members = self.ensemble.members[0].held.features, self.ensemble.members
         needs = {
             "--window": self.options.window is not None,
@@ -67,7 +67,10 @@ class Session:
         return Shelf(records, next((what for what, is_so in needs.items() if is_so), None))
 
     def answers(self, requests: Iterable[Request]) -> Iterator[Row]:
-        """A row for each clip or window, in order, as soon as it is there: on a CPU by the worker of its features."""
+        """Yield a row for each clip or window, in order, as soon as it is there.
+
+        On a CPU, the worker that computes a clip's features also answers for it.
+        """
         if self.ensemble.batches_on_device:
             for pieces in self.extracted(requests):
                 yield from (request.row for request in self.answered(pieces))
@@ -82,13 +85,14 @@ class Session:
             yield from rows
 
     def extracted(self, requests: Iterable[Request]) -> Iterator[list[Piece]]:
-        """Each clip or window with its features, some at a time, in order, as soon as they are there."""
+        """Yield the clips or windows with their features, in small batches, in order, as soon as they are there."""
         return self._ahead(lambda batch: self._with_features([*self._extracted(batch)]), requests)
 
     def _ahead(self, work: Callable[[list[Stretch]], Any], requests: Iterable[Request]) -> Iterator[Any]:
-        """What workers make of some stretches at a time, in order; torch and Python are left as they were.
+        """Yield the workers' results for batches of stretches, in order.
 
-        They are threads until many stretches wait, and then forks, whom Python's lock does not hold up.
+        The settings of torch and Python that this changes are restored. Workers are threads until many stretches wait;
+        then they are forks, which do not share Python's lock.
         """
         handover = sys.getswitchinterval()
         sys.setswitchinterval(HANDOVER)
@@ -99,15 +103,15 @@ class Session:
         try:
             with workers.pool(work, self.jobs) as pool:
                 for batch in predict_inputs.gathered(stretches, most, looking):
-                    stored = any(one.request.stored for one in batch)  # by what forks cannot be given
+                    stored = any(one.request.stored for one in batch)  # readers of shards cannot be passed to forks
                     forks = may_fork and len(batch) == most and not stored
                     while pool.pending and (forks or pool.is_full or pool.pending[0].done()):
                         yield pool.next_result()
-                    if forks and looking.acquire(timeout=PATIENCE):  # else more is waited for, and threads do for now
-                        self.ensemble.engines  # noqa: B018 (made now, all forks have them)
+                    if forks and looking.acquire(timeout=PATIENCE):  # else it awaits more; threads go on
+                        self.ensemble.engines  # noqa: B018 (built now, so that all forks have them)
                         pool.fork()
                         looking.release()
-                        may_fork = False  # once is enough, wherever it led
+                        may_fork = False  # one attempt is enough, whether or not it forked
                     if batch:
                         pool.submit(batch, in_process=stored)
                 while pool.pending:
@@ -116,7 +120,7 @@ class Session:
             sys.setswitchinterval(handover)
 
     def _extracted(self, batch: Iterable[Stretch]) -> Iterator[Piece]:
-        """What a worker makes of some stretches: their pieces with features."""
+        """Yield the pieces of some stretches, with features; this is the work of one worker."""
         for stretch in batch:
             request, row = stretch.request, stretch.request.row
             if row.get("issue"):
@@ -136,7 +140,7 @@ class Session:
                 yield Piece(request.saying(**where, issue=unusable.issue))
 
     def _long(self, stretch: Stretch) -> list[Piece]:
-        """A long clip as a whole with its features, while no other worker is at one: an hour takes 2 GB."""
+        """Return a long clip with its features; one worker at a time does this, as an hour takes 2 GB."""
         with self.long:
             talk.mention(f"clips of over {LONG_CLIP_SECONDS / 60:.0f} minutes get one answer each, which takes memory: "
                          "--window 3 answers part by part")  # fmt: skip
@@ -164,19 +168,20 @@ class Session:
                 yield piece
 
     def _settle_cancelled(self, path: str, span: tuple[float, float]) -> None:
-        """Say once of a file that is silent for a while that one channel of it has some sound there.
+        """Warn once if a file's channels cancel when mixed, which makes it silent although a channel has sound.
 
-        To look means to decode again, so of many pauses the first is looked at, the second, the fourth, the eighth.
+        Looking means decoding again, so only the first, second, fourth, eighth (and so on) silent piece of a file is
+        looked at.
         """
         self.pauses[path] += 1
         if self.pauses[path].bit_count() > 1:
             return
         try:
             sides = audio.decode(path_of(path), audio.Cut(channels="all"), *span)
-        except audio.Unusable:  # it is cut off, and all of it was computed already
+        except audio.Unusable:  # the file is cut off, and all of it was computed already
             sides = np.zeros((1, 1))
         cancelled = _cancel(sides) and _level(sides[:1]) >= self.options.silence
-        first = (cancelled or len(sides) == 1) and self.settled.setdefault(path, span) is span  # of all threads
+        first = (cancelled or len(sides) == 1) and self.settled.setdefault(path, span) is span  # once among threads
         if cancelled and first:
             talk.warn(f"{talk.clean(path)}: its channels cancel when they are mixed: take one of them with --channel")
 
@@ -187,12 +192,12 @@ class Session:
             return Piece(request.saying(issue="silent"))
         try:
             piece = Piece(request, sound=self.ensemble.waveforms(samples, str(request.row["clip"])))
-        except audio.Unusable as unusable:  # nothing lies beyond the offset that the model asks for
+        except audio.Unusable as unusable:  # nothing lies beyond the model's `offset`
             return Piece(request.saying(issue=unusable.issue))
         return piece if self.ensemble.batches_on_device else self._with_features([piece])[0]
 
     def _with_features(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """The pieces with features, made together; where one has values that cannot be, each by itself."""
+        """Return the pieces with features, computed together; if a value cannot be stored, compute each by itself."""
         waiting = [piece for piece in pieces if piece.sound is not None]
         try:
             made = iter(self.ensemble.features_of([piece.sound for piece in waiting])) if waiting else iter(())
@@ -205,7 +210,7 @@ class Session:
     def answered(
         self, pieces: Iterable[Piece], known: KnownSpeakers | None = None, met: Familiarity | None = None
     ) -> Iterator[Request]:
-        """What is asked for, with the answers in its rows; of any number of pieces, a few are there at a time.
+        """Yield the requests with answers in their rows, holding only a few pieces at a time.
 
         Clips, and windows that last as long, that are answered without adapting are added to those `met`.
         """
@@ -238,13 +243,16 @@ class Session:
 
 
 def _seconds(row: Row) -> float:
-    """How long a clip is; 0 of what cannot be read."""
+    """Return a clip's length in seconds; 0 if it cannot be read."""
     look = audio.look(path_of(row["path"]), full=False)
     return 0.0 if look.issue else windows.seconds(row, look)
 
 
 def _decoded(stretch: Stretch, options: PredictOptions, wave: Wave) -> np.ndarray:
-    """A clip as it is; or a stretch of windows, resampled with what is around it: a window is the same in any."""
+    """Decode a clip, or a stretch of windows.
+
+    A stretch is resampled with some audio around it, so that a window has the same samples in any stretch.
+    """
     row = stretch.request.row
     path, cut, start = path_of(row["path"]), windows.cut_of(row, options, wave), row.get("start") or 0.0
     if options.window is None:
@@ -260,14 +268,17 @@ def _decoded(stretch: Stretch, options: PredictOptions, wave: Wave) -> np.ndarra
 
 
 def _shelved(request: Request) -> Piece:
-    """A clip as shards hold it, whose sound nobody asks for."""
+    """Return a clip with its features read from shards; the audio is not needed."""
     start, length = request.row.get("start") or 0.0, request.row.get("duration")
     end = {} if length is None else {"end": round(start + length, 3)}
     return _finite(Piece(request.saying(start=round(start, 3), **end), [request.stored()]))
 
 
 def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
-    """The channels to predict, by number from 1, or the clip as it is; for models of stereo sound each side twice."""
+    """Yield the channels to predict, numbered from 1, or the whole clip without a number.
+
+    Models of stereo sound get each channel twice.
+    """
     if channel == "mix":
         yield None, samples
         return
@@ -283,20 +294,23 @@ def _finite(piece: Piece) -> Piece:
 
 
 def _level(samples: np.ndarray) -> float:
-    """Of what moves, in dBFS; in float64, for what a float file holds may be larger than any square of float32."""
+    """Return the level without the constant offset, in dBFS.
+
+    It is computed in float64, as the squares of a float file's samples may exceed float32.
+    """
     energy = np.einsum("cs,cs->", samples, samples, dtype=np.float64) / samples.size
     offset = np.square(samples.mean(axis=1, dtype=np.float64)).mean()
     return 10 * math.log10(max(energy - offset, 1e-18))
 
 
 def _cancel(sides: np.ndarray) -> bool:
-    """Whether next to nothing is left of channels when they are mixed; of one alone beside silence, half is."""
+    """Whether channels nearly vanish when mixed; one channel beside a silent one keeps half its amplitude."""
     left = _level(sides.mean(axis=0, keepdims=True)) - _level(sides)
     return left < 10 * math.log10(levels.CANCELLED)
 
 
 def _answer(labels: Sequence[str], probabilities: Tensor, threshold: float) -> Row:
-    """The emotion, or none where the model is not sure enough, or what it computes is no number."""
+    """Return an answer's columns; `predicted` is None below the threshold; non-finite probabilities are an issue."""
     if not probabilities.isfinite().all():
         return {"issue": "not-finite"}
     confidence, index = probabilities.max(dim=0)

@@ -1,4 +1,4 @@
-"""Predictions of any origin: tables with our names, told apart by run, of the rows that may be scored."""
+"""Read predictions of any origin into runs: columns under our names, and only the rows that may be scored."""
 
 import math
 import os
@@ -29,9 +29,9 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 
-# What figures can do without: where others have such a name for something else, the column is left out.
+# Optional columns: one that holds something else under such a name is left out.
 BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != "string"}
-# What tables of answers call our columns besides, the likeliest first.
+# Other names that tables of answers use for our columns, the likeliest first.
 NAMES = columns.OTHER_NAMES | {
     "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
                 "label_true", "expected", "label", *columns.OTHER_NAMES["emotion"]),
@@ -46,33 +46,33 @@ WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # what a column of numbers holds that 
 
 @dataclass(frozen=True)
 class Reading:
-    """How predictions are to be read."""
+    """How to read predictions."""
 
     truth: str | None = None
     predicted: str | None = None
     split: str | None = None
     where: tuple[str, ...] = ()
     mapping: dict[str, str] = field(default_factory=dict)
-    by: tuple[str, ...] = ()  # columns that clips are grouped by
+    by: tuple[str, ...] = ()  # columns to group clips by
 
 
 class Coverage(NamedTuple):
-    """What became of the rows of the split that is scored."""
+    """How many rows of the scored split were scored, and why the others were not."""
 
     rows: int
     scored: int
     abstained: int
-    untrue: int  # no true emotion is known
+    untrue: int  # rows whose true emotion is not known
     issues: dict[str, int]
 
     @property
     def share(self) -> float:
-        """Of the rows that could be scored, those that were answered."""
+        """The share of the scorable rows that have an answer."""
         return self.scored / max(self.rows - self.untrue, 1)
 
 
 class Run(NamedTuple):
-    """The rows of a run that are scored, their labels as words."""
+    """The scored rows of a run, with their labels as words."""
 
     name: str
     table: Table
@@ -80,20 +80,20 @@ class Run(NamedTuple):
     coverage: Coverage
     leaks: tuple[str, ...]
     protocol: str | None
-    adapted: str | None  # how the model was adapted to the speakers, if it was
+    adapted: str | None  # how the model was adapted to the speakers; None if it was not
     truth: Codes
     predicted: Codes
     mapping: dict[str, str]
-    offered: tuple[str, ...]  # what follows `p_` in the names of its columns of probabilities
+    offered: tuple[str, ...]  # the names of its probability columns, without `p_`
 
 
 def read(sources: Sequence[str], reading: Reading) -> list[Run]:
-    """The runs in files and stdin."""
+    """Read the runs in files and stdin."""
     tables = [(source, _table(source, reading)) for source in sources]
     return [_run(name, table, reading) for name, table in _by_run(tables)]
 
 
-# Tables with our names.
+# Renaming columns.
 
 
 def _table(source: str, reading: Reading) -> Table:
@@ -117,7 +117,7 @@ def _table(source: str, reading: Reading) -> Table:
 
 
 def _without_strange(table: Table, where: str) -> Table:
-    """Less the columns beside the predictions that have a name of ours and hold what ours cannot: ages of 25-30."""
+    """Drop optional columns that have one of our names but values it cannot have, such as an age of 25-30."""
     for name in sorted(BESIDE.keys() & {*table.column_names}):
         try:
             intake.typed(table.select([name]), where)
@@ -129,7 +129,7 @@ def _without_strange(table: Table, where: str) -> Table:
 
 
 def _refuse_others(header: Header, where: str, reading: Reading) -> None:
-    """Refuse text without any column that we know."""
+    """Refuse text that has none of our columns."""
     names = [name.strip() for name in header.names(header.likely_kind())]
     if not _translation(names, reading):
         hint = "such as emotion and predicted, or those that --truth and --predicted name"
@@ -147,7 +147,7 @@ def _renamed(table: Table, reading: Reading) -> Table:
 
 
 def _in_small(name: str, table: Table) -> str:
-    """`P_Angry` as `p_Angry`, if it is an emotion: `P_ID` may be anything."""
+    """Return `P_Angry` as `p_Angry` if it names an emotion; others, such as `P_ID`, stay."""
     label = labels.plain(name[2:])
     if not name.startswith("P_") or f"p_{name[2:]}" in table.column_names:
         return name
@@ -156,7 +156,7 @@ def _in_small(name: str, table: Table) -> str:
 
 
 def _translation(names: Sequence[str], reading: Reading) -> dict[str, str]:
-    """Our names by those of a table that stand for them: as asked, else by custom."""
+    """Map a table's column names to ours: those the options name, else the usual synonyms."""
     translation = {}
     requested = {"emotion": reading.truth, "predicted": reading.predicted}
     if reading.truth and reading.truth == reading.predicted:
@@ -173,7 +173,7 @@ def _translation(names: Sequence[str], reading: Reading) -> dict[str, str]:
 
 
 def _by_run(tables_by_source: Sequence[tuple[str, Table]]) -> list[tuple[str, Table]]:
-    """The runs in tables: by their `run`, else by their file; all in the first way that tells them apart."""
+    """Split tables into runs by column `run`, else by file; name them by the first scheme with distinct names."""
     names, tables = [], []
     for source, table in tables_by_source:
         path = _without_extension(source)
@@ -193,7 +193,7 @@ def _without_extension(source: str) -> str:
     return "pipe" if manifest_io.is_stream(source) else os.path.splitext(source)[0]
 
 
-# The rows that are scored.
+# Selecting the rows to score.
 
 
 def _run(name: str, table: Table, reading: Reading) -> Run:
@@ -209,13 +209,13 @@ def _run(name: str, table: Table, reading: Reading) -> Run:
 
 
 def _parts(table: Table) -> dict[str, np.ndarray]:
-    """The rows of each part that the table has, as masks."""
+    """Return the rows of each split that the table has, as masks."""
     split = manifest.codes(table, "split")
     return {word: split.index == place for place, word in sorted(enumerate(split.values), key=itemgetter(1))}
 
 
 def _held_out(parts: dict[str, np.ndarray], requested: str | None, name: str) -> str | None:
-    """Test where it has clips, else dev; train only when it is asked for; nothing for a table without a split."""
+    """Return the split to score: the requested one, else test, else dev; None for a table without a split."""
     if requested and requested not in parts:
         raise UsageError(f"--split {requested}: {name} has {'only ' + listed(parts) if parts else 'no split'}")
     split = requested or next((part for part in ("test", "dev") if part in parts), None)
@@ -233,7 +233,7 @@ def _held_out(parts: dict[str, np.ndarray], requested: str | None, name: str) ->
 
 
 def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protocol: str | None) -> Iterator[str]:
-    """Why the figures say nothing about new speakers, as far as the table shows it."""
+    """Yield the reasons why the figures say nothing about new speakers, as far as the table shows them."""
     if split == "train":
         yield "these clips were trained on"
     if splits.entry(protocol).get("leaky"):
@@ -266,7 +266,7 @@ def _scored(table: Table, rows: np.ndarray, name: str) -> tuple[Coverage, Table]
 
 
 def _issues(table: Table, rows: np.ndarray) -> dict[str, int]:
-    """How many rows have each kind of issue; what follows a colon names another clip."""
+    """Count rows by kind of issue; what follows a colon in an issue names another clip."""
     counts: dict[str, int] = {}
     for issue, count in manifest.counts(manifest.keep(table, rows), "issue"):
         kind = issue.partition(":")[0]
@@ -275,7 +275,7 @@ def _issues(table: Table, rows: np.ndarray) -> dict[str, int]:
 
 
 def _adapted(table: Table) -> str | None:
-    """How the model was adapted to the speakers: transductive is by the very clips that are scored."""
+    """Return how the model was adapted to the speakers; transductive means by the scored clips themselves."""
     if "adapted" not in table.column_names:
         return None
     ways = [str(way) for way, _ in manifest.counts(table, "adapted")]
@@ -288,7 +288,7 @@ def _adapted(table: Table) -> str | None:
 
 
 def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
-    """A column of labels without null, each in our words."""
+    """Return a label column, which has no nulls, in our words."""
     codes = manifest.codes(table, column)
     words = [word(str(word_found), mapping) for word_found in codes.values]
     unique = sorted(set(words))
@@ -296,7 +296,7 @@ def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
 
 
 def word(label: str, mapping: dict[str, str]) -> str:
-    """A label as we have it; one that we do not know stays as it is, but for whole numbers that became fractions."""
+    """Return our word for a label; an unknown label stays as it is, except that 1.0 becomes 1."""
     number = WHOLE.fullmatch(label)
     return labels.canonical(label, mapping) or (
         word(number[1], mapping) if number else talk.clean(labels.composed(label).strip())
@@ -304,7 +304,7 @@ def word(label: str, mapping: dict[str, str]) -> str:
 
 
 def offered(run: Run) -> set[str]:
-    """The emotions that have a column of probabilities."""
+    """Return the emotions that have a probability column."""
     return {word(name, run.mapping) for name in run.offered}
 
 
@@ -316,8 +316,10 @@ def labels_met(run: Run) -> set[str]:
 
 
 def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> tuple[str, ...]:
-    """What follows `p_` in the names of columns of probabilities; a word that nobody knows, and that is never true or
-    predicted, is a stranger's (`p_value`) where the others make more distributions without it."""
+    """Return the names of the probability columns, without `p_`.
+
+    A column with an unknown word that is never true or predicted (`p_value`) is left out if more rows then sum to 1.
+    """
     names = manifest.family(table, "p_")
     sure = [name for name in names if labels.canonical(name, mapping) or word(name, mapping) in words]
     if 0 < len(sure) < len(names) and _odd(table, sure).sum() < _odd(table, names).sum():
@@ -326,7 +328,7 @@ def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> t
 
 
 def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
-    """Which rows of probabilities do not sum to 1, bool `[rows]`."""
+    """Return which rows' probabilities do not sum to 1, bool `[rows]`."""
     return ~sums_to_one(sum(np.nan_to_num(table.column(f"p_{name}").to_numpy()) for name in names), len(names))
 
 
@@ -336,7 +338,7 @@ def sums_to_one(sums: np.ndarray, count: int) -> np.ndarray:
 
 
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:
-    """The emotions that are true or predicted anywhere, in our order and then by name."""
+    """Return the emotions that are true or predicted in any run, in our order, then by name."""
     truth = {word for run in runs for word in run.truth.values}
     answers = {word for run in runs for word in (*run.predicted.values, *offered(run))}
     for run in runs:
@@ -353,10 +355,10 @@ def _place(label: str) -> tuple[int, float, str]:
 
 
 def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
-    """Two vocabularies cannot be compared: words on one side that nobody knows, while others are left on the other.
+    """Refuse a run whose true and predicted labels come from different vocabularies.
 
-    Nor can two without a word in common, though we know all of one: nothing could be right. An answer that is always
-    the same is only a bad one, where we know all words.
+    They do if one side has unknown words while the other has words that this side lacks, or if they have no word in
+    common, as then no answer could be right. If all words are known, a constant answer is accepted as merely a bad one.
     """
     true, predicted, offers = {*run.truth.values}, {*run.predicted.values}, offered(run)
     known = {*labels.EMOTIONS, *run.mapping.values()}

@@ -1,4 +1,4 @@
-"""The inputs of a training: the rows of manifests, and the features that these have or that the recipe makes."""
+"""Prepare the inputs of a training: the rows of manifests, and their features, which a recipe may make."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,15 +37,15 @@ from sertool.taught_encoders import Lesson
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where the rows come from, and which of them are meant."""
+    """Where the rows come from, and how they are filtered."""
 
     sources: Sequence[str]  # manifests
-    root: str | None = None  # where their audio lies now
+    root: str | None = None  # where their audio is now
     where: Sequence[str] = ()
 
 
 def read(inputs: Inputs) -> Table:
-    """The usable rows of one or several manifests, divided if any of them is."""
+    """Read the usable rows of one or several manifests; the result is divided if any of them is."""
     table = merging.merged([manifest_io.read(source, inputs.root) for source in inputs.sources])
     table = _without_equal_sounds(table) if len(inputs.sources) > 1 else table
     table = row_filter.choose(manifest.keep(table, manifest.usable(table)), inputs.where)
@@ -55,7 +55,7 @@ def read(inputs: Inputs) -> Table:
 
 
 def _without_equal_sounds(table: Table) -> Table:
-    """The table with clips set aside that stand in several manifests, under different names."""
+    """Set aside clips that occur in several manifests under different names."""
     was_usable, table = manifest.usable(table), twins.marked(table)
     if rows := np.flatnonzero(was_usable & ~manifest.usable(table)).tolist():
         clip, issue = (manifest.cell(table, name, rows[0]) for name in ("clip", "issue"))
@@ -64,7 +64,7 @@ def _without_equal_sounds(table: Table) -> Table:
 
 
 def featurized(table: Table, to_make: Extraction | None, place: ShardFolder, device: str, jobs: int) -> Table:
-    """The table with the features of a recipe, made now where it has none."""
+    """Return the table with a recipe's features, made now if it has none."""
     if to_make is None:
         return table
     table = featurizing.run(table, to_make, place, device, jobs)
@@ -74,10 +74,10 @@ def featurized(table: Table, to_make: Extraction | None, place: ShardFolder, dev
 def features_to_make(
     table: Table, design: Design, options: DesignOptions, device: str, *, fetch: bool = True
 ) -> Extraction | None:
-    """The features that a recipe makes for a table without any, as the model needs them; None without a recipe.
+    """Return how to make a recipe's features for a table without any, as the model needs them; None without a recipe.
 
-    Weights come from where the command line says, else the preset; in all that follows, from the command line alone.
-    With `fetch` missing ones are downloaded; else None is returned where features may need some.
+    Weights come from where the command line says, else from where the preset says; later code uses only the former.
+    Without `fetch`, None is also returned if weights might have to be downloaded.
     """
     weights.use_file(options.weights)
     preset = options.published.get("preset")
@@ -91,20 +91,20 @@ def features_to_make(
 
 
 def _input_options(design: Design) -> dict[str, str]:
-    """The options of the features that the model takes, if its settings decide that."""
+    """Return the options of the features that the model takes, if its settings determine them."""
     module = models.load(design.model)
     return module.input_options(design.settings) if hasattr(module, "input_options") else {}
 
 
 def records(table: Table, design: Design, to_make: Extraction | None) -> dict[str, Any]:
-    """How each feature is or will be made, as shards record it; empty where that is not known yet."""
+    """Return how each feature is or will be made, as shards record it; empty if not known yet."""
     if batches.featured(table):
         return batches.records(table, design.features)
     return {} if to_make is None else {name: to_make.record(name) for name in design.features}
 
 
 def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
-    """What the encoders were trained on whose features a model takes, imitates or builds on, by feature."""
+    """Return what the encoders of a model's features (its input, imitated or built on) were trained on, by feature."""
     settings = {feature: record["settings"] for feature, record in records.items()}
     if batches.featured(table):
         by_feature = batches.lessons(table, [*records, *filter(None, [design.imitate])])
@@ -114,7 +114,7 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
 
 
 def grouped(table: Table, design: Design, options: DesignOptions, to_make: Extraction | None) -> Design:
-    """The design with the model's settings `groups` and `stats` filled in from its feature, if they were not given.
+    """Fill in the model's settings `groups` and `stats` from its feature, unless they were given.
 
     Several features, and columns that are selected or mapped, are one group: they are not made of parts alike.
     """
@@ -132,8 +132,10 @@ def grouped(table: Table, design: Design, options: DesignOptions, to_make: Extra
 
 
 def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[str, int]:
-    """How many groups lie side by side, each layer of each channel one, and how many statistics there are of each; or
-    each statistic a group of its own."""
+    """Return the number of groups of columns and of statistics in each.
+
+    Each layer of each channel is a group or, with `by_stat`, each statistic is.
+    """
     choice = _facts(feature).get("CHOICE")
     layers = len(_layers(feature, record["settings"]["layers"], record["settings"][choice])) if choice else 1
     groups = layers * features.sides(record)
@@ -142,20 +144,19 @@ def _groups(feature: str, record: Mapping[str, Any], *, by_stat: bool) -> dict[s
 
 
 def _layers(feature: str, text: str, kind: str) -> tuple[int, ...]:
-    """Layers of an encoder by number, as `--layers` names them."""
+    """Return the numbers of an encoder's layers, as `--layers` names them."""
     return encoders.parse_layers(text, encoders.load(feature).SIZES[kind]["layers"])
 
 
 def width(table: Table, design: Design, to_make: Extraction | None) -> int | None:
-    """How many columns the features have together; None where that cannot be known yet."""
+    """Return how many columns the features have together; None if not known yet."""
     if batches.featured(table):
         return batches.width(table, design.features)
     return None if to_make is None else extract.width(to_make.only(design.features))
 
 
 def compare_features(options: DesignOptions, design: Design, records: Mapping[str, Any]) -> None:
-    """Warn where a manifest's features were made otherwise than the recipe makes them; refuse wholly different features
-    unless --features names them."""
+    """Warn if a manifest's features differ from the recipe's; refuse wholly different ones not named by --features."""
     preset = options.published["preset"]
     subject = f"--recipe {options.recipe}" if options.recipe else f"-m {options.model}"
     expected = presets.PRESETS[preset]["features"]
@@ -173,11 +174,11 @@ def compare_features(options: DesignOptions, design: Design, records: Mapping[st
 
 
 def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
-    """The settings of a feature that differ from the usual options."""
+    """Yield the settings of a feature that differ from the usual options."""
     recorded = record["settings"] | record["wave"] | {word: record[word] for word in ("stats", "normalize")}
     for word, value in usual.items():
         setting = _facts(feature)["CHOICE"] if word == f"want_{feature}" else word.removeprefix(f"{feature}_")
-        if (setting, value) == ("layers", "all"):  # which shards say by number
+        if (setting, value) == ("layers", "all"):  # shards list the layers by number
             value = encoders.spelled(_layers(feature, "all", recorded[_facts(feature)["CHOICE"]]))  # noqa: PLW2901
         has, expected = _as_text(recorded.get(setting, value)), _as_text(value)
         if setting != "weights" and has not in (expected, "all"):
@@ -185,7 +186,7 @@ def _unlike(feature: str, record: Mapping[str, Any], usual: Mapping[str, Any]) -
 
 
 def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | None = None) -> Extraction:
-    """The extraction that `featurize --preset` would follow, with these options otherwise."""
+    """Return the extraction that `featurize --preset` would follow, with some options changed."""
     preset = presets.PRESETS[name]
     options = preset["options"] | (otherwise or {})
     return extract.checked(extract.of_options(preset["features"], options), device)

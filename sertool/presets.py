@@ -1,7 +1,7 @@
 """Feature settings of published systems, by name: `sertool featurize --preset imagenet`.
 
-Each is a list of features and of options as they stand on the command line; what is given there too wins. `ours` names
-the options that a publication leaves open; a preset without it is not of a publication.
+Each is a list of features and of options as on the command line, which take precedence if given there. `ours` names the
+options that a publication leaves open; a preset without it is not from a publication.
 """
 
 from typing import Any

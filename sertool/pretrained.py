@@ -1,4 +1,4 @@
-"""What the features of pretrained encoders share: layers side by side, and settings that identify the weights."""
+"""Shared by the features of pretrained encoders: layers side by side, and settings that identify the weights."""
 
 from dataclasses import replace
 from types import ModuleType
@@ -10,13 +10,13 @@ from sertool import device, encoders
 
 
 def layers(family: ModuleType, size: str, settings: Any) -> tuple[int, ...]:
-    """The layers that the settings ask for."""
+    """Return the layers that the settings ask for."""
     return encoders.parse_layers(settings.layers, family.SIZES[size]["layers"])
 
 
 def settled(family: ModuleType, size: str, settings: Any, where: str, rate: int) -> Any:
-    """Settings in which `auto` and `all` are resolved for a device, and which have the digest of the weights."""
-    family.require_rate(rate)  # before anything is fetched
+    """Return the settings with `auto` and `all` resolved for a device, and the digest of the weights."""
+    family.require_rate(rate)  # before anything is downloaded
     wanted = layers(family, size, settings)
     known, _ = family.tensors(size, wanted[-1], settings.weights)
     precision = device.precision(settings.precision, where)
@@ -24,21 +24,21 @@ def settled(family: ModuleType, size: str, settings: Any, where: str, rate: int)
 
 
 def suited(settings: Any, where: str) -> Any:
-    """Settings in a precision that the device is made for."""
+    """Return the settings with a precision that suits the device."""
     return replace(settings, precision=device.computed(settings.precision, where))
 
 
 def tolerance(settings: Any) -> float:
-    """How far values may be from the definition's, as a share of a value or of its column's deviation over the clip.
+    """Return the tolerance against the reference, as a share of a value or of its column's deviation over the clip.
 
-    Products in bf16 move most values by some hundredths of that, those in 8 bits by ten times as much, and a few in the
-    deepest layers by more.
+    Products in bf16 change most values by some hundredths of that, those in 8 bits by ten times as much, and a few in
+    the deepest layers by more.
     """
     return {"bf16": 0.1, "int8": 0.4}.get(settings.precision, 2e-3)
 
 
 def values_per_second(family: ModuleType, size: str, settings: Any) -> float:
-    """How many numbers a second of audio comes to."""
+    """Return the number of values per second of audio."""
     return 50.0 * family.SIZES[size]["width"] * len(layers(family, size, settings))
 
 
@@ -56,5 +56,5 @@ class Layers(nn.Module):
         self.columns = [f"layer{layer}_{place}" for layer in wanted for place in range(self.encoder.width)]
 
     def clips(self, waves: list[Tensor]) -> list[Tensor]:
-        """`[frames, layers x width]` of each `[samples]`."""
+        """Return `[frames, layers x width]` of each `[samples]`."""
         return self.encoder(waves)

@@ -13,7 +13,7 @@ KEY = b"sertool"
 
 
 def of(table: Table) -> dict[str, Any]:
-    """What the table says of itself: format version, chain of commands, feature settings."""
+    """Return a table's format version, the commands that made it, and its feature settings."""
     try:
         record = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
     except ValueError:

@@ -1,10 +1,10 @@
-"""Probabilistic YIN: what pitches a clip's frames offer, and the likeliest path through them.
+"""Probabilistic YIN: the pitch candidates of a clip's frames, and the likeliest path through them.
 
-The method is Mauch and Dixon's (ICASSP 2014) with the conventions of librosa's `pyin`, whose states this reproduces.
-A frame's difference function has troughs where the frame repeats itself. How deep a trough must be is uncertain, so a
-prior over thresholds shares out probability among them, and an observation is the few pitches that the troughs stand
-for. A hidden Markov model with a voiced and an unvoiced state for each pitch bin then finds the path: pitch moves to
-near bins, voicing seldom switches.
+The method is Mauch and Dixon's (ICASSP 2014) with the conventions of librosa's `pyin`, whose states this reproduces. A
+frame's difference function has troughs at the lags at which the frame repeats itself. How deep a trough must be is
+uncertain, so a prior over thresholds shares out probability among the troughs, and the observation is the pitches of
+these troughs. A hidden Markov model with a voiced and an unvoiced state for each pitch bin then finds the path: pitch
+moves to near bins, and voicing seldom switches.
 """
 
 import math
@@ -17,20 +17,20 @@ import torch
 from torch import Tensor
 
 RUN = 24  # frames transformed at once: in float64 they and their spectra stay in a core's cache
-PART = 10 * RUN  # frames whose troughs are weighed at once
+PART = 10 * RUN  # frames whose troughs are processed at once
 BLOCK_FRAMES = 2048  # frames of a lattice held at once: 17 MB with 385 bins
-SMALLEST = np.finfo(np.float64).tiny  # what an impossible event's probability is taken for, as librosa does
+SMALLEST = np.finfo(np.float64).tiny  # added to probabilities before the logarithm, as in librosa
 
 # Log-probabilities are whole multiples of 2^-19. Sums of integers are exact, so that neither the machine nor where a
-# long clip is cut can tilt a choice, and a lattice of int32 takes less than half the time of one of float64. The error
-# of 1e-6 is far below the differences between paths. The range is enough: `Lattice` takes the best score of a frame as
-# 0, so that a state's is at least 2 log SMALLEST = -1417, and no sum comes near -2^31 / 2^19 = -4096.
+# long clip is cut can change the path, and a lattice of int32 takes less than half the time of one of float64. The
+# error of 1e-6 is far below the differences between paths. The range suffices: `Lattice` sets the best score of a frame
+# to 0, so that a state's is at least 2 log SMALLEST = -1417, and no sum comes near -2^31 / 2^19 = -4096.
 UNIT = 2.0**-19
-BEYOND = round(-1600 / UNIT)  # the score of what lies outside the grid: below every state's
+BEYOND = round(-1600 / UNIT)  # the score outside the grid: below that of every state
 
 
 def log_units(probability: np.ndarray | float) -> np.ndarray:
-    """The logarithm in whole units."""
+    """Return the logarithm in multiples of UNIT."""
     return np.rint(np.log(np.asarray(probability) + SMALLEST) / UNIT).astype(np.int32)
 
 
@@ -39,7 +39,7 @@ IMPOSSIBLE = int(log_units(0.0))
 
 @dataclass(frozen=True)
 class Grid:
-    """The pitches that are told apart: `steps` to a semitone from `fmin` up to `fmax`, and their periods in samples."""
+    """The pitch bins, `steps` to a semitone from `fmin` up to `fmax`, and the range of their periods in samples."""
 
     rate: int
     fmin: float
@@ -59,26 +59,26 @@ class Grid:
         return math.floor(12 * self.steps * np.log2(self.fmax / self.fmin)) + 1
 
     def frequencies(self) -> np.ndarray:
-        """Hz, `[bins]`."""
+        """Return the frequency of each bin in Hz, `[bins]`."""
         return self.fmin * 2 ** (np.arange(self.bins) / (12 * self.steps))
 
     def nearest(self, period: np.ndarray) -> np.ndarray:
-        """The bin of each period; a pitch under `fmin` counts as the lowest, one above `fmax` has the number `bins`."""
+        """Return the bin of each period, clipped to 0 below `fmin`; above `fmax` it is `bins`."""
         steps = 12 * self.steps * np.log2(self.rate / period / self.fmin)
         return np.clip(np.rint(steps), 0, self.bins).astype(np.int64)
 
 
 class Prior:
-    """How probability is shared among the troughs of a frame.
+    """The distribution of probability among the troughs of a frame.
 
     A threshold has the mass of its step under the beta distribution. Of the N troughs below it, the r-th (from 0, in
-    order of period) gets the share e^-br (1 - e^-b) / (1 - e^-bN); where there are none, the frame's lowest trough gets
+    order of period) gets the share e^-br (1 - e^-b) / (1 - e^-bN). If there are none, the frame's lowest trough gets
     the part `fallback` of the mass.
     """
 
     def __init__(self, thresholds: int, beta: tuple[int, int], boltzmann: float, fallback: float) -> None:
         steps = np.linspace(0, 1, thresholds + 1)
-        # With whole parameters a, b the beta distribution is the chance of at least a heads in a + b - 1 throws.
+        # With integers a, b the beta distribution is the probability of at least a heads in a + b - 1 coin tosses.
         throws = sum(beta) - 1
         fewer = sum(math.comb(throws, k) * steps**k * (1 - steps) ** (throws - k) for k in range(beta[0]))
         mass = np.diff(1 - fewer)
@@ -88,10 +88,11 @@ class Prior:
         self.fallback = fallback * np.concatenate([[0.0], np.cumsum(self.mass)])
 
     def probabilities(self, frame: np.ndarray, height: np.ndarray, lowest: np.ndarray) -> np.ndarray:
-        """Of each trough, `[troughs]`: its `frame` (ascending), its `height`, and whether it is its frame's lowest.
+        """Return the probability of each trough, `[troughs]`.
 
-        For every trough and threshold at once: counting down the list of troughs gives the rank among those of its
-        frame that are below, once the count at the frame's start is taken off.
+        Of each trough are given its `frame` (ascending), its `height`, and whether it is the `lowest` of its frame. All
+        troughs and thresholds are computed at once: the cumulative count of troughs below a threshold, less the count
+        at the frame's start, is a trough's rank within its frame.
         """
         level = np.searchsorted(self.thresholds, height, side="right")  # the first threshold above the trough
         below = level[:, None] <= np.arange(len(self.mass))
@@ -111,7 +112,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The pitches that a clip's frames offer, in order of frame, and each frame's probability of being voiced."""
+    """The pitch candidates of a clip, in order of frame, and each frame's probability of being voiced."""
 
     frame: np.ndarray  # [candidates]
     bin: np.ndarray  # [candidates]
@@ -120,9 +121,9 @@ class Candidates:
 
 
 def observed(frames: Callable[[int, int], Tensor], count: int, grid: Grid, prior: Prior) -> Candidates:
-    """The candidates of `count` frames, found for a part of the clip at a time: a clip may last hours.
+    """Return the candidates of `count` frames, processing part of the clip at a time as it may last hours.
 
-    `frames(first, last)` gives frames first to last - 1, `[frames, samples]`.
+    `frames(first, last)` returns frames first to last - 1, `[frames, samples]`.
     """
     starts = range(0, count, PART)
     cuts = (frames(start, min(start + PART, count)) for start in starts)
@@ -136,14 +137,14 @@ def observed(frames: Callable[[int, int], Tensor], count: int, grid: Grid, prior
 
 
 def differences(frames: Tensor, grid: Grid) -> np.ndarray:
-    """YIN's cumulative mean normalised difference of `[frames, samples]`, float32 `[frames, longest - shortest + 1]`.
+    """Return YIN's cumulative mean normalised difference, float32 `[frames, longest - shortest + 1]`.
 
     The difference d(k) = sum over n of (x(n) - x(n + k))^2, with zeros after the frame, is twice the frame's energy
-    less twice its autocorrelation less the energy of its first k samples. The autocorrelation comes from a transform
-    so long that nothing wraps around. The terms cancel where the frame is periodic or slow, hence float64: with zeros
-    after N samples no difference is below about (pi / 2N)^2 of the energy, so rounding never reaches it, and only a
-    silent frame has a mean of 0. The quotient is rounded to float32: values that only rounding tells apart are equal,
-    and no trough.
+    less twice its autocorrelation less the energy of its first k samples. The autocorrelation comes from a Fourier
+    transform long enough that nothing wraps around. The terms cancel where the frame is periodic or slow, hence
+    float64: with zeros after N samples no difference is below about (pi / 2N)^2 of the energy, so rounding never
+    reaches it, and only a silent frame has a mean of 0. The quotient is rounded to float32, so that values which differ
+    only by rounding are equal and form no trough.
     """
     length = _easy_length(frames.shape[1] + grid.longest)
     lags = torch.arange(1, grid.longest + 1, dtype=torch.float64)
@@ -160,21 +161,21 @@ def differences(frames: Tensor, grid: Grid) -> np.ndarray:
 
 
 def _easy_length(least: int) -> int:
-    """The next even length that is a product of 2, 3 and 5: others take up to 5 times as long to transform."""
+    """Return the next even length that is a product of 2, 3 and 5: others take up to 5 times as long to transform."""
     return next(length for length in count(least + least % 2, 2) if 30**40 % length == 0)
 
 
 def candidates(values: np.ndarray, grid: Grid, prior: Prior) -> Candidates:
-    """What the troughs of `differences` stand for."""
+    """Return the pitch candidates of the troughs of `differences`."""
     frame, lag, lowest = _troughs(values, prior.thresholds[-1])
     probability = prior.probabilities(frame, values[frame, lag].astype(np.float64), lowest)
-    # As in librosa for float32 samples: whether what is left of 1 for the unvoiced is 0 or 6e-8 decides paths.
+    # Rounded as in librosa for float32 samples: whether the unvoiced remainder of 1 is 0 or 6e-8 changes paths.
     probability = probability.astype(np.float32).astype(np.float64)
 
     pitch = grid.nearest(grid.shortest + lag + _shift(values, frame, lag))
     possible = probability > 0
     frame, pitch, probability = frame[possible], pitch[possible], probability[possible]
-    # Of several in one bin, which are neighbours, the longest period stays.
+    # Of several candidates in one bin, which are neighbours, keep the longest period.
     last = (np.diff(frame, append=-1) != 0) | (np.diff(pitch, append=-1) != 0)
     is_best = last & (pitch < grid.bins)
     frame, pitch, probability = frame[is_best], pitch[is_best], probability[is_best]
@@ -183,9 +184,10 @@ def candidates(values: np.ndarray, grid: Grid, prior: Prior) -> Candidates:
 
 
 def _troughs(values: np.ndarray, highest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(frame, lag, whether it is its frame's lowest) of each trough that is under the highest threshold or the lowest.
+    """Return (frame, lag, whether it is the lowest of its frame) of each trough below the highest threshold.
 
-    A trough is lower than what is before it and no higher than what follows; at the ends, lower than its neighbour.
+    The lowest trough of a frame is returned, whatever its height. A trough is lower than the value before it and no
+    higher than the one after it; at the ends, lower than its neighbour.
     """
     trough = np.empty(values.shape, dtype=bool)
     trough[:, 0] = values[:, 0] < values[:, 1]
@@ -199,7 +201,7 @@ def _troughs(values: np.ndarray, highest: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _shift(values: np.ndarray, frame: np.ndarray, lag: np.ndarray) -> np.ndarray:
-    """How far the vertex of the parabola through a value and its neighbours lies from it, if less than one lag."""
+    """Return the offset of the vertex of a parabola through a value and its neighbours, 0 if not less than one lag."""
     middle = lag.clip(1, values.shape[1] - 2)
     left, centre, right = (values[frame, middle + step].astype(np.float64) for step in (-1, 0, 1))
     curve, slope = left + right - 2 * centre, (right - left) / 2
@@ -210,13 +212,13 @@ def _shift(values: np.ndarray, frame: np.ndarray, lag: np.ndarray) -> np.ndarray
 class Lattice:
     """The states from frame to frame, voiced and unvoiced for each bin, and the likeliest path through them.
 
-    From bin i pitch moves to bin j with probability (reach + 1 - |i - j|) / norm(i); independently voicing switches
+    From bin i pitch moves to bin j with probability (reach + 1 - |i - j|) / norm(i); independently, voicing switches
     with probability `switch`. Of librosa's [2 bins, 2 bins] transitions all but a band are impossible, and the band is
-    the same for every i but for norm(i) near the ends. So a step is: take off norm, let each bin take the better of
-    its two states, and for each bin take the best within reach, a maximum over shifted copies. Where a path must do
-    the impossible, it comes from the best state of all.
+    the same for every i except for norm(i) near the ends. So a step is: subtract norm, take the better of the two
+    states of each bin, then for each bin the best within reach, a maximum over shifted copies. If every transition into
+    a state is impossible, the path comes from the best state of all.
 
-    Nothing is kept of where a score came from: one path is traced back, and finds it anew from the scores.
+    No back-pointers are kept: only one path is traced back, which recomputes them from the scores.
     """
 
     def __init__(self, bins: int, reach: int, switch: float) -> None:
@@ -228,9 +230,9 @@ class Lattice:
         self.switch = int(log_units(switch) - log_units(1 - switch))
 
     def path(self, candidates: Candidates) -> np.ndarray:
-        """The state of each frame, `[frames]`: its bin where it is voiced, its bin + `bins` where it is not.
+        """Return the state of each frame, `[frames]`: its bin if voiced, its bin + `bins` if not.
 
-        Blocks are scored in turn, and only the scores at their ends are kept; going back, each is scored again.
+        Blocks are scored in turn, keeping only the scores at their ends; tracing back, each is scored again.
         """
         frames = len(candidates.voicing)
         starts = range(0, frames, BLOCK_FRAMES)
@@ -249,13 +251,16 @@ class Lattice:
         return states
 
     def _scored(self, candidates: Candidates, start: int, entry: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Each state's score after the block's frames, `[1 + frames, 2, bins]`, the first being `entry`; and the scores
-        with which the states of the frame before enter a frame, `[1 + frames, 2, reach + bins + reach]`."""
+        """Return each state's score after each frame, and the scores with which states enter the next frame.
+
+        The former are `[1 + frames, 2, bins]`, the first being `entry`; the latter `[1 + frames, 2, reach + bins +
+        reach]`.
+        """
         scores = self._own_scores(candidates, start, min(start + BLOCK_FRAMES, len(candidates.voicing)))
         scores[0] = 0 if entry is None else entry
         width, inside = 2 * self.reach + 1, slice(self.reach, self.reach + self.bins)
         entering = np.full((len(scores), 2, self.bins + 2 * self.reach), BEYOND, dtype=np.int32)
-        # torch adds shifted views and takes their maximum 3 times as fast as NumPy; what is small NumPy does faster.
+        # Torch adds shifted views and takes their maximum 3 times as fast as NumPy, which is faster on small arrays.
         shifted = torch.from_numpy(entering).unfold(2, self.bins, 1).unbind(0)  # each [2, width, bins]
         near = torch.from_numpy(self.near)[:, None]
         sums = torch.empty(2, width, self.bins, dtype=torch.int32)
@@ -263,7 +268,7 @@ class Lattice:
         reached = best.numpy()
         for row in range(1, len(scores)):
             now = scores[row]
-            if start + row > 1:  # the clip's first frame is entered from nowhere
+            if start + row > 1:  # nothing enters the clip's first frame
                 left = scores[row - 1] - self.norm
                 np.maximum(left, left[::-1] + self.switch, out=entering[row, :, inside])
                 torch.add(shifted[row], near, out=sums)
@@ -273,7 +278,7 @@ class Lattice:
         return scores, entering
 
     def _own_scores(self, candidates: Candidates, start: int, stop: int) -> np.ndarray:
-        """The frames' own log-probabilities in each state, `[1 + frames, 2, bins]`, the first left as it may be."""
+        """Return the frames' own log-probabilities in each state, `[1 + frames, 2, bins]`; the first is left unset."""
         scores = np.full((1 + stop - start, 2, self.bins), IMPOSSIBLE, dtype=np.int32)
         part = slice(*np.searchsorted(candidates.frame, (start, stop)))
         scores[1 + candidates.frame[part] - start, 0, candidates.bin[part]] = log_units(candidates.probability[part])
@@ -281,7 +286,7 @@ class Lattice:
         return scores
 
     def _before(self, scores: np.ndarray, entering: np.ndarray, state: int) -> int:
-        """The state from which the best path came to `state`: `scores` and `entering` as the frame before left them."""
+        """Return the previous state on the best path to `state`, from the previous frame's `scores` and `entering`."""
         kind, pitch = divmod(state, self.bins)
         window = entering[kind, pitch : pitch + len(self.near)] + self.near
         step = int(window.argmax())
@@ -289,6 +294,6 @@ class Lattice:
             return int(scores.argmax())
         pitch += step - self.reach
         stayed, switched = int(scores[kind, pitch]), int(scores[1 - kind, pitch]) + self.switch
-        if switched > stayed or (switched == stayed and kind == 1):  # of equals the voiced
+        if switched > stayed or (switched == stayed and kind == 1):  # the voiced one wins a tie
             kind = 1 - kind
         return kind * self.bins + pitch

@@ -1,13 +1,13 @@
 """Training recipes by name: `sertool train --recipe cnn-transformer-a`.
 
-Each names a network, the features it takes (a preset of `sertool featurize`), how it is trained and the protocol that
-its figure was published under, leaky ones included. Whatever the command line gives as well wins; `--split` in place of
-the protocol gives the figure on new speakers.
+Each names a network, its features (a preset of `sertool featurize`), its training settings and the protocol of its
+published figure, leaky ones included. The command line takes precedence; `--split` in place of the protocol gives the
+figure on new speakers.
 
-Where a publication chose its epoch on the test set, as for system A's Mamba nets and system B, nothing here looks at
-test: without dev clips all epochs are trained, and the last is kept. What a publication leaves open is named under
-`ours`: single values, or all that stand under `settings` or `training`; a recipe without it is of no publication.
-System D multiplied its clips by copies that were shifted, masked, or both; here each epoch draws that anew.
+Some publications chose the epoch on the test set, as for system A's Mamba nets and system B. Nothing here looks at
+test: without dev clips all epochs are trained, and the last is kept. What a publication leaves open is named in `ours`:
+single values, or all `settings` or `training`; a recipe without it is not from a publication. System D added copies of
+its clips that were shifted, masked, or both; here each epoch draws these anew.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "cnn-mfcc-a": CREMAD_DEEP | {
         "about": "CREMA-D deep models, a later run: residual CNN on 128 MFCC", "model": "cnn",
-        "settings": {"frames": 173}, "preset": "mfcc-128",  # which are its 4 s
+        "settings": {"frames": 173}, "preset": "mfcc-128",  # its 4 s
         "training": PLAIN | {"lr": 1e-3, "epochs": 10}, "ours": ("settings", "training"),
     },
     "cnn-gru-a": CREMAD_DEEP | {
@@ -162,4 +162,4 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-USUAL = {"whisper": "whisper-tuned", "sertool": "sertool"}  # the recipe of a model that is named without one
+USUAL = {"whisper": "whisper-tuned", "sertool": "sertool"}  # the default recipe of a model

@@ -1,4 +1,4 @@
-"""Checks before a training makes anything: what it would fail on is refused, what would flatter its figures is said."""
+"""Check a training before it makes anything: refuse what would fail, and warn of what would flatter its figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,15 +28,15 @@ from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.taught_encoders import Lesson
 
-MANY = 2  # emotions: how many there are decides nothing here
-Lessons = Mapping[str, Sequence[Lesson]]  # what taught the encoder of each feature
-Records = Mapping[str, Any]  # what the shards of each feature say of how they were made
+MANY = 2  # emotions to try a model with: their number does not matter here
+Lessons = Mapping[str, Sequence[Lesson]]  # what the encoder of each feature was trained on
+Records = Mapping[str, Any]  # how each feature was made, as recorded in its shards
 
 
 def refuse(table: Table, design: Design, records: Records, width: int | None) -> None:
     """Refuse rows, a model and features that do not go together, as far as the features are known yet.
 
-    `width`: the features' columns together.
+    `width` is the number of columns of all features together.
     """
     _refuse_rows(table, design)
     width = _seen(design, width)
@@ -49,12 +49,12 @@ def refuse(table: Table, design: Design, records: Records, width: int | None) ->
     if records:
         _refuse_features(design, records)
     if width is not None:
-        with torch.device("meta"):  # without memory
+        with torch.device("meta"):  # takes no memory
             module.Model(design.settings, width, MANY)
 
 
 def _refuse_features(design: Design, records: Records) -> None:
-    """Refuse features that a model file could not describe, or --pack without an encoder at hand."""
+    """Refuse features that a model file could not describe, or --pack without an encoder."""
     extraction = inference.extraction_of(dict(records))
     if design.pack == "half" and not records.keys() & {*catalogue.names("encoders")}:
         raise UsageError("--pack half takes the encoder into the model file, and these features have none")
@@ -63,7 +63,7 @@ def _refuse_features(design: Design, records: Records) -> None:
 
 
 def _refuse_rows(table: Table, design: Design) -> None:
-    """Rows that lack what was asked of them."""
+    """Refuse rows that lack what the options need."""
     if design.adapt:
         targets.require_speakers(table)
     if design.training.steady:
@@ -77,7 +77,7 @@ def _refuse_rows(table: Table, design: Design) -> None:
 
 
 def _seen(design: Design, width: int | None) -> int | None:
-    """How many columns the model sees of the features', as far as that is known."""
+    """Return how many of the features' columns the model sees; None if not known yet."""
     if design.reduce is None:
         return None if design.select is not None else width
     left, most = selection.left(design.reduce), min(filter(None, (width, design.select)), default=None)
@@ -87,7 +87,7 @@ def _seen(design: Design, width: int | None) -> int | None:
 
 
 def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> None:
-    """What sums clips up, where there is more than one row for each."""
+    """Refuse --select, --reduce and classical models for features with several rows per clip."""
     fewer = design.select is not None or design.reduce is not None
     if fewer and design.adapt:
         raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
@@ -97,20 +97,20 @@ def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> Non
 
 
 def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:
-    """Whether a feature has several rows for a clip or, where it is not made yet, will have."""
+    """Whether a feature has, or will have, several rows per clip."""
     if f"{feature}_rows" in table.column_names:
         return any(rows > 1 for rows in manifest.column(table, f"{feature}_rows") if rows)
     return not record["stats"]
 
 
 def refuse_idle_seeds(model: str, seeds: int) -> None:
-    """Refuse several seeds for a model that draws nothing: every training would be the same."""
+    """Refuse several seeds for a model that draws nothing, as every training would be the same."""
     if seeds > 1 and not getattr(models.load(model), "DRAWS", True):
         raise UsageError(f"--seeds {seeds}: {model} draws nothing, so that every seed fits the same: leave it out")
 
 
 def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool]]) -> None:
-    """Refuse options that choose epochs by dev where no training has clips there; say where some have none."""
+    """Refuse options that choose epochs by dev if no training has clips there; say which have none."""
     words = ["--keep best"] if training.get("keep") == "best" else []
     words += [talk.option(name) for name in ("metric", "patience") if training.get(name)]
     without = listed(name for name, has in has_dev.items() if not all(has))
@@ -124,7 +124,7 @@ def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool
 
 
 def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:
-    """Say that a network's training ends while its learning rate is still rising."""
+    """Warn if a network's training ends while its learning rate is still rising."""
     training = design.training
     if at_once(design) or not training.warmup:
         return
@@ -135,7 +135,7 @@ def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:
 
 
 def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, division: str) -> None:
-    """Warn where an encoder of the package learnt from a corpus here, unless the split is that of its own training."""
+    """Warn if a package encoder was trained on one of the corpora, unless the split is that of its own training."""
     if division.startswith(shipped.DIVISION):
         return
     corpora = {name for name, _ in manifest.counts(table, "corpus")}
@@ -151,7 +151,7 @@ def warn_of_package_encoder(table: Table, records: Records, lessons: Lessons, di
 
 
 def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np.ndarray]) -> None:
-    """Refuse an encoder that was trained on people held out here; warn where its file does not say on whom."""
+    """Refuse an encoder that was trained on speakers held out here; warn if its file does not name its speakers."""
     held_out = manifest.keep(table, np.any([(split == DEV) | (split == TEST) for split in divisions], axis=0))
     corpora = {name for name, _ in manifest.counts(held_out, "corpus")}
     for feature, of_feature in lessons.items():
@@ -166,7 +166,7 @@ def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np
 
 
 def _way_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str:
-    """How clips could be divided so that such an encoder may be used."""
+    """Say how clips could be divided so that such an encoder may be used."""
     without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)
     if tested and taught_encoders.count_held_out(lessons, table, without_dev) is None:

@@ -1,4 +1,4 @@
-"""Augmented copies as audio files: the parent's sound with the effects of the copy's row."""
+"""Write augmented copies as audio files: the parent's sound with the effects in the copy's row."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ BATCH_SECONDS = 200.0  # that they last at the most, or one that is longer
 
 @dataclass(frozen=True)
 class SoundFolder:
-    """Where copies are written, as what, and which of them."""
+    """Where copies are written, in which format, and which part of them."""
 
     folder: Path
     kind: str = "flac"
@@ -48,7 +48,7 @@ class SoundFolder:
 
 @dataclass(frozen=True)
 class Sound:
-    """A copy, and the file that is to hold it."""
+    """A copy and its file."""
 
     clip: Clip
     path: Path
@@ -77,11 +77,10 @@ def _attenuation_db(path: Path) -> float:
 
 
 def write(table: Table, place: SoundFolder, jobs: int) -> Table:
-    """Each copy's sound in a file of the folder, and the table with the copies' rows of these files.
+    """Write each copy's sound into a file of the folder; return the table with rows for these files.
 
-    What lies there already and was made from the same is kept, so that a run that was killed goes on, and what it left
-    without a name is written over. Of the rows a part has as many that are to be written as every other part, and those
-    between them.
+    Existing files made from the same source are kept, so that a killed run continues; the unnamed files it left are
+    overwritten. All parts have equally many rows to write, and the other rows between these.
     """
     rows = np.flatnonzero([bool(effects.pending(text)) for text in manifest.column(table, "augmentation")])
     sounds = [Sound(clip, _file(place, clip)) for clip in clips_of(table.take(rows))]
@@ -110,15 +109,15 @@ def _warn_of_softer(decibels: Iterable[float]) -> None:
 
 
 def _bounds(rows: np.ndarray, part: Part, length: int) -> tuple[int, int]:
-    """The first row of a part and the first behind it, where `rows` are shared out evenly."""
+    """Return the first row of a part and the first after it; `rows` are shared out evenly."""
     first, last = (int(rows[at]) if at < len(rows) else length for at in (part.start(len(rows)), part.stop(len(rows))))
     return (0 if part.k == 1 else first), (length if part.k == part.n else last)
 
 
 def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
-    """Make files, and yield each clip's name with its issue, if it has one. Files are renamed a group at a time.
+    """Write files and yield each clip's name with its issue, or None. Files are renamed a group at a time.
 
-    However this ends, complete files are renamed then, and others removed, which would only fill the disk.
+    However this ends, complete files are then renamed and others removed, as they would only fill the disk.
     """
     results = _rendered(sounds, jobs)
     try:
@@ -136,10 +135,10 @@ def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
 
 
 def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, None]:
-    """The issue of each sound, or None, in order; workers are a few batches ahead."""
+    """Yield the issue of each sound, or None, in order; workers are a few batches ahead."""
     batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, BATCH_SECONDS, BATCH_COPIES))
     with workers.one_thread():
-        yield from _render_all(sounds[:1])  # here, for forks to share what it imports
+        yield from _render_all(sounds[:1])  # in this process, so that forks share what it imports
     with workers.pool(_render_all, jobs, forked=len(batches) > jobs > 1, finish=True) as pool:  # or they write yet
         for _, issues in pool.map_ahead(batches):
             yield from issues
@@ -150,7 +149,7 @@ def _render_all(sounds: list[Sound]) -> list[str | None]:
 
 
 def _render(sound: Sound) -> str | None:
-    """Write a copy, with its parent's rate and channels, under a temporary name; its issue, if it cannot be made."""
+    """Write a copy, with its parent's rate and channels, under a temporary name; return its issue, if any."""
     try:
         wave, rate = _with_effects(sound.clip)
     except audio.Unusable as unusable:
@@ -165,7 +164,7 @@ def _render(sound: Sound) -> str | None:
 
 
 def _with_effects(clip: Clip) -> tuple[torch.Tensor, int]:
-    """`[channels, samples]` after the clip's effects, at the rate of its file."""
+    """Return the clip's sound with its effects, `[channels, samples]`, and its file's rate."""
     look = audio.look(path_of(clip.path), full=False)
     if look.issue:
         raise audio.Unusable(look.issue, look.detail)
@@ -178,8 +177,7 @@ def _with_effects(clip: Clip) -> tuple[torch.Tensor, int]:
 
 
 def _file(place: SoundFolder, clip: Clip) -> Path:
-    """A file for a copy: under the folder, never outside, and unique to its sound, as manifests of other runs may point
-    to files in the same folder."""
+    """Return a copy's path: inside the folder, and unique to its sound, as other manifests may use the same folder."""
     parts = [part for part in re.split(r"[\\/]", clip.name) if part not in ("", ".", "..")]
     identity = [effects.VERSION, clip.name, clip.path, clip.start, clip.duration, clip.augmentation]
     digest = hashlib.sha256(json.dumps(identity).encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -187,7 +185,7 @@ def _file(place: SoundFolder, clip: Clip) -> Path:
 
 
 def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
-    """What a copy's row says of its file."""
+    """Return what a copy's row says of its file."""
     if issue:
         return {"path": sound.clip.path, "issue": issue, "augmentation": sound.clip.augmentation}
     look = audio.look(str(sound.path))
@@ -215,7 +213,7 @@ def _with_files(table: Table, rows: np.ndarray, file_rows: list[dict[str, Any]])
 
 
 def listen(table: Table, folder: Path) -> None:
-    """A few clips before and after, as WAV files of one folder; only such files are replaced."""
+    """Write a few clips before and after as WAV files of one folder; only such files are replaced."""
     clips = _examples(table, 3)
     names = plain_names(clip.name for clip in clips)
     sounds = [Sound(clip, folder / f"{name}.wav") for clip, name in zip(clips, names, strict=True)]
@@ -230,7 +228,7 @@ def listen(table: Table, folder: Path) -> None:
 
 
 def _examples(table: Table, count: int) -> list[Clip]:
-    """The first clips that have copies, each with its copies after it."""
+    """Return the first clips that have copies, each followed by its copies."""
     parents = manifest.column(table, "parent")
     names = list(dict.fromkeys(parent for parent in parents if parent))[:count]
     clips = clips_of(table)
@@ -240,7 +238,7 @@ def _examples(table: Table, count: int) -> list[Clip]:
 
 
 def _describe(augmentation: str | None) -> str:
-    """A chain for people: `pitch semitones 1.2, noise snr 14.1 colour white`."""
+    """Describe a chain of effects: `pitch semitones 1.2, noise snr 14.1 colour white`."""
     parts = []
     for drawn in effects.pending(augmentation):
         facts = {name: value for name, value in drawn.items() if name not in ("effect", "seed", "digest")}

@@ -1,4 +1,4 @@
-"""A report in words and numbers: tables for people, as text or Markdown, and CSV or JSON for machines."""
+"""Write a report in words and numbers: tables for people, as text or Markdown, and CSV or JSON for machines."""
 
 import json
 import math
@@ -33,7 +33,7 @@ Line = dict[str, Any]  # its cells, as far as it has them
 
 
 class Section(NamedTuple):
-    """A table of the report: names in the first columns, as many as `words`, and numbers in the others."""
+    """A table of the report; the first `words` columns hold names, the others numbers."""
 
     title: str
     headers: tuple[str, ...]
@@ -130,7 +130,7 @@ def _mcnemar(pair: Comparison) -> tuple[str, ...]:
 
 
 def _people(runs: Sequence[Scores]) -> Iterator[Section]:
-    """How well listeners do on the clips of each run that have their votes."""
+    """Yield a section on the accuracy of listeners for each run whose clips have their votes."""
     names = [name for name in NAMES if any(name in run.people for run in runs)]
     rows = [
         (run.name, f"{run.people_clips:,}", *(whole(run.people[name]) for name in names)) for run in runs if run.people
@@ -156,28 +156,28 @@ def _by(report: Report, name: str) -> Section:
 
 
 def _of_runs(runs: Sequence[Scores], title: str, headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Section:
-    """A table of rows that begin with a run's name, which only several runs need."""
+    """Return a section of rows that begin with a run's name, which is dropped if there is only one run."""
     if len(runs) > 1:
         return Section(title, ("run", *headers), rows, 2)
     return Section(title, headers, [row[1:] for row in rows])
 
 
-# What writes them.
+# Writers.
 
 
 def render(report: Report, kind: str, out: str | None) -> str:
-    """The report in a format; on a terminal, tables that are wider than it are broken."""
+    """Return the report in a format; on a terminal, wide tables are broken."""
     if kind == "table" and out in (None, "-") and talk.to_terminal():
         return text(report, shutil.get_terminal_size().columns)
     return WRITERS[kind](report)
 
 
 def text(report: Report, most: float = math.inf) -> str:
-    """The tables as text; those wider than `most` characters in blocks of columns."""
+    """Return the tables as text; those wider than `most` characters are split into blocks of columns."""
     lines = _heads(report)
     for section in _sections(report):
         lines += ["", section.title]
-        table = list(zip(section.headers, *section.rows, strict=True))  # columns
+        table = list(zip(section.headers, *section.rows, strict=True))  # a list of columns
         widths = [max(map(len, column)) for column in table]
         for index, block in enumerate(_blocks(widths, section.words, most)):
             rows = zip(*(table[place] for place in block), strict=True)
@@ -187,7 +187,7 @@ def text(report: Report, most: float = math.inf) -> str:
 
 
 def _blocks(widths: Sequence[int], words: int, most: float) -> list[list[int]]:
-    """Which columns go together: all, or as many as have room, the first being in each; pairs of runs stay in one."""
+    """Group columns into blocks that fit the width; each has the first column. Tables of pairs of runs stay whole."""
     blocks = [[0]]
     for place in range(1, len(widths)):
         width = sum(widths[column] + 2 for column in blocks[-1])
@@ -216,7 +216,7 @@ def markdown(report: Report) -> str:
 
 
 def _lined(lines: Sequence[str]) -> str:
-    """Lines of text, with what would move a terminal's cursor shown as escapes."""
+    """Join lines, escaping characters that would move a terminal's cursor."""
     return "".join(f"{talk.clean(line)}\n" for line in lines)
 
 
@@ -225,12 +225,12 @@ def _escaped(row: Sequence[str]) -> list[str]:
 
 
 def _heads(report: Report) -> list[str]:
-    """What was scored, and what must be known of it."""
+    """Return what was scored in each run, and the notes on it."""
     return [line for run in report.runs for line in (f"{run.name}: {title(run)}", *(f"  {note}" for note in run.notes))]
 
 
 def as_csv(report: Report) -> str:
-    """One figure a line, whichever table it is of."""
+    """Return all figures as CSV, one per line, whichever table they are in."""
     cells = ([_plain(line.get(name)) for name in IN_CSV] for line in _lines(report))
     return "".join(streams.line(row, ",") for row in (IN_CSV, *cells))
 
@@ -289,7 +289,7 @@ WRITERS: dict[str, Callable[[Report], str]] = {"table": text, "json": as_json, "
 
 
 def write(what: str, out: str | None) -> None:
-    """Text to a file, whole or not at all, or to stdout."""
+    """Write text to a file, whole or not at all, or to stdout."""
     if out in (None, "-"):
         sys.stdout.write(what)
         return

@@ -1,7 +1,7 @@
-"""Weights in fewer bytes: large ones as 8-bit numbers with a scale for each output, the rest as they are.
+"""Quantise weights: large tensors to 8 bits with one scale per output, the others unchanged.
 
-A weight is `number * scale`, the scale being such that its output's largest is 127: a rounding error of at most half a
-scale. Kept as NAME and NAME@scale; `restored` knows them by that.
+A weight is `number * scale`, where the scale makes the largest of its output 127: the rounding error is at most half a
+scale. Tensors are stored as NAME and NAME@scale, by which `restored` recognises them.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 
 SCALE = "@scale"
-SMALLEST = 4096  # numbers in a tensor, below which nothing is gained
+SMALLEST = 4096  # least size of a tensor worth quantising
 
 
 def rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors with their large matrices and kernels in 8 bits."""
+    """Return the tensors with large matrices and kernels in 8 bits."""
     made: dict[str, np.ndarray] = {}
     for name, tensor in tensors.items():
         if tensor.dtype == np.float32 and tensor.ndim > 1 and tensor.size >= SMALLEST:
@@ -24,7 +24,7 @@ def rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _in_8_bits(tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`[outputs, ...]` as int8, and the scale of each output, `[outputs]`."""
+    """Quantise `[outputs, ...]` to int8, and return the scale of each output, `[outputs]`."""
     flat = tensor.reshape(len(tensor), -1)
     scale = np.maximum(np.abs(flat).max(axis=1) / 127, np.finfo(np.float32).tiny).astype(np.float32)
     numbers = np.clip(np.rint(flat / scale[:, None]), -127, 127).astype(np.int8)
@@ -32,7 +32,7 @@ def _in_8_bits(tensor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def restored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What `rounded` began with, but for the rounding; tensors without a scale as they are."""
+    """Dequantise the tensors of `rounded`; tensors without a scale are unchanged."""
     made = {}
     for name, tensor in tensors.items():
         scale = tensors.get(name + SCALE)

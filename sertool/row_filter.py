@@ -1,4 +1,4 @@
-"""Rows chosen by `--where`: its language, what it means for each kind of column, and what is said of mistakes."""
+"""Rows chosen by `--where`: its syntax, its meaning for each kind of column, and its error messages."""
 
 import math
 import re
@@ -22,14 +22,14 @@ COMPARE = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_
 
 
 def where(table: Table, expressions: Iterable[str]) -> Table:
-    """The rows for which every expression holds: `corpus=cremad|ravdess`, `age>=40`, `path~Actor_0`, `issue=`."""
+    """Return the rows that match every expression: `corpus=cremad|ravdess`, `age>=40`, `path~Actor_0`, `issue=`."""
     for clause in _clauses(expressions):
         table = manifest.keep(table, _holds(table, clause))
     return table
 
 
 def choose(table: Table, expressions: Iterable[str], source: str = "") -> Table:
-    """The same rows, as `--where` asks for them; where none is left, an error shows what the column holds."""
+    """Return the rows that match `--where`; raise SertoolError showing the column's values if none is left."""
     for clause in _clauses(expressions):
         remaining = where(table, [clause])
         if len(table) and not len(remaining):
@@ -45,7 +45,7 @@ def _clauses(expressions: Iterable[str]) -> list[str]:
 
 
 def _summary(table: Table, name: str) -> str:
-    """What a column holds: its limits, or the words that are most frequent."""
+    """Summarise a column for a message: its range, or its most frequent words."""
     column = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(0)])
     if column.null_count == len(column):
         return "empty everywhere"
@@ -60,14 +60,14 @@ def _summary(table: Table, name: str) -> str:
 
 
 def _holds(table: Table, clause: str) -> np.ndarray:
-    """For which rows a clause holds, bool `[rows]`; of a list, whether it does for one of its words."""
+    """Return which rows match a clause, bool `[rows]`; a list matches if one of its words does."""
     match = CLAUSE.fullmatch(clause)
     if not match:
         raise UsageError(f"--where takes COLUMN=VALUE (also != < <= > >= ~), joined by ' and ', not {clause!r}")
     name, operator, text = match.groups()
     if name in table.column_names:
         column = table.column(name)
-    elif manifest.kind(name):  # null everywhere: no clip of a sound corpus has an issue
+    elif manifest.kind(name):  # a null column: no clip of a sound corpus has an issue
         column = pa.chunked_array([pa.nulls(len(table), manifest.kind(name))])
     else:
         raise UsageError(f"--where: no column {name}; there are {listed(table.column_names, 40)}")
@@ -85,7 +85,7 @@ def _holds(table: Table, clause: str) -> np.ndarray:
     holds = ~holds if operator == "!=" else holds
     if operator in COMPARE and _is_number(text) and _is_of_words(column):
         talk.warn(f"--where {clause!r}: {name} holds words, which are compared letter by letter")
-    if strange and holds.any():  # else an error will say that nothing is left
+    if strange and holds.any():  # else the error that nothing is left says it
         talk.warn(f"--where {clause!r}: no row has {name} {listed(map(repr, strange))}")
     return holds
 
@@ -97,13 +97,13 @@ def _is_number(text: str) -> bool:
 
 
 def _is_of_words(column: pa.ChunkedArray) -> bool:
-    """Whether its cells are compared as text, and not by size, as words are that are all numbers."""
+    """Whether cells compare as text: words that are all numbers compare by size."""
     cells = pc.list_flatten(column) if pa.types.is_list(column.type) else column
     return pa.types.is_string(cells.type) and pa.types.is_string(_comparable(cells, pa.scalar("0"))[0].type)
 
 
 def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
-    """Bool `[rows]`; `=` takes words between bars, of which the empty one stands for null."""
+    """Compare a column, bool `[rows]`; `=` takes alternatives between bars, an empty one for null."""
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
     if operator == "~":
@@ -118,7 +118,7 @@ def _compared(column: pa.ChunkedArray, operator: str, text: str) -> np.ndarray:
 
 
 def _comparable(column: pa.ChunkedArray, text: pa.Scalar) -> tuple[pa.ChunkedArray, pa.Scalar]:
-    """Text that holds nothing but numbers, such as 007, by their size; whole numbers with any, such as 39.5."""
+    """Convert text of numbers only, such as 007, and integers compared with fractions, such as 39.5, to floats."""
     if pa.types.is_string(column.type):
         with suppress(pa.ArrowInvalid):
             return column.cast(pa.float64()), text.cast(pa.float64())

@@ -1,5 +1,4 @@
-"""Scaling of rows: each column by the mean and deviation of all training rows, or of the speaker's, and perhaps a map
-to fewer columns."""
+"""Scale each column of rows by mean and deviation, of all training rows or of the speaker's; perhaps reduce columns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from sertool.modelfile import ModelFile
 from sertool.padding import real_frames
 
 NAMES = tuple(f"scaling.{part}" for part in ("mean", "deviation", "matrix", "offsets"))  # in a model file
-ADAPTS = {"corpus": "speaker", "none": "moved"}  # what --adapt makes of a way to scale
+ADAPTS = {"corpus": "speaker", "none": "moved"}  # the mode that --adapt turns each way to scale into
 MODES = ("corpus", *ADAPTS.values())
 
 
@@ -32,8 +31,8 @@ class Scaling:
     mean: Tensor | None = None  # `[groups, columns]`
     deviation: Tensor | None = None
     matrix: Tensor | None = None  # `[columns, fewer]`
-    offsets: Tensor | None = None  # what each emotion adds to anybody's mean, `[emotions, columns]`
-    prior_clips: float = 0.0  # for how many clips everybody's statistics count beside a speaker's own
+    offsets: Tensor | None = None  # what each emotion adds to anyone's mean, `[emotions, columns]`
+    prior_clips: float = 0.0  # the weight of everybody's statistics beside a speaker's own, in clips
 
     @property
     def adapts(self) -> bool:
@@ -41,7 +40,7 @@ class Scaling:
         return self.mode in ADAPTS.values()
 
     def apply(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
-        """`[clips, time, columns]` scaled, and zero again beyond each clip's length."""
+        """Scale rows, `[clips, time, columns]`, and set them to zero again beyond each clip's length."""
         if self.mode != "none":
             group = torch.zeros(len(rows), dtype=torch.long, device=rows.device) if group is None else group
             rows = (rows - self.mean[group][:, None]) / self.deviation[group][:, None]
@@ -50,10 +49,10 @@ class Scaling:
         return rows if self.matrix is None else rows @ self.matrix
 
     def then(self, offset: np.ndarray, matrix: np.ndarray, device: torch.device) -> "Scaling":
-        """This followed by `(rows - offset) @ matrix`, for rows on a device.
+        """Return this scaling followed by `(rows - offset) @ matrix`, on a device.
 
-        A matrix that is there already must be a choice of columns.
-        The transpose of such a matrix undoes it, so that the offset can be moved into the mean of all columns.
+        If this scaling has a matrix already, it must select columns. Its transpose then undoes it, so that the offset
+        can be moved into the mean of all columns.
         """
         far, by = (torch.from_numpy(np.asarray(part, np.float32)) for part in (offset, matrix))
         choice = torch.eye(len(by)) if self.matrix is None else self.matrix.cpu()
@@ -65,7 +64,7 @@ class Scaling:
         return Scaling("corpus", *(part.to(device) for part in parts))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What a model file keeps of it: everybody's statistics alone, as it will be used on other speakers."""
+        """Return the tensors for a model file: only everybody's statistics, as the model will meet other speakers."""
         first = [None if part is None else part[:1] for part in (self.mean, self.deviation)]
         parts = zip(NAMES, (*first, self.matrix, self.offsets), strict=True)
         return {name: value.cpu().numpy() for name, value in parts if value is not None}
@@ -76,7 +75,7 @@ def tensors_of(parts: Iterable[np.ndarray], device: torch.device) -> list[Tensor
 
 
 def kept(model_file: ModelFile, device: torch.device) -> Scaling:
-    """The scaling that a model file keeps; one that does not fit the rest of it is refused."""
+    """Return the scaling stored in a model file; refuse one that does not fit the file."""
     parts = [model_file.tensors.get(name) for name in NAMES]
     if not _fits(model_file, *parts):
         raise SertoolError("the model file lacks its own normalisation, or has one that does not fit it")
@@ -100,10 +99,10 @@ def _fits(model: ModelFile, *parts: np.ndarray | None) -> bool:
 
 
 def of_clips(store: Store, clips: Iterable[int], mode: str, prior_clips: float = 0.0) -> Scaling:
-    """The mean and deviation of the rows of some clips.
+    """Return the scaling by mean and deviation of the rows of some clips.
 
-    The first row is subtracted before they are summed: else the variance of columns that hardly change would be lost in
-    the rounding of their squares.
+    The first row is subtracted before they are summed: else rounding would swallow the variance of columns that hardly
+    change.
     """
     if mode == "none":
         return Scaling()

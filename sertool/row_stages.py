@@ -1,4 +1,4 @@
-"""What rows of answers pass on their way out: watched, completed, counted; each stage hands on what it gets."""
+"""Process rows of answers on their way out: show progress, complete and count them; each stage yields what it gets."""
 
 import os
 from collections import Counter
@@ -23,7 +23,8 @@ FIRST = 4  # clips that do not wait for others to be counted
 class Watch:
     """Progress on the terminal: of how many clips, once that is known.
 
-    `read` are the manifests among the sources, which are there when the first row is.
+    The total is shown if each clip has one row and the number of clips is known. `read` are the manifests among the
+    sources, which are known once the first row has come.
     """
 
     sources: Sequence[str]
@@ -61,14 +62,14 @@ def _is_there(source: str) -> bool:
 
 
 def lasting(rows: Iterator[Row]) -> Iterator[Row]:
-    """Windows of what had a duration, each with its own."""
+    """Set the duration of each window, if its clip had one."""
     for row in rows:
         lasts = round(row["end"] - row["start"], 3) if "end" in row else None
         yield row | {"duration": lasts} if "duration" in row else row
 
 
 def with_top(rows: Iterator[Row], labels: Sequence[str], top: int) -> Iterator[Row]:
-    """Answers with the `top` most probable emotions."""
+    """Add the `top` most probable emotions to answers."""
     for row in rows:
         if row.get("confidence") is not None:
             best = sorted(labels, key=lambda label: -row[f"p_{label}"])[:top]
@@ -77,8 +78,7 @@ def with_top(rows: Iterator[Row], labels: Sequence[str], top: int) -> Iterator[R
 
 
 class Count:
-    """How many rows went by, and how many without an answer; of whole clips, how many answers are for a long one; of
-    windows, how many are silent, which is no fault of theirs."""
+    """Counts rows, rows without an answer, answers for long clips, and silent windows, which are no faults."""
 
     def __init__(self) -> None:
         self.rows, self.vanished, self.long, self.pauses = 0, 0, 0, 0
@@ -94,7 +94,7 @@ class Count:
         self._require_something()
 
     def of_windows(self, rows: Iterator[Row]) -> Iterator[Row]:
-        first: Row = {}  # of what is being judged
+        first: Row = {}  # window of the current clip
         for row in rows:
             self._add(row)
             if "end" in row:
@@ -127,5 +127,5 @@ class Count:
 
 
 def _is_pause(row: Row, first: Row) -> bool:
-    """Whether a window of a healthy call may be so; what is too short from its beginning has no other windows."""
+    """Whether a window is without an answer for no fault: it is silent, or too short at the end of its clip."""
     return row.get("issue") == "silent" or (row.get("issue") == "too-short" and row["start"] > first["start"])

@@ -1,9 +1,9 @@
-"""A run's folder: what lies where in it, and what it is called.
+"""The layout of a run's folder:
 
 runs/NAME/fold-0/seed-0/         a member: settings.json, split.parquet, metrics.jsonl, curves.png, model.safetensors
                                  and, once it is done, predictions.parquet
 runs/NAME/predictions.parquet    the held-out rows of all members
-runs/NAME/teacher-KEY.parquet    what a teacher answered
+runs/NAME/teacher-KEY.parquet    a teacher's answers
 """
 
 import re
@@ -12,36 +12,36 @@ from pathlib import Path
 MODEL = "model.safetensors"
 PREDICTIONS = "predictions.parquet"
 SETTINGS = "settings.json"
-DIVISION = "split.parquet"  # who trained, chose the epoch and was held out
+DIVISION = "split.parquet"  # which clips trained, chose the epoch or were held out
 EPOCHS = "metrics.jsonl"
 CURVES = "curves.png"
-CHECKPOINT = "checkpoint.safetensors"  # while it trains
+CHECKPOINT = "checkpoint.safetensors"  # exists only during training
 FILES = (SETTINGS, DIVISION, EPOCHS, CURVES, CHECKPOINT, MODEL, PREDICTIONS)
 TEACHER = "teacher-{}.parquet"
-BEFORE = ".before"  # what is being replaced
+BEFORE = ".before"  # a folder that is being replaced
 
 
 def member(seed: int, number: int | None) -> str:
-    """What the member of a seed and a fold is called, if there are folds."""
+    """Return the folder name of a member by its seed and fold, if there are folds."""
     return f"seed-{seed}" if number is None else f"{fold(number)}/seed-{seed}"
 
 
 def fold(number: int) -> str:
-    """What the folder of a fold is called."""
+    """Return the folder name of a fold."""
     return f"fold-{number}"
 
 
 def fold_number(name: str) -> int | None:
-    """The fold that a folder is called after, if it is."""
+    """Return the fold of a folder name, or None."""
     match = re.fullmatch(r"fold-(\d+)", name)
     return int(match[1]) if match else None
 
 
 def members(folder: Path) -> list[Path]:
-    """Where members lie in a run's folder."""
+    """Return the folders of a run's members."""
     return sorted(path for ways in ("seed-*", "fold-*/seed-*") for path in folder.glob(ways))
 
 
 def of_model(path: Path) -> Path:
-    """The run's folder, from the path of a member's model."""
+    """Return a run's folder from the path of a member's model."""
     return Path(*(part for part in path.parent.parts if not re.fullmatch(r"(fold|seed)-\d+", part)))

@@ -1,4 +1,4 @@
-"""What is said of a run: each epoch, each member, what came of all, and that corpora have different emotions."""
+"""Say how a run goes: each epoch, each member, the results, and differences between the corpora's emotions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from sertool.splits import PARTS
 
 
 def epoch_line(figures: Figures) -> str:
-    """An epoch's figures as people read them."""
+    """Return an epoch's figures in words."""
     dev = f", dev UAR {100 * figures['dev_uar']:.1f}" if "dev_uar" in figures else ""
     return f"epoch {figures['epoch']}: loss {figures['loss']:.3f}{dev}, {figures['seconds']:.1f} s"
 
 
 def line(scores: Sequence[Figures]) -> str:
-    """UAR on each part, the mean over members, and how much is lost from train to what was held out."""
+    """Return the UAR on each part, averaged over members, and its drop from train to the held-out part, in words."""
     uar = _uar(scores)
     parts, means = list(uar), {part: float(np.mean(values)) for part, values in uar.items()}
-    both = "train" in uar and len(parts) > 1  # a corpus may be held out alone
+    both = "train" in uar and len(parts) > 1  # a corpus may be only held out
     lost = f" ({means[parts[-1]] - means['train']:+.1f} from train to {parts[-1]})" if both else ""
     return f"UAR {_means(scores)}{lost}"
 
@@ -69,7 +69,7 @@ def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: P
 
 
 def say_emotions(train: Table, design: Design) -> None:
-    """That corpora have different emotions, and what becomes of those that one lacks."""
+    """Say that corpora have different emotions, and what happens to those that one lacks."""
     corpora = sorted(name for name, _ in manifest.counts(train, "corpus"))
     emotions = {name: manifest.counts(manifest.only(train, "corpus", [name]), "emotion") for name in corpora}
     sets = {name: {word for word, _ in counted} for name, counted in emotions.items() if counted}

@@ -1,4 +1,4 @@
-"""A training run: its members, each fold with each seed, and the folder that they share."""
+"""Manage a training run: its members (each fold with each seed) and the folder that they share."""
 
 import hashlib
 import json
@@ -22,19 +22,19 @@ from sertool.paths import path_text, stamp
 from sertool.run_folder import BEFORE, CHECKPOINT, DIVISION, FILES, MODEL, PREDICTIONS, SETTINGS
 from sertool.targets import Material
 
-DIGESTED = {  # what is said of a difference, where only digests are compared
+DIGESTED = {  # how to name a difference where only digests are compared
     "shards": "other features", "clips": "other clips", "emotions": "other emotions", "split": "another split",
     "teacher": "another teacher", "imitate": "another feature to imitate", "listeners": "other listeners' shares",
     "speaker": "other speakers", "corpus": "other corpora", "parent": "other copies", "weights": "other weights",
 }  # fmt: skip
-CERTAIN = {"features", *DIGESTED} - {"weights"}  # what is known only once features are made
-CLEAR = ("settings", "training")  # groups whose entries are shown by their own names where they differ
+CERTAIN = {"features", *DIGESTED} - {"weights"}  # known only once features are made
+CLEAR = ("settings", "training")  # groups whose entries are shown without the group's name
 
 
 def members(
     divisions: Sequence[tuple[int | None, np.ndarray]], seeds: int, first: int, protocol: str | None
 ) -> list[Member]:
-    """Every fold with every seed."""
+    """Return a member for every fold and seed."""
     return [
         Member(run_folder.member(seed, fold), seed, fold, split, protocol)
         for fold, split in divisions
@@ -48,14 +48,14 @@ def of_seed(member: Member, seed: int) -> Member:
 
 
 def sweep(folder: Path) -> None:
-    """Remove half-written files of a killed run, and no files of others; for whoever holds the folder's lock."""
+    """Remove half-written files of a killed run, but no files of others; call it with the folder's lock held."""
     for place in (folder, *run_folder.members(folder)):
         for name in FILES:
             files.sweep(place / name)
 
 
 class Standing(NamedTuple):
-    """How the members in a folder stand to those that are wanted."""
+    """How the members in a folder compare with those that are wanted."""
 
     others: list[str]  # to be replaced
     trained: bool  # all that are wanted
@@ -68,8 +68,8 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
     other seeds of this run that are trained and stay, where all that are wanted are trained, too.
 
     What is replaced is moved aside. It is moved back on any error, and removed once all is trained. If an earlier such
-    run was killed, what it moved aside is still there: then that is kept, if it was finished, and what the killed run
-    left in its place is removed.
+    run was killed, what it moved aside is still there: if that was finished, it is kept, and what the killed run left
+    in its place is removed.
     """
     aside = folder / BEFORE
     standing = _standing(folder, descriptions, overwrite)
@@ -78,7 +78,7 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
     try:
         _write_settings(folder, descriptions)
         yield standing.seeds
-    except Exception:  # an interrupt alone leaves what goes on when it is asked again
+    except Exception:  # after an interrupt, everything stays, to be continued later
         for name in new if moved else ():
             shutil.rmtree(folder / name, ignore_errors=True)
         for path in [*_members_there(aside), aside / PREDICTIONS] if moved else ():
@@ -89,7 +89,7 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
 
 
 def _vacated(folder: Path, others: list[str], aside: Path) -> list[str]:
-    """Move aside the members that are to be replaced, and their joined predictions; the names of what was moved."""
+    """Move aside the members to be replaced and their joined predictions; return the names of what was moved."""
     moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
     for name in moved:
         if _finished(aside / name):
@@ -100,12 +100,12 @@ def _vacated(folder: Path, others: list[str], aside: Path) -> list[str]:
 
 
 def finished(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> bool:
-    """Whether all members are trained already, as far as they are described; raises what training would refuse."""
+    """Whether all members are trained already, as far as described; raise if training would refuse the folder."""
     return _standing(folder, descriptions, overwrite).trained
 
 
 def _standing(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Standing:
-    """How a folder stands to this run; members of others are refused unless they are to be replaced."""
+    """Compare a folder with this run; refuse other members unless they may be replaced."""
     found = _found(folder, descriptions)
     unlike = {member.name for member in found if member.why}
     trained = all(_finished(folder / name) and name not in unlike for name in descriptions)
@@ -129,7 +129,7 @@ def _whole_seeds(folder: Path, found: Sequence["Found"]) -> list[int]:
 
 
 class Found(NamedTuple):
-    """A member that lies in a folder."""
+    """A member in a folder."""
 
     name: str
     why: str  # it is none of those wanted; nothing of one that is
@@ -137,7 +137,7 @@ class Found(NamedTuple):
 
 
 def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]:
-    """The members in a folder, each compared with what is wanted in its place or, of another seed, in its fold."""
+    """Return the members in a folder, each compared with the wanted one of its name or else of its fold."""
     of_fold = {(folder / name).parent: description for name, description in descriptions.items()}
     found = []
     for path in _members_there(folder):
@@ -152,12 +152,12 @@ def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]
 
 
 def _is_other_seed(settings: Any, description: dict[str, Any]) -> bool:
-    """Whether a member differs by nothing but its seed from one that is wanted."""
+    """Whether a member differs from a wanted one only by its seed."""
     return isinstance(settings, dict) and not _difference(settings | {"seed": description["seed"]}, description)
 
 
 def _members_there(folder: Path) -> list[Path]:
-    """The members that lie in a folder."""
+    """Return the paths of the members in a folder."""
     return [path for path in run_folder.members(folder) if (path / SETTINGS).exists()]
 
 
@@ -170,7 +170,7 @@ def _write_settings(folder: Path, descriptions: dict[str, dict[str, Any]]) -> No
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename a file or folder, replacing what has the target's name."""
+    """Rename a file or folder, replacing any target."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove(target)
     source.replace(target)
@@ -184,17 +184,17 @@ def _remove(path: Path) -> None:
 
 
 def _finished(path: Path) -> bool:
-    """Whether a member is trained, or a run's joined predictions exist."""
+    """Whether a member is trained; a file of joined predictions counts if it exists."""
     return path.is_file() or (path / PREDICTIONS).exists()
 
 
 def _begun(folder: Path) -> bool:
-    """Whether a member has anything that replacing it would lose."""
+    """Whether replacing a member would lose anything."""
     return any((folder / name).exists() for name in (CHECKPOINT, PREDICTIONS))
 
 
 def _damage(folder: Path, settings: Any) -> str:
-    """What to say of a file of a member that is needed and cannot be read; nothing if all can."""
+    """Return what to say of a member's needed file that cannot be read; empty if all can."""
     if not _begun(folder):
         return ""
     if settings is None:
@@ -208,7 +208,7 @@ def _damage(folder: Path, settings: Any) -> str:
 
 
 def _read(path: Path) -> Any:
-    """What one of these files holds."""
+    """Read one of the files of a member."""
     if path.suffix == ".parquet":
         return manifest_io.read(str(path))
     return modelfile.read(path) if path.name == MODEL else tensorfile.read(path)
@@ -222,7 +222,7 @@ def _read_settings(member: Path) -> Any:
 
 
 def describe(material: Material, design: Design, member: Member) -> dict[str, Any]:
-    """What decides a member's weights, by name."""
+    """Return everything that determines a member's weights, by name."""
     soft_emotions = sorted(manifest.family(material.table, "soft_")) if design.training.soft else ()
     table, store = material.table, material.store
     words = asdict(design) | {
@@ -238,17 +238,17 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
 
 
 def describe_ahead(design: Design, member: Member) -> dict[str, Any]:
-    """What decides a member's weights, as far as it is known before features are made and a teacher answers."""
+    """Return what determines a member's weights, as far as known before features are made and a teacher answers."""
     words = asdict(design) | {"weights": _weights(design.weights), "seed": member.seed}
     return json.loads(json.dumps({name: words[name] for name in words if name not in CERTAIN}))
 
 
 def _weights(source: str | None) -> str | None:
-    """What --weights names: a file by what it holds, wherever it lies, or a model of the package."""
+    """Identify the model of --weights: a file by its content, wherever it lies, or a model of the package by name."""
     return source if source is None or source in shipped.names() else _file_digest(source, stamp(path_text(source)))
 
 
-@lru_cache(maxsize=1)  # gigabytes, and the same for each member
+@lru_cache(maxsize=1)  # it is gigabytes, and the same for each member
 def _file_digest(path: str, _stamp: tuple[int, int] | None) -> str:
     return downloading.digests(Path(path), ("sha256",))["sha256"][:16]
 
@@ -263,7 +263,7 @@ def _digest(*words: str) -> str:
 
 
 def _difference(existing: Any, description: Any) -> str:
-    """How an existing member differs from a wanted one, as far as that is known yet; nothing if it does not."""
+    """Return how an existing member differs from a wanted one, as far as known yet; empty if it does not."""
     if isinstance(existing, dict):
         existing = {name: existing[name] for name in existing if name in description or description.keys() >= CERTAIN}
     old, new = _flat(existing), _flat(description)
@@ -275,7 +275,7 @@ def _difference(existing: Any, description: Any) -> str:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested entries by their path: `mel.settings.hop`."""
+    """Flatten nested entries to their paths: `mel.settings.hop`."""
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}

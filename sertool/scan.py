@@ -13,43 +13,46 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-# The scan, for each channel and each of its states on its own:
+# The scan, for each channel and each of its states separately:
 #
 #     h_t = exp(dt_t a) h_(t-1) + dt_t x_t b_t        y_t = (sum over states of c_t h_t) + d x_t
 #
-# Written out, a loop over frames computes an exponential, five products and two sums for each step, all of them small.
-# All at once, [clips, frames, channels, states] lies in memory several times over. This goes between them:
+# A loop over frames computes an exponential, five products and two sums for each step, all of them small. Computing all
+# frames at once needs [clips, frames, channels, states] in memory several times over. This is a compromise:
 #
-# 1. Clips and frames are cut into blocks that fit a cache. Of a block the decays exp(dt a), the gains dt x b and the
+# 1. Clips and frames are cut into blocks that fit a cache. In a block the decays exp(dt a), the gains dt x b and the
 #    sums over states are each one operation for all frames in parallel; only h_t = decay_t h_(t-1) + gain_t runs from
-#    frame to frame, a fused multiply-add in place. Blocks follow each other by their last state.
-# 2. States lie before channels, [.., states, channels], so that every product is of whole rows of channels with a row
+#    frame to frame, a fused multiply-add in place. A block starts from the last state of the block before.
+# 2. States come before channels, [.., states, channels], so that every product is of whole rows of channels with a row
 #    or with one number, and the sum over states is a product of matrices.
-# 3. Where launching a step costs more than its arithmetic (GPUs), a block's frames run in groups side by side: within
-#    all groups at once from a state of nought,
+# 3. Where launching a step costs more than its arithmetic (GPUs), a block's frames run in parallel groups: within all
+#    groups at once, from a state of 0,
 #
 #        l_t = decay_t l_(t-1) + gain_t        p_t = decay_t p_(t-1), p = 1 before the group,
 #
-#    and since h_t is linear in the state H that enters a group, h_t = l_t + p_t H; the groups' H follow one another.
-#    64 frames in groups of 8 are 8 + 8 steps. No decay is ever divided by, so nothing can overflow.
-# 4. Nothing of a block is kept but the state that enters it: the backward pass computes the block again. With the
+#    and since h_t is linear in the state H that enters a group, h_t = l_t + p_t H; the groups' H are computed in turn.
+#    64 frames in groups of 8 are 8 + 8 steps. Nothing is divided by a decay, so nothing can overflow.
+# 4. Only the state that enters a block is kept: the backward pass computes the block again. With the
 #    adjoint g_t = dL/dh_t = c_t dL/dy_t + decay_(t+1) g_(t+1), which is the same recurrence from the end,
 #
 #        dL/dc_t = h_t dL/dy_t            dL/d(dt_t a) = g_t decay_t h_(t-1)
 #        dL/db_t = g_t dt_t x_t           dL/d(dt_t x_t) = g_t b_t
 #
-#    each summed over what shares it.
+#    each summed over the axes that its tensor lacks.
 
-FRAMES = 16  # of a block on a CPU
-NUMBERS = 1 << 19  # in an array of a block on a CPU: 2 MB
+FRAMES = 16  # frames in a block on a CPU
+NUMBERS = 1 << 19  # values in an array of a block on a CPU: 2 MB
 GROUP, GROUPS = 8, 8  # frames of a group, and groups of a block, on other devices
-DEVICE_NUMBERS = 1 << 22  # in an array of a block there: 17 MB
+DEVICE_NUMBERS = 1 << 22  # values in an array of a block there: 17 MB
 
 
-@torch.compiler.disable  # unrolled, its steps would take a compiler minutes, and it has fused what can be
+@torch.compiler.disable  # a compiler would take minutes to unroll it, and all that can be fused is
 def scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    """`[clips, frames, channels]`, as `x` and `dt` are; `a` `[channels, states]` is negative, `b` and `c` are
-    `[clips, frames, states]`, and `d` `[channels]` is what counts of `x` itself."""
+    """Compute Mamba's selective scan, `[clips, frames, channels]`.
+
+    `x` and `dt` have that shape, `a` `[channels, states]` is negative, `b` and `c` are `[clips, frames, states]`, and
+    `d` `[channels]` weighs `x` itself.
+    """
     kernel = fused_kernel(x.device.type)
     with torch.autocast(x.device.type, enabled=False):
         x, dt, a, b, c, d = (tensor.float() for tensor in (x, dt, a, b, c, d))
@@ -61,14 +64,14 @@ def scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> T
 
 @cache
 def fused_kernel(device: str) -> Callable[..., Tensor] | None:
-    """mamba-ssm's own scan for CUDA, where it is installed."""
+    """Return mamba-ssm's scan for CUDA if it is installed, else None."""
     if device != "cuda" or importlib.util.find_spec("mamba_ssm") is None:
         return None
     return importlib.import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
 
 
 class _Scan(torch.autograd.Function):
-    """As `scan`, but that `a` is `[states, channels]`."""
+    """`scan` with `a` transposed, `[states, channels]`."""
 
     @staticmethod
     def forward(  # noqa: PLR0917
@@ -94,7 +97,7 @@ class _Scan(torch.autograd.Function):
 
 
 def _gradients(dy: Tensor, *saved: Tensor) -> tuple[Tensor, ...]:
-    """Block by block from the end, each computed again from the state that entered it."""
+    """Compute the gradients block by block from the end, recomputing each block from its initial state."""
     x, dt, a, b, c, d, *entered = saved
     dx, ddt, da, db, dc, dd = (torch.zeros_like(tensor) for tensor in (x, dt, a, b, c, d))
     for clips, blocks in reversed(_blocks(x, len(a))):
@@ -117,22 +120,22 @@ def _gradients(dy: Tensor, *saved: Tensor) -> tuple[Tensor, ...]:
 
 
 def _blocks(x: Tensor, states: int) -> list[tuple[slice, list[slice]]]:
-    """Runs of clips, each with its runs of frames."""
+    """Return slices of clips, each with its slices of frames."""
     clips, frames, channels = x.shape
     length, numbers = (GROUP * GROUPS, DEVICE_NUMBERS) if side_by_side(x) else (FRAMES, NUMBERS)
     width = max(1, numbers // (length * states * channels))
-    ends = sorted({*range(0, frames, length), frames - frames % GROUP, frames})  # as many as can be are whole groups
+    ends = sorted({*range(0, frames, length), frames - frames % GROUP, frames})  # whole groups as far as possible
     runs = [slice(*pair) for pair in pairwise(ends)]
     return [(slice(first, first + width), runs) for first in range(0, clips, width)]
 
 
 def side_by_side(x: Tensor) -> bool:
-    """Whether frames run in groups."""
+    """Whether the frames of a block run in parallel groups."""
     return not x.is_cpu
 
 
 def _advance(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """States after each frame of a block, and its decays, `[clips, frames, states, channels]`."""
+    """Return the states after each frame of a block, and its decays, `[clips, frames, states, channels]`."""
     decays = (dt[:, :, None] * (a / math.log(2))).exp2_()  # on a CPU exp takes 4 times as long
     states = (dt * x)[:, :, None] * b[..., None]
     _run(states, decays[:, 1:], decays[:, 0] * state)
@@ -140,7 +143,7 @@ def _advance(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, state: Tensor) -> tupl
 
 
 def _exponent_gradient(adjoint: Tensor, decays: Tensor, states: Tensor, before: Tensor) -> Tensor:
-    """dL/d(dt a): adjoint times decay times the state that decays, in the adjoint's place."""
+    """Return dL/d(dt a) = adjoint * decay * previous state, computed in place of the adjoint."""
     adjoint.mul_(decays)
     adjoint[:, 1:].mul_(states[:, :-1])
     adjoint[:, 0].mul_(before)
@@ -148,12 +151,12 @@ def _exponent_gradient(adjoint: Tensor, decays: Tensor, states: Tensor, before: 
 
 
 def _by_rows(rows: Tensor, matrices: Tensor) -> Tensor:
-    """Each row times its matrix; matrix times column would be the same numbers at a tenth of the speed."""
+    """Multiply each row by its matrix; matrix times column would give the same at a tenth of the speed."""
     return (rows[:, :, None] @ matrices)[:, :, 0]
 
 
 def _run(states: Tensor, links: Tensor, entering: Tensor, backwards: bool = False) -> None:
-    """Gains become states, in place: to each frame's is added its neighbour's, times the link between the two."""
+    """Run the recurrence in place: add to each frame its neighbour, times the link between them."""
     order = -1 if backwards else 1
     if side_by_side(states) and states.shape[1] % GROUP == 0:
         _run_groups(states, links, entering, order)
@@ -178,9 +181,9 @@ def _run_groups(states: Tensor, links: Tensor, entering: Tensor, order: int) -> 
 
 
 class Mamba(nn.Module):
-    """A selective state space block, as Gu and Dao (2023) have it: `[clips, frames, width]` to the same.
+    """A selective state space block after Gu and Dao (2023), `[clips, frames, width]` to the same.
 
-    It never looks ahead, so what lies behind a clip changes nothing in it.
+    It is causal, so padding behind a clip changes nothing.
     """
 
     def __init__(self, width: int, state: int = 16, kernel: int = 4, expand: int = 2) -> None:
@@ -197,7 +200,7 @@ class Mamba(nn.Module):
         nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
         steps = torch.empty(inner).uniform_(math.log(1e-3), math.log(1e-1)).exp()
         with torch.no_grad():
-            self.step.bias.copy_(steps + (-(-steps).expm1()).log())  # softplus gives the steps back
+            self.step.bias.copy_(steps + (-(-steps).expm1()).log())  # the inverse of softplus
 
     def forward(self, rows: Tensor) -> Tensor:
         x, gate = self.enter(rows).chunk(2, dim=2)

@@ -1,4 +1,4 @@
-"""What there is to say about runs: figures with their intervals, by class and group, and how pairs of runs differ."""
+"""Hold everything that a report says about runs: figures with intervals, classes, groups, and comparisons."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Figure:
-    """A value, the bounds of its 95 % interval, and its standard deviation over seeds where there are several."""
+    """A value, the bounds of its 95 % interval, and its standard deviation if there are several seeds."""
 
     value: float
     low: float
@@ -17,11 +17,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Class:
-    """How one emotion fared: of its clips and of the answers that name it."""
+    """The results of one emotion: of its clips, and of the answers that name it."""
 
     name: str
     clips: int
-    answered: int  # the mean over seeds
+    answered: int  # mean over seeds
     precision: Figure
     recall: Figure
     f1: Figure
@@ -29,7 +29,7 @@ class Class:
 
 @dataclass(frozen=True)
 class Group:
-    """How the clips of one corpus, speaker, age band ... fared."""
+    """The results of one group of clips, such as a corpus, a speaker or an age band."""
 
     name: str
     clips: int
@@ -40,20 +40,20 @@ class Group:
 
 @dataclass(frozen=True)
 class Scores:
-    """All there is to say about one run."""
+    """All results of one run."""
 
     name: str
     split: str | None
     protocol: str | None
     adapted: str | None
     leaks: tuple[str, ...]
-    clips: int  # or windows and channels of clips, where such are scored
-    windows_of: int | None  # of how many clips those are
+    clips: int  # or windows and channels, if these are scored
+    windows_of: int | None  # the number of clips that the windows are part of
     speakers: int
     coverage: dict[str, object]
     bootstrap: str
     figures: dict[str, Figure]
-    rows_with: dict[str, int]  # of the figures that not every row has, how many do
+    rows_with: dict[str, int]  # the number of rows that have a figure, for figures that some lack
     people: dict[str, Figure]
     people_clips: int
     classes: tuple[Class, ...]
@@ -62,14 +62,14 @@ class Scores:
     seeds: dict[str, dict[str, float]]
     folds: dict[str, float]
     by: dict[str, tuple[Group, ...]]
-    each_speaker: tuple[tuple[str, int, float], ...]  # name, clips, UAR: the worst first
+    each_speaker: tuple[tuple[str, int, float], ...]  # name, clips, UAR; the worst first
     worst: tuple[Group, ...]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more the second run has, and how probable so much is by chance."""
+    """How much higher the second run scores, and the probability of such a difference by chance."""
 
     value: float
     low: float
@@ -79,7 +79,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second run against the first, on the clips that both answered."""
+    """The second run compared with the first, on the clips that both answered."""
 
     first: str
     second: str

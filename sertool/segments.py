@@ -1,4 +1,4 @@
-"""Windows as segments: neighbours of one answer are one row."""
+"""Merge neighbouring windows with the same answer into segments, a row each."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 
 from sertool.columns import Row
 
-ROUNDING = 0.0015  # seconds that may lie between windows whose ends and beginnings are rounded to a thousandth
+ROUNDING = 0.0015  # seconds that rounding to thousandths may leave between windows
 
 
 @dataclass
 class Segment:
-    """A row that may go on."""
+    """A row that later windows may extend."""
 
     row: Row
-    seconds: float  # that its windows have together
-    began: float | None  # where the last of them did, before it gave way
+    seconds: float  # of its windows together
+    began: float | None  # where its last window began before it was shortened
 
 
 def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
-    """Neighbouring windows of one answer as one row; where windows overlap, each gives way in the middle of that.
+    """Merge neighbouring windows of one answer into a row; overlapping windows of different answers meet in the middle.
 
-    Channels take turns: each has a row that may go on, and what began after another's comes after it.
+    Each channel has its own current row, and rows come out in the order in which they begin.
     """
     begun: deque[Row] = deque()
-    last: dict[int | None, Segment] = {}  # of each channel
+    last: dict[int | None, Segment] = {}  # by channel
     for row in rows:
         if begun and begun[-1]["clip"] != row["clip"]:
             yield from begun
@@ -48,7 +48,7 @@ def _seconds(row: Row) -> float:
 
 
 def _prolong(before: Segment, row: Row, labels: Sequence[str]) -> None:
-    """Add a window of the same answer."""
+    """Extend a segment by a window with the same answer."""
     length = _seconds(row)
     share = length / (before.seconds + length)
     before.row.update(_averaged(before.row, row, labels, share), end=row["end"])
@@ -57,20 +57,20 @@ def _prolong(before: Segment, row: Row, labels: Sequence[str]) -> None:
 
 
 def _part(earlier: Row, later: Row) -> None:
-    """Let two windows of different answers meet in the middle of what they share."""
+    """Make two windows of different answers meet in the middle of their overlap."""
     if later["start"] < earlier["end"]:
         earlier["end"] = later["start"] = round((later["start"] + earlier["end"]) / 2, 3)
 
 
 def _follows(earlier: Row, later: Row, began: float | None) -> bool:
-    """Whether a window comes after one of the same audio, and nothing lies between them that nobody heard."""
+    """Whether a window continues the one before: the same audio, with no unanswered gap between them."""
     if earlier["clip"] != later["clip"] or "end" not in earlier or "end" not in later:
         return False
     return began < later["start"] < earlier["end"] + ROUNDING
 
 
 def _averaged(earlier: Row, later: Row, labels: Sequence[str], share: float) -> Row:
-    """What two rows with one answer say together; `share` is how much the other one counts."""
+    """Average two rows with the same answer; `share` is the weight of the later one."""
     if earlier.get("confidence") is None:
         return {}
     names = [f"p_{label}" for label in labels]

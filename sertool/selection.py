@@ -1,4 +1,4 @@
-"""Fewer columns for the classical models, chosen one after another or projected; learnt from train rows alone."""
+"""Reduce the columns for the classical models by selection or projection, learnt from train rows only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,8 @@ from sertool.errors import SertoolError, UsageError
 from sertool.fitted import moments, require_more_clips_than_emotions
 
 FOLDS = 5
-RIDGE = 1e-3  # added to the variances, as a share of them, so that columns that repeat others do no harm
-FINE = 32  # every number of columns is tried up to here, then every so many more
+RIDGE = 1e-3  # share of the variances added to them, so that redundant columns do no harm
+FINE = 32  # up to here every number of columns is tried, then fewer and fewer
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Projection:
 
 
 def picked(columns: list[int], total: int) -> Projection:
-    """A choice of columns as a projection."""
+    """Return a selection of columns as a projection."""
     return Projection(np.zeros(total), np.eye(total)[:, columns])
 
 
@@ -30,13 +30,13 @@ def picked(columns: list[int], total: int) -> Projection:
 
 
 def reduce(how: str, x: np.ndarray, y: np.ndarray) -> Projection:
-    """`lda` or `pca:N`, learnt from `x` `[clips, columns]` and `y` `[clips]`."""
+    """Learn the projection `lda` or `pca:N` from `x` `[clips, columns]` and `y` `[clips]`."""
     count = left(how)
     return _lda(x, y) if count is None else _pca(x, count)
 
 
 def left(how: str) -> int | None:
-    """How many columns `pca:N` leaves; None of `lda`, which leaves them by the emotions that there are."""
+    """Return the N of `pca:N`; None for `lda`, which depends on the number of emotions."""
     kind, _, count = how.partition(":")
     if how == "lda":
         return None
@@ -47,7 +47,7 @@ def left(how: str) -> int | None:
 
 
 def _pca(x: np.ndarray, count: int) -> Projection:
-    """The directions in which scaled columns vary most, each turned so that its greatest weight is positive."""
+    """Return the principal components of scaled columns, with signs that make each one's largest weight positive."""
     most = min(x.shape)
     if count > most:
         raise UsageError(f"--reduce pca:{count}: {len(x)} clips of {x.shape[1]} columns have {most} directions at most")
@@ -58,7 +58,7 @@ def _pca(x: np.ndarray, count: int) -> Projection:
 
 
 def _lda(x: np.ndarray, y: np.ndarray) -> Projection:
-    """The directions that tell the emotions apart best: one fewer than there are emotions, or all columns."""
+    """Return the discriminant directions: one fewer than there are emotions, or as many as columns."""
     if len(np.unique(y)) < 2:
         raise SertoolError("--reduce lda needs clips of two emotions at least: there is nothing to tell apart")
     require_more_clips_than_emotions(y)
@@ -70,14 +70,14 @@ def _lda(x: np.ndarray, y: np.ndarray) -> Projection:
     return Projection(offset, analysis.scalings_[:, :count] / scale[:, None])
 
 
-# Incremental feature selection: columns are ranked by how well each alone tells the emotions apart, then added in that
-# order for as long as it pays. What a set of columns is worth is the mean recall of linear discriminant analysis on
-# speakers that it has not seen. A fold's class means and covariance are computed once for all columns; the sets being
-# the first 1, 2, 3 .. of one order, each is worth a look at a corner of the same matrix.
+# Incremental feature selection: columns are ranked by how well each alone separates the emotions, then added in that
+# order while it improves. A set of columns is scored by the mean recall of linear discriminant analysis on unseen
+# speakers. A fold's class means and covariance are computed once for all columns; as the sets are the first 1, 2, 3 ..
+# of one order, each needs only the corner of the same matrix.
 
 
 def select(x: np.ndarray, y: np.ndarray, groups: np.ndarray, most: int | None = None) -> list[int]:
-    """The columns to keep, best first; `groups` `[clips]` are the speakers, who stay together."""
+    """Return the columns to keep, best first; `groups` `[clips]` are the speakers, who are not divided."""
     order = ranking(x, y)
     offset, scale = moments(x)
     z = ((x - offset) / scale)[:, order]
@@ -88,7 +88,7 @@ def select(x: np.ndarray, y: np.ndarray, groups: np.ndarray, most: int | None = 
 
 
 def ranking(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The columns, `[columns]`, by variance between the emotions over variance within, greatest first."""
+    """Rank the columns, `[columns]`, by variance between emotions over variance within, greatest first."""
     offset, scale = moments(x)
     z = (x - offset) / scale
     _, code, counts = np.unique(y, return_inverse=True, return_counts=True)
@@ -99,7 +99,7 @@ def ranking(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _sizes(most: int) -> list[int]:
-    """Every number up to `FINE`, then in steps of a sixteenth."""
+    """Return the numbers of columns to try: all up to `FINE`, then in steps of a sixteenth."""
     sizes = list(range(1, min(most, FINE) + 1))
     while sizes[-1] < most:
         sizes.append(min(most, sizes[-1] + sizes[-1] // 16))
@@ -107,7 +107,7 @@ def _sizes(most: int) -> list[int]:
 
 
 def _folds(groups: np.ndarray) -> np.ndarray:
-    """Which fold each clip is in, `[clips]`; a group is in one."""
+    """Return the fold of each clip, `[clips]`, without dividing a group."""
     names, code = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         raise SertoolError("columns are chosen by speakers held out in turn: two speakers at least are needed")
@@ -116,7 +116,7 @@ def _folds(groups: np.ndarray) -> np.ndarray:
 
 
 def _recalls(z: np.ndarray, y: np.ndarray, held_out: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """Mean recall on held-out clips for each number of columns, `[sizes]`."""
+    """Return the mean recall on held-out clips for each number of columns, `[sizes]`."""
     names, code, counts = np.unique(y[~held_out], return_inverse=True, return_counts=True)
     means = _class_means(z[~held_out], code, counts)
     inner = z[~held_out] - means[code]

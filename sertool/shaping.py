@@ -1,4 +1,4 @@
-"""What happens to a waveform before its features, and to their rows after: the same for every feature."""
+"""Preprocessing of waveforms, and normalisation and statistics of rows, the same for every feature."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +14,13 @@ from sertool import dsp
 from sertool.audio import Unusable
 
 TRIM = dsp.Framing(2048, 512)
-ROWS = 1024  # at a time, of deviations
-FLAT = 1e-6  # of a column's size: a sum of equal float32 is rounded by so much even over hours
+ROWS = 1024  # rows processed at a time
+FLAT = 1e-6  # relative to a column's size: the rounding error of a sum of equal float32, even over hours
 
 
 @dataclass(frozen=True)
 class Wave:
-    """How a clip becomes a waveform, step by step."""
+    """The steps from an audio file to a waveform."""
 
     rate: Annotated[int, "sample rate in Hz; the audio is resampled to it", 1000, 384_000] = 16000
     channels: Annotated[
@@ -37,14 +37,14 @@ class Wave:
     seed: int = 0
 
     def samples(self, seconds: np.ndarray | float) -> np.ndarray:
-        """How many clips of these lengths take at the most."""
+        """Return the most samples that clips of these lengths take."""
         sides = 2 if self.channels == "stereo" else 1
         return np.ceil(np.maximum(seconds, self.seconds or 0.0) * self.rate) * sides
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Which samples of a waveform are kept, and how many zeros come before and after them."""
+    """The samples of a waveform that are kept, and the zeros before and after them."""
 
     first: int
     last: int
@@ -56,7 +56,7 @@ class Kept:
 
 
 def shape(wave: Tensor, how: Wave, clip: str) -> Tensor:
-    """`[channels, samples]` without its mean and silent ends, cut or padded to its length, as asked."""
+    """Remove the mean and silent ends of `[channels, samples]`, and cut or pad it, as `how` says."""
     if how.remove_dc:
         wave = wave - _mean(wave)
     kept = part(wave[0] if len(wave) == 1 or how.trim is None else wave.mean(dim=0), how, clip)
@@ -65,14 +65,14 @@ def shape(wave: Tensor, how: Wave, clip: str) -> Tensor:
 
 
 def _mean(wave: Tensor) -> Tensor:
-    """Of each channel, `[channels, 1]`; some devices have no float64."""
+    """Return the mean of each channel, `[channels, 1]`; some devices have no float64."""
     if not wave.is_cpu:
         return wave.mean(dim=1, keepdim=True)
     return torch.from_numpy(wave.numpy().mean(axis=1, keepdims=True, dtype=np.float64)).float()
 
 
 def part(wave: Tensor, how: Wave, clip: str) -> Kept:
-    """What is kept of `[samples]`."""
+    """Return which part of `[samples]` is kept."""
     first, last = (0, len(wave)) if how.trim is None else _loud_part(wave, how.trim)
     first += round(how.offset * how.rate)
     if first >= last:
@@ -87,9 +87,9 @@ def part(wave: Tensor, how: Wave, clip: str) -> Kept:
 
 
 def _loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
-    """Where `[samples]` first and last is within so many dB of its loudest frame."""
+    """Return the range of `[samples]` outside of which all frames are quieter than the loudest by so many dB."""
     power, start = torch.empty(TRIM.count(len(wave))), 0
-    for run in TRIM.runs(wave, dsp.RUN):  # into one array: of hours, many small ones would leave memory full of holes
+    for run in TRIM.runs(wave, dsp.RUN):  # into one array: for hours of audio, many small ones would fragment memory
         power[start : start + len(run.raw)] = run.raw.square().mean(dim=1)
         start += len(run.raw)
     loud = torch.nonzero(power > power.max() * 10 ** (-decibels / 10)).flatten()
@@ -99,26 +99,27 @@ def _loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
 
 
 def _drawn(clip: str, seed: int, most: int) -> int:
-    """A number from 0 to `most` that the clip and the seed decide, whatever the order of the work."""
+    """Draw a number from 0 to `most`, determined by the clip and the seed alone."""
     drawn = hashlib.sha256(f"{seed} {clip}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(drawn[:8], "little") % (most + 1)
 
 
-# Normalisations of one clip's rows, `[rows, width]`.
+# Normalisation of one clip's rows, `[rows, width]`.
 
 
 def _over(part: Tensor, whole: Tensor) -> Tensor:
-    """`part / whole`, and 0 where the whole is: what never changes has nothing to be measured by."""
+    """Return `part / whole`, 0 if the whole is 0, as for a constant column."""
     nothing = whole == 0
     return (part / whole.masked_fill(nothing, 1.0)).masked_fill_(nothing, 0.0)  # in place: it may be hours
 
 
 def _deviation(rows: Tensor) -> Tensor:
-    """Of each column, `[width]` of `[rows, width]`, 0 of one that never changes; torch's own takes ten times as long.
+    """Return the standard deviation of each column, `[width]`, 0 if constant; torch's own takes ten times as long.
 
-    It is that of differences from the first row, in units of the largest: squares of the rows might be no float32.
+    It is computed from differences from the first row, in units of the largest: squares of the rows might overflow
+    float32.
     """
-    blocks = rows.split(ROWS)  # of hours, differences all at once would take as much memory again
+    blocks = rows.split(ROWS)  # for hours of audio, all differences at once would double the memory
     largest = torch.stack([(block - rows[0]).abs_().amax(dim=0) for block in blocks]).amax(dim=0)
     unit = largest.masked_fill(largest == 0, 1.0)
     mean = sum((block - rows[0]).div_(unit).sum(dim=0) for block in blocks) / len(rows)
@@ -127,7 +128,7 @@ def _deviation(rows: Tensor) -> Tensor:
 
 
 def _changing(deviation: Tensor, mean: Tensor) -> Tensor:
-    """Deviations, and 0 of those that are no more than float32's rounding of the mean that they are from."""
+    """Set deviations to 0 that are no more than float32's rounding of the mean."""
     return deviation.masked_fill(deviation <= FLAT * torch.hypot(mean, deviation), 0.0)
 
 
@@ -167,7 +168,7 @@ BY_COLUMN = ("z-score-columns", "mean-columns")
 
 
 def normalized(rows: Tensor, chain: tuple[str, ...], counted: Tensor | None = None) -> Tensor:
-    """The rows after each normalisation of the chain in turn; by column, what does not count is and stays 0."""
+    """Normalise rows by each method of the chain in turn; by-column ones leave uncounted values at 0."""
     for name in chain:
         before, rows = rows, NORMALIZATIONS[name](rows)
         for column, places in _some(counted) if name in BY_COLUMN else ():
@@ -178,7 +179,7 @@ def normalized(rows: Tensor, chain: tuple[str, ...], counted: Tensor | None = No
 
 
 def _some(counted: Tensor | None) -> Iterator[tuple[int, Tensor]]:
-    """The columns in which not every row counts, and which do."""
+    """Yield the columns in which not every row counts, with the rows that do."""
     for column in [] if counted is None else torch.nonzero(~counted.all(dim=0)).flatten().tolist():
         yield column, torch.nonzero(counted[:, column]).flatten()
 
@@ -188,18 +189,18 @@ def _some(counted: Tensor | None) -> Iterator[tuple[int, Tensor]]:
 
 @dataclass(frozen=True)
 class Series:
-    """Rows that count, `[rows, width]`, and the frame of each, `[rows]`, between which others may be missing."""
+    """The rows that count, `[rows, width]`, and their frame numbers, `[rows]`, which may have gaps."""
 
     rows: Tensor
     time: Tensor
 
     @cached_property
     def ordered(self) -> Tensor:
-        """Each column's values from the lowest; NumPy's sort takes a tenth of the time of Torch's."""
+        """Return each column sorted; NumPy takes a tenth of Torch's time."""
         return torch.from_numpy(np.sort(self.rows.numpy(), axis=0)) if self.rows.is_cpu else self.rows.sort(dim=0)[0]
 
     def quantile(self, share: float) -> Tensor:
-        """Linear between neighbours; torch.quantile refuses more than 16 million numbers."""
+        """Return a quantile, interpolated linearly; torch.quantile refuses more than 16 million numbers."""
         place = share * (len(self.rows) - 1)
         low = int(place)
         return torch.lerp(self.ordered[low], self.ordered[min(low + 1, len(self.rows) - 1)], place - low)
@@ -211,12 +212,12 @@ class Series:
         return differences.sub_(differences.mean(dim=0))
 
     def moment(self, order: int) -> Tensor:
-        """Of the values in units of their deviation."""
+        """Return a standardised moment."""
         deviation = _changing(_deviation(self.rows), self.rows.mean(dim=0))
         return _over(self.centred, deviation).pow(order).mean(dim=0)
 
     def slope(self) -> Tensor:
-        """Change from one frame to the next, by least squares."""
+        """Return the least-squares slope per frame."""
         time = self.time.to(self.rows.dtype) - int(self.time.sum()) / len(self.time)
         return _over((time[:, None] * self.centred).sum(dim=0), time.square().sum())
 
@@ -240,9 +241,10 @@ STATS: dict[str, Callable[[Series], Tensor]] = {
 
 
 def counted(rows: Tensor, channels: int, where: Mapping[int, int]) -> Tensor | None:
-    """Which rows count in each column's figures, bool `[rows, width]`, of channels side by side; None if all do.
+    """Return which rows count in each column's statistics, bool `[rows, width]`; None if all do.
 
-    `where`: of a channel's columns, those that mean something only where another is above 0.
+    `where` maps a column of a channel to another: it counts only in rows in which the other is above 0. The channels
+    are side by side.
     """
     if not where:
         return None
@@ -253,7 +255,7 @@ def counted(rows: Tensor, channels: int, where: Mapping[int, int]) -> Tensor | N
 
 
 def summary(rows: Tensor, stats: tuple[str, ...], counted: Tensor | None = None) -> Tensor:
-    """`[1, stats x width]` of `[rows, width]`; of a column of which no row counts, all are 0."""
+    """Return statistics over time, `[1, stats x width]` of `[rows, width]`; 0 for a column in which no row counts."""
     made = _statistics(rows, torch.arange(len(rows), device=rows.device), stats)
     for column, places in _some(counted):
         made[:, column] = _statistics(rows[places, column, None], places, stats)[:, 0] if len(places) else 0.0
@@ -261,6 +263,6 @@ def summary(rows: Tensor, stats: tuple[str, ...], counted: Tensor | None = None)
 
 
 def _statistics(rows: Tensor, time: Tensor, stats: tuple[str, ...]) -> Tensor:
-    """`[stats, width]`."""
+    """Return each statistic of each column, `[stats, width]`."""
     series = Series(rows, time)
     return torch.stack([STATS[name](series) for name in stats])

@@ -1,9 +1,9 @@
-"""Tensor shards: the rows of many clips packed end to end, beside a header that says whose they are.
+"""Tensor shards: the rows of many clips concatenated, with a header that lists the clips.
 
 A feature's folder holds `00000.safetensors`, `00001.safetensors` and so on. Shard k holds the k-th run of clips in the
-order of the manifest, so what belongs in it is known before it is computed; its header keeps a key of the settings and
-of the clips with their sounds' digests. A shard whose key is the expected one need not be made again, and a shard made
-from anything else is never mistaken for it. Nothing in a shard depends on when, where or in how many goes it was made.
+order of the manifest, so its clips are known before it is computed. Its header keeps a key of the settings and of the
+clips with their digests: a shard with the expected key need not be made again, and a shard made of anything else is
+never mistaken for it. The content of a shard does not depend on when, where or in how many runs it was made.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ FIELDS = {"key": str, "settings": dict, "dtype": str, "columns": list, "clips": 
 
 
 def cut(sizes: np.ndarray, most: float) -> list[tuple[int, int]]:
-    """Where shards begin and end, by the clips' order and sizes alone: `CLIPS` clips, or fewer of `most` together."""
+    """Return the ranges of clips in each shard, by their order and sizes: `CLIPS` clips, or fewer if above `most`."""
     runs = neighbours(sizes.tolist(), float, most, CLIPS)
     return list(pairwise([0, *accumulate(map(len, runs))]))
 
@@ -39,20 +39,20 @@ def name(index: int) -> str:
 
 
 def held(folder: Path) -> list[Path]:
-    """The files of a feature's folder that have a shard's name; others are not ours."""
+    """Return the files of a feature's folder that are named like shards; others are not ours."""
     paths = sorted(folder.glob("*.safetensors"))
     return [path for path in paths if path.stem.isdecimal() and path.name == name(int(path.stem))]
 
 
 def key(settings: Any, clips: Sequence[Sequence[Any]]) -> str:
-    """What a shard of these clips under these settings is known by; of each clip all that decides its numbers."""
+    """Return the key of a shard: a digest of its settings and of everything that decides its clips' rows."""
     text = json.dumps([VERSION, settings, clips], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What a shard holds of each clip: its rows, or why it has none."""
+    """The header of a shard: each clip's number of rows, or why it has none."""
 
     path: Path
     key: str
@@ -62,11 +62,11 @@ class Shard:
     clips: list[str]
     rows: list[int]
     issues: dict[str, str]
-    lessons: list[Lesson] = field(default_factory=list)  # of the encoder that made the rows
+    lessons: list[Lesson] = field(default_factory=list)  # the trainings of the encoder that made the rows
 
 
 def write(head: Shard, feature: str, pieces: Sequence[np.ndarray]) -> None:
-    """Write the clips' rows, each `[rows, width]`, under one name: whole or not at all."""
+    """Write the clips' rows, each `[rows, width]`, to one file: complete or not at all."""
     shape = (sum(head.rows), len(head.columns))
     metadata = {field: getattr(head, field) for field in FIELDS} | {"format": VERSION, "feature": feature}
     metadata |= {"lessons": head.lessons} if head.lessons else {}
@@ -75,7 +75,7 @@ def write(head: Shard, feature: str, pieces: Sequence[np.ndarray]) -> None:
 
 
 def head_of(path: Path) -> Shard:
-    """What a shard says of itself."""
+    """Return the header of a shard without checking its rows."""
     return _head(path, tensorfile.header(path))
 
 
@@ -87,7 +87,7 @@ def _head(path: Path, header: dict[str, Any]) -> Shard:
 
 
 def _is_sound(header: dict[str, Any]) -> bool:
-    """Whether a header's lists fit one another."""
+    """Whether a header's lists are consistent."""
     counts = all(type(count) is int and count >= 0 for count in header["rows"])
     words = all(isinstance(clip, str) for clip in (*header["clips"], *header["issues"].values()))
     lessons_sound = taught_encoders.is_sound(header.get("lessons", []))
@@ -95,7 +95,7 @@ def _is_sound(header: dict[str, Any]) -> bool:
 
 
 def read(path: Path, feature: str) -> tuple[Shard, np.ndarray]:
-    """A shard's header and its rows, mapped; one that is not whole, or of which a byte was altered, is an error."""
+    """Return a shard's header and its memory-mapped rows; raise SertoolError if it is incomplete or altered."""
     metadata, tensors = tensorfile.read(path)
     head, rows = _head(path, metadata), tensors.get(feature)
     shape = sum(head.rows), len(head.columns)
@@ -105,7 +105,7 @@ def read(path: Path, feature: str) -> tuple[Shard, np.ndarray]:
 
 
 def sound(path: Path, feature: str) -> Shard | None:
-    """The header of a shard whose every byte is as it was written, if there is one."""
+    """Return the header of an intact shard, or None."""
     try:
         return read(path, feature)[0]
     except SertoolError:
@@ -113,16 +113,16 @@ def sound(path: Path, feature: str) -> Shard | None:
 
 
 class Reader:
-    """The rows of clips by where the manifest says they lie; shards stay memory-mapped."""
+    """Read the rows of clips at the positions in the manifest; shards stay memory-mapped."""
 
     def __init__(self, feature: str, settings: dict[str, Any] | None = None) -> None:
-        """`settings`: how the rows must have been made, as the manifest says; a shard made otherwise is refused."""
+        """Refuse shards that were not made with `settings`, those of the manifest, if given."""
         self.feature, self.settings = feature, settings
         self._open: dict[str, np.ndarray] = {}
         self._owners: dict[str, dict[int, tuple[str, int]]] = {}
 
     def rows(self, clip: str, shard: str, offset: int, count: int) -> np.ndarray:
-        """One clip's `[rows, width]`, a view; a shard that is not what the manifest describes is refused."""
+        """Return a view of one clip's rows, `[rows, width]`; refuse a shard that does not match the manifest."""
         if shard not in self._open:
             self._map(shard)
         if self._owners[shard].get(offset) != (clip, count):
@@ -134,11 +134,11 @@ class Reader:
         if self.settings not in (None, head.settings):
             raise SertoolError(f"{shard}: made with other settings than the manifest says: run featurize again")
         self._owners[shard] = {at: (clip, count) for clip, at, count in placed(head)}
-        self._open[shard] = rows  # last: threads that find it find its owners
+        self._open[shard] = rows  # last, so that a thread that finds it also finds its owners
 
 
 def placed(head: Shard) -> Iterator[tuple[str, int, int]]:
-    """Clip, first row and number of rows of each clip that has any."""
+    """Yield clip, first row and number of rows of each clip that has rows."""
     offset = 0
     for clip, count in zip(head.clips, head.rows, strict=True):
         if count:

@@ -1,6 +1,6 @@
-"""The building blocks of the features' slow twins: NumPy in float64, one clip at a time, straight from the definitions.
+"""Reference implementations of the features' building blocks: NumPy in float64, one clip at a time, by definition.
 
-Nothing here is shared with the fast way but the filter banks' formulas, so an error in one shows against the other.
+Nothing is shared with the fast implementations except the filter banks' formulas, so that an error in one shows.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ FLAT = 1e-6  # of a column's size: what deviates by no more never changes
 
 
 def frames(wave: np.ndarray, settings: object, edges: str | None = None) -> np.ndarray:
-    """`[frames, n_fft]` of `[samples]`; a short clip has one frame."""
+    """Return the frames of a clip, `[frames, n_fft]` of `[samples]`; at least one."""
     n_fft, hop = settings.n_fft, settings.hop
     wave = np.asarray(wave, dtype=np.float64)
     if getattr(settings, "center", True):
@@ -40,26 +40,27 @@ def window(settings: object) -> np.ndarray:
 
 
 def stft(wave: np.ndarray, settings: object) -> np.ndarray:
-    """The spectrum of each frame, complex `[frames, bins]`."""
+    """Return the spectrum of each frame, complex `[frames, bins]`."""
     return np.fft.rfft(frames(wave, settings) * window(settings))
 
 
 def decibels(power: np.ndarray, top_db: float | None = None) -> np.ndarray:
-    """10 log10 of the power, held above `FLOOR` and within `top_db` of the greatest."""
+    """Return 10 log10 of the power, at least `FLOOR` and at least the maximum less `top_db`."""
     rows = 10 * np.log10(np.maximum(power, FLOOR))
     return rows if top_db is None else np.maximum(rows, rows.max() - top_db)
 
 
 def shares(rows: np.ndarray) -> np.ndarray:
-    """Each row divided by its sum; a row of silence stays 0."""
+    """Divide each row by its sum; a row of silence stays 0."""
     sums = rows.sum(axis=1, keepdims=True)
     return rows / np.where(sums < np.finfo(np.float32).tiny, 1.0, sums)
 
 
 def derivative(rows: np.ndarray, order: int, width: int) -> np.ndarray:
-    """The order-th derivative by frame of a polynomial of that order, fitted over `width` frames, `[frames, count]`.
+    """Return the order-th derivative by frame of a polynomial of that order fitted over `width` frames.
 
-    A clip of fewer frames has the greatest odd width that fits; one of 1 or 2 frames has no slope.
+    The result is `[frames, count]`. A clip of fewer frames has the greatest odd width that fits; one of 1 or 2 frames
+    has no slope.
     """
     width = min(width, len(rows) - 1 + len(rows) % 2)
     if width < 3:
@@ -73,7 +74,10 @@ def derivative(rows: np.ndarray, order: int, width: int) -> np.ndarray:
 
 
 def chroma(wave: np.ndarray, rate: int, settings: object, weights: Callable[..., np.ndarray]) -> np.ndarray:
-    """The power in each pitch class, the greatest of a frame being one, `[frames, bins]`; `weights` gives the bank."""
+    """Return the power in each pitch class, scaled to a maximum of 1 per frame, `[frames, bins]`.
+
+    `weights` returns the bank.
+    """
     bins = getattr(settings, "bins", 12)
     power = np.abs(stft(wave, settings)) ** 2
     tuning = common_tuning(power, rate, settings.n_fft, bins) if settings.tuning is None else settings.tuning
@@ -83,7 +87,7 @@ def chroma(wave: np.ndarray, rate: int, settings: object, weights: Callable[...,
 
 
 def common_tuning(power: np.ndarray, rate: int, n_fft: int, bins: int) -> float:
-    """The tuning that most of the louder half of the spectral peaks agree on, in parts of a pitch class."""
+    """Return the commonest tuning of the louder half of the spectral peaks, in fractions of a pitch class."""
     heights, places = [], []
     for row in power:
         for at in range(1, len(row) - 1):

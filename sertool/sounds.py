@@ -1,4 +1,4 @@
-"""Other sounds that are laid over a clip: files of a folder, known by their digest, and what is added at what level."""
+"""Sounds added to clips: files of a folder, identified by digest, or noise, at a given level."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFERENCE_RATE = 16_000  # Hz, the usual rate of features: at a higher one, leve
 
 @lru_cache(maxsize=16)
 def files(folder: str) -> tuple[str, ...]:
-    """The audio files under a folder, in the order of their names."""
+    """Return the audio files under a folder, in the order of their names."""
     root = Path(absolute(folder))
     if not root.is_dir():
         raise UsageError(f"no such folder: {folder}")
@@ -36,7 +36,7 @@ def files(folder: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def look(path: str) -> audio.Look:
-    """What a file is; one that is unusable is an error."""
+    """Examine a file; raise SertoolError if it is unusable."""
     facts = audio.look(path)
     if facts.issue == "vanished":
         raise SertoolError(f"{path} is not there ({facts.detail}): restore it, or run augment again")
@@ -46,14 +46,14 @@ def look(path: str) -> audio.Look:
 
 
 def draw_file(rng: np.random.Generator, folder: str) -> dict[str, str]:
-    """One of a folder's files: where it lies, and the digest of its sound."""
+    """Draw one of a folder's files: its path and digest."""
     names = files(folder)
     path = names[int(rng.integers(len(names)))]
     return {"file": path, "digest": str(look(path).digest)}
 
 
 def check(path: str, digest: str) -> audio.Look:
-    """What a file is, unless it is another than was drawn."""
+    """Examine a file; raise SertoolError if its digest is not the drawn one."""
     facts = look(path)
     if facts.digest != digest:
         raise SertoolError(f"{path} is not the sound that was drawn (digest {digest}): run augment again")
@@ -61,7 +61,10 @@ def check(path: str, digest: str) -> audio.Look:
 
 
 def part(path: str, digest: str, rate: int, span: tuple[float, int]) -> np.ndarray:
-    """`samples` of a file, float32 `[samples]`, from a share of the way through it; a short one is repeated."""
+    """Read part of a file, float32 `[samples]`; `span` is the relative start and the number of samples.
+
+    A short file is repeated.
+    """
     at, samples = span
     facts = check(path, digest)
     seconds, length = facts.samples / facts.sample_rate, samples / rate
@@ -72,14 +75,14 @@ def part(path: str, digest: str, rate: int, span: tuple[float, int]) -> np.ndarr
 
 @lru_cache(maxsize=256)
 def response(path: str, digest: str, rate: int) -> np.ndarray:
-    """An impulse response from its peak on, float32 `[samples]`: so it delays nothing."""
+    """Read an impulse response from its peak on, float32 `[samples]`, so that it adds no delay."""
     check(path, digest)
     samples = audio.decode(path, audio.Cut(rate))[0]
     return samples[int(np.abs(samples).argmax()) :].copy()
 
 
 def white(seed: int, samples: int) -> np.ndarray:
-    """Gaussian noise that the seed decides, float32 `[samples]`; of a longer one it is the beginning."""
+    """Return Gaussian noise by seed, float32 `[samples]`; a shorter one is the beginning of a longer one."""
     return np.random.Generator(np.random.SFC64(seed)).standard_normal(samples, np.float32)
 
 
@@ -90,17 +93,17 @@ def added(wave: Tensor, noise: Tensor, rate: int, snr: float) -> Tensor:
 
 
 def _band_limited_norm(wave: Tensor, rate: int) -> Tensor:
-    """The length of `[.., samples]` as a vector, without what a lower rate would not hold."""
+    """Return the norm of `[.., samples]` without frequencies that the rate `HEARD` cannot hold."""
     if rate <= REFERENCE_RATE:
         return _length(wave)
     import torch
 
-    size = -(-wave.shape[-1] // 4096) * 4096  # a transform of any other length may take ten times as long
+    size = -(-wave.shape[-1] // 4096) * 4096  # other transform lengths may take ten times as long
     return torch.fft.rfft(wave, size)[..., : size * REFERENCE_RATE // rate // 2 + 1].norm(dim=-1, keepdim=True)
 
 
 def as_loud(wave: Tensor, before: Tensor) -> Tensor:
-    """Each `[.., samples]` at the power that it had before."""
+    """Scale each `[.., samples]` to the power that it had before."""
     change = (wave.shape[-1] / before.shape[-1]) ** 0.5
     return wave * (_length(before) / _length(wave).clamp(min=1e-20) * change)
 
@@ -110,5 +113,5 @@ def each_as_loud(waves: Iterable[Tensor], before: Iterable[Tensor]) -> list[Tens
 
 
 def _length(wave: Tensor) -> Tensor:
-    """Of a vector of samples; it takes no memory, unlike the mean of the squares."""
+    """Return the norm of a vector of samples; it takes no memory, unlike the mean of the squares."""
     return wave.norm(dim=-1, keepdim=True)

@@ -1,7 +1,7 @@
-"""Predictions adapted to who speaks: by the very clips that are asked for, or by others that were enrolled before.
+"""Predict with adaptation to the speaker: by the very clips that are asked for, or by others enrolled before.
 
-A model that was trained with --adapt scales rows by a speaker's own mean and deviation. Which emotions those clips hold
-nobody needs to know; but figures of clips that were adapted by themselves are transductive, and are marked so.
+A model trained with --adapt scales rows by a speaker's own mean and deviation. Nobody needs to know the emotions of
+those clips; but figures on clips that were adapted by themselves are transductive, and are marked so.
 """
 
 import math
@@ -23,11 +23,14 @@ from sertool.predicting import Piece, Session
 Span = tuple[float, float]  # seconds
 Naming = Callable[[Row], str | None]
 WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
-EVERYBODY = ""  # whose voice it is where all clips are taken for one voice's: nobody's name
+EVERYBODY = ""  # the voice of all clips, if they are taken for one
 
 
 def naming(how: str | None) -> Naming:
-    """How a row's voice is told: all are one, or by its nearest folder that is no emotion, a pattern, or a column."""
+    """Return a function that names a row's voice: one for all, or by folder, by pattern or by column.
+
+    The folder is the nearest one that is not named after an emotion.
+    """
     if how == "all":
         return lambda row: EVERYBODY
     if how == "parent-folder":
@@ -41,12 +44,12 @@ def naming(how: str | None) -> Naming:
 
 
 def column(how: str | None) -> str | None:
-    """The column of a manifest that names speakers, if one does."""
+    """Return the manifest column that names speakers, if `how` is one."""
     return None if how in (None, "all", "parent-folder") or "{" in how else how
 
 
 def _where(row: Row) -> Path:
-    """Where a clip lies; of a shard's, whose file nobody knows any more, what its id says of that."""
+    """Return a clip's path or, for a shard's clip whose file is unknown, a path made of its id."""
     return Path(path_of(row["path"])).absolute() if row["path"] else Path("/", f"{row['clip']}.wav")
 
 
@@ -64,20 +67,21 @@ def require_adaptable(ensemble: Ensemble) -> None:
 
 
 def _named(request: Request, name: Naming, *, apart: bool) -> Request:
-    """What is asked for with who speaks, on each channel somebody else if these are `apart`."""
+    """Return the request with its speaker; with `apart`, each channel is another speaker."""
     return replace(request, voice=name(request.row), apart=apart)
 
 
-# Adapted by the clips that are asked for.
+# Adaptation by the clips that are asked for.
 
 
 def adapted(session: Session, requests: Iterable[Request], speakers: str | None) -> Iterator[Row]:
-    """A row for each clip or window, in the order asked, once all clips of its speaker and of those before are read.
+    """Yield a row for each clip or window, in the order asked.
 
-    Speakers come one after another, so that one speaker's clips are held at a time, and of the others answers.
+    A row comes once all clips of its speaker and of earlier speakers are read. Speakers are processed one after
+    another, so that only one speaker's clips, and the others' answers, are in memory.
     """
     name, names_rows = naming(speakers), speakers is None or column(speakers) is not None
-    apart = session.options.channel != "mix" or not names_rows  # what a file is named after is said of all its channels
+    apart = session.options.channel != "mix" or not names_rows  # a name for a whole file covers all its channels
     by_voice: dict[str | None, list[Request]] = {}
     for place, request in enumerate(requests):
         named = _named(replace(request, place=place), name, apart=apart)
@@ -96,7 +100,7 @@ def adapted(session: Session, requests: Iterable[Request], speakers: str | None)
 
 
 def _by_speaker(some: Iterable[list[Piece]]) -> Iterator[list[Piece]]:
-    """All pieces of each speaker, who come one after another; of nobody known, those of each clip."""
+    """Group pieces by speaker; speakers come one after another. Without a speaker, each clip is a group of its own."""
     for _, own in groupby((piece for pieces in some for piece in pieces), _whose):
         yield [*own]
 
@@ -107,7 +111,7 @@ def _whose(piece: Piece) -> tuple[str | None, int | None]:
 
 
 def _together(session: Session, pieces: Sequence[Piece]) -> Iterator[tuple[int, Row]]:
-    """The answers to all that one speaker said, each with its clip's place."""
+    """Yield the answers to one speaker's pieces, each with the position of its clip."""
     own = {} if pieces[0].request.voice is None else _features_by_voice(pieces)
     known = session.ensemble.known_speakers(own) if own else None
     for request in session.answered(pieces, known):
@@ -116,7 +120,7 @@ def _together(session: Session, pieces: Sequence[Piece]) -> Iterator[tuple[int, 
 
 
 def _features_by_voice(pieces: Iterable[Piece]) -> dict[str, list[ClipFeatures]]:
-    """The features of each voice's clips."""
+    """Return each voice's clips as features."""
     own: dict[str, list[ClipFeatures]] = {}
     for piece in pieces:
         if piece.features is not None and piece.request.voice is not None:
@@ -125,15 +129,15 @@ def _features_by_voice(pieces: Iterable[Piece]) -> dict[str, list[ClipFeatures]]
 
 
 def _said(row: Row, voice: str | None, adapted: str | None) -> Row:
-    """A row with who is known to speak, and how it was adapted."""
+    """Return the row with its speaker, and how it was adapted."""
     return row | {"speaker": row.get("speaker") or voice or None, "adapted": None if row.get("issue") else adapted}
 
 
-# Adapted by clips that were enrolled.
+# Adaptation by enrolled clips.
 
 
 def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> KnownSpeakers:
-    """What is known of the speakers of some clips."""
+    """Return what is known of the speakers of some clips."""
     apart = session.options.channel != "mix"
     named = (replace(_named(request, name, apart=apart), serves=True) for request in requests)
     pieces = [piece for some in session.extracted(named) for piece in some]
@@ -146,7 +150,7 @@ def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> Kno
 
 
 def _spans(rows: Iterable[Row]) -> dict[str, Span]:
-    """From when to when each file is asked for, in seconds, with whatever lies between."""
+    """Return the span of each file that is covered, in seconds, from the first start to the last end."""
     spans: dict[str, Span] = {}
     for row in rows:
         (begin, end), name = _span(row), _sound(row)
@@ -156,7 +160,7 @@ def _spans(rows: Iterable[Row]) -> dict[str, Span]:
 
 
 def _sound(row: Row) -> str:
-    """Which file a row is of; or which clip, of a shard whose files nobody knows any more."""
+    """Return the path of a row's file or, for a shard's clip whose file is unknown, its id."""
     return os.path.abspath(path_of(row["path"])) if row["path"] else str(row["clip"])
 
 
@@ -165,7 +169,7 @@ def _span(row: Row) -> Span:
 
 
 def recognised(session: Session, requests: Iterable[Request], name: Naming, known: KnownSpeakers) -> Iterator[Row]:
-    """A row for each clip or window, in order, as soon as it is answered."""
+    """Yield a row for each clip or window, in order, as soon as it is answered."""
     strange: set[str] = set()
     enrolled_names = {*known.speakers}
     named = (_named(request, name, apart=session.options.channel != "mix") for request in requests)
@@ -181,14 +185,14 @@ def recognised(session: Session, requests: Iterable[Request], name: Naming, know
 
 
 def _way(row: Row, known: KnownSpeakers) -> str:
-    """How a row of somebody enrolled was adapted; by itself, if any of it was among what was enrolled."""
+    """Return how an enrolled speaker's row was adapted: transductively, if it overlaps the enrolled audio."""
     begin, end = known.spans.get(_sound(row), (math.inf, -math.inf))
     start, stop = _span(row)
     return "transductive" if start < end and begin < stop else "enrolled"
 
 
 def one_voice(folder: str) -> Naming:
-    """Everybody is the one who was enrolled; rows that name somebody are refused if they name several."""
+    """Name all rows after the one enrolled voice; refuse rows that name several speakers."""
     who = Path(folder).name or folder
     named: set[str] = set()
 
@@ -216,5 +220,5 @@ def answers(
         return naming(speakers) if speakers else one_voice(enroll)
 
     before = predict_inputs.asked([enroll], root, session.shelf(), nul=False, also=column(speakers), others=True)
-    known = enrolled(replace(session), before, name())  # by workers that share nothing with those that answer
+    known = enrolled(replace(session), before, name())  # with workers of its own
     return recognised(session, requests, name(), known)

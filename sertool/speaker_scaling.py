@@ -1,22 +1,22 @@
-"""Normalising a speaker's rows by the mean and variance of the speaker's own clips, whatever emotions these have.
+"""Normalise a speaker's rows by the mean and variance of the speaker's own clips, whatever emotions these have.
 
-If a speaker's clips have all emotions alike, their plain mean and variance are the best estimate. If they are mostly of
-one emotion, the plain mean contains that emotion, and subtracting it would remove the emotion with the voice. So the
-effect of the emotions is subtracted first: with d[e] the offset that emotion e adds to anybody's mean, as fitted to the
-training speakers, and p[i, e] the probability that the model gives it in clip i,
+If a speaker's clips are spread evenly over all emotions, their plain mean and variance are the best estimate. If most
+are of one emotion, the plain mean contains that emotion, and subtracting it would remove the emotion with the voice. So
+the effect of the emotions is subtracted first: with d[e] the offset that emotion e adds to anyone's mean, as fitted to
+the training speakers, and p[i, e] the probability that the model gives it in clip i,
 
     x[i] - sum_e p[i, e] d[e]
 
-has the mean of the voice alone; the variance that the emotions add on average, mean_e d[e]^2, is added again. A model
+has the mean of the voice alone; the variance that the emotions add on average, mean_e d[e]^2, is added back. A model
 answers as if all emotions were equally frequent, and so leaves some doubt in each clip of a speaker who is always
-neutral; how frequent they are in the speaker's clips is estimated first, and the answers are weighted by it. As the
-answers depend on the scaling, both are computed in turn; two rounds are enough.
+neutral; so the emotions' frequencies in the speaker's clips are estimated first, and the answers weighted by them. As
+answers and scaling depend on each other, both are computed in turn; two rounds are enough.
 
 The plain and the corrected estimate are blended. In training, the emotions are known: the more evenly they are spread,
 the more the plain estimate counts. Afterwards it counts if the model is as sure of its answers with it as without:
-clips of one emotion, normalised by their own mean, lie between all emotions, and leave it in doubt. This holds for
-recordings of any kind, of which the answers themselves may be wrong. The result is shrunk towards the mean and variance
-of all speakers, the more so the fewer clips there are.
+clips of one emotion, normalised by their own mean, lie between all emotions, which makes the model unsure. This holds
+for recordings of any kind, even if the answers themselves may be wrong. The result is shrunk towards the mean and
+variance of all speakers, the more so the fewer clips there are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,27 +31,26 @@ from sertool.fitted import deviation_of
 from sertool.row_scaling import Scaling
 
 ROUNDS = 2
-WEIGHTINGS = 30  # rounds in which frequencies and answers are fitted to one another
+WEIGHTINGS = 30  # rounds of fitting frequencies and answers to one another
 CAUTION = 2  # in training the plain moments' weight is the evenness to this power
-DOUBT = 0.14  # of a guess's entropy: plain moments that make answers so much less sure have no weight
-FITTING = 10  # rounds in which voices and emotions are fitted to the training clips in turn
+DOUBT = 0.14  # of a guess's entropy: plain moments get no weight if they make answers this much less sure
+FITTING = 10  # rounds of fitting voices and emotions in turn to the training clips
 
 Parts = Sequence[np.ndarray]  # a clip's rows, `[rows, width]` of each feature
-Trust = Callable[[np.ndarray], float]  # the weight of a speaker's plain moments, by the clips' places
-Ask = Callable[[Scaling], np.ndarray]  # what the model answers under a scaling, `[clips, emotions]`
+Trust = Callable[[np.ndarray], float]  # returns the weight of a speaker's plain moments, by the clips' indices
+Ask = Callable[[Scaling], np.ndarray]  # returns the model's answers under a scaling, `[clips, emotions]`
 
 
 @dataclass(frozen=True)
 class RowSums:
-    """Sums over the rows of some clips, from which moments are computed: `rows` is the number of each clip's rows,
-    `[clips, 1]`."""
+    """Sums over the rows of some clips, from which moments are computed; `rows` `[clips, 1]` counts each clip's."""
 
     rows: np.ndarray
     total: np.ndarray  # float64 `[clips, columns]`
     squares: np.ndarray  # float64 `[columns]`
 
     def moments(self, shift: np.ndarray | float = 0.0) -> np.ndarray:
-        """Mean and variance of all rows, `[2, columns]`, less a `shift` `[clips, columns]` of each clip."""
+        """Return mean and variance of all rows, `[2, columns]`, less each clip's `shift`, `[clips, columns]`."""
         count = self.rows.sum()
         mean = (self.total - self.rows * shift).sum(axis=0) / count
         squares = self.squares + (shift * (self.rows * shift - 2 * self.total)).sum(axis=0)
@@ -69,21 +68,21 @@ def summed(clips: Iterable[Parts]) -> RowSums:
 
 
 class SpeakerClips(NamedTuple):
-    """The clips of one speaker: their places in the list of all clips, and their sums."""
+    """The clips of one speaker: their indices among all clips, and their sums."""
 
     places: np.ndarray
     sums: RowSums | None  # None of a speaker without clips
 
 
 def voice_moments(own: RowSums, shares: np.ndarray, offsets: np.ndarray, trust: float) -> np.ndarray:
-    """Mean and variance of a voice, `[2, columns]`, from clips with the probabilities `shares` `[clips, emotions]`."""
+    """Return mean and variance of a voice, `[2, columns]`, given its clips' probabilities, `[clips, emotions]`."""
     residual = own.moments(shares @ offsets)
     residual[1] += np.square(offsets).mean(axis=0)
     return trust * own.moments() + (1 - trust) * residual
 
 
 def weighted(shares: np.ndarray) -> np.ndarray:
-    """A speaker's probabilities `[clips, emotions]`, weighted by the frequency of each emotion that they imply.
+    """Return a speaker's probabilities, `[clips, emotions]`, weighted by the emotions' frequencies that they imply.
 
     By expectation maximisation (Saerens et al., 2002), beginning with equal frequencies. One more clip of each emotion
     is counted, so that no frequency becomes zero and few clips change little.
@@ -96,29 +95,29 @@ def weighted(shares: np.ndarray) -> np.ndarray:
 
 
 def evenness(shares: np.ndarray) -> float:
-    """0 for one emotion alone, 1 for all alike: by the perplexity of `shares` `[emotions]`."""
+    """Return how even `shares` `[emotions]` are, by their perplexity: 0 for a single emotion, 1 if all are equal."""
     shares = shares / shares.sum()
     return float((np.exp(-(shares * np.log(np.maximum(shares, 1e-12))).sum()) - 1) / (len(shares) - 1))
 
 
 def entropy(shares: np.ndarray) -> float:
-    """Of each clip's probabilities `[clips, emotions]`, on average: 0 for certainty, 1 for a guess."""
+    """Return the mean entropy of clips' probabilities, `[clips, emotions]`: 0 for certainty, 1 for a guess."""
     return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1).mean() / np.log(shares.shape[1]))
 
 
 def evenness_in(shares: np.ndarray) -> Trust:
-    """The trust that known emotions justify."""
+    """Return the trust in plain moments for known emotions: the more even these are, the higher."""
     return lambda at: evenness(shares[at].mean(axis=0)) ** CAUTION
 
 
 def with_speakers(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | float]]) -> Scaling:
-    """A scaling with speakers as groups 1, 2 and so on, each given as a number of clips and `[2, columns]`.
+    """Return a scaling with speakers as groups 1, 2 and so on, each given by its number of clips and `[2, columns]`.
 
-    Everybody's mean M and variance V, group 0, stand beside a speaker's m and v as if they were of k more clips:
+    Everybody's mean M and variance V, those of group 0, count beside a speaker's m and v like k more clips:
 
         (n m + k M) / (n + k)  and  (n' v + k V) / (n' + k),  n' = n - 1,
 
-    for the spread of a single clip says nothing of how clips differ.
+    as the variance of a single clip says nothing about how clips differ.
     """
     everybody = np.stack([scaling.mean[0].cpu().double().numpy(), scaling.deviation[0].cpu().double().numpy() ** 2])
     statistics = [everybody]
@@ -132,14 +131,14 @@ def with_speakers(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | flo
 
 
 def by_speaker(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iterator[SpeakerClips]:
-    """The clips of each of so many speakers, who are numbered from 1 in `group` `[clips]`; one after the other."""
+    """Yield the clips of each speaker in turn; speakers are numbered from 1 in `group` `[clips]`."""
     for speaker in range(1, speakers + 1):
         places = np.flatnonzero(group == speaker)
         yield SpeakerClips(places, summed(clips[place] for place in places) if len(places) else None)
 
 
 def adapted(speakers: Iterable[SpeakerClips], shares: np.ndarray, trust: Trust, scaling: Scaling) -> Scaling:
-    """The scaling adapted to speakers, given the probabilities of all clips, `[clips, emotions]`."""
+    """Return the scaling adapted to speakers, given the probabilities of all clips, `[clips, emotions]`."""
     added = scaling.offsets.cpu().double().numpy()
     voices = [
         (len(at), 0.0 if own is None else voice_moments(own, shares[at], added, trust(at))) for at, own in speakers
@@ -148,7 +147,7 @@ def adapted(speakers: Iterable[SpeakerClips], shares: np.ndarray, trust: Trust, 
 
 
 def adapted_by_model(clips: Sequence[Parts], group: np.ndarray, speakers: int, scaling: Scaling, ask: Ask) -> Scaling:
-    """The same with the model's own probabilities, which depend on the scaling: both are computed in turn."""
+    """Return the scaling adapted to speakers by the model's own probabilities, computing both in turn."""
     every = list(by_speaker(clips, group, speakers))
     unadapted = ask(with_speakers(scaling, [(0, 0.0)] * speakers))
     plain = ask(with_speakers(scaling, [(len(at), 0.0 if sums is None else sums.moments()) for at, sums in every]))
@@ -169,7 +168,7 @@ def adapted_by_model(clips: Sequence[Parts], group: np.ndarray, speakers: int, s
 
 
 def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotions: int) -> np.ndarray:
-    """What each emotion adds to the mean of a clip's rows, whoever speaks: `[emotions, columns]`, with mean 0.
+    """Return what each emotion adds to the mean of a clip's rows, for any speaker: `[emotions, columns]`, with mean 0.
 
     A clip's mean is modelled as a voice's plus an emotion's. Each is fitted in turn to the residual of the other, over
     all pairs of a voice and an emotion that exist, with equal weights.
@@ -192,9 +191,9 @@ def offsets(clips: Sequence[Parts], group: np.ndarray, truth: np.ndarray, emotio
 
 
 def fitted(store: Store, train: np.ndarray, group: np.ndarray, targets: np.ndarray, scaling: Scaling) -> Scaling:
-    """The scaling with the emotions' offsets, and adapted to the training speakers by their clips' true emotions.
+    """Return the scaling with the emotions' offsets, adapted to the training speakers by their clips' true emotions.
 
-    `group` and `targets` are of all clips: the speaker's number from 1, and the probabilities to learn, `[clips,
+    `group` and `targets` cover all clips: the speaker's number from 1, and the probabilities to learn, `[clips,
     emotions]`.
     """
     clips, shares = [store.views[clip] for clip in train], targets[train]

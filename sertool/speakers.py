@@ -1,4 +1,4 @@
-"""Speakers of whom the clips of a manifest tell what no one person can be."""
+"""Find speaker names that several people seem to share."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from sertool import manifest, talk
 from sertool.files import listed
 from sertool.manifest import Table
 
-YEARS = 5  # that one may become older within a corpus
+YEARS = 5  # that a speaker may age within a corpus
 
 
 def warn_of_several_in_one(table: Table) -> None:
-    """Say of which speakers the clips tell what no one person can be: their name may be that of several."""
+    """Warn of speakers whose clips contradict each other in sex or age: several people may share the name."""
     for what, speakers in (("several sexes", _sexes(table)), ("ages far apart", _ages(table))):
         if speakers:
             examples = listed([f"{speaker} ({facts})" for speaker, facts in speakers.items()], 3)
@@ -19,7 +19,7 @@ def warn_of_several_in_one(table: Table) -> None:
 
 
 def _sexes(table: Table) -> dict[str, str]:
-    """Speakers of whom clips name more than one sex, with what they name."""
+    """Return speakers with more than one sex, and the sexes."""
     speaker, sex = manifest.codes(table, "speaker"), manifest.codes(table, "sex")
     is_known = (speaker.index >= 0) & (sex.index >= 0)
     pairs = np.unique(speaker.index[is_known].astype(np.int64) * len(sex.values) + sex.index[is_known])
@@ -31,7 +31,7 @@ def _sexes(table: Table) -> dict[str, str]:
 
 
 def _ages(table: Table) -> dict[str, str]:
-    """Speakers of whom clips name ages that no corpus takes to record, with the least and the greatest."""
+    """Return speakers whose ages differ too much, with the least and the greatest."""
     if "age" not in table.column_names:
         return {}
     speaker, age = manifest.codes(table, "speaker"), table.column("age").to_numpy().astype(np.float64)

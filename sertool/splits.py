@@ -1,11 +1,10 @@
-"""Which clip is for training, for development or for testing: speaker-disjoint splits and folds, and the published
-protocols by name.
+"""Assign clips to train, dev and test, or to folds: speaker-disjoint splits and the published protocols.
 
-Everything goes by columns (`codes.Codes`), by what a row says and never by where it stands: the same clips and the same
-seed give each clip the same place in whatever order the table comes.
+Rows are compared by the values of their columns (`codes.Codes`), never by their position: the same clips and the same
+seed give every clip the same part, whatever the order of the table.
 
-A row that was made from another (it has a parent) is a copy. Parts are drawn from the originals; a copy trains where
-its parent trains, and is nobody's where its parent is held out.
+A row that was made from another one (it has a parent) is a copy. Parts are drawn from the originals. A copy is in train
+if its parent is, and in no part if its parent is held out.
 """
 
 import re
@@ -27,11 +26,11 @@ OTHER_WORDS = {
     "testing": "test",
 }  # fmt: skip
 MOST_FOLDS = 32_767
-BUNDLES = 4096  # so many groups are dealt out one by one; where there are more, several go together
-KEEP = Mapping[str, Mapping[str, str]]  # where groups stood before, by column: {"speaker": {"cremad:1001": "train"}}
+BUNDLES = 4096  # beyond this many groups, several are assigned together as one
+KEEP = Mapping[str, Mapping[str, str]]  # earlier parts of groups, by column: {"speaker": {"cremad:1001": "train"}}
 
-# What --split may name. `by` is what stays whole; a protocol that names speakers lists those of train, dev and test,
-# or those of each fold. Literals only: help and completions read them from the source.
+# The values of --split. `by` is the column whose groups are never divided. A protocol that names speakers lists those
+# of train, dev and test, or those of each fold. Literals only: help and completions read them from the source.
 PROTOCOLS = {
     "speaker": {
         "title": "speakers held out, 70/15/15 unless told otherwise",
@@ -97,27 +96,27 @@ PROTOCOLS = {
     "random-92-8-leaky-copies": {
         "title": "LEAKY: clips and their augmented copies (`augment --recipe clstm`) at random, no dev",
         "kind": "split", "corpus": None, "leaky": True, "by": ["clip"], "shares": "92/8",
-        "copies": "clstm",  # as `augment --recipe` names them
+        "copies": "clstm",  # the recipe's name for `augment --recipe`
     },
 }  # fmt: skip
 
 
 class SplitPlan(NamedTuple):
-    """What a --split expression asks for."""
+    """A parsed --split expression."""
 
     name: str
-    shares: tuple[float, float, float] | None  # of train, dev and test, adding up to one; None where not by shares
+    shares: tuple[float, float, float] | None  # of train, dev and test, adding up to 1; None if it takes none
 
 
 @dataclass(frozen=True)
 class Division:
-    """Where every row goes: into `split` (a place in PARTS) or into `fold` (from 0), -1 for nowhere."""
+    """The part of every row, as `split` (an index into PARTS) or as `fold` (from 0); -1 for none."""
 
     split: np.ndarray | None = None  # int8
     fold: np.ndarray | None = None  # int16
-    absent: tuple[str, ...] = ()  # speakers that the protocol names and the table has not
-    bridging: int = 0  # originals left out since their speaker and their sentence went to different parts
-    outside: int = 0  # originals that it does not place: of no sentence, or of a corpus or speaker it leaves out
+    absent: tuple[str, ...] = ()  # speakers that the protocol names and the table lacks
+    bridging: int = 0  # originals left out because their speaker and their sentence are in different parts
+    outside: int = 0  # originals without a part: no sentence, or not a corpus or speaker of the protocol
 
     @property
     def parts(self) -> Codes:
@@ -125,32 +124,32 @@ class Division:
 
 
 def split_codes(split: np.ndarray) -> Codes:
-    """A split as a column."""
+    """Return a split as a column."""
     return Codes(split, PARTS)
 
 
 def fold_codes(fold: np.ndarray) -> Codes:
-    """Fold numbers as a column."""
+    """Return fold numbers as a column."""
     return Codes(fold, [str(number) for number in range(int(fold.max(initial=-1)) + 1)])
 
 
 def part_named(word: str) -> str:
-    """A part in our words, however others call it; a word that is not known stays."""
+    """Return our name of a part, such as "dev" for "validation"; an unknown word is returned as it is."""
     plain = word.strip()
     lowered = plain.lower()
     return lowered if lowered in PARTS else OTHER_WORDS.get(lowered, plain)
 
 
-# What was asked.
+# Parsing --split.
 
 
 def entry(name: Any) -> dict[str, Any]:
-    """What is known of a protocol by its name, with or without shares, or something beside it; nothing of another."""
+    """Return the facts of a protocol from a --split expression, or an empty dict if it names none."""
     return PROTOCOLS.get(re.split("[:,]", str(name))[0], {})
 
 
 def parse(text: str) -> SplitPlan:
-    """`speaker`, `speaker:70/15/15`, `sentence:train=80/test=20`, `cremad-nk`, `random-80-20` ..."""
+    """Parse a --split expression: `speaker`, `speaker:70/15/15`, `sentence:train=80/test=20`, `cremad-nk` ..."""
     name, colon, shares = text.strip().partition(":")
     entry = PROTOCOLS.get(name)
     if entry is None:
@@ -163,7 +162,7 @@ def parse(text: str) -> SplitPlan:
 
 
 def _parse_shares(text: str) -> tuple[float, float, float]:
-    """`70/15/15`, `80/20` (train and test) or `train=80/test=20`, in percent or as fractions."""
+    """Parse `70/15/15`, `80/20` (train and test) or `train=80/test=20`, in percent or as fractions."""
     problem = (
         f"--split: shares are TRAIN/DEV/TEST or TRAIN/TEST, such as 70/15/15, 80/20 or train=80/test=20, not {text!r}"
     )
@@ -186,15 +185,15 @@ def _parse_shares(text: str) -> tuple[float, float, float]:
     return train, dev, test
 
 
-# The doors: a split or folds for a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus;
-# one that is not given is null everywhere, and only random splits and copies need clip. Whoever asks about copies many
-# times gives `family`, too, which clip and parent come to.
+# Splits and folds of a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus. A column
+# that is not given is null in every row; clip is needed only for random splits and copies. Callers that place copies
+# repeatedly may also pass `family`, which is otherwise computed from clip and parent.
 
 
 def divide(
     plan: SplitPlan | str, columns: Mapping[str, Codes], seed: int | None = None, keep: KEEP | None = None
 ) -> Division:
-    """The split or the folds that a --split expression asks for."""
+    """Return the split or the folds that a --split expression asks for."""
     plan = parse(plan) if isinstance(plan, str) else plan
     entry = PROTOCOLS[plan.name]
     seed = entry.get("seed", 0) if seed is None else seed
@@ -208,7 +207,7 @@ def divide(
 
 
 def folds(count: int, columns: Mapping[str, Codes], seed: int = 0, keep: KEEP | None = None) -> Division:
-    """`count` folds of whole speakers, alike in size and emotions."""
+    """Divide the speakers into `count` folds of similar size and emotions."""
     speaker, is_original = _speakers(columns), originals(columns)
     speakers_found = int((counts(speaker, is_original) > 0).sum())
     if not 2 <= count <= min(speakers_found, MOST_FOLDS):
@@ -219,7 +218,7 @@ def folds(count: int, columns: Mapping[str, Codes], seed: int = 0, keep: KEEP | 
 
 
 def places_to_keep(column: Codes, parts: Codes) -> dict[str, str]:
-    """Where each group of an older table stands, for `keep`; one that stands in two parts cannot be kept."""
+    """Return the part of each group in an older table, for `keep`; raise UsageError if a group is in two parts."""
     place = np.full(len(column.values), -1, dtype=np.int32)
     is_placed = (column.index >= 0) & (parts.index >= 0)
     place[column.index[is_placed]] = parts.index[is_placed]
@@ -247,22 +246,22 @@ def dev_of_fold(
 
 
 def split_of_fold(fold: np.ndarray, columns: Mapping[str, Codes], k: int, seed: int = 0) -> np.ndarray:
-    """The split in which fold k is the test; copies are for training or for nothing. Int8 `[rows]`, places in PARTS."""
+    """Return the split whose test part is fold k, int8 `[rows]`: indices into PARTS, -1 for copies outside train."""
     split = np.where(fold < 0, -1, np.where(fold == k, TEST, TRAIN)).astype(np.int8)
     labelled = columns["emotion"].index >= 0 if "emotion" in columns else True
     split[dev_of_fold(fold, columns["speaker"], k, seed, labelled)] = DEV
     return _follow(split, columns, drop=True)
 
 
-# The ways to divide.
+# The kinds of division.
 
 
 def _groupwise(
     by: Sequence[str], columns: Mapping[str, Codes], shares: Sequence[float], seed: int, keep: KEEP
 ) -> Division:
-    """Whole speakers, whole sentences, or both: then a row goes where both go, or nowhere."""
+    """Split by whole speakers, whole sentences or both; with both, rows whose two parts differ are left out."""
     is_original, parts_of_groups = originals(columns), []
-    for name in reversed(by):  # sentences first: where they are too few for all parts, speakers go to those they fill
+    for name in reversed(by):  # sentences first: if they are too few for all parts, speakers use only the parts filled
         group = _speakers(columns) if name == "speaker" else _sentences(columns)
         place = _assign(group, _emotions(columns), is_original, shares, seed, _numbers(keep.get(name, {}), PARTS))
         shares = np.where(np.isin(np.arange(len(PARTS)), place), shares, 0)
@@ -275,7 +274,7 @@ def _groupwise(
 
 
 def _leave_one_out(columns: Mapping[str, Codes]) -> Division:
-    """A fold for each speaker, in the order of their names."""
+    """Make one fold per speaker, in the order of their names."""
     speaker = _speakers(columns)
     present = np.flatnonzero(counts(speaker, originals(columns)))
     if not 2 <= len(present) <= MOST_FOLDS:
@@ -286,7 +285,7 @@ def _leave_one_out(columns: Mapping[str, Codes]) -> Division:
 
 
 def _published(name: str, columns: Mapping[str, Codes]) -> Division:
-    """The parts or folds of a protocol that names its speakers."""
+    """Return the parts or folds of a protocol that names its speakers."""
     entry, speaker, is_original = PROTOCOLS[name], _column(columns, "speaker"), originals(columns)
     part_of_speaker = speakers(entry)
     where = find(list(part_of_speaker), speaker.values)
@@ -305,13 +304,13 @@ def _published(name: str, columns: Mapping[str, Codes]) -> Division:
 
 
 def speakers(entry: Mapping[str, Any]) -> dict[str, int]:
-    """The part or fold of every speaker whom a protocol names."""
+    """Return the part or fold of every speaker that a protocol names."""
     texts = enumerate(entry.get("speakers", ()))
     return {who: part for part, text in texts for who in _speaker_names(entry["corpus"], text)}
 
 
 def _speaker_names(corpus: str, text: str) -> list[str]:
-    """`1001-1003 1007` as the speakers that a manifest names: `cremad:1001` and so on."""
+    """Expand `1001-1003 1007` to the speakers as a manifest names them: `cremad:1001` and so on."""
     numbers = []
     for word in text.split():
         first, _, last = word.partition("-")
@@ -320,7 +319,7 @@ def _speaker_names(corpus: str, text: str) -> list[str]:
 
 
 def _clipwise(columns: Mapping[str, Codes], shares: Sequence[float], seed: int, copies: bool) -> Division:
-    """Clips at random, each emotion alike: along the clips by emotion and seeded order, every so manyth is held out."""
+    """Split clips at random, stratified by emotion: order them by emotion and seeded hash, pick at even intervals."""
     clip, (emotion, _) = columns["clip"], _emotions(columns)
     rows = np.flatnonzero(originals(columns) | copies)
     keys = hashes(clip.values, (seed,))[clip.index[rows]]
@@ -335,7 +334,7 @@ def _clipwise(columns: Mapping[str, Codes], shares: Sequence[float], seed: int, 
     return Division(split if copies else _follow(split, columns, drop=True))
 
 
-# Dealing groups out to parts.
+# Assigning groups to parts.
 
 
 def _assign(
@@ -346,8 +345,10 @@ def _assign(
     seed: int,
     kept: Mapping[str, int],
 ) -> np.ndarray:
-    """The part of each group, `[values]`, so that parts have their shares of the clips and of each emotion; -1 for a
-    group without a drawn row. `kept` groups stay where they are."""
+    """Return the part of each group, `[values]`, so that the parts get their shares of the clips and of each emotion.
+
+    A group without an original is -1. `kept` groups stay where they are.
+    """
     place = np.full(len(group.values), -1, dtype=np.int32)
     where = find(list(kept), group.values)
     place[where[where >= 0]] = np.array(list(kept.values()), dtype=np.int32)[where >= 0]
@@ -363,7 +364,7 @@ def _assign(
 
 
 def _tally(unit: np.ndarray, units: int, emotion: tuple[np.ndarray, int]) -> np.ndarray:
-    """Rows by unit and emotion, `[units, kinds]`."""
+    """Count rows by unit and emotion, `[units, kinds]`."""
     kind, kinds = emotion
     used = unit >= 0
     cells = unit[used].astype(np.int64) * kinds + kind[used]
@@ -371,14 +372,14 @@ def _tally(unit: np.ndarray, units: int, emotion: tuple[np.ndarray, int]) -> np.
 
 
 def _deal(loads: np.ndarray, before: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """A part for each unit, `[units]`: the largest first, each where it most lessens what the parts lack or have too
-    much of: squared differences of shares, the clip count weighing as much as all emotions together.
+    """Assign units to parts greedily, `[units]`: the largest first, each to the part that reduces the imbalance most.
 
-    A gap g changes by a load x to g + x, its square by x (2 g + x). A part that is to have something and has nothing
-    gets one of the last units, so that none stays empty while there are enough.
+    The imbalance is the sum of squared differences from the wanted shares, of the clip count and of each emotion; the
+    clip count weighs as much as all emotions together. Adding a load x changes a gap g to g + x and its square by x (2
+    g + x). The last units go to parts that should have something and are still empty, if there are enough units.
     """
     parts = np.zeros(len(loads), dtype=np.int32)
-    order = np.argsort(-np.floor(np.log2(loads.sum(1))), kind="stable")  # alike within a factor of two: as seeded
+    order = np.argsort(-np.floor(np.log2(loads.sum(1))), kind="stable")  # sizes within a factor of 2 tie
     open_parts = np.flatnonzero(shares > 0)
     empty = sorted((part for part in open_parts if not before[part].any()), key=lambda part: (-shares[part], -part))
     whole = np.maximum(loads.sum(0) + before.sum(0), 1)
@@ -394,22 +395,22 @@ def _deal(loads: np.ndarray, before: np.ndarray, shares: np.ndarray) -> np.ndarr
     return parts
 
 
-# Columns as the divisions need them.
+# Columns in the form that the divisions need.
 
 
 def originals(columns: Mapping[str, Codes]) -> np.ndarray:
-    """Which rows are no copies, bool `[rows]`."""
+    """Return which rows are originals, bool `[rows]`."""
     return _column(columns, "parent").index < 0
 
 
 def _column(columns: Mapping[str, Codes], name: str) -> Codes:
-    """A column; one that is not there is null everywhere."""
+    """Return a column; one that the table lacks is null in every row."""
     rows = len(next(iter(columns.values())).index)
     return columns[name] if name in columns else Codes(np.full(rows, -1, dtype=np.int32), ())
 
 
 def _emotions(columns: Mapping[str, Codes]) -> tuple[np.ndarray, int]:
-    """The emotion of each row as a number in the order of the words, with 0 for none, and how many there are."""
+    """Return each row's emotion as a number (alphabetical, 0 for none), and the number of classes including none."""
     emotion = _column(columns, "emotion")
     there = sorted(np.flatnonzero(counts(emotion)), key=lambda value: str(emotion.values[value]))
     number = np.zeros(len(emotion.values), dtype=np.int32)
@@ -440,7 +441,7 @@ def _sentences(columns: Mapping[str, Codes]) -> Codes:
 
 
 def _inventory(columns: Mapping[str, Codes]) -> str:
-    """What corpora a table has, for an error to name."""
+    """Describe the corpora of a table for an error message."""
     corpus, speaker = _column(columns, "corpus"), _column(columns, "speaker")
     column = corpus if (corpus.index >= 0).any() else speaker
     sizes, rows = counts(column), Counter()
@@ -452,7 +453,7 @@ def _inventory(columns: Mapping[str, Codes]) -> str:
 
 
 def _numbers(kept: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
-    """Kept places by number."""
+    """Convert the names of kept parts to numbers."""
     number = {name: place for place, name in enumerate(names)}
     for group, part in kept.items():
         if part not in number:
@@ -463,8 +464,10 @@ def _numbers(kept: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
 
 
 def _follow(part: np.ndarray, columns: Mapping[str, Codes], drop: bool) -> np.ndarray:
-    """Copies put where their parents are, or left with their own group where those have no row; with `drop`, copies
-    that are not to train are to do nothing."""
+    """Give each copy the part of its parent; if the parent has no row, it keeps the part of its own group.
+
+    With `drop`, copies outside train get no part.
+    """
     is_original = originals(columns)
     if is_original.all():
         return part

@@ -1,4 +1,4 @@
-"""Splits and the leak guard on a manifest: its columns in, `split` or `fold` out, findings in words."""
+"""Splits, folds and the leak guard for manifests: adds the columns `split` or `fold`, and prints the findings."""
 
 import shlex
 from collections import defaultdict
@@ -14,13 +14,13 @@ from sertool.files import listed
 from sertool.manifest import Table
 
 GUARDED = ("speaker", "sentence", "digest", "clip", "parent")
-COMPARED = {"digest": "equal sounds", "path": "overlapping segments", "parent": "copies"}  # what columns tell of
-OTHER = {"split": "fold", "fold": "split"}  # of which a table has one
+COMPARED = {"digest": "equal sounds", "path": "overlapping segments", "parent": "copies"}  # what columns let it compare
+OTHER = {"split": "fold", "fold": "split"}  # a table has only one of the two
 Wanted = str | int | None
 
 
 class Columns(Mapping):
-    """The columns of some rows, coded when they are asked for: most ways to divide need few of them."""
+    """The columns of some rows, encoded on first use: most divisions need few of them."""
 
     NAMES = ("clip", "speaker", "sentence", "emotion", "parent", "corpus")
 
@@ -41,25 +41,25 @@ class Columns(Mapping):
 
 
 def _coded(table: Table, name: str) -> Codes:
-    """A column by the way that suits it: clip ids are all distinct, and of digests those count that are not."""
+    """Encode a column in the fastest way: clip ids are all distinct, and only repeated digests matter."""
     how = {"clip": manifest.distinct_codes, "digest": lambda table, _: twins.shared(table)}.get(name, manifest.codes)
     return how(table, name)
 
 
 def guarded(table: Table, placed: np.ndarray) -> dict[str, Codes]:
-    """What should not cross from one part into another; `placed` are the rows that have one, bool `[rows]`."""
+    """Return the groups that should not cross parts; `placed` are the rows that have a part, bool `[rows]`."""
     groups = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
     return groups | _of_recordings(table, placed, groups["digest"] if "digest" in groups else twins.shared(table))
 
 
 def _of_recordings(table: Table, placed: np.ndarray, equal: Codes) -> dict[str, Codes]:
-    """Segments that have a part and stand in one recording."""
+    """Return the groups of segments of one recording, among those that have a part."""
     recorded = twins.recordings(table, placed)
     return {"overlap": twins.overlapping(table, recorded, equal), "recording": twins.nameless(table, recorded, equal)}
 
 
 def warn_of_torn_recordings(table: Table) -> None:
-    """Say what lies on both sides although it is of one recording."""
+    """Warn of recordings whose segments are in more than one part."""
     parts = parts_of(table)
     if parts is None:
         return
@@ -69,7 +69,7 @@ def warn_of_torn_recordings(table: Table) -> None:
 
 
 def requested_division(split: str | None, folds: int | None, protocol: str | None, *, loso: bool = False) -> Wanted:
-    """The one way to divide that the options name, checked before any file is looked at."""
+    """Return the one division that the options ask for; checked before any file is read."""
     ways = {"--split": split, "--folds": folds, "--loso": "loso" if loso else None, "--protocol": protocol}
     requested = {option: how for option, how in ways.items() if how is not None}
     if len(requested) > 1:
@@ -81,7 +81,7 @@ def requested_division(split: str | None, folds: int | None, protocol: str | Non
 
 
 def warn_of_like_names(table: Table) -> None:
-    """Say whose names differ only by case, for they may be one speaker's, who then stands on both sides."""
+    """Warn of speaker names that differ only by case: one speaker may then be in several parts."""
     alike = defaultdict(list)
     for name, _ in manifest.counts(table, "speaker"):
         alike[name.casefold()].append(name)
@@ -90,7 +90,7 @@ def warn_of_like_names(table: Table) -> None:
 
 
 def divided(table: Table, how: Wanted, seed: int, old: Table | None = None) -> Table:
-    """The table with `split` or `fold` as asked, or as an older manifest has it; there speakers keep their side."""
+    """Return the table with `split` or `fold` as asked, or as in an older manifest; its speakers keep their part."""
     if how is None:
         return table if old is None else _as_before(table, old)
     rows = manifest.usable(table)
@@ -109,7 +109,7 @@ def divided(table: Table, how: Wanted, seed: int, old: Table | None = None) -> T
 
 
 def _say_moved(speaker: Codes, division: splits.Division, before: Mapping[str, str], how: Wanted) -> None:
-    """Whom a published or a random division puts elsewhere than the older manifest did."""
+    """Warn of speakers whom a published or random division moves from their part in the older manifest."""
     place, names = (division.split, splits.PARTS) if division.fold is None else (division.fold, None)
     pairs = np.unique(np.stack([speaker.index, place])[:, (speaker.index >= 0) & (place >= 0)], axis=1).T.tolist()
     placements = [(str(speaker.values[index]), names[part] if names else str(part)) for index, part in pairs]
@@ -130,7 +130,7 @@ def _placed(table: Table, division: splits.Division, rows: np.ndarray) -> Table:
 
 
 def _as_before(table: Table, old: Table) -> Table:
-    """Each clip where the older manifest has its speaker, as it is called now; else where it has the clip."""
+    """Give each clip the part of its speaker in the older manifest, by the present name; else the part of the clip."""
     for name in ("split", "fold"):
         if name in old.column_names:
             table = manifest.with_column(table, name, _places(table, old, name))
@@ -138,7 +138,7 @@ def _as_before(table: Table, old: Table) -> Table:
 
 
 def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
-    """The split or fold of each row."""
+    """Return the split or fold of each row."""
     before = manifest.column(old, name)
     clips = dict(zip(manifest.column(old, "clip"), before, strict=True))
     speakers = manifest.column(old, "speaker")
@@ -152,7 +152,7 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
 
 
 def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
-    """The split or fold of each speaker whose clips stand in one alone."""
+    """Return the split or fold of each speaker whose clips are all in one."""
     places_of_speaker: dict[str, set[Any]] = defaultdict(set)
     for speaker, place in zip(speakers, places, strict=True):
         if speaker:
@@ -161,7 +161,7 @@ def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
 
 
 def protocol(table: Table) -> str | None:
-    """How the clips were divided, by the last step of their provenance that says so; else by a column, if all agree."""
+    """Return how the clips were divided, by the latest command that says so, else by a column with a single value."""
     for step in reversed(provenance.of(table)["chain"]):
         name = str(step.get("protocol") or "") or _protocol_of(str(step.get("command", "")))
         if name:
@@ -184,7 +184,7 @@ def _protocol_of(command: str) -> str | None:
 
 
 def parts_of(table: Table) -> Codes | None:
-    """The split, else the folds, of a manifest."""
+    """Return the split of a manifest, or its folds."""
     for name in ("split", "fold"):
         if name in table.column_names:
             return manifest.codes(table, name)
@@ -192,20 +192,20 @@ def parts_of(table: Table) -> Codes | None:
 
 
 def has_both(table: Table) -> bool:
-    """Whether clips have both a part of a split and a fold."""
+    """Whether any clip has both a part of a split and a fold."""
     names = {*OTHER} & {*table.column_names}
     return len(names) == len(OTHER) and bool(np.logical_and(*(~manifest.lacking(table, name) for name in names)).any())
 
 
 def without_empty_parts(table: Table) -> Table:
-    """The table without a `split` or `fold` that no row has: it is not divided yet."""
+    """Return the table without a `split` or `fold` column that is null in all rows."""
     for name in OTHER:
         table = manifest.without(table, name) if manifest.lacking(table, name).all() else table
     return table
 
 
 def strange_parts(table: Table) -> list[str]:
-    """The words in `split` that name no part."""
+    """Return the values of `split` that name no part."""
     return [word for word in manifest.codes(table, "split").values if word not in splits.PARTS]
 
 
@@ -215,7 +215,7 @@ def _say(division: splits.Division, how: Wanted) -> None:
         talk.warn(f"{how} puts clips of one speaker on both sides: its figures say nothing about new speakers")
     elif entry and "speaker" not in entry["by"]:
         talk.warn(f"{how} holds out what is said and not who speaks: for new speakers as well, speaker+sentence")
-    # Mentioned once, for train divides to look ahead, and again once the features are made.
+    # Mentioned once: train divides twice, the first time to look ahead before features are made.
     code = division.split if division.fold is None else division.fold
     placed = np.unique(code[code >= 0])
     if isinstance(how, int) and 1 < len(placed) < how:
@@ -233,7 +233,10 @@ def _say(division: splits.Division, how: Wanted) -> None:
 
 
 def report(table: Table, *, strict_sentences: bool) -> int:
-    """Say what crosses; the exit code: 1 if anything leaks. Equal sounds that are set aside are used by nobody."""
+    """Print the findings of the leak guard; return the exit code, 1 if anything leaks.
+
+    Rows set aside for equal sounds are ignored, as nothing uses them.
+    """
     table = manifest.keep(table, twins.single(table))
     parts = _comparable(table)
     groups = guarded(table, parts.index >= 0)
@@ -249,7 +252,7 @@ def report(table: Table, *, strict_sentences: bool) -> int:
 
 
 def _innocence(table: Table, groups: Mapping[str, Codes], parts: Codes) -> str:
-    """What can be said where nothing leaks: where nobody is named as speaker, no more than what was compared."""
+    """Return the verdict if nothing leaks: without named speakers, no more than what was compared."""
     speaker = groups.get("speaker")
     if speaker is not None and ((speaker.index >= 0) & (parts.index >= 0)).any():
         return "no leak"
@@ -259,8 +262,7 @@ def _innocence(table: Table, groups: Mapping[str, Codes], parts: Codes) -> str:
 
 
 def _comparable(table: Table) -> Codes:
-    """The parts of a manifest, if there are two or more: a guard that has nothing to compare must not say that all is
-    well."""
+    """Return the parts of a manifest; raise UsageError if there are fewer than two, as nothing could be compared."""
     parts = parts_of(table)
     if parts is None:
         raise UsageError("--audit: the manifest has neither a split nor folds; make one with --split or --folds")
@@ -276,7 +278,7 @@ def _comparable(table: Table) -> Codes:
 
 
 def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Iterator[str]:
-    """What the guard could not look at."""
+    """Yield what the guard could not check."""
     absent = [name for name in ("speaker", "sentence", "digest") if name not in groups]
     if absent:
         yield f"the manifest has no {' and no '.join(absent)}"
@@ -287,7 +289,7 @@ def _unchecked(table: Table, groups: Mapping[str, Codes], parts: Codes) -> Itera
     apart, sound = parts.index < 0, manifest.usable(table)
     if "speaker" in groups and (nameless := int((~apart & (groups["speaker"].index < 0)).sum())):
         yield f"{nameless:,} of {talk.counted(int((~apart).sum()), 'clip')} do not say who speaks"
-    if sound[~apart].all():  # what is set aside has no part, unless a table of clips that are not here gave it one
+    if sound[~apart].all():  # rows set aside have no part, unless it came from an older table
         apart &= sound
     if apart.any():
         example = manifest.cell(table, "clip", int(apart.argmax()))

@@ -1,7 +1,7 @@
-"""A folder of downloads: `files/`, and `index.json`, which says what they are; served by anything, it is a mirror.
+"""Keep downloads in a folder: `files/`, and `index.json`, which describes them; served over HTTP, it is a mirror.
 
-What is in `files/` under its own name is whole; what is not checked against a digest on its way in is pinned by the
-index, so that it is the same ever after.
+A file in `files/` under its own name is complete. If no published digest could check it when it came, the index pins
+its digest, so that it stays the same ever after.
 """
 
 import json
@@ -21,9 +21,9 @@ from sertool.errors import SertoolError
 from sertool.sources import DIGESTS, NONSENSE, Plan
 
 INDEX = "index.json"
-SPARE = 64 << 20  # bytes that a disk must keep
+SPARE = 64 << 20  # bytes that must stay free on a disk
 
-Pins = Mapping[str, Mapping[str, str]]  # digests by the path of an item
+Pins = Mapping[str, Mapping[str, str]]  # digests by an item's path
 
 
 def place(store: Path, item: Item) -> Path:
@@ -31,7 +31,7 @@ def place(store: Path, item: Item) -> Path:
 
 
 def download_missing(store: Path, plan: Plan, pins: Pins, jobs: int, what: str) -> tuple[list[Item], int]:
-    """Download the items that the store lacks; all items with their digests, and how many bytes were downloaded."""
+    """Download the items that the store lacks; return all items with their digests, and the bytes downloaded."""
     items = [pinned(item, pins) for item in plan.items]
     missing = [item for item in items if not _is_complete(store, item)]
     sizes = [item.size or 0 for item in missing]
@@ -42,7 +42,7 @@ def download_missing(store: Path, plan: Plan, pins: Pins, jobs: int, what: str) 
 
 
 def pinned(item: Item, pins: Pins) -> Item:
-    """An item with all digests that are known of it; a source that promises something else is refused."""
+    """Return an item with all its known digests; refuse a source that promises other ones."""
     pinned_digests = pins.get(item.path, {})
     for name, digest in pinned_digests.items():
         if item.digests.get(name, digest) != digest:
@@ -88,13 +88,13 @@ def refuse_full(folder: Path, needed: int, what: str) -> None:
 
 
 def _download(store: Path, items: Sequence[Item], plan: Plan, jobs: int, what: str) -> None:
-    """Download with several connections, and count bytes; the first failure ends all of them."""
+    """Download with several connections and count bytes; the first failure ends all of them."""
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
     news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)
     control = Control(threading.Event(), news.put)
-    # Daemons, so that Ctrl-C need not wait for a silent server; what they have written by then is continued.
+    # Daemons, so that Ctrl-C need not wait for a silent server; what they have written by then is continued later.
     workers = [threading.Thread(target=_work, args=(store, waiting, news, plan, control), daemon=True)
                for _ in range(min(jobs, len(items)))]  # fmt: skip
     for worker in workers:
@@ -127,14 +127,14 @@ def _work(
 
 
 def _explained(error: BaseException, plan: Plan) -> BaseException:
-    """The error; of a refusal for want of credentials, with what is needed."""
+    """Return the error; if credentials were missing, with an explanation of what is needed."""
     if isinstance(error, web.Refused) and error.status in (401, 403) and plan.needs:
         return web.Refused(f"{error}: {plan.needs}", error.status)
     return error
 
 
 def _count(news: "queue.SimpleQueue[int | BaseException | None]", workers: int, advance: Callable[[int], Any]) -> None:
-    """Count downloaded bytes until all workers are done; raises the first error of any."""
+    """Count downloaded bytes until all workers are done; raise the first error of any."""
     while workers:
         message = news.get()
         if message is None:
@@ -149,7 +149,7 @@ def _count(news: "queue.SimpleQueue[int | BaseException | None]", workers: int, 
 
 
 def write_index(store: Path, items: Sequence[Item], home: str) -> list[Item]:
-    """Write the index; the items with their SHA-256."""
+    """Write the index; return the items with their SHA-256."""
     sealed = []
     for item in items:
         path = place(store, item)
@@ -162,7 +162,7 @@ def write_index(store: Path, items: Sequence[Item], home: str) -> list[Item]:
 
 
 def read_index(base: str) -> Plan:
-    """What a store holds, be it here (a `file:` address) or a mirror."""
+    """Read a store's index, from a folder (a `file:` address) or a mirror."""
     try:
         index = web.ask_json(f"{base}/{INDEX}")
         items = tuple(_indexed(entry, f"{base}/files/{quote(entry['path'])}") for entry in index["items"])
@@ -172,7 +172,7 @@ def read_index(base: str) -> Plan:
 
 
 def _indexed(entry: dict, url: str) -> Item:
-    """An item from an index, which may be anybody's."""
+    """Return an item from an index, which may come from anyone."""
     size, into = entry["size"], entry.get("into")
     return Item(
         path=entry["path"],

@@ -1,6 +1,6 @@
-"""Features read from shards: a model that takes just these features needs no audio.
+"""Read features from shards, so that a model that takes just these features needs no audio.
 
-A manifest that `featurize` wrote says where its clips' rows lie, and a shard says it of its own clips.
+A manifest that `featurize` wrote says where its clips' rows are; a shard says it of its own clips.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,20 +18,20 @@ from sertool.manifest import Table
 from sertool.paths import path_of, path_text
 from sertool.shards import Reader
 
-ReadRows = Callable[[], dict[str, np.ndarray]]  # reads a clip's rows of each feature
+ReadRows = Callable[[], dict[str, np.ndarray]]  # reads a clip's rows by feature
 
 
 class Shelf:
     """Finds rows in shards, if they were made with exactly the settings that the models need."""
 
     def __init__(self, records: Mapping[str, Any], sound_for: str | None = None) -> None:
-        """`records`: how the models' features are made; `sound_for`: an option that needs the audio, if any."""
+        """Take the records of how the models' features are made and, if audio is needed, the option that needs it."""
         self.records, self.sound_for = records, sound_for
         self.columns = [name for feature in records for name in columns.of_feature(feature)]
         self.readers = {feature: Reader(feature, record) for feature, record in records.items()}
 
     def of_manifest(self, table: Table) -> Sequence[str]:
-        """The columns of a manifest that say where such rows lie; none if there are no such rows."""
+        """Return the manifest's columns that locate such rows; none if there are no such rows."""
         fits = self.sound_for is None and all(map(partial(self._is_made, table), self.records))
         if fits:
             talk.say(f"read from the manifest's shards, not made of the sound: {listed([*self.records])}")
@@ -42,14 +42,14 @@ class Shelf:
             return False
         paths = (Path(path_of(path)) for path, _ in manifest.counts(table, f"{feature}_shard"))
         folders = {path.parent: path for path in paths}
-        try:  # the shards of a folder are made alike
+        try:  # one shard of a folder stands for all
             settings_there = [shards.head_of(path).settings for path in folders.values()]
         except (SertoolError, OSError):
             return False
         return bool(settings_there) and all(settings == self.records[feature] for settings in settings_there)
 
     def of_shard(self, path: str) -> Table:
-        """A manifest of the clips in a shard; a shard of other features is refused."""
+        """Return a manifest of a shard's clips; refuse a shard of other features."""
         if self.sound_for is not None:
             raise UsageError(f"{path}: a shard holds no sound, which {self.sound_for} needs")
         if (feature := tensorfile.header(Path(path)).get("feature")) is None:
@@ -63,7 +63,7 @@ class Shelf:
         return manifest.from_columns(said | dict(zip(self.columns, where, strict=False)))
 
     def taken(self, row: Row) -> ReadRows | None:
-        """How to read a clip's rows, if shards have them; the columns that say where are removed from its row."""
+        """Return a reader of a clip's rows, or None; the columns that locate them are removed from its row."""
         places = {feature: [row.pop(name, None) for name in columns.of_feature(feature)] for feature in self.records}
         there = all(None not in place for place in places.values())
         return partial(self._read, row["clip"], places) if there else None

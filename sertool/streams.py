@@ -1,4 +1,4 @@
-"""Rows written as they come: CSV, TSV, JSON Lines, lines for people, and the formats of annotated time."""
+"""Write prediction rows as they come: CSV, TSV, JSON Lines, text for people, and annotation formats."""
 
 import csv
 import io
@@ -18,18 +18,18 @@ from sertool.talk import clean
 
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
 MEASURED = ("start", "duration", "end", "confidence")  # and the probabilities
-PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # how the name of a part of a file ends: where it starts, and its channel
+PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # the suffix of a part's clip id: its start, and its channel
 
 
 def names_of(labels: Sequence[str], row: Row, extra: Iterable[str]) -> list[str]:
-    """The columns of all rows, told by the first: one that comes later may know more or less."""
+    """Return the columns of all rows, determined by the first row."""
     probabilities = [f"p_{label}" for label in labels]
     own = [name for name in row if name not in (*ALWAYS, *extra, *probabilities)]
     return [*ALWAYS[:2], *own, *ALWAYS[2:], *extra, *probabilities]
 
 
 def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], separator: str) -> Iterator[str]:
-    """CSV or TSV, the header first, also where no row follows."""
+    """Yield CSV or TSV, with a header even without rows."""
     names: list[str] = []
     for row in rows:
         if not names:
@@ -65,7 +65,7 @@ def _rounded(name: str, value: Any) -> Any:
 
 
 def json_line(row: Mapping[str, Any]) -> str:
-    """A row as JSON, which has no word for what is no number: like what is not known, it is left out."""
+    """Return a row as JSON, without missing and non-finite values."""
     known = {name: value for name, value in row.items() if value is not None}
     try:
         return json.dumps(known, ensure_ascii=False, default=plain, allow_nan=False) + "\n"
@@ -74,12 +74,12 @@ def json_line(row: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> str:
-    """What JSON has no word for."""
+    """Convert a value that JSON has no type for."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def strict(value: Any) -> Any:
-    """A value as JSON has it: null in place of NaN and infinity, lists in place of arrays."""
+    """Convert a value to strict JSON: null for NaN and infinity, lists for arrays."""
     if isinstance(value, Mapping):
         return {name: strict(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):
@@ -90,7 +90,7 @@ def strict(value: Any) -> Any:
 
 
 def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
-    """A line a row: what, how sure, where."""
+    """Yield one line per row: emotion, confidence, time, clip."""
     for row in rows:
         answer = clean(row.get("predicted") or "") or (f"({row['issue']})" if row.get("issue") else "(not sure)")
         share = f"{100 * row['confidence']:3.0f} %" if row.get("confidence") is not None else "     "
@@ -101,8 +101,8 @@ def people(rows: Iterable[Row], *_: object) -> Iterator[str]:
 
 
 def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
-    """Rich Transcription Time Marked: file, channel, start, length, emotion."""
-    file_of_name: dict[str, str] = {}  # files by the names that stand for them
+    """Yield Rich Transcription Time Marked lines: file, channel, start, length, emotion."""
+    file_of_name: dict[str, str] = {}  # files by their unique names
     for row in _answered(rows):
         where = _without_spaces(recording(row), file_of_name)
         span = f"{row['start']:.3f} {row['end'] - row['start']:.3f}"
@@ -111,15 +111,18 @@ def rttm(rows: Iterable[Row], *_: object) -> Iterator[str]:
 
 
 def recording(row: Row) -> tuple[str, str]:
-    """The file that a row is a part of, and what it is called: as the clip is or, where that is the name of a part
-    (`call.wav@3.5`, or a word that says nothing of the file), as the file."""
+    """Return the file of a row, and its display name.
+
+    The name is the clip id without the suffix of a part (`call.wav` for `call.wav@3.5`), or the file's name if the id
+    does not contain it.
+    """
     clip, path = str(row["clip"]), str(row.get("path") or "")
     whole = PART.sub("", clip)
     return path or whole, whole if PurePath(path).stem in whole else PurePath(path).name
 
 
 def _without_spaces(recording: tuple[str, str], file_of_name: dict[str, str]) -> str:
-    """A file's name in one word, which is no other file's."""
+    """Return a file's name without spaces, unique among files."""
     file, name = recording
     plain = "_".join(name.split())
     ways = chain([plain], (f"{plain}~{number}" for number in count(2)))
@@ -127,15 +130,14 @@ def _without_spaces(recording: tuple[str, str], file_of_name: dict[str, str]) ->
 
 
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
-    """Subtitles of one file; where channels are judged each, a line says which."""
+    """Yield subtitles of one file; if channels are separate, each line says which."""
     for number, row in enumerate(_in_time(_answered(rows)), 1):
         side = f"channel {row['channel']}: " if row.get("channel") else ""
         yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{side}{row['predicted']}\n\n"
 
 
 def _in_time(rows: Iterable[Row]) -> Iterator[Row]:
-    """What is said of a file that was asked for itself, as it comes; of parts, which may be told in any order, once all
-    are there."""
+    """Yield the rows of a single file as they come; sort those of parts, which may be in any order, by time."""
     parts = []
     for row in rows:
         if row["clip"] == row.get("path"):
@@ -151,7 +153,7 @@ def _clock(seconds: float) -> str:
 
 
 def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
-    """A Praat TextGrid in its short form: one tier for each file and channel, without gaps."""
+    """Yield a Praat TextGrid in its short form: one tier for each file and channel, without gaps."""
     tiers: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if "end" in row:
@@ -173,7 +175,7 @@ def _quoted(text: str) -> str:
 
 
 def _filled(rows: Sequence[Row], end: float) -> Iterator[tuple[float, float, str]]:
-    """The rows' intervals, with empty ones where nothing is said."""
+    """Yield the rows' intervals, with empty ones between them."""
     at = 0.0
     for row in rows:
         if row["start"] > at:

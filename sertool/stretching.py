@@ -1,4 +1,4 @@
-"""Pitch, tempo and speed by ratios of small whole numbers: a phase vocoder, and torchaudio's resampler."""
+"""Change pitch, tempo and speed by ratios of small integers: a phase vocoder, and torchaudio's resampler."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,29 +10,29 @@ import torch
 from torch import Tensor
 
 FRAME = 0.032  # seconds in a frame of the phase vocoder
-OVERLAP = 4  # frames over each sample; the squares of so many Hann windows add up to LEVEL everywhere
+OVERLAP = 4  # overlapping frames; the squares of so many Hann windows add up to LEVEL everywhere
 LEVEL = 1.5
 BLOCK_FRAMES = 4096  # frames held at once: half a minute, of any length of audio
 TINY = 1e-15  # what a bin is never below, so that silence has a phase
 
 
 def pitch_shifted(wave: Tensor, rate: int, by: Fraction) -> Tensor:
-    """`[channels, samples]` or `[samples]` higher by a ratio, as long as before.
+    """Raise the pitch of `[channels, samples]` or `[samples]` by a ratio, keeping the length.
 
-    It equals torch-pitch-shift's with these frames, in less than half its time. Its usual ones, 64 a second with 32
-    over each sample under a rectangular window, take a second for a clip of two.
+    The result equals torch-pitch-shift's with these frames, in less than half the time. Its default frames, 64 a second
+    with an overlap of 32 under a rectangular window, take a second for a clip of two.
     """
     return _fitted(resampled_by(time_stretched(wave, rate, 1 / by), by), wave.shape[-1])
 
 
 def _fitted(wave: Tensor, length: int) -> Tensor:
-    """The first samples of `[.., samples]`; silence follows where there are fewer."""
+    """Cut or zero-pad `[.., samples]` to a length."""
     cut = wave[..., :length]
     return torch.nn.functional.pad(cut, (0, length - cut.shape[-1]))
 
 
 def time_stretched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
-    """`[.., samples]` faster by a ratio and as high as before; shorter by it."""
+    """Change the tempo of `[.., samples]` by a ratio, keeping the pitch."""
     if by == 1:
         return wave
     size, length = frame(rate), math.ceil(wave.shape[-1] / by)
@@ -45,9 +45,9 @@ def time_stretched(wave: Tensor, rate: int, by: Fraction) -> Tensor:
 
 
 def _frames(flat: Tensor, window: Tensor, low: int, high: int) -> Tensor:
-    """The spectra of some frames, `[channels, frames, bins]`; behind the last one there is one of silence.
+    """Return the spectra of frames low to high - 1, `[channels, frames, bins]`; frames behind the last are silence.
 
-    The first frame has its middle at the first sample, so that there are samples before it: a mirror of those behind.
+    The first frame is centred on the first sample; the samples beyond both ends are mirrored.
     """
     size = len(window)
     hop, count = size // OVERLAP, flat.shape[1] // (size // OVERLAP) + 1
@@ -62,10 +62,10 @@ def _frames(flat: Tensor, window: Tensor, low: int, high: int) -> Tensor:
 
 
 def resampled_by(wave: Tensor, by: Fraction) -> Tensor:
-    """`[.., samples]` faster and higher by a ratio, as a tape would be.
+    """Change tempo and pitch of `[.., samples]` together by a ratio, as a tape would.
 
-    torchaudio's resampler as a matrix product: its convolution is compiled anew for every ratio and every length, which
-    takes longer than to resample a clip.
+    This is torchaudio's resampler as a matrix product: its convolution is compiled anew for every ratio and every
+    length, which takes longer than resampling a clip.
     """
     if by == 1:
         return wave
@@ -77,7 +77,7 @@ def resampled_by(wave: Tensor, by: Fraction) -> Tensor:
 
 @lru_cache(maxsize=512)
 def _filters(by: Fraction, device: torch.device) -> tuple[Tensor, int]:
-    """As many filters as the denominator, `[filters, taps]`, and their reach: of the rates only the ratio counts."""
+    """Return the resampler's filters, `[filters, taps]`, and their reach; only the ratio of the two rates matters."""
     from torchaudio.transforms import Resample
 
     resampler = Resample(by.numerator, by.denominator)
@@ -85,24 +85,24 @@ def _filters(by: Fraction, device: torch.device) -> tuple[Tensor, int]:
 
 
 def frame(rate: int) -> int:
-    """Samples in a frame: a power of two."""
+    """Return the number of samples in a frame, a power of two."""
     return 2 ** round(math.log2(FRAME * rate))
 
 
 def _stretched(spectra: Callable[[int, int], Tensor], frames: int, pace: Fraction) -> Iterator[Tensor]:
-    """Frames `[channels, frames, bins]` at another pace, each bin's phase going on as fast as before, block by block.
+    """Yield frames `[channels, frames, bins]` at another tempo, block by block, with each bin's phase continued.
 
-    Output frame t lies at place t pace of the input, in frame i(t) or on the way to the next, and is as loud as they
-    are there: frame i(t) times its growth towards the next. Its phase is that of the frame before it plus the step from
-    i(t - 1) to i(t - 1) + 1. Where i(t) = i(t - 1) + 1, as nearly always when the pace is near one, the sum is the
-    phase of frame i(t) itself plus whatever it differed by before; it differs by more only where a frame is repeated or
-    left out, by phase(i(t - 1) + 1) - phase(i(t)). So no angle is ever computed: products of numbers of length one over
-    those few places turn the frames after each.
+    Output frame t lies at position t pace of the input, at or after frame i(t). Its magnitude is interpolated: frame
+    i(t) times its growth towards the next. Its phase is that of the output frame before it plus the step from i(t - 1)
+    to i(t - 1) + 1. Where i(t) = i(t - 1) + 1, as nearly always when the pace is near one, this sum is the phase of
+    frame i(t) itself plus the accumulated offset; the offset changes only where a frame is repeated or left out, by
+    phase(i(t - 1) + 1) - phase(i(t)). So no angle is ever computed: cumulative products of unit complex numbers at
+    those few positions rotate the frames after each.
     """
     count = math.ceil(frames / pace)
     places = np.arange(count) * pace.numerator
     first, share = places // pace.denominator, (places % pace.denominator / pace.denominator).astype(np.float32)
-    breaks = np.flatnonzero(np.diff(first) != 1) + 1  # the frames that are turned against the one before them
+    breaks = np.flatnonzero(np.diff(first) != 1) + 1  # the frames at which the offset changes
     turns = None
     for start in range(0, count, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, count)
@@ -123,12 +123,12 @@ def _stretched(spectra: Callable[[int, int], Tensor], frames: int, pace: Fractio
 
 
 def _taken(frames: Tensor, low: int, index: np.ndarray) -> Tensor:
-    """Frames by their numbers, of which the first one here has the lowest."""
+    """Select frames by number, the first of `frames` having the number `low`."""
     return frames.index_select(1, torch.from_numpy(index - low).to(frames.device))
 
 
 def _overlap_add(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
-    """Windowed frames `[channels, frames, samples]` added where they overlap, without the halves beyond the ends."""
+    """Overlap-add windowed frames `[channels, frames, samples]`, without the halves beyond the ends."""
     hop = len(window) // OVERLAP
     finished, rest = [], None
     for frames in blocks:
@@ -143,12 +143,12 @@ def _overlap_add(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
         rest = sum_of_frames[:, count:]
     sum_of_frames = torch.cat([*finished, rest], dim=1)[:, OVERLAP // 2 : -(OVERLAP // 2)]
     squares = window.square().view(OVERLAP, hop)
-    sum_of_frames[:, 0] *= LEVEL / (LEVEL - squares[-1])  # no frame before the first, none after the last
+    sum_of_frames[:, 0] *= LEVEL / (LEVEL - squares[-1])  # the ends have one overlapping frame fewer
     sum_of_frames[:, -1] *= LEVEL / (LEVEL - squares[0])
     return sum_of_frames.reshape(len(sum_of_frames), -1)
 
 
-# Many clips at once, for devices: as each alone but for rounding, each at its own pace.
+# Batches, for devices: the same results but for rounding, each clip at its own pace.
 
 
 def pitch_shifted_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
@@ -180,9 +180,9 @@ def time_stretched_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fra
 
 
 def _frames_together(rows: Sequence[Tensor], window: Tensor, lengths: np.ndarray) -> Tensor:
-    """The spectra of all frames, `[rows, frames, bins]`; behind the last of each row there is silence.
+    """Return the spectra of all frames, `[rows, frames, bins]`; silence behind the last of each row.
 
-    Beyond either end lies a mirror of what is within.
+    The samples beyond both ends are mirrored.
     """
     size, device = len(window), window.device
     hop, longest = size // OVERLAP, int(lengths.max())
@@ -197,7 +197,7 @@ def _frames_together(rows: Sequence[Tensor], window: Tensor, lengths: np.ndarray
 
 
 def _stretched_together(bins: Tensor, frames: np.ndarray, counts: np.ndarray, paces: Sequence[Fraction]) -> Tensor:
-    """`_stretched`, of `[rows, frames, bins]` of which so many are each row's own; silence behind its `counts`."""
+    """Like `_stretched`, for `[rows, frames, bins]`, each row having its own `frames`; silence behind its `counts`."""
     steps = np.arange(counts.max())
     above, below = np.array([(pace.numerator, pace.denominator) for pace in paces]).T[..., None]
     first = np.minimum(steps * above // below, frames[:, None] - 1)
@@ -222,7 +222,7 @@ def _overlap_add_together(frames: Tensor, window: Tensor, counts: np.ndarray) ->
     """`_overlap_add`, of `[rows, frames, samples]` of which so many are each row's own; silence behind."""
     hop = len(window) // OVERLAP
     waves = _overlap_add([frames], window).view(len(frames), -1, hop)
-    shorter = np.flatnonzero(counts < counts.max())  # of the longest the end is seen to already
+    shorter = np.flatnonzero(counts < counts.max())  # `_overlapped` has corrected the ends of the longest
     at = torch.from_numpy(shorter).to(waves.device), torch.from_numpy(counts[shorter] - 2).to(waves.device)
     waves[at] *= LEVEL / (LEVEL - window[:hop].square())
     inside = torch.from_numpy(np.arange(waves.shape[1]) < counts[:, None] - 1).to(waves.device)

@@ -1,4 +1,4 @@
-"""What the figures of a run are made of, summed over all of it and over each resample; and the figures with intervals.
+"""Sum what a run's figures are made of, over all of it and each resample, and compute figures with intervals.
 
 All figures come from these sums, so that one bootstrap serves them all.
 """
@@ -22,7 +22,7 @@ OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How often and from what the bootstrap is drawn."""
+    """How many resamples the bootstrap draws, and its seed."""
 
     resamples: int = 2000
     seed: int = 0
@@ -32,7 +32,7 @@ class Bootstrap:
 
 
 def of_run(run: Answers, units: Units) -> UnitSums:
-    """What the figures are made of, for each unit: `[units, seeds, ...]`."""
+    """Return the sums that the figures are made of, for each unit: `[units, seeds, ...]`."""
     sums = of_answers(run, units)
     if not np.isnan(run.confidence).all():
         sums["bins"] = _by_seed(run, lambda seed: _bin_sums(run, units, seed))
@@ -62,20 +62,20 @@ def _bin_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
 
 
 def _loss_sums(run: Answers, units: Units, seed: int) -> np.ndarray:
-    """Log loss and the clips that have it, Brier score and the clips that have that, `[units, 4]`."""
+    """Return log loss and the number of clips that have one, and the same for the Brier score, `[units, 4]`."""
     credits = [credit for loss in run.losses[:, seed] for credit in (loss, np.where(np.isnan(loss), np.nan, 1.0))]
     return np.stack([metrics.class_sums(units, np.zeros_like(run.truth), credit, 1)[:, 0] for credit in credits], 1)
 
 
 class Fold(NamedTuple):
-    """What is held out together under one seed: of which units, and the tally of each `[units, 3, classes]`."""
+    """A fold under one seed: its units, and the tally of each, `[units, 3, classes]`."""
 
     units: np.ndarray
     tallies: np.ndarray
 
 
 def folds_of(run: Answers, units: Units) -> list[list[Fold]]:
-    """The folds of each seed, where there are several."""
+    """Return the folds of each seed; empty if there is only one fold."""
     found = fold_codes(run)
     return [[_fold(run, units, seed, fold) for fold in found] for seed in range(len(run.seeds))] if found[1:] else []
 
@@ -94,14 +94,17 @@ def _fold(run: Answers, units: Units, seed: int, fold: int) -> Fold:
 def whole_and_drawn(
     sums: UnitSums, units: Units, bootstrap: Bootstrap, folds: Sequence[Sequence[Fold]] = ()
 ) -> tuple[UnitSums, UnitSums]:
-    """The sums of all units, as if of one resample `[1, ...]`, and those of every resample `[resamples, ...]`."""
+    """Return the sums of all units, `[1, ...]`, and those of each resample, `[resamples, ...]`."""
     whole = [np.ones((1, len(units.stratum)))]
     draws = metrics.draws(units.stratum, bootstrap.resamples, bootstrap.seed)
     return _drawn(sums, folds, whole), _drawn(sums, folds, draws)
 
 
 def _drawn(sums: UnitSums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.ndarray]) -> UnitSums:
-    """The sums of resamples, `[resamples, ...]`, and the mean UAR of folds; by how often each unit is in them."""
+    """Return the sums of resamples, `[resamples, ...]`, and the mean UAR of folds.
+
+    Each of the `draws` says how often the resample has each unit.
+    """
     flat = np.concatenate([piece.reshape(len(piece), -1) for piece in sums.values()], 1)
     drawn, means = [], []
     for counts in draws:
@@ -115,9 +118,10 @@ def _drawn(sums: UnitSums, folds: Sequence[Sequence[Fold]], draws: Iterable[np.n
 
 
 def _mean_of_folds(folds: Sequence[Sequence[Fold]], counts: np.ndarray) -> np.ndarray:
-    """The mean UAR of the folds of each seed, `[resamples, seeds]`, each summed over its own units, which are few.
+    """Return the mean UAR over the folds of each seed, `[resamples, seeds]`.
 
-    A fold counts by how much of it was drawn: one of a single speaker, drawn three times, is there three times.
+    Each fold is summed over its own units, which are few. A fold counts by how much of it was drawn: one of a single
+    speaker, drawn three times, is there three times.
     """
     uars, shares = np.empty((2, len(counts), len(folds), len(folds[0])))
     for seed, of_seed in enumerate(folds):
@@ -128,11 +132,11 @@ def _mean_of_folds(folds: Sequence[Sequence[Fold]], counts: np.ndarray) -> np.nd
     return metrics.mean(uars, weights=shares)
 
 
-# Figures: from sums `[resamples, ...]` to values `[resamples, seeds]`.
+# From sums `[resamples, ...]` to figures `[resamples, seeds]`.
 
 
 def as_tally(counts: np.ndarray) -> Tally:
-    """`[..., 3, classes]` by name."""
+    """Return tallies, `[..., 3, classes]`, by name."""
     return Tally(*np.moveaxis(counts, -2, 0))
 
 
@@ -161,7 +165,7 @@ def of_people(sums: UnitSums) -> dict[str, np.ndarray]:
 
 
 def with_interval(point: np.ndarray, drawn: np.ndarray) -> Figure:
-    """A figure averaged over seeds, from `[1, seeds]` and `[resamples, seeds]`."""
+    """Return a figure averaged over seeds, from `[1, seeds]` and `[resamples, seeds]`."""
     low, high = metrics.interval(metrics.mean(drawn))
     seeds = point[0][~np.isnan(point[0])]
     deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
@@ -173,7 +177,7 @@ def with_intervals(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) 
 
 
 def figures_with_intervals(whole: UnitSums, drawn: UnitSums) -> dict[str, Figure]:
-    """All figures of a run, of which the ECE has an interval of its own."""
+    """Return all figures of a run; the ECE has an interval of its own."""
     found = with_intervals(figures(whole), figures(drawn))
     if "ece" in found:
         low, high = metrics.ece_bounds(whole["bins"], drawn["bins"])

@@ -1,10 +1,10 @@
-"""A speech-like corpus made from nothing: the demo and the tests need voices, and no recording is ours to ship.
+"""Synthesise a speech-like corpus for the demo and the tests, since no recording may be shipped.
 
 A voice is a source through a filter. The source is a train of glottal pulses with jitter and shimmer, and breath; the
-filter a cascade of formant resonators whose tube is as long as the speaker's; fricatives and bursts are noise beside
-it. What is said comes from `sentence` alone, what the voice is like from `speaker` alone, and an emotion moves pitch,
-tempo, loudness, tilt and breath *from the speaker's own habit*, more for some speakers than for others: it can be
-learned from other speakers, but no single threshold on pitch or loudness tells it.
+filter is a cascade of formant resonators scaled to the speaker's vocal tract length; fricatives and bursts are added
+noise. The sounds depend on `sentence` alone and the voice on `speaker` alone. An emotion changes pitch, tempo,
+loudness, tilt and breath *relative to the speaker's habit*, more for some speakers than for others: it can be learned
+from other speakers, but no single threshold on pitch or loudness reveals it.
 
     corpus(Path("demo"), write=encoding.write)
     sertool index demo --pattern '{speaker}/{emotion}_{sentence}_{take}.wav'
@@ -20,16 +20,16 @@ from sertool.errors import UsageError
 
 Write = Callable[[Path, np.ndarray, int], None]
 
-LEAD = 0.1  # seconds of silence before and after, about
-STEP = 0.005  # seconds from one point of a contour to the next
+LEAD = 0.1  # seconds of silence before and after, on average
+STEP = 0.005  # seconds between the points of a contour
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How something is said; of an emotion, the distance from the speaker's habit."""
+    """Prosody and voice quality; for an emotion, the difference from the speaker's habit."""
 
     pitch: float = 0.0  # semitones
-    swing: float = 1.0  # the contour's excursions, as a factor
+    swing: float = 1.0  # excursions of the pitch contour, as a factor
     tempo: float = 1.0  # a factor
     level: float = 0.0  # dB
     tilt: float = 0.0  # dB an octave: above 0 is a tenser, brighter voice
@@ -37,7 +37,7 @@ class Delivery:
     rough: float = 1.0  # jitter and shimmer, as a factor
     tremor: float = 0.0  # semitones of a 6 Hz wobble
     smile: float = 1.0  # the formants, as a factor
-    fall: float = 1.0  # how far pitch sinks towards the end, as a factor
+    fall: float = 1.0  # how far pitch falls towards the end, as a factor
 
 
 EMOTIONS = {  # after the usual findings on acted speech (Banse and Scherer 1996; Juslin and Laukka 2003)
@@ -83,22 +83,22 @@ CONSONANTS = [
 
 @dataclass(frozen=True)
 class Speaker:
-    """A voice's habit."""
+    """A speaker's habitual voice."""
 
     pitch: float  # Hz
-    tube: float  # formants against an adult man's, as a factor
+    tube: float  # formants relative to an adult man's, as a factor
     delivery: Delivery
-    openness: float  # how far emotions move this voice, as a factor
-    hiss: float  # the room and the microphone, dB of full scale
+    openness: float  # strength of emotions in this voice, as a factor
+    hiss: float  # room and microphone noise, dB of full scale
 
 
 def name(speaker: int) -> str:
-    """`s01f`, `s02m`, ...: women and men in turn."""
+    """Return a speaker's name: `s01f`, `s02m`, ..., women and men in turn."""
     return f"s{speaker + 1:02d}{'fm'[speaker % 2]}"
 
 
 def voice(speaker: int, emotion: str, sentence: int, take: int = 0, seed: int = 0, rate: int = 16000) -> np.ndarray:
-    """One clip, float32 `[samples]`, of about two seconds; the same arguments give the same bits."""
+    """Synthesise one clip of about two seconds, float32 `[samples]`; equal arguments give equal bits."""
     if emotion not in EMOTIONS:
         raise UsageError(f"no voice for the emotion {emotion!r}; there are {', '.join(EMOTIONS)}")
     who = _speaker(speaker, seed)
@@ -157,7 +157,7 @@ def _speaker(speaker: int, seed: int) -> Speaker:
 
 
 def _blend(who: Speaker, emotion: Delivery, rng: np.random.Generator) -> Delivery:
-    """The speaker's habit, moved by the emotion as far as this voice goes, and by the day: no two takes agree."""
+    """Combine a speaker's habit with an emotion, scaled by the speaker's openness, and variation between takes."""
     whim = Delivery(
         pitch=rng.normal(0, 0.8), swing=2 ** rng.normal(0, 0.2), tempo=2 ** rng.normal(0, 0.06),
         level=rng.normal(0, 1.2), tilt=rng.normal(0, 0.4), breath=rng.normal(0, 2), rough=2 ** rng.normal(0, 0.3),
@@ -173,7 +173,7 @@ def _blend(who: Speaker, emotion: Delivery, rng: np.random.Generator) -> Deliver
 
 
 def _say(sentence: int, seed: int, delivery: Delivery, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A sentence's pieces, `[pieces, 9]` as in CONSONANTS, and syllables, `[syllables, 2]`: when, how stressed."""
+    """Return a sentence's pieces, `[pieces, 9]` as in CONSONANTS, and stresses, `[syllables, 2]`: time and strength."""
     script = np.random.default_rng([seed, 2, sentence])
     pieces, stresses = [(LEAD * rng.uniform(0.7, 1.3), *SILENCE)], []
     syllables = int(script.integers(7, 11))
@@ -194,7 +194,7 @@ def _say(sentence: int, seed: int, delivery: Delivery, rng: np.random.Generator)
 def _melody(
     pieces: np.ndarray, stresses: np.ndarray, who: Speaker, delivery: Delivery, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pitch in Hz and loudness in dB, every STEP seconds: stresses rise out of a line that sinks."""
+    """Return pitch in Hz and loudness in dB, every STEP seconds: stresses on a declining line."""
     times = np.arange(0, pieces[:, 0].sum() + STEP, STEP)
     bumps = np.exp(-0.5 * ((times[:, None] - stresses[:, 0]) / 0.08) ** 2) @ stresses[:, 1]
     sunk = np.interp(times, stresses[[0, -1], 0], [0.0, 1.0])
@@ -206,7 +206,10 @@ def _melody(
 
 
 def _track(times: np.ndarray, pieces: np.ndarray, column: int, ramp: float) -> np.ndarray:
-    """A column of the pieces over time: held within a piece, but for `ramp` seconds (at most 35 %) at its ends."""
+    """Interpolate a column of the pieces at some times; it is constant within a piece but for ramps at its ends.
+
+    A ramp takes `ramp` seconds, at most 35 % of the piece.
+    """
     lengths = pieces[:, 0]
     starts = np.cumsum(lengths) - lengths
     inset = np.minimum(ramp, 0.35 * lengths)
@@ -217,14 +220,14 @@ def _track(times: np.ndarray, pieces: np.ndarray, column: int, ramp: float) -> n
 def _source(
     samples: int, pieces: np.ndarray, pitch: np.ndarray, delivery: Delivery, rng: np.random.Generator, rate: int
 ) -> np.ndarray:
-    """Glottal pulses and breath before any filter, `[samples]`, of a power near one where the voice is on."""
+    """Return glottal pulses and breath before filtering, `[samples]`, with a power near 1 where voiced."""
     cycles = np.cumsum(pitch) * STEP
     beats = np.interp(np.arange(1, cycles[-1]), cycles, STEP * np.arange(len(cycles)))
     period = 1 / np.interp(beats, STEP * np.arange(len(pitch)), pitch)
     beats += 0.006 * delivery.rough * period * rng.standard_normal(len(beats))
     strength = np.sqrt(rate * period) * (1 + 0.03 * delivery.rough * rng.standard_normal(len(beats)))
     strength *= _track(beats, pieces, VOICE, 0.012)
-    # A pulse between two samples is shared by them.
+    # A pulse between two samples is divided between them.
     place = np.clip(beats * rate, 0, samples - 2)
     left = place.astype(int)
     source = np.bincount(left, strength * (left + 1 - place), samples)
@@ -232,7 +235,7 @@ def _source(
     times = np.arange(0, samples + rate * STEP, rate * STEP)
     breath = 10 ** (delivery.breath / 20) * _track(times / rate, pieces, VOICE, 0.012)
     breath += 0.15 * _track(times / rate, pieces, BREATH, 0.012)
-    # Breath is white where the voice falls by 6 dB an octave: differentiated here, as the filter will fall for both.
+    # Breath is white where the voice falls by 6 dB per octave: differentiated here, since the filter falls for both.
     noise = np.diff(rng.standard_normal(samples + 1, dtype=np.float32))
     return source + np.interp(np.arange(samples), times, breath) * noise
 
@@ -240,10 +243,11 @@ def _source(
 def _vocal_tract(
     source: np.ndarray, pieces: np.ndarray, loudness: np.ndarray, who: Speaker, delivery: Delivery, rate: int
 ) -> np.ndarray:
-    """The source through the speaker's tube, `[samples]`, float32.
+    """Filter the source by the speaker's vocal tract, float32 `[samples]`.
 
-    32 ms of source under a Hann window every 16 ms are filtered in the frequency domain, each by the shapes of its own
-    moment, and added up. The transform is twice as long as the window, for the resonators to die away in.
+    Overlapping frames of 32 ms under a Hann window, every 16 ms, are filtered in the frequency domain, each by the
+    formants at its time, and overlap-added. The transform is twice as long as the window, so that the resonators can
+    decay.
     """
     hop = 32 * round(0.0005 * rate)
     size = 4 * hop
@@ -268,10 +272,10 @@ def _vocal_tract(
 
 
 def _resonance(formants: np.ndarray, size: int, rate: int) -> np.ndarray:
-    """The response of resonators in cascade, complex `[frames, bins]` of `[frames, formants]`, one at 0 Hz.
+    """Return the response of cascaded resonators, complex `[frames, bins]` of `[frames, formants]`, 1 at 0 Hz.
 
-    A resonator at F of bandwidth B is 1 / (1 - 2 r cos(2 pi F / rate) z^-1 + r^2 z^-2), r = exp(-pi B / rate); all of
-    them in cascade are one over the product of their polynomials, whose transform is their response.
+    A resonator at F of bandwidth B is 1 / (1 - 2 r cos(2 pi F / rate) z^-1 + r^2 z^-2), r = exp(-pi B / rate). The
+    cascade is one over the product of their polynomials, which is transformed once.
     """
     radius = np.exp(-np.pi * (40 + 0.02 * formants + 6e-6 * formants**2) / rate)
     middle, last = -2 * radius * np.cos(2 * np.pi * formants / rate), radius**2
@@ -287,7 +291,7 @@ def _resonance(formants: np.ndarray, size: int, rate: int) -> np.ndarray:
 def _add_noises(
     wave: np.ndarray, pieces: np.ndarray, loudness: np.ndarray, rng: np.random.Generator, rate: int
 ) -> None:
-    """Fricatives and bursts onto `wave`, in place: white noise under a bell over its spectrum."""
+    """Add fricatives and bursts to `wave` in place: white noise with a Gaussian spectrum."""
     starts = np.cumsum(pieces[:, 0]) - pieces[:, 0]
     for index in np.flatnonzero(pieces[:, NOISE]):
         seconds, level, centre, width = pieces[index, [0, NOISE, CENTRE, WIDTH]]

@@ -1,4 +1,4 @@
-"""Tables of labels, `--table`: which of the files each row means, and what it says of it."""
+"""Read tables of labels (`--table`): find the file that each row means, and take over its values."""
 
 import os
 from collections import defaultdict
@@ -13,11 +13,11 @@ from sertool.labelling import Candidate, Row
 from sertool.labels import composed
 from sertool.paths import absolute, path_of, path_text
 
-IN_WORDS = ("issue", "notes")  # of a file, which people may have written themselves; numbers of files are no loss
+IN_WORDS = ("issue", "notes")  # people may have filled in these; the files tell the others themselves
 
 
 def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Candidate]:
-    """A clip for each row of the tables, of the file that it means; a file that is not there keeps its own path."""
+    """Return a clip for each row of the tables, with the file it means; a missing file keeps the path of its row."""
     files = _Files(clips)
     clip_of_row: dict[tuple[Path, object], Candidate] = {}
     for spec in tables:
@@ -36,7 +36,7 @@ def listed_clips(clips: Sequence[Candidate], tables: Iterable[str]) -> list[Cand
 
 
 def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
-    """Join what two rows say of one clip; they must not contradict each other."""
+    """Merge what two rows say of one clip; refuse contradictions."""
     for name, value in clip.said.items():
         if before.said.setdefault(name, value) != value:
             pair = f"{before.said[name]} and {value}"
@@ -46,14 +46,14 @@ def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
 
 
 def _part_and_file(spec: str) -> tuple[str | None, str]:
-    """`test=fold_1_test.jsonl` as the part and the file; a plain file name has no part."""
+    """Split `test=fold_1_test.jsonl` into part and file; a plain file name has no part."""
     before, equals, after = spec.partition("=")
     part = splits.part_named(before)
     return (part, after) if equals and part in splits.PARTS else (None, spec)
 
 
 def _rows(name: str) -> Iterator[tuple[str, Row]]:
-    """Path and values of each row of a table."""
+    """Yield path and values of each row of a table."""
     table = manifest_io.read_table(name)
     names = {column.strip().lower(): column for column in table.column_names}
     path_column = next((names[word] for word in columns.PATH_NAMES if word in names), None)
@@ -75,7 +75,7 @@ def _rows(name: str) -> Iterator[tuple[str, Row]]:
 
 
 def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
-    """Each column by our name for it, unless another has that name already, or comes first of those that mean it."""
+    """Yield our name for each column, or its own if ours is taken or it means nothing to us."""
     given = {name.strip().lower() for name in names}
     for name in names:
         word = name.strip().lower()
@@ -90,7 +90,7 @@ def _our_names(names: Sequence[str], path_column: str) -> Iterator[str]:
 
 
 def _beside(table: str, path: str) -> tuple[Path, Path]:
-    """Root and path of a file that was not found: as seen from the working folder if it is there, else the table's."""
+    """Return root and path of a missing file: in the working folder if it is there, else in the table's folder."""
     folders = (Path.cwd(), Path(absolute(table)).parent)
     root = next((folder for folder in folders if os.path.lexists(folder / path)), None)
     if root is None and path_text(path) != path:
@@ -104,17 +104,17 @@ FEW_NAMESAKES = 8  # files of one name, through which one looks faster than one 
 
 
 class _Files:
-    """Files by the end of their path: a table's paths often start elsewhere, or end in another extension.
+    """Finds files by the end of their path, as a table's paths often start elsewhere or have another extension.
 
-    A row means the file of its name that shares most folders with it, counted from the name upwards, and folders that
-    are nowhere among the files, as those of another machine, say nothing. But where a row names a folder that is
-    there, only files in it can be meant: `train/a.wav` is never `dev/a.wav`, even when that is the only `a.wav`.
+    A row means the file with its name that shares most folders with it, counted from the name upwards. Folders that
+    occur nowhere among the files, such as those of another machine, are ignored. But if a row names a folder that does
+    occur, only files in it can be meant: `train/a.wav` is never `dev/a.wav`, even if that is the only `a.wav`.
     """
 
     def __init__(self, clips: Sequence[Candidate]) -> None:
         self.clips = clips
-        self.found: dict[int, str] = {}  # which row's path means a file
-        self.in_folder: dict[str, dict[str, list[int]]] = {}  # those of a name that many have
+        self.found: dict[int, str] = {}  # the path that means a file, by the file's index
+        self.in_folder: dict[str, dict[str, list[int]]] = {}  # by name, then folder, for names that many files have
         self.by_stem: dict[str, list[int]] = defaultdict(list)
         self.by_any_case: dict[str, list[int]] = defaultdict(list)
         for index, clip in enumerate(clips):
@@ -126,7 +126,7 @@ class _Files:
         self.folders = {composed(name).casefold() for place in places for name in place.parts[above:]}
 
     def find(self, path: str) -> tuple[Path, Path] | None:
-        """Root and path of the file that a table's path means."""
+        """Return root and path of the file that a table's path means, or None."""
         path = os.path.normpath(composed(path).replace("\\", "/"))
         other_path = Path(path)
         stem = other_path.stem if other_path.suffix.lower() in EXTENSIONS else other_path.name
@@ -146,7 +146,7 @@ class _Files:
         return clip.root, clip.path
 
     def _meant(self, stem: str, folders: set[str]) -> Sequence[int]:
-        """The files of a name; of many, those in one of the folders that are named."""
+        """Return the files with a name; if there are many, only those in the rarest of the folders."""
         places = self.by_stem.get(stem) or self.by_any_case.get(stem.casefold(), ())
         if len(places) <= FEW_NAMESAKES or not folders:
             return places
@@ -159,12 +159,12 @@ class _Files:
 
 
 def _lies_in(path: Path, folders: set[str]) -> bool:
-    """Whether all these folders are above a file, however upper and lower case are used."""
+    """Whether a file lies in all these folders, ignoring case."""
     return not folders or folders <= {name.casefold() for name in path.parts[:-1]}
 
 
 def _likeness(path: Path, other: Path) -> tuple[int, bool]:
-    """How many folders two paths share above their names, and whether they have one extension."""
+    """Return how many folders above their names two paths share, and whether their extensions are equal."""
     shared = 0
     for left, right in zip(reversed(path.parts[:-1]), reversed(other.parts[:-1]), strict=False):
         if left != right:

@@ -1,4 +1,4 @@
-"""What sertool says on stderr, and the tables that a terminal gets: the only door to rich and tqdm."""
+"""Messages on stderr, and tables on a terminal: the only importer of rich and tqdm."""
 
 import io
 import os
@@ -11,40 +11,40 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-WIDEST = 1000  # columns of a table in a pipe
+WIDEST = 1000  # width of a table in a pipe
 _level = {"verbosity": 0}
 _said: set[str] = set()
-Said = tuple[str, str]  # how, by the function's name, and the text
-_records: list[list[Said]] = []  # where talk goes while it is recorded: to the last
+Said = tuple[str, str]  # the name of the function that said it, and the text
+_records: list[list[Said]] = []  # a stack of recordings; messages go to the last
 
 
 def begin() -> None:
-    """Start afresh, with data in UTF-8 whatever the machine speaks; a terminal keeps its encoding.
+    """Reset messages and prepare the standard streams: data is UTF-8 whatever the locale, except on a terminal.
 
-    Where streams are closed there is nothing to read, talk is lost, and to write data is an error.
+    If streams are closed, input is empty, messages are lost, and writing data is an error.
     """
     forget()
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 (for as long as the process)
     sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdin, sys.stdout):
-        with suppress(OSError, ValueError, AttributeError):  # what is no file, and Windows before Python 3.12
-            os.set_blocking(stream.fileno(), True)  # else what comes late would be lost, and what is not taken at once
+        with suppress(OSError, ValueError, AttributeError):  # not a file, or Windows before Python 3.12
+            os.set_blocking(stream.fileno(), True)  # else reading could miss late input, and writing could lose output
     if isinstance(sys.stdout, io.TextIOWrapper):
-        if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: it may take a part, and nobody would know
+        if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: a write may be partial, unnoticed
             raw, encoding = open(sys.stdout.fileno(), "wb", closefd=False), sys.stdout.encoding  # noqa: SIM115
             sys.stdout = io.TextIOWrapper(raw, encoding, line_buffering=to_terminal())
         sys.stdout.reconfigure(encoding=None if to_terminal() else "utf-8", errors="backslashreplace")
 
 
 def forget() -> None:
-    """Talk at the usual verbosity, as if nothing had been said yet."""
+    """Reset the verbosity and the messages said once."""
     set_verbosity(0)
     _said.clear()
 
 
 def release_stdout() -> None:
-    """Let go of what stdout does not take, of which Python would complain as it ends."""
+    """Discard output that stdout cannot take, about which Python would complain at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -52,48 +52,48 @@ def release_stdout() -> None:
 
 
 def set_verbosity(level: int) -> None:
-    """-1 says errors only, 0 summaries, 1 what is done on the way."""
+    """Set the verbosity: -1 for errors only, 0 for summaries, 1 for details."""
     _level["verbosity"] = level
 
 
 def clean(text: object) -> str:
-    """Text from outside, with what would move a terminal's cursor shown as escapes."""
+    """Escape control characters in text, which could move a terminal's cursor."""
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", str(text))
 
 
 def counted(count: int, what: str) -> str:
-    """`1 clip`, `5,884 clips`, `2 copies`."""
+    """Return a count with its noun: `1 clip`, `5,884 clips`, `2 copies`."""
     many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
     return f"{count:,} {what if count == 1 else many}"
 
 
 def say(text: str) -> None:
-    """A line of summary or progress; `-q` silences it."""
+    """Print a line of summary or progress, which `-q` silences."""
     if _level["verbosity"] >= 0 and not _is_recorded("say", text):
         _line(sys.stderr, text)
 
 
 def mention(text: str) -> None:
-    """A line of summary, once."""
+    """Print a line of summary, once."""
     if text not in _said and not _is_recorded("mention", text):
         _said.add(text)
         say(text)
 
 
 def detail(text: str) -> None:
-    """A line for `-v`."""
+    """Print a line for `-v` only."""
     if _level["verbosity"] > 0 and not _is_recorded("detail", text):
         _line(sys.stderr, text)
 
 
 def warn(text: str) -> None:
-    """A line, once, that `-q` silences too: what must be seen is an error or stands in the data."""
+    """Print a warning, once; `-q` silences it too, as whatever must be seen is an error or is in the data."""
     mention(f"warning: {text}")
 
 
 @contextmanager
 def recorded() -> Iterator[list[Said]]:
-    """Within, what is said is kept, for another process to repeat."""
+    """Record messages instead of printing them, for another process to repeat."""
     _records.append([])
     try:
         yield _records[-1]
@@ -102,7 +102,7 @@ def recorded() -> Iterator[list[Said]]:
 
 
 def repeat(said: Iterable[Said]) -> None:
-    """Say what was recorded; what was to be said once is, however many processes said it."""
+    """Print recorded messages; those said once are said once, however many processes recorded them."""
     for how, text in said:
         {"say": say, "mention": mention, "detail": detail}[how](text)
 
@@ -118,7 +118,7 @@ def fail(text: str) -> None:
 
 
 def out(text: str) -> None:
-    """A line of data on stdout."""
+    """Print a line of data on stdout."""
     sys.stdout.write(clean(text) + "\n")
 
 
@@ -136,7 +136,7 @@ def shows_progress() -> bool:
 
 
 def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "clip") -> Iterator[Any]:
-    """The items, with a bar on stderr where it is a terminal: rate and time left."""
+    """Yield the items, with a progress bar if stderr is a terminal."""
     if not shows_progress():
         yield from items
         return
@@ -171,8 +171,7 @@ def progress_by(
 
 @contextmanager
 def counter(what: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
-    """A count of bytes as they come, on stderr where it is a terminal: rate, and time left where it is known how many
-    there are; they may also be taken back."""
+    """Return a function that counts bytes, shown on stderr if it is a terminal; counts may be negative."""
     if not shows_progress():
         yield lambda _count: None
         return
@@ -185,9 +184,10 @@ def counter(what: str, total: int | None = None) -> Iterator[Callable[[int], Any
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> None:
-    """A table on stdout for people; `right` holds the headers of columns that align right.
+    """Print a table on stdout for people; `right` names the right-aligned columns.
 
-    A terminal gets it folded into its width, save the first column and the numbers; a pipe as wide as it is.
+    On a terminal, cells fold to its width, except the first column and numbers; in a pipe the table is as wide as
+    needed.
     """
     from rich.console import Console
     from rich.table import Table
@@ -200,7 +200,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: str =
         grid.add_column(header, justify="right" if to_right else "left", overflow="fold", no_wrap=in_one_line)
     for row in rows:
         grid.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
-    buffer = io.StringIO()  # at stdout itself, it would leave where a reader leaves
+    buffer = io.StringIO()  # printing to stdout directly, rich would exit when the reader does
     at_terminal = to_terminal()
     console = Console(file=buffer, force_terminal=at_terminal or None, width=None if at_terminal else WIDEST)
     console.print(grid)
@@ -228,18 +228,18 @@ def to_pipe() -> bool:
 
 
 def from_terminal() -> bool:
-    """Whether stdin is a terminal: nothing to read there."""
+    """Whether stdin is a terminal or missing, so that there is nothing to read."""
     return sys.stdin is None or _is_terminal(sys.stdin)
 
 
-# What was asked, in the words of the command line.
+# The command line.
 
 
 def command_line() -> str:
-    """The command line as it was given, for the artefact to remember."""
+    """Return the command line as it was given, for provenance."""
     return shlex.join(["sertool", *sys.argv[1:]])
 
 
 def option(name: str) -> str:
-    """The option for a name of ours: `--mel-bands` for `mel_bands`."""
+    """Return the option for a name: `--mel-bands` for `mel_bands`."""
     return "--" + name.replace("_", "-")

@@ -1,4 +1,4 @@
-"""The data of a member: its rows, and the targets of each."""
+"""Build the data of a member: its rows, and their targets."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class Material:
 
 
 def load(table: Table, design: Design, device: str, predictions: TeacherPredictions | None = None) -> Material:
-    """The material of a table; `predictions` are a teacher's predictions from a file."""
+    """Return the material of a table; `predictions` are a teacher's predictions from a file."""
     return Material(
         table,
         batches.load(table, design.features, device),
@@ -51,14 +51,14 @@ def load(table: Table, design: Design, device: str, predictions: TeacherPredicti
 
 
 def emotions(material: Material, member: Member) -> list[str]:
-    """The emotions that a member learns, in the usual order."""
+    """Return the emotions that a member learns, in the usual order."""
     trained = {material.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
     usual = [word for word in labels.EMOTIONS if word in trained]
     return usual + sorted(trained - set(usual))
 
 
 def data(material: Material, design: Design, member: Member, words: list[str]) -> Data:
-    """A member's data: clips of the emotions in train; and in train, unlabelled clips that a teacher answers for."""
+    """Return a member's data: the clips with its emotions, and unlabelled training clips that a teacher answers for."""
     place = {word: index for index, word in enumerate(words)}
     emotion = np.array([place.get(word, -1) for word in material.emotions])
     is_taught = material.taught is not None and material.taught.known
@@ -82,9 +82,9 @@ def data(material: Material, design: Design, member: Member, words: list[str]) -
 
 
 def voices(table: Table) -> np.ndarray:
-    """Each clip's voice, counted from 1, `[clips]`: its speaker's own or, of the k-th copies, their speaker's k-th.
+    """Return each clip's voice number from 1, `[clips]`: its speaker or, for k-th copies, their speaker's k-th voice.
 
-    A caller is heard on the telephone alone. So copies with the sound of a telephone must not help to normalise the
+    A caller is heard on the telephone alone. So copies that sound like a telephone must not help to normalise the
     speaker's other clips, nor the other way round.
     """
     require_speakers(table)
@@ -101,14 +101,14 @@ def require_speakers(table: Table) -> None:
 
 
 def _corpora(table: Table) -> np.ndarray:
-    """Each clip's corpus, counted from 1, `[clips]`; 0 for those of none."""
+    """Return each clip's corpus number from 1, `[clips]`; 0 for clips without a corpus."""
     return manifest.codes(table, "corpus").index.astype(np.int64) + 1
 
 
 def _aims(
     material: Material, design: Design, words: list[str], emotion: np.ndarray, train: np.ndarray
 ) -> tuple[Tensor, Tensor | None]:
-    """Target probabilities, and the emotions that each clip is judged among, both `[clips, classes]`."""
+    """Return target probabilities, and the emotions that each clip is judged among, both `[clips, classes]`."""
     settings = design.training
     targets = _targets(material.table, emotion, words, settings.soft)
     masks = settings.absent_emotions == "mask"
@@ -121,7 +121,7 @@ def _aims(
 
 
 def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -> Tensor:
-    """Target probabilities, `[clips, classes]`: the emotion, mixed with the listeners' votes by the share `soft`."""
+    """Return target probabilities, `[clips, classes]`: the label, mixed with listeners' votes by the share `soft`."""
     targets = nn.functional.one_hot(torch.from_numpy(np.maximum(emotion, 0)), len(words)).float()
     if soft:
         columns = [manifest.column(table, f"soft_{word}", 0.0) for word in words]
@@ -132,13 +132,13 @@ def _targets(table: Table, emotion: np.ndarray, words: list[str], soft: float) -
 
 
 def _taught(targets: Tensor, taught: Taught, words: list[str], shares: np.ndarray) -> Tensor:
-    """The targets mixed with the teacher's answers, where it has one, by `shares` `[clips]`."""
+    """Mix the targets with the teacher's answers, where there are any, by `shares` `[clips]`."""
     answers = torch.from_numpy(np.nan_to_num(taught.over(words)))
     return torch.lerp(targets, answers, torch.from_numpy(shares * taught.known).float()[:, None])
 
 
 def _with_fewer_columns(data: Data, design: Design, table: Table) -> Data:
-    """The data after `--select` and `--reduce`, both fitted to train rows alone."""
+    """Return the data after `--select` and `--reduce`, both fitted to training rows only."""
     for how in (design.select, design.reduce):
         if how is not None:
             x, y = statistics(data, data.train, "--select and --reduce take"), data.truth[data.train]
@@ -155,7 +155,7 @@ def _projection(how: str | int, x: np.ndarray, y: np.ndarray, groups: np.ndarray
 
 
 def statistics(data: Data, clips: np.ndarray, who: str) -> np.ndarray:
-    """Clips of one row each, `[clips, columns]`."""
+    """Return the rows of clips with one row each, `[clips, columns]`."""
     if data.store.lengths.max() > 1:
         raise UsageError(f"{who} {ONE_ROW}")
     return data.rows(clips)[0][:, 0].cpu().numpy()

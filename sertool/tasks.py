@@ -1,7 +1,7 @@
-"""Which clips go into which shard, which shards are missing, and their making.
+"""Divide clips into shards, find the shards that are missing, and make them.
 
-The clips of a manifest are cut into shards by their order alone, so that what belongs in each is known before anything
-is computed, and a run that was killed, or that is one of many parts, makes exactly the bytes of an undisturbed one.
+A shard's clips depend on their order alone, so what belongs in each is known before anything is computed. A run that
+was killed, or that is one of many parts, makes exactly the bytes of an undisturbed one.
 """
 
 from collections import deque
@@ -23,19 +23,19 @@ from sertool.paths import stamp
 from sertool.shards import Shard
 from sertool.taught_encoders import Lesson
 
-SAMPLES = 3600 * 16_000  # in a shard at the most: 115 MB as a waveform of 16 bits
-BYTES = 256e6  # likewise, of features that are larger than the waveform
+SAMPLES = 3600 * 16_000  # in a shard at most: 115 MB as a waveform of 16 bits
+BYTES = 256e6  # the same limit for features that are larger than the waveform
 
 
 def clips_of(table: Table) -> list[Clip]:
-    """The rows of a manifest as clips."""
+    """Return the rows of a manifest as clips."""
     names = ("clip", "path", "start", "duration", "digest", "augmentation", "size", "modified")
     return [Clip(*values) for values in zip(*(manifest.column(table, name) for name in names), strict=True)]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One shard: the usable clips from `first` to `last` - 1, by their place among the usable ones."""
+    """One shard: the usable clips from index `first` to `last` - 1."""
 
     index: int
     first: int
@@ -47,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """A manifest's usable clips, what is to be made of them, and the folder where it goes."""
+    """A manifest's usable clips, the extraction to make from them, and the folder to write to."""
 
     table: Table
     extraction: Extraction
@@ -55,18 +55,18 @@ class ShardPlan:
 
     @cached_property
     def engine(self) -> Engine:
-        """Computes a clip again, for issues; built once, as an encoder takes a second."""
+        """Computes a clip again, to check issues; built once, as an encoder takes a second."""
         return Engine(self.extraction)
 
     @cached_property
     def lessons(self) -> dict[str, list[Lesson]]:
-        """What the encoder of each feature was trained on, as far as a file of `--weights` says so."""
+        """What the encoder of each feature was trained on, as far as a file of `--weights` records it."""
         features = self.extraction.features
         return {name: taught_encoders.of_weights(name, vars(settings)) for name, settings in features.items()}
 
     @cached_property
     def tasks(self) -> list[Task]:
-        """Every shard, by the clips' order and durations and how wide the features are."""
+        """All shards, as determined by the clips' order and durations and the features' width."""
         seconds = np.zeros(len(self.table))
         if "duration" in self.table.column_names:
             seconds = np.nan_to_num(self.table.column("duration").to_numpy())
@@ -81,25 +81,27 @@ class ShardPlan:
         return self.folder / feature / shards.name(task.index)
 
     def held(self, feature: str) -> list[Path]:
-        """The existing shards of a feature."""
+        """Return the existing shards of a feature."""
         return shards.held(self.folder / feature)
 
 
 def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
-    """The key that the shard of these clips must have."""
+    """Return the key that the shard of these clips must have."""
     return shards.key(extraction.record(feature), [_identity(clip) for clip in clips])
 
 
 def _identity(clip: Clip) -> list[Any]:
-    """What identifies a clip's sound: its digest or, where that is not known, the file's size and age."""
+    """Return what identifies a clip's sound: its digest or, if unknown, the file's size and age."""
     led = [audio.LED_VERSION] if clip.start and clip.path.lower().endswith(audio.LED_EXTENSIONS) else []
     changes = [effects.VERSION, clip.augmentation] if effects.pending(clip.augmentation) else []
     return [clip.name, clip.digest or stamp(clip.path), clip.start or 0.0, clip.duration, *led, *changes]
 
 
 def identified(table: Table) -> Table:
-    """The table with each copy that is made from its parent's file known by the digest of that: a file's age is another
-    wherever a corpus is copied to."""
+    """Give copies that are made from their parent's file the digest of that file.
+
+    Without it they would be known by the file's age, which changes when a corpus is copied elsewhere.
+    """
     if not {"digest", "parent", "augmentation"} <= {*table.column_names}:
         return table
     digests, changes = manifest.column(table, "digest"), manifest.column(table, "augmentation")
@@ -115,7 +117,7 @@ def identified(table: Table) -> Table:
 
 
 def missing(plan: ShardPlan, task: Task) -> tuple[str, ...]:
-    """The features whose shard is missing, damaged, made from something else, or without lessons that are known now."""
+    """Return the features whose shard is missing, damaged, made from something else, or lacks lessons known now."""
     clips = plan.clips(task)
     return tuple(name for name in plan.extraction.features if not _stands(plan, task, name, clips))
 
@@ -129,12 +131,12 @@ def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) ->
 
 
 def _has_all(lessons: Sequence[Lesson], head: Shard) -> bool:
-    """Whether a shard records all lessons that the file of `--weights` has."""
+    """Whether a shard records all lessons of the `--weights` file."""
     return all(lesson in head.lessons or (head.lessons and "corpora" in lesson) for lesson in lessons)
 
 
 def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
-    """Warn of clips whose file has changed: their features are of the sound that was indexed, so they stay."""
+    """Warn of clips whose file has changed; their features are of the indexed sound, and stay."""
     changed = [clip.name for task in finished for clip in plan.clips(task) if extract.difference_from_index(clip)]
     if changed:
         talk.warn(f"{talk.counted(len(changed), 'clip')} changed since what was indexed had its features made, such as "
@@ -144,7 +146,7 @@ def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
 def refuse_strangers(plan: ShardPlan) -> None:
     """Refuse to replace shards of other settings, or mostly of other clips, without --overwrite."""
     for feature in plan.extraction.features:
-        held = [np.empty(0, np.uint64)]  # hashes, as the names of millions of clips would fill the memory
+        held = [np.empty(0, np.uint64)]  # hashes, as millions of names would fill the memory
         for head in _heads(plan, feature):
             _refuse_settings(plan, feature, head.settings)
             held.append(codes.hashes(head.clips))
@@ -152,7 +154,7 @@ def refuse_strangers(plan: ShardPlan) -> None:
 
 
 def lost(place: Path, held: np.ndarray, table: Table) -> np.ndarray:
-    """Which clips, known by their hashes, a file or folder loses to those of a table, bool `[clips]`; most may not."""
+    """Return which clips, given by hash, are lost as the table lacks them, bool `[clips]`; refuse to lose most."""
     strange = manifest.strangers(held, table)
     if strange.sum() * 2 > len(strange):
         raise _refusal(place, f"holds {len(strange):,} clips, of which {strange.sum():,} are not in this manifest")
@@ -160,7 +162,7 @@ def lost(place: Path, held: np.ndarray, table: Table) -> np.ndarray:
 
 
 def _heads(plan: ShardPlan, feature: str) -> Iterator[Shard]:
-    """The headers of the shards in the folder, without damaged ones, which are made again anyway."""
+    """Yield the headers of the folder's shards, except damaged ones, which are made again anyway."""
     for path in plan.held(feature):
         try:
             head = shards.head_of(path)
@@ -181,7 +183,7 @@ def _refusal(place: Path, what: str) -> UsageError:
 
 
 def _differences(recorded: Any, settings: dict[str, Any]) -> Iterator[str]:
-    """Settings that differ, for people."""
+    """Yield the settings that differ, in words."""
     for name, now in settings.items():
         then = recorded.get(name) if isinstance(recorded, dict) else None
         if isinstance(now, dict):
@@ -191,7 +193,7 @@ def _differences(recorded: Any, settings: dict[str, Any]) -> Iterator[str]:
 
 
 def make(plan: ShardPlan, lacking: dict[Task, tuple[str, ...]], device: str, jobs: int) -> Iterator[bool]:
-    """Make the wanted features' shards; yields of each clip, as it is done, whether it has rows."""
+    """Make the missing shards; yield for each clip, once done, whether it has rows."""
     with ThreadPoolExecutor(1) as writer:
         for names in sorted(set(lacking.values())):
             alike = [task for task, lacked in lacking.items() if lacked == names]
@@ -202,7 +204,7 @@ def make(plan: ShardPlan, lacking: dict[Task, tuple[str, ...]], device: str, job
 def _make_alike(
     plan: ShardPlan, tasks: Sequence[Task], engine: Engine, jobs: int, writer: ThreadPoolExecutor
 ) -> Iterator[bool]:
-    """Make shards that lack the same features, from one stream of clips that runs across their borders."""
+    """Make shards that lack the same features from one continuous stream of clips."""
     stream = extract.rows_of(engine, (clip for task in tasks for clip in plan.clips(task)), jobs)
     writing: Future[None] | None = None
     for task in tasks:
@@ -232,7 +234,7 @@ def _write(plan: ShardPlan, task: Task, engine: Engine, rows_of_clips: Sequence[
 
 
 def drop_leftovers(plan: ShardPlan) -> None:
-    """Remove shards that no clip of the manifest lies in any more."""
+    """Remove shards that no clip of the manifest belongs to any more."""
     for feature in plan.extraction.features:
         names = {shards.name(task.index) for task in plan.tasks}
         for path in plan.held(feature):

@@ -1,9 +1,9 @@
-"""On whom an encoder was trained: its features leak them, so they must not be held out from a model on such features.
+"""Record whom an encoder was trained on: its features leak them, so a model on such features must not hold them out.
 
-A model file records it for the encoder that it holds, and shards for the encoder that made them, outside of their
-settings, as equal tensors make equal features whatever is known of them. Each lesson is one training: the last block
-that it left unchanged, and its speakers and clips as short digests; or the corpora, of a file that does not record who
-they were; or the model of the package whose encoder was trained further.
+A model file has this record for the encoder that it holds, and shards for the encoder that made them; it is not part of
+their settings, as equal tensors make equal features. Each lesson is one training: the last block that it left
+unchanged, and its speakers and clips as short digests; or the corpora, for a file that does not record them; or the
+shipped model whose encoder was trained further.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from sertool.errors import SertoolError
 from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
 
-WORD = "encoder"  # of what a model file was trained on
-DIGITS = 12  # of a digest
-Lesson = dict[str, Any]  # above: the last unchanged block; and who: digests, end to end; or corpora; or package
+WORD = "encoder"  # key in a model file's training record
+DIGITS = 12  # length of a digest
+Lesson = dict[str, Any]  # above: last unchanged block; and who: concatenated digests; or corpora; or package
 
 
 def is_sound(lessons: Any) -> bool:
-    """Whether a file's lessons have the form that is relied on here."""
+    """Whether a file's lessons have the expected form."""
     return isinstance(lessons, list) and all(
         isinstance(lesson, dict) and type(lesson.get("above")) is int and _are_digests(lesson.get("who", ""))
         and _are_words(lesson.get("corpora", [])) and isinstance(lesson.get("package", ""), str) for lesson in lessons
@@ -42,12 +42,12 @@ def _are_digests(value: Any) -> bool:
 
 
 def shared(lessons: Iterable[Lesson]) -> list[Lesson]:
-    """The same lessons, with their digests in memory once, however many shards have them."""
+    """Return the lessons with their digests interned, however many shards have them."""
     return [lesson | {"who": sys.intern(lesson["who"])} if "who" in lesson else lesson for lesson in lessons]
 
 
 def without_repeats(lessons: Iterable[Lesson]) -> list[Lesson]:
-    """The lessons without repetitions."""
+    """Return the lessons without repetitions."""
     unique: list[Lesson] = []
     for lesson in lessons:
         if lesson not in unique:
@@ -55,18 +55,18 @@ def without_repeats(lessons: Iterable[Lesson]) -> list[Lesson]:
     return unique
 
 
-# On whom it was trained.
+# Recording whom it was trained on.
 
 
 def lesson(table: Table, train: np.ndarray, above: int) -> Lesson:
-    """The lesson of a training on some rows, bool `[rows]`, that changed the blocks above number `above`."""
+    """Return the lesson of training on some rows, bool `[rows]`, which changed the blocks above number `above`."""
     there = ((kind, codes, np.unique(codes.index[train & (codes.index >= 0)])) for kind, codes in _kinds(table))
     who = [_digest(kind, codes.values[place]) for kind, codes, places in there for place in places.tolist()]
     return {"above": above, "who": "".join(sorted(who))}
 
 
 def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
-    """The speaker of each row, and its clip, which for a copy is the one it was made from."""
+    """Yield the speaker and the clip of each row; a copy counts as the clip that it was made from."""
     yield "speaker", manifest.codes(table, "speaker")
     family = families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent"))
     sounds = dict(enumerate(manifest.column(table, "digest")))
@@ -76,12 +76,12 @@ def _kinds(table: Table) -> Iterator[tuple[str, Codes]]:
 
 
 def _digest(kind: str, name: str) -> str:
-    """A short digest, long enough that no two of millions of clips collide."""
+    """Return a digest that is short, but long enough for millions of clips without a collision."""
     return hashlib.blake2b(f"{kind} {name}".encode("utf-8", "surrogatepass"), digest_size=DIGITS // 2).hexdigest()
 
 
 def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
-    """The model of the package whose encoder made a feature, if one did."""
+    """Return the shipped model whose encoder made a feature, or None."""
     if feature not in catalogue.names("encoders") or not settings.get("weights"):
         return None
     family, size = encoders.load(feature), _size(feature, settings)
@@ -91,9 +91,9 @@ def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
 
 
 def of_weights(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
-    """The lessons that the file of `--weights` has for the layers of a feature; none where no file is named.
+    """Return the lessons in the file of `--weights` for the layers of a feature; none without such a file.
 
-    Encoders of the package are recognised by their digest instead, whatever file they come in.
+    Shipped encoders are recognised by their digest instead, whatever file they are in.
     """
     place = weights.file_in_use()
     if place is None or feature not in catalogue.names("encoders") or shipped.holds(place):
@@ -105,7 +105,7 @@ def _of_file(path: Path) -> list[Lesson]:
     trained = tensorfile.header(path).get("trained") if path.suffix == ".safetensors" else None
     if not isinstance(trained, dict):
         return []
-    if WORD not in trained:  # from before files said so
+    if WORD not in trained:  # from before files recorded it
         corpora = trained.get("corpora")
         return [{"above": 0, "corpora": sorted(corpora)}] if isinstance(corpora, dict) and corpora else []
     if not is_sound(trained[WORD]):
@@ -122,12 +122,14 @@ def _top(feature: str, settings: Mapping[str, Any]) -> int:
     return encoders.parse_layers(settings["layers"], count)[-1]
 
 
-# Who would leak.
+# Finding who would leak.
 
 
 def count_held_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
-    """How many that any division holds out, and has not in train as well, the encoder was trained on: `7 of 10
-    speakers`."""
+    """Describe how many held-out speakers or clips the encoder was trained on: `7 of 10 speakers`.
+
+    Those that are also in train are not counted; None if there are no others.
+    """
     for kind, codes, is_known in _known_rows(lessons, table):
         held_out, both = np.zeros((2, len(table)), bool)
         for split in divisions:
@@ -141,14 +143,14 @@ def count_held_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[
 
 
 def known_to(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows' speakers, and which rows' clips, a model file's encoder was trained on, bool `[rows]` each."""
+    """Return which rows' speakers, and which rows' clips, a model file's encoder was trained on, bool `[rows]` each."""
     known = [is_known for _, _, is_known in _known_rows(_of_file(model), table)]
     speaker, clip = known or np.zeros((2, len(table)), bool)
     return speaker, clip
 
 
 def _known_rows(lessons: Sequence[Lesson], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
-    """By speaker and by clip: which rows the lessons name, bool `[rows]`."""
+    """Yield which rows the lessons name, bool `[rows]`, by speaker and by clip."""
     digests = [lesson.get("who", "") for lesson in lessons]
     known = {text[place : place + DIGITS] for text in digests for place in range(0, len(text), DIGITS)}
     for kind, codes in _kinds(table) if known else ():

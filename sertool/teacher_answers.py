@@ -1,7 +1,7 @@
-"""What a student learns from a teacher: its predictions, clip by clip, and the features that it takes.
+"""Prepare what a student learns from a teacher: its predictions, clip by clip, or features to imitate.
 
 A teacher is whatever wrote a manifest of predictions. The held-out predictions of `sertool train --folds` are best, as
-the teacher was not trained on the speakers whom it answers for.
+the teacher was not trained on the speakers it answers for.
 """
 
 from collections.abc import Sequence
@@ -16,29 +16,29 @@ from sertool.batches import Store
 from sertool.errors import SertoolError
 from sertool.manifest import Table
 
-DIRECTIONS = 192  # principal components of the features that are imitated
+DIRECTIONS = 192  # principal components of the features to imitate
 ROUNDS = 4  # of the randomised SVD that finds them
 
 
 def unknown(lost: Sequence[str], emotions: Sequence[str]) -> str:
-    """The error for a teacher that lacks some emotions."""
+    """Return the error message for a teacher that lacks some emotions."""
     leave = f"--where 'emotion={'|'.join(emotions)}'"
     return f"--teacher: it knows no {', '.join(lost)}: keep what it knows with {leave}, or index with --map"
 
 
 class Taught(NamedTuple):
-    """A teacher's answers, by the rows of the student's table; NaN where it gave none."""
+    """A teacher's answers for the rows of the student's table; NaN where it gave none."""
 
     words: tuple[str, ...]
     shares: np.ndarray  # float32 `[rows, words]`
 
     @property
     def known(self) -> np.ndarray:
-        """For which rows there is an answer, bool `[rows]`."""
+        """The rows that have an answer, bool `[rows]`."""
         return ~np.isnan(self.shares).any(axis=1)
 
     def over(self, words: Sequence[str]) -> np.ndarray:
-        """The answers as probabilities of a student's emotions, `[rows, len(words)]`."""
+        """Return the answers as probabilities of a student's emotions, `[rows, len(words)]`."""
         lost = [word for word in words if word not in self.words]
         if lost:
             raise SertoolError(unknown(lost, self.words))
@@ -47,16 +47,16 @@ class Taught(NamedTuple):
 
 
 class TeacherPredictions(NamedTuple):
-    """A teacher's predictions from a file, of whichever clips these are."""
+    """A teacher's predictions from a file, which may be of other clips than the student's."""
 
     source: str
     words: tuple[str, ...]
-    clips: dict[str, int]  # each by its row of the shares
+    clips: dict[str, int]  # each clip's row in `shares`
     shares: np.ndarray  # float32 `[clips, words]`
 
 
 def read(source: str) -> TeacherPredictions:
-    """The predictions in a file or, for `-`, on stdin."""
+    """Read the predictions in a file or, for `-`, on stdin."""
     table = intake.typed(manifest_io.parse(manifest_io.read_bytes(source), source), source)
     words = tuple(manifest.family(table, "p_"))
     if not words or "clip" not in table.column_names:
@@ -67,8 +67,8 @@ def read(source: str) -> TeacherPredictions:
 
 
 def taught(table: Table, predictions: TeacherPredictions) -> Taught:
-    """A teacher's predictions for the rows of a table; a copy without one of its own has its parent's."""
-    unknown = np.full((1, len(predictions.words)), np.nan, np.float32)  # of clips that it does not answer for
+    """Return a teacher's predictions for the rows of a table; a copy without a prediction gets its parent's."""
+    unknown = np.full((1, len(predictions.words)), np.nan, np.float32)  # for clips that it does not answer for
     shares = np.append(predictions.shares, unknown, axis=0)
     answers = Taught(predictions.words, shares[manifest.own_or_parents(table, predictions.clips)])
     if not answers.known.any():
@@ -77,9 +77,9 @@ def taught(table: Table, predictions: TeacherPredictions) -> Taught:
 
 
 def _by_clip(table: Table, words: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
-    """The place of each clip that has an answer, and these, `[clips, words]`, averaged where a clip has several."""
+    """Return the index of each answered clip, and the answers, `[clips, words]`, averaged over a clip's rows."""
     shares = np.stack([np.array(manifest.column(table, f"p_{word}"), np.float32) for word in words], axis=1)
-    answered = ~np.isnan(shares).any(axis=1)  # windows of silence are not
+    answered = ~np.isnan(shares).any(axis=1)  # windows of silence have no answer
     shares, clips = shares[answered], manifest.codes(manifest.keep(table, answered), "clip")
     count = np.bincount(clips.index, minlength=len(clips.values))[:, None]
     total = np.zeros((len(clips.values), len(words)), np.float32)
@@ -88,14 +88,14 @@ def _by_clip(table: Table, words: Sequence[str]) -> tuple[dict[str, int], np.nda
 
 
 class Imitated(NamedTuple):
-    """Features that a student is to predict."""
+    """Features that a student learns to predict."""
 
     store: Store
-    place: np.ndarray  # `[rows]`: where in the store those of each row of the student's table are
+    place: np.ndarray  # `[rows]`: the store's index for each row of the student's table
 
 
 def imitated(table: Table, feature: str, device: str) -> Imitated:
-    """A feature of all clips; a copy without its own has its parent's, so that effects are learnt to be ignored."""
+    """Load a feature of all clips; a copy without it gets its parent's, so that effects are learnt to be ignored."""
     has_it = ~manifest.lacking(table, f"{feature}_shard")
     if not has_it.any():
         raise SertoolError(
@@ -110,9 +110,9 @@ def imitated(table: Table, feature: str, device: str) -> Imitated:
 
 
 def goals(feature: Imitated, train: np.ndarray) -> Tensor:
-    """The targets of imitation, `[clips, directions]`: the features along the principal components of train's clips.
+    """Return the targets of imitation, `[clips, directions]`: features along the training clips' principal components.
 
-    Each column is scaled to mean 0 and deviation 1 before.
+    Each column is first scaled to mean 0 and deviation 1.
     """
     store = feature.store
     if store.lengths.max() > 1:

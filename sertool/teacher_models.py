@@ -1,8 +1,8 @@
-"""A teacher that is a model or a run: its answers for a student's clips, and which of its models may give them.
+"""Ask a teacher that is a model or a run for a student's clips, and choose which of its models may answer.
 
-What the models of a run were trained on lies beside them. A model that was trained on a clip or a speaker whom the
-student holds out is not used, as that would leak into the student. Of the others, a clip is taught by those that were
-not trained on its speaker where there are any, as models are overconfident about the speakers they were trained on.
+Each model of a run has a record of its training clips beside it. A model trained on a clip or a speaker that the
+student holds out is not used, as this would leak into the student. Of the others, a clip is taught by those not trained
+on its speaker, if there are any, as models are overconfident about speakers they were trained on.
 """
 
 import hashlib
@@ -39,17 +39,17 @@ EVERYTHING = PredictOptions(silence=-200.0)
 
 
 class TeacherModels(NamedTuple):
-    """The models of a teacher: what each was trained on, and its answers, by the rows of a table."""
+    """A teacher's models: what each was trained on, and its answers for the rows of a table."""
 
     source: str
     words: tuple[str, ...]
-    knows_speaker: np.ndarray  # bool `[models, rows]`: it was trained on the clip, or on its speaker
-    knows_clip: np.ndarray  # bool `[models, rows]`: on the very clip
+    knows_speaker: np.ndarray  # trained on the clip or its speaker
+    knows_clip: np.ndarray  # trained on the clip itself
     shares: np.ndarray  # float32 `[models, rows, words]`; NaN where there is no answer
 
 
 def is_model(source: str) -> bool:
-    """Whether a teacher is a model, or a run's folder, and no file of predictions."""
+    """Whether a teacher is a model or a run's folder, rather than a file of predictions."""
     return source in shipped.names() or Path(source).is_dir() or Path(source).suffix == ".safetensors"
 
 
@@ -63,14 +63,14 @@ def require_there(source: str) -> None:
 
 
 def require_knows(source: str, words: set[str]) -> None:
-    """Refuse a teacher that lacks one of some emotions, before it is asked anything."""
+    """Refuse a teacher that lacks any of these emotions, before it is asked anything."""
     known = modelfile.read(models_in(shipped.place(source), None)[0]).labels
     if lost := sorted(words - {*known}):
         raise SertoolError(teacher_answers.unknown(lost, known))
 
 
 def teachers(table: Table, source: str, folder: Path, device: str, jobs: int) -> TeacherModels:
-    """A teacher's models with their answers for the clips of a table; these are kept in the student's folder."""
+    """Load a teacher's models with their answers for a table's clips, which are cached in the student's folder."""
     paths = models_in(shipped.place(source), None)
     cache_file = folder / run_folder.TEACHER.format(_key(paths, table))
     if not cache_file.exists():
@@ -85,7 +85,7 @@ def teachers(table: Table, source: str, folder: Path, device: str, jobs: int) ->
 
 
 def _key(paths: Sequence[Path], table: Table) -> str:
-    """What the answers depend on: the models, and the sound of the clips."""
+    """Return a digest of what the answers depend on: the models, and the clips' sound."""
     key = hashlib.sha256()
     for path in paths:
         key.update(hashlib.sha256(path.read_bytes()).digest())
@@ -95,7 +95,7 @@ def _key(paths: Sequence[Path], table: Table) -> str:
 
 
 def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Table:
-    """A row for each model and each clip that it could answer for."""
+    """Return a row for each model and each clip that it could answer for."""
     models = [Predictor.load(path, device) for path in paths]
     if any(model.labels != models[0].labels for model in models):
         raise SertoolError("--teacher: its models know different emotions: name one of them")
@@ -108,11 +108,11 @@ def _answers(table: Table, paths: Sequence[Path], device: str, jobs: int) -> Tab
     return manifest.from_columns({"clip": clips, "model": numbers, **columns})
 
 
-Answer = tuple[str, int, np.ndarray]  # the clip, the model's number, and its probabilities
+Answer = tuple[str, int, np.ndarray]  # a clip, the model's number, and its probabilities
 
 
 def _frames(table: Table, models: Sequence[Predictor], device: str) -> Store | None:
-    """The manifest's own features, if they are made exactly as all models take them."""
+    """Load the manifest's own features, if they are made exactly as all models need them."""
     records = models[0].held.features
     there = all(f"{name}_shard" in table.column_names for name in records)
     if any(model.held.features != records for model in models) or not there:
@@ -134,7 +134,7 @@ def _of_frames(table: Table, models: Sequence[Predictor], store: Store) -> list[
 
 
 def _of_audio(table: Table, models: Sequence[Predictor], jobs: int) -> list[Answer]:
-    """Answers from the audio; copies are left out, as they have their parents' answers."""
+    """Return answers from the audio, without copies, which get their parents' answers."""
     ensemble = Ensemble(models)
     extracted = Session(ensemble, EVERYTHING, jobs).extracted(_requests(table))
     return [piece for pieces in extracted for piece in _of_pieces(ensemble, pieces)]
@@ -157,7 +157,7 @@ def _of_pieces(ensemble: Ensemble, pieces: Sequence[Piece]) -> Iterator[Answer]:
 
 
 def _by_row(table: Table, answers: Table, words: Sequence[str], models: int) -> np.ndarray:
-    """The answers by the rows of a table, `[models, rows, words]`; a copy without any has its parent's."""
+    """Return the answers for a table's rows, `[models, rows, words]`; a copy without an answer gets its parent's."""
     shares = np.stack([np.array(manifest.column(answers, f"p_{word}"), np.float32) for word in words], axis=1)
     shares = np.append(shares, np.full((1, len(words)), np.nan, np.float32), axis=0)
     places: list[dict[str, int]] = [{} for _ in range(models)]
@@ -168,7 +168,7 @@ def _by_row(table: Table, answers: Table, words: Sequence[str], models: int) -> 
 
 
 def _known(table: Table, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Of which rows each model was trained on the speaker or the clip, and of which on the clip, `[models, rows]`."""
+    """Return which rows' speaker or clip each model was trained on, and which rows' clip, bool `[models, rows]`."""
     for path in paths:
         if not (model_knowledge.has_run(path) or model_knowledge.protocol_of(path)):
             _warn_of_unknown(table, path)
@@ -185,7 +185,7 @@ def _warn_of_unknown(table: Table, path: Path) -> None:
 
 
 def taught(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
-    """For each clip the mean answer of the models that may teach it; see above."""
+    """Return the mean answer for each clip of the models that may teach it; see above."""
     fit = ~_leaking_models(teachers, table, split)
     if not fit.any():
         raise SertoolError(
@@ -208,12 +208,12 @@ def _way_out(teachers: TeacherModels, table: Table, split: np.ndarray) -> str:
 
 
 def _leaking_models(teachers: TeacherModels, table: Table, split: np.ndarray) -> np.ndarray:
-    """Which models were trained on what is held out here, bool `[models]`."""
+    """Return which models were trained on clips or speakers that are held out here, bool `[models]`."""
     return _leaking(teachers.knows_speaker, teachers.knows_clip, table, split)
 
 
 def _leaking(knows_speaker: np.ndarray, knows_clip: np.ndarray, table: Table, split: np.ndarray) -> np.ndarray:
-    """Which models were trained on a held-out clip, or on a held-out speaker who is not in train, bool `[models]`."""
+    """Return which models know a held-out clip, or a held-out speaker who is not in train, bool `[models]`."""
     held_out = (split == DEV) | (split == TEST)
     speaker = manifest.codes(table, "speaker").index
     strange = held_out & (speaker >= 0) & ~np.isin(speaker, speaker[split == TRAIN])
@@ -221,7 +221,7 @@ def _leaking(knows_speaker: np.ndarray, knows_clip: np.ndarray, table: Table, sp
 
 
 def refuse_leaking(source: str, table: Table, divisions: Sequence[np.ndarray]) -> None:
-    """Refuse predictions from a file whose run has models that were trained on what is held out here."""
+    """Refuse a file of predictions whose run has models trained on what is held out here."""
     folder = Path(source).parent
     places = (folder, *run_folder.members(folder))
     beside = [place / run_folder.MODEL for place in places if (place / run_folder.DIVISION).exists()]
@@ -239,7 +239,7 @@ def refuse_leaking(source: str, table: Table, divisions: Sequence[np.ndarray]) -
 
 
 def say(taught: Taught, split: np.ndarray, familiar: np.ndarray | None = None) -> None:
-    """Say for how many training clips the teacher has answers; `familiar`: clips of speakers it was trained on."""
+    """Say for how many training clips the teacher has answers; `familiar` are clips of speakers it was trained on."""
     train = split == TRAIN
     line = f"the teacher answers for {(taught.known & train).sum():,} of {train.sum():,} training clips"
     if familiar is not None and (count := int((familiar & train).sum())):
@@ -248,7 +248,7 @@ def say(taught: Taught, split: np.ndarray, familiar: np.ndarray | None = None) -
 
 
 def familiar_clips(teachers: TeacherModels, table: Table, split: np.ndarray) -> np.ndarray:
-    """The clips on whose speakers all models that may teach were trained, bool `[rows]`."""
+    """Return the clips whose speakers all usable models were trained on, bool `[rows]`."""
     return teachers.knows_speaker[~_leaking_models(teachers, table, split)].all(axis=0)
 
 

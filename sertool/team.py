@@ -1,4 +1,4 @@
-"""The processes that train together, started by torchrun; alone, a team of one."""
+"""Distributed training: the processes started by torchrun, or a single one."""
 
 import atexit
 import os
@@ -11,46 +11,46 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-PATIENCE = timedelta(days=7)  # for the leader, who may make features of a large corpus first
+PATIENCE = timedelta(days=7)  # timeout: the leader may have to make features of a large corpus first
 
 
 class Team:
-    """This process' place among them."""
+    """The rank of this process and the number of processes."""
 
     def __init__(self) -> None:
         there = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.rank, self.size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if there else (0, 1)
-        self.counts = 1.0  # what this process' part of the latest batch counts
+        self.counts = 1.0  # the weight of this process' part of the latest batch
 
     @property
     def leads(self) -> bool:
-        """Whether it is the one that writes and talks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def share(self, clips: np.ndarray) -> np.ndarray:
-        """This process' part of a batch; one for whom nothing is left repeats a clip, which `counts` for nought."""
+        """Return this process' part of a batch; if there is none, a repeated clip with weight 0."""
         own_clips = clips[self.rank :: self.size]
         self.counts = 1.0 if len(own_clips) else 0.0
         return own_clips if len(own_clips) else clips[:1]
 
     def total(self, value: Tensor) -> float:
-        """The sum of a number over the team."""
+        """Sum a number over all processes."""
         if self.size > 1:
             torch.distributed.all_reduce(value)
         return float(value)
 
     def sum_gradients(self, model: nn.Module) -> None:
-        """Give every process the gradient of the whole batch."""
+        """Sum the gradients over all processes: the gradient of the whole batch."""
         if self.size > 1:
             _reduce([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
 
     def sum_parts(self, values: Tensor) -> Tensor:
-        """What all parts of a batch come to; gradients find their way back to each of them."""
+        """Sum the values of all parts of a batch, with gradients."""
         return _Sum.apply(values * self.counts)
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over the team, on which the loss of each process depends."""
+    """The sum over all processes, on which the loss of each depends."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _reduce(tensors: list[Tensor]) -> None:
-    """Replace each tensor by its sum over the team, all in one exchange."""
+    """Replace each tensor by its sum over all processes, in one exchange."""
     if not tensors:
         return
     flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -77,7 +77,7 @@ def _reduce(tensors: list[Tensor]) -> None:
 
 @contextmanager
 def leader_first() -> Iterator[None]:
-    """What writes files once: the leader goes first, and the others find them there, or leave if it failed."""
+    """Run the block on the leader first, as it writes files; the others then find them, or exit if it failed."""
     team = Team()
     if team.size == 1:
         yield
@@ -90,12 +90,12 @@ def leader_first() -> Iterator[None]:
             _from_leader(done)
     else:
         if not _from_leader(None):
-            raise SystemExit(1)  # the leader says why
+            raise SystemExit(1)  # the leader prints the error
         yield
 
 
 def _from_leader(value: bool | None) -> bool | None:
-    """What the leader sends, on all processes."""
+    """Return the leader's value on all processes."""
     values = [value]
     torch.distributed.broadcast_object_list(values, src=0)
     return values[0]
@@ -113,10 +113,10 @@ def meet() -> None:
 
 
 def join(device: str) -> str:
-    """Meet the other processes that torchrun started; the device that is this one's own."""
+    """Join the processes started by torchrun, and return this process' device."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
-        atexit.register(torch.distributed.destroy_process_group)  # whose threads else may be ended loudly
+        atexit.register(torch.distributed.destroy_process_group)  # else its threads may fail noisily at exit
     if device != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -1,9 +1,9 @@
-"""The safetensors format, written in a stream and read as views of a memory map.
+"""Write safetensors files in a stream, and read them as views of a memory map.
 
-Eight bytes of header length, a JSON header, the tensors' bytes. The format's own library keeps the header's metadata in
-a hash map and writes it in another order every time; equal tensors must give equal bytes here. What is read is checked
-before it is believed: nothing in a header makes this allocate, loop or look beyond the file. What names its checksum
-must have it, as all does that is written here.
+The format is eight bytes of header length, a JSON header, and the tensors' bytes. The format's own library keeps the
+header's metadata in a hash map and writes it in varying order; here equal tensors give equal bytes. Input is validated:
+nothing in a header makes this allocate, loop or read beyond the file. A file whose metadata has a checksum must match
+it, and every file written here has one.
 """
 
 import json
@@ -25,14 +25,14 @@ NAMES = {
     "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "bool": "BOOL",
 }  # fmt: skip
 DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in NAMES.items()} | {"BF16": np.dtype("<u2")}
-TensorPieces = tuple[str, tuple[int, ...], Sequence[np.ndarray]]  # of a tensor: its type, its shape, what it is made of
+TensorPieces = tuple[str, tuple[int, ...], Sequence[np.ndarray]]  # a tensor's type, shape and consecutive pieces
 LARGEST_HEADER = 100_000_000
-CHECKSUM = "checksum"  # in the metadata
+CHECKSUM = "checksum"  # its key in the metadata
 
 
 def write(stream: BinaryIO, metadata: Mapping[str, Any], tensors: Mapping[str, TensorPieces]) -> None:
-    """Write tensors whose pieces follow one another; `metadata` is kept as JSON, with a checksum of all."""
-    recorded = json.loads(json.dumps(metadata))  # as whoever reads it has it
+    """Write tensors given as consecutive pieces; `metadata` is stored as JSON, with a checksum of everything."""
+    recorded = json.loads(json.dumps(metadata))  # as a reader will see it
     pieces_of_all = (piece for dtype, _, pieces in tensors.values() for piece in _bytes(dtype, pieces))
     recorded[CHECKSUM] = _checksum(recorded, pieces_of_all)
     header: dict[str, Any] = {"__metadata__": {"sertool": json.dumps(recorded, sort_keys=True, separators=(",", ":"))}}
@@ -55,7 +55,7 @@ def _bytes(dtype: str, pieces: Iterable[np.ndarray]) -> Iterator[memoryview]:
 
 
 def _checksum(metadata: Mapping[str, Any], pieces: Iterable[memoryview]) -> int:
-    """CRC-32 of what a header says and of all numbers, end to end."""
+    """Return the CRC-32 of the metadata and of all tensors."""
     recorded = {name: value for name, value in metadata.items() if name != CHECKSUM}
     value = zlib.crc32(json.dumps(recorded, sort_keys=True).encode())
     for piece in pieces:
@@ -64,12 +64,12 @@ def _checksum(metadata: Mapping[str, Any], pieces: Iterable[memoryview]) -> int:
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Metadata and memory-mapped tensors; a file that is not whole, or was altered, is one clear error."""
+    """Return metadata and memory-mapped tensors; raise SertoolError if the file is incomplete or was altered."""
     return _opened(path, summed=True)
 
 
 def header(path: Path) -> dict[str, Any]:
-    """The metadata alone, of a file whose numbers are not looked at."""
+    """Return the metadata without reading the tensors."""
     return _opened(path, summed=False)[0]
 
 
@@ -108,7 +108,7 @@ def _parse(
 
 
 def _valued(tensor: np.ndarray, dtype: str) -> np.ndarray:
-    """Numbers as numpy has them: bfloat16 is the upper half of a float32."""
+    """Convert bfloat16, the upper half of a float32, to float32."""
     return np.asarray(tensor.astype("<u4") << 16).view("<f4") if dtype == "BF16" else tensor
 
 

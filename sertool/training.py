@@ -34,13 +34,13 @@ from sertool.team import Team
 from sertool.training_data import Data
 from sertool.training_settings import Settings
 
-SAVING_SHARE = 0.1  # of the time that saving may take: where epochs are short, not each of them is saved
-Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # the batches of an epoch, with a progress bar
+SAVING_SHARE = 0.1  # of the time may go into saving: where epochs are short, not each of them is saved
+Watch = Callable[[list[np.ndarray], str], Iterable[np.ndarray]]  # wraps the batches of an epoch in a progress bar
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What is the same in every step."""
+    """The parts of a training that are the same in every step."""
 
     objective: Objective
     data: Data
@@ -50,7 +50,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Generators:
-    """The generators of an epoch: one for choices, and one for numbers on the device."""
+    """An epoch's random generators: one for choices, and one for numbers on the device."""
 
     choices: np.random.Generator
     device: torch.Generator
@@ -59,7 +59,7 @@ class Generators:
 def fit(
     model: nn.Module, data: Data, settings: Settings, seed: int, folder: Path, watch: Watch = lambda order, _: order
 ) -> Iterator[dict[str, Any]]:
-    """Train, leaving the chosen weights in the model; yields each epoch's figures, those done earlier first."""
+    """Train the model and leave the chosen weights in it; yield all epochs' figures, those of a resumed run first."""
     path = folder / CHECKPOINT
     if hasattr(model, "start_head") and not path.exists():
         model.to(data.store.device)
@@ -91,9 +91,9 @@ def fit(
 def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
     model.to(data.store.device)
     objective.add_imitation(model, data)
-    model.to(data.store.device)  # what was added, too
+    model.to(data.store.device)  # the layer that was added, too
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
-        model.to(memory_format=torch.channels_last)  # what kernels of CPUs and of half precision like best
+        model.to(memory_format=torch.channels_last)  # faster with the kernels of CPUs and of half precision
     network = torch.compile(model) if settings.compile else model
     loop = Loop(objective.of(model, network, data, settings), data, settings, Team())
     if loop.team.size > 1:
@@ -103,7 +103,10 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
 
 
 def _takes_channels_last(model: nn.Module) -> bool:
-    """Not with 1x1 convolutions in steps: going backward with channels last, torch 2.14 reads beyond memory on CPUs."""
+    """Whether the model is safe with channels last: not with strided 1x1 convolutions.
+
+    In their backward pass, torch 2.14 then reads out of bounds on CPUs.
+    """
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     return not any(layer.kernel_size == (1, 1) and layer.stride != (1, 1) for layer in convolutions)
 
@@ -115,7 +118,7 @@ def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 
 
 def _shares(model: nn.Module) -> list[dict[str, Any]]:
-    """A network's parameters in groups, each with its share of the learning rate."""
+    """Return the network's parameters in groups, each with its share of the learning rate."""
     parts = model.slow_parts() if hasattr(model, "slow_parts") else []
     groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
     slow = {id(parameter) for group in groups for parameter in group["params"]}
@@ -127,7 +130,7 @@ def _shares(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dict[str, Any]:
-    """One pass over the training clips; its mean loss and the share of time spent on waiting for data."""
+    """Make one pass over the training clips; return the mean loss and the share of time spent waiting for data."""
     generators = _generators(loop, seed, epoch)
     drawn = _drawn(loop, generators.choices)
     order = batches.shuffled(drawn, loop.data.store.lengths[drawn], loop.settings.batch, generators.choices)
@@ -151,7 +154,7 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
 
 
 def _generators(loop: Loop, seed: int, epoch: int) -> Generators:
-    """All processes make the same choices; the numbers drawn on the devices differ between them."""
+    """Return the epoch's generators: choices are the same in all processes, numbers drawn on devices differ."""
     choices = np.random.default_rng([seed, epoch])
     own = int(choices.integers(2**62)) + loop.team.rank
     torch.manual_seed(own)
@@ -159,7 +162,7 @@ def _generators(loop: Loop, seed: int, epoch: int) -> Generators:
 
 
 def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
-    """The clips of an epoch: all training clips or, to balance them, as many drawn with the weights of `balance`."""
+    """Return an epoch's clips: all training clips or, to balance them, as many drawn with the weights of `balance`."""
     train = loop.data.train
     if loop.settings.balance in ("none", "weights"):
         return train
@@ -168,14 +171,17 @@ def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
 
 
 def _strange(count: int, loop: Loop, generators: Generators) -> Tensor | None:
-    """Which clips of a batch are scaled without adaptation: a network that learns both does better with either."""
+    """Draw which clips of a batch are scaled without adaptation.
+
+    A network that learns from both kinds does better with either.
+    """
     if loop.data.group is None:
         return None
     return torch.rand(count, generator=generators.device, device=generators.device.device) < loop.settings.strangers
 
 
 def _step(state: State, loop: Loop, generators: Generators, batch: Batch, share: float) -> Tensor:
-    """One step of the optimiser on this process' part of a batch; `share` is what each clip's loss counts."""
+    """Make one optimiser step on this process' part of a batch; `share` is the weight of each clip's loss."""
     settings, (clips, rows, lengths) = loop.settings, batch
     rows = batch_changes.changed(rows, lengths, settings.changes, generators.device, loop.data.sides)
     mixup = _mixup(len(clips), settings, generators)
@@ -208,7 +214,7 @@ def _clip(model: nn.Module, settings: Settings) -> None:
 
 @torch.no_grad()
 def _follow(state: State, settings: Settings) -> None:
-    """Move the weights' average towards them; quickly at first."""
+    """Move the averaged weights towards the current ones; faster in the first steps."""
     if state.average is None or settings.ema is None:
         return
     decay = min(settings.ema, (1 + state.steps) / (10 + state.steps))
@@ -220,7 +226,7 @@ def _follow(state: State, settings: Settings) -> None:
 
 
 def _set_rate(state: State, loop: Loop, epoch: float) -> None:
-    """The learning rate at a time counted in epochs."""
+    """Set the learning rate for a time, counted in epochs."""
     settings, factor = loop.settings, _factor(state, loop.settings, epoch)
     if settings.warmup:
         factor *= min(1.0, (state.steps + 1) / settings.warmup)
@@ -229,7 +235,7 @@ def _set_rate(state: State, loop: Loop, epoch: float) -> None:
 
 
 def _factor(state: State, settings: Settings, epoch: float) -> float:
-    """The share of the learning rate that the schedule gives."""
+    """Return the schedule's factor for the learning rate."""
     match settings.schedule:
         case "plateau":
             figures = [choosing.figure(past, settings) for past in state.history]
@@ -247,7 +253,7 @@ def _factor(state: State, settings: Settings, epoch: float) -> float:
 
 
 def _examined(state: State, data: Data, precision: str) -> dict[str, Any]:
-    """The dev figures of the weights that would be kept."""
+    """Return the figures on dev of the weights that would be kept."""
     if not len(data.dev):
         return {}
     answer = _answered(state, data, precision)

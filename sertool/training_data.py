@@ -1,4 +1,4 @@
-"""The data of one training, and a network's outputs for its clips."""
+"""Hold the data of one training, and compute a network's outputs for its clips."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,48 +23,48 @@ class Data:
     train: np.ndarray
     dev: np.ndarray
     scaling: Scaling
-    emotion: np.ndarray  # of each clip, -1 where it is none of the classes, `[clips]`
-    group: np.ndarray | None = None  # of each clip the speaker's number, as in the scaling's groups, `[clips]`
-    goals: Tensor | None = None  # `[clips, directions]`: what is to be predicted from a clip's embedding (--imitate)
-    corpus: np.ndarray | None = None  # of each clip, by number, `[clips]`
-    judged: Tensor | None = None  # bool `[clips, classes]`: the emotions that a clip is judged among, where not all
-    original: np.ndarray | None = None  # `[clips]`: the clip whose outputs are each one's targets (--steady); -1: none
+    emotion: np.ndarray  # of each clip, -1 if it is none of the classes, `[clips]`
+    group: np.ndarray | None = None  # each clip's speaker number, as in the scaling's groups, `[clips]`
+    goals: Tensor | None = None  # `[clips, directions]`: what --imitate predicts from a clip's embedding
+    corpus: np.ndarray | None = None  # each clip's corpus number, `[clips]`
+    judged: Tensor | None = None  # bool `[clips, classes]`: emotions that a clip is judged among; None: all
+    original: np.ndarray | None = None  # `[clips]`: the clip whose outputs are the target of --steady; -1: none
     temperature: float = 1.0  # of answers without adaptation
 
     @property
     def known(self) -> np.ndarray:
-        """Whose emotion is among the classes, bool `[clips]`."""
+        """The clips whose emotion is among the classes, bool `[clips]`."""
         return self.emotion >= 0
 
     @cached_property
     def sides(self) -> int:
-        """How many channels lie side by side in a row's columns; 1 where that is not known."""
+        """The number of channels side by side in a row's columns; 1 if not known."""
         record, *others = self.store.records.values()
         whole = not (others or record["stats"] or self.scaling.matrix is not None)
         return features.sides(record) if whole else 1
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """The emotion of each clip, or what its targets come closest to, `[clips]`."""
+        """The emotion of each clip, by its largest target, `[clips]`."""
         return np.where(self.known, self.emotion, self.targets.argmax(dim=1).cpu().numpy())
 
     def crowd(self, how: str) -> np.ndarray:
-        """How many clips each training clip shares its weight with, by the setting `balance`, `[train]`."""
+        """Return how many clips each training clip shares its weight with, by the setting `balance`, `[train]`."""
         corpus = np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
         return label_sets.crowd(how, self.truth[self.train], corpus[self.train])
 
     @property
     def columns(self) -> int:
-        """How many columns a model sees."""
+        """The number of columns that a model sees."""
         matrix = self.scaling.matrix
         return self.store.columns if matrix is None else matrix.shape[1]
 
     def mapped(self, offset: np.ndarray, matrix: np.ndarray) -> "Data":
-        """The same with fewer columns: `(rows - offset) @ matrix`."""
+        """Return the data with fewer columns: `(rows - offset) @ matrix`."""
         return replace(self, scaling=self.scaling.then(offset, matrix, self.store.device))
 
     def rows(self, clips: np.ndarray, strange: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The clips' scaled rows, `[clips, time, columns]`, and their lengths; `strange` ones without adaptation."""
+        """Return the clips' scaled rows, `[clips, time, columns]`, and lengths; `strange` clips are not adapted."""
         rows, lengths = self.store.take(clips)
         group = None if self.group is None else torch.from_numpy(self.group[clips]).to(rows.device)
         if group is not None and strange is not None:
@@ -73,7 +73,7 @@ class Data:
 
 
 def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "float32") -> Tensor:
-    """The network's logits for some clips, `[clips, classes]`, on the CPU, adapted to speakers by these clips alone."""
+    """Return the network's logits, `[clips, classes]`, on the CPU, adapted to speakers by these clips alone."""
     model.eval()
     if data.group is not None:
         data = replace(data, scaling=_adapted(model, data, clips, precision))
@@ -81,7 +81,7 @@ def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "fl
 
 
 def _adapted(model: nn.Module, data: Data, clips: np.ndarray, precision: str) -> Scaling:
-    """The scaling adapted to the speakers of some clips, by these."""
+    """Return the scaling adapted to the speakers of some clips by these clips."""
 
     def ask(scaling: Scaling) -> np.ndarray:
         answer = _of_each(model, replace(data, scaling=scaling), clips, precision)
@@ -92,13 +92,13 @@ def _adapted(model: nn.Module, data: Data, clips: np.ndarray, precision: str) ->
 
 
 def summaries(model: Any, data: Data, precision: str) -> np.ndarray:
-    """The network's summaries of the training clips, `[clips, width]`."""
+    """Return the network's summaries of the training clips, `[clips, width]`."""
     return _of_each(model.eval().summary, data, data.train, precision).numpy()
 
 
 @torch.inference_mode()
 def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, precision: str) -> Tensor:
-    """The network's output for each of some clips, float32 `[clips, width]`, on the CPU."""
+    """Return the network's output for each of some clips, float32 `[clips, width]`, on the CPU."""
     outputs = torch.empty(0)
     for some in batches.in_order(data.store.lengths[clips]):
         places = batches.not_alone(some, precision)
@@ -110,6 +110,6 @@ def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, prec
 
 
 def recalls(answer: Tensor, truth: np.ndarray) -> tuple[float, float]:
-    """UAR and accuracy of some logits."""
+    """Return UAR and accuracy of some logits."""
     counted = metrics.tally(metrics.confusion(truth, answer.argmax(dim=1).numpy(), answer.shape[1]))
     return float(metrics.uar(counted)), float(metrics.accuracy(counted))

@@ -1,4 +1,4 @@
-"""How a network is trained, whatever it is trained on."""
+"""The settings of training a network, whatever its input."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

@@ -1,5 +1,4 @@
-"""Twins: clips of equal sound, of the same file or, where clips are parts of files, of the same part of it; and parts
-of one recording, which may overlap."""
+"""Find clips of equal sound: of the same file or of the same part of it; and overlapping parts of one recording."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,14 +12,17 @@ from sertool.columns import Row
 from sertool.manifest import Table
 
 SAME_AS = "duplicate-of:"
-TICK = 1e-3  # seconds: parts that begin and last alike to within it are the same
-ROUNDED = 50  # ticks that parts may share without overlapping: tables round their times
-LONGEST = 10**12  # ticks; whatever has no end lasts so long
+TICK = 1e-3  # seconds: parts whose start and length agree within it are the same
+ROUNDED = 50  # ticks by which parts may overlap, as tables round their times
+LONGEST = 10**12  # ticks; the length of a part without an end
 
 
 def mark(rows: Sequence[Row]) -> None:
-    """Write into the issues which clips are equal: under several labels all are wrong, else one stays, the first of
-    those of which most is known."""
+    """Mark clips of equal sound in `issue`.
+
+    If their labels differ, all are marked; else all but one: the one of which emotion and speaker are known best, the
+    first in a tie.
+    """
     for row in rows:
         if tells_of_them(row.get("issue")):
             row["issue"] = None
@@ -39,17 +41,17 @@ def mark(rows: Sequence[Row]) -> None:
 
 
 def marked(table: Table) -> Table:
-    """The same for a table, be it joined of several that knew their own clips alone; copies go with their clip.
+    """Like `mark`, for a table, which may be joined of several; copies go with their clip.
 
-    Where no digest is known, what is equal is the same part of the same file.
+    Where no digest is known, equal means the same part of the same file.
     """
     return _judged(table, _alike(table, *_sources(table), manifest.codes(table, "channel").index).index)
 
 
 def released(table: Table) -> Table:
-    """The table without rows that were left out: of those set aside for being equal to one of them, one is used again.
+    """Return the table after rows were left out: a clip set aside as a duplicate of one of them is used again.
 
-    A conflict of labels stays: the sound has both, whichever is left.
+    A conflict of labels stays, as the sound has both labels even if only one is left.
     """
     issues = manifest.codes(table, "issue")
     others = [text.removeprefix(SAME_AS) if text.startswith(SAME_AS) else None for text in issues.values]
@@ -70,7 +72,7 @@ def released(table: Table) -> Table:
 
 
 def _judged(table: Table, sound: np.ndarray) -> Table:
-    """The table with issues for those of its rows that have one sound, by a number for each, `[rows]`; else -1."""
+    """Return the table with issues for equal sounds, given a number for the sound of each row or -1, `[rows]`."""
     several = sound >= 0
     if not several.any():
         return table
@@ -90,18 +92,18 @@ def _judged(table: Table, sound: np.ndarray) -> Table:
 
 
 def single(table: Table) -> np.ndarray:
-    """Which clips are not set aside for having a twin, bool `[rows]`."""
+    """Return which clips are not set aside for having a twin, bool `[rows]`."""
     issues = manifest.codes(table, "issue")
     return look_up([not tells_of_them(issue) for issue in issues.values], issues, True)
 
 
 def tells_of_them(issue: str | None) -> bool:
-    """Whether a clip is set aside for having a twin."""
+    """Whether an issue says that a clip has a twin."""
     return issue is not None and (issue == "label-conflict" or issue.startswith(SAME_AS))
 
 
 def shared(table: Table) -> Codes:
-    """Sounds that several clips have, by the name of the first of these; augmented copies are no clips of their own."""
+    """Group clips of equal sound, by the name of the first; copies do not count as clips."""
     return _alike(table, *_hashed(table, "digest"), np.zeros(len(table), np.int32))
 
 
@@ -117,8 +119,10 @@ def _alike(table: Table, source: np.ndarray, has_source: np.ndarray, channel: np
 
 
 def beginnings(table: Table) -> np.ndarray:
-    """A number for where each row begins, and in which recording: rows of one number share their sound, wherever they
-    end; -1 where no recording is known, `[rows]`."""
+    """Return a number for each row's recording and start, `[rows]`; -1 if the recording is unknown.
+
+    Rows of one number share their sound, wherever they end.
+    """
     source, has_source = _sources(table)
     start = _ticks(table, "start", np.arange(len(table))).astype(np.uint64)
     _, place = np.unique(mix(source + mix(start)), return_inverse=True)
@@ -126,21 +130,21 @@ def beginnings(table: Table) -> np.ndarray:
 
 
 def recordings(table: Table, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Those of some rows that stand in one recording with others, and a number for each recording; copies left out."""
+    """Return those rows that share a recording with other rows, and its number; copies are left out."""
     return _recurring(*_sources(table), among & manifest.originals(table))
 
 
 def overlapping(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes) -> Codes:
-    """Parts of `recordings` that overlap in time, each with the next of them, by the name of the first.
+    """Group parts of `recordings` that overlap in time, each with the next, by the name of the first.
 
-    Those of which all are the same sound, as `equal` says, are left out.
+    Groups whose parts all have the same sound, as `equal` says, are left out.
     """
     rows, recording = recorded
     length = _ticks(table, "duration", rows, missing=LONGEST)
     rows, recording, length = (values[length > ROUNDED] for values in (rows, recording, length))
     begin = _ticks(table, "start", rows)
     order = np.lexsort((begin, recording))
-    rows, apart = rows[order], recording[order] * LONGEST  # all on one line of time, one recording behind the other
+    rows, apart = rows[order], recording[order] * LONGEST  # on one time line, one recording after the other
     begin, length = apart + begin[order], length[order]
     reached = np.maximum.accumulate(np.minimum(begin + length, apart + LONGEST))
     new = np.append(True, begin[1:] >= reached[:-1] - ROUNDED)[: len(rows)]
@@ -148,7 +152,7 @@ def overlapping(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Co
 
 
 def nameless(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes) -> Codes:
-    """`recordings` of which several parts name no speaker, by their files; left out as above."""
+    """Group parts of `recordings` that name no speaker, by file; left out as in `overlapping`."""
     rows, recording = (values[manifest.codes(table, "speaker").index[recorded[0]] < 0] for values in recorded)
     order = np.argsort(recording, kind="stable")
     rows, recording = rows[order], recording[order]
@@ -157,7 +161,7 @@ def nameless(table: Table, recorded: tuple[np.ndarray, np.ndarray], equal: Codes
 
 
 def _hashed(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A number for each row's value, and which rows have one."""
+    """Return a hash of each row's value, and which rows have one."""
     if name not in table.column_names:
         return np.zeros(len(table), np.uint64), np.zeros(len(table), bool)
     column = table.column(name)
@@ -165,7 +169,7 @@ def _hashed(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sources(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """A number for each row's recording, and which rows have one: by its digest, else by its file."""
+    """Return a number for each row's recording, by its digest, else by its file, and which rows have one."""
     sound, has_digest = _hashed(table, "digest")
     if has_digest.all():
         return sound, has_digest
@@ -180,17 +184,17 @@ def _sources(table: Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _recurring(keys: np.ndarray, has_key: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows whose key several have, and a number for each key."""
+    """Return the rows whose key occurs repeatedly, and a number for each key."""
     has_key = has_key & among
     ordered = keys[has_key]
-    ordered.sort()  # no more than this is held of tables with millions of rows, in which hardly any sound is twice
+    ordered.sort()  # sorted in place to save memory: in a table of millions of rows hardly any sound repeats
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     rows = np.flatnonzero(has_key & np.isin(keys, twice))
     return rows, np.searchsorted(twice, keys[rows])
 
 
 def _unlike(table: Table, name: str, rows: np.ndarray, new: np.ndarray, equal: Codes) -> Codes:
-    """Groups of several rows that are not all one sound, each from where `new` says, by a column of its first row."""
+    """Return groups of several rows that are not all one sound; `new` marks a group's first row, which names it."""
     group_of_row = np.full(len(table), -1, np.int32)
     if not len(rows):
         return Codes(group_of_row, ())

@@ -1,4 +1,4 @@
-"""Archives from anywhere, taken apart so that nothing leaves the folder, links out of it or explodes."""
+"""Unpack untrusted archives: no paths or links out of the folder, no decompression bombs."""
 
 import gzip
 import lzma
@@ -19,37 +19,37 @@ from sertool.files import reason
 
 BLOCK_BYTES = 1 << 20
 JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.DS_Store|Thumbs\.db|\._[^/]*)(?:/|$)")
-Destination = Callable[[str], str | None]  # where a member goes, or None where it is not wanted
+Destination = Callable[[str], str | None]  # maps a member's name to a path, or to None if it is not wanted
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What no corpus comes near; digital silence packs a thousandfold, but no archive is silence alone."""
+    """Limits that no corpus approaches; silence may compress a thousandfold, but no archive is only silence."""
 
     files: int = 500_000
     size: int = 10**12
     ratio: float = 200.0
-    free: int = 64 << 20  # bytes that may come out whatever the ratio
+    free: int = 64 << 20  # bytes that may be unpacked whatever the ratio
 
 
 LIMITS = Limits()
 
 
 class Unreadable(SertoolError):
-    """The archive is none, or is not whole, or not fit to be taken apart."""
+    """The archive is invalid, incomplete or unsafe to unpack."""
 
 
 @dataclass(frozen=True)
 class ArchiveMember:
-    """A file in an archive."""
+    """A member of an archive."""
 
     name: str
-    size: int  # as the archive says
+    size: int  # according to the archive
     open: Callable[[], IO[bytes]]
 
 
 def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
-    """Write the wanted members below a folder, and name each."""
+    """Write the wanted members below a folder, and yield their names."""
     allowed = min(LIMITS.size, max(LIMITS.free, int(LIMITS.ratio * archive.stat().st_size)))
     for member, name in _members_to_take(archive, naming):
         target = folder / name
@@ -67,7 +67,7 @@ def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
 
 
 def small(archive: Path, limit: int, naming: Destination) -> Iterator[tuple[str, bytes]]:
-    """The wanted members of no more than `limit` bytes."""
+    """Yield the wanted members of at most `limit` bytes."""
     for member, name in _members_to_take(archive, naming):
         if member.size <= limit:
             with _reading(archive), member.open() as source:
@@ -75,14 +75,17 @@ def small(archive: Path, limit: int, naming: Destination) -> Iterator[tuple[str,
 
 
 def promised(archive: Path, naming: Destination) -> int:
-    """Bytes that the wanted members say they have; of a tar no more than its own, as it would have to be unpacked."""
+    """Return the bytes that the wanted members claim; for a tar its own size, as it would have to be unpacked."""
     if not _is_zip(archive):
         return archive.stat().st_size
     return sum(member.size for member, _ in _members_to_take(archive, naming))
 
 
 def naming(strip: bool = False, take: tuple[str, ...] = ()) -> Destination:
-    """Members under their own names, or without their first folder; only those that fit a pattern, if there is any."""
+    """Return a function that maps members to paths: all of them, or those matching a pattern in `take`.
+
+    With `strip`, the paths lack their first folder.
+    """
 
     def name(path: str) -> str | None:
         shortened = path.partition("/")[2] if strip else path
@@ -93,7 +96,7 @@ def naming(strip: bool = False, take: tuple[str, ...] = ()) -> Destination:
 
 
 def safe(name: str) -> str:
-    """A path below a folder, whoever wrote it and for whichever system; or an error."""
+    """Return a relative path safe to write on any system; raise Unreadable if it leads out of the folder."""
     path = name.replace("\\", "/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if path.startswith("/") or re.match("[A-Za-z]:", path) or ".." in parts or "\0" in path or not parts:
@@ -141,7 +144,7 @@ def _zipped(archive: Path) -> Iterator[ArchiveMember]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that tells whether the archive ended as it should, which tarfile keeps to itself."""
+    """A tar header that reports whether the archive ended properly, which tarfile hides."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
@@ -155,7 +158,7 @@ class _Header(tarfile.TarInfo):
 def _tarred(archive: Path) -> Iterator[ArchiveMember]:
     with tarfile.open(archive, tarinfo=_Header) as opened:
         for info in opened:
-            opened.members = []  # it remembers all that it has seen
+            opened.members = []  # else it would keep all members in memory
             if info.isdir():
                 continue
             if not info.isreg():
@@ -163,14 +166,14 @@ def _tarred(archive: Path) -> Iterator[ArchiveMember]:
             yield ArchiveMember(info.name, info.size, lambda info=info: opened.extractfile(info))
         if not getattr(opened, "ended", False):
             raise Unreadable(f"{archive.name} is cut or damaged")
-        for _ in range(64):  # what follows is padding; a compressed stream checks itself at its end
+        for _ in range(64):  # padding follows; reading to its end verifies a compressed stream
             if not opened.fileobj.read(BLOCK_BYTES):
                 break
 
 
 @contextmanager
 def _reading(archive: Path) -> Iterator[None]:
-    """Whatever a damaged archive provokes in the libraries, in one line."""
+    """Turn the errors that damaged archives cause in the libraries into one line."""
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:

@@ -1,4 +1,4 @@
-"""Whether the shards hold what the features' definitions say: clips computed again, slowly, and compared."""
+"""Check shards against the definitions of their features by computing some clips again, slowly."""
 
 import json
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from sertool.files import whole
 from sertool.manifest import Table
 from sertool.tasks import clips_of
 
-TOLERANCE = 1e-3  # of a value's size
-WAYS = 4  # in which frames are changed, to see what becomes of their statistics
+TOLERANCE = 1e-3  # relative to a value's size
+WAYS = 4  # random changes of frames, to measure their effect on statistics
 ROUNDING = {"float16": 2.0**-11, "float32": 2.0**-24, "int16": 0.0}
-LEAST = 1e-7  # what is too little to matter in any value
-NEEDED = 0.999  # of the values of features that step
+LEAST = 1e-7  # a difference that never matters
+NEEDED = 0.999  # share of values that must agree for features that step
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Verdict:
     values: int
     within: float  # share of the values within the tolerance
     worst: float  # the largest difference, in tolerances
-    worst_clip: str  # that has it
+    worst_clip: str  # the clip with this difference
     agrees: bool
 
 
 def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[Verdict]:
-    """A verdict for each feature, on `count` clips that the seed chooses."""
+    """Return a verdict for each feature, on `count` clips chosen by the seed."""
     usable = np.flatnonzero(manifest.usable(table))
     chosen = np.sort(np.random.default_rng(seed).permutation(usable)[:count])
     readers = {name: shards.Reader(name, extraction.record(name)) for name in extraction.features}
@@ -47,7 +47,7 @@ def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[
         clip = clips_of(row_table)[0]
         try:
             wave = extract.decoded(clip, extraction.wave)
-        except audio.Unusable as unusable:  # since its rows were stored
+        except audio.Unusable as unusable:  # it became unusable after its rows were stored
             lost += 1
             talk.warn(f"not verified: {clip.name}: {clip.path} is {unusable.issue} ({unusable})")
             continue
@@ -70,20 +70,22 @@ def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[
 
 
 def _is_rounding(wave: torch.Tensor) -> bool:
-    """Whether a channel of `[channels, samples]` is silent to the doctor and yet not digitally: constant, or noise that
-    the last bits left where two channels cancel."""
+    """Whether a channel of `[channels, samples]` is silent to the doctor, but not all zeros.
+
+    It is constant, or the rounding noise left where two channels cancel.
+    """
     low, high = wave.aminmax(dim=1)
     return bool(((high - low < 2 * levels.SILENT) & ((low != 0) | (high != 0))).any())
 
 
 def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
-    """What the shard has of a clip, `[rows, width]`."""
+    """Return a clip's rows from its shard, `[rows, width]`."""
     names = ("clip", *columns.of_feature(reader.feature))
     return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
 def _slowly(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[np.ndarray, np.ndarray | None]:
-    """One clip's frames by the definition, `[frames, width]`, and those that count; of `[channels, samples]`."""
+    """Return a clip's frames by the definition, `[frames, width]`, and which are valid, from `[channels, samples]`."""
     define = features.load(name).definition
     settings = extraction.features[name]
     sides = [define(channel.numpy().astype(np.float64), extraction.wave.rate, settings) for channel in wave]
@@ -94,10 +96,10 @@ def _slowly(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[np.n
 
 
 def _summed(frames: np.ndarray, counted: np.ndarray | None, stats: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """What is stored of frames, `[rows, width]`, and the size that differences in it are measured by.
+    """Return the rows to be stored, `[rows, width]`, and the size relative to which differences are judged.
 
-    A frame's is its value, or its column's deviation over the clip where that is more. A statistic's is its value, or
-    what it changes by where frames change by a share of theirs, whichever way each goes, over that share.
+    The size of a frame's value is its magnitude, or its column's deviation over the clip if that is larger. The size of
+    a statistic is its magnitude or, if larger, how much it changes relative to random changes of the frames.
     """
     size = np.maximum(np.abs(frames), frames.std(axis=0))
     if not stats:
@@ -113,9 +115,9 @@ def _summed(frames: np.ndarray, counted: np.ndarray | None, stats: tuple[str, ..
 
 
 def _allowed(name: str, extraction: Extraction, defined: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """How much each stored value may differ: by a share of its size, by its rounding, and by what never matters.
+    """Return how much each stored value may differ: a share of its size, its rounding, and what never matters.
 
-    A feature that may be computed in less than float32, or whose values are very small, says so itself.
+    A feature that may be computed in less than float32, or whose values are very small, defines its own limits.
     """
     module, dtype = features.load(name), extraction.stored(name)
     share = module.tolerance(extraction.features[name]) if hasattr(module, "tolerance") else TOLERANCE
@@ -124,14 +126,14 @@ def _allowed(name: str, extraction: Extraction, defined: np.ndarray, size: np.nd
 
 
 def _in_tolerances(stored: np.ndarray, defined: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Differences in units of what is allowed, `[rows, width]`."""
+    """Return differences in units of what is allowed, `[rows, width]`."""
     if stored.shape != defined.shape:
         raise SertoolError(f"verify: {stored.shape} rows stored, {defined.shape} by the definition")
     return np.abs(stored.astype(np.float64) - defined) / allowed
 
 
 def _verdict(name: str, differences: dict[str, np.ndarray]) -> Verdict:
-    """Of the differences by clip."""
+    """Return the verdict on a feature, from its differences by clip."""
     values = np.concatenate([difference.ravel() for difference in differences.values()])
     worst = {clip: float(difference.max(initial=0.0)) for clip, difference in differences.items()}
     clip = max(worst, key=worst.get)
@@ -142,7 +144,7 @@ def _verdict(name: str, differences: dict[str, np.ndarray]) -> Verdict:
 
 
 def report(verdicts: list[Verdict], path: Path) -> None:
-    """Say the verdicts, keep them beside the shards, and fail where one is bad."""
+    """Say the verdicts, save them beside the shards, and fail if one is bad."""
     for line in _lines(verdicts):
         talk.say(line)
     with whole(path) as stream:

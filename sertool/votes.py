@@ -1,4 +1,4 @@
-"""Emotions from listeners' votes: the word that most of them chose, or each word's share."""
+"""Derive emotions from listeners' votes: the most frequent one, or each one's share."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from sertool.manifest import Table
 
 
 def labelled(table: Table, source: str, modality: str, mapping: dict[str, str]) -> Table:
-    """Emotions as most listeners heard them (`perceived`), or columns with each emotion's share (`soft`)."""
+    """Replace the emotions by those that most listeners chose (`perceived`), or add each one's share (`soft`)."""
     prefix = f"votes_{modality}_"
     names = manifest.family(table, prefix)
     if not names:
@@ -27,7 +27,7 @@ def labelled(table: Table, source: str, modality: str, mapping: dict[str, str]) 
 
 
 def _remedy(table: Table, modality: str) -> str:
-    """What to do where there are no votes of what the listeners had."""
+    """Return a hint for a manifest without votes of the requested modality."""
     there = manifest.family(table, "votes_")
     others = sorted({name.partition("_")[0] for name in there} & {"voice", "face", "both"})
     if others:
@@ -38,7 +38,7 @@ def _remedy(table: Table, modality: str) -> str:
 
 
 def _by_plurality(table: Table, votes: np.ndarray, words: Sequence[str]) -> Table:
-    """The word with most votes, `[rows, words]`; of several the intended one, else none."""
+    """Set each emotion to the one with most votes, `[rows, words]`; in a tie the intended one, else null."""
     most = (votes == votes.max(1, keepdims=True)) & (votes > 0)
     emotions = manifest.codes(table, "emotion")
     intended = look_up([words.index(word) if word in words else -1 for word in emotions.values], emotions)

@@ -1,4 +1,4 @@
-"""One request to a server: its body as it comes, and which failures are worth another attempt."""
+"""HTTP requests with streamed bodies and retries."""
 
 import contextlib
 import email.utils
@@ -24,24 +24,24 @@ from sertool.files import reason, size
 
 AGENT = f"sertool/{__version__}"
 BLOCK_BYTES = 1 << 16
-BUSY = (408, 425, 429, 500, 502, 503, 504)  # statuses after which another attempt may succeed
-DOCUMENT = 64 << 20  # the longest answer that is read into memory
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # statuses that are worth another attempt
+DOCUMENT = 64 << 20  # the longest document read into memory
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server may take."""
+    """Timeouts and retries."""
 
     silence: float = 30.0  # seconds without a byte
-    head: float = 60.0  # seconds until the answer begins
-    slowest: float = 1000.0  # bytes a second, over as long as a silence may last
-    attempts: int = 5  # in a row that bring next to nothing
-    pause: float = 1.0  # seconds before the second attempt; then twice as long, and so on
-    longest: float = 120.0  # seconds that a server may ask for before the next attempt
+    head: float = 60.0  # seconds until the response begins
+    slowest: float = 1000.0  # least bytes a second, averaged over `silence`
+    attempts: int = 5  # failures in a row before giving up
+    pause: float = 1.0  # seconds before the second attempt, then doubling
+    longest: float = 120.0  # the longest Retry-After that is accepted, in seconds
 
     @property
     def least_progress(self) -> float:
-        """Bytes under which an attempt counts as failed: else a very slow server would keep us for ever."""
+        """The bytes an attempt must bring to count as progress; else a very slow server would hold us for ever."""
         return self.slowest * self.silence
 
 
@@ -49,7 +49,7 @@ PATIENCE = Patience()
 
 
 class Refused(SertoolError):
-    """The server will not give it, and asking again would not help."""
+    """The server refuses, and a retry would not help."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -57,19 +57,19 @@ class Refused(SertoolError):
 
 
 class Damaged(SertoolError):
-    """What came is not what was promised."""
+    """The content is not what was published."""
 
 
 class Unreachable(SertoolError):
-    """The server did not manage to give it, however often it was asked."""
+    """The server failed repeatedly."""
 
 
 class Stopped(SertoolError):
-    """Another download failed, so this one was left."""
+    """The download was stopped because another one failed."""
 
 
 class Retry(Exception):
-    """An attempt failed that may be repeated; with `restart`, what was downloaded so far is of no use."""
+    """An attempt failed and may be repeated; with `restart`, the partial download is useless."""
 
     def __init__(self, text: str, wait: float | None = None, *, restart: bool = False) -> None:
         super().__init__(text)
@@ -78,7 +78,7 @@ class Retry(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: an address, the bytes that are there of it, and what the server called that version."""
+    """A request: the address, the number of bytes already there, and the server's tag of that version."""
 
     url: str
     headers: Mapping[str, str]
@@ -89,16 +89,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A body that comes, from byte `start` on."""
+    """A response body, from byte `start` on."""
 
-    stream: Any  # read1 and close
+    stream: Any  # has read1 and close
     start: int
     total: int | None
     tag: str | None
 
 
 def ask(url: str, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
-    """A document, such as an index; with `data` it is asked for by POST."""
+    """Return a document, such as an index; with `data` by POST."""
     document = bytearray()
 
     def attempt() -> None:
@@ -125,7 +125,7 @@ def ask_json(url: str, headers: Mapping[str, str] | None = None, data: bytes | N
 
 
 def with_retries(attempt: Callable[[], None], progress: Callable[[], int], stop: threading.Event) -> None:
-    """Repeat an attempt until it succeeds, or too many in a row bring next to nothing; the pauses double."""
+    """Repeat an attempt until it succeeds, or too many in a row bring hardly any progress; the pauses double."""
     failures = 0
     while True:
         before = progress()
@@ -144,26 +144,26 @@ def with_retries(attempt: Callable[[], None], progress: Callable[[], int], stop:
 
 
 def _pause(failures: int) -> float:
-    """Seconds before the next attempt, randomised, so that clients that failed together do not return together."""
+    """Return the seconds before the next attempt, randomised so that clients do not retry in step."""
     return PATIENCE.pause * 2 ** (failures - 1) * random.uniform(0.5, 1.0)
 
 
 def plain(url: str) -> str:
-    """An address for people: without the keys that its query may hold."""
+    """Return an address for messages, without its query, which may hold keys."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextlib.contextmanager
 def opened(request: Request) -> Iterator[Reply]:
-    """The answer to a request, be it from a server or from a `file:` address."""
+    """Open the response to a request to a server or a `file:` address."""
     reply = _local(request) if request.url.startswith("file:") else _remote(request)
     with contextlib.closing(reply.stream):
         yield reply
 
 
 def blocks(reply: Reply, url: str) -> Iterator[bytes]:
-    """The body as it comes; a server that is too slow is given up."""
+    """Yield the body; raise Retry if the server is too slow."""
     received = marked = 0
     since = time.monotonic()
     while True:
@@ -181,7 +181,7 @@ def blocks(reply: Reply, url: str) -> Iterator[bytes]:
 
 
 def refuse_cut(reply: Reply, url: str, received: int) -> None:
-    if reply.total is None and not received:  # a head that was cut looks like this, and no file is empty
+    if reply.total is None and not received:  # a truncated header looks like this, and no file is empty
         raise Retry(f"{plain(url)} gave nothing")
     if reply.total is not None and received < reply.total:
         raise Retry(f"{plain(url)} was cut after {size(received)} of {size(reply.total)}")
@@ -203,7 +203,7 @@ def _local(request: Request) -> Reply:
 def _remote(request: Request) -> Reply:
     outgoing = urllib.request.Request(request.url, request.data, {"User-Agent": AGENT})
     for name, value in request.headers.items():
-        outgoing.add_unredirected_header(name, value)  # keys are for the first host alone
+        outgoing.add_unredirected_header(name, value)  # not sent to other hosts
     if request.have:
         outgoing.add_header("Range", f"bytes={request.have}-")
         if request.tag:
@@ -223,7 +223,7 @@ def _remote(request: Request) -> Reply:
 
 
 def _range(answer: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """The first byte that comes, and the length of the whole."""
+    """Return the first byte of a partial response, and the length of the whole; -1 if it is malformed."""
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
     if not match:
         return -1, None
@@ -231,13 +231,13 @@ def _range(answer: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 
 def _tag(headers: Mapping[str, str]) -> str | None:
-    """What identifies this very version of a file; a weak ETag does not."""
+    """Return what identifies this version of a file; a weak ETag does not."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified")
 
 
 def _refusal(error: urllib.error.HTTPError, request: Request) -> Reply:
-    """Raise what an error status means; 416 may mean that the whole file was downloaded before."""
+    """Raise the error of a status; 416 may mean that the file was already complete."""
     with contextlib.closing(error):
         if error.code == 416 and request.have:
             total = error.headers.get("Content-Range", "").rpartition("/")[2]
@@ -251,7 +251,7 @@ def _refusal(error: urllib.error.HTTPError, request: Request) -> Reply:
 
 
 class _Nothing:
-    """A body without bytes."""
+    """An empty body."""
 
     def read1(self, _count: int) -> bytes:
         return b""
@@ -261,15 +261,15 @@ class _Nothing:
 
 
 def _explanation(error: urllib.error.HTTPError) -> str:
-    """Status and, where the server explains itself in JSON, its own words."""
+    """Return status and reason, or the server's own explanation if it is JSON."""
     words = str(error.reason or "").partition("\n")[0]
-    with contextlib.suppress(Exception):  # an explanation is welcome, not needed
+    with contextlib.suppress(Exception):  # an explanation is optional
         words = json.loads(error.read(BLOCK_BYTES))["message"] or words
     return f"{error.code} {words}".strip()[:200]
 
 
 def _wait(text: str | None) -> float | None:
-    """Seconds of a Retry-After, which may be a date."""
+    """Return the seconds of a Retry-After, which may be a date."""
     if not text:
         return None
     with contextlib.suppress(ValueError):
@@ -281,7 +281,7 @@ def _wait(text: str | None) -> float | None:
 
 @contextlib.contextmanager
 def _in_plain_words(url: str) -> Iterator[None]:
-    """Troubles of the network in plain words; a status is for the caller."""
+    """Turn network errors into plain words; HTTP statuses are left to the caller."""
     try:
         yield
     except urllib.error.HTTPError:
@@ -308,7 +308,7 @@ def _words(cause: object) -> str:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Redirects, in moderation, and never out of an encrypted connection."""
+    """A limited number of redirects, never from HTTPS to HTTP."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
@@ -318,7 +318,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 class _Hurried(http.client.HTTPConnection):
-    """A connection whose answer must begin in time, though its bytes may drip in one by one."""
+    """A connection whose response must begin in time, even if its bytes trickle in."""
 
     def getresponse(self) -> http.client.HTTPResponse:
         late = threading.Event()

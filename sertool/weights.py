@@ -1,7 +1,7 @@
 """Pretrained weights: files from --weights, the cache or a download, and their tensors. Nothing in them is executed.
 
-Tensors are identified by a digest of their numbers, whatever file they came in, and features record it. Tensors from
-elsewhere, such as a model file with a packed encoder, are registered, and found by that digest.
+Tensors are identified by a digest of their values, whatever file they came in, and features record it. Tensors from
+elsewhere, such as a model file with a packed encoder, are registered under that digest.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 Shapes = Mapping[str, tuple[int, ...]]
 Arrange = Callable[["Tensors"], "Tensors"]
 
-PACKED = "pretrained."  # before the names of a packed encoder's tensors in a model file
+PACKED = "pretrained."  # prefix of a packed encoder's tensors in a model file
 PIN = ".sha256"
-LENGTH = 32  # of a digest, in hexadecimal digits
+LENGTH = 32  # length of a digest in hexadecimal digits
 BLOCK_NAME = re.compile(r"^encoder\.(?:transformer\.)?(?:blocks|layers)\.(\d+)\.")
 NESTED = ("model_state_dict", "state_dict", "model")  # where a checkpoint may keep its tensors
 
@@ -41,25 +41,25 @@ _registered: dict[str, "Tensors"] = {}
 
 @dataclass(frozen=True)
 class Published:
-    """A file of weights, where its publisher has it."""
+    """A published file of weights."""
 
-    name: str  # of the encoder: whisper-base
+    name: str  # the encoder's: whisper-base
     url: str
-    sha256: str | None = None  # pinned at the first download where none is published
+    sha256: str | None = None  # if not published, that of the first download is kept
 
     @property
     def place(self) -> Path:
-        """Where it lies in the cache."""
+        """The path in the cache."""
         return files.cache_folder() / "weights" / (self.name + Path(self.url).suffix)
 
 
 def is_at_hand(published: Published) -> bool:
-    """Whether nothing has to be downloaded for it."""
+    """Whether it can be used without a download."""
     return bool(_in_use) or published.place.is_file()
 
 
 def use_file(path: str | Path | None) -> None:
-    """Take all encoders' weights from this file or model of the package (`--weights`) from now on; None ends that."""
+    """Take all encoders' weights from this file or shipped model (`--weights`) from now on; None undoes that."""
     if path is None:
         _in_use.clear()
         return
@@ -72,13 +72,13 @@ def use_file(path: str | Path | None) -> None:
 
 
 def file_in_use() -> Path | None:
-    """The file of `--weights`, if one was named."""
+    """Return the file of `--weights`, or None."""
     return _in_use[0] if _in_use else None
 
 
 @contextmanager
 def using_file(path: str | Path | None) -> Iterator[None]:
-    """Within, weights are taken from this file."""
+    """Take weights from this file within the context."""
     before = list(_in_use)
     use_file(path)
     try:
@@ -94,10 +94,9 @@ def chosen(
     arrange: Arrange,
     part: Shapes | None = None,
 ) -> tuple[str, "Tensors"]:
-    """Digest and tensors of these shapes: registered ones of the digest `known`, else those of a file.
+    """Return digest and tensors of these shapes: registered ones with the digest `known`, else those of a file.
 
-    `arrange` gives tensors their published names, as a file may have others. `known` may be the digest of a `part` of
-    the tensors.
+    `arrange` renames tensors to their published names. `known` may be the digest of a `part` of the tensors.
     """
     part = shapes if part is None else part
     if known in _registered and part == shapes:
@@ -111,7 +110,7 @@ def chosen(
 
 
 def package_model_with(known: str, shapes: Shapes, arrange: Arrange) -> str | None:
-    """The model of the package that has tensors of this digest and these shapes packed, if one does."""
+    """Return the shipped model that contains tensors with this digest and these shapes, or None."""
     for name in shipped.names():
         if _has_encoder(path := shipped.own(name)):
             there = arrange(read(path))
@@ -130,14 +129,14 @@ def _only(tensors: "Tensors", wanted: Iterable[str]) -> "Tensors":
 
 
 def register(tensors: "Tensors") -> str:
-    """Keep tensors, to be found by their digest, which is returned."""
+    """Register tensors under their digest, and return it."""
     known = _digest(tensors)
     _registered.setdefault(known, tensors)
     return known
 
 
 def _digest(tensors: "Tensors") -> str:
-    """A digest of tensors' names, shapes and values, whatever type and file they are stored in."""
+    """Return a digest of tensors' names, shapes and values, whatever type and file they are stored in."""
     made = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         made.update(f"{name} {list(tensor.shape)} ".encode())
@@ -145,11 +144,11 @@ def _digest(tensors: "Tensors") -> str:
     return made.hexdigest()[:LENGTH]
 
 
-# The file
+# Finding the file.
 
 
 def _find(published: Published) -> Path:
-    """The file of an encoder's weights: what `--weights` names, or the cache's, or a download."""
+    """Return the file of an encoder's weights: that of `--weights`, the cached one, or a download."""
     if _in_use:
         return _in_use[0]
     if not published.place.is_file():
@@ -168,7 +167,7 @@ def _download(published: Published) -> None:
     place = published.place
     talk.say(f"fetching the weights of {published.name} from {web.plain(published.url)} to {place}")
     with locks.alone(place.parent, wait=True):
-        if place.is_file():  # another process was quicker
+        if place.is_file():  # another process downloaded it
             return
         item = _item(published)
         try:
@@ -186,7 +185,7 @@ def _download(published: Published) -> None:
 
 
 def _check(published: Published) -> None:
-    """Refuse a cached file that is not the published one or, where no digest is published, has changed since."""
+    """Raise SertoolError if a cached file is not the published one or, without a published digest, has changed."""
     try:
         downloading.check(_item(published), published.place)
     except (web.Damaged, OSError) as error:
@@ -195,11 +194,11 @@ def _check(published: Published) -> None:
         ) from None
 
 
-# What it holds
+# Reading the file.
 
 
 def read(path: Path) -> "Tensors":
-    """The tensors in a safetensors file, of 8 bits or not, or in a checkpoint of torch's; else one clear error."""
+    """Read the tensors of a safetensors file, quantised or not, or of a torch checkpoint; else raise SertoolError."""
     import torch
 
     if path.suffix == ".safetensors":
@@ -211,7 +210,7 @@ def read(path: Path) -> "Tensors":
         for word in NESTED:
             found = found.get(word, found)
         tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
-    except Exception as error:  # whatever a broken or hostile file makes of the reader
+    except Exception as error:  # whatever a broken or hostile file makes the reader raise
         raise SertoolError(
             f"{path} holds no weights that can be read ({type(error).__name__}; nothing in it was run): "
             "give a checkpoint of torch's, or safetensors"
@@ -227,7 +226,7 @@ def _restored(path: Path) -> "dict[str, np.ndarray]":
 
 
 def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: str, path: Path) -> "Tensors":
-    """The tensors that an encoder needs, in float32; an error if one is missing or of another shape."""
+    """Return the tensors that an encoder needs, in float32; raise SertoolError if one is missing or misshapen."""
     import torch
 
     for word, shape in shapes.items():
@@ -241,19 +240,19 @@ def _fitting(tensors: "Tensors", shapes: Mapping[str, tuple[int, ...]], name: st
         else:
             continue
         raise SertoolError(f"{path} holds no weights of {name}: {wrong}")
-    with torch.inference_mode(False):  # they may be trained on, whoever reads them first
+    with torch.inference_mode(False):  # they may be trained later, whoever reads them first
         return {word: tensors[word].float().clone() for word in shapes}
 
 
 def _brought(tensors: "Tensors") -> str:
-    """A hint at the layers that an encoder without its last blocks has."""
+    """Return a hint at the layers in a file that lacks an encoder's last blocks."""
     numbers = {int(found[1]) for found in map(BLOCK_NAME.search, tensors) if found}
     last = next(number for number in itertools.count() if number not in numbers)
     return f": it brings layers 0 to {last}, so ask for --layers 0-{last} or some of them" if last else ""
 
 
 def _refuse_other_digest(known: str | None, found: str, name: str, path: Path) -> None:
-    """Refuse weights other than those that the features were made with."""
+    """Raise SertoolError if the weights are not those that the features were made with."""
     if known not in (None, found):
         raise SertoolError(
             f"{path} holds other weights of {name} ({found}) than the features were made with ({known}): "

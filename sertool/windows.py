@@ -1,4 +1,4 @@
-"""How audio is cut before it is predicted: into windows, and runs of these into stretches that are decoded at once.
+"""Cut audio before it is predicted: into windows, and stretches of windows that are decoded at once.
 
 Stretches of most files are decoded by several workers, by seeking. Files that can only be read from the beginning, such
 as some telephone codecs, and files that are cut off are read once, and their stretches come with their samples.
@@ -27,7 +27,7 @@ LATE_SECONDS = 0.1  # seconds that a row may end after its file: what encoders a
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How audio is cut, and what gets no answer."""
+    """How to cut audio, and which parts get no answer."""
 
     window: float | None = None
     hop: float | None = None
@@ -37,12 +37,12 @@ class PredictOptions:
 
     @property
     def step(self) -> float:
-        """Seconds from one window to the next."""
+        """The seconds from one window to the next."""
         return self.hop or self.window or 0.0
 
 
 class Stretch(NamedTuple):
-    """Some neighbouring windows of a clip: its length in seconds, which windows, and their samples if they are read."""
+    """Neighbouring windows of a clip: the clip's length in seconds, which windows, and their samples if read."""
 
     request: Request
     length: float | None = None
@@ -52,13 +52,13 @@ class Stretch(NamedTuple):
 
 
 def lacks_channel(request: Request, options: PredictOptions, channels: int) -> bool:
-    """Whether sound of so many channels lacks the one that a row names, or that was asked for."""
+    """Whether audio with so many channels lacks the channel that a row names, or that was asked for."""
     own = request.row.get("channel")
     return own > channels if own else channels == 1 and options.channel == "right" and not request.serves
 
 
 def seconds(row: Row, look: audio.Look) -> float:
-    """How many seconds of its file a row is: as it says, or to the end; infinite if the file is cut off."""
+    """Return a row's length in seconds: as it says, or to the file's end; infinite if the file is cut off."""
     start, told = row.get("start") or 0.0, row.get("duration")
     there = math.inf if look.issue == "truncated" else 0.0
     if not look.issue:
@@ -68,13 +68,13 @@ def seconds(row: Row, look: audio.Look) -> float:
 
 
 def cut_of(row: Row, options: PredictOptions, wave: Wave) -> audio.Cut:
-    """Which channels of a file are decoded for a row, and at which rate."""
+    """Return the channels and rate to decode a row's file with."""
     asked = row.get("channel") or options.channel
     return audio.Cut(wave.rate, {"mix": wave.channels, "left": "left", 1: "left"}.get(asked, "all"))
 
 
 def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator[Stretch]:
-    """What is asked for as a whole or, for windows, each stretch of it that is decoded at once."""
+    """Yield a request as a whole or, with windows, in stretches that are decoded at once."""
     row = request.row
     if row.get("channel") and options.channel != "mix":
         raise UsageError(f"--channel {options.channel}: the column channel says which one is judged of {row['clip']}: "
@@ -87,7 +87,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
     lacking = "no-channel" if look.channels and lacks_channel(request, options, look.channels) else None
     if look.detail:
         talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
-    if lacking or not (start >= 0 and length > 0):  # NaN is neither
+    if lacking or not (start >= 0 and length > 0):  # NaN fails, too
         yield Stretch(request.saying(issue=lacking or look.issue or "empty"))
     elif look.issue or not audio.has_places(path_of(row["path"])):
         yield from _read_forward(request, options, wave, length, look.issue)
@@ -100,7 +100,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
 
 
 def _warn_of_late_end(row: Row, there: float) -> None:
-    """Warn once of rows that end after their file, as where their times are in milliseconds."""
+    """Warn once of rows that end after their file, for example because their times are in milliseconds."""
     told = row.get("duration") or 0.0
     if told > there + LATE_SECONDS:
         talk.detail(f"{row['path']}: {told:g} s are asked for, and {there:.2f} s are there")
@@ -109,7 +109,7 @@ def _warn_of_late_end(row: Row, there: float) -> None:
 
 
 def _count(length: float, options: PredictOptions) -> int:
-    """How many windows cover so many seconds, except for a rest at the end that is too short to be judged."""
+    """Return how many windows cover the length; a rest at the end that is too short to be judged gets none."""
     if length == math.inf:
         return sys.maxsize
     covering = math.ceil((length - options.window) / options.step - 1e-9) + 1
@@ -120,8 +120,10 @@ def _count(length: float, options: PredictOptions) -> int:
 def _read_forward(
     request: Request, options: PredictOptions, wave: Wave, length: float, issue: str | None
 ) -> Iterator[Stretch]:
-    """The stretches of a file that is read from its beginning; of one that is cut off, its whole windows, then a row
-    that says where it ends."""
+    """Yield the stretches of a file that is read from its beginning.
+
+    If it is cut off, only its complete windows are yielded, and then a row that says where it ends.
+    """
     row = request.row
     start, hop = row.get("start") or 0.0, options.step
     reader = _ForwardReader(
@@ -149,7 +151,7 @@ def _read_forward(
 
 
 class _ForwardReader:
-    """Audio that is read forward only, from one place on."""
+    """Reads audio forward only, from one position on."""
 
     def __init__(self, path: str, cut: audio.Cut, start: float, duration: float | None) -> None:
         self.path, self._pieces = path, audio.pieces(path, cut, start, duration, whole=False)
@@ -157,11 +159,11 @@ class _ForwardReader:
         self.at, self.over, self.issue = 0, False, None
 
     def read(self, first: int, last: int) -> np.ndarray:
-        """Samples first to last - 1, or as many of them as there are, `[channels, samples]`."""
+        """Return the samples first to last - 1, or as many of them as there are, `[channels, samples]`."""
         self._held = [(at, piece) for at, piece in self._held if at + piece.shape[1] > first]
         while self.at < last and not self.over:
             piece = self._next()
-            if piece.size and self.at + piece.shape[1] > first:  # the end, without samples, has one channel
+            if piece.size and self.at + piece.shape[1] > first:  # the end has no samples, and one channel
                 self._held.append((self.at, piece))
             self.at += piece.shape[1]
         parts = [piece[:, max(first - at, 0) : max(last - at, 0)] for at, piece in self._held]

@@ -18,7 +18,7 @@ PLAIN = ("log_loss", "brier")  # the rest are shares, shown in per cent
 
 
 def title(run: Scores) -> str:
-    """What was scored: `dev, 1,224 clips of 15 speakers, cremad-nk`; or `2,448 windows of 1,224 clips of ...`."""
+    """Say what was scored: `dev, 1,224 clips of 15 speakers, cremad-nk` or `2,448 windows of 1,224 clips of ...`."""
     seeds = f"{len(run.seeds)} seeds" if run.seeds else None
     clips = talk.counted(run.clips, "clip")
     if run.windows_of:
@@ -29,18 +29,18 @@ def title(run: Scores) -> str:
 
 
 def label(run: Scores, name: str) -> str:
-    """What a figure of a run is called, and of how many rows it is where others are of more."""
+    """Return a figure's name, with the number of rows it is based on if that differs between figures."""
     of = f", of {run.rows_with[name]:,} rows" if name in run.rows_with else ""
     return heading(name, run) + of
 
 
 def heading(name: str, *runs: Scores) -> str:
-    """What a figure is called; with folds, UAR may be taken of all clips together or fold by fold."""
+    """Return a figure's name; with folds, UAR is either pooled over all clips or averaged over folds."""
     return "UAR, pooled" if name == "uar" and any(run.folds for run in runs) else NAMES[name]
 
 
 def units(*runs: Scores) -> str:
-    """What is counted: clips or, where every run has several of a clip, windows."""
+    """Return what is counted: windows if every run has several per clip, else clips."""
     return "windows" if all(run.windows_of for run in runs) else "clips"
 
 
@@ -53,7 +53,7 @@ def percent(value: float) -> str:
 
 
 def number(name: str, value: float) -> str:
-    """A figure as it is shown: in per cent, or as it is where it is no share."""
+    """Format a figure: in per cent, unless it is no share."""
     return percent(value) if name not in PLAIN or math.isnan(value) else f"{value:.3f}"
 
 
@@ -79,7 +79,7 @@ def value_of(run: Scores, name: str) -> str:
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
-    """Counts as shares of their row; NaN in a row without any."""
+    """Return counts as shares of their row; NaN in an empty row."""
     total = matrix.sum(1, keepdims=True)
     return np.where(total > 0, matrix / np.maximum(total, 1), np.nan)
 

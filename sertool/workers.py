@@ -1,8 +1,8 @@
 """Workers that process clips ahead of their use: threads or, on Linux, forks of this process.
 
-A short clip takes a few dozen small steps, between which two threads contend for Python's lock: together they are no
-faster than one. Forks have a lock each, share what was loaded before, and start in milliseconds. Threads are used on
-other systems, for few clips, and for long ones, whose rows would have to be copied from process to process.
+Two threads that process short clips contend for Python's lock, and are no faster than one. Forks have a lock each,
+share what was loaded before, and start in milliseconds. Threads are used on other systems, for few clips, and for long
+ones, whose rows would have to be copied from process to process.
 """
 
 import ctypes
@@ -23,15 +23,15 @@ from sertool import talk
 from sertool.errors import SertoolError
 
 HAS_FORKS = sys.platform == "linux"
-NO_LOCKS = (ImportError, NotImplementedError, OSError)  # where the system has none for processes, as without /dev/shm
+NO_LOCKS = (ImportError, NotImplementedError, OSError)  # without locks for processes, as without /dev/shm
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 AHEAD = 2  # items that wait for each worker
 Item = TypeVar("Item")
-_work: Callable[[Any], Any] | None = None  # what this process does for each item, where it is a fork
+_work: Callable[[Any], Any] | None = None  # this process' work on each item, if it is a fork
 
 
 class FromFork(NamedTuple):
-    """What a fork made of an item, and what it had to say meanwhile, which its parent says for it."""
+    """A fork's result for an item, and its messages, which the parent repeats."""
 
     result: Any
     said: list[talk.Said]
@@ -47,16 +47,16 @@ class WorkerPool:
         self.pending: deque[Future[Any]] = deque()  # of which no result was taken yet
 
     def fork(self) -> None:
-        """From now on use forks, where the system has these and locks for them.
+        """Switch to forks, if the system has these and locks for them.
 
-        No thread may be at work meanwhile: a fork would keep the locks that it holds, and wait for them for ever.
+        No thread may be working: a fork would inherit the locks that it holds, and wait for them for ever.
         """
         with suppress(*NO_LOCKS):
             if HAS_FORKS:
                 context = multiprocessing.get_context("fork")
                 forks = ProcessPoolExecutor(self.jobs, context, initializer=_begin_fork, initargs=(self.work,))
                 for _ in range(self.jobs):
-                    forks.submit(os.getpid)  # they start as work comes, and have to start now
+                    forks.submit(os.getpid)  # forks start with the first work, but must start now
                 self.forks = forks
 
     def submit(self, item: Any, *, in_process: bool = False) -> None:
@@ -117,12 +117,12 @@ def pool(work: Callable[[Any], Any], jobs: int, *, forked: bool = False, finish:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def lock() -> Any:
-    """A lock that threads and forks share; where there are no forks, of threads."""
+    """Return a lock shared by threads and forks, or by threads alone if forks are not supported."""
     with suppress(*NO_LOCKS):
         if HAS_FORKS:
             return multiprocessing.get_context("fork").Lock()
@@ -131,7 +131,7 @@ def lock() -> Any:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, torch uses one thread, as there are several workers; afterwards as many as before."""
+    """Limit torch to one thread, as there are several workers; restore the number afterwards."""
     import torch
 
     threads = torch.get_num_threads()
@@ -143,7 +143,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _result(future: Future[Any]) -> Any:
-    """A future's result; where the system ended the worker, one clear error."""
+    """Return a future's result and repeat its messages; raise SertoolError if the system killed the worker."""
     try:
         made = future.result()
     except BrokenProcessPool:
@@ -163,8 +163,8 @@ def _take_one_thread() -> None:
 
 
 def _begin_fork(work: Callable[[Any], Any]) -> None:
-    """Prepare a fork: it ends when its parent ends, however that happens, and leaves Ctrl-C to it."""
-    global _work  # noqa: PLW0603 (a fork does one piece of work)
+    """Prepare a fork: it dies with its parent, however that ends, and leaves Ctrl-C to it."""
+    global _work  # noqa: PLW0603 (a fork does one kind of work)
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _take_one_thread()

@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures that several test files share."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: as many threads as cores in each would be in the way
+if "PYTEST_XDIST_WORKER" in os.environ:  # before importing numpy and torch: more threads would only be in the way
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import numpy as np
@@ -15,21 +15,21 @@ import pytest
 
 from sertool import encoding, synth, talk
 
-pytest.register_assert_rewrite("pretrained")  # a plugin that a test file imports from, before it is loaded as one
+pytest.register_assert_rewrite("pretrained")  # before the plugin is loaded, as test files also import it
 
-# A shell without job control has what it starts in the background ignore interrupts, and so would all that tests start.
+# A shell without job control starts background jobs with interrupts ignored, and our tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def nothing_was_said() -> None:
-    """What an earlier test asked for, as `--quiet`, or was warned of hides nothing from this one."""
+    """Forget what earlier tests asked for (such as `--quiet`) or were warned of, as it would hide messages."""
     talk.forget()
 
 
 @pytest.fixture(autouse=True)
 def pictures_are_closed() -> Iterator[None]:
-    """Those that a test has drawn and not saved: twenty open ones bring a warning."""
+    """Close figures that a test has drawn and not saved, as twenty open ones cause a warning."""
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
@@ -45,7 +45,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
-    """`make("a/x.wav", "b/y.wav")` writes clips of a fifth of a second, no two alike; it returns the folder."""
+    """Return a function that writes clips of a fifth of a second, no two alike: `make("a/x.wav", "b/y.wav")`.
+
+    It returns their folder.
+    """
     count = iter(range(10**6))
 
     def made(*names: str) -> Path:
@@ -60,7 +63,7 @@ def make(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def shut(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Folders of the names that are added cannot be listed."""
+    """Return a set of names; folders with a name in it cannot be listed."""
     names: set[str] = set()
     scan = os.scandir
 

@@ -1,4 +1,4 @@
-"""A folder in which the examples in the help find what they name: a plugin of pytest's."""
+"""A pytest plugin with a folder in which the examples in the help find their files."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from sertool import encoding, synth
 
 @pytest.fixture(scope="module")
 def example_folder(tmp_path_factory) -> Path:
-    """A folder in which the examples find what they name: two corpora, files of one's own, manifests, a recording."""
+    """Make a folder with the files that the examples name: two corpora, files of one's own, manifests, a recording."""
     folder = tmp_path_factory.mktemp("example_folder")
     said = dict(zip(("ANG", "SAD", "NEU", "HAP"), ("angry", "sad", "neutral", "happy"), strict=True))
     for actor in range(6):

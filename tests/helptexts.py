@@ -1,4 +1,4 @@
-"""The examples in the help."""
+"""Read the examples in the help."""
 
 import click
 import pytest
@@ -11,7 +11,7 @@ def epilog(command: str) -> str:
 
 
 def examples(*commands: str) -> list[str]:
-    """Every line of the examples in the help of some commands."""
+    """Return every line of the examples in the help of some commands."""
     lines = [line for command in commands for line in epilog(command).splitlines()]
     found = dict.fromkeys(line.strip() for line in lines if line.startswith(("  sertool ", "  find ")))
     slow = [line for line in found if "sertool train" in line and line not in cli.cli.epilog]

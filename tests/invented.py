@@ -1,4 +1,4 @@
-"""Clips as corpora have them, invented for what divides and compares them, as rows and as columns."""
+"""Invented clips like those of real corpora, as rows and as columns, to test what divides and compares them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -22,7 +22,7 @@ def coded(words: Sequence[str | None]) -> Codes:
 
 
 def table(rows: list[Row]) -> Columns:
-    """Columns of a list of dicts; `clip` is made up where it is not given."""
+    """Return the columns of a list of dicts; `clip` is made up if it is missing."""
     names = sorted({"clip"} | {name for row in rows for name in row})
     rows = [{"clip": f"made/{place:05}"} | row for place, row in enumerate(rows)]
     return {name: coded([row.get(name) for row in rows]) for name in names}
@@ -33,7 +33,7 @@ def words(column: Codes) -> list[str | None]:
 
 
 def crema(speakers: Iterable[int] = range(1001, 1092), lost: int = 20) -> list[Row]:
-    """As CREMA-D: 12 sentences by 6 emotions, one of them at three intensities, a few clips lost."""
+    """Return rows as in CREMA-D: 12 sentences by 6 emotions, one at three intensities, and a few clips lost."""
     rows = []
     for speaker, sentence, emotion in product(speakers, CREMA_SENTENCES, EMOTIONS):
         for level in ("LO", "MD", "HI") if sentence == "IEO" and emotion != "neutral" else ("XX",):
@@ -77,14 +77,13 @@ def with_copies(rows: list[Row]) -> list[Row]:
 
 
 def needing(name: str) -> list[Row]:
-    """A table that the protocol can divide, copies included."""
+    """Return rows that the protocol can divide, including copies."""
     corpus = PROTOCOLS[name]["corpus"]
     return with_copies({"ravdess": ravdess, "tess": tess}.get(corpus, crema)())
 
 
 def emobox_like(shared: int) -> list[Row]:
-    """As a fold file whose folds were cut by clip: `shared` percent of the clips lie in a fold that is not their
-    speaker's."""
+    """Return rows with folds divided by clip: `shared` per cent of clips are in a fold other than their speaker's."""
     rng = np.random.default_rng(0)
     return [
         row | {"fold": str(rng.integers(5) if rng.integers(100) < shared else int(row["speaker"][7:]) % 5)}

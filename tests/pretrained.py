@@ -1,5 +1,7 @@
-"""Pretrained encoders with random weights, in the layouts of OpenAI's and torchaudio's files: as large as they are or,
-with a cache that has their weights, made small; a plugin of pytest's."""
+"""A pytest plugin with pretrained encoders of random weights, in the layouts of OpenAI's and torchaudio's files.
+
+They have the usual size, or are made small, with a cache that has their weights.
+"""
 
 import hashlib
 import io
@@ -19,11 +21,11 @@ SMALL_SSL = {
     "extractor_conv_layer_config": [(16, 10, 5), *[(16, 3, 2)] * 4, *[(16, 2, 2)] * 2], "encoder_embed_dim": 32,
     "encoder_num_layers": 3, "encoder_num_heads": 2, "encoder_ff_interm_features": 64, "encoder_pos_conv_groups": 4,
 }  # fmt: skip
-SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # each of another kind
+SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # one of each kind
 
 
 def whisper_state(seed: int = 0, size: str = "base") -> dict[str, torch.Tensor]:
-    """Random tensors under OpenAI's names, in float16 as there, with some of the decoder's."""
+    """Return random tensors under OpenAI's names, in float16 as published, with some of the decoder's."""
     rng = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in whisper.shapes(size, whisper.SIZES[size]["layers"]).items():
@@ -34,7 +36,7 @@ def whisper_state(seed: int = 0, size: str = "base") -> dict[str, torch.Tensor]:
 
 
 def checkpoint(state: dict[str, torch.Tensor]) -> bytes:
-    """A file as OpenAI publishes it."""
+    """Return a file as OpenAI publishes it."""
     return saved({"dims": {"n_mels": 80, "n_audio_ctx": 1500}, "model_state_dict": state})
 
 
@@ -45,7 +47,7 @@ def saved(content: object) -> bytes:
 
 
 def ssl_state(model: str, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random tensors under the names that torchaudio's files have."""
+    """Return random tensors under the names in torchaudio's files."""
     rng = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in ssl.shapes(model, ssl.SIZES[model]["layers"]).items():
@@ -56,7 +58,7 @@ def ssl_state(model: str, seed: int = 0) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def small_encoders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The encoders of usual size made small, with a cache that has their weights; the cache."""
+    """Make the encoders small, and yield a cache that has their weights."""
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERTOOL_CACHE", str(cache))

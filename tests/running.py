@@ -1,4 +1,4 @@
-"""sertool's command line inside the tests' own process, where its imports are paid once."""
+"""Run sertool's command line inside the tests' process, where its imports are paid once."""
 
 import io
 import shlex
@@ -15,7 +15,7 @@ from sertool import cli, manifest, manifest_io, shards
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit code, its data and its talk."""
+    """The result of a command: its exit code, stdout and stderr."""
 
     code: int
     out: bytes
@@ -23,13 +23,13 @@ class Outcome:
 
     @property
     def line(self) -> str:
-        """All that was said, which must be one line."""
+        """The only line on stderr."""
         (line,) = self.err.splitlines()
         return line
 
 
 def sertool(*arguments: object, stdin: bytes = b"") -> Outcome:
-    """`sertool ARGUMENTS`, with its streams piped."""
+    """Run `sertool ARGUMENTS` with its streams piped."""
     words = [str(argument) for argument in arguments]
     kept = sys.stdin, sys.stdout, sys.stderr, sys.argv
     out, err = io.BytesIO(), io.BytesIO()
@@ -48,7 +48,7 @@ def sertool(*arguments: object, stdin: bytes = b"") -> Outcome:
 
 ON_LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux tells of a process")
 
-# What the process itself held at most: the system's own account counts what its parent held when it was forked.
+# The peak of the process itself: the system's account includes what its parent held when it was forked.
 PROBE = """
 import re, sys
 from sertool.cli import run
@@ -60,7 +60,7 @@ sys.exit(code)
 
 
 def measured(*arguments: object, cwd: Path | None = None) -> tuple[Outcome, int]:
-    """`sertool ARGUMENTS` in a process of its own, and the most bytes that it ever held."""
+    """Run `sertool ARGUMENTS` in a process of its own; return the outcome and its peak memory in bytes."""
     command = [sys.executable, "-c", PROBE, *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
     said, _, peak = done.stderr.decode().rstrip().rpartition("\n")
@@ -68,7 +68,7 @@ def measured(*arguments: object, cwd: Path | None = None) -> tuple[Outcome, int]
 
 
 def shell(line: str) -> Outcome:
-    """A line of sertool commands as a shell takes it: words, `|` and `> FILE`; the first that fails ends it."""
+    """Run a line of sertool commands as a shell would: words, `|` and `> FILE`; the first failure ends it."""
     line, _, target = line.partition(" > ")
     done = Outcome(0, b"", "")
     for command in line.split(" | "):
@@ -83,17 +83,17 @@ def shell(line: str) -> Outcome:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder with its bytes."""
+    """Return the content of every file in a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def ages(folder: Path) -> dict[str, int]:
-    """When each file of a folder was last written."""
+    """Return the modification time of every file in a folder."""
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def again(path: Path, *words: str) -> Path:
-    """The manifest of the clips beside it, as they are now."""
+    """Write the manifest of the clips beside it, as they are now."""
     pattern = "{speaker}/{emotion}_{sentence}_{}.wav"
     done = sertool("index", path.parent / "clips", "--pattern", pattern, *words, "-o", path)
     assert done.code == 0, done.err
@@ -101,7 +101,7 @@ def again(path: Path, *words: str) -> Path:
 
 
 def rows(folder: Path, feature: str) -> dict[str, np.ndarray]:
-    """Each clip's rows of a feature."""
+    """Return each clip's rows of a feature."""
     table = manifest_io.read(str(folder / "manifest.parquet"))
     reader = shards.Reader(feature)
     names = ("clip", f"{feature}_shard", f"{feature}_offset", f"{feature}_rows")
@@ -110,7 +110,7 @@ def rows(folder: Path, feature: str) -> dict[str, np.ndarray]:
 
 
 def changed(source: Path, target: Path, **columns: list) -> Path:
-    """A manifest with columns set or replaced."""
+    """Write a manifest with columns set or replaced."""
     held = manifest_io.read(str(source))
     for name, values in columns.items():
         held = manifest.with_column(held, name, values)

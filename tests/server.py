@@ -1,5 +1,7 @@
-"""A server on this machine that plays every kind of source, and breaks in every way: HTTP ranges, Zenodo, Dataverse,
-GitHub's archives with Git LFS, Kaggle."""
+"""A local server that plays every kind of source, and breaks in every way.
+
+The sources: HTTP ranges, Zenodo, Dataverse, GitHub's archives with Git LFS, Kaggle.
+"""
 
 import hashlib
 import json
@@ -19,7 +21,7 @@ BLOCK = 4096
 
 @dataclass
 class Thing:
-    """What an address holds, and what goes wrong there: each request uses up one fault, the last one stays."""
+    """The content of an address, and its faults: each request uses one up; the last one stays."""
 
     body: bytes = b""
     etag: str | None = "auto"
@@ -28,7 +30,7 @@ class Thing:
     chunked: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     faults: deque[Callable | None] = field(default_factory=deque)
-    check: Callable | None = None  # refuses a request with a status
+    check: Callable | None = None  # returns the status to refuse a request with, or None
 
     def tag(self) -> str | None:
         return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"' if self.etag == "auto" else self.etag
@@ -39,7 +41,7 @@ class Thing:
 
 @dataclass
 class Asked:
-    """One request, as it came."""
+    """One request as it was received."""
 
     method: str
     path: str
@@ -48,7 +50,7 @@ class Asked:
 
 
 class Server:
-    """Things by path, and what was asked for."""
+    """Serves things by path, and records the requests."""
 
     def __init__(self) -> None:
         self.things: dict[str, Thing] = {}
@@ -56,7 +58,7 @@ class Server:
         self.over = threading.Event()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.http.daemon_threads = True
-        self.http.handle_error = lambda *_: None  # clients that hang up are what is played here
+        self.http.handle_error = lambda *_: None  # clients hang up on purpose here
         self.scheme = "http"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
@@ -115,7 +117,7 @@ class Server:
         self.put("/api/datasets/:persistentId/", json.dumps(answer).encode(), check=check)
 
     def kaggle(self, dataset: str, body: bytes, authorization: str | None) -> None:
-        """The archive lies with another host, which must not see the user's key."""
+        """Serve an archive from another host, which must not see the user's key."""
 
         def check(asked: Asked) -> int | None:
             return None if authorization is None or asked.headers.get("Authorization") == authorization else 401
@@ -127,7 +129,7 @@ class Server:
         self.put("/storage/archive", body, check=keyless)
 
     def lfs(self, repository: str, objects: Iterable[bytes], lives: int = 10**9) -> "Lfs":
-        """The batch API of Git LFS; a link holds for `lives` downloads."""
+        """Serve the batch API of Git LFS; a link is valid for `lives` downloads."""
         held = Lfs(self, {hashlib.sha256(body).hexdigest(): body for body in objects}, lives)
         self.put(f"/{repository}.git/info/lfs/objects/batch", faults=[held.answer])
         for oid, body in held.objects.items():
@@ -136,7 +138,7 @@ class Server:
 
 
 class Lfs:
-    """What a batch is answered, and which links hold still."""
+    """Answers batches of Git LFS, and checks whether links are still valid."""
 
     def __init__(self, server: Server, objects: dict[str, bytes], lives: int) -> None:
         self.server, self.objects, self.lives = server, objects, lives
@@ -193,7 +195,7 @@ def redirect(to: str, code: int = 302) -> Callable:
 
 
 def cut(after: int) -> Callable:
-    """The connection breaks after some bytes of the body."""
+    """Break the connection after some bytes of the body."""
 
     def act(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         start, body = _asked_part(handler, asked)
@@ -204,12 +206,12 @@ def cut(after: int) -> Callable:
 
 
 def whole_again(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
-    """Ranges are ignored."""
+    """Ignore ranges."""
     _send(handler, 200, handler.thing.body)
 
 
 def other_part(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
-    """Another range than was asked for."""
+    """Send another range than was asked for."""
     body = handler.thing.body
     _send(handler, 206, body[1:], {"Content-Range": f"bytes 1-{len(body) - 1}/{len(body)}"})
 
@@ -225,7 +227,7 @@ def silent(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
 
 
 def drip_head(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
-    """A header that never ends, byte by byte."""
+    """Send a header that never ends, byte by byte."""
     with suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         while not handler.owner.over.wait(0.02):
@@ -237,7 +239,7 @@ def cut_head(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
 
 
 def drip(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
-    """A body that comes byte by byte."""
+    """Send the body byte by byte."""
     start, body = _asked_part(handler, asked)
     with suppress(OSError):
         _head(handler, start, body)
@@ -256,7 +258,7 @@ def endless(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
 
 
 def slowly(pause: float) -> Callable:
-    """All of it, but in its own time."""
+    """Send the whole body, with a pause after each block."""
 
     def act(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         start, body = _asked_part(handler, asked)
@@ -320,7 +322,7 @@ def _serve(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
 
 
 def _asked_part(handler: BaseHTTPRequestHandler, asked: Asked) -> tuple[int | None, bytes]:
-    """Where the asked range begins, if there is one that holds, and the bytes to send."""
+    """Return where the requested range begins, or None if it is not valid, and the bytes to send."""
     thing, wanted = handler.thing, asked.headers.get("Range", "")
     condition = asked.headers.get("If-Range")
     if not (thing.ranges and wanted) or (condition and condition not in (thing.tag(), thing.modified)):

@@ -1,4 +1,4 @@
-"""A synthetic corpus with its manifest: a plugin of pytest's, for the tests of what is made from manifests."""
+"""A pytest plugin with a synthetic corpus and its manifest, to test what is made from manifests."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from sertool import encoding, synth
 
 @pytest.fixture(scope="session")
 def voices(tmp_path_factory) -> Path:
-    """A manifest of 24 synthetic clips."""
+    """Return a manifest of 24 synthetic clips."""
     folder = tmp_path_factory.mktemp("voices")
     synth.corpus(folder / "clips", speakers=4, emotions=("neutral", "angry"), sentences=3, write=encoding.write)
     return again(folder / "v.parquet")
@@ -19,6 +19,6 @@ def voices(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied(voices, tmp_path) -> Path:
-    """A copy of the clips that may be spoilt, and its manifest."""
+    """Return the manifest of a copy of the clips, which tests may damage."""
     shutil.copytree(voices.parent, tmp_path / "copy")
     return tmp_path / "copy" / "v.parquet"

@@ -42,7 +42,7 @@ MOST_COPIES = catalogue.read(catalogue.PACKAGE / "effect_chains.py").facts["MOST
 
 
 class Span(click.ParamType):
-    """A number, or the lowest and the highest of those that are drawn: -2:2."""
+    """A number, or the bounds that numbers are drawn between, such as -2:2."""
 
     name = "span"
 
@@ -64,7 +64,7 @@ def _recipes() -> tuple[str, ...]:
 
 
 def _effect_options() -> Any:
-    """An option for each file of `effects/`: it takes the first setting, or nothing where there are none."""
+    """Return an option for each file of `effects/`: it takes the first setting, or is a flag if there are none."""
     return options.stack(*map(_effect_option, EFFECTS.values()))
 
 
@@ -79,7 +79,7 @@ def _effect_option(entry: catalogue.Entry) -> Any:
 
 
 def _share(entry: catalogue.Entry) -> float:
-    """Of the copies, those that an effect happens to if nothing else is asked for."""
+    """Return the default share of copies that an effect is applied to."""
     return entry.facts.get("SHARE", 1.0)
 
 
@@ -94,7 +94,7 @@ def _setting_option(words: str, name: str, setting: Setting, texts: tuple[str, s
 
 
 def _further_options() -> Any:
-    """An option for each further setting of each effect."""
+    """Return an option for each further setting of each effect."""
     return options.stack(*(
         _further_option(f"{entry.name}_{setting.name}", setting)
         for entry in EFFECTS.values() for setting in entry.settings[1:]
@@ -182,7 +182,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
-    """Options that would change nothing."""
+    """Refuse options that would change nothing."""
     if values["part"] and not values["write"]:
         raise UsageError("--part goes with --write: without it nothing is made that could be shared out")
     if values["kind_of_sound"] and not values["write"]:
@@ -195,7 +195,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
 
 
 def _deliver(table: Any, values: dict[str, Any], kind: str | None, part: Part, jobs: int) -> Any:
-    """The table, or its copies as sound or as a picture; the table as it then is."""
+    """Write the table, or its copies as sound or as a picture; return the table as it then is."""
     from sertool import manifest_io
 
     if values["listen"] or values["plot"] or values["write"]:
@@ -217,7 +217,7 @@ def _deliver(table: Any, values: dict[str, Any], kind: str | None, part: Part, j
 
 
 def _effect_settings(values: dict[str, Any]) -> Any:
-    """What the recipe says, with what the options say."""
+    """Return the recipe's effects with the settings that the options change."""
     from sertool import effect_chains
 
     requested = effect_chains.recipe(values["recipe"]) if values["recipe"] else effect_chains.EffectOptions()
@@ -231,7 +231,7 @@ def _effect_settings(values: dict[str, Any]) -> Any:
 
 
 def _given_settings(values: dict[str, Any], entry: catalogue.Entry) -> dict[str, Any]:
-    """The settings of an effect that stand on the command line."""
+    """Return an effect's settings that the command line gives."""
     name, settings = entry.name, entry.settings
     words = {setting.name: f"{name}_{setting.name}" if place else name for place, setting in enumerate(settings)}
     return {setting: values[key] for setting, key in words.items() if values[key] is not None}

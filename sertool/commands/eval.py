@@ -100,7 +100,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     labels.warn_of_unmet(mapping, set().union(*(predictions.labels_met(answers.run) for answers in runs)))
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]))
-    if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are neither
+    if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are invalid
         reports.write(reports.render(report, kind, values["out"]), values["out"])
     _draw(report, values["html"], values["plot"])
     _refuse_below(report, values["min_uar"])

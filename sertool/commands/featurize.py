@@ -29,10 +29,10 @@ goes to stdout. The same command again makes only what is missing.
 FEATURES = catalogue.entries("features")
 ENCODERS = catalogue.entries("encoders")
 WAVE = catalogue.read(catalogue.PACKAGE / "shaping.py", "Wave").settings
-# Settings that one option sets for every feature that has them.
+# Settings for which one option serves all features that have them.
 SHARED = {setting.name: setting for setting in FEATURES["mel"].settings if setting.name in (
     "n_fft", "hop", "win_length", "window", "center", "edges")}  # fmt: skip
-# Likewise of every pretrained encoder.
+# The same for pretrained encoders.
 LAYERS = {setting.name: setting for setting in FEATURES["whisper"].settings if setting.name in ("layers", "precision")}
 
 
@@ -41,7 +41,7 @@ def _input_options() -> Any:
 
 
 def _feature_options() -> Any:
-    """A flag for each file of `features/`; one that comes in several kinds takes which."""
+    """Return a flag for each file of `features/`; a feature of several kinds takes the kind as its value."""
     group = "Features"
     flags = [option(talk.option(name), f"want_{name}", group=group, help=f"{entry.title}.", **_kind_of_flag(entry))
              for name, entry in FEATURES.items()]  # fmt: skip
@@ -57,7 +57,7 @@ def _kind_of_flag(entry: catalogue.Entry) -> dict[str, Any]:
 
 
 def _shared_options() -> Any:
-    """What is asked of the waveform, and of every feature."""
+    """Return the options on the waveform, and those of all features."""
     wave = [options.setting(talk.option(setting.name), setting.name, setting, "Waveform") for setting in WAVE]
     frames = [options.setting(talk.option(name), name, setting, "Frames, of every feature that has such a setting")
               for name, setting in SHARED.items()]  # fmt: skip
@@ -94,7 +94,7 @@ def _row_options() -> Any:
 
 
 def _setting_options() -> Any:
-    """An option for each setting of each feature."""
+    """Return an option for each setting of each feature."""
     return options.stack(*(
         options.setting(talk.option(f"{name}_{setting.name}"), f"{name}_{setting.name}", setting, _title(name))
         for name, entry in FEATURES.items() for setting in entry.settings if setting.name != entry.facts.get("CHOICE")
@@ -182,7 +182,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _add_reports(table: Any, extraction: Any, place: Any, values: dict[str, Any]) -> None:
-    """What --verify and --values say of the features that were made."""
+    """Add the reports of --verify and --values on the features."""
     from sertool import clip_statistics, verify
 
     if values["verify"]:
@@ -192,7 +192,7 @@ def _add_reports(table: Any, extraction: Any, place: Any, values: dict[str, Any]
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
-    """Options that would change nothing, and a table of statistics where there will be none, or not of all clips."""
+    """Refuse options that would change nothing, and a table of statistics that would be empty or incomplete."""
     passed_over = {"out": "--out", "kind": "--format", "part": "--part", "values": "--values", "verify": "--verify",
                    "overwrite": "--overwrite"}  # fmt: skip
     idle = [word for name, word in passed_over.items() if values[name]]
@@ -222,7 +222,7 @@ def _show_list() -> None:
 
 
 def _encoders() -> Iterator[tuple[object, ...]]:
-    """Each pretrained encoder by the option that asks for it."""
+    """Yield a line for each pretrained encoder, beginning with its option."""
     for family, entry in ENCODERS.items():
         for name, facts in entry.facts["SIZES"].items():
             yield (
@@ -232,7 +232,7 @@ def _encoders() -> Iterator[tuple[object, ...]]:
 
 
 def _publications() -> dict[str, str]:
-    """What to cite, by encoders."""
+    """Return the publications to cite, by encoders."""
     names_of: dict[str, list[str]] = {}
     for family, entry in ENCODERS.items():
         for name, facts in entry.facts["SIZES"].items():
@@ -242,7 +242,7 @@ def _publications() -> dict[str, str]:
 
 
 def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
-    """The options, with those of `--preset` where the command line says nothing."""
+    """Return the options, with those of `--preset` where the command line says nothing."""
     if not values["preset"]:
         return values
     preset = presets.PRESETS[values["preset"]]
@@ -252,7 +252,7 @@ def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _requested(values: dict[str, Any]) -> list[str]:
-    """The features asked for, by their flag or by one of their settings."""
+    """Return the features asked for, by their flag or by one of their settings."""
     requested = [name for name, entry in FEATURES.items() if values[f"want_{name}"] or _own(values, name, entry)]
     if not requested:
         raise UsageError(
@@ -266,7 +266,7 @@ def _requested(values: dict[str, Any]) -> list[str]:
 
 
 def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str, Any]:
-    """What is asked of a feature's own settings."""
+    """Return what the options say on a feature's own settings."""
     choice = entry.facts.get("CHOICE")
     own = {setting.name: values[f"want_{name}" if setting.name == choice else f"{name}_{setting.name}"]
              for setting in entry.settings}  # fmt: skip
@@ -274,7 +274,7 @@ def _own(values: dict[str, Any], name: str, entry: catalogue.Entry) -> dict[str,
 
 
 def _refuse_idle(values: dict[str, Any], requested: list[str]) -> None:
-    """Refuse settings of frames that no feature here has, and those of decibels where mel bands have none."""
+    """Refuse frame settings that no chosen feature has, and settings in decibels unless mel bands are in decibels."""
     had = {setting.name for name in requested for setting in FEATURES[name].settings}
     idle = [talk.option(name) for name in SHARED if values[name] is not None and name not in had]
     if idle:

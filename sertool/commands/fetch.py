@@ -37,7 +37,7 @@ Environment:
 
 
 class Name(click.ParamType):
-    """What can be fetched; completion says what each is."""
+    """A name of what can be fetched; completion describes each."""
 
     name = "name"
     many = False
@@ -123,7 +123,7 @@ def _fetch(names: tuple[str, ...], values: dict[str, Any]) -> int | None:
                 talk.out(str(fetching.fetch(name, settings, _agreeing(values["accepted"]))))
         except UsageError:
             raise
-        except SertoolError as error:  # the others may still come
+        except SertoolError as error:  # others may still succeed
             if len(names) == 1:
                 raise
             talk.fail(f"sertool: {error}")
@@ -132,7 +132,7 @@ def _fetch(names: tuple[str, ...], values: dict[str, Any]) -> int | None:
 
 
 def _agreeing(accepted: bool) -> Any:
-    """Shows a licence, and asks for it where nobody has accepted it yet."""
+    """Return a function that shows a licence and asks for agreement, unless it was given already."""
 
     def agree(offer: Any) -> None:
         facts = offer.facts

@@ -119,7 +119,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if values["audit"]:
         return splitting.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
     table = twins.released(_choose_rows(twins.marked(read), values, mapping))
-    table = manifest.with_empty(table, "issue", "notes")  # whatever reads them next
+    table = manifest.with_empty(table, "issue", "notes")  # for whatever reads them next
     seed = _seed(division, values["seed"])
     table = splitting.divided(table, division, seed, old)
     if division is not None:
@@ -139,7 +139,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _seed(division: Any, seed: int) -> int:
-    """The protocol's own, unless another was asked for."""
+    """Return the protocol's own seed, unless another was asked for."""
     from sertool import splits
 
     usual = click.get_current_context().get_parameter_source("seed") is ParameterSource.DEFAULT
@@ -189,7 +189,7 @@ def _taken_over(old: Any, name: str) -> dict[str, Any]:
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
-    """Options that cannot stand together."""
+    """Refuse options that contradict each other."""
     words = [f"--{name}" for name in ("split", "folds", "protocol", "out", "update") if values[name] is not None]
     if values["audit"] and words:
         raise UsageError(f"--audit looks at a split that is there and writes nothing: leave out {' and '.join(words)}")
@@ -200,7 +200,7 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
 
 
 def _choose_rows(table: Any, values: dict[str, Any], mapping: Any) -> Any:
-    """The rows that are asked for, with the emotions that are asked for."""
+    """Return the rows and emotions that are asked for."""
     from sertool import indexing, row_filter, votes
 
     if not len(table):
@@ -250,14 +250,14 @@ def _show_list() -> None:
 
 
 def _emotion_words() -> list[tuple[str, str]]:
-    """Each canonical emotion with the words that are taken for it."""
+    """Return each canonical emotion with the words that stand for it."""
     from sertool.labels import EMOTIONS, SYNONYMS
 
     return [(word, " ".join(other for other, emotion in SYNONYMS.items() if emotion == word)) for word in EMOTIONS]
 
 
 def _meanings() -> dict[str, dict[str, str]]:
-    """What the words in a manifest mean."""
+    """Return the meaning of each kind of word in a manifest."""
     from sertool.columns import ELSEWHERE, FAMILIES, ISSUES, MEANINGS, NOTES
 
     columns = {name: text for name, (_, text) in (MEANINGS | FAMILIES).items()}

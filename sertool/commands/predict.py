@@ -209,7 +209,7 @@ def _is_watched(out: str | None, kind: str) -> bool:
 
 
 def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
-    """Rows as the options ask for them: windows merged, with the most probable emotions."""
+    """Process rows as the options ask: merge windows, add the most probable emotions."""
     from sertool import row_stages, segments
 
     if values["merge"] or kind in OF_TIME:
@@ -245,13 +245,13 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
 
 
 def _note_table(table: Table, read: list[Table], annotate: Callable[[Table], tuple[Table, Any]]) -> tuple[Table, Any]:
-    """A manifest told more of, after it was noted as read."""
+    """Record a manifest as read, and return it annotated."""
     read.append(table)
     return annotate(table)
 
 
 def _ensemble(runs: list[list[Path]], values: dict[str, Any]) -> Ensemble:
-    """All who answer, of each run that was named."""
+    """Load the models of all named runs."""
     from sertool import device
     from sertool.ensemble import Ensemble
     from sertool.inference import Predictor
@@ -280,7 +280,7 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
 
 
 def _answers(session: Session, requests: Iterator[Request], values: dict[str, Any]) -> Iterator[Row]:
-    """Rows for all alike or, if that was asked for, adapted to who speaks."""
+    """Yield rows for everyone alike or, if asked for, adapted to the speaker."""
     from sertool import speaker_answers
 
     if values["adapt"] or values["enroll"]:

@@ -40,7 +40,7 @@ LOOP = catalogue.read(catalogue.PACKAGE / "training_settings.py").settings
 
 
 def _settings_options() -> Any:
-    """An option for each setting of the training loop."""
+    """Return an option for each setting of the training loop."""
     named = ((setting.name, setting) for setting in LOOP)
     return options.stack(*(options.setting(talk.option(name), name, setting, GROUP) for name, setting in named))
 
@@ -189,13 +189,13 @@ def _show_list() -> None:
 
 
 def _show_recipe(name: str) -> None:
-    """Each value of a recipe, as the option that would give it."""
+    """Show each value of a recipe as the option that would give it."""
     recipe = RECIPES[name]
     rows = [*_of_model(recipe), *_of_copies(recipe), *_of_features(recipe["preset"]), *_of_training(recipe)]
     talk.table((f"--recipe {name}", "value", "whose"), [(word, _text(value), whose) for word, value, whose in rows])
 
 
-ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" where no publication says it
+ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" if it is not published
 
 
 def _of_model(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
@@ -231,7 +231,7 @@ def _of_training(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
 
 
 def _whose(recipe: Mapping[str, Any], *names: str) -> str:
-    """`ours`, where what has one of these names is; all is of what was never published."""
+    """Return `ours` if any of the names is our choice, or if nothing of the recipe was published."""
     return "ours" if "ours" not in recipe or {*names} & {*recipe["ours"]} else ""
 
 
@@ -248,5 +248,5 @@ def _may_be(setting: catalogue.Setting) -> str:
 
 
 def _text(value: Any) -> str:
-    """A setting's value as --set takes it."""
+    """Return a setting's value as --set takes it."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()

@@ -1,15 +1,16 @@
-"""Which corpus a file belongs to, and what its name says: each file of this folder is one, and adding a file adds it.
+"""Recognition of corpora and their file names: each file of this folder is one corpus, and adding a file adds it.
 
-A file imports nothing heavy, and says as literal facts what help, lists and `fetch` show and model files keep: `TITLE`,
-`HOMEPAGE`, `LICENCE`, `CITATION` (BibTeX), `LANGUAGE`, `SPEAKERS`, `CLIPS`, `HOURS`, `EMOTIONS`; `LABELS`, the emotion
-of each of its codes; `EXAMPLES`, the row of each of some paths; where it can be fetched, `SOURCES`, the first choice
-first, as `sources` has them; and `PARTS`, {word: facts that differ}, if some are fetched by themselves. And it has
+A file imports nothing heavy. Its literal constants are shown by help, lists and `fetch` and kept by model files:
+`TITLE`, `HOMEPAGE`, `LICENCE`, `CITATION` (BibTeX), `LANGUAGE`, `SPEAKERS`, `CLIPS`, `HOURS`, `EMOTIONS`; `LABELS`, the
+emotion of each of its codes; `EXAMPLES`, the rows of some paths; if it can be fetched, `SOURCES` in order of
+preference, as described in `sources`; and `PARTS`, {word: facts that differ}, if parts can be fetched separately. It
+also has
 
 - `parse(path)`: the row of an absolute path, as far as its name and folders tell it, or None for a file that is not of
-  the corpus. Columns are the manifest's; the speaker as the corpus has it; `key`, if the file's stem alone is not
-  unique, what the clip is called;
-- `enrich(rows, tables)`, where it has `SIDE_TABLES`, names of files: add to rows, whose `stem` is their file's, what
-  those tables say that are there, {name: path}.
+  the corpus. Columns are the manifest's; the speaker is named as in the corpus; `key`, if the file's stem alone is not
+  unique, is the clip's name;
+- `enrich(rows, tables)`, if it has `SIDE_TABLES`, file names: add to rows, whose `stem` is their file's, what those
+  tables say that are there, {name: path}.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,14 +21,14 @@ from sertool import catalogue
 
 Row = dict[str, object]
 Parse = Callable[[PurePath], Row | None]
-SAMPLE = 16  # files of a folder that are shown to every corpus
+SAMPLE = 16  # files of a folder that every corpus is tested on
 
 names = partial(catalogue.names, "corpora")
 load = partial(catalogue.load, "corpora")
 
 
 def recognise(paths: Sequence[Path], only: str | None = None) -> list[tuple[str, Row] | None]:
-    """For each absolute path its corpus and what the name says, or None.
+    """Return the corpus of each absolute path and the row read from its name, or None.
 
     All files of one directory belong to one corpus, or to none; `only` names it for all directories.
     """
@@ -52,9 +53,9 @@ def _rows(paths: Sequence[Path], name: str, parse: Parse) -> list[tuple[str, Row
 
 
 def _owner(sample: Sequence[Path], parsers: dict[str, Parse]) -> str | None:
-    """The corpus that knows most of the files; of two that know as many, the one that reads more out of their names.
+    """Return the corpus that parses most of the files; in a tie, the one that reads more columns from their names.
 
-    A corpus that knows fewer of them than nobody knows does not get the folder: a few names can agree by accident.
+    A corpus that parses fewer of them than no corpus does gets none: a few names may match by accident.
     """
     read_by_any: set[int] = set()
     scores = {}

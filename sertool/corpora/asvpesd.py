@@ -1,8 +1,8 @@
 """ASVP-ESD: found speech and sounds in several languages, 131 speakers, twelve emotions.
 
 `actor_36/03-01-09-01-06-36-02-02-01-39.wav`, eight to thirteen numbers: modality, vocal channel (speech or not),
-emotion, intensity, statement, actor (odd: female), group of ages, source, and more. Of the language's codes there are
-contradicting accounts, so it is not read. RAVDESS has seven numbers. Code 13 is breath, which is no emotion.
+emotion, intensity, statement, actor (odd: female), group of ages, source, and more. The codes of the language are
+documented contradictorily, so it is not read. RAVDESS has seven numbers. Code 13 is breath, which is no emotion.
 """
 
 import re
@@ -31,7 +31,7 @@ LABELS = {
     "01": "boredom", "02": "neutral", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust",
     "08": "surprise", "09": "excited", "10": "pleasure", "11": "pain", "12": "disappointed",
 }  # fmt: skip
-INTENSITIES = {"01": "medium", "02": "high"}  # its own words are normal and high
+INTENSITIES = {"01": "medium", "02": "high"}  # called normal and high in the corpus
 EXAMPLES = {
     "/data/asvpesd/Audio/actor_36/03-01-09-01-06-36-02-02-01-39.wav": {
         "speaker": "36", "sex": "male", "emotion": "excited", "label": "09", "intensity": "medium", "style": "speech",
@@ -52,7 +52,7 @@ def parse(path: PurePath) -> dict[str, object] | None:
         return None
     _, channel, label, intensity, _, actor, *_ = stem.split("-")
     row: dict[str, object] = {"label": label, "style": "speech" if channel == "01" else "non-speech"}
-    if number := int(actor):  # actor 0 gathers clips of many
+    if number := int(actor):  # actor 0 stands for many speakers
         row |= {"speaker": str(number), "sex": "female" if number % 2 else "male"}
     if label in LABELS:
         row["emotion"] = LABELS[label]

@@ -1,7 +1,7 @@
 """CaFE: acted Canadian French, twelve speakers, seven emotions, two intensities.
 
 `Colère/Faible/01-C-1-1.wav`: speaker, emotion, intensity, sentence; `Neutre/01-N-1.wav` has no intensity. The folder
-counts: so short a name could be anybody's.
+is checked, as other corpora may have such short names.
 """
 
 import re

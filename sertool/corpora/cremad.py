@@ -61,7 +61,7 @@ LABELS = {"ANG": "angry", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU"
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high"}
 SIDE_TABLES = ("VideoDemographics.csv", "tabulatedVotes.csv")
 VOTES = {"A": "angry", "D": "disgust", "F": "fear", "H": "happy", "N": "neutral", "S": "sad"}
-MODALITIES = {"1": "voice", "2": "face", "3": "both"}  # the first digit of a row's number in the table of votes
+MODALITIES = {"1": "voice", "2": "face", "3": "both"}  # by the first digit of a row's number in the table of votes
 EXAMPLES = {
     "/data/crema-d/AudioWAV/1001_IEO_ANG_HI.wav": {
         "speaker": "1001", "language": "en", "emotion": "angry", "label": "ANG", "intensity": "high", "sentence": "IEO",
@@ -96,7 +96,7 @@ def parse(path: PurePath) -> dict[str, object] | None:
 
 
 def enrich(rows: list[dict[str, object]], tables: dict[str, Path]) -> None:
-    """Sex, age, race and ethnicity of the actors; listeners' votes from voice, face and both."""
+    """Add the actors' sex, age, race and ethnicity, and listeners' votes from voice, face and both."""
     clips: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         stem = str(row["stem"]).upper()
@@ -127,7 +127,7 @@ def _add_votes(clips: dict[str, list[dict[str, object]]], path: Path) -> None:
 
 
 def _read(path: Path, *columns: str) -> list[tuple[str, ...]]:
-    """The asked columns of a table. Splitting at commas will do: no cell of CREMA-D's tables has one inside."""
+    """Read some columns of a table, splitting at commas: no cell of CREMA-D's tables contains one."""
     try:
         lines = path.read_text(encoding="utf-8-sig").replace('"', "").splitlines()
     except OSError as error:

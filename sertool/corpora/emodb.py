@@ -79,7 +79,7 @@ def parse(path: PurePath) -> dict[str, object] | None:
 
 
 def enrich(rows: list[dict[str, object]], tables: dict[str, Path]) -> None:
-    """`recognised` and `natural`: percent of the listeners who named the emotion, and who found it natural."""
+    """Add `recognised` and `natural`: percent of listeners who named the emotion, and who found it natural."""
     path = tables["erkennung.txt"]
     try:
         lines = path.read_bytes().replace(b"\xa0", b"").replace(b",", b".").lower().splitlines()

@@ -1,7 +1,7 @@
 """EmoV-DB: acted English, four speakers, five emotions, sentences of CMU Arctic.
 
-`bea/Amused/amused_1-15_0002.wav` or, from OpenSLR, `bea_Amused/amused_1-15_0002.wav`: the speaker stands in the folder
-alone, and each speaker has the same names. The file's name says emotion, range of a recording, and sentence.
+`bea/Amused/amused_1-15_0002.wav` or, from OpenSLR, `bea_Amused/amused_1-15_0002.wav`: only the folder names the
+speaker, and all speakers have the same file names. A file's name gives emotion, range of a recording, and sentence.
 """
 
 import re
@@ -27,7 +27,7 @@ SOURCES = (
             "jenie_Sleepy.tar.gz", "josh_Amused.tar.gz", "josh_Neutral.tar.gz", "josh_Sleepy.tar.gz",
             "sam_Amused.tar.gz", "sam_Angry.tar.gz", "sam_Disgusted.tar.gz", "sam_Neutral.tar.gz", "sam_Sleepy.tar.gz",
         ),
-        "into": True,  # the speaker stands in the name of the archive
+        "into": True,  # the archive's name has the speaker
     },
 )  # fmt: skip
 LANGUAGE = "en"

@@ -1,7 +1,7 @@
 """ESD: read English and Mandarin, twenty speakers, five emotions, the same 350 sentences in each.
 
 `0001/Angry/0001_000351.wav`, with or without a folder `train`, `test` or `evaluation` above the file: speaker and
-number; each emotion says the 350 sentences of its language in the same order.
+number; each emotion has the 350 sentences of its language in the same order.
 """
 
 import re

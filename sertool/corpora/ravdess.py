@@ -1,7 +1,7 @@
 """RAVDESS: acted North American English, 24 speakers, eight emotions, speech and song.
 
 `Actor_12/03-01-06-01-02-01-12.wav`: modality, vocal channel, emotion, intensity, statement, repetition, actor. The
-figures are of the speech; song adds 1,012 clips of 23 of the actors. Files without sound (modality 02) are no clips.
+figures are of the speech; song adds 1,012 clips of 23 actors. Files without sound (modality 02) are left out.
 """
 
 import re
@@ -50,7 +50,7 @@ LABELS = {
     "01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust",
     "08": "surprise",
 }  # fmt: skip
-INTENSITIES = {"01": "medium", "02": "high"}  # its own words are normal and strong
+INTENSITIES = {"01": "medium", "02": "high"}  # called normal and strong in the corpus
 STYLES = {"01": "speech", "02": "song"}
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 EXAMPLES = {

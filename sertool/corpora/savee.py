@@ -1,7 +1,7 @@
 """SAVEE: acted British English, four men, seven emotions.
 
 `DC_a01.wav` in one folder, or `DC/a01.wav` in a folder for each speaker: emotion and number of the sentence. The
-numbers count anew in each emotion, so that equal numbers are not equal sentences.
+numbers start anew in each emotion, so equal numbers are not equal sentences.
 """
 
 import re

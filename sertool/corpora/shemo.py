@@ -1,7 +1,7 @@
 """ShEMO: Persian from radio plays, 87 speakers, six emotions.
 
-`female/F01A05.wav`: sex and number of the speaker, emotion (W is wonder), number of the clip. The folder counts: so
-short a name could be anybody's.
+`female/F01A05.wav`: sex and number of the speaker, emotion (W is wonder), number of the clip. The folder
+is checked, as other corpora may have such short names.
 """
 
 import re
@@ -31,7 +31,7 @@ SOURCES = (
                 "size": 496606401, "sha256": "747670d0d918e59d5e5020cf66610242890b093d42968c467c4f02eb5e6a6b1a",
             },
         },
-        "into": True,  # the sex of the speakers stands in the name of the archive
+        "into": True,  # the archive's name has the speakers' sex
     },
 )  # fmt: skip
 LANGUAGE = "fa"

@@ -2,8 +2,8 @@
 
 A file has
 
-- `PLACE`, its position in the chain of effects, and perhaps `SHARE`, the share of the copies that it is applied to
-  unless `--share` says otherwise;
+- `PLACE`, its position in the chain of effects, and perhaps `SHARE`, the share of the copies that it is applied to by
+  default (`--share`);
 - `Settings`, whose first field is the value of its option;
 - `draw(rng, settings)`, which draws plain numbers with a NumPy generator;
 - `apply(wave, rate, drawn)`, which is decided by these numbers alone: `[channels, samples]` or `[samples]` in, the same
@@ -32,53 +32,53 @@ from sertool.errors import SertoolError
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 3  # of the effects' numbers; a change of it makes the shards of all copies anew
+VERSION = 3  # of the effects' algorithms; a change makes the shards of all copies anew
 Range = tuple[float, float]
 Drawn = dict[str, Any]
-Link = tuple[Drawn, tuple[np.ndarray, ...]]  # what was drawn for an effect, and the sound it lays over, if any
+Link = tuple[Drawn, tuple[np.ndarray, ...]]  # an effect's drawn parameters, and the sound it adds, if any
 
 
 def load(name: str) -> ModuleType:
-    """An effect's module, by its word or by the name that manifests have."""
+    """Load an effect's module, by its word or by its name in manifests."""
     return catalogue.load("effects", name.replace("_", "-"))
 
 
-# What the files share when they draw.
+# Shared by the effects' `draw`.
 
 
 def between(rng: np.random.Generator, bounds: Range) -> float:
-    """A number within bounds, each as likely as any."""
+    """Draw a number uniformly within bounds."""
     return round(float(rng.uniform(*bounds)), 4)
 
 
 def hertz_between(rng: np.random.Generator, bounds: Range) -> float:
-    """A frequency within bounds, each octave as likely as any."""
+    """Draw a frequency within bounds, uniformly over octaves."""
     return round(float(np.exp(rng.uniform(*np.log(bounds)))), 2)
 
 
 def a_seed(rng: np.random.Generator) -> int:
-    """The seed of a noise."""
+    """Draw the seed of a noise."""
     return int(rng.integers(1 << 32))
 
 
-# The chain of a copy: `{"effects":[{"effect":"gain","db":-2.5}, ...]}`, `"written":true` where a file holds its sound,
-# with `"turned_down":6.02`, in dB, where the file could not hold it as loud.
+# The chain of a copy: `{"effects":[{"effect":"gain","db":-2.5}, ...]}`, with `"written":true` if the file holds its
+# sound, and `"turned_down":6.02`, in dB, if the file could not hold it as loud.
 
 
 def text(chain: list[Drawn]) -> str:
-    """Drawn effects as the manifest keeps them."""
+    """Return drawn effects as the manifest's text."""
     return json.dumps({"effects": chain}, separators=(",", ":"))
 
 
 def written(augmentation: str, turned_down: float = 0.0) -> str:
-    """The same for a row whose file holds the sound after the effects, softer by so many dB."""
+    """Like `text`, for a row whose file holds the sound after the effects, attenuated by so many dB."""
     how = {"written": True, "turned_down": turned_down} if turned_down else {"written": True}
     return json.dumps(json.loads(augmentation) | how, separators=(",", ":"))
 
 
 @lru_cache(maxsize=4096)
 def pending(augmentation: str | None) -> tuple[Drawn, ...]:
-    """The effects that are to be applied to a row's file: none where it holds their sound already."""
+    """Return the effects still to be applied to a row's file: none if it holds their sound already."""
     if not augmentation:
         return ()
     try:
@@ -90,14 +90,14 @@ def pending(augmentation: str | None) -> tuple[Drawn, ...]:
 
 
 def applied(wave: Tensor, rate: int, augmentation: str | None) -> Tensor:
-    """`[channels, samples]` after a row's effects, one after another; the wave that came in is left as it was."""
+    """Apply a row's effects in order to `[channels, samples]`, without changing the input."""
     for link in readied(wave.shape[-1], rate, augmentation):
         wave = _alone(wave, rate, link)
     return wave
 
 
 def readied(samples: int, rate: int, augmentation: str | None) -> list[Link]:
-    """A row's effects for a clip of so many samples, with their sounds drawn and read: the rest any device can do."""
+    """Return a row's effects for a clip of so many samples, with their sounds ready; any device can do the rest."""
     chain = []
     for drawn in pending(augmentation):
         with _complete(drawn["effect"]) as module:
@@ -107,14 +107,14 @@ def readied(samples: int, rate: int, augmentation: str | None) -> list[Link]:
 
 
 def applied_together(waves: Sequence[Tensor], rate: int, chains: Sequence[Sequence[Link]]) -> list[Tensor]:
-    """`applied`, to many `[channels, samples]`: what stands first is applied to all clips of like lengths at once."""
+    """Like `applied`, for many `[channels, samples]`, applying an effect to all clips of similar length at once."""
     changed, waiting_chains = list(waves), [list(chain)[::-1] for chain in chains]
     while waiting := [at for at, chain in enumerate(waiting_chains) if chain]:
         names = {at: waiting_chains[at][-1][0]["effect"] for at in waiting}
         first = min(names.values(), key=lambda name: load(name).PLACE)
         groups: dict[int, list[int]] = {}
         for at in (at for at, name in names.items() if name == first):
-            groups.setdefault(changed[at].shape[-1].bit_length(), []).append(at)  # so that no more than half is padding
+            groups.setdefault(changed[at].shape[-1].bit_length(), []).append(at)  # so that at most half is padding
         for group in groups.values():
             links = [waiting_chains[at].pop() for at in group]
             for at, wave in zip(group, _together(first, [changed[at] for at in group], rate, links), strict=True):
@@ -138,7 +138,7 @@ def _together(name: str, waves: list[Tensor], rate: int, links: Sequence[Link]) 
 
 @contextmanager
 def _complete(name: str) -> Iterator[ModuleType]:
-    """An effect, to be used on what was drawn for it: numbers that are not there, or make no sense, are one line."""
+    """Load an effect, and turn errors from missing or invalid parameters into one line."""
     module = load(name)
     try:
         yield module

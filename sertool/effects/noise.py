@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PLACE = 70
-SLOPES = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}  # of the power, as powers of the frequency
+SLOPES = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}  # exponents of the power by frequency
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def apply(wave: Tensor, rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
 
 
 def coloured(seed: int, samples: int, slope: int) -> np.ndarray:
-    """Noise whose power changes by so many times 3 dB an octave, float32 `[samples]`."""
+    """Return noise whose power changes by `slope` times 3 dB per octave, float32 `[samples]`."""
     if not slope:
         return sounds.white(seed, samples)
-    size = -(-samples // 4096) * 4096  # a transform of any other length may take ten times as long
+    size = -(-samples // 4096) * 4096  # other transform lengths may take ten times as long
     bins = np.fft.rfft(sounds.white(seed, size))
     bins[0] = 0.0
     bins[1:] *= np.arange(1, len(bins)) ** (slope / 2)

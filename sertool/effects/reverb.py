@@ -30,7 +30,7 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def sound(_samples: int, rate: int, drawn: Drawn) -> np.ndarray:
-    """An impulse, and noise after it that falls by 60 dB in the drawn time, float32 `[taps]`."""
+    """Return an impulse followed by noise that decays by 60 dB in the drawn time, float32 `[taps]`."""
     taps = round(drawn["seconds"] * rate)
     tail = sounds.white(drawn["seed"], taps) * 10 ** (-3 * np.arange(taps) / taps)
     tail *= 10 ** (-drawn["direct"] / 20) / np.sqrt(np.square(tail).sum())

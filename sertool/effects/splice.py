@@ -27,7 +27,7 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    """As long as before: silence follows."""
+    """Cut the pieces out, and append silence to keep the length."""
     import torch
 
     spliced = wave
@@ -38,7 +38,7 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 
 def _without(wave: Tensor, at: float, samples: int) -> Tensor:
-    """`[.., samples]` without a piece; what stood before it fades over its length into what stood after it."""
+    """Cut a piece out of `[.., samples]`, cross-fading its ends over its length."""
     import torch
 
     if not 0 <= at <= 1 or samples < 0:

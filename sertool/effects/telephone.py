@@ -26,7 +26,7 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:
-    """A sample on the edge of two levels may fall to either."""
+    """Like `apply`, for several waves; a sample on the edge of two levels may be rounded either way."""
     high = filters.filtered(waves, [filters.high_pass_kernel(rate, numbers["low"]) for numbers in drawn])
     lines = filters.filtered(high, [filters.low_pass_kernel(rate, numbers["high"]) for numbers in drawn])
     return [_in_bits(line, numbers) for line, numbers in zip(lines, drawn, strict=True)]

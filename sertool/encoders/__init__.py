@@ -1,15 +1,15 @@
-"""Pretrained encoders by name: each file of this folder is a family of them, and adding a file adds it; the file of the
-same name in `features/` makes features of their layers.
+"""Pretrained encoders by name: each file of this folder is a family of encoders, and adding a file adds it.
 
-A file says as literal facts what help and lists show: `SIZES`, by name the `layers`, `width`, `parameters`, `megabytes`
-and perhaps `citation` of each, and the family's `LICENCE`, and `CITATION` where sizes have none. And it has
+The file of the same name in `features/` makes features of their layers. A file has literal constants for help and
+lists: `SIZES`, by name the `layers`, `width`, `parameters`, `megabytes` and perhaps `citation` of each, and the
+family's `LICENCE`, and `CITATION` if sizes have none. It also has
 
 - `Encoder(size, layers, precision, known)`, a module: of waves, each `[samples]`, it returns the layers side
   by side, float32 `[frames, layers x width]`. Layer 0 is the input of the first block, layer k the output of the k-th.
-  If a digest `known` is given, its weights are those;
+  If a digest `known` is given, its weights must have it;
 - `require_rate(rate)`: refuse other sample rates than its own;
 - `tensors(size, layers, known)`, the digest and the tensors of the first `layers` blocks, and their `shapes(size,
-  layers)`, by published names; `arranged(tensors)` gives tensors of other files these names.
+  layers)`, by published names; `arranged(tensors)` renames tensors of other files to these names.
 """
 
 from functools import partial
@@ -22,14 +22,14 @@ load = partial(catalogue.load, "encoders")
 
 
 def origin(family: str, size: str) -> dict[str, str]:
-    """Which encoder it is, under what licence, and what to cite."""
+    """Return an encoder's name, licence and citation."""
     facts = catalogue.entries("encoders")[family].facts
     text = facts["SIZES"][size].get("citation") or facts["CITATION"]
     return {"name": f"{family} {size}", "licence": facts["LICENCE"], "citation": text}
 
 
 def parse_layers(text: str, count: int) -> tuple[int, ...]:
-    """Layers by number, in order: `all`, `3`, `1-5` or `0,2-4` of the layers 0 to `count`."""
+    """Parse layer numbers, in order: `all`, `3`, `1-5` or `0,2-4` of the layers 0 to `count`."""
     if text == "all":
         return tuple(range(count + 1))
     numbers: set[int] = set()
@@ -43,7 +43,7 @@ def parse_layers(text: str, count: int) -> tuple[int, ...]:
 
 
 def spelled(layers: tuple[int, ...]) -> str:
-    """Layers as text, one way only: `0,2-4`."""
+    """Format layer numbers in a unique way: `0,2-4`."""
     words: list[str] = []
     for place, layer in enumerate(layers):
         if place and layers[place - 1] == layer - 1:
@@ -54,9 +54,10 @@ def spelled(layers: tuple[int, ...]) -> str:
 
 
 def windows(frames: int, most: int, margin: int) -> list[tuple[int, int, int, int]]:
-    """How a long clip is cut: first and last + 1 frame of each window, and of its middle that is kept.
+    """Return the windows of a long clip: first and last + 1 frame of each, and of its middle that is kept.
 
-    Windows of `most` frames, evenly spread, overlap by twice `margin` at the least, and neighbours meet in the middle.
+    Windows of `most` frames are evenly spread, overlap by at least twice `margin`, and are joined in the middle of an
+    overlap.
     """
     if frames <= most:
         return [(0, frames, 0, frames)]

@@ -1,11 +1,11 @@
-"""Encoders that taught themselves on speech without text: wav2vec 2.0, XLSR, HuBERT and WavLM, as torchaudio has them.
+"""Encoders self-supervised on speech without text: wav2vec 2.0, XLSR, HuBERT and WavLM, from torchaudio.
 
-Convolutions over the waveform give a frame every 20 ms; a wider convolution says where it stands, and blocks of
-attention follow. Layer 0 is what enters the first block, layer k what leaves the k-th, as it is.
+Convolutions over the waveform give a frame every 20 ms; a wider convolution encodes positions, and transformer blocks
+follow. Layer 0 is the input of the first block, layer k the output of the k-th, unchanged.
 
-A clip is always computed alone, on any device: some of these normalise over the whole clip before anything else, and
-WavLM's attention knows no masks. In bf16 and int8 the products of the blocks' linear layers are in so few bits, all
-else is float32.
+A clip is always computed alone, on any device: some of these encoders first normalise over the whole clip, and WavLM's
+attention has no masks. In bf16 and int8 only the products of the blocks' linear layers have reduced precision; all else
+is float32.
 """
 
 import re
@@ -92,11 +92,11 @@ SIZES = {
 }  # fmt: skip
 MAKERS = {"Wav2Vec2": wav2vec2_model, "WavLM": wavlm_model}
 RATE = 16_000
-HOP = 320  # samples from one frame to the next
-LEAST = 400  # samples that a frame is computed from
-FRAMES = 1500  # of 20 ms in a window: 30 s
-MARGIN = 100  # frames of a window that a neighbour has too, and that are not kept
-# What newer torch calls the two factors of a weight that is kept as length and direction, and what the files call them.
+HOP = 320  # samples between frames
+LEAST = 400  # samples under a frame
+FRAMES = 1500  # frames of 20 ms in a window: 30 s
+MARGIN = 100  # frames at a window's ends that overlap its neighbours, and are dropped
+# The two factors of a weight stored as length and direction: their names in newer torch, and in the files.
 FACTORS = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
@@ -104,7 +104,7 @@ class Encoder(nn.Module):
     """Some layers of an encoder, for waveforms of 16 kHz."""
 
     def __init__(self, size: str, layers: Sequence[int], precision: str = "float32", known: str | None = None) -> None:
-        """`known`: the digest that the weights must have."""
+        """`known` is the digest that the weights must have."""
         super().__init__()
         self.layers, self.width = tuple(layers), SIZES[size]["width"]
         self.normalised = bundle(size)._normalize_waveform
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
             products.reduce(self.network.encoder.transformer.layers, precision)
 
     def forward(self, waves: Sequence[Tensor]) -> list[Tensor]:
-        """Of each `[samples]` the layers side by side, float32 `[frames, layers x width]`."""
+        """Return the layers side by side, float32 `[frames, layers x width]` of each `[samples]`."""
         return [self._alone(wave) for wave in waves]
 
     def _alone(self, wave: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class Encoder(nn.Module):
         return rows
 
     def _layers(self, wave: Tensor) -> list[Tensor]:
-        """All layers from 0, each `[1, frames, width]`, of `[1, samples]`."""
+        """Return all layers from 0, each `[1, frames, width]`, of `[1, samples]`."""
         encoder = self.network.encoder
         stream = entering(self.network, wave)
         outputs, bias = [stream], None
@@ -155,7 +155,7 @@ def spans(samples: int) -> Iterator[tuple[slice, slice, slice]]:
 
 
 def entering(network: nn.Module, waves: Tensor) -> Tensor:
-    """What enters the first block, `[clips, frames, width]` of `[clips, samples]`."""
+    """Return the input of the first block, `[clips, frames, width]` of `[clips, samples]`."""
     features, _ = network.feature_extractor(waves, None)
     return network.encoder.transformer._preprocess(network.encoder.feature_projection(features))
 
@@ -165,7 +165,7 @@ def bundle(size: str) -> torchaudio.pipelines.Wav2Vec2Bundle:
 
 
 def empty(size: str, layers: int) -> nn.Module:
-    """The network with its first `layers` blocks, without numbers."""
+    """Return the network with its first `layers` blocks, without values (on the device "meta")."""
     kind = bundle(size)
     with torch.device("meta"):
         network = MAKERS[kind._model_type](**kind._params)
@@ -174,34 +174,34 @@ def empty(size: str, layers: int) -> nn.Module:
 
 
 def network(size: str, layers: int, state: dict[str, Tensor]) -> nn.Module:
-    """A network of the first `layers` blocks with the published tensors."""
+    """Return a network of the first `layers` blocks with the published tensors."""
     filled = empty(size, layers)
     filled.load_state_dict({name: state[_published(name)] for name in filled.state_dict()}, assign=True)
     return filled
 
 
 def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
-    """What the first `layers` blocks and what comes before are made of, by the published names."""
+    """Return the shapes of the tensors up to the first `layers` blocks, by published names."""
     return {_published(name): tuple(tensor.shape) for name, tensor in empty(size, layers).state_dict().items()}
 
 
 def _published(name: str) -> str:
-    """A tensor's name as the files have it."""
+    """Return a tensor's name in the published files."""
     return re.sub("|".join(map(re.escape, FACTORS)), lambda match: FACTORS[match[0]], name)
 
 
 def published(size: str) -> Published:
-    """Where torchaudio has the weights; no digests are published, so the first download's is kept."""
+    """Return torchaudio's file of weights; as it publishes no digests, the first download's is kept."""
     return Published(size, URL + SIZES[size]["file"])
 
 
 def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
-    """Digest and tensors of the first `layers` blocks, named as published; those of the digest `known` if given."""
+    """Return digest and tensors of the first `layers` blocks, by published names; with the digest `known` if given."""
     return weights.chosen(published(size), shapes(size, layers), known, arranged)
 
 
 def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by their published names."""
+    """Rename tensors to their published names."""
     return {_published(name): tensor for name, tensor in tensors.items()}
 
 

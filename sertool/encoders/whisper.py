@@ -1,13 +1,12 @@
 """Whisper's encoder, which OpenAI trained on 680,000 hours of transcribed speech.
 
 Log-mel frames pass two convolutions, the second of which halves their rate to 50 a second, get sinusoidal positions and
-go through blocks of attention. Layer 0 is what enters the first block, layer k what leaves the k-th: the residual
-stream as it is, before the norm that ends the encoder.
+pass transformer blocks. Layer 0 is the input of the first block, layer k the output of the k-th: the residual stream
+before the encoder's final norm.
 
-The stream is float32 in any precision. In bf16 the blocks' products alone are in bf16; in int8 these and the second
-convolution's are in whole numbers of 8 bits. Audio is not padded to 30 s. Where clips share a batch, frames beyond a
-clip's end are zeros before either convolution and are hidden from attention, so a clip's frames do not depend on what
-else is in the batch.
+The stream is float32 in any precision. In bf16 only the blocks' products are in bf16; in int8 these and the second
+convolution's are in 8-bit integers. Audio is not padded to 30 s. In batches, frames beyond a clip's end are zero before
+either convolution and masked in attention, so a clip's frames do not depend on the rest of the batch.
 """
 
 import itertools
@@ -49,14 +48,14 @@ SIZES = {
     },
 }  # fmt: skip
 RATE = 16_000
-FLOOR = 1e-10  # of the power in a band
-DEPTH = 8.0  # how far below the clip's loudest band values may lie, in powers of ten
-FRAMES = 1500  # of 20 ms, for which there are positions: 30 s
-MARGIN = 100  # frames of a window that a neighbour has too, and that are not kept
+FLOOR = 1e-10  # the least power in a band
+DEPTH = 8.0  # greatest depth below the clip's loudest band, in powers of ten
+FRAMES = 1500  # frames of 20 ms that have positions: 30 s
+MARGIN = 100  # frames at a window's ends that overlap its neighbours, and are dropped
 PARTS = {"attn_ln": "attention_norm", "attn.out": "attention_out", "mlp_ln": "norm", "mlp.0": "inner",
          "mlp.2": "outer"}  # of a block, by their published names  # fmt: skip
-THREE = ("query", "key", "value")  # which are published apart
-PACK = 16_384  # frames in a batch, for devices that need much work at once
+THREE = ("query", "key", "value")  # published as separate tensors
+PACK = 16_384  # frames in a batch, for devices that need large batches
 
 
 class LogMel(nn.Module):
@@ -68,7 +67,7 @@ class LogMel(nn.Module):
         self.bank = dsp.MelBank(dsp.MelScale(bands), RATE, 400)
 
     def forward(self, wave: Tensor) -> Tensor:
-        """`[frames, bands]` of `[samples]`; the last frame, half of which lies beyond the end, is left out."""
+        """Return `[frames, bands]` of `[samples]`, without the last frame, half of which is beyond the end."""
         runs = self.framing.runs(wave, dsp.RUN if wave.is_cpu else dsp.PACK)
         rows = torch.cat([frames.mel(self.bank) for frames in runs])
         rows = rows[: max(1, len(wave) // self.framing.hop)].clamp(min=FLOOR).log10()
@@ -76,21 +75,21 @@ class LogMel(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then two layers by themselves; what each finds is added to the stream."""
+    """A transformer block: attention and two linear layers, each added to the residual stream."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.attention_norm = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 3 * width)  # keys are published without a bias: theirs is nought
+        self.query_key_value = nn.Linear(width, 3 * width)  # keys are published without a bias: it is zero
         self.attention_out = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width, 4 * width)
         self.outer = nn.Linear(4 * width, width)
-        self.dtype = torch.float32  # of what the linear layers take
+        self.dtype = torch.float32  # input type of the linear layers
 
     def forward(self, stream: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`[clips, frames, width]` of the same; `mask` `[clips, 1, 1, frames]` is true where a clip has a frame."""
+        """Transform `[clips, frames, width]`; `mask` `[clips, 1, 1, frames]` is true where a clip has a frame."""
         heads = self.query_key_value(self._normed(self.attention_norm, stream)).unflatten(2, (3, self.heads, -1))
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
@@ -98,7 +97,7 @@ class Block(nn.Module):
         return stream + self.outer(functional.gelu(self.inner(self._normed(self.norm, stream))))
 
     def to_bf16(self) -> None:
-        """Compute what lies between its norms and the stream in bf16."""
+        """Compute everything between the norms and the residual stream in bf16."""
         self.dtype = torch.bfloat16
         for module in self.children():
             if isinstance(module, nn.Linear):
@@ -113,14 +112,14 @@ class Network(nn.Module):
 
     def __init__(self, bands: int, width: int, heads: int, layers: int) -> None:
         super().__init__()
-        # Convolutions as products over frames laid side by side: those of oneDNN are compiled anew for every length.
+        # Convolutions as matrix products over adjacent frames: oneDNN's are compiled anew for every length.
         self.first = nn.Linear(3 * bands, width)
         self.second = nn.Linear(3 * width, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.register_buffer("positions", positions(FRAMES, width), persistent=False)
 
     def stem(self, mel: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Layer 0, float32 `[clips, (frames + 1) // 2, width]`, of `[clips, frames, bands]` of these lengths."""
+        """Return layer 0, float32 `[clips, (frames + 1) // 2, width]`, of clips `[clips, frames, bands]`."""
         made = functional.gelu(self.first(_triples(_masked(mel, lengths), 1)))
         made = functional.gelu(self.second(_triples(_masked(made, lengths), 2)))
         return made + self.positions[: made.shape[1]]
@@ -128,7 +127,7 @@ class Network(nn.Module):
     def run(
         self, stream: Tensor, lengths: Tensor | None = None, first: int = 0, last: int | None = None
     ) -> list[Tensor]:
-        """Layers `first` + 1 to `last`, each `[clips, frames, width]`, of layer `first`; clips of these lengths."""
+        """Return layers `first` + 1 to `last`, each `[clips, frames, width]`, from layer `first`."""
         mask = None if lengths is None else real_frames(lengths, stream.shape[1], stream.device)[:, None, None]
         made: list[Tensor] = []
         for block in self.blocks[first:last]:
@@ -137,12 +136,12 @@ class Network(nn.Module):
         return made
 
     def forward(self, mel: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
-        """All layers from 0, each `[clips, (frames + 1) // 2, width]`, of `[clips, frames, bands]`."""
+        """Return all layers from 0, each `[clips, (frames + 1) // 2, width]`, of `[clips, frames, bands]`."""
         stream = self.stem(mel, lengths)
         return [stream, *self.run(stream, None if lengths is None else (lengths + 1) // 2)]
 
     def to_precision(self, precision: str) -> "Network":
-        """With products in bf16, int8 or float32."""
+        """Compute products in bf16, int8 or float32 from now on; return self."""
         if precision == "int8":
             self.second = products.Int8(self.second)
             products.reduce(self.blocks, precision)
@@ -153,27 +152,27 @@ class Network(nn.Module):
 
 
 def positions(frames: int, width: int) -> Tensor:
-    """Sines, then cosines, of wavelengths from 2 pi to 20,000 pi frames, `[frames, width]`."""
+    """Return sines, then cosines, with wavelengths from 2 pi to 20,000 pi frames, `[frames, width]`."""
     rates = np.exp(-np.log(10_000) * np.arange(width // 2) / (width // 2 - 1))
     angles = np.arange(frames)[:, None] * rates
     return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1)).float()
 
 
 def _masked(rows: Tensor, lengths: Tensor | None) -> Tensor:
-    """`[clips, frames, width]` with zeros beyond each clip's end."""
+    """Set frames beyond each clip's end to zero in `[clips, frames, width]`."""
     return rows if lengths is None else layers.cleared(rows, lengths)
 
 
 def _triples(rows: Tensor, step: int) -> Tensor:
-    """Every `step`-th frame with both its neighbours, `[clips, frames / step, 3 width]` of `[clips, frames, width]`."""
+    """Join every `step`-th frame with its neighbours, `[clips, frames / step, 3 width]` of `[clips, frames, width]`."""
     return functional.pad(rows, (0, 0, 1, 1)).unfold(1, 3, step).flatten(2)
 
 
-# Weights
+# Weights.
 
 
 def published(size: str) -> Published:
-    """Where the publisher has the weights of a size."""
+    """Return the published file of weights of a size."""
     sha256 = SIZES[size]["sha256"]
     return Published(f"whisper-{size}", URL.format(sha256=sha256, size=size), sha256)
 
@@ -181,16 +180,16 @@ def published(size: str) -> Published:
 def tensors(
     size: str, layers: int, known: str | None = None, first: int | None = None
 ) -> tuple[str, dict[str, Tensor]]:
-    """Digest and tensors, named as published, of the first `layers` blocks.
+    """Return digest and tensors of the first `layers` blocks, by published names.
 
-    `known` is the digest that they must have or, if so many are named, the `first` of them.
+    `known` is the digest that they must have or, if `first` is given, the first so many of them.
     """
     part = None if first is None else shapes(size, first)
     return weights.chosen(published(size), shapes(size, layers), known, arranged, part)
 
 
 def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
-    """What the first `layers` blocks are made of, by the published names."""
+    """Return the shapes of the tensors of the first `layers` blocks, by published names."""
     bands, width = SIZES[size]["bands"], SIZES[size]["width"]
     wanted: dict[str, tuple[int, ...]] = {
         "encoder.conv1.weight": (width, bands, 3), "encoder.conv1.bias": (width,),
@@ -208,7 +207,7 @@ def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:
 
 
 def network(size: str, layers: int, state: dict[str, Tensor]) -> Network:
-    """A network of the first `layers` blocks with the published tensors."""
+    """Return a network of the first `layers` blocks with the published tensors."""
     facts = SIZES[size]
     made = Network(facts["bands"], facts["width"], facts["heads"], layers)
     made.load_state_dict(translated(state, layers))
@@ -216,7 +215,7 @@ def network(size: str, layers: int, state: dict[str, Tensor]) -> Network:
 
 
 def translated(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Tensors by the names that `Network` has for them."""
+    """Rename published tensors as in `Network`."""
     made = {}
     for number, word in ((1, "first"), (2, "second")):
         made[f"{word}.weight"] = state[f"encoder.conv{number}.weight"].flatten(1)
@@ -234,7 +233,7 @@ def translated(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 
 def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by their published names; so, too, those of a model file that has trained the last blocks on."""
+    """Rename tensors to their published names, including those of a model file with fine-tuned last blocks."""
     made = {name.removeprefix(f"{weights.PACKED}whisper."): tensor for name, tensor in tensors.items()}
     there = _blocks(made, "encoder.blocks.{}.attn.out.weight")
     for number in range(_blocks(made, "blocks.{}.attention_out.weight")):
@@ -249,18 +248,18 @@ def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _blocks(tensors: dict[str, Tensor], name: str) -> int:
-    """How many blocks from 0 on have a tensor so named."""
+    """Count the blocks, from 0 on, that have a tensor of this name."""
     return next(number for number in itertools.count() if name.format(number) not in tensors)
 
 
-# Waveforms to frames
+# Waveforms to frames.
 
 
 class Encoder(nn.Module):
     """Some layers of the encoder, for waveforms of 16 kHz."""
 
     def __init__(self, size: str, layers: Sequence[int], precision: str = "float32", known: str | None = None) -> None:
-        """`known`: the digest that the weights must have."""
+        """`known` is the digest that the weights must have."""
         super().__init__()
         self.layers, self.width = tuple(layers), SIZES[size]["width"]
         top = max(self.layers)
@@ -269,7 +268,7 @@ class Encoder(nn.Module):
         self.network = network(size, top, state).to_precision(precision).eval().requires_grad_(False)
 
     def forward(self, waves: Sequence[Tensor]) -> list[Tensor]:
-        """Of each `[samples]` the layers side by side, float32 `[frames, layers x width]`."""
+        """Return the layers side by side, float32 `[frames, layers x width]` of each `[samples]`."""
         mels = [self.mel(wave) for wave in waves]
         cuts = [(clip, *window) for clip, mel in enumerate(mels)
                 for window in encoders.windows((len(mel) + 1) // 2, FRAMES, MARGIN)]  # fmt: skip
@@ -281,11 +280,11 @@ class Encoder(nn.Module):
         return made
 
     def _pieces(self, mels: Sequence[Tensor]) -> Iterator[Tensor]:
-        """`[frames, layers x width]` of each `[frames, bands]`: on a CPU by itself, elsewhere in batches."""
+        """Yield `[frames, layers x width]` of each `[frames, bands]`: one by one on a CPU, elsewhere in batches."""
         return (self._joined(self.network(mel[None]))[0] for mel in mels) if mels[0].is_cpu else self._together(mels)
 
     def _together(self, mels: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The same for clips of similar lengths in one batch, padded and masked."""
+        """Like `_pieces`, in batches of similar lengths, padded and masked."""
         order = sorted(range(len(mels)), key=lambda index: len(mels[index]))
         made: dict[int, Tensor] = {}
         for batch in _batches(order, [len(mel) for mel in mels]):
@@ -295,12 +294,12 @@ class Encoder(nn.Module):
         yield from (made[index] for index in range(len(mels)))
 
     def _joined(self, layers: Sequence[Tensor]) -> Tensor:
-        """The layers that were asked for side by side, `[clips, frames, layers x width]`."""
+        """Concatenate the requested layers, `[clips, frames, layers x width]`."""
         return torch.cat([layers[layer] for layer in self.layers], dim=2)
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Neighbours in an order by length, `PACK` frames at the most with what pads them."""
+    """Yield neighbours in an order by length, at most `PACK` frames with their padding."""
     batch: list[int] = []
     for index in order:
         if batch and (len(batch) + 1) * lengths[index] > 2 * PACK:

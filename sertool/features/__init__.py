@@ -3,32 +3,32 @@
 A file has a docstring whose first line is its option's help, and
 
 - `DTYPE`, what its rows are stored as: float16, float32, or int16, which no `--dtype` changes;
-- `Settings`, a frozen dataclass whose fields are options; `hop`, with `center` and `n_fft` or `frame_length`, says
-  where rows lie in time;
+- `Settings`, a frozen dataclass whose fields are options; `hop`, with `center` and `n_fft` or `frame_length`, gives
+  the times of rows;
 - `Feature(settings, rate)`, a module, which refuses what it cannot compute;
 - `definition(wave, rate, settings)`, the slow reference implementation that `--verify` compares with: float64 `[rows,
   columns]` of `[samples]`.
 
 A `Feature` has the names of its `columns`, and a `framing`:
 
-- If `framing` is a `dsp.Framing` (features with equal ones share frames and spectra), `forward(frames)` gives `[frames,
-  width]` of a run of `dsp.Frames`, each row by itself. `finish(rows)`, if there is one, turns all rows of a clip into
-  its `[frames, columns]`. A feature that must see the whole clip first has `survey(frames)`, which is called on each
-  run, and `settle(found)`, which is called on the surveys' joined results and gives `forward` its second argument.
-- If `framing` is None, `clips(waves)` gives the `[rows, columns]` of each `[samples]`.
+- If `framing` is a `dsp.Framing` (features with equal ones share frames and spectra), `forward(frames)` returns
+  `[frames, width]` of a run of `dsp.Frames`, each row independently. `finish(rows)`, if present, turns all rows of a
+  clip into its `[frames, columns]`. A feature that needs a first pass over the whole clip has `survey(frames)`, called
+  on each run, and `settle(found)`, called on the joined results, which returns `forward`'s second argument.
+- If `framing` is None, `clips(waves)` returns the `[rows, columns]` of each `[samples]`.
 
 A file may also have
 
 - `REVISION`, how often its numbers have changed: one more makes its shards anew;
-- `stored(settings)`: the type in shards, where it is not `DTYPE` for all settings;
+- `stored(settings)`: the type in shards, if it is not `DTYPE` for all settings;
 - `COUNTED_WHERE`: {column: other}: the column counts in a clip's statistics only in rows where the other is above 0;
-- for `--verify` alone: `tolerance(settings)`, the share of a value that it may differ by; `LEAST`, a difference that
-  never matters; `AGREES`, the share of values that must be within the tolerance; `STEPS`, true where rounding may move
-  a value by a step;
+- for `--verify` only: `tolerance(settings)`, the relative error allowed; `LEAST`, a difference that never matters;
+  `AGREES`, the share of values that must be within the tolerance; `STEPS`, true if rounding may move a value by a
+  step;
 - `settled(settings, device, rate)` and `suited(settings, device)`, see below;
-- `values_per_second(settings)`, by which shards are cut, where no setting is called `hop`;
-- for a pretrained encoder, which is the file of the same name in `encoders/`: `CHOICE`, the setting that names the
-  encoder and is the value of the feature's own option; and settings `layers`, `precision` and `weights`, a digest.
+- `values_per_second(settings)`, by which shards are cut, if no setting is called `hop`;
+- for a pretrained encoder, the file of the same name in `encoders/`: `CHOICE`, the setting that names the encoder and
+  is the value of the feature's own option; and settings `layers`, `precision` and `weights`, a digest.
 """
 
 from collections.abc import Mapping
@@ -42,19 +42,19 @@ load = partial(catalogue.load, "features")
 
 
 def settled(name: str, settings: Any, device: str, rate: int) -> Any:
-    """The settings as a shard records them, with what only the device or a file of weights can tell."""
+    """Return the settings to record in a shard, including what only the device or the weights' file determines."""
     module = load(name)
     return module.settled(settings, device, rate) if hasattr(module, "settled") else settings
 
 
 def stored(name: str, settings: Any) -> str:
-    """The type that a feature's rows are stored as, if no other is asked for."""
+    """Return the type that a feature's rows are stored as by default."""
     module = load(name)
     return module.stored(settings) if hasattr(module, "stored") else module.DTYPE
 
 
 def values_per_second(name: str, settings: Any, rate: int) -> float:
-    """How many values a second of audio becomes."""
+    """Return the number of values per second of audio."""
     module = load(name)
     if hasattr(module, "values_per_second"):
         return module.values_per_second(settings)
@@ -62,12 +62,12 @@ def values_per_second(name: str, settings: Any, rate: int) -> float:
 
 
 def encoded(name: str) -> bool:
-    """Whether a feature is layers of a pretrained encoder."""
+    """Whether a feature consists of layers of a pretrained encoder."""
     return "CHOICE" in catalogue.entries("features")[name].facts
 
 
 def to_fetch(settings_of: Mapping[str, Any]) -> list[str]:
-    """The weights that features, each with its settings, need and that lie nowhere yet, with their size."""
+    """Return the weights that features need and that must be downloaded, with their size."""
     missing = []
     for name, settings in settings_of.items():
         if choice := getattr(load(name), "CHOICE", None):
@@ -78,23 +78,23 @@ def to_fetch(settings_of: Mapping[str, Any]) -> list[str]:
 
 
 def where(name: str) -> dict[int, int]:
-    """The columns that count in a clip's statistics only where another is above 0: {column: that other}."""
+    """Return the columns that count in a clip's statistics only if another is above 0: {column: other}."""
     return getattr(load(name), "COUNTED_WHERE", {})
 
 
 def sides(record: Mapping[str, Any]) -> int:
-    """How many channels lie side by side in a feature's columns, by its record."""
+    """Return the number of channels side by side in a feature's columns, from its record."""
     return 2 if record["wave"]["channels"] == "stereo" else 1
 
 
 def suited(name: str, settings: Any, device: str) -> Any:
-    """The settings as a device computes them best, within what they tolerate; shards record them as they were."""
+    """Return the settings that a device computes best, within tolerance; shards record the original ones."""
     module = load(name)
     return module.suited(settings, device) if hasattr(module, "suited") else settings
 
 
 def settings(name: str, values: dict[str, Any]) -> Any:
-    """A feature's settings with some values set, each of which must make sense; those of `weights` are a digest."""
+    """Return a feature's settings with some values set and checked; `weights` is a digest."""
     weights = values.get("weights")
     if not isinstance(weights, str | None):
         raise UsageError(f"{name}: weights cannot be {str(weights)[:40]!r}")

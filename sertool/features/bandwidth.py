@@ -24,7 +24,7 @@ class Settings:
 
 
 class Feature(nn.Module):
-    """Rows of one width; 0 where there is silence."""
+    """Rows of one bandwidth in Hz; 0 in silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Feature(nn.Module):
         self.register_buffer("bins", torch.arange(settings.n_fft // 2 + 1, dtype=torch.float32))
 
     def forward(self, frames: dsp.Frames) -> Tensor:
-        # Not as the mean square less the square of the mean: for a narrow spectrum their difference is all rounding.
+        # Not the mean square less the squared mean: for a narrow spectrum their difference is mostly rounding.
         distances = self.bins - frames.centre[:, None]
         distances = distances.square_() if self.p == 2 else distances.abs_().pow_(self.p)
         means = distances.mul_(frames.magnitude).sum(1).div_(dsp.divisor(frames.total))
@@ -43,7 +43,7 @@ class Feature(nn.Module):
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, 1]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
     shares = slow.shares(np.abs(slow.stft(wave, settings)))
     frequencies = dsp.bin_frequencies(rate, settings.n_fft)
     centroids = (shares * frequencies).sum(axis=1, keepdims=True)

@@ -22,7 +22,7 @@ class Settings:
 
 
 class Feature(nn.Module):
-    """Rows of one frequency; 0 where there is silence."""
+    """Rows of one frequency; 0 in silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
@@ -35,6 +35,6 @@ class Feature(nn.Module):
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, 1]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
     shares = slow.shares(np.abs(slow.stft(wave, settings)))
     return (shares * dsp.bin_frequencies(rate, settings.n_fft)).sum(axis=1, keepdims=True)

@@ -8,7 +8,7 @@ import numpy as np
 from sertool import dsp, pitch_classes, slow
 
 DTYPE = "float16"
-STEPS = True  # a rounding may move a value by a step
+STEPS = True  # rounding may move a value by a step
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Settings:
 
 
 class Feature(pitch_classes.Chroma):
-    """Rows of `bins` values between 0 and 1; all 0 where there is silence."""
+    """Rows of `bins` values between 0 and 1; all 0 in silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__(rate, settings.n_fft, settings.bins, settings.tuning)
@@ -35,5 +35,5 @@ class Feature(pitch_classes.Chroma):
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, bins]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, bins]` of `[samples]`."""
     return slow.chroma(wave, rate, settings, pitch_classes.weights)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float16"
-DEEP = 3e-4  # of a frame's mean magnitude: below, a valley is what float32 rounding leaves, and needs float64
+DEEP = 3e-4  # relative to a frame's mean magnitude: lower valleys are float32 rounding errors, and need float64
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Band:
-    """Bins `low` to `high - 1`, of which the least and the greatest `count` are valleys and peaks."""
+    """Bins `low` to `high - 1`, of which the least and the greatest `count` are the valleys and the peaks."""
 
     low: int
     high: int
@@ -36,7 +36,10 @@ class Band:
 
 
 def spans(settings: Settings, rate: int) -> list[Band]:
-    """The bands, lowest first. Each takes the bin below it, and gives its own uppermost to the next, as in librosa."""
+    """Return the bands, lowest first.
+
+    As in librosa, each takes the bin below it, and leaves its own uppermost to the next.
+    """
     frequencies = dsp.bin_frequencies(rate, settings.n_fft)
     edges = settings.fmin * 2.0 ** np.arange(settings.bands)
     edges = [0.0, *edges[edges < rate / 2]]
@@ -50,7 +53,7 @@ def spans(settings: Settings, rate: int) -> list[Band]:
 
 
 class Feature(nn.Module):
-    """Rows of one contrast for each band."""
+    """Rows of one contrast per band."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
@@ -62,7 +65,7 @@ class Feature(nn.Module):
         self.register_buffer("means", torch.from_numpy(means).float())
 
     def forward(self, frames: dsp.Frames) -> Tensor:
-        """`[frames, 2 bands]`: the mean of each band's valleys, then of its peaks."""
+        """Return the mean of each band's valleys, then of its peaks, `[frames, 2 bands]`."""
         rows = self.ends(frames.magnitude)
         limit = frames.total * (DEEP / frames.magnitude.shape[1])
         deep = (rows[:, : len(self.bands)] < limit[:, None]).any(1)
@@ -74,7 +77,7 @@ class Feature(nn.Module):
         return ascending(magnitude, self.bands).index_select(1, self.chosen) @ self.means
 
     def exact(self, raw: Tensor) -> Tensor:
-        """Magnitudes by a float64 transform, `[frames, bins]`, on a CPU as not every device has one."""
+        """Return magnitudes by a float64 transform, `[frames, bins]`, on the CPU as not every device has float64."""
         spectrum = torch.fft.rfft(raw.cpu().double() * self.framing.window_values())
         return spectrum.abs().float().to(raw.device)
 
@@ -85,7 +88,10 @@ class Feature(nn.Module):
 
 
 def extremes(bands: list[Band]) -> tuple[np.ndarray, np.ndarray]:
-    """Where valleys and peaks lie in sorted bands end to end, `[ends]`, and their means' weights, `[ends, 2 bands]`."""
+    """Return the positions of valleys and peaks in sorted, concatenated bands, `[ends]`, and weights of their means.
+
+    The weights are `[ends, 2 bands]`.
+    """
     starts = np.cumsum([0] + [band.high - band.low for band in bands])
     valleys = [start + np.arange(band.count) for start, band in zip(starts, bands, strict=False)]
     peaks = [stop - 1 - np.arange(band.count) for stop, band in zip(starts[1:], bands, strict=True)]
@@ -94,9 +100,9 @@ def extremes(bands: list[Band]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ascending(magnitude: Tensor, bands: list[Band]) -> Tensor:
-    """`[frames, bins]` with each band sorted, the bands end to end.
+    """Sort each band of `[frames, bins]`, and concatenate the bands.
 
-    NumPy's sort is vectorised: for 80 frames 65 microseconds, where Torch's takes 2,360 and its topk 1,100.
+    NumPy's sort is vectorised: for 80 frames it takes 65 microseconds, Torch's 2,360 and its topk 1,100.
     """
     if not magnitude.is_cpu:
         return torch.cat([magnitude[:, band.low : band.high].sort(1)[0] for band in bands], 1)
@@ -111,7 +117,7 @@ def ascending(magnitude: Tensor, bands: list[Band]) -> Tensor:
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, bands]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, bands]` of `[samples]`."""
     magnitude = np.abs(slow.stft(wave, settings))
     ends = []
     for band in spans(settings, rate):

@@ -23,7 +23,7 @@ class Settings:
 
 
 class Feature(nn.Module):
-    """Rows of one ratio; 1 where there is silence."""
+    """Rows of one ratio; 1 in silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class Feature(nn.Module):
         self.columns = ["flatness"]
 
     def forward(self, frames: dsp.Frames) -> Tensor:
-        # A logarithm costs several products, so the magnitudes, each at least 1e-5, are multiplied by fours and fives
-        # (eleven by sixes) before it: float32 holds the products of magnitudes up to 4e7, that of a tone 40,000 times
-        # full scale.
+        # A logarithm costs as much as several products, so the magnitudes, each at least 1e-5, are first multiplied in
+        # groups of four and five (six for eleven bins). float32 holds the products of magnitudes up to 4e7, that of a
+        # tone 40,000 times full scale.
         values = frames.magnitude.clamp(min=dsp.FLOOR**0.5)
         first, second, *others = values.split(values.shape[1] // 4, 1)
         products = first * second
-        for factors in others:  # the last of which may be fewer
+        for factors in others:  # the last may have fewer
             products[:, : factors.shape[1]].mul_(factors)
         logs = dsp.log_(products).sum(1).mul_(2 / values.shape[1])
         means = torch.linalg.vector_norm(values, dim=1).square_().div_(values.shape[1])
@@ -45,6 +45,6 @@ class Feature(nn.Module):
 
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, 1]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
     power = np.maximum(np.abs(slow.stft(wave, settings)) ** 2, dsp.FLOOR)
     return np.exp(np.log(power).mean(axis=1, keepdims=True)) / power.mean(axis=1, keepdims=True)

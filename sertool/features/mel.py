@@ -30,7 +30,7 @@ class Settings:
 
 
 def stored(settings: Settings) -> str:
-    """float16 has no numbers as small as the power of soft speech."""
+    """Return the type of stored rows: the power of soft speech is below float16's range."""
     return "float32" if settings.scale == "power" else DTYPE
 
 
@@ -45,11 +45,11 @@ class Feature(nn.Module):
         self.columns = [f"mel_{band}" for band in range(settings.bands)]
 
     def forward(self, frames: dsp.Frames) -> Tensor:
-        """`[frames, bands]`: the power in each band, in decibels where asked for."""
+        """Return the power in each band, in decibels if asked for, `[frames, bands]`."""
         return frames.mel_decibels(self.bank) if self.settings.scale == "db" else frames.mel(self.bank)
 
     def finish(self, rows: Tensor) -> Tensor:
-        """One clip's `[frames, bands]` on the asked scale."""
+        """Convert one clip's `[frames, bands]` to the requested scale."""
         settings = self.settings
         if settings.scale == "power":
             return rows
@@ -60,7 +60,7 @@ class Feature(nn.Module):
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, bands]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, bands]` of `[samples]`."""
     power = np.abs(slow.stft(wave, settings)) ** 2
     rows = power @ dsp.MelScale.of(settings).weights(rate, settings.n_fft).T
     if settings.scale == "power":

@@ -11,8 +11,8 @@ from sertool import dsp, slow
 
 DTYPE = "float16"
 LEAST = 1e-4  # dB: float32 rounds coefficients by so much, and the slopes of few frames may be all but 0
-WIDTH = 9  # frames that a slope is taken over, or as many as a short clip has
-FRAMES_AT_ONCE = 1 << 15  # hours of audio need no second copy of their mel spectra
+WIDTH = 9  # frames for a slope, or as many as a short clip has
+FRAMES_AT_ONCE = 1 << 15  # so that hours of audio need no second copy of their mel spectra
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Settings:
 
 
 class Feature(nn.Module):
-    """Rows of `count` coefficients, then their slopes, then their bends."""
+    """Rows of `count` coefficients, then their first and second derivatives."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Feature(nn.Module):
         self.columns = [f"{kind}_{number}" for kind in kinds for number in range(settings.count)]
 
     def forward(self, frames: dsp.Frames) -> Tensor:
-        """`[frames, bands]`: the mel spectrum in decibels."""
+        """Return the mel spectrum in decibels, `[frames, bands]`."""
         return frames.mel_decibels(self.bank)
 
     def finish(self, rows: Tensor) -> Tensor:
@@ -62,15 +62,15 @@ class Feature(nn.Module):
         return torch.cat([rows, *deltas], 1) if deltas else rows
 
     def transformed(self, rows: Tensor, loudest: Tensor) -> Tensor:
-        """Coefficients of mel rows, `[frames, count]` of `[frames, bands]`, whose loudest value is known.
+        """Return the coefficients of mel rows, `[frames, count]` of `[frames, bands]`, given their loudest value.
 
-        All but the first are blind to the level: in float32, too, when it is taken out before the product.
+        The level affects only the first coefficient, also in float32, because it is subtracted before the product.
         """
         return torch.addmm(self.level * loudest, (rows - loudest).clamp_(min=-80.0), self.cosines)
 
 
 def cosines(settings: Settings) -> np.ndarray:
-    """`[count, bands]`: the orthonormal discrete cosine transform (DCT-II), liftered."""
+    """Return the liftered orthonormal DCT-II, `[count, bands]`."""
     numbers, bands = np.arange(settings.count)[:, None], settings.bands
     rows = np.cos(np.pi / bands * (np.arange(bands) + 0.5) * numbers) * np.sqrt(np.where(numbers, 2, 1) / bands)
     if settings.lifter:
@@ -79,15 +79,16 @@ def cosines(settings: Settings) -> np.ndarray:
 
 
 def fitting(width: int, order: int) -> np.ndarray:
-    """`[width]`: the weights that give the order-th derivative of the polynomial of that order through the frames."""
+    """Return the weights `[width]` of a derivative: the order-th of the polynomial of that order through the frames."""
     positions = np.arange(width) - width // 2
     return np.linalg.pinv(np.vander(positions, order + 1, increasing=True))[order] * order
 
 
 def slopes(rows: Tensor, order: int) -> Tensor:
-    """First or second derivative of `[frames, count]` by frame; the ends have that of the nearest whole stretch.
+    """Return the first or second derivative of `[frames, count]` by frame.
 
-    A polynomial's derivative of its own order is the same everywhere, so the ends need no fit of their own.
+    The ends have that of the nearest full window: the derivative of a polynomial's own order is constant, so they need
+    no fit of their own.
     """
     width = min(WIDTH, len(rows) - 1 + len(rows) % 2)
     if width < 3:
@@ -99,7 +100,7 @@ def slopes(rows: Tensor, order: int) -> Tensor:
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, count (1 + deltas)]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, count (1 + deltas)]` of `[samples]`."""
     power = np.abs(slow.stft(wave, settings)) ** 2
     mel = power @ dsp.MelScale.of(settings).weights(rate, settings.n_fft).T
     rows = slow.decibels(mel, top_db=80.0) @ cosines(settings).T

@@ -1,14 +1,13 @@
 """Modulation spectral features: how fast the loudness of each band of hearing comes and goes.
 
-As Wu, Falk and Chan (2011) have them. The signal passes through bands that hearing tells apart; each band's Hilbert
-envelope is cut into Hamming frames, and each frame passes through second-order band-passes around 4, 8, 16, 32 and
-64 Hz. The mean squares of what comes out, over the window's, are the energies E(i, j) of band i at modulation j; of
-them are measured, per frame,
+The method is that of Wu, Falk and Chan (2011). The signal is split into auditory bands; each band's Hilbert envelope is
+cut into Hamming frames, and each frame is filtered by second-order band-passes around 4, 8, 16, 32 and 64 Hz. Their
+mean squares, over the window's, are the energies E(i, j) of band i at modulation j. Per frame are measured
 
 - `mean`: the mean over i, for each j;
 - `flatness`, `centroid`: geometric over arithmetic mean, and centre of gravity over i, for each second j;
 - `modulation`: the centre of gravity over j, of the sums of four regions of bands (to 300, 800, 1,500 Hz, and above);
-- `slope`, `error`: a straight line through each region's sums over j, and the root mean square of what it leaves.
+- `slope`, `error`: a straight line through each region's sums over j, and the root mean square of its residuals.
 
 Rows are frames; the paper's mean and deviation of each over a clip are `--stats mean,std`.
 """
@@ -27,12 +26,12 @@ from sertool import dsp
 from sertool.errors import UsageError
 
 DTYPE = "float32"
-POINTS = 4000  # read of an envelope in a second; with all, nearly every value changes by less than 0.3 %, none by 2 %
+POINTS = 4000  # points of an envelope per second; with all, nearly every value changes by less than 0.3 %, none by 2 %
 REGIONS = (300.0, 800.0, 1500.0)  # Hz
-RUMBLE = 30.0  # Hz: the bands fade below, for the Hilbert transform of a constant knows no bounds in time
-BANDS_AT_ONCE = 3  # with all 19, the system gives and takes memory for every clip, which takes twice the work's time
-FLOOR = 1e-12  # added to every energy, so that silence is flat and its level -120 dB
-LEAST = FLOOR  # what is too little to matter, for the energies of soft speech are below 1e-7
+RUMBLE = 30.0  # Hz: the bands fade out below, as the Hilbert transform of a constant is unbounded in time
+BANDS_AT_ONCE = 3  # with all 19, memory is allocated and returned for every clip, which doubles or triples the time
+FLOOR = 1e-12  # added to every energy, so that silence is flat at -120 dB
+LEAST = FLOOR  # the least difference that matters, as the energies of soft speech are below 1e-7
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,18 @@ class Settings:
 
 
 def values_per_second(settings: Settings) -> float:
-    """How many values a second of audio becomes."""
+    """Return the number of values per second of audio."""
     return len(_columns(settings, len(_members(settings)))) / settings.hop_seconds
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Time divided: envelopes have a point every `step` samples; frames of `length` points begin `hop` apart."""
+    """The sampling of envelopes: a point every `step` samples; frames of `length` points, `hop` apart."""
 
     step: int
     length: int
     hop: int
-    rate: float  # points a second
+    rate: float  # points per second
 
     @classmethod
     def of(cls, settings: Settings, rate: int) -> "Grid":
@@ -71,31 +70,31 @@ class Grid:
         return cls(step, length, hop, rate / step)
 
     def frames(self, samples: int) -> int:
-        """Whole frames in a clip; a short clip has one."""
+        """Return the number of whole frames in a clip, at least 1."""
         return 1 + max(0, samples - self.length * self.step) // (self.hop * self.step)
 
     def window(self) -> np.ndarray:
-        """Hamming, periodic, `[length]`."""
+        """Return the periodic Hamming window, `[length]`."""
         return 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(self.length) / self.length)
 
 
 class Feature(nn.Module):
     """Rows of energies, band by band, then measures.
 
-    Fast by two identities, both exact. An envelope is wanted at 4,000 points a second only, and taking the magnitude
-    works on each point alone: so a band's analytic signal is made at these points alone. Every `step`-th point of an
+    Two exact identities make it fast. Envelopes are needed only at 4,000 points a second, and the magnitude of each
+    point is independent, so a band's analytic signal is computed at these points only: every `step`-th point of an
     inverse transform of n bins is the inverse transform of n / step bins, each the sum of those n / step apart.
 
-    And a band-pass h need not run. The energy of its response to a windowed frame v, ringing included, is
+    And a band-pass h need not be run. The energy of its response to a windowed frame v, including its decay, is
 
         sum (h * v)^2 = sum over lags r_h r_v,
 
-    r being autocorrelations. r_v is nought beyond the frame, and a transform of twice the frame's length holds it
+    where r are autocorrelations. r_v is zero beyond the frame, and a transform of twice the frame's length holds it
     without overlap: its power spectrum is r_v's transform. So the sum over lags is one over bins (Parseval) against the
     transform of r_h cut to the same lags, and all band-passes of all frames are one matrix product.
 
-    A clip is worked on in blocks of about `longest` hops, each preceded by what still rings in the lowest band. Against
-    the whole at once, values differ by less than 5e-4 of themselves or of their column's deviation.
+    A clip is processed in blocks of about `longest` hops, each preceded by the memory of the lowest band. Compared with
+    the whole clip at once, values differ by less than 5e-4 of themselves or of their column's deviation.
     """
 
     longest = 64
@@ -117,11 +116,11 @@ class Feature(nn.Module):
         self._responses: dict[tuple[int, torch.device], Tensor] = {}
 
     def clips(self, waves: list[Tensor]) -> list[Tensor]:
-        """`[frames, width]` of each `[samples]`, each clip by itself."""
+        """Return `[frames, width]` of each `[samples]`, clip by clip."""
         return [torch.cat([self._rows(*block) for block in self._blocks(wave)]) for wave in waves]
 
     def _blocks(self, wave: Tensor) -> Iterator[tuple[Tensor, int]]:
-        """Pieces of a waveform, a multiple of 8 hops long, zeros where it has no samples, and the frames in each."""
+        """Yield zero-padded pieces of a waveform, a multiple of 8 hops long, and the number of frames in each."""
         hop, total = self.grid.hop * self.grid.step, self.grid.frames(len(wave))
         around = self.before + self.after + math.ceil(self.grid.length / self.grid.hop) - 1
         most = max(self.longest, 8 * math.ceil(2 * around / 8)) - around
@@ -132,7 +131,7 @@ class Feature(nn.Module):
             yield nn.functional.pad(piece, (max(-first, 0), last - max(first, 0) - len(piece))), count
 
     def _rows(self, block: Tensor, count: int) -> Tensor:
-        """`[count, width]` of a block's samples."""
+        """Return `[count, width]` of a block's samples."""
         points = len(block) // self.grid.step
         responses = self._response(points, block.device)
         spectrum = torch.fft.rfft(block)[: responses.shape[1]]
@@ -141,7 +140,7 @@ class Feature(nn.Module):
         return self._described(torch.cat(energies).transpose(0, 1).clamp(min=0) + FLOOR)
 
     def _energies(self, spectra: Tensor, points: int, count: int) -> Tensor:
-        """`[bands, count, modulations]` of some bands' one-sided spectra, `[bands, bins]`."""
+        """Return `[bands, count, modulations]` of some bands' one-sided spectra, `[bands, bins]`."""
         folded = spectra.unflatten(1, (-1, points)).sum(1)
         envelopes = _magnitude(torch.fft.ifft(folded))[:, self.before * self.grid.hop :]
         frames = envelopes.unfold(1, self.grid.length, self.grid.hop)[:, :count] * self.window
@@ -149,7 +148,7 @@ class Feature(nn.Module):
         return nn.functional.linear(power, self.gains)
 
     def _response(self, points: int, device: torch.device) -> Tensor:
-        """The bands' response to a block's spectrum, complex `[bands, bins]`, in whole multiples of `points` bins."""
+        """Return the bands' response to a block's spectrum, complex `[bands, bins]`, bins a multiple of `points`."""
         if (points, device) not in self._responses:
             bins = points * math.ceil(self.grid.step / 2)
             frequencies = np.arange(bins) * (self.grid.rate / points)
@@ -158,7 +157,7 @@ class Feature(nn.Module):
         return self._responses[points, device]
 
     def _described(self, energies: Tensor) -> Tensor:
-        """`[frames, width]` of `[frames, bands, modulations]`."""
+        """Return `[frames, width]` of `[frames, bands, modulations]`."""
         if self.settings.scale == "unit":
             energies = energies / energies.sum((1, 2), keepdim=True)
         parts = []
@@ -169,7 +168,7 @@ class Feature(nn.Module):
         return torch.cat(parts, 1)
 
     def _over_bands(self, energies: Tensor) -> list[Tensor]:
-        """Mean `[frames, modulations]`, flatness and centroid `[frames, modulations / 2]`."""
+        """Return mean `[frames, modulations]`, flatness and centroid `[frames, modulations / 2]`."""
         mean = energies.mean(1)
         index = torch.arange(1.0, energies.shape[1] + 1, device=energies.device)
         flatness = energies.log().mean(1).exp() / mean
@@ -177,12 +176,12 @@ class Feature(nn.Module):
         return [self._scaled(mean), flatness[:, ::2], centroid[:, ::2]]
 
     def _over_modulations(self, energies: Tensor) -> list[Tensor]:
-        """Modulation centroid, slope and error, each `[frames, regions]`."""
+        """Return modulation centroid, slope and error, each `[frames, regions]`."""
         sums = torch.stack([energies[:, first:last].sum(1) for first, last in self.members], 1)
         index = torch.arange(1.0, energies.shape[2] + 1, device=energies.device)
         centred = index - index.mean()
         levels = self._scaled(sums)
-        levels = levels - levels[:, :, :1]  # so that equal levels have a slope and an error of nought
+        levels = levels - levels[:, :, :1]  # so that equal levels have slope and error 0
         levels = levels - levels.mean(2, keepdim=True)
         slope = levels @ centred / centred.square().sum()
         error = (levels - slope[:, :, None] * centred).square().mean(2).sqrt()
@@ -193,12 +192,12 @@ class Feature(nn.Module):
 
 
 def _magnitude(values: Tensor) -> Tensor:
-    """|values|; NumPy's is several times as fast as Torch's on a CPU."""
+    """Return |values|; NumPy's is several times as fast as Torch's on a CPU."""
     return torch.from_numpy(np.abs(values.numpy())) if values.is_cpu else values.abs()
 
 
 def _check(settings: Settings, rate: int) -> None:
-    """Refuse what cannot be computed."""
+    """Raise UsageError for settings that cannot be computed."""
     top, limit = _modulations(settings)[-1], Grid.of(settings, rate).rate / 2
     if not settings.fmin < settings.fmax < rate / 2:
         raise UsageError(
@@ -228,7 +227,10 @@ def _columns(settings: Settings, regions: int) -> list[str]:
 
 
 def _centres(settings: Settings) -> np.ndarray:
-    """The centres in Hz, evenly spaced in equivalent rectangular bandwidths (Glasberg and Moore 1990), or mels."""
+    """Return the centres in Hz, evenly spaced in equivalent rectangular bandwidths or mels.
+
+    The former are those of Glasberg and Moore (1990).
+    """
     ends = np.array([settings.fmin, settings.fmax])
     if settings.filters == "mel":
         return dsp.mel_to_hz(np.linspace(*dsp.hz_to_mel(ends), settings.bands))
@@ -236,15 +238,15 @@ def _centres(settings: Settings) -> np.ndarray:
 
 
 def _widths(centres: np.ndarray) -> np.ndarray:
-    """The decay of a gammatone in Hz: its bandwidth as hearing's is."""
+    """Return the decay of each gammatone in Hz, from the auditory bandwidth."""
     return 1.019 * (24.7 + centres / 9.26449)
 
 
 def _filters(settings: Settings, frequencies: np.ndarray) -> np.ndarray:
-    """What makes bands' analytic signals of a spectrum, complex `[bands, bins]`: twice their response above 0 Hz.
+    """Return the filters of the bands' analytic signals, complex `[bands, bins]`: twice their response above 0 Hz.
 
-    A gammatone t^3 exp(-2 pi b t) cos(2 pi f t) has the response (1 + i (frequency - f) / b)^-4 around f. A bell is a
-    squared cosine, one at its centre and nought at its neighbours'.
+    A gammatone t^3 exp(-2 pi b t) cos(2 pi f t) has the response (1 + i (frequency - f) / b)^-4 around f. A mel filter
+    is a squared cosine, 1 at its centre and 0 at its neighbours'.
     """
     centres = _centres(settings)[:, None]
     if settings.filters == "gammatone":
@@ -257,7 +259,7 @@ def _filters(settings: Settings, frequencies: np.ndarray) -> np.ndarray:
 
 
 def _memory(settings: Settings) -> float:
-    """Seconds in which the lowest band forgets: its gammatone is then at 7e-4 of its height."""
+    """Return the memory of the lowest band in seconds: its gammatone has then decayed to 7e-4."""
     lowest, second = _centres(settings)[:2]
     return 4 / (second - lowest) if settings.filters == "mel" else 2.4 / float(_widths(lowest))
 
@@ -267,7 +269,7 @@ def _modulations(settings: Settings) -> np.ndarray:
 
 
 def _gains(settings: Settings, grid: Grid) -> np.ndarray:
-    """What each bin of a frame's power adds to each band-pass's mean square, `[modulations, bins]`.
+    """Return the weight of each bin of a frame's power in each band-pass's mean square, `[modulations, bins]`.
 
     The band-pass is the analogue 1 / (1 + i Q (x - 1 / x)), x = frequency / centre, made digital by the bilinear
     transform: frequencies become tangents of half their angle.
@@ -278,22 +280,22 @@ def _gains(settings: Settings, grid: Grid) -> np.ndarray:
     ratio = tangents / np.tan(np.pi * _modulations(settings)[:, None] / grid.rate)
     power = np.pad(1 / (1 + (settings.q * (ratio - 1 / ratio)) ** 2), ((0, 0), (1, 1)))
     lags = np.fft.irfft(power)[:, : grid.length]
-    gains = 2 * np.fft.rfft(lags, size).real - lags[:, :1]  # a lag and its opposite, but nought is its own
-    gains[:, 1:-1] *= 2  # likewise a frequency and its opposite
+    gains = 2 * np.fft.rfft(lags, size).real - lags[:, :1]  # a lag and its opposite, but lag 0 only once
+    gains[:, 1:-1] *= 2  # likewise for frequencies
     return gains / (size * np.sum(grid.window() ** 2))
 
 
 def _members(settings: Settings) -> list[tuple[int, int]]:
-    """First and last + 1 of each region's bands; regions without any are left out."""
+    """Return first and last + 1 of each region's bands; regions without any are left out."""
     edges = [0, *np.searchsorted(_centres(settings), REGIONS), settings.bands]
     return [(int(first), int(last)) for first, last in pairwise(edges) if first < last]
 
 
-# --- the slow twin -------------------------------------------------------------------------------------------------
+# --- reference implementation ----------------------------------------------------------------------------------------
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, width]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, width]` of `[samples]`."""
     grid = Grid.of(settings, rate)
     count = grid.frames(len(wave))
     envelopes = _hilbert_envelopes(wave, rate, settings)[:, :: grid.step]
@@ -307,7 +309,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
 
 
 def _hilbert_envelopes(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """`[bands, samples + 1 s or more]`: each band's analytic signal at every sample, from one transform of the clip."""
+    """Return each band's envelope at every sample, from one transform, `[bands, samples + 1 s or more]`."""
     size = 1 << (len(wave) + rate + round(settings.frame_seconds * rate)).bit_length()
     spectrum = np.fft.rfft(np.asarray(wave, dtype=np.float64), size)[:-1]
     analytic = spectrum * _filters(settings, np.arange(size // 2) * rate / size)
@@ -315,7 +317,7 @@ def _hilbert_envelopes(wave: np.ndarray, rate: int, settings: Settings) -> np.nd
 
 
 def _energy(frames: np.ndarray, centre: float, q: float, rate: float) -> np.ndarray:
-    """The energy of a second-order band-pass's response to each frame, `[...]` of `[..., points]`, point by point."""
+    """Return the energy of a second-order band-pass's response to each frame, `[...]` of `[..., points]`."""
     warped = np.tan(np.pi * centre / rate)
     scale = 1 + warped / q + warped**2
     inward, back, further = warped / q / scale, 2 * (warped**2 - 1) / scale, (1 - warped / q + warped**2) / scale
@@ -330,7 +332,7 @@ def _energy(frames: np.ndarray, centre: float, q: float, rate: float) -> np.ndar
 
 
 def _row(energies: np.ndarray, settings: Settings) -> np.ndarray:
-    """One frame's values, `[width]` of `[bands, modulations]`."""
+    """Return one frame's values, `[width]` of `[bands, modulations]`."""
 
     def scaled(values: np.ndarray) -> np.ndarray:
         return 10 * np.log10(values) if settings.scale == "db" else values

@@ -14,10 +14,10 @@ from sertool import dsp, pyin, slow
 from sertool.errors import UsageError
 
 DTYPE = "float32"
-COUNTED_WHERE = {0: 1}  # statistics and normalisation of f0 are of voiced frames
+COUNTED_WHERE = {0: 1}  # statistics and normalisation of f0 use voiced frames only
 
 
-# The range is that of speaking and shouting voices, children's among them; the rest is as librosa's `pyin` has it.
+# The range covers speaking and shouting voices, including children's; the rest is as in librosa's `pyin`.
 @dataclass(frozen=True)
 class Settings:
     fmin: Annotated[float, "lowest pitch in Hz", 10] = 65.0
@@ -38,10 +38,10 @@ class Settings:
 
 
 class Feature(nn.Module):
-    """Pitch in Hz (0 where unvoiced; its statistics are of voiced frames), voiced (0 or 1), and the probability of
-    being voiced before its neighbours count.
+    """Pitch in Hz (0 where unvoiced), voiced (0 or 1), and the probability of being voiced in a frame alone.
 
-    The path through a clip is a chain of small steps, so the work is done on the CPU, wherever the waveform lies.
+    The statistics of pitch are of voiced frames. The path through a clip is a chain of small steps, so the work is done
+    on the CPU, wherever the waveform is.
     """
 
     def __init__(self, settings: Settings, rate: int) -> None:
@@ -63,7 +63,7 @@ class Feature(nn.Module):
         self.frequencies = self.grid.frequencies()
 
     def clips(self, waves: list[Tensor]) -> list[Tensor]:
-        """`[frames, 3]` of each `[samples]`."""
+        """Return `[frames, 3]` of each `[samples]`."""
         return [self._rows(wave).to(wave.device) for wave in waves]
 
     def _rows(self, wave: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def _framing(settings: Settings) -> dsp.Framing:
 
 
 def _check(settings: Settings, rate: int) -> None:
-    """Refuse what cannot be computed."""
+    """Raise UsageError for settings that cannot be computed."""
     if settings.fmin >= settings.fmax:
         raise UsageError(f"pitch: fmin must be below fmax, not {settings.fmin:g} and {settings.fmax:g}")
     if settings.fmax > rate / 2:
@@ -96,13 +96,14 @@ def _check(settings: Settings, rate: int) -> None:
         raise UsageError("pitch: switch_prob must be below 1")
 
 
-# The slow twin. Like librosa given float32 samples, it rounds differences and probabilities to float32: whether two
-# values are equal and whether probabilities add up to 1 decides much, and must not hang on the last bit of a float64.
+# The reference implementation. Like librosa given float32 samples, it rounds differences and probabilities to float32:
+# whether two values are equal and whether probabilities add up to 1 decides much, and must not depend on the last bit
+# of a float64.
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, 3]` of `[samples]`."""
-    steps = math.ceil(1 / settings.resolution)  # to a semitone
+    """Compute reference values in float64, `[frames, 3]` of `[samples]`."""
+    steps = math.ceil(1 / settings.resolution)  # per semitone
     bins = math.floor(12 * steps * np.log2(settings.fmax / settings.fmin)) + 1
     frequencies = settings.fmin * 2 ** (np.arange(bins) / (12 * steps))
     masses = _masses(settings)
@@ -112,7 +113,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
         for period, probability in _periods(_difference(frame, rate, settings), masses, rate, settings):
             place = max(0, round(12 * steps * np.log2(rate / period / settings.fmin)))
             if probability > 0 and place < bins:
-                row[place] = probability  # in place of a shorter period's, if there was one
+                row[place] = probability  # replaces a shorter period's, if there was one
         voicing.append(min(1.0, np.cumsum(row[::-1])[-1]))
         probabilities.append(np.concatenate([row, np.full(bins, (1 - voicing[-1]) / bins)]))
     states = _likeliest(np.array(probabilities), _transitions(bins, steps, rate, settings))
@@ -121,7 +122,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
 
 
 def _masses(settings: Settings) -> np.ndarray:
-    """The beta distribution's probability from each threshold to the next, by the binomial sum for whole parameters."""
+    """Return the beta distribution's probability between thresholds, by the binomial sum for integer parameters."""
     throws = settings.beta_a + settings.beta_b - 1
     below = []
     for threshold in (Fraction(k, settings.n_thresholds) for k in range(settings.n_thresholds + 1)):
@@ -134,7 +135,7 @@ def _masses(settings: Settings) -> np.ndarray:
 
 
 def _difference(frame: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """Each lag's squared difference over the mean of its own and the smaller lags', from the shortest period up."""
+    """Return each lag's squared difference over the mean of those up to it, from the shortest period up."""
     shortest, longest = math.floor(rate / settings.fmax), math.ceil(rate / settings.fmin)
     extended = np.pad(frame, (0, longest))
     lags = np.arange(1, longest + 1)
@@ -144,7 +145,7 @@ def _difference(frame: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
 
 
 def _periods(row: np.ndarray, masses: np.ndarray, rate: int, settings: Settings) -> Iterator[tuple[float, float]]:
-    """(period in samples, probability) of each trough of a frame's differences."""
+    """Yield (period in samples, probability) of each trough of a frame's differences."""
     row, end = row.astype(np.float64), len(row) - 1
     falling = [True, *(row[1:] < row[:-1])]
     rising = [row[0] < row[1], *(row[1:-1] <= row[2:]), True]
@@ -166,7 +167,7 @@ def _periods(row: np.ndarray, masses: np.ndarray, rate: int, settings: Settings)
 
 
 def _transitions(bins: int, steps: int, rate: int, settings: Settings) -> np.ndarray:
-    """The probability of each state after each, `[2 bins, 2 bins]`."""
+    """Return the transition probabilities between states, `[2 bins, 2 bins]`."""
     reach = round(settings.max_transition_rate * 12 * settings.hop / rate) * steps // 2
     near = np.maximum(0, reach + 1 - np.abs(np.subtract.outer(np.arange(bins), np.arange(bins))))
     stay, switch = 1 - settings.switch_prob, settings.switch_prob
@@ -174,9 +175,9 @@ def _transitions(bins: int, steps: int, rate: int, settings: Settings) -> np.nda
 
 
 def _likeliest(probabilities: np.ndarray, transitions: np.ndarray) -> np.ndarray:
-    """Viterbi's path through `[frames, states]`; what is impossible has the smallest probability there is.
+    """Return Viterbi's path through `[frames, states]`; impossible events have the least positive probability.
 
-    Of origins that are equally good but for rounding, and such ties are not rare, the first is taken.
+    Among origins that are equal but for rounding, which is not rare, the first is taken.
     """
     smallest = np.finfo(np.float64).tiny
     probabilities, transitions = np.log(probabilities + smallest), np.log(transitions + smallest)

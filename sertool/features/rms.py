@@ -34,5 +34,5 @@ class Feature(nn.Module):
 
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, 1]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
     return np.sqrt((slow.frames(wave, settings) ** 2).mean(axis=1, keepdims=True))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float32"
-STEPS = True  # a rounding may move a value by a step
-ROUNDING = 1.5e-6  # of a running sum in float32, relatively
+STEPS = True  # rounding may move a value by a step
+ROUNDING = 1.5e-6  # relative error of a running sum in float32
 BLOCK_BINS = 32
 
 
@@ -27,7 +27,7 @@ class Settings:
 
 
 class Feature(nn.Module):
-    """Rows of one frequency; 0 where there is silence."""
+    """Rows of one frequency; 0 in silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class Feature(nn.Module):
 
 
 def reach(values: Tensor, share: float) -> Tensor:
-    """The first bin up to which each of `[frames, bins]` sums to `share` of its whole, `[frames, 1]`.
+    """Return the first bin up to which each of `[frames, bins]` sums to `share` of its whole, `[frames, 1]`.
 
-    Blocks of bins are summed first, and only in the block where the goal lies do the sums run on from bin to bin.
-    librosa sums in float32, whose rounding is worth a step in one frame of a thousand: where the goal is so near to the
-    sum at a bin that this decides, we sum as it does.
+    Blocks of bins are summed first, and sums within a block only where the goal lies. librosa sums in float32, whose
+    rounding moves one frame in a thousand by a step: if the goal is so near to the sum at a bin that this matters, it
+    is summed as librosa does.
     """
     blocks = in_blocks(values)
     sums = blocks.cumsum(1)
@@ -57,7 +57,7 @@ def reach(values: Tensor, share: float) -> Tensor:
     step = torch.searchsorted(running, goal).clamp_(max=BLOCK_BINS - 1)
     bins = places.gather(1, step)
     if values.is_cpu:
-        gap = running.gather(1, step).sub_(goal)  # to the sum at this bin, and how far beyond the one before it
+        gap = running.gather(1, step).sub_(goal)  # to the sum at this bin, which is so far above the one before
         near = torch.minimum(gap.abs(), (inside.gather(1, step) - gap).abs_()) < goal * ROUNDING
         frames = np.flatnonzero(near.numpy())
         bins.numpy()[frames, 0] = reach_in_turn(values.numpy()[frames], share)
@@ -65,19 +65,19 @@ def reach(values: Tensor, share: float) -> Tensor:
 
 
 def in_blocks(values: Tensor) -> Tensor:
-    """The sum of each block of bins, `[frames, blocks]` of `[frames, bins]`; the last has what is left over."""
+    """Sum each block of bins, `[frames, blocks]` of `[frames, bins]`; the last block may be shorter."""
     whole = values.shape[1] // BLOCK_BINS
     even, left_over = values[:, : whole * BLOCK_BINS], values[:, whole * BLOCK_BINS :]
     return torch.cat([even.unflatten(1, (whole, BLOCK_BINS)).sum(2), left_over.sum(1, True)], 1)
 
 
 def reach_in_turn(values: np.ndarray, share: float) -> np.ndarray:
-    """As `reach`, by running sums in float32 from the first bin on."""
+    """Like `reach`, by float32 running sums from the first bin on."""
     sums = np.cumsum(values.astype(np.float32), axis=1)
     return np.argmax(sums >= np.float32(share) * sums[:, -1:], axis=1)
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64, but for the sums: `[frames, 1]` of `[samples]`."""
+    """Compute reference values in float64 except for the sums, `[frames, 1]` of `[samples]`."""
     bins = reach_in_turn(np.abs(slow.stft(wave, settings)), settings.share)
     return dsp.bin_frequencies(rate, settings.n_fft)[bins][:, None]

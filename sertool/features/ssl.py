@@ -1,8 +1,8 @@
 """Layers of a self-supervised pretrained encoder, 50 frames a second (wav2vec 2.0, XLSR, HuBERT or WavLM).
 
 The columns are the layers side by side in the order of their numbers, `layer3_17` being value 17 of layer 3: layer 0 is
-what enters the first block, layer k what leaves the k-th. With `--stats` come all columns of the first statistic, then
-all of the second, and so on: `[statistics, layers, width]` laid out in a row.
+the input of the first block, layer k the output of the k-th. With `--stats` all columns of the first statistic come
+first, then all of the second, and so on: `[statistics, layers, width]` flattened.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from sertool.encoders import ssl
 
 DTYPE = "float16"
 REVISION = 1  # samples that no frame reaches count where a network normalises over the clip
-AGREES = 0.98  # of the values must be within the tolerance
-CHOICE = "model"  # the setting that the feature's own option takes: `--ssl wavlm-large`
+AGREES = 0.98  # the share of values that must be within the tolerance
+CHOICE = "model"  # the setting given by the feature's own option: `--ssl wavlm-large`
 
 tolerance, suited = pretrained.tolerance, pretrained.suited
 
@@ -36,16 +36,16 @@ class Settings:
         Literal["auto", "bf16", "int8", "float32"],
         "of matrix products; auto is bf16 where the processor has it, int8 is faster and less exact",
     ] = "auto"
-    weights: str | None = None  # the digest of the weights that decide the numbers
+    weights: str | None = None  # the digest of the weights
 
 
 def settled(settings: Settings, where: str, rate: int) -> Settings:
-    """Settings in which `auto` and `all` are resolved for a device, and which have the digest of the weights."""
+    """Return the settings with `auto` and `all` resolved for a device, and the digest of the weights."""
     return pretrained.settled(ssl, settings.model, settings, where, rate)
 
 
 def values_per_second(settings: Settings) -> float:
-    """How many numbers a second of audio comes to: shards are cut by it."""
+    """Return the number of values per second of audio, by which shards are cut."""
     return pretrained.values_per_second(ssl, settings.model, settings)
 
 
@@ -57,7 +57,7 @@ class Feature(pretrained.Layers):
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64, by torchaudio's own way: `[frames, layers x width]` of `[samples]`."""
+    """Compute reference values in float64 by torchaudio's own code, `[frames, layers x width]` of `[samples]`."""
     ssl.require_rate(rate)
     layers = pretrained.layers(ssl, settings.model, settings)
     _, state = ssl.tensors(settings.model, layers[-1], settings.weights)

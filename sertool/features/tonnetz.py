@@ -10,7 +10,7 @@ from torch import Tensor
 from sertool import dsp, pitch_classes, slow
 
 DTYPE = "float16"
-STEPS = True  # a rounding may move a value by a step
+STEPS = True  # rounding may move a value by a step
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Settings:
 
 
 def circles() -> np.ndarray:
-    """`[6, 12]`: sine and cosine of each pitch class on the three circles, the last of half the radius."""
+    """Return sine and cosine of each pitch class on the three circles, `[6, 12]`, the last of half the radius."""
     turns = np.outer([7 / 6, 3 / 2, 2 / 3], np.arange(12)) * np.pi
     return (np.stack([np.sin(turns), np.cos(turns)], axis=1) * np.array([1, 1, 0.5])[:, None, None]).reshape(6, 12)
 
 
 class Feature(pitch_classes.Chroma):
-    """Rows of six values, sine and cosine on each circle; all 0 where there is silence."""
+    """Rows of six values, sine and cosine on each circle; all 0 in silence."""
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__(rate, settings.n_fft, 12, settings.tuning)
@@ -46,5 +46,5 @@ class Feature(pitch_classes.Chroma):
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, 6]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, 6]` of `[samples]`."""
     return slow.shares(slow.chroma(wave, rate, settings, pitch_classes.weights)) @ circles().T

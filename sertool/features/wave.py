@@ -12,11 +12,11 @@ BLOCK_SAMPLES = 1 << 20  # samples converted at once: a clip may last hours
 
 @dataclass(frozen=True)
 class Settings:
-    """None."""
+    """Nothing to set."""
 
 
 class Feature(nn.Module):
-    """Rows of one sample, -32768 to 32767; what is louder is clipped."""
+    """Rows of one sample, -32768 to 32767; louder values are clipped."""
 
     framing = None
 
@@ -36,5 +36,5 @@ class Feature(nn.Module):
 
 
 def definition(wave: np.ndarray, _rate: int, _settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[samples, 1]` of `[samples]`."""
+    """Compute reference values in float64, `[samples, 1]` of `[samples]`."""
     return np.clip(np.rint(np.asarray(wave, dtype=np.float64) * 32768), -32768, 32767)[:, None]

@@ -1,8 +1,8 @@
 """Layers of Whisper's pretrained encoder, 50 frames a second (tiny, base, small, medium or large-v3).
 
 The columns are the layers side by side in the order of their numbers, `layer3_17` being value 17 of layer 3: layer 0 is
-what enters the first block, layer k what leaves the k-th. With `--stats` come all columns of the first statistic, then
-all of the second, and so on: `[statistics, layers, width]` laid out in a row.
+the input of the first block, layer k the output of the k-th. With `--stats` all columns of the first statistic come
+first, then all of the second, and so on: `[statistics, layers, width]` flattened.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from sertool import dsp, encoders, pretrained
 from sertool.encoders import whisper
 
 DTYPE = "float16"
-AGREES = 0.98  # of the values must be within the tolerance
-CHOICE = "size"  # the setting that the feature's own option takes: `--whisper base`
+AGREES = 0.98  # the share of values that must be within the tolerance
+CHOICE = "size"  # the setting given by the feature's own option: `--whisper base`
 
 tolerance, suited = pretrained.tolerance, pretrained.suited
 
@@ -29,16 +29,16 @@ class Settings:
         Literal["auto", "bf16", "int8", "float32"],
         "of matrix products; auto is bf16 where the processor has it, int8 is faster and less exact",
     ] = "auto"
-    weights: str | None = None  # the digest of the weights that decide the numbers
+    weights: str | None = None  # the digest of the weights
 
 
 def settled(settings: Settings, where: str, rate: int) -> Settings:
-    """Settings in which `auto` and `all` are resolved for a device, and which have the digest of the weights."""
+    """Return the settings with `auto` and `all` resolved for a device, and the digest of the weights."""
     return pretrained.settled(whisper, settings.size, settings, where, rate)
 
 
 def values_per_second(settings: Settings) -> float:
-    """How many numbers a second of audio comes to: shards are cut by it."""
+    """Return the number of values per second of audio, by which shards are cut."""
     return pretrained.values_per_second(whisper, settings.size, settings)
 
 
@@ -50,7 +50,7 @@ class Feature(pretrained.Layers):
 
 
 def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, layers x width]` of `[samples]`, each window by itself."""
+    """Compute reference values in float64, `[frames, layers x width]` of `[samples]`, window by window."""
     whisper.require_rate(rate)
     layers = pretrained.layers(whisper, settings.size, settings)
     _, state = whisper.tensors(settings.size, layers[-1], settings.weights)
@@ -69,7 +69,7 @@ def definition(wave: np.ndarray, rate: int, settings: Settings) -> np.ndarray:
 
 
 def _log_mel(wave: np.ndarray, bands: int) -> np.ndarray:
-    """`[frames, bands]`: frames of 400 samples around every 160th, the ends mirrored, the last frame left out."""
+    """Return log-mel frames, `[frames, bands]`: 400 samples around every 160th, mirrored at the ends, less the last."""
     places = np.arange(-200, 200) + 160 * np.arange(max(1, len(wave) // 160))[:, None]
     period = max(2 * (len(wave) - 1), 1)
     places = np.minimum(places % period, period - places % period)
@@ -80,7 +80,7 @@ def _log_mel(wave: np.ndarray, bands: int) -> np.ndarray:
 
 
 def _stem(mel: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
-    """`[frames / 2, width]`: two convolutions over three frames, then positions."""
+    """Apply two convolutions over three frames and add positions, `[frames / 2, width]`."""
     made = _gelu(_convolved(mel, held["conv1.weight"], 1) + held["conv1.bias"])
     made = _gelu(_convolved(made, held["conv2.weight"], 2) + held["conv2.bias"])
     half = made.shape[1] // 2
@@ -94,7 +94,7 @@ def _convolved(rows: np.ndarray, kernel: np.ndarray, step: int) -> np.ndarray:
 
 
 def _block(stream: np.ndarray, held: dict[str, np.ndarray], heads: int) -> np.ndarray:
-    """`[frames, width]` of the same."""
+    """Apply a transformer block, `[frames, width]` to the same."""
     normed = _normed(stream) * held["attn_ln.weight"] + held["attn_ln.bias"]
     query = normed @ held["attn.query.weight"].T + held["attn.query.bias"]
     key = normed @ held["attn.key.weight"].T

@@ -32,13 +32,14 @@ class Feature(nn.Module):
         self.columns = ["zcr"]
 
     def clips(self, waves: list[Tensor]) -> list[Tensor]:
-        """`[frames, 1]` of each `[samples]`."""
+        """Return `[frames, 1]` of each `[samples]`."""
         return [self._rows(wave) for wave in waves]
 
     def _rows(self, wave: Tensor) -> Tensor:
-        """Each change of sign is looked for once, a block at a time; a frame has those before its end less its start's.
+        """Return `[frames, 1]` of `[samples]`.
 
-        A list of the changes would cost more: to make one is to guess wrong at each of them.
+        Sign changes are counted by cumulative sums, a block at a time: a frame's are those before its end less those
+        before its start. A list of the changes would cost more, as branches on them are unpredictable.
         """
         length, size, framing = len(wave), self.cutting.n_fft, self.cutting
         starts = torch.arange(framing.count(length), device=wave.device) * framing.hop
@@ -49,13 +50,13 @@ class Feature(nn.Module):
             sums = running(wave[first : first + BLOCK_SAMPLES + 1])
             low_here, high_here = ((bound - first).clamp(0, len(sums) - 1) for bound in (low, high))
             counts += sums[high_here] - sums[low_here]
-        if size > length and not framing.center:  # after a clip shorter than a frame there is silence
+        if size > length and not framing.center:  # a clip shorter than a frame is followed by silence
             counts += wave[-1] < -FAINTEST
         return counts[:, None] / size
 
 
 def running(wave: Tensor) -> Tensor:
-    """How often the sign changes up to each of `[samples]`; on a CPU, NumPy's sums take half of Torch's time."""
+    """Return the running count of sign changes in `[samples]`; NumPy sums in half of Torch's time on a CPU."""
     if not wave.is_cpu:
         negative = wave < -FAINTEST
         return nn.functional.pad((negative[1:] != negative[:-1]).cumsum(0), (1, 0))
@@ -66,7 +67,7 @@ def running(wave: Tensor) -> Tensor:
 
 
 def definition(wave: np.ndarray, _rate: int, settings: Settings) -> np.ndarray:
-    """The slow twin in float64: `[frames, 1]` of `[samples]`."""
+    """Compute reference values in float64, `[frames, 1]` of `[samples]`."""
     frames = slow.frames(wave, settings, edges="last")
     negative = np.where(np.abs(frames) <= FAINTEST, 0.0, frames) < 0
     return (negative[:, 1:] != negative[:, :-1]).sum(axis=1, keepdims=True) / settings.n_fft

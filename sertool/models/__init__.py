@@ -3,38 +3,38 @@
 A file has `Settings`, literal facts (`ORIGIN`, and `PARAMETERS` at the usual `INPUT` and six classes) and a `Model`:
 
 - `Model(settings, columns, classes)` is built from these and random numbers alone, also on the device `meta`; it raises
-  an error for columns that it cannot take. A model file keeps its state and its settings, and nothing else of it;
-- `forward(rows, lengths)` gives logits `[clips, classes]` of `[clips, time, columns]`, whatever the padding holds;
+  an error for columns that it cannot take. A model file keeps only its state and its settings;
+- `forward(rows, lengths)` returns logits `[clips, classes]` of `[clips, time, columns]`, whatever the padding holds;
   `lengths` are best left on the CPU. A clip's logits never depend on the other clips of its batch.
 
 Networks have, for `--imitate` and `--mixes summary`, `embed(rows, lengths)`, `[clips, width]`, and `head(..)` of that,
 which together are `forward`. Classical models have instead
 
 - `fit(x, y, weights, seed, origin)`, in place of training by gradients: `x` `[clips, columns]`, the classes `y`
-  `[clips]`, the `weights` of the clips or None, and `origin`, the number of the clip that each is or is a copy of.
+  `[clips]`, the `weights` of the clips or None, and `origin`, the number of the original clip of each.
 
-What else there may be, in the file:
+A file may also have
 
-- settings `groups` and `stats`, which are filled in where a model has one feature only: how many groups lie side by
-  side in its columns (its layers, by channels), and how many statistics there are of each; without `stats`, each
-  statistic is a group of its own;
-- a setting `pretrained`, if it can begin with what others published, which `--scratch` turns off; and `WEIGHTS`, the
+- settings `groups` and `stats`, which are filled in if a model has a single feature: how many groups lie side by side
+  in its columns (its layers, by channels), and how many statistics there are of each; without `stats`, each statistic
+  is a group of its own;
+- a setting `pretrained`, if it can start from published weights, which `--scratch` turns off; and `WEIGHTS`, the file
   name of ImageNet's, looked for before any work;
 - `require(settings, records)`: refuse features that it cannot take, by what their shards record;
 - `input_options(settings)`: the options, as presets name them, with which a recipe makes the features it takes;
-- `SCALE`: the usual `--scale`, where that is not `corpus`;
-- `DRAWS = False`, if every seed fits the same.
+- `SCALE`: the default `--scale`, if that is not `corpus`;
+- `DRAWS = False`, if the fit does not depend on the seed.
 
-And of a network:
+And a network may have
 
-- `pretrain(path)`: put ImageNet's weights in, from a file that was named or from where they are kept;
+- `pretrain(path)`: load ImageNet's weights, from a named file or from the cache;
 - `load_blocks(records)`, for models over an encoder's frames: load the pretrained blocks that follow those which made
-  the rows. Its setting `layers` says how many blocks there are, with those before;
-- `slow_parts()`: pairs of a part and the share of the learning rate that it learns at;
-- `start_head(summaries, classes)`: initialise the head, before the first epoch, by what `summary(rows, lengths)` gives
-  for each training clip, `[clips, width]`;
+  the rows. Its setting `layers` says how many blocks there are, including those before;
+- `slow_parts()`: pairs of a part and its share of the learning rate;
+- `start_head(summaries, classes)`: initialise the head, before the first epoch, from `summary(rows, lengths)` of each
+  training clip, `[clips, width]`;
 - `block_outputs(rows, lengths)`, for `--steady`: the output of each block, `[clips, time, width]`, and
-  `embed_output(output, lengths)`: what `embed` makes of the last one.
+  `embed_output(output, lengths)`: the embedding computed from the last one.
 """
 
 from functools import partial
@@ -51,7 +51,7 @@ def fits_at_once(model: Any) -> bool:
 
 
 def settings(name: str, values: dict[str, Any]) -> Any:
-    """An architecture's settings with some values set, each of which must make sense."""
+    """Return an architecture's settings with some values set and checked."""
     module = load(name)
     catalogue.check(name, catalogue.entries("models")[name].settings, values)
     return module.Settings(**values)

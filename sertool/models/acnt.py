@@ -1,7 +1,7 @@
 """A small residual convolutional net, with a transformer over what it leaves of time or without.
 
-Open in the publication, and ours: two convolutions in each residual block, a halving after each block but the last
-(the published width of 640 is 40 mels halved three times, with 128 channels), 512 within a transformer layer.
+Our choices, as the publication leaves them open: two convolutions in each residual block, pooling after each block but
+the last (the published width of 640 is 40 mels halved three times, with 128 channels), 512 within a transformer layer.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sertool import layers, norms
 ORIGIN = "published for RAVDESS, eight emotions (reference system E)"
 PARAMETERS = 792_198
 INPUT = {"mel": 40}
-SLOPE = 0.1  # of the leaky ReLU below nought
+SLOPE = 0.1  # negative slope of the leaky ReLU
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Settings:
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a 1x1, and perhaps a halving by maxima."""
+    """Two 3x3 convolutions with a 1x1 skip connection, and optional max pooling."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float, halve: bool) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Model(layers.Headed):
 
 
 def initialise(module: nn.Module) -> None:
-    """Kaiming's for convolutions, Xavier's for dense layers; attention begins with Xavier's by itself."""
+    """Initialise convolutions by Kaiming's and dense layers by Xavier's method; attention uses Xavier's by default."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, a=SLOPE, nonlinearity="leaky_relu")
     elif isinstance(module, nn.Linear):

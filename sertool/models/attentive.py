@@ -1,7 +1,7 @@
 """A learned mean of an encoder's layers, and of its frames: those that tell the emotion weigh more.
 
-Each layer is normalised, the layers are summed with weights that are learnt, and four heads attend to the frames, each
-for its share of the columns, of which mean and deviation are kept.
+Each layer is normalised and the layers are summed with learned weights. Four heads, each for its share of the columns,
+attend to the frames; the weighted mean and deviation are kept.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Four 3x3 convolutions, the greatest value of each channel, and two dense layers.
 
-The published skip connection is read as leaving the first block and joining what leaves the second.
+The published skip connection is interpreted as adding the first block's output to the second's.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Convolutions in one dimension: over time, or along the columns of clip statistics.
 
-Over time, the blocks and dense layers of `clstm` around a mean over time. Along columns (`along=columns`), what is left
-of them goes into the dense layers: with `channels=128,256,512 dropout=.2 dense=64 norm=before` it is system C's net.
+Over time, the blocks and dense layers are those of `clstm`, with a mean over time between them. Along columns
+(`along=columns`), the remaining columns go into the dense layers: with `channels=128,256,512 dropout=.2 dense=64
+norm=before` it is system C's net.
 """
 
 from dataclasses import dataclass

@@ -53,7 +53,7 @@ class Model(layers.Headed):
 
 
 def block(inputs: int, outputs: int, activation: type[nn.Module], dropout: float) -> nn.Sequential:
-    """10 frames by 4 bands under a convolution, the odd row and column of padding last."""
+    """Return a convolution of 10 frames by 4 bands, the odd row and column of its padding last, pooling and dropout."""
     return nn.Sequential(
         nn.ZeroPad2d((1, 2, 4, 5)),
         nn.Conv2d(inputs, outputs, (10, 4)),

@@ -1,6 +1,7 @@
 """The convolutions of `cnn`, and a recurrent layer both ways over what they leave of time.
 
-As published, the last frame speaks for the clip: all of it on the way there, that frame alone on the way back.
+As published, the output at the last frame represents the clip: the forward direction has seen all of it, the backward
+one that frame alone.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Four 3x3 convolutions, and a transformer over what they leave of time.
 
-The blocks are those of `cnn`, without its skip connection, of which the publication says nothing here.
+The blocks are those of `cnn` without its skip connection, which the publication does not mention here.
 """
 
 from dataclasses import dataclass

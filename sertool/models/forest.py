@@ -9,7 +9,7 @@ from torch import Tensor
 from sertool.fitted import SEEDS, Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
-PARAMETERS = 0  # it grows with the clips that it is fitted to
+PARAMETERS = 0  # it grows with the training clips
 INPUT = {"mfcc": 100, "mel": 128, "zcr": 1, "rms": 1, "chroma": 12, "bandwidth": 1, "rolloff": 1, "contrast": 7,
          "flatness": 1, "tonnetz": 6}  # fmt: skip
 
@@ -22,7 +22,7 @@ class Settings:
 
 
 class Model(Fitted):
-    """Trees lie end to end; node n asks if column `feature[n]` is at most `threshold[n]`, leaves lead to themselves."""
+    """Concatenated trees: node n tests if column `feature[n]` is at most `threshold[n]`; leaves point to themselves."""
 
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__(settings, columns, classes)
@@ -31,7 +31,7 @@ class Model(Fitted):
                   shares=anywhere, depth=nowhere)  # fmt: skip
 
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
-        """Of `[clips, columns]`, each clip counting by its weight."""
+        """Fit to `[clips, columns]`, with clip weights."""
         from sklearn.ensemble import RandomForestClassifier
 
         self.begin(x, y)
@@ -63,6 +63,6 @@ class Model(Fitted):
 
 
 def below(threshold: np.ndarray) -> np.ndarray:
-    """The greatest float32 that is not above: for float32 columns the same questions as in float64."""
+    """Return the greatest float32 not above each threshold: for float32 columns the same tests as in float64."""
     rounded = threshold.astype(np.float32)
     return np.where(rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)

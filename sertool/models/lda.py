@@ -21,7 +21,7 @@ class Settings:
 
 class Model(FittedLinear):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
-        """Of `[clips, columns]`; weights count as how frequent each emotion is, and nothing is drawn."""
+        """Fit to `[clips, columns]`; weights set the priors of the emotions. Deterministic."""
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
         z = self.begin(x, y)

@@ -22,6 +22,6 @@ class Settings:
 
 class Model(FittedLinear):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
-        """Of `[clips, columns]`, each clip counting by its weight, and all its copies as one; nothing is drawn."""
+        """Fit to `[clips, columns]`, with clip weights; a clip and its copies count as one. Deterministic."""
         share = 1.0 if origin is None else len(np.unique(origin)) / len(y)
         self.adopt(regression(self.begin(x, y), y, self.settings.c * share, self.settings.steps, weights))

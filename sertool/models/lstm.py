@@ -1,6 +1,6 @@
 """Three recurrent layers with memory, of which each clip's last state is kept.
 
-The publication leaves its layers open: depth, width, dropout and dense layers are those of `clstm`.
+The publication does not specify its layers: depth, width, dropout and dense layers are those of `clstm`.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Two Mamba blocks in sequence, and a mean over time weighted by attention.
 
-As published, the blocks follow each other without skip connections or norms between them.
+As published, there are no skip connections or norms between the blocks.
 """
 
 from dataclasses import dataclass

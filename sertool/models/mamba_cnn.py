@@ -54,6 +54,6 @@ class Model(layers.Headed):
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
         image = layers.framed(rows, lengths, self.frames)[:, None]
         maps = self.convolutions(image)
-        # Not maps.mean(3): its gradient has another memory layout than the maps, which slows kernels down tenfold.
+        # Not maps.mean(3), whose gradient has another memory layout than the maps, which slows kernels down tenfold.
         mean = F.avg_pool2d(maps, (1, maps.shape[3])).squeeze(3)
         return self.pool(self.blocks(mean.mT))

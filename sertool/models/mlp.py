@@ -1,8 +1,8 @@
 """Dense layers on statistics of an encoder's layers, each of which is first made narrow by itself.
 
-The layers of an encoder know different things of a voice, and a weighted sum of them forgets which layer knew what: so
-each is mapped to a few numbers of its own, and these lie side by side for the layers behind. Rows over time are taken
-at their mean. Several such networks, which begin with other numbers, answer as one by the mean of their probabilities.
+The layers of an encoder hold different information about a voice, and a weighted sum of them loses which layer held
+what: so each is projected to a few values of its own, which are concatenated for the dense layers. Rows over time are
+averaged. Several such networks with different initial weights may be trained, whose probabilities are averaged.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Settings:
 
 
 class Network(layers.Headed):
-    """All but the head, which several share."""
+    """A network without its head, which several networks share."""
 
     def __init__(self, settings: Settings, columns: int) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ class Model(layers.Headed):
         self.head = layers.dense(settings.channels[-1] * left, settings.dense, classes)
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """Statistics are a clip's one row; of several rows, their mean."""
+        """Return the embedding; statistics are a clip's only row, and several rows are averaged."""
         x = layers.mean(layers.cleared(rows, lengths).mT, lengths)[:, None]
         left = torch.full((len(x),), x.shape[2])
         for block in self.blocks:

@@ -1,7 +1,7 @@
 """Linear probe: logistic regression on clip statistics of a pretrained encoder.
 
-Thousands of columns and few thousand clips call for small weights: what holds them back grows with the clips as the
-losses do, so that one setting serves a corpus of any size.
+Thousands of columns and few thousand clips need strong regularisation: it grows with the number of clips as the loss
+does, so that one setting suits a corpus of any size.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,6 @@ class Settings:
 
 class Model(FittedLinear):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
-        """Of `[clips, columns]`, each clip counting by its weight; nothing is drawn."""
+        """Fit to `[clips, columns]`, with clip weights. Deterministic."""
         z = self.begin(x, y).astype(np.float32)
         self.adopt(regression(z, y, self.settings.freedom / len(y), self.settings.steps, weights))

@@ -20,7 +20,7 @@ class Settings:
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a skip connection."""
+    """Two 3x3 convolutions with a skip connection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

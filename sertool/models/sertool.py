@@ -1,9 +1,9 @@
 """Our own best from random numbers: a small residual net, a recurrent layer both ways, attentive statistics.
 
-A wide first convolution and four residual blocks, in which each channel is weighed by what the clip as a whole holds
-(squeeze and excitation), leave a frame for every sixteen. A recurrent layer takes them from front to back and from
-back to front, and four heads sum up what it gives, each of which attends to its own part of the clip and keeps the mean
-and deviation of its share of the channels. Clips may have any length: whatever sums over time knows where they end.
+A wide first convolution and four residual blocks, whose channels are weighed by squeeze and excitation, leave one frame
+in sixteen. A bidirectional recurrent layer follows, and four heads sum up its output: each attends to frames in its own
+way and keeps the mean and deviation of its share of the channels. Clips may have any length: all sums over time are
+masked.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Settings:
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, their channels weighed, beside a skip connection."""
+    """Two 3x3 convolutions with squeeze and excitation and a skip connection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, squeeze: int) -> None:
         super().__init__()
@@ -45,15 +45,15 @@ class Block(nn.Module):
         self.second_norm = norms.BatchNorm(outputs)
         self.weigh = layers.dense(outputs, max(1, outputs // squeeze), outputs)
         same = stride == 1 and inputs == outputs
-        # Its steps are taken by pooling: torch 2.14 cannot learn through a 1x1 convolution that takes them itself where
-        # channels lie last in memory, which is the faster way on CPUs. Slicing, x[:, :, ::2, ::2], would do, but its
-        # gradient has the channels first, and kernels that mix both layouts took a sixth of a training step.
+        # The stride is taken by pooling: torch 2.14 cannot train a strided 1x1 convolution with channels last in
+        # memory, which is the faster layout on CPUs. Slicing, x[:, :, ::2, ::2], would work, but its gradient has the
+        # channels first, and kernels that mix both layouts took a sixth of a training step.
         self.skip = None if same else nn.Conv2d(inputs, outputs, 1, bias=False)
         self.skip_norm = None if same else norms.BatchNorm(outputs)
         self.stride = stride
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """`[clips, outputs, time / stride, bands / stride]` and what is left of `lengths`."""
+        """Return `[clips, outputs, time / stride, bands / stride]` and the new lengths."""
         lengths = layers.halved(lengths) if self.stride == 2 else lengths
         y = self.first(x)
         where = layers.mask(lengths, y)

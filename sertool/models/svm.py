@@ -1,9 +1,9 @@
 """Support vector machine on clip statistics, with Gaussian kernel and calibrated probabilities.
 
-Every two emotions have a machine; each emotion's value is the number of machines it wins, refined by how clearly, as in
-scikit-learn's `decision_function`. Its probability is a sigmoid of that value (Platt), fitted on values of clips that
-were held out in five folds, and the probabilities are divided by their sum: scikit-learn's `CalibratedClassifierCV`
-without ensemble. A clip's copies are held out beside it, for a machine knows them from it.
+Each pair of emotions has a machine. An emotion's value is the number of machines it wins, plus a fraction for the
+margin, as in scikit-learn's `decision_function`. Its probability is a sigmoid of that value (Platt), fitted to the
+values of clips held out in five folds, and the probabilities are normalised: scikit-learn's `CalibratedClassifierCV`
+without ensemble. A clip's copies are held out with it, since a machine trained on one recognises the others.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from sertool.errors import SertoolError
 from sertool.fitted import SEEDS, Fitted, Known
 
 ORIGIN = "published for CREMA-D and SAVEE (reference system C)"
-PARAMETERS = 0  # it grows with the clips that it is fitted to
+PARAMETERS = 0  # it grows with the training clips
 INPUT = {"mfcc": 100, "mel": 128, "zcr": 1, "rms": 1, "chroma": 12, "bandwidth": 1, "rolloff": 1, "contrast": 7,
          "flatness": 1, "tonnetz": 6}  # fmt: skip
 FOLDS = 5
@@ -41,7 +41,7 @@ class Model(Fitted):
                   slope=np.zeros(classes), offset=np.zeros(classes))  # fmt: skip
 
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
-        """Of `[clips, columns]`, each clip counting by its weight; the seed draws the folds."""
+        """Fit to `[clips, columns]`, with clip weights; the seed draws the folds."""
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.svm import SVC
 
@@ -52,14 +52,14 @@ class Model(Fitted):
         self.adopt(calibrated.calibrated_classifiers_[0])
 
     def adopt(self, calibrated: Any) -> None:
-        """Support vectors, their weight in each pair's machine `[vectors, pairs]`, and the sigmoids."""
+        """Store the support vectors, their weight in each pair's machine `[vectors, pairs]`, and the sigmoids."""
         machine, sigmoids = calibrated.estimator, calibrated.calibrators
         slope, offset = (np.array([getattr(sigmoid, name) for sigmoid in sigmoids]) for name in ("a_", "b_"))
-        if len(sigmoids) == 1:  # of two classes the second's sigmoid is all; the first's is what is left of one
+        if len(sigmoids) == 1:  # with two classes there is only the second's sigmoid; the first is its complement
             slope, offset = np.repeat(slope, 2), np.array([-offset[0], offset[0]])
         owner = np.repeat(np.arange(len(machine.n_support_)), machine.n_support_)
         weight, bias = pair_weights(machine.dual_coef_, owner), machine.intercept_
-        if len(bias) == 1:  # scikit-learn turns a single machine round
+        if len(bias) == 1:  # scikit-learn inverts a single machine
             weight, bias = -weight, -bias
         self.keep(vectors=machine.support_vectors_, weight=weight, bias=bias, slope=slope, offset=offset)
 
@@ -72,7 +72,7 @@ class Model(Fitted):
 
 
 def folds(y: np.ndarray, origin: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit to and rows held out, by the clip that each row is, or is a copy of."""
+    """Return rows to fit and rows to hold out, keeping the copies of a clip together."""
     from sklearn.model_selection import StratifiedKFold
 
     _, first, origin = np.unique(origin, return_index=True, return_inverse=True)
@@ -86,7 +86,7 @@ def folds(y: np.ndarray, origin: np.ndarray, seed: int) -> list[tuple[np.ndarray
 
 
 def pair_weights(dual: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """`[vectors, pairs]` of libsvm's `[classes - 1, vectors]`, where each vector keeps one weight per other class."""
+    """Return weights `[vectors, pairs]` from libsvm's `[classes - 1, vectors]`, with one weight per other class."""
     columns = []
     for first, second in combinations(range(len(dual) + 1), 2):
         columns.append(np.where(owner == first, dual[second - 1], np.where(owner == second, dual[first], 0.0)))
@@ -94,7 +94,7 @@ def pair_weights(dual: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def values(machines: Tensor, classes: int) -> Tensor:
-    """`[clips, classes]` of `[clips, pairs]`: machines won, and less than half a machine for how clearly."""
+    """Return the machines won by each class, plus less than a half for their margins, `[clips, classes]`."""
     if classes == 2:
         return torch.cat([machines, -machines], 1)
     pairs = list(combinations(range(classes), 2))

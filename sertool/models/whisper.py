@@ -1,9 +1,9 @@
 """Whisper's last blocks trained on: rows are frames of an earlier layer of its encoder, which stays as it is.
 
-With `layers` 4 and `tune` 2, rows are those of `featurize --whisper base --layers 2`: what goes before the blocks that
-learn is computed once. The encoder's later blocks, which care for words, are left out. What leaves the last block is
-summed up by its mean and deviation over time, or by attention, and normalised for a linear layer, which begins as
-logistic regression on the untouched blocks' answer and learns faster than they do.
+With `layers` 4 and `tune` 2, rows are those of `featurize --whisper base --layers 2`: the frozen blocks before are
+computed once. The encoder's later blocks, which specialise in words, are left out. The last block's output is pooled by
+its mean and deviation over time, or by attention, and normalised for a linear layer, which is initialised by logistic
+regression on the untrained blocks' output and learns faster than they do.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ from sertool.padding import real_frames
 ORIGIN = "Radford et al. 2023, the last blocks trained on"
 PARAMETERS = 6_312_966
 INPUT = {"whisper": 512}
-SCALE = "none"  # the blocks know the frames as they are
-FREEDOM = 5.0  # of the regression that the head begins as
+SCALE = "none"  # the blocks expect unscaled frames
+FREEDOM = 5.0  # regularisation of the head's initial regression
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Settings:
 
 
 def input_options(settings: Settings) -> dict[str, str]:
-    """The options of the features that its first block takes."""
+    """Return the options of the features that its first block takes."""
     return {"want_whisper": settings.size, "layers": str(settings.layers - settings.tune)}
 
 
 def require(settings: Settings, records: Mapping[str, Any]) -> None:
-    """Refuse features other than frames of the layer before the first block; widths do not tell, as all are equal."""
+    """Raise UsageError unless the features are frames of the layer before the first block; widths are all equal."""
     _check_blocks(settings)
     first = settings.layers - settings.tune
     inputs = [(name, record["stats"], record["settings"].get("size"), record["settings"].get("layers"))
@@ -67,7 +67,7 @@ def _check_blocks(settings: Settings) -> None:
 
 
 def _following(settings: Settings, records: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of the blocks that follow, from the very encoder that made the rows: no other's fit its frames."""
+    """Return the tensors of the following blocks, from the same encoder that made the rows."""
     if not settings.pretrained:
         return {}
     digest, first = records["whisper"]["settings"].get("weights"), settings.layers - settings.tune
@@ -101,7 +101,7 @@ class Model(layers.Headed):
             block.load_state_dict({name.removeprefix(own): state[name] for name in state if name.startswith(own)})
 
     def slow_parts(self) -> list[tuple[nn.Module, float]]:
-        """The parts that learn at a share of the rate."""
+        """Return the parts with a reduced learning rate, and its share."""
         depths = reversed(range(len(self.blocks)))
         return [
             (block, self.settings.share * self.settings.fade**depth)
@@ -109,7 +109,7 @@ class Model(layers.Headed):
         ]
 
     def start_head(self, vectors: np.ndarray, truth: np.ndarray) -> None:
-        """Initialise the head as a logistic regression on the clips' summaries, `[clips, 2 width]`."""
+        """Initialise the head by logistic regression on the clips' summaries, `[clips, 2 width]`."""
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
         scaled = ((vectors - mean) / np.sqrt(variance + norms.EPS)).astype(np.float32)
         regression = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
@@ -124,7 +124,7 @@ class Model(layers.Headed):
             )
 
     def block_outputs(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
-        """The output of each block, `[clips, frames, width]`."""
+        """Return the output of each block, `[clips, frames, width]`."""
         output, outputs = layers.cleared(rows, lengths), []
         valid = real_frames(lengths, rows.shape[1], rows.device)
         for block in self.blocks:
@@ -133,9 +133,10 @@ class Model(layers.Headed):
         return outputs
 
     def summary(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """`[clips, 2 width]`, before it is normalised; answers in bf16 are computed for each clip by itself.
+        """Return the pooled output, `[clips, 2 width]`, before normalisation.
 
-        Masked padding, though its weight is zero, changes the order of sums, and bf16 enlarges the rounding error.
+        Predictions in bf16 are computed clip by clip: masked padding, though its weight is zero, changes the order of
+        sums, and bf16 amplifies the rounding error.
         """
         if self.training or not torch.is_autocast_enabled(rows.device.type):
             return self._pooled(self.block_outputs(rows, lengths)[-1], lengths)
@@ -154,7 +155,7 @@ class Model(layers.Headed):
         return torch.cat([mean, spread.clamp(min=1e-6).sqrt()], 1)
 
     def embed_output(self, output: Tensor, lengths: Tensor) -> Tensor:
-        """The head's input, `[clips, 2 width]`, from the last block's output."""
+        """Return the head's input, `[clips, 2 width]`, from the last block's output."""
         return self.norm(self._pooled(output, lengths))
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:

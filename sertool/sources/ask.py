@@ -1,4 +1,4 @@
-"""A corpus that nobody may pass on, or that lies where a program cannot get it: `who` says whom to ask."""
+"""A corpus that may not be redistributed, or cannot be downloaded by a program: `who` says whom to ask."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A data set of a Dataverse: `host`, `doi`, and `match`, a pattern of names."""
+"""A data set on a Dataverse server: `host`, `doi`, and `match`, a pattern of names."""
 
 from collections.abc import Callable
 from fnmatch import fnmatch

@@ -1,8 +1,8 @@
-"""A repository on GitHub or GitLab, without git: its archive, and from Git LFS what the archive only points to.
+"""A repository on GitHub or GitLab, without git: its archive, and the Git LFS objects that the archive points to.
 
-A file of `files` that has no `url` is an object of LFS itself, known by its SHA-256. The archive of a repository that
-keeps its audio in LFS holds files of 130 bytes that name an object; those are asked for as LFS' batch API wants it, a
-hundred at a time, and each takes the place of its pointer.
+A file of `files` without `url` is itself an LFS object, identified by its SHA-256. The archive of a repository with its
+audio in LFS holds pointers, files of 130 bytes that name an object. The objects are requested in batches of a hundred,
+as LFS' batch API requires, and each replaces its pointer.
 """
 
 import json
@@ -21,7 +21,7 @@ MEDIA = "application/vnd.git-lfs+json"
 POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,15})\n"
 )
-POINTER_SIZE = 1024  # at most, by the specification
+POINTER_SIZE = 1024  # most bytes, by the specification
 
 
 def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
@@ -34,7 +34,7 @@ def plan(source: Source, get: Callable[[Item], Path]) -> Plan:
 
 
 def _pointed_to(archive: Item, path: Path) -> list[Item]:
-    """The objects that an archive has pointers to."""
+    """Return the objects that an archive has pointers to."""
     items = []
     for name, data in unpacking.small(path, POINTER_SIZE, unpacking.naming(archive.strip, archive.take)):
         if pointer := POINTER.fullmatch(data):
@@ -43,7 +43,7 @@ def _pointed_to(archive: Item, path: Path) -> list[Item]:
 
 
 def _locator(source: Source, objects: Sequence[Item]) -> Locate:
-    """Links to objects; they expire, so they are asked for when their turn comes, and anew when one is refused."""
+    """Return a function that gives links to objects, requested in batches when needed, as they expire."""
     links: dict[str, Reply] = {}
     places = {item.path: place for place, item in enumerate(objects)}
     turn = threading.Lock()
@@ -64,8 +64,8 @@ def _locator(source: Source, objects: Sequence[Item]) -> Locate:
 
 
 def _batch(source: Source, items: Sequence[Item]) -> dict[str, Reply]:
-    """What LFS answers for each object: a link, or why there is none."""
-    sizes = {item.digests["sha256"]: item.size for item in items}  # files of equal bytes are one object
+    """Return LFS' answer for each object: a link, or the error."""
+    sizes = {item.digests["sha256"]: item.size for item in items}  # files of equal bytes share an object
     objects = [{"oid": oid, "size": size} for oid, size in sizes.items()]
     question = {"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
     url = f"{source.get('repository', source['home'])}.git/info/lfs/objects/batch"

@@ -1,4 +1,4 @@
-"""Files below one address, such as those of OpenSLR: `base`."""
+"""Files below one address, `base`, such as those of OpenSLR."""
 
 from collections.abc import Callable
 from pathlib import Path

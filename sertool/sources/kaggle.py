@@ -1,4 +1,4 @@
-"""A data set of Kaggle: `dataset`, asked for with the user's own token where there is one."""
+"""A data set on Kaggle: `dataset`, requested with the user's own token if there is one."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
 
 
 def _headers() -> Mapping[str, str]:
-    """How Kaggle's own tools present the token: from the environment, or from a file in the user's folder."""
+    """Return the headers with Kaggle's token: from the environment, or from the user's files."""
     folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or os.path.expanduser("~/.kaggle"))
     if token := os.environ.get("KAGGLE_API_TOKEN") or _text(folder / "access_token"):
         return {"Authorization": f"Bearer {token}"}

@@ -1,6 +1,6 @@
-"""A record of Zenodo: `record`, and either `files` with their digests or `match`, a pattern of names.
+"""A record on Zenodo: `record`, and either `files` with their digests or `match`, a pattern of names.
 
-Where all digests are known the record itself is not asked for: one request less that can fail.
+If all digests are known the record itself is not requested: one request less that can fail.
 """
 
 from collections.abc import Callable

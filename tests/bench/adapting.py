@@ -1,12 +1,12 @@
-"""How much a model gains by knowing who speaks, by how many clips and which: over speakers that it was not trained on.
+"""Measure how much a model gains by knowing the speaker, by the number and kind of clips, over unseen speakers.
 
     sertool train MANIFEST --recipe whisper-mlp --adapt speaker --folds 4 -o run
     python tests/bench/adapting.py run [--draws 3]
 
-Of each held-out speaker some clips are drawn, without their emotions, and the model is adapted to the speaker by these.
-Draws are even over what there is; four in five neutral; or of one emotion alone. Where a speaker has too few of an
-emotion they are drawn again. The first table has the UAR in per cent over all of the speakers' clips; the second the
-per cent of the drawn clips that are right, and in brackets those without adapting. Both are means over draws.
+Some clips of each held-out speaker are drawn, without their emotions, and the model is adapted to the speaker by these.
+Clips are drawn from all of the speaker's; four in five neutral; or of one emotion alone. If a speaker has too few of an
+emotion, clips are drawn repeatedly. The first table has the UAR in per cent over all of the speakers' clips; the second
+the per cent of the drawn clips that are right, and in brackets without adaptation. Both are means over draws.
 """
 
 import argparse
@@ -23,7 +23,7 @@ COUNTS = (1, 5, 10, 20, 40, 80)
 
 
 class Fold:
-    """A model, and the clips of speakers on whom it was not trained."""
+    """A model, and the clips of speakers it was not trained on."""
 
     def __init__(self, folder: Path) -> None:
         self.model = Predictor.load(folder / "model.safetensors")
@@ -40,7 +40,7 @@ class Fold:
         return self.model.logits(self.rows[clips], self.lengths[clips], (scaling, who))
 
     def met(self, clips: np.ndarray) -> row_scaling.Scaling:
-        """What some clips of one speaker tell."""
+        """Return the scaling adapted to a speaker by some clips."""
         views, group = [self.views[clip] for clip in clips], np.ones(len(clips), np.int64)
 
         def ask(scaling: row_scaling.Scaling) -> np.ndarray:
@@ -54,7 +54,7 @@ class Fold:
 
 
 def some(fold: Fold, clips: np.ndarray, count: int, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Clips to meet a speaker by."""
+    """Draw clips of a speaker to adapt by."""
     truth = fold.truth[clips]
     if kind == "even":
         return rng.choice(clips, min(count, len(clips)), replace=False)
@@ -70,7 +70,7 @@ def uar(folds: list[Fold], predicted: list[np.ndarray]) -> float:
 
 
 def judged(folds: list[Fold], count: int, kind: str, seed: int) -> np.ndarray:
-    """UAR over all clips, and the shares of the drawn ones that are right with and without adapting; in per cent."""
+    """Return in per cent the UAR over all clips, and the accuracy on the drawn clips with and without adaptation."""
     rng, predicted, right = np.random.default_rng(seed), [], []
     for fold in folds:
         made = np.zeros(len(fold.truth), np.int64)

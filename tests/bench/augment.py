@@ -1,14 +1,14 @@
-"""How fast augment writes copies, as ratios to a loop of audiomentations over the same files: noise, gain and pitch.
+"""Measure how fast augment writes copies, as ratios to a loop of audiomentations over the same files.
 
     python tests/bench/augment.py FOLDER_OF_WAV [--repeats 3] [--threads 2]
 
-Both take turns, each in a process of its own, from wav files on disk to wav files on disk; the quickest runs are
-compared, for whoever else uses the machine slows a run and never quickens it. Steady seconds leave out start-up
-(importing, and the rival's first clip); cpu is what a process and its forks spent on the cores.
+The effects are noise, gain and pitch. Both take turns, each in a process of its own, from wav files on disk to wav
+files on disk; the fastest runs are compared, as other work on the machine only ever slows a run. Steady seconds leave
+out start-up (importing, and the rival's first clip); cpu is the CPU time of a process and its forks.
 
-What bounds a copy: more than half of it is the phase vocoder (a transform, its frames at another pace, the transform
-back, 1.4 of 2.5 ms of two seconds of speech on one core), then the noise, then opening and naming files. Waiting for
-the disk after each file would take longer than all of it, so it is waited for once for a thousand.
+More than half of a copy's time is the phase vocoder (a transform, its frames at another pace, the transform back, 1.4
+of 2.5 ms for two seconds of speech on one core), then come the noise, and opening and naming files. Waiting for the
+disk after each file would take longer than all of it, so it is done once for a thousand files.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
 
 
 def rival(folder: Path, out: Path, method: str) -> Callable[[], None]:
-    """The loop as its documentation shows it."""
+    """Return the loop of the library's documentation."""
     import audiomentations
     import numpy as np
     import soundfile
@@ -66,7 +66,7 @@ def rival(folder: Path, out: Path, method: str) -> Callable[[], None]:
 
 
 def floor(folder: Path, out: Path) -> Callable[[], None]:
-    """The least that any loop costs."""
+    """Return the minimum work of any loop: decode and encode."""
     import soundfile
 
     def work() -> None:
@@ -78,12 +78,12 @@ def floor(folder: Path, out: Path) -> Callable[[], None]:
 
 
 def cpu() -> float:
-    """Seconds that this process and its forks have spent so far."""
+    """Return the CPU seconds of this process and its forks so far."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def one(who: str, folder: Path, out: Path, threads: int) -> None:
-    """Do one's work, and say how long it took."""
+    """Do the work of one contender, and print how long it took."""
     made = {
         "sertool": lambda: sertool(folder, out, threads),
         "sertool, 1 thread": lambda: sertool(folder, out, 1),

@@ -1,10 +1,10 @@
-"""How the package's models stand what they were not made for: other ways to record, and corpora they never saw.
+"""Measure how the package's models do under other recording conditions and on corpora they were not trained on.
 
     python tests/bench/conditions.py CORPORA WORK [--model base] [--model tiny]    measure, and keep the figures
     python tests/bench/conditions.py --readme [--check]                            write README's tables again
 
-CORPORA holds the folders cremad, ravdess, emodb and tess; what was made of them lies in WORK. The ways to record are
-effects on the dev speakers' clips; of the other corpora those emotions are asked for that the models know.
+CORPORA holds the folders cremad, ravdess, emodb and tess; intermediate files are in WORK. The recording conditions are
+effects on the dev speakers' clips; of the other corpora only the emotions that the models know are used.
 """
 
 import argparse
@@ -40,7 +40,7 @@ Figures = dict[str, dict[str, dict[str, Any]]]  # by table, row and model
 
 
 def made(command: str, work: Path, output: str) -> Path:
-    """What a line of the shell makes, if it was not made before."""
+    """Return the output of a shell command, run unless the output exists."""
     path = work / output
     if not path.exists():
         print(f"+ {command}", flush=True)
@@ -49,7 +49,7 @@ def made(command: str, work: Path, output: str) -> Path:
 
 
 def recorded(way: str, corpora: Path, work: Path) -> Path:
-    """The dev speakers' clips of CREMA-D recorded in a way, as a manifest."""
+    """Return a manifest of CREMA-D's dev speakers under a recording condition."""
     dev = f"sertool index {shlex.quote(str(corpora / 'cremad'))} --protocol cremad-nk | sertool index --where split=dev"
     clean = made(f"{dev} -o clean.parquet", work, "clean.parquet")
     effects = WAYS[way]
@@ -65,7 +65,7 @@ def recorded(way: str, corpora: Path, work: Path) -> Path:
 
 
 def undivided(source: Path, target: Path) -> None:
-    """The manifest without its split: no copies are made of dev."""
+    """Write the manifest without its split, as copies are only made of train."""
     from sertool import manifest_io
 
     manifest_io.write(manifest_io.read(str(source)).drop_columns(["split"]), str(target), "parquet")
@@ -81,7 +81,7 @@ def copies(source: Path, target: Path) -> Path:
 
 
 def written(clean: Path, folder: Path, change: Callable[[np.ndarray, int], np.ndarray]) -> Path:
-    """The clips, each changed, as files, and their manifest."""
+    """Write the clips, each changed, as files; return their manifest."""
     import soundfile
 
     from sertool import manifest, manifest_io
@@ -99,14 +99,14 @@ def written(clean: Path, folder: Path, change: Callable[[np.ndarray, int], np.nd
 
 
 def stereo(samples: np.ndarray, rate: int) -> np.ndarray:
-    """With a second channel, 12 dB softer and 1 ms late: `[samples, 2]`."""
+    """Add a second channel, 12 dB softer and 1 ms late: `[samples, 2]`."""
     late = rate // 1000
     softer = 0.25 * np.concatenate([np.zeros(late, np.float32), samples[: len(samples) - late]])
     return np.stack([samples, softer], axis=1)
 
 
 def quiet(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Between a second of faint noise and another, 60 dB below the clip's peak."""
+    """Add a second of faint noise before and after, 60 dB below the clip's peak."""
     rng = np.random.default_rng(len(samples))
     before, after = rng.normal(0, 1e-3 * np.abs(samples).max(), (2, rate)).astype(np.float32)
     return np.concatenate([before, samples, after])
@@ -116,7 +116,7 @@ WRITTEN = {"stereo": stereo, "quiet": quiet}
 
 
 def score(clips: Path, model: str, work: Path) -> dict[str, Any]:
-    """UAR of a model's answers to a manifest's clips, with its interval."""
+    """Return the UAR of a model on a manifest's clips, with its interval."""
     answers = work / "answers.parquet"
     command = [sys.executable, "-m", "sertool", "predict", "-m", *shlex.split(model), clips, "-f", "parquet"]
     with answers.open("wb") as stream:
@@ -127,7 +127,7 @@ def score(clips: Path, model: str, work: Path) -> dict[str, Any]:
 
 
 def known(model: str) -> str | None:
-    """What the file of a model is known by that is of the package."""
+    """Return the checksum of a package model; None for others."""
     name = model.split(maxsplit=1)[0]
     return shown.of_package(name) if name in shipped.names() else None
 
@@ -144,7 +144,7 @@ def measure(corpora: Path, work: Path, model: str, held: Figures) -> None:
 
 
 def tables(held: Figures) -> str:
-    """Both tables as README has them."""
+    """Return both tables as in README."""
     cells_of = [row.items() for rows in held.values() for row in rows.values()]
     if stale := {model for row in cells_of for model, figure in row if figure["model"] != known(model)}:
         raise SystemExit(f"{', '.join(sorted(stale))}: another model was measured than is here: measure it again")

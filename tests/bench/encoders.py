@@ -1,10 +1,11 @@
-"""How fast a pretrained encoder is on the way from wav files to shards, and against the way it was published.
+"""Measure how fast a pretrained encoder gets from wav files to shards, compared with its published use.
 
     python tests/bench/encoders.py FOLDER_OF_16KHZ_WAV WEIGHTS_OF_WHISPER_BASE [--threads 2] [--repeats 3]
 
-sertool runs as a process of its own, start-up apart. The rival, `padded`, is the published way with our own network:
-each clip padded with zeros to 30 s, float32, one clip after another with all threads, waveforms and rows in memory; it
-takes every 20th clip. On a CPU, seconds of processors are said as well: where others are at work, they tell more.
+sertool runs as a process of its own, start-up not counted. The rival, `padded`, is the published way with our own
+network: each clip padded with zeros to 30 s, float32, one clip after another with all threads, waveforms and rows in
+memory; it takes every 20th clip. On a CPU, CPU seconds are printed as well, as they are more reliable on a busy
+machine.
 """
 
 import argparse
@@ -25,7 +26,7 @@ RUNS = {
 
 
 def ours(folder: Path, weights: Path, threads: int, repeats: int, words: list[str]) -> dict[str, float]:
-    """Medians of several runs, with the seconds of processors."""
+    """Return medians over several runs, including CPU seconds."""
     runs = []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as out:
@@ -38,7 +39,7 @@ def ours(folder: Path, weights: Path, threads: int, repeats: int, words: list[st
 
 
 def padded(folder: Path, weights: Path, threads: int) -> float:
-    """Seconds for a clip."""
+    """Return the seconds per clip."""
     import numpy as np
     import torch
 

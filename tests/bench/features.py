@@ -1,9 +1,9 @@
-"""How fast index and featurize are, as ratios to their rivals in one run on the same files.
+"""Measure how fast index and featurize are, as ratios to their rivals in one run on the same files.
 
     python tests/bench/features.py FOLDER_OF_16KHZ_WAV [--repeats 3] [--only mel,classic,pitch,index]
 
 Rivals and sertool take turns, each in a process of its own, wav on disk to result on disk; the medians are compared.
-Steady seconds leave out start-up (mostly importing torch); whole seconds are the process from outside.
+Steady seconds leave out start-up (mostly importing torch); whole seconds include it, measured from outside.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SUITES = {
 
 
 def timed(command: list[str]) -> dict[str, float]:
-    """Steady, start-up and whole seconds of one process."""
+    """Return the steady, start-up and whole seconds of one process."""
     began = time.perf_counter()
     ended = subprocess.run(command, check=True, capture_output=True, text=True)
     whole = time.perf_counter() - began
@@ -41,7 +41,7 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def measure(name: str, folder: Path, repeats: int, threads: int) -> dict[str, dict[str, float]]:
-    """Medians of everybody in one suite; all take a turn before anybody takes a second."""
+    """Return every contender's medians in one suite; all take a turn before any takes a second."""
     ours, peers = SUITES[name]
     runs: dict[str, list[dict[str, float]]] = {"sertool": [], **{peer: [] for peer in peers}}
     for _ in range(repeats):

@@ -1,11 +1,11 @@
-"""What published systems claim, what sertool gets in their way, and what is left of it for new speakers.
+"""Compare the accuracy that published systems claim with what sertool gets their way, and on new speakers.
 
     python tests/bench/gaps.py CORPORA WORK [RECIPE...]    train those that are named, or all that were never trained
     python tests/bench/gaps.py --readme [--check]          write README's table again
 
 CORPORA holds the folders cremad and ravdess. Each recipe is one line, `sertool train --recipe NAME --gap`, that trains
-twice: under the system's own split, which has every speaker on both sides, and on disjoint speakers. Networks learn in
-bf16 where the hardware has it.
+twice: under the system's own split, which has every speaker on both sides, and on disjoint speakers. Networks are
+trained in bf16 where the hardware supports it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ HELD = Path(__file__).with_name("gaps.json")
 
 
 class System(NamedTuple):
-    """A published system, the corpus that is here of those that it used, and the accuracy that it claims."""
+    """A published system, one of its corpora, and the accuracy that it claims."""
 
     what: str
     corpus: str
@@ -59,7 +59,7 @@ SYSTEMS = {
 
 
 def run(recipe: str, corpora: Path, work: Path) -> dict[str, Any]:
-    """Both figures of a recipe: the accuracy of each split, with its interval."""
+    """Return a recipe's accuracy on each split, with its interval."""
     folder = work / "runs" / recipe
     if not (folder / "disjoint" / "predictions.parquet").exists():
         system = SYSTEMS[recipe]

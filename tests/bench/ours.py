@@ -1,6 +1,6 @@
-"""sertool as a process that says when its steady work began: `ours.py FOLDER OUT THREADS index|featurize OPTIONS`.
+"""Run sertool as a process that says when its steady work began: `ours.py FOLDER OUT THREADS index|featurize OPTIONS`.
 
-For featurize the manifest is made before the clock starts, as the rivals are handed a list of files.
+For featurize the manifest is made before the clock starts, as the rivals are given a list of files.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ def main() -> None:
         arguments = ["index", folder, "-o", f"{out}/clips.parquet", "-q", "-j", threads]
     from sertool.cli import WithoutPandas, run
 
-    sys.meta_path.insert(0, WithoutPandas())  # as the program's own entry does
+    sys.meta_path.insert(0, WithoutPandas())  # as the program's own entry point does
 
     if command == "featurize" and not manifest.exists():
         run(["index", folder, "-o", str(manifest), "-q"])

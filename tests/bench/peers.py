@@ -1,6 +1,6 @@
-"""The rivals, each as people write it: wav files in a folder to results on disk. `peers.py NAME FOLDER OUT [THREADS]`.
+"""Run a rival as people usually write it, from a folder of wav files to disk: `peers.py NAME FOLDER OUT [THREADS]`.
 
-Each prints one JSON line: how many files, the seconds of the steady work, and the seconds of importing before it.
+Each prints one JSON line: the number of files, the seconds of the steady work, and those of importing before it.
 """
 
 import json
@@ -13,7 +13,7 @@ BEGAN = time.perf_counter()
 
 
 def floor(files: list[Path], out: Path, threads: int) -> Callable[[], None]:
-    """The least that log-mel can cost: decode in threads, transform in small batches, write as many bytes."""
+    """Return the minimum work for log-mel: decode in threads, transform in small batches, write as many bytes."""
     from concurrent.futures import ThreadPoolExecutor
 
     import soundfile
@@ -92,7 +92,7 @@ def lhotse_mel(files: list[Path], out: Path, threads: int) -> Callable[[], None]
 
 
 def librosa_classic(files: list[Path], out: Path, _threads: int) -> Callable[[], None]:
-    """Each classic feature from the waveform, as its documentation shows."""
+    """Return the work of computing each classic feature from the waveform, as in librosa's documentation."""
     import librosa
     import numpy as np
 
@@ -111,7 +111,7 @@ def librosa_classic(files: list[Path], out: Path, _threads: int) -> Callable[[],
 
 
 def librosa_shared(files: list[Path], out: Path, _threads: int) -> Callable[[], None]:
-    """The same from one spectrogram."""
+    """Return the work of computing the same features from one shared spectrogram."""
     import librosa
     import numpy as np
 

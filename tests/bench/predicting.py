@@ -1,10 +1,10 @@
-"""How fast predict is, as a ratio to a loop that takes a file at a time through librosa, torchaudio and the same model.
+"""Measure how fast predict is, relative to a loop over files with librosa, torchaudio and the same model.
 
     python tests/bench/predicting.py FOLDER_OF_CREMA-D_WAV [--repeats 3] [--models sertool,base]
 
-Models that are not the package's are trained for a moment, in float32 or as said: what they answer does not matter, and
-the loop has them in float32. All take turns, each in a process of its own; steady seconds begin when all is imported,
-for the loop when its model is read, too. The first row is timed from the start of the whole process.
+Models that are not in the package are trained for a moment, in float32 or as given, as their answers do not matter; the
+loop runs them in float32. All take turns, each in a process of its own. Steady seconds begin once all is imported and,
+for the loop, the model is loaded. The time to the first row counts from the start of the process.
 """
 
 import argparse
@@ -26,7 +26,7 @@ PRESETS = {"sertool": ["--preset", "mel-64"]}
 
 
 def trained(name: str, folder: Path, out: Path) -> str:
-    """A model file of a few clips."""
+    """Return a model file trained on a few clips."""
     if name in SHIPPED:
         return name
     sertool, few = [sys.executable, "-m", "sertool"], out / "few.txt"
@@ -42,7 +42,7 @@ def trained(name: str, folder: Path, out: Path) -> str:
 
 
 def ours(model: str, folder: Path, threads: int) -> dict[str, float]:
-    """Steady seconds of the command."""
+    """Return the command's steady seconds."""
     from sertool import predicting, talk  # noqa: F401 (start-up: what the command imports)
     from sertool.cli import WithoutPandas, run
 
@@ -54,7 +54,7 @@ def ours(model: str, folder: Path, threads: int) -> dict[str, float]:
 
 
 def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
-    """The same of the loop."""
+    """Return the loop's steady seconds."""
     import librosa
     import torch
     import torchaudio
@@ -69,7 +69,7 @@ def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
         16_000, settings["n_fft"], settings["win_length"], settings["hop"], n_mels=settings["bands"], power=2.0
     )
     decibels = torchaudio.transforms.AmplitudeToDB(top_db=80.0)
-    librosa.load(next(folder.rglob("*.wav")), sr=16_000)  # what it imports at its first file
+    librosa.load(next(folder.rglob("*.wav")), sr=16_000)  # triggers librosa's lazy imports
     began, sink = time.perf_counter(), io.StringIO()
     writer, rows = csv.writer(sink), 0
     for path in sorted(folder.rglob("*.wav")):
@@ -84,11 +84,11 @@ def theirs(model: str, folder: Path, threads: int) -> dict[str, float]:
 
 
 def first_row(model: str, folder: Path) -> float:
-    """Seconds from the start of the process to its first answer."""
+    """Return the seconds from the start of the process to its first answer."""
     command = [sys.executable, "-m", "sertool", "predict", "-m", model, str(folder), "-q", "-f", "csv"]
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        process.stdout.readline()  # the columns' names
+        process.stdout.readline()  # the header
         process.stdout.readline()
         spent = time.perf_counter() - began
         process.kill()

@@ -1,11 +1,11 @@
-"""Figures that anyone can repeat: each is a few `sertool` command lines, what they said is kept, README shows it.
+"""Make figures that anyone can repeat with a few `sertool` commands, keep the output, and show it in README.
 
     python tests/bench/records.py CORPORA WORK [NAME...]     run those that are named, or all that were never run
     python tests/bench/records.py --readme                   write the table into README.md again
     python tests/bench/records.py --readme --check           fail if README.md shows anything else
 
-CORPORA holds the folders cremad, ravdess, emodb and tess; in WORK lies all that is made, and what is there is not made
-again. Weights of Whisper come from the cache or its publisher, or from `--weights FILE`.
+CORPORA holds the folders cremad, ravdess, emodb and tess; all outputs go to WORK, and existing ones are not made again.
+Whisper's weights come from the cache or its publisher, or from `--weights FILE`.
 """
 
 import argparse
@@ -22,7 +22,7 @@ HELD = Path(__file__).with_name("records.json")
 
 
 class Record(NamedTuple):
-    """A figure: on what, by whom, and how. The last of its commands writes the predictions that are scored."""
+    """A figure: its corpus, its system, and its commands. The last command writes the predictions that are scored."""
 
     corpus: str
     protocol: str
@@ -31,7 +31,7 @@ class Record(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """What others published, under a split of their own."""
+    """A published figure, under a split of its own."""
 
     corpus: str
     protocol: str
@@ -40,7 +40,7 @@ class Anchor(NamedTuple):
 
 
 def encoder(corpus: str, how: str) -> str:
-    """Statistics of Whisper's layers over a corpus, divided in a published way."""
+    """Return the command for statistics of Whisper's layers over a corpus with a published split."""
     index = f"sertool index {{corpora}}/{corpus} --protocol {how}"
     return f"{index} | sertool featurize --whisper base --stats mean,std {{weights}} -o {corpus}-whisper > /dev/null"
 
@@ -54,7 +54,7 @@ def head(corpus: str, recipe: str, *words: str) -> str:
 
 
 def heads(corpus: str, how: str) -> dict[str, Record]:
-    """Frozen encoder, with a regression or a small network on it, and the network adapted to each speaker."""
+    """Return records of a frozen encoder with a regression or a small network, and of that network with adaptation."""
     first = encoder(corpus, how)
     return {
         f"{corpus}-probe": Record(corpus, how, "frozen Whisper-base, regression",
@@ -70,7 +70,7 @@ WITH_CREMAD = "--recipe whisper-mlp --always-train cremad --balance corpus"
 
 
 def joined(corpus: str, how: str) -> dict[str, Record]:
-    """The small network, learnt from CREMA-D as well, whoever is held out."""
+    """Return records of the small network trained on CREMA-D as well, whoever is held out."""
     both = f"{corpus}-whisper/manifest.parquet cremad-whisper/manifest.parquet"
     made = {}
     for name, system, words in (
@@ -86,9 +86,9 @@ def joined(corpus: str, how: str) -> dict[str, Record]:
 
 
 def copied(corpus: str, how: str) -> dict[str, Record]:
-    """The same, learnt from copies of the small corpus as well: one run, asked about adapted speakers and strangers.
+    """Return records of the same with copies of the small corpus: one run, with and without adaptation.
 
-    Nothing is chosen by dev, so dev trains, too.
+    Nothing is chosen on dev, so dev is trained on, too.
     """
     name = f"{corpus}-copies"
     made = (
@@ -111,7 +111,7 @@ def copied(corpus: str, how: str) -> dict[str, Record]:
 
 
 def with_others() -> dict[str, Record]:
-    """The small network, learnt from three small corpora, too: one run, asked about adapted speakers and strangers."""
+    """Return records of the small network trained on three small corpora, too: one run, with and without adaptation."""
     name, how = "cremad-with-others", "cremad-nk"
     others = " ".join(f"{{corpora}}/{corpus}" for corpus in ("ravdess", "emodb", "tess"))
     made = (
@@ -130,7 +130,7 @@ def with_others() -> dict[str, Record]:
 
 
 def own(corpus: str, how: str) -> dict[str, Record]:
-    """Learnt from a corpus alone, on the features of the package's model."""
+    """Return records of training on one corpus alone, with the features of the package's model."""
     made = {}
     for name, system, words in (
         (f"{corpus}-own", "`--recipe base`: small network on the features of the package's `base`", ""),
@@ -203,21 +203,21 @@ DEV = "sertool index {corpora}/cremad --protocol cremad-nk | sertool index --whe
 
 
 def shipped(model: str, *words: str) -> tuple[str, ...]:
-    """A model of the package asked about the dev speakers' audio."""
+    """Return the commands that run a model of the package on the dev speakers' audio."""
     name = "-".join(["cremad", "shipped", model, *("speaker" for word in words if word.startswith("--adapt"))])
     asked = " ".join(["sertool predict -m", model, *words, "cremad-dev.parquet -f parquet"])
     return (DEV, f"{asked} > {name}.parquet")
 
 
 def published(recipe: str, system: str) -> Record:
-    """A network of others, learnt as they have it, with no speaker in both train and test."""
+    """Return a record of a published network, trained as published, but without shared speakers in train and test."""
     index = "sertool index {corpora}/cremad --protocol cremad-nk"
     train = f"sertool train --recipe {recipe} --precision bf16 --seeds 3 -o runs/{recipe} > cremad-{recipe}.parquet"
     return Record("cremad", "cremad-nk", system, (f"{index} | {train}",))
 
 
 def alike(model: str, system: str) -> Record:
-    """A network of others, learnt as ours is: from the same copies, by the same recipe, from up to 320 frames."""
+    """Return a record of a published network trained like ours: the same copies and recipe, on up to 320 frames."""
     name = f"{model}-ours"
     train = f"{NET} -m {model} --set frames=320 --seeds 3 --features mel -o runs/{name} > cremad-{name}.parquet"
     return Record("cremad", "cremad-nk", system, (encoder("cremad", "cremad-nk"), COPIES, train))
@@ -312,7 +312,7 @@ ANCHORS = (
 
 
 def run(name: str, places: dict[str, str], work: Path) -> dict[str, Any]:
-    """A record's figures, its commands run where nothing came of them yet."""
+    """Return a record's figures; run those of its commands whose output is missing."""
     record, made = RECORDS[name], work / "made"
     made.mkdir(parents=True, exist_ok=True)
     for place, command in enumerate(record.commands):
@@ -333,13 +333,13 @@ def run(name: str, places: dict[str, str], work: Path) -> dict[str, Any]:
 
 
 def digest(commands: Sequence[str]) -> str:
-    """What commands are known by: what one makes depends on those before it, and on the model that it asks."""
+    """Return a digest of commands, including the model that they use; each depends on those before it."""
     asked = [shown.of_package(model) for model in re.findall(r"predict -m (\w+) ", commands[-1])]
     return shown.checksum("\n".join([*commands, *asked]).encode())
 
 
 def table(held: dict[str, Any]) -> str:
-    """The records as README shows them, each corpus with what others reached."""
+    """Return the records as README shows them, each corpus with published figures."""
     if stale := [name for name in held if held[name]["commands"] != digest(RECORDS[name].commands)]:
         raise SystemExit(f"{', '.join(stale)}: measured with other commands or models: measure them again")
     lines = ["| corpus, protocol | system | UAR % [95 %] | accuracy % | on | seeds |",
@@ -360,7 +360,7 @@ def _row(record: Record, figures: dict[str, Any]) -> str:
 
 
 def with_table(text: str, held: dict[str, Any]) -> str:
-    """README with its table as the records have it."""
+    """Return README with its table of records renewed."""
     return shown.placed(text, "records", table(held))
 
 

@@ -1,4 +1,4 @@
-"""How fast the selective scan is, as a ratio to the loop that recomputes its exponentials at each step.
+"""Measure how fast the selective scan is, relative to a loop that recomputes its exponentials at each step.
 
     python tests/bench/scan.py [--threads 2] [--rounds 8]
 
@@ -18,7 +18,7 @@ from test_scan import Inputs, gradients, inputs, loop, scan
 
 
 def best(works: tuple[Callable[[], object], ...], rounds: int) -> list[float]:
-    """The best seconds of each, taken in turns."""
+    """Return the best seconds of each, taken in turns."""
     held = [float("inf")] * len(works)
     for _ in range(rounds):
         for place, work in enumerate(works):

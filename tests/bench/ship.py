@@ -23,7 +23,7 @@ import shown
 
 from sertool import inference, manifest, manifest_io, member_scores, modelfile, packing, rounding, shipped, weights
 
-TRIM = 40.0  # dB below the loudest frame: what ends so softly is left out of the clips that the models are asked
+TRIM = 40.0  # dB below the loudest frame: softer ends are cut off the clips that the models answer for
 MODELS = {"base": ("cremad-base", "runs/cremad-base"), "tiny": ("cremad-tiny", "runs/tiny")}
 
 
@@ -55,7 +55,7 @@ medicine or credit, nor to learn of feelings that somebody does not wish to show
 
 
 def card(name: str, work: Path) -> str:
-    """What a model is, how well it does and for whom, and what it is not for."""
+    """Return a model's card: what it is, how well it does and for whom, and what it is not for."""
     run, figures = _scored(work / f"cremad-shipped-{name}.parquet"), _interval
     own, adapted = run["figures"], work / f"cremad-shipped-{name}-speaker.parquet"
     alone, without_own = 100 * own["ece"]["value"], 100 * _error_for_strangers(work, name)
@@ -89,7 +89,7 @@ def card(name: str, work: Path) -> str:
 
 
 def _error_for_strangers(work: Path, name: str) -> float:
-    """The calibration error of the same answers, each speaker's by the temperature that all others call for."""
+    """Return the calibration error if each speaker's temperature is fitted to the other speakers."""
     table = manifest_io.read(str(work / f"cremad-shipped-{name}.parquet"))
     words = manifest.family(table, "p_")
     logits = torch.tensor([manifest.column(table, f"p_{word}") for word in words]).mT.clamp(min=1e-9).log()
@@ -125,7 +125,7 @@ def ship(name: str, work: Path) -> Path:
     about = f"{INTRODUCED[name]}\n{DATA}{LIMITS}"
     said = {"commands": commands, "about": about, "encoders": packing.origins(trimmed)}
     held = replace(held, trained=held.trained | said, features=trimmed)
-    if not any(name.endswith(rounding.SCALE) for name in held.tensors):  # else it was trained with --pack 8-bit
+    if not any(name.endswith(rounding.SCALE) for name in held.tensors):  # else trained with --pack 8-bit
         held = packing.packed(held, inference.extraction_of(held.features), in_8_bits=True)
     place = shipped.FOLDER / f"{name}.safetensors"
     modelfile.write(place, held)

@@ -1,4 +1,4 @@
-"""What the scripts of figures share: predictions to figures, and figures to README, where a test finds them fresh."""
+"""Shared by the scripts of figures: score predictions, and keep README's tables up to date, which a test checks."""
 
 import argparse
 import json
@@ -20,12 +20,12 @@ def checksum(content: bytes) -> str:
 
 
 def of_package(model: str) -> str:
-    """What a model of the package is known by, that figures of another are not shown as its own."""
+    """Return a package model's checksum, so that figures of another version are not shown as its own."""
     return checksum((PACKAGE / f"{model}.safetensors").read_bytes())
 
 
 def scored(predictions: Path, *words: str) -> dict[str, Any]:
-    """What `sertool eval` says of a file of predictions."""
+    """Return the results of `sertool eval` for a file of predictions."""
     command = [sys.executable, "-m", "sertool", "eval", predictions, *words, "-f", "json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["runs"][0]
 
@@ -35,12 +35,12 @@ def per_cent(figure: Figure) -> Figure:
 
 
 def interval(figure: Figure) -> str:
-    """A figure in per cent with its interval, as tables show it."""
+    """Format a figure in per cent with its interval."""
     return f"{figure['value']:.1f} [{figure['low']:.1f}, {figure['high']:.1f}]"
 
 
 def placed(text: str, script: str, tables: str) -> str:
-    """A text with these tables in the block that a script's name marks."""
+    """Return the text with new tables in the script's marked block."""
     begin, end = f"<!-- {script}: python tests/bench/{script}.py --readme -->\n", f"<!-- end of {script} -->\n"
     before, found, rest = text.partition(begin)
     _, ended, after = rest.partition(end)
@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def settle(asked: argparse.Namespace, renew: Callable[[str], str]) -> None:
-    """Write README's block anew, or fail where it is not what `renew` makes of it."""
+    """Renew README's block, or with --check fail if it is out of date."""
     text = README.read_text(encoding="utf-8")
     fresh = renew(text)
     if asked.check and fresh != text:

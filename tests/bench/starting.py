@@ -1,8 +1,8 @@
-"""What it takes until a command says something: its help, and `eval` of 10,000 clips by 91 speakers.
+"""Measure the start-up time of commands: of their help, and of `eval` of 10,000 clips by 91 speakers.
 
     python tests/bench/starting.py [--repeats 7]
 
-The median of whole processes, in seconds by the clock, and of the processor.
+The figures are medians of whole processes, in wall-clock and CPU seconds.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from sertool import catalogue
 
 
 def spent() -> float:
-    """The processor's seconds for all that was started."""
+    """Return the CPU seconds of all child processes so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

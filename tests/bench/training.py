@@ -1,11 +1,11 @@
-"""How fast an epoch is, as a ratio to an idiomatic PyTorch loop over the same clips, with the same model and batch.
+"""Measure how fast an epoch is, relative to an idiomatic PyTorch loop with the same clips, model and batch size.
 
     python tests/bench/training.py FOLDER_OF_16KHZ_WAV [--clips 4000] [--epochs 2] [--model cnn-transformer]
 
 The rival has one .npy of log-mel for each clip, a Dataset that loads, cuts or pads and scales it, a DataLoader with two
-workers that shuffles, and Adam. Everybody takes turns, each in a process of its own; the first epoch warms up and does
-not count, start-up is apart, and of the others the fastest counts, which other work on the machine disturbed least.
-Waiting is the share of an epoch in which no batch was there to compute on.
+workers that shuffles, and Adam. All take turns, each in a process of its own. The first epoch warms up and is not
+counted, nor is start-up; of the others the fastest counts, as other work on the machine disturbed it least. Waiting is
+the share of an epoch in which no batch was ready to compute on.
 """
 
 import argparse
@@ -25,7 +25,7 @@ WHO = ("sertool fp32", "sertool bf16", "DataLoader fp32", "DataLoader bf16")
 
 
 def prepare(folder: Path, count: int, out: Path) -> None:
-    """Featurize some clips, and write each one's rows as the rival has them."""
+    """Featurize some clips, and write each one's rows as the rival needs them."""
     import numpy as np
 
     from sertool import manifest, manifest_io, shards
@@ -54,7 +54,7 @@ def network(name: str, columns: int) -> Any:
 
 
 def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str, float]]:
-    """Seconds and waiting of each epoch."""
+    """Yield seconds and waiting of each epoch."""
     import numpy as np
     import torch
 
@@ -71,7 +71,7 @@ def ours(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str
 
 
 def theirs(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[str, float]]:
-    """The same of the rival."""
+    """Yield seconds and waiting of each of the rival's epochs."""
     import numpy as np
     import torch
 
@@ -111,7 +111,7 @@ def theirs(out: Path, name: str, precision: str, epochs: int) -> Iterator[dict[s
 
 
 def work(who: str, out: Path, name: str, epochs: int, threads: int) -> None:
-    """One contender, in its own process: its fastest epoch as a JSON line."""
+    """Run one contender in its own process, and print its fastest epoch as a JSON line."""
     import torch
 
     torch.set_num_threads(threads)
