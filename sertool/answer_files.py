@@ -46,7 +46,7 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
         return _write_table(rows, labels, extra, place)
     text = streams.WRITERS[place.kind](rows, labels, extra)
     if place.is_file:
-        with files.whole(Path(str(place.out)), salvage=True) as stream:
+        with files.atomic_write(Path(str(place.out)), salvage=True) as stream:
             stream.writelines(line.encode("utf-8", "backslashreplace") for line in text)
         return None
     for line in text:

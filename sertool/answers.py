@@ -128,12 +128,12 @@ def _seeds(run: Run) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the seed number of each row, and the seeds' names."""
     drawn = manifest.codes(run.table, "seed")
     there, seed = np.unique(drawn.index, return_inverse=True)
-    if _is_of_rows(run, seed):
+    if _is_foreign_seed_column(run, seed):
         return np.zeros(len(seed), int), ("",)
     return seed, tuple(str(drawn.values[place]) if place >= 0 else "" for place in there)
 
 
-def _is_of_rows(run: Run, seed: np.ndarray) -> bool:
+def _is_foreign_seed_column(run: Run, seed: np.ndarray) -> bool:
     """Whether `seed` is a column of other meaning: hardly any clip has two values, while seeds of a run share clips."""
     seeds = seed.max() + 1
     if seeds < 2 or "clip" not in run.table.column_names:

@@ -43,7 +43,7 @@ UNKNOWN_LENGTH = 1 << 62  # libsndfile reports more than this for a FLAC file wr
 
 
 @dataclass
-class Look:
+class AudioInfo:
     """The properties of one file; `issue` says why it is unusable, `notes` what is odd but usable."""
 
     sample_rate: int | None = None
@@ -65,9 +65,9 @@ class Unusable(SertoolError):
         self.issue = issue
 
 
-def look(path: str, *, full: bool = True) -> Look:
+def probe(path: str, *, full: bool = True) -> AudioInfo:
     """Examine one file: its header, or if `full` every sample. Never raises for a bad file."""
-    facts = Look()
+    facts = AudioInfo()
     try:
         with _file(path) as file:
             status = os.fstat(file.fileno())
@@ -99,7 +99,7 @@ def _file(path: str) -> FileIO:
 
 
 @contextmanager
-def _decoder(path: str, file: FileIO, account: containers.Account) -> Iterator[tuple["_Coded | _Plain", int]]:
+def _decoder(path: str, file: FileIO, account: containers.LengthCheck) -> Iterator[tuple["_Coded | _Plain", int]]:
     """A file, ready to be decoded, and how many samples it has."""
     with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
         if not RATES[0] <= stream.samplerate <= RATES[1]:
@@ -107,14 +107,14 @@ def _decoder(path: str, file: FileIO, account: containers.Account) -> Iterator[t
         yield stream, _length(stream, account.samples)
 
 
-def _account(file: FileIO, *, whole: bool) -> containers.Account:
+def _account(file: FileIO, *, whole: bool) -> containers.LengthCheck:
     """Refuse what is no audio, or is cut off where it has to be `whole`, before any decoder sees it."""
     try:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise Unusable("unreadable", "not a regular file")
         head = file.read(64)
-        account = containers.account(file, head, status.st_size)
+        account = containers.check_length(file, head, status.st_size)
     except OSError as error:
         raise Unusable("unreadable", reason(error)) from None
     if not head:
@@ -179,7 +179,7 @@ class _Plain:
     format, subtype = "WAV", "PCM_16"
     has_places = True
 
-    def __init__(self, stream: FileIO, plain: containers.Plain) -> None:
+    def __init__(self, stream: FileIO, plain: containers.Pcm16Layout) -> None:
         self.stream = stream
         self.samplerate, self.channels, self.offset, self.frames = plain
         self.seek(0)
@@ -218,7 +218,7 @@ def _length(stream: _Coded | _Plain, counted: int | None) -> int:
     return stream.frames if counted is None else min(stream.frames, counted)
 
 
-def _examine(stream: _Coded | _Plain, facts: Look) -> None:
+def _examine(stream: _Coded | _Plain, facts: AudioInfo) -> None:
     """Decode a whole file, and add its digest and the notes on its levels to `facts`."""
     levels = Levels(FULL_SCALES.get(stream.subtype, FULL_SCALE))
     digest = Digest(stream.samplerate)

@@ -20,7 +20,7 @@ from sertool.manifest import Table
 from sertool.padding import real_frames
 from sertool.paths import path_of
 from sertool.shards import Shard
-from sertool.taught_encoders import Lesson
+from sertool.taught_encoders import EncoderTraining
 
 SORTED_BATCHES = 32  # within so many batches clips are sorted by length, so that there is little padding
 AT_ONCE = 64  # clips that are answered together
@@ -41,7 +41,7 @@ class Store:
     keys: list[str]  # of the shards
     resident: Tensor | None = None  # `[all rows, columns]`
     starts: Tensor | None = None  # `[clips]`
-    lessons: list[Lesson] = field(default_factory=list)  # what the features' encoders were trained on
+    lessons: list[EncoderTraining] = field(default_factory=list)  # what the features' encoders were trained on
 
     def __len__(self) -> int:
         return len(self.views)
@@ -117,12 +117,12 @@ def records(table: Table, features: Sequence[str]) -> dict[str, Any]:
     return {feature: _heads(table, feature)[0].settings for feature in features}
 
 
-def lessons(table: Table, features: Sequence[str]) -> dict[str, list[Lesson]]:
+def lessons(table: Table, features: Sequence[str]) -> dict[str, list[EncoderTraining]]:
     """Return what the encoder of each feature was trained on, as far as recorded in its shards."""
     return {feature: _lessons(_heads(table, feature)) for feature in features}
 
 
-def _lessons(heads: Sequence[Shard]) -> list[Lesson]:
+def _lessons(heads: Sequence[Shard]) -> list[EncoderTraining]:
     return taught_encoders.without_repeats(lesson for head in heads for lesson in head.lessons)
 
 

@@ -49,16 +49,16 @@ def _short(name: str) -> str:
 
 def _axes(run: Scores, what: str, size: tuple[float, float]) -> tuple[Any, Any]:
     figure, axes = pyplot().subplots(figsize=size, layout="constrained")
-    _headed(figure, f"{_short(run.name)}: {what}", wording.title(run), *_alarms(run))
+    _add_title(figure, f"{_short(run.name)}: {what}", wording.title(run), *_leak_warnings(run))
     return figure, axes
 
 
-def _alarms(run: Scores) -> list[str]:
+def _leak_warnings(run: Scores) -> list[str]:
     """Return warnings that the figures are worthless for other speakers; pictures may travel without their report."""
     return [f"LEAKY: {leak}" for leak in run.leaks]
 
 
-def _headed(figure: Any, *lines: str) -> None:
+def _add_title(figure: Any, *lines: str) -> None:
     """Add a title over the whole width, in as many lines as it needs, and make the picture taller for them."""
     title = figure.suptitle("", x=0.012, ha="left", color=INK, fontsize=10)
     fitting = figure.bbox.width * 0.975
@@ -159,14 +159,14 @@ def _recalls(report: Report) -> Any:
     clips = [[run.classes[k].clips for run in report.runs] for k in range(len(emotions))]
     axes.set_yticklabels([f"{_short(emotion.name)} ({_counts(c)})" for emotion, c in zip(emotions, clips, strict=True)])
     _ruled(axes, "x")
-    _headed(figure, "Recall, % with 95 % interval", *_briefly(report))
+    _add_title(figure, "Recall, % with 95 % interval", *_briefly(report))
     if count > 1:
         figure.legend(loc="outside lower center", frameon=False, ncols=min(count, 3))
     return figure
 
 
 def _briefly(report: Report) -> list[str]:
-    return [f"{_short(run.name)}: {'; '.join([wording.title(run), *_alarms(run)])}" for run in report.runs]
+    return [f"{_short(run.name)}: {'; '.join([wording.title(run), *_leak_warnings(run)])}" for run in report.runs]
 
 
 def _comparison(report: Report) -> Any:
@@ -178,7 +178,7 @@ def _comparison(report: Report) -> Any:
     )
     _dots(above, [(_short(run.name), run.figures["uar"]) for run in report.runs], [*TONES] * len(report.runs))
     uar = wording.heading("uar", *report.runs)
-    _headed(figure, f"{uar}, % with 95 % interval", *_briefly(report))
+    _add_title(figure, f"{uar}, % with 95 % interval", *_briefly(report))
     unit = wording.units(*report.runs)
     differences = [
         (f"{_short(pair.second)} less\n{_short(pair.first)} ({pair.clips:,} {unit})", pair.figures["uar"])

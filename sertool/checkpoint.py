@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sertool import tensorfile
 from sertool.errors import SertoolError
-from sertool.files import whole
+from sertool.files import atomic_write
 
 Weights = dict[str, Tensor]
 
@@ -44,7 +44,7 @@ def save(state: State, path: Path) -> None:
     tensors |= {f"slot.{index}.{name}": value for index, values in slots.items() for name, value in values.items()}
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items() if isinstance(value, Tensor)}
     described = {name: (array.dtype.name, array.shape, [array]) for name, array in arrays.items()}
-    with whole(path) as stream:
+    with atomic_write(path) as stream:
         tensorfile.write(stream, {"history": state.history, "steps": state.steps}, described)
 
 

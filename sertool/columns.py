@@ -12,7 +12,7 @@ CLIP = {
     "start": ("double", "where the clip starts in the file, in seconds"),
     "duration": ("double", "how long it is, in seconds; a table may say start and end instead"),
 }
-WHO = {
+SPEAKER_COLUMNS = {
     "corpus": ("string", "the corpus it belongs to"),
     "speaker": ("string", "who speaks, qualified by the corpus: cremad:1001; null when unknown"),
     "sex": ("string", "female or male"),
@@ -21,7 +21,7 @@ WHO = {
     "ethnicity": ("string", "as the corpus has it"),
     "language": ("string", "ISO 639-1 code"),
 }
-WHAT = {
+SPEECH_COLUMNS = {
     "emotion": ("string", "canonical word, as listed below, or one of your own (--map)"),
     "label": ("string", "the corpus' own code for it"),
     "intensity": ("string", "low, medium or high"),
@@ -38,7 +38,7 @@ FILE = {
     "issue": ("string", "null, or why the clip is unusable; such clips are skipped"),
     "notes": ("list", "what is odd but usable"),
 }
-PLACE = {
+SPLIT_COLUMNS = {
     "split": ("string", "train, dev or test, once decided"),
     "fold": ("int16", "the fold that holds it out, once decided"),
 }
@@ -68,11 +68,13 @@ ELSEWHERE = {
     "natural": "percent of the listeners who found it natural; of emodb",
 }
 
-SAID = WHO | WHAT | PLACE  # a file name may tell these; those in FILE are measured
+FROM_NAMES = SPEAKER_COLUMNS | SPEECH_COLUMNS | SPLIT_COLUMNS  # a file name may tell these; those in FILE are measured
 
-MEANINGS: dict[str, tuple[str, str]] = CLIP | WHO | WHAT | FILE | PLACE | COPY | OUTCOME
+MEANINGS: dict[str, tuple[str, str]] = CLIP | SPEAKER_COLUMNS | SPEECH_COLUMNS | FILE | SPLIT_COLUMNS | COPY | OUTCOME
 
-WORDS = [name for name, (kind, _) in (WHO | WHAT).items() if kind == "string"]  # text about people and speech
+WORDS = [
+    name for name, (kind, _) in (SPEAKER_COLUMNS | SPEECH_COLUMNS).items() if kind == "string"
+]  # text about people and speech
 
 # Families of columns, one for each emotion, modality or feature: name pattern, type and meaning.
 FAMILIES = {

@@ -40,7 +40,7 @@ def _difference(figure: Callable[[Tally], np.ndarray], whole: UnitSums, drawn: U
         for held in (whole, drawn)
     )
     low, high = metrics.interval(resampled)
-    return Difference(float(point[0]), float(low), float(high), metrics.two_sided(resampled))
+    return Difference(float(point[0]), float(low), float(high), metrics.bootstrap_p_value(resampled))
 
 
 def _mcnemar(first: Answers, second: Answers) -> dict[str, object]:

@@ -32,7 +32,7 @@ BIT_RATES = {  # of MPEG 1 and of MPEG 2, layer III, in kbit/s
 RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
 
-class Plain(NamedTuple):
+class Pcm16Layout(NamedTuple):
     """The position of plain 16-bit samples in a file."""
 
     rate: int
@@ -41,19 +41,19 @@ class Plain(NamedTuple):
     frames: int
 
 
-class Account(NamedTuple):
+class LengthCheck(NamedTuple):
     """What is missing, in words; how many samples there are, where only a count of the frames can tell; where they lie,
     if they need no decoder; whether other recordings follow that no decoder would come to; whether something follows
     that may be samples, though none that the file counts."""
 
     missing: str = ""
     samples: int | None = None
-    plain: Plain | None = None
+    plain: Pcm16Layout | None = None
     is_joined: bool = False
     goes_on: bool = False
 
 
-def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
+def check_length(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck | None:
     """Check a file, which begins with `head`, against its size; return None if it is not audio."""
     if head[:4] in CHUNKED and head[8:12] in FORMS:
         return _chunks(stream, head, byte_count)
@@ -61,10 +61,10 @@ def account(stream: BinaryIO, head: bytes, byte_count: int) -> Account | None:
         return _ogg(stream, byte_count)
     if head[:3] == b"ID3" or _frame(*head[:3].ljust(3, b"\0")):
         return _mp3(stream, byte_count)
-    return Account() if head[:4] == b"fLaC" else None
+    return LengthCheck() if head[:4] == b"fLaC" else None
 
 
-def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
+def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck:
     """Check that a WAV or AIFF file has all its samples; an RF64 file has its lengths in the chunk `ds64`.
 
     A data length of 0 means no samples only if the file's own length is correct; else the writer could not know it.
@@ -88,9 +88,9 @@ def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> Account:
             absent = position + 8 + length - byte_count
             missing = f"{absent:,} of {length:,} bytes are missing" if absent > 0 else ""
             plain = _plain(kind, position + 8, 0 if is_empty else length or -absent)
-            return Account(missing, plain=plain, goes_on=length > 0 and _goes_on(stream, kind, -absent))
+            return LengthCheck(missing, plain=plain, goes_on=length > 0 and _goes_on(stream, kind, -absent))
         position += 8 + length + length % 2
-    return Account("it ends before its samples begin" if position > byte_count - 8 else "")
+    return LengthCheck("it ends before its samples begin" if position > byte_count - 8 else "")
 
 
 def _goes_on(stream: BinaryIO, kind: bytes, byte_count: int) -> bool:
@@ -108,7 +108,7 @@ def _is_chunk(entry: bytes, most: int) -> bool:
     return name.isascii() and name.decode().isprintable() and name not in CHUNKED and length < most
 
 
-def _plain(kind: bytes, offset: int, byte_count: int) -> Plain | None:
+def _plain(kind: bytes, offset: int, byte_count: int) -> Pcm16Layout | None:
     """Parse a WAV file's `fmt ` chunk of plain 16-bit samples; return None for any other format."""
     if len(kind) < 16:
         return None
@@ -116,19 +116,19 @@ def _plain(kind: bytes, offset: int, byte_count: int) -> Plain | None:
     code = int.from_bytes(kind[24:26], "little") if code == EXTENSIBLE else code
     if (code, bits, width) != (1, 16, 2 * channels) or not channels:
         return None
-    return Plain(rate, channels, offset, byte_count // width)
+    return Pcm16Layout(rate, channels, offset, byte_count // width)
 
 
-def _ogg(stream: BinaryIO, byte_count: int) -> Account:
+def _ogg(stream: BinaryIO, byte_count: int) -> LengthCheck:
     """Check that an Ogg file does not end inside a page, before its last page, or in another stream than its first."""
     stream.seek(max(0, byte_count - TAIL))
     tail = stream.read()
     page = tail[max(0, tail.rfind(b"OggS")) :]
     if len(page) < _page_length(page):
-        return Account("the last page is cut")
+        return LengthCheck("the last page is cut")
     if not page[5] & ENDS:
-        return Account("the page that ends the stream is missing")
-    return Account(is_joined=page[SERIAL] not in _first_streams(_peeker(stream)))
+        return LengthCheck("the page that ends the stream is missing")
+    return LengthCheck(is_joined=page[SERIAL] not in _first_streams(_peeker(stream)))
 
 
 def _page_length(page: bytes) -> int:
@@ -146,12 +146,12 @@ def _first_streams(peek: Callable[[int, int], bytes]) -> set[bytes]:
     return serials
 
 
-def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
+def _mp3(stream: BinaryIO, byte_count: int) -> LengthCheck | None:
     """Count the frames of an MP3 file, and compare them with the count in its Xing or VBRI header, if any."""
     peek = _peeker(stream)
     first = position = _after_tags(peek)
     if peek(first, 4) == b"fLaC":
-        return Account()
+        return LengthCheck()
     frames, frame = 0, None
     while header := _frame(*peek(start := _after_tags(peek, position), 3).ljust(3, b"\0")):
         frame, frames, position = header, frames + 1, start + header[0]
@@ -159,11 +159,11 @@ def _mp3(stream: BinaryIO, byte_count: int) -> Account | None:
         return None
     cut, claimed = position > byte_count, _claimed_frames(peek(first, 64))
     if claimed is None:
-        return Account("the last frame is cut" if cut else "", frames * frame[1])
+        return LengthCheck("the last frame is cut" if cut else "", frames * frame[1])
     absent = claimed - (frames - 1 - cut)  # the frame that holds the header may or may not be counted
     if absent > (not cut) and position >= byte_count:
-        return Account(f"{absent:,} of {claimed:,} frames are missing")
-    return Account(is_joined=claimed > 0 and absent < -LIES)
+        return LengthCheck(f"{absent:,} of {claimed:,} frames are missing")
+    return LengthCheck(is_joined=claimed > 0 and absent < -LIES)
 
 
 def _peeker(stream: BinaryIO) -> Callable[[int, int], bytes]:

@@ -106,7 +106,7 @@ def install(beside: Path, folder: Path, lock: Lock) -> None:
     """Write the lock and rename the unpacked folder; if the target exists already, move each file into it."""
     if hasattr(os, "sync"):
         os.sync()  # once, as there are thousands of files
-    with files.whole(lock_path(folder)) as stream:
+    with files.atomic_write(lock_path(folder)) as stream:
         stream.write(json.dumps(lock, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape"))
     if not folder.exists():
         os.replace(beside, folder)

@@ -121,7 +121,7 @@ def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]
     ours = {
         name: manifest.TYPES[IN_TEXT.get(kind, kind)]
         for name, kind in kinds.items()
-        if kind and name.strip() not in loose and not manifest.is_open(name.strip())
+        if kind and name.strip() not in loose and not manifest.is_ambiguous_name(name.strip())
     }
     types = {name: pa.binary() if _is_of_paths(name) else ours.get(name, pa.string()) for name in header}
     try:

@@ -16,7 +16,7 @@ from sertool.errors import SertoolError, UsageError
 
 SPEAKERS, SENTENCES, RATE = 12, 5, 16_000
 PATTERN = "{speaker}/{emotion}_{sentence}_{}.wav"
-UNHEARD = ("angry", "sad")  # spoken by two additional speakers
+EXTRA_EMOTIONS = ("angry", "sad")  # spoken by two additional speakers
 LEFT = {
     "voices/": "the audio",
     "clips.parquet": "the manifest: DuckDB, Polars and pandas read it",
@@ -32,7 +32,7 @@ def run(folder: Path, seed: int) -> None:
     _refuse_other(folder, seed)
     paths = synth.corpus(folder / "voices", SPEAKERS, sentences=SENTENCES, seed=seed, write=_write)
     talk.out(f"# {len(paths)} clips of {SPEAKERS} synthesised speakers and 4 emotions in {folder / 'voices'}")
-    for line in _lines(folder, _more(folder / "unheard", seed)):
+    for line in _lines(folder, _extra_clips(folder / "unheard", seed)):
         _type(line)
     talk.out("")
     talk.out(f"# {time.perf_counter() - began:.0f} s. What was made lies in {folder}:")
@@ -48,7 +48,7 @@ def _refuse_other(folder: Path, seed: int) -> None:
         raise UsageError(f"{folder} holds a demo of other voices, of another --seed perhaps: use another -o")
 
 
-def _more(folder: Path, seed: int) -> list[Path]:
+def _extra_clips(folder: Path, seed: int) -> list[Path]:
     """Synthesise speakers and a sentence that are in no manifest."""
     paths = []
     for path, samples in _unheard(folder, seed):
@@ -58,7 +58,7 @@ def _more(folder: Path, seed: int) -> list[Path]:
 
 
 def _unheard(folder: Path, seed: int) -> Iterator[tuple[Path, np.ndarray]]:
-    for speaker, emotion in enumerate(UNHEARD, SPEAKERS):
+    for speaker, emotion in enumerate(EXTRA_EMOTIONS, SPEAKERS):
         yield folder / f"{emotion}.wav", synth.voice(speaker, emotion, SENTENCES, seed=seed)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sertool import models, taught_encoders
 from sertool.errors import UsageError
-from sertool.taught_encoders import Lesson
+from sertool.taught_encoders import EncoderTraining
 from sertool.training_settings import Settings
 
 ONE_ROW = "one row for each clip: featurize with --stats, such as --stats mean,std"
@@ -45,17 +45,17 @@ class Member:
     protocol: str | None = None  # how the rows were divided
 
 
-def at_once(design: Design) -> bool:
+def is_fitted_at_once(design: Design) -> bool:
     """Whether the model is fitted at once rather than epoch by epoch."""
     return models.fits_at_once(models.load(design.model).Model)
 
 
-def passed_over(what: str, model: str) -> UsageError:
+def unusable_option_error(what: str, model: str) -> UsageError:
     """Return the error for an option that a model fitted at once cannot use."""
     return UsageError(f"{what}: {model} is fitted at once, to labels alone")
 
 
-def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
+def lessons_of_blocks(design: Design, records: Mapping[str, Any]) -> dict[str, list[EncoderTraining]]:
     """Return what a model's pretrained blocks were trained on before, by the feature that they continue from."""
     if not hasattr(models.load(design.model).Model, "load_blocks"):
         return {}

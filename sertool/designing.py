@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sertool import batches, catalogue, consistency, features, models, presets, row_filter, talk, teacher_models
-from sertool.design import UNTAUGHT, Design, passed_over
+from sertool.design import UNTAUGHT, Design, unusable_option_error
 from sertool.errors import UsageError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -56,7 +56,7 @@ class DesignOptions:
         return self.model or self.published["model"]
 
 
-def refuse_beside_labels(table: Table, options: DesignOptions) -> None:
+def refuse_for_classical(table: Table, options: DesignOptions) -> None:
     """Refuse options that a classical model would ignore, before anything is made for it."""
     if not models.fits_at_once(models.load(options.architecture).Model):
         return
@@ -65,7 +65,7 @@ def refuse_beside_labels(table: Table, options: DesignOptions) -> None:
     if options.teacher and not len(row_filter.where(table, ["emotion="])):
         problem = problem or UNTAUGHT
     if problem:
-        raise passed_over(problem, options.architecture)
+        raise unusable_option_error(problem, options.architecture)
 
 
 def design(table: Table, options: DesignOptions) -> Design:
@@ -77,7 +77,7 @@ def design(table: Table, options: DesignOptions) -> Design:
     usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
     encoded = any(map(features.encoded, present))
     encoded = encoded or (options.teacher is not None and teacher_models.is_model(options.teacher))  # teacher's may be
-    settings = changed(name, usual, (*options.settings, *_switch(usual, options, encoded)))
+    settings = changed(name, usual, (*options.settings, *_backbone_settings(usual, options, encoded)))
     loop = _loop(options)
     inputs = _inputs(present, options)
     scale = options.scale or recipe.get("scale") or _usual_scale(name)
@@ -161,7 +161,7 @@ def _usual_scale(model: str) -> str:
     return getattr(models.load(model), "SCALE", "corpus")
 
 
-def _switch(usual: Any, options: DesignOptions, encoded: bool) -> list[str]:
+def _backbone_settings(usual: Any, options: DesignOptions, encoded: bool) -> list[str]:
     """Return the backbone settings that `--scratch` or `--weights` imply; `encoded` features may use --weights, too."""
     if options.scratch and options.weights:
         raise UsageError("--scratch begins with random weights, --weights with those of a file: leave one of them out")

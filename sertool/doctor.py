@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from sertool import audio, columns, manifest, talk, twins
+from sertool import audio, columns, duplicates, manifest, talk
 from sertool.columns import Row
 from sertool.errors import SertoolError
 from sertool.files import listed
@@ -42,11 +42,11 @@ def examine(rows: Sequence[Row], check: str, jobs: int, old_rows: Mapping[str, R
     return len(fresh)
 
 
-def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, audio.Look]]:
+def _looks(paths: Sequence[str], check: str, jobs: int) -> Iterator[tuple[str, audio.AudioInfo]]:
     batches = [paths[start : start + BATCH_FILES] for start in range(0, len(paths), BATCH_FILES)]
 
-    def look(batch: Sequence[str]) -> list[audio.Look]:
-        return [audio.look(path_of(path), full=check == "full") for path in batch]
+    def look(batch: Sequence[str]) -> list[audio.AudioInfo]:
+        return [audio.probe(path_of(path), full=check == "full") for path in batch]
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -61,7 +61,7 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
 
     Files set aside are examined again: featurize may have done that because of its settings.
     """
-    sound = old and (old.get("issue") is None or twins.tells_of_them(old["issue"]))
+    sound = old and (old.get("issue") is None or duplicates.is_duplicate_issue(old["issue"]))
     was_seen = sound and old.get("digest" if check == "full" else "sample_rate")
     if not (old and was_seen and stamp(old["path"]) == (old.get("size"), old.get("modified"))):
         return False
@@ -72,7 +72,7 @@ def _remembered(rows: Iterable[Row], old: Row | None, check: str) -> bool:
     return True
 
 
-def lasting(notes: Iterable[str] | None) -> list[str]:
+def notes_of_single_clips(notes: Iterable[str] | None) -> list[str]:
     """Return the notes that do not depend on the other clips of the corpus."""
     return [note for note in notes or () if note != "odd-rate"]
 
@@ -93,7 +93,7 @@ def _measure(row: Row) -> None:
 
 def compare(rows: Sequence[Row]) -> None:
     """Compare clips with each other: mark equal sounds, and sample rates that differ from the corpus' usual one."""
-    twins.mark(rows)
+    duplicates.mark(rows)
     _mark_odd_rates(rows)
 
 
@@ -156,7 +156,7 @@ def _reason(kind: str, table: Table, row: int) -> str:
     """Return why a file is unreadable by examining it again, as manifests hold only the kind of an issue."""
     if kind != "unreadable" or "path" not in table.column_names:
         return ""
-    look = audio.look(path_of(manifest.cell(table, "path", row)), full=False)
+    look = audio.probe(path_of(manifest.cell(table, "path", row)), full=False)
     return look.detail if look.issue == kind else ""
 
 

@@ -8,7 +8,7 @@ import soundfile
 
 from sertool import audio
 from sertool.errors import SertoolError
-from sertool.files import whole
+from sertool.files import atomic_write
 
 KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}  # formats that are written
 CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # codecs that can be simulated
@@ -22,7 +22,7 @@ MP3_DELAY_SAMPLES = 1105  # samples by which a decoded MP3 comes late: 576 of th
 def write(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write float32 `[samples]` or `[samples, channels]` as 16-bit WAV or FLAC, or Ogg Vorbis, by the extension."""
     data = encoded(samples, rate, path.suffix)
-    with whole(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(data)
 
 

@@ -34,7 +34,7 @@ from sertool.designing import DesignOptions
 from sertool.errors import SertoolError
 from sertool.featurizing import ShardFolder
 from sertool.heldout import HeldOutOptions
-from sertool.locks import alone
+from sertool.locks import folder_lock
 from sertool.manifest import Table
 from sertool.member_scores import Figures
 from sertool.members import Callbacks
@@ -86,8 +86,8 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
         talk.set_verbosity(-1)
     with team.leader_first():
         plan, to_make = planning.with_features(plan, picked)
-        divisions = planning.look_ahead(plan, to_make)
-    with alone(plan.folder, options.wait, idle=True) if leads else nullcontext() as refusal:
+        divisions = planning.check_all(plan, to_make)
+    with folder_lock(plan.folder, options.wait, idle=True) if leads else nullcontext() as refusal:
         if leads:
             runs.sweep(plan.folder)
         with team.leader_first():

@@ -135,13 +135,13 @@ def decoded(clip: Clip, wave: Wave) -> Tensor:
 
 def _raw(clip: Clip, wave: Wave) -> Tensor:
     samples = audio.decode(*_cut(clip, wave))
-    _refuse_others(clip, samples.shape[1] / wave.rate)
+    _require_as_indexed(clip, samples.shape[1] / wave.rate)
     return torch.from_numpy(samples)
 
 
 def _channels(clip: Clip, wave: Wave) -> Sequence[Tensor | StreamedWave]:
     """Return the channels of a clip's shaped waveform, each `[samples]`; a long clip's are streamed from its file."""
-    if effects.pending(clip.augmentation) or wave.samples(clip.duration or 0.0) <= LONG_CLIP_SAMPLES:
+    if effects.needs_rendering(clip.augmentation) or wave.samples(clip.duration or 0.0) <= LONG_CLIP_SAMPLES:
         return decoded(clip, wave)
     return long_audio.streamed(lambda: _pieces(clip, wave), wave, clip.name)
 
@@ -151,14 +151,14 @@ def _pieces(clip: Clip, wave: Wave) -> Iterator[np.ndarray]:
     for piece in audio.pieces(*_cut(clip, wave)):
         count += piece.shape[1]
         yield piece
-    _refuse_others(clip, count / wave.rate)
+    _require_as_indexed(clip, count / wave.rate)
 
 
 def _cut(clip: Clip, wave: Wave) -> tuple[str, audio.Cut, float, float | None]:
     return path_of(clip.path), audio.Cut(wave.rate, wave.channels), clip.start or 0.0, clip.duration
 
 
-def _refuse_others(clip: Clip, seconds: float) -> None:
+def _require_as_indexed(clip: Clip, seconds: float) -> None:
     """Refuse audio that differs from what was indexed, as the manifest and existing features describe the old audio."""
     if clip.duration and seconds < clip.duration - SLACK_SECONDS:
         raise audio.Unusable("truncated", f"{seconds:.2f} s of {clip.duration:.2f} s are left")
@@ -178,7 +178,7 @@ def difference_from_index(clip: Clip) -> str | None:
         return f"{size:,} bytes, and {clip.size:,} when it was indexed"
     if None in (clip.digest, clip.modified) or modified == clip.modified:
         return None
-    same = audio.look(path_of(clip.path)).digest == clip.digest
+    same = audio.probe(path_of(clip.path)).digest == clip.digest
     return None if same else "another sound of the same size than when it was indexed"
 
 
@@ -205,7 +205,7 @@ class Engine:
 
     def _feature(self, name: str) -> nn.Module:
         try:
-            settings = features.suited(name, self.extraction.features[name], self.device.type)
+            settings = features.settings_for_device(name, self.extraction.features[name], self.device.type)
             feature = features.load(name).Feature(settings, self.extraction.wave.rate)
         except UsageError as error:
             raise UsageError(f"--{name}: {str(error).removeprefix(f'{name}: ')}") from None
@@ -227,9 +227,9 @@ class Engine:
         wave = self.extraction.wave
         if not self.batches_on_device:
             return _finite(self.alone(_channels(clip, wave)))
-        if self.effects_on_device and effects.pending(clip.augmentation):
+        if self.effects_on_device and effects.needs_rendering(clip.augmentation):
             raw = _raw(clip, wave)
-            return Copy(clip, raw, effects.readied(raw.shape[1], wave.rate, clip.augmentation))
+            return Copy(clip, raw, effects.prepare_chain(raw.shape[1], wave.rate, clip.augmentation))
         return self.decode(clip)
 
     def apply_effects(self, copies: Sequence[Copy]) -> list[Tensor | Rows]:
@@ -302,7 +302,9 @@ def checked(extraction: Extraction, device: str = "cpu") -> Extraction:
     """Return the extraction with its settings resolved for a device; refuse unusable ones before any clip is read."""
     _refuse_to_mix(extraction)
     rate = extraction.wave.rate
-    settled = {name: features.settled(name, settings, device, rate) for name, settings in extraction.features.items()}
+    settled = {
+        name: features.resolve_settings(name, settings, device, rate) for name, settings in extraction.features.items()
+    }
     extraction = replace(extraction, features=settled)
     Engine(extraction)
     return extraction

@@ -11,7 +11,7 @@ from sertool import doctor, dsp, extract, manifest, manifest_io, provenance, sha
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
 from sertool.files import sweep
-from sertool.locks import alone
+from sertool.locks import folder_lock
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part
 from sertool.paths import absolute, path_text
@@ -85,7 +85,7 @@ def _shape(extraction: Extraction, name: str) -> str:
 def run(table: Table, extraction: Extraction, place: ShardFolder, device: str, jobs: int) -> Table:
     """Make missing shards; return this part's rows of the manifest, pointing to their features."""
     planned = _plan(table, extraction, place.folder)
-    with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
+    with folder_lock(place.folder, place.wait, place.part.name, idle=True) as refusal:
         own_tasks, open_tasks = _lacking(planned, table, place)
         if open_tasks and refusal:
             raise refusal
@@ -111,7 +111,7 @@ def _lacking(
 ) -> tuple[Sequence[Task], dict[Task, tuple[str, ...]]]:
     """Return this part's tasks and, for those that lack features, what they lack."""
     if not place.overwrite:
-        tasks.refuse_strangers(planned)
+        tasks.refuse_foreign_shards(planned)
         _guard_rows(table, place.manifest)
     own_tasks = place.part.of(planned.tasks)
     lacking = ((task, tasks.missing(planned, task)) for task in own_tasks)

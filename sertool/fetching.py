@@ -66,13 +66,13 @@ def fetch(name: str, settings: FetchSettings, agree: Agree) -> Path:
         talk.say(f"{name} is complete in {folder}")
         return folder
     _refuse_foreign(folder)
-    with locks.alone(settings.out, settings.wait, name):
+    with locks.folder_lock(settings.out, settings.wait, name):
         if corpus_folder.is_complete(folder):  # another process was faster
             return folder
         if settings.archives:
             _take_given(offer, settings)
             return folder
-        with locks.alone(settings.store(name), settings.wait):
+        with locks.folder_lock(settings.store(name), settings.wait):
             _agree_once(offer, settings, agree)
             _fetch_from_any(offer, settings)
         if not settings.cache:
@@ -91,7 +91,7 @@ def _agree_once(offer: Offer, settings: FetchSettings, agree: Agree) -> None:
     is_known = note.is_file() and note.read_text(encoding="utf-8") == licence
     if not is_known and (offer.is_free or settings.mirror):
         agree(offer)
-        with files.whole(note) as stream:
+        with files.atomic_write(note) as stream:
             stream.write(licence.encode())
 
 

@@ -39,7 +39,7 @@ def reason(error: OSError) -> str:
 
 
 @contextmanager
-def whole(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, salvage: bool = False) -> Iterator[BinaryIO]:
     """Open a file that gets its name only once it is complete and on disk; a pipe or device is written directly.
 
     With `salvage`, what was written before an interrupt, a full disk or an error is kept as NAME.part until a run

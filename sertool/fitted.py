@@ -72,22 +72,22 @@ class Fitted(nn.Module):
     def __init__(self, settings: Any, columns: int, classes: int) -> None:
         super().__init__()
         self.settings, self.classes = settings, classes
-        self.keep(mean=np.zeros(columns), scale=np.ones(columns), present=np.arange(classes))
+        self.register_arrays(mean=np.zeros(columns), scale=np.ones(columns), present=np.arange(classes))
 
-    def keep(self, **arrays: Any) -> None:
+    def register_arrays(self, **arrays: Any) -> None:
         """Store arrays as buffers: integers as int32, others as float32."""
         for name, values in arrays.items():
             array = np.asarray(values)
             kind = np.int32 if np.issubdtype(array.dtype, np.integer) else np.float32
             self.register_buffer(name, torch.from_numpy(np.array(array, dtype=kind, order="C")))
 
-    def begin(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def fit_scaling(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Fit the scaling of `x` `[clips, columns]`, store the classes in `y`, and return `x` scaled."""
         present = np.unique(y)
         if len(present) < 2:
             raise SertoolError(f"fitting needs clips of two emotions at least, and {len(y)} clips have {len(present)}")
         mean, scale = moments(x)
-        self.keep(mean=mean, scale=scale, present=present)
+        self.register_arrays(mean=mean, scale=scale, present=present)
         return (x - self.mean.numpy()) / self.scale.numpy().astype(np.float64)
 
     def scaled(self, rows: Tensor) -> Tensor:
@@ -111,12 +111,12 @@ class FittedLinear(Fitted):
 
     def __init__(self, settings: Any, columns: int, classes: int) -> None:
         super().__init__(settings, columns, classes)
-        self.keep(weight=np.zeros((classes, columns)), bias=np.zeros(classes))
+        self.register_arrays(weight=np.zeros((classes, columns)), bias=np.zeros(classes))
 
-    def adopt(self, estimator: Any) -> None:
+    def load_estimator(self, estimator: Any) -> None:
         """Store the parameters of a linear classifier of scikit-learn."""
         weight, bias = linear(estimator)
-        self.keep(weight=weight, bias=bias)
+        self.register_arrays(weight=weight, bias=bias)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.spread(self.scaled(rows) @ self.weight.mT + self.bias)

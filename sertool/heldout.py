@@ -61,21 +61,28 @@ def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
     if across:
         sides = (",".join(side or ()) or "all others" for side in (options.train_on, options.test_on))
         return [Way("", None, "from {} to {}".format(*sides))]
-    natural = requested if requested is not None else None if has else usual or DISJOINT
+    natural = requested
+    if natural is None and not has:
+        natural = usual or DISJOINT
     if natural is None and splitting.has_both(table):
         talk.warn("the manifest has a split and folds: the split decides, and the folds are passed over")
     own = splitting.protocol(table) or OWN
     beside = f", {','.join(options.always_train)} in train" if options.always_train else ""
-    sides = {"": natural}
-    if options.gap and _keeps_speakers(own if natural is None else natural):
-        sides = {"leaky": LEAKY if _keeps_speakers(usual) else usual, "disjoint": natural}
-    elif options.gap:
-        sides = {"leaky": natural, "disjoint": DISJOINT}
+    sides = _sides_of_gap(natural, own, usual) if options.gap else {"": natural}
     return [Way(folder, how, _title_of(how, own) + beside) for folder, how in sides.items()]
 
 
+def _sides_of_gap(natural: Wanted, own: str, usual: str | None) -> dict[str, Wanted]:
+    """Return a leaky way and one that keeps speakers apart, by folder; one of them is the natural way."""
+    if not _keeps_speakers(own if natural is None else natural):
+        return {"leaky": natural, "disjoint": DISJOINT}
+    return {"leaky": LEAKY if _keeps_speakers(usual) else usual, "disjoint": natural}
+
+
 def _title_of(how: Wanted, own: str) -> str:
-    return own if how is None else f"{how} folds" if isinstance(how, int) else how
+    if how is None:
+        return own
+    return f"{how} folds" if isinstance(how, int) else how
 
 
 def _keeps_speakers(how: Wanted) -> bool:
@@ -88,7 +95,7 @@ def is_leaky(how: Wanted) -> bool:
     return bool(splits.entry(how).get("leaky"))
 
 
-def released(table: Table, options: HeldOutOptions) -> Table:
+def without_forced_parts(table: Table, options: HeldOutOptions) -> Table:
     """Remove split and fold from the clips that --always-train trains on."""
     always = _always(table, options)
     if not always.any():
@@ -125,7 +132,7 @@ def _check_corpora(names: Iterable[str], there: list[str]) -> None:
 def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
     """Return the table with a split or folds."""
     if options.train_on or options.test_on:
-        table = _across(table, options)
+        table = _cross_corpus(table, options)
     elif way.how is not None:
         table = _by_labels(table, way.how, options)
     return _with_their_speakers(table) if options.teacher or way.how is not None else table
@@ -148,7 +155,7 @@ def _with_their_speakers(table: Table) -> Table:
     """Give clips with neither a label nor a part the part of their speaker, as no speaker may be on two sides."""
     name = _part_column(table)
     places, speakers = manifest.column(table, name), manifest.column(table, "speaker")
-    side = splitting.sides(speakers, places)
+    side = splitting.parts_of_speakers(speakers, places)
     rows = zip(places, speakers, _unlabelled(table), strict=True)
     return manifest.with_column(
         table, name, [side.get(who) if place is None and bare else place for place, who, bare in rows]
@@ -164,7 +171,7 @@ def _unlabelled(table: Table) -> np.ndarray:
     return manifest.lacking(table, "emotion")
 
 
-def _across(table: Table, options: HeldOutOptions) -> Table:
+def _cross_corpus(table: Table, options: HeldOutOptions) -> Table:
     """Train on some corpora, with an eighth of their speakers as dev, and test on others."""
     index, there = _corpora(table)
     train, test = (set(side or ()) for side in (options.train_on, options.test_on))
@@ -173,8 +180,8 @@ def _across(table: Table, options: HeldOutOptions) -> Table:
     if not train or not test or train & test:
         both = listed(sorted(train & test)) or listed(sorted(train | test))
         raise UsageError(f"--train-on and --test-on must leave each side corpora of its own: both want {both}")
-    sides = [0 if name in train else 1 if name in test else -1 for name in there]
-    side = np.array([*sides, -1], np.int16)[index]
+    side_of = dict.fromkeys(train, 0) | dict.fromkeys(test, 1)
+    side = np.array([*(side_of.get(name, -1) for name in there), -1], np.int16)[index]
     split = splits.split_of_fold(side, _columns(table), 1, options.seed)
     return manifest.with_column(manifest.without(table, "fold"), "split", manifest.from_codes(split, splits.PARTS))
 

@@ -141,7 +141,7 @@ def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
     rows = (row for row in old.select(names).to_pylist() if not row.get("parent"))
     inside = tuple(os.path.join(folder, "") for folder in folders)
     return [
-        dict.fromkeys(("corpus", "emotion")) | row | {"notes": doctor.lasting(row.get("notes"))}
+        dict.fromkeys(("corpus", "emotion")) | row | {"notes": doctor.notes_of_single_clips(row.get("notes"))}
         for row in rows
         if path_of(row.get("path")).startswith(inside)
     ]
@@ -149,7 +149,7 @@ def _rows_to_keep(old: Table, folders: Sequence[Path]) -> list[Row]:
 
 def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
     """Whether a column describes the clip, rather than its division, its features or a model's answer."""
-    own = (*columns.CLIP, *columns.WHO, *columns.WHAT, *columns.FILE, "parent")
+    own = (*columns.CLIP, *columns.SPEAKER_COLUMNS, *columns.SPEECH_COLUMNS, *columns.FILE, "parent")
     return name in own or name.startswith("votes_") or columns.kind_of(name, beside) is None
 
 

@@ -182,7 +182,7 @@ def _without_point_zero(table: Table) -> Table:
     value is unchanged.
     """
     for index, field in enumerate(table.schema):
-        if field.name in columns.WHO | columns.WHAT and manifest.kind(field.name) == pa.string():
+        if field.name in columns.SPEAKER_COLUMNS | columns.SPEECH_COLUMNS and manifest.kind(field.name) == pa.string():
             column = table.column(index)
             if _all_match(POINT_ZERO, column):
                 table = table.set_column(index, field.name, pc.replace_substring_regex(column, r"[.,]0$", ""))
@@ -211,7 +211,7 @@ def with_durations(table: Table, where: str) -> Table:
     try:
         end = _finite_or_null(ends.cast(pa.float64()))
     except pa.ArrowException:
-        problem = manifest.strange(ends, pa.float64()) or f"{ends.type}, not seconds"
+        problem = manifest.describe_bad_value(ends, pa.float64()) or f"{ends.type}, not seconds"
         raise SertoolError(f"{where}: column end holds {problem}") from None
     start = pc.fill_null(table.column("start"), 0.0)
     length = pc.round(pc.subtract(end, start), 9)

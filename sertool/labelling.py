@@ -133,8 +133,8 @@ def compile_pattern(pattern: str, option: str = "--pattern") -> re.Pattern[str]:
     pieces = re.split(r"\{(\w*)\}", labels.composed(pattern))
     pieces[1::2] = _our_names(pieces[1::2])
     names = [name for name in pieces[1::2] if name]
-    measured = [name for name in names if name in columns.MEANINGS and name not in columns.SAID]
-    if measured or not set(names) & columns.SAID.keys():
+    measured = [name for name in names if name in columns.MEANINGS and name not in columns.FROM_NAMES]
+    if measured or not set(names) & columns.FROM_NAMES.keys():
         wrong = f"{{{measured[0]}}} is not for names to say" if measured else "it says nothing of a clip"
         raise UsageError(f"{option} {pattern!r}: {wrong}; use {{speaker}}, {{emotion}}, {{sentence}} ..., {{}}")
     fields: set[str] = set()
@@ -147,7 +147,7 @@ def _our_names(names: Sequence[str]) -> list[str]:
     """Translate field names such as `{Speaker}` and `{gender}` to ours, unless another field has that name already."""
     our_name = {name: name for name in names}
     for name in our_name:
-        if (ours := columns.ours(name)) in columns.SAID and ours not in our_name.values():
+        if (ours := columns.ours(name)) in columns.FROM_NAMES and ours not in our_name.values():
             our_name[name] = ours
     return [our_name[name] for name in names]
 

@@ -93,7 +93,7 @@ def parts(rows: Tensor, groups: int, stats: int = 1) -> Tensor:
     return rows.unflatten(-1, (stats, groups, -1)).transpose(-3, -2).flatten(-2)
 
 
-def part_width(columns: int, groups: int, stats: int = 1) -> int:
+def group_width(columns: int, groups: int, stats: int = 1) -> int:
     """Return how many columns each group has."""
     if columns % (groups * stats):
         counted = f"{stats} statistics of " if stats > 1 else ""

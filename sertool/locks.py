@@ -16,7 +16,7 @@ LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some
 
 
 @contextmanager
-def alone(folder: Path, wait: bool, part: str = "", *, idle: bool = False) -> Iterator[SertoolError | None]:
+def folder_lock(folder: Path, wait: bool, part: str = "", *, idle: bool = False) -> Iterator[SertoolError | None]:
     """Lock a folder: a second process is refused, or waits. Processes with different parts share it.
 
     A folder that is not writable cannot be locked, which is an error. A caller that may be `idle`, as all its output

@@ -34,7 +34,7 @@ def kind(name: str) -> pa.DataType | None:
     return TYPES.get(columns.kind_of(name) or "")
 
 
-def is_open(name: str) -> bool:
+def is_ambiguous_name(name: str) -> bool:
     """Whether a column of ours can only be told from another by its values.
 
     `p_furious` may be an emotion's probability, while `p_id` is not; `p_angry` is known by its name.
@@ -71,12 +71,12 @@ def as_ours(table: Table, where: str = "", *, exact: bool = False) -> Table:
         dtype = pa.float64() if exact and dtype == pa.float32() else dtype
         if dtype is None or field.type == dtype:
             continue
-        if is_open(field.name) and not _can_be(table.column(index), dtype):
+        if is_ambiguous_name(field.name) and not _can_be(table.column(index), dtype):
             continue
         try:
             table = table.set_column(index, field.name, _cast(table.column(index), dtype))
         except pa.ArrowException as error:
-            odd = strange(table.column(index), dtype)
+            odd = describe_bad_value(table.column(index), dtype)
             holds = f"column {field.name} holds {odd or f'{field.type}, not {dtype}: {first_line(error)}'}"
             raise SertoolError(where + holds) from None
     return table
@@ -115,7 +115,7 @@ def _number(text: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
         return text.cast(pa.float64()).cast(dtype)
 
 
-def strange(column: pa.ChunkedArray, dtype: pa.DataType) -> str | None:
+def describe_bad_value(column: pa.ChunkedArray, dtype: pa.DataType) -> str | None:
     """Return the first value that is no number of the wanted type, and what the column takes; None if not numeric."""
     whole = pa.types.is_integer(dtype)
     if pa.types.is_nested(column.type) or not (whole or pa.types.is_floating(dtype)):
@@ -141,7 +141,7 @@ def repeats(table: Table) -> bool:
     return bool((keys[1:] == keys[:-1]).any())
 
 
-def strangers(keys: np.ndarray, table: Table) -> np.ndarray:
+def missing_clips(keys: np.ndarray, table: Table) -> np.ndarray:
     """Return which clips, given by their hashes, have no row in a table, bool `[clips]`."""
     return ~np.isin(keys, clip_hashes(table))
 
@@ -279,7 +279,9 @@ def without(table: Table, name: str) -> Table:
 def family(table: Table, prefix: str) -> list[str]:
     """Return the suffixes of a family of columns with this prefix (emotions); others' columns are left out."""
     names = [name for name in table.column_names if name.startswith(prefix) and name != prefix]
-    ours = [name for name in names if not is_open(name) or _can_be(table.column(name), kind(name) or pa.float32())]
+    ours = [
+        name for name in names if not is_ambiguous_name(name) or _can_be(table.column(name), kind(name) or pa.float32())
+    ]
     return [name[len(prefix) :] for name in ours]
 
 

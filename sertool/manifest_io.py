@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from sertool import columns, delimited, formats, intake, manifest_paths, talk
 from sertool.errors import SertoolError, UsageError
-from sertool.files import is_special, reason, whole
+from sertool.files import atomic_write, is_special, reason
 from sertool.manifest import Table
 from sertool.paths import absolute
 from sertool.run_folder import PREDICTIONS
@@ -189,7 +189,7 @@ def write(table: Table, out: str | None, kind: str) -> None:
         formats.encode(_pieces(table), sys.stdout.buffer, kind)
         sys.stdout.buffer.flush()
     else:
-        with whole(Path(out)) as stream:
+        with atomic_write(Path(out)) as stream:
             formats.encode(_pieces(table, folder_of(out)), stream, kind)
 
 

@@ -12,7 +12,7 @@ from sertool.member_scores import Figures, LogitsOf, Temperatures
 from sertool.modelfile import ModelFile
 from sertool.splits import TRAIN
 from sertool.targets import Material
-from sertool.taught_encoders import Lesson
+from sertool.taught_encoders import EncoderTraining
 from sertool.training_data import Data
 
 
@@ -65,7 +65,7 @@ def _contents(material: Material, design: Design, result: Trained, member: Membe
     )  # fmt: skip
 
 
-def _lessons(material: Material, design: Design, member: Member) -> list[Lesson]:
+def _lessons(material: Material, design: Design, member: Member) -> list[EncoderTraining]:
     """Return what the model's encoder was trained on; this training is included if it trained the encoder's blocks."""
     lessons = list(material.store.lessons)
     for feature, before in lessons_of_blocks(design, material.store.records).items():

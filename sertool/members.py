@@ -31,9 +31,9 @@ from sertool import (
 )
 from sertool import device as devices
 from sertool.columns import ANSWERS
-from sertool.design import UNTAUGHT, Design, Member, at_once, passed_over
+from sertool.design import UNTAUGHT, Design, Member, is_fitted_at_once, unusable_option_error
 from sertool.errors import SertoolError
-from sertool.files import whole
+from sertool.files import atomic_write
 from sertool.manifest import Table
 from sertool.member_file import Trained
 from sertool.member_scores import Figures, Temperatures
@@ -63,7 +63,7 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     if team.agreed(finished.exists()):
         return answered(material.table, member, run), modelfile.read(folder / run_folder.MODEL).scores
     trained, history = _trained(material, design, member, folder, callbacks)
-    if at_once(design) and member.fold is not None and (member.split == DEV).any():
+    if is_fitted_at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
         trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
     predicted = _predictions(material, design, trained, member, path_text(run))
@@ -88,9 +88,9 @@ def _trained(
     words = targets.emotions(material, member)
     data = targets.data(material, design, member, words)
     model = _built(design, data, len(words), member.seed)
-    if at_once(design):
+    if is_fitted_at_once(design):
         if design.teacher and data.known[data.train].all():
-            raise passed_over(UNTAUGHT, design.model)
+            raise unusable_option_error(UNTAUGHT, design.model)
         _fit_at_once(model, data, design, member.seed, _origins(material.table)[data.train])
         history = []
     else:
@@ -210,7 +210,7 @@ def _unanswered(table: Table) -> Table:
 
 def _record(folder: Path, table: Table, member: Member, history: list[Figures], settings: Settings) -> None:
     """Write the epochs' figures, the curves, and each clip's part."""
-    with whole(folder / run_folder.EPOCHS) as stream:
+    with atomic_write(folder / run_folder.EPOCHS) as stream:
         stream.writelines(json.dumps(figures).encode() + b"\n" for figures in history)
     names = ("clip", "path", "start", "corpus", "speaker", "emotion", "parent", "digest")
     clips = table.select([name for name in names if name in table.column_names])

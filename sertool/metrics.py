@@ -230,7 +230,7 @@ def draws(stratum: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray
     for part in parts:
         counts = np.empty((part, len(stratum)))
         for members, rng in zip(strata, rngs, strict=True):
-            counts[:, members] = _how_often(_drawn(rng, part, len(members)))
+            counts[:, members] = _draw_counts(_drawn(rng, part, len(members)))
         yield counts
 
 
@@ -239,7 +239,7 @@ def _drawn(rng: np.random.Generator, resamples: int, count: int) -> np.ndarray:
     return rng.integers(0, count, (resamples, count), dtype=np.int32)
 
 
-def _how_often(drawn: np.ndarray) -> np.ndarray:
+def _draw_counts(drawn: np.ndarray) -> np.ndarray:
     """Count how often each unit was drawn in a resample, `[resamples, count]`."""
     resamples, count = drawn.shape
     drawn += np.arange(0, resamples * count, count, dtype=np.int32)[:, None]
@@ -261,7 +261,7 @@ def interval(values: np.ndarray) -> np.ndarray:
 # Two runs compared on the same clips.
 
 
-def two_sided(differences: np.ndarray) -> float:
+def bootstrap_p_value(differences: np.ndarray) -> float:
     """Return the two-sided p-value of a difference, from resampled differences."""
     beyond = min((differences <= 0).mean(), (differences >= 0).mean())
     return float(min(1.0, max(2 * beyond, 1 / len(differences))))

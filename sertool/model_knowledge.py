@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import manifest, manifest_io, merging, modelfile, run_folder, shipped, splits, taught_encoders, twins
+from sertool import duplicates, manifest, manifest_io, merging, modelfile, run_folder, shipped, splits, taught_encoders
 from sertool.codes import Codes, find, look_up
 from sertool.manifest import Table
 from sertool.splits import DEV, PARTS, TEST, TRAIN
@@ -136,7 +136,7 @@ def _of_equals(table: Table, divided: Table, values_of_run: Sequence[np.ndarray]
     """
     names = ("path", "start", "digest")
     tables = [manifest.with_empty(each_table, *names).select(names) for each_table in (table, divided)]
-    beginnings = twins.beginnings(merging.stacked(tables))
+    beginnings = duplicates.start_ids(merging.stacked(tables))
     ours, theirs = beginnings[: len(table)], beginnings[len(table) :]
     for parts in values_of_run:
         part_of_beginning = np.full(len(beginnings) + 1, -1)  # the last entry is for unknown beginnings

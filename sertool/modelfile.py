@@ -8,7 +8,7 @@ import numpy as np
 
 from sertool import tensorfile
 from sertool.errors import SertoolError
-from sertool.files import whole
+from sertool.files import atomic_write
 
 FORMAT = 1
 LARGEST = 1_000_000  # most columns
@@ -42,7 +42,7 @@ def write(path: Path, file: ModelFile) -> None:
     """Write a model file: complete or not at all."""
     metadata = {name: value for name, value in vars(file).items() if name != "tensors"} | {"model_format": FORMAT}
     tensors = {name: (array.dtype.name, array.shape, [array]) for name, array in sorted(file.tensors.items())}
-    with whole(path) as stream:
+    with atomic_write(path) as stream:
         tensorfile.write(stream, metadata, tensors)
 
 

@@ -80,7 +80,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, MOMENTUM, EPS)
 
 
-def share_statistics(model: nn.Module, over_team: SumOverTeam) -> None:
+def synchronise_batch_norm(model: nn.Module, over_team: SumOverTeam) -> None:
     """Make the model's batch normalisation use the statistics of whole batches that processes split among them."""
     over_team = torch.compiler.disable(over_team)  # here, since torch.compiler takes a second to import
     for module in model.modules():

@@ -22,14 +22,14 @@ class Resampled(NamedTuple):
         low, high = metrics.interval(self.drawn)
         return f"{self.value:.1f} [{low:.1f}, {high:.1f}]"
 
-    def above(self, other: "Resampled") -> str:
+    def difference_text(self, other: "Resampled") -> str:
         """Return by how much it is greater than another, in words."""
         # Resamples of as many speakers, drawn alike, would rise and fall together; in another order they do not.
         low, high = metrics.interval(self.drawn - np.random.default_rng(0).permutation(other.drawn))
         return f"{self.value - other.value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-class Side(NamedTuple):
+class HeldOutResult(NamedTuple):
     """The clips held out under one division, and the figures on them."""
 
     named: str
@@ -53,14 +53,16 @@ def say(names: Sequence[str], tables: Sequence[Table]) -> None:
         return
     leaky, honest = (_side(name, table, both) for name, table in zip(names, tables, strict=True))
     pooled = ", all trainings pooled" if any(_is_of_several(table) for table in tables) else ""
-    gap = f"optimism gap {leaky.uar.above(honest.uar)} points of UAR{pooled}"
+    gap = f"optimism gap {leaky.uar.difference_text(honest.uar)} points of UAR{pooled}"
     talk.say(f"{gap}: {leaky.uar} of {leaky.held}, {honest.uar} of {honest.held}")
-    talk.say(f"  {leaky.accuracy.above(honest.accuracy)} points of accuracy: {leaky.accuracy}, {honest.accuracy}")
+    talk.say(
+        f"  {leaky.accuracy.difference_text(honest.accuracy)} points of accuracy: {leaky.accuracy}, {honest.accuracy}"
+    )
     only = f"; figures of what both hold out: {listed(both)}" if emotions[0] != emotions[1] else ""
     talk.say(f"  in brackets 95 % intervals, bootstrap {_bootstrap([leaky, honest])}{only}")
 
 
-def _side(title: str, table: Table, emotions: Sequence[str]) -> Side:
+def _side(title: str, table: Table, emotions: Sequence[str]) -> HeldOutResult:
     """Return the figures on some emotions, all trainings together, resampled as eval does."""
     table = manifest.only(table, "emotion", emotions)
     truth = np.array([emotions.index(word) for word in manifest.column(table, "emotion")])
@@ -72,7 +74,7 @@ def _side(title: str, table: Table, emotions: Sequence[str]) -> Side:
     sums = np.stack([metrics.class_sums(of_rows, truth, credit, len(emotions)) for credit in credits], 1)
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
     uar, accuracy = (Resampled(float(of(sums.sum(0))), of(drawn)) for of in (_uar, _accuracy))
-    return Side(title, len(first), units.speakers, uar, accuracy)
+    return HeldOutResult(title, len(first), units.speakers, uar, accuracy)
 
 
 def _uar(sums: np.ndarray) -> np.ndarray:
@@ -91,7 +93,7 @@ def _is_of_several(table: Table) -> bool:
     return any(len(manifest.counts(table, name)) > 1 for name in ("fold", "seed"))
 
 
-def _bootstrap(sides: Sequence[Side]) -> str:
+def _bootstrap(sides: Sequence[HeldOutResult]) -> str:
     """Say what is drawn: speakers or, if too few, their clips."""
     few = [side.named for side in sides if side.speakers < metrics.ENOUGH_SPEAKERS]
     if not few:

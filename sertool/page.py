@@ -86,7 +86,7 @@ def _section(title: str, *parts: str, caption: str = "", width: str = "wide") ->
 
 
 def _single(run: Scores) -> list[str]:
-    parts = [_tiles(run), _ladder(run), _emotions(run), _confusion(run)]
+    parts = [_tiles(run), _uar_overview(run), _emotions(run), _confusion(run)]
     if run.reliability[:, 0].any():
         parts.append(_confidence(run))
     if len(run.each_speaker) > 1:
@@ -113,7 +113,7 @@ def _tile(name: str, figure: Figure) -> str:
     return f'<div class="tile"><h3>{name}</h3>{value}{bounds}{deviation}</div>'
 
 
-def _ladder(run: Scores) -> str:
+def _uar_overview(run: Scores) -> str:
     """Plot the UAR of the run and of people on one scale."""
     figures = {**run.figures, **run.people}
     rows = [

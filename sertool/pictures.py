@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sertool.files import whole
+from sertool.files import atomic_write
 
 INK, SOFT, RULE = "#17202a", "#55616d", "#e2e6ea"
 TONES = ("#1d6fab", "#c25a10", "#1d8757", "#8349b0", "#b3295c", "#66750f")  # of runs; cycled if there are more
@@ -30,7 +30,7 @@ def pyplot() -> Any:
 
 def save(figure: Any, path: Path) -> None:
     """Save a figure in the format of the extension, and close it."""
-    with whole(path) as stream, warnings.catch_warnings():
+    with atomic_write(path) as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as of characters that the font lacks
         figure.savefig(stream, format=path.suffix[1:].lower(), dpi=150)
     pyplot().close(figure)

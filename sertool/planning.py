@@ -62,8 +62,8 @@ class Division(NamedTuple):
 def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
     """Return the plan that the options ask for, before features are made."""
     answers = _file_answers(inputs, options.teacher)
-    table = heldout.released(preparing.read(inputs), held_out)
-    designing.refuse_beside_labels(table, options)
+    table = heldout.without_forced_parts(preparing.read(inputs), held_out)
+    designing.refuse_for_classical(table, options)
     design = designing.design(table, options)
     refusals.refuse_idle_seeds(design.model, held_out.seeds)
     ways = heldout.ways(table, held_out, options.published.get("protocol"))
@@ -127,7 +127,7 @@ def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tup
     return replace(plan, design=preparing.grouped(plan.table, plan.design, plan.options, to_make)), to_make
 
 
-def look_ahead(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
+def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
     """Make all checks before anything is computed; what each way to divide comes to."""
     table, design, seeds = plan.table, plan.design, plan.held_out.seeds
     records = preparing.records(table, design, to_make)
@@ -170,9 +170,9 @@ def _require_teacher(
 def say(plan: TrainingPlan, *, overwrite: bool) -> None:
     """Say what would be trained, after all checks."""
     plan, to_make = with_features(plan, "cpu", fetch=False)
-    for way, divided, trainings in look_ahead(plan, to_make):
+    for way, divided, trainings in check_all(plan, to_make):
         folder = plan.folder / way.folder
-        if runs.finished(folder, _foreseen(divided, plan.design, trainings, plan.teacher_file), overwrite):
+        if runs.finished(folder, _described_ahead(divided, plan.design, trainings, plan.teacher_file), overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
         title = " as ".join(filter(None, (plan.options.model, plan.options.recipe)))
@@ -180,7 +180,7 @@ def say(plan: TrainingPlan, *, overwrite: bool) -> None:
         talk.say(f"would train {title} on {count}, {way.protocol}, in {folder}")
 
 
-def _foreseen(
+def _described_ahead(
     table: Table, design: Design, trainings: Sequence[Member], answers: TeacherPredictions | None
 ) -> dict[str, dict[str, Any]]:
     """Describe each member, as far as known before features are made and a teacher's model answers."""

@@ -47,10 +47,10 @@ class Request:
     models: Models = None
     voice: str | None = None  # who speaks
     apart: bool = False  # whether each of its channels is a voice of its own
-    serves: bool = False  # whether its single channel stands for any that is asked for
+    answers_any_channel: bool = False  # whether its single channel stands for any that is asked for
     place: int = 0  # position among the clips
 
-    def saying(self, **more: Any) -> "Request":
+    def with_columns(self, **more: Any) -> "Request":
         """Return the request with more columns in its row."""
         return replace(self, row=self.row | more)
 
@@ -61,7 +61,7 @@ class Request:
         return f"{self.voice or ''}{channel}"
 
 
-def asked(
+def requests_of(
     sources: Sequence[str],
     root: str | None,
     shelf: Shelf,
@@ -79,7 +79,7 @@ def asked(
     clip. Rows that the shelf has are read from shards. Manifests are read before anything is yielded, as the columns of
     any of them become columns of all rows.
     """
-    given = [_given(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
+    given = [_open_source(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
     if root and not others and not any(isinstance(one, Table) for one in given):
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
     kept = merging.alike([_kept(one, also, shelf) for one in given if isinstance(one, Table)])
@@ -112,7 +112,7 @@ def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
     return iter(held)
 
 
-def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: bool) -> Table | Iterator[Row]:
+def _open_source(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: bool) -> Table | Iterator[Row]:
     """Read a manifest, or the rows of any other source."""
     if source == "-":
         return _from_stdin(root, nul=nul)
@@ -120,7 +120,7 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
         return _from_folder(source, alone=alone)
     if source.endswith(".safetensors") and os.path.isfile(source):
         return shelf.of_shard(source)
-    if not _is_told(source):
+    if not _is_manifest_or_list(source):
         return iter([_of_path(source)])
     held = manifest_io.read_bytes(source)
     if held.size and manifest_io.kind_of(held) == "paths":
@@ -128,7 +128,7 @@ def _given(source: str, root: str | None, shelf: Shelf, *, nul: bool, alone: boo
     return manifest_io.decode(held, source, root)
 
 
-def _is_told(source: str) -> bool:
+def _is_manifest_or_list(source: str) -> bool:
     """Whether a source is a manifest or a list of paths, by its name or content, rather than audio; a pipe is."""
     ending = Path(source).suffix.lower()
     if not os.path.exists(source) or ending in audio.EXTENSIONS:
@@ -205,7 +205,7 @@ def _require_columns(table: Table, also: str | None) -> None:
 
 def _answerable(table: Table, places: Sequence[str]) -> Table:
     """Keep the clips whose audio exists, or whose rows lie in shards by all columns of `places`."""
-    made = np.array([not effects.pending(each) for each in manifest.column(table, "augmentation")], bool)
+    made = np.array([not effects.needs_rendering(each) for each in manifest.column(table, "augmentation")], bool)
     if places:
         made |= ~np.any([manifest.lacking(table, name) for name in places], axis=0)
     if missing := int((~made).sum()):
@@ -242,7 +242,7 @@ def _of_table(table: Table, models: Sequence[Models], shelf: Shelf) -> Iterator[
     for row, own in zip(rows, models, strict=True):
         request = Request(row, shelf.taken(row), own)
         is_there = row["path"] or request.stored
-        yield request if is_there else request.saying(path="", issue=row.get("issue") or "vanished")
+        yield request if is_there else request.with_columns(path="", issue=row.get("issue") or "vanished")
 
 
 def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:

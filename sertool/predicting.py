@@ -137,13 +137,16 @@ class Session:
                 talk.detail(f"{row['path']}: {unusable.issue}: {unusable}")
                 begin = (row.get("start") or 0.0) + stretch.first * self.options.step
                 where = {"start": round(begin, 3)} if self.options.window else {}
-                yield Piece(request.saying(**where, issue=unusable.issue))
+                yield Piece(request.with_columns(**where, issue=unusable.issue))
 
     def _long(self, stretch: Stretch) -> list[Piece]:
         """Return a long clip with its features; one worker at a time does this, as an hour takes 2 GB."""
         with self.long:
-            talk.mention(f"clips of over {LONG_CLIP_SECONDS / 60:.0f} minutes get one answer each, which takes memory: "
-                         "--window 3 answers part by part")  # fmt: skip
+            minutes = int(LONG_CLIP_SECONDS / 60)
+            talk.say_once(
+                f"clips of over {minutes} minutes get one answer each, which takes memory: "
+                "--window 3 answers part by part"
+            )
             return self._with_features([*self._pieces(stretch)])
 
     def _pieces(self, stretch: Stretch) -> Iterator[Piece]:
@@ -160,9 +163,9 @@ class Session:
             low = round(index * hop * rate)
             cut = samples[:, low : low + round(window * rate)] if window else samples
             at = begin + index * hop
-            said = request.saying(start=round(at, 3), end=round(at + cut.shape[1] / rate, 3))
+            said = request.with_columns(start=round(at, 3), end=round(at + cut.shape[1] / rate, 3))
             for channel, side in _sides(cut, asked, wave.channels == "stereo"):
-                piece = self._piece(said.saying(channel=channel) if channel else said, side)
+                piece = self._piece(said.with_columns(channel=channel) if channel else said, side)
                 if piece.request.row.get("issue") == "silent" and asked == "mix" and row["path"] not in self.settled:
                     self._settle_cancelled(row["path"], (at, cut.shape[1] / rate))
                 yield piece
@@ -187,13 +190,13 @@ class Session:
 
     def _piece(self, request: Request, samples: np.ndarray) -> Piece:
         if samples.shape[1] < round(levels.TOO_SHORT * self.ensemble.extractions[0].wave.rate):
-            return Piece(request.saying(issue="too-short"))
+            return Piece(request.with_columns(issue="too-short"))
         if _level(samples) < self.options.silence:
-            return Piece(request.saying(issue="silent"))
+            return Piece(request.with_columns(issue="silent"))
         try:
             piece = Piece(request, sound=self.ensemble.waveforms(samples, str(request.row["clip"])))
         except audio.Unusable as unusable:  # nothing lies beyond the model's `offset`
-            return Piece(request.saying(issue=unusable.issue))
+            return Piece(request.with_columns(issue=unusable.issue))
         return piece if self.ensemble.batches_on_device else self._with_features([piece])[0]
 
     def _with_features(self, pieces: Sequence[Piece]) -> list[Piece]:
@@ -204,7 +207,7 @@ class Session:
         except extract.TooLarge:
             if len(pieces) > 1:
                 return [one for piece in pieces for one in self._with_features([piece])]
-            return [Piece(pieces[0].request.saying(issue="not-finite"))]
+            return [Piece(pieces[0].request.with_columns(issue="not-finite"))]
         return [piece if piece.sound is None else _finite(Piece(piece.request, next(made))) for piece in pieces]
 
     def answered(
@@ -234,7 +237,7 @@ class Session:
             answer = (
                 {} if piece.features is None else _answer(self.ensemble.labels, next(found), self.options.threshold)
             )
-            yield piece.request.saying(**answer)
+            yield piece.request.with_columns(**answer)
 
     def _is_like_a_clip(self, piece: Piece) -> bool:
         """Whether it is one, or a window that is not too short to sound like those that models are trained on."""
@@ -244,7 +247,7 @@ class Session:
 
 def _seconds(row: Row) -> float:
     """Return a clip's length in seconds; 0 if it cannot be read."""
-    look = audio.look(path_of(row["path"]), full=False)
+    look = audio.probe(path_of(row["path"]), full=False)
     return 0.0 if look.issue else windows.seconds(row, look)
 
 
@@ -271,7 +274,7 @@ def _shelved(request: Request) -> Piece:
     """Return a clip with its features read from shards; the audio is not needed."""
     start, length = request.row.get("start") or 0.0, request.row.get("duration")
     end = {} if length is None else {"end": round(start + length, 3)}
-    return _finite(Piece(request.saying(start=round(start, 3), **end), [request.stored()]))
+    return _finite(Piece(request.with_columns(start=round(start, 3), **end), [request.stored()]))
 
 
 def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tuple[int | None, np.ndarray]]:
@@ -290,7 +293,7 @@ def _sides(samples: np.ndarray, channel: str | int, stereo: bool) -> Iterator[tu
 
 def _finite(piece: Piece) -> Piece:
     finite = all(np.isfinite(rows).all() for made in piece.features or () for rows in made.values())
-    return piece if finite else Piece(piece.request.saying(issue="not-finite"))
+    return piece if finite else Piece(piece.request.with_columns(issue="not-finite"))
 
 
 def _level(samples: np.ndarray) -> float:

@@ -101,7 +101,7 @@ def _table(source: str, reading: Reading) -> Table:
     data = manifest_io.read_bytes(source)
     header = delimited.header_of(data)
     if data.size and manifest_io.kind_of(data) == "paths":
-        _refuse_others(header, where, reading)
+        _require_known_columns(header, where, reading)
     table = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
@@ -128,7 +128,7 @@ def _without_strange(table: Table, where: str) -> Table:
     return table
 
 
-def _refuse_others(header: Header, where: str, reading: Reading) -> None:
+def _require_known_columns(header: Header, where: str, reading: Reading) -> None:
     """Refuse text that has none of our columns."""
     names = [name.strip() for name in header.names(header.likely_kind())]
     if not _translation(names, reading):

@@ -9,6 +9,7 @@ import numpy as np
 from sertool import (
     batches,
     catalogue,
+    duplicates,
     encoders,
     extract,
     features,
@@ -22,7 +23,6 @@ from sertool import (
     splitting,
     talk,
     taught_encoders,
-    twins,
     weights,
 )
 from sertool.design import Design, lessons_of_blocks
@@ -32,7 +32,7 @@ from sertool.extract import Extraction
 from sertool.featurizing import ShardFolder
 from sertool.files import listed
 from sertool.manifest import Table
-from sertool.taught_encoders import Lesson
+from sertool.taught_encoders import EncoderTraining
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read(inputs: Inputs) -> Table:
 
 def _without_equal_sounds(table: Table) -> Table:
     """Set aside clips that occur in several manifests under different names."""
-    was_usable, table = manifest.usable(table), twins.marked(table)
+    was_usable, table = manifest.usable(table), duplicates.marked(table)
     if rows := np.flatnonzero(was_usable & ~manifest.usable(table)).tolist():
         clip, issue = (manifest.cell(table, name, rows[0]) for name in ("clip", "issue"))
         talk.warn(f"{talk.counted(len(rows), 'clip')} set aside that several manifests have, such as {clip}: {issue}")
@@ -103,7 +103,7 @@ def records(table: Table, design: Design, to_make: Extraction | None) -> dict[st
     return {} if to_make is None else {name: to_make.record(name) for name in design.features}
 
 
-def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[Lesson]]:
+def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[str, list[EncoderTraining]]:
     """Return what the encoders of a model's features (its input, imitated or built on) were trained on, by feature."""
     settings = {feature: record["settings"] for feature, record in records.items()}
     if batches.featured(table):

@@ -14,7 +14,7 @@ def layers(family: ModuleType, size: str, settings: Any) -> tuple[int, ...]:
     return encoders.parse_layers(settings.layers, family.SIZES[size]["layers"])
 
 
-def settled(family: ModuleType, size: str, settings: Any, where: str, rate: int) -> Any:
+def resolve_settings(family: ModuleType, size: str, settings: Any, where: str, rate: int) -> Any:
     """Return the settings with `auto` and `all` resolved for a device, and the digest of the weights."""
     family.require_rate(rate)  # before anything is downloaded
     wanted = layers(family, size, settings)
@@ -23,7 +23,7 @@ def settled(family: ModuleType, size: str, settings: Any, where: str, rate: int)
     return replace(settings, layers=encoders.spelled(wanted), precision=precision, weights=known)
 
 
-def suited(settings: Any, where: str) -> Any:
+def settings_for_device(settings: Any, where: str) -> Any:
     """Return the settings with a precision that suits the device."""
     return replace(settings, precision=device.computed(settings.precision, where))
 

@@ -117,10 +117,10 @@ class Candidates:
     frame: np.ndarray  # [candidates]
     bin: np.ndarray  # [candidates]
     probability: np.ndarray  # [candidates]
-    voicing: np.ndarray  # [frames]
+    voiced_probability: np.ndarray  # [frames]
 
 
-def observed(frames: Callable[[int, int], Tensor], count: int, grid: Grid, prior: Prior) -> Candidates:
+def find_candidates(frames: Callable[[int, int], Tensor], count: int, grid: Grid, prior: Prior) -> Candidates:
     """Return the candidates of `count` frames, processing part of the clip at a time as it may last hours.
 
     `frames(first, last)` returns frames first to last - 1, `[frames, samples]`.
@@ -132,7 +132,7 @@ def observed(frames: Callable[[int, int], Tensor], count: int, grid: Grid, prior
         np.concatenate([part.frame + start for part, start in zip(parts, starts, strict=True)]),
         np.concatenate([part.bin for part in parts]),
         np.concatenate([part.probability for part in parts]),
-        np.concatenate([part.voicing for part in parts]),
+        np.concatenate([part.voiced_probability for part in parts]),
     )
 
 
@@ -234,7 +234,7 @@ class Lattice:
 
         Blocks are scored in turn, keeping only the scores at their ends; tracing back, each is scored again.
         """
-        frames = len(candidates.voicing)
+        frames = len(candidates.voiced_probability)
         starts = range(0, frames, BLOCK_FRAMES)
         entry, entries = None, []
         for start in starts:
@@ -256,7 +256,7 @@ class Lattice:
         The former are `[1 + frames, 2, bins]`, the first being `entry`; the latter `[1 + frames, 2, reach + bins +
         reach]`.
         """
-        scores = self._own_scores(candidates, start, min(start + BLOCK_FRAMES, len(candidates.voicing)))
+        scores = self._own_scores(candidates, start, min(start + BLOCK_FRAMES, len(candidates.voiced_probability)))
         scores[0] = 0 if entry is None else entry
         width, inside = 2 * self.reach + 1, slice(self.reach, self.reach + self.bins)
         entering = np.full((len(scores), 2, self.bins + 2 * self.reach), BEYOND, dtype=np.int32)
@@ -282,7 +282,7 @@ class Lattice:
         scores = np.full((1 + stop - start, 2, self.bins), IMPOSSIBLE, dtype=np.int32)
         part = slice(*np.searchsorted(candidates.frame, (start, stop)))
         scores[1 + candidates.frame[part] - start, 0, candidates.bin[part]] = log_units(candidates.probability[part])
-        scores[1:, 1] = log_units((1 - candidates.voicing[start:stop]) / self.bins)[:, None]
+        scores[1:, 1] = log_units((1 - candidates.voiced_probability[start:stop]) / self.bins)[:, None]
         return scores
 
     def _before(self, scores: np.ndarray, entering: np.ndarray, state: int) -> int:

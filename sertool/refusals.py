@@ -21,15 +21,15 @@ from sertool import (
     taught_encoders,
     tensorfile,
 )
-from sertool.design import ONE_ROW, Design, at_once
+from sertool.design import ONE_ROW, Design, is_fitted_at_once
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
 from sertool.manifest import Table
 from sertool.splits import DEV, TEST, TRAIN
-from sertool.taught_encoders import Lesson
+from sertool.taught_encoders import EncoderTraining
 
 MANY = 2  # emotions to try a model with: their number does not matter here
-Lessons = Mapping[str, Sequence[Lesson]]  # what the encoder of each feature was trained on
+Lessons = Mapping[str, Sequence[EncoderTraining]]  # what the encoder of each feature was trained on
 Records = Mapping[str, Any]  # how each feature was made, as recorded in its shards
 
 
@@ -91,7 +91,9 @@ def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> Non
     fewer = design.select is not None or design.reduce is not None
     if fewer and design.adapt:
         raise UsageError("--select and --reduce do not go with --adapt: they map columns that speakers share")
-    if (fewer or at_once(design)) and any(_over_time(table, name, record) for name, record in records.items()):
+    if (fewer or is_fitted_at_once(design)) and any(
+        _over_time(table, name, record) for name, record in records.items()
+    ):
         who = "--select and --reduce take" if fewer else f"{design.model} takes"
         raise UsageError(f"{who} {ONE_ROW}")
 
@@ -126,7 +128,7 @@ def require_dev(training: Mapping[str, Any], has_dev: Mapping[str, Sequence[bool
 def warn_of_long_rise(design: Design, divisions: Sequence[np.ndarray]) -> None:
     """Warn if a network's training ends while its learning rate is still rising."""
     training = design.training
-    if at_once(design) or not training.warmup:
+    if is_fitted_at_once(design) or not training.warmup:
         return
     steps = training.epochs * max(-(-int((split == TRAIN).sum()) // training.batch) for split in divisions)
     if steps < training.warmup:
@@ -165,7 +167,7 @@ def refuse_taught_encoder(table: Table, lessons: Lessons, divisions: Sequence[np
                       "say whose: figures on them may be flattered")  # fmt: skip
 
 
-def _way_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str:
+def _way_out(lessons: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str:
     """Say how clips could be divided so that such an encoder may be used."""
     without_dev = [np.where(split == DEV, TRAIN, split) for split in divisions]
     tested = all((split == TEST).any() for split in divisions)

@@ -17,7 +17,7 @@ from sertool import audio, effects, encoding, manifest, talk, workers
 from sertool.errors import UsageError
 from sertool.extract import Clip
 from sertool.files import drop_unnamed, name_together, write_beside
-from sertool.locks import alone
+from sertool.locks import folder_lock
 from sertool.manifest import Table
 from sertool.parts import WHOLE, Part, neighbours
 from sertool.paths import absolute, path_of, path_text, plain_names, stamp
@@ -67,7 +67,7 @@ def _is_current(sound: Sound) -> bool:
     """Whether the file exists, is readable, and was made from just this copy."""
     path = str(sound.path)
     origin = audio.remark(path).partition(SOFTER)[0] if sound.path.exists() else None
-    return origin == _made_from(sound.clip) and not audio.look(path, full=False).issue
+    return origin == _made_from(sound.clip) and not audio.probe(path, full=False).issue
 
 
 def _attenuation_db(path: Path) -> float:
@@ -82,11 +82,11 @@ def write(table: Table, place: SoundFolder, jobs: int) -> Table:
     Existing files made from the same source are kept, so that a killed run continues; the unnamed files it left are
     overwritten. All parts have equally many rows to write, and the other rows between these.
     """
-    rows = np.flatnonzero([bool(effects.pending(text)) for text in manifest.column(table, "augmentation")])
+    rows = np.flatnonzero([bool(effects.needs_rendering(text)) for text in manifest.column(table, "augmentation")])
     sounds = [Sound(clip, _file(place, clip)) for clip in clips_of(table.take(rows))]
     first, last = _bounds(rows, place.part, len(table))
     sounds, rows = place.part.of(sounds), place.part.of(rows) - first
-    with alone(place.folder, place.wait, place.part.name, idle=True) as refusal:
+    with folder_lock(place.folder, place.wait, place.part.name, idle=True) as refusal:
         missing = [sound for sound in sounds if not _is_current(sound)]
         if missing and refusal:
             raise refusal
@@ -165,7 +165,7 @@ def _render(sound: Sound) -> str | None:
 
 def _with_effects(clip: Clip) -> tuple[torch.Tensor, int]:
     """Return the clip's sound with its effects, `[channels, samples]`, and its file's rate."""
-    look = audio.look(path_of(clip.path), full=False)
+    look = audio.probe(path_of(clip.path), full=False)
     if look.issue:
         raise audio.Unusable(look.issue, look.detail)
     cut = audio.Cut(look.sample_rate, "mono" if look.channels == 1 else "stereo")
@@ -188,7 +188,7 @@ def _row(sound: Sound, issue: str | None) -> dict[str, Any]:
     """Return what a copy's row says of its file."""
     if issue:
         return {"path": sound.clip.path, "issue": issue, "augmentation": sound.clip.augmentation}
-    look = audio.look(str(sound.path))
+    look = audio.probe(str(sound.path))
     seconds = look.samples / look.sample_rate if look.samples else None
     softer = _attenuation_db(sound.path)
     return {
@@ -240,7 +240,7 @@ def _examples(table: Table, count: int) -> list[Clip]:
 def _describe(augmentation: str | None) -> str:
     """Describe a chain of effects: `pitch semitones 1.2, noise snr 14.1 colour white`."""
     parts = []
-    for drawn in effects.pending(augmentation):
+    for drawn in effects.needs_rendering(augmentation):
         facts = {name: value for name, value in drawn.items() if name not in ("effect", "seed", "digest")}
         facts |= {"file": Path(drawn["file"]).name} if "file" in drawn else {}
         parts.append(

@@ -25,7 +25,7 @@ from sertool.wording import (
     title,
     units,
     value_of,
-    whole,
+    with_ci,
 )
 
 IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "deviation", "p", "clips", "speakers")
@@ -77,7 +77,14 @@ def _deviation(name: str, figure: Figure) -> str:
 
 def _emotions(run: Scores) -> Section:
     rows = [
-        (c.name, f"{c.clips:,}", f"{c.answered:,}", whole(c.recall), percent(c.precision.value), percent(c.f1.value))
+        (
+            c.name,
+            f"{c.clips:,}",
+            f"{c.answered:,}",
+            with_ci(c.recall),
+            percent(c.precision.value),
+            percent(c.f1.value),
+        )
         for c in run.classes
     ]
     return Section("By emotion", ("emotion", units(run), "answers", "recall", "precision", "F1"), rows)
@@ -92,14 +99,20 @@ def _confusions(run: Scores) -> Iterator[Section]:
 
 
 def _group(group: Group) -> tuple[str, ...]:
-    return (group.name, f"{group.clips:,}", f"{group.speakers or '-'}", whole(group.uar), whole(group.wa))
+    return (
+        group.name,
+        f"{group.clips:,}",
+        f"{group.speakers or '-'}",
+        with_ci(group.uar),
+        with_ci(group.wa),
+    )
 
 
 def _of_several(report: Report) -> Iterator[Section]:
     runs, pairs = report.runs, report.comparisons
     uar = heading("uar", *runs)
     names = [name for name in NAMES if any(name in run.figures for run in runs)]
-    overall = [(run.name, f"{run.clips:,}", whole(run.figures["uar"]), whole(run.figures["wa"])) for run in runs]
+    overall = [(run.name, f"{run.clips:,}", with_ci(run.figures["uar"]), with_ci(run.figures["wa"])) for run in runs]
     yield Section("Runs", ("run", units(*runs), uar, "WA"), overall)
     figures = [(run.name, *(value_of(run, name) for name in names)) for run in runs]
     yield Section("Figures", ("run", *(heading(name, *runs) for name in names)), figures)
@@ -110,7 +123,9 @@ def _of_several(report: Report) -> Iterator[Section]:
     title = f"McNemar: {units(*runs)} that only one of them gets right"
     headers = ("first", "second", "only first", "only second", "test", "p")
     yield Section(title, headers, [_mcnemar(pair) for pair in pairs if pair.clips], 2)
-    recalls = [(emotion, *(whole(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)]
+    recalls = [
+        (emotion, *(with_ci(run.classes[k].recall) for run in runs)) for k, emotion in enumerate(report.emotions)
+    ]
     yield Section("Recall", ("emotion", *(run.name for run in runs)), recalls)
     yield from _people(runs)
     yield from _worst(runs)
@@ -133,7 +148,9 @@ def _people(runs: Sequence[Scores]) -> Iterator[Section]:
     """Yield a section on the accuracy of listeners for each run whose clips have their votes."""
     names = [name for name in NAMES if any(name in run.people for run in runs)]
     rows = [
-        (run.name, f"{run.people_clips:,}", *(whole(run.people[name]) for name in names)) for run in runs if run.people
+        (run.name, f"{run.people_clips:,}", *(with_ci(run.people[name]) for name in names))
+        for run in runs
+        if run.people
     ]
     if rows:
         headers = ("of the run", units(*runs), *(NAMES[name].removeprefix("people, ") for name in names))
@@ -142,7 +159,7 @@ def _people(runs: Sequence[Scores]) -> Iterator[Section]:
 
 def _worst(runs: Sequence[Scores]) -> Iterator[Section]:
     rows = [
-        (run.name, group.name, f"{group.clips:,}", whole(group.uar), whole(group.wa))
+        (run.name, group.name, f"{group.clips:,}", with_ci(group.uar), with_ci(group.wa))
         for run in runs
         for group in run.worst
     ]
@@ -241,8 +258,8 @@ def _plain(cell: Any) -> Any:
 
 def _lines(report: Report) -> Iterator[Line]:
     for run in report.runs:
-        whole = {"run": run.name, "clips": run.clips, "speakers": run.speakers}
-        yield from (whole | line for line in (*_lines_of(run), *_counts(run)))
+        with_ci = {"run": run.name, "clips": run.clips, "speakers": run.speakers}
+        yield from (with_ci | line for line in (*_lines_of(run), *_counts(run)))
     for pair in report.comparisons:
         both = {"run": pair.second, "against": pair.first, "clips": pair.clips, "speakers": pair.speakers}
         yield from (both | line for line in _lines_of_pair(pair))
@@ -293,5 +310,5 @@ def write(what: str, out: str | None) -> None:
     if out in (None, "-"):
         sys.stdout.write(what)
         return
-    with files.whole(Path(str(out))) as stream:
+    with files.atomic_write(Path(str(out))) as stream:
         stream.write(what.encode())

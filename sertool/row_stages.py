@@ -61,7 +61,7 @@ def _is_there(source: str) -> bool:
     return os.path.isfile(source) or os.path.isdir(source)
 
 
-def lasting(rows: Iterator[Row]) -> Iterator[Row]:
+def with_durations(rows: Iterator[Row]) -> Iterator[Row]:
     """Set the duration of each window, if its clip had one."""
     for row in rows:
         lasts = round(row["end"] - row["start"], 3) if "end" in row else None

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sertool import heldout, manifest, talk
-from sertool.design import Design, at_once
+from sertool.design import Design, is_fitted_at_once
 from sertool.manifest import Table
 from sertool.members import Figures
 from sertool.splits import PARTS
@@ -78,6 +78,6 @@ def say_emotions(train: Table, design: Design) -> None:
     if not more:
         return
     extras = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
-    counts = design.training.absent_emotions == "count" or at_once(design)
+    counts = design.training.absent_emotions == "count" or is_fitted_at_once(design)
     consequence = "count as wrong for its clips" if counts else "are left out of its clips' loss"
     talk.say(f"the corpora share {len(everywhere)} emotions ({extras}): those that a corpus lacks {consequence}")

@@ -16,7 +16,7 @@ import numpy as np
 from sertool import codes, downloading, files, manifest, manifest_io, modelfile, run_folder, shipped, tensorfile
 from sertool.design import Design, Member
 from sertool.errors import SertoolError, UsageError
-from sertool.files import whole
+from sertool.files import atomic_write
 from sertool.manifest import Table
 from sertool.paths import path_text, stamp
 from sertool.run_folder import BEFORE, CHECKPOINT, DIVISION, FILES, MODEL, PREDICTIONS, SETTINGS
@@ -165,7 +165,7 @@ def _write_settings(folder: Path, descriptions: dict[str, dict[str, Any]]) -> No
     for name, description in descriptions.items():
         path = folder / name / SETTINGS
         if not path.exists():
-            with whole(path) as stream:
+            with atomic_write(path) as stream:
                 stream.write(json.dumps(description, indent=1).encode())
 
 

@@ -33,9 +33,9 @@ def merged(rows: Iterator[Row], labels: Sequence[str]) -> Iterator[Row]:
         own, before = Segment(row, _seconds(row), row.get("start")), last.get(side)
         if before and _follows(before.row, row, before.began):
             if all(before.row.get(name) == row.get(name) for name in ("predicted", "issue", "adapted")):
-                _prolong(before, row, labels)
+                _extend(before, row, labels)
                 continue
-            _part(before.row, row)
+            _split_overlap(before.row, row)
         last[side] = own
         begun.append(row)
         while begun[0] is not last[begun[0].get("channel")].row:
@@ -47,7 +47,7 @@ def _seconds(row: Row) -> float:
     return row["end"] - row["start"] if "end" in row else 0.0
 
 
-def _prolong(before: Segment, row: Row, labels: Sequence[str]) -> None:
+def _extend(before: Segment, row: Row, labels: Sequence[str]) -> None:
     """Extend a segment by a window with the same answer."""
     length = _seconds(row)
     share = length / (before.seconds + length)
@@ -56,7 +56,7 @@ def _prolong(before: Segment, row: Row, labels: Sequence[str]) -> None:
     before.began = row["start"]
 
 
-def _part(earlier: Row, later: Row) -> None:
+def _split_overlap(earlier: Row, later: Row) -> None:
     """Make two windows of different answers meet in the middle of their overlap."""
     if later["start"] < earlier["end"]:
         earlier["end"] = later["start"] = round((later["start"] + earlier["end"]) / 2, 3)

@@ -18,10 +18,10 @@ import numpy as np
 
 from sertool import taught_encoders, tensorfile
 from sertool.errors import SertoolError
-from sertool.files import whole
+from sertool.files import atomic_write
 from sertool.parts import neighbours
 from sertool.paths import path_of
-from sertool.taught_encoders import Lesson
+from sertool.taught_encoders import EncoderTraining
 
 CLIPS = 1024
 VERSION = 1
@@ -62,7 +62,7 @@ class Shard:
     clips: list[str]
     rows: list[int]
     issues: dict[str, str]
-    lessons: list[Lesson] = field(default_factory=list)  # the trainings of the encoder that made the rows
+    lessons: list[EncoderTraining] = field(default_factory=list)  # the trainings of the encoder that made the rows
 
 
 def write(head: Shard, feature: str, pieces: Sequence[np.ndarray]) -> None:
@@ -70,7 +70,7 @@ def write(head: Shard, feature: str, pieces: Sequence[np.ndarray]) -> None:
     shape = (sum(head.rows), len(head.columns))
     metadata = {field: getattr(head, field) for field in FIELDS} | {"format": VERSION, "feature": feature}
     metadata |= {"lessons": head.lessons} if head.lessons else {}
-    with whole(head.path) as stream:
+    with atomic_write(head.path) as stream:
         tensorfile.write(stream, metadata, {feature: (head.dtype, shape, pieces)})
 
 
@@ -104,7 +104,7 @@ def read(path: Path, feature: str) -> tuple[Shard, np.ndarray]:
     return head, rows
 
 
-def sound(path: Path, feature: str) -> Shard | None:
+def intact_header(path: Path, feature: str) -> Shard | None:
     """Return the header of an intact shard, or None."""
     try:
         return read(path, feature)[0]

@@ -35,9 +35,9 @@ def files(folder: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1 << 16)
-def look(path: str) -> audio.Look:
+def look(path: str) -> audio.AudioInfo:
     """Examine a file; raise SertoolError if it is unusable."""
-    facts = audio.look(path)
+    facts = audio.probe(path)
     if facts.issue == "vanished":
         raise SertoolError(f"{path} is not there ({facts.detail}): restore it, or run augment again")
     if facts.issue:
@@ -52,7 +52,7 @@ def draw_file(rng: np.random.Generator, folder: str) -> dict[str, str]:
     return {"file": path, "digest": str(look(path).digest)}
 
 
-def check(path: str, digest: str) -> audio.Look:
+def check(path: str, digest: str) -> audio.AudioInfo:
     """Examine a file; raise SertoolError if its digest is not the drawn one."""
     facts = look(path)
     if facts.digest != digest:

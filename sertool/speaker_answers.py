@@ -139,7 +139,7 @@ def _said(row: Row, voice: str | None, adapted: str | None) -> Row:
 def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> KnownSpeakers:
     """Return what is known of the speakers of some clips."""
     apart = session.options.channel != "mix"
-    named = (replace(_named(request, name, apart=apart), serves=True) for request in requests)
+    named = (replace(_named(request, name, apart=apart), answers_any_channel=True) for request in requests)
     pieces = [piece for some in session.extracted(named) for piece in some]
     own = _features_by_voice(pieces)
     if not own:
@@ -168,7 +168,9 @@ def _span(row: Row) -> Span:
     return row.get("start") or 0.0, row.get("end", math.inf)
 
 
-def recognised(session: Session, requests: Iterable[Request], name: Naming, known: KnownSpeakers) -> Iterator[Row]:
+def adapted_to_enrolled(
+    session: Session, requests: Iterable[Request], name: Naming, known: KnownSpeakers
+) -> Iterator[Row]:
     """Yield a row for each clip or window, in order, as soon as it is answered."""
     strange: set[str] = set()
     enrolled_names = {*known.speakers}
@@ -219,6 +221,6 @@ def answers(
     def name() -> Naming:
         return naming(speakers) if speakers else one_voice(enroll)
 
-    before = predict_inputs.asked([enroll], root, session.shelf(), nul=False, also=column(speakers), others=True)
+    before = predict_inputs.requests_of([enroll], root, session.shelf(), nul=False, also=column(speakers), others=True)
     known = enrolled(replace(session), before, name())  # with workers of its own
-    return recognised(session, requests, name(), known)
+    return adapted_to_enrolled(session, requests, name(), known)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import leak_guard, manifest, provenance, splits, talk, twins
+from sertool import duplicates, leak_guard, manifest, provenance, splits, talk
 from sertool.codes import Codes, take
 from sertool.errors import UsageError
 from sertool.files import listed
@@ -42,20 +42,25 @@ class Columns(Mapping):
 
 def _coded(table: Table, name: str) -> Codes:
     """Encode a column in the fastest way: clip ids are all distinct, and only repeated digests matter."""
-    how = {"clip": manifest.distinct_codes, "digest": lambda table, _: twins.shared(table)}.get(name, manifest.codes)
+    how = {"clip": manifest.distinct_codes, "digest": lambda table, _: duplicates.shared(table)}.get(
+        name, manifest.codes
+    )
     return how(table, name)
 
 
 def guarded(table: Table, placed: np.ndarray) -> dict[str, Codes]:
     """Return the groups that should not cross parts; `placed` are the rows that have a part, bool `[rows]`."""
     groups = {name: _coded(table, name) for name in GUARDED if name in table.column_names}
-    return groups | _of_recordings(table, placed, groups["digest"] if "digest" in groups else twins.shared(table))
+    return groups | _of_recordings(table, placed, groups["digest"] if "digest" in groups else duplicates.shared(table))
 
 
 def _of_recordings(table: Table, placed: np.ndarray, equal: Codes) -> dict[str, Codes]:
     """Return the groups of segments of one recording, among those that have a part."""
-    recorded = twins.recordings(table, placed)
-    return {"overlap": twins.overlapping(table, recorded, equal), "recording": twins.nameless(table, recorded, equal)}
+    recorded = duplicates.recordings(table, placed)
+    return {
+        "overlap": duplicates.overlapping(table, recorded, equal),
+        "recording": duplicates.nameless(table, recorded, equal),
+    }
 
 
 def warn_of_torn_recordings(table: Table) -> None:
@@ -63,7 +68,7 @@ def warn_of_torn_recordings(table: Table) -> None:
     parts = parts_of(table)
     if parts is None:
         return
-    for finding in leak_guard.audit(parts, _of_recordings(table, parts.index >= 0, twins.shared(table))):
+    for finding in leak_guard.audit(parts, _of_recordings(table, parts.index >= 0, duplicates.shared(table))):
         remedy = "give them one speaker, or leave some out" if finding.leak else "name speakers to keep them together"
         talk.warn(f"{finding}; {remedy}")
 
@@ -142,7 +147,7 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
     before = manifest.column(old, name)
     clips = dict(zip(manifest.column(old, "clip"), before, strict=True))
     speakers = manifest.column(old, "speaker")
-    side = sides(speakers, before)
+    side = parts_of_speakers(speakers, before)
     rows = zip(manifest.column(table, "clip"), manifest.column(table, "speaker"), manifest.usable(table), strict=True)
     placements = [(side.get(speaker, clips.get(clip)), usable) for clip, speaker, usable in rows]
     fresh = {*manifest.column(table, "speaker")} - {*speakers, None}
@@ -151,7 +156,7 @@ def _places(table: Table, old: Table, name: str) -> list[str | int | None]:
     return [part if usable else None for part, usable in placements]
 
 
-def sides(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
+def parts_of_speakers(speakers: list[str | None], places: list[Any]) -> dict[str, Any]:
     """Return the split or fold of each speaker whose clips are all in one."""
     places_of_speaker: dict[str, set[Any]] = defaultdict(set)
     for speaker, place in zip(speakers, places, strict=True):
@@ -224,12 +229,12 @@ def _say(division: splits.Division, how: Wanted) -> None:
         where = splits.PARTS[placed[0]] if division.fold is None else f"fold {placed[0]}"
         talk.warn(f"{how} puts every clip in {where}, so nobody is held out: more speakers are needed, or another way")
     if division.absent:
-        talk.mention(f"{how}: {len(division.absent)} of its speakers are not here: {listed(division.absent, 5)}")
+        talk.say_once(f"{how}: {len(division.absent)} of its speakers are not here: {listed(division.absent, 5)}")
     if division.bridging:
         count = talk.counted(division.bridging, "clip")
-        talk.mention(f"{how}: {count} left out whose speaker and sentence went to different parts")
+        talk.say_once(f"{how}: {count} left out whose speaker and sentence went to different parts")
     if division.outside:
-        talk.mention(f"{how}: {talk.counted(division.outside, 'clip')} outside of it, without a part")
+        talk.say_once(f"{how}: {talk.counted(division.outside, 'clip')} outside of it, without a part")
 
 
 def report(table: Table, *, strict_sentences: bool) -> int:
@@ -237,7 +242,7 @@ def report(table: Table, *, strict_sentences: bool) -> int:
 
     Rows set aside for equal sounds are ignored, as nothing uses them.
     """
-    table = manifest.keep(table, twins.single(table))
+    table = manifest.keep(table, duplicates.single(table))
     parts = _comparable(table)
     groups = guarded(table, parts.index >= 0)
     findings = leak_guard.audit(parts, groups, strict_sentences)

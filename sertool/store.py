@@ -156,7 +156,7 @@ def write_index(store: Path, items: Sequence[Item], home: str) -> list[Item]:
         missing = () if "sha256" in item.digests else ("sha256",)
         digests = {**item.digests, **downloading.digests(path, missing)}
         sealed.append(replace(item, url="", size=path.stat().st_size, digests=digests))
-    with files.whole(store / INDEX) as stream:
+    with files.atomic_write(store / INDEX) as stream:
         stream.write(json.dumps({"source": home, "items": [asdict(item) for item in sealed]}, indent=1).encode())
     return sealed
 

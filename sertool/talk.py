@@ -73,7 +73,7 @@ def say(text: str) -> None:
         _line(sys.stderr, text)
 
 
-def mention(text: str) -> None:
+def say_once(text: str) -> None:
     """Print a line of summary, once."""
     if text not in _said and not _is_recorded("mention", text):
         _said.add(text)
@@ -88,7 +88,7 @@ def detail(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning, once; `-q` silences it too, as whatever must be seen is an error or is in the data."""
-    mention(f"warning: {text}")
+    say_once(f"warning: {text}")
 
 
 @contextmanager
@@ -101,10 +101,10 @@ def recorded() -> Iterator[list[Said]]:
         _records.pop()
 
 
-def repeat(said: Iterable[Said]) -> None:
+def replay(said: Iterable[Said]) -> None:
     """Print recorded messages; those said once are said once, however many processes recorded them."""
     for how, text in said:
-        {"say": say, "mention": mention, "detail": detail}[how](text)
+        {"say": say, "mention": say_once, "detail": detail}[how](text)
 
 
 def _is_recorded(how: str, text: str) -> bool:

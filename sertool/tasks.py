@@ -21,7 +21,7 @@ from sertool.extract import Clip, Engine, Extraction, Rows
 from sertool.manifest import Table
 from sertool.paths import stamp
 from sertool.shards import Shard
-from sertool.taught_encoders import Lesson
+from sertool.taught_encoders import EncoderTraining
 
 SAMPLES = 3600 * 16_000  # in a shard at most: 115 MB as a waveform of 16 bits
 BYTES = 256e6  # the same limit for features that are larger than the waveform
@@ -59,7 +59,7 @@ class ShardPlan:
         return Engine(self.extraction)
 
     @cached_property
-    def lessons(self) -> dict[str, list[Lesson]]:
+    def lessons(self) -> dict[str, list[EncoderTraining]]:
         """What the encoder of each feature was trained on, as far as a file of `--weights` records it."""
         features = self.extraction.features
         return {name: taught_encoders.of_weights(name, vars(settings)) for name, settings in features.items()}
@@ -93,7 +93,7 @@ def _key(feature: str, extraction: Extraction, clips: Sequence[Clip]) -> str:
 def _identity(clip: Clip) -> list[Any]:
     """Return what identifies a clip's sound: its digest or, if unknown, the file's size and age."""
     led = [audio.LED_VERSION] if clip.start and clip.path.lower().endswith(audio.LED_EXTENSIONS) else []
-    changes = [effects.VERSION, clip.augmentation] if effects.pending(clip.augmentation) else []
+    changes = [effects.VERSION, clip.augmentation] if effects.needs_rendering(clip.augmentation) else []
     return [clip.name, clip.digest or stamp(clip.path), clip.start or 0.0, clip.duration, *led, *changes]
 
 
@@ -123,14 +123,14 @@ def missing(plan: ShardPlan, task: Task) -> tuple[str, ...]:
 
 
 def _stands(plan: ShardPlan, task: Task, feature: str, clips: Sequence[Clip]) -> bool:
-    head = shards.sound(plan.path(task, feature), feature)
+    head = shards.intact_header(plan.path(task, feature), feature)
     if head is None or head.key != _key(feature, plan.extraction, clips) or not _has_all(plan.lessons[feature], head):
         return False
     lost = [clip for clip in clips if clip.name in head.issues]
     return all(extract.stands(head.issues[clip.name], clip, plan.extraction.wave, lambda: plan.engine) for clip in lost)
 
 
-def _has_all(lessons: Sequence[Lesson], head: Shard) -> bool:
+def _has_all(lessons: Sequence[EncoderTraining], head: Shard) -> bool:
     """Whether a shard records all lessons of the `--weights` file."""
     return all(lesson in head.lessons or (head.lessons and "corpora" in lesson) for lesson in lessons)
 
@@ -143,7 +143,7 @@ def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
                   f"{changed[0]}: index again, with --update")  # fmt: skip
 
 
-def refuse_strangers(plan: ShardPlan) -> None:
+def refuse_foreign_shards(plan: ShardPlan) -> None:
     """Refuse to replace shards of other settings, or mostly of other clips, without --overwrite."""
     for feature in plan.extraction.features:
         held = [np.empty(0, np.uint64)]  # hashes, as millions of names would fill the memory
@@ -155,7 +155,7 @@ def refuse_strangers(plan: ShardPlan) -> None:
 
 def lost(place: Path, held: np.ndarray, table: Table) -> np.ndarray:
     """Return which clips, given by hash, are lost as the table lacks them, bool `[clips]`; refuse to lose most."""
-    strange = manifest.strangers(held, table)
+    strange = manifest.missing_clips(held, table)
     if strange.sum() * 2 > len(strange):
         raise _refusal(place, f"holds {len(strange):,} clips, of which {strange.sum():,} are not in this manifest")
     return strange

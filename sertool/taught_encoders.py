@@ -22,7 +22,7 @@ from sertool.splits import DEV, TEST, TRAIN
 
 WORD = "encoder"  # key in a model file's training record
 DIGITS = 12  # length of a digest
-Lesson = dict[str, Any]  # above: last unchanged block; and who: concatenated digests; or corpora; or package
+EncoderTraining = dict[str, Any]  # above: last unchanged block; and who: concatenated digests; or corpora; or package
 
 
 def is_sound(lessons: Any) -> bool:
@@ -41,14 +41,14 @@ def _are_digests(value: Any) -> bool:
     return isinstance(value, str) and len(value) % DIGITS == 0 and not value.strip("0123456789abcdef")
 
 
-def shared(lessons: Iterable[Lesson]) -> list[Lesson]:
+def shared(lessons: Iterable[EncoderTraining]) -> list[EncoderTraining]:
     """Return the lessons with their digests interned, however many shards have them."""
     return [lesson | {"who": sys.intern(lesson["who"])} if "who" in lesson else lesson for lesson in lessons]
 
 
-def without_repeats(lessons: Iterable[Lesson]) -> list[Lesson]:
+def without_repeats(lessons: Iterable[EncoderTraining]) -> list[EncoderTraining]:
     """Return the lessons without repetitions."""
-    unique: list[Lesson] = []
+    unique: list[EncoderTraining] = []
     for lesson in lessons:
         if lesson not in unique:
             unique.append(lesson)
@@ -58,7 +58,7 @@ def without_repeats(lessons: Iterable[Lesson]) -> list[Lesson]:
 # Recording whom it was trained on.
 
 
-def lesson(table: Table, train: np.ndarray, above: int) -> Lesson:
+def lesson(table: Table, train: np.ndarray, above: int) -> EncoderTraining:
     """Return the lesson of training on some rows, bool `[rows]`, which changed the blocks above number `above`."""
     there = ((kind, codes, np.unique(codes.index[train & (codes.index >= 0)])) for kind, codes in _kinds(table))
     who = [_digest(kind, codes.values[place]) for kind, codes, places in there for place in places.tolist()]
@@ -90,7 +90,7 @@ def of_package(feature: str, settings: Mapping[str, Any]) -> str | None:
     )
 
 
-def of_weights(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
+def of_weights(feature: str, settings: Mapping[str, Any]) -> list[EncoderTraining]:
     """Return the lessons in the file of `--weights` for the layers of a feature; none without such a file.
 
     Shipped encoders are recognised by their digest instead, whatever file they are in.
@@ -101,7 +101,7 @@ def of_weights(feature: str, settings: Mapping[str, Any]) -> list[Lesson]:
     return [lesson for lesson in _of_file(place) if lesson["above"] < _top(feature, settings)]
 
 
-def _of_file(path: Path) -> list[Lesson]:
+def _of_file(path: Path) -> list[EncoderTraining]:
     trained = tensorfile.header(path).get("trained") if path.suffix == ".safetensors" else None
     if not isinstance(trained, dict):
         return []
@@ -125,7 +125,7 @@ def _top(feature: str, settings: Mapping[str, Any]) -> int:
 # Finding who would leak.
 
 
-def count_held_out(lessons: Sequence[Lesson], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
+def count_held_out(lessons: Sequence[EncoderTraining], table: Table, divisions: Sequence[np.ndarray]) -> str | None:
     """Describe how many held-out speakers or clips the encoder was trained on: `7 of 10 speakers`.
 
     Those that are also in train are not counted; None if there are no others.
@@ -149,7 +149,7 @@ def known_to(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
     return speaker, clip
 
 
-def _known_rows(lessons: Sequence[Lesson], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
+def _known_rows(lessons: Sequence[EncoderTraining], table: Table) -> Iterator[tuple[str, Codes, np.ndarray]]:
     """Yield which rows the lessons name, bool `[rows]`, by speaker and by clip."""
     digests = [lesson.get("who", "") for lesson in lessons]
     known = {text[place : place + DIGITS] for text in digests for place in range(0, len(text), DIGITS)}

@@ -20,7 +20,7 @@ class Team:
     def __init__(self) -> None:
         there = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.rank, self.size = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if there else (0, 1)
-        self.counts = 1.0  # the weight of this process' part of the latest batch
+        self.weight = 1.0  # the weight of this process' part of the latest batch
 
     @property
     def leads(self) -> bool:
@@ -30,7 +30,7 @@ class Team:
     def share(self, clips: np.ndarray) -> np.ndarray:
         """Return this process' part of a batch; if there is none, a repeated clip with weight 0."""
         own_clips = clips[self.rank :: self.size]
-        self.counts = 1.0 if len(own_clips) else 0.0
+        self.weight = 1.0 if len(own_clips) else 0.0
         return own_clips if len(own_clips) else clips[:1]
 
     def total(self, value: Tensor) -> float:
@@ -46,7 +46,7 @@ class Team:
 
     def sum_parts(self, values: Tensor) -> Tensor:
         """Sum the values of all parts of a batch, with gradients."""
-        return _Sum.apply(values * self.counts)
+        return _Sum.apply(values * self.weight)
 
 
 class _Sum(torch.autograd.Function):

@@ -97,7 +97,7 @@ def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, St
     network = torch.compile(model) if settings.compile else model
     loop = Loop(objective.of(model, network, data, settings), data, settings, Team())
     if loop.team.size > 1:
-        norms.share_statistics(model, loop.team.sum_parts)
+        norms.synchronise_batch_norm(model, loop.team.sum_parts)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
     return loop, State(model, _optimizer(model, settings), average, checkpoint.copied(model.state_dict()))
 
@@ -141,9 +141,9 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
         _set_rate(state, loop, epoch + index / len(order))
         before = time.perf_counter()
         share = loop.team.share(clips)
-        batch = loop.data.rows(share, _strange(len(share), loop, generators))
+        batch = loop.data.rows(share, _unadapted(len(share), loop, generators))
         waited += time.perf_counter() - before
-        loss += _step(state, loop, generators, (share, *batch), loop.team.counts / len(clips)) * len(clips)
+        loss += _step(state, loop, generators, (share, *batch), loop.team.weight / len(clips)) * len(clips)
     state.model.eval()
     mean = loop.team.total(loss) / len(drawn)
     if not math.isfinite(mean):
@@ -170,7 +170,7 @@ def _drawn(loop: Loop, choices: np.random.Generator) -> np.ndarray:
     return choices.choice(train, len(train), p=share / share.sum())
 
 
-def _strange(count: int, loop: Loop, generators: Generators) -> Tensor | None:
+def _unadapted(count: int, loop: Loop, generators: Generators) -> Tensor | None:
     """Draw which clips of a batch are scaled without adaptation.
 
     A network that learns from both kinds does better with either.

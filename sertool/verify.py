@@ -11,7 +11,7 @@ import torch
 from sertool import audio, columns, extract, features, levels, manifest, shaping, shards, slow, talk
 from sertool.errors import SertoolError
 from sertool.extract import Extraction
-from sertool.files import whole
+from sertool.files import atomic_write
 from sertool.manifest import Table
 from sertool.tasks import clips_of
 
@@ -56,7 +56,7 @@ def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[
             continue
         for name in extraction.features:
             stored = _stored(row_table, readers[name])
-            defined, size = _summed(*_slowly(wave, name, extraction), extraction.stats)
+            defined, size = _expected_rows(*_defined_frames(wave, name, extraction), extraction.stats)
             allowed = _allowed(name, extraction, defined, size)
             differences[name][clip.name] = _in_tolerances(stored, defined, allowed)
     if silent:
@@ -84,7 +84,7 @@ def _stored(clip: Table, reader: shards.Reader) -> np.ndarray:
     return reader.rows(*(manifest.column(clip, name)[0] for name in names))
 
 
-def _slowly(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[np.ndarray, np.ndarray | None]:
+def _defined_frames(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[np.ndarray, np.ndarray | None]:
     """Return a clip's frames by the definition, `[frames, width]`, and which are valid, from `[channels, samples]`."""
     define = features.load(name).definition
     settings = extraction.features[name]
@@ -95,7 +95,9 @@ def _slowly(wave: torch.Tensor, name: str, extraction: Extraction) -> tuple[np.n
     return rows.numpy(), None if counted is None else counted.numpy()
 
 
-def _summed(frames: np.ndarray, counted: np.ndarray | None, stats: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _expected_rows(
+    frames: np.ndarray, counted: np.ndarray | None, stats: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to be stored, `[rows, width]`, and the size relative to which differences are judged.
 
     The size of a frame's value is its magnitude, or its column's deviation over the clip if that is larger. The size of
@@ -147,7 +149,7 @@ def report(verdicts: list[Verdict], path: Path) -> None:
     """Say the verdicts, save them beside the shards, and fail if one is bad."""
     for line in _lines(verdicts):
         talk.say(line)
-    with whole(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(json.dumps([asdict(verdict) for verdict in verdicts], indent=1).encode() + b"\n")
     bad = [verdict.feature for verdict in verdicts if not verdict.agrees]
     if bad:

@@ -87,7 +87,7 @@ def using_file(path: str | Path | None) -> Iterator[None]:
         _in_use[:] = before
 
 
-def chosen(
+def load(
     published: Published,
     shapes: Shapes,
     known: str | None,
@@ -166,7 +166,7 @@ def _item(published: Published) -> Item:
 def _download(published: Published) -> None:
     place = published.place
     talk.say(f"fetching the weights of {published.name} from {web.plain(published.url)} to {place}")
-    with locks.alone(place.parent, wait=True):
+    with locks.folder_lock(place.parent, wait=True):
         if place.is_file():  # another process downloaded it
             return
         item = _item(published)
@@ -180,7 +180,7 @@ def _download(published: Published) -> None:
                 f"no weights of {published.name} ({said}): put {what} at {place}, or name it with --weights FILE"
             ) from None
         if not item.digests:
-            with files.whole(place.with_name(place.name + PIN)) as stream:
+            with files.atomic_write(place.with_name(place.name + PIN)) as stream:
                 stream.write(downloading.digests(place, ("sha256",))["sha256"].encode())
 
 

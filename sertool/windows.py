@@ -54,10 +54,10 @@ class Stretch(NamedTuple):
 def lacks_channel(request: Request, options: PredictOptions, channels: int) -> bool:
     """Whether audio with so many channels lacks the channel that a row names, or that was asked for."""
     own = request.row.get("channel")
-    return own > channels if own else channels == 1 and options.channel == "right" and not request.serves
+    return own > channels if own else channels == 1 and options.channel == "right" and not request.answers_any_channel
 
 
-def seconds(row: Row, look: audio.Look) -> float:
+def seconds(row: Row, look: audio.AudioInfo) -> float:
     """Return a row's length in seconds: as it says, or to the file's end; infinite if the file is cut off."""
     start, told = row.get("start") or 0.0, row.get("duration")
     there = math.inf if look.issue == "truncated" else 0.0
@@ -82,13 +82,13 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
     if options.window is None or row.get("issue"):
         yield Stretch(request, row.get("duration"))
         return
-    look = audio.look(path_of(row["path"]), full=False)
+    look = audio.probe(path_of(row["path"]), full=False)
     start, length = row.get("start") or 0.0, seconds(row, look)
     lacking = "no-channel" if look.channels and lacks_channel(request, options, look.channels) else None
     if look.detail:
         talk.detail(f"{row['path']}: {look.issue}: {look.detail}")
     if lacking or not (start >= 0 and length > 0):  # NaN fails, too
-        yield Stretch(request.saying(issue=lacking or look.issue or "empty"))
+        yield Stretch(request.with_columns(issue=lacking or look.issue or "empty"))
     elif look.issue or not audio.has_places(path_of(row["path"])):
         yield from _read_forward(request, options, wave, length, look.issue)
     else:
@@ -136,7 +136,7 @@ def _read_forward(
         low = round(first * hop * wave.rate)
         sound = reader.read(low, low + round(wanted * wave.rate))
         if sound.size and lacks_channel(request, options, len(sound)):
-            yield Stretch(request.saying(issue="no-channel"))
+            yield Stretch(request.with_columns(issue="no-channel"))
             return
         if issue and reader.over and reader.at < (length - levels.TOO_SHORT) * wave.rate:
             reader.issue = issue
@@ -147,7 +147,7 @@ def _read_forward(
         first += each
     if reader.issue:
         where = {"start": round(start + reader.at / wave.rate, 3)} if reader.at else {}
-        yield Stretch(request.saying(**where, issue=issue or reader.issue))
+        yield Stretch(request.with_columns(**where, issue=issue or reader.issue))
 
 
 class _ForwardReader:

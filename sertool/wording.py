@@ -61,7 +61,7 @@ def bounds(figure: Figure | Difference, name: str = "") -> str:
     return f"[{number(name, figure.low)}, {number(name, figure.high)}]"
 
 
-def whole(figure: Figure) -> str:
+def with_ci(figure: Figure) -> str:
     return f"{percent(figure.value)} {bounds(figure)}"
 
 

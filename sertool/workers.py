@@ -152,7 +152,7 @@ def _result(future: Future[Any]) -> Any:
         ) from None
     if not isinstance(made, FromFork):
         return made
-    talk.repeat(made.said)
+    talk.replay(made.said)
     return made.result
 
 

@@ -46,9 +46,9 @@ def written(path: Path, wave: np.ndarray, kind: str, subtype: str, rate: int = R
     return path.read_bytes()
 
 
-def look_at(path: Path, data: bytes, *, full: bool = True) -> audio.Look:
+def look_at(path: Path, data: bytes, *, full: bool = True) -> audio.AudioInfo:
     path.write_bytes(data)
-    return audio.look(str(path), full=full)
+    return audio.probe(str(path), full=full)
 
 
 def wav(
@@ -75,7 +75,7 @@ def test_a_sound_file_of_any_format_has_no_issue(tmp_path, voice, extension, kin
     path = tmp_path / f"clip.{extension}"
     written(path, voice, kind, subtype)
     for full in (True, False):
-        found = audio.look(str(path), full=full)
+        found = audio.probe(str(path), full=full)
         assert (found.issue, found.notes) == (None, [])
         assert (found.sample_rate, found.channels) == (RATE, 1)
         assert 0 <= found.samples - len(voice) < 2048
@@ -216,7 +216,7 @@ def test_one_value_that_is_no_number_is_enough(tmp_path, voice, value, place):
     wave = voice.copy()
     wave[place] = value
     written(tmp_path / "clip.wav", wave, "WAV", "FLOAT")
-    assert audio.look(str(tmp_path / "clip.wav")).issue == "not-finite"
+    assert audio.probe(str(tmp_path / "clip.wav")).issue == "not-finite"
     with pytest.raises(Unusable, match="no numbers"):
         audio.decode(str(tmp_path / "clip.wav"), Cut())
 
@@ -261,11 +261,11 @@ def test_pointers_fifos_folders_and_dead_links_are_named(tmp_path):
     (tmp_path / "dead.wav").symlink_to(tmp_path / "nothing")
     (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
     names = ("fifo", "folder", "dead", "loop", "absent")
-    issues = {name: audio.look(str(tmp_path / f"{name}.wav")).issue for name in names}
+    issues = {name: audio.probe(str(tmp_path / f"{name}.wav")).issue for name in names}
     assert issues == {
         "fifo": "unreadable", "folder": "unreadable", "dead": "vanished", "loop": "unreadable", "absent": "vanished",
     }  # fmt: skip
-    assert audio.look("nul\0byte.wav").issue == "unreadable"
+    assert audio.probe("nul\0byte.wav").issue == "unreadable"
 
 
 def test_a_disk_that_fails_while_a_file_is_read_is_told(tmp_path, voice, monkeypatch):
@@ -275,7 +275,7 @@ def test_a_disk_that_fails_while_a_file_is_read_is_told(tmp_path, voice, monkeyp
     for name, kind in (("clip.wav", "WAV"), ("clip.flac", "FLAC")):
         written(tmp_path / name, voice, kind, "PCM_16")
         monkeypatch.setattr(audio._Plain if kind == "WAV" else soundfile.SoundFile, "read", fail)
-        found = audio.look(str(tmp_path / name))
+        found = audio.probe(str(tmp_path / name))
         assert (found.issue, found.detail) == ("unreadable", "input/output error")
 
 
@@ -360,7 +360,7 @@ def test_plain_wav_reads_as_soundfile_reads_it(tmp_path, voice, name, channels):
     data = wav(samples if channels > 1 else samples[:, 0], **HEADERS[name])
     (tmp_path / "clip.wav").write_bytes(data)
     expected, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    assert containers.account(io.BytesIO(data), data[:64], len(data)).plain.frames == len(expected)
+    assert containers.check_length(io.BytesIO(data), data[:64], len(data)).plain.frames == len(expected)
     for start, stop in ((0, len(expected)), (5_000, 9_001), (len(expected) - 1, len(expected))):
         decoded = audio.decode(str(tmp_path / "clip.wav"), Cut(rate, "left"), start / rate, (stop - start) / rate)
         np.testing.assert_array_equal(decoded[0], expected[start:stop, 0])
@@ -373,7 +373,7 @@ def test_plain_wav_reads_as_soundfile_reads_it(tmp_path, voice, name, channels):
 @pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT", "ULAW"])
 def test_only_plain_samples_are_read_plainly(tmp_path, voice, subtype):
     data = written(tmp_path / "clip.wav", voice, "WAV", subtype)
-    assert containers.account(io.BytesIO(data), data[:64], len(data)).plain is None
+    assert containers.check_length(io.BytesIO(data), data[:64], len(data)).plain is None
 
 
 # Digests
@@ -384,7 +384,7 @@ def test_equal_sounds_have_equal_digests_whatever_holds_them(tmp_path, voice):
     digests = {
         kind: (
             written(tmp_path / f"clip.{kind}", samples, kind, "PCM_16"),
-            audio.look(str(tmp_path / f"clip.{kind}")).digest,
+            audio.probe(str(tmp_path / f"clip.{kind}")).digest,
         )[1]
         for kind in ("WAV", "FLAC", "AIFF", "RF64")
     }
@@ -405,7 +405,7 @@ def test_equal_sounds_have_equal_digests_in_any_bit_depth_and_as_often_as_they_a
             ("WAV", "FLOAT", stacked / np.float32(32768)), ("WAV", "DOUBLE", stacked / 32768),
         ):  # fmt: skip
             written(tmp_path / "b", given, kind, subtype)
-            assert audio.look(str(tmp_path / "b")).digest == expected, (copies, subtype)
+            assert audio.probe(str(tmp_path / "b")).digest == expected, (copies, subtype)
 
 
 @pytest.mark.parametrize("length", [RATE, 2**20 + 12_345])
@@ -419,7 +419,7 @@ def test_a_sound_that_differs_late_from_its_channels_or_from_16_bits_is_another(
     digests = []
     for held in (samples, both, finer, finer[:, 0], apart, louder, louder[:, 0]):
         written(tmp_path / "a.wav", held, "WAV", "FLOAT")
-        digests.append(audio.look(str(tmp_path / "a.wav")).digest)
+        digests.append(audio.probe(str(tmp_path / "a.wav")).digest)
     one, same, fine, fine_alone, different, loud, loud_alone = digests
     assert (one, fine, loud) == (same, fine_alone, loud_alone)
     assert len({one, fine, different, loud}) == 4
@@ -488,9 +488,9 @@ def digest_of(block: np.ndarray, rate: int = 16_000) -> str:
 def test_a_long_file_passes_in_blocks(tmp_path, monkeypatch, voice):
     path = tmp_path / "clip.wav"
     path.write_bytes(wav(np.stack([voice, -voice, voice], axis=1) * 9000))
-    whole, sound = audio.look(str(path)), audio.decode(str(path), Cut(22_050))
+    whole, sound = audio.probe(str(path)), audio.decode(str(path), Cut(22_050))
     monkeypatch.setattr(audio, "BLOCK_VALUES", 3 * 1024)
-    assert replace(audio.look(str(path)), digest=whole.digest) == whole
+    assert replace(audio.probe(str(path)), digest=whole.digest) == whole
     np.testing.assert_allclose(audio.decode(str(path), Cut(22_050)), sound, atol=1e-6)
 
 
@@ -557,7 +557,7 @@ def test_an_mp3_gives_the_same_samples_in_blocks_of_any_size_and_a_part_of_it_is
 ):
     path, cut = str(tmp_path / "whole.mp3"), Cut(rate, channels="all")
     mp3(tmp_path, bursts(120_000, channels), rate, mode, level)
-    whole, looked = audio.decode(path, cut), audio.look(path)
+    whole, looked = audio.decode(path, cut), audio.probe(path)
     for most in (4_096, 10_007):
         monkeypatch.setattr(audio, "BLOCK_VALUES", most)
         np.testing.assert_array_equal(audio.decode(path, cut), whole)
@@ -565,7 +565,7 @@ def test_an_mp3_gives_the_same_samples_in_blocks_of_any_size_and_a_part_of_it_is
         np.testing.assert_array_equal(whole.T, stream.read(dtype="float32", always_2d=True))
     digest = Digest(rate)
     digest.add(whole[0] if channels == 1 else whole.T)
-    assert looked.digest == audio.look(path).digest == digest.text()
+    assert looked.digest == audio.probe(path).digest == digest.text()
     for first in np.linspace(1, whole.shape[1] - 2_000, 9).astype(int):
         part = audio.decode(path, cut, first / rate, 2_000 / rate)
         np.testing.assert_allclose(part, whole[:, first:][:, :2_000], atol=1e-6)
@@ -612,7 +612,7 @@ def test_a_cut_file_is_not_decoded_in_part(tmp_path, voice):
 
 def test_looking_at_a_fifo_does_not_wait(tmp_path):
     os.mkfifo(tmp_path / "fifo.wav")
-    thread = threading.Thread(target=audio.look, args=(str(tmp_path / "fifo.wav"),), daemon=True)
+    thread = threading.Thread(target=audio.probe, args=(str(tmp_path / "fifo.wav"),), daemon=True)
     thread.start()
     thread.join(5)
     assert not thread.is_alive()
@@ -644,7 +644,7 @@ def test_a_remark_is_read_back_and_is_no_sound(tmp_path, voice, extension):
     path = tmp_path / f"clip{extension}"
     path.write_bytes(encoding.encoded(voice, RATE, extension, "made from é 123"))
     assert audio.remark(str(path)) == "made from é 123"
-    assert audio.look(str(path)).samples == len(voice)
+    assert audio.probe(str(path)).samples == len(voice)
     encoding.write(tmp_path / f"plain{extension}", voice, RATE)
     assert audio.remark(str(tmp_path / f"plain{extension}")) == ""
     held = [audio.decode(str(one), Cut()) for one in (path, tmp_path / f"plain{extension}")]

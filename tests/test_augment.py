@@ -402,7 +402,7 @@ def test_written_copies_are_files_whose_rows_say_so(voices, tmp_path):
     made = [row for row in held if row.get("parent")]
     assert len(made) == 2 * len(manifest_io.read(str(voices)))
     for row in made:
-        found = audio.look(row["path"])
+        found = audio.probe(row["path"])
         assert re.fullmatch(re.escape(f"{tmp_path}/s/{row['clip']}") + r"-[0-9a-f]{8}\.flac", row["path"])
         assert (found.issue, found.samples, found.size) == (None, row["samples"], row["size"])
         assert json.loads(row["augmentation"])["written"] is True
@@ -520,7 +520,7 @@ def test_written_copies_that_were_moved_back_are_known_again(voices, tmp_path):
     assert sertool(*line).code == sertool(*features).code == 0
     assert ages(tmp_path / "f" / "rms") == before
     made = [row for row in manifest_io.read(str(tmp_path / "m.parquet")).to_pylist() if row["parent"]]
-    assert all(row["digest"] == audio.look(row["path"]).digest for row in made)
+    assert all(row["digest"] == audio.probe(row["path"]).digest for row in made)
 
 
 def test_a_part_of_what_is_not_written_is_refused(voices, tmp_path):
@@ -594,7 +594,7 @@ def test_loud_copies_are_not_cut_off(tmp_path, make):
     folder = make("x/a/1.wav")
     sertool("augment", folder / "x", "--gain", 40, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet")
     (path,) = (tmp_path / "s").rglob("*.flac")
-    assert "clipped" not in audio.look(str(path)).notes
+    assert "clipped" not in audio.probe(str(path)).notes
 
 
 def test_no_clip_id_leads_out_of_the_folder(tmp_path, make):
@@ -635,7 +635,7 @@ def test_no_manifest_loses_its_copies_to_another_that_writes_to_the_same_folder(
 def test_two_at_work_in_one_folder_are_refused(voices, tmp_path):
     from sertool import locks
 
-    with locks.alone(tmp_path / "s", wait=False):
+    with locks.folder_lock(tmp_path / "s", wait=False):
         done = sertool("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-f", "csv", "-q")
     assert done.code == 1
     assert "another sertool is at work" in done.line

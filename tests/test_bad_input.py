@@ -145,7 +145,7 @@ def test_any_name_goes_through_any_format(tmp_path, kind):
     assert len(set(held.column("clip").to_pylist())) == len(names)
     assert not held.column("emotion").null_count
     assert manifest.usable(held).all()
-    assert all(audio.look(path_of(path)).issue is None for path in held.column("path").to_pylist())
+    assert all(audio.probe(path_of(path)).issue is None for path in held.column("path").to_pylist())
     assert "\x07" not in done.err
 
 
@@ -311,13 +311,13 @@ def test_what_is_complete_in_a_folder_that_may_not_be_written_is_left_as_it_is(c
 
 def test_a_file_that_vanishes_between_listing_and_looking_is_an_issue(make, monkeypatch):
     folder = make("x/sad/1.wav", "x/sad/2.wav")
-    look = audio.look
+    look = audio.probe
 
-    def late(path: str, **how: bool) -> audio.Look:
+    def late(path: str, **how: bool) -> audio.AudioInfo:
         Path(path).unlink(missing_ok=path.endswith("2.wav"))
         return look(path, **how)
 
-    monkeypatch.setattr(audio, "look", late)
+    monkeypatch.setattr(audio, "probe", late)
     done = sertool("index", folder / "x", "-f", "jsonl")
     assert [json.loads(line)["issue"] for line in done.out.splitlines()] == ["vanished", "vanished"]
     assert "2 vanished       x/sad/1: the file is not there: restore it, name where it lies now" in done.err

@@ -56,7 +56,7 @@ def test_the_lines_that_it_prints_can_be_pasted(shown, tmp_path):
     lines = commands(text)
     assert len(lines) == 4
     assert all(len(piece) < 110 for line in lines for piece in line.splitlines())
-    answers = text.partition(lines[-1])[2].strip().splitlines()[: len(demonstration.UNHEARD)]
+    answers = text.partition(lines[-1])[2].strip().splitlines()[: len(demonstration.EXTRA_EMOTIONS)]
     for line in lines:  # once more where all of it is there
         said = shell(line, where)
     assert said.strip().splitlines() == answers
@@ -105,7 +105,7 @@ def test_voices_that_lie_there_stay_as_they_are_whatever_the_seed_so_that_the_de
     assert written[0] == written[1] == written[2]
     assert "holds a demo of other voices, of another --seed perhaps: use another -o" in done.line
     assert sertool("demo", "-o", tmp_path / "e", "--seed", 1).code == 0
-    assert len(voices) == 4 + len(demonstration.UNHEARD)
+    assert len(voices) == 4 + len(demonstration.EXTRA_EMOTIONS)
 
 
 def test_a_line_that_fails_ends_the_demo_with_its_name(tmp_path, monkeypatch):

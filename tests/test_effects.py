@@ -76,7 +76,7 @@ def apply(name, wave, numbers):
 def together(waves, chains):
     """What is made of clips at once, `[channels, samples]` each, as on a device."""
     texts = [effects.text(chain) for chain in chains]
-    readied = [effects.readied(wave.shape[1], RATE, text) for wave, text in zip(waves, texts, strict=True)]
+    readied = [effects.prepare_chain(wave.shape[1], RATE, text) for wave, text in zip(waves, texts, strict=True)]
     return effects.applied_together(waves, RATE, readied)
 
 
@@ -180,7 +180,7 @@ class TestContract:
         if name == "codec":
             pytest.skip("codecs run on the CPU, which needs values")
         chains = [[{"effect": name, **drawn(name, noises, seed)}] for seed in range(count)]
-        readied = [effects.readied(RATE, RATE, effects.text(chain)) for chain in chains]
+        readied = [effects.prepare_chain(RATE, RATE, effects.text(chain)) for chain in chains]
         try:
             with FakeTensorMode():
                 waves = [torch.zeros(1, RATE, device="cuda") for _ in range(count)]
@@ -510,4 +510,4 @@ def test_an_augmentation_that_makes_no_sense_is_one_line(text, says):
     with pytest.raises(SertoolError, match=says):
         effects.applied(voice(), RATE, text)
     with pytest.raises(SertoolError, match=says):
-        effects.applied_together([voice()[None]], RATE, [effects.readied(RATE, RATE, text)])
+        effects.applied_together([voice()[None]], RATE, [effects.prepare_chain(RATE, RATE, text)])

@@ -273,8 +273,8 @@ def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.M
         monkeypatch.setattr(device, "_has_bf16", lambda _device, has=has: has)
         engine = extract.Engine(extraction)
         assert engine.features["whisper"].encoder.network.blocks[0].inner.weight.dtype == kind
-        assert features.settled("whisper", settings, "cpu", 16_000).precision == "bf16"
-        assert features.settled("whisper", features.settings("whisper", {}), "cpu", 16_000).precision == (
+        assert features.resolve_settings("whisper", settings, "cpu", 16_000).precision == "bf16"
+        assert features.resolve_settings("whisper", features.settings("whisper", {}), "cpu", 16_000).precision == (
             "bf16" if has else "float32"
         )
 
@@ -325,7 +325,7 @@ def test_shards_of_other_weights_do_not_mix(small: Path, voices: Path, tmp_path:
 
 def test_features_of_other_weights_are_not_made_by_mistake(small: Path, tmp_path: Path) -> None:
     pretrained_weights.use_file(other(tmp_path))
-    known = features.settled("whisper", features.settings("whisper", {}), "cpu", 16_000)
+    known = features.resolve_settings("whisper", features.settings("whisper", {}), "cpu", 16_000)
     pretrained_weights._registered.pop(known.weights)  # as in another process
     pretrained_weights.use_file(None)
     with pytest.raises(SertoolError, match="--weights") as refusal:

@@ -381,7 +381,7 @@ def test_a_dry_run_touches_nothing(voices, tmp_path, small_shards):
 
 
 def test_a_second_at_work_in_a_folder_is_refused(voices, tmp_path):
-    with locks.alone(tmp_path / "f", wait=False):
+    with locks.folder_lock(tmp_path / "f", wait=False):
         done = sertool("featurize", voices, "--rms", "-o", tmp_path / "f")
     assert done.code == 1
     assert "--wait" in done.line
@@ -391,7 +391,7 @@ def test_a_second_at_work_in_a_folder_waits_if_asked(voices, tmp_path):
     held, free = threading.Event(), threading.Event()
 
     def first() -> None:
-        with locks.alone(tmp_path / "f", wait=False):
+        with locks.folder_lock(tmp_path / "f", wait=False):
             held.set()
             free.wait(30)
 

@@ -513,7 +513,7 @@ def test_two_at_work_in_one_place_are_told_apart(server, offered, capsys, monkey
 
     server.put("/emodb.zip", ARCHIVE)
     offered("emodb", plain(server))
-    with locks.alone(Path("corpora"), False, "emodb"):
+    with locks.folder_lock(Path("corpora"), False, "emodb"):
         assert run("emodb") == 1
     assert "another sertool is at work" in one_line(capsys)
 

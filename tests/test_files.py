@@ -26,7 +26,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
-    with files.whole(tmp_path / "a" / "b.txt") as stream:
+    with files.atomic_write(tmp_path / "a" / "b.txt") as stream:
         stream.write(b"half")
         assert not (tmp_path / "a" / "b.txt").exists()
         stream.write(b" and half")
@@ -44,7 +44,7 @@ def test_a_file_that_is_given_up_leaves_the_old_one(tmp_path, error):
 
 
 def give_up(path: Path, error: type[BaseException] | OSError, *, salvage: bool = False) -> None:
-    with files.whole(path, salvage=salvage) as stream:
+    with files.atomic_write(path, salvage=salvage) as stream:
         stream.write(b"new")
         raise error
 
@@ -63,7 +63,7 @@ def test_work_that_ends_early_leaves_what_is_worth_something_beside_the_old_one(
 
 
 def end_by(name: str, path: Path) -> None:
-    with files.whole(path, salvage=True) as stream:
+    with files.atomic_write(path, salvage=True) as stream:
         stream.write(b"new")
         os.kill(os.getpid(), getattr(signal, name))
 
@@ -97,13 +97,13 @@ def test_what_was_to_outlive_its_terminal_does(tmp_path):
 
 def test_what_an_interrupt_left_goes_once_the_file_is_whole(tmp_path):
     (tmp_path / "rows.csv.part").write_bytes(b"half")
-    with pytest.raises(ValueError, match="lost"), files.whole(tmp_path / "rows.csv", salvage=True):
+    with pytest.raises(ValueError, match="lost"), files.atomic_write(tmp_path / "rows.csv", salvage=True):
         raise ValueError("lost")
     assert names(tmp_path) == ["rows.csv.part"]
-    with files.whole(tmp_path / "rows.csv"):
+    with files.atomic_write(tmp_path / "rows.csv"):
         pass
     assert names(tmp_path) == ["rows.csv", "rows.csv.part"]
-    with files.whole(tmp_path / "rows.csv", salvage=True) as stream:
+    with files.atomic_write(tmp_path / "rows.csv", salvage=True) as stream:
         stream.write(b"whole")
     assert names(tmp_path) == ["rows.csv"]
 
@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_what_is_worth_something_beside_the_old_one(tmp_path)
     with pytest.raises(SertoolError, match=r"no space .* lies in .*a\.part"):
         give_up(path, full, salvage=True)
     assert (path.read_bytes(), (tmp_path / "a.part").read_bytes()) == (b"old", b"new")
-    with pytest.raises(SertoolError, match="make room"), files.whole(tmp_path / "b", salvage=True):
+    with pytest.raises(SertoolError, match="make room"), files.atomic_write(tmp_path / "b", salvage=True):
         raise full
     assert names(tmp_path) == ["a", "a.part"]
 
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, call
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, call, full)
-    with pytest.raises(SertoolError, match="is full: make room"), files.whole(tmp_path / "a") as stream:
+    with pytest.raises(SertoolError, match="is full: make room"), files.atomic_write(tmp_path / "a") as stream:
         stream.write(b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
@@ -150,13 +150,13 @@ def test_what_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "a", tmp_path / "folder", tmp_path / ("long" * 100)):
-        with pytest.raises(SertoolError, match="cannot write"), files.whole(path) as stream:
+        with pytest.raises(SertoolError, match="cannot write"), files.atomic_write(path) as stream:
             stream.write(b"x")
 
 
 @posix
 def test_a_file_gets_the_usual_rights(tmp_path):
-    with files.whole(tmp_path / "a") as stream:
+    with files.atomic_write(tmp_path / "a") as stream:
         stream.write(b"x")
     (tmp_path / "b").write_bytes(b"x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
@@ -167,10 +167,10 @@ def test_a_file_gets_the_usual_rights(tmp_path):
 def test_a_file_that_is_replaced_keeps_its_rights(tmp_path, mode):
     (tmp_path / "a").write_bytes(b"older")
     (tmp_path / "a").chmod(mode)
-    with files.whole(tmp_path / "a") as stream:
+    with files.atomic_write(tmp_path / "a") as stream:
         stream.write(b"x")
     assert (tmp_path / "a").stat().st_mode & 0o777 == mode
-    with suppress(Interrupted), files.whole(tmp_path / "a", salvage=True) as stream:
+    with suppress(Interrupted), files.atomic_write(tmp_path / "a", salvage=True) as stream:
         stream.write(b"some")
         raise KeyboardInterrupt
     assert (tmp_path / "a.part").stat().st_mode & 0o777 == mode
@@ -180,7 +180,7 @@ def test_a_file_that_is_replaced_keeps_its_rights(tmp_path, mode):
 def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there" / "a")
-    with files.whole(tmp_path / "link") as stream:
+    with files.atomic_write(tmp_path / "link") as stream:
         stream.write(b"x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "there" / "a").read_bytes() == b"x"
@@ -189,7 +189,7 @@ def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path):
 @posix
 def test_a_link_to_a_pipe_is_written_to_as_process_substitution_has_it():
     reading, writing = os.pipe()
-    with files.whole(Path(f"/dev/fd/{writing}")) as stream:
+    with files.atomic_write(Path(f"/dev/fd/{writing}")) as stream:
         stream.write(b"new")
     os.close(writing)
     with open(reading, "rb") as stream:
@@ -202,19 +202,19 @@ def test_a_device_or_a_pipe_is_written_to_and_never_replaced(tmp_path):
     taken: list[bytes] = []
     reader = threading.Thread(target=lambda: taken.append((tmp_path / "pipe").read_bytes()))
     reader.start()
-    with files.whole(tmp_path / "pipe") as stream:
+    with files.atomic_write(tmp_path / "pipe") as stream:
         stream.write(b"x")
     reader.join()
     assert taken == [b"x"]
     assert names(tmp_path) == ["pipe"]
-    with files.whole(Path("/dev/null")) as stream:
+    with files.atomic_write(Path("/dev/null")) as stream:
         stream.write(b"x")
     assert not Path("/dev/null").is_file()
 
 
 @pytest.mark.parametrize("name", ["a" * 255, "\u2764" * 80, ".hidden"])
 def test_any_name_that_the_file_system_takes_is_taken(tmp_path, name):
-    with files.whole(tmp_path / name) as stream:
+    with files.atomic_write(tmp_path / name) as stream:
         stream.write(b"x")
     assert names(tmp_path) == [name]
 
@@ -229,9 +229,9 @@ def test_what_killed_runs_left_of_a_file_is_swept_and_nothing_else(tmp_path):
 
 def test_who_writes_a_file_removes_what_killed_runs_left_of_it_and_nothing_that_is_still_written(tmp_path):
     (tmp_path / ".a.txt.123.part").write_bytes(b"half")
-    with files.whole(tmp_path / "a.txt") as first:
+    with files.atomic_write(tmp_path / "a.txt") as first:
         first.write(b"first")
-        with files.whole(tmp_path / "a.txt") as second:
+        with files.atomic_write(tmp_path / "a.txt") as second:
             second.write(b"second")
         assert (tmp_path / "a.txt").read_bytes() == b"second"
         assert len(names(tmp_path)) == 2
@@ -244,19 +244,19 @@ def test_who_writes_a_file_removes_what_killed_runs_left_of_it_and_nothing_that_
 
 def test_a_folder_has_one_writer(tmp_path):
     with (
-        locks.alone(tmp_path, wait=False),
+        locks.folder_lock(tmp_path, wait=False),
         pytest.raises(SertoolError, match="--wait"),
-        locks.alone(tmp_path, wait=False),
+        locks.folder_lock(tmp_path, wait=False),
     ):
         pass
-    with locks.alone(tmp_path, wait=False):
+    with locks.folder_lock(tmp_path, wait=False):
         pass
 
 
 def test_parts_share_a_folder_unless_they_are_the_same(tmp_path):
-    with locks.alone(tmp_path, wait=False, part="1-of-2"), locks.alone(tmp_path, wait=False, part="2-of-2"):
+    with locks.folder_lock(tmp_path, wait=False, part="1-of-2"), locks.folder_lock(tmp_path, wait=False, part="2-of-2"):
         for part in ("", "1-of-2"):
-            with pytest.raises(SertoolError, match="at work"), locks.alone(tmp_path, wait=False, part=part):
+            with pytest.raises(SertoolError, match="at work"), locks.folder_lock(tmp_path, wait=False, part=part):
                 pass
 
 
@@ -264,10 +264,10 @@ def test_whoever_waits_goes_on_when_the_other_is_done(tmp_path):
     order = []
 
     def second() -> None:
-        with locks.alone(tmp_path, wait=True):
+        with locks.folder_lock(tmp_path, wait=True):
             order.append("second")
 
-    with locks.alone(tmp_path, wait=False):
+    with locks.folder_lock(tmp_path, wait=False):
         waiting = threading.Thread(target=second)
         waiting.start()
         time.sleep(0.3)
@@ -285,7 +285,7 @@ def test_a_file_system_without_locks_can_be_written_to(tmp_path, monkeypatch, nu
         raise OSError(number, "none")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    with locks.alone(tmp_path, wait=False):
+    with locks.folder_lock(tmp_path, wait=False):
         pass
 
 

@@ -80,7 +80,7 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def hear(path: Path) -> None:
-    found, header = audio.look(str(path)), audio.look(str(path), full=False)
+    found, header = audio.probe(str(path)), audio.probe(str(path), full=False)
     assert found.issue or found.digest
     assert header.issue is None or found.issue
     wave = audio.decode(str(path), Cut(22_050))
@@ -138,7 +138,7 @@ def test_unchanged_bytes_are_read(kind, tmp_path):
     path = tmp_path / f"case.{kind}"
     path.write_bytes(original(kind))
     {"parquet": index, "shard": load}.get(kind, hear)(path)
-    assert kind not in SOUNDS or audio.look(str(path)).issue is None
+    assert kind not in SOUNDS or audio.probe(str(path)).issue is None
 
 
 if __name__ == "__main__":

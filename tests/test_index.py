@@ -1084,7 +1084,7 @@ def test_how_closely_to_look_is_asked_for(make, monkeypatch):
     }
     header = index(folder, "--check", "header")[2]
     assert (header["samples"], "digest" in header) == (3200, False)
-    monkeypatch.setattr(audio, "look", lambda *_: 1 / 0)
+    monkeypatch.setattr(audio, "probe", lambda *_: 1 / 0)
     assert "samples" not in index(folder, "--check", "none")[0]
 
 
@@ -1283,8 +1283,8 @@ def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
     folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(5)))
     out = folder / "a.parquet"
     sertool("index", folder / "x", "-o", out)
-    whole, opened, look = index(folder / "x", "-q"), [], audio.look
-    monkeypatch.setattr(audio, "look", lambda path, **how: opened.append(Path(path).name) or look(path, **how))
+    whole, opened, look = index(folder / "x", "-q"), [], audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path, **how: opened.append(Path(path).name) or look(path, **how))
     assert index(folder / "x", "--update", out, "-q") == whole
     assert opened == []
 
@@ -1416,8 +1416,8 @@ def test_a_clip_never_takes_the_name_of_one_that_is_kept(make):
 def test_an_update_looks_again_where_the_older_look_was_less_close(make, monkeypatch):
     folder = make("x/angry/1.wav", "x/sad/2.wav")
     sertool("index", folder / "x", "--check", "header", "-o", folder / "a.parquet")
-    opened, look = [], audio.look
-    monkeypatch.setattr(audio, "look", lambda path, **how: opened.append(path) or look(path, **how))
+    opened, look = [], audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path, **how: opened.append(path) or look(path, **how))
     assert all("digest" in row for row in index(folder / "x", "--update", folder / "a.parquet", "-q"))
     assert len(opened) == 2
     index(folder / "x", "--update", folder / "a.parquet", "--check", "header", "-q")
@@ -1585,8 +1585,8 @@ def test_an_augmented_copy_never_stands_in_for_its_parent(make, monkeypatch):
     whole = index(folder / "x", "-q")
     sertool("index", folder / "x", "-o", folder / "a.parquet")
     sertool("augment", folder / "a.parquet", "--gain", 3, "--copies", 2, "-o", folder / "b.parquet")
-    opened, look = [], audio.look
-    monkeypatch.setattr(audio, "look", lambda path, **how: opened.append(path) or look(path, **how))
+    opened, look = [], audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path, **how: opened.append(path) or look(path, **how))
     assert index(folder / "x", "--update", folder / "b.parquet", "-q") == whole
     assert opened == []
     copies = [row for row in index(folder / "b.parquet", "-q") if row.get("parent")]

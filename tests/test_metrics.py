@@ -257,7 +257,7 @@ def test_speakers_that_differ_widen_the_interval() -> None:
 
 
 def test_chance_of_a_difference_is_two_sided_and_never_zero() -> None:
-    assert metrics.two_sided(np.zeros(100)) == 1
-    assert metrics.two_sided(np.full(1000, 0.2)) == pytest.approx(0.001)
-    assert metrics.two_sided(np.r_[np.full(50, -1.0), np.full(950, 1.0)]) == pytest.approx(0.1)
-    assert math.isclose(metrics.two_sided(np.r_[np.full(950, -1.0), np.full(50, 1.0)]), 0.1)
+    assert metrics.bootstrap_p_value(np.zeros(100)) == 1
+    assert metrics.bootstrap_p_value(np.full(1000, 0.2)) == pytest.approx(0.001)
+    assert metrics.bootstrap_p_value(np.r_[np.full(50, -1.0), np.full(950, 1.0)]) == pytest.approx(0.1)
+    assert math.isclose(metrics.bootstrap_p_value(np.r_[np.full(950, -1.0), np.full(50, 1.0)]), 0.1)

@@ -526,7 +526,7 @@ def test_what_stdin_is_does_not_depend_on_the_pieces_it_comes_in_nor_on_a_bom(
 ) -> None:
     for bom in (b"", b"\xef\xbb\xbf"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Trickle(bom + text.encode(), size))))
-        requests = predict_inputs.asked(["-"], None, Shelf({}, "a test"), nul=False)
+        requests = predict_inputs.requests_of(["-"], None, Shelf({}, "a test"), nul=False)
         assert [request.row["path"] for request in requests] == ["/a.wav", "/b.wav"]
 
 
@@ -847,9 +847,9 @@ def test_in_shards_without_paths_the_clip_itself_says_who_speaks(tmp_path: Path,
 
 def test_the_first_windows_of_a_long_file_are_soon_asked_about() -> None:
     how = windows.PredictOptions(window=3.0, hop=1.0)
-    look = audio.Look(sample_rate=16_000, samples=3600 * 16_000, channels=1)
+    look = audio.AudioInfo(sample_rate=16_000, samples=3600 * 16_000, channels=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audio, "look", lambda *_, **__: look)
+        patch.setattr(audio, "probe", lambda *_, **__: look)
         patch.setattr(audio, "has_places", lambda _: True)
         asked = Request({"path": "call.wav"})
         spans = [(each.first, each.count) for each in windows.stretches(asked, how, Wave())]

@@ -116,7 +116,7 @@ def test_a_reader_refuses_rows_of_another_clip_place_or_setting(tmp_path):
 def test_a_missing_shard_is_one_clear_error(tmp_path):
     with pytest.raises(SertoolError, match="no such file"):
         shards.Reader("mel").rows("corpus/0", str(tmp_path / "0.safetensors"), 0, 4)
-    assert shards.sound(tmp_path / "0.safetensors", "mel") is None
+    assert shards.intact_header(tmp_path / "0.safetensors", "mel") is None
 
 
 def test_a_shard_cut_anywhere_is_refused(tmp_path):
@@ -125,9 +125,9 @@ def test_a_shard_cut_anywhere_is_refused(tmp_path):
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        assert shards.sound(path, "mel") is None
+        assert shards.intact_header(path, "mel") is None
     path.write_bytes(whole + b"\0")
-    assert shards.sound(path, "mel") is None
+    assert shards.intact_header(path, "mel") is None
 
 
 def test_an_altered_number_is_noticed(tmp_path):
@@ -240,7 +240,7 @@ def test_metadata_that_does_not_fit_itself_is_refused(tmp_path, change):
     head["__metadata__"]["sertool"] = json.dumps(tensorfile.header(path) | change)
     text = json.dumps(head).encode()
     path.write_bytes(len(text).to_bytes(length, "little") + text + whole[end:])
-    assert shards.sound(path, "mel") is None
+    assert shards.intact_header(path, "mel") is None
 
 
 def test_a_header_says_nothing_of_where_it_was_written(tmp_path):

@@ -1395,7 +1395,7 @@ def test_a_manifest_as_csv_is_enough(mel: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_training_in_one_folder_is_refused_while_the_first_is_at_it(mel: Path, tmp_path: Path) -> None:
-    with locks.alone(tmp_path, wait=False):
+    with locks.folder_lock(tmp_path, wait=False):
         assert str(tmp_path) in train(mel, *TINY, "-o", tmp_path, code=1).line
 
 

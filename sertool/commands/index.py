@@ -101,7 +101,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import files, indexing, manifest, manifest_io, provenance, speakers, splitting, twins, workers
+    from sertool import duplicates, files, indexing, manifest, manifest_io, provenance, speakers, splitting, workers
 
     division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     old = manifest_io.read(values["update"]) if values["update"] else None
@@ -118,7 +118,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     mapping = index_options.labelling.mapping
     if values["audit"]:
         return splitting.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
-    table = twins.released(_choose_rows(twins.marked(read), values, mapping))
+    table = duplicates.released(_choose_rows(duplicates.marked(read), values, mapping))
     table = manifest.with_empty(table, "issue", "notes")  # for whatever reads them next
     seed = _seed(division, values["seed"])
     table = splitting.divided(table, division, seed, old)

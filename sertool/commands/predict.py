@@ -185,7 +185,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     annotate = partial(_note_table, read=read, annotate=partial(heldout_members.divided_by_models, runs=runs))
     shelf, nul = session.shelf(), values["null"]
     others = bool(values["enroll"]) and not os.path.isdir(values["enroll"])
-    requests = predict_inputs.asked(sources, values["root"], shelf, nul=nul, also=also, told=annotate, others=others)
+    requests = predict_inputs.requests_of(
+        sources, values["root"], shelf, nul=nul, also=also, told=annotate, others=others
+    )
     requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
     requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
     watch = row_stages.Watch(sources, read)
@@ -194,7 +196,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     rows = _answers(session, requests, values)
     rows = watch.shown(rows) if is_watched else rows
     rows, count = _joined(rows, ensemble.labels, values, kind), row_stages.Count()
-    rows = count.of_windows(row_stages.lasting(rows)) if values["window"] else count.of_clips(rows)
+    rows = count.of_windows(row_stages.with_durations(rows)) if values["window"] else count.of_clips(rows)
     extra = [name for name, is_asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if is_asked]
     with device.memory_kept():
         answer_files.write(rows, ensemble.labels, extra, answer_files.AnswerFile(values["out"], kind, read))

@@ -77,7 +77,7 @@ def written(augmentation: str, turned_down: float = 0.0) -> str:
 
 
 @lru_cache(maxsize=4096)
-def pending(augmentation: str | None) -> tuple[Drawn, ...]:
+def needs_rendering(augmentation: str | None) -> tuple[Drawn, ...]:
     """Return the effects still to be applied to a row's file: none if it holds their sound already."""
     if not augmentation:
         return ()
@@ -91,15 +91,15 @@ def pending(augmentation: str | None) -> tuple[Drawn, ...]:
 
 def applied(wave: Tensor, rate: int, augmentation: str | None) -> Tensor:
     """Apply a row's effects in order to `[channels, samples]`, without changing the input."""
-    for link in readied(wave.shape[-1], rate, augmentation):
+    for link in prepare_chain(wave.shape[-1], rate, augmentation):
         wave = _alone(wave, rate, link)
     return wave
 
 
-def readied(samples: int, rate: int, augmentation: str | None) -> list[Link]:
+def prepare_chain(samples: int, rate: int, augmentation: str | None) -> list[Link]:
     """Return a row's effects for a clip of so many samples, with their sounds ready; any device can do the rest."""
     chain = []
-    for drawn in pending(augmentation):
+    for drawn in needs_rendering(augmentation):
         with _complete(drawn["effect"]) as module:
             chain.append((drawn, (module.sound(samples, rate, drawn),) if hasattr(module, "sound") else ()))
             samples = module.length(samples, drawn) if hasattr(module, "length") else samples

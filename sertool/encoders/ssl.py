@@ -197,7 +197,7 @@ def published(size: str) -> Published:
 
 def tensors(size: str, layers: int, known: str | None = None) -> tuple[str, dict[str, Tensor]]:
     """Return digest and tensors of the first `layers` blocks, by published names; with the digest `known` if given."""
-    return weights.chosen(published(size), shapes(size, layers), known, arranged)
+    return weights.load(published(size), shapes(size, layers), known, arranged)
 
 
 def arranged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -185,7 +185,7 @@ def tensors(
     `known` is the digest that they must have or, if `first` is given, the first so many of them.
     """
     part = None if first is None else shapes(size, first)
-    return weights.chosen(published(size), shapes(size, layers), known, arranged, part)
+    return weights.load(published(size), shapes(size, layers), known, arranged, part)
 
 
 def shapes(size: str, layers: int) -> dict[str, tuple[int, ...]]:

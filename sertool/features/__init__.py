@@ -25,7 +25,7 @@ A file may also have
 - for `--verify` only: `tolerance(settings)`, the relative error allowed; `LEAST`, a difference that never matters;
   `AGREES`, the share of values that must be within the tolerance; `STEPS`, true if rounding may move a value by a
   step;
-- `settled(settings, device, rate)` and `suited(settings, device)`, see below;
+- `resolve_settings(settings, device, rate)` and `settings_for_device(settings, device)`, see below;
 - `values_per_second(settings)`, by which shards are cut, if no setting is called `hop`;
 - for a pretrained encoder, the file of the same name in `encoders/`: `CHOICE`, the setting that names the encoder and
   is the value of the feature's own option; and settings `layers`, `precision` and `weights`, a digest.
@@ -41,10 +41,10 @@ from sertool.errors import UsageError
 load = partial(catalogue.load, "features")
 
 
-def settled(name: str, settings: Any, device: str, rate: int) -> Any:
+def resolve_settings(name: str, settings: Any, device: str, rate: int) -> Any:
     """Return the settings to record in a shard, including what only the device or the weights' file determines."""
     module = load(name)
-    return module.settled(settings, device, rate) if hasattr(module, "settled") else settings
+    return module.resolve_settings(settings, device, rate) if hasattr(module, "resolve_settings") else settings
 
 
 def stored(name: str, settings: Any) -> str:
@@ -87,10 +87,10 @@ def sides(record: Mapping[str, Any]) -> int:
     return 2 if record["wave"]["channels"] == "stereo" else 1
 
 
-def suited(name: str, settings: Any, device: str) -> Any:
+def settings_for_device(name: str, settings: Any, device: str) -> Any:
     """Return the settings that a device computes best, within tolerance; shards record the original ones."""
     module = load(name)
-    return module.suited(settings, device) if hasattr(module, "suited") else settings
+    return module.settings_for_device(settings, device) if hasattr(module, "settings_for_device") else settings
 
 
 def settings(name: str, values: dict[str, Any]) -> Any:

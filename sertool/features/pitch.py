@@ -68,13 +68,13 @@ class Feature(nn.Module):
 
     def _rows(self, wave: Tensor) -> Tensor:
         count = self.cutting.count(len(wave))
-        candidates = pyin.observed(
+        candidates = pyin.find_candidates(
             lambda first, last: self.cutting.cut(wave, first, last).cpu(), count, self.grid, self.prior
         )
         states = self.lattice.path(candidates)
         voiced = states < self.grid.bins
         pitch = np.where(voiced, self.frequencies[states % self.grid.bins], 0.0)
-        return torch.from_numpy(np.stack([pitch, voiced, candidates.voicing], axis=1)).float()
+        return torch.from_numpy(np.stack([pitch, voiced, candidates.voiced_probability], axis=1)).float()
 
 
 def _framing(settings: Settings) -> dsp.Framing:

@@ -19,7 +19,7 @@ REVISION = 1  # samples that no frame reaches count where a network normalises o
 AGREES = 0.98  # the share of values that must be within the tolerance
 CHOICE = "model"  # the setting given by the feature's own option: `--ssl wavlm-large`
 
-tolerance, suited = pretrained.tolerance, pretrained.suited
+tolerance, settings_for_device = pretrained.tolerance, pretrained.settings_for_device
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Settings:
     weights: str | None = None  # the digest of the weights
 
 
-def settled(settings: Settings, where: str, rate: int) -> Settings:
+def resolve_settings(settings: Settings, where: str, rate: int) -> Settings:
     """Return the settings with `auto` and `all` resolved for a device, and the digest of the weights."""
-    return pretrained.settled(ssl, settings.model, settings, where, rate)
+    return pretrained.resolve_settings(ssl, settings.model, settings, where, rate)
 
 
 def values_per_second(settings: Settings) -> float:

@@ -18,7 +18,7 @@ DTYPE = "float16"
 AGREES = 0.98  # the share of values that must be within the tolerance
 CHOICE = "size"  # the setting given by the feature's own option: `--whisper base`
 
-tolerance, suited = pretrained.tolerance, pretrained.suited
+tolerance, settings_for_device = pretrained.tolerance, pretrained.settings_for_device
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Settings:
     weights: str | None = None  # the digest of the weights
 
 
-def settled(settings: Settings, where: str, rate: int) -> Settings:
+def resolve_settings(settings: Settings, where: str, rate: int) -> Settings:
     """Return the settings with `auto` and `all` resolved for a device, and the digest of the weights."""
-    return pretrained.settled(whisper, settings.size, settings, where, rate)
+    return pretrained.resolve_settings(whisper, settings.size, settings, where, rate)
 
 
 def values_per_second(settings: Settings) -> float:

@@ -36,7 +36,7 @@ class Settings:
 class Model(layers.Headed):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__()
-        part = layers.part_width(columns, settings.groups)
+        part = layers.group_width(columns, settings.groups)
         self.weights = nn.Parameter(torch.zeros(settings.groups))
         self.dropout = nn.Dropout(settings.dropout)
         self.narrow = nn.Linear(part, settings.width)

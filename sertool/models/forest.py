@@ -27,14 +27,14 @@ class Model(Fitted):
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__(settings, columns, classes)
         nowhere, anywhere = np.zeros(1, dtype=int), np.full((1, classes), 1 / classes)
-        self.keep(roots=nowhere, feature=nowhere, threshold=np.zeros(1), left=nowhere, right=nowhere,
+        self.register_arrays(roots=nowhere, feature=nowhere, threshold=np.zeros(1), left=nowhere, right=nowhere,
                   shares=anywhere, depth=nowhere)  # fmt: skip
 
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Fit to `[clips, columns]`, with clip weights."""
         from sklearn.ensemble import RandomForestClassifier
 
-        self.begin(x, y)
+        self.fit_scaling(x, y)
         size = {"min_samples_leaf": self.settings.leaf, "max_depth": self.settings.depth}
         forest = RandomForestClassifier(self.settings.trees, **size, random_state=seed % SEEDS).fit(x, y, weights)
         trees = [estimator.tree_ for estimator in forest.estimators_]
@@ -46,7 +46,7 @@ class Model(Fitted):
             for name in ("children_left", "children_right", "feature", "threshold", "value")
         )
         leaf = left < 0
-        self.keep(
+        self.register_arrays(
             roots=roots, feature=np.where(leaf, 0, feature), threshold=below(threshold),
             left=np.where(leaf, nodes, left + start), right=np.where(leaf, nodes, right + start),
             shares=shares[:, 0] / shares[:, 0].sum(axis=1, keepdims=True),

@@ -24,11 +24,11 @@ class Model(FittedLinear):
         """Fit to `[clips, columns]`; weights set the priors of the emotions. Deterministic."""
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-        z = self.begin(x, y)
+        z = self.fit_scaling(x, y)
         require_more_clips_than_emotions(y)
         priors = None
         if weights is not None:
             sums = np.bincount(y, weights)[self.present.numpy()]
             priors = sums / sums.sum()
         solver = {"solver": "lsqr", "shrinkage": "auto"} if self.settings.shrinkage else {"solver": "svd"}
-        self.adopt(LinearDiscriminantAnalysis(**solver, priors=priors).fit(z, y))
+        self.load_estimator(LinearDiscriminantAnalysis(**solver, priors=priors).fit(z, y))

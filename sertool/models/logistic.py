@@ -24,4 +24,6 @@ class Model(FittedLinear):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Fit to `[clips, columns]`, with clip weights; a clip and its copies count as one. Deterministic."""
         share = 1.0 if origin is None else len(np.unique(origin)) / len(y)
-        self.adopt(regression(self.begin(x, y), y, self.settings.c * share, self.settings.steps, weights))
+        self.load_estimator(
+            regression(self.fit_scaling(x, y), y, self.settings.c * share, self.settings.steps, weights)
+        )

@@ -39,7 +39,7 @@ class Network(layers.Headed):
 
     def __init__(self, settings: Settings, columns: int) -> None:
         super().__init__()
-        part, width = layers.part_width(columns, settings.groups, settings.stats), settings.width
+        part, width = layers.group_width(columns, settings.groups, settings.stats), settings.width
         self.stats = settings.stats
         self.dropout_in, self.dropout = nn.Dropout(settings.dropout_in), nn.Dropout(settings.dropout)
         self.narrow = nn.ModuleList(nn.Linear(part, width) for _ in range(settings.groups))

@@ -26,5 +26,5 @@ class Settings:
 class Model(FittedLinear):
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
         """Fit to `[clips, columns]`, with clip weights. Deterministic."""
-        z = self.begin(x, y).astype(np.float32)
-        self.adopt(regression(z, y, self.settings.freedom / len(y), self.settings.steps, weights))
+        z = self.fit_scaling(x, y).astype(np.float32)
+        self.load_estimator(regression(z, y, self.settings.freedom / len(y), self.settings.steps, weights))

@@ -37,7 +37,7 @@ class Model(Fitted):
         super().__init__(settings, columns, classes)
         self.gamma = settings.gamma or 1 / columns
         pairs = len(list(combinations(range(classes), 2)))
-        self.keep(vectors=np.zeros((0, columns)), weight=np.zeros((0, pairs)), bias=np.zeros(pairs),
+        self.register_arrays(vectors=np.zeros((0, columns)), weight=np.zeros((0, pairs)), bias=np.zeros(pairs),
                   slope=np.zeros(classes), offset=np.zeros(classes))  # fmt: skip
 
     def fit(self, x: np.ndarray, y: np.ndarray, weights: Known = None, seed: int = 0, origin: Known = None) -> None:
@@ -45,13 +45,13 @@ class Model(Fitted):
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.svm import SVC
 
-        z = self.begin(x, y)
+        z = self.fit_scaling(x, y)
         apart = folds(y, np.arange(len(y)) if origin is None else origin, seed)
         machine = SVC(C=self.settings.c, gamma=self.gamma)
         calibrated = CalibratedClassifierCV(machine, method="sigmoid", cv=apart, ensemble=False).fit(z, y, weights)
-        self.adopt(calibrated.calibrated_classifiers_[0])
+        self.load_estimator(calibrated.calibrated_classifiers_[0])
 
-    def adopt(self, calibrated: Any) -> None:
+    def load_estimator(self, calibrated: Any) -> None:
         """Store the support vectors, their weight in each pair's machine `[vectors, pairs]`, and the sigmoids."""
         machine, sigmoids = calibrated.estimator, calibrated.calibrators
         slope, offset = (np.array([getattr(sigmoid, name) for sigmoid in sigmoids]) for name in ("a_", "b_"))
@@ -61,7 +61,7 @@ class Model(Fitted):
         weight, bias = pair_weights(machine.dual_coef_, owner), machine.intercept_
         if len(bias) == 1:  # scikit-learn inverts a single machine
             weight, bias = -weight, -bias
-        self.keep(vectors=machine.support_vectors_, weight=weight, bias=bias, slope=slope, offset=offset)
+        self.register_arrays(vectors=machine.support_vectors_, weight=weight, bias=bias, slope=slope, offset=offset)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         x = self.scaled(rows)

@@ -24,7 +24,7 @@ def mark(rows: Sequence[Row]) -> None:
     first in a tie.
     """
     for row in rows:
-        if tells_of_them(row.get("issue")):
+        if is_duplicate_issue(row.get("issue")):
             row["issue"] = None
     alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
@@ -94,10 +94,10 @@ def _judged(table: Table, sound: np.ndarray) -> Table:
 def single(table: Table) -> np.ndarray:
     """Return which clips are not set aside for having a twin, bool `[rows]`."""
     issues = manifest.codes(table, "issue")
-    return look_up([not tells_of_them(issue) for issue in issues.values], issues, True)
+    return look_up([not is_duplicate_issue(issue) for issue in issues.values], issues, True)
 
 
-def tells_of_them(issue: str | None) -> bool:
+def is_duplicate_issue(issue: str | None) -> bool:
     """Whether an issue says that a clip has a twin."""
     return issue is not None and (issue == "label-conflict" or issue.startswith(SAME_AS))
 
@@ -118,7 +118,7 @@ def _alike(table: Table, source: np.ndarray, has_source: np.ndarray, channel: np
     return Codes(group_of_row, manifest.Values(table.column("clip"), rows[first]))
 
 
-def beginnings(table: Table) -> np.ndarray:
+def start_ids(table: Table) -> np.ndarray:
     """Return a number for each row's recording and start, `[rows]`; -1 if the recording is unknown.
 
     Rows of one number share their sound, wherever they end.
