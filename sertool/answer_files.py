@@ -17,7 +17,7 @@ from sertool.columns import Row
 from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
 
-LONG_TABLE_ROWS = 65_536  # rows that are kept one by one
+LONG_TABLE_ROWS = 65_536  # rows that are held as dicts before they become a table
 
 
 class AnswerFile(NamedTuple):
@@ -103,7 +103,7 @@ def _gather(rows: Iterator[Row], blocks: list[list[Row] | Table], names: Sequenc
 
 
 def _block(rows: Sequence[Row], names: Sequence[str], read: Sequence[Table]) -> Table:
-    """Rows as a table: what is not among the names of answers has the types of the manifests that were read."""
+    """Return the rows as a table; columns that are not answers keep the types that they had in the manifests."""
     kinds = {field.name: field.type for table in read for field in table.schema if field.name not in names}
     return manifest.from_columns(columns.of_rows(rows), kinds)
 

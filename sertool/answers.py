@@ -30,7 +30,7 @@ class Answers:
     clips: Codes | None  # the clips' names
     whole: np.ndarray | None  # `[clips]`: the number of the whole clip, if windows or channels are scored
     truth: np.ndarray
-    groups: dict[str, Codes]  # index [seeds, clips]: a fold may be another one under each seed
+    groups: dict[str, Codes]  # index [seeds, clips], as folds may differ between seeds
     predicted: np.ndarray
     fold: Codes  # `index` is `[seeds, clips]`
     confidence: np.ndarray
@@ -175,7 +175,7 @@ def _spread(values: np.ndarray, cells: Cells, nothing: float) -> np.ndarray:
 
 
 def _spread_group(column: Codes, cells: Cells) -> Codes:
-    """The column as `[seeds, clips]`; where a seed knows no value, the first that is known of the clip."""
+    """Spread a column to `[seeds, clips]`; where a seed lacks a clip's value, take the first known one."""
     index = _spread(column.index, cells, -1)
     first = np.take_along_axis(index, (index >= 0).argmax(0)[None], 0)
     return Codes(np.where(index < 0, first, index), column.values)
@@ -204,17 +204,17 @@ def _rows(count: int) -> str:
 
 
 class Shares(NamedTuple):
-    """The probabilities of each row by the emotion that they are of."""
+    """The probabilities of each row, by emotion."""
 
     words: list[str]
     values: (
         np.ndarray
-    )  # [rows, words and one more]: 0 for an emotion without any; NaN in a row that has no distribution
-    are_sums: bool  # of several columns, where --map joined emotions
+    )  # [rows, words + 1]: 0 for emotions without probabilities (index -1), NaN in rows without a distribution
+    are_sums: bool  # whether --map joined emotions, whose columns are added up
 
 
 def _probable(run: Run, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Each row's confidence `[rows]`, log loss and Brier score `[2, rows]` (NaN: unknown), and what is odd of them."""
+    """Return confidences `[rows]`, log losses and Brier scores `[2, rows]` (NaN: unknown), and notes on oddities."""
     shares = _shares(run)
     place = np.array([shares.words.index(word) if word in shares.words else -1 for word in classes], int)
     true, answered = (place[_numbers(column, classes)] for column in (run.truth, run.predicted))
@@ -234,14 +234,14 @@ def _shares(run: Run) -> Shares:
 
 
 def _confidence(run: Run, shares: Shares, answered: np.ndarray) -> np.ndarray:
-    """The confidence that a run says, unless it is in one of several emotions that are joined; else the probability."""
+    """Return the run's own confidences, or the answers' probabilities if there are none or --map joined emotions."""
     if "confidence" in run.table.column_names and not shares.are_sums:
         return run.table.column("confidence").to_numpy().astype(float)
     return np.take_along_axis(shares.values, answered[:, None], 1)[:, 0]
 
 
 def _losses(shares: Shares, true: np.ndarray) -> np.ndarray:
-    """Log loss and Brier score, `[2, rows]`.
+    """Return log loss and Brier score, `[2, rows]`.
 
     An emotion that the model does not know has probability 0, and so an infinite log loss, which says nothing. Clips of
     such an emotion therefore have no log loss, and count as wrong in every other figure.
@@ -262,7 +262,7 @@ def _notes_on_shares(run: Run, shares: Shares, true: np.ndarray, answered: np.nd
         yield f"without log loss: {_rows(nameless)} of {truly}, for which there are no probabilities"
     of_answer = np.take_along_axis(shares.values, answered[:, None], 1)[:, 0]
     unlike = (of_answer < shares.values.max(1) - TIE).sum()
-    if unlike and not shares.are_sums:  # the sum of several may well be above the highest
+    if unlike and not shares.are_sums:  # a sum of several may well exceed the highest
         yield f"in {_rows(unlike)} another emotion than the predicted one has the highest probability"
 
 
@@ -274,7 +274,7 @@ def _notes_on_confidence(run: Run, shares: Shares, outside: int) -> Iterator[str
 
 
 def _joins_labels(run: Run) -> bool:
-    """Whether --map made several labels one."""
+    """Whether --map merged several labels into one."""
     columns_of_words = (("emotion", run.truth), ("predicted", run.predicted))
     unjoined = (({predictions.word(str(label), {}) for label in manifest.codes(run.table, name).values}, words)
                 for name, words in columns_of_words)  # fmt: skip
@@ -305,7 +305,7 @@ def part(run: Answers, rows: np.ndarray) -> Answers:
 
 
 def only(run: Answers, counted: np.ndarray) -> Answers:
-    """The run of some answers only, bool `[seeds or 1, clips]`, on the clips that these are of."""
+    """Keep some answers of a run, bool `[seeds or 1, clips]`, and the clips that they belong to."""
     answered = replace(run, predicted=np.where(counted, run.predicted, -1))
     return part(answered, np.flatnonzero(counted.any(0)))
 

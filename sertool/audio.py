@@ -100,7 +100,7 @@ def _file(path: str) -> FileIO:
 
 @contextmanager
 def _decoder(path: str, file: FileIO, account: containers.LengthCheck) -> Iterator[tuple["_Coded | _Plain", int]]:
-    """A file, ready to be decoded, and how many samples it has."""
+    """Open a file for decoding, and yield the stream and its number of samples."""
     with _Plain(file, account.plain) if account.plain else _sound_file(path) as stream:
         if not RATES[0] <= stream.samplerate <= RATES[1]:
             raise Unusable("unreadable", f"a sample rate of {stream.samplerate:,} Hz, not {RATES[0]:,} to {RATES[1]:,}")
@@ -108,7 +108,10 @@ def _decoder(path: str, file: FileIO, account: containers.LengthCheck) -> Iterat
 
 
 def _account(file: FileIO, *, whole: bool) -> containers.LengthCheck:
-    """Refuse what is no audio, or is cut off where it has to be `whole`, before any decoder sees it."""
+    """Check a file before any decoder reads it.
+
+    Raises Unusable for what is no audio and, if `whole`, for what is cut off.
+    """
     try:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

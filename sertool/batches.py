@@ -22,11 +22,11 @@ from sertool.paths import path_of
 from sertool.shards import Shard
 from sertool.taught_encoders import EncoderTraining
 
-SORTED_BATCHES = 32  # within so many batches clips are sorted by length, so that there is little padding
-AT_ONCE = 64  # clips that are answered together
-STEP_FRAMES = 16  # frames: long batches have a multiple of it
-UNLIKE = 2  # times as long as another is too long for a batch with it
-RESIDENT_SHARE = 0.5  # of the device's free memory that frames may take
+SORTED_BATCHES = 32  # clips are sorted by length within this many batches, to pad little
+AT_ONCE = 64  # clips that are answered in one batch
+STEP_FRAMES = 16  # frames: the length of long batches is a multiple of it
+UNLIKE = 2  # a clip more than this many times as long as another is not in a batch with it
+RESIDENT_SHARE = 0.5  # of the device's free memory may go to frames
 
 
 @dataclass
@@ -183,5 +183,5 @@ def in_order(lengths: np.ndarray, size: int = AT_ONCE) -> Iterator[np.ndarray]:
 
 
 def not_alone(places: np.ndarray, precision: str) -> np.ndarray:
-    """The places of a batch; a single one twice in bf16, whose kernels round a single clip otherwise than others."""
+    """Return the places of a batch, a single one twice in bf16, whose kernels round a lone clip unlike several."""
     return places.repeat(2) if precision == "bf16" and len(places) == 1 else places

@@ -64,7 +64,7 @@ def _common(files: Sequence[Path]) -> Path | None:
 
 
 def rows(search: Found, how: Labelling, used_names: Iterable[str] = ()) -> tuple[list[Row], set[str]]:
-    """A row for each clip, none by a name that is taken; and the labels of the mapping that clips have."""
+    """Return a row for each clip, with an id that is not in use, and the mapping's labels that clips have."""
     clips = tables.listed_clips(search.clips, how.tables) if how.tables else search.clips
     labelling.by_path(clips, how, search.side)
     for clip in clips:
@@ -105,7 +105,7 @@ def _finish(clip: Candidate, how: Labelling, corpus: str | None, folders: Sequen
 
 
 def _qualified(who: str, corpus: str | None) -> str | None:
-    """A speaker's name with that of the corpus before it."""
+    """Return a speaker's name prefixed with that of the corpus; None if either is unknown."""
     if who.startswith(f"{corpus}:"):
         return who
     return f"{corpus}:{who}" if who and corpus else None

@@ -13,7 +13,10 @@ from sertool.sums import Bootstrap, UnitSums
 
 
 def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Comparison:
-    """Both runs on the clips that both answered, drawn together: what moves both does not blur their difference."""
+    """Compare two runs on the clips that both answered.
+
+    Both are resampled together, so that common effects do not blur the difference.
+    """
     rows, other_rows = answers.shared_rows(first, second)
     left, right = _answered_by_both(answers.part(first, rows), answers.part(second, other_rows))
     units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
@@ -27,8 +30,10 @@ def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Compari
 
 
 def _answered_by_both(first: Answers, second: Answers) -> tuple[Answers, Answers]:
-    """Both, of the same clips, less what only one of them answered: under each seed where these are the same, else the
-    clips that one of them lacks under any."""
+    """Restrict two runs of the same clips to the answers that both gave.
+
+    With the same seeds this is done per seed, else a clip is dropped if either lacks it under any seed.
+    """
     answered, others = first.predicted >= 0, second.predicted >= 0
     both = answered & others if first.seeds == second.seeds else (answered.all(0) & others.all(0))[None]
     return answers.only(first, both), answers.only(second, both)

@@ -19,13 +19,13 @@ STREAMED = 0x7FFF0000  # writers to pipes, which cannot know the length, leave 0
 MOST_CHUNKS = 1000
 WINDOW = 1 << 18
 TAIL = 131_072  # two Ogg pages of the greatest size
-LONGEST_HEADER = 27 + 255  # of an Ogg page
-SERIAL = slice(14, 18)  # where it says which stream it is of
-BEGINS, ENDS = 2, 4  # its flags
-UNREAD = 0.1  # seconds behind the samples that matter
-LIES = 16  # frames more than a header counts, which some encoders write
-ID3_AT_END = 128  # bytes
-BIT_RATES = {  # of MPEG 1 and of MPEG 2, layer III, in kbit/s
+LONGEST_HEADER = 27 + 255  # length of an Ogg page's header
+SERIAL = slice(14, 18)  # of the stream's serial number in it
+BEGINS, ENDS = 2, 4  # flags of its first and last page
+UNREAD = 0.1  # seconds of data after the counted samples that are worth a note
+LIES = 16  # frames by which a header may overstate the count, as some encoders do
+ID3_AT_END = 128  # bytes of an ID3v1 tag
+BIT_RATES = {  # MPEG 1 and MPEG 2, layer III, in kbit/s
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
@@ -42,9 +42,12 @@ class Pcm16Layout(NamedTuple):
 
 
 class LengthCheck(NamedTuple):
-    """What is missing, in words; how many samples there are, where only a count of the frames can tell; where they lie,
-    if they need no decoder; whether other recordings follow that no decoder would come to; whether something follows
-    that may be samples, though none that the file counts."""
+    """The result of checking a file.
+
+    `missing` says in words what is cut off; `samples` is the length if only counting frames can tell it; `plain` is the
+    position of samples that need no decoder; `is_joined` says that other recordings follow which no decoder would read;
+    `goes_on` says that what follows the samples that the file counts may be samples, too.
+    """
 
     missing: str = ""
     samples: int | None = None
@@ -94,7 +97,7 @@ def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck:
 
 
 def _goes_on(stream: BinaryIO, kind: bytes, byte_count: int) -> bool:
-    """Whether the last bytes of a WAV file, behind the samples that it counts, are many, not zeros, and no chunk."""
+    """Whether many bytes follow the samples that a WAV file counts, and are neither zeros nor a chunk."""
     if len(kind) < 16 or byte_count < UNREAD * struct.unpack_from("<I", kind, 8)[0]:
         return False
     stream.seek(-byte_count, SEEK_END)
@@ -103,7 +106,7 @@ def _goes_on(stream: BinaryIO, kind: bytes, byte_count: int) -> bool:
 
 
 def _is_chunk(entry: bytes, most: int) -> bool:
-    """Whether a name and a length begin a chunk, of so many bytes at the most, and no other file."""
+    """Whether a name and a length begin a chunk of fewer than `most` bytes, rather than another file."""
     name, length = entry[:4], int.from_bytes(entry[4:], "little")
     return name.isascii() and name.decode().isprintable() and name not in CHUNKED and length < most
 

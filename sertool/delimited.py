@@ -1,4 +1,4 @@
-"""Tables in text, whose columns commas, tabs or semicolons separate, as people, spreadsheets and pandas write them."""
+"""Read delimited text, separated by commas, tabs or semicolons, as people, spreadsheets and pandas write it."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ SEPARATORS = {"tsv": "\t", "csv": ",", "semicolons": ";"}  # semicolons as in sp
 BOM = b"\xef\xbb\xbf"
 FIRST_LINE = re.compile(rb"(?:" + BOM + rb")?[\r\n]*([^\r\n]*)")  # old Macintosh lines end in CR
 IN_TEXT = {"list": "string", "float": "double"}  # how text is read first; callers convert it
-SEPARATOR_LINE = re.compile(rb"(?:" + BOM + rb")?sep=.[\r\n]+", re.IGNORECASE)  # by which spreadsheets tell themselves
+SEPARATOR_LINE = re.compile(rb"(?:" + BOM + rb")?sep=.[\r\n]+", re.IGNORECASE)  # a spreadsheet's note of its separator
 COMMA, POINT = (re.compile(rb'(?m)(?:^|[;"])[-+]?\d*' + mark + rb'\d+(?=[;"\s]|$)') for mark in (b",", rb"\."))
 DIGITS = "(?:0|[1-9][0-9]{0,14})"  # as many as a double keeps; 007 is a name
 WHOLE = r"^ *(?:0|-?[1-9][0-9]{0,18}) *$"
@@ -143,7 +143,7 @@ def _table(data: pa.Buffer, kind: str, header: list[str], loose: Collection[str]
 
 
 def _without_nameless(table: Table) -> Table:
-    """Less the columns that have neither a name nor a cell, as spreadsheets write those that once had."""
+    """Drop columns with neither a name nor a value, which spreadsheets write for columns that were emptied."""
     empty = [column.null_count == len(column) for column in table.columns]
     return table.select([place for place, name in enumerate(table.column_names) if name or not empty[place]])
 

@@ -13,7 +13,7 @@ from sertool.files import listed
 from sertool.manifest import Table
 from sertool.paths import path_of, stamp
 
-BATCH_FILES = 64  # files for a thread at a time: threads that meet after each file wait for each other
+BATCH_FILES = 64  # files per task: threads that synchronise after each file wait for each other
 FOUND = ("sample_rate", "channels", "samples", "digest", "size", "modified", "issue")
 HEARD = ("clipped", "quiet", "dc", "over-scale", "antiphase", "stereo", "unread-end")
 TOLERANCE = 0.1  # seconds that encoders may add
@@ -125,8 +125,7 @@ def report(table: Table) -> None:
 
 
 def strict_status(issues: Mapping[str, int], what: str, folders: int = 0) -> int | None:
-    """What --strict ends with: 1, and a line that says why, for rows that were set aside and folders without audio that
-    can be read."""
+    """Return the status of --strict: 1, after saying why, if rows were set aside or folders lack readable audio."""
     count = sum(issues.values())
     kinds = listed((f"{kind} {number:,}" for kind, number in issues.items()), len(issues))
     reasons = [f"{talk.counted(count, what)} set aside: {kinds}"] if count else []

@@ -14,9 +14,9 @@ KINDS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG",
 CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}  # codecs that can be simulated
 CODED_RATES = {"opus": (8_000, 12_000, 16_000, 24_000, 48_000),
                "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)}  # fmt: skip
-WAV_HEAD_BYTES = 4096  # bytes within which the chunks before the samples of a WAV file begin
-BLOCK_SAMPLES = 1 << 16  # samples written at once: with minutes of them, libsndfile's Vorbis ends the process
-MP3_DELAY_SAMPLES = 1105  # samples by which a decoded MP3 comes late: 576 of the encoder, 529 of the decoder
+WAV_HEAD_BYTES = 4096  # bytes within which a WAV file's chunks before its samples begin
+BLOCK_SAMPLES = 1 << 16  # samples written at once: with minutes of them, libsndfile's Vorbis encoder crashes
+MP3_DELAY_SAMPLES = 1105  # delay of a decoded MP3 in samples: 576 of the encoder, 529 of the decoder
 
 
 def write(path: Path, samples: np.ndarray, rate: int) -> None:
@@ -42,8 +42,8 @@ def encoded(samples: np.ndarray, rate: int, extension: str, remark: str = "", *,
             block = samples[first : first + BLOCK_SAMPLES]
             file.write(_in_16_bits(block) if subtype == "PCM_16" else block)
     data = buffer.getbuffer()
-    if floats:  # libsndfile notes when it measured the peak, and equal sounds shall be equal bytes
-        time = bytes(data[:WAV_HEAD_BYTES]).index(b"PEAK") + 12  # behind the chunk's name, its size and its version
+    if floats:  # libsndfile writes the time into the peak chunk, and equal sounds should give equal bytes
+        time = bytes(data[:WAV_HEAD_BYTES]).index(b"PEAK") + 12  # after the chunk's name, size and version
         data[time : time + 4] = bytes(4)
     return data
 
@@ -62,7 +62,7 @@ def coded(samples: np.ndarray, rate: int, codec: str, kbps: float) -> np.ndarray
         decoded, _ = soundfile.read(stream, dtype="float32")
     except (soundfile.SoundFileError, ValueError) as error:
         raise SertoolError(f"libsndfile {soundfile.__libsndfile_version__} cannot code {codec}: {error}") from None
-    late = MP3_DELAY_SAMPLES if codec == "mp3" and len(decoded) > len(samples) else 0  # unless the file says so itself
+    late = MP3_DELAY_SAMPLES if codec == "mp3" and len(decoded) > len(samples) else 0  # unless the file itself says so
     return _fitted(decoded[late:], len(samples))
 
 
@@ -73,7 +73,7 @@ def _compression_level(rate: int, codec: str, kbps: float) -> float:
 
 
 def _kbps_of_mp3(rate: int) -> tuple[int, int]:
-    """The range of bit rates that MP3 has at a sample rate."""
+    """Return the lowest and the highest bit rate of MP3 at a sample rate, in kbit/s."""
     if rate < 16_000:
         return 8, 64
     return (8, 160) if rate < 32_000 else (32, 320)

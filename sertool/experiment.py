@@ -95,7 +95,7 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
             plan = replace(plan, table=preparing.featurized(plan.table, to_make, place, picked, jobs))
             teachers = _teachers(plan.table, design.teacher, plan.folder, picked, jobs)
         workplace = Workplace(options.overwrite, process_device, teachers, refusal)
-        if to_make is not None:  # which may have set clips aside
+        if to_make is not None:  # extraction may have set clips aside
             divisions = planning.divisions(plan)
         predictions = [_divided(plan, division, workplace) for division in divisions]
         if held_out.gap:
@@ -132,7 +132,7 @@ def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
 
 
 def _write(path: Path, predicted: Table, *, refused: bool) -> None:
-    """Write joined predictions, unless they lie there already or nothing may be written."""
+    """Write joined predictions, unless they are there already or writing is refused."""
     stays = path.exists() if refused else manifest_io.holds(str(path), predicted, "parquet")
     if not stays:
         manifest_io.write(predicted, str(path), "parquet")
@@ -151,7 +151,7 @@ def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplac
 
 
 def _joined(answered: Sequence[tuple[Member, Table]], plan: TrainingPlan, division: Division) -> Table:
-    """The predictions of some members, fold by fold and seed by seed, under the one name that their run has today."""
+    """Join the predictions of some members, ordered by fold and seed, under the run's current name."""
     way, table, _ = division
     in_order = sorted(answered, key=lambda pair: (pair[0].fold or 0, pair[0].seed))
     predicted = merging.stacked([rows for _, rows in in_order])

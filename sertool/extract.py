@@ -28,12 +28,12 @@ from sertool.shaping import Wave
 BATCH_CLIPS = 64
 SLOW_CLIPS = 8  # the same for pretrained encoders on a CPU, so that workers finish at about the same time
 BATCH_SAMPLES = 1 << 22  # 262 s at 16 kHz
-SAMPLES_AHEAD = 1 << 26  # decoded and not used yet: 256 MB
-LONG_CLIP_SAMPLES = 1 << 25  # 35 minutes at 16 kHz: longer clips are read piece by piece
+SAMPLES_AHEAD = 1 << 26  # samples decoded but not yet used: 256 MB
+LONG_CLIP_SAMPLES = 1 << 25  # 35 minutes at 16 kHz: longer clips are read in pieces
 NOT_FINITE = "not-finite"
-FLOAT16_OVERFLOW = 65_520.0  # from here on, float16 rounds to infinity
-SLACK_SECONDS = 0.05  # that a clip may be shorter than its manifest says
-VERSION = 1  # of the features' numbers; a change of it makes all shards anew
+FLOAT16_OVERFLOW = 65_520.0  # float16 rounds to infinity from here on
+SLACK_SECONDS = 0.05  # by which a clip may be shorter than its manifest says
+VERSION = 1  # of the features' numbers; a new version makes all shards again
 
 
 class TooLarge(SertoolError):
@@ -200,8 +200,8 @@ class Engine:
         self.columns = {name: self._columns(feature) for name, feature in self.features.items()}
         slow = any(map(features.encoded, extraction.features))
         self.clips_per_batch = SLOW_CLIPS if slow and self.device.type == "cpu" else BATCH_CLIPS
-        self.batches_on_device = self.device.type != "cpu"  # clips are gathered for it
-        self.effects_on_device = self.device.type == "cuda"  # copies there too: effects are not known to work on MPS
+        self.batches_on_device = self.device.type != "cpu"  # whether the device takes the clips of a batch together
+        self.effects_on_device = self.device.type == "cuda"  # effects are untested on MPS
 
     def _feature(self, name: str) -> nn.Module:
         try:

@@ -2,8 +2,8 @@
 
 A speaker's own voice moves the mean, too, but by less. In units of the training clips' variance, as the mean over all
 features of `base`, single speakers of CREMA-D that it was not trained on are up to 0.21 off, as are their clips on the
-telephone or in noise; single speakers of RAVDESS, EMO-DB and TESS are 0.65 to 2.8 off. What is cut short sounds
-unlike any clip: windows of CREMA-D are 3.1 off with 1 s, 0.22 with 2 s and 0.07 with 2.5 to 3 s; those of EMO-DB
+telephone or in noise; single speakers of RAVDESS, EMO-DB and TESS are 0.65 to 2.8 off. Short windows
+sound unlike any clip: those of CREMA-D are 3.1 off with 1 s, 0.22 with 2 s and 0.07 with 2.5 to 3 s; those of EMO-DB
 are 4.7, 2.2 and 2.0 off.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 UNFAMILIAR = 0.5  # distance in units of the training clips' variance
 LEAST = 10  # clips
-SHORTEST = 2.5  # seconds of a window that is heard as a clip
+SHORTEST = 2.5  # seconds: shorter windows are not compared with training clips
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Tables as bytes and back: Parquet and JSON Lines; what `delimited` knows of CSV and TSV."""
+"""Read and write tables: Parquet, JSON Lines and, through `delimited`, CSV and TSV."""
 
 import csv
 import io
@@ -92,7 +92,7 @@ def _of_objects(rows: list[dict[str, Any]]) -> Table:
 
 
 def _of_values(values: list[Any]) -> pa.Array:
-    """A column; one of several kinds of values, as speakers 7 and "x", is text, and so is what Parquet cannot hold."""
+    """Convert values to a column; mixed types, such as speakers 7 and "x", and what Parquet cannot hold become text."""
     with suppress(pa.ArrowException, OverflowError):
         column = pa.array(values)
         if not _has_empty_objects(column.type):
@@ -101,7 +101,7 @@ def _of_values(values: list[Any]) -> pa.Array:
 
 
 def _has_empty_objects(kind: pa.DataType) -> bool:
-    """Whether all objects somewhere within are empty."""
+    """Whether a type contains objects without any fields."""
     if pa.types.is_struct(kind):
         return not kind.num_fields or any(_has_empty_objects(part.type) for part in kind)
     return pa.types.is_list(kind) and _has_empty_objects(kind.value_type)
@@ -175,7 +175,7 @@ def _flat(table: Table) -> Table:
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """What is nested, or bytes, as text: lists of words joined by semicolons, anything deeper as JSON."""
+    """Convert nested values or bytes to text: join lists of words with semicolons, write anything deeper as JSON."""
     if pa.types.is_list(column.type) and not (pa.types.is_nested(kind := column.type.value_type) or is_bytes(kind)):
         return pc.binary_join(column.cast(pa.list_(pa.string())), ";")
     return pa.array([None if value is None else _as_json(value) for value in column.to_pylist()], pa.string())

@@ -14,9 +14,9 @@ from sertool.scores import Group
 from sertool.sums import Bootstrap
 
 AGES = ((18, "under 18"), (30, "18 to 29"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
-MOST_VALUES = 50  # of a column of the user's own, by which clips are grouped
-FEW_VALUES = 8  # values of a column that the page shows unasked
-NOT_KNOWN = "(not known)"  # the clips that have no value in a column
+MOST_VALUES = 50  # a column of the user's with more values is not offered
+FEW_VALUES = 8  # up to this many values, the page shows a column unasked
+NOT_KNOWN = "(not known)"  # the group of clips without a value
 
 
 def divisible(runs: Sequence[Answers]) -> list[str]:
@@ -30,7 +30,7 @@ def divisible(runs: Sequence[Answers]) -> list[str]:
 
 
 def _values(run: Answers, name: str) -> tuple[np.ndarray, dict[str, int]]:
-    """A column's code for each answer, `[seeds, clips]`, and the codes of its values in order."""
+    """Return a column's code for each answer, `[seeds, clips]`, and its values in order, each with its code."""
     column = _in_bands(run.groups["age"]) if name == "age" else run.groups[name]
     code_of_value = {str(column.values[place]): int(place) for place in np.unique(column.index[column.index >= 0])}
     usual = [band for _, band in AGES] if name == "age" else ["low", "medium", "high"]

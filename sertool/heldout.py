@@ -44,12 +44,15 @@ class Way(NamedTuple):
 
     folder: str
     how: Wanted
-    protocol: str  # as the predictions say it; of the manifest's own split by its provenance, if that is known
+    protocol: str  # as recorded in the predictions; for the manifest's own split, as its provenance says
 
 
 def ways(table: Table, options: HeldOutOptions, usual: str | None) -> list[Way]:
-    """The ways that the options ask for: one or, for `--gap`, one that puts speakers on both sides and one that keeps
-    them apart. The way that one alone would be is one of these two."""
+    """Return the ways to divide that the options ask for.
+
+    This is one or, for `--gap`, two: one that puts speakers on both sides and one that keeps them apart. The way that
+    would be used without `--gap` is one of the two.
+    """
     requested = splitting.requested_division(options.split, options.folds, options.protocol, loso=options.loso)
     has = [name for name in ("split", "fold") if name in table.column_names]
     across = options.train_on or options.test_on
@@ -86,7 +89,7 @@ def _title_of(how: Wanted, own: str) -> str:
 
 
 def _keeps_speakers(how: Wanted) -> bool:
-    """Whether each speaker's clips stay together, as they do unless a protocol is known for something else."""
+    """Whether a way keeps each speaker's clips together: yes, unless its protocol is known to divide otherwise."""
     return "speaker" in splits.entry(how).get("by", ["speaker"])
 
 
@@ -139,9 +142,9 @@ def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
 
 
 def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
-    """The table divided as asked; clips that always train, or that have no label, do not influence it."""
+    """Divide the table as asked, ignoring clips that always train and those without a label."""
     seed, counted = splits.entry(how).get("seed", options.seed), ~(_always(table, options) | _unlabelled(table))
-    if counted.all() or not counted.any():  # where nobody counts, `check` says why not
+    if counted.all() or not counted.any():  # if none counts, `check` says why
         return splitting.divided(table, how, seed)
     divided = splitting.divided(manifest.keep(table, counted), how, seed)
     name = _part_column(divided)
@@ -237,7 +240,7 @@ def _excused(protocol: str) -> set[str]:
 
 
 def with_relatives(table: Table, rows: np.ndarray) -> np.ndarray:
-    """These rows and all that are copies of the same clips, bool `[rows]`."""
+    """Return these rows and all copies of the same clips, bool `[rows]`."""
     if manifest.originals(table).all():
         return rows
     family = families(manifest.distinct_codes(table, "clip"), manifest.codes(table, "parent")).index
@@ -281,7 +284,7 @@ def part(split: np.ndarray) -> int:
 
 
 def has_dev(split: np.ndarray, table: Table) -> bool:
-    """Whether dev has clips whose emotions are learnt, by which alone epochs can be chosen."""
+    """Whether dev has clips whose emotions occur in train; only by these can epochs be chosen."""
     emotion = manifest.codes(table, "emotion").index
     return bool(np.isin(emotion[(split == DEV) & (emotion >= 0)], emotion[split == TRAIN]).any())
 
@@ -330,7 +333,7 @@ def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) ->
 
 
 def _clips_of_each(emotion: Codes, rows: np.ndarray) -> dict[str, int]:
-    """How many of some rows have each emotion, of those that any has."""
+    """Count the given rows of each emotion, for emotions that have any."""
     sizes = counts(emotion, rows)
     return {str(emotion.values[index]): int(sizes[index]) for index in np.flatnonzero(sizes)}
 

@@ -32,7 +32,7 @@ class IndexOptions:
 
 
 class Indexed(NamedTuple):
-    """What was read, and the folders where nobody could look, or that hold no audio."""
+    """The manifest, and the folders that could not be read or hold no audio."""
 
     table: Table
     unseen: Sequence[Path]
@@ -99,7 +99,7 @@ def _add_listed(paths: list[str], sorted_sources: Sources) -> None:
 
 
 def _build(sources: Sources, options: IndexOptions) -> tuple[Indexed, set[str]]:
-    """The manifest of audio, and the labels of the mapping that clips have."""
+    """Return a manifest of the audio, and the mapping's labels that clips have."""
     search = clips.find(sources.roots, sources.files)
     for folder, why in search.failed:
         talk.warn(f"cannot look into {folder}: {why}")
@@ -155,7 +155,7 @@ def _is_of_a_clip(name: str, beside: Sequence[str]) -> bool:
 
 def _say_unlabelled(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
     bare = [row for row in rows if not row.get("emotion")]
-    if bare and (len(rows) > 1 or how.tables):  # to look at one file, or to draw it, takes no label
+    if bare and (len(rows) > 1 or how.tables):  # a single file may be indexed just to look at it
         count = f"{len(bare):,} of {talk.counted(len(rows), 'clip')}"
         ways = tuple(_columns_to_name(rows, "emotion") if how.tables else _ways_to_label(bare, how))
         end = f": {', or '.join(ways)}" if ways else ""
@@ -181,7 +181,7 @@ def _say_nameless(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
 
 
 def _say_of_one_voice(rows: Sequence[dict[str, Any]], how: Labelling) -> None:
-    """Say that folders tell no voices apart: of one speaker nobody can be held out."""
+    """Warn if grouping by folder found a single speaker, as no speaker can then be held out."""
     speakers = {row.get("speaker") for row in rows}
     if how.group and len(rows) > 1 and len(speakers) == 1 and None not in speakers:
         talk.warn(f"--group {how.group} takes all clips for one speaker's, {speakers.pop()}")
@@ -203,8 +203,11 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _mapped(table: Table, mapping: dict[str, str]) -> tuple[Table, set[str]]:
-    """Emotions of a manifest as the user maps their codes or their words, else as everybody knows them: one may have
-    Anger where another has angry. Words that nobody knows stay. Also the labels of the mapping that it has."""
+    """Return the table with its labels mapped to emotions, and the mapping's labels that occur in it.
+
+    The user's mapping comes before the known synonyms: one manifest may have Anger where another has angry. Unknown
+    words stay.
+    """
     applied: set[str] = set()
     for name, knows in (("emotion", labels.canonical), ("label", labels.mapped)):
         coded, emotions = manifest.codes(table, name), manifest.codes(table, "emotion")

@@ -46,7 +46,7 @@ class Predictor:
         self.precision = devices.computed(_trained_in(held), self.device.type)
         self.model = norm_folding.folded(network(held), self.precision).to(self.device)
         if device == "cpu" or self.precision == "bf16":
-            self.model.to(memory_format=torch.channels_last)  # any: what training guards against is in going backward
+            self.model.to(memory_format=torch.channels_last)  # training's exceptions concern backward only
         self.scaling = row_scaling.kept(held, self.device)
         extraction = extraction_of(held.features)
         self.extraction = extraction if trim is None else replace(extraction, wave=replace(extraction.wave, trim=trim))

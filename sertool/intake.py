@@ -1,4 +1,4 @@
-"""What others wrote, as a manifest has it: our types and words, and an id for each clip; or a reason why it is none."""
+"""Convert others' tables to manifests: our types and words and an id for each clip, or an error saying why not."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress

@@ -117,7 +117,10 @@ def _mostly_emotions(names: set[str], mapping: dict[str, str]) -> bool:
 
 
 def word_of_folder(name: str, mapping: dict[str, str]) -> str | None:
-    """The word for an emotion in a folder's name: all of `Angry`, the last of `05_angry`; None of none or several."""
+    """Return the word for an emotion in a folder's name: all of `Angry`, the last of `05_angry`.
+
+    None if there is none, or if there are several emotions.
+    """
     if labels.canonical(name, mapping):
         return name
     words = {word: labels.canonical(word, mapping) for word in re.split(r"[\W_]+", name) if word}
@@ -198,9 +201,9 @@ def _typed(row: Row, path: Path) -> Row:
 
 
 def settle_emotions(clips: Sequence[Candidate], mapping: dict[str, str]) -> set[str]:
-    """Give each row its canonical emotion: as the user maps its code or its word, else as everybody knows them.
+    """Set each row's canonical emotion: by the user's mapping of its code or word, else by the known synonyms.
 
-    Returns the labels of the mapping that rows have.
+    Returns the labels of the mapping that occur.
     """
     applied: set[str] = set()
     unknown: dict[str, Candidate] = {}

@@ -57,7 +57,7 @@ def sex_named(word: str) -> str:
 
 
 def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`("ps=surprise", "calm=neutral,joy=fun")` as targets by plain label; a target may be a word of one's own."""
+    """Parse `("ps=surprise", "calm=neutral,joy=fun")`, by plain label; a target need not be a canonical emotion."""
     mapping = {}
     for pair in (pair for text in pairs for pair in _apart(text)):
         source, _, target = (composed(part).strip() for part in pair.partition("="))

@@ -20,7 +20,7 @@ TOO_SHORT = 0.05  # seconds
 class Levels:
     """Running statistics of samples, from which faults and notes are derived."""
 
-    full_scale: float  # what the largest value that the encoding holds comes to
+    full_scale: float  # amplitude of the largest value that the encoding can hold
     samples: int = 0
     low: float = math.inf
     high: float = -math.inf

@@ -1,7 +1,7 @@
 """The manifest: an Arrow table with one row per clip, and operations on its columns.
 
-`merging` and `row_filter` join tables and choose rows, `intake` makes one of what others wrote, and `delimited`,
-`formats` and `manifest_io` turn it into bytes and back.
+`merging` and `row_filter` join tables and choose rows, `intake` converts others' tables, `provenance` records how a
+table was made, and `delimited`, `formats` and `manifest_io` read and write them.
 """
 
 import hashlib
@@ -44,8 +44,10 @@ def is_ambiguous_name(name: str) -> bool:
 
 
 def from_columns(values: Mapping[str, Any], kinds: Mapping[str, pa.DataType] | None = None) -> Table:
-    """A table of lists or arrays, with the types of our columns, and `kinds` of others where they are known; columns
-    without any value are left out."""
+    """Make a table of lists or arrays, with the types of our columns, and `kinds` of others where they are known.
+
+    Columns without any value are left out, but for clip, path and emotion.
+    """
     arrays = {}
     for name, column in values.items():
         try:

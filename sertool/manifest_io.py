@@ -27,7 +27,7 @@ EXTENSIONS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
 }  # fmt: skip
 ROW_GROUP = 131_072
-BLOCK_BYTES = 1 << 20  # bytes that are read at once
+BLOCK_BYTES = 1 << 20  # bytes read at once
 SHOWN = ("clip", "speaker", "emotion", "duration", "issue", "split", "fold", "predicted", "confidence")
 SHOWN_ROWS = 20
 STREAMS = ("/dev/fd/", "/dev/std", "/proc/")  # these may stand for a file of any format
@@ -39,7 +39,7 @@ def read(source: str, root: str | None = None) -> Table:
 
 
 def read_bytes(source: str, begun: bytes = b"") -> pa.Buffer:
-    """The bytes of a file or, for `-`, of stdin, of which some may have been read already."""
+    """Read a file or, for `-`, stdin; `begun` holds bytes that were read from stdin already."""
     if source == "-" and talk.from_terminal():
         raise UsageError("nothing to read: name a manifest or pipe one in")
     try:
@@ -57,8 +57,10 @@ def read_bytes(source: str, begun: bytes = b"") -> pa.Buffer:
 
 
 def _read_all(stream: BinaryIO, begun: bytes = b"") -> pa.Buffer:
-    """All bytes of a stream, after those it began with, in Arrow's own memory. A thread of Arrow that lets go of
-    Python's while Python ends brings the process down."""
+    """Read a stream into Arrow's own memory, after the bytes already read from it.
+
+    Arrow's reader threads may release Python memory while the interpreter shuts down, which crashes the process.
+    """
     sink = pa.BufferOutputStream()
     sink.write(begun)
     while block := stream.read(BLOCK_BYTES):
@@ -67,7 +69,7 @@ def _read_all(stream: BinaryIO, begun: bytes = b"") -> pa.Buffer:
 
 
 def _of_spreadsheets(data: pa.Buffer, where: str) -> pa.Buffer:
-    """Text less what spreadsheets put before it; what they save unless they are asked for CSV in UTF-8 is refused."""
+    """Drop a spreadsheet's separator line; raise SertoolError for Excel workbooks and UTF-16 text."""
     if bytes(data[:4]).startswith(formats.WORKBOOKS):
         raise SertoolError(f"{where}: an Excel workbook, or another archive: save it as CSV UTF-8")
     if bytes(data[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):

@@ -70,7 +70,7 @@ def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
         clips = asked[data.known[asked]]
         if not len(clips):
             continue
-        answer, truth = ask(asked)[data.known[asked]], data.truth[clips]  # adapted by all, as the predictions are
+        answer, truth = ask(asked)[data.known[asked]], data.truth[clips]  # adapted with all clips, as predictions are
         by_part |= _figures(part, answer, truth)
         for number, name in names.items():
             if (rows := data.corpus[clips] == number).any():

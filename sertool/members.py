@@ -67,7 +67,7 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
         trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
     predicted = _predictions(material, design, trained, member, path_text(run))
-    team.meet()  # the last of them may not have read the checkpoint yet
+    team.meet()  # another process may still be reading the checkpoint
     if Team().leads:
         _record(folder, material.table, member, history, design.training)
         member_file.write(folder / run_folder.MODEL, material, design, trained, member)
@@ -182,7 +182,7 @@ def _predictions(material: Material, design: Design, trained: Trained, member: M
 
 
 def answered(table: Table, member: Member, run: Path) -> Table:
-    """The held-out rows as the manifest has them today, with the predictions of a member that was trained earlier."""
+    """Return the held-out rows of today's manifest with the predictions of a member that was trained earlier."""
     path = run / member.name / run_folder.PREDICTIONS
     table, predicted = _held_out(table, member), manifest_io.read(str(path))
     if manifest.digest(table) != manifest.digest(predicted):
@@ -195,7 +195,7 @@ def answered(table: Table, member: Member, run: Path) -> Table:
 
 
 def _held_out(table: Table, member: Member) -> Table:
-    """The held-out rows without any predictions, and without folds that were passed over."""
+    """Return the held-out rows without predictions, and without folds that the run ignored."""
     table = _unanswered(table.take(np.flatnonzero(member.split == heldout.part(member.split))))
     return table if member.fold is not None else manifest.without(table, "fold")
 

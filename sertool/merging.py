@@ -28,7 +28,7 @@ def stacked(tables: Sequence[Table]) -> Table:
 
 
 def alike(tables: Sequence[Table]) -> list[Table]:
-    """Tables whose columns of one name are of one type: one that holds what all of them have there, else text."""
+    """Cast columns of the same name to one type in all tables: one that can hold all their values, else text."""
     kinds: dict[str, set[pa.DataType]] = {}
     for field in (field for table in tables for field in table.schema):
         kinds.setdefault(field.name, set()).add(field.type)
@@ -45,9 +45,9 @@ def alike(tables: Sequence[Table]) -> list[Table]:
 
 
 def _of_one_type(cells: Sequence[pa.ChunkedArray]) -> list[pa.ChunkedArray]:
-    """Columns in a type that they share: where others have names such as 01, 10 is one, too."""
+    """Cast columns to a type that can hold all of them, else to text: beside names such as 01, 10 is a name."""
     schemas = [pa.schema([("", column.type)]) for column in cells]
-    with suppress(pa.ArrowException):  # such as truth beside numbers, and more digits than the shared type has
+    with suppress(pa.ArrowException):  # e.g. bool beside numbers, or more digits than the shared type has
         shared = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
         return [column.cast(shared) for column in cells]
     return [

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 BINS = 15
-ENOUGH_SPEAKERS = 8  # with fewer, resampled speakers repeat too much to say how others would do
-MANY_SPEAKERS = 20  # with fewer, intervals hold the truth in .85 to .94 of cases, and not in .95
-EXACT_BELOW = 25  # discordant clips, for McNemar's test
-ENOUGH_CLIPS = 10  # of a speaker, on average: fewer vary too little among themselves, and one not at all
-MOST_CLIPS = 20_000  # that are drawn one by one
-CHUNK = 1 << 21  # draws at once: what stays in the cache
+ENOUGH_SPEAKERS = 8  # with fewer, resampled speakers repeat too often to estimate the variation among others
+MANY_SPEAKERS = 20  # with fewer, 95% intervals cover the truth in only 85 to 94% of cases
+EXACT_BELOW = 25  # discordant clips below which McNemar's test is exact
+ENOUGH_CLIPS = 10  # per speaker, on average: fewer vary too little when resampled, and a single one not at all
+MOST_CLIPS = 20_000  # with more, clips are resampled in blocks
+CHUNK = 1 << 21  # draws per block, which stays in the cache
 
 
 class Tally(NamedTuple):
@@ -164,15 +164,16 @@ class Units(NamedTuple):
 
 
 def units_of(speaker: np.ndarray, whole: np.ndarray | None = None) -> Units:
-    """Speakers where there are enough, else clips: within their speakers, or whoever speaks where those have few each.
+    """Choose what to resample: speakers if there are enough, else clips.
 
-    A speaker of -1 is unknown: such clips are drawn one by one. Windows of one clip are alike and say less than as many
-    clips: where `whole` tells which clip each is of, they are drawn together.
+    Clips are drawn within their speakers or, if these have few clips each, regardless of the speaker. A speaker of -1
+    is unknown, and its clips are drawn one by one. Windows of one clip are correlated: if `whole` gives the clip of
+    each, they are drawn together.
     """
     person = np.unique(np.append(-1, speaker), return_inverse=True)[1][1:] - 1
     clip = np.arange(len(speaker)) if whole is None else np.unique(whole, return_inverse=True)[1]
     speakers, clips = (int(numbers.max(initial=-1)) + 1 for numbers in (person, clip))
-    # Each clip a block of its own; very many go together at random, which leaves the spread of their sums as it is.
+    # Each clip is its own block; very many are grouped at random, which preserves the spread of their sums.
     block = (np.random.default_rng(0).permutation(clips) % MOST_CLIPS)[clip]
     if speakers >= ENOUGH_SPEAKERS:
         of_clip, whose = _numbered(person, np.where(person < 0, block, 0))
@@ -191,7 +192,7 @@ def units_of(speaker: np.ndarray, whole: np.ndarray | None = None) -> Units:
 
 
 def _numbered(person: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each block of a person's clips a unit: which one each clip is in, `[clips]`, and whose each is, `[units]`."""
+    """Make each speaker's clips in a block a unit; return the unit of each, `[clips]`, and its speaker, `[units]`."""
     _, first, of_clip = np.unique((person + 1) * MOST_CLIPS + block, return_index=True, return_inverse=True)
     return of_clip, person[first]
 

@@ -74,5 +74,5 @@ def _is_sound(header: dict[str, Any]) -> bool:
 
 
 def _is_word(label: Any) -> bool:
-    """Whether it is text that a file can hold: JSON has halves of characters, too."""
+    """Whether a label is text that a file can hold; JSON allows unpaired surrogates, too."""
     return isinstance(label, str) and label != "" and label == label.encode("utf-8", "ignore").decode()

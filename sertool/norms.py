@@ -17,7 +17,7 @@ def zero_padding(x: Tensor, where: Tensor | None) -> Tensor:
 
 
 def zero_padding_no_grad(x: Tensor, where: Tensor, *, inplace: bool = False) -> Tensor:
-    """The same without a gradient of its own: faster in bf16."""
+    """Like `zero_padding`, without a gradient of its own: faster in bf16."""
     out = x if inplace else torch.empty_like(x)
     if x.dtype == torch.bfloat16:
         torch.bitwise_and(_bits(x), _ones(where), out=_bits(out))
@@ -39,7 +39,7 @@ def _ones(where: Tensor) -> Tensor:
 class BatchNorm(nn.Module):
     """Batch normalisation with statistics of the clips' own frames only; padding is zero before and after."""
 
-    over_team: SumOverTeam | None = None  # of processes that have a part of each batch
+    over_team: SumOverTeam | None = None  # over all processes that share the batch
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class BatchNorm(nn.Module):
 class BatchNorm2d(nn.BatchNorm2d):
     """Torch's BatchNorm2d, but a single value, which has no variance, is normalised by the running statistics."""
 
-    over_team: SumOverTeam | None = None  # of processes that have a part of each batch
+    over_team: SumOverTeam | None = None  # over all processes that share the batch
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.over_team is not None:

@@ -26,7 +26,7 @@ class Option(click.Option):
     def make_metavar(self, ctx: click.Context) -> str:
         shown = super().make_metavar(ctx)
         is_only_word = isinstance(self.type, click.Choice) and len(self.type.choices) == 1
-        return shown.strip("[]") if is_only_word else shown  # in brackets it would seem to be optional
+        return shown.strip("[]") if is_only_word else shown  # in brackets it would look optional
 
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)
@@ -53,7 +53,7 @@ class Command(click.Command):
                 raise UsageError(f"{file} begins like an option: call the file ./{file}") from None
             raise
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # whose help says more
+            error.ctx = error.ctx or ctx  # so that the message names this command's help
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

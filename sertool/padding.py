@@ -1,4 +1,4 @@
-"""Which frames of a batch are real: clips of different lengths are padded to one."""
+"""Tell the real frames of a batch from padding, as clips of different lengths are padded to one."""
 
 import torch
 from torch import Tensor

@@ -10,8 +10,8 @@ from sertool import catalogue, dsp
 from sertool.extract import Engine, Extraction
 from sertool.pictures import INK, SOFT
 
-FEW_COLUMNS = 12  # columns that have room for their names
-POINTS = 4000  # of a waveform that are drawn; of more, how far they reach up and down
+FEW_COLUMNS = 12  # columns up to which all have room for their names
+POINTS = 4000  # of a waveform to draw; longer ones are drawn as a band of minima and maxima
 MARKS = (100, 250, 500, 1000, 2000, 4000, 8000, 16_000)  # Hz, on an axis of frequency
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 

@@ -40,7 +40,7 @@ def walk(root: Path, failed: list[Unlisted], *, hidden: bool = True) -> Iterator
 
 
 def absolute(path: str | Path) -> str:
-    """A path as manifests have it on the wire: absolute, links left as they are."""
+    """Return an absolute path as text, as manifests have it in a pipe, without resolving links."""
     return os.path.abspath(os.fspath(path))
 
 

@@ -52,7 +52,7 @@ class TrainingPlan:
 
 
 class Division(NamedTuple):
-    """What one way to divide comes to: the divided table, and its trainings."""
+    """The result of dividing in one way: the divided table, and its trainings."""
 
     way: Way
     table: Table
@@ -93,8 +93,11 @@ def _folder(options: DesignOptions, held_out: HeldOutOptions) -> Path:
 
 
 def divisions(plan: TrainingPlan) -> list[Division]:
-    """The table divided in each way. Of --gap, the leaky one is given only clips that the honest one has a use for, and
-    copies of these: figures that are compared must be of the same corpora."""
+    """Divide the table in each way.
+
+    For --gap, the leaky way gets only the clips that the honest one uses, and their copies: figures that are compared
+    must be of the same corpora.
+    """
     *leaky, honest = plan.ways
     division = _members(plan, plan.table, honest)
     if not leaky:
@@ -104,7 +107,7 @@ def divisions(plan: TrainingPlan) -> list[Division]:
 
 
 def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
-    """A table divided in one way; each training is checked to have clips to train on and to hold out."""
+    """Divide a table in one way; each training must have clips to train on and to hold out."""
     held_out, table = plan.held_out, heldout.divided(table, way, plan.held_out)
     fold_splits = heldout.divisions(table, way, held_out)
     heldout.refuse_leaks(table, way, fold_splits)
@@ -128,7 +131,7 @@ def with_features(plan: TrainingPlan, device: str, *, fetch: bool = True) -> tup
 
 
 def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
-    """Make all checks before anything is computed; what each way to divide comes to."""
+    """Make all checks before anything is computed; return the divisions."""
     table, design, seeds = plan.table, plan.design, plan.held_out.seeds
     records = preparing.records(table, design, to_make)
     splitting.warn_of_like_names(table)

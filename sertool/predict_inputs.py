@@ -34,7 +34,7 @@ Telling = Callable[[Table], tuple[Table, Sequence[Models]]]
 Some = TypeVar("Some")
 LISTS = (".txt", ".lst", ".list")
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # the manifest reader refuses these, and says how to convert them
-ENOUGH = 4096  # bytes that tell what a file or a pipe holds
+ENOUGH = 4096  # bytes that suffice to tell what a file or a pipe holds
 MOMENT = 0.05  # seconds
 
 
@@ -71,9 +71,9 @@ def requests_of(
     told: Telling | None = None,
     others: bool = False,
 ) -> Iterator[Request]:
-    """Each clip, in order, as soon as it is known; `also` is one more column to keep of manifests, and `told` tells
-    more of each, and which models answer for its clips. What the shelf has of a clip is read there. `root` is where the
-    audio of manifests lies now, of which there may be `others`.
+    """Yield each clip to predict, in order, as soon as it is known.
+
+    `root` is where the audio of manifests is now; with `others`, it may be meant for other sources only.
 
     `also` is one more manifest column to keep. `told` adds columns to a manifest, and says which models answer for each
     clip. Rows that the shelf has are read from shards. Manifests are read before anything is yielded, as the columns of
@@ -94,7 +94,7 @@ def requests_of(
 
 
 def of_known_length(requests: Iterable[Request]) -> Iterator[Request]:
-    """What is asked for, where an answer has to say when it ends: shards alone do not tell."""
+    """Yield requests for formats that need end times; refuse shards alone, which do not hold durations."""
     for request in requests:
         if request.stored and not request.row.get("issue") and request.row.get("duration") is None:
             lack = f"{request.row['clip']}: shards do not say how long clips are"
@@ -156,8 +156,11 @@ def _of_path(path: str | Path) -> Row:
 
 
 def _from_folder(folder: str, *, alone: bool = False) -> Iterator[Row]:
-    """Its audio; a folder without any has a row that says so, and so has one in it that cannot be listed. If nothing
-    else is asked for, one that cannot be listed itself is refused, and one of features, too."""
+    """Yield a row for each audio file under a folder.
+
+    A folder without audio gets a row that says so, and so does each folder within it that cannot be listed. If it is
+    the only source (`alone`), it is refused if it cannot be listed itself, or has a manifest and no audio.
+    """
     failed: list[Unlisted] = []
     others: list[Path] = []
     found = False
@@ -261,7 +264,7 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
 
 
 def _beginning(stream: Any) -> bytes:
-    """As much of a stream, however slowly it comes, as tells what it is: a line with more than JSON's brackets."""
+    """Read as much of a stream as tells its format: a line with more than JSON's brackets; it may come slowly."""
     begun = b""
     for piece in _pieces(stream):
         begun += piece
@@ -272,7 +275,7 @@ def _beginning(stream: Any) -> bytes:
 
 
 def _pieces(stream: Any) -> Iterator[bytes]:
-    """The bytes of a stream, as soon as any are there."""
+    """Yield the bytes of a stream as soon as they arrive."""
     return iter(partial(stream.read1, 65_536), b"")
 
 

@@ -22,12 +22,12 @@ from sertool.shaping import Wave
 from sertool.stored_rows import Shelf
 from sertool.windows import PredictOptions, Stretch, lacks_channel
 
-BATCH = 32  # clips or windows that are there at a time
-HANDOVER = 0.001  # seconds that a thread waits for another's Python: of the usual five it lost a tenth of all time
-CONTEXT_SECONDS = 0.16  # more than resampling sees, and a whole number of samples at all usual rates
-LONG_CLIP_SECONDS = 600.0  # of a clip of which one is computed at a time
-PATIENCE = 0.02  # seconds for the next clip to be found, before threads go on
-STRETCHES = 4  # that a worker takes at once: so many hold many windows, whose answers should not be long in coming
+BATCH = 32  # clips or windows in memory at a time
+HANDOVER = 0.001  # seconds that a thread waits for Python's lock: the usual 5 ms cost a tenth of all time
+CONTEXT_SECONDS = 0.16  # around a stretch: more than resampling sees, and whole samples at all usual rates
+LONG_CLIP_SECONDS = 600.0  # of clips that are longer, only one is computed at a time
+PATIENCE = 0.02  # seconds to wait for the next clip before threads go on
+STRETCHES = 4  # for a worker at once: few, as each holds many windows, whose answers should come soon
 
 
 @dataclass
@@ -215,7 +215,7 @@ class Session:
     ) -> Iterator[Request]:
         """Yield the requests with answers in their rows, holding only a few pieces at a time.
 
-        Clips, and windows that last as long, that are answered without adapting are added to those `met`.
+        Clips, and windows as long as clips, that are answered without adaptation are added to `met`.
         """
         coming = iter(pieces)
         while some := [*islice(coming, BATCH)]:
@@ -240,7 +240,7 @@ class Session:
             yield piece.request.with_columns(**answer)
 
     def _is_like_a_clip(self, piece: Piece) -> bool:
-        """Whether it is one, or a window that is not too short to sound like those that models are trained on."""
+        """Whether a piece is a whole clip, or a window long enough to be compared with training clips."""
         row = piece.request.row
         return self.options.window is None or row["end"] - row["start"] >= SHORTEST
 

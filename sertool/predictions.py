@@ -39,9 +39,9 @@ NAMES = columns.OTHER_NAMES | {
                   "hypothesis", "output"),
     "clip": ("path", "id", "file", "filename", "utterance"),
 }  # fmt: skip
-SUM_TOLERANCE = 0.01  # of a row of probabilities; float16 stays within it
-ROUNDED = 0.005  # that two decimals may be from what was rounded to them
-WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # what a column of numbers holds that went through NaN
+SUM_TOLERANCE = 0.01  # by which probabilities may miss 1; float16 stays within it
+ROUNDED = 0.005  # error of a probability with two decimals
+WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # a whole number that became a float, as in columns with NaN
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ def offered(run: Run) -> set[str]:
 
 
 def labels_met(run: Run) -> set[str]:
-    """The plain labels of the rows that are scored, and of their probabilities and votes."""
+    """Return the plain labels of the scored rows, and of their probabilities and votes."""
     names = [*run.offered, *manifest.family(run.table, "votes_voice_")]
     names += [str(label) for column in ("emotion", "predicted") for label in manifest.codes(run.table, column).values]
     return {labels.plain(form) for name in names for form in (name, WHOLE.sub(r"\1", name))}
@@ -333,7 +333,7 @@ def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
 
 
 def sums_to_one(sums: np.ndarray, count: int) -> np.ndarray:
-    """Which sums of so many probabilities are 1, bool `[rows]`, as far as two decimals can tell."""
+    """Return which sums of `count` probabilities are 1, as these may be rounded to two decimals; bool `[rows]`."""
     return np.abs(sums - 1) <= max(SUM_TOLERANCE, ROUNDED * count) + manifest.ROUNDING
 
 
@@ -362,7 +362,7 @@ def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
     """
     true, predicted, offers = {*run.truth.values}, {*run.predicted.values}, offered(run)
     known = {*labels.EMOTIONS, *run.mapping.values()}
-    if true & predicted:  # then both sides' numbers are of one list, and what is offered is of the truth's words
+    if true & predicted:  # then numbers mean the same on both sides, and offered classes are in the truth's words
         known |= offers | {word for word in true | predicted if word.isdecimal()}
     only_true, only_predicted = sorted(true - predicted), sorted(predicted - truth)
     strange = [word for word in only_predicted if word not in known]

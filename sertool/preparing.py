@@ -116,7 +116,7 @@ def lessons(table: Table, design: Design, records: Mapping[str, Any]) -> dict[st
 def grouped(table: Table, design: Design, options: DesignOptions, to_make: Extraction | None) -> Design:
     """Fill in the model's settings `groups` and `stats` from its feature, unless they were given.
 
-    Several features, and columns that are selected or mapped, are one group: they are not made of parts alike.
+    Several features, or columns that are selected or mapped, are one group, as they do not divide into equal parts.
     """
     settings, features_made = vars(design.settings), records(table, design, to_make)
     if "groups" not in settings or not features_made:

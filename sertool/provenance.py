@@ -1,4 +1,4 @@
-"""Provenance: the chain of commands that made a table, as JSON in its schema's metadata."""
+"""Keep a table's provenance, the chain of commands that made it, as JSON in its schema's metadata."""
 
 import json
 from collections.abc import Mapping
@@ -27,14 +27,17 @@ def of(table: Table) -> dict[str, Any]:
 
 
 def attached(table: Table, record: Mapping[str, Any]) -> Table:
-    """The table with another record of itself."""
+    """Return the table with its provenance replaced."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: text.encode()})
 
 
 def made_by(table: Table, command: str, seed: int | None, before: Table | None = None, **facts: Any) -> Table:
-    """The table with one more command in its chain; `before` is the table that the command read, and `facts` are what
-    cannot be told from the command: `protocol`, how it divided its clips, `reading`, by which options it read audio."""
+    """Append a command to the table's provenance.
+
+    `before` is the table that the command read. `facts` are what the command line does not say: `protocol`, how it
+    divided the clips, and `reading`, the options by which it read audio.
+    """
     record = of(table if before is None else before)
     step = {
         "command": command,

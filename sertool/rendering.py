@@ -27,13 +27,13 @@ FILE = (
     "path", "start", "duration", "sample_rate", "channels", "samples", "digest", "size", "modified", "issue",
     "augmentation",
 )  # fmt: skip
-FORM = 2  # version of how files are written; a change of it writes all of them again
-REMARK = "sertool "  # how a file's comment begins
-SOFTER = ", turned down by "  # in a file's comment, after the digest of what it was made from
-TOGETHER, LASTING = 1024, 1200.0  # files that get their names together, and the seconds that they last at the most
-FLOATS = ".wav"  # whose files can hold what is beyond full scale, as floats; others have it turned down
-BATCH_COPIES = 64  # clips that a worker takes at a time
-BATCH_SECONDS = 200.0  # that they last at the most, or one that is longer
+FORM = 2  # version of how files are written; a new version writes all of them again
+REMARK = "sertool "  # beginning of a file's comment
+SOFTER = ", turned down by "  # in a file's comment, after the digest of its source
+TOGETHER, LASTING = 1024, 1200.0  # files that are renamed together, and their total seconds at most
+FLOATS = ".wav"  # these can hold samples beyond full scale, as floats; other files are turned down
+BATCH_COPIES = 64  # clips that a worker takes at once
+BATCH_SECONDS = 200.0  # total seconds of these at most; a longer clip goes alone
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Sound:
 
 
 def _made_from(clip: Clip) -> str:
-    """A digest of all that decides the bytes of a copy's file, which has it as its comment."""
+    """Return a digest of everything that determines a copy's file; it is the file's comment. Empty without a source."""
     if (size_and_age := stamp(clip.path)) is None:
         return ""
     source = [clip.path, *size_and_age, clip.start, clip.duration]
@@ -64,14 +64,14 @@ def _made_from(clip: Clip) -> str:
 
 
 def _is_current(sound: Sound) -> bool:
-    """Whether the file exists, is readable, and was made from just this copy."""
+    """Whether the file exists, is readable, and was made from this very copy."""
     path = str(sound.path)
     origin = audio.remark(path).partition(SOFTER)[0] if sound.path.exists() else None
     return origin == _made_from(sound.clip) and not audio.probe(path, full=False).issue
 
 
 def _attenuation_db(path: Path) -> float:
-    """By how many dB a file was turned down, as the copy was beyond full scale."""
+    """Return by how many dB a file was turned down, as the copy exceeded full scale."""
     _, softer, decibels = audio.remark(str(path)).partition(SOFTER)
     return float(decibels.split()[0]) if softer else 0.0
 
@@ -139,7 +139,7 @@ def _rendered(sounds: list[Sound], jobs: int) -> Generator[str | None, None, Non
     batches = list(neighbours(sounds[1:], lambda sound: sound.clip.duration or 0.0, BATCH_SECONDS, BATCH_COPIES))
     with workers.one_thread():
         yield from _render_all(sounds[:1])  # in this process, so that forks share what it imports
-    with workers.pool(_render_all, jobs, forked=len(batches) > jobs > 1, finish=True) as pool:  # or they write yet
+    with workers.pool(_render_all, jobs, forked=len(batches) > jobs > 1, finish=True) as pool:  # else they write on
         for _, issues in pool.map_ahead(batches):
             yield from issues
 

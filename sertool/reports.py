@@ -29,7 +29,7 @@ from sertool.wording import (
 )
 
 IN_CSV = ("run", "against", "table", "row", "figure", "value", "low", "high", "deviation", "p", "clips", "speakers")
-Line = dict[str, Any]  # its cells, as far as it has them
+Line = dict[str, Any]  # column to cell, for the columns that it has
 
 
 class Section(NamedTuple):

@@ -15,16 +15,16 @@ from sertool.errors import NothingThereError, SertoolError
 from sertool.manifest import Table
 from sertool.predict_inputs import Request
 
-LONG_CLIP_SECONDS = 30.0  # seconds of a clip for which windows would say more
-FIRST = 4  # clips that do not wait for others to be counted
+LONG_CLIP_SECONDS = 30.0  # seconds: for longer clips, windows would say more
+FIRST = 4  # clips that are yielded before any are counted
 
 
 @dataclass
 class Watch:
-    """Progress on the terminal: of how many clips, once that is known.
+    """Progress on the terminal.
 
     The total is shown if each clip has one row and the number of clips is known. `read` are the manifests among the
-    sources, which are known once the first row has come.
+    sources; it is filled once the first row has come.
     """
 
     sources: Sequence[str]
@@ -32,10 +32,10 @@ class Watch:
     in_folders: int | None = field(default=None, init=False)
 
     def counted(self, requests: Iterable[Request]) -> Iterator[Request]:
-        """What is asked for; once the first is handed on, the clips in folders are counted."""
+        """Yield the requests; after the first few, count the clips in folders."""
         coming = iter(requests)
         yield from islice(coming, FIRST)
-        with suppress(SertoolError):  # which is told of where the clips are answered
+        with suppress(SertoolError):  # reported when these clips are answered
             self.in_folders = sum(1 for folder in self._folders() for _ in folders.audio_under(folder, [], []))
         yield from coming
 
@@ -52,7 +52,7 @@ class Watch:
         return [Path(source) for source in self.sources if os.path.isdir(source)]
 
     def _named(self) -> int | None:
-        """How many clips are named, by themselves and in manifests; unknown with paths from a pipe."""
+        """Return the number of clips named directly and in manifests; None with paths from a pipe."""
         others = len(self.sources) - len(self.read) - len(self._folders())
         return sum(map(len, self.read)) + others if not others or all(map(_is_there, self.sources)) else None
 
@@ -82,14 +82,14 @@ class Count:
 
     def __init__(self) -> None:
         self.rows, self.vanished, self.long, self.pauses = 0, 0, 0, 0
-        self.issues: Counter[str] = Counter()  # without what is no fault
+        self.issues: Counter[str] = Counter()  # faults only
 
     def of_clips(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
             self._add(row)
             answered = bool(row.get("predicted")) and "end" in row
             seconds = row["end"] - (row["start"] or 0.0) if answered else 0.0
-            self.long += LONG_CLIP_SECONDS < seconds <= predicting.LONG_CLIP_SECONDS  # of longer ones it was said
+            self.long += LONG_CLIP_SECONDS < seconds <= predicting.LONG_CLIP_SECONDS  # longer ones are noted already
             yield row
         self._require_something()
 

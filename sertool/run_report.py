@@ -28,14 +28,14 @@ def line(scores: Sequence[Figures]) -> str:
 
 
 def _uar(scores: Sequence[Figures]) -> dict[str, list[float]]:
-    """UAR in per cent on each part, of each member that has clips there."""
+    """Return the UAR in per cent on each part, for each member that has clips there."""
     names = {part: f"{part}_uar" for part in PARTS}
     values_of = {part: [100 * figures[name] for figures in scores if name in figures] for part, name in names.items()}
     return {part: values for part, values in values_of.items() if values}
 
 
 def _means(scores: Sequence[Figures]) -> str:
-    """Means over members, and over how many where some have no clips in a part."""
+    """Format the mean UAR on each part, and over how many members if some have no clips there."""
     shown = []
     for part, values in _uar(scores).items():
         few = f" in {len(values)} of {len(scores)}" if len(values) < len(scores) else ""
@@ -44,7 +44,7 @@ def _means(scores: Sequence[Figures]) -> str:
 
 
 def _among_own(scores: Sequence[Figures]) -> str:
-    """How a corpus fares when answers are chosen among its own emotions alone; where these are all, as it does."""
+    """Format the UAR of a corpus when answers are restricted to its own emotions; empty if no member has it."""
     if not any(f"{part}_uar_own" in figures for figures in scores for part in PARTS):
         return ""
     own = [

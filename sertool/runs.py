@@ -43,7 +43,7 @@ def members(
 
 
 def of_seed(member: Member, seed: int) -> Member:
-    """The member of the same fold and another seed."""
+    """Return the member of the same fold with another seed."""
     return replace(member, name=run_folder.member(seed, member.fold), seed=seed)
 
 
@@ -57,15 +57,16 @@ def sweep(folder: Path) -> None:
 class Standing(NamedTuple):
     """How the members in a folder compare with those that are wanted."""
 
-    others: list[str]  # to be replaced
-    trained: bool  # all that are wanted
-    seeds: list[int]  # others of the same run that stay beside them, and are trained in each of its folds
+    others: list[str]  # members to be replaced
+    trained: bool  # whether all that are wanted are trained
+    seeds: list[int]  # other seeds of the same run that stay, and are trained in each of its folds
 
 
 @contextmanager
 def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bool) -> Iterator[list[int]]:
-    """Prepare a folder for the members of this run; members of others are replaced only with `overwrite`. Yields
-    other seeds of this run that are trained and stay, where all that are wanted are trained, too.
+    """Prepare a folder for the members of this run; replace other members only with `overwrite`.
+
+    Yields the run's other seeds that are trained and stay, if all that are wanted are trained, too.
 
     What is replaced is moved aside. It is moved back on any error, and removed once all is trained. If an earlier such
     run was killed, what it moved aside is still there: if that was finished, it is kept, and what the killed run left
@@ -122,7 +123,7 @@ def _standing(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: 
 
 
 def _whole_seeds(folder: Path, found: Sequence["Found"]) -> list[int]:
-    """The other seeds that are trained in each fold in which those that are wanted are."""
+    """Return the other seeds that are trained in every fold that is wanted."""
     wanted = {(folder / member.name).parent for member in found if not member.why}
     folds_of = Counter(member.other_seed for member in found if _finished(folder / member.name))
     return sorted(seed for seed, folds in folds_of.items() if seed is not None and folds == len(wanted))
@@ -132,8 +133,8 @@ class Found(NamedTuple):
     """A member in a folder."""
 
     name: str
-    why: str  # it is none of those wanted; nothing of one that is
-    other_seed: int | None  # but for which it is one of them
+    why: str  # why it is not one that is wanted; empty if it is
+    other_seed: int | None  # its seed, if only that differs from a wanted one
 
 
 def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]:

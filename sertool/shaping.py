@@ -207,7 +207,7 @@ class Series:
 
     @cached_property
     def centred(self) -> Tensor:
-        """The values less their mean, by their differences from the first: of high ones float32 rounds the mean."""
+        """Return the values less their mean, computed from differences, as float32 rounds the mean of high values."""
         differences = self.rows - self.rows[0]
         return differences.sub_(differences.mean(dim=0))
 

@@ -10,7 +10,7 @@ import numpy as np
 from sertool.dsp import FLOOR
 
 MODES = {"zeros": "constant", "reflect": "reflect", "last": "edge"}
-FLAT = 1e-6  # of a column's size: what deviates by no more never changes
+FLAT = 1e-6  # of a column's size: one with a smaller deviation counts as constant
 
 
 def frames(wave: np.ndarray, settings: object, edges: str | None = None) -> np.ndarray:
@@ -26,7 +26,7 @@ def frames(wave: np.ndarray, settings: object, edges: str | None = None) -> np.n
 
 
 def window(settings: object) -> np.ndarray:
-    """The periodic window, `[n_fft]`, centred in the frame; one of a single sample is 1."""
+    """Return the periodic window, `[n_fft]`, centred in the frame; a window of one sample is 1."""
     length = getattr(settings, "win_length", None) or settings.n_fft
     turn = 2 * np.pi * np.arange(length) / length
     values = {
@@ -105,17 +105,17 @@ def common_tuning(power: np.ndarray, rate: int, n_fft: int, bins: int) -> float:
     return float(counts.argmax() / 100 - 0.5)
 
 
-# Statistics over time, each `[width]` of `[rows, width]` and of the frame of each row, `[rows]`.
+# Statistics over time: each maps `[rows, width]` and the frame of each row, `[rows]`, to `[width]`.
 
 
 def standard(rows: np.ndarray) -> np.ndarray:
-    """The values in units of their column's deviation, 0 in one that never changes."""
+    """Return the values in units of their column's standard deviation, 0 in a constant column."""
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     return (rows - mean) / np.where(deviation > FLAT * np.hypot(mean, deviation), deviation, np.inf)
 
 
 def slope(rows: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Of the line through a column's values; a single one has none."""
+    """Return the slope of the line through each column's values, 0 for a single row."""
     return np.polyfit(time, rows, 1)[0] if len(rows) > 1 else np.zeros(rows.shape[1])
 
 
@@ -138,7 +138,7 @@ STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def summary(rows: np.ndarray, stats: tuple[str, ...], counted: np.ndarray | None = None) -> np.ndarray:
-    """`[1, stats x width]` of `[rows, width]`, of each column's rows that count; all are 0 where none does."""
+    """Return statistics `[1, stats x width]` of the counted rows of each column of `[rows, width]`, 0 if none count."""
     made = np.stack([STATISTICS[name](rows, np.arange(len(rows))) for name in stats])
     for column in () if counted is None else np.flatnonzero(~counted.all(axis=0)):
         places = np.flatnonzero(counted[:, column])

@@ -16,7 +16,7 @@ from sertool.paths import Unlisted, absolute
 if TYPE_CHECKING:
     from torch import Tensor
 
-REFERENCE_RATE = 16_000  # Hz, the usual rate of features: at a higher one, levels of noise are measured as at this
+REFERENCE_RATE = 16_000  # Hz, the usual rate of features: at higher rates, noise levels are measured as at this one
 
 
 @lru_cache(maxsize=16)
@@ -87,7 +87,7 @@ def white(seed: int, samples: int) -> np.ndarray:
 
 
 def added(wave: Tensor, noise: Tensor, rate: int, snr: float) -> Tensor:
-    """Each `[.., samples]` with `[samples]` of noise, so many dB below its own power, as heard at `REFERENCE_RATE`."""
+    """Add noise `[samples]` to each `[.., samples]` at a signal-to-noise ratio in dB, as heard at `REFERENCE_RATE`."""
     level = _band_limited_norm(wave, rate) / _band_limited_norm(noise, rate).clamp(min=1e-20) * 10 ** (-snr / 20)
     return (noise * level).add_(wave)
 

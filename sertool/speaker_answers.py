@@ -213,7 +213,7 @@ def one_voice(folder: str) -> Naming:
 def answers(
     session: Session, requests: Iterable[Request], speakers: str | None, enroll: str | None, root: str | None
 ) -> Iterator[Row]:
-    """Rows adapted in the way that was asked for; `root` is where the audio of a manifest that enrolls lies now."""
+    """Yield rows adapted as asked; `root` is where the audio of an enrolling manifest is now."""
     require_adaptable(session.ensemble)
     if enroll is None:
         return adapted(session, requests, speakers)

@@ -71,7 +71,7 @@ class SpeakerClips(NamedTuple):
     """The clips of one speaker: their indices among all clips, and their sums."""
 
     places: np.ndarray
-    sums: RowSums | None  # None of a speaker without clips
+    sums: RowSums | None  # None for a speaker without clips
 
 
 def voice_moments(own: RowSums, shares: np.ndarray, offsets: np.ndarray, trust: float) -> np.ndarray:

@@ -235,8 +235,11 @@ def places_to_keep(column: Codes, parts: Codes) -> dict[str, str]:
 def dev_of_fold(
     fold: np.ndarray, speaker: Codes, k: int, seed: int = 0, labelled: np.ndarray | bool = True
 ) -> np.ndarray:
-    """Which rows are for development where fold k is the test: those of a seeded eighth of the speakers who are not in
-    it and have labelled rows, at least one, though the last is left to train. Bool `[rows]`."""
+    """Return which rows are for development when fold k is the test fold, bool `[rows]`.
+
+    They are those of a seeded eighth of the speakers outside fold k with labelled rows: at least one speaker, unless
+    only one is left to train.
+    """
     tested = counts(speaker, fold == k) > 0
     rest = np.flatnonzero((counts(speaker, (fold >= 0) & labelled) > 0) & ~tested)
     size = 0 if len(rest) < 2 else max(1, (len(rest) + 4) // 8)

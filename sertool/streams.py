@@ -17,7 +17,7 @@ from sertool.errors import SertoolError
 from sertool.talk import clean
 
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
-MEASURED = ("start", "duration", "end", "confidence")  # and the probabilities
+MEASURED = ("start", "duration", "end", "confidence")  # rounded on output, as probabilities are
 PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # the suffix of a part's clip id: its start, and its channel
 
 
@@ -41,9 +41,9 @@ def delimited(rows: Iterable[Row], labels: Sequence[str], extra: Sequence[str], 
 
 
 def line(cells: Sequence[object], separator: str) -> str:
-    """A row of cells, which readers find again whatever these hold."""
+    """Format a row of cells so that readers recover it whatever the cells hold."""
     stream = io.StringIO()
-    csv.writer(stream, delimiter=separator, lineterminator="\r\n").writerow(cells)  # cells that hold either are quoted
+    csv.writer(stream, delimiter=separator, lineterminator="\r\n").writerow(cells)  # quotes cells with CR or LF
     return stream.getvalue()[:-2] + "\n"
 
 
@@ -57,8 +57,10 @@ def json_lines(rows: Iterable[Row], *_: object) -> Iterator[str]:
 
 
 def _rounded(name: str, value: Any) -> Any:
-    """Of what is measured and answered, shares with six digits, and seconds of however long audio with six behind the
-    point; anything else as it is."""
+    """Round measured values: fractions to six significant digits, others, such as times in long audio, to six decimals.
+
+    Anything else stays as it is.
+    """
     if not isinstance(value, float) or not (name in MEASURED or name.startswith("p_")):
         return value
     return float(f"{value:.6g}") if abs(value) < 1 else round(value, 6)

@@ -12,8 +12,8 @@ from torch import Tensor
 FRAME = 0.032  # seconds in a frame of the phase vocoder
 OVERLAP = 4  # overlapping frames; the squares of so many Hann windows add up to LEVEL everywhere
 LEVEL = 1.5
-BLOCK_FRAMES = 4096  # frames held at once: half a minute, of any length of audio
-TINY = 1e-15  # what a bin is never below, so that silence has a phase
+BLOCK_FRAMES = 4096  # frames held at once: half a minute, however long the audio
+TINY = 1e-15  # added to every bin, so that silence has a phase
 
 
 def pitch_shifted(wave: Tensor, rate: int, by: Fraction) -> Tensor:
@@ -152,14 +152,14 @@ def _overlap_add(blocks: Iterable[Tensor], window: Tensor) -> Tensor:
 
 
 def pitch_shifted_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
-    """`pitch_shifted`, of several `[channels, samples]`. Filters are as many as ratios: resampling stays apart."""
+    """Like `pitch_shifted`, for several `[channels, samples]`; each is resampled alone, by filters of its ratio."""
     slowed = time_stretched_together(waves, rate, [1 / number for number in by])
     pairs = zip(map(resampled_by, slowed, by), waves, strict=True)
     return [_fitted(resampled, wave.shape[-1]) for resampled, wave in pairs]
 
 
 def time_stretched_together(waves: Sequence[Tensor], rate: int, by: Sequence[Fraction]) -> list[Tensor]:
-    """`time_stretched`, of several `[channels, samples]`; a single clip may be of any length, as it goes by blocks."""
+    """Like `time_stretched`, for several `[channels, samples]`; a single one may have any length, going by blocks."""
     moved = [at for at, ratio in enumerate(by) if ratio != 1]
     if len(moved) < 2:
         return [time_stretched(wave, rate, ratio) for wave, ratio in zip(waves, by, strict=True)]
@@ -219,10 +219,10 @@ def _stretched_together(bins: Tensor, frames: np.ndarray, counts: np.ndarray, pa
 
 
 def _overlap_add_together(frames: Tensor, window: Tensor, counts: np.ndarray) -> Tensor:
-    """`_overlap_add`, of `[rows, frames, samples]` of which so many are each row's own; silence behind."""
+    """Like `_overlap_add`, for `[rows, frames, samples]`; each row has `counts` frames of its own, then silence."""
     hop = len(window) // OVERLAP
     waves = _overlap_add([frames], window).view(len(frames), -1, hop)
-    shorter = np.flatnonzero(counts < counts.max())  # `_overlapped` has corrected the ends of the longest
+    shorter = np.flatnonzero(counts < counts.max())  # `_overlap_add` has corrected the ends of the longest
     at = torch.from_numpy(shorter).to(waves.device), torch.from_numpy(counts[shorter] - 2).to(waves.device)
     waves[at] *= LEVEL / (LEVEL - window[:hop].square())
     inside = torch.from_numpy(np.arange(waves.shape[1]) < counts[:, None] - 1).to(waves.device)

@@ -100,7 +100,7 @@ def _beside(table: str, path: str) -> tuple[Path, Path]:
     return root, Path(absolute(root / path))
 
 
-FEW_NAMESAKES = 8  # files of one name, through which one looks faster than one finds their folders
+FEW_NAMESAKES = 8  # up to so many files of one name are compared directly, without indexing their folders
 
 
 class _Files:

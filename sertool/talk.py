@@ -148,8 +148,11 @@ def progress(items: Iterable[Any], total: int | None, what: str, unit: str = "cl
 def progress_by(
     whole: Callable[[Any], object], items: Iterable[Any], total: Callable[[], int | None], what: str
 ) -> Iterator[Any]:
-    """Items of which several may be of one clip, which `whole` tells, with a bar of the clips: rate and, once `total`
-    knows how many there are, time left; and how many items there are by then."""
+    """Yield items with a bar that counts clips, of which each may have several items.
+
+    `whole` returns an item's clip. The bar shows the rate, how many items there are so far and, once `total` returns
+    the number of clips, the time left.
+    """
     if not shows_progress():
         yield from items
         return
@@ -220,7 +223,7 @@ def to_terminal() -> bool:
 
 
 def to_pipe() -> bool:
-    """Whether stdout is a pipe, behind which may be a terminal: a bar that stands there would run into the data."""
+    """Whether stdout is a pipe; this may lead to a terminal, where a bar would run into the data."""
     try:
         return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError):

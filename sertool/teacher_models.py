@@ -200,7 +200,7 @@ def taught(teachers: TeacherModels, table: Table, split: np.ndarray) -> Taught:
 
 
 def _way_out(teachers: TeacherModels, table: Table, split: np.ndarray) -> str:
-    """How clips could be divided so that such a teacher may teach; classical ones learn from the dev of folds, too."""
+    """Say how to divide clips so that such a teacher may teach; classical ones learn from the dev of folds, too."""
     without_dev = np.where(split == DEV, TRAIN, split)
     if (split == TEST).any() and not _leaking_models(teachers, table, without_dev).all():
         return "as one of its models knows of those only who is in dev, and none in test, train on them, too: --no-dev"

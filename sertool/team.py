@@ -102,12 +102,12 @@ def _from_leader(value: bool | None) -> bool | None:
 
 
 def agreed(value: bool) -> bool:
-    """What the leader found, on all processes: another may look later, when it is true no longer."""
+    """Return the leader's finding on all processes, as another process may look later and find otherwise."""
     return value if Team().size == 1 else bool(_from_leader(value))
 
 
 def meet() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes get here."""
     if Team().size > 1:
         torch.distributed.barrier()
 

@@ -20,9 +20,9 @@ from sertool.predict_inputs import Request
 from sertool.shaping import Wave
 
 STRETCH = 120.0  # seconds of a long file that are decoded at once
-BEGINNING = 5.0  # the same to begin with, and twice as many each time: the first answers are soon there
-FORWARD_STRETCH = 30.0  # seconds of a stretch that comes with its samples: many of them wait for workers in memory
-LATE_SECONDS = 0.1  # seconds that a row may end after its file: what encoders add
+BEGINNING = 5.0  # seconds of the first stretch, doubled for each next one, so that answers come soon
+FORWARD_STRETCH = 30.0  # seconds of a stretch that holds its samples, many of which wait in memory
+LATE_SECONDS = 0.1  # seconds that a row may end after its file, as encoders add some
 
 
 @dataclass(frozen=True)

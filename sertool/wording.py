@@ -1,4 +1,4 @@
-"""How figures are called and shown, and how they were made: in reports, on pages and in charts alike."""
+"""Name and format figures, and say how they were computed, for reports, pages and charts alike."""
 
 import math
 
@@ -13,8 +13,8 @@ NAMES = {
     "votes_uar": "people, each vote: UAR", "votes_wa": "people, each vote: WA",
     "plurality_uar": "people, most votes: UAR", "plurality_wa": "people, most votes: WA",
 }  # fmt: skip
-FEW_PAIRS = 3  # of runs, whose p-values speak for themselves
-PLAIN = ("log_loss", "brier")  # the rest are shares, shown in per cent
+FEW_PAIRS = 3  # of runs, for which p-values need no remark about their number
+PLAIN = ("log_loss", "brier")  # all others are shares, shown in per cent
 
 
 def title(run: Scores) -> str:
@@ -85,7 +85,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 
 
 def methods(report: Report) -> list[str]:
-    """How all intervals were made."""
+    """Say how all intervals were computed."""
     scored = (*report.runs, *report.comparisons)
     ways = dict.fromkeys(one.bootstrap for one in scored)
     lines = [_method(report, way) for way in ways]
@@ -107,5 +107,5 @@ def methods(report: Report) -> list[str]:
 
 
 def _method(report: Report, bootstrap: str) -> str:
-    """How the intervals were made."""
+    """Say how the intervals were computed."""
     return f"Intervals of 95 %: bootstrap {bootstrap}; {report.resamples:,} resamples, seed {report.seed}."

@@ -25,7 +25,7 @@ from sertool.errors import SertoolError
 HAS_FORKS = sys.platform == "linux"
 NO_LOCKS = (ImportError, NotImplementedError, OSError)  # without locks for processes, as without /dev/shm
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-AHEAD = 2  # items that wait for each worker
+AHEAD = 2  # items submitted ahead per worker
 Item = TypeVar("Item")
 _work: Callable[[Any], Any] | None = None  # this process' work on each item, if it is a fork
 
@@ -38,13 +38,13 @@ class FromFork(NamedTuple):
 
 
 class WorkerPool:
-    """Workers that apply `work` to items, each with one thread of torch; results are taken in the items' order."""
+    """Workers that apply `work` to items, each with one torch thread; results are taken in the items' order."""
 
     def __init__(self, work: Callable[[Any], Any], jobs: int) -> None:
         self.work, self.jobs = work, jobs
         self.threads = ThreadPoolExecutor(jobs, initializer=_take_one_thread)
         self.forks: ProcessPoolExecutor | None = None
-        self.pending: deque[Future[Any]] = deque()  # of which no result was taken yet
+        self.pending: deque[Future[Any]] = deque()  # whose results were not taken yet
 
     def fork(self) -> None:
         """Switch to forks, if the system has these and locks for them.
@@ -60,7 +60,7 @@ class WorkerPool:
                 self.forks = forks
 
     def submit(self, item: Any, *, in_process: bool = False) -> None:
-        """Hand an item to the workers; with `in_process` a thread computes it, whatever they are."""
+        """Hand an item to the workers; with `in_process` a thread computes it even if there are forks."""
         if self.forks is None or in_process:
             self.pending.append(self.threads.submit(self.work, item))
         else:
@@ -68,11 +68,11 @@ class WorkerPool:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many items are ahead as are to be."""
+        """Whether no more items should be submitted before a result is taken."""
         return len(self.pending) > AHEAD * self.jobs
 
     def next_result(self) -> Any:
-        """The result of the first item whose result was not taken yet."""
+        """Return the next result, in the items' order."""
         return _result(self.pending.popleft())
 
     def map_ahead(
@@ -82,7 +82,11 @@ class WorkerPool:
         limit: float = math.inf,
         heavy: float = math.inf,
     ) -> Iterator[tuple[Item, Any]]:
-        """Items and their results; those ahead weigh `limit` together, or one does more; heavy ones stay in process."""
+        """Yield items with their results, in order, computing some ahead.
+
+        The weights of items ahead add up to at most `limit`, unless a single one exceeds it; items above `heavy` stay
+        in this process.
+        """
         ahead: deque[tuple[Item, float]] = deque()
         for item in items:
             own = weight(item)
@@ -94,7 +98,7 @@ class WorkerPool:
             yield ahead.popleft()[0], self.next_result()
 
     def stop(self, *, finish: bool) -> None:
-        """Drop what has not begun; what has goes on, and with `finish` is waited for."""
+        """Cancel work that has not begun; with `finish`, wait for work that has."""
         begun = [future for future in self.pending if not future.cancel()]
         self.threads.shutdown(wait=False, cancel_futures=True)
         if self.forks is not None:
@@ -105,7 +109,7 @@ class WorkerPool:
 
 @contextmanager
 def pool(work: Callable[[Any], Any], jobs: int, *, forked: bool = False, finish: bool = False) -> Iterator[WorkerPool]:
-    """Workers as long as they are needed; torch uses one thread meanwhile, and work that has begun may have to end."""
+    """Provide workers within a context, where torch uses one thread; with `finish`, wait at its end for begun work."""
     with one_thread():
         made = WorkerPool(work, jobs)
         if forked:

@@ -107,7 +107,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
 
 
 def _predictions_of(source: str) -> str:
-    """The table that is meant by a run's folder, which holds the predictions of all its models."""
+    """Return the path of the joined predictions if the source is a run's folder, else the source itself."""
     from sertool import run_folder
 
     table = os.path.join(source, run_folder.PREDICTIONS)

@@ -147,13 +147,13 @@ def _seed(division: Any, seed: int) -> int:
 
 
 def _reading_options() -> Iterator[tuple[str, click.Option]]:
-    """The options that say how audio is read and which of it is kept, each with its word on the command line."""
+    """Yield the options that say how audio is read and which of it is kept, each with its flag."""
     by_name = {parameter.name: parameter for parameter in click.get_current_context().command.params}
     return ((by_name[name].opts[0], by_name[name]) for name in READING)
 
 
 def _reading(values: dict[str, Any]) -> dict[str, list[str]]:
-    """Those of them that are not as usual with what they were given, for an update of the manifest to go on with."""
+    """Return these options where they differ from the defaults, with their arguments, for later updates."""
     held = {word: (asked, values[asked.name]) for word, asked in _reading_options()}
     return {
         word: [*value] if asked.multiple else [value if isinstance(value, str) else ",".join(value)]
@@ -163,14 +163,16 @@ def _reading(values: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _taken_over(old: Any, name: str) -> dict[str, Any]:
-    """What the manifest of --update was read with, of all that this command line does not say: else an update would
-    read every label anew, and in another way."""
+    """Return the options that the manifest of --update was read with, less those given on this command line.
+
+    Without them an update would read every label anew, and differently.
+    """
     from sertool import provenance
 
     context, values, words = click.get_current_context(), {}, []
     readings = [step["reading"] for step in provenance.of(old)["chain"] if isinstance(step.get("reading"), dict)]
     given = {name for name in READING if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
-    given |= {"votes"} if "labels" in given else set()  # which say what these are
+    given |= {"votes"} if "labels" in given else set()  # which describes the labels
     for word, asked in _reading_options():
         recorded = [[*map(str, reading.get(word) or ())] for reading in readings]
         if asked.name in given or not any(recorded):

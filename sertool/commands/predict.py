@@ -67,9 +67,9 @@ If a manifest points to shards with the features that the model takes, these are
 only. For --strict, a silent window is not a clip that was set aside.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
-LEAST = 10  # answers of which it is told that the model can adapt
+LEAST = 10  # answers from which on to mention that the model can adapt
 OF_TIME = ("rttm", "srt", "textgrid")
-STDIN = 0  # whatever file it is
+STDIN = 0  # file descriptor
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
     ".rttm": "rttm", ".srt": "srt", ".textgrid": "textgrid",
@@ -205,7 +205,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
 
 
 def _is_watched(out: str | None, kind: str) -> bool:
-    """Whether progress is shown: not where rows come to the terminal one by one, by themselves or behind a pipe."""
+    """Whether to show progress: not if rows are written to the terminal one by one, directly or through a pipe."""
     comes_by_row = out in (None, "-") and (talk.to_terminal() or (talk.to_pipe() and kind != "parquet"))
     return talk.shows_progress() and not comes_by_row
 
@@ -220,7 +220,7 @@ def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], 
 
 
 def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) -> None:
-    """A warning where it is needed; else people, and no scripts, are told of it where there are clips enough."""
+    """Warn if the clips are unfamiliar; else, at a terminal and with enough answers, mention adaptation."""
     if session.familiarity.lacking():
         talk.warn("these clips sound unlike those that the model was trained on: other recordings or another language; "
                   "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
@@ -230,7 +230,7 @@ def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) 
 
 
 def _refuse_to_replace(out: str | None, sources: Iterable[str | Path | None]) -> None:
-    """Answers are not written over what they are made of, of which there may be no other copy."""
+    """Refuse to write answers over a file that they are made from, which may be the only copy."""
     named = (STDIN if source == "-" else source for source in sources if source)
     present = (source for source in named if os.path.exists(source))
     if out and os.path.isfile(out) and any(os.path.samefile(out, source) for source in present):

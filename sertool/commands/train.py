@@ -201,7 +201,7 @@ ShownValue = tuple[str, Any, str]  # an option, its value, and "ours" if it is n
 def _of_model(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
     yield "-m", recipe["model"], _whose(recipe, "model")
     usual = {setting.name: setting.default for setting in catalogue.entries("models")[recipe["model"]].settings}
-    usual |= dict.fromkeys(usual.keys() & {"groups", "stats"}, "as the features")  # which say them
+    usual |= dict.fromkeys(usual.keys() & {"groups", "stats"}, "as the features")  # which determine them
     for word, value in (usual | recipe.get("settings", {})).items():
         yield f"--set {word}", value, _whose(recipe, "model", "settings", word)
 

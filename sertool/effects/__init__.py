@@ -5,12 +5,12 @@ A file has
 - `PLACE`, its position in the chain of effects, and perhaps `SHARE`, the share of the copies that it is applied to by
   default (`--share`);
 - `Settings`, whose first field is the value of its option;
-- `draw(rng, settings)`, which draws plain numbers with a NumPy generator;
-- `apply(wave, rate, drawn)`, which is decided by these numbers alone: `[channels, samples]` or `[samples]` in, the same
-  out, perhaps of another length, which `length(samples, drawn)` gives;
-- `sound(samples, rate, drawn)`, float32 `[..]`, if it adds another sound to the clip; `apply` takes that, too;
-- `together(waves, rate, drawn)` where a device is much faster with many clips at once: it takes lists and returns a
-  list that equals that of `apply` but for rounding, from which a codec or a telephone that follows may make more.
+- `draw(rng, settings)`, which draws its parameters, plain numbers, with a NumPy generator;
+- `apply(wave, rate, drawn)`, which depends on these alone: it maps `[channels, samples]` or `[samples]` to the same,
+  perhaps of another length, which `length(samples, drawn)` returns;
+- `sound(samples, rate, drawn)`, float32 `[..]`, if it adds another sound to the clip, which is passed to `apply`;
+- `together(waves, rate, drawn)`, if a device is much faster with many clips at once: it maps lists to a list that
+  equals the results of `apply` but for rounding, which a codec or a telephone effect that follows may amplify.
 
 Drawing and `sound` need no torch.
 """

@@ -32,7 +32,7 @@ def draw(rng: np.random.Generator, settings: Settings) -> Drawn:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
-    """Sounds that differ by rounding may be coded in other bits, some hundredths apart."""
+    """Encode and decode each channel; inputs that differ only by rounding may come out some hundredths apart."""
     channels = wave.reshape(-1, wave.shape[-1]).cpu().numpy()
     coded = np.stack([encoding.coded(channel, rate, drawn["kind"], drawn["kbps"]) for channel in channels])
     return wave.new_tensor(coded).reshape(wave.shape)

@@ -32,7 +32,7 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     from sertool import stretching
 
     shifted = stretching.pitch_shifted(wave, rate, _ratio(drawn))
-    return sounds.as_loud(shifted, wave)  # a phase vocoder takes some dB from steady tones
+    return sounds.as_loud(shifted, wave)  # a phase vocoder attenuates steady tones by some dB
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:

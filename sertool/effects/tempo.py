@@ -34,7 +34,7 @@ def apply(wave: Tensor, rate: int, drawn: Drawn) -> Tensor:
     from sertool import stretching
 
     stretched = stretching.time_stretched(wave, rate, ratios.ratio(drawn["rate"]))
-    return sounds.as_loud(stretched, wave)  # a phase vocoder takes some dB from steady tones
+    return sounds.as_loud(stretched, wave)  # a phase vocoder attenuates steady tones by some dB
 
 
 def together(waves: Sequence[Tensor], rate: int, drawn: Sequence[Drawn]) -> list[Tensor]:

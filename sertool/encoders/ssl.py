@@ -139,14 +139,14 @@ class Encoder(nn.Module):
 
 
 def frames(samples: int) -> int:
-    """How many a clip of so many samples has."""
+    """Return the number of frames of a clip with so many samples."""
     return (samples - LEAST) // HOP + 1
 
 
 def spans(samples: int) -> Iterator[tuple[slice, slice, slice]]:
-    """How a clip is cut: the samples of each window, which of its frames are kept, and the clip's frames that they are.
+    """Yield how a clip is cut: each window's samples, which of its frames to keep, and their place in the clip.
 
-    The last window has all samples to the end, also those that are in no frame: some networks normalise over them.
+    The last window has all samples to the end, also those in no frame, as some networks normalise over them.
     """
     count = frames(samples)
     for first, last, begin, end in encoders.windows(count, FRAMES, MARGIN):

@@ -19,9 +19,9 @@ A `Feature` has the names of its `columns`, and a `framing`:
 
 A file may also have
 
-- `REVISION`, how often its numbers have changed: one more makes its shards anew;
+- `REVISION`, how often its numbers have changed: increasing it makes its shards again;
 - `stored(settings)`: the type in shards, if it is not `DTYPE` for all settings;
-- `COUNTED_WHERE`: {column: other}: the column counts in a clip's statistics only in rows where the other is above 0;
+- `COUNTED_WHERE`, {column: other}: statistics of a column use only rows in which the other is above 0;
 - for `--verify` only: `tolerance(settings)`, the relative error allowed; `LEAST`, a difference that never matters;
   `AGREES`, the share of values that must be within the tolerance; `STEPS`, true if rounding may move a value by a
   step;

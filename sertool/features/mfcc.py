@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float16"
-LEAST = 1e-4  # dB: float32 rounds coefficients by so much, and the slopes of few frames may be all but 0
+LEAST = 1e-4  # dB: float32 rounds coefficients by this much, which matters where slopes of few frames are nearly 0
 WIDTH = 9  # frames for a slope, or as many as a short clip has
 FRAMES_AT_ONCE = 1 << 15  # so that hours of audio need no second copy of their mel spectra
 
@@ -94,7 +94,7 @@ def slopes(rows: Tensor, order: int) -> Tensor:
     if width < 3:
         return torch.zeros_like(rows)
     weights = torch.from_numpy(fitting(width, order)).to(rows)
-    inner = (rows - rows[:1]).unfold(0, width, 1) @ weights  # from the first: what never changes has none at all
+    inner = (rows - rows[:1]).unfold(0, width, 1) @ weights  # differences give constants slopes of 0
     ends = [inner[:1].expand(width // 2, -1), inner[-1:].expand(width // 2, -1)]
     return torch.cat([ends[0], inner, ends[1]])
 

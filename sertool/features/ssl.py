@@ -15,7 +15,7 @@ from sertool import pretrained
 from sertool.encoders import ssl
 
 DTYPE = "float16"
-REVISION = 1  # samples that no frame reaches count where a network normalises over the clip
+REVISION = 1  # 1: samples in no frame count, as some networks normalise over the clip
 AGREES = 0.98  # the share of values that must be within the tolerance
 CHOICE = "model"  # the setting given by the feature's own option: `--ssl wavlm-large`
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from sertool import dsp, slow
 
 DTYPE = "float32"
-FAINTEST = 1e-10  # nearer to zero a sample is zero, and positive
-BLOCK_SAMPLES = 1 << 22  # samples looked at together
+FAINTEST = 1e-10  # smaller magnitudes count as zero, which is positive
+BLOCK_SAMPLES = 1 << 22  # samples processed at once
 
 
 @dataclass(frozen=True)

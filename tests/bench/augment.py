@@ -39,7 +39,7 @@ def sertool(folder: Path, out: Path, threads: int) -> Callable[[], None]:
     )
     from sertool.cli import run
 
-    stretching.pitch_shifted(rendering.torch.zeros(16_000), 16_000, Fraction(11, 10))  # imports what it needs
+    stretching.pitch_shifted(rendering.torch.zeros(16_000), 16_000, Fraction(11, 10))  # triggers its imports
     words = ["augment", folder, *CHAIN, "--write", out, "--as", "wav", "-o", out / "m.parquet", "-q", "-j", threads]
     return lambda: sys.exit(1) if run([str(word) for word in words]) else None
 
