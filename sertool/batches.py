@@ -182,6 +182,6 @@ def in_order(lengths: np.ndarray, size: int = AT_ONCE) -> Iterator[np.ndarray]:
         start = end
 
 
-def not_alone(places: np.ndarray, precision: str) -> np.ndarray:
+def doubled_if_single(places: np.ndarray, precision: str) -> np.ndarray:
     """Return the places of a batch, a single one twice in bf16, whose kernels round a lone clip unlike several."""
     return places.repeat(2) if precision == "bf16" and len(places) == 1 else places

@@ -18,7 +18,7 @@ def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Compari
     Both are resampled together, so that common effects do not blur the difference.
     """
     rows, other_rows = answers.shared_rows(first, second)
-    left, right = _answered_by_both(answers.part(first, rows), answers.part(second, other_rows))
+    left, right = _restricted_to_common_answers(answers.part(first, rows), answers.part(second, other_rows))
     units = metrics.units_of(left.speaker if (left.speaker >= 0).any() else right.speaker, left.whole)
     found = Comparison(first.run.name, second.run.name, len(left.truth), units.speakers, units.how)
     if not len(left.truth):
@@ -29,7 +29,7 @@ def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Compari
     return replace(found, figures=figures, mcnemar=_mcnemar(left, right))
 
 
-def _answered_by_both(first: Answers, second: Answers) -> tuple[Answers, Answers]:
+def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answers, Answers]:
     """Restrict two runs of the same clips to the answers that both gave.
 
     With the same seeds this is done per seed, else a clip is dropped if either lacks it under any seed.

@@ -22,8 +22,8 @@ TAIL = 131_072  # two Ogg pages of the greatest size
 LONGEST_HEADER = 27 + 255  # length of an Ogg page's header
 SERIAL = slice(14, 18)  # of the stream's serial number in it
 BEGINS, ENDS = 2, 4  # flags of its first and last page
-UNREAD = 0.1  # seconds of data after the counted samples that are worth a note
-LIES = 16  # frames by which a header may overstate the count, as some encoders do
+UNCOUNTED_SECONDS = 0.1  # seconds of data after the counted samples that are worth a note
+HEADER_OVERCOUNT_FRAMES = 16  # frames by which a header may overstate the count, as some encoders do
 ID3_AT_END = 128  # bytes of an ID3v1 tag
 BIT_RATES = {  # MPEG 1 and MPEG 2, layer III, in kbit/s
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -98,7 +98,7 @@ def _chunks(stream: BinaryIO, head: bytes, byte_count: int) -> LengthCheck:
 
 def _goes_on(stream: BinaryIO, kind: bytes, byte_count: int) -> bool:
     """Whether many bytes follow the samples that a WAV file counts, and are neither zeros nor a chunk."""
-    if len(kind) < 16 or byte_count < UNREAD * struct.unpack_from("<I", kind, 8)[0]:
+    if len(kind) < 16 or byte_count < UNCOUNTED_SECONDS * struct.unpack_from("<I", kind, 8)[0]:
         return False
     stream.seek(-byte_count, SEEK_END)
     rest = stream.read(WINDOW)
@@ -166,7 +166,7 @@ def _mp3(stream: BinaryIO, byte_count: int) -> LengthCheck | None:
     absent = claimed - (frames - 1 - cut)  # the frame that holds the header may or may not be counted
     if absent > (not cut) and position >= byte_count:
         return LengthCheck(f"{absent:,} of {claimed:,} frames are missing")
-    return LengthCheck(is_joined=claimed > 0 and absent < -LIES)
+    return LengthCheck(is_joined=claimed > 0 and absent < -HEADER_OVERCOUNT_FRAMES)
 
 
 def _peeker(stream: BinaryIO) -> Callable[[int, int], bytes]:

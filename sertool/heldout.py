@@ -239,7 +239,7 @@ def _excused(protocol: str) -> set[str]:
     return speakers | ({"parent"} if splits.entry(protocol).get("copies") else set())
 
 
-def with_relatives(table: Table, rows: np.ndarray) -> np.ndarray:
+def with_copies(table: Table, rows: np.ndarray) -> np.ndarray:
     """Return these rows and all copies of the same clips, bool `[rows]`."""
     if manifest.originals(table).all():
         return rows

@@ -103,7 +103,7 @@ class Predictor:
         """Return probabilities, `[clips, classes]`, for finished rows; clips of similar length share a batch."""
         found = torch.empty(len(finished), len(self.labels))
         for places in batches.in_order(self._lengths(finished), TOGETHER):
-            some = batches.not_alone(places, self.precision)
+            some = batches.doubled_if_single(places, self.precision)
             who = None if voices is None else (voices[0], voices[1][some])
             found[some] = self.probabilities(*self._padded([finished[place] for place in some]), who)
         return found

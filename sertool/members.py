@@ -60,14 +60,14 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     """
     folder = run / member.name
     finished = folder / run_folder.PREDICTIONS
-    if team.agreed(finished.exists()):
+    if team.broadcast_from_leader(finished.exists()):
         return answered(material.table, member, run), modelfile.read(folder / run_folder.MODEL).scores
     trained, history = _trained(material, design, member, folder, callbacks)
     if is_fitted_at_once(design) and member.fold is not None and (member.split == DEV).any():
         member = replace(member, split=np.where(member.split == DEV, TRAIN, member.split))
         trained, _ = _trained(material, design, member, folder, callbacks, trained.temperatures)
     predicted = _predictions(material, design, trained, member, path_text(run))
-    team.meet()  # another process may still be reading the checkpoint
+    team.barrier()  # another process may still be reading the checkpoint
     if Team().leads:
         _record(folder, material.table, member, history, design.training)
         member_file.write(folder / run_folder.MODEL, material, design, trained, member)

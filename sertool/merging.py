@@ -22,12 +22,12 @@ REMEDIES = {
 
 def stacked(tables: Sequence[Table]) -> Table:
     """Stack tables, with the provenance of the first; a column that is text in one of them becomes text."""
-    bare = [table.replace_schema_metadata(None) for table in alike(tables)]
+    bare = [table.replace_schema_metadata(None) for table in with_common_types(tables)]
     table = pa.concat_tables(bare, promote_options="permissive")
     return manifest.ordered(table.replace_schema_metadata(tables[0].schema.metadata))
 
 
-def alike(tables: Sequence[Table]) -> list[Table]:
+def with_common_types(tables: Sequence[Table]) -> list[Table]:
     """Cast columns of the same name to one type in all tables: one that can hold all their values, else text."""
     kinds: dict[str, set[pa.DataType]] = {}
     for field in (field for table in tables for field in table.schema):

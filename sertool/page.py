@@ -378,9 +378,9 @@ def _differences(report: Report) -> list[str]:
 
 def _pair_row(pair: Comparison) -> PlotRow:
     uar, test = pair.figures["uar"], pair.mcnemar
-    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {wording.chance(test['p'])}"
+    discordant = f"{test['only_second']:,} : {test['only_first']:,}, p {wording.p_value(test['p'])}"
     bar = Bar(uar, wording.signed(uar))
-    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (wording.chance(uar.p), discordant))
+    return PlotRow(f"{pair.second} less {pair.first}", [bar], [pair.clips], (wording.p_value(uar.p), discordant))
 
 
 def _figures(report: Report) -> str:

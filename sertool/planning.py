@@ -102,7 +102,7 @@ def divisions(plan: TrainingPlan) -> list[Division]:
     division = _members(plan, plan.table, honest)
     if not leaky:
         return [division]
-    table = manifest.keep(plan.table, heldout.with_relatives(plan.table, _used(division.trainings)))
+    table = manifest.keep(plan.table, heldout.with_copies(plan.table, _used(division.trainings)))
     return [*(_members(plan, table, way) for way in leaky), division]
 
 

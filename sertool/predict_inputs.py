@@ -34,7 +34,7 @@ Telling = Callable[[Table], tuple[Table, Sequence[Models]]]
 Some = TypeVar("Some")
 LISTS = (".txt", ".lst", ".list")
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")  # the manifest reader refuses these, and says how to convert them
-ENOUGH = 4096  # bytes that suffice to tell what a file or a pipe holds
+SNIFF_BYTES = 4096  # bytes that suffice to tell what a file or a pipe holds
 MOMENT = 0.05  # seconds
 
 
@@ -82,7 +82,7 @@ def requests_of(
     given = [_open_source(source, root, shelf, nul=nul, alone=len(sources) == 1) for source in sources]
     if root and not others and not any(isinstance(one, Table) for one in given):
         raise UsageError(f"--root {root}: it is for audio that a manifest names, and there is none")
-    kept = merging.alike([_kept(one, also, shelf) for one in given if isinstance(one, Table)])
+    kept = merging.with_common_types([_kept(one, also, shelf) for one in given if isinstance(one, Table)])
     held = [told(table) if told else (table, [None] * len(table)) for table in kept]
     held = [(manifest.without(table, "digest"), models) for table, models in held]
     names = (name for table, _ in held for name in table.column_names)
@@ -136,7 +136,7 @@ def _is_manifest_or_list(source: str) -> bool:
     if not os.path.isfile(source) or ending in (*manifest_io.EXTENSIONS, *WORKBOOKS):
         return True
     with suppress(OSError), open(source, "rb") as stream:
-        head = stream.read(ENOUGH)
+        head = stream.read(SNIFF_BYTES)
         if head.startswith(b"PAR1") or b"\0" in head:
             return head.startswith(b"PAR1")
         return formats.sniff(head) != "paths" or ending in LISTS or _is_list(source)
@@ -269,7 +269,7 @@ def _beginning(stream: Any) -> bytes:
     for piece in _pieces(stream):
         begun += piece
         header = delimited.header_of(begun)
-        if len(begun) >= ENOUGH or (header.line.strip(b" \t[{") and header.end < len(begun)):
+        if len(begun) >= SNIFF_BYTES or (header.line.strip(b" \t[{") and header.end < len(begun)):
             break
     return begun
 

@@ -226,7 +226,7 @@ class Session:
         who = [piece.request.who for piece in ready]
         asked = [piece.request.models for piece in ready]
         if known is None:
-            whole = [piece.features for piece in ready if self._is_like_a_clip(piece)]
+            whole = [piece.features for piece in ready if self._is_long_enough(piece)]
             met.add(self.ensemble.standardised_means(whole))
         found = (
             iter(self.ensemble.probabilities([piece.features for piece in ready], known, who, asked))
@@ -239,7 +239,7 @@ class Session:
             )
             yield piece.request.with_columns(**answer)
 
-    def _is_like_a_clip(self, piece: Piece) -> bool:
+    def _is_long_enough(self, piece: Piece) -> bool:
         """Whether a piece is a whole clip, or a window long enough to be compared with training clips."""
         row = piece.request.row
         return self.options.window is None or row["end"] - row["start"] >= SHORTEST

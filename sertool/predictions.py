@@ -40,7 +40,7 @@ NAMES = columns.OTHER_NAMES | {
     "clip": ("path", "id", "file", "filename", "utterance"),
 }  # fmt: skip
 SUM_TOLERANCE = 0.01  # by which probabilities may miss 1; float16 stays within it
-ROUNDED = 0.005  # error of a probability with two decimals
+ROUNDING_ERROR = 0.005  # error of a probability with two decimals
 WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # a whole number that became a float, as in columns with NaN
 
 
@@ -308,7 +308,7 @@ def offered(run: Run) -> set[str]:
     return {word(name, run.mapping) for name in run.offered}
 
 
-def labels_met(run: Run) -> set[str]:
+def plain_labels(run: Run) -> set[str]:
     """Return the plain labels of the scored rows, and of their probabilities and votes."""
     names = [*run.offered, *manifest.family(run.table, "votes_voice_")]
     names += [str(label) for column in ("emotion", "predicted") for label in manifest.codes(run.table, column).values]
@@ -334,7 +334,7 @@ def _odd(table: Table, names: Sequence[str]) -> np.ndarray:
 
 def sums_to_one(sums: np.ndarray, count: int) -> np.ndarray:
     """Return which sums of `count` probabilities are 1, as these may be rounded to two decimals; bool `[rows]`."""
-    return np.abs(sums - 1) <= max(SUM_TOLERANCE, ROUNDED * count) + manifest.ROUNDING
+    return np.abs(sums - 1) <= max(SUM_TOLERANCE, ROUNDING_ERROR * count) + manifest.ROUNDING
 
 
 def classes(runs: Sequence[Run]) -> tuple[str, ...]:

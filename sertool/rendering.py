@@ -29,8 +29,8 @@ FILE = (
 )  # fmt: skip
 FORM = 2  # version of how files are written; a new version writes all of them again
 REMARK = "sertool "  # beginning of a file's comment
-SOFTER = ", turned down by "  # in a file's comment, after the digest of its source
-TOGETHER, LASTING = 1024, 1200.0  # files that are renamed together, and their total seconds at most
+ATTENUATION_MARK = ", turned down by "  # in a file's comment, after the digest of its source
+GROUP_FILES, GROUP_SECONDS = 1024, 1200.0  # files that are renamed together, and their total seconds at most
 FLOATS = ".wav"  # these can hold samples beyond full scale, as floats; other files are turned down
 BATCH_COPIES = 64  # clips that a worker takes at once
 BATCH_SECONDS = 200.0  # total seconds of these at most; a longer clip goes alone
@@ -54,7 +54,7 @@ class Sound:
     path: Path
 
 
-def _made_from(clip: Clip) -> str:
+def _copy_digest(clip: Clip) -> str:
     """Return a digest of everything that determines a copy's file; it is the file's comment. Empty without a source."""
     if (size_and_age := stamp(clip.path)) is None:
         return ""
@@ -66,13 +66,13 @@ def _made_from(clip: Clip) -> str:
 def _is_current(sound: Sound) -> bool:
     """Whether the file exists, is readable, and was made from this very copy."""
     path = str(sound.path)
-    origin = audio.remark(path).partition(SOFTER)[0] if sound.path.exists() else None
-    return origin == _made_from(sound.clip) and not audio.probe(path, full=False).issue
+    origin = audio.remark(path).partition(ATTENUATION_MARK)[0] if sound.path.exists() else None
+    return origin == _copy_digest(sound.clip) and not audio.probe(path, full=False).issue
 
 
 def _attenuation_db(path: Path) -> float:
     """Return by how many dB a file was turned down, as the copy exceeded full scale."""
-    _, softer, decibels = audio.remark(str(path)).partition(SOFTER)
+    _, softer, decibels = audio.remark(str(path)).partition(ATTENUATION_MARK)
     return float(decibels.split()[0]) if softer else 0.0
 
 
@@ -121,7 +121,7 @@ def _made(sounds: list[Sound], jobs: int) -> Iterator[tuple[str, str | None]]:
     """
     results = _rendered(sounds, jobs)
     try:
-        for group in neighbours(sounds, lambda sound: sound.clip.duration or 0.0, LASTING, TOGETHER):
+        for group in neighbours(sounds, lambda sound: sound.clip.duration or 0.0, GROUP_SECONDS, GROUP_FILES):
             done: list[Path] = []
             try:
                 for sound, issue in zip(group, islice(results, len(group)), strict=True):
@@ -155,10 +155,10 @@ def _render(sound: Sound) -> str | None:
     except audio.Unusable as unusable:
         talk.detail(f"{sound.clip.path}: {unusable.issue}: {unusable}")
         return unusable.issue
-    peak, remark = float(wave.abs().max()), _made_from(sound.clip)
+    peak, remark = float(wave.abs().max()), _copy_digest(sound.clip)
     floats = peak > 1 and sound.path.suffix == FLOATS
     if peak > 1 and not floats:
-        wave, remark = wave / peak, f"{remark}{SOFTER}{20 * math.log10(peak):.2f} dB"
+        wave, remark = wave / peak, f"{remark}{ATTENUATION_MARK}{20 * math.log10(peak):.2f} dB"
     write_beside(sound.path, encoding.encoded(wave.numpy().T, rate, sound.path.suffix, remark, floats=floats))
     return None
 

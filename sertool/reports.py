@@ -14,11 +14,11 @@ from sertool.scores import Comparison, Difference, Figure, Group, Report, Scores
 from sertool.wording import (
     NAMES,
     bounds,
-    chance,
     heading,
     label,
     methods,
     number,
+    p_value,
     percent,
     row_shares,
     signed,
@@ -135,13 +135,13 @@ def _difference(pair: Comparison) -> tuple[str, ...]:
     if not pair.clips:
         return (pair.first, pair.second, "none", "", "", "", "")
     uar, wa = pair.figures["uar"], pair.figures["wa"]
-    return (pair.first, pair.second, f"{pair.clips:,}", signed(uar), chance(uar.p), signed(wa), chance(wa.p))
+    return (pair.first, pair.second, f"{pair.clips:,}", signed(uar), p_value(uar.p), signed(wa), p_value(wa.p))
 
 
 def _mcnemar(pair: Comparison) -> tuple[str, ...]:
     test = pair.mcnemar
     how = f"{test['method']}, first seeds" if test["seeds"] else test["method"]
-    return (pair.first, pair.second, f"{test['only_first']:,}", f"{test['only_second']:,}", how, chance(test["p"]))
+    return (pair.first, pair.second, f"{test['only_first']:,}", f"{test['only_second']:,}", how, p_value(test["p"]))
 
 
 def _people(runs: Sequence[Scores]) -> Iterator[Section]:

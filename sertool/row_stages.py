@@ -16,7 +16,7 @@ from sertool.manifest import Table
 from sertool.predict_inputs import Request
 
 LONG_CLIP_SECONDS = 30.0  # seconds: for longer clips, windows would say more
-FIRST = 4  # clips that are yielded before any are counted
+CLIPS_BEFORE_COUNT = 4  # clips that are yielded before any are counted
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Watch:
     def counted(self, requests: Iterable[Request]) -> Iterator[Request]:
         """Yield the requests; after the first few, count the clips in folders."""
         coming = iter(requests)
-        yield from islice(coming, FIRST)
+        yield from islice(coming, CLIPS_BEFORE_COUNT)
         with suppress(SertoolError):  # reported when these clips are answered
             self.in_folders = sum(1 for folder in self._folders() for _ in folders.audio_under(folder, [], []))
         yield from coming

@@ -108,7 +108,7 @@ def common_tuning(power: np.ndarray, rate: int, n_fft: int, bins: int) -> float:
 # Statistics over time: each maps `[rows, width]` and the frame of each row, `[rows]`, to `[width]`.
 
 
-def standard(rows: np.ndarray) -> np.ndarray:
+def standardised(rows: np.ndarray) -> np.ndarray:
     """Return the values in units of their column's standard deviation, 0 in a constant column."""
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     return (rows - mean) / np.where(deviation > FLAT * np.hypot(mean, deviation), deviation, np.inf)
@@ -131,8 +131,8 @@ STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "q25": lambda rows, _: np.quantile(rows, 0.25, axis=0),
     "q75": lambda rows, _: np.quantile(rows, 0.75, axis=0),
     "q95": lambda rows, _: np.quantile(rows, 0.95, axis=0),
-    "skew": lambda rows, _: (standard(rows) ** 3).mean(axis=0),
-    "kurtosis": lambda rows, _: (standard(rows) ** 4).mean(axis=0) - 3,
+    "skew": lambda rows, _: (standardised(rows) ** 3).mean(axis=0),
+    "kurtosis": lambda rows, _: (standardised(rows) ** 4).mean(axis=0) - 3,
     "slope": slope,
 }
 

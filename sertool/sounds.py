@@ -86,7 +86,7 @@ def white(seed: int, samples: int) -> np.ndarray:
     return np.random.Generator(np.random.SFC64(seed)).standard_normal(samples, np.float32)
 
 
-def added(wave: Tensor, noise: Tensor, rate: int, snr: float) -> Tensor:
+def with_noise(wave: Tensor, noise: Tensor, rate: int, snr: float) -> Tensor:
     """Add noise `[samples]` to each `[.., samples]` at a signal-to-noise ratio in dB, as heard at `REFERENCE_RATE`."""
     level = _band_limited_norm(wave, rate) / _band_limited_norm(noise, rate).clamp(min=1e-20) * 10 ** (-snr / 20)
     return (noise * level).add_(wave)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from sertool import downloading, files, talk, unpacking, web
 from sertool.downloading import Control, Item
 from sertool.errors import SertoolError
-from sertool.sources import DIGESTS, NONSENSE, Plan
+from sertool.sources import DIGESTS, MALFORMED_INDEX_ERRORS, Plan
 
 INDEX = "index.json"
 SPARE = 64 << 20  # bytes that must stay free on a disk
@@ -167,7 +167,7 @@ def read_index(base: str) -> Plan:
         index = web.ask_json(f"{base}/{INDEX}")
         items = tuple(_indexed(entry, f"{base}/files/{quote(entry['path'])}") for entry in index["items"])
         return Plan(items, home=str(index["source"]))
-    except NONSENSE:
+    except MALFORMED_INDEX_ERRORS:
         raise web.Damaged(f"{web.plain(base)}/{INDEX} is no index of a store") from None
 
 

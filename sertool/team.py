@@ -101,12 +101,12 @@ def _from_leader(value: bool | None) -> bool | None:
     return values[0]
 
 
-def agreed(value: bool) -> bool:
+def broadcast_from_leader(value: bool) -> bool:
     """Return the leader's finding on all processes, as another process may look later and find otherwise."""
     return value if Team().size == 1 else bool(_from_leader(value))
 
 
-def meet() -> None:
+def barrier() -> None:
     """Wait until all processes get here."""
     if Team().size > 1:
         torch.distributed.barrier()

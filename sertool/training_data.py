@@ -101,7 +101,7 @@ def _of_each(network: Callable[..., Tensor], data: Data, clips: np.ndarray, prec
     """Return the network's output for each of some clips, float32 `[clips, width]`, on the CPU."""
     outputs = torch.empty(0)
     for some in batches.in_order(data.store.lengths[clips]):
-        places = batches.not_alone(some, precision)
+        places = batches.doubled_if_single(some, precision)
         with torch.autocast(data.store.device.type, torch.bfloat16, enabled=precision == "bf16"):
             answer = network(*data.rows(clips[places])).float().cpu()
         outputs = outputs if len(outputs) else answer.new_empty(len(clips), answer.shape[1])

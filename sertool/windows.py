@@ -20,7 +20,7 @@ from sertool.predict_inputs import Request
 from sertool.shaping import Wave
 
 STRETCH = 120.0  # seconds of a long file that are decoded at once
-BEGINNING = 5.0  # seconds of the first stretch, doubled for each next one, so that answers come soon
+FIRST_STRETCH_SECONDS = 5.0  # seconds of the first stretch, doubled for each next one, so that answers come soon
 FORWARD_STRETCH = 30.0  # seconds of a stretch that holds its samples, many of which wait in memory
 LATE_SECONDS = 0.1  # seconds that a row may end after its file, as encoders add some
 
@@ -93,7 +93,7 @@ def stretches(request: Request, options: PredictOptions, wave: Wave) -> Iterator
         yield from _read_forward(request, options, wave, length, look.issue)
     else:
         first, hop = 0, options.step
-        count, each = _count(length, options), max(1, int(BEGINNING / hop))
+        count, each = _count(length, options), max(1, int(FIRST_STRETCH_SECONDS / hop))
         while first < count:
             yield Stretch(request, length, first, min(each, count - first))
             first, each = first + each, min(2 * each, max(1, int(STRETCH / hop)))

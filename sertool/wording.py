@@ -69,7 +69,7 @@ def signed(difference: Difference) -> str:
     return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 
-def chance(p: float) -> str:
+def p_value(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
 
 

@@ -457,7 +457,7 @@ def test_of_a_run_that_is_killed_what_has_its_name_is_whole(how, code, voices, t
 
 
 def test_of_a_few_long_copies_those_that_are_done_have_their_names(voices, tmp_path, monkeypatch):
-    monkeypatch.setattr(rendering, "LASTING", 3.0)
+    monkeypatch.setattr(rendering, "GROUP_SECONDS", 3.0)
     named, groups = rendering.name_together, []
     monkeypatch.setattr(rendering, "name_together", lambda paths: (groups.append(len(paths)), named(paths)))
     line = ("augment", voices, "--gain", 1, "--write", tmp_path / "s", "-o", tmp_path / "m.parquet", "-j", 1)

@@ -664,7 +664,7 @@ def test_what_no_other_type_holds_is_text_in_all_manifests():
              pa.date32(): date(2024, 1, 1), pa.time64("us"): time(1), pa.duration("s"): timedelta(1)}  # fmt: skip
     tables = [pa.table({"clip": [str(kind)], "own": pa.array([value], kind)}) for kind, value in kinds.items()]
     for one, other in permutations(tables, 2):
-        first, second = merging.alike([one, other])
+        first, second = merging.with_common_types([one, other])
         assert first.schema == second.schema
         assert merging.stacked([one, other])["own"].null_count == 0
     assert merging.stacked(tables)["own"].to_pylist()[:3] == ["true", "7", str(2**64 - 1)]

@@ -626,7 +626,7 @@ def test_a_window_of_resampled_sound_is_the_same_in_any_stretch(
     monkeypatch.setattr(windows, "STRETCH", 0.1)
     heard: list[np.ndarray] = []
     for stretch in (0.1, 60.0):
-        monkeypatch.setattr(windows, "BEGINNING", stretch)
+        monkeypatch.setattr(windows, "FIRST_STRETCH_SECONDS", stretch)
         done = sertool("predict", "-m", run / "model", tmp_path / "call.wav", "--window", "0.5", "--hop", "0.2")
         heard.append(np.array([probabilities(row) for row in rows_of(done.out) if not row["issue"]]))
     assert np.abs(heard[0] - heard[1]).max() <= near

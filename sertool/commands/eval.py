@@ -97,7 +97,7 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
     mapping = labels.parse_mapping(values["mapping"])
     reading = Reading(values["truth"], values["predicted"], values["split"], values["where"], mapping, values["by"])
     runs = answers.read(sources, reading)
-    labels.warn_of_unmet(mapping, set().union(*(predictions.labels_met(answers.run) for answers in runs)))
+    labels.warn_of_unmet(mapping, set().union(*(predictions.plain_labels(answers.run) for answers in runs)))
     by = values["by"] or (groups.divisible(runs) if values["html"] else ())
     report = evaluating.report(runs, by, Bootstrap(values["resamples"], values["seed"]))
     if values["html"] != "-" or values["out"] not in (None, "-"):  # two documents in one stream are invalid

@@ -105,7 +105,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
 
     division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     old = manifest_io.read(values["update"]) if values["update"] else None
-    values |= _taken_over(old, values["update"]) if old is not None else {}
+    values |= _options_of_manifest(old, values["update"]) if old is not None else {}
     _refuse_quarrels(values)
     kind = manifest_io.format_for(values["out"], values["kind"])
     reads_audio = paths or not values["tables"]
@@ -125,7 +125,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if division is not None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
-    reading = _reading(values)
+    reading = _non_default_reading_options(values)
     table = provenance.made_by(table, talk.command_line(), seed, read,
                                reading=reading if reading or sources.has_audio() else None)  # fmt: skip
     if manifest_io.holds(values["out"], table, kind):
@@ -152,7 +152,7 @@ def _reading_options() -> Iterator[tuple[str, click.Option]]:
     return ((by_name[name].opts[0], by_name[name]) for name in READING)
 
 
-def _reading(values: dict[str, Any]) -> dict[str, list[str]]:
+def _non_default_reading_options(values: dict[str, Any]) -> dict[str, list[str]]:
     """Return these options where they differ from the defaults, with their arguments, for later updates."""
     held = {word: (asked, values[asked.name]) for word, asked in _reading_options()}
     return {
@@ -162,7 +162,7 @@ def _reading(values: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def _taken_over(old: Any, name: str) -> dict[str, Any]:
+def _options_of_manifest(old: Any, name: str) -> dict[str, Any]:
     """Return the options that the manifest of --update was read with, less those given on this command line.
 
     Without them an update would read every label anew, and differently.

@@ -67,7 +67,7 @@ If a manifest points to shards with the features that the model takes, these are
 only. For --strict, a silent window is not a clip that was set aside.
 """
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
-LEAST = 10  # answers from which on to mention that the model can adapt
+ANSWERS_FOR_ADAPT_HINT = 10  # answers from which on to mention that the model can adapt
 OF_TIME = ("rttm", "srt", "textgrid")
 STDIN = 0  # file descriptor
 EXTENSIONS = {
@@ -224,7 +224,12 @@ def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) 
     if session.familiarity.lacking():
         talk.warn("these clips sound unlike those that the model was trained on: other recordings or another language; "
                   "--adapt speaker makes up for that, with --speakers all where nobody is named")  # fmt: skip
-    elif session.ensemble.adapting is not None and not adapted and rows >= LEAST and talk.shows_progress():
+    elif (
+        session.ensemble.adapting is not None
+        and not adapted
+        and rows >= ANSWERS_FOR_ADAPT_HINT
+        and talk.shows_progress()
+    ):
         talk.say("the model can adapt to who speaks (--adapt speaker; --speakers all where nobody is named; --enroll); "
                  "here it took everybody for a stranger")  # fmt: skip
 

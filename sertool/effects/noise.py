@@ -35,7 +35,7 @@ def sound(samples: int, _rate: int, drawn: Drawn) -> np.ndarray:
 
 
 def apply(wave: Tensor, rate: int, drawn: Drawn, noise: np.ndarray) -> Tensor:
-    return sounds.added(wave, wave.new_tensor(noise), rate, drawn["snr"])
+    return sounds.with_noise(wave, wave.new_tensor(noise), rate, drawn["snr"])
 
 
 def coloured(seed: int, samples: int, slope: int) -> np.ndarray:

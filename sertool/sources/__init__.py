@@ -18,7 +18,7 @@ from sertool.downloading import Item, Locate
 Source = Mapping[str, Any]
 ARCHIVE = re.compile(r"\.(?:zip|tar|t[gbx]z2?|tar\.(?:gz|bz2|xz))$", re.IGNORECASE)
 DIGESTS = ("md5", "sha256")
-NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # the errors of a malformed index
+MALFORMED_INDEX_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True)

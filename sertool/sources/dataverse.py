@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from sertool import web
 from sertool.downloading import Item
-from sertool.sources import NONSENSE, Plan, Source, item
+from sertool.sources import MALFORMED_INDEX_ERRORS, Plan, Source, item
 
 
 def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
@@ -17,7 +17,7 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
         files = [file for file in entries if fnmatch(file["dataFile"]["filename"], source["match"])]
         closed = sum(bool(file.get("restricted")) for file in files)
         items = tuple(_item(file, source) for file in files)
-    except NONSENSE:
+    except MALFORMED_INDEX_ERRORS:
         raise web.Damaged(f"{web.plain(url)} does not list its files as Dataverse does") from None
     if closed:
         raise web.Refused(f"{closed:,} of its {len(files):,} files are given on request only")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sertool import unpacking, web
 from sertool.downloading import Item, Link, Locate
-from sertool.sources import NONSENSE, Plan, Source, elsewhere, items
+from sertool.sources import MALFORMED_INDEX_ERRORS, Plan, Source, elsewhere, items
 
 Reply = Link | web.Refused
 BATCH = 100
@@ -73,7 +73,7 @@ def _batch(source: Source, items: Sequence[Item]) -> dict[str, Reply]:
     answers: dict[str, Reply] = {oid: web.Refused(f"Git LFS has no object {oid[:12]}…") for oid in sizes}
     try:
         return answers | {entry["oid"]: _answer(entry) for entry in reply["objects"]}
-    except NONSENSE:
+    except MALFORMED_INDEX_ERRORS:
         raise web.Damaged(f"{web.plain(url)} does not answer as Git LFS does") from None
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sertool import web
 from sertool.downloading import Item
-from sertool.sources import NONSENSE, Plan, Source, elsewhere, item, items, named_files
+from sertool.sources import MALFORMED_INDEX_ERRORS, Plan, Source, elsewhere, item, items, named_files
 
 HOST = "https://zenodo.org"
 
@@ -22,7 +22,7 @@ def plan(source: Source, _get: Callable[[Item], Path]) -> Plan:
     reply = web.ask_json(f"{host}/api/records/{record}")
     try:
         files = [_item(file, source) for file in reply["files"] if fnmatch(file["key"], source["match"])]
-    except NONSENSE:
+    except MALFORMED_INDEX_ERRORS:
         raise web.Damaged(f"{host}/api/records/{record} does not list its files as Zenodo does") from None
     return Plan(tuple(files))
 
