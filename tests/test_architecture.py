@@ -56,7 +56,7 @@ def house(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """Everything that a file imports, at its top or later, down to the names: `sertool.files.whole`."""
+    """Everything that a file imports, at its top or later, down to the names: `sertool.files.atomic_write`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -431,7 +431,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(voices, tmp_
 KILLED = """
 import os, signal, sys
 from sertool import cli, rendering
-rendering.TOGETHER, rendering.BATCH_COPIES, turns, named = 7, 2, iter(range(99)), rendering.name_together
+rendering.GROUP_FILES, rendering.BATCH_COPIES, turns, named = 7, 2, iter(range(99)), rendering.name_together
 end = lambda: os.kill(os.getpid(), getattr(signal, {how!r}))
 rendering.name_together = lambda paths: named(paths) if next(turns) < 2 else end()
 sys.exit(cli.run(sys.argv[1:]))
