@@ -34,6 +34,7 @@ NOT_FINITE = "not-finite"
 FLOAT16_OVERFLOW = 65_520.0  # float16 rounds to infinity from here on
 SLACK_SECONDS = 0.05  # by which a clip may be shorter than its manifest says
 VERSION = 1  # of the features' numbers; a new version makes all shards again
+REVISED_STATS = {"slope", "skew", "kurtosis"}  # statistics of which few frames had other numbers
 
 
 class TooLarge(SertoolError):
@@ -66,8 +67,9 @@ class Extraction:
 
     def record(self, name: str) -> dict[str, Any]:
         """Return what a shard records about how its numbers were made."""
+        revision = getattr(features.load(name), "REVISION", 0) + bool(REVISED_STATS.intersection(self.stats))
         return {
-            "version": VERSION + getattr(features.load(name), "REVISION", 0), "feature": name,
+            "version": VERSION + revision, "feature": name,
             "settings": asdict(self.features[name]), "wave": asdict(self.wave),
             "normalize": list(self.normalize), "stats": list(self.stats), "dtype": self.stored(name),
         }  # fmt: skip
