@@ -55,9 +55,10 @@ def _is_ours(name: str) -> bool:
     return columns.kind_of(name.strip().lower()) is not None
 
 
-def without_separator_line(data: pa.Buffer) -> pa.Buffer:
+def without_separator_line(data: Any) -> Any:
+    """Drop a spreadsheet's note of its separator from bytes or a buffer."""
     line = SEPARATOR_LINE.match(data)
-    return data.slice(line.end()) if line else data
+    return data[line.end() :] if line else data
 
 
 def header_of(data: Any) -> Header:

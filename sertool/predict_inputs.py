@@ -254,7 +254,8 @@ def _from_stdin(root: str | None, *, nul: bool) -> Table | Iterator[Row]:
         raise UsageError("nothing to read: name files, folders or a manifest, or pipe paths in")
     stream = sys.stdin.buffer
     begun = b"" if nul else _beginning(stream)
-    if not (nul or begun) or formats.sniff(begun) != "paths" or begun.startswith(formats.WORKBOOKS):
+    kind = formats.sniff(delimited.without_separator_line(begun))
+    if not (nul or begun) or kind != "paths" or begun.startswith(formats.WORKBOOKS):
         return manifest_io.decode(manifest_io.read_bytes("-", begun), "-", root)
     if b"\0" in begun:
         raise UsageError("stdin has no manifest, nor a path on each line: paths that NUL ends need -0, and audio has "
@@ -268,8 +269,9 @@ def _beginning(stream: Any) -> bytes:
     begun = b""
     for piece in _pieces(stream):
         begun += piece
-        header = delimited.header_of(begun)
-        if len(begun) >= SNIFF_BYTES or (header.line.strip(b" \t[{") and header.end < len(begun)):
+        text = delimited.without_separator_line(begun)
+        header = delimited.header_of(text)
+        if len(begun) >= SNIFF_BYTES or (header.line.strip(b" \t[{") and header.end < len(text)):
             break
     return begun
 

@@ -519,6 +519,7 @@ class Trickle(io.RawIOBase):
         "/a.wav\n/b.wav\n",
         "/a.wav\r\n\r\n/b.wav",
         "path\n/a.wav\n/b.wav",
+        "sep=;\r\nclip;path\r\na;/a.wav\r\nb;/b.wav\r\n",
     ],
 )
 def test_what_stdin_is_does_not_depend_on_the_pieces_it_comes_in_nor_on_a_bom(
