@@ -36,7 +36,8 @@ def made_by(table: Table, command: str, seed: int | None, before: Table | None =
     """Append a command to the table's provenance.
 
     `before` is the table that the command read. `facts` are what the command line does not say: `protocol`, how it
-    divided the clips, and `reading`, the options by which it read audio.
+    divided the clips, `reading`, the options by which it read audio, and `selection`, those by which it chose among the
+    rows of manifests.
     """
     record = of(table if before is None else before)
     step = {

@@ -52,6 +52,13 @@ def _part_and_file(spec: str) -> tuple[str | None, str]:
     return (part, after) if equals and part in splits.PARTS else (None, spec)
 
 
+def with_absolute_path(spec: str) -> str:
+    """Return `test=fold_1_test.jsonl` with the path made absolute."""
+    part, name = _part_and_file(spec)
+    path = absolute(name)
+    return f"{part}={path}" if part else path
+
+
 def _rows(name: str) -> Iterator[tuple[str, Row]]:
     """Yield path and values of each row of a table."""
     table = manifest_io.read_table(name)

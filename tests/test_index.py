@@ -1330,6 +1330,36 @@ def test_an_update_reads_patterns_as_the_manifest_was_read(make):
     assert [(row["speaker"], row["emotion"]) for row in held.values()] == [("x:a", "sad"), ("x:b", "angry")]
 
 
+def test_an_update_finds_the_table_that_the_manifest_was_read_with_from_any_folder(make, monkeypatch):
+    folder = make("x/1.wav", "x/2.wav")
+    table(folder, "labels.csv", "path,emotion\nx/1.wav,sad\nx/2.wav,angry\n")
+    monkeypatch.chdir(folder)
+    sertool("index", "x", "--table", "labels.csv", "-o", "a.parquet")
+    make("elsewhere/a.wav")
+    table(folder / "elsewhere", "labels.csv", "path,emotion\na.wav,fear\n")
+    monkeypatch.chdir(folder / "elsewhere")
+    held = index("../x", "--update", "../a.parquet", "-q")
+    assert [row["emotion"] for row in held] == ["sad", "angry"]
+
+
+def test_an_update_reads_what_is_piped_in_whatever_table_the_manifest_was_read_with(make, monkeypatch):
+    folder = make("x/1.wav", "x/2.wav")
+    table(folder, "labels.csv", "path,emotion\nx/1.wav,sad\nx/2.wav,angry\n")
+    sertool("index", folder / "x", "--table", folder / "labels.csv", "-o", folder / "a.parquet")
+    done = sertool("index", "--update", folder / "a.parquet", stdin=b"")
+    assert (done.code, "empty input" in done.err) == (1, True)
+
+
+def test_an_update_goes_on_with_what_later_commands_chose(make):
+    folder = make("x/a_sad.wav", "x/b_angry.wav", "x/c_fear.wav")
+    words = ("--corpus", "mine", "--pattern", "{speaker}_{emotion}.wav")
+    sertool("index", folder / "x", *words, "-o", folder / "a.parquet")
+    sertool("index", folder / "a.parquet", "--emotions", "sad,angry", "-o", folder / "b.parquet")
+    sertool("index", folder / "b.parquet", "--where", "speaker!=mine:b", "-o", folder / "c.parquet")
+    held = index(folder / "x", "--update", folder / "c.parquet", "-q")
+    assert [(row["corpus"], row["emotion"]) for row in held] == [("mine", "sad")]
+
+
 def test_an_update_guesses_not_which_of_several_ways_to_read_goes_on(make):
     folder = make("x/a_sad.wav", "y/angry/1.wav", "y/sad/1.wav")
     pattern = ("--pattern", "{speaker}_{emotion}.wav")
@@ -1337,7 +1367,7 @@ def test_an_update_guesses_not_which_of_several_ways_to_read_goes_on(make):
     sertool("index", folder / "y", "-o", folder / "y.parquet")
     sertool("index", folder / "x.parquet", folder / "y.parquet", "-o", folder / "both.parquet")
     words = (folder / "x", "--update", folder / "both.parquet")
-    refused(*words, says="the commands that made it differ in --pattern: give --pattern as well")
+    refused(*words, says="the commands that made it differ in --pattern: update what each of them made by itself")
     assert index(*words, *pattern)[0]["emotion"] == "sad"
     sertool("index", folder / "y", "-o", folder / "y.csv")
     for name, is_told in (("y.parquet", False), ("y.csv", True)):

@@ -104,12 +104,12 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     from sertool import duplicates, files, indexing, manifest, manifest_io, provenance, speakers, splitting, workers
 
     division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
+    reads_sources = paths or not values["tables"]
     old = manifest_io.read(values["update"]) if values["update"] else None
     values |= _options_of_manifest(old, values["update"]) if old is not None else {}
     _refuse_quarrels(values)
     kind = manifest_io.format_for(values["out"], values["kind"])
-    reads_audio = paths or not values["tables"]
-    given = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_audio else ()
+    given = options.inputs(paths, "a folder of audio or a manifest", nul=values["null"]) if reads_sources else ()
     sources = indexing.sort_sources(given, values["root"], nul=values["null"])
     index_options = indexing.IndexOptions(values["check"], values["jobs"] or workers.cores(), _labelling(values), old)
     if values["dry_run"]:
@@ -125,9 +125,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     if division is not None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
-    reading = _non_default_reading_options(values)
-    table = provenance.made_by(table, talk.command_line(), seed, read,
-                               reading=reading if reading or sources.has_audio() else None)  # fmt: skip
+    reads_audio = sources.has_audio() or bool(values["tables"])
+    facts = {"reading" if reads_audio else "selection": _non_default_reading_options(values)}
+    table = provenance.made_by(table, talk.command_line(), seed, read, **facts)
     if manifest_io.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")
         files.no_older(values["out"], [*paths, *values["tables"], *filter(None, [values["update"]])])
@@ -154,40 +154,67 @@ def _reading_options() -> Iterator[tuple[str, click.Option]]:
 
 def _non_default_reading_options(values: dict[str, Any]) -> dict[str, list[str]]:
     """Return these options where they differ from the defaults, with their arguments, for later updates."""
+    from sertool import tables
+
     held = {word: (asked, values[asked.name]) for word, asked in _reading_options()}
-    return {
+    recorded = {
         word: [*value] if asked.multiple else [value if isinstance(value, str) else ",".join(value)]
         for word, (asked, value) in held.items()
         if value not in (None, (), asked.default)
     }
+    if "--table" in recorded:  # an update may run in another folder
+        recorded["--table"] = [tables.with_absolute_path(spec) for spec in recorded["--table"]]
+    return recorded
 
 
 def _options_of_manifest(old: Any, name: str) -> dict[str, Any]:
-    """Return the options that the manifest of --update was read with, less those given on this command line.
+    """Return the options that the manifest of --update was made with, less those given on this command line.
 
     Without them an update would read every label anew, and differently.
     """
-    from sertool import provenance
-
-    context, values, words = click.get_current_context(), {}, []
-    readings = [step["reading"] for step in provenance.of(old)["chain"] if isinstance(step.get("reading"), dict)]
+    context, values, words, contested = click.get_current_context(), {}, [], []
+    readings, selections = _recorded_options(old)
     given = {name for name in READING if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
     given |= {"votes"} if "labels" in given else set()  # which describes the labels
     for word, asked in _reading_options():
-        recorded = [[*map(str, reading.get(word) or ())] for reading in readings]
-        if asked.name in given or not any(recorded):
+        read, selected = ([step.get(word, []) for step in steps] for steps in (readings, selections))
+        later = [argument for arguments in selected for argument in arguments]
+        if asked.name in given or not (any(read) or later):
             continue
-        if any(arguments != recorded[0] for arguments in recorded):
-            raise UsageError(f"--update {name}: the commands that made it differ in {word}: give {word} as well, or "
-                             "update what each of them made by itself")  # fmt: skip
-        arguments = recorded[0]
+        if any(arguments != read[0] for arguments in read) or (later and len(read) > 1):
+            contested.append(word)
+            continue
+        arguments = [*(read[0] if read else []), *later]
+        if asked.name == "mapping":
+            arguments = [",".join(arguments)]
+        elif not asked.multiple:
+            arguments = arguments[-1:]
         values[asked.name] = asked.type_cast_value(context, tuple(arguments) if asked.multiple else arguments[0])
         words += [part for argument in arguments for part in (word, argument)]
+    if contested:
+        raise UsageError(f"--update {name}: the commands that made it differ in {' and '.join(contested)}: update what "
+                         f"each of them made by itself, or give {' and '.join(contested)} as well")  # fmt: skip
     if words:
         talk.say(f"read as {name} was: {shlex.join(words)}")
     elif not readings:
         talk.warn(f"{name} does not say what it was read with: labels are read as this command line says")
     return values
+
+
+def _recorded_options(old: Any) -> tuple[list[dict[str, list[str]]], list[dict[str, list[str]]]]:
+    """Return the options of the commands that read a manifest's audio, and of those that chose among its rows."""
+    from sertool import provenance
+
+    chain = provenance.of(old)["chain"]
+    readings, selections = (
+        [
+            {word: [*map(str, arguments)] for word, arguments in step[key].items() if isinstance(arguments, list)}
+            for step in chain
+            if isinstance(step.get(key), dict)
+        ]
+        for key in ("reading", "selection")
+    )
+    return readings, selections
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:
