@@ -15,13 +15,13 @@ from sertool.errors import UsageError
 from sertool.options import option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from fractions import Fraction
 
     from sertool.columns import Row
     from sertool.ensemble import Ensemble
     from sertool.manifest import Table
-    from sertool.predict_inputs import Request
+    from sertool.predict_inputs import Request, Telling
     from sertool.predicting import Session
 
 EPILOG = """\b
@@ -156,24 +156,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     places = [shipped.place(name) for name in values["models"] or (None,)]
     if values["model_card"]:
         return _say_cards(places, values["fold"])
-    for name in ("hop", "merge"):
-        if values[name] and not values["window"]:
-            raise UsageError(f"--{name} goes with --window")
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     kind = _kind(values)
-    if values["top"] and kind in OF_TIME:
-        raise UsageError(f"--top makes a column, and {kind} has no columns: leave it out, or take another format")
-    from sertool import (
-        answer_files,
-        device,
-        heldout_members,
-        named_models,
-        predict_inputs,
-        predicting,
-        row_stages,
-        speaker_answers,
-        workers,
-    )
+    _refuse_idle(values, kind)
+    from sertool import answer_files, device, named_models, predicting, row_stages, workers
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     _refuse_to_replace(values["out"], [*sources, values["enroll"], values["weights"], *chain(*runs)])
@@ -181,15 +167,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     how = options.part(predicting.PredictOptions, values)
     session = predicting.Session(ensemble, how, values["jobs"] or workers.cores())
     read: list[Table] = []  # manifests
-    also = speaker_answers.column(values["speakers"])
-    annotate = partial(_note_table, read=read, annotate=partial(heldout_members.divided_by_models, runs=runs))
-    shelf, nul = session.shelf(), values["null"]
-    others = bool(values["enroll"]) and not os.path.isdir(values["enroll"])
-    requests = predict_inputs.requests_of(
-        sources, values["root"], shelf, nul=nul, also=also, told=annotate, others=others
-    )
-    requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
-    requests = predict_inputs.of_one_file(requests) if kind == "srt" else requests
+    requests = _requests(sources, session, values, kind, partial(_note_table, read=read, runs=runs))
     watch = row_stages.Watch(sources, read)
     if is_watched := _is_watched(values["out"], kind):
         requests = watch.counted(requests)
@@ -202,6 +180,34 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         answer_files.write(rows, ensemble.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
     _say_what_adapting_may_bring(session, count.rows, adapted=bool(values["adapt"] or values["enroll"]))
     return count.said(strict=values["strict"])
+
+
+def _refuse_idle(values: dict[str, Any], kind: str) -> None:
+    """Refuse options without effect."""
+    for name in ("hop", "merge"):
+        if values[name] and not values["window"]:
+            raise UsageError(f"--{name} goes with --window")
+    if values["top"] and kind in OF_TIME:
+        raise UsageError(f"--top makes a column, and {kind} has no columns: leave it out, or take another format")
+
+
+def _requests(
+    sources: Sequence[str], session: Session, values: dict[str, Any], kind: str, told: Telling
+) -> Iterator[Request]:
+    """Yield the clips to predict, in order; `told` is called with each manifest."""
+    from sertool import predict_inputs, speaker_answers
+
+    requests = predict_inputs.requests_of(
+        sources,
+        values["root"],
+        session.shelf(),
+        nul=values["null"],
+        also=speaker_answers.column(values["speakers"]),
+        told=told,
+        others=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
+    )
+    requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
+    return predict_inputs.of_one_file(requests) if kind == "srt" else requests
 
 
 def _is_watched(out: str | None, kind: str) -> bool:
@@ -251,10 +257,12 @@ def _say_cards(places: list[Path], fold: int | None) -> None:
         click.echo("\n".join(map(talk.clean, card.split("\n"))))
 
 
-def _note_table(table: Table, read: list[Table], annotate: Callable[[Table], tuple[Table, Any]]) -> tuple[Table, Any]:
-    """Record a manifest as read, and return it annotated."""
+def _note_table(table: Table, read: list[Table], runs: list[list[Path]]) -> tuple[Table, Any]:
+    """Record a manifest as read; return it with the models of each run that may answer for its clips."""
+    from sertool import heldout_members
+
     read.append(table)
-    return annotate(table)
+    return heldout_members.divided_by_models(table, runs=runs)
 
 
 def _ensemble(runs: list[list[Path]], values: dict[str, Any]) -> Ensemble:
