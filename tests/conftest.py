@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before importing numpy and torch: mor
 
 import numpy as np
 import pytest
+from running import again
 
 from sertool import encoding, synth, talk
 
@@ -41,6 +43,21 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("voices") / "voices"
     synth.corpus(folder, speakers=3, emotions=("neutral", "happy", "angry"), sentences=2, write=encoding.write)
     return folder
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory) -> Path:
+    """Return a manifest of 24 synthetic clips."""
+    folder = tmp_path_factory.mktemp("voices")
+    synth.corpus(folder / "clips", speakers=4, emotions=("neutral", "angry"), sentences=3, write=encoding.write)
+    return again(folder / "v.parquet")
+
+
+@pytest.fixture
+def copied(voices, tmp_path) -> Path:
+    """Return the manifest of a copy of the clips, which tests may damage."""
+    shutil.copytree(voices.parent, tmp_path / "copy")
+    return tmp_path / "copy" / "v.parquet"
 
 
 @pytest.fixture

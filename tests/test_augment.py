@@ -35,8 +35,6 @@ from sertool import (
 )
 from sertool.errors import SertoolError
 
-pytest_plugins = ("voices",)
-
 CHAIN = ("--pitch", "-2:2", "--noise", "10:30", "--gain", "-6:6")
 
 

@@ -20,7 +20,7 @@ from running import sertool, shell
 from sertool import __version__, audio, catalogue, cli, encoding, options, synth, talk
 from sertool.errors import SertoolError, UsageError
 
-pytest_plugins = ("voices", "pretrained", "example_folder")
+pytest_plugins = ("pretrained", "example_folder")
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = sorted(catalogue.names("commands"))

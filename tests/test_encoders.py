@@ -38,7 +38,7 @@ from sertool.encoders import ssl, whisper
 from sertool.errors import SertoolError, UsageError
 from sertool.web import Patience
 
-pytest_plugins = ("voices", "pretrained")
+pytest_plugins = ("pretrained",)
 SSL = ("wav2vec2-base", "hubert-large", "wavlm-base-plus")  # each of another kind
 WITHIN = pretrained_weights.PACKED + "whisper."
 REAL = Path(__file__).resolve().parents[2] / "shared" / "weights" / "whisper-base-encoder.safetensors"

@@ -11,8 +11,6 @@ from running import sertool
 
 from sertool import catalogue, encoding
 
-pytest_plugins = ("voices",)
-
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
        if name != "wave" and "CHOICE" not in held.facts]  # fmt: skip
 STARTS = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}

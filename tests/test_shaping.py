@@ -24,7 +24,7 @@ from sertool import (
 )
 from sertool.errors import UsageError
 
-pytest_plugins = ("voices", "pretrained")
+pytest_plugins = ("pretrained",)
 
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
        if "CHOICE" not in held.facts]  # fmt: skip

@@ -10,8 +10,6 @@ from running import sertool
 
 from sertool import catalogue, encoding, manifest_io, shaping, shards, synth
 
-pytest_plugins = ("voices",)
-
 ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
        if "CHOICE" not in held.facts]  # fmt: skip
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"

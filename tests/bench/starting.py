@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from test_eval import made, table
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "eval"))
+from scored_tables import made, table
 
 from sertool import catalogue
 

@@ -1,0 +1,129 @@
+"""eval compares runs on the clips that they share."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scored_tables import EMOTIONS, made, refused, report, runs, seeded, table, two
+
+from sertool.sums import Bootstrap
+
+
+def test_p_values_of_many_pairs_are_said_to_be_uncorrected(tmp_path: Path, say: Any) -> None:
+    paths = [table(tmp_path / f"{k}.csv", made(seed=k)) for k in range(4)]
+    assert "p: of each of the 6 pairs by itself, not corrected for their number." in say(*paths)[1]
+    assert "not corrected" not in say(*paths[:3])[1]
+
+
+def test_identical_runs_differ_by_nothing(tmp_path: Path, predicted: str) -> None:
+    other = table(tmp_path / "again.csv", made())
+    pair = report(predicted, other).comparisons[0]
+    for difference in pair.figures.values():
+        assert (difference.value, difference.low, difference.high, difference.p) == (0, 0, 0, 1)
+    assert pair.mcnemar["p"] == 1
+
+
+def test_a_better_run_is_better_by_both_tests_and_the_other_way_round_worse(tmp_path: Path, predicted: str) -> None:
+    better = table(tmp_path / "better.csv", made(skill=0.9, seed=1))
+    pair, back = report(predicted, better).comparisons[0], report(better, predicted).comparisons[0]
+    assert pair.figures["uar"].low > 0
+    assert pair.figures["uar"].p < 0.05
+    assert pair.mcnemar["p"] < 0.01
+    assert back.figures["uar"].value == pytest.approx(-pair.figures["uar"].value)
+    assert back.mcnemar["only_first"] == pair.mcnemar["only_second"]
+
+
+def test_the_paired_interval_is_narrower_than_that_of_unrelated_runs(tmp_path: Path) -> None:
+    columns, rng = made(clips=1200, speakers=20, skill=0.5), np.random.default_rng(0)
+    other = columns | {"predicted": [truth if rng.random() < 0.05 else guess for truth, guess in
+                                     zip(columns["emotion"], columns["predicted"], strict=True)]}  # fmt: skip
+    found = report(table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", other), bootstrap=Bootstrap(1000))
+    one, two = (run.figures["uar"] for run in found.runs)
+    unpaired = np.hypot(one.high - one.low, two.high - two.low)
+    pair = found.comparisons[0].figures["uar"]
+    assert pair.high - pair.low < 0.5 * unpaired
+
+
+def test_runs_are_compared_on_the_clips_that_both_have_in_any_order(tmp_path: Path, predicted: str) -> None:
+    columns = made(seed=3)
+    order = np.random.default_rng(0).permutation(240)[:100]
+    part = {name: [values[k] for k in order] for name, values in columns.items()}
+    other = table(tmp_path / "part.csv", part)
+    pair = report(predicted, other).comparisons[0]
+    alone = report(predicted, where=("clip=" + "|".join(part["clip"]),)).runs[0].figures["uar"].value
+    assert pair.clips == 100
+    assert pair.figures["uar"].value == pytest.approx(report(other).runs[0].figures["uar"].value - alone)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_runs_of_several_seeds_are_compared_on_the_answers_that_both_have(tmp_path: Path, seeds: int) -> None:
+    """Else what is easy, and answered by one of them only, would count for it."""
+    parts = [made(seed=seed) for seed in range(seeds)]
+    whole = seeded(*parts)
+    easy = np.array(whole["emotion"]) == np.array(whole["predicted"])
+    left_out = easy & (np.array(whole["seed"]) == 1) & (np.arange(len(easy)) % 240 < 120)
+    lacking = {name: [value for value, out in zip(values, left_out, strict=True) if not out]
+               for name, values in seeded(*parts).items()}  # fmt: skip
+    paths = [table(tmp_path / "whole.csv", whole), table(tmp_path / "lacking.csv", lacking)]
+    (pair,) = report(*paths).comparisons
+    assert (pair.figures["uar"].value, pair.figures["wa"].value) == (0, 0)
+    assert pair.clips == 240
+    (unlike,) = report(table(tmp_path / "one.csv", parts[0]), paths[1]).comparisons
+    assert unlike.clips == 240 - left_out.sum()
+
+
+def test_runs_without_a_clip_in_common_are_not_compared(tmp_path: Path, predicted: str, say: Any) -> None:
+    columns = made()
+    columns["clip"] = [f"other/{k}" for k in range(240)]
+    other = table(tmp_path / "other.csv", columns)
+    page = tmp_path / "page.html"
+    code, out, _ = say(predicted, other, "--html", str(page))
+    assert code == 0
+    assert re.search(r"one +other +none", out)
+    assert "no clip in common" in page.read_text()
+
+
+def test_runs_in_one_table_are_told_apart_by_their_name(tmp_path: Path) -> None:
+    parts = [made(seed=seed) for seed in range(2)]
+    columns = {name: parts[0][name] + parts[1][name] for name in parts[0]}
+    columns["run"] = ["first"] * 240 + ["second"] * 240
+    found = report(table(tmp_path / "both.csv", columns))
+    assert [run.name for run in found.runs] == ["first", "second"]
+    assert found.comparisons[0].clips == 240
+
+
+def test_files_named_alike_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        table(tmp_path / name / "predictions.csv", made())
+    paths = [str(tmp_path / name / "predictions.csv") for name in ("a", "b", "b")]
+    assert [run.run.name for run in runs(*paths[:2])] == [path.removesuffix(".csv") for path in paths[:2]]
+    assert len({run.run.name for run in runs(*paths)}) == 3
+
+
+def test_clips_without_names_are_paired_by_order_or_not_at_all(tmp_path: Path) -> None:
+    truth = ["sad", "angry", "sad", "angry"]
+    one = two(tmp_path / "a.csv", truth, truth)
+    other = two(tmp_path / "b.csv", truth, ["sad"] * 4)
+    assert report(one, other).comparisons[0].figures["wa"].value == -0.5
+    third = two(tmp_path / "c.csv", truth[::-1], truth)
+    assert "cannot be paired" in refused(one, third)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_clips_that_a_json_document_holds_by_name_are_paired_by_name(tmp_path: Path, indent: int | None) -> None:
+    words = EMOTIONS * 6
+    rows = {f"c{k}": {"emotion": word, "predicted": words[k - k % 2]} for k, word in enumerate(words)}
+    for name, held in (("a.json", rows), ("b.json", dict(reversed(rows.items())))):
+        (tmp_path / name).write_text(json.dumps(held, indent=indent))
+    (pair,) = report(str(tmp_path / "a.json"), str(tmp_path / "b.json")).comparisons
+    assert (pair.clips, pair.mcnemar["only_first"], pair.mcnemar["only_second"]) == (24, 0, 0)
+
+
+def test_runs_that_disagree_about_the_truth_are_refused(tmp_path: Path, predicted: str) -> None:
+    columns = made()
+    columns["emotion"][5] = "happy" if columns["emotion"][5] != "happy" else "sad"
+    assert "clip toy/5 is" in refused(predicted, table(tmp_path / "other.csv", columns))

@@ -1,0 +1,208 @@
+"""eval's figures agree with their definitions."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from running import sertool
+from scored_tables import EMOTIONS, dropped, made, report, table
+
+from sertool import (
+    manifest_io,
+)
+
+
+def test_map_joins_classes_and_their_probabilities(tmp_path: Path) -> None:
+    path = table(tmp_path / "one.csv", made())
+    joined = report(path, mapping={"sad": "neutral"})
+    assert joined.emotions == ("neutral", "happy", "angry")
+    assert joined.runs[0].figures["wa"].value > report(path).runs[0].figures["wa"].value
+    assert joined.runs[0].figures["log_loss"].value < report(path).runs[0].figures["log_loss"].value
+
+
+def test_map_joins_the_confidence_too_where_probabilities_tell_it(tmp_path: Path) -> None:
+    columns = made()
+    said, unsaid = table(tmp_path / "a.csv", columns), table(tmp_path / "b.csv", dropped(columns, "confidence"))
+    figures, wanted = (report(path, mapping={"sad": "neutral"}).runs[0].figures["ece"] for path in (said, unsaid))
+    assert figures == wanted
+    alone = table(tmp_path / "c.csv", dropped(columns, *(f"p_{name}" for name in EMOTIONS)))
+    note = "ECE: of the labels before --map joined them, of which the confidence is"
+    assert note in report(alone, mapping={"sad": "neutral"}).runs[0].notes
+    assert note not in report(said, mapping={"sad": "neutral"}).runs[0].notes
+    assert note not in report(alone, mapping={"sad": "gloom"}).runs[0].notes
+
+
+def test_a_mapping_that_no_label_meets_is_said(predicted: str) -> None:
+    done = sertool("eval", predicted, "--map", "agnry=happy")
+    assert "--map agnry=happy changes nothing: no clip has the label 'agnry'" in done.err
+    assert "changes" not in sertool("eval", predicted, "--map", "angry=happy").err
+
+
+def test_figures_of_the_whole_chain_agree_with_scikit_learn(predicted: str) -> None:
+    theirs = pytest.importorskip("sklearn.metrics")
+    columns, found = made(), report(predicted).runs[0]
+    truth, guess = columns["emotion"], columns["predicted"]
+    chances = np.array([columns[f"p_{name}"] for name in sorted(EMOTIONS)]).T
+    expected = {
+        "uar": theirs.balanced_accuracy_score(truth, guess),
+        "wa": theirs.accuracy_score(truth, guess),
+        "macro_f1": theirs.f1_score(truth, guess, average="macro"),
+        "weighted_f1": theirs.f1_score(truth, guess, average="weighted"),
+    }
+    for name, value in expected.items():
+        assert found.figures[name].value == pytest.approx(value, abs=1e-9)
+    loss = theirs.log_loss(truth, chances, labels=sorted(EMOTIONS))
+    assert found.figures["log_loss"].value == pytest.approx(loss, abs=1e-6)  # p_ columns hold float32
+    assert [one.name for one in found.classes] == list(EMOTIONS)
+
+
+def test_a_model_gives_no_chance_to_an_emotion_that_it_alone_of_several_lacks(tmp_path: Path) -> None:
+    """As where folds that were trained on different emotions are joined: their columns are empty in others' rows."""
+    columns = {
+        "emotion": ["sad", "angry", "sad", "calm"], "predicted": ["sad", "angry", "sad", "sad"],
+        "p_sad": [0.8, 0.4, 0.9, None], "p_angry": [None, 0.6, 0.1, None], "p_calm": [0.2, None, None, None],
+    }  # fmt: skip
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    assert found.figures["log_loss"].value == pytest.approx(-np.log([0.8, 0.6, 0.9]).mean(), abs=1e-6)
+    assert found.figures["brier"].value == pytest.approx((2 * 0.2**2 + 2 * 0.4**2 + 2 * 0.1**2) / 3, abs=1e-6)
+    assert any(note.endswith(": 1 row of probabilities below 0 or that do not sum to 1") for note in found.notes)
+
+
+def test_emotions_that_the_predictions_cannot_name_are_without_log_loss_and_wrong_by_all_else(
+    tmp_path: Path, say: Any
+) -> None:
+    columns, known = made(), dropped(made(), "p_angry")
+    chances = np.array([columns[f"p_{name}"] for name in EMOTIONS[:3]])
+    chances /= chances.sum(0)
+    known |= {f"p_{name}": chances[k].tolist() for k, name in enumerate(EMOTIONS[:3])}
+    known |= {"predicted": [EMOTIONS[k] for k in chances.argmax(0)], "confidence": chances.max(0).tolist()}
+    path, lost = table(tmp_path / "a.csv", known), columns["emotion"].count("angry")
+    rest = report(path, where=("emotion!=angry",)).runs[0]
+    found = report(path).runs[0]
+    assert found.figures["log_loss"].value == pytest.approx(rest.figures["log_loss"].value)
+    assert found.figures["brier"].value > rest.figures["brier"].value
+    assert found.figures["ece"].value > rest.figures["ece"].value
+    assert found.notes == (
+        "angry could not be predicted",
+        f"without log loss: {lost} rows of angry, for which there are no probabilities",
+    )
+    assert f"log loss, of {240 - lost} rows" in say(path)[1]
+    assert f"(of {240 - lost} rows)" in say(path, table(tmp_path / "b.csv", columns))[1]
+    assert rest.notes == ()
+    (line,) = (line for line in say(path, "-f", "csv")[1].splitlines() if ",log_loss," in line)
+    assert line.split(",")[-2] == str(240 - lost)
+
+
+def test_probabilities_that_are_highest_elsewhere_than_at_the_prediction_are_counted(tmp_path: Path) -> None:
+    columns, said = made(), "another emotion than the predicted one has the highest probability"
+    swapped = columns | {"p_sad": columns["p_angry"], "p_angry": columns["p_sad"]}
+    count = sum(word in ("sad", "angry") for word in columns["predicted"])
+    path = table(tmp_path / "a.csv", swapped)
+    assert f"in {count} rows {said}" in report(path).runs[0].notes
+    assert report(path, mapping={"calm": "neutral"}).runs[0].notes
+    joined = report(table(tmp_path / "b.csv", columns), mapping={"sad": "neutral"}).runs[0]
+    assert not [note for note in joined.notes if said in note]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_of_probabilities_are_known_in_any_case(tmp_path: Path, kind: str) -> None:
+    columns = made()
+    loud = {f"P_{name[2:].title()}" if name[:2] == "p_" else name: values for name, values in columns.items()}
+    paths = [str(tmp_path / f"{name}.{kind}") for name in "ab"]
+    for path, held in zip(paths, (columns, loud | {"P_ID": list(range(240))}), strict=True):
+        manifest_io.write(pa.table(held), path, kind)
+    quiet, found = report(*paths).runs
+    assert found.figures == quiet.figures
+    assert found.notes == ()
+
+
+def test_figures_of_fewer_rows_than_the_others_say_of_how_many(tmp_path: Path, say: Any) -> None:
+    columns = dropped(made(), "confidence")
+    columns["p_sad"][:9] = [2.0] * 9
+    out = say(table(tmp_path / "a.csv", columns))[1]
+    for figure in ("ECE", "log loss", "Brier score"):
+        assert f"\n{figure}, of 231 rows " in out
+
+
+def test_intervals_hold_their_values(predicted: str) -> None:
+    found = report(predicted, by=("sex",)).runs[0]
+    figures = [*found.figures.values(), *(one.recall for one in found.classes), *(g.uar for g in found.by["sex"])]
+    assert all(one.low <= one.value <= one.high for one in found.figures.values())
+    assert all(one.low < one.high for one in figures)
+
+
+def test_tables_wider_than_a_terminal_are_broken_between_columns_and_others_never(
+    tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [table(tmp_path / f"number-{k}.csv", made(seed=k)) for k in range(6)]
+    piped = say(*paths)[1]
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sertool.talk.to_terminal", lambda: True)
+    shown = say(*paths)[1]
+    whole, broken = (re.split(r"\n\n(?=[A-Z])", text[text.index("\nRecall") :])[0] for text in (piped, shown))
+    assert max(map(len, whole.splitlines())) > 80 >= max(map(len, broken.splitlines()))
+    assert sorted(re.findall(r"number-.|\S+ \[.*?\]", broken)) == sorted(re.findall(r"number-.|\S+ \[.*?\]", whole))
+    assert broken.count("\nneutral") == 2
+    assert say(*paths, "-o", str(tmp_path / "out.txt"))[1] == ""
+    assert (tmp_path / "out.txt").read_text() == piped
+
+
+def test_a_strangers_column_called_like_a_probability_changes_nothing(tmp_path: Path, say: Any) -> None:
+    alone = report(table(tmp_path / "a.csv", made(clips=40))).runs[0]
+    strange = table(tmp_path / "b.csv", made(clips=40) | {"p_value": np.linspace(0.001, 0.9, 40).tolist()})
+    assert report(strange).runs[0].figures == alone.figures
+    told = say(strange)[1]
+    assert "left out, as no emotion's probabilities: p_value" in told
+    assert "sum to 1" not in told
+
+
+def test_the_probability_of_an_emotion_that_nobody_knows_counts_though_it_is_never_true(tmp_path: Path) -> None:
+    columns = made(clips=40)
+    for name in EMOTIONS:
+        columns[f"p_{name}"] = [0.9 * value for value in columns[f"p_{name}"]]
+    found = report(table(tmp_path / "a.csv", columns | {"p_furore": [0.1] * 40})).runs[0]
+    assert not [note for note in found.notes if "left out" in note or "sum to 1" in note]
+
+
+def test_confidence_that_is_no_probability_is_left_out(tmp_path: Path) -> None:
+    columns = made()
+    columns["confidence"] = [100 * value for value in columns["confidence"]]
+    columns["p_sad"] = [value + 0.5 for value in columns["p_sad"]]
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    assert not {"ece", "log_loss", "brier"} & set(found.figures)
+    assert len(found.notes) == 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_rounding_error_beyond_0_and_1_costs_no_figure(tmp_path: Path, kind: str) -> None:
+    columns = made()
+    wanted = report(table(tmp_path / f"a.{kind}", columns, kind)).runs[0]
+    columns["confidence"][0], columns["confidence"][1] = 1.0000001, -1e-10
+    columns["p_neutral"][0] += columns["p_sad"][0]
+    columns["p_sad"][0] = -1e-10
+    found = report(table(tmp_path / f"b.{kind}", columns, kind)).runs[0]
+    assert found.figures.keys() == wanted.figures.keys()
+    assert (found.rows_with, found.notes) == ({}, wanted.notes)
+
+
+def test_probabilities_of_two_decimals_sum_to_one_whatever_their_number(tmp_path: Path) -> None:
+    columns = made(clips=8)
+    columns |= {f"p_{name}": [0.26] * 4 + [0.25] * 3 + [0.3] for name in EMOTIONS[:2]}
+    columns |= {f"p_{name}": [0.25] * 4 + [0.24] * 3 + [0.3] for name in EMOTIONS[2:]}
+    (note,) = (note for note in report(table(tmp_path / "a.csv", columns)).runs[0].notes if "sum to 1" in note)
+    assert note.startswith("without log loss and Brier: 1 row of")
+
+
+@pytest.mark.parametrize("perceived", [True, False])
+def test_people_are_not_praised_for_labels_that_are_their_own_votes(tmp_path: Path, perceived: bool) -> None:
+    columns, rng = made(), np.random.default_rng(0)
+    votes = rng.integers(0, 6, (240, len(EMOTIONS)))
+    columns |= {f"votes_voice_{name}": votes[:, k].tolist() for k, name in enumerate(EMOTIONS)}
+    if perceived:
+        columns["emotion"] = [EMOTIONS[k] for k in votes.argmax(1)]
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    said = [note for note in found.notes if "the figures of people are of their own votes" in note]
+    assert bool(said) == perceived

@@ -1,0 +1,15 @@
+"""Options of featurize, and a script that runs it."""
+
+from sertool import (
+    catalogue,
+)
+
+ALL = [f"--{name.replace('_', '-')}" for name, held in catalogue.entries("features").items()
+       if "CHOICE" not in held.facts]  # fmt: skip
+FEW = ("--mel", "--rms")
+DRIVER = """
+from sertool import extract, shards
+shards.CLIPS, extract.BATCH_CLIPS = 5, 2
+from sertool.cli import main
+main()
+"""

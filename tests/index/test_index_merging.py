@@ -1,0 +1,171 @@
+"""index joins manifests: equal sounds, copies and parts of files."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from indexing import by_clip, index, refused, rows, table
+from running import sertool
+
+from sertool import (
+    manifest_io,
+    provenance,
+)
+
+
+def test_parts_merge_to_the_whole(make):
+    folder = make("x/angry/1.wav", "x/sad/2.wav", "x/happy/3.wav", "x/calm/4.wav")
+    sertool("index", folder / "x", "-o", folder / "whole.parquet")
+    for emotion in ("angry", "calm", "happy", "sad"):
+        sertool("index", folder / "whole.parquet", "--where", f"emotion={emotion}", "-o", folder / f"{emotion}.parquet")
+    parts = [folder / f"{emotion}.parquet" for emotion in ("angry", "calm", "happy", "sad")]
+    sertool("index", *parts, parts[0], "-o", folder / "merged.parquet")
+    assert manifest_io.read(str(folder / "merged.parquet")).equals(manifest_io.read(str(folder / "whole.parquet")))
+    chain = provenance.of(manifest_io.read(str(folder / "merged.parquet")))["chain"]
+    assert [step["command"].split()[1] for step in chain] == ["index"] * 6
+    assert len({json.dumps(step) for step in chain}) == 6
+
+
+def test_audio_and_manifests_go_together(make):
+    folder = make("x/angry/1.wav", "y/sad/2.wav")
+    sertool("index", folder / "x", "-o", folder / "x.parquet")
+    assert set(by_clip(folder / "x.parquet", folder / "y")) == {"x/angry/1", "y/sad/2"}
+
+
+def test_what_is_for_audio_is_refused_for_manifests(make):
+    folder = make("x/angry/1.wav")
+    sertool("index", folder / "x", "-o", folder / "x.parquet")
+    refused(folder / "x.parquet", "--pattern", "{speaker}.wav", says="are for audio, and here are manifests only")
+
+
+def test_manifests_that_hold_the_same_sounds_set_them_aside_when_joined(make):
+    folder = make("a/sad/1.wav", "a/sad/2.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    (folder / "b" / "happy").mkdir()
+    (folder / "b/sad/2.wav").rename(folder / "b/happy/2.wav")
+    for name in "ab":
+        assert sertool("index", folder / name, "-o", folder / f"{name}.parquet").code == 0
+    held = by_clip(folder / "a.parquet", folder / "b.parquet")
+    assert {clip: row.get("issue") for clip, row in held.items()} == {
+        "a/sad/1": None, "b/sad/1": "duplicate-of:a/sad/1",
+        "a/sad/2": "label-conflict", "b/happy/2": "label-conflict",
+    }  # fmt: skip
+
+
+def test_the_last_of_several_equal_sounds_is_used_whatever_was_left_out(make):
+    folder = make("a/sad/1.wav", "a/sad/2.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    shutil.copy(folder / "b/sad/1.wav", folder / "b/sad/3.wav")
+    (folder / "b" / "happy").mkdir()
+    (folder / "b/sad/2.wav").rename(folder / "b/happy/2.wav")
+    for name in "ab":
+        assert sertool("index", folder / name, "-o", folder / f"{name}.parquet").code == 0
+    both = folder / "both.parquet"
+    sertool("index", folder / "a.parquet", folder / "b.parquet", "-o", both)
+    issues = {clip: row.get("issue") for clip, row in by_clip(both).items() if clip.startswith("b")}
+    assert issues == {
+        "b/sad/1": "duplicate-of:a/sad/1", "b/sad/3": "duplicate-of:a/sad/1", "b/happy/2": "label-conflict",
+    }  # fmt: skip
+    issues |= {"b/sad/1": None, "b/sad/3": "duplicate-of:b/sad/1"}
+    for chosen in ((both,), (folder / "a.parquet", folder / "b.parquet")):
+        done = sertool("index", *chosen, "--where", "corpus=b", "-f", "jsonl")
+        assert {row["clip"]: row.get("issue") for row in rows(done)} == issues
+        assert "1 clip is used again, for what it equals was left out, such as b/sad/1" in done.err
+
+
+def test_copies_come_back_with_the_clip_that_they_are_of(make):
+    folder = make("a/sad/1.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    for name in "ab":
+        made = sertool("index", folder / name)
+        sertool("augment", "-", "--noise", "10", "-o", folder / f"{name}.parquet", stdin=made.out)
+    both = by_clip(folder / "a.parquet", folder / "b.parquet", "--where", "corpus=b")
+    assert {clip: row.get("issue") for clip, row in both.items()} == {"b/sad/1": None, "b/sad/1#1": None}
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int16()])
+def test_a_column_of_categories_is_one_of_what_they_stand_for(tmp_path, kind):
+    held = pa.table({"clip": ["a", "b", "c"], "room": pa.array([1, 2, None]).cast(kind).dictionary_encode()})
+    pq.write_table(held, tmp_path / "a.parquet")
+    pq.write_table(pa.table({"clip": ["d"], "room": pa.array([1]).cast(kind)}), tmp_path / "b.parquet")
+    both = index(tmp_path / "a.parquet", tmp_path / "b.parquet", "--where", "room=1")
+    assert [row["clip"] for row in both] == ["a", "d"]
+
+
+def test_the_audit_of_two_manifests_tells_what_joining_them_would_set_aside(make):
+    folder = make("a/sad/1.wav", "a/sad/2.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    for name, part in (("a", "train"), ("b", "test")):
+        held = [row | {"split": part} for row in index(folder / name)]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, held)))
+    told = sertool("index", "--audit", folder / "a.jsonl", folder / "b.jsonl")
+    assert told.code == 1
+    assert b"LEAK  equal sounds: 2 in more than one part" in told.out
+
+
+def test_a_sound_in_more_bits_or_in_two_equal_channels_is_a_twin_and_a_leak(make):
+    folder = make("a/sad/1.wav")
+    samples, rate = soundfile.read(folder / "a/sad/1.wav", dtype="int16")
+    (folder / "b/sad").mkdir(parents=True)
+    soundfile.write(folder / "b/sad/2.flac", np.stack([samples, samples], axis=1), rate, "PCM_24")
+    held = by_clip(folder / "a", folder / "b")
+    assert [row.get("issue") for row in held.values()] == [None, "duplicate-of:a/sad/1"]
+    parts = [row | {"split": part, "issue": None} for row, part in zip(held.values(), ("train", "test"), strict=True)]
+    (folder / "both.jsonl").write_text("\n".join(map(json.dumps, parts)))
+    said = sertool("index", "--audit", folder / "both.jsonl").out
+    assert b"LEAK  equal sounds: 1 in more than one part" in said
+    assert b"\nnot checked: sounds that were coded, resampled or changed: equal ones have equal samples" in said
+
+
+def test_copies_of_what_is_set_aside_go_with_it(make):
+    folder = make("a/sad/1.wav")
+    shutil.copytree(folder / "a", folder / "b")
+    for name in "ab":
+        made = sertool("index", folder / name)
+        sertool("augment", "-", "--noise", "10", "-o", folder / f"{name}.parquet", stdin=made.out)
+    held = by_clip(folder / "a.parquet", folder / "b.parquet")
+    assert {clip: row.get("issue") for clip, row in held.items()} == {
+        "a/sad/1": None, "a/sad/1#1": None,
+        "b/sad/1": "duplicate-of:a/sad/1", "b/sad/1#1": "duplicate-of:a/sad/1",
+    }  # fmt: skip
+
+
+def test_parts_of_one_file_are_different_sounds_when_joined_and_for_the_audit(make):
+    folder = make("talk.wav")
+    parts = {"a": "0,0.1,sad,s1,train", "b": "0.1,0.1,happy,s2,test", "c": "0.1,0.1,happy,s1,train"}
+    for name, part in parts.items():
+        text = f"path,start,duration,emotion,speaker,split\ntalk.wav,{part}\n"
+        (row,) = index(folder, "--table", table(folder, f"{name}.csv", text))
+        (folder / f"{name}.jsonl").write_text(json.dumps(row | {"clip": name}))
+    both = index(folder / "a.jsonl", folder / "b.jsonl")
+    assert [row.get("issue") for row in both] == [None, None]
+    (folder / "both.jsonl").write_text("\n".join(map(json.dumps, both)))
+    assert b"no leak between 2 parts of 2 clips" in sertool("index", "--audit", folder / "both.jsonl").out
+    twice = index(folder / "b.jsonl", folder / "c.jsonl")
+    assert [row.get("issue") for row in twice] == [None, "duplicate-of:b"]
+    (folder / "leak.jsonl").write_text("\n".join(json.dumps(row | {"issue": None}) for row in twice))
+    told = sertool("index", "--audit", folder / "leak.jsonl")
+    assert told.code == 1
+    assert b"LEAK  equal sounds: 1 in more than one part" in told.out
+    (folder / "aside.jsonl").write_text("\n".join(map(json.dumps, [*both, twice[1] | {"split": "test"}])))
+    assert b"no leak between 2 parts of 2 clips" in sertool("index", "--audit", folder / "aside.jsonl").out
+
+
+@pytest.mark.parametrize("other", ["./a.wav", "x/../a.wav", ".//a.wav", "file://{}/a.wav", "{}/./a.wav"])
+def test_the_guard_knows_a_file_by_any_spelling_of_its_path(tmp_path, other):
+    text = f"path,split,emotion\na.wav,train,sad\n{other.format(tmp_path)},test,sad\n"
+    told = sertool("index", "--audit", table(tmp_path, "a.csv", text))
+    assert told.code == 1
+    assert b"LEAK  overlapping segments: 1 in more than one part" in told.out
+
+
+def test_one_file_under_two_names_is_set_aside_once_where_tables_are_joined(tmp_path):
+    truth = table(tmp_path, "truth.csv", "path,emotion,start,channel\na.wav,sad,,1\nb.wav,happy,0,1\nb.wav,,1,1\n")
+    more = f"path,start,channel\n{tmp_path}/a.wav,,1\n{tmp_path}/b.wav,1,2\n{tmp_path}/b.wav,2,1\n"
+    held = by_clip(truth, table(tmp_path, "more.csv", more))
+    issues = {clip: row["issue"] for clip, row in held.items() if row.get("issue")}
+    assert issues == {f"{tmp_path}/a.wav": "duplicate-of:a.wav"}

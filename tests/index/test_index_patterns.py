@@ -1,0 +1,100 @@
+"""index reads labels from names by patterns."""
+
+import pytest
+from indexing import by_clip, index, refused
+from running import sertool
+
+from sertool.errors import UsageError
+from sertool.labelling import compile_pattern
+
+
+def test_a_pattern_says_what_names_mean(make):
+    folder = make("x/s01_door_happy.wav", "x/s02_dogs_ang.wav", "x/readme.wav")
+    held = by_clip(folder / "x", "--pattern", "{speaker}_{sentence}_{emotion}.wav")
+    assert held["x/s02_dogs_ang"].items() >= {
+        "speaker": "x:s02", "sentence": "dogs", "emotion": "angry", "label": "ang",
+    }.items()  # fmt: skip
+    assert held["x/readme"]["notes"] == ["odd-name"]
+
+
+def test_a_pattern_reaches_into_folders_types_numbers_and_keeps_ones_own_fields(make):
+    folder = make("x/anna/64/happy_1.flac", "x/ben/31/sad_2.wav")
+    held = by_clip(folder, "--pattern", "{speaker}/{age}/{emotion}_{take}")
+    assert held[f"{folder.name}/x/anna/64/happy_1"].items() >= {"age": 64, "take": "1", "emotion": "happy"}.items()
+    assert {row["age"] for row in held.values()} == {64, 31}
+    refused(folder, "--pattern", "{age}/{speaker}/{emotion}_{}", says="the age of happy_1.flac would be 'anna'")
+
+
+def test_a_pattern_without_emotions_leaves_them_to_the_folders(make):
+    held = by_clip(make("x/angry/anna_1.wav", "x/sad/ben_2.wav") / "x", "--pattern", "{speaker}_{}.wav")
+    assert {row["speaker"]: row["emotion"] for row in held.values()} == {"x:anna": "angry", "x:ben": "sad"}
+
+
+def test_a_pattern_and_a_table_know_the_same_names(make):
+    folder = make("x/ann_F_dogs_sad.wav", "x/bob_m_dogs_ang.wav")
+    (one, two) = index(folder / "x", "--pattern", "{Speaker}_{gender}_{text}_{emo}.wav", "-q")
+    ours = {"speaker": "x:ann", "sex": "female", "sentence": "dogs", "emotion": "sad"}
+    assert one.items() >= ours.items()
+    assert (two["sex"], one.keys() & {"Speaker", "gender", "text", "emo"}) == ("male", set())
+    both = index(folder / "x", "--pattern", "{speaker}_{text}_{spk}_{emotion}.wav", "-q")
+    assert [(row["speaker"], row["spk"]) for row in both] == [("x:ann", "dogs"), ("x:bob", "dogs")]
+
+
+def test_each_file_is_read_by_the_first_of_several_patterns_that_it_matches(make):
+    folder = make("x/ann_sad.wav", "x/ben_angry_loud.wav", "x/cyd.wav")
+    words = ("--pattern", "{speaker}_{emotion}_{style}.wav", "--pattern", "{speaker}_{emotion}.wav")
+    held = by_clip(folder / "x", *words, "-q")
+    told = {clip: (row.get("speaker"), row.get("emotion"), row.get("style")) for clip, row in held.items()}
+    assert told == {
+        "x/ann_sad": ("x:ann", "sad", None), "x/ben_angry_loud": ("x:ben", "angry", "loud"), "x/cyd": (None,) * 3
+    }  # fmt: skip
+    assert held["x/cyd"]["notes"] == ["odd-name"]
+    (turned,) = index(folder / "x" / "ben_angry_loud.wav", "--pattern", "{}_{label}_{}", *words, "-q")
+    assert (turned["emotion"], turned.get("speaker")) == ("angry", None)
+
+
+def test_of_several_patterns_those_that_read_no_file_are_said(make):
+    folder = make("x/ann_sad.wav")
+    words = ("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "--pattern", "{speaker}-{emotion}")
+    done = sertool(*words, "-f", "jsonl")
+    assert (done.code, "warning: no file is read by --pattern '{speaker}-{emotion}'" in done.err) == (0, True)
+    refused(folder / "x", "--pattern", "{speaker}.flac", "--pattern", "{speaker}-{emotion}",
+            says="no file matches --pattern '{speaker}.flac' and '{speaker}-{emotion}'; an example")  # fmt: skip
+
+
+def test_wrong_patterns_show_an_example(make):
+    folder = make("x/s01_happy.wav", "x/s02_wut.wav")
+    refused(
+        folder,
+        "--pattern",
+        "{speaker}-{emotion}.wav",
+        says="; an example of what is there: s01_happy.wav",
+    )
+    refused(folder, "--pattern", "{speaker}/{}/{emotion}.mp3", says=f"there: {folder.name}/x/s01_happy.wav")
+    refused(folder, "--pattern", "{speaker}_{emotion}.wav", says="unknown emotion 'wut' of x/s02_wut.wav")
+    refused(folder, "--pattern", "*.wav", says="it says nothing of a clip")
+    refused(folder, "--pattern", "{take}_{}.wav", says="it says nothing of a clip")
+    refused(folder, "--pattern", "{speaker}_{digest}.wav", says="{digest} is not for names to say")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "found"),
+    [
+        ("{speaker}_{emotion}.wav", "/x/a_b.wav", ("a", "b")), ("{speaker}_{emotion}.wav", "/x/a_b.WAVE", None),
+        ("{speaker}/{emotion}", "/x/a/b.flac", ("a", "b")), ("{speaker}_{}_{emotion}.wav", "a_1_2_b.wav", ("a", "b")),
+        ("{speaker}_{_}{emotion}x.wav", "a_bx.wav", ("a", "b")), 
+        ("{speaker}{speaker}_{emotion}.wav", "aa_b.wav", ("a", "b")),
+        ("({speaker}+{emotion}).wav", "(a+b).wav", ("a", "b")), ("{speaker}_{emotion}.wav", "/x_/a/b_c/d.wav", None),
+    ],
+)  # fmt: skip
+def test_patterns_match_the_end_of_a_path(pattern, path, found):
+    match = compile_pattern(pattern).search(path)
+    if found is None:
+        assert match is None
+    else:
+        assert (match["speaker"], match["emotion"][-1:]) == found
+
+
+def test_patterns_are_checked_before_any_file_is_looked_at(tmp_path):
+    with pytest.raises(UsageError):
+        compile_pattern("{speaker")

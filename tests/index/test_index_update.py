@@ -1,0 +1,317 @@
+"""index --update keeps what it knows and opens what is new."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from indexing import by_clip, index, refused, rows, table
+from running import sertool
+
+from sertool import (
+    audio,
+    encoding,
+    manifest_io,
+)
+
+
+def test_an_update_opens_only_what_is_new_or_changed(make, monkeypatch):
+    folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(5)))
+    out = folder / "a.parquet"
+    sertool("index", folder / "x", "-o", out)
+    whole, opened, look = index(folder / "x", "-q"), [], audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path, **how: opened.append(Path(path).name) or look(path, **how))
+    assert index(folder / "x", "--update", out, "-q") == whole
+    assert opened == []
+
+    encoding.write(folder / "x/sad/1.wav", np.zeros(3200), 16_000)
+    encoding.write(folder / "x/sad/9.wav", np.ones(3200), 16_000)
+    (folder / "x/sad/2.wav").unlink()
+    os.utime(folder / "x/sad/3.wav")
+    done = sertool("index", folder / "x", "--update", out, "-f", "jsonl")
+    assert sorted(opened) == ["1.wav", "3.wav", "9.wav"]
+    assert "3 files looked at, 7 unchanged, 1 gone" in done.err
+    monkeypatch.undo()
+    assert rows(done) == index(folder / "x", "-q")
+
+
+def test_an_update_reads_as_the_manifest_was_read(make):
+    folder, voices = make(*(f"x/{who}/a_{k}.wav" for who in "abc" for k in range(3))), [3, 0, 1]
+    listing = "".join(f"x/{who}/a_{k}.wav,Wut,{voices[k]},1,{k}\n" for who in "abc" for k in range(3))
+    table(folder, "labels.csv", f"path,label,votes_voice_sad,votes_voice_angry,take\n{listing}")
+    asked = (
+        "--table", folder / "labels.csv", "--group", "parent-folder", "--corpus", "ours", "--map", "Wut=angry",
+        "--labels", "perceived", "--votes", "voice", "--emotions", "sad,angry", "--where", "take<2",
+        "--where", "take>=0",
+    )  # fmt: skip
+    out = folder / "a.parquet"
+    sertool("index", folder / "x", *asked, "-o", out)
+    whole = index(folder / "x", *asked, "-q")
+    assert (len(whole), {row["emotion"] for row in whole}) == (6, {"sad", "angry"})
+    for _ in range(2):  # an update of an update goes on, too
+        done = sertool("index", folder / "x", "--update", out, "-o", out)
+        assert f"read as {out} was: --corpus ours --table {folder}/labels.csv --group parent-folder " in done.err
+        assert "--labels perceived --votes voice --emotions sad,angry --where 'take<2' --where 'take>=0'" in done.err
+        assert index(out, "-q") == whole
+    words = (folder / "x", "--update", out, "--labels", "intended", "--where", "take=2", "--emotions", "angry", "-q")
+    assert {row["clip"][-1]: row["emotion"] for row in index(*words)} == {"2": "angry"}
+
+
+def test_an_update_reads_patterns_as_the_manifest_was_read(make):
+    folder = make("x/a_sad.wav", "x/b-angry.wav")
+    patterns = ("--pattern", "{speaker}_{emotion}.wav", "--pattern", "{speaker}-{emotion}.wav")
+    sertool("index", folder / "x", *patterns, "-o", folder / "a.parquet")
+    sertool("index", folder / "a.parquet", "--folds", 2, "-o", folder / "b.parquet")
+    held = by_clip(folder / "x", "--update", folder / "b.parquet")
+    assert [(row["speaker"], row["emotion"]) for row in held.values()] == [("x:a", "sad"), ("x:b", "angry")]
+
+
+def test_an_update_finds_the_table_that_the_manifest_was_read_with_from_any_folder(make, monkeypatch):
+    folder = make("x/1.wav", "x/2.wav")
+    table(folder, "labels.csv", "path,emotion\nx/1.wav,sad\nx/2.wav,angry\n")
+    monkeypatch.chdir(folder)
+    sertool("index", "x", "--table", "labels.csv", "-o", "a.parquet")
+    make("elsewhere/a.wav")
+    table(folder / "elsewhere", "labels.csv", "path,emotion\na.wav,fear\n")
+    monkeypatch.chdir(folder / "elsewhere")
+    held = index("../x", "--update", "../a.parquet", "-q")
+    assert [row["emotion"] for row in held] == ["sad", "angry"]
+
+
+def test_an_update_reads_what_is_piped_in_whatever_table_the_manifest_was_read_with(make, monkeypatch):
+    folder = make("x/1.wav", "x/2.wav")
+    table(folder, "labels.csv", "path,emotion\nx/1.wav,sad\nx/2.wav,angry\n")
+    sertool("index", folder / "x", "--table", folder / "labels.csv", "-o", folder / "a.parquet")
+    done = sertool("index", "--update", folder / "a.parquet", stdin=b"")
+    assert (done.code, "empty input" in done.err) == (1, True)
+
+
+def test_an_update_goes_on_with_what_later_commands_chose(make):
+    folder = make("x/a_sad.wav", "x/b_angry.wav", "x/c_fear.wav")
+    words = ("--corpus", "mine", "--pattern", "{speaker}_{emotion}.wav")
+    sertool("index", folder / "x", *words, "-o", folder / "a.parquet")
+    sertool("index", folder / "a.parquet", "--emotions", "sad,angry", "-o", folder / "b.parquet")
+    sertool("index", folder / "b.parquet", "--where", "speaker!=mine:b", "-o", folder / "c.parquet")
+    held = index(folder / "x", "--update", folder / "c.parquet", "-q")
+    assert [(row["corpus"], row["emotion"]) for row in held] == [("mine", "sad")]
+
+
+def test_an_update_guesses_not_which_of_several_ways_to_read_goes_on(make):
+    folder = make("x/a_sad.wav", "y/angry/1.wav", "y/sad/1.wav")
+    pattern = ("--pattern", "{speaker}_{emotion}.wav")
+    sertool("index", folder / "x", *pattern, "-o", folder / "x.parquet")
+    sertool("index", folder / "y", "-o", folder / "y.parquet")
+    sertool("index", folder / "x.parquet", folder / "y.parquet", "-o", folder / "both.parquet")
+    words = (folder / "x", "--update", folder / "both.parquet")
+    refused(*words, says="the commands that made it differ in --pattern: update what each of them made by itself")
+    assert index(*words, *pattern)[0]["emotion"] == "sad"
+    sertool("index", folder / "y", "-o", folder / "y.csv")
+    for name, is_told in (("y.parquet", False), ("y.csv", True)):
+        done = sertool("index", folder / "y", "--update", folder / name)
+        assert ("does not say what it was read with" in done.err) == is_told
+
+
+def test_new_clips_of_nobody_are_no_speakers_without_a_split(make):
+    folder = make(*(f"x/{who}_{k}.wav" for who in "abc" for k in range(2)))
+    pattern = ("--pattern", "{speaker}_{}.wav")
+    sertool("index", folder / "x", *pattern, "--folds", 3, "-o", folder / "a.parquet")
+    make("x/odd.wav")
+    done = sertool("index", folder / "x", "--update", folder / "a.parquet")
+    assert (done.code, "without a fold" in done.err) == (0, False)
+
+
+def test_an_update_knows_nothing_of_clips_without_a_path(make, shut):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    (folder / "old.csv").write_text("clip,emotion\nz,angry\n")
+    done = sertool("index", folder / "x", "--update", folder / "old.csv", "-f", "jsonl")
+    assert "2 files looked at, 0 unchanged, 0 gone" in done.err
+    assert rows(done) == index(folder / "x", "-q")
+    shut.add("sad")
+    assert len(index(folder / "x", "--update", folder / "old.csv")) == 1
+
+
+def test_what_lies_where_nobody_can_look_is_kept_by_an_update_and_fails_a_strict_one(make, shut):
+    folder = make(*(f"x/{emotion}/{k}.wav" for emotion in ("angry", "sad") for k in range(3)))
+    words = (folder / "x", "--pattern", "{emotion}/{speaker}.wav")
+    for name in ("a.csv", "a.parquet"):
+        out = folder / name
+        sertool("index", *words, "--split", "speaker:34/33/33", "-o", out)
+        before = {row["clip"]: row for row in manifest_io.read(str(out)).to_pylist()}
+        (folder / "x/angry/1.wav").unlink()
+        shut.add("sad")
+        assert sertool("index", *words, "--strict", "-q").code == 1
+        done = sertool("index", *words, "--update", out, "-o", out)
+        assert "0 files looked at, 2 unchanged, 1 gone\n" in done.err
+        assert "kept as they were, as nobody could look where they lie: 3 rows\n" in done.err
+        after = {row["clip"]: row for row in manifest_io.read(str(out)).to_pylist()}
+        assert after == {clip: row for clip, row in before.items() if not clip.endswith("angry/1")}
+        assert sertool("index", *words, "--update", out, "-o", out, "--strict").code == 1
+        shut.clear()
+        assert sertool("index", *words, "--update", out, "-o", out, "--strict").code == 0
+        make("x/angry/1.wav")
+
+
+def test_a_root_without_audio_among_several_is_told_and_its_rows_are_kept(make):
+    folder = make("um/a/sad/1.wav", "um/b/sad/1.wav", "um/b/sad/2.wav")
+    roots, out = (folder / "um/a", folder / "um/b"), folder / "a.parquet"
+    sertool("index", *roots, "-o", out)
+    for path in (folder / "um/b/sad").iterdir():
+        path.unlink()
+    done = sertool("index", *roots, "-f", "jsonl")
+    assert f"no audio under {roots[1]}" in done.err
+    assert len(rows(done)) == 1
+    strict = sertool("index", *roots, "--update", out, "-o", out, "--strict")
+    assert strict.code == 1
+    assert "where they lie: 2 rows" in strict.err
+    assert len(manifest_io.read(str(out))) == 3
+    done = sertool("index", roots[0], "--update", out, "-f", "jsonl")
+    assert (len(rows(done)), "2 gone" in done.err) == (1, True)
+
+
+def test_a_clip_never_takes_the_name_of_one_that_is_kept(make):
+    folder = make("a/x/2.wav", "b/x/1.wav")
+    roots = (folder / "a/x", folder / "b/x")
+    sertool("index", *roots, "-o", folder / "a.parquet")
+    (folder / "b/x/1.wav").rename(folder / "a/x/1.wav")
+    after = by_clip(*roots, "--update", folder / "a.parquet")
+    assert {clip: Path(row["path"]).parent for clip, row in after.items()} == {
+        "x/1": roots[1], "x/2": roots[0], "x/1~2": roots[0],
+    }  # fmt: skip
+
+
+def test_an_update_looks_again_where_the_older_look_was_less_close(make, monkeypatch):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    sertool("index", folder / "x", "--check", "header", "-o", folder / "a.parquet")
+    opened, look = [], audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path, **how: opened.append(path) or look(path, **how))
+    assert all("digest" in row for row in index(folder / "x", "--update", folder / "a.parquet", "-q"))
+    assert len(opened) == 2
+    index(folder / "x", "--update", folder / "a.parquet", "--check", "header", "-q")
+    assert len(opened) == 2
+
+
+def test_an_update_judges_copies_anew(make):
+    folder = make("x/sad/1.wav", "x/sad/2.wav")
+    shutil.copy(folder / "x/sad/1.wav", folder / "x/sad/3.wav")
+    sertool("index", folder / "x", "-o", folder / "a.parquet")
+    assert [row.get("issue") for row in index(folder / "a.parquet")] == [None, None, "duplicate-of:x/sad/1"]
+    (folder / "x/sad/1.wav").unlink()
+    assert [row.get("issue") for row in index(folder / "x", "--update", folder / "a.parquet")] == [None, None]
+
+
+def test_an_update_keeps_what_each_part_of_a_file_is(make):
+    folder = make("x/a.wav")
+    (folder / "parts.csv").write_text("file,start,duration,emotion\na.wav,9,1,sad\na.wav,0,.1,sad\na.wav,.1,.1,sad\n")
+    asked = (folder / "x", "--table", folder / "parts.csv", "-q")
+    whole = index(*asked)
+    assert [row.get("issue") for row in whole] == ["empty", None, None]
+    for first in range(3):
+        turned = [*whole[first:], *whole[:first]]  # the last of a file's rows is the one that is remembered
+        (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in turned))
+        assert index(*asked, "--update", folder / "a.jsonl") == whole
+
+
+def test_an_augmented_copy_never_stands_in_for_its_parent(make, monkeypatch):
+    folder = make("x/angry/1.wav", "x/sad/2.wav")
+    whole = index(folder / "x", "-q")
+    sertool("index", folder / "x", "-o", folder / "a.parquet")
+    sertool("augment", folder / "a.parquet", "--gain", 3, "--copies", 2, "-o", folder / "b.parquet")
+    opened, look = [], audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path, **how: opened.append(path) or look(path, **how))
+    assert index(folder / "x", "--update", folder / "b.parquet", "-q") == whole
+    assert opened == []
+    copies = [row for row in index(folder / "b.parquet", "-q") if row.get("parent")]
+    (folder / "copies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in copies))
+    assert index(folder / "x", "--update", folder / "copies.jsonl", "-q") == whole
+    assert len(opened) == 2
+
+
+def test_after_an_update_speakers_keep_their_side(tmp_path):
+    names = [(speaker, emotion) for speaker in range(12) for emotion in ("angry", "sad")]
+
+    def voices(count: int) -> None:
+        for speaker, emotion in names[: 2 * count]:
+            path = tmp_path / "x" / f"s{speaker:02}" / f"{emotion}.wav"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                encoding.write(path, np.random.default_rng([speaker, len(emotion)]).normal(0, 0.1, 3200), 16_000)
+
+    pattern = ("--pattern", "{speaker}/{emotion}.wav")
+    voices(8)
+    sertool("index", tmp_path / "x", *pattern, "--split", "speaker:50/25/25", "-o", tmp_path / "a.parquet")
+    before = {row["clip"]: row["split"] for row in index(tmp_path / "a.parquet")}
+    assert set(before.values()) == {"train", "dev", "test"}
+    voices(12)
+    asked = by_clip(tmp_path / "x", *pattern, "--update", tmp_path / "a.parquet", "--split", "speaker:50/25/25")
+    assert {clip: asked[clip]["split"] for clip in before} == before
+    assert all("split" in row for row in asked.values())
+    kept = sertool("index", tmp_path / "x", *pattern, "--update", tmp_path / "a.parquet", "-f", "jsonl")
+    assert {row["clip"]: row["split"] for row in rows(kept) if "split" in row} == before
+    assert "new speakers without a split: x:s08, x:s09, x:s10, x:s11; name the --split again" in kept.err
+
+
+def test_a_part_that_a_table_gains_leaves_the_others_their_names_and_their_split(make):
+    folder = make("segs/call.wav")
+    encoding.write(folder / "segs/call.wav", np.random.default_rng(0).normal(0, 0.1, 64_000), 16_000)
+    said = ["1,2,sad,A", "2.5,3,sad,B", "3,4,sad,C"]
+    for name, parts in (("old", said), ("new", ["0,1,sad,A", *said])):
+        lines = "".join(f"call.wav,{part}\n" for part in parts)
+        table(folder, f"{name}.csv", f"path,start,end,emotion,speaker\n{lines}")
+    words = ("index", folder / "segs", "--table")
+    old = sertool(*words, folder / "old.csv", "--split", "speaker:34/33/33", "-o", folder / "old.parquet")
+    assert old.code == 0, old.err
+    before = by_clip(folder / "old.parquet")
+    assert [*before] == ["segs/call@1", "segs/call@2.5", "segs/call@3"]
+    sertool(*words, folder / "new.csv", "--update", folder / "old.parquet", "-o", folder / "new.parquet")
+    after = by_clip(folder / "new.parquet")
+    assert {clip: after[clip]["split"] for clip in before} == {clip: row["split"] for clip, row in before.items()}
+    assert after["segs/call@0"]["split"] == after["segs/call@1"]["split"]
+    assert b"no leak" in sertool("index", folder / "new.parquet", "--audit").out
+
+
+def test_an_update_puts_a_clip_whose_speaker_was_corrected_where_the_speaker_is(make):
+    folder = make(*(f"x/{k}.wav" for k in range(9)))
+    for name, first in (("old", "abc"), ("new", "bbc")):
+        rest = ("abc"[k % 3] for k in range(3, 9))
+        text = "path,emotion,speaker\n" + "".join(f"{k}.wav,sad,{who}\n" for k, who in enumerate([*first, *rest]))
+        table(folder, f"{name}.csv", text)
+    words = ("index", folder / "x", "--table")
+    sertool(*words, folder / "old.csv", "--split", "speaker:34/33/33", "-o", folder / "old.parquet")
+    sertool(*words, folder / "new.csv", "--update", folder / "old.parquet", "-o", folder / "new.parquet")
+    told = sertool("index", folder / "new.parquet", "--audit")
+    assert told.code == 0, told.out
+
+
+def test_an_update_says_whom_another_division_moves(make):
+    folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcdef" for k in range(2)))
+    words = ("index", folder / "x", "--pattern", "{speaker}/{emotion}/{}.wav")
+    first = sertool(*words, "--folds", 3, "-o", folder / "old.parquet")
+    same = sertool(*words, "--folds", 3, "--update", folder / "old.parquet")
+    other = sertool(*words, "--split", "loso", "--update", folder / "old.parquet")
+    assert ["elsewhere" in done.err for done in (first, same, other)] == [False, False, True]
+    assert "loso puts 5 speakers elsewhere" in other.err or "loso puts 6 speakers elsewhere" in other.err, other.err
+
+
+def test_an_update_with_another_number_of_folds_says_what_it_cannot_keep(make):
+    folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abcdef" for k in range(2)))
+    words = ("index", folder / "x", "--pattern", "{speaker}/{emotion}/{}.wav")
+    sertool(*words, "--folds", 3, "-o", folder / "old.parquet")
+    more, fewer = (sertool(*words, "--folds", count, "--update", folder / "old.parquet") for count in (5, 2))
+    assert "--folds 5: only 3 have clips, as everybody stays in the fold of the older manifest" in more.err
+    assert (fewer.code, "divide as before, or leave the older manifest out" in fewer.err) == (2, True)
+
+
+def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
+    folder = make(*(f"x/sad/{k}.wav" for k in range(9)))
+    sertool("index", folder / "x", "--split", "random-60-20-20", "-o", folder / "a.parquet")
+    before = {row["clip"]: row["split"] for row in index(folder / "a.parquet", "-q")}
+    assert {
+        row["clip"]: row.get("split") for row in index(folder / "x", "--update", folder / "a.parquet", "-q")
+    } == before
+    named = make(*(f"y/{who}/sad/1.wav" for who in "abc"))
+    sertool("index", named / "y", "--group", "parent-folder", "--folds", "3", "-o", folder / "b.parquet")
+    make("y/c/sad/2.wav")
+    held = by_clip(named / "y", "--group", "parent-folder", "--update", folder / "b.parquet", "-q")
+    assert held["y/c/sad/2"]["fold"] == held["y/c/sad/1"]["fold"]
+    assert {row["fold"] for row in held.values()} == {0, 1, 2}

@@ -1,0 +1,352 @@
+"""predict takes files, folders, lists, manifests and pipes."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from predicted_rows import rows_of
+from running import sertool
+
+from sertool import (
+    manifest,
+    manifest_io,
+    predict_inputs,
+)
+from sertool.stored_rows import Shelf
+
+
+def test_answers_keep_the_order_and_a_bad_file_gets_a_row(run: Path, tmp_path: Path) -> None:
+    good = sorted((run / "voices").rglob("*.wav"))[:2]
+    bad = tmp_path / "text.wav"
+    bad.write_text("no audio")
+    asked = [good[1], bad, tmp_path / "gone.wav", good[0]]
+    done = sertool("predict", "-m", run / "model", stdin="\n".join(map(str, asked)).encode())
+    held = rows_of(done.out)
+    assert [row["path"] for row in held] == [str(path) for path in asked]
+    assert [row["issue"] for row in held] == ["", "unreadable", "vanished", ""]
+    assert [bool(row["predicted"]) for row in held] == [True, False, False, True]
+    assert done.code == 0
+    strict = sertool("predict", "-m", run / "model", bad, good[0], tmp_path / "gone.wav", "--strict", "-q")
+    assert (strict.code, strict.line) == (1, "sertool: --strict: 2 rows set aside: unreadable 1, vanished 1")
+    listed = f"{good[0].parent}\n{good[1]}\n".encode()
+    found = [row["path"] for row in rows_of(sertool("predict", "-m", run / "model", stdin=listed).out)]
+    assert found == [*map(str, sorted(good[0].parent.glob("*.wav"))), str(good[1])]
+
+
+def test_after_a_folder_without_audio_the_work_goes_on(run: Path, tmp_path: Path) -> None:
+    good, empty = sorted((run / "voices").rglob("*.wav"))[:2], tmp_path / "empty"
+    empty.mkdir()
+    asked = (good[0], empty, good[1])
+    named = sertool("predict", "-m", run / "model", *asked)
+    assert [(row["path"], row["issue"]) for row in rows_of(named.out)] == [
+        (str(path), "empty" if path == empty else "") for path in asked
+    ]
+    piped = sertool("predict", "-m", run / "model", stdin="\n".join(map(str, asked)).encode())
+    assert (named.code, piped.code, piped.out) == (0, 0, named.out)
+
+
+def test_long_wav_files_of_a_folder_are_answered_by_their_own_name(run: Path, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(next((run / "voices").rglob("*.wav")))
+    soundfile.write(tmp_path / "x.rf64", voice, rate, format="RF64")
+    assert [row["issue"] for row in rows_of(sertool("predict", "-m", run / "model", tmp_path).out)] == [""]
+
+
+def test_of_a_folder_what_is_not_read_is_counted_and_what_macos_left_is_no_clip(run: Path, tmp_path: Path) -> None:
+    shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav")
+    for name in ("._x.wav", "._y.m4a", "y.m4a"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    done = sertool("predict", "-m", run / "model", tmp_path)
+    assert [row["path"] for row in rows_of(done.out)] == [str(tmp_path / "x.wav")]
+    assert "warning: 1 file passed over: 1 .m4a; convert them to WAV or FLAC" in done.err
+
+
+def test_a_list_of_paths_is_answered_however_slowly_it_comes(run: Path) -> None:
+    clips = sorted((run / "voices").rglob("*.wav"))[:40] * 2
+    command = [sys.executable, "-m", "sertool", "predict", "-m", str(run / "model"), "-j", "2", "-f", "jsonl", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        too_late = threading.Timer(100, process.kill)
+        too_late.start()
+        for some in (clips[:64], clips[64:]):  # the first of them are enough for forks
+            process.stdin.write("".join(f"{clip}\n" for clip in some).encode())
+            process.stdin.flush()
+            rows = [json.loads(process.stdout.readline()) for _ in some]
+            assert [row["path"] for row in rows] == [str(clip) for clip in some]
+        process.stdin.close()
+        assert process.wait() == 0
+        too_late.cancel()
+
+
+class Trickle(io.RawIOBase):
+    """A stream of which a few bytes are there at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self.data, self.size = data, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece, self.data = self.data[: self.size], self.data[self.size :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+@pytest.mark.parametrize("size", [1, 5, 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clip,path,mine\na,/a.wav,1\nb,/b.wav,1\n",
+        '\n\n{"clip": "a", "path": "/a.wav"}\n{"clip": "b", "path": "/b.wav"}',
+        '[\n {\n  "clip": "a", "path": "/a.wav"}, {"clip": "b", "path": "/b.wav"}]',
+        "/a.wav\n/b.wav\n",
+        "/a.wav\r\n\r\n/b.wav",
+        "path\n/a.wav\n/b.wav",
+        "sep=;\r\nclip;path\r\na;/a.wav\r\nb;/b.wav\r\n",
+    ],
+)
+def test_what_stdin_is_does_not_depend_on_the_pieces_it_comes_in_nor_on_a_bom(
+    text: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bom in (b"", b"\xef\xbb\xbf"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Trickle(bom + text.encode(), size))))
+        requests = predict_inputs.requests_of(["-"], None, Shelf({}, "a test"), nul=False)
+        assert [request.row["path"] for request in requests] == ["/a.wav", "/b.wav"]
+
+
+def test_paths_with_any_name_come_through_nul(run: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "a\nb 'c\" é\r"
+    shutil.copy(next((run / "voices").rglob("*.wav")), clip)
+    done = sertool("predict", "-m", run / "model", "-0", "-f", "jsonl", "-", stdin=str(clip).encode() + b"\0")
+    assert json.loads(done.out)["path"] == str(clip)
+
+
+def test_a_name_that_is_not_utf_8_has_an_absolute_path_in_a_pipe_as_all_have(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = os.fsencode(tmp_path) + b"/\xff.wav"
+    try:
+        shutil.copy(os.fsencode(next((run / "voices").rglob("*.wav"))), clip)
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    monkeypatch.chdir(tmp_path)
+    (row,) = rows_of(sertool("predict", "-m", run / "model", "-", stdin=b"\xff.wav\n").out)
+    assert (row["clip"], row["path"]) == ("file://%FF.wav", f"file://{tmp_path}/%FF.wav")
+    assert row["predicted"]
+
+
+@pytest.mark.parametrize("words", [("--merge",), ("--hop", 1), ("-0",), ("--root", "elsewhere")])
+def test_options_that_would_do_nothing_are_refused(run: Path, words: tuple[str, ...]) -> None:
+    done = sertool("predict", "-m", run / "model", next((run / "voices").rglob("*.wav")), *words)
+    assert (done.code, done.out) == (2, b"")
+    assert words[0] in done.line
+
+
+def test_manifests_and_lists_are_known_by_what_is_in_them(run: Path, tmp_path: Path) -> None:
+    table, model = run / "features" / "manifest.parquet", ("-m", run / "model")
+    wanted = sertool("predict", *model, table).out
+    paths = manifest.column(manifest_io.read(str(table)), "path")
+    shutil.copy(table, table.with_name("clips.manifest"))
+    assert sertool("predict", *model, table.with_name("clips.manifest")).out == wanted
+    (tmp_path / "list.txt").write_text("\n".join(paths))
+    listed = rows_of(sertool("predict", *model, tmp_path / "list.txt").out)
+    assert [row["path"] for row in listed] == paths
+    assert {row["issue"] for row in listed} == {""}
+
+
+@pytest.mark.parametrize(("name", "header"), [("list.txt", ""), ("list", "file\n"), ("clips.2026", "")])
+def test_lists_in_files_are_lists_on_stdin(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, header: str
+) -> None:
+    folder = next((run / "voices").iterdir())
+    clip = next(path for path in sorted((run / "voices").rglob("*.wav")) if path.parent != folder)
+    monkeypatch.chdir(run)
+    (tmp_path / name).write_text(f"{header}{folder.relative_to(run)}\n{clip.relative_to(run)}\n")
+    wanted = sertool("predict", "-m", run / "model", stdin=(tmp_path / name).read_bytes())
+    done = sertool("predict", "-m", run / "model", tmp_path / name)
+    assert done.out == wanted.out
+    assert {row["issue"] for row in rows_of(done.out)} == {""}
+    assert len(sertool("index", tmp_path / name, "-f", "jsonl").out.splitlines()) == len(rows_of(done.out))
+
+
+@pytest.mark.parametrize("name", ["list.txt", "calls.LST", "all.list"])
+def test_a_list_of_what_is_not_there_is_refused_where_its_name_says_that_it_is_one(
+    run: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("a text\nof words\n")
+    for words in (("predict", "-m", run / "model"), ("index",)):
+        done = sertool(*words, tmp_path / name)
+        assert (done.code, f"{tmp_path / name}: no manifest" in done.err) == (1, True)
+
+
+def test_text_that_strays_among_audio_gets_a_row_and_the_work_goes_on(run: Path, tmp_path: Path) -> None:
+    stray = {
+        "README.md": "# My calls\n",
+        "badges.md": "[![build](x.svg)](x)\n",
+        "empty.dat": "",
+        "x.m4a": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+        "y.m4a": "<!DOCTYPE html>\n<html></html>\n",
+    }
+    for name, text in stray.items():
+        (tmp_path / name).write_text(text)
+    good = next((run / "voices").rglob("*.wav"))
+    done = sertool("predict", "-m", run / "model", *(tmp_path / name for name in stray), good)
+    assert done.code == 0, done.err
+    found = [row["issue"] for row in rows_of(done.out)]
+    assert found == ["unreadable", "unreadable", "empty", "lfs-pointer", "unreadable", ""]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_a_list_from_process_substitution_is_read(run: Path) -> None:
+    words = f"{sys.executable} -m sertool predict -m {run / 'model'}"
+    line = f"cd {run}; {words} <(ls voices/*/*.wav)"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    assert [row["issue"] for row in rows_of(done.stdout)] == [""] * 32
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_a_manifest_from_process_substitution_is_read(run: Path) -> None:
+    table, words = run / "features" / "manifest.parquet", f"{sys.executable} -m sertool predict -m {run / 'model'}"
+    done = subprocess.run(["bash", "-c", f"{words} <(cat {table})"], capture_output=True, check=True)
+    assert len(rows_of(done.stdout)) == 32
+
+
+def test_what_is_not_there_at_all_is_a_failure(run: Path, tmp_path: Path) -> None:
+    good = next((run / "voices").rglob("*.wav"))
+    for asked, code in (((tmp_path / "no.wav",), 1), ((tmp_path / "no.wav", good), 0)):
+        done = sertool("predict", "-m", run / "model", *asked)
+        assert (done.code, rows_of(done.out)[0]["issue"]) == (code, "vanished")
+        assert ("nothing of what was asked for is there" in done.err) == bool(code)
+
+
+def test_files_before_a_manifest_leave_it_its_columns(run: Path, tmp_path: Path) -> None:
+    clip, table = next((run / "voices").rglob("*.wav")), run / "features" / "manifest.parquet"
+    done = sertool("predict", "-m", run / "model", clip, table)
+    first, *others = rows_of(done.out)
+    assert (first["path"], first["emotion"], first["speaker"]) == (str(clip), "", "")
+    assert all(row["emotion"] and row["speaker"] for row in others)
+    piped = sertool("predict", "-m", run / "model", clip, "-", stdin=table.read_bytes())
+    assert piped.out == done.out
+    assert sertool("eval", stdin=done.out).code == 0
+
+
+def test_a_manifest_says_where_its_audio_is_or_has_no_answer(run: Path, tmp_path: Path) -> None:
+    good = next((run / "voices").rglob("*.wav"))
+    (tmp_path / "some.csv").write_text(f"clip,path,emotion\na,,sad\nb,{good},sad\n")
+    for words in ((), ("--window", 1)):
+        done = sertool("predict", "-m", run / "model", tmp_path / "some.csv", *words)
+        assert [row["issue"] for row in rows_of(done.out)][:2] == ["vanished", ""]
+    length = soundfile.info(good).duration
+    (tmp_path / "end.csv").write_text(f"clip,path,start\na,{good},{length - 1e-5}\nb,{good},0\n")
+    ended = rows_of(sertool("predict", "-m", run / "model", tmp_path / "end.csv").out)
+    assert [row["issue"] for row in ended] == ["empty", ""]
+    (tmp_path / "none.csv").write_text("clip,emotion\na,sad\n")
+    refused = sertool("predict", "-m", run / "model", tmp_path / "none.csv")
+    assert (refused.code, "without the column path" in refused.line) == (2, True)
+
+
+def test_copies_whose_sound_is_not_made_yet_are_left_out_and_that_is_said(run: Path, tmp_path: Path) -> None:
+    table, words = run / "features" / "manifest.parquet", ("--copies", 1, "--noise", "0:5")
+    made = sertool("augment", table, *words)
+    done = sertool("predict", "-m", run / "model", stdin=made.out)
+    assert done.out == sertool("predict", "-m", run / "model", table).out
+    assert "16 augmented copies are left out" in done.err
+    written = sertool("augment", table, *words, "--write", tmp_path / "copies")
+    heard = rows_of(sertool("predict", "-m", run / "model", stdin=written.out).out)
+    assert len(heard) == 48
+    assert len({row["path"] for row in heard}) == 48
+
+
+def test_an_empty_folder_gets_a_row_alone_as_beside_others(run: Path, tmp_path: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    alone, beside = (sertool("predict", "-m", run / "model", tmp_path, *more) for more in ((), (clip,)))
+    for done in (alone, beside):
+        assert done.code == 0
+        assert f"warning: no audio under {tmp_path}" in done.err
+        assert (rows_of(done.out)[0]["path"], rows_of(done.out)[0]["issue"]) == (str(tmp_path), "empty")
+    assert sertool("predict", "-m", run / "model", tmp_path, "--strict").code == 1
+
+
+def test_a_folder_that_cannot_be_listed_has_a_row_that_fails_strict(
+    run: Path, make: Callable[..., Path], shut: set[str]
+) -> None:
+    folder = make("den/a/1.wav", "den/b/2.wav") / "den"
+    shut.add("b")
+    for window in ((), ("--window", 1)):
+        done = sertool("predict", "-m", run / "model", folder, "--strict", *window, "-f", "csv")
+        assert (done.code, f"cannot look into {folder / 'b'}: permission denied" in done.err) == (1, True)
+        assert [(row["clip"], row["issue"]) for row in rows_of(done.out)] == [
+            (str(folder / "a" / "1.wav"), ""), (str(folder / "b"), "unreadable"),
+        ]  # fmt: skip
+
+
+def test_what_would_be_passed_over_is_refused(run: Path, tmp_path: Path) -> None:
+    model = run / "model" / "seed-0" / "model.safetensors"
+    for words, said in (
+        (("-m", model, "--hop", 1), "--hop goes with --window"),
+        (("-m", model, "--fold", 0), "--fold 0 is for a run's folder, and"),
+        (("--fold", 0, "--model-card"), "--fold 0 is for a run's folder, and"),
+        (("-m", model, "--top", 2, "-o", tmp_path / "x.rttm"), "--top makes a column, and rttm has no columns"),
+        (("-m", model, "--speeds", "1,1.004"), "--speeds 1.004: too near 1"),
+        (("-m", model, "-o", tmp_path / "x.json"), "the extension says no format; choose .csv"),
+    ):
+        done = sertool("predict", *words, *sorted((run / "voices").rglob("*.wav"))[:1])
+        assert (done.code, said in done.line) == (2, True)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_nothing_on_stdin_is_an_error_that_leaves_older_answers(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("older")
+    done = sertool("predict", "-m", run / "model", "-q", "-o", tmp_path / "a.csv", stdin=b"")
+    assert (done.code, (tmp_path / "a.csv").read_text()) == (1, "older")
+    assert done.line == "sertool: stdin: empty input; the command that should have written it may have failed"
+
+
+def test_a_list_whose_lines_end_in_cr_alone_is_answered(run: Path) -> None:
+    paths = [str(path) for path in sorted((run / "voices").rglob("*.wav"))[:2]]
+    done = sertool("predict", "-m", run / "model", stdin="\r".join([*paths, ""]).encode())
+    assert [row["path"] for row in rows_of(done.out)] == paths
+
+
+def test_a_workbook_is_told_to_be_saved_as_text(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.xlsx").write_bytes(b"PK\3\4" + bytes(100))
+    for words, stdin in (((tmp_path / "list.xlsx",), b""), ((), (tmp_path / "list.xlsx").read_bytes())):
+        done = sertool("predict", "-m", run / "model", *words, stdin=stdin)
+        assert (done.code, "an Excel workbook, or another archive: save it as CSV" in done.line) == (1, True)
+
+
+def test_what_is_no_list_of_paths_is_one_line(run: Path) -> None:
+    path = next((run / "voices").rglob("*.wav"))
+    for piped in (path.read_bytes(), f"{path}\0{path}\0".encode()):
+        done = sertool("predict", "-m", run / "model", stdin=piped)
+        assert (done.code, "need -0" in done.line, done.out) == (2, True, b"")
+
+
+def test_what_is_named_and_may_not_be_read_gets_a_row_and_the_others_their_answers(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, shut = shutil.copy(next((run / "voices").rglob("*.wav")), tmp_path / "x.wav"), tmp_path / "shut"
+    shut.mkdir()
+    listing = os.scandir
+
+    def refused(folder: Any) -> Any:
+        if Path(folder) == shut:
+            raise PermissionError(13, "Permission denied")
+        return listing(folder)
+
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: Path(path) != shut)
+    monkeypatch.setattr(os, "scandir", refused)
+    done = sertool("predict", "-m", run / "model", shut, clip)
+    assert [(row["path"], row["issue"]) for row in rows_of(done.out)] == [(str(shut), "unreadable"), (str(clip), "")]
+    assert f"warning: cannot read {shut}: permission denied" in done.err
+    alone = sertool("predict", "-m", run / "model", shut)
+    assert (alone.code, alone.err.splitlines()[-1]) == (1, f"sertool: cannot read {shut}: permission denied")

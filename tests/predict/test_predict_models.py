@@ -1,0 +1,108 @@
+"""predict with runs, ensembles and models that cannot be used."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from predicted_rows import probabilities, rows_of
+from running import sertool
+
+from sertool import (
+    modelfile,
+    tensorfile,
+)
+
+
+def test_a_model_among_what_is_asked_is_sent_to_its_option(run: Path) -> None:
+    done = sertool("predict", "-m", run / "model", run / "model" / "seed-0" / "model.safetensors")
+    assert (done.code, "a model is named with -m" in done.line) == (2, True)
+
+
+def test_a_run_averages_its_members(run: Path) -> None:
+    clip = next((run / "voices").rglob("*.wav"))
+    both, first, second = (
+        probabilities(rows_of(sertool("predict", "-m", run / "model" / part, clip).out)[0])
+        for part in ("", "seed-0", "seed-1")
+    )
+    assert both == pytest.approx(np.mean([first, second], axis=0), abs=1e-5)
+    assert first != pytest.approx(second, abs=1e-3)
+
+
+def test_several_runs_are_averaged_and_count_alike_however_many_models_each_has(run: Path, other: Path) -> None:
+    asked = (run / "voices", "--window", 0.5)
+    both, first, second = (
+        [probabilities(row) for row in rows_of(sertool("predict", *models, *asked).out)]
+        for models in (("-m", run / "model", "-m", other), ("-m", run / "model"), ("-m", other))
+    )
+    assert len(both) > 32
+    np.testing.assert_allclose(both, np.mean([first, second], axis=0), atol=1e-5)
+    cards = sertool("predict", "-m", run / "model", "-m", other, "--model-card").out.decode()
+    assert [cards.count(f"{name}/seed-0") for name in ("model", "other")] == [1, 1]
+
+
+def test_an_absent_model_is_one_line(run: Path, tmp_path: Path) -> None:
+    assert "no model in" in sertool("predict", "-m", tmp_path, "x.wav").line
+    assert "no model nowhere" in sertool("predict", "-m", "nowhere", "x.wav").line
+    assert "no model ''" in sertool("predict", "-m", "", "x.wav").line  # what a shell makes of a variable without value
+    assert "no model in fold 3" in sertool("predict", "-m", run / "model", "--fold", "3", "x.wav").line
+
+
+def test_a_folder_of_several_runs_is_no_model(run: Path, tmp_path: Path) -> None:
+    for name in ("leaky/fold-0/seed-0", "leaky/fold-1/seed-0", "disjoint/seed-0"):
+        shutil.copytree(run / "model" / "seed-0", tmp_path / name)
+    done = sertool("predict", "-m", tmp_path, "x.wav")
+    assert (done.code, "several runs: disjoint, leaky" in done.line) == (2, True)
+    assert sertool("predict", "-m", tmp_path / "leaky", next((run / "voices").rglob("*.wav"))).code == 0
+
+
+def test_a_run_with_models_to_come_says_that_the_others_answer(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "model", tmp_path / "model")
+    assert "not trained yet" not in sertool("predict", "-m", tmp_path / "model", "x.wav").err
+    (tmp_path / "model" / "seed-1" / "model.safetensors").unlink()
+    assert "1 model not trained yet" in (done := sertool("predict", "-m", tmp_path / "model", "x.wav")).err
+    assert done.code == 1  # x.wav is not there
+
+
+def _spoilt(path: Path, change: str) -> None:
+    """A model file that is hostile or foreign in one way."""
+    held = modelfile.read(path)
+    if change == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif change == "foreign":
+        with path.open("wb") as stream:
+            tensorfile.write(stream, {"what": "else"}, {})
+    elif change == "pickle":
+        path.write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
+    else:
+        values = {"architecture": "os", "columns": 10**9, "labels": ["a"], "temperature": 0.0, "features": {}}
+        setattr(held, change, values[change])
+        modelfile.write(path, held)
+
+
+@pytest.mark.parametrize(
+    "change", ["cut", "foreign", "pickle", "architecture", "columns", "labels", "temperature", "features"]
+)
+def test_a_hostile_model_file_is_one_line(run: Path, tmp_path: Path, change: str) -> None:
+    path = tmp_path / "model.safetensors"
+    shutil.copy(run / "model" / "seed-0" / "model.safetensors", path)
+    _spoilt(path, change)
+    done = sertool("predict", "-m", path, "x.wav")
+    assert done.code in (1, 2)
+    assert done.line.startswith("sertool: ")
+
+
+def test_models_of_different_emotions_are_refused_together(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "model", tmp_path / "model")
+    path = tmp_path / "model" / "seed-1" / "model.safetensors"
+    held = modelfile.read(path)
+    held.labels = held.labels[::-1]
+    modelfile.write(path, held)
+    assert "different emotions" in sertool("predict", "-m", tmp_path / "model", "x.wav").line
+
+
+def test_a_card_names_every_command_from_the_folder_to_the_model(run: Path) -> None:
+    card = sertool("predict", "-m", run / "model" / "seed-0", "--model-card").out.decode()
+    made = [line.removeprefix("- made by: ") for line in card.splitlines() if line.startswith("- made by: ")]
+    assert [line.split()[1] for line in made] == ["index", "featurize", "train"]
+    assert f"-o {run / 'model'}" in made[-1]

@@ -1,0 +1,301 @@
+"""train's choices: epochs, dev, calibration, recipes and settings."""
+
+import json
+import os
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from running import changed, column, sertool
+from training_run import NET, TINY, table, train
+
+from sertool import (
+    batches,
+    designing,
+    manifest,
+    manifest_io,
+    member_scores,
+    modelfile,
+    models,
+    row_scaling,
+    run_report,
+    targets,
+)
+from sertool.commands import train as door
+from sertool.designing import DesignOptions
+from sertool.errors import UsageError
+from sertool.experiment import RunOptions
+from sertool.heldout import HeldOutOptions
+from sertool.models import cnn1d, cnn2d, svm
+from sertool.preparing import Inputs
+from sertool.training_settings import Settings
+
+
+def test_a_feature_that_is_named_twice_is_seen_once(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--features", "mel,mel", "-o", tmp_path)
+    assert modelfile.read(tmp_path / "seed-0" / "model.safetensors").columns == 16
+
+
+@pytest.mark.parametrize("words", [(), ("--select", 5), ("--features", "mfcc", "--reduce", "lda")])
+@pytest.mark.parametrize("model", ["mlp", "attentive"])
+def test_columns_that_are_joined_selected_or_mapped_are_one_group(
+    statistics: Path, tmp_path: Path, model: str, words: tuple
+) -> None:
+    train(statistics, "-m", model, *words, "--epochs", 1, "-o", tmp_path)
+    settings = modelfile.read(tmp_path / "seed-0" / "model.safetensors").settings
+    assert {settings[name] for name in ("groups", "stats") if name in settings} == {1}
+
+
+def test_outputs_may_have_names_that_are_not_utf_8(clips: Path, tmp_path: Path) -> None:
+    features, run = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9", b"lat\xe9"))
+    words = ("--rms", "--stats", "mean,std", "-o", features, "--values", features / "values.csv", "--verify", 2)
+    done = sertool("featurize", clips, *words)
+    assert done.code == 0, done.err
+    assert "(0 made now)" in sertool("featurize", clips, *words).err
+    for source, stdin in ((features / "manifest.parquet", b""), ("-", done.out)):
+        done = sertool("train", source, "-m", "svm", "--split", "speaker:50/25/25", "-o", run, stdin=stdin)
+        assert done.code == 0, done.err
+    assert sertool("eval", run / "predictions.parquet").code == 0
+    for source in (features / "manifest.parquet", features / "rms" / "00000.safetensors"):
+        done = sertool("predict", "-m", run, source, "-o", features / "a.parquet")
+        assert done.code == 0, done.err
+        assert len(manifest_io.read(str(features / "a.parquet"))) == 48
+
+
+def test_a_network_never_sees_what_it_imitates(statistics: Path, tmp_path: Path) -> None:
+    for seen in ("rms,mfcc", "rms"):
+        words = ("-m", "mlp", "--imitate", "rms", "--features", seen)
+        assert "must not see what it imitates" in train(statistics, *words, "--dry-run", code=2).line
+    train(statistics, "-m", "mlp", "--imitate", "rms", "--features", "mfcc", "--dry-run")
+
+
+def test_summaries_may_be_mixed_in_place_of_rows(mel: Path, tmp_path: Path) -> None:
+    for way in ("rows", "summary"):
+        train(mel, *TINY, "--mixup", 0.4, "--mixes", way, "--split", "speaker:50/25/25", "-o", tmp_path / way)
+    rows, summary = (modelfile.read(tmp_path / way / "seed-0/model.safetensors") for way in ("rows", "summary"))
+    assert not np.array_equal(rows.tensors["head.0.weight"], summary.tensors["head.0.weight"])
+
+
+def test_a_warm_up_that_outlasts_the_training_is_said(mel: Path, tmp_path: Path) -> None:
+    words = (mel, *NET, "--split", "speaker:50/25/25", "--batch", 1000, "--epochs", 3, "--dry-run")
+    assert "--warmup 4: the training ends after 3 steps, before the rate has risen" in train(*words, "--warmup", 4).err
+    assert "has risen" not in train(*words, "--warmup", 3).err
+
+
+def test_the_weights_of_the_best_dev_epoch_are_kept(mel: Path, tmp_path: Path) -> None:
+    train(mel, *NET, "--epochs", 12, "--lr", 0.01, "--split", "speaker:50/25/25", "-o", tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()]
+    held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
+    assert held.scores["dev_uar"] == max(line["dev_uar"] for line in lines)
+    assert len({line["dev_uar"] for line in lines}) > 1
+
+
+def test_patience_ends_with_dev(mel: Path, tmp_path: Path) -> None:
+    still = ("-m", "lstm", "--set", "width=8", "--set", "layers=1", "--set", "dense=8", "--epochs", 6, "--lr", 0)
+    train(mel, *still, "--patience", 2, "--optimizer", "sgd", "--split", "speaker:50/25/25", "-o", tmp_path)
+    assert len((tmp_path / "seed-0" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("words", [("--patience", 2), ("--keep", "best"), ("--metric", "loss")])
+def test_options_that_choose_epochs_by_dev_are_refused_without_dev(mel: Path, tmp_path: Path, words: tuple) -> None:
+    for dry in ((), ("--dry-run",)):
+        run = (*TINY, *words, "-o", tmp_path / "run", *dry)
+        line = train(mel, *run, "--split", "random-80-20", code=2).err.splitlines()[-1]
+        assert "random-80-20 has no dev to choose epochs by: give a split with dev, such as --split speaker:60" in line
+        assert words[0] in line
+    assert not (tmp_path / "run").exists()
+    train(mel, *TINY, *words, "--split", "speaker:50/25/25", "--dry-run")
+    done = train(mel, *TINY, *words, "--gap", "--dry-run")
+    assert "without clips in dev, as under random-80-20, the last epoch is kept all the same" in done.err
+
+
+@pytest.mark.parametrize("words", [("--folds", 3), ("--split", "speaker:60/20/20"), ("--train-on", "one"), ("--loso",)])
+def test_speakers_without_labels_take_no_place_in_dev_or_test(statistics: Path, tmp_path: Path, words: tuple) -> None:
+    speakers = sorted(set(column(statistics, "speaker")))
+    bare = {*speakers[2:5], speakers[6]}
+    corpus = {who: "one" if who < speakers[5] else "two" for who in speakers}
+    rows = zip(column(statistics, "speaker"), column(statistics, "emotion"), strict=True)
+    marked = changed(
+        statistics, tmp_path / "marked.parquet", emotion=[None if who in bare else word for who, word in rows],
+        corpus=[corpus[who] for who in column(statistics, "speaker")],
+    )  # fmt: skip
+    for seed in range(3):
+        train(marked, "-m", "mlp", "--epochs", 1, *words, "--seed", seed, "-o", tmp_path / f"{seed}")
+        for path in (tmp_path / f"{seed}").rglob("split.parquet"):
+            held = manifest_io.read(str(path)).to_pydict()
+            assert "train" in held["split"]
+            for part in ("dev", "test"):
+                there = {who for who, place in zip(held["speaker"], held["split"], strict=True) if place == part}
+                assert there - bare, (path, part)
+
+
+def test_dev_without_labels_is_none_to_choose_epochs_by(mel: Path, tmp_path: Path) -> None:
+    first = min(column(mel, "speaker"))
+    own = [("dev" if who == first else "test" if who == max(column(mel, "speaker")) else "train")
+           for who in column(mel, "speaker")]  # fmt: skip
+    emotions = [None if part == "dev" else word for part, word in zip(own, column(mel, "emotion"), strict=True)]
+    bare = changed(mel, tmp_path / "bare.parquet", split=own, emotion=emotions)
+    assert "has no dev to choose epochs by" in train(bare, *TINY, "--patience", 2, "-o", tmp_path / "run", code=2).line
+
+
+def test_without_dev_a_recipe_trains_all_epochs_and_says_so_when_asked(clips: Path) -> None:
+    run = ("--recipe", "mamba-a", "--patience", 0, "--dry-run")  # whose protocol has no dev
+    assert "dev" not in train(clips, *run).err
+    assert "without clips in dev keeps a network's last epoch" in train(clips, *run, "-v").err
+
+
+def test_a_mean_over_some_members_says_so_and_one_among_a_corpus_own_emotions_is_of_the_same_ones() -> None:
+    scores = [{"train_uar": 0.9, "dev_uar": 0.5, "test_uar": 0.5, "test_uar_own": 0.7},
+              {"train_uar": 0.7, "test_uar": 0.3}]  # fmt: skip
+    assert run_report.line(scores) == "UAR train 80.0, dev 50.0 in 1 of 2, test 40.0 (-40.0 from train to test)"
+    own = "; among its own emotions train 80.0, dev 50.0 in 1 of 2, test 50.0"
+    assert run_report._among_own(scores) == own
+    assert not run_report._among_own(scores[1:])
+
+
+def test_temperature_undoes_what_is_too_sure() -> None:
+    sure = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
+    truth = torch.multinomial(sure.softmax(dim=1), 1, generator=torch.Generator().manual_seed(1))[:, 0].numpy()
+    assert member_scores.calibrated(sure, truth) == pytest.approx(1, abs=0.1)
+    assert member_scores.calibrated(4 * sure, truth) == pytest.approx(4, abs=0.4)
+    wild = 200 * sure  # as a linear discriminant's that has hardly more clips than columns
+    assert member_scores.calibrated(wild, truth) == pytest.approx(200, rel=0.1)
+
+
+def test_a_few_clips_that_are_all_right_prove_no_temperature_far_below_one() -> None:
+    truth = np.arange(9) % 3
+    right = torch.nn.functional.one_hot(torch.from_numpy(truth), 3).float()
+    assert 0.6 < member_scores.calibrated(2 * right, truth) <= 1
+    assert member_scores.calibrated(2 * right.repeat(100, 1), np.tile(truth, 100)) < 0.4
+
+
+def test_listeners_shares_are_mixed_into_the_targets() -> None:
+    shares = {"soft_happy": [0.75, None], "soft_angry": [0.25, None]}
+    held = manifest.from_columns({"clip": ["a", "b"], "path": ["a", "b"], "emotion": ["angry", "happy"], **shares})
+    made = targets._targets(held, np.array([1, 0]), ["happy", "angry"], 0.4)
+    np.testing.assert_allclose(made, [[0.3, 0.7], [1, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "words", [("-m", "lda"), ("-m", "lda", "--select", 9, "--reduce", "pca:4"), ("-m", "msf-cnn", "--epochs", 1)]
+)
+def test_a_model_file_and_the_shards_give_the_predictions_again(
+    statistics: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    train(statistics, *words, "--split", "speaker:50/25/25", "-o", tmp_path)
+    held = modelfile.read(tmp_path / "seed-0" / "model.safetensors")
+    predicted = manifest_io.read(str(tmp_path / "predictions.parquet"))
+    store = batches.load(predicted, list(held.features), "cpu")
+    rows, lengths = store.take(np.arange(len(store)))
+    module = models.load(held.architecture)
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in held.settings.items()}
+    model = module.Model(module.Settings(**settings), held.columns, len(held.labels)).eval()
+    model.load_state_dict(
+        {name: torch.from_numpy(value.copy()) for name, value in held.tensors.items() if name not in row_scaling.NAMES}
+    )
+    scaled = row_scaling.kept(held, store.device).apply(rows, lengths)
+    with torch.inference_mode():
+        answer = (model(scaled, lengths) / held.temperature).softmax(dim=1).numpy()
+    for index, label in enumerate(held.labels):
+        np.testing.assert_allclose(answer[:, index], manifest.column(predicted, f"p_{label}"), atol=1e-5)
+
+
+COMPILES = pytest.mark.skipif(not any(map(shutil.which, designing.COMPILERS)), reason="there is no compiler")
+
+
+@COMPILES
+@pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.slow),
+                                    pytest.param("cuda", marks=pytest.mark.gpu)])  # fmt: skip
+def test_a_compiled_network_learns_what_it_does_otherwise(
+    mel: Path, tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, compiler = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network: seen.append(network) or compiler(network))
+    for name, words in {"plain": (), "compiled": ("--compile",)}.items():
+        train(mel, *TINY, "--device", device, *words, "-o", tmp_path / name)
+    plain, compiled = (
+        [json.loads(line) for line in (tmp_path / name / "seed-0" / "metrics.jsonl").read_text().splitlines()]
+        for name in ("plain", "compiled")
+    )
+    assert [each["loss"] for each in compiled] == pytest.approx([each["loss"] for each in plain], rel=0.02)
+    assert len(seen) == 1
+    _assert_heard_again(mel, tmp_path / "compiled", "cpu")
+
+
+@pytest.mark.gpu
+def test_what_a_gpu_trained_answers_alike_there_and_elsewhere(mel: Path, tmp_path: Path) -> None:
+    train(mel, *TINY, "--device", "cuda", "-o", tmp_path)
+    for device in ("cuda", "cpu"):
+        _assert_heard_again(mel, tmp_path, device)
+
+
+def _assert_heard_again(clips: Path, run: Path, device: str) -> None:
+    """That predict answers from the audio, on a device, what training answered of who was held out."""
+    done = sertool("predict", "-m", run, clips, "--device", device, "-f", "jsonl")
+    assert done.code == 0, done.err
+    heard = {row["clip"]: row for row in map(json.loads, done.out.splitlines())}
+    held = manifest_io.read(str(run / "predictions.parquet")).to_pylist()
+    assert held
+    for row in held:
+        for word in ("p_neutral", "p_happy", "p_angry"):
+            assert heard[row["clip"]][word] == pytest.approx(row[word], abs=5e-3)
+
+
+def test_every_option_has_a_place_where_training_finds_it() -> None:
+    asked = {option.name for option in door.command.params if option.expose_value}
+    asked -= {"manifests", "show_list", "layers", "tune"}  # these two being settings of a model
+    taken = {
+        held.name for kind in (Inputs, DesignOptions, HeldOutOptions, RunOptions, Settings) for held in fields(kind)
+    }
+    assert asked == taken - {"sources", "training"}
+
+
+def test_model_settings_are_set_from_words() -> None:
+    made = designing.changed("cnn2d", cnn2d.Settings(), ["channels=4, 8", "activation=silu", "dropout=0"])
+    assert (made.channels, made.activation, made.dropout) == ((4, 8), "silu", 0.0)
+    assert designing.changed("svm", svm.Settings(gamma=2.0), ["gamma=none"]).gamma is None
+    assert designing.changed("svm", svm.Settings(), ["gamma=1"]).gamma == 1.0
+    assert designing.changed("cnn1d", cnn1d.Settings(), ["dense=64"]).dense == (64,)
+    for word in (
+        "channels=1.5",
+        "activation=tanh",
+        "dropout=x",
+        "channels=",
+        "dense",
+        "frames=1.5",
+        "frames=__import__",
+    ):
+        with pytest.raises(UsageError):
+            designing.changed("cnn2d", cnn2d.Settings(), [word])
+
+
+def test_classical_models_and_fewer_columns(statistics: Path, tmp_path: Path) -> None:
+    for number, words in enumerate((
+        ("-m", "lda"), ("-m", "svm"), ("-m", "logistic", "--reduce", "pca:5"), ("-m", "forest", "--select", 8),
+        ("-m", "lda", "--select", 12, "--reduce", "lda", "--balance", "weights"),
+    )):  # fmt: skip
+        train(statistics, *words, "--split", "speaker:50/25/25", "-o", tmp_path / str(number))
+        assert table(tmp_path / str(number))["predicted"]
+    assert modelfile.read(tmp_path / "2" / "seed-0" / "model.safetensors").columns == 5
+
+
+@pytest.mark.slow
+def test_what_a_recipe_does_to_columns_can_be_switched_off(
+    statistics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for recipe, other in {"cnn1d-c": ("--select", 0), "cnn1d-lda-c": ("--reduce", "none")}.items():
+        for off in ((), other):
+            train(statistics, "--recipe", recipe, "--split", "speaker:50/25/25", "--epochs", 1, *off)
+    found = {path.name: json.loads((path / "seed-0/settings.json").read_text()) for path in Path("runs").iterdir()}
+    told = {name: (held["select"], held["reduce"]) for name, held in found.items()}
+    start = "-epochs=1"
+    assert told == {
+        f"cnn1d-c{start}-split=speaker_50_25_25": (300, None),
+        f"cnn1d-c{start}-select=0-split=speaker_50_25_25": (None, None),
+        f"cnn1d-lda-c{start}-split=speaker_50_25_25": (None, "lda"),
+        f"cnn1d-lda-c{start}-reduce=none-split=speaker_50_25_25": (None, None),
+    }

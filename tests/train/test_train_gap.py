@@ -1,0 +1,126 @@
+"""train --gap: the optimism of leaky protocols."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from running import changed, column, sertool
+from training_run import TINY, said_of, table, train
+
+from sertool import (
+    manifest,
+    manifest_io,
+    merging,
+    optimism,
+    talk,
+)
+
+
+def test_the_optimism_gap_is_between_a_leaky_and_a_disjoint_run(mel: Path, tmp_path: Path) -> None:
+    done = train(mel, *TINY, "--gap", "-o", tmp_path)
+    lines = done.err.splitlines()
+    gap, accuracy = next(lines[place : place + 2] for place, line in enumerate(lines) if "optimism gap" in line)
+    values = []
+    for side in ("leaky", "disjoint"):
+        held = table(tmp_path / side)
+        scored = json.loads(sertool("eval", tmp_path / side / "predictions.parquet", "--format", "json").out)
+        uar, wa = (scored["runs"][0]["figures"][name] for name in ("uar", "wa"))
+        value, low, high = (100 * uar[name] for name in ("value", "low", "high"))
+        values.append(100 * wa["value"])
+        assert "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * wa[name] for name in ("value", "low", "high"))) in accuracy
+        clips, speakers = len(held["clip"]), len(set(held["speaker"]))
+        assert (
+            f"{value:.1f} [{low:.1f}, {high:.1f}] of {clips} clips of {talk.counted(speakers, 'speaker')} under" in gap
+        )
+    assert accuracy.startswith(f"  {values[0] - values[1]:+.1f} [")
+    assert "points of accuracy: " in accuracy
+    assert "pooled" not in gap
+    assert "under random-80-20" in done.err
+    assert "under speaker:70/15/15" in done.err
+    leaky, disjoint = (column(tmp_path / name / "seed-0" / "split.parquet", "split") for name in ("leaky", "disjoint"))
+    assert leaky != disjoint
+    assert "speaker:70/15/15" in sertool("eval", stdin=done.out).out.decode()
+
+
+def sides_of(run: Path, *words: object) -> list[dict[str, list]]:
+    """The parts of the leaky and of the disjoint side of --gap."""
+    train(*words, "--gap", "-o", run)
+    paths = [run / side / "seed-0" / "split.parquet" for side in ("leaky", "disjoint")]
+    return [manifest_io.read(str(path)).to_pydict() for path in paths]
+
+
+def test_both_sides_of_a_gap_are_of_the_same_clips(two_corpora: Path, tmp_path: Path) -> None:
+    leaky, disjoint = sides_of(tmp_path, two_corpora, *TINY)
+    used = {clip for clip, part in zip(disjoint["clip"], disjoint["split"], strict=True) if part}
+    assert len(used) == len(disjoint["clip"]) / 2  # the other corpus has no part
+    assert set(leaky["clip"]) == used
+
+
+@pytest.mark.parametrize("how", ["random-60-20-20", "sentence"])
+def test_a_way_that_parts_no_speakers_is_the_leaky_side_of_a_gap(statistics: Path, tmp_path: Path, how: str) -> None:
+    sentences = [f"{place % 5}" for place in range(len(column(statistics, "clip")))]
+    said = changed(statistics, tmp_path / "said.parquet", sentence=sentences)
+    own = tmp_path / "own.parquet"
+    assert sertool("index", said, "--split", how, "-o", own).code == 0
+    for number, words in enumerate([(own,), (said, "--split", how)]):
+        leaky, disjoint = sides_of(tmp_path / f"{number}", *words, "-m", "lda")
+        assert dict(zip(leaky["clip"], leaky["split"], strict=True)) == dict(
+            zip(column(own, "clip"), column(own, "split"), strict=True)
+        )
+        parts = set(zip(disjoint["speaker"], disjoint["split"], strict=True))
+        assert len(parts) == len(set(disjoint["speaker"]))
+        assert how in said_of(tmp_path / f"{number}" / "leaky")
+        assert "speaker:70/15/15" in said_of(tmp_path / f"{number}" / "disjoint")
+
+
+def _held_out(speakers: int, right: int, emotions: tuple[str, ...] = ("sad", "happy"), **more: list) -> manifest.Table:
+    """Answers to ten clips of each speaker and emotion, of which as many are right."""
+    rows = [(s, e, k) for s in range(speakers) for e in emotions for k in range(10)]
+    return manifest.from_columns({
+        "clip": [f"{s}/{e}/{k}" for s, e, k in rows], "speaker": [f"x:{s}" for s, _, _ in rows],
+        "emotion": [e for _, e, _ in rows], "predicted": [e if k < right else "calm" for _, e, k in rows], **more,
+    })  # fmt: skip
+
+
+def _gap(capsys: pytest.CaptureFixture[str], leaky: manifest.Table, honest: manifest.Table) -> str:
+    optimism.say(["random-80-20", "loso"], [leaky, honest])
+    return capsys.readouterr().err
+
+
+def test_an_optimism_gap_is_over_the_emotions_that_both_sides_hold_out(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _gap(capsys, _held_out(8, 9, ("sad", "happy", "fear")), _held_out(8, 6))
+    assert "optimism gap +30.0 [+30.0, +30.0] points of UAR: 90.0 [90.0, 90.0] of 160 clips of 8 speakers under" in said
+    assert "bootstrap over speakers; figures of what both hold out: happy, sad" in said
+    assert "both hold out" not in _gap(capsys, _held_out(8, 9), _held_out(8, 6))
+    assert "no emotion in common" in _gap(capsys, _held_out(8, 9, ("fear",)), _held_out(8, 6))
+
+
+def test_an_optimism_gap_is_of_accuracy_too_which_counts_clips_and_not_emotions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rarer = merging.stacked([_held_out(8, 9, ("sad",)), _held_out(8, 6, ("happy",)), _held_out(8, 6, ("happy",))])
+    rarer = manifest.with_column(rarer, "clip", [f"{place}" for place in range(len(rarer))])
+    said = _gap(capsys, rarer, _held_out(8, 5))
+    assert "+25.0 [+25.0, +25.0] points of UAR: 75.0 [75.0, 75.0] of 240 clips" in said
+    assert "  +20.0 [+20.0, +20.0] points of accuracy: 70.0 [70.0, 70.0], 50.0 [50.0, 50.0]\n" in said
+
+
+def test_an_optimism_gap_says_where_its_intervals_are_of_clips(capsys: pytest.CaptureFixture[str]) -> None:
+    few = "over clips, for fewer than 8 speakers: it says nothing about others"
+    assert f"bootstrap over speakers, but under loso {few}" in _gap(capsys, _held_out(8, 9), _held_out(2, 6))
+    assert f"bootstrap {few}" in _gap(capsys, _held_out(3, 9), _held_out(2, 6))
+
+
+def test_an_optimism_gap_is_less_sure_than_either_side(capsys: pytest.CaptureFixture[str]) -> None:
+    for speakers in (2, 12):  # of as many speakers on both sides, which must not be drawn together
+        mixed = merging.stacked([_held_out(speakers, 9), _held_out(2 * speakers, 5)])
+        mixed = manifest.with_column(mixed, "clip", [f"{place}" for place in range(len(mixed))])
+        said = _gap(capsys, mixed, mixed)
+        gap, side = (float(high) - float(low) for low, high in re.findall(r"\[([-+.\d]+), ([-+.\d]+)\]", said)[:2])
+        assert 1.25 * side < gap < 1.6 * side  # by the square root of 2
+
+
+def test_an_optimism_gap_of_several_trainings_says_that_they_are_pooled(capsys: pytest.CaptureFixture[str]) -> None:
+    folds = _held_out(8, 6, fold=[place // 80 for place in range(160)])
+    assert "points of UAR, all trainings pooled: " in _gap(capsys, _held_out(8, 9), folds)

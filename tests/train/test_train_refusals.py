@@ -1,0 +1,119 @@
+"""train refuses what cannot be trained, in one line."""
+
+from pathlib import Path
+
+import pytest
+from running import changed, column, sertool
+from training_run import TINY, table, train
+
+from sertool import (
+    manifest,
+    manifest_io,
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "partner"),
+    [
+        (("--momentum", 0.5), ("--optimizer", "sgd")),
+        (("--plateau-factor", 0.5), ("--schedule", "plateau")),
+        (("--plateau-patience", 2), ("--schedule", "plateau")),
+        (("--restart-epochs", 3), ("--schedule", "restarts")),
+        (("--restart-factor", 3), ("--schedule", "restarts")),
+        (("--time-width", 5), ("--time-masks", 1)),
+        (("--column-width", 5), ("--column-masks", 1)),
+        (("--mask-share", 0.5), ("--column-masks", 1)),
+        (("--mixes", "summary"), ("--mixup", 0.3)),
+        (("--metric", "wa", "--keep", "last"), ("--patience", 2)),
+        (("--metric", "wa", "--keep", "last"), ("--schedule", "plateau")),
+    ],
+)
+def test_options_that_do_nothing_without_another_are_refused(mel: Path, words: tuple, partner: tuple) -> None:
+    line = train(mel, *TINY, *words, "--dry-run", code=2).line
+    assert line.startswith(f"sertool: {words[0]} goes with ")
+    assert partner[0] in line
+    train(mel, *TINY, *words, *partner, "--dry-run")
+
+
+@pytest.mark.parametrize("words", [("--mixup", 0.3, "--mixes", "summary"), ("--imitate", "mfcc"), ("--steady", 0.5)])
+def test_a_compiler_is_refused_where_training_never_calls_the_whole_network(statistics: Path, words: tuple) -> None:
+    line = train(statistics, "-m", "mlp", "--compile", *words, "--dry-run", code=2).line
+    assert line.startswith(f"sertool: --compile does nothing with {words[-2]}")
+
+
+def test_several_seeds_of_a_model_that_draws_nothing_are_refused(statistics: Path, tmp_path: Path) -> None:
+    for words in (
+        ("-m", "logistic"),
+        ("-m", "lda"),
+        ("-m", "probe"),
+        ("--recipe", "whisper-probe", "--features", "rms"),
+    ):
+        for dry in ((), ("--dry-run",)):
+            line = train(statistics, *words, "--seeds", 3, *dry, "-o", tmp_path / "run", code=2).line
+            assert line.startswith("sertool: --seeds 3: ")
+            assert "draws nothing" in line
+        train(statistics, *words, "--seed", 3, "--dry-run")
+    for model in ("svm", "forest"):
+        train(statistics, "-m", model, "--seeds", 3, "--dry-run")
+
+
+def test_what_cannot_be_trained_is_one_line(mel: Path, statistics: Path, clips: Path, tmp_path: Path) -> None:
+    speakers = column(mel, "speaker")
+    first = sorted(set(speakers))[0]
+    split = ["test" if s == first else "train" for s in speakers]
+    happy = changed(mel, tmp_path / "happy.parquet", split=split, emotion=["happy"] * 48)
+    empty = changed(mel, tmp_path / "empty.parquet", split=["train"] * 48)
+    odd = changed(mel, tmp_path / "odd.parquet", split=["trial"] * 48)
+    one = tmp_path / "one.parquet"
+    manifest_io.write(manifest.with_column(manifest_io.read(str(mel)), "split", split).slice(0, 1), str(one), "parquet")
+    for words, says in {
+        (mel, *TINY, "--optimizer", "sgd", "--lr", 1e30): "the loss is not finite in epoch 1",
+        (mel, *TINY, "--epochs", 1, "--batch", 48, "--lr", 1e30): "what the trained model answers is not finite",
+        (happy, *TINY): "the training clips have happy: two emotions are needed",
+        (empty, *TINY): "leaves no clip to hold out (train 48, dev 0, test 0)",
+        (odd, *TINY): "split 'trial' is none of train, dev, test",
+        (one, *TINY): "leaves no clip to train",
+        (mel, *TINY, "--where", "emotion=sad"): "in 48 rows, emotion is angry, happy, neutral",
+        (mel, "-m", "svm"): "svm takes one row for each clip",
+        (mel, *TINY, "--reduce", "lda"): "take one row for each clip",
+        (statistics, *TINY, "--reduce", "pca"): "--reduce pca",
+        (clips, *TINY): "the manifest has no features",
+        (mel, *TINY, "--features", "mfcc"): "the manifest has no feature mfcc; it has mel",
+        (mel, "-m", "cnn", "--set", "chanels=1"): "--set chanels=1: it takes NAME=VALUE",
+        (
+            mel,
+            "-m",
+            "cnn",
+            "--set",
+            "channels=a",
+        ): "channels cannot be 'a': it is whole numbers such as 32,64 from 1 to 4096",
+        (mel, "-m", "cnn", "--scratch"): "--scratch and --weights are for models",
+        (mel, *TINY, "--soft", 0.5): "--soft needs the listeners' shares",
+        (mel, "-m", "resnet50", "--weights", "none.pth"): "--weights none.pth: no such file",
+        (mel, "-m", "resnet50", "--scratch"): "mel has 1 of 2 channels that the network looks at",
+    }.items():
+        done = sertool("train", *words, "-o", tmp_path / "run")
+        assert done.code in (1, 2), words
+        assert says in done.err.splitlines()[-1], done.err
+        assert not list((tmp_path / "run").rglob("model.safetensors"))
+
+
+def test_an_emotion_that_train_lacks_is_said_and_counts_as_wrong(mel: Path, tmp_path: Path) -> None:
+    speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
+    first = sorted(set(speakers))[0]
+    split = ["test" if s == first else "train" for s in speakers]
+    sad = ["sad" if s == first and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
+    done = train(changed(mel, tmp_path / "sad.parquet", split=split, emotion=sad), *TINY, "-o", tmp_path / "run")
+    assert "2 held-out clips of sad, which train lacks: left out of the figures here" in done.err
+    held = table(tmp_path / "run")
+    assert "sad" in held["emotion"]
+    assert "sad" not in held["predicted"]
+
+
+def test_an_emotion_of_one_voice_is_said(mel: Path, tmp_path: Path) -> None:
+    speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
+    first, *_, last = sorted(set(speakers))
+    split = ["test" if s == first else "train" for s in speakers]
+    fear = ["fear" if s == last and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
+    done = train(changed(mel, tmp_path / "fear.parquet", split=split, emotion=fear), *TINY, "-o", tmp_path / "run")
+    assert "fear is of one speaker in train" in done.err
