@@ -18,8 +18,14 @@ class Resampled(NamedTuple):
     value: float
     drawn: np.ndarray
 
-    def __str__(self) -> str:
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The bounds of the 95 % interval."""
         low, high = metrics.interval(self.drawn)
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        low, high = self.interval
         return f"{self.value:.1f} [{low:.1f}, {high:.1f}]"
 
     def difference_text(self, other: "Resampled") -> str:
@@ -51,7 +57,7 @@ def say(names: Sequence[str], tables: Sequence[Table]) -> None:
     if not both:
         talk.say("no optimism gap: the two divisions hold out no emotion in common")
         return
-    leaky, honest = (_side(name, table, both) for name, table in zip(names, tables, strict=True))
+    leaky, honest = (result(name, table, both) for name, table in zip(names, tables, strict=True))
     pooled = ", all trainings pooled" if any(_is_of_several(table) for table in tables) else ""
     gap = f"optimism gap {leaky.uar.difference_text(honest.uar)} points of UAR{pooled}"
     talk.say(f"{gap}: {leaky.uar} of {leaky.held}, {honest.uar} of {honest.held}")
@@ -62,7 +68,7 @@ def say(names: Sequence[str], tables: Sequence[Table]) -> None:
     talk.say(f"  in brackets 95 % intervals, bootstrap {_bootstrap([leaky, honest])}{only}")
 
 
-def _side(title: str, table: Table, emotions: Sequence[str]) -> HeldOutResult:
+def result(title: str, table: Table, emotions: Sequence[str]) -> HeldOutResult:
     """Return the figures on some emotions, all trainings together, resampled as eval does."""
     table = manifest.only(table, "emotion", emotions)
     truth = np.array([emotions.index(word) for word in manifest.column(table, "emotion")])
