@@ -1,7 +1,10 @@
 """Choose the best epoch of a training by its figures."""
 
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
+from sertool import schedules
 from sertool.training_settings import Settings
 
 
@@ -27,3 +30,20 @@ def stale(history: list[dict[str, Any]], settings: Settings) -> bool:
         return False
     values = [figure(figures, settings) for figures in history]
     return max(values[-patience:]) <= max(values[:-patience])
+
+
+def plateau_share(history: Sequence[dict[str, Any]], settings: Settings) -> float:
+    """Return the share of the learning rate that the schedule plateau leaves after some epochs."""
+    figures = [figure(figures, settings) for figures in history]
+    return schedules.plateau(figures, settings.plateau_patience, settings.plateau_factor)
+
+
+def course(histories: Sequence[list[dict[str, Any]]], settings: Settings) -> tuple[float, ...]:
+    """Return plateau's share of the rate in each epoch of a training without dev, as other trainings found it.
+
+    It has as many epochs as these chose, and the shares that plateau left them, both in the median; with other
+    schedules, which do not look at dev, the shares are not used.
+    """
+    epochs = statistics.median_high(best_epoch(history, settings) + 1 for history in histories)
+    reached = [[history[:epoch] for history in histories if len(history) > epoch] for epoch in range(epochs)]
+    return tuple(statistics.median(plateau_share(past, settings) for past in pasts) for pasts in reached)

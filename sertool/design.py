@@ -43,6 +43,7 @@ class Member:
     fold: int | None
     split: np.ndarray  # int8 `[rows]`: train, dev, test, or -1
     protocol: str | None = None  # how the rows were divided
+    course: tuple[float, ...] = ()  # without dev, plateau's share of the learning rate in each epoch
 
 
 def is_fitted_at_once(design: Design) -> bool:

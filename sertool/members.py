@@ -148,7 +148,8 @@ def _fitted(
 ) -> list[Figures]:
     """Train a network epoch by epoch; return its history."""
     history = []
-    for figures in training.fit(model, data, design.training, member.seed, folder, callbacks.watch):
+    settings, seed = design.training, member.seed
+    for figures in training.fit(model, data, settings, seed, folder, callbacks.watch, course=member.course):
         history.append(figures)
         callbacks.epoch(figures)
     return history

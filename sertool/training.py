@@ -6,7 +6,7 @@ that was killed continues from there and ends with the same weights.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ class Loop:
     data: Data
     settings: Settings
     team: Team
+    course: Sequence[float]  # plateau's share of the rate in each epoch, where dev is not to decide; else empty
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs; schedules stretch over those of the settings, even if fewer are made."""
+        return len(self.course) or self.settings.epochs
 
 
 @dataclass(frozen=True)
@@ -57,18 +63,28 @@ class Generators:
 
 
 def fit(
-    model: nn.Module, data: Data, settings: Settings, seed: int, folder: Path, watch: Watch = lambda order, _: order
+    model: nn.Module,
+    data: Data,
+    settings: Settings,
+    seed: int,
+    folder: Path,
+    watch: Watch = lambda order, _: order,
+    *,
+    course: Sequence[float] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Train the model and leave the chosen weights in it; yield all epochs' figures, those of a resumed run first."""
+    """Train the model and leave the chosen weights in it; yield all epochs' figures, those of a resumed run first.
+
+    A `course` (see `choosing.course`) says how many epochs are made, and replaces what plateau would find.
+    """
     path = folder / CHECKPOINT
     if hasattr(model, "start_head") and not path.exists():
         model.to(data.store.device)
         model.start_head(training_data.summaries(model, data, settings.precision), data.truth[data.train])
-    loop, state = _started(model, data, settings)
+    loop, state = _started(model, data, settings, course)
     checkpoint.restore(state, path)
     yield from list(state.history)
     saved, cost = -math.inf, 0.0
-    for epoch in range(len(state.history), settings.epochs):
+    for epoch in range(len(state.history), loop.epochs):
         if choosing.stale(state.history, settings):
             break
         began = time.perf_counter()
@@ -88,14 +104,14 @@ def fit(
     objective.remove_imitation(model, data)
 
 
-def _started(model: nn.Module, data: Data, settings: Settings) -> tuple[Loop, State]:
+def _started(model: nn.Module, data: Data, settings: Settings, course: Sequence[float]) -> tuple[Loop, State]:
     model.to(data.store.device)
     objective.add_imitation(model, data)
     model.to(data.store.device)  # the layer that was added, too
     if _takes_channels_last(model) and (data.store.device.type == "cpu" or settings.precision == "bf16"):
         model.to(memory_format=torch.channels_last)  # faster with the kernels of CPUs and of half precision
     network = torch.compile(model) if settings.compile else model
-    loop = Loop(objective.of(model, network, data, settings), data, settings, Team())
+    loop = Loop(objective.of(model, network, data, settings), data, settings, Team(), course)
     if loop.team.size > 1:
         norms.synchronise_batch_norm(model, loop.team.sum_parts)
     average = checkpoint.copied(model.state_dict()) if settings.ema else None
@@ -137,7 +153,7 @@ def _epoch(state: State, loop: Loop, seed: int, epoch: int, watch: Watch) -> dic
     loss = torch.zeros((), device=loop.data.store.device)
     state.model.train()
     waited, began = 0.0, time.perf_counter()
-    for index, clips in enumerate(watch(order, f"epoch {epoch + 1}/{loop.settings.epochs}")):
+    for index, clips in enumerate(watch(order, f"epoch {epoch + 1}/{loop.epochs}")):
         _set_rate(state, loop, epoch + index / len(order))
         before = time.perf_counter()
         share = loop.team.share(clips)
@@ -227,19 +243,19 @@ def _follow(state: State, settings: Settings) -> None:
 
 def _set_rate(state: State, loop: Loop, epoch: float) -> None:
     """Set the learning rate for a time, counted in epochs."""
-    settings, factor = loop.settings, _factor(state, loop.settings, epoch)
+    settings, factor = loop.settings, _factor(state, loop, epoch)
     if settings.warmup:
         factor *= min(1.0, (state.steps + 1) / settings.warmup)
     for group in state.optimizer.param_groups:
         group["lr"] = settings.lr * factor * group["share"]
 
 
-def _factor(state: State, settings: Settings, epoch: float) -> float:
+def _factor(state: State, loop: Loop, epoch: float) -> float:
     """Return the schedule's factor for the learning rate."""
+    settings = loop.settings
     match settings.schedule:
         case "plateau":
-            figures = [choosing.figure(past, settings) for past in state.history]
-            return schedules.plateau(figures, settings.plateau_patience, settings.plateau_factor)
+            return loop.course[int(epoch)] if loop.course else choosing.plateau_share(state.history, settings)
         case "cosine":
             return schedules.cosine(epoch / settings.epochs)
         case "restarts":
