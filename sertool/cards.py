@@ -37,14 +37,29 @@ def _lines(model: ModelFile) -> list[str]:
         speakers = talk.counted(trained["speakers"], "speaker") if trained.get("speakers") else "speakers unknown"
         lines.append(f"trained on: {', '.join(sources)}{copies}, {speakers}")
     lines += [f"made by: {command}" for command in trained.get("commands") or () if command]
-    if protocol := trained.get("protocol"):
+    adapted = "" if model.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
+    held_out = model.scores.get("expected")
+    if held_out:
+        lines.append("held out: nothing, so that its own score is unknown; its epochs and calibration follow from "
+                     f"{talk.counted(held_out['trainings'], 'training')} that held clips out")  # fmt: skip
+        lines.append(f"expected: {expected(held_out)}{adapted}")
+    protocol = (held_out or trained).get("protocol")
+    if protocol and not held_out:
         lines.append(f"divided by: {protocol}")
     if splits.entry(protocol).get("leaky"):
         lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
-    adapted = "" if model.scaling in ("none", "corpus") else ", adapted to each speaker by these clips"
     parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in model.scores]
     lines += [f"{part}: {_figures(model.scores, part)}{adapted}" for part in parts]
     return lines
+
+
+def expected(figures: dict[str, Any]) -> str:
+    """Return the figure that a model trained on all clips is expected to have, and whose it is."""
+    low, high = figures["low"], figures["high"]
+    who = talk.counted(figures["speakers"], "speaker") if figures["speakers"] else "unknown speakers"
+    clips, protocol = talk.counted(figures["clips"], "clip"), figures["protocol"]
+    division = f"LEAKY: {protocol}" if splits.entry(protocol).get("leaky") else protocol
+    return f"about UAR {figures['uar']:.1f} % [{low:.1f}, {high:.1f}], as on {clips} of {who} held out, {division}"
 
 
 def _feature(item: tuple[str, Any]) -> str:

@@ -43,7 +43,8 @@ class Member:
     fold: int | None
     split: np.ndarray  # int8 `[rows]`: train, dev, test, or -1
     protocol: str | None = None  # how the rows were divided
-    course: tuple[float, ...] = ()  # without dev, plateau's share of the learning rate in each epoch
+    seeds: int | None = None  # of the final one: with how many seeds the trainings have been made that it follows
+    course: tuple[float, ...] = ()  # of the final one: plateau's share of the learning rate in each of its epochs
 
 
 def is_fitted_at_once(design: Design) -> bool:

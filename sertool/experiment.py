@@ -12,6 +12,7 @@ import torch
 from sertool import (
     device,
     files,
+    final_model,
     manifest,
     manifest_io,
     members,
@@ -109,25 +110,28 @@ def run(inputs: Inputs, design: DesignOptions, held_out: HeldOutOptions, options
 
 def _divided(plan: TrainingPlan, division: Division, place: Workplace) -> Table:
     """Train all members of one way to divide; return their joined held-out predictions."""
-    way, table, trainings = division
+    way, table, trainings, final = division
     design, folder = plan.design, plan.folder / way.folder
-    materials = _taught(targets.load(table, design, place.device, plan.teacher_file), trainings, place.teachers)
-    described = {member.name: runs.describe(materials[member.name], design, member) for member in trainings}
+    materials = _taught(targets.load(table, design, place.device, plan.teacher_file), division.members, place.teachers)
+    described = {member.name: runs.describe(materials[member.name], design, member) for member in division.members}
     with _claimed(folder, described, place) as other_seeds:
         run_report.say_emotions(manifest.keep(table, trainings[0].split == TRAIN), design)
         alone = len(trainings) == 1
         trained = [_train_member(materials[member.name], design, member, folder, alone=alone) for member in trainings]
-    answered = [(member, rows) for member, (rows, _) in zip(trainings, trained, strict=True)]
-    predicted = _joined(answered, plan, division)
-    if Team().leads:
-        joined = folder / run_folder.PREDICTIONS
-        first_seeds = trainings[:: plan.held_out.seeds]
-        others = [runs.of_seed(member, seed) for member in first_seeds for seed in other_seeds]
-        answered += [(member, members.answered(table, member, folder)) for member in others]
-        _write(joined, _joined(answered, plan, division), refused=bool(place.refusal))
-        run_report.say_result(predicted, [scores for _, scores in trained], way.protocol, folder)
-        if others:
-            talk.say(f"{joined} holds those of other seeds as well")
+        answered = [(member, rows) for member, (rows, _) in zip(trainings, trained, strict=True)]
+        predicted = _joined(answered, plan, division)
+        if Team().leads:
+            joined = folder / run_folder.PREDICTIONS
+            first_seeds = trainings[:: plan.held_out.seeds]
+            others = [runs.of_seed(member, seed) for member in first_seeds for seed in other_seeds]
+            also = [(member, members.answered(table, member, folder)) for member in others]
+            _write(joined, _joined([*answered, *also], plan, division), refused=bool(place.refusal))
+            run_report.say_result(predicted, [scores for _, scores in trained], way.protocol, folder)
+            if others:
+                talk.say(f"{joined} holds those of other seeds as well")
+        if final:
+            shown = _callbacks(final.name, alone=False)
+            final_model.train(materials[final.name], design, final, answered, folder, shown)
     return predicted
 
 
@@ -152,7 +156,7 @@ def _claimed(folder: Path, described: dict[str, dict[str, Any]], place: Workplac
 
 def _joined(answered: Sequence[tuple[Member, Table]], plan: TrainingPlan, division: Division) -> Table:
     """Join the predictions of some members, ordered by fold and seed, under the run's current name."""
-    way, table, _ = division
+    way, table, *_ = division
     in_order = sorted(answered, key=lambda pair: (pair[0].fold or 0, pair[0].seed))
     predicted = merging.stacked([rows for _, rows in in_order])
     named = manifest.with_column(predicted, "run", [path_text(plan.folder / way.folder)] * len(predicted))
@@ -182,13 +186,19 @@ def _taught(material: Material, trainings: Sequence[Member], teachers: TeacherMo
 def _train_member(
     material: Material, design: Design, member: Member, folder: Path, *, alone: bool
 ) -> tuple[Table, Figures]:
+    predicted, scores = members.train(material, design, member, folder, _callbacks(member.name, alone=alone))
+    if not alone:
+        talk.say(f"{member.name}: {run_report.line([scores])}")
+    return predicted, scores
+
+
+def _callbacks(name: str, *, alone: bool) -> Callbacks:
+    """Return what shows a member's epochs; among many, only in detail and by name."""
+
     def say(figures: Figures) -> None:
         (talk.say if alone else talk.detail)(run_report.epoch_line(figures))
 
     def watch(order: list[np.ndarray], title: str) -> Iterable[np.ndarray]:
-        return talk.progress(order, len(order), title if alone else f"{member.name}, {title}", "step")
+        return talk.progress(order, len(order), title if alone else f"{name}, {title}", "step")
 
-    predicted, scores = members.train(material, design, member, folder, Callbacks(say, watch))
-    if not alone:
-        talk.say(f"{member.name}: {run_report.line([scores])}")
-    return predicted, scores
+    return Callbacks(say, watch)

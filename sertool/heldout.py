@@ -30,6 +30,7 @@ class HeldOutOptions:
     loso: bool = False
     protocol: str | None = None
     gap: bool = False
+    final: bool = False
     train_on: Sequence[str] | None = None
     test_on: Sequence[str] | None = None
     always_train: Sequence[str] | None = None
@@ -285,8 +286,18 @@ def part(split: np.ndarray) -> int:
 
 def has_dev(split: np.ndarray, table: Table) -> bool:
     """Whether dev has clips whose emotions occur in train; only by these can epochs be chosen."""
+    return _knows_any(split, DEV, table)
+
+
+def can_be_scored(split: np.ndarray, table: Table) -> bool:
+    """Whether clips whose emotions occur in train are held out."""
+    return _knows_any(split, part(split), table)
+
+
+def _knows_any(split: np.ndarray, place: int, table: Table) -> bool:
+    """Whether a part has clips whose emotions occur in train."""
     emotion = manifest.codes(table, "emotion").index
-    return bool(np.isin(emotion[(split == DEV) & (emotion >= 0)], emotion[split == TRAIN]).any())
+    return bool(np.isin(emotion[(split == place) & (emotion >= 0)], emotion[split == TRAIN]).any())
 
 
 def check(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) -> None:

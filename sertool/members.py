@@ -76,6 +76,27 @@ def train(material: Material, design: Design, member: Member, run: Path, callbac
     return predicted, trained.scores
 
 
+def train_on_all(
+    material: Material,
+    design: Design,
+    member: Member,
+    run: Path,
+    callbacks: Callbacks,
+    *,
+    temperatures: Temperatures,
+    expected: Figures,
+) -> None:
+    """Train a member that holds no clip out, so that its temperatures are given, and the figure to expect of it."""
+    folder = run / member.name
+    trained, history = _trained(material, design, member, folder, callbacks, temperatures)
+    trained = replace(trained, scores=trained.scores | {"expected": expected})
+    team.barrier()  # another process may still be reading the checkpoint
+    if Team().leads:
+        _record(folder, material.table, member, history, design.training)
+        member_file.write(folder / run_folder.MODEL, material, design, trained, member)
+        (folder / run_folder.CHECKPOINT).unlink(missing_ok=True)
+
+
 def _trained(
     material: Material,
     design: Design,

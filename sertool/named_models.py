@@ -9,7 +9,7 @@ from sertool.files import listed
 
 
 def models_in(place: Path, fold: int | None) -> list[Path]:
-    """Return the model files that `-m` names: a file, or those of a run's members."""
+    """Return the model files that `-m` names: a file, or those of a run's members, of which its final one is none."""
     if place.is_file() and fold is not None:
         raise UsageError(f"--fold {fold} is for a run's folder, and {place} is one model")
     if place.is_file():
@@ -29,7 +29,8 @@ def models_in(place: Path, fold: int | None) -> list[Path]:
 
 def _members(place: Path, name: str) -> list[Path]:
     """Return the files of this name in a run's folder."""
-    return sorted(path for path in place.rglob(name) if not _hidden(path.relative_to(place)))
+    paths = {path: path.relative_to(place) for path in place.rglob(name)}
+    return sorted(path for path, within in paths.items() if not (_hidden(within) or run_folder.is_final(within)))
 
 
 def _of_fold(models: Sequence[Path], fold: int, place: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import numpy as np
 from sertool import (
     batches,
     designing,
+    final_model,
     heldout,
     manifest,
     preparing,
@@ -52,11 +53,17 @@ class TrainingPlan:
 
 
 class Division(NamedTuple):
-    """The result of dividing in one way: the divided table, and its trainings."""
+    """The result of dividing in one way: the divided table, its trainings, and the one on all clips, if asked for."""
 
     way: Way
     table: Table
     trainings: list[Member]
+    final: Member | None
+
+    @property
+    def members(self) -> list[Member]:
+        """All trainings."""
+        return [*self.trainings, *filter(None, [self.final])]
 
 
 def plan(inputs: Inputs, options: DesignOptions, held_out: HeldOutOptions, out: str | None) -> TrainingPlan:
@@ -116,7 +123,8 @@ def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
     for member in trainings[:: held_out.seeds]:
         heldout.check(member.split, emotion, speaker, f"{plan.folder / way.folder / member.name}")
     heldout.warn_of_partless(table, _used(trainings), held_out)
-    return Division(way, table, trainings)
+    follows = held_out.final and way is plan.ways[-1]  # of --gap, the way without a leak
+    return Division(way, table, trainings, final_model.member(table, trainings, held_out.seeds) if follows else None)
 
 
 def _used(trainings: Sequence[Member]) -> np.ndarray:
@@ -141,16 +149,17 @@ def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
     planned = divisions(plan)
     lessons = preparing.lessons(table, design, records)
     has_dev = {way.protocol: [heldout.has_dev(training.split, divided) for training in trainings[::seeds]]
-               for way, divided, trainings in planned}  # fmt: skip
+               for way, divided, trainings, _ in planned}  # fmt: skip
     refusals.require_dev(plan.options.training, has_dev)
-    for way, divided, trainings in planned:
+    for division in planned:
+        way, divided, trainings, _ = division
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
         held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
         refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, lessons, way.protocol)
         if not heldout.is_leaky(way.protocol):
             refusals.refuse_taught_encoder(divided, lessons, [member.split for member in trainings[::seeds]])
         if design.teacher:
-            _require_teacher(design.teacher, plan.teacher_file, divided, trainings)
+            _require_teacher(design.teacher, plan.teacher_file, divided, division.members)
     return planned
 
 
@@ -173,14 +182,17 @@ def _require_teacher(
 def say(plan: TrainingPlan, *, overwrite: bool) -> None:
     """Say what would be trained, after all checks."""
     plan, to_make = with_features(plan, "cpu", fetch=False)
-    for way, divided, trainings in check_all(plan, to_make):
+    for division in check_all(plan, to_make):
+        way, divided, trainings, final = division
         folder = plan.folder / way.folder
-        if runs.finished(folder, _described_ahead(divided, plan.design, trainings, plan.teacher_file), overwrite):
+        described = _described_ahead(divided, plan.design, division.members, plan.teacher_file)
+        if runs.finished(folder, described, overwrite):
             talk.say(f"{folder} is finished: would print its predictions again, and train nothing")
             continue
         title = " as ".join(filter(None, (plan.options.model, plan.options.recipe)))
         count = talk.counted(int(_used(trainings).sum()), "clip")
-        talk.say(f"would train {title} on {count}, {way.protocol}, in {folder}")
+        then = f", then on all of them in {folder / final.name}" if final else ""
+        talk.say(f"would train {title} on {count}, {way.protocol}, in {folder}{then}")
 
 
 def _described_ahead(

@@ -3,6 +3,7 @@
 runs/NAME/fold-0/seed-0/         a member: settings.json, split.parquet, metrics.jsonl, curves.png, model.safetensors
                                  and, once it is done, predictions.parquet
 runs/NAME/predictions.parquet    the held-out rows of all members
+runs/NAME/final/                 as a member, but trained on all clips: it has no predictions
 runs/NAME/teacher-KEY.parquet    a teacher's answers
 """
 
@@ -17,6 +18,7 @@ EPOCHS = "metrics.jsonl"
 CURVES = "curves.png"
 CHECKPOINT = "checkpoint.safetensors"  # exists only during training
 FILES = (SETTINGS, DIVISION, EPOCHS, CURVES, CHECKPOINT, MODEL, PREDICTIONS)
+FINAL = "final"  # the folder of the model that is trained on all clips
 TEACHER = "teacher-{}.parquet"
 BEFORE = ".before"  # a folder that is being replaced
 
@@ -40,6 +42,16 @@ def fold_number(name: str) -> int | None:
 def members(folder: Path) -> list[Path]:
     """Return the folders of a run's members."""
     return sorted(path for ways in ("seed-*", "fold-*/seed-*") for path in folder.glob(ways))
+
+
+def results(member: Path) -> tuple[str, ...]:
+    """Return the files that a member has once it is trained, the one that is written last at the end."""
+    return (DIVISION, MODEL) if member.name == FINAL else (MODEL, DIVISION, PREDICTIONS)
+
+
+def is_final(path: Path) -> bool:
+    """Whether a file of a member belongs to the one that is trained on all clips."""
+    return path.parent.name == FINAL
 
 
 def of_model(path: Path) -> Path:

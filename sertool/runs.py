@@ -19,7 +19,7 @@ from sertool.errors import SertoolError, UsageError
 from sertool.files import atomic_write
 from sertool.manifest import Table
 from sertool.paths import path_text, stamp
-from sertool.run_folder import BEFORE, CHECKPOINT, DIVISION, FILES, MODEL, PREDICTIONS, SETTINGS
+from sertool.run_folder import BEFORE, CHECKPOINT, FILES, FINAL, MODEL, PREDICTIONS, SETTINGS
 from sertool.targets import Material
 
 DIGESTED = {  # how to name a difference where only digests are compared
@@ -49,7 +49,7 @@ def of_seed(member: Member, seed: int) -> Member:
 
 def sweep(folder: Path) -> None:
     """Remove half-written files of a killed run, but no files of others; call it with the folder's lock held."""
-    for place in (folder, *run_folder.members(folder)):
+    for place in (folder, *run_folder.members(folder), folder / FINAL):
         for name in FILES:
             files.sweep(place / name)
 
@@ -90,8 +90,8 @@ def claimed(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: bo
 
 
 def _vacated(folder: Path, others: list[str], aside: Path) -> list[str]:
-    """Move aside the members to be replaced and their joined predictions; return the names of what was moved."""
-    moved = [name for name in (*others, PREDICTIONS) if others and (folder / name).exists()]
+    """Move aside the members to be replaced, and what follows from them; return the names of what was moved."""
+    moved = [name for name in {*others, PREDICTIONS, FINAL} if others and (folder / name).exists()]
     for name in moved:
         if _finished(aside / name):
             _remove(folder / name)
@@ -124,7 +124,7 @@ def _standing(folder: Path, descriptions: dict[str, dict[str, Any]], overwrite: 
 
 def _whole_seeds(folder: Path, found: Sequence["Found"]) -> list[int]:
     """Return the other seeds that are trained in every fold that is wanted."""
-    wanted = {(folder / member.name).parent for member in found if not member.why}
+    wanted = {(folder / member.name).parent for member in found if not member.why and member.name != FINAL}
     folds_of = Counter(member.other_seed for member in found if _finished(folder / member.name))
     return sorted(seed for seed, folds in folds_of.items() if seed is not None and folds == len(wanted))
 
@@ -138,15 +138,18 @@ class Found(NamedTuple):
 
 
 def _found(folder: Path, descriptions: dict[str, dict[str, Any]]) -> list[Found]:
-    """Return the members in a folder, each compared with the wanted one of its name or else of its fold."""
-    of_fold = {(folder / name).parent: description for name, description in descriptions.items()}
+    """Return the members in a folder, each compared with the wanted one of its name or else of its fold.
+
+    A final one that is not wanted is in nobody's way.
+    """
+    of_fold = {(folder / name).parent: descriptions[name] for name in descriptions if name != FINAL}
     found = []
     for path in _members_there(folder):
         name, settings, near = path.relative_to(folder).as_posix(), _read_settings(path), of_fold.get(path.parent)
         if name in descriptions:
             why = _damage(path, settings) or _difference(settings, descriptions[name])
             found.append(Found(name, why, other_seed=None))
-        else:
+        elif name != FINAL:
             other_seed = settings["seed"] if near and _is_other_seed(settings, near) else None
             found.append(Found(name, "is of another run", other_seed))
     return found
@@ -159,7 +162,7 @@ def _is_other_seed(settings: Any, description: dict[str, Any]) -> bool:
 
 def _members_there(folder: Path) -> list[Path]:
     """Return the paths of the members in a folder."""
-    return [path for path in run_folder.members(folder) if (path / SETTINGS).exists()]
+    return [path for path in (*run_folder.members(folder), folder / FINAL) if (path / SETTINGS).exists()]
 
 
 def _write_settings(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
@@ -186,12 +189,12 @@ def _remove(path: Path) -> None:
 
 def _finished(path: Path) -> bool:
     """Whether a member is trained; a file of joined predictions counts if it exists."""
-    return path.is_file() or (path / PREDICTIONS).exists()
+    return path.is_file() or (path / run_folder.results(path)[-1]).exists()
 
 
 def _begun(folder: Path) -> bool:
     """Whether replacing a member would lose anything."""
-    return any((folder / name).exists() for name in (CHECKPOINT, PREDICTIONS))
+    return (folder / CHECKPOINT).exists() or _finished(folder)
 
 
 def _damage(folder: Path, settings: Any) -> str:
@@ -200,7 +203,7 @@ def _damage(folder: Path, settings: Any) -> str:
         return ""
     if settings is None:
         return f"has no whole {SETTINGS}"
-    for name in (MODEL, DIVISION, PREDICTIONS) if _finished(folder) else (CHECKPOINT,):
+    for name in run_folder.results(folder) if _finished(folder) else (CHECKPOINT,):
         try:
             _read(folder / name)
         except SertoolError:
@@ -232,6 +235,7 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
         "split": _digest(member.split.tobytes().hex()),
         "teacher": material.taught and _digest(material.taught.shares.tobytes().hex()),
         "imitate": material.imitated and _digest(design.imitate, *material.imitated.store.keys), "seed": member.seed,
+        "seeds": member.seeds,
         "listeners": _digest(*(_column(table, f"soft_{word}") for word in soft_emotions)),
     }  # fmt: skip
     words |= {name: _column(table, name) for name in ("speaker", "corpus", "parent")}
@@ -240,7 +244,7 @@ def describe(material: Material, design: Design, member: Member) -> dict[str, An
 
 def describe_ahead(design: Design, member: Member) -> dict[str, Any]:
     """Return what determines a member's weights, as far as known before features are made and a teacher answers."""
-    words = asdict(design) | {"weights": _weights(design.weights), "seed": member.seed}
+    words = asdict(design) | {"weights": _weights(design.weights), "seed": member.seed, "seeds": member.seeds}
     return json.loads(json.dumps({name: words[name] for name in words if name not in CERTAIN}))
 
 

@@ -31,7 +31,8 @@ HOUSE = {
         inference ensemble cards tasks clips clip_statistics answers answer_files demonstration""",
     "loops": """scores sums groups comparing evaluating fetching indexing featurizing predicting row_stages
         teacher_models speaker_answers verify panels plots targets member_scores member_file members refusals rendering
-        wording reports designing preparing runs run_report optimism planning experiment""",
+        wording reports designing preparing runs run_report optimism
+        final_model planning experiment""",
     "pages": "charts page",
     "door": "options cli commands __main__",
 }

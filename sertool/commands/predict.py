@@ -57,10 +57,10 @@ listeners' votes and splits are kept. On a terminal a line shows the emotion, it
 come in the order of the input, each as soon as it is known. A file that cannot be read, or a folder without audio, gets
 a row with its issue, and the work goes on; if nothing that was named exists, the exit code is 1, and -o writes no file.
 
-For a clip of a manifest a run answers with those of its models that held the clip out. Clips that all of them were
-trained on, and new clips of speakers they were trained on, have split train in the output, whatever the manifest says,
-so that eval leaves them out. For a model file alone, such as base and tiny, the published split of its training decides
-that.
+A run's models answer together, but for the one of `train --final`, which -m run/final names. For a clip of a manifest
+those answer that held the clip out. Clips that all of them were trained on, and new clips of speakers they were trained
+on, have split train in the output, whatever the manifest says, so that eval leaves them out. For a model file alone,
+such as base and tiny, the published split of its training decides that.
 
 If a manifest points to shards with the features that the model takes, these are read in place of the audio, unless
 --window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio

@@ -17,6 +17,7 @@ Examples:
   sertool index cremad/ --protocol cremad-nk | sertool augment --recipe sertool | sertool train -m sertool --epochs 8
   sertool train features/manifest.parquet -m cnn-transformer --split speaker:70/15/15 --seeds 3
   sertool index cremad/ | sertool train --recipe cnn-transformer-a --gap -o run/ | sertool eval
+  sertool index cremad/ --folds 5 | sertool featurize --mel | sertool train -m cnn --final -o run/ | sertool eval
   sertool train features/manifest.parquet -m resnet18 --train-on cremad --test-on ravdess,emodb
   sertool train --list --recipe clstm-b
 
@@ -32,6 +33,7 @@ Files of a run, for each seed in seed-S/, of folds in fold-K/seed-S/, of --gap i
   split.parquet        which clips were in train, dev and test
   settings.json        what it was trained with
   metrics.jsonl        a network's losses and scores of each epoch; curves.png draws them
+  final/               in the run's folder (of --gap in disjoint/), the model of --final; predict -m run/final uses it
   teacher-KEY.parquet  in the run's folder, the answers of the model or run that --teacher names
   features/            in the run's folder, the features that a recipe made where the manifest had none
 """
@@ -126,6 +128,11 @@ def _division_options() -> Any:
         option("--gap", is_flag=True, group=group,
                help="Train twice, under a leaky protocol and on disjoint speakers, and say the difference in UAR and "
                     "in accuracy. The split asked for is whichever of the two it can be; both are of the same clips."),
+        option("--final", is_flag=True, group=group,
+               help="Then train one more model, to be used, on all clips of train, dev and test: in final/ of the run. "
+                    "It is trained for as many epochs as the others chose in the median, on the same schedule (plateau "
+                    "lowers the rate where theirs did), with the first seed, and calibrated by their answers to what "
+                    "they held out. Its own score is unknown; theirs is about what to expect."),
     )  # fmt: skip
 
 

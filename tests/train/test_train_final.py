@@ -1,0 +1,287 @@
+"""train --final: one model of all clips, as the trainings that held clips out found best."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from running import ages, changed, column, sertool, snapshot
+from training_run import NET, train
+
+from sertool import choosing, final_model, manifest, manifest_io, modelfile, training
+from sertool.design import Member
+from sertool.named_models import models_in
+from sertool.training_settings import Settings
+
+EPOCHS, RATE = 8, 1e-2
+LONGER = (*NET, "--lr", RATE, "--epochs", EPOCHS)
+FOLDS = ("--folds", 3)
+
+
+@pytest.fixture(scope="module")
+def run(mel: Path) -> Path:
+    """A run of folds with a final model; read only."""
+    train(mel, *LONGER, *FOLDS, "--final", "-o", mel.parent / "final-run")
+    return mel.parent / "final-run"
+
+
+def epochs(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def model(folder: Path) -> modelfile.ModelFile:
+    return modelfile.read(folder / "model.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = model(one).tensors, model(other).tensors
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_run_gets_its_final_model_and_nothing_else_changes(mel: Path, run: Path, tmp_path: Path) -> None:
+    words = (mel, *LONGER, *FOLDS, "-f", "csv", "-o", tmp_path / "run")
+    held_out = train(*words).out
+    before = ages(tmp_path / "run")
+    assert train(*words, "--final").out == held_out
+    after = ages(tmp_path / "run")
+    assert {name for name in after if before.get(name) != after[name]} - {".lock"} == {
+        "final", *(f"final/{name}" for name in (
+            "curves.png", "metrics.jsonl", "model.safetensors", "settings.json", "split.parquet"))}  # fmt: skip
+    assert same_weights(tmp_path / "run" / "final", run / "final")
+
+
+def test_a_finished_final_model_is_left_alone_and_named_again(mel: Path, run: Path) -> None:
+    before = ages(run)
+    done = train(mel, *LONGER, *FOLDS, "--final", "-o", run)
+    assert f"{run}/final/model.safetensors: trained on all 48 clips" in done.err
+    train(mel, *LONGER, *FOLDS, "-o", run)
+    assert ages(run) == before
+    assert "is finished" in train(mel, *LONGER, *FOLDS, "--final", "--dry-run", "-o", run).err
+
+
+def test_a_final_training_that_was_killed_continues_to_the_same_weights(
+    mel: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = len(epochs(run / "final")) - 1
+    assert last > 0
+    one_epoch = training._epoch
+
+    def killed(state, loop, seed, epoch, watch):
+        if loop.course and epoch == last:
+            raise KeyboardInterrupt
+        return one_epoch(state, loop, seed, epoch, watch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_epoch", killed)
+        train(mel, *LONGER, *FOLDS, "--final", "-o", tmp_path, code=130)
+    assert (tmp_path / "final" / "checkpoint.safetensors").exists()
+    assert (tmp_path / "predictions.parquet").exists()  # the figures do not wait for it
+    before = snapshot(tmp_path / "fold-0")
+    train(mel, *LONGER, *FOLDS, "--final", "-o", tmp_path)
+    assert same_weights(tmp_path / "final", run / "final")
+    assert not (tmp_path / "final" / "checkpoint.safetensors").exists()
+    assert snapshot(tmp_path / "fold-0") == before
+
+
+def test_it_learns_from_all_clips_and_holds_none_of_them_out(mel: Path, run: Path, tmp_path: Path) -> None:
+    assert column(run / "final" / "split.parquet", "split") == ["train"] * 48
+    assert model(run / "final").trained["speakers"] == 8
+    answers = tmp_path / "answers.csv"
+    assert sertool("predict", "-m", run / "final", mel, "-o", answers).code == 0
+    assert column(answers, "split") == ["train"] * 48
+    refused = sertool("eval", answers)
+    assert refused.code == 1
+    assert "--split train" in refused.line
+
+
+def test_copies_of_held_out_clips_are_learnt_from_too() -> None:
+    table = manifest.from_columns({
+        "clip": ["a", "b", "b#1", "c", "d"], "parent": [None, None, "b", None, None],
+        "emotion": ["sad", "sad", "sad", "happy", "sad"],
+    })  # fmt: skip
+    split = np.array([0, 2, -1, 0, -1], np.int8)
+    final = final_model.member(table, [Member("seed-0", 0, None, split)], 1)
+    assert final.split.tolist() == [0, 0, 0, 0, -1]
+
+
+def test_the_run_passes_it_over_and_only_its_own_name_means_it(run: Path) -> None:
+    members = [run / f"fold-{fold}" / "seed-0" / "model.safetensors" for fold in range(3)]
+    assert models_in(run, None) == members
+    assert models_in(run / "final", None) == [run / "final" / "model.safetensors"]
+
+
+def test_a_run_that_is_called_final_is_a_run_like_any_other(mel: Path, tmp_path: Path) -> None:
+    train(mel, *NET, "--epochs", 1, "--final", "-o", tmp_path / "final")
+    assert models_in(tmp_path / "final", None) == [tmp_path / "final" / "seed-0" / "model.safetensors"]
+
+
+def test_a_copy_of_the_file_alone_is_not_taken_for_one_that_held_a_published_split_out(
+    statistics: Path, tmp_path: Path
+) -> None:
+    names = ["1001", "1002", "1003", "1005", "1009", "1004", "1006", "1007"]
+    speakers = sorted(set(column(statistics, "speaker")))
+    who = [f"cremad:{names[speakers.index(one)]}" for one in column(statistics, "speaker")]
+    cremad = changed(statistics, tmp_path / "cremad.parquet", speaker=who, corpus=["cremad"] * len(who))
+    train(cremad, "-m", "svm", "--protocol", "cremad-nk", "--final", "-o", tmp_path / "run")
+    for name in ("seed-0", "final"):
+        shutil.copy(tmp_path / "run" / name / "model.safetensors", tmp_path / f"{name}.safetensors")
+        done = sertool("predict", "-m", tmp_path / f"{name}.safetensors", cremad, "-o", tmp_path / "answers.csv")
+        assert done.code == 0
+        assert ("test" in column(tmp_path / "answers.csv", "split")) == (name == "seed-0")
+
+
+def test_it_is_trained_as_long_as_the_others_chose_and_on_their_schedule(run: Path) -> None:
+    chosen = [choosing.best_epoch(epochs(run / f"fold-{fold}" / "seed-0"), Settings()) + 1 for fold in range(3)]
+    own = epochs(run / "final")
+    assert len(own) == sorted(chosen)[1]
+    steps = 48 // 8
+    ends = [(epoch + (steps - 1) / steps) / EPOCHS for epoch in range(len(own))]
+    assert [figures["lr"] for figures in own] == pytest.approx([RATE * (1 + math.cos(math.pi * x)) / 2 for x in ends])
+
+
+def test_plateau_lowers_the_rate_where_the_others_did(mel: Path, tmp_path: Path) -> None:
+    words = ("--schedule", "plateau", "--plateau-patience", 0, "--keep", "last")
+    train(mel, *LONGER, *words, "--split", "speaker:50/25/25", "--final", "-o", tmp_path)
+    rates = [[figures["lr"] for figures in epochs(tmp_path / name)] for name in ("seed-0", "final")]
+    assert rates[0] == rates[1]
+    assert rates[0][-1] < RATE
+
+
+@pytest.mark.parametrize(
+    "words", [("-m", "svm"), ("-m", "lda", "--adapt", "speaker"), ("-m", "logistic", "--select", 5, "--reduce", "lda")]
+)
+def test_a_classical_model_is_fitted_to_all_clips(statistics: Path, tmp_path: Path, words: tuple) -> None:
+    train(statistics, *words, "--loso", "--final", "-o", tmp_path)
+    assert model(tmp_path / "final").trained["clips"] == 48
+    assert not epochs(tmp_path / "final")
+
+
+def test_its_temperature_is_that_of_all_held_out_answers_together(statistics: Path, tmp_path: Path) -> None:
+    train(statistics, "-m", "svm", *FOLDS, "--final", "-o", tmp_path)
+    own = model(tmp_path / "final")
+    logits, truth = [], []
+    for fold in range(3):
+        folder = tmp_path / f"fold-{fold}" / "seed-0"
+        shares = np.stack([column(folder / "predictions.parquet", f"p_{word}") for word in own.labels], axis=1)
+        logits.append(np.log(shares) * model(folder).temperature)
+        truth += [own.labels.index(word) for word in column(folder / "predictions.parquet", "emotion")]
+    together, rows = torch.from_numpy(np.concatenate(logits)), torch.arange(48)
+
+    def loss(temperature: float) -> float:
+        chosen = (together / temperature).log_softmax(dim=1)[rows, torch.tensor(truth)]
+        return float(-chosen.mean()) + 3 * math.log(temperature) ** 2 / 48
+
+    assert loss(own.temperature) <= min(loss(own.temperature * 1.03), loss(own.temperature / 1.03))
+    assert own.temperature == own.adapted_temperature
+
+
+def test_answers_without_adaptation_have_the_median_of_the_others_temperatures(
+    statistics: Path, tmp_path: Path
+) -> None:
+    train(statistics, "-m", "lda", "--adapt", "speaker", *FOLDS, "--final", "-o", tmp_path)
+    others = [model(tmp_path / f"fold-{fold}" / "seed-0").temperature for fold in range(3)]
+    assert model(tmp_path / "final").temperature == pytest.approx(sorted(others)[1], abs=1e-4)
+
+
+def test_a_fold_that_lacks_an_emotion_does_not_keep_the_others_from_calibrating() -> None:
+    rows = manifest.from_columns({
+        "clip": ["a", "b", "c"], "emotion": ["sad", "angry", None], "p_happy": [0.1, 0.5, 0.5],
+        "p_sad": [0.9, 0.5, 0.5],
+    })  # fmt: skip
+    logits, truth = final_model._logits(rows, ["happy", "sad", "angry"], 2.0)
+    assert truth.tolist() == [1]
+    assert (logits / 2).softmax(dim=1)[0].tolist() == pytest.approx([0.1, 0.9, 0.0])
+
+
+def test_what_to_expect_of_it_is_the_held_out_figure_and_its_card_says_so(run: Path) -> None:
+    (figures,) = json.loads(sertool("eval", run, "-f", "json").out)["runs"]
+    expected = model(run / "final").scores["expected"]
+    uar = figures["figures"]["uar"]
+    shown = [100 * uar[name] for name in ("value", "low", "high")]
+    assert [expected[name] for name in ("uar", "low", "high")] == pytest.approx(shown)
+    card = sertool("predict", "-m", run / "final", "--model-card").out.decode()
+    assert "its own score is unknown" in card
+    assert f"expected: about UAR {expected['uar']:.1f} % [" in card
+    assert "as on 48 clips of 8 speakers held out, 3 folds\n" in card
+
+
+def test_a_leak_is_named_wherever_the_figure_is(mel: Path, tmp_path: Path) -> None:
+    done = train(mel, *NET, "--epochs", 1, "--split", "random-80-20", "--final", "-o", tmp_path)
+    assert done.err.splitlines()[-1].endswith("held out, LEAKY: random-80-20")
+    assert "- LEAKY: random-80-20 puts" in sertool("predict", "-m", tmp_path / "final", "--model-card").out.decode()
+
+
+def test_of_a_gap_it_follows_the_figures_without_a_leak(statistics: Path, tmp_path: Path) -> None:
+    train(statistics, "-m", "svm", "--gap", "--final", "-o", tmp_path)
+    assert not (tmp_path / "leaky" / "final").exists()
+    assert model(tmp_path / "disjoint" / "final").scores["expected"]["protocol"] == "speaker:70/15/15"
+
+
+def test_another_number_of_seeds_is_another_final_model_and_replaces_only_that(
+    statistics: Path, tmp_path: Path
+) -> None:
+    words = (statistics, "-m", "forest", "--final", "-o", tmp_path)
+    train(*words)
+    refused = train(*words, "--seeds", 2, code=2)
+    assert refused.line.endswith("final was trained with seeds 1, not 2: choose another -o, or replace it with "
+                                 "--overwrite")  # fmt: skip
+    before = snapshot(tmp_path / "seed-0")
+    train(*words, "--seeds", 2, "--overwrite")
+    assert snapshot(tmp_path / "seed-0") == before
+    assert model(tmp_path / "final").scores["expected"]["trainings"] == 2
+
+
+def test_other_seeds_are_known_beside_a_final_model(statistics: Path, tmp_path: Path) -> None:
+    words = (statistics, "-m", "forest", "-o", tmp_path)
+    train(*words, "--seeds", 2, "--final", *FOLDS)
+    assert "holds those of other seeds as well" in train(*words, *FOLDS).err
+
+
+def test_a_final_model_goes_with_the_run_that_it_followed(statistics: Path, tmp_path: Path) -> None:
+    train(statistics, "-m", "svm", "--final", "-o", tmp_path)
+    train(statistics, "-m", "lda", "--overwrite", "-o", tmp_path)
+    assert not (tmp_path / "final").exists()
+
+
+def test_a_final_model_comes_back_where_its_successor_cannot_be_trained(mel: Path, tmp_path: Path) -> None:
+    short = (mel, *NET, "--epochs", 2, "--final", "-o", tmp_path)
+    train(*short)
+    before = snapshot(tmp_path)
+    train(*short, "--lr", 1e30, "--overwrite", code=1)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_teacher_that_lacks_an_emotion_of_the_held_out_clips_is_refused_before_anything_is_trained(
+    mel: Path, tmp_path: Path
+) -> None:
+    speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
+    held_out = [one == speakers[0] for one in speakers]
+    split = ["test" if out else "train" for out in held_out]
+    words = ["sad" if out and word == "angry" else word for out, word in zip(held_out, emotions, strict=True)]
+    sad = changed(mel, tmp_path / "sad.parquet", split=split, emotion=words)
+    clips, shares = column(mel, "clip"), {f"p_{word}": [1 / 3] * 48 for word in ("neutral", "happy", "angry")}
+    manifest_io.write(manifest.from_columns({"clip": clips, **shares}), str(tmp_path / "teacher.parquet"), "parquet")
+    refused = train(sad, *NET, "--teacher", tmp_path / "teacher.parquet", "--final", "-o", tmp_path / "run", code=1)
+    assert "it knows no sad" in refused.err
+    assert not (tmp_path / "run" / "seed-0").exists()
+
+
+def test_where_no_held_out_clip_has_a_label_it_is_refused_before_anything_is_trained(
+    statistics: Path, tmp_path: Path
+) -> None:
+    speakers = column(statistics, "speaker")
+    held_out = [one == speakers[0] for one in speakers]
+    split = ["test" if out else "train" for out in held_out]
+    labels = zip(held_out, column(statistics, "emotion"), strict=True)
+    bare = changed(
+        statistics,
+        tmp_path / "bare.parquet",
+        split=split,
+        emotion=[None if out else word for out, word in labels],
+    )
+    refused = train(bare, "-m", "svm", "--final", "-o", tmp_path, code=2)
+    assert refused.line.startswith("sertool: --final: no clip that is held out has an emotion that train has")
+    assert not (tmp_path / "seed-0").exists()
