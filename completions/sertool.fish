@@ -705,7 +705,7 @@ complete -c sertool -n '__sertool_at eval' -s h -l help -d 'Show this message an
 complete -c sertool -n '__sertool_at eval -ge 1' -F
 complete -c sertool -n '__sertool_at predict' -l window -r -f -d 'Judge windows of this length rather than whole clips. [0.05 or more]'
 complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From the start of one window to the next. [default: the window] [0.01 or more]'
-complete -c sertool -n '__sertool_at predict' -l merge -d 'Join neighbouring windows of one emotion into one row, as RTTM, SRT and TextGrid always do.'
+complete -c sertool -n '__sertool_at predict' -l merge -d 'Join neighbouring windows of one emotion into one row, as RTTM, SRT, TextGrid and Audacity\'s labels always do.'
 complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'Which channels of stereo audio are judged; each suits calls with a speaker on either. Manifests may name a channel for each row, in the column channel, from 1. [default: mix]'
 complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'Clips and windows below this level (RMS, relative to full scale) are silent and not judged. [default: -60.0; -200 to 0]'
 complete -c sertool -n '__sertool_at predict' -l trim -r -f -d 'Cut silent ends off each clip or window: frames this far below its loudest one. [default: as the model says; for those of the package, 40] [1 to 200]'
@@ -722,7 +722,7 @@ complete -c sertool -n '__sertool_at predict' -l fold -r -f -d 'Only the models 
 complete -c sertool -n '__sertool_at predict' -l root -r -f -a '(__fish_complete_directories)' -d 'Where the audio of a manifest lies now, if it moved.'
 complete -c sertool -n '__sertool_at predict' -s 0 -l null -d 'Paths on stdin end with NUL, as of `find -print0`.'
 complete -c sertool -n '__sertool_at predict' -s o -l out -r -F -d 'Write to this file rather than to stdout.'
-complete -c sertool -n '__sertool_at predict' -s f -l format -r -f -a 'csv tsv jsonl parquet table rttm srt textgrid' -d 'Format [default: by the extension of -o, else CSV in a pipe and lines on a terminal].'
+complete -c sertool -n '__sertool_at predict' -s f -l format -r -f -a 'csv tsv jsonl parquet table rttm srt audacity textgrid' -d 'Format [default: by the extension of -o, else CSV in a pipe and lines on a terminal].'
 complete -c sertool -n '__sertool_at predict' -l device -r -f -a 'auto cpu cuda mps' -d 'Where to compute. [default: auto]'
 complete -c sertool -n '__sertool_at predict' -s j -l jobs -r -f -d 'Threads (default: one for each core). [1 to 512]'
 complete -c sertool -n '__sertool_at predict' -l strict -d 'Fail (exit 1) if any clip is set aside or a folder cannot be read.'

@@ -103,12 +103,13 @@ def of_known_length(requests: Iterable[Request]) -> Iterator[Request]:
 
 
 def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
-    """Refuse requests for more than one file, before any work: subtitles describe one."""
+    """Refuse requests for more than one file, before any work: subtitles and label tracks describe one."""
     held = [*requests]
     named = dict(streams.recording(request.row) for request in held)
     if len(named) > 1:
         first, second, *_ = named.values()
-        raise UsageError(f"subtitles are of one file, and after {first} comes {second}: name one, or take csv")
+        are = "subtitles are of one file, as label tracks are"
+        raise UsageError(f"{are}, and after {first} comes {second}: name one, or take csv")
     return iter(held)
 
 

@@ -134,8 +134,18 @@ def _without_spaces(recording: tuple[str, str], file_of_name: dict[str, str]) ->
 def srt(rows: Iterable[Row], *_: object) -> Iterator[str]:
     """Yield subtitles of one file; if channels are separate, each line says which."""
     for number, row in enumerate(_in_time(_answered(rows)), 1):
-        side = f"channel {row['channel']}: " if row.get("channel") else ""
-        yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{side}{row['predicted']}\n\n"
+        yield f"{number}\n{_clock(row['start'])} --> {_clock(row['end'])}\n{_in_one_line(row)}\n\n"
+
+
+def audacity(rows: Iterable[Row], *_: object) -> Iterator[str]:
+    """Yield an Audacity label track of one file: start, end and emotion; if channels are separate, which of them."""
+    for row in _in_time(_answered(rows)):
+        yield f"{row['start']:.6f}\t{row['end']:.6f}\t{_in_one_line(row)}\n"
+
+
+def _in_one_line(row: Row) -> str:
+    side = f"channel {row['channel']}: " if row.get("channel") else ""
+    return side + " ".join(row["predicted"].split())
 
 
 def _in_time(rows: Iterable[Row]) -> Iterator[Row]:
@@ -201,5 +211,6 @@ WRITERS: dict[str, Writer] = {
     "table": people,
     "rttm": rttm,
     "srt": srt,
+    "audacity": audacity,
     "textgrid": textgrid,
 }

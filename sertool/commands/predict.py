@@ -31,6 +31,7 @@ Examples:
   sertool predict -m run/ clip.wav
   sertool predict -m run/ --window 3 --hop 1 call.wav
   sertool predict -m run/ --window 3 --hop 1 --merge -f srt call.wav -o call.srt
+  sertool predict -m run/ --window 3 -f audacity call.wav -o labels.txt
   sertool predict -m run/ --channel each --window 3 --merge calls/
   find . -name '*.wav' -print0 | sertool predict -m run/ -0 -f jsonl -
   sertool predict -m run/ features/manifest.parquet | sertool eval
@@ -66,13 +67,14 @@ If a manifest points to shards with the features that the model takes, these are
 --window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio
 only. For --strict, a silent window is not a clip that was set aside.
 """
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "textgrid")
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "table", "rttm", "srt", "audacity", "textgrid")
 ANSWERS_FOR_ADAPT_HINT = 10  # answers from which on to mention that the model can adapt
-OF_TIME = ("rttm", "srt", "textgrid")
+OF_TIME = ("rttm", "srt", "audacity", "textgrid")
+OF_ONE_FILE = ("srt", "audacity")
 STDIN = 0  # file descriptor
 EXTENSIONS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
-    ".rttm": "rttm", ".srt": "srt", ".textgrid": "textgrid",
+    ".rttm": "rttm", ".srt": "srt", ".txt": "audacity", ".textgrid": "textgrid",
 }  # fmt: skip
 
 
@@ -84,7 +86,8 @@ def _listening_options() -> Any:
         option("--hop", type=options.Number(float, 0.01), metavar="SECONDS", group=group,
                help="From the start of one window to the next. [default: the window]"),
         option("--merge", is_flag=True, group=group,
-               help="Join neighbouring windows of one emotion into one row, as RTTM, SRT and TextGrid always do."),
+               help="Join neighbouring windows of one emotion into one row, as RTTM, SRT, TextGrid and Audacity's "
+                    "labels always do."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
                group=group, help="Which channels of stereo audio are judged; each suits calls with a speaker on "
                          "either. Manifests may name a channel for each row, in the column channel, from 1."),
@@ -207,7 +210,7 @@ def _requests(
         others=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
     )
     requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
-    return predict_inputs.of_one_file(requests) if kind == "srt" else requests
+    return predict_inputs.of_one_file(requests) if kind in OF_ONE_FILE else requests
 
 
 def _is_watched(out: str | None, kind: str) -> bool:
