@@ -706,6 +706,7 @@ complete -c sertool -n '__sertool_at eval -ge 1' -F
 complete -c sertool -n '__sertool_at predict' -l window -r -f -d 'Judge windows of this length rather than whole clips. [0.05 or more]'
 complete -c sertool -n '__sertool_at predict' -l hop -r -f -d 'From the start of one window to the next. [default: the window] [0.01 or more]'
 complete -c sertool -n '__sertool_at predict' -l merge -d 'Join neighbouring windows of one emotion into one row, as RTTM, SRT, TextGrid and Audacity\'s labels always do.'
+complete -c sertool -n '__sertool_at predict' -l summary -d 'One row for each clip (and channel): how long was judged, the share of each emotion in that, and mean probabilities.'
 complete -c sertool -n '__sertool_at predict' -l channel -r -f -a 'mix left right each' -d 'Which channels of stereo audio are judged; each suits calls with a speaker on either. Manifests may name a channel for each row, in the column channel, from 1. [default: mix]'
 complete -c sertool -n '__sertool_at predict' -l silence -r -f -d 'Clips and windows below this level (RMS, relative to full scale) are silent and not judged. [default: -60.0; -200 to 0]'
 complete -c sertool -n '__sertool_at predict' -l trim -r -f -d 'Cut silent ends off each clip or window: frames this far below its loudest one. [default: as the model says; for those of the package, 40] [1 to 200]'

@@ -17,7 +17,7 @@ from sertool.errors import SertoolError
 from sertool.talk import clean
 
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
-MEASURED = ("start", "duration", "end", "confidence")  # rounded on output, as probabilities are
+MEASURED = ("start", "duration", "end", "confidence", "judged", "silent")  # rounded on output, as probabilities are
 PART = re.compile(r"@\d+(\.\d+)?(:\d+)?$")  # the suffix of a part's clip id: its start, and its channel
 
 
@@ -61,7 +61,7 @@ def _rounded(name: str, value: Any) -> Any:
 
     Anything else stays as it is.
     """
-    if not isinstance(value, float) or not (name in MEASURED or name.startswith("p_")):
+    if not isinstance(value, float) or not (name in MEASURED or name.startswith(("p_", "share_"))):
         return value
     return float(f"{value:.6g}") if abs(value) < 1 else round(value, 6)
 

@@ -33,6 +33,7 @@ Examples:
   sertool predict -m run/ --window 3 --hop 1 --merge -f srt call.wav -o call.srt
   sertool predict -m run/ --window 3 -f audacity call.wav -o labels.txt
   sertool predict -m run/ --channel each --window 3 --merge calls/
+  sertool predict -m run/ --channel each --window 3 --summary calls/ > calls.csv
   find . -name '*.wav' -print0 | sertool predict -m run/ -0 -f jsonl -
   sertool predict -m run/ features/manifest.parquet | sertool eval
   sertool predict -m run/ --adapt speaker --speakers parent-folder calls/
@@ -50,6 +51,8 @@ Columns:
   p_EMOTION             the probability of every emotion
   channel               from 1, with --channel left, right or each, or as the manifest says
   top                   with --top
+  judged silent         with --summary: seconds that were judged, and silent ones; predicted is the emotion of the
+  share_EMOTION         highest mean probability, and share_EMOTION how much of the judged time each emotion has
   speaker adapted       with --adapt or --enroll: who speaks, and how the model was adapted: enrolled,
                         transductive (by the very clips that are predicted), or all as one voice
 
@@ -88,6 +91,9 @@ def _listening_options() -> Any:
         option("--merge", is_flag=True, group=group,
                help="Join neighbouring windows of one emotion into one row, as RTTM, SRT, TextGrid and Audacity's "
                     "labels always do."),
+        option("--summary", is_flag=True, group=group,
+               help="One row for each clip (and channel): how long was judged, the share of each emotion in that, and "
+                    "mean probabilities."),
         option("--channel", type=click.Choice(["mix", "left", "right", "each"]), default="mix", show_default=True,
                group=group, help="Which channels of stereo audio are judged; each suits calls with a speaker on "
                          "either. Manifests may name a channel for each row, in the column channel, from 1."),
@@ -178,7 +184,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     rows = watch.shown(rows) if is_watched else rows
     rows, count = _joined(rows, ensemble.labels, values, kind), row_stages.Count()
     rows = count.of_windows(row_stages.with_durations(rows)) if values["window"] else count.of_clips(rows)
-    extra = [name for name, is_asked in (("channel", values["channel"] != "mix"), ("top", values["top"])) if is_asked]
+    extra = _extra(ensemble.labels, values)
     with device.memory_kept():
         answer_files.write(rows, ensemble.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
     _say_what_adapting_may_bring(session, count.rows, adapted=bool(values["adapt"] or values["enroll"]))
@@ -187,9 +193,12 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
 
 def _refuse_idle(values: dict[str, Any], kind: str) -> None:
     """Refuse options without effect."""
-    for name in ("hop", "merge"):
+    for name in ("hop", "merge", "summary"):
         if values[name] and not values["window"]:
             raise UsageError(f"--{name} goes with --window")
+    if values["summary"] and (values["merge"] or kind in OF_TIME):
+        other = "--merge makes rows of segments" if values["merge"] else f"{kind} holds segments"
+        raise UsageError(f"--summary makes one row of a clip, and {other}: leave out one of them")
     if values["top"] and kind in OF_TIME:
         raise UsageError(f"--top makes a column, and {kind} has no columns: leave it out, or take another format")
 
@@ -220,12 +229,23 @@ def _is_watched(out: str | None, kind: str) -> bool:
 
 
 def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
-    """Process rows as the options ask: merge windows, add the most probable emotions."""
-    from sertool import row_stages, segments
+    """Process rows as the options ask: merge or sum up windows, add the most probable emotions."""
+    from sertool import row_stages, segments, summaries
 
-    if values["merge"] or kind in OF_TIME:
+    if values["merge"] or values["summary"] or kind in OF_TIME:
         rows = segments.merged(rows, labels)
+    if values["summary"]:
+        rows = summaries.summed_up(rows, labels, values["threshold"])
     return row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
+
+
+def _extra(labels: Sequence[str], values: dict[str, Any]) -> list[str]:
+    """Return the columns that options add."""
+    from sertool import summaries
+
+    asked = {"channel": values["channel"] != "mix", "top": values["top"]}
+    added = [name for name, is_asked in asked.items() if is_asked]
+    return added + (summaries.columns_of(labels) if values["summary"] else [])
 
 
 def _say_what_adapting_may_bring(session: Session, rows: int, *, adapted: bool) -> None:
