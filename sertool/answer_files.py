@@ -21,11 +21,15 @@ LONG_TABLE_ROWS = 65_536  # rows that are held as dicts before they become a tab
 
 
 class AnswerFile(NamedTuple):
-    """Where answers go (a file, or stdout), in which format, and the manifests that they come from."""
+    """Where answers go (a file, or stdout), in which format, and the manifests that they come from.
+
+    With `salvages`, the rows of an interrupted run are kept in a file beside it.
+    """
 
     out: str | None
     kind: str
     read: Sequence[Table]
+    salvages: bool = True
 
     @property
     def is_file(self) -> bool:
@@ -33,10 +37,7 @@ class AnswerFile(NamedTuple):
 
 
 def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
-    """Write rows of answers for some labels, with `extra` columns.
-
-    If it is interrupted, the rows so far are kept in a file beside `place.out`.
-    """
+    """Write rows of answers for some labels, with `extra` columns."""
     if place.is_file:
         _require_writable(Path(str(place.out)))
     if place.kind in manifest_io.EXTENSIONS.values():
@@ -46,7 +47,7 @@ def write(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], plac
         return _write_table(rows, labels, extra, place)
     text = streams.WRITERS[place.kind](rows, labels, extra)
     if place.is_file:
-        with files.atomic_write(Path(str(place.out)), salvage=True) as stream:
+        with files.atomic_write(Path(str(place.out)), salvage=place.salvages) as stream:
             stream.writelines(line.encode("utf-8", "backslashreplace") for line in text)
         return None
     for line in text:
@@ -77,7 +78,7 @@ def _path_in(text: str, folder: str | None) -> str:
 def _write_table(rows: Iterator[Row], labels: Sequence[str], extra: Sequence[str], place: AnswerFile) -> None:
     blocks: list[list[Row] | Table] = [[]]
     names = streams.names_of(labels, {}, extra)  # as in CSV, whatever the rows hold
-    keeps = place.is_file and not files.is_special(Path(str(place.out)))
+    keeps = place.is_file and place.salvages and not files.is_special(Path(str(place.out)))
     unfinished = Path(f"{place.out}{files.UNFINISHED}")
     try:
         with files.interruptible():

@@ -230,8 +230,9 @@ root = option(
 nul = option("-0", "--null", is_flag=True, group="Input", help="Paths on stdin end with NUL, as of `find -print0`.")
 
 
-def out(help_text: str, *, folder: bool = False) -> Callable[[Any], Any]:
-    return option("-o", "--out", type=click.Path(file_okay=not folder, dir_okay=folder), metavar="PATH", help=help_text)
+def out(help_text: str, *, folder: bool = False, either: bool = False) -> Callable[[Any], Any]:
+    kind = click.Path(file_okay=either or not folder, dir_okay=either or folder)
+    return option("-o", "--out", type=kind, metavar="PATH", help=help_text)
 
 
 def _columns(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

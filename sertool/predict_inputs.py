@@ -49,6 +49,7 @@ class Request:
     apart: bool = False  # whether each of its channels is a voice of its own
     answers_any_channel: bool = False  # whether its single channel stands for any that is asked for
     place: int = 0  # position among the clips
+    source: str = ""  # what was named: its file, its folder, or the table or list that it stands in
 
     def with_columns(self, **more: Any) -> "Request":
         """Return the request with more columns in its row."""
@@ -88,9 +89,9 @@ def requests_of(
     names = (name for table, _ in held for name in table.column_names)
     nothing = dict.fromkeys(name for name in names if name not in shelf.columns)
     coming = iter(held)
-    for one in given:
+    for source, one in zip(sources, given, strict=True):
         requests = _of_table(*next(coming), shelf) if isinstance(one, Table) else map(Request, one)
-        yield from (replace(request, row=nothing | request.row) for request in requests)
+        yield from (replace(request, row=nothing | request.row, source=source) for request in requests)
 
 
 def of_known_length(requests: Iterable[Request]) -> Iterator[Request]:
@@ -109,7 +110,8 @@ def of_one_file(requests: Iterable[Request]) -> Iterator[Request]:
     if len(named) > 1:
         first, second, *_ = named.values()
         are = "subtitles are of one file, as label tracks are"
-        raise UsageError(f"{are}, and after {first} comes {second}: name one, or take csv")
+        raise UsageError(f"{are}, and after {first} comes {second}: name one, or give "
+                         "-o FOLDER/, which gets a file for each")  # fmt: skip
     return iter(held)
 
 

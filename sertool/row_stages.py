@@ -78,13 +78,25 @@ def with_top(rows: Iterator[Row], labels: Sequence[str], top: int) -> Iterator[R
 
 
 class Count:
-    """Counts rows, rows without an answer, answers for long clips, and silent windows, which are no faults."""
+    """Counts rows, rows without an answer, answers for long clips, and silent windows, which are no faults.
 
-    def __init__(self) -> None:
+    `what` is said in place of the number of rows.
+    """
+
+    def __init__(self, *, by_window: bool) -> None:
+        self.by_window, self.what = by_window, ""
         self.rows, self.vanished, self.long, self.pauses = 0, 0, 0, 0
         self.issues: Counter[str] = Counter()  # faults only
 
-    def of_clips(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        return self._of_windows(rows) if self.by_window else self._of_clips(rows)
+
+    def add(self, other: "Count") -> None:
+        for name in ("rows", "vanished", "long", "pauses"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.issues.update(other.issues)
+
+    def _of_clips(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
             self._add(row)
             answered = bool(row.get("predicted")) and "end" in row
@@ -93,7 +105,7 @@ class Count:
             yield row
         self._require_something()
 
-    def of_windows(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def _of_windows(self, rows: Iterator[Row]) -> Iterator[Row]:
         first: Row = {}  # window of the current clip
         for row in rows:
             self._add(row)
@@ -119,7 +131,7 @@ class Count:
         faults = self.issues.total()
         aside = f", {faults:,} set aside (column issue)" if faults else ""
         pauses = f", {self.pauses:,} silent" if self.pauses else ""
-        talk.say(f"{talk.counted(self.rows, 'row')}{aside}{pauses}")
+        talk.say(f"{self.what or talk.counted(self.rows, 'row')}{aside}{pauses}")
         if self.long:
             answers = "1 answer is" if self.long == 1 else f"{self.long:,} answers are"
             talk.say(f"{answers} for more than {LONG_CLIP_SECONDS:g} s of sound: --window 3 answers part by part")

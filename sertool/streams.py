@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sertool.columns import Row
-from sertool.errors import SertoolError
+from sertool.errors import NothingThereError
 from sertool.talk import clean
 
 ALWAYS = ("clip", "path", "start", "end", "issue", "predicted", "confidence")
@@ -173,7 +173,7 @@ def textgrid(rows: Iterable[Row], *_: object) -> Iterator[str]:
             tiers.setdefault((file, f"{name} {row['channel']}" if row.get("channel") else name), []).append(row)
     end = max((row["end"] for tier in tiers.values() for row in tier), default=0.0)
     if not end:
-        raise SertoolError("nothing could be heard, and a TextGrid without any time is none")
+        raise NothingThereError("nothing could be heard, and a TextGrid without any time is none")
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{end}\n<exists>\n{len(tiers)}\n'
     for (_, name), tier in tiers.items():
         intervals = list(_filled(sorted(tier, key=lambda row: row["start"]), end))

@@ -28,10 +28,11 @@ HOUSE = {
     "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout offers
         store corpus_folder effect_chains stored_rows predict_inputs windows segments summaries model_knowledge
         heldout_members extract predictions tables design training_data choosing objective training augmenting packing
-        norm_folding inference ensemble cards tasks clips clip_statistics answers answer_files demonstration""",
+        norm_folding inference ensemble cards tasks clips clip_statistics answers answer_files recordings answer_record
+        demonstration""",
     "loops": """scores sums groups comparing evaluating fetching indexing featurizing predicting row_stages
-        teacher_models speaker_answers verify panels plots targets member_scores member_file members refusals rendering
-        wording reports designing preparing runs run_report optimism
+        answer_folder teacher_models speaker_answers verify panels plots targets member_scores member_file members
+        refusals rendering wording reports designing preparing runs run_report optimism
         final_model planning experiment""",
     "pages": "charts page",
     "door": "options cli commands __main__",

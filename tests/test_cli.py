@@ -156,7 +156,6 @@ def test_how_paths_on_stdin_end_is_refused_where_none_are_read(words, tmp_path):
 
 @pytest.mark.parametrize("words", [
     ["index", "x"], ["augment", "x", "--telephone"], ["featurize", "x", "--mel"], ["train", "x"], ["eval", "x"],
-    ["predict", "x"],
 ], ids=lambda words: words[0])  # fmt: skip
 def test_an_output_of_the_wrong_kind_is_refused_before_anything_is_read(words, tmp_path):
     place = tmp_path / "out.parquet"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sertool.manifest import Table
     from sertool.predict_inputs import Request, Telling
     from sertool.predicting import Session
+    from sertool.row_stages import Count
 
 EPILOG = """\b
 Examples:
@@ -34,6 +35,7 @@ Examples:
   sertool predict -m run/ --window 3 -f audacity call.wav -o labels.txt
   sertool predict -m run/ --channel each --window 3 --merge calls/
   sertool predict -m run/ --channel each --window 3 --summary calls/ > calls.csv
+  sertool predict -m run/ --window 3 -f srt calls/ -o subtitles/
   find . -name '*.wav' -print0 | sertool predict -m run/ -0 -f jsonl -
   sertool predict -m run/ features/manifest.parquet | sertool eval
   sertool predict -m run/ --adapt speaker --speakers parent-folder calls/
@@ -65,6 +67,12 @@ A run's models answer together, but for the one of `train --final`, which -m run
 those answer that held the clip out. Clips that all of them were trained on, and new clips of speakers they were trained
 on, have split train in the output, whatever the manifest says, so that eval leaves them out. For a model file alone,
 such as base and tiny, the published split of its training decides that.
+
+With a folder for -o, calls/2024/a.wav of `predict calls/` is answered in FOLDER/2024/a.csv, or a.wav.csv if there is an
+a.flac beside it; recordings that lists and manifests name keep the path that they have below the working folder, or
+their whole path. All names are read before the first answer. Each file is whole or absent. The same command again
+answers for recordings that are new or changed (with --adapt, for all of their speakers') and leaves the rest. Answers
+by other models or options, and files that are not its own, are refused, never replaced.
 
 If a manifest points to shards with the features that the model takes, these are read in place of the audio, unless
 --window, --channel, --speeds or --trim needs sound; shards may be named themselves, too. --silence applies to audio
@@ -150,10 +158,11 @@ def _run_options() -> Any:
                     "~/.cache/sertool]"),
         option("--fold", type=options.Number(int, 0), metavar="K", help="Only the models of this fold of a run."),
         options.root, options.nul,
-        options.out("Write to this file rather than to stdout."),
+        options.out("Write to this file rather than to stdout; or, if it is a folder or ends in /, to a file for each "
+                    "recording there.", either=True),
         option("-f", "--format", "kind", type=click.Choice(FORMATS),
-               help="Format [default: by the extension of -o, else CSV in a pipe and lines on a terminal]."),
-        options.device, options.jobs, options.strict, options.quiet, options.verbose,
+               help="Format [default: by the extension of -o, else CSV in a pipe or folder, and lines on a terminal]."),
+        options.device, options.jobs, options.strict, options.wait, options.quiet, options.verbose,
     )  # fmt: skip
 
 
@@ -168,7 +177,7 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     kind = _kind(values)
     _refuse_idle(values, kind)
-    from sertool import answer_files, device, named_models, predicting, row_stages, workers
+    from sertool import device, named_models, predicting, workers
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     _refuse_to_replace(values["out"], [*sources, values["enroll"], values["weights"], *chain(*runs)])
@@ -177,18 +186,63 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     session = predicting.Session(ensemble, how, values["jobs"] or workers.cores())
     read: list[Table] = []  # manifests
     requests = _requests(sources, session, values, kind, partial(_note_table, read=read, runs=runs))
-    watch = row_stages.Watch(sources, read)
-    if is_watched := _is_watched(values["out"], kind):
-        requests = watch.counted(requests)
-    rows = _answers(session, requests, values)
-    rows = watch.shown(rows) if is_watched else rows
-    rows, count = _joined(rows, ensemble.labels, values, kind), row_stages.Count()
-    rows = count.of_windows(row_stages.with_durations(rows)) if values["window"] else count.of_clips(rows)
-    extra = _extra(ensemble.labels, values)
     with device.memory_kept():
-        answer_files.write(rows, ensemble.labels, extra, answer_files.AnswerFile(values["out"], kind, read))
+        if _is_folder(values["out"]):
+            count = _fill_folder(session, requests, values, kind, read, runs)
+        else:
+            count = _write(session, requests, values, kind, read, sources)
     _say_what_adapting_may_bring(session, count.rows, adapted=bool(values["adapt"] or values["enroll"]))
     return count.said(strict=values["strict"])
+
+
+def _write(
+    session: Session,
+    requests: Iterator[Request],
+    values: dict[str, Any],
+    kind: str,
+    read: list[Table],
+    sources: Sequence[str],
+) -> Count:
+    """Write all answers to a file or stdout."""
+    from sertool import answer_files, row_stages
+
+    watch, count = row_stages.Watch(sources, read), row_stages.Count(by_window=bool(values["window"]))
+    is_watched, labels = _is_watched(values["out"], kind), session.ensemble.labels
+    rows = _answers(session, watch.counted(requests) if is_watched else requests, values)
+    rows = count.counted(_finished(watch.shown(rows) if is_watched else rows, labels, values, kind))
+    answer_files.write(rows, labels, _extra(labels, values), answer_files.AnswerFile(values["out"], kind, read))
+    return count
+
+
+def _fill_folder(
+    session: Session,
+    requests: Iterator[Request],
+    values: dict[str, Any],
+    kind: str,
+    read: list[Table],
+    runs: list[list[Path]],
+) -> Count:
+    """Write a file of answers for each recording that lacks one."""
+    from sertool import answer_folder, speaker_answers
+
+    def rows(requests: Iterable[Request]) -> Iterator[Row]:
+        return _finished(_answers(session, requests, values), labels, values, kind)
+
+    labels = session.ensemble.labels
+    naming = speaker_answers.naming(values["speakers"]) if values["adapt"] and not values["enroll"] else None
+    return answer_folder.write(
+        requests,
+        answer_folder.Answering(rows, bool(values["window"]), naming),
+        answer_folder.AnswerFolder(
+            Path(values["out"]),
+            kind,
+            answer_folder.makers(runs, values),
+            labels,
+            _extra(labels, values),
+            read,
+            values["wait"],
+        ),
+    )
 
 
 def _refuse_idle(values: dict[str, Any], kind: str) -> None:
@@ -199,6 +253,8 @@ def _refuse_idle(values: dict[str, Any], kind: str) -> None:
     if values["summary"] and (values["merge"] or kind in OF_TIME):
         other = "--merge makes rows of segments" if values["merge"] else f"{kind} holds segments"
         raise UsageError(f"--summary makes one row of a clip, and {other}: leave out one of them")
+    if values["wait"] and not _is_folder(values["out"]):
+        raise UsageError("--wait is for another sertool that fills the same folder: it goes with -o FOLDER/")
     if values["top"] and kind in OF_TIME:
         raise UsageError(f"--top makes a column, and {kind} has no columns: leave it out, or take another format")
 
@@ -219,7 +275,8 @@ def _requests(
         others=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
     )
     requests = predict_inputs.of_known_length(requests) if kind in OF_TIME else requests
-    return predict_inputs.of_one_file(requests) if kind in OF_ONE_FILE else requests
+    is_for_one = kind in OF_ONE_FILE and not _is_folder(values["out"])
+    return predict_inputs.of_one_file(requests) if is_for_one else requests
 
 
 def _is_watched(out: str | None, kind: str) -> bool:
@@ -228,15 +285,16 @@ def _is_watched(out: str | None, kind: str) -> bool:
     return talk.shows_progress() and not comes_by_row
 
 
-def _joined(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
-    """Process rows as the options ask: merge or sum up windows, add the most probable emotions."""
+def _finished(rows: Iterator[Row], labels: Sequence[str], values: dict[str, Any], kind: str) -> Iterator[Row]:
+    """Process rows as the options ask: merge or sum up windows, say how long they last, add the likeliest emotions."""
     from sertool import row_stages, segments, summaries
 
     if values["merge"] or values["summary"] or kind in OF_TIME:
         rows = segments.merged(rows, labels)
     if values["summary"]:
         rows = summaries.summed_up(rows, labels, values["threshold"])
-    return row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
+    rows = row_stages.with_top(rows, labels, values["top"]) if values["top"] else rows
+    return row_stages.with_durations(rows) if values["window"] else rows
 
 
 def _extra(labels: Sequence[str], values: dict[str, Any]) -> list[str]:
@@ -317,7 +375,7 @@ def _give_weights(file: str | None, models: list[Path]) -> None:
         raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 
 
-def _answers(session: Session, requests: Iterator[Request], values: dict[str, Any]) -> Iterator[Row]:
+def _answers(session: Session, requests: Iterable[Request], values: dict[str, Any]) -> Iterator[Row]:
     """Yield rows for everyone alike or, if asked for, adapted to the speaker."""
     from sertool import speaker_answers
 
@@ -328,8 +386,19 @@ def _answers(session: Session, requests: Iterator[Request], values: dict[str, An
     return session.answers(requests)
 
 
+def _is_folder(out: str | None) -> bool:
+    """Whether -o names a folder: one that is there, or any by a slash at its end."""
+    return out not in (None, "-") and (out.endswith(("/", os.sep)) or os.path.isdir(out))
+
+
 def _kind(values: dict[str, Any]) -> str:
     from sertool import manifest_io
 
+    if _is_folder(values["out"]):
+        if os.path.isfile(os.path.normpath(values["out"])):
+            raise UsageError(f"-o {values['out']} ends in / as a folder does, and is a file: take another name")
+        if values["kind"] == "table":
+            raise UsageError("-f table is for terminals, and -o is a folder: choose another format")
+        return values["kind"] or "csv"
     name = manifest_io.named_format(values["out"], values["kind"], EXTENSIONS)
     return name or ("table" if talk.to_terminal() else "csv")
