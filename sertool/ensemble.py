@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sertool import inference, shaping, stretching
+from sertool import inference, modelfile, packing, ratios, shaping, stretching, weights
 from sertool.errors import UsageError
 from sertool.extract import Engine
 from sertool.inference import Finished, Predictor
@@ -34,6 +35,28 @@ class KnownSpeakers:
         """Return the speakers' groups, `[clips]`; 0 is for unknown ones."""
         place = {name: index for index, name in enumerate(self.speakers, 1)}
         return torch.tensor([place.get(name, 0) for name in who], device=device)
+
+
+def load(
+    runs: Sequence[Sequence[Path]],
+    device: torch.device,
+    trim: float | None,
+    speeds: Iterable[float],
+    encoder: str | None,
+) -> "Ensemble":
+    """Load the models of all runs; `trim` and `encoder` are the values of --trim and --weights."""
+    fractions, models = [*map(_speed, speeds)], [path for run in runs for path in run]
+    weights.use_file(encoder)
+    if encoder and not any(packing.lacks_encoder(modelfile.read(path)) for path in models):
+        raise UsageError(f"--weights {encoder}: the model brings what its features need: leave it out")
+    return Ensemble([Predictor.load(path, device, trim) for path in models], [*map(len, runs)], fractions)
+
+
+def _speed(speed: float) -> Fraction:
+    nearest = ratios.ratio(speed)
+    if nearest == 1 != speed:
+        raise UsageError(f"--speeds {speed:g}: too near 1 to be told from it, as steps are of a hundredth")
+    return nearest
 
 
 class Ensemble:

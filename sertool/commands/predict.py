@@ -16,10 +16,8 @@ from sertool.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from fractions import Fraction
 
     from sertool.columns import Row
-    from sertool.ensemble import Ensemble
     from sertool.manifest import Table
     from sertool.predict_inputs import Request, Telling
     from sertool.predicting import Session
@@ -177,13 +175,13 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     sources = options.inputs(paths, "files, folders or a manifest", nul=values["null"])
     kind = _kind(values)
     _refuse_idle(values, kind)
-    from sertool import device, named_models, predicting, workers
+    from sertool import device, ensemble, named_models, predicting, workers
 
     runs = [named_models.models_in(place, values["fold"]) for place in places]
     _refuse_to_replace(values["out"], [*sources, values["enroll"], values["weights"], *chain(*runs)])
-    ensemble = _ensemble(runs, values)
+    asked = ensemble.load(runs, device.pick(values["device"]), values["trim"], values["speeds"], values["weights"])
     how = options.part(predicting.PredictOptions, values)
-    session = predicting.Session(ensemble, how, values["jobs"] or workers.cores())
+    session = predicting.Session(asked, how, values["jobs"] or workers.cores())
     read: list[Table] = []  # manifests
     requests = _requests(sources, session, values, kind, partial(_note_table, read=read, runs=runs))
     with device.memory_kept():
@@ -225,10 +223,11 @@ def _fill_folder(
     """Write a file of answers for each recording that lacks one."""
     from sertool import answer_folder, speaker_answers
 
+    labels = session.ensemble.labels
+
     def rows(requests: Iterable[Request]) -> Iterator[Row]:
         return _finished(_answers(session, requests, values), labels, values, kind)
 
-    labels = session.ensemble.labels
     naming = speaker_answers.naming(values["speakers"]) if values["adapt"] and not values["enroll"] else None
     return answer_folder.write(
         requests,
@@ -344,35 +343,6 @@ def _note_table(table: Table, read: list[Table], runs: list[list[Path]]) -> tupl
 
     read.append(table)
     return heldout_members.divided_by_models(table, runs=runs)
-
-
-def _ensemble(runs: list[list[Path]], values: dict[str, Any]) -> Ensemble:
-    """Load the models of all named runs."""
-    from sertool import device
-    from sertool.ensemble import Ensemble
-    from sertool.inference import Predictor
-
-    speeds = [_speed(speed) for speed in values["speeds"]]
-    picked, models = device.pick(values["device"]), [path for run in runs for path in run]
-    _give_weights(values["weights"], models)
-    return Ensemble([Predictor.load(path, picked, values["trim"]) for path in models], [*map(len, runs)], speeds)
-
-
-def _speed(speed: float) -> Fraction:
-    from sertool import ratios
-
-    nearest = ratios.ratio(speed)
-    if nearest == 1 != speed:
-        raise UsageError(f"--speeds {speed:g}: too near 1 to be told from it, as steps are of a hundredth")
-    return nearest
-
-
-def _give_weights(file: str | None, models: list[Path]) -> None:
-    from sertool import modelfile, packing, weights
-
-    weights.use_file(file)
-    if file and not any(packing.lacks_encoder(modelfile.read(path)) for path in models):
-        raise UsageError(f"--weights {file}: the model brings what its features need: leave it out")
 
 
 def _answers(session: Session, requests: Iterable[Request], values: dict[str, Any]) -> Iterator[Row]:
