@@ -126,7 +126,8 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
         splitting.warn_of_like_names(table)
         splitting.warn_of_torn_recordings(table)
     reads_audio = sources.has_audio() or bool(values["tables"])
-    facts = {"reading" if reads_audio else "selection": _non_default_reading_options(values)}
+    protocol = splitting.protocol(old) if old is not None and division is None else None  # whose parts are kept
+    facts = {"reading" if reads_audio else "selection": _non_default_reading_options(values), "protocol": protocol}
     table = provenance.made_by(table, talk.command_line(), seed, read, **facts)
     if manifest_io.holds(values["out"], table, kind):
         talk.say(f"{values['out']} is up to date")

@@ -13,6 +13,7 @@ from sertool import (
     audio,
     encoding,
     manifest_io,
+    splitting,
 )
 
 
@@ -315,3 +316,13 @@ def test_an_update_keeps_a_split_of_clips_and_of_folds(make):
     held = by_clip(named / "y", "--group", "parent-folder", "--update", folder / "b.parquet", "-q")
     assert held["y/c/sad/2"]["fold"] == held["y/c/sad/1"]["fold"]
     assert {row["fold"] for row in held.values()} == {0, 1, 2}
+
+
+def test_an_update_keeps_the_name_of_the_division(make):
+    folder = make(*(f"x/{who}/sad/{k}.wav" for who in "abc" for k in range(2)))
+    words = ("index", folder / "x", "--group", "parent-folder")
+    for how, name in (("--split=random-80-20", "random-80-20"), ("--folds=3", "3 folds")):
+        sertool(*words, how, "-o", folder / "a.parquet")
+        for old, new in ("ab", "bc"):  # an update of an update knows it, too
+            sertool("index", folder / "x", "--update", folder / f"{old}.parquet", "-o", folder / f"{new}.parquet")
+            assert splitting.protocol(manifest_io.read(str(folder / f"{new}.parquet"))) == name
