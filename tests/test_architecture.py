@@ -22,9 +22,9 @@ HOUSE = {
         slow files locks paths pictures sheet fitted labels run_folder selection shipped splits leak_guard streams synth
         tensorfile unpacking web downloading training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
-    "formats": """manifest provenance row_filter votes speakers taught_encoders intake duplicates levels audio encoding
-        folders sounds labelling modelfile named_models shards delimited formats merging shaping long_audio splitting
-        doctor checkpoint manifest_paths manifest_io effects sources""",
+    "formats": """manifest provenance recorded_options row_filter votes speakers taught_encoders intake duplicates
+        levels audio encoding folders sounds labelling modelfile named_models shards delimited formats merging
+        shaping long_audio splitting doctor checkpoint manifest_paths manifest_io effects sources""",
     "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout offers
         store corpus_folder effect_chains stored_rows predict_inputs windows segments summaries model_knowledge
         heldout_members extract predictions tables design training_data choosing objective training augmenting packing

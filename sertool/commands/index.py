@@ -173,49 +173,26 @@ def _options_of_manifest(old: Any, name: str) -> dict[str, Any]:
 
     Without them an update would read every label anew, and differently.
     """
-    context, values, words, contested = click.get_current_context(), {}, [], []
-    readings, selections = _recorded_options(old)
-    given = {name for name in READING if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
-    given |= {"votes"} if "labels" in given else set()  # which describes the labels
-    for word, asked in _reading_options():
-        read, selected = ([step.get(word, []) for step in steps] for steps in (readings, selections))
-        later = [argument for arguments in selected for argument in arguments]
-        if asked.name in given or not (any(read) or later):
-            continue
-        if any(arguments != read[0] for arguments in read) or (later and len(read) > 1):
-            contested.append(word)
-            continue
-        arguments = [*(read[0] if read else []), *later]
-        if asked.name == "mapping":
-            arguments = [",".join(arguments)]
-        elif not asked.multiple:
-            arguments = arguments[-1:]
-        values[asked.name] = asked.type_cast_value(context, tuple(arguments) if asked.multiple else arguments[0])
-        words += [part for argument in arguments for part in (word, argument)]
-    if contested:
-        raise UsageError(f"--update {name}: the commands that made it differ in {' and '.join(contested)}: update what "
-                         f"each of them made by itself, or give {' and '.join(contested)} as well")  # fmt: skip
-    if words:
+    from sertool import recorded_options
+
+    context, asked = click.get_current_context(), dict(_reading_options())
+    given = {word for word in asked if context.get_parameter_source(asked[word].name) is not ParameterSource.DEFAULT}
+    given |= {"--votes"} if "--labels" in given else set()  # which describes the labels
+    steps = recorded_options.recorded(old)
+    arguments, contested = recorded_options.merged(steps)
+    if differing := " and ".join(word for word in asked if word in contested - given):
+        raise UsageError(f"--update {name}: the commands that made it differ in {differing}: update what each of them "
+                         f"made by itself, or give {differing} as well")  # fmt: skip
+    kept = {word: arguments[word] for word in asked if word not in given and arguments.get(word)}
+    if kept:
+        words = [part for word, held in kept.items() for argument in held for part in (word, argument)]
         talk.say(f"read as {name} was: {shlex.join(words)}")
-    elif not readings:
+    elif not steps.readings:
         talk.warn(f"{name} does not say what it was read with: labels are read as this command line says")
-    return values
-
-
-def _recorded_options(old: Any) -> tuple[list[dict[str, list[str]]], list[dict[str, list[str]]]]:
-    """Return the options of the commands that read a manifest's audio, and of those that chose among its rows."""
-    from sertool import provenance
-
-    chain = provenance.of(old)["chain"]
-    readings, selections = (
-        [
-            {word: [*map(str, arguments)] for word, arguments in step[key].items() if isinstance(arguments, list)}
-            for step in chain
-            if isinstance(step.get(key), dict)
-        ]
-        for key in ("reading", "selection")
-    )
-    return readings, selections
+    return {
+        asked[word].name: asked[word].type_cast_value(context, tuple(held) if asked[word].multiple else held[-1])
+        for word, held in kept.items()
+    }
 
 
 def _refuse_quarrels(values: dict[str, Any]) -> None:

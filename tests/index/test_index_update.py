@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from indexing import by_clip, index, refused, rows, table
 from running import sertool
 
@@ -96,6 +97,29 @@ def test_an_update_goes_on_with_what_later_commands_chose(make):
     sertool("index", folder / "b.parquet", "--where", "speaker!=mine:b", "-o", folder / "c.parquet")
     held = index(folder / "x", "--update", folder / "c.parquet", "-q")
     assert [(row["corpus"], row["emotion"]) for row in held] == [("mine", "sad")]
+
+
+def test_an_update_goes_on_with_what_a_later_command_named(make):
+    folder = make("x/a_sad.wav", "x/b_angry.wav")
+    sertool("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "-o", folder / "a.parquet")
+    sertool("index", folder / "a.parquet", "--folds", 2, "-o", folder / "b.parquet")
+    sertool("index", folder / "b.parquet", "--map", "sad=grief", "-o", folder / "c.parquet")
+    assert [row["emotion"] for row in index(folder / "x", "--update", folder / "c.parquet")] == ["grief", "angry"]
+
+
+@pytest.mark.parametrize(("first", "later", "named"), [
+    (("--where", "emotion=angry"), ("--map", "sad=angry"), "--map and --where"),
+    (("--emotions", "angry"), ("--map", "angry=rage"), "--map and --emotions"),
+    (("--map", "sad=grief"), ("--map", "grief=angry"), "--map"),
+])  # fmt: skip
+def test_an_update_guesses_not_in_which_order_emotions_were_named_and_clips_chosen(make, first, later, named):
+    folder, pattern = make("x/a_sad.wav", "x/b_angry.wav"), ("--pattern", "{speaker}_{emotion}.wav")
+    sertool("index", folder / "x", *pattern, *first, "-o", folder / "a.parquet")
+    sertool("index", folder / "a.parquet", *later, "-o", folder / "b.parquet")
+    words = (folder / "x", "--update", folder / "b.parquet")
+    refused(*words, says=f"the commands that made it differ in {named}: update what each of them made by itself")
+    told = sertool("index", *words, *first, *later, "-q", "-f", "jsonl")
+    assert told == sertool("index", folder / "x", *pattern, *first, *later, "-q", "-f", "jsonl")
 
 
 def test_an_update_guesses_not_which_of_several_ways_to_read_goes_on(make):
