@@ -175,7 +175,9 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
         if kind is None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
-    table = provenance.made_by(augmenting.appended(table, chain), talk.command_line(), values["seed"], read)
+    chosen = {"--where": [*values["where"]]} if values["where"] else None
+    table = augmenting.appended(table, chain)
+    table = provenance.made_by(table, talk.command_line(), values["seed"], read, selection=chosen)
     delivered = _deliver(table, values, kind, part, jobs)
     files.no_older(values["out"] or "-", manifests)
     return indexing.exit_status(delivered, unseen, strict=values["strict"])

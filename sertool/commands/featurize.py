@@ -162,7 +162,9 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
     read, unseen = indexing.read(indexing.sort_sources(sources, values["root"], nul=values["null"]), index_options)
-    table = provenance.made_by(choose(read, values["where"]), talk.command_line(), values["seed"], read)
+    chosen = {"--where": [*values["where"]]} if values["where"] else None
+    table = choose(read, values["where"])
+    table = provenance.made_by(table, talk.command_line(), values["seed"], read, selection=chosen)
     featurizing.warn_of_channels(table, extraction)
     place = featurizing.ShardFolder(
         Path(values["out"] or "features"), featurizing.Part.parse(values["part"]), values["overwrite"], values["wait"]

@@ -99,6 +99,15 @@ def test_an_update_goes_on_with_what_later_commands_chose(make):
     assert [(row["corpus"], row["emotion"]) for row in held] == [("mine", "sad")]
 
 
+def test_an_update_goes_on_with_what_augment_and_featurize_chose(make):
+    folder = make("x/a_sad.wav", "x/b_angry.wav", "x/c_angry.wav")
+    sertool("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "-o", folder / "a.parquet")
+    sertool("augment", folder / "a.parquet", "--gain", 3, "--where", "emotion=angry", "-o", folder / "b.parquet")
+    sertool("featurize", folder / "b.parquet", "--rms", "--where", "speaker!=x:c", "-o", folder / "f")
+    held = index(folder / "x", "--update", folder / "f/manifest.parquet", "-q")
+    assert [row["clip"] for row in held] == ["x/b_angry"]
+
+
 def test_an_update_goes_on_with_what_a_later_command_named(make):
     folder = make("x/a_sad.wav", "x/b_angry.wav")
     sertool("index", folder / "x", "--pattern", "{speaker}_{emotion}.wav", "-o", folder / "a.parquet")
