@@ -102,6 +102,12 @@ def is_duplicate_issue(issue: str | None) -> bool:
     return issue is not None and (issue == "label-conflict" or issue.startswith(SAME_AS))
 
 
+def passing(table: Table) -> np.ndarray:
+    """Return how readily each row's issue ends beside other clips: 2 for a twin, 1 for a conflict, else 0, `[rows]`."""
+    issues = manifest.codes(table, "issue")
+    return look_up([is_duplicate_issue(issue) + issue.startswith(SAME_AS) for issue in issues.values], issues, 0)
+
+
 def shared(table: Table) -> Codes:
     """Group clips of equal sound, by the name of the first; copies do not count as clips."""
     return _alike(table, *_hashed(table, "digest"), np.zeros(len(table), np.int32))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sertool import formats, manifest, provenance, talk
+from sertool import duplicates, formats, manifest, provenance, talk
 from sertool.codes import Codes
 from sertool.errors import SertoolError, first_line
 from sertool.files import listed
@@ -106,6 +106,8 @@ def _joined(table: Table) -> Table:
     result = {}
     for name in table.column_names:
         rows = np.flatnonzero(table.column(name).is_valid().to_numpy())
+        if name == "issue":  # of several, the one that joining is least likely to end
+            rows = rows[np.argsort(duplicates.passing(table)[rows], kind="stable")]
         source = _first_rows(clips, rows)
         _refuse_conflict(table, name, clips, rows, source)
         result[name] = table.column(name).take(pa.array(source, mask=source < 0))
@@ -120,7 +122,7 @@ def _first_rows(clips: Codes, rows: np.ndarray) -> np.ndarray:
 
 
 def _refuse_conflict(table: Table, name: str, clips: Codes, rows: np.ndarray, source: np.ndarray) -> None:
-    if not manifest.is_of_words(table, name) or name in ("size", "modified"):
+    if not manifest.is_of_words(table, name) or name in ("size", "modified", "issue"):
         return
     values = manifest.codes(table, name).index
     differs = rows[values[rows] != values[source[clips.index[rows]]]]

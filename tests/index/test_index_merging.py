@@ -77,6 +77,19 @@ def test_the_last_of_several_equal_sounds_is_used_whatever_was_left_out(make):
         assert "1 clip is used again, for what it equals was left out, such as b/sad/1" in done.err
 
 
+def test_manifests_that_overlap_are_joined_however_equal_sounds_were_settled(make):
+    folder = make("q/sad/x.wav")
+    for name in "yw":
+        shutil.copy(folder / "q/sad/x.wav", folder / f"q/sad/{name}.wav")
+    for name in "xw":
+        files = (folder / f"q/sad/{name}.wav", folder / "q/sad/y.wav")
+        assert sertool("index", *files, "-o", folder / f"{name}.parquet").code == 0
+    held = by_clip(folder / "x.parquet", folder / "w.parquet")
+    assert {clip: row.get("issue") for clip, row in held.items()} == {
+        "sad/x": None, "sad/y": "duplicate-of:sad/x", "sad/w": "duplicate-of:sad/x",
+    }  # fmt: skip
+
+
 def test_copies_come_back_with_the_clip_that_they_are_of(make):
     folder = make("a/sad/1.wav")
     shutil.copytree(folder / "a", folder / "b")
