@@ -11,39 +11,46 @@ from sertool.codes import Codes, hashes, look_up, mix
 from sertool.columns import Row
 from sertool.manifest import Table
 
-SAME_AS = "duplicate-of:"
+CONFLICT, SAME_AS = "label-conflict", "duplicate-of:"
 TICK = 1e-3  # seconds: parts whose start and length agree within it are the same
 ROUNDED = 50  # ticks by which parts may overlap, as tables round their times
 LONGEST = 10**12  # ticks; the length of a part without an end
 
 
 def mark(rows: Sequence[Row]) -> None:
-    """Mark clips of equal sound in `issue`.
-
-    If their labels differ, all are marked; else all but one: the one of which emotion and speaker are known best, the
-    first in a tie.
-    """
+    """Mark clips of equal sound in `issue`; what was marked before is forgotten."""
+    alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if is_duplicate_issue(row.get("issue")):
             row["issue"] = None
-    alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
         if row.get("digest") and not row.get("issue"):
             alike[row["digest"], row.get("start"), row.get("duration")].append(row)
     for equal in alike.values():
-        if len({row["emotion"] for row in equal if row.get("emotion")}) > 1:
-            for row in equal:
-                row["issue"] = "label-conflict"
-            continue
-        best = max(equal, key=lambda row: (row.get("emotion") is not None) + (row.get("speaker") is not None))
+        _settle(equal)
+
+
+def _settle(equal: Sequence[Row]) -> None:
+    """Mark clips of one sound: all if their labels differ, else all but one.
+
+    That is the one of which emotion and speaker are known best, the first in a tie. A conflict that only some of them
+    were in stays: it was with clips that are not here.
+    """
+    emotions = {row["emotion"] for row in equal if row.get("emotion")}
+    was_in_conflict = {row.get("issue") == CONFLICT for row in equal}
+    if len(emotions) > 1 or len(was_in_conflict) > 1:
         for row in equal:
-            row["issue"] = None if row is best else f"{SAME_AS}{best['clip']}"
+            row["issue"] = CONFLICT
+        return
+    best = max(equal, key=lambda row: (row.get("emotion") is not None) + (row.get("speaker") is not None))
+    for row in equal:
+        row["issue"] = None if row is best else f"{SAME_AS}{best['clip']}"
 
 
 def marked(table: Table) -> Table:
     """Like `mark`, for a table, which may be joined of several; copies go with their clip.
 
-    Where no digest is known, equal means the same part of the same file.
+    Where no digest is known, equal means the same part of the same file. Of conflicts, those stay whose other clips
+    were left out.
     """
     return _judged(table, _alike(table, *_sources(table), manifest.codes(table, "channel").index).index)
 
@@ -78,9 +85,13 @@ def _judged(table: Table, sound: np.ndarray) -> Table:
         return table
     names = ("clip", "emotion", "speaker", "issue")
     columns = [manifest.column(manifest.keep(table, several), name) for name in names]
-    rows = [dict(zip(("digest", *names), row, strict=True))
-            for row in zip(map(str, sound[several].tolist()), *columns, strict=True)]  # fmt: skip
-    mark(rows)
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    alike: dict[int, list[Row]] = defaultdict(list)
+    for number, row in zip(sound[several].tolist(), rows, strict=True):
+        if not row["issue"] or is_duplicate_issue(row["issue"]):
+            alike[number].append(row)
+    for equal in alike.values():
+        _settle(equal)
     issues = manifest.column(table, "issue")
     for place, row in zip(np.flatnonzero(several).tolist(), rows, strict=True):
         issues[place] = row["issue"]
@@ -99,7 +110,7 @@ def single(table: Table) -> np.ndarray:
 
 def is_duplicate_issue(issue: str | None) -> bool:
     """Whether an issue says that a clip has a twin."""
-    return issue is not None and (issue == "label-conflict" or issue.startswith(SAME_AS))
+    return issue is not None and (issue == CONFLICT or issue.startswith(SAME_AS))
 
 
 def passing(table: Table) -> np.ndarray:

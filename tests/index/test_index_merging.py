@@ -90,6 +90,33 @@ def test_manifests_that_overlap_are_joined_however_equal_sounds_were_settled(mak
     }  # fmt: skip
 
 
+def test_a_conflict_of_labels_stays_when_the_other_label_was_left_out(make):
+    folder = make("a/angry/1.wav")
+    for name in ("a/happy/1.wav", "b/angry/0.wav"):
+        (folder / name).parent.mkdir(parents=True)
+        shutil.copy(folder / "a/angry/1.wav", folder / name)
+    sertool("index", folder / "a", "--where", "emotion=angry", "-o", folder / "a.parquet")
+    sertool("index", folder / "b", "-o", folder / "b.parquet")
+    (folder / "a/happy/1.wav").unlink()
+    sertool("index", folder / "b", folder / "a", "-o", folder / "c.parquet")
+    issues = {clip: row.get("issue") for clip, row in by_clip(folder / "c.parquet").items()}
+    assert issues == {"b/angry/0": None, "a/angry/1": "duplicate-of:b/angry/0"}
+    for other in "bc":
+        both = by_clip(folder / f"{other}.parquet", folder / "a.parquet")
+        assert {clip: row["issue"] for clip, row in both.items()} == dict.fromkeys(issues, "label-conflict")
+
+
+def test_a_conflict_of_labels_ends_with_one_meaning_of_both(make):
+    folder = make("a/calm/1.wav")
+    (folder / "a/neutral").mkdir()
+    shutil.copy(folder / "a/calm/1.wav", folder / "a/neutral/1.wav")
+    sertool("index", folder / "a", "-o", folder / "a.parquet")
+    held = by_clip(folder / "a.parquet", "--map", "calm=neutral")
+    assert {clip: row.get("issue") for clip, row in held.items()} == {
+        "a/calm/1": None, "a/neutral/1": "duplicate-of:a/calm/1",
+    }  # fmt: skip
+
+
 def test_copies_come_back_with_the_clip_that_they_are_of(make):
     folder = make("a/sad/1.wav")
     shutil.copytree(folder / "a", folder / "b")
