@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sertool import splits, talk
+from sertool import protocols, talk
 from sertool.errors import SertoolError
 from sertool.modelfile import ModelFile
 
@@ -46,7 +46,7 @@ def _lines(model: ModelFile) -> list[str]:
     protocol = (held_out or trained).get("protocol")
     if protocol and not held_out:
         lines.append(f"divided by: {protocol}")
-    if splits.entry(protocol).get("leaky"):
+    if protocols.named(protocol).is_leaky:
         lines.append(f"LEAKY: {protocol} puts clips of one speaker on both sides: figures say nothing about new ones")
     parts = [part for part in ("train", "dev", "test") if f"{part}_uar" in model.scores]
     lines += [f"{part}: {_figures(model.scores, part)}{adapted}" for part in parts]
@@ -58,7 +58,7 @@ def expected(figures: dict[str, Any]) -> str:
     low, high = figures["low"], figures["high"]
     who = talk.counted(figures["speakers"], "speaker") if figures["speakers"] else "unknown speakers"
     clips, protocol = talk.counted(figures["clips"], "clip"), figures["protocol"]
-    division = f"LEAKY: {protocol}" if splits.entry(protocol).get("leaky") else protocol
+    division = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
     return f"about UAR {figures['uar']:.1f} % [{low:.1f}, {high:.1f}], as on {clips} of {who} held out, {division}"
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import leak_guard, manifest, splits, splitting, talk
+from sertool import leak_guard, manifest, protocols, splits, splitting, talk
 from sertool.codes import Codes, counts, families, look_up
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -91,12 +91,12 @@ def _title_of(how: Wanted, own: str) -> str:
 
 def _keeps_speakers(how: Wanted) -> bool:
     """Whether a way keeps each speaker's clips together: yes, unless its protocol is known to divide otherwise."""
-    return "speaker" in splits.entry(how).get("by", ["speaker"])
+    return protocols.named(how).keeps_speakers
 
 
 def is_leaky(how: Wanted) -> bool:
     """Whether a protocol is known to put clips of one speaker on both sides."""
-    return bool(splits.entry(how).get("leaky"))
+    return protocols.named(how).is_leaky
 
 
 def without_forced_parts(table: Table, options: HeldOutOptions) -> Table:
@@ -144,7 +144,8 @@ def divided(table: Table, way: Way, options: HeldOutOptions) -> Table:
 
 def _by_labels(table: Table, how: Wanted, options: HeldOutOptions) -> Table:
     """Divide the table as asked, ignoring clips that always train and those without a label."""
-    seed, counted = splits.entry(how).get("seed", options.seed), ~(_always(table, options) | _unlabelled(table))
+    own_seed, counted = protocols.named(how).seed, ~(_always(table, options) | _unlabelled(table))
+    seed = options.seed if own_seed is None else own_seed
     if counted.all() or not counted.any():  # if none counts, `check` says why
         return splitting.divided(table, how, seed)
     divided = splitting.divided(manifest.keep(table, counted), how, seed)
@@ -237,7 +238,7 @@ def refuse_leaks(table: Table, way: Way, fold_splits: Sequence[FoldSplit]) -> No
 def _excused(protocol: str) -> set[str]:
     """Return the kinds of finding that a protocol is known for."""
     speakers = set() if _keeps_speakers(protocol) else {"speaker"}
-    return speakers | ({"parent"} if splits.entry(protocol).get("copies") else set())
+    return speakers | ({"parent"} if protocols.named(protocol).copies else set())
 
 
 def with_copies(table: Table, rows: np.ndarray) -> np.ndarray:
@@ -259,7 +260,7 @@ def _divisions(table: Table, way: Way, seed: int) -> list[FoldSplit]:
     columns = _columns(table)
     if "split" in table.column_names:
         split = _coded_split(table)
-        if "parent" in columns and not splits.entry(way.protocol).get("copies"):
+        if "parent" in columns and not protocols.named(way.protocol).copies:
             split[(columns["parent"].index >= 0) & (split != TRAIN)] = -1
         return [(None, split)]
     fold = np.array([-1 if value is None else value for value in manifest.column(table, "fold")], np.int16)

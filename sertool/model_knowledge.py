@@ -10,7 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sertool import duplicates, manifest, manifest_io, merging, modelfile, run_folder, shipped, splits, taught_encoders
+from sertool import (
+    duplicates,
+    manifest,
+    manifest_io,
+    merging,
+    modelfile,
+    protocols,
+    run_folder,
+    shipped,
+    taught_encoders,
+)
 from sertool.codes import Codes, find, look_up
 from sertool.manifest import Table
 from sertool.splits import DEV, PARTS, TEST, TRAIN
@@ -68,8 +78,8 @@ def _division(model: Path) -> Path:
 def protocol_of(model: Path) -> str | None:
     """Return the published split that a model was trained with, by its file or, for the package's models, by name."""
     name = modelfile.read(model).trained.get("protocol") or (shipped.DIVISION if shipped.holds(model) else None)
-    entry = splits.entry(name)
-    return str(name) if "speakers" in entry and entry["kind"] == "split" else None
+    protocol = protocols.named(name)
+    return str(name) if protocol.speakers and not protocol.folds else None
 
 
 def corpora_of(model: Path) -> list[str]:
@@ -79,7 +89,7 @@ def corpora_of(model: Path) -> list[str]:
 
 def _published(table: Table, model: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the parts by a published split; every clip of its train speakers counts as trained on."""
-    speakers = _by_speaker(table, splits.speakers(splits.entry(protocol_of(model))))
+    speakers = _by_speaker(table, protocols.named(protocol_of(model)).places())
     return np.where(speakers == TRAIN, TRAIN, -1), speakers
 
 

@@ -157,10 +157,6 @@ def offering(*words: str, path: str = "") -> Callable[[click.Context, click.Para
     return complete
 
 
-def protocols() -> list[str]:
-    return list(catalogue.keys("splits.py", "PROTOCOLS"))
-
-
 def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """Return `click.option` with a `group`."""
     return click.option(*names, cls=Option, **settings)

@@ -17,6 +17,7 @@ from sertool import (
     labels,
     manifest,
     manifest_io,
+    protocols,
     provenance,
     row_filter,
     splits,
@@ -236,7 +237,7 @@ def _leaks(table: Table, parts: dict[str, np.ndarray], split: str | None, protoc
     """Yield the reasons why the figures say nothing about new speakers, as far as the table shows them."""
     if split == "train":
         yield "these clips were trained on"
-    if splits.entry(protocol).get("leaky"):
+    if protocols.named(protocol).is_leaky:
         yield f"{protocol} puts clips of one speaker on both sides"
     if "train" in parts and split != "train":
         speaker = manifest.codes(table, "speaker").index

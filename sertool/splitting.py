@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sertool import duplicates, leak_guard, manifest, provenance, splits, talk
+from sertool import duplicates, leak_guard, manifest, protocols, provenance, splits, talk
 from sertool.codes import Codes, take
 from sertool.errors import UsageError
 from sertool.files import listed
@@ -81,7 +81,7 @@ def requested_division(split: str | None, folds: int | None, protocol: str | Non
         raise UsageError(f"{' and '.join(requested)} exclude each other: give one")
     how = next(iter(requested.values()), None)
     if isinstance(how, str):
-        splits.parse(how)
+        protocols.parse(how)
     return how
 
 
@@ -104,7 +104,7 @@ def divided(table: Table, how: Wanted, seed: int, old: Table | None = None) -> T
     divide = splits.folds if isinstance(how, int) else splits.divide
     division = divide(how, Columns(table, rows), seed, keep)
     _say(division, how)
-    recipe = splits.entry(how).get("copies")
+    recipe = protocols.named(how).copies
     if recipe and manifest.originals(table)[rows].all():
         talk.warn(f"{how} divides clips together with a copy of each, and there are no copies: "
                   f"run `sertool augment --recipe {recipe}` first")  # fmt: skip
@@ -215,10 +215,10 @@ def strange_parts(table: Table) -> list[str]:
 
 
 def _say(division: splits.Division, how: Wanted) -> None:
-    entry = splits.entry(how)
-    if entry.get("leaky"):
+    protocol = protocols.named(how)
+    if protocol.is_leaky:
         talk.warn(f"{how} puts clips of one speaker on both sides: its figures say nothing about new speakers")
-    elif entry and "speaker" not in entry["by"]:
+    elif not protocol.keeps_speakers:
         talk.warn(f"{how} holds out what is said and not who speaks: for new speakers as well, speaker+sentence")
     # Mentioned once: train divides twice, the first time to look ahead before features are made.
     code = division.split if division.fold is None else division.fold

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from sertool.codes import Codes
-from sertool.splits import PROTOCOLS
+from sertool.protocols import PROTOCOLS
 
 CREMA_SENTENCES = ["IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI"]
 EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad"]
@@ -78,7 +78,7 @@ def with_copies(rows: list[Row]) -> list[Row]:
 
 def needing(name: str) -> list[Row]:
     """Return rows that the protocol can divide, including copies."""
-    corpus = PROTOCOLS[name]["corpus"]
+    corpus = PROTOCOLS[name].corpus or ""
     return with_copies({"ravdess": ravdess, "tess": tess}.get(corpus, crema)())
 
 

@@ -19,8 +19,8 @@ HOUSE = {
     "bedrock": "errors __init__",
     "ground": """talk workers padding batch_changes catalogue codes columns containers digests filters team norms layers
         metrics presets ratios pyin recipes rounding scan schedules stretching device parts dsp pitch_classes products
-        slow files locks paths pictures sheet fitted labels run_folder selection shipped splits leak_guard streams synth
-        tensorfile unpacking web downloading training_settings weights""",
+        slow files locks paths pictures sheet fitted labels run_folder selection shipped protocols dealing splits
+        leak_guard streams synth tensorfile unpacking web downloading training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest provenance recorded_options row_filter votes speakers taught_encoders intake duplicates
         levels audio encoding folders sounds labelling modelfile named_models shards delimited formats merging

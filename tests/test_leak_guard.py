@@ -8,7 +8,7 @@ from invented import coded, crema, emobox_like, fold_column, needing, table, tes
 
 from sertool import leak_guard, splits
 from sertool.codes import Codes
-from sertool.splits import PROTOCOLS
+from sertool.protocols import PROTOCOLS
 
 
 def test_folds_that_share_speakers_are_caught():
@@ -116,10 +116,10 @@ def test_rows_without_a_part_are_nobodys():
     assert leak_guard.audit(parts, {}) == []
 
 
-@pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if not entry["leaky"]])
+@pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if not entry.is_leaky])
 def test_what_the_honest_methods_promise_the_audit_confirms(name):
     columns = table(needing(name))
-    held = PROTOCOLS[name]["by"]
+    held = PROTOCOLS[name].by
     found = leak_guard.audit(
         splits.divide(name, columns).parts, {each: columns[each] for each in [*held, "clip", "parent"]}, True
     )

@@ -15,8 +15,8 @@ from sertool import (
     modelfile,
     models,
     preparing,
+    protocols,
     recipes,
-    splits,
     synth,
     talk,
 )
@@ -51,7 +51,7 @@ def test_a_recipe_names_what_there_is(name: str) -> None:
     assert held.keys() <= {"about", "model", "preset", "protocol"} | optional
     assert held["preset"] in PRESETS
     assert held["model"] in catalogue.names("models")
-    splits.parse(held["protocol"])
+    protocols.parse(held["protocol"])
     Settings(**held.get("training", {}))
     preparing.of_preset(held["preset"])
 

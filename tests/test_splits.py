@@ -1,13 +1,11 @@
 """The laws of splits: speakers never cross, and copies never reach a test."""
 
-import ast
 import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,12 +25,13 @@ from invented import (
     words,
 )
 
-from sertool import codes, leak_guard, manifest, provenance, splits, splitting
+from sertool import codes, dealing, leak_guard, manifest, protocols, provenance, splits, splitting
 from sertool.codes import Codes
 from sertool.errors import UsageError
-from sertool.splits import DEV, PARTS, PROTOCOLS, TEST, TRAIN
+from sertool.protocols import PROTOCOLS
+from sertool.splits import DEV, PARTS, TEST, TRAIN
 
-SEEDED = [name for name, entry in PROTOCOLS.items() if "shares" in entry]
+SEEDED = [name for name, entry in PROTOCOLS.items() if entry.shares]
 
 
 def anything(seed: int) -> list[Row]:
@@ -189,7 +188,7 @@ def test_a_clip_of_no_sentence_has_no_place_among_sentences():
 
 
 def test_many_speakers_are_dealt_in_bundles_and_stay_whole(monkeypatch):
-    monkeypatch.setattr(splits, "BUNDLES", 32)
+    monkeypatch.setattr(dealing, "BUNDLES", 32)
     columns = table(crema())
     place = splits.divide("speaker", columns, 1).split
     assert disjoint(columns, "speaker", place)
@@ -424,7 +423,7 @@ def test_random_splits_have_their_shares_of_every_emotion(name, shares):
 
 
 def test_only_the_random_splits_are_leaky():
-    assert [name for name, entry in PROTOCOLS.items() if entry["leaky"]] == [
+    assert [name for name, entry in PROTOCOLS.items() if entry.is_leaky] == [
         n for n in PROTOCOLS if n.startswith("random-")
     ]
 
@@ -432,7 +431,7 @@ def test_only_the_random_splits_are_leaky():
 # Copies.
 
 
-@pytest.mark.parametrize("name", [n for n, e in PROTOCOLS.items() if e["kind"] == "split" and "copies" not in e])
+@pytest.mark.parametrize("name", [n for n, e in PROTOCOLS.items() if not e.folds and not e.copies])
 def test_copies_train_where_their_parents_train_and_nowhere_else(name):
     rows = needing(name)
     columns, bare = table(rows), table([row for row in rows if "parent" not in row])
@@ -450,7 +449,7 @@ def test_only_the_leaky_copies_let_copies_into_test():
     assert {"speaker", "parent"} <= kinds
 
 
-@pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if entry["kind"] == "folds"])
+@pytest.mark.parametrize("name", [name for name, entry in PROTOCOLS.items() if entry.folds])
 def test_copies_share_the_fold_of_their_parents_and_only_train(name):
     columns = table(needing(name))
     fold = splits.divide(name, columns).fold
@@ -553,7 +552,7 @@ def test_the_number_of_folds_is_checked():
     ],
 )
 def test_expressions(asked, shares):
-    plan = splits.parse(asked)
+    plan = protocols.parse(asked)
     assert plan.name == asked.partition(":")[0]
     assert plan.shares == (None if shares is None else pytest.approx(shares))
 
@@ -584,19 +583,8 @@ def test_expressions(asked, shares):
 )
 def test_wrong_expressions_are_told_the_right_ones(asked, says):
     with pytest.raises(UsageError, match=says) as error:
-        splits.parse(asked)
+        protocols.parse(asked)
     assert "\n" not in str(error.value)
-
-
-def test_protocols_are_literals_that_help_can_read():
-    tree = ast.parse(Path(splits.__file__).read_text(encoding="utf-8"))
-    held = next(ast.literal_eval(node.value) for node in tree.body
-                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PROTOCOLS")  # fmt: skip
-    assert held == PROTOCOLS
-    for entry in held.values():
-        assert entry["kind"] in ("split", "folds")
-        assert "\n" not in entry["title"]
-        assert {"title", "corpus", "leaky", "by"} <= set(entry)
 
 
 # Codes.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from running import Outcome, ages, changed, column, sertool
 
-from sertool import encoding, inference, manifest, manifest_io, modelfile, row_filter, splits, synth, teacher_models
+from sertool import encoding, inference, manifest, manifest_io, modelfile, protocols, row_filter, synth, teacher_models
 from sertool.errors import SertoolError
 from sertool.splits import DEV, TEST, TRAIN
 from sertool.teacher_models import TeacherModels
@@ -154,7 +154,7 @@ def test_a_teacher_that_learnt_from_the_dev_of_its_folds_teaches_where_dev_is_in
 
 def test_a_teacher_of_the_package_is_known_by_its_protocol(mel: Path, tmp_path: Path) -> None:
     learnt, heldout = 1001, 1005
-    assert [splits.speakers(splits.entry("cremad-nk"))[f"cremad:{who}"] for who in (learnt, heldout)] == [0, 1]
+    assert [protocols.named("cremad-nk").places()[f"cremad:{who}"] for who in (learnt, heldout)] == [0, 1]
     speakers = column(mel, "speaker")
     first = sorted(set(speakers))[0]
     for who, code in ((learnt, 1), (heldout, 0)):

@@ -7,9 +7,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from sertool import catalogue, options, talk
+from sertool import catalogue, options, protocols, talk
 from sertool.errors import SertoolError, UsageError
 from sertool.options import option
+from sertool.protocols import PROTOCOLS
 
 READING = ("corpus", "patterns", "tables", "group", "mapping", "labels", "votes", "emotions", "where")
 EPILOG = """\b
@@ -62,14 +63,14 @@ def _input_options() -> Any:
 
 
 def _split_options() -> Any:
-    group, protocols = "Splits", options.protocols()
+    group = "Splits"
     return options.stack(
-        option("--split", metavar="HOW", group=group, shell_complete=options.offering(*protocols),
+        option("--split", metavar="HOW", group=group, shell_complete=options.offering(*PROTOCOLS),
                help="speaker:70/15/15, sentence:80/20, speaker+sentence, or a protocol's name."),
         option("--folds", type=options.Number(int, 2, 1000), metavar="K", group=group,
                help="K folds that share no speaker."),
-        option("--protocol", type=click.Choice(protocols), group=group, metavar="NAME",
-               help=f"A published split or set of folds: {', '.join(protocols)}."),
+        option("--protocol", type=click.Choice([*PROTOCOLS]), group=group, metavar="NAME",
+               help=f"A published split or set of folds: {', '.join(PROTOCOLS)}."),
         option("--audit", is_flag=True, group=group,
                help="Say whether speakers, equal or overlapping sounds, copies or sentences cross the splits; exit 1 "
                     "on a leak."),
@@ -141,10 +142,9 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
 
 def _seed(division: Any, seed: int) -> int:
     """Return the protocol's own seed, unless another was asked for."""
-    from sertool import splits
-
     usual = click.get_current_context().get_parameter_source("seed") is ParameterSource.DEFAULT
-    return splits.entry(division).get("seed", seed) if usual else seed
+    own = protocols.named(division).seed
+    return own if usual and own is not None else seed
 
 
 def _reading_options() -> Iterator[tuple[str, click.Option]]:
@@ -249,8 +249,7 @@ def _show_list() -> None:
     ]
     headers = ("corpus", "speakers", "clips", "hours", "language", "licence", "emotions")
     talk.table(headers, rows, right="speakers clips hours")
-    protocols = catalogue.read(catalogue.PACKAGE / "splits.py").facts["PROTOCOLS"]
-    talk.table(("protocol", "what it is"), [(name, entry["title"]) for name, entry in protocols.items()])
+    talk.table(("protocol", "what it is"), [(name, protocol.title) for name, protocol in PROTOCOLS.items()])
     for kind, meanings in _meanings().items():
         talk.table((kind, "what it means"), meanings.items())
     talk.table(("emotion", "also called"), _emotion_words())

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
-from sertool import catalogue, options, shipped, splits, talk
+from sertool import catalogue, options, protocols, shipped, talk
 from sertool.errors import UsageError
 from sertool.options import option
 from sertool.presets import PRESETS
+from sertool.protocols import PROTOCOLS
 from sertool.recipes import RECIPES
 
 EPILOG = """\b
@@ -105,13 +106,13 @@ def _teaching_options() -> Any:
 def _division_options() -> Any:
     group = "Held out"
     return options.stack(
-        option("--split", metavar="HOW", group=group, shell_complete=options.offering(*options.protocols()),
+        option("--split", metavar="HOW", group=group, shell_complete=options.offering(*PROTOCOLS),
                help="As in `sertool index`: speaker:70/15/15, or a protocol (see `sertool index --list`). "
                     "[default: the manifest's own, else speaker:70/15/15]"),
         option("--folds", type=options.Number(int, 2, 1000), metavar="K", group=group,
                help="K folds of whole speakers."),
         option("--loso", is_flag=True, group=group, help="Leave one speaker out, each in turn."),
-        option("--protocol", type=click.Choice(options.protocols()), metavar="NAME", group=group,
+        option("--protocol", type=click.Choice([*PROTOCOLS]), metavar="NAME", group=group,
                help="A published split or folds."),
         option("--train-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Train on these corpora."),
         option("--test-on", type=options.Words(), metavar="CORPUS,..", group=group, help="Hold out these corpora."),
@@ -214,7 +215,7 @@ def _of_model(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
 
 
 def _of_copies(recipe: Mapping[str, Any]) -> Iterator[ShownValue]:
-    if copies := splits.entry(recipe["protocol"]).get("copies"):
+    if copies := protocols.named(recipe["protocol"]).copies:
         yield "augment --recipe", copies, _whose(recipe, "protocol")
 
 
