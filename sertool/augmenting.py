@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sertool import columns, effects, manifest, merging, splitting, talk
+from sertool import columns, effects, manifest, merging, own_division, talk
 from sertool.codes import look_up
 from sertool.effect_chains import EffectChain
 from sertool.errors import SertoolError
@@ -29,7 +29,7 @@ def rows_to_copy(table: Table) -> np.ndarray:
 
 def appended(table: Table, effects_chain: EffectChain) -> Table:
     """Return the table with copies below its rows, all first copies before all second ones."""
-    if strange := splitting.strange_parts(table):
+    if strange := own_division.strange_parts(table):
         talk.warn(f"split {listed(strange)}: none of {', '.join(PARTS)}, so its rows get no copies")
     rows = np.flatnonzero(rows_to_copy(table))
     if not len(rows):

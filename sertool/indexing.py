@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sertool import clips, columns, doctor, labels, manifest, manifest_io, merging, splits, splitting, talk
+from sertool import clips, columns, doctor, labels, manifest, manifest_io, merging, own_division, splits, talk
 from sertool.audio import EXTENSIONS, UNREAD, passed_over
 from sertool.codes import look_up
 from sertool.columns import Row
@@ -244,7 +244,7 @@ def summary(table: Table) -> None:
             counts = manifest.counts(table, name)
             counts = sorted(counts, key=_place) if head else counts
             talk.say(f"  {head}" + listed((f"{word} {count:,}" for word, count in counts), 30))
-    if strange := splitting.strange_parts(table):
+    if strange := own_division.strange_parts(table):
         talk.warn(f"split {listed(strange)}: none of {', '.join(splits.PARTS)}, so train refuses it")
     doctor.report(table)
 

@@ -12,11 +12,13 @@ from sertool import (
     designing,
     final_model,
     heldout,
+    heldout_checks,
     manifest,
     preparing,
+    protocols,
     refusals,
     runs,
-    splitting,
+    speakers,
     talk,
     targets,
     teacher_answers,
@@ -116,13 +118,13 @@ def divisions(plan: TrainingPlan) -> list[Division]:
 def _members(plan: TrainingPlan, table: Table, way: Way) -> Division:
     """Divide a table in one way; each training must have clips to train on and to hold out."""
     held_out, table = plan.held_out, heldout.divided(table, way, plan.held_out)
-    fold_splits = heldout.divisions(table, way, held_out)
-    heldout.refuse_leaks(table, way, fold_splits)
+    fold_splits = heldout.fold_splits(table, way, held_out)
+    heldout_checks.refuse_leaks(table, way, fold_splits)
     trainings = runs.members(fold_splits, held_out.seeds, held_out.seed, way.protocol)
     emotion, speaker = (manifest.codes(table, name) for name in ("emotion", "speaker"))
     for member in trainings[:: held_out.seeds]:
-        heldout.check(member.split, emotion, speaker, f"{plan.folder / way.folder / member.name}")
-    heldout.warn_of_partless(table, _used(trainings), held_out)
+        heldout_checks.check_split(member.split, emotion, speaker, f"{plan.folder / way.folder / member.name}")
+    heldout_checks.warn_of_partless(table, _used(trainings), held_out)
     follows = held_out.final and way is plan.ways[-1]  # of --gap, the way without a leak
     return Division(way, table, trainings, final_model.member(table, trainings, held_out.seeds) if follows else None)
 
@@ -142,7 +144,7 @@ def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
     """Make all checks before anything is computed; return the divisions."""
     table, design, seeds = plan.table, plan.design, plan.held_out.seeds
     records = preparing.records(table, design, to_make)
-    splitting.warn_of_like_names(table)
+    speakers.warn_of_like_names(table)
     refusals.refuse(table, design, records, preparing.width(table, design, to_make))
     if plan.options.published and batches.featured(table):
         preparing.compare_features(plan.options, design, records)
@@ -156,7 +158,7 @@ def check_all(plan: TrainingPlan, to_make: Extraction | None) -> list[Division]:
         refusals.warn_of_long_rise(design, [member.split for member in trainings])
         held_out = np.any([np.isin(member.split, (DEV, TEST)) for member in trainings], axis=0)
         refusals.warn_of_package_encoder(manifest.keep(divided, held_out), records, lessons, way.protocol)
-        if not heldout.is_leaky(way.protocol):
+        if not protocols.named(way.protocol).is_leaky:
             refusals.refuse_taught_encoder(divided, lessons, [member.split for member in trainings[::seeds]])
         if design.teacher:
             _require_teacher(design.teacher, plan.teacher_file, divided, division.members)

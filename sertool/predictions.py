@@ -17,11 +17,11 @@ from sertool import (
     labels,
     manifest,
     manifest_io,
+    own_division,
     protocols,
     provenance,
     row_filter,
     splits,
-    splitting,
     talk,
 )
 from sertool.codes import Codes
@@ -201,7 +201,7 @@ def _run(name: str, table: Table, reading: Reading) -> Run:
     parts = _parts(table)
     split = _held_out(parts, reading.split, name)
     rows = parts[split] if split else np.ones(len(table), bool)
-    protocol = splitting.protocol(table)
+    protocol = own_division.protocol(table)
     coverage, scored = _scored(table, rows, name)
     truth, predicted = (_words(scored, column, reading.mapping) for column in ("emotion", "predicted"))
     leaks = tuple(_leaks(table, parts, split, protocol))

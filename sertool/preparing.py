@@ -18,9 +18,9 @@ from sertool import (
     manifest_io,
     merging,
     models,
+    own_division,
     presets,
     row_filter,
-    splitting,
     talk,
     taught_encoders,
     weights,
@@ -51,7 +51,7 @@ def read(inputs: Inputs) -> Table:
     table = row_filter.choose(manifest.keep(table, manifest.usable(table)), inputs.where)
     if not len(table):
         raise SertoolError("no usable clip is left to train on")
-    return splitting.without_empty_parts(table)
+    return own_division.without_empty_columns(table)
 
 
 def _without_equal_sounds(table: Table) -> Table:

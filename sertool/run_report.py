@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertool import heldout, manifest, talk
+from sertool import manifest, protocols, talk
 from sertool.design import Design, is_fitted_at_once
 from sertool.manifest import Table
 from sertool.members import Figures
@@ -61,7 +61,7 @@ def say_result(table: Table, scores: Sequence[Figures], protocol: str, folder: P
     count = len(manifest.counts(table, "speaker"))
     of_speakers = f"of {talk.counted(count, 'speaker')}" if count else "(speakers unknown)"
     rows = f"{talk.counted(len(table), 'held-out row')} {of_speakers}"
-    title = f"LEAKY: {protocol}" if heldout.is_leaky(protocol) else protocol
+    title = f"LEAKY: {protocol}" if protocols.named(protocol).is_leaky else protocol
     talk.say(f"{line(scores)}{many}; {rows}, {title}; the run lies in {folder}")
     for name in dict.fromkeys(name for figures in scores for name in figures.get("by_corpus", ())):
         of_corpus = [figures["by_corpus"][name] for figures in scores if name in figures.get("by_corpus", {})]

@@ -1,4 +1,6 @@
-"""Find speaker names that several people seem to share."""
+"""Find speaker names that several people seem to share, and those that seem to be of one person."""
+
+from collections import defaultdict
 
 import numpy as np
 
@@ -16,6 +18,15 @@ def warn_of_several_in_one(table: Table) -> None:
             examples = listed([f"{speaker} ({facts})" for speaker, facts in speakers.items()], 3)
             count = talk.counted(len(speakers), "speaker")
             talk.warn(f"{count} of {what}, so perhaps several people of one name: {examples}")
+
+
+def warn_of_like_names(table: Table) -> None:
+    """Warn of names that differ only by case: one speaker may then be in several parts."""
+    alike = defaultdict(list)
+    for name, _ in manifest.counts(table, "speaker"):
+        alike[name.casefold()].append(name)
+    if both := [" and ".join(sorted(names)) for names in alike.values() if len(names) > 1]:
+        talk.warn(f"speakers whose names differ only by case are taken for different people: {listed(sorted(both), 3)}")
 
 
 def _sexes(table: Table) -> dict[str, str]:
@@ -40,4 +51,4 @@ def _ages(table: Table) -> dict[str, str]:
     np.minimum.at(least, speaker.index[is_known], age[is_known])
     np.maximum.at(most, speaker.index[is_known], age[is_known])
     apart = np.flatnonzero(most - least > YEARS)
-    return {str(speaker.values[place]): f"{least[place]:.0f} to {most[place]:.0f}" for place in apart}
+    return {str(speaker.values[place]): f"{least[place]:.0f} to {most[place]:.0f}" for place in apart.tolist()}

@@ -89,7 +89,7 @@ def divide(plan: SplitPlan | str, columns: Columns, seed: int | None = None, kee
 
 def folds(count: int, columns: Columns, seed: int = 0, keep: Kept | None = None) -> Division:
     """Divide the speakers into `count` folds of similar size and emotions."""
-    speaker, is_original = _speakers(columns), originals(columns)
+    speaker, is_original = _speakers(columns), _originals(columns)
     speakers_found = int((counts(speaker, is_original) > 0).sum())
     if not 2 <= count <= min(speakers_found, MOST_FOLDS):
         raise UsageError(f"--folds {count}: at least 2, and at most as many as there are speakers, {speakers_found:,}")
@@ -142,7 +142,7 @@ def split_of_fold(fold: np.ndarray, columns: Columns, k: int, seed: int = 0) -> 
 
 def _groupwise(by: Sequence[str], columns: Columns, shares: Sequence[float], seed: int, keep: Kept) -> Division:
     """Split by whole speakers, whole sentences or both; with both, rows whose two parts differ are left out."""
-    is_original, parts_of_groups = originals(columns), []
+    is_original, parts_of_groups = _originals(columns), []
     for name in reversed(by):  # sentences first: if they are too few for all parts, speakers use only the parts filled
         group = _speakers(columns) if name == "speaker" else _sentences(columns)
         place = assigned(group, _emotions(columns), is_original, shares, seed, _numbers(keep.get(name, {}), PARTS))
@@ -158,7 +158,7 @@ def _groupwise(by: Sequence[str], columns: Columns, shares: Sequence[float], see
 def _leave_one_out(columns: Columns) -> Division:
     """Make one fold per speaker, in the order of their names."""
     speaker = _speakers(columns)
-    present = np.flatnonzero(counts(speaker, originals(columns))).tolist()
+    present = np.flatnonzero(counts(speaker, _originals(columns))).tolist()
     if not 2 <= len(present) <= MOST_FOLDS:
         raise UsageError(f"--split loso: it takes 2 to {MOST_FOLDS:,} speakers, and here are {len(present):,}")
     place = np.full(len(speaker.values), -1, dtype=np.int16)
@@ -168,7 +168,7 @@ def _leave_one_out(columns: Columns) -> Division:
 
 def _published(name: str, protocol: Protocol, columns: Columns) -> Division:
     """Return the parts or folds of a protocol that names its speakers."""
-    speaker, is_original = _column(columns, "speaker"), originals(columns)
+    speaker, is_original = _column(columns, "speaker"), _originals(columns)
     published = protocol.places()
     where = find(list(published), speaker.values)
     present = look_up(counts(speaker, is_original) > 0, Codes(where, speaker.values), False)
@@ -188,7 +188,7 @@ def _published(name: str, protocol: Protocol, columns: Columns) -> Division:
 def _clipwise(columns: Columns, shares: Shares, seed: int, *, copies: bool) -> Division:
     """Split clips at random, stratified by emotion: order them by emotion and seeded hash, pick at even intervals."""
     clip, emotion = columns["clip"], _emotions(columns)
-    rows = np.flatnonzero(originals(columns) | copies)
+    rows = np.flatnonzero(_originals(columns) | copies)
     keys = hashes(clip.values, (seed,))[clip.index[rows]]
     rest = rows[np.lexsort((keys, emotion[rows]))]
     split = np.full(len(clip.index), -1, dtype=np.int8)
@@ -204,7 +204,7 @@ def _clipwise(columns: Columns, shares: Shares, seed: int, *, copies: bool) -> D
 # Columns in the form that the divisions need.
 
 
-def originals(columns: Columns) -> np.ndarray:
+def _originals(columns: Columns) -> np.ndarray:
     """Return which rows are originals, bool `[rows]`."""
     return _column(columns, "parent").index < 0
 
@@ -226,7 +226,7 @@ def _emotions(columns: Columns) -> np.ndarray:
 
 def _speakers(columns: Columns) -> Codes:
     speaker = _column(columns, "speaker")
-    missing = int((originals(columns) & (speaker.index < 0)).sum())
+    missing = int((_originals(columns) & (speaker.index < 0)).sum())
     if missing:
         raise UsageError(
             f"{missing:,} of {len(speaker.index):,} rows have no speaker, so none can be held out: "
@@ -238,7 +238,7 @@ def _speakers(columns: Columns) -> Codes:
 
 def _sentences(columns: Columns) -> Codes:
     sentence = _column(columns, "sentence")
-    if not (originals(columns) & (sentence.index >= 0)).any():
+    if not (_originals(columns) & (sentence.index >= 0)).any():
         raise UsageError(
             f"none of {len(sentence.index):,} rows has a sentence, so none can be held out: "
             "say what is said with --pattern or --table"
@@ -274,7 +274,7 @@ def _follow(part: np.ndarray, columns: Columns, drop: bool) -> np.ndarray:
 
     With `drop`, copies outside train get no part.
     """
-    is_original = originals(columns)
+    is_original = _originals(columns)
     if is_original.all():
         return part
     clip = columns["clip"]

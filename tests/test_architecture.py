@@ -23,13 +23,13 @@ HOUSE = {
         leak_guard streams synth tensorfile unpacking web downloading training_settings weights""",
     "catalogue": "corpora encoders pretrained features imagenet models",
     "formats": """manifest provenance recorded_options row_filter votes speakers taught_encoders intake duplicates
-        levels audio encoding folders sounds labelling modelfile named_models shards delimited formats merging
-        shaping long_audio splitting doctor checkpoint manifest_paths manifest_io effects sources""",
-    "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout offers
-        store corpus_folder effect_chains stored_rows predict_inputs windows segments summaries model_knowledge
-        heldout_members extract predictions tables design training_data choosing objective training augmenting packing
-        norm_folding inference ensemble cards tasks clips clip_statistics answers answer_files recordings answer_record
-        demonstration""",
+        levels audio encoding folders sounds labelling modelfile named_models shards delimited formats merging shaping
+        long_audio own_division splitting auditing doctor checkpoint manifest_paths manifest_io effects sources""",
+    "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout
+        heldout_checks offers store corpus_folder effect_chains stored_rows predict_inputs windows segments summaries
+        model_knowledge heldout_members extract predictions tables design training_data choosing objective training
+        augmenting packing norm_folding inference ensemble cards tasks clips clip_statistics answers answer_files
+        recordings answer_record demonstration""",
     "loops": """scores sums groups comparing evaluating fetching indexing featurizing predicting row_stages
         answer_folder teacher_models speaker_answers verify panels plots targets member_scores member_file members
         refusals rendering wording reports designing preparing runs run_report optimism

@@ -25,7 +25,7 @@ from invented import (
     words,
 )
 
-from sertool import codes, dealing, leak_guard, manifest, protocols, provenance, splits, splitting
+from sertool import codes, dealing, leak_guard, manifest, own_division, protocols, provenance, splits
 from sertool.codes import Codes
 from sertool.errors import UsageError
 from sertool.protocols import PROTOCOLS
@@ -710,4 +710,4 @@ def test_how_clips_were_divided_is_kept_as_it_was_typed(how):
     table = manifest.from_columns({"clip": ["a"]})
     for said in (f"--split {how}", f"--split={how}"):
         told = provenance.made_by(table, f"sertool index x {said} -o y.parquet", None)
-        assert splitting.protocol(told) == how
+        assert own_division.protocol(told) == how

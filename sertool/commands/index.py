@@ -102,9 +102,21 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     """Look at the audio in PATHS and write a manifest; PATHS may be folders, audio files and manifests."""
     if values["show_list"]:
         return _show_list()
-    from sertool import duplicates, files, indexing, manifest, manifest_io, provenance, speakers, splitting, workers
+    from sertool import (
+        auditing,
+        duplicates,
+        files,
+        indexing,
+        manifest,
+        manifest_io,
+        own_division,
+        provenance,
+        speakers,
+        splitting,
+        workers,
+    )
 
-    division = splitting.requested_division(values["split"], values["folds"], values["protocol"])
+    request = splitting.requested_division(values["split"], values["folds"], values["protocol"])
     reads_sources = paths or not values["tables"]
     old = manifest_io.read(values["update"]) if values["update"] else None
     values |= _options_of_manifest(old, values["update"]) if old is not None else {}
@@ -118,16 +130,18 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     read, unseen = indexing.read(sources, index_options)
     mapping = index_options.labelling.mapping
     if values["audit"]:
-        return splitting.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
+        return auditing.report(_choose_rows(read, values, mapping), strict_sentences=values["strict_sentences"])
     table = duplicates.released(_choose_rows(duplicates.marked(read), values, mapping))
     table = manifest.with_empty(table, "issue", "notes")  # for whatever reads them next
-    seed = _seed(division, values["seed"])
-    table = splitting.divided(table, division, seed, old)
-    if division is not None:
-        splitting.warn_of_like_names(table)
-        splitting.warn_of_torn_recordings(table)
+    seed = _seed(request, values["seed"])
+    if request is not None:
+        table = splitting.divided(table, request, seed, old)
+        speakers.warn_of_like_names(table)
+        auditing.warn_of_torn_recordings(table)
+    elif old is not None:
+        table = splitting.divided_as(table, old)
     reads_audio = sources.has_audio() or bool(values["tables"])
-    protocol = splitting.protocol(old) if old is not None and division is None else None  # whose parts are kept
+    protocol = own_division.protocol(old) if old is not None and request is None else None  # whose parts are kept
     facts = {"reading" if reads_audio else "selection": _non_default_reading_options(values), "protocol": protocol}
     table = provenance.made_by(table, talk.command_line(), seed, read, **facts)
     if manifest_io.holds(values["out"], table, kind):
@@ -140,10 +154,10 @@ def command(paths: tuple[str, ...], **values: Any) -> int | None:
     return indexing.exit_status(table, unseen, strict=values["strict"])
 
 
-def _seed(division: Any, seed: int) -> int:
+def _seed(request: str | int | None, seed: int) -> int:
     """Return the protocol's own seed, unless another was asked for."""
     usual = click.get_current_context().get_parameter_source("seed") is ParameterSource.DEFAULT
-    own = protocols.named(division).seed
+    own = protocols.named(request).seed
     return own if usual and own is not None else seed
 
 

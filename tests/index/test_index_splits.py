@@ -7,10 +7,11 @@ from indexing import by_clip, emobox, refused, table
 from running import sertool
 
 from sertool import (
+    auditing,
     leak_guard,
     manifest,
     manifest_io,
-    splitting,
+    own_division,
 )
 
 
@@ -173,8 +174,9 @@ def test_overlapping_segments_equal_their_slow_twin(seed):
     })  # fmt: skip
     both = [(a, b) for a in range(rows) for b in range(a) if file[a] == file[b] and {part[a], part[b]} == {0, 1}]
     crosses = any(start[a] < start[b] + length[b] and start[b] < start[a] + length[a] for a, b in both)
-    parts = splitting.parts_of(held)
-    found = [each.kind for each in leak_guard.audit(parts, splitting.guarded(held, parts.index >= 0)) if each.leak]
+    parts = own_division.parts(held)
+    groups = auditing.guarded_groups(held, parts.index >= 0)
+    found = [each.kind for each in leak_guard.audit(parts, groups) if each.leak]
     assert found == ["overlap"] * crosses
 
 

@@ -14,7 +14,7 @@ from sertool import (
     audio,
     encoding,
     manifest_io,
-    splitting,
+    own_division,
 )
 
 
@@ -358,4 +358,4 @@ def test_an_update_keeps_the_name_of_the_division(make):
         sertool(*words, how, "-o", folder / "a.parquet")
         for old, new in ("ab", "bc"):  # an update of an update knows it, too
             sertool("index", folder / "x", "--update", folder / f"{old}.parquet", "-o", folder / f"{new}.parquet")
-            assert splitting.protocol(manifest_io.read(str(folder / f"{new}.parquet"))) == name
+            assert own_division.protocol(manifest_io.read(str(folder / f"{new}.parquet"))) == name

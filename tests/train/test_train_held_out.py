@@ -468,7 +468,7 @@ def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
     both = merging.stacked([manifest.with_column(held, "parent", [None] * len(held)), copies])
     names = manifest.column(both, "parent")
     way = heldout.Way("", "speaker:50/25/25", "x")
-    ((_, split),) = heldout.divisions(
+    ((_, split),) = heldout.fold_splits(
         heldout.divided(both, way, heldout.HeldOutOptions()), way, heldout.HeldOutOptions()
     )
     of_clip = dict(zip(manifest.column(both, "clip"), split.tolist(), strict=True))
@@ -476,5 +476,5 @@ def test_copies_train_only_where_their_parent_trains(mel: Path) -> None:
         if parent is not None:
             assert of_clip[clip] == (splits.TRAIN if of_clip[parent] == splits.TRAIN else -1)
     own = manifest.with_column(both, "split", ["test"] * 12 + ["train"] * 36 + ["test"] * 12 + ["train"] * 36)
-    ((_, split),) = heldout.divisions(own, heldout.Way("", None, heldout.OWN), heldout.HeldOutOptions())
+    ((_, split),) = heldout.fold_splits(own, heldout.Way("", None, heldout.OWN), heldout.HeldOutOptions())
     assert (split[48:60] == -1).all()
