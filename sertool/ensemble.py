@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sertool import inference, modelfile, packing, ratios, shaping, stretching, weights
+from sertool.engine import Engine
 from sertool.errors import UsageError
-from sertool.extract import Engine
 from sertool.inference import Finished, Predictor
 from sertool.row_scaling import Scaling
 

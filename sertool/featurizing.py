@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sertool import doctor, dsp, extract, manifest, manifest_io, provenance, shards, talk, tasks
+from sertool import doctor, dsp, engine, manifest, manifest_io, provenance, shards, talk, tasks
 from sertool.errors import SertoolError
-from sertool.extract import Extraction
+from sertool.extraction import Extraction
 from sertool.files import sweep
 from sertool.locks import folder_lock
 from sertool.manifest import Table
@@ -78,7 +78,7 @@ def describe(table: Table, extraction: Extraction, place: ShardFolder) -> str:
 
 def _shape(extraction: Extraction, name: str) -> str:
     """Return the shape of a clip's rows of a feature, in words."""
-    columns = talk.counted(extract.width(extraction.only([name])), "column")
+    columns = talk.counted(engine.width(extraction.only([name])), "column")
     return f"{'1 row' if extraction.stats else 'rows'} of {columns}"
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from sertool import (
     batches,
     catalogue,
-    extract,
     features,
     modelfile,
     models,
@@ -23,8 +22,9 @@ from sertool import (
     speaker_scaling,
 )
 from sertool import device as devices
+from sertool.engine import Engine
 from sertool.errors import SertoolError, UsageError, first_line
-from sertool.extract import Extraction
+from sertool.extraction import Extraction
 from sertool.files import listed
 from sertool.modelfile import ModelFile
 from sertool.row_scaling import Scaling
@@ -200,10 +200,10 @@ def extraction_of(records: dict[str, Any]) -> Extraction:
     return stored[0]
 
 
-def engine_of(extraction: Extraction, device: str) -> extract.Engine:
+def engine_of(extraction: Extraction, device: str) -> Engine:
     """Return the engine for an extraction; refuse a model file's encoder whose tensors do not fit."""
     try:
-        return extract.Engine(extraction, device)
+        return Engine(extraction, device)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         first = first_line(error)
         raise SertoolError(f"the model file's features cannot be made ({first})") from None

@@ -16,7 +16,7 @@ import torch
 
 from sertool import catalogue, encoders, features, pretrained, rounding, row_scaling, weights
 from sertool.errors import SertoolError
-from sertool.extract import Extraction
+from sertool.extraction import Extraction
 from sertool.modelfile import ModelFile
 from sertool.weights import PACKED
 

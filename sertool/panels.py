@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from sertool import catalogue, dsp
-from sertool.extract import Engine, Extraction
+from sertool.engine import Engine
+from sertool.extraction import Extraction
 from sertool.pictures import INK, SOFT
 
 FEW_COLUMNS = 12  # columns up to which all have room for their names

@@ -27,7 +27,7 @@ from sertool import (
 from sertool.design import Design, Member
 from sertool.designing import DesignOptions
 from sertool.errors import UsageError
-from sertool.extract import Extraction
+from sertool.extraction import Extraction
 from sertool.heldout import HeldOutOptions, Way
 from sertool.manifest import Table
 from sertool.paths import plain_name

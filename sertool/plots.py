@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sertool import audio, features, manifest, panels, pictures, talk
+from sertool import audio, decoding, features, manifest, panels, pictures, talk
+from sertool.decoding import Clip
+from sertool.engine import Engine
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Clip, Engine, Extraction
+from sertool.extraction import Extraction
 from sertool.manifest import Table
 from sertool.panels import Panel
 from sertool.pictures import INK, SOFT, TONES
@@ -48,7 +50,7 @@ def clip(drawn: Clip, extraction: Extraction, path: Path) -> None:
     """Draw a clip's waveform and each of its features over time."""
     _require_format(path)
     engine = Engine(extraction)
-    wave = engine.decode(drawn)
+    wave = decoding.decoded(drawn, extraction.wave)
     seconds = wave.shape[1] / extraction.wave.rate
     drawn_panels = list(panels.of(engine, engine.alone(wave), seconds))
     heights = [1.0, *(panel.height for panel in drawn_panels)]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sertool import audio, extract, inference, levels, predict_inputs, talk, windows, workers
+from sertool import audio, inference, levels, predict_inputs, talk, windows, workers
 from sertool.columns import Row
+from sertool.engine import TooLarge
 from sertool.ensemble import AS_IT_IS, ClipFeatures, Ensemble, KnownSpeakers, Waveforms
 from sertool.familiarity import SHORTEST, Familiarity
 from sertool.paths import path_of
@@ -204,7 +205,7 @@ class Session:
         waiting = [piece for piece in pieces if piece.sound is not None]
         try:
             made = iter(self.ensemble.features_of([piece.sound for piece in waiting])) if waiting else iter(())
-        except extract.TooLarge:
+        except TooLarge:
             if len(pieces) > 1:
                 return [one for piece in pieces for one in self._with_features([piece])]
             return [Piece(pieces[0].request.with_columns(issue="not-finite"))]

@@ -11,7 +11,7 @@ from sertool import (
     catalogue,
     duplicates,
     encoders,
-    extract,
+    engine,
     features,
     featurizing,
     manifest,
@@ -28,7 +28,7 @@ from sertool import (
 from sertool.design import Design, lessons_of_blocks
 from sertool.designing import DesignOptions
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Extraction
+from sertool.extraction import Extraction
 from sertool.featurizing import ShardFolder
 from sertool.files import listed
 from sertool.manifest import Table
@@ -152,7 +152,7 @@ def width(table: Table, design: Design, to_make: Extraction | None) -> int | Non
     """Return how many columns the features have together; None if not known yet."""
     if batches.featured(table):
         return batches.width(table, design.features)
-    return None if to_make is None else extract.width(to_make.only(design.features))
+    return None if to_make is None else engine.width(to_make.only(design.features))
 
 
 def compare_features(options: DesignOptions, design: Design, records: Mapping[str, Any]) -> None:
@@ -189,7 +189,7 @@ def of_preset(name: str, device: str = "cpu", otherwise: Mapping[str, Any] | Non
     """Return the extraction that `featurize --preset` would follow, with some options changed."""
     preset = presets.PRESETS[name]
     options = preset["options"] | (otherwise or {})
-    return extract.checked(extract.of_options(preset["features"], options), device)
+    return engine.checked(Extraction.of_options(preset["features"], options), device)
 
 
 def _facts(feature: str) -> dict[str, Any]:

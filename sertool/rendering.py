@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from sertool import audio, effects, encoding, manifest, talk, workers
+from sertool.decoding import Clip
 from sertool.errors import UsageError
-from sertool.extract import Clip
 from sertool.files import drop_unnamed, name_together, write_beside
 from sertool.locks import folder_lock
 from sertool.manifest import Table

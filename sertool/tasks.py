@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from sertool import audio, codes, effects, extract, manifest, shards, talk, taught_encoders
+from sertool import audio, codes, decoding, effects, extract, manifest, shards, talk, taught_encoders
+from sertool.decoding import Clip
+from sertool.engine import Engine
 from sertool.errors import SertoolError, UsageError
-from sertool.extract import Clip, Engine, Extraction, Rows
+from sertool.extract import Rows
+from sertool.extraction import Extraction
 from sertool.manifest import Table
 from sertool.paths import stamp
 from sertool.shards import Shard
@@ -137,7 +140,7 @@ def _has_all(lessons: Sequence[EncoderTraining], head: Shard) -> bool:
 
 def warn_of_changed(plan: ShardPlan, finished: Iterable[Task]) -> None:
     """Warn of clips whose file has changed; their features are of the indexed sound, and stay."""
-    changed = [clip.name for task in finished for clip in plan.clips(task) if extract.difference_from_index(clip)]
+    changed = [clip.name for task in finished for clip in plan.clips(task) if decoding.difference_from_index(clip)]
     if changed:
         talk.warn(f"{talk.counted(len(changed), 'clip')} changed since what was indexed had its features made, such as "
                   f"{changed[0]}: index again, with --update")  # fmt: skip

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sertool import audio, columns, extract, features, levels, manifest, shaping, shards, slow, talk
+from sertool import audio, columns, decoding, features, levels, manifest, shaping, shards, slow, talk
 from sertool.errors import SertoolError
-from sertool.extract import Extraction
+from sertool.extraction import Extraction
 from sertool.files import atomic_write
 from sertool.manifest import Table
 from sertool.tasks import clips_of
@@ -46,7 +46,7 @@ def verify(table: Table, extraction: Extraction, count: int, seed: int) -> list[
         row_table = table.slice(row, 1)
         clip = clips_of(row_table)[0]
         try:
-            wave = extract.decoded(clip, extraction.wave)
+            wave = decoding.decoded(clip, extraction.wave)
         except audio.Unusable as unusable:  # it became unusable after its rows were stored
             lost += 1
             talk.warn(f"not verified: {clip.name}: {clip.path} is {unusable.issue} ({unusable})")

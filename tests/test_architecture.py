@@ -27,9 +27,9 @@ HOUSE = {
         long_audio own_division splitting auditing doctor checkpoint manifest_paths manifest_io effects sources""",
     "flow": """batches row_scaling speaker_scaling familiarity label_sets teacher_answers consistency heldout
         heldout_checks offers store corpus_folder effect_chains stored_rows predict_inputs windows segments summaries
-        model_knowledge heldout_members extract predictions tables design training_data choosing objective training
-        augmenting packing norm_folding inference ensemble cards tasks clips clip_statistics answers answer_files
-        recordings answer_record demonstration""",
+        model_knowledge heldout_members extraction decoding engine extract predictions tables design training_data
+        choosing objective training augmenting packing norm_folding inference ensemble cards tasks clips
+        clip_statistics answers answer_files recordings answer_record demonstration""",
     "loops": """scores sums groups comparing evaluating fetching indexing featurizing predicting row_stages
         answer_folder teacher_models speaker_answers verify panels plots targets member_scores member_file members
         refusals rendering wording reports designing preparing runs run_report optimism

@@ -20,6 +20,7 @@ from running import Outcome, ages, rows, sertool, snapshot
 from sertool import (
     audio,
     catalogue,
+    decoding,
     effect_chains,
     effects,
     encoding,
@@ -33,7 +34,10 @@ from sertool import (
     sounds,
     tasks,
 )
+from sertool.decoding import Clip
+from sertool.engine import Engine
 from sertool.errors import SertoolError
+from sertool.extraction import Extraction
 
 CHAIN = ("--pitch", "-2:2", "--noise", "10:30", "--gain", "-6:6")
 
@@ -289,21 +293,19 @@ EVERY = ("--pitch", "-4:4", "--tempo", "0.8:1.2", "--speed", "0.8:1.2", "--rever
          "--shift", "-0.1:0.1", "--crop", "0.8:1.0", "--splice", "2:8", "--share", "0.4")  # fmt: skip
 
 
-def copied_clips(source: Path, folder: Path, *words: object) -> list[extract.Clip]:
+def copied_clips(source: Path, folder: Path, *words: object) -> list[Clip]:
     sertool("augment", source, *words, "-o", folder / "m.parquet")
     return tasks.clips_of(manifest_io.read(str(folder / "m.parquet")))
 
 
-def engine_of(device: str = "cpu", **how: object) -> extract.Engine:
-    extraction = extract.Extraction(
-        shaping.Wave(**how), {name: features.settings(name, {}) for name in ("wave", "mel")}
-    )
-    engine = extract.Engine(extraction, device)
+def engine_of(device: str = "cpu", **how: object) -> Engine:
+    extraction = Extraction(shaping.Wave(**how), {name: features.settings(name, {}) for name in ("wave", "mel")})
+    engine = Engine(extraction, device)
     engine.batches_on_device = engine.effects_on_device = True
     return engine
 
 
-def heard(engine: extract.Engine, clips: list[extract.Clip]) -> dict[str, np.ndarray]:
+def heard(engine: Engine, clips: list[Clip]) -> dict[str, np.ndarray]:
     made = extract.rows_of(engine, clips, 2)
     return {clip.name: rows.values["wave"] for clip, rows in zip(clips, made, strict=True)}
 
@@ -320,7 +322,7 @@ def far(one: np.ndarray, other: np.ndarray) -> int:
 def test_copies_made_together_sound_as_those_made_alone_in_any_order(voices, tmp_path, how, device, monkeypatch):
     clips = copied_clips(voices, tmp_path, *EVERY, "--copies", 2)
     engine = engine_of(device, **how)
-    alone = {clip.name: extract.decoded(clip, engine.extraction.wave) for clip in clips}
+    alone = {clip.name: decoding.decoded(clip, engine.extraction.wave) for clip in clips}
     once = heard(engine, clips)
     monkeypatch.setattr(extract, "BATCH_SAMPLES", 40_000)
     again = heard(engine, clips[::-1])

@@ -18,6 +18,7 @@ from torchaudio.pipelines._wav2vec2 import impl
 
 from sertool import (
     catalogue,
+    decoding,
     device,
     encoders,
     extract,
@@ -34,8 +35,11 @@ from sertool import (
     web,
 )
 from sertool import weights as pretrained_weights
+from sertool.decoding import Clip
 from sertool.encoders import ssl, whisper
+from sertool.engine import Engine
 from sertool.errors import SertoolError, UsageError
+from sertool.extraction import Extraction
 from sertool.web import Patience
 
 pytest_plugins = ("pretrained",)
@@ -260,18 +264,18 @@ def test_recorded_settings_alone_make_the_features_again(small: Path, voices: Pa
     words = ("--whisper", "base", "--layers", "2", "--stats", "mean")
     assert sertool("featurize", voices, *words, "-o", tmp_path / "f").code == 0
     table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
-    engine = extract.Engine(inference.extraction_of(provenance.of(table)["features"]))
-    clip = extract.Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
-    again = engine.alone(engine.decode(clip))["whisper"]
+    engine = Engine(inference.extraction_of(provenance.of(table)["features"]))
+    clip = Clip(*(manifest.column(table, name)[0] for name in ("clip", "path")), None, None, None)
+    again = engine.alone(decoding.decoded(clip, engine.extraction.wave))["whisper"]
     assert np.array_equal(again, rows(tmp_path / "f", "whisper")[clip.name])
 
 
 def test_bf16_is_left_to_hardware_that_has_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = features.settings("whisper", {"precision": "bf16"})
-    extraction = extract.Extraction(shaping.Wave(), {"whisper": settings})
+    extraction = Extraction(shaping.Wave(), {"whisper": settings})
     for has, kind in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(device, "_has_bf16", lambda _device, has=has: has)
-        engine = extract.Engine(extraction)
+        engine = Engine(extraction)
         assert engine.features["whisper"].encoder.network.blocks[0].inner.weight.dtype == kind
         assert features.resolve_settings("whisper", settings, "cpu", 16_000).precision == "bf16"
         assert features.resolve_settings("whisper", features.settings("whisper", {}), "cpu", 16_000).precision == (

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from sertool import cards, extract, features, modelfile, models, shaping, tensorfile
+from sertool import cards, features, modelfile, models, shaping, tensorfile
 from sertool.ensemble import Ensemble
 from sertool.errors import SertoolError
+from sertool.extraction import Extraction
 from sertool.inference import Predictor
 from sertool.modelfile import ModelFile
 
@@ -29,9 +30,7 @@ NASTY: list[Any] = [
 
 def held(architecture: str, stats: tuple[str, ...], **settings: Any) -> ModelFile:
     """A sound model file of random weights, on eight log-mels."""
-    extraction = extract.Extraction(
-        shaping.Wave(rate=16_000), {"mel": features.settings("mel", {"bands": 8})}, (), stats
-    )
+    extraction = Extraction(shaping.Wave(rate=16_000), {"mel": features.settings("mel", {"bands": 8})}, (), stats)
     columns = 8 * max(len(stats), 1)
     torch.manual_seed(0)
     model: Any = models.load(architecture).Model(models.settings(architecture, settings), columns, 3)

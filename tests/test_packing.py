@@ -10,7 +10,7 @@ from running import sertool
 
 from sertool import encoding, features, inference, modelfile, packing, rounding, shaping, synth, web, weights
 from sertool.errors import SertoolError
-from sertool.extract import Extraction
+from sertool.extraction import Extraction
 from sertool.modelfile import ModelFile
 
 pytest_plugins = ("pretrained",)

@@ -11,7 +11,6 @@ from sertool import (
     audio,
     catalogue,
     encoding,
-    extract,
     features,
     manifest,
     manifest_io,
@@ -22,7 +21,9 @@ from sertool import (
     slow,
     synth,
 )
+from sertool.engine import Engine
 from sertool.errors import UsageError
+from sertool.extraction import Extraction
 
 pytest_plugins = ("pretrained",)
 
@@ -62,9 +63,9 @@ LIMITS = [
 
 @pytest.mark.parametrize(("feature", "setting", "limit"), LIMITS)
 def test_every_setting_works_at_its_limits_or_is_refused(feature, setting, limit):
-    extraction = extract.Extraction(shaping.Wave(), {feature: features.settings(feature, {setting: limit})})
+    extraction = Extraction(shaping.Wave(), {feature: features.settings(feature, {setting: limit})})
     try:
-        engine = extract.Engine(extraction)
+        engine = Engine(extraction)
     except UsageError:
         return
     rows = engine.alone(torch.from_numpy(synth.voice(0, "angry", 0)[4000:4800])[None])[feature]

@@ -141,7 +141,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     _refuse_quarrels(values)
     from sertool import (
         device,
-        extract,
+        engine,
         features,
         featurizing,
         files,
@@ -157,7 +157,7 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
     extraction = _extraction(values, requested)
     to_fetch = features.to_fetch(extraction.features) if values["dry_run"] else []
     if not to_fetch:
-        extraction = extract.checked(extraction, picked)
+        extraction = engine.checked(extraction, picked)
     featurizing.warn_of_empty_bands(extraction)
     jobs = values["jobs"] or workers.cores()
     index_options = indexing.IndexOptions(jobs=jobs)
@@ -288,7 +288,8 @@ def _refuse_idle(values: dict[str, Any], requested: list[str]) -> None:
 
 
 def _extraction(values: dict[str, Any], requested: list[str]) -> Any:
-    from sertool import extract, features, weights
+    from sertool import features, weights
+    from sertool.extraction import Extraction
 
     encoded = [name for name in requested if features.encoded(name)]
     if not encoded and any(values[name] for name in LAYERS):
@@ -301,4 +302,4 @@ def _extraction(values: dict[str, Any], requested: list[str]) -> Any:
     _refuse_idle(values, requested)
     if values["fit"] is not None and values["seconds"] is None:
         raise UsageError(f"--fit {values['fit']} goes with --seconds: without it all of a clip is kept")
-    return extract.of_options(requested, values)
+    return Extraction.of_options(requested, values)

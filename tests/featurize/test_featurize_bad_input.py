@@ -16,6 +16,7 @@ from running import again, ages, rows, sertool, snapshot
 
 from sertool import (
     audio,
+    decoding,
     dsp,
     encoding,
     extract,
@@ -26,6 +27,8 @@ from sertool import (
     shaping,
     tasks,
 )
+from sertool.engine import Engine, TooLarge
+from sertool.extraction import Extraction
 
 
 def test_a_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, small_shards):
@@ -92,8 +95,8 @@ def test_a_clip_whose_features_are_no_numbers_is_set_aside(copied, tmp_path, job
 
 
 def test_such_a_clip_spoils_nobody_in_its_batch(copied):
-    extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
-    alone, together = extract.Engine(extraction), extract.Engine(extraction)
+    extraction = Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
+    alone, together = Engine(extraction), Engine(extraction)
     together.batches_on_device = True
     name, clips = made_louder(copied, 1e30), tasks.clips_of(manifest_io.read(str(copied)))
     for clip, one, other in zip(clips, *(extract.rows_of(each, clips, 2) for each in (alone, together)), strict=True):
@@ -105,10 +108,10 @@ def test_such_a_clip_spoils_nobody_in_its_batch(copied):
 @pytest.mark.parametrize("gathers", [False, True])
 def test_the_clip_whose_values_a_type_cannot_hold_is_named(copied, gathers):
     settings = {"mel": features.settings("mel", {"scale": "power"})}
-    engine = extract.Engine(extract.Extraction(shaping.Wave(), settings, dtype="float16"))
+    engine = Engine(Extraction(shaping.Wave(), settings, dtype="float16"))
     engine.batches_on_device = gathers
     name = made_louder(copied, 1e4, row=5)
-    with pytest.raises(extract.TooLarge, match=f"^{name}: mel has values that float16 cannot hold: use --dtype"):
+    with pytest.raises(TooLarge, match=f"^{name}: mel has values that float16 cannot hold: use --dtype"):
         list(extract.rows_of(engine, tasks.clips_of(manifest_io.read(str(copied))), 2))
 
 
@@ -216,9 +219,10 @@ def test_a_file_that_may_not_grow_is_one_clear_error(voices, tmp_path):
 
 
 def test_a_device_without_memory_for_the_batch_halves_it_and_goes_on(voices, monkeypatch):
-    extraction = extract.Extraction(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
-    engine = extract.Engine(extraction)
-    waves = [engine.decode(clip) for clip in tasks.clips_of(manifest_io.read(str(voices)))[:7]]
+    extraction = Extraction(shaping.Wave(channels="stereo"), {"mel": features.settings("mel", {})})
+    engine = Engine(extraction)
+    clips = tasks.clips_of(manifest_io.read(str(voices)))[:7]
+    waves = [decoding.decoded(clip, engine.extraction.wave) for clip in clips]
     sizes, compute = [], dsp.compute_packed
 
     def scant(made, channels):

@@ -11,8 +11,8 @@ from running import ages, rows, sertool, snapshot
 
 from sertool import (
     audio,
+    decoding,
     encoding,
-    extract,
     features,
     manifest,
     manifest_io,
@@ -21,6 +21,9 @@ from sertool import (
     synth,
     tasks,
 )
+from sertool.decoding import Clip
+from sertool.engine import Engine
+from sertool.extraction import Extraction
 
 
 def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
@@ -35,17 +38,15 @@ def test_a_manifest_goes_in_and_a_richer_one_comes_out(voices, tmp_path):
 
 def test_what_is_stored_is_what_the_feature_computes(voices, tmp_path):
     sertool("featurize", voices, *FEW, "-o", tmp_path / "f")
-    engine = extract.Engine(
-        extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
-    )
+    engine = Engine(Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")}))
     for clip in tasks.clips_of(manifest_io.read(str(voices)))[:3]:
-        expected = engine.alone(engine.decode(clip))
+        expected = engine.alone(decoding.decoded(clip, engine.extraction.wave))
         for name in ("mel", "rms"):
             assert np.array_equal(rows(tmp_path / "f", name)[clip.name], expected[name])
 
 
 def test_frames_of_one_channel_are_not_copied_to_be_normalised_or_summarised():
-    engine = extract.Engine(extract.Extraction(shaping.Wave(), {"rms": features.settings("rms", {})}))
+    engine = Engine(Extraction(shaping.Wave(), {"rms": features.settings("rms", {})}))
     frames = torch.ones(5, 1)
     assert engine._made("rms", [frames]).data_ptr() == frames.data_ptr()
     assert torch.equal(engine._made("rms", [frames, 2 * frames]), torch.tensor([[1.0, 2.0]] * 5))
@@ -96,7 +97,7 @@ def test_parts_of_a_file_are_clips_of_their_own(voices, tmp_path):
 
 
 def test_shards_of_a_feature_follow_changes_of_its_numbers_and_no_others_do(monkeypatch):
-    extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
+    extraction = Extraction(shaping.Wave(), {name: features.settings(name, {}) for name in ("mel", "rms")})
     before = {name: extraction.record(name) for name in ("mel", "rms")}
     monkeypatch.setattr(features.load("mel"), "REVISION", 1, raising=False)
     assert [name for name in before if extraction.record(name) != before[name]] == ["mel"]
@@ -104,9 +105,7 @@ def test_shards_of_a_feature_follow_changes_of_its_numbers_and_no_others_do(monk
 
 def test_shards_of_parts_follow_how_their_kind_of_file_is_decoded_and_no_others_do(monkeypatch):
     def known() -> dict[tuple[str, float | None], object]:
-        clips = [
-            extract.Clip("a", f"a{kind}", start, 1.0, "d") for kind in audio.EXTENSIONS for start in (None, 0.0, 1.0)
-        ]
+        clips = [Clip("a", f"a{kind}", start, 1.0, "d") for kind in audio.EXTENSIONS for start in (None, 0.0, 1.0)]
         return {(clip.path, clip.start): tasks._identity(clip) for clip in clips}
 
     before = known()

@@ -12,9 +12,9 @@ from running import ON_LINUX, measured, rows, sertool
 
 from sertool import (
     audio,
+    decoding,
     effects,
     encoding,
-    extract,
     manifest,
     manifest_io,
     shaping,
@@ -36,7 +36,7 @@ def test_long_clips_that_pass_in_pieces_give_the_rows_of_the_whole(tmp_path, mon
     encoding.write(tmp_path / "angry" / "a.wav", np.stack([voice, 0.5 * voice[::-1] + 0.05], axis=1), 16_000)
     flags = [flag for flag in ALL if flag != "--wave" or not words]
     assert sertool("featurize", tmp_path / "angry", *flags, *words, "-o", tmp_path / "whole").code == 0
-    monkeypatch.setattr(extract, "LONG_CLIP_SAMPLES", 1000)
+    monkeypatch.setattr(decoding, "LONG_CLIP_SAMPLES", 1000)
     monkeypatch.setattr(audio, "BLOCK_VALUES", 3000)
     done = sertool("featurize", tmp_path / "angry", *flags, *words, "-o", tmp_path / "pieces")
     assert done.code == 0, done.err
@@ -49,18 +49,18 @@ def test_long_clips_that_pass_in_pieces_give_the_rows_of_the_whole(tmp_path, mon
 
 
 def test_a_long_clip_that_cannot_be_decoded_becomes_an_issue_row(spoilt, tmp_path, monkeypatch):
-    monkeypatch.setattr(extract, "LONG_CLIP_SAMPLES", 1000)
+    monkeypatch.setattr(decoding, "LONG_CLIP_SAMPLES", 1000)
     sertool("featurize", spoilt, "--rms", "-o", tmp_path / "f")
     table = manifest_io.read(str(tmp_path / "f" / "manifest.parquet"))
     assert manifest.column(table, "issue")[:4] == ["vanished", "truncated", "unreadable", None]
 
 
 def test_long_copies_that_were_written_pass_in_pieces_too(voices, monkeypatch):
-    monkeypatch.setattr(extract, "LONG_CLIP_SAMPLES", 1000)
+    monkeypatch.setattr(decoding, "LONG_CLIP_SAMPLES", 1000)
     clip, chain = tasks.clips_of(manifest_io.read(str(voices)))[0], effects.text([{"effect": "polarity"}])
     written, pending = (replace(clip, augmentation=text) for text in (effects.written(chain), chain))
-    assert not isinstance(extract._channels(written, shaping.Wave()), torch.Tensor)
-    assert isinstance(extract._channels(pending, shaping.Wave()), torch.Tensor)
+    assert not isinstance(decoding.channels(written, shaping.Wave()), torch.Tensor)
+    assert isinstance(decoding.channels(pending, shaping.Wave()), torch.Tensor)
 
 
 GREATEST = 1.5e9  # bytes of memory

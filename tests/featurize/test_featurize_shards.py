@@ -10,7 +10,6 @@ from running import again, rows, sertool, snapshot
 
 from sertool import (
     encoding,
-    extract,
     features,
     files,
     manifest,
@@ -21,6 +20,7 @@ from sertool import (
     synth,
     tasks,
 )
+from sertool.extraction import Extraction
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def spoil(path: Path, damage: str) -> None:
 ])  # fmt: skip
 def test_shards_hold_1024_clips_or_as_many_as_take_256_mb(tmp_path, name, settings, most):
     clips = {"clip": list(map(str, range(2000))), "path": ["x"] * 2000, "duration": [3.5] * 2000}
-    extraction = extract.Extraction(shaping.Wave(), {name: features.settings(name, settings)})
+    extraction = Extraction(shaping.Wave(), {name: features.settings(name, settings)})
     plan = tasks.ShardPlan(manifest.from_columns(clips), extraction, tmp_path)
     assert {len(task) for task in plan.tasks[:-1]} == {most}
     width = len(features.load(name).Feature(extraction.features[name], 16_000).columns)

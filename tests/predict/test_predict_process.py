@@ -20,11 +20,11 @@ from running import sertool
 
 from sertool import (
     encoding,
-    extract,
     manifest_io,
     predicting,
     talk,
 )
+from sertool.engine import Engine
 from sertool.ensemble import Ensemble
 
 
@@ -47,11 +47,9 @@ def test_a_device_that_takes_clips_together_hears_the_same(run: Path, tmp_path: 
     asked = ("-m", run / "model", "--window", ".5", *clips)
     apart = rows_of(sertool("predict", *asked).out)
     sizes: list[int] = []
-    packed = extract.Engine.packed
+    packed = Engine.packed
     monkeypatch.setattr(Ensemble, "batches_on_device", True)
-    monkeypatch.setattr(
-        extract.Engine, "packed", lambda self, waves: (sizes.append(len(waves)), packed(self, waves))[1]
-    )
+    monkeypatch.setattr(Engine, "packed", lambda self, waves: (sizes.append(len(waves)), packed(self, waves))[1])
     together = rows_of(sertool("predict", *asked).out)
     assert max(sizes) > 3
     assert [(row["clip"], row["start"], row["issue"]) for row in together] == [
