@@ -2,6 +2,9 @@
 
 Tensors are identified by a digest of their values, whatever file they came in, and features record it. Tensors from
 elsewhere, such as a model file with a packed encoder, are registered under that digest.
+
+The file of `--weights` and the registered tensors hold for the whole process, as the cache does: a path says nothing
+about numbers and must not get into the settings that shards and models record, and forks inherit both.
 """
 
 import hashlib
@@ -35,8 +38,8 @@ LENGTH = 32  # length of a digest in hexadecimal digits
 BLOCK_NAME = re.compile(r"^encoder\.(?:transformer\.)?(?:blocks|layers)\.(\d+)\.")
 NESTED = ("model_state_dict", "state_dict", "model")  # where a checkpoint may keep its tensors
 
-_in_use: list[Path] = []
-_registered: dict[str, "Tensors"] = {}
+_in_use: list[Path] = []  # the file of --weights, if one was given
+_registered: dict[str, "Tensors"] = {}  # by digest
 
 
 @dataclass(frozen=True)
