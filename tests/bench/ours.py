@@ -21,7 +21,7 @@ def main() -> None:
 
         arguments = ["featurize", str(manifest), *rest, "-o", out, "-q", "-f", "jsonl", "-j", threads]
     else:
-        from sertool import indexing, splitting  # noqa: F401
+        from sertool import auditing, indexing, splitting  # noqa: F401
 
         arguments = ["index", folder, "-o", f"{out}/clips.parquet", "-q", "-j", threads]
     from sertool.cli import WithoutPandas, run
