@@ -64,7 +64,8 @@ class WorkerPool:
         if self.forks is None or in_process:
             self.pending.append(self.threads.submit(self.work, item))
         else:
-            self.pending.append(self.forks.submit(_in_fork, item))
+            with _explained():
+                self.pending.append(self.forks.submit(_in_fork, item))
 
     @property
     def is_full(self) -> bool:
@@ -146,14 +147,21 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _result(future: Future[Any]) -> Any:
-    """Return a future's result and repeat its messages; raise SertoolError if the system killed the worker."""
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise SertoolError if the system killed a fork, which its executor notices at any call."""
     try:
-        made = future.result()
+        yield
     except BrokenProcessPool:
         raise SertoolError(
             "a worker process was ended from outside, perhaps for want of memory: use fewer --jobs"
         ) from None
+
+
+def _result(future: Future[Any]) -> Any:
+    """Return a future's result and repeat its messages."""
+    with _explained():
+        made = future.result()
     if not isinstance(made, FromFork):
         return made
     talk.replay(made.said)

@@ -1,11 +1,13 @@
 """Workers take items ahead of their use: results come in order, and few items wait."""
 
 import os
+import signal
 import threading
 
 import pytest
 
 from sertool import workers
+from sertool.errors import SertoolError
 
 
 @pytest.mark.parametrize("forked", [False, True])
@@ -41,3 +43,14 @@ def test_work_that_has_begun_is_waited_for_where_it_must_end():
         begun.wait(10)
         threading.Timer(0.05, may_end.set).start()
     assert ended == [1]
+
+
+@pytest.mark.skipif(not workers.HAS_FORKS, reason="kills a fork")
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_killed_fork_is_an_error_that_says_so_whether_or_not_a_result_is_awaited(waits):
+    with workers.pool(lambda _: os.kill(os.getpid(), signal.SIGKILL), 1, forked=True) as pool:
+        pool.submit(0)
+        if not waits:
+            pool.pending[0].exception(10)
+        with pytest.raises(SertoolError, match="a worker process was ended from outside"):
+            pool.next_result() if waits else pool.submit(0)
