@@ -212,9 +212,12 @@ def _with_files(table: Table, rows: np.ndarray, file_rows: list[dict[str, Any]])
 # To listen to, and to look at.
 
 
-def listen(table: Table, folder: Path) -> None:
-    """Write a few clips before and after as WAV files of one folder; only such files are replaced."""
-    clips = _examples(table, 3)
+def listen(table: Table, first: int, folder: Path) -> None:
+    """Write a few clips before and after as WAV files of one folder; only such files are replaced.
+
+    The rows from number `first` on are the new copies.
+    """
+    clips = _examples(table, first, 3)
     names = plain_names(clip.name for clip in clips)
     sounds = [Sound(clip, folder / f"{name}.wav") for clip, name in zip(clips, names, strict=True)]
     for path in (sound.path for sound in sounds if sound.path.exists()):
@@ -227,14 +230,13 @@ def listen(table: Table, folder: Path) -> None:
         talk.say(f"{sound.path}: {issue or (_describe(sound.clip.augmentation) or 'as it is')}")
 
 
-def _examples(table: Table, count: int) -> list[Clip]:
-    """Return the first clips that have copies, each followed by its copies."""
-    parents = manifest.column(table, "parent")
-    names = list(dict.fromkeys(parent for parent in parents if parent))[:count]
-    clips = clips_of(table)
-    heads = [parent or clip.name for clip, parent in zip(clips, parents, strict=True)]
-    family = [(names.index(head), row) for row, head in enumerate(heads) if head in names]
-    return [clips[row] for _, row in sorted(family)]
+def _examples(table: Table, first: int, count: int) -> list[Clip]:
+    """Return the first clips that were copied now, each followed by its new copies, the rows from `first` on."""
+    parents = manifest.column(table.slice(first), "parent")
+    names = list(dict.fromkeys(parents))[:count]
+    heads = manifest.column(table.slice(0, first), "clip") + parents
+    family = sorted((names.index(head), row) for row, head in enumerate(heads) if head in names)
+    return clips_of(table.take([row for _, row in family]))
 
 
 def _describe(augmentation: str | None) -> str:
@@ -249,11 +251,11 @@ def _describe(augmentation: str | None) -> str:
     return ", ".join(parts)
 
 
-def compared(table: Table, path: Path) -> None:
-    """Draw the first clip that has a copy, before and after."""
+def compared(table: Table, first: int, path: Path) -> None:
+    """Draw the first clip that was copied now, before and after; the rows from number `first` on are the copies."""
     from sertool import plots
 
-    before, after = _examples(table, 1)[:2]
+    before, after = _examples(table, first, 1)[:2]
     with plots.drawable(before):
         panels = [
             ("before", *_with_effects(before)),

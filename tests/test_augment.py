@@ -673,6 +673,24 @@ def test_listening_and_looking_take_an_audio_file(voices, tmp_path):
     refused(clip, "--noise", 5, "--plot", tmp_path / "p.gif", "-q", says="choose a name that ends in .png")
 
 
+def test_examples_are_of_the_copies_made_now(voices, tmp_path):
+    first, *_ = manifest_io.read(str(voices)).column("clip").to_pylist()
+    once = sertool("augment", voices, "--gain", 3, "-o", tmp_path / "once.parquet")
+    assert once.code == 0, once.err
+    drawn = sertool("augment", tmp_path / "once.parquet", "--gain", -3, "--plot", tmp_path / "p.png")
+    assert f"drew {first} and {first}#2 in" in drawn.err
+
+
+def test_a_copy_without_its_parent_is_no_example(make, tmp_path):
+    make("a.wav", "b.wav")
+    held = [{"clip": "a#1", "parent": "a"}, {"clip": "b", "parent": None}]
+    orphaned = save([row | {"path": str(tmp_path / f"{row['clip'][0]}.wav")} for row in held], tmp_path / "m.jsonl")
+    drawn = sertool("augment", orphaned, "--gain", -3, "--plot", tmp_path / "p.png")
+    assert "drew b and b#1 in" in drawn.err
+    assert sertool("augment", orphaned, "--gain", -3, "--listen", tmp_path / "l").code == 0
+    assert sorted(path.name for path in (tmp_path / "l").iterdir()) == ["b#1.wav", "b.wav"]
+
+
 def test_examples_replace_examples_and_no_recording(make, tmp_path):
     make("1.wav", "2.wav")
     lines = [{"clip": name, "path": str(tmp_path / f"{name}.wav")} for name in "12"]

@@ -176,9 +176,10 @@ def command(manifests: tuple[str, ...], **values: Any) -> int | None:
             return talk.say(f"would make {' and '.join(filter(None, (values['plot'], values['listen'])))}")
         return talk.say(f"would append {copies} of {talk.counted(count, 'clip')} to {rows}{place}")
     chosen = {"--where": [*values["where"]]} if values["where"] else None
-    table = augmenting.appended(table, chain)
-    table = provenance.made_by(table, talk.command_line(), values["seed"], read, selection=chosen)
-    delivered = _deliver(table, values, kind, part, jobs)
+    longer = augmenting.appended(table, chain)
+    longer = provenance.made_by(longer, talk.command_line(), values["seed"], read, selection=chosen)
+    _show_examples(longer, len(table), values)
+    delivered = longer if kind is None else _deliver(longer, values, kind, part, jobs)
     files.no_older(values["out"] or "-", manifests)
     return indexing.exit_status(delivered, unseen, strict=values["strict"])
 
@@ -196,19 +197,24 @@ def _refuse_quarrels(values: dict[str, Any]) -> None:
             raise UsageError(f"--{name} {does} and stops: leave out {' and '.join(output_options)}")
 
 
-def _deliver(table: Any, values: dict[str, Any], kind: str | None, part: Part, jobs: int) -> Any:
-    """Write the table, or its copies as sound or as a picture; return the table as it then is."""
-    from sertool import manifest_io
-
-    if values["listen"] or values["plot"] or values["write"]:
+def _show_examples(table: Any, first: int, values: dict[str, Any]) -> None:
+    """Draw or write examples, if asked for, of the copies from row number `first` on."""
+    if values["listen"] or values["plot"]:
         from sertool import rendering
 
         if values["plot"]:
-            rendering.compared(table, Path(values["plot"]))
+            rendering.compared(table, first, Path(values["plot"]))
         if values["listen"]:
-            rendering.listen(table, Path(values["listen"]))
-        if kind is None:
-            return table
+            rendering.listen(table, first, Path(values["listen"]))
+
+
+def _deliver(table: Any, values: dict[str, Any], kind: str, part: Part, jobs: int) -> Any:
+    """Write the table, and its copies as sound if asked for; return the table as it then is."""
+    from sertool import manifest_io
+
+    if values["write"]:
+        from sertool import rendering
+
         place = rendering.SoundFolder(Path(values["write"]), values["kind_of_sound"] or "flac", part, values["wait"])
         table = rendering.write(table, place, jobs)
     if manifest_io.holds(values["out"], table, kind):
