@@ -6,6 +6,7 @@ those clips; but figures on clips that were adapted by themselves are transducti
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
@@ -22,30 +23,54 @@ from sertool.predicting import Piece, Session
 
 Span = tuple[float, float]  # seconds
 Naming = Callable[[Row], str | None]
-WAYS = "all, parent-folder, a column of the manifest, or a pattern such as '{speaker}_{}.wav'"
+ALL, FOLDER = "all", "parent-folder"
+WAYS = f"{ALL}, {FOLDER}, a column of the manifest, or a pattern such as '{{speaker}}_{{}}.wav'"
 EVERYBODY = ""  # the voice of all clips, if they are taken for one
 
 
-def naming(how: str | None) -> Naming:
-    """Return a function that names a row's voice: one for all, or by folder, by pattern or by column.
+class SpeakerNames:
+    """Names the voice of each row, as `--speakers` says: by a column, by folder or by pattern, or one voice for all."""
 
-    The folder is the nearest one that is not named after an emotion.
-    """
-    if how == "all":
-        return lambda row: EVERYBODY
-    if how == "parent-folder":
-        return _folder
-    if how and "{" in how:
-        expression = labelling.compile_pattern(how, "--speakers")
-        if "speaker" not in expression.groupindex:
-            raise UsageError(f"--speakers {how!r}: it names no {{speaker}}; it is {WAYS}")
-        return lambda row: match["speaker"] if (match := expression.search(composed(_where(row).as_posix()))) else None
-    return lambda row: None if row.get(how or "speaker") is None else str(row[how or "speaker"])
+    def __init__(self, how: str | None) -> None:
+        self.how = how
+        self.pattern = _pattern(how) if how and "{" in how else None
+        self.names_rows = self.pattern is None and how not in (ALL, FOLDER)
+        self.column = how if self.names_rows else None  # of the manifest, if `how` is one
+
+    def of(self, row: Row) -> str | None:
+        """Return the name of a row's voice, if it is known."""
+        if self.names_rows:
+            name = row.get(self.column or "speaker")
+            return None if name is None else str(name)
+        if self.pattern is not None:
+            match = self.pattern.search(composed(_where(row).as_posix()))
+            return match["speaker"] if match else None
+        return EVERYBODY if self.how == ALL else _folder(row)
 
 
-def column(how: str | None) -> str | None:
-    """Return the manifest column that names speakers, if `how` is one."""
-    return None if how in (None, "all", "parent-folder") or "{" in how else how
+class OneVoice:
+    """Names all rows, enrolled or asked for, after the one enrolled voice; refuses rows that name several speakers."""
+
+    def __init__(self, enrolled: str) -> None:
+        self.enrolled = enrolled
+        self.named: set[str] = set()
+
+    def of(self, row: Row) -> str:
+        if row.get("speaker"):
+            self.named.add(str(row["speaker"]))
+        if len(self.named) > 1:
+            raise UsageError(
+                f"--enroll {self.enrolled} is one voice, and the manifests name several: ask for one at a time, "
+                "or name in a manifest who is enrolled, and add --speakers speaker"
+            )
+        return Path(self.enrolled).name or self.enrolled
+
+
+def _pattern(how: str) -> re.Pattern[str]:
+    expression = labelling.compile_pattern(how, "--speakers")
+    if "speaker" not in expression.groupindex:
+        raise UsageError(f"--speakers {how!r}: it names no {{speaker}}; it is {WAYS}")
+    return expression
 
 
 def _where(row: Row) -> Path:
@@ -54,6 +79,7 @@ def _where(row: Row) -> Path:
 
 
 def _folder(row: Row) -> str | None:
+    """Return the name of the nearest folder that is not named after an emotion."""
     folders = reversed(_where(row).parent.parts[1:])
     return next((name for name in folders if labelling.word_of_folder(name, {}) is None), None)
 
@@ -74,17 +100,16 @@ def _named(request: Request, name: Naming, *, apart: bool) -> Request:
 # Adaptation by the clips that are asked for.
 
 
-def adapted(session: Session, requests: Iterable[Request], speakers: str | None) -> Iterator[Row]:
+def adapted(session: Session, requests: Iterable[Request], names: SpeakerNames) -> Iterator[Row]:
     """Yield a row for each clip or window, in the order asked.
 
     A row comes once all clips of its speaker and of earlier speakers are read. Speakers are processed one after
     another, so that only one speaker's clips, and the others' answers, are in memory.
     """
-    name, names_rows = naming(speakers), speakers is None or column(speakers) is not None
-    apart = session.options.channel != "mix" or not names_rows  # a name for a whole file covers all its channels
+    apart = session.options.channel != "mix" or not names.names_rows  # a name for a whole file covers all its channels
     by_voice: dict[str | None, list[Request]] = {}
     for place, request in enumerate(requests):
-        named = _named(replace(request, place=place), name, apart=apart)
+        named = _named(replace(request, place=place), names.of, apart=apart)
         by_voice.setdefault(named.voice, []).append(named)
     if [*by_voice] == [None]:
         raise UsageError(f"nobody says who speaks: name speakers with --speakers: {WAYS}")
@@ -193,34 +218,14 @@ def _way(row: Row, known: KnownSpeakers) -> str:
     return "transductive" if start < end and begin < stop else "enrolled"
 
 
-def one_voice(folder: str) -> Naming:
-    """Name all rows after the one enrolled voice; refuse rows that name several speakers."""
-    who = Path(folder).name or folder
-    named: set[str] = set()
-
-    def name(row: Row) -> str:
-        named.update({str(row["speaker"])} if row.get("speaker") else ())
-        if len(named) > 1:
-            raise UsageError(
-                f"--enroll {folder} is one voice, and the manifest names several: ask for one at a time, "
-                "or name in a manifest who is enrolled, and add --speakers speaker"
-            )
-        return who
-
-    return name
-
-
 def answers(
     session: Session, requests: Iterable[Request], speakers: str | None, enroll: str | None, root: str | None
 ) -> Iterator[Row]:
     """Yield rows adapted as asked; `root` is where the audio of an enrolling manifest is now."""
     require_adaptable(session.ensemble)
+    names = SpeakerNames(speakers)
     if enroll is None:
-        return adapted(session, requests, speakers)
-
-    def name() -> Naming:
-        return naming(speakers) if speakers else one_voice(enroll)
-
-    before = predict_inputs.requests_of([enroll], root, session.shelf(), nul=False, also=column(speakers), others=True)
-    known = enrolled(replace(session), before, name())  # with workers of its own
-    return adapted_to_enrolled(session, requests, name(), known)
+        return adapted(session, requests, names)
+    name = names.of if speakers else OneVoice(enroll).of
+    before = predict_inputs.requests_of([enroll], root, session.shelf(), nul=False, also=names.column, others=True)
+    return adapted_to_enrolled(session, requests, name, enrolled(session, before, name))

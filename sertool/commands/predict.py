@@ -269,7 +269,7 @@ def _requests(
         values["root"],
         session.shelf(),
         nul=values["null"],
-        also=speaker_answers.column(values["speakers"]),
+        also=speaker_answers.SpeakerNames(values["speakers"]).column,
         told=told,
         others=bool(values["enroll"]) and not os.path.isdir(values["enroll"]),
     )

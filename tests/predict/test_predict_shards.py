@@ -108,6 +108,6 @@ def test_a_folder_of_features_names_its_manifest(run: Path) -> None:
 def test_in_shards_without_paths_the_clip_itself_says_who_speaks(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     row = {"path": "", "clip": "calls/ann/sad_1"}
-    assert speaker_answers.naming("parent-folder")(row) == "ann"
-    assert speaker_answers.naming("{speaker}/{}_{}.wav")(row) == "ann"
-    assert speaker_answers.naming("parent-folder")({"path": "", "clip": "sad_1"}) is None
+    assert speaker_answers.SpeakerNames("parent-folder").of(row) == "ann"
+    assert speaker_answers.SpeakerNames("{speaker}/{}_{}.wav").of(row) == "ann"
+    assert speaker_answers.SpeakerNames("parent-folder").of({"path": "", "clip": "sad_1"}) is None

@@ -109,7 +109,7 @@ def test_parts_of_what_was_enrolled_are_transductive_and_what_lies_beside_it_is_
     ],
 )
 def test_a_voice_is_named_alike_however_its_path_is_spelled(how: str, path: str, who: str) -> None:
-    assert speaker_answers.naming(how)({"clip": "a", "path": path}) == who
+    assert speaker_answers.SpeakerNames(how).of({"clip": "a", "path": path}) == who
 
 
 @pytest.mark.parametrize("name", ["voice", "place", "_span", "_read", "_asked"])
@@ -210,7 +210,17 @@ def test_enrolled_clips_adapt_as_if_they_had_been_asked_for(run: Path, adaptable
         pytest.approx(probabilities(row), abs=1e-5) for row in together
     ]
     several = sertool("predict", "-m", adaptable, "--enroll", folder, run / "features" / "manifest.parquet")
-    assert "is one voice, and the manifest names several" in several.err
+    assert "is one voice, and the manifests name several" in several.err
+
+
+def test_one_named_speaker_is_not_enrolled_for_another(run: Path, adaptable: Path, tmp_path: Path) -> None:
+    for name, folder in zip(("anna", "bob"), sorted((run / "voices").iterdir()), strict=False):
+        rows = [f"{clip},{name}" for clip in sorted(folder.glob("*.wav"))[:2]]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,speaker", *rows]))
+    words = ("predict", "-m", adaptable, "--enroll", tmp_path / "anna.csv")
+    assert {row["speaker"] for row in rows_of(sertool(*words, tmp_path / "anna.csv").out)} == {"anna"}
+    refused = sertool(*words, tmp_path / "bob.csv")
+    assert (refused.code, "is one voice, and the manifests name several" in refused.err) == (2, True)
 
 
 def test_who_is_enrolled_by_a_manifest_is_found_where_the_audio_lies_now(
