@@ -29,7 +29,7 @@ class KnownSpeakers:
 
     scalings: list[list[Scaling] | None]
     speakers: list[str]
-    spans: dict[str, tuple[float, float]] = field(default_factory=dict)  # of each enrolled file, in seconds
+    spans: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # of each enrolled file, in seconds
 
     def places(self, who: Sequence[str], device: torch.device) -> Tensor:
         """Return the speakers' groups, `[clips]`; 0 is for unknown ones."""

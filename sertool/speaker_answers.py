@@ -171,16 +171,20 @@ def enrolled(session: Session, requests: Iterable[Request], name: Naming) -> Kno
         raise UsageError(f"--enroll: no clip there can be read and has a speaker; --speakers is {WAYS}")
     clips = talk.counted(sum(map(len, own.values())), "window" if session.options.window else "clip")
     talk.say(f"enrolled {clips} of {talk.counted(len(own), 'speaker')}")
-    return replace(session.ensemble.known_speakers(own), spans=_spans(piece.request.row for piece in pieces))
+    heard = (piece.request.row for piece in pieces if piece.features is not None)
+    return replace(session.ensemble.known_speakers(own), spans=_spans(heard))
 
 
-def _spans(rows: Iterable[Row]) -> dict[str, Span]:
-    """Return the span of each file that is covered, in seconds, from the first start to the last end."""
-    spans: dict[str, Span] = {}
+def _spans(rows: Iterable[Row]) -> dict[str, list[Span]]:
+    """Return the spans of each file that are covered, in seconds; successive windows are one span."""
+    spans: dict[str, list[Span]] = {}
     for row in rows:
-        (begin, end), name = _span(row), _sound(row)
-        known = spans.get(name, (begin, end))
-        spans[name] = min(known[0], begin), max(known[1], end)
+        begin, end = _span(row)
+        known = spans.setdefault(_sound(row), [])
+        if known and known[-1][0] <= begin <= known[-1][1]:
+            before = known.pop()
+            begin, end = before[0], max(before[1], end)
+        known.append((begin, end))
     return spans
 
 
@@ -213,9 +217,9 @@ def adapted_to_enrolled(
 
 def _way(row: Row, known: KnownSpeakers) -> str:
     """Return how an enrolled speaker's row was adapted: transductively, if it overlaps the enrolled audio."""
-    begin, end = known.spans.get(_sound(row), (math.inf, -math.inf))
     start, stop = _span(row)
-    return "transductive" if start < end and begin < stop else "enrolled"
+    overlaps = any(start < end and begin < stop for begin, end in known.spans.get(_sound(row), ()))
+    return "transductive" if overlaps else "enrolled"
 
 
 def answers(

@@ -90,13 +90,17 @@ def test_parts_of_what_was_enrolled_are_transductive_and_what_lies_beside_it_is_
     run: Path, adaptable: Path, tmp_path: Path
 ) -> None:
     clip = str(next((run / "voices").rglob("*.wav")))
-    parts = {"clip": ["a", "b"], "path": [clip] * 2, "start": [0.2, 0.8], "duration": [0.4, 0.4]}
-    for name, kept in (("both", slice(0, 2)), ("one", slice(0, 1))):
-        rows = {column: values[kept] for column, values in parts.items()}
-        manifest_io.write(manifest.from_columns(rows), str(tmp_path / f"{name}.parquet"), "parquet")
-    for asked, enrolled, wanted in (("both", clip, ["transductive"] * 2),
-                                    ("both", tmp_path / "one.parquet", ["transductive", "enrolled"])):  # fmt: skip
-        done = sertool("predict", "-m", adaptable, "--enroll", enrolled, tmp_path / f"{asked}.parquet")
+    parts = {"clip": [*"abc"], "path": [clip] * 3, "start": [0.2, 0.6, 1.0], "duration": [0.4] * 3}
+    silent = {"all": [None] * 3, "first": [None, "silent", "silent"], "outer": [None, "silent", None]}
+    for name, issues in silent.items():
+        rows = manifest.from_columns(parts | {"issue": issues})
+        manifest_io.write(rows, str(tmp_path / f"{name}.parquet"), "parquet")
+    for enrolled, wanted in (
+        (clip, ["transductive"] * 3),
+        (tmp_path / "first.parquet", ["transductive", "enrolled", "enrolled"]),
+        (tmp_path / "outer.parquet", ["transductive", "enrolled", "transductive"]),
+    ):
+        done = sertool("predict", "-m", adaptable, "--enroll", enrolled, tmp_path / "all.parquet")
         assert [row["adapted"] for row in rows_of(done.out)] == wanted
 
 
