@@ -61,11 +61,9 @@ def lay_out(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) 
 
 
 def _finished(path: Path) -> Path:
-    name = path.name.removesuffix(files.UNFINISHED)
-    try:
-        return path.rename(path.with_name(name))
-    except OSError as error:
-        raise unpacking.Unreadable(f"{name} cannot have its name: {files.reason(error)}") from None
+    target = path.with_name(path.name.removesuffix(files.UNFINISHED))
+    with unpacking.writing(target):
+        return path.rename(target)
 
 
 def _promised(item: Item, path: Path) -> int:
@@ -81,8 +79,9 @@ def _laid(items: Sequence[Item], where: Callable[[Item], Path], folder: Path) ->
     for number, item in enumerate(items):
         if not item.unpack:
             target = folder / f"{unpacking.safe(item.path)}{files.UNFINISHED}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(where(item), target)
+            with unpacking.writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(where(item), target)
             yield item.path
         elif item.into is None:
             yield from unpacking.unpack(where(item), folder, _naming(item))
@@ -97,8 +96,9 @@ def _take_inner(beside: Path, target: Path) -> None:
     inmost = beside
     while inmost.is_dir() and len(inner := list(inmost.iterdir())) == 1 and inner[0].is_dir():
         inmost = inner[0]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(inmost, target)
+    with unpacking.writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(inmost, target)
     shutil.rmtree(beside, ignore_errors=True)
 
 

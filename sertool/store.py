@@ -8,10 +8,11 @@ import json
 import queue
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -166,9 +167,19 @@ def read_index(base: str) -> Plan:
     try:
         index = web.ask_json(f"{base}/{INDEX}")
         items = tuple(_indexed(entry, f"{base}/files/{quote(entry['path'])}") for entry in index["items"])
-        return Plan(items, home=str(index["source"]))
+        plan = Plan(items, home=str(index["source"]))
     except MALFORMED_INDEX_ERRORS:
         raise web.Damaged(f"{web.plain(base)}/{INDEX} is no index of a store") from None
+    _refuse_clashes([PurePosixPath(unpacking.safe(item.path)) for item in items])
+    return plan
+
+
+def _refuse_clashes(paths: Sequence[PurePosixPath]) -> None:
+    """Refuse files of a store that would be in each other's way, or in that of partial downloads."""
+    times = Counter(paths)
+    for path in paths:
+        if times[path] > 1 or path.suffix == files.UNFINISHED or any(parent in times for parent in path.parents):
+            raise web.Damaged(f"{path} cannot stand in a store beside its other files")
 
 
 def _indexed(entry: dict, url: str) -> Item:

@@ -1,5 +1,6 @@
 """Unpack untrusted archives: no paths or links out of the folder, no decompression bombs."""
 
+import errno
 import gzip
 import lzma
 import re
@@ -19,6 +20,9 @@ from sertool.files import reason
 
 BLOCK_BYTES = 1 << 20
 JUNK = re.compile(r"(?:^|/)(?:__MACOSX|\.DS_Store|Thumbs\.db|\._[^/]*)(?:/|$)")
+BAD_NAME = (  # for this system, or beside the other names
+    errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOTEMPTY,
+)  # fmt: skip
 Destination = Callable[[str], str | None]  # maps a member's name to a path, or to None if it is not wanted
 
 
@@ -53,7 +57,7 @@ def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
     allowed = min(LIMITS.size, max(LIMITS.free, int(LIMITS.ratio * archive.stat().st_size)))
     for member, name in _members_to_take(archive, naming):
         target = folder / name
-        with _writing(target):
+        with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             stream = target.open("wb")
         with stream, _reading(archive), member.open() as source:
@@ -61,7 +65,7 @@ def unpack(archive: Path, folder: Path, naming: Destination) -> Iterator[str]:
                 allowed -= len(block)
                 if allowed < 0:
                     raise Unreadable(f"{archive.name} holds far more than it can in good faith: refused at {name}")
-                with _writing(target):
+                with writing(target):
                     stream.write(block)
         yield name
 
@@ -189,9 +193,12 @@ def _plain(error: Exception) -> str:
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[None]:
+def writing(target: Path) -> Iterator[None]:
+    """Turn the errors of writing into one line; a name that cannot be written is the archive's fault."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        words = reason(error) if isinstance(error, OSError) else str(error)
-        raise SertoolError(f"cannot write {target}: {words}") from None
+    except ValueError as error:
+        raise Unreadable(f"cannot write {target}: {error}") from None
+    except OSError as error:
+        kind = Unreadable if error.errno in BAD_NAME else SertoolError
+        raise kind(f"cannot write {target}: {reason(error)}") from None

@@ -254,6 +254,32 @@ def test_a_mirror_that_is_none_is_named(index, server, offered, capsys):
     assert "trying place/emodb.zip" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("paths", "more"),
+    [
+        (["a.zip", "a.zip"], {}),
+        (["a.zip", "a.zip.part"], {}),
+        (["a.zip", "a.zip/b.zip"], {}),
+        (["a.zip", "b.zip"], {"into": "wav"}),
+        (["a.zip", "b.zip"], {"into": "é" * 150}),
+        (["a.zip"], {"member": "é" * 150}),
+    ],
+)
+def test_a_mirror_of_names_that_cannot_be_written_is_left_for_the_next_source(paths, more, server, offered, capsys):
+    archive = zipped({f"wav/{more.pop('member', '03a01Fa.wav')}": b"sound"})
+    entry = {"size": len(archive), "digests": {}, "unpack": True, **more}
+    index = {"source": "me", "items": [{"path": path, **entry} for path in paths]}
+    server.put("/lab/emodb/index.json", json.dumps(index).encode())
+    for path in paths:
+        server.put(f"/lab/emodb/files/{path}", archive)
+    server.put("/emodb.zip", ARCHIVE)
+    offered("emodb", plain(server))
+    assert run("emodb", "--mirror", f"{server.url}/lab") == 0
+    assert fetched() == WAVS
+    assert "trying place/emodb.zip" in capsys.readouterr().err
+    assert not Path("corpora/.emodb.part").exists()
+
+
 def test_a_mirror_cannot_write_outside(server, offered, capsys):
     item = {"path": "../../escaped.wav", "size": None, "digests": {}}
     server.put("/lab/emodb/index.json", json.dumps({"source": "me", "items": [item]}).encode())
