@@ -57,3 +57,8 @@ def is_final(path: Path) -> bool:
 def of_model(path: Path) -> Path:
     """Return a run's folder from the path of a member's model."""
     return Path(*(part for part in path.parent.parts if not re.fullmatch(r"(fold|seed)-\d+", part)))
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return the folders of the finished runs in a folder, such as both of `train --gap`."""
+    return sorted({path.parent for path in folder.glob(f"[!.]*/{PREDICTIONS}")} - {*members(folder)})

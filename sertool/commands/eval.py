@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -108,10 +109,14 @@ def command(paths: tuple[str, ...], **values: Any) -> None:
 
 def _predictions_of(source: str) -> str:
     """Return the path of the joined predictions if the source is a run's folder, else the source itself."""
-    from sertool import run_folder
+    from sertool import files, run_folder
 
     table = os.path.join(source, run_folder.PREDICTIONS)
-    return table if os.path.isfile(table) else source
+    if os.path.isfile(table):
+        return table
+    if runs := run_folder.runs_in(Path(source)):
+        raise UsageError(f"{source} holds runs, and is none itself: name {files.listed(runs)}")
+    return source
 
 
 def _refuse_written_over(sources: Sequence[str], *reports: str | None) -> None:

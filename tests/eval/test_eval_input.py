@@ -1,6 +1,7 @@
 """eval reads answers in any format and under any names."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -207,6 +208,19 @@ def test_a_run_is_named_by_its_folder_too(tmp_path: Path) -> None:
     assert by_folder.out == sertool("eval", *tables, "--resamples", 100).out
     over = sertool("eval", tmp_path / "a", "--html", tmp_path / "a" / "predictions.parquet")
     assert "holds the predictions that are scored" in over.line
+
+
+def test_a_folder_that_holds_runs_names_them(tmp_path: Path, say: Callable[..., tuple[int, str, str]]) -> None:
+    for name in ("leaky", "disjoint", ".before-leaky"):
+        (tmp_path / name).mkdir()
+        table(tmp_path / name / "predictions.parquet", made(), "parquet")
+    code, _, said = say(str(tmp_path))
+    assert (code, said) == (
+        2, f"sertool: {tmp_path} holds runs, and is none itself: name {tmp_path}/disjoint, {tmp_path}/leaky\n"
+    )  # fmt: skip
+    shutil.rmtree(tmp_path / "disjoint")
+    (tmp_path / "leaky").rename(tmp_path / "seed-0")
+    assert "is a folder, not a manifest" in say(str(tmp_path))[2]
 
 
 def test_whole_numbers_that_became_fractions_are_the_same_labels(tmp_path: Path) -> None:
