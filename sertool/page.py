@@ -197,9 +197,10 @@ def _drawn(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
     figure, inside = bar.figure, ""
     if mark is not None:
         inside += f'<i class="{"mark" if scale[0] == 0 else "zero"}" style="left:{place(mark):.2f}%"></i>'
-    if not math.isnan(figure.value):
+    if not math.isnan(figure.low):
         left, right = place(figure.low), place(figure.high)
         inside += f'<i class="span" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
+    if not math.isnan(figure.value):
         inside += f'<i class="dot" style="left:{place(figure.value):.2f}%"></i>'
     return f'<div class="scale" style="{_tone(bar.tone)}">{inside}</div>'
 

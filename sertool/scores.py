@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Figure:
-    """A value, the bounds of its 95 % interval, and its standard deviation if there are several seeds."""
+    """A value, the bounds of its 95 % interval (or NaN), and its standard deviation if there are several seeds."""
 
     value: float
     low: float

@@ -3,6 +3,7 @@
 All figures come from these sums, so that one bootstrap serves them all.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -165,8 +166,14 @@ def of_people(sums: UnitSums) -> dict[str, np.ndarray]:
 
 
 def with_interval(point: np.ndarray, drawn: np.ndarray) -> Figure:
-    """Return a figure averaged over seeds, from `[1, seeds]` and `[resamples, seeds]`."""
+    """Return a figure averaged over seeds, from `[1, seeds]` and `[resamples, seeds]`.
+
+    It has no bounds if all resamples are alike, as those of a single clip, or of clips that are all right: that is no
+    certainty.
+    """
     low, high = metrics.interval(metrics.mean(drawn))
+    if math.isclose(low, high):
+        low = high = math.nan
     seeds = point[0][~np.isnan(point[0])]
     deviation = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None
     return Figure(float(metrics.mean(point)[0]), float(low), float(high), deviation)
@@ -179,7 +186,7 @@ def with_intervals(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) 
 def figures_with_intervals(whole: UnitSums, drawn: UnitSums) -> dict[str, Figure]:
     """Return all figures of a run; the ECE has an interval of its own."""
     found = with_intervals(figures(whole), figures(drawn))
-    if "ece" in found:
+    if "ece" in found and not math.isnan(found["ece"].low):
         low, high = metrics.ece_bounds(whole["bins"], drawn["bins"])
         found["ece"] = replace(found["ece"], low=low, high=high)
     return found

@@ -26,7 +26,8 @@ and not scored. A folder of a run stands for its predictions.parquet. Several in
 are runs to compare. Input from a pipe is read to its end first.
 
 Intervals are of 95 %, from resampled speakers. With 8 to 19 speakers they are somewhat too narrow, and differences of
-runs look surer than they are. With fewer, clips are resampled, which says nothing about other speakers.
+runs look surer than they are. With fewer, clips are resampled, which says nothing about other speakers. Where all
+resamples are alike, as those of a single clip, there is no interval: [-, -].
 
 \b
 Scores in the report:

@@ -134,6 +134,21 @@ def test_intervals_hold_their_values(predicted: str) -> None:
     assert all(one.low < one.high for one in figures)
 
 
+def test_resamples_that_are_all_alike_make_no_interval(tmp_path: Path, say: Any) -> None:
+    rows = ["sad,sad,0.9,ann,old", "angry,angry,0.9,bob,old", "angry,sad,0.8,bob,young"]
+    for name, kept in (("right", rows[:2]), ("mixed", rows)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["emotion,predicted,confidence,speaker,band", *kept]))
+    right, mixed = (report(str(tmp_path / f"{name}.csv"), by=("band",)).runs[0] for name in ("right", "mixed"))
+    sure = [right.figures["uar"], right.figures["ece"], right.classes[0].recall, mixed.by["band"][1].wa]
+    assert [figure.value for figure in sure] == pytest.approx([1, 0.1, 1, 0])
+    assert np.isnan([(figure.low, figure.high) for figure in sure]).all()
+    assert (mixed.figures["wa"].low, mixed.figures["wa"].high) == (0, 1)
+    code, said, _ = say(str(tmp_path / "right.csv"), "--plot", str(tmp_path), "--html", str(tmp_path / "page.html"))
+    assert code == 0
+    assert re.search(r"UAR +100\.0 +\[-, -\]", said)
+    assert "nan" not in (tmp_path / "page.html").read_text()
+
+
 def test_tables_wider_than_a_terminal_are_broken_between_columns_and_others_never(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
