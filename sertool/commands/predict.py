@@ -228,7 +228,7 @@ def _fill_folder(
     def rows(requests: Iterable[Request]) -> Iterator[Row]:
         return _finished(_answers(session, requests, values), labels, values, kind)
 
-    naming = speaker_answers.naming(values["speakers"]) if values["adapt"] and not values["enroll"] else None
+    naming = speaker_answers.SpeakerNames(values["speakers"]).of if values["adapt"] and not values["enroll"] else None
     return answer_folder.write(
         requests,
         answer_folder.Answering(rows, bool(values["window"]), naming),
