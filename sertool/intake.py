@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sertool import columns, labels, manifest, splits, talk
+from sertool import columns, labels, manifest, talk
 from sertool.errors import SertoolError
 from sertool.files import listed
 from sertool.manifest import Table
@@ -153,7 +153,7 @@ def _composed(table: Table) -> Table:
 def _with_our_words(table: Table) -> Table:
     """Translate the values of `split` and `sex` to ours, so that "val" is held out and "F" is female."""
     for index, field in enumerate(table.schema):
-        if ours_of := {"split": splits.part_named, "sex": labels.sex_named}.get(field.name):
+        if ours_of := {"split": labels.part_named, "sex": labels.sex_named}.get(field.name):
             coded = manifest.coded(table.column(index))
             ours = [ours_of(word) for word in coded.values]
             if ours != [*coded.values]:

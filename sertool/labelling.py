@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from sertool import columns, corpora, labels, splits, talk
+from sertool import columns, corpora, labels, talk
 from sertool.columns import Row
 from sertool.errors import UsageError
 from sertool.files import listed
@@ -187,7 +187,7 @@ def _by_patterns(clips: Sequence[Candidate], patterns: Sequence[str]) -> None:
 
 def _typed(row: Row, path: Path) -> Row:
     """Convert the fields of some columns to numbers or to our words."""
-    for name, ours in (("split", splits.part_named), ("sex", labels.sex_named)):
+    for name, ours in (("split", labels.part_named), ("sex", labels.sex_named)):
         if name in row:
             row[name] = ours(row[name])
     for name in row.keys() & {"age", "fold"}:

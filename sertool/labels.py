@@ -24,6 +24,10 @@ SYNONYMS = {
 
 TAKEN_BY_SHELLS = re.compile(r"[\s|&;<>()$`'\"*?]")
 
+PARTS = {
+    "train": "train", "training": "train", "dev": "dev", "development": "dev", "devel": "dev", "validation": "dev",
+    "valid": "dev", "val": "dev", "test": "test", "testing": "test",
+}  # fmt: skip
 SEXES = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 
 
@@ -54,6 +58,11 @@ def sex_named(word: str) -> str:
     """Return "female" or "male" for `F`, `Female`, `M` and so on; an unknown word is returned as it is."""
     key = plain(word)
     return SEXES.get(key, key if key in SEXES.values() else word)
+
+
+def part_named(word: str) -> str:
+    """Return our name of a part of a split, such as "dev" for "Validation"; an unknown word is returned as it is."""
+    return PARTS.get(word.strip().lower(), word.strip())
 
 
 def parse_mapping(pairs: tuple[str, ...]) -> dict[str, str]:

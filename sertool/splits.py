@@ -22,10 +22,6 @@ from sertool.protocols import PROTOCOLS, Protocol, Shares, SplitPlan
 
 PARTS = Shares._fields  # "train", "dev" and "test"
 TRAIN, DEV, TEST = range(3)
-OTHER_WORDS = {
-    "training": "train", "development": "dev", "devel": "dev", "validation": "dev", "valid": "dev", "val": "dev",
-    "testing": "test",
-}  # fmt: skip
 MOST_FOLDS = 32_767
 
 Columns = Mapping[str, Codes]  # of a table, by name
@@ -59,13 +55,6 @@ def split_codes(split: np.ndarray) -> Codes:
 def fold_codes(fold: np.ndarray) -> Codes:
     """Return fold numbers as a column."""
     return Codes(fold, [str(number) for number in range(int(fold.max(initial=-1)) + 1)])
-
-
-def part_named(word: str) -> str:
-    """Return our name of a part, such as "dev" for "validation"; an unknown word is returned as it is."""
-    plain = word.strip()
-    lowered = plain.lower()
-    return lowered if lowered in PARTS else OTHER_WORDS.get(lowered, plain)
 
 
 # Splits and folds of a table. Columns are given by name: clip, speaker, sentence, emotion, parent, corpus. A column

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sertool import columns, intake, manifest_io, splits, talk
+from sertool import columns, intake, labels, manifest_io, splits, talk
 from sertool.audio import EXTENSIONS
 from sertool.errors import SertoolError, UsageError
 from sertool.files import listed
@@ -48,7 +48,7 @@ def _agree(before: Candidate, clip: Candidate, spec: str) -> None:
 def _part_and_file(spec: str) -> tuple[str | None, str]:
     """Split `test=fold_1_test.jsonl` into part and file; a plain file name has no part."""
     before, equals, after = spec.partition("=")
-    part = splits.part_named(before)
+    part = labels.part_named(before)
     return (part, after) if equals and part in splits.PARTS else (None, spec)
 
 
