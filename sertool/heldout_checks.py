@@ -52,7 +52,8 @@ def check_split(split: np.ndarray, emotion: Codes, speaker: Codes, name: str) ->
         talk.warn(f"{name}: {count} of {listed(strange)}, which train lacks: left out of the figures here, and wrong "
                   "in those of eval")  # fmt: skip
     if alone := _of_one_voice(emotion, speaker, split == TRAIN):
-        talk.warn(f"{name}: {listed(alone)} is of one speaker in train: it may be learnt as that voice")
+        are = "are each" if len(alone) > 1 else "is"
+        talk.warn(f"{name}: {listed(alone)} {are} of one speaker in train, and may be learnt as that voice")
 
 
 def warn_of_partless(table: Table, used: np.ndarray, options: HeldOutOptions) -> None:

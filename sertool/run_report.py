@@ -80,4 +80,5 @@ def say_emotions(train: Table, design: Design) -> None:
     extras = "; ".join(f"{name} also {', '.join(words)}" for name, words in more.items())
     counts = design.training.absent_emotions == "count" or is_fitted_at_once(design)
     consequence = "count as wrong for its clips" if counts else "are left out of its clips' loss"
-    talk.say(f"the corpora share {len(everywhere)} emotions ({extras}): those that a corpus lacks {consequence}")
+    shared = talk.counted(len(everywhere), "emotion")
+    talk.say(f"the corpora share {shared} ({extras}): those that a corpus lacks {consequence}")

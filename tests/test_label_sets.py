@@ -143,6 +143,11 @@ def test_corpora_of_other_emotions_train_together_and_are_scored_apart(both: lis
     assert done.err.splitlines()[-1].count("among its own emotions train") == 1
 
 
+def test_a_single_emotion_that_corpora_share_is_counted_as_one(both: list[Path], tmp_path: Path) -> None:
+    done = train(*both, *NET, "--where", "emotion=angry|happy|sad", "-o", tmp_path / "run")
+    assert "the corpora share 1 emotion (one also happy; two also sad)" in done.err
+
+
 def test_emotions_that_a_corpus_lacks_count_where_that_is_asked_for(both: list[Path], tmp_path: Path) -> None:
     for how in ("mask", "count"):
         train(*both, *NET, "--absent-emotions", how, "-o", tmp_path / how)

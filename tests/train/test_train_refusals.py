@@ -117,3 +117,13 @@ def test_an_emotion_of_one_voice_is_said(mel: Path, tmp_path: Path) -> None:
     fear = ["fear" if s == last and e == "angry" else e for s, e in zip(speakers, emotions, strict=True)]
     done = train(changed(mel, tmp_path / "fear.parquet", split=split, emotion=fear), *TINY, "-o", tmp_path / "run")
     assert "fear is of one speaker in train" in done.err
+
+
+def test_emotions_of_one_voice_each_are_said_in_one_sentence(mel: Path, tmp_path: Path) -> None:
+    speakers, emotions = column(mel, "speaker"), column(mel, "emotion")
+    first, *_, last = sorted(set(speakers))
+    split = ["test" if s == first else "train" for s in speakers]
+    rare = {"angry": "fear", "happy": "surprise"}
+    own = [rare.get(e, e) if s == last else e for s, e in zip(speakers, emotions, strict=True)]
+    done = train(changed(mel, tmp_path / "rare.parquet", split=split, emotion=own), *TINY, "--dry-run")
+    assert "fear, surprise are each of one speaker in train, and may be learnt as that voice" in done.err
