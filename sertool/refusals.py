@@ -41,6 +41,7 @@ def refuse(table: Table, design: Design, records: Records, width: int | None) ->
     _refuse_rows(table, design)
     width = _seen(design, width)
     _refuse_fewer_columns(table, design, records)
+    _refuse_single_rows(table, design, records)
     module = models.load(design.model)
     if hasattr(module, "WEIGHTS") and design.settings.pretrained:
         imagenet.place(module.WEIGHTS, design.weights)
@@ -96,6 +97,13 @@ def _refuse_fewer_columns(table: Table, design: Design, records: Records) -> Non
     ):
         who = "--select and --reduce take" if fewer else f"{design.model} takes"
         raise UsageError(f"{who} {ONE_ROW}")
+
+
+def _refuse_single_rows(table: Table, design: Design, records: Records) -> None:
+    """Refuse a network that pads clips to its own frames if every clip has a single row: all else would be padding."""
+    pads = getattr(design.settings, "frames", 1) > 1
+    if pads and records and not any(_over_time(table, name, record) for name, record in records.items()):
+        raise UsageError(f"{design.model} takes frames over time, and each clip has one row: featurize without --stats")
 
 
 def _over_time(table: Table, feature: str, record: Mapping[str, Any]) -> bool:

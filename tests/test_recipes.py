@@ -137,10 +137,11 @@ def test_a_recipe_refuses_other_features_altogether_unless_they_are_named(clips:
 
 
 def test_a_recipe_says_where_the_features_are_not_its_own(clips: Path, tmp_path: Path) -> None:
-    assert sertool("featurize", clips, "--mel", "--mel-bands", 40, "--stats", "mean", "-o", tmp_path / "f").code == 0
+    words = ("--mel", "--mel-bands", 40, "--normalize", "z-score", "-o", tmp_path / "f")
+    assert sertool("featurize", clips, *words).code == 0
     done = sertool("train", tmp_path / "f/manifest.parquet", "--recipe", "cnn-a", "--dry-run")
     assert "`featurize --preset mel-min-max` makes them, and the manifest has others" in done.err
-    for odd in ("bands 40, not 128", "stats mean, not none", "remove_dc False, not True"):
+    for odd in ("bands 40, not 128", "normalize z-score, not min-max", "remove_dc False, not True"):
         assert odd in done.err
 
 

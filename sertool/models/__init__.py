@@ -18,6 +18,7 @@ A file may also have
 - settings `groups` and `stats`, which are filled in if a model has a single feature: how many groups lie side by side
   in its columns (its layers, by channels), and how many statistics there are of each; without `stats`, each statistic
   is a group of its own;
+- a setting `frames`, to which it cuts or pads clips: features with a single row per clip are then refused;
 - a setting `pretrained`, if it can start from published weights, which `--scratch` turns off; and `WEIGHTS`, the file
   name of ImageNet's, looked for before any work;
 - `require(settings, records)`: refuse features that it cannot take, by what their shards record;

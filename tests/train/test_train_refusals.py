@@ -41,6 +41,17 @@ def test_a_compiler_is_refused_where_training_never_calls_the_whole_network(stat
     assert line.startswith(f"sertool: --compile does nothing with {words[-2]}")
 
 
+@pytest.mark.parametrize("model", ["acnt", "cnn", "cnn-transformer", "resnet18"])
+def test_networks_that_pad_to_frames_refuse_statistics(statistics: Path, tmp_path: Path, model: str) -> None:
+    line = train(statistics, "-m", model, "-o", tmp_path / "run", code=2).line
+    assert line == f"sertool: {model} takes frames over time, and each clip has one row: featurize without --stats"
+
+
+@pytest.mark.parametrize("words", [("mlp",), ("cnn1d", "--set", "along=columns"), ("cnn", "--set", "frames=1")])
+def test_networks_that_do_not_pad_take_statistics(statistics: Path, words: tuple) -> None:
+    train(statistics, "-m", *words, "--dry-run")
+
+
 def test_several_seeds_of_a_model_that_draws_nothing_are_refused(statistics: Path, tmp_path: Path) -> None:
     for words in (
         ("-m", "logistic"),
