@@ -73,7 +73,10 @@ def design(table: Table, options: DesignOptions) -> Design:
     recipe, name = options.published, options.architecture
     present = batches.featured(table) or presets.PRESETS.get(recipe.get("preset", ""), {}).get("features")
     if not present:
-        raise UsageError("the manifest has no features: run `sertool featurize --mel` on it first, or name a --recipe")
+        words = "--mel --stats mean,std" if models.fits_at_once(models.load(name).Model) else "--mel"
+        raise UsageError(
+            f"the manifest has no features: run `sertool featurize {words}` on it first, or name a --recipe"
+        )
     usual = models.settings(name, recipe.get("settings", {}) if name == recipe.get("model") else {})
     encoded = any(map(features.encoded, present))
     encoded = encoded or (options.teacher is not None and teacher_models.is_model(options.teacher))  # teacher's may be

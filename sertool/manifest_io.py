@@ -51,7 +51,8 @@ def read_bytes(source: str, begun: bytes = b"") -> pa.Buffer:
         raise UsageError(f"no such file: {source}") from None
     except IsADirectoryError:
         inside = [path for name in ("manifest.parquet", PREDICTIONS) if (path := Path(source, name)).is_file()]
-        raise UsageError(f"{source} is a folder, not a manifest{f': name {inside[0]}' if inside else ''}") from None
+        remedy = f"name {inside[0]}" if inside else f"`sertool index {source}` makes one of audio in it"
+        raise UsageError(f"{source} is a folder, not a manifest: {remedy}") from None
     except OSError as error:
         raise SertoolError(f"cannot read {source}: {reason(error)}") from None
 

@@ -178,11 +178,11 @@ def test_a_page_on_stdout_stands_there_alone(tmp_path: Path, predicted: str, say
 
 
 @pytest.mark.parametrize("name", ["manifest", None])
-def test_a_folder_that_holds_a_table_is_told_by_the_name_of_that(tmp_path: Path, say: Any, name: str | None) -> None:
+def test_of_a_folder_its_table_is_named_or_what_makes_one(tmp_path: Path, say: Any, name: str | None) -> None:
     if name:
         table(tmp_path / f"{name}.parquet", made(), "parquet")
-    hint = f": name {tmp_path / name}.parquet" if name else ""
-    assert say(str(tmp_path)) == (2, "", f"sertool: {tmp_path} is a folder, not a manifest{hint}\n")
+    hint = f"name {tmp_path / name}.parquet" if name else f"`sertool index {tmp_path}` makes one of audio in it"
+    assert say(str(tmp_path)) == (2, "", f"sertool: {tmp_path} is a folder, not a manifest: {hint}\n")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "tsv"])
