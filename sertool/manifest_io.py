@@ -141,6 +141,8 @@ def existing_paths(data: pa.Buffer, source: str, *, nul: bool = False) -> list[s
     where = source_name(source)
     paths = parse_paths(data, where, nul=nul)
     if not any(map(os.path.lexists, paths)):
+        if os.path.lexists(paths[0].partition(" ")[2]):
+            raise SertoolError(f"{where}: ids stand before paths, as in Kaldi's wav.scp: `cut -d' ' -f2-` removes them")
         example = paths[0] if len(paths[0]) < 80 else f"{paths[0][:77]}..."
         raise SertoolError(
             f"{where}: no manifest (Parquet, CSV, JSON Lines), and no list of paths: no such file {example!r}"

@@ -177,7 +177,7 @@ def test_lists_in_files_are_lists_on_stdin(
     assert len(sertool("index", tmp_path / name, "-f", "jsonl").out.splitlines()) == len(rows_of(done.out))
 
 
-@pytest.mark.parametrize("name", ["list.txt", "calls.LST", "all.list"])
+@pytest.mark.parametrize("name", ["list.txt", "calls.LST", "all.list", "wav.scp"])
 def test_a_list_of_what_is_not_there_is_refused_where_its_name_says_that_it_is_one(
     run: Path, tmp_path: Path, name: str
 ) -> None:
@@ -185,6 +185,21 @@ def test_a_list_of_what_is_not_there_is_refused_where_its_name_says_that_it_is_o
     for words in (("predict", "-m", run / "model"), ("index",)):
         done = sertool(*words, tmp_path / name)
         assert (done.code, f"{tmp_path / name}: no manifest" in done.err) == (1, True)
+
+
+def test_a_list_with_an_id_before_each_path_is_refused_with_what_removes_it(run: Path, tmp_path: Path) -> None:
+    clips = sorted((run / "voices").rglob("*.wav"))
+    (tmp_path / "wav.scp").write_text("".join(f"u{place} {path}\n" for place, path in enumerate(clips)))
+    for words in (("predict", "-m", run / "model"), ("index",)):
+        done = sertool(*words, tmp_path / "wav.scp")
+        assert (done.code, done.out, "`cut -d' ' -f2-` removes them" in done.line) == (1, b"", True)
+
+
+def test_a_command_in_a_list_is_a_path_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "wav.scp").write_text(f"u0 touch {tmp_path / 'done'} |\n")
+    done = sertool("predict", "-m", run / "model", tmp_path / "wav.scp")
+    assert (done.code, "no such file 'u0 touch" in done.line) == (1, True)
+    assert not (tmp_path / "done").exists()
 
 
 def test_text_that_strays_among_audio_gets_a_row_and_the_work_goes_on(run: Path, tmp_path: Path) -> None:
