@@ -13,6 +13,15 @@ from sertool.errors import UsageError
 
 ENDLESS = 1_000_000  # a limit so high that the help omits it
 SEEDS = 1000  # of a run, at most
+OTHERS_NAMES = {  # what librosa, scikit-learn, PyTorch and common tools call options of ours
+    "--n-mels": "--mel-bands", "--n-mfcc": "--mfcc-count", "--hop-length": "--hop", "--fmin": "--mel-fmin",
+    "--fmax": "--mel-fmax", "--sr": "--rate", "--sample-rate": "--rate", "--sampling-rate": "--rate",
+    "--learning-rate": "--lr", "--batch-size": "--batch", "--class-weight": "--balance weights", "--cv": "--folds",
+    "--n-splits": "--folds", "--test-size": "--split", "--early-stopping": "--patience", "--random-state": "--seed",
+    "--n-jobs": "--jobs", "--workers": "--jobs", "--num-workers": "--jobs", "--threads": "--jobs",
+    "--gpu": "--device cuda", "--cuda": "--device cuda", "--checkpoint": "--model", "--stride": "--hop",
+    "--top-k": "--top", "--output": "--out", "--output-dir": "--out", "--force": "--overwrite",
+}  # fmt: skip
 Part = TypeVar("Part")
 
 
@@ -48,13 +57,21 @@ class Command(click.Command):
         words = [*args]
         try:
             return super().parse_args(ctx, args)
-        except click.NoSuchOption:
+        except click.NoSuchOption as error:
             if file := next((word for word in words if word.startswith("-") and os.path.lexists(word)), None):
                 raise UsageError(f"{file} begins like an option: call the file ./{file}") from None
-            raise
+            raise self._with_our_name(error) from None
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # so that the message names this command's help
             raise
+
+    def _with_our_name(self, error: click.NoSuchOption) -> click.NoSuchOption:
+        """Return the error with this command's name for an option that others call otherwise, if it has that option."""
+        ours = OTHERS_NAMES.get(error.option_name.replace("_", "-"), "")
+        if not any(ours.partition(" ")[0] in parameter.opts for parameter in self.params):
+            return error
+        text = f"No such option {error.option_name!r}. Did you mean {ours!r}?"
+        return click.NoSuchOption(error.option_name, text, ctx=error.ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -125,6 +125,28 @@ def test_wrong_usage_is_exit_code_2_and_prints_the_choices(words, said):
     assert said in done.line
 
 
+@pytest.mark.parametrize(("words", "ours"), [
+    (["featurize", "--n-mels", "64"], "--mel-bands"), (["featurize", "--n_mels=64"], "--mel-bands"),
+    (["featurize", "--sr", "16000"], "--rate"), (["featurize", "--hop-length", "160"], "--hop"),
+    (["train", "--class-weight", "balanced"], "--balance weights"), (["train", "--cuda"], "--device cuda"),
+    (["predict", "--output", "x.csv"], "--out"), (["predict", "--workers", "4"], "--jobs"),
+])  # fmt: skip
+def test_what_others_call_an_option_is_told_by_our_name(words, ours):
+    done = sertool(*words)
+    assert (done.code, f"Did you mean '{ours}'?" in done.line) == (2, True)
+    assert f"(see `sertool {words[0]} --help`)" in done.line
+
+
+def test_others_names_stand_for_options_that_some_command_has():
+    made = [cli.cli.get_command(click.Context(cli.cli), command) for command in COMMANDS]
+    for ours in options.OTHERS_NAMES.values():
+        word, _, value = ours.partition(" ")
+        named = [one for command in made for one in command.params if word in one.opts]
+        assert named
+        assert all(not value or value in one.type.choices for one in named)
+    assert "--lr" not in sertool("eval", "--learning-rate", "3").line  # as only train has that
+
+
 @pytest.mark.parametrize("command", ["index", "predict"])
 def test_an_option_without_its_word_names_the_help_of_its_command(command):
     assert sertool(command, "x", "-o").line == (
