@@ -188,7 +188,7 @@ def coded(column: pa.ChunkedArray) -> Codes:
     """Encode a column of strings as integers and their values."""
     if not len(column):
         return Codes(np.zeros(0, np.int32), ())
-    encoded = column.dictionary_encode().unify_dictionaries()
+    encoded = column.dictionary_encode()  # all chunks have the same dictionary, that of the whole column
     index = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
     return Codes(np.concatenate(index), Values(encoded.chunk(0).dictionary))
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import timeit
 
 import numpy as np
 import pyarrow as pa
@@ -127,6 +128,17 @@ def test_codes_stand_for_their_values(how, chunks):
     assert [None if place < 0 else coded.values[place] for place in coded.index] == words
     used = {place for place in coded.index if place >= 0}
     assert len({coded.values[place] for place in used}) == len(used)
+
+
+def test_the_time_to_encode_a_column_does_not_grow_with_its_chunks():
+    """Text is read in chunks of a megabyte, of which a long table has hundreds."""
+    names = [f"clip{number}" for number in range(50_000)]
+
+    def seconds(chunks: int) -> float:
+        column = pa.chunked_array([names[start::chunks] for start in range(chunks)])
+        return min(timeit.repeat(lambda: manifest.coded(column), number=1, repeat=5))
+
+    assert seconds(200) < 8 * seconds(1)
 
 
 def test_codes_of_a_column_that_is_absent_or_empty_are_none():
