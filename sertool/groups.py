@@ -1,7 +1,7 @@
 """Group clips by the values of a column: find suitable columns, and score each group."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -58,14 +58,24 @@ def by_column(run: Answers, name: str, bootstrap: Bootstrap, only: Sequence[str]
         raise UsageError(
             f"--by {name}: {len(values):,} different values, more than {MOST_VALUES}: put them into groups"
         )
-    members = {value: (index == values[value]) & (run.predicted >= 0) for value in only or values}
+    groups = {value: values[value] for value in only or values}
     if only is None and (index < 0).any():
-        members[NOT_KNOWN] = (index < 0) & (run.predicted >= 0)
-    return tuple(_group(run, value, answered, bootstrap) for value, answered in members.items())
+        groups[NOT_KNOWN] = -1
+    return tuple(_group(value, part, bootstrap) for value, part in _parts(run, index, groups))
 
 
-def _group(run: Answers, name: str, members: np.ndarray, bootstrap: Bootstrap) -> Group:
-    part = answers.only(run, members)
+def _parts(run: Answers, index: np.ndarray, groups: Mapping[str, int]) -> Iterator[tuple[str, Answers]]:
+    """Yield the answers of each group, one group at a time: there may be a group for each of many thousand speakers."""
+    by_code = np.argsort(index, axis=None)
+    ordered = index.ravel()[by_code]
+    for value, code in groups.items():
+        start, stop = np.searchsorted(ordered, (code, code + 1))
+        rows = np.unique(by_code[start:stop] % len(run.truth))
+        part = answers.part(run, rows)
+        yield value, answers.only(part, (index[:, rows] == code) & (part.predicted >= 0))
+
+
+def _group(name: str, part: Answers, bootstrap: Bootstrap) -> Group:
     units = metrics.units_of(part.speaker, part.whole)
     whole, drawn = sums.whole_and_drawn(sums.of_answers(part, units), units, bootstrap)
     points, resampled = (

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from scored_tables import EMOTIONS, FEW, dropped, made, refused, report, runs, s
 
 from sertool import (
     charts,
+    groups,
     metrics,
     page,
     reports,
@@ -172,6 +174,19 @@ def test_groups_are_scored_apart_and_ages_in_bands(predicted: str) -> None:
     alone = report(predicted, where=(f"speaker={one.name}",)).runs[0]
     assert alone.figures["uar"].value == pytest.approx(one.uar.value)
     assert "has no language" in refused_by(predicted, "language")
+
+
+def test_groups_are_held_one_at_a_time(tmp_path: Path) -> None:
+    """A mask over all clips for each of thousands of speakers would take gigabytes."""
+    clips, speakers = 20_000, 500
+    (run,) = runs(table(tmp_path / "many.parquet", made(clips=clips, speakers=speakers), "parquet"))
+    tracemalloc.start()
+    try:
+        found = groups.by_column(run, "speaker", Bootstrap(resamples=10))
+        assert tracemalloc.get_traced_memory()[1] < clips * speakers / 4
+    finally:
+        tracemalloc.stop()
+    assert len(found) == speakers
 
 
 def test_clips_are_grouped_by_any_column_of_few_values(tmp_path: Path) -> None:
