@@ -42,7 +42,10 @@ NAMES = columns.OTHER_NAMES | {
 }  # fmt: skip
 SUM_TOLERANCE = 0.01  # by which probabilities may miss 1; float16 stays within it
 ROUNDING_ERROR = 0.005  # error of a probability with two decimals
-WHOLE = re.compile(r"\s*(-?\d+)\.0+\s*")  # a whole number that became a float, as in columns with NaN
+WRITINGS = (  # of a label, the one that counts in parentheses
+    re.compile(r"\s*(-?\d+)\.0+\s*"),  # a whole number that became a float, as in columns with NaN
+    re.compile(r"[^\x00-\u2e7f]+/([ -~]+)"),  # Chinese and its translation, as emotion2vec answers: 生气/angry
+)
 
 
 @dataclass(frozen=True)
@@ -297,11 +300,16 @@ def _words(table: Table, column: str, mapping: dict[str, str]) -> Codes:
 
 
 def word(label: str, mapping: dict[str, str]) -> str:
-    """Return our word for a label; an unknown label stays as it is, except that 1.0 becomes 1."""
-    number = WHOLE.fullmatch(label)
+    """Return our word for a label; an unknown label stays as it is, except that 1.0 becomes 1, 其他/other other."""
+    usual = _usual(label)
     return labels.canonical(label, mapping) or (
-        word(number[1], mapping) if number else talk.clean(labels.composed(label).strip())
+        word(usual, mapping) if usual != label else talk.clean(labels.composed(label).strip())
     )
+
+
+def _usual(label: str) -> str:
+    """Return a label in its usual writing."""
+    return next((match[1] for writing in WRITINGS if (match := writing.fullmatch(label))), label)
 
 
 def offered(run: Run) -> set[str]:
@@ -313,7 +321,7 @@ def plain_labels(run: Run) -> set[str]:
     """Return the plain labels of the scored rows, and of their probabilities and votes."""
     names = [*run.offered, *manifest.family(run.table, "votes_voice_")]
     names += [str(label) for column in ("emotion", "predicted") for label in manifest.codes(run.table, column).values]
-    return {labels.plain(form) for name in names for form in (name, WHOLE.sub(r"\1", name))}
+    return {labels.plain(form) for name in names for form in (name, _usual(name))}
 
 
 def _offered(table: Table, words: Collection[str], mapping: dict[str, str]) -> tuple[str, ...]:
@@ -369,16 +377,25 @@ def _refuse_other_words(run: Run, truth: set[str], answers: set[str]) -> None:
     strange = [word for word in only_predicted if word not in known]
     unheard = [word for word in only_true if word not in known | answers]
     if strange and only_true:
-        raise _other_words(run, strange, only_true, labels.to_map(strange[0], only_true[0]))
+        raise _other_words(run, strange, only_true, _to_map(strange, only_true))
     if not true & (predicted | offers) and not (len(predicted) == 1 and true <= known):
         raise SertoolError(
             f"{run.name}: the labels have no word in common: {listed(only_true, 6)} are the truth, "
             f"{listed(sorted(predicted), 6)} the predictions; say what a word means, such as "
-            f"{labels.to_map(only_true[0], min(predicted))}"
+            f"{_to_map(only_true, predicted)}"
         )
     if unheard and only_predicted:
         leaving = f", or leave it out: --where emotion!={unheard[0]}"
-        raise _other_words(run, only_predicted, unheard, labels.to_map(unheard[0], only_predicted[0]) + leaving)
+        raise _other_words(run, only_predicted, unheard, _to_map(unheard, only_predicted) + leaving)
+
+
+def _to_map(strange: Sequence[str], targets: Collection[str]) -> str:
+    """Return a --map option for a strange label; what it means is only suggested if the label itself says it."""
+    for label in strange:
+        said = {word(part, {}) for part in re.findall(r"[^\W_]+", label)}
+        if len(meant := said & {*targets}) == 1:
+            return labels.to_map(label, *meant)
+    return labels.to_map(strange[0], "EMOTION")
 
 
 def _other_words(run: Run, predicted: Sequence[str], true: Sequence[str], remedy: str) -> SertoolError:

@@ -175,6 +175,16 @@ def test_words_of_others_meet_ours(tmp_path: Path) -> None:
     assert report(path).runs[0].figures["wa"].value == 1
 
 
+def test_words_in_chinese_are_read_by_the_translation_after_them(tmp_path: Path) -> None:
+    """As emotion2vec answers."""
+    answers = ["\u751f\u6c14/angry", "\u60b2\u4f24/sadness", "\u5176\u4ed6/other"]
+    path = two(tmp_path / "two.csv", ["angry", "sad", "neutral"], answers)
+    assert report(path, mapping={"other": "neutral"}).runs[0].figures["wa"].value == 1
+    assert "changes nothing" not in sertool("eval", path, "--map", "other=neutral").err
+    blend = two(tmp_path / "blend.csv", ["angry", "sad", "f\u00e2ch\u00e9/angry"], ["angry", "sad", "sad"])
+    assert report(blend).emotions == ("sad", "angry", "f\u00e2ch\u00e9/angry")
+
+
 def test_words_are_the_same_in_either_form_of_unicode(tmp_path: Path) -> None:
     path = two(tmp_path / "two.csv", ["m\u00fcde", "sad"], ["mu\u0308de", "sad"])
     assert report(path).emotions == ("sad", "m\u00fcde")
@@ -255,19 +265,22 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\nsad,\nangry,\n", "nothing to score"),
         ("emotion,predicted\n,sad\n,sad\n", "no true emotion"),
         ("emotion,predicted,issue\nsad,,silent\nsad,sad,empty\n", "left out for its issue (1 silent, 1 empty)"),
-        ("emotion,predicted\nsad,S1\nangry,S2\n", "--map S1=angry"),
+        ("emotion,predicted\nsad,S1\nangry,S2\n", "such as --map S1=EMOTION"),
+        ("emotion,predicted\nsad,sad\nangry,<unk>\n", "such as --map '<unk>=EMOTION'"),
+        ("emotion,predicted\nsad,sad\nangry,a\nhappy,very Happiness\n", "such as --map 'very Happiness=happy'"),
+        ("emotion,predicted\nsad,sad\nclass-1,1\n", "such as --map class-1=1"),
         ("emotion,predicted\n0,sad\n1,angry\n", "no word in common: 0, 1 are the truth, angry, sad the predictions"),
-        ("emotion,predicted\n0,sad\n1,sad\n", "such as --map 0=sad"),
-        ("emotion,predicted\nfear,sad\nhappy,angry\n", "such as --map fear=angry"),
-        ("emotion,predicted\nsad,sad\nsad|fear,neutral\n", "such as --map 'sad|fear=neutral'"),
+        ("emotion,predicted\n0,sad\n1,sad\n", "such as --map 0=EMOTION"),
+        ("emotion,predicted\nfear,sad\nhappy,angry\n", "such as --map fear=EMOTION"),
+        ("emotion,predicted\nsad,sad\nsad|fear,neutral\n", "such as --map 'sad|fear=EMOTION'"),
         ("emotion,predicted\nsad,sad\nN,neutral\n", "neutral only among the predictions, N only among the truth"),
-        ("emotion,predicted\nsad,sad\nN,neutral\n", "such as --map N=neutral, or leave it out: --where emotion!=N"),
-        ("emotion,predicted,p_sad,p_neutral\nsad,sad,1,0\nN,neutral,0,1\n", "such as --map N=neutral"),
+        ("emotion,predicted\nsad,sad\nN,neutral\n", "such as --map N=EMOTION, or leave it out: --where emotion!=N"),
+        ("emotion,predicted,p_sad,p_neutral\nsad,sad,1,0\nN,neutral,0,1\n", "such as --map N=EMOTION"),
         ("clip,emotion,predicted\na,sad,sad\na,sad,angry\nb,angry,sad\n", "clip a is predicted twice"),
         ("clip,seed,emotion,predicted\na,0,sad,sad\na,1,angry,sad\n", "clip a is sad in one row and angry"),
         ("a.wav\nb.wav\n", "no table of predictions"),
         ("emotion,predicted,emotion\nsad,sad,angry\n", "two columns have the same name"),
-        ('emotion,predicted\n"s\na",a\nb,"\x1b[31mred"\n', "--map \\x1b[31mred=b"),
+        ('emotion,predicted\n"s\na",a\nb,"\x1b[31mred"\n', "--map \\x1b[31mred=EMOTION"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
