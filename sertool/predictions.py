@@ -35,9 +35,9 @@ BESIDE = {name: kind for name, (kind, _) in columns.MEANINGS.items() if kind != 
 # Other names that tables of answers use for our columns, the likeliest first.
 NAMES = columns.OTHER_NAMES | {
     "emotion": ("truth", "true", "y_true", "ground_truth", "gold", "actual", "reference", "target", "true_label",
-                "label_true", "expected", "label", *columns.OTHER_NAMES["emotion"]),
-    "predicted": ("prediction", "y_pred", "pred", "predicted_label", "predicted_emotion", "pred_label", "label_pred",
-                  "hypothesis", "output"),
+                "true_emotion", "label_true", "emotion_true", "expected", "label", *columns.OTHER_NAMES["emotion"]),
+    "predicted": ("prediction", "y_pred", "pred", "predicted_label", "predicted_emotion", "pred_label", "pred_emotion",
+                  "label_pred", "emotion_pred", "hypothesis", "output"),
     "clip": ("path", "id", "file", "filename", "utterance"),
 }  # fmt: skip
 SUM_TOLERANCE = 0.01  # by which probabilities may miss 1; float16 stays within it
@@ -109,11 +109,12 @@ def _table(source: str, reading: Reading) -> Table:
     table = manifest_io.parse(data, where, header.likely_kind(), loose=BESIDE)
     if len(set(table.column_names)) < len(table.column_names):
         raise SertoolError(f"{where}: two columns have the same name: {listed(table.column_names, 20)}")
+    names_read = table.column_names
     table = intake.with_bands_named(_renamed(table, reading), where)
     table = intake.typed(_without_strange(table, where), where, exact=True)
     for name, lack in (("predicted", "no predictions"), ("emotion", "no true emotions to compare with")):
         if name not in table.column_names:
-            raise SertoolError(f"{where}: {lack}: no column {name}; it has {listed(table.column_names, 20)}; "
+            raise SertoolError(f"{where}: {lack}: no column {name}; it has {listed(names_read, 20)}; "
                                f"say which it is with --{'truth' if name == 'emotion' else name}")  # fmt: skip
     if not len(table):
         raise SertoolError(f"{where}: no rows")

@@ -50,7 +50,8 @@ def test_answers_that_were_joined_are_scored_without_their_headers(tmp_path: Pat
     assert "1 more header left out" in done.err
 
 
-@pytest.mark.parametrize("header", ["y_true,y_pred", "truth,predicted", "Label,Prediction", "\ufefftarget,pred"])
+@pytest.mark.parametrize("header", ["y_true,y_pred", "truth,predicted", "Label,Prediction", "\ufefftarget,pred",
+                                    "true_emotion,predicted_emotion", "emotion_true,emotion_pred"])  # fmt: skip
 def test_two_columns_under_usual_names_are_enough(tmp_path: Path, header: str) -> None:
     path = two(tmp_path / "two.csv", ["angry", "sad", "sad"], ["angry", "sad", "angry"], header)
     found = report(path).runs[0]
@@ -261,6 +262,7 @@ def test_stdin_is_read(predicted: str) -> None:
         ("emotion,predicted\n", "no rows"),
         ("clip,emotion\na,sad\nb,angry\n", "no column predicted"),
         ("clip,predicted\na,sad\n", "no true emotions"),
+        ("speech,predicted_emotion\na,sad\n", "no column emotion; it has speech, predicted_emotion; say which"),
         ("emotion,predicted\nsad,sad\nsad,angry\n", "at least two"),
         ("emotion,predicted\nsad,\nangry,\n", "nothing to score"),
         ("emotion,predicted\n,sad\n,sad\n", "no true emotion"),
