@@ -1,13 +1,11 @@
 """Compare two runs on the clips that both answered: differences with intervals, and McNemar's test."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from sertool import answers, metrics, sums
 from sertool.answers import Answers
-from sertool.metrics import Tally
 from sertool.scores import Comparison, Difference
 from sertool.sums import Bootstrap, UnitSums
 
@@ -25,7 +23,8 @@ def comparison(first: Answers, second: Answers, bootstrap: Bootstrap) -> Compari
         return found
     both = {"first": sums.of_answers(left, units)["tally"], "second": sums.of_answers(right, units)["tally"]}
     whole, drawn = sums.whole_and_drawn(both, units, bootstrap)
-    figures = {name: _difference(of_tally, whole, drawn) for name, of_tally in sums.OF_TALLY.items()}
+    points, resampled = (_differences(one, whole) for one in (whole, drawn))
+    figures = {name: _with_chance(float(points[name][0]), resampled[name]) for name in points}
     return replace(found, figures=figures, mcnemar=_mcnemar(left, right))
 
 
@@ -39,13 +38,15 @@ def _restricted_to_common_answers(first: Answers, second: Answers) -> tuple[Answ
     return answers.only(first, both), answers.only(second, both)
 
 
-def _difference(figure: Callable[[Tally], np.ndarray], whole: UnitSums, drawn: UnitSums) -> Difference:
-    point, resampled = (
-        metrics.mean(figure(sums.as_tally(held["second"]))) - metrics.mean(figure(sums.as_tally(held["first"])))
-        for held in (whole, drawn)
-    )
+def _differences(drawn: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
+    """Return by how much the second run's figures exceed the first's, `[resamples]` each, averaged over seeds."""
+    first, second = (sums.of_tallies(drawn[side], whole[side]) for side in ("first", "second"))
+    return {name: metrics.mean(second[name]) - metrics.mean(first[name]) for name in first}
+
+
+def _with_chance(value: float, resampled: np.ndarray) -> Difference:
     low, high = metrics.interval(resampled)
-    return Difference(float(point[0]), float(low), float(high), metrics.bootstrap_p_value(resampled))
+    return Difference(value, float(low), float(high), metrics.bootstrap_p_value(resampled))
 
 
 def _mcnemar(first: Answers, second: Answers) -> dict[str, object]:

@@ -46,12 +46,12 @@ def _scores(run: Answers, by: Sequence[str], bootstrap: Bootstrap) -> Scores:
         bootstrap=units.how,
         figures=sums.figures_with_intervals(whole, drawn),
         rows_with=_rows_with(run),
-        people=sums.with_intervals(sums.of_people(whole), sums.of_people(drawn)),
+        people=sums.with_intervals(sums.of_people(whole, whole), sums.of_people(drawn, whole)),
         people_clips=int(whole["votes"][0, -1].sum()) if "votes" in whole else 0,
         classes=_classes(run, whole["tally"], drawn["tally"]),
         confusion=sum(metrics.confusion(run.truth, answer, len(run.classes)) for answer in run.predicted),
         reliability=whole["bins"][0].sum(0) if "bins" in whole else np.zeros((metrics.BINS, 3)),
-        seeds=_each_seed(run, sums.figures(whole)),
+        seeds=_each_seed(run, sums.figures(whole, whole)),
         folds=_each_fold(run, folds),
         by={name: groups.by_column(run, name, bootstrap) for name in by},
         each_speaker=speakers,
@@ -73,13 +73,19 @@ def _classes(run: Answers, whole: np.ndarray, drawn: np.ndarray) -> tuple[Class,
     point, resampled = sums.as_tally(whole), sums.as_tally(drawn)
     of_class = (metrics.precision, metrics.recall, metrics.f1)
     points, intervals = ([figure(tally) for figure in of_class] for tally in (point, resampled))
-    clips = np.bincount(run.truth, minlength=len(run.classes))
+    clips, speakers = np.bincount(run.truth, minlength=len(run.classes)), _speakers_of_each_class(run)
     answered = np.rint(point.predicted[0].mean(0))
     return tuple(
-        Class(name, int(clips[k]), int(answered[k]),
+        Class(name, int(clips[k]), int(speakers[k]), int(answered[k]),
               *(sums.with_interval(p[..., k], d[..., k]) for p, d in zip(points, intervals, strict=True)))
         for k, name in enumerate(run.classes)
     )  # fmt: skip
+
+
+def _speakers_of_each_class(run: Answers) -> np.ndarray:
+    """Return how many known speakers each class is of, `[classes]`."""
+    known = run.speaker >= 0
+    return np.array([len(np.unique(run.speaker[known & (run.truth == k)])) for k in range(len(run.classes))])
 
 
 def _each_seed(run: Answers, points: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -117,7 +123,9 @@ def _notes(run: Answers, units: Units) -> list[str]:
     notes = [f"LEAKY: {leak}" for leak in run.run.leaks] + _coverage_notes(run)
     there, answered = (np.bincount(column[column >= 0].ravel(), minlength=len(run.classes)) > 0
                        for column in (run.truth, run.predicted))  # fmt: skip
+    speakers = _speakers_of_each_class(run) if units.speakers >= metrics.ENOUGH_SPEAKERS else np.zeros(len(there))
     clauses = {
+        "{} of one speaker, who cannot tell how others do": speakers == 1,
         "{} never predicted": there & ~answered & run.nameable,
         "could not be predicted": there & ~answered & ~run.nameable,
         "{} predicted and never true": answered & ~there,

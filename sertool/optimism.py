@@ -79,13 +79,16 @@ def result(title: str, table: Table, emotions: Sequence[str]) -> HeldOutResult:
     credits = (right.astype(float), np.ones(len(right)))
     sums = np.stack([metrics.class_sums(of_rows, truth, credit, len(emotions)) for credit in credits], 1)
     drawn = metrics.resample(sums.reshape(len(sums), -1), units.stratum, RESAMPLES, 0).reshape(-1, *sums.shape[1:])
-    uar, accuracy = (Resampled(float(of(sums.sum(0))), of(drawn)) for of in (_uar, _accuracy))
+    whole = sums.sum(0)
+    uar = Resampled(float(_uar(whole, whole)), _uar(drawn, whole))
+    accuracy = Resampled(float(_accuracy(whole)), _accuracy(drawn))
     return HeldOutResult(title, len(first), units.speakers, uar, accuracy)
 
 
-def _uar(sums: np.ndarray) -> np.ndarray:
-    """Return UAR in per cent from right answers and clips, `[..., 2, emotions]`."""
-    return 100 * metrics.mean(metrics.ratio(sums[..., 0, :], sums[..., 1, :]))
+def _uar(sums: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return UAR in per cent from right answers and clips, `[..., 2, emotions]`, averaged over those of the whole."""
+    recalls, all_recalls = (metrics.ratio(one[..., 0, :], one[..., 1, :]) for one in (sums, whole))
+    return 100 * metrics.average(recalls, sums[..., 1, :], all_recalls)
 
 
 def _accuracy(sums: np.ndarray) -> np.ndarray:

@@ -271,7 +271,8 @@ def _lines_of(run: Scores) -> Iterator[Line]:
     yield from _with_bounds({"table": "people", "clips": run.people_clips}, run.people)
     for item in run.classes:
         figures = {"precision": item.precision, "recall": item.recall, "f1": item.f1}
-        yield from _with_bounds({"table": "emotion", "row": item.name, "clips": item.clips}, figures)
+        place = {"table": "emotion", "row": item.name, "clips": item.clips, "speakers": item.speakers}
+        yield from _with_bounds(place, figures)
     for table, groups in {**run.by, "worst speakers": run.worst}.items():
         for group in groups:
             place = {"table": table, "row": group.name, "clips": group.clips, "speakers": group.speakers}

@@ -21,6 +21,7 @@ class Class:
 
     name: str
     clips: int
+    speakers: int  # 0 if unknown
     answered: int  # mean over seeds
     precision: Figure
     recall: Figure

@@ -16,9 +16,6 @@ from sertool.metrics import Tally, Units
 from sertool.scores import Figure
 
 UnitSums = dict[str, np.ndarray]
-OF_TALLY: dict[str, Callable[[Tally], np.ndarray]] = {
-    "uar": metrics.uar, "wa": metrics.accuracy, "macro_f1": metrics.macro_f1, "weighted_f1": metrics.weighted_f1,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,8 @@ def _mean_of_folds(folds: Sequence[Sequence[Fold]], counts: np.ndarray) -> np.nd
     for seed, of_seed in enumerate(folds):
         for place, fold in enumerate(of_seed):
             drawn = counts[:, fold.units]
-            uars[:, seed, place] = metrics.uar(as_tally(np.tensordot(drawn, fold.tallies, 1)))
+            whole = as_tally(fold.tallies.sum(0))
+            uars[:, seed, place] = metrics.uar(as_tally(np.tensordot(drawn, fold.tallies, 1)), whole)
             shares[:, seed, place] = drawn.sum(1) / max(len(fold.units), 1)
     return metrics.mean(uars, weights=shares)
 
@@ -141,9 +139,19 @@ def as_tally(counts: np.ndarray) -> Tally:
     return Tally(*np.moveaxis(counts, -2, 0))
 
 
-def figures(sums: UnitSums) -> dict[str, np.ndarray]:
-    counts = as_tally(sums["tally"])
-    found = {name: figure(counts) for name, figure in OF_TALLY.items()}
+def of_tallies(drawn: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the figures of tallies, `[..., 3, classes]`, averaged over the classes of the whole."""
+    counts, all_counts = as_tally(drawn), as_tally(whole)
+    return {
+        "uar": metrics.uar(counts, all_counts),
+        "wa": metrics.accuracy(counts),
+        "macro_f1": metrics.macro_f1(counts, all_counts),
+        "weighted_f1": metrics.weighted_f1(counts),
+    }
+
+
+def figures(sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
+    found = of_tallies(sums["tally"], whole["tally"])
     if "folds" in sums:
         found["uar_of_folds"] = sums["folds"]
     if "bins" in sums:
@@ -154,13 +162,15 @@ def figures(sums: UnitSums) -> dict[str, np.ndarray]:
     return found
 
 
-def of_people(sums: UnitSums) -> dict[str, np.ndarray]:
+def of_people(sums: UnitSums, whole: UnitSums) -> dict[str, np.ndarray]:
     if "votes" not in sums:
         return {}
-    shares, plurality_shares, clips = np.moveaxis(sums["votes"], -2, 0)
+    *credits, clips = np.moveaxis(sums["votes"], -2, 0)
+    *all_credits, all_clips = np.moveaxis(whole["votes"], -2, 0)
     found = {}
-    for name, credit in (("votes", shares), ("plurality", plurality_shares)):
-        found[f"{name}_uar"] = metrics.mean(metrics.ratio(credit, clips))[:, None]
+    for name, credit, all_credit in zip(("votes", "plurality"), credits, all_credits, strict=True):
+        recalls, all_recalls = metrics.ratio(credit, clips), metrics.ratio(all_credit, all_clips)
+        found[f"{name}_uar"] = metrics.average(recalls, clips, all_recalls)[:, None]
         found[f"{name}_wa"] = metrics.ratio(credit.sum(-1), clips.sum(-1))[:, None]
     return found
 
@@ -185,7 +195,7 @@ def with_intervals(points: dict[str, np.ndarray], drawn: dict[str, np.ndarray]) 
 
 def figures_with_intervals(whole: UnitSums, drawn: UnitSums) -> dict[str, Figure]:
     """Return all figures of a run; the ECE has an interval of its own."""
-    found = with_intervals(figures(whole), figures(drawn))
+    found = with_intervals(figures(whole, whole), figures(drawn, whole))
     if "ece" in found and not math.isnan(found["ece"].low):
         low, high = metrics.ece_bounds(whole["bins"], drawn["bins"])
         found["ece"] = replace(found["ece"], low=low, high=high)

@@ -1,6 +1,7 @@
 """Name and format figures, and say how they were computed, for reports, pages and charts alike."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -97,6 +98,7 @@ def methods(report: Report) -> list[str]:
         of = f"Of {metrics.ENOUGH_SPEAKERS} to {metrics.MANY_SPEAKERS - 1} speakers"
         p = "; p is below .05 by chance in about 10 %" if report.comparisons else ""
         lines.append(f"{of} such intervals hold the truth in about 90 % of cases, not in 95 %{p}.")
+    lines += _on_rare_emotions(report)
     if (pairs := len(report.comparisons)) > FEW_PAIRS:
         lines.append(f"p: of each of the {pairs} pairs by itself, not corrected for their number.")
     if any("ece" in run.figures for run in report.runs):
@@ -104,6 +106,16 @@ def methods(report: Report) -> list[str]:
     if any(pair.clips for pair in report.comparisons) and any(run.windows_of for run in report.runs):
         lines.append("McNemar's test takes the windows of a clip for independent: its p is too small.")
     return lines
+
+
+def _on_rare_emotions(report: Report) -> Iterator[str]:
+    """Say what averages over emotions do about emotions of so few speakers that resamples may have none of them."""
+    drawn = [run for run in report.runs if run.speakers >= metrics.ENOUGH_SPEAKERS]
+    fewest = min((one.speakers for run in drawn for one in run.classes if one.speakers), default=math.inf)
+    if fewest < metrics.ENOUGH_SPEAKERS:
+        yield "An emotion that no drawn speaker has counts in UAR and macro F1 as it does over all speakers."
+    if fewest < metrics.FEW_OF_CLASS:
+        yield "With emotions of 1 or 2 speakers, intervals of UAR hold the truth in 55 to 85 % of cases."
 
 
 def _method(report: Report, bootstrap: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from running import sertool
-from scored_tables import EMOTIONS, dropped, made, report, table
+from scored_tables import EMOTIONS, Columns, dropped, made, report, table
 
 from sertool import (
     manifest_io,
@@ -147,6 +147,51 @@ def test_resamples_that_are_all_alike_make_no_interval(tmp_path: Path, say: Any)
     assert code == 0
     assert re.search(r"UAR +100\.0 +\[-, -\]", said)
     assert "nan" not in (tmp_path / "page.html").read_text()
+
+
+def _of_a_rare_emotion(who: int, rare: str = "neutral") -> Columns:
+    """Answers to clips of 12 speakers, two thirds of them right, and to clips of surprise of some of them."""
+    truth = ["happy", "sad"] * 60 + ["surprise"] * 10 * who
+    answers = [*["sad", "sad", "happy", "sad", "happy", "happy"] * 20, *[rare] * 10 * who]
+    speaker = [f"s{k // 10}" for k in range(120)] + [f"s{k // 10}" for k in range(10 * who)]
+    clip = [f"{k}" for k in range(len(truth))]
+    return {"clip": clip, "emotion": truth, "predicted": answers, "speaker": speaker}
+
+
+@pytest.mark.parametrize("figure", ["uar", "macro_f1", "votes_uar"])
+def test_every_resample_averages_the_same_emotions(tmp_path: Path, figure: str) -> None:
+    """Of one speaker, surprise is missing in a third of them, which would be better by half without it."""
+    votes = {
+        "happy": [k % 3 for k in range(120)] + [0] * 10,
+        "sad": [1] * 120 + [0] * 10,
+        "neutral": [0] * 120 + [1] * 10,
+    }
+    columns = _of_a_rare_emotion(1) | {f"votes_voice_{name}": cast for name, cast in votes.items()}
+    found = report(table(tmp_path / "a.csv", columns)).runs[0]
+    of_all = (found.figures | found.people)[figure]
+    assert of_all.high < 1.25 * of_all.value
+
+
+def test_groups_and_differences_average_the_same_emotions_in_every_resample(tmp_path: Path) -> None:
+    paths = [table(tmp_path / f"{rare}.csv", _of_a_rare_emotion(1, rare) | {"room": ["a"] * 130})
+             for rare in ("neutral", "surprise")]  # fmt: skip
+    found = report(*paths, by=("room",))
+    difference = found.comparisons[0].figures["uar"]
+    assert [difference.value, difference.low, difference.high] == pytest.approx([1 / 3] * 3)
+    of_room = found.runs[0].by["room"][0].uar
+    assert of_room.high < 1.25 * of_room.value
+
+
+def test_an_emotion_of_few_speakers_is_said_to_be_of_few(tmp_path: Path, say: Any) -> None:
+    of_one, of_two, of_eight = (table(tmp_path / f"{who}.csv", _of_a_rare_emotion(who)) for who in (1, 2, 8))
+    alone = report(of_one).runs[0]
+    assert "surprise is of one speaker, who cannot tell how others do" in alone.notes
+    assert np.isnan(next(one.recall.low for one in alone.classes if one.name == "surprise"))
+    assert [one.speakers for one in report(of_two).runs[0].classes if one.clips] == [12, 12, 2]
+    assert not any("of one speaker" in note for note in report(of_two).runs[0].notes)
+    for path, few in ((of_one, True), (of_two, True), (of_eight, False)):
+        assert ("counts in UAR and macro F1 as it does over all speakers" in say(path)[1]) is few
+        assert ("of 1 or 2 speakers, intervals of UAR hold the truth in 55 to 85 %" in say(path)[1]) is few
 
 
 def test_tables_wider_than_a_terminal_are_broken_between_columns_and_others_never(

@@ -105,7 +105,8 @@ def test_means_over_folds_equal_their_slow_twin(tmp_path: Path, speakers: int) -
     both = np.concatenate([sums.reshape(len(sums), -1), (held / held.sum(0)).reshape(len(sums), -1)], 1)
     drawn = metrics.resample(both, units.stratum, FEW.resamples, FEW.seed)
     tallies, shares = drawn[:, :-12].reshape(-1, 2, 6, 3, 4), drawn[:, -12:].reshape(-1, 2, 6)
-    uars = metrics.uar(metrics.Tally(*np.moveaxis(tallies, -2, 0)))
+    of_drawn, of_all = (metrics.Tally(*np.moveaxis(counts, -2, 0)) for counts in (tallies, sums.sum(0)))
+    uars = metrics.uar(of_drawn, of_all)
     figure = report(path).runs[0].figures["uar_of_folds"]
     means = metrics.mean(metrics.mean(uars, weights=shares))
     assert (figure.low, figure.high) == pytest.approx(tuple(metrics.interval(means)), abs=1e-12)

@@ -106,6 +106,11 @@ def test_an_optimism_gap_is_of_accuracy_too_which_counts_clips_and_not_emotions(
     assert "  +20.0 [+20.0, +20.0] points of accuracy: 70.0 [70.0, 70.0], 50.0 [50.0, 50.0]\n" in said
 
 
+def test_an_optimism_gap_is_over_the_same_emotions_in_every_resample(capsys: pytest.CaptureFixture[str]) -> None:
+    one_is_afraid = merging.stacked([_held_out(8, 9), _held_out(1, 0, ("fear",))])
+    assert "UAR: 60.0 [60.0, 60.0] of 170 clips of 8 speakers" in _gap(capsys, one_is_afraid, one_is_afraid)
+
+
 def test_an_optimism_gap_says_where_its_intervals_are_of_clips(capsys: pytest.CaptureFixture[str]) -> None:
     few = "over clips, for fewer than 8 speakers: it says nothing about others"
     assert f"bootstrap over speakers, but under loso {few}" in _gap(capsys, _held_out(8, 9), _held_out(2, 6))
