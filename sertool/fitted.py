@@ -69,6 +69,10 @@ class Fitted(nn.Module):
     Its tensors get their sizes when it is fitted, or when a state is loaded.
     """
 
+    mean: Tensor
+    scale: Tensor
+    present: Tensor
+
     def __init__(self, settings: Any, columns: int, classes: int) -> None:
         super().__init__()
         self.settings, self.classes = settings, classes
@@ -108,6 +112,9 @@ class Fitted(nn.Module):
 
 class FittedLinear(Fitted):
     """A classical model with logits linear in the statistics."""
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, settings: Any, columns: int, classes: int) -> None:
         super().__init__(settings, columns, classes)

@@ -49,7 +49,7 @@ def _followed(parent: nn.Module) -> Iterator[tuple[str, str]]:
 def _fold(convolution: nn.Conv2d, norm: nn.Module) -> None:
     """Fold a norm with fixed mean and variance into the convolution before it."""
     eps = norm.eps if isinstance(norm, nn.BatchNorm2d) else norms.EPS
-    scale = norm.weight * torch.rsqrt(norm.running_var + eps)
+    scale = norm.get_parameter("weight") * torch.rsqrt(norm.get_buffer("running_var") + eps)
     shift = 0 if convolution.bias is None else convolution.bias
     convolution.weight.mul_(scale[:, None, None, None])
-    convolution.bias = nn.Parameter((shift - norm.running_mean) * scale + norm.bias)
+    convolution.bias = nn.Parameter((shift - norm.get_buffer("running_mean")) * scale + norm.get_parameter("bias"))

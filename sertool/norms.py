@@ -39,6 +39,8 @@ def _ones(where: Tensor) -> Tensor:
 class BatchNorm(nn.Module):
     """Batch normalisation with statistics of the clips' own frames only; padding is zero before and after."""
 
+    running_mean: Tensor
+    running_var: Tensor
     over_team: SumOverTeam | None = None  # over all processes that share the batch
 
     def __init__(self, channels: int) -> None:
@@ -69,6 +71,9 @@ class BatchNorm(nn.Module):
 class BatchNorm2d(nn.BatchNorm2d):
     """Torch's BatchNorm2d, but a single value, which has no variance, is normalised by the running statistics."""
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
     over_team: SumOverTeam | None = None  # over all processes that share the batch
 
     def forward(self, x: Tensor) -> Tensor:

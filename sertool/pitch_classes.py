@@ -53,11 +53,11 @@ def peaks(power: Tensor, low: int, high: int, width: float) -> Tensor:
     bank, so the precision is librosa's at each step: float32 except for the curvature and the sum.
     """
     faintest = power.amax(1, keepdim=True).mul_(FAINTEST).cpu().numpy()
-    power = power.cpu().numpy()  # NumPy compares 5 times as fast as Torch
-    loud = np.flatnonzero(power[:, low:high] > faintest)
+    levels = power.cpu().numpy()  # NumPy compares 5 times as fast as Torch
+    loud = np.flatnonzero(levels[:, low:high] > faintest)
     frame = loud // max(high - low, 1)
     bins = loud - frame * (high - low) + low
-    triples = power.reshape(-1).take(frame * power.shape[1] + bins + np.array([[-1], [0], [1]]))
+    triples = levels.reshape(-1).take(frame * levels.shape[1] + bins + np.array([[-1], [0], [1]]))
     top = np.flatnonzero((triples[1] > triples[0]) & (triples[1] >= triples[2]))
     bins, (left, middle, right) = bins.take(top), triples.take(top, axis=1)
     slope = (right - left) * np.float32(0.5)

@@ -11,6 +11,9 @@ SMALLEST = 1e-30  # the least scale, for rows of zeros
 class Bf16(nn.Module):
     """A linear layer computed in bf16 for any input type."""
 
+    weight: Tensor
+    bias: Tensor | None
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.register_buffer("weight", linear.weight.detach().bfloat16())
@@ -28,10 +31,14 @@ class Int8(nn.Module):
     rows. Weights that were stored in 8 bits are unchanged.
     """
 
+    numbers: Tensor  # `[inputs, outputs]`
+    scale: Tensor
+    bias: Tensor
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         numbers, scale = _in_8_bits(linear.weight.detach())
-        self.register_buffer("numbers", numbers.T.contiguous())  # `[inputs, outputs]`
+        self.register_buffer("numbers", numbers.T.contiguous())
         self.register_buffer("scale", scale[:, 0])
         bias = torch.zeros_like(scale[:, 0]) if linear.bias is None else linear.bias.detach()
         self.register_buffer("bias", bias)

@@ -26,6 +26,8 @@ class Settings:
 class Feature(nn.Module):
     """Rows of one bandwidth in Hz; 0 in silence."""
 
+    bins: Tensor
+
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
         self.framing = dsp.Framing.of(settings)

@@ -41,8 +41,8 @@ def spans(settings: Settings, rate: int) -> list[Band]:
     As in librosa, each takes the bin below it, and leaves its own uppermost to the next.
     """
     frequencies = dsp.bin_frequencies(rate, settings.n_fft)
-    edges = settings.fmin * 2.0 ** np.arange(settings.bands)
-    edges = [0.0, *edges[edges < rate / 2]]
+    above = settings.fmin * 2.0 ** np.arange(settings.bands)
+    edges = [0.0, *above[above < rate / 2]]
     bands = []
     for start, stop in zip(edges, [*edges[1:], None], strict=True):
         low = max(int(np.searchsorted(frequencies, start)) - (start > 0), 0)
@@ -54,6 +54,9 @@ def spans(settings: Settings, rate: int) -> list[Band]:
 
 class Feature(nn.Module):
     """Rows of one contrast per band."""
+
+    chosen: Tensor
+    means: Tensor
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()

@@ -36,6 +36,9 @@ class Settings:
 class Feature(nn.Module):
     """Rows of `count` coefficients, then their first and second derivatives."""
 
+    cosines: Tensor
+    level: Tensor
+
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
         self.framing = dsp.Framing.of(settings)

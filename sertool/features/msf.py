@@ -98,6 +98,8 @@ class Feature(nn.Module):
     """
 
     longest = 64
+    window: Tensor
+    gains: Tensor
 
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__()
@@ -233,8 +235,10 @@ def _centres(settings: Settings) -> np.ndarray:
     """
     ends = np.array([settings.fmin, settings.fmax])
     if settings.filters == "mel":
-        return dsp.mel_to_hz(np.linspace(*dsp.hz_to_mel(ends), settings.bands))
-    return np.expm1(np.linspace(*np.log1p(ends / (24.7 * 9.26449)), settings.bands)) * (24.7 * 9.26449)
+        low, high = dsp.hz_to_mel(ends)
+        return dsp.mel_to_hz(np.linspace(low, high, settings.bands))
+    low, high = np.log1p(ends / (24.7 * 9.26449))
+    return np.expm1(np.linspace(low, high, settings.bands)) * (24.7 * 9.26449)
 
 
 def _widths(centres: np.ndarray) -> np.ndarray:

@@ -35,6 +35,8 @@ def circles() -> np.ndarray:
 class Feature(pitch_classes.Chroma):
     """Rows of six values, sine and cosine on each circle; all 0 in silence."""
 
+    circles: Tensor
+
     def __init__(self, settings: Settings, rate: int) -> None:
         super().__init__(rate, settings.n_fft, 12, settings.tuning)
         self.framing = dsp.Framing.of(settings)

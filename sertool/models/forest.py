@@ -24,6 +24,14 @@ class Settings:
 class Model(Fitted):
     """Concatenated trees: node n tests if column `feature[n]` is at most `threshold[n]`; leaves point to themselves."""
 
+    roots: Tensor
+    feature: Tensor
+    threshold: Tensor
+    left: Tensor
+    right: Tensor
+    shares: Tensor
+    depth: Tensor
+
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__(settings, columns, classes)
         nowhere, anywhere = np.zeros(1, dtype=int), np.full((1, classes), 1 / classes)

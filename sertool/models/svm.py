@@ -33,6 +33,12 @@ class Settings:
 
 
 class Model(Fitted):
+    vectors: Tensor
+    weight: Tensor
+    bias: Tensor
+    slope: Tensor
+    offset: Tensor
+
     def __init__(self, settings: Settings, columns: int, classes: int) -> None:
         super().__init__(settings, columns, classes)
         self.gamma = settings.gamma or 1 / columns
