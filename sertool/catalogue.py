@@ -7,7 +7,7 @@ literal constants and the fields of its `Settings`, which the syntax tree has.
 import ast
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,34 +90,33 @@ def read(path: Path, settings_class: str = "Settings") -> Entry:
         match node:
             case ast.Assign([ast.Name(name)], ast.Attribute(ast.Name(module), other)) if name == settings_class:
                 settings = read(PACKAGE / f"{module}.py", other).settings
-            case ast.Assign([ast.Name(name), *_], value):
+            case ast.Assign([ast.Name(name), *_], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
                 with suppress(ValueError):
                     facts[name] = ast.literal_eval(value)
             case ast.ClassDef(name) if name == settings_class:
-                settings = tuple(_setting(item, facts) for item in node.body if _is_setting(item))
+                settings = tuple(_settings(node.body, facts))
     return Entry(path.stem, ast.get_docstring(tree) or "", facts, settings)
 
 
-def _is_setting(node: ast.stmt) -> bool:
-    """Whether it is a field with a help text."""
-    if not (isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Subscript)):
-        return False
-    return ast.unparse(node.annotation.value) == "Annotated"
+def _settings(body: list[ast.stmt], facts: dict[str, Any]) -> Iterator[Setting]:
+    """Yield the fields of a class that have a help text."""
+    for node in body:
+        match node:
+            case ast.AnnAssign(
+                ast.Name(name), ast.Subscript(ast.Name("Annotated"), ast.Tuple([kind, *words])), ast.expr() as value
+            ):
+                default = facts[value.id] if isinstance(value, ast.Name) else ast.literal_eval(value)
+                yield _setting(name, kind, default, *map(ast.literal_eval, words))
 
 
-def _setting(node: ast.AnnAssign, facts: dict[str, Any]) -> Setting:
-    annotation, *literals = node.annotation.slice.elts
-    words = [ast.literal_eval(literal) for literal in literals]
-    text = ast.unparse(annotation)
-    kind, choices = text.removesuffix(" | None"), ()
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
-        kind, choices = "choice", tuple(ast.literal_eval(part) for part in _parts(annotation.slice))
-    default = facts[node.value.id] if isinstance(node.value, ast.Name) else ast.literal_eval(node.value)
-    return Setting(node.target.id, kind, default, *words, choices=choices, optional=text.endswith(" | None"))
-
-
-def _parts(node: ast.expr) -> list[ast.expr]:
-    return getattr(node, "elts", [node])
+def _setting(name: str, annotation: ast.expr, default: Any, text: str, *limits: float) -> Setting:
+    match annotation:
+        case ast.Subscript(ast.Name("Literal"), choices):
+            words = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+            return Setting(name, "choice", default, text, choices=tuple(map(ast.literal_eval, words)))
+    low, high = (*limits, None, None)[:2]
+    kind = ast.unparse(annotation)
+    return Setting(name, kind.removesuffix(" | None"), default, text, low, high, optional=kind.endswith(" | None"))
 
 
 def parsed(setting: Setting, text: str) -> Any:
@@ -181,7 +180,8 @@ def _limits(setting: Setting) -> str:
 def keys(file: str, name: str) -> tuple[str, ...]:
     """Return the literal keys of a dictionary at the top level of a file: `keys("shaping.py", "STATS")`."""
     for node in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
-        target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
-        if getattr(target, "id", None) == name and isinstance(node.value, ast.Dict):
-            return tuple(ast.literal_eval(key) for key in node.value.keys)
+        match node:
+            case ast.Assign([ast.Name(found)], value) | ast.AnnAssign(ast.Name(found), _, value):
+                if found == name and isinstance(value, ast.Dict):
+                    return tuple(ast.literal_eval(key) for key in value.keys if key is not None)
     raise KeyError(f"{file} has no dictionary {name}")

@@ -64,4 +64,4 @@ def windows(frames: int, most: int, margin: int) -> list[tuple[int, int, int, in
     count = 1 + -(-(frames - most) // (most - 2 * margin))
     starts = [(frames - most) * index // (count - 1) for index in range(count)]
     borders = [0, *((before + most + after) // 2 for before, after in pairwise(starts)), frames]
-    return [(start, start + most, *borders[index : index + 2]) for index, start in enumerate(starts)]
+    return [(start, start + most, *ends) for start, ends in zip(starts, pairwise(borders), strict=True)]

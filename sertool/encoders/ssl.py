@@ -10,12 +10,13 @@ is float32.
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import torch
 import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
-from torchaudio.models import wav2vec2_model, wavlm_model
+from torchaudio.models import Wav2Vec2Model, wav2vec2_model, wavlm_model
 
 from sertool import encoders, products, weights
 from sertool.errors import UsageError
@@ -23,7 +24,19 @@ from sertool.weights import Published
 
 LICENCE = "MIT"
 URL = "https://download.pytorch.org/torchaudio/models/"
-SIZES = {
+
+
+class Size(TypedDict):
+    bundle: str
+    file: str
+    width: int
+    layers: int
+    parameters: int
+    megabytes: int
+    citation: str
+
+
+SIZES: dict[str, Size] = {
     "wav2vec2-base": {
         "bundle": "WAV2VEC2_BASE", "file": "wav2vec2_fairseq_base_ls960.pth", "width": 768, "layers": 12,
         "parameters": 94_370_944, "megabytes": 377,
@@ -154,7 +167,7 @@ def spans(samples: int) -> Iterator[tuple[slice, slice, slice]]:
         yield slice(first * HOP, stop), slice(begin - first, end - first), slice(begin, end)
 
 
-def entering(network: nn.Module, waves: Tensor) -> Tensor:
+def entering(network: Wav2Vec2Model, waves: Tensor) -> Tensor:
     """Return the input of the first block, `[clips, frames, width]` of `[clips, samples]`."""
     features, _ = network.feature_extractor(waves, None)
     return network.encoder.transformer._preprocess(network.encoder.feature_projection(features))
@@ -164,7 +177,7 @@ def bundle(size: str) -> torchaudio.pipelines.Wav2Vec2Bundle:
     return getattr(torchaudio.pipelines, SIZES[size]["bundle"])
 
 
-def empty(size: str, layers: int) -> nn.Module:
+def empty(size: str, layers: int) -> Wav2Vec2Model:
     """Return the network with its first `layers` blocks, without values (on the device "meta")."""
     kind = bundle(size)
     with torch.device("meta"):
@@ -173,7 +186,7 @@ def empty(size: str, layers: int) -> nn.Module:
     return network
 
 
-def network(size: str, layers: int, state: dict[str, Tensor]) -> nn.Module:
+def network(size: str, layers: int, state: dict[str, Tensor]) -> Wav2Vec2Model:
     """Return a network of the first `layers` blocks with the published tensors."""
     filled = empty(size, layers)
     filled.load_state_dict({name: state[_published(name)] for name in filled.state_dict()}, assign=True)

@@ -11,6 +11,7 @@ either convolution and masked in attention, so a clip's frames do not depend on 
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -25,7 +26,19 @@ from sertool.weights import Published
 LICENCE = "MIT"
 CITATION = "Radford et al. 2023, Robust Speech Recognition via Large-Scale Weak Supervision, ICML"
 URL = "https://openaipublic.azureedge.net/main/whisper/models/{sha256}/{size}.pt"
-SIZES = {
+
+
+class Size(TypedDict):
+    bands: int
+    width: int
+    heads: int
+    layers: int
+    parameters: int
+    megabytes: int
+    sha256: str
+
+
+SIZES: dict[str, Size] = {
     "tiny": {
         "bands": 80, "width": 384, "heads": 6, "layers": 4, "parameters": 7_631_616, "megabytes": 76,
         "sha256": "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9",
@@ -110,11 +123,13 @@ class Block(nn.Module):
 class Network(nn.Module):
     """The encoder without its final norm, with as many blocks as `layers`."""
 
+    positions: Tensor
+
     def __init__(self, bands: int, width: int, heads: int, layers: int) -> None:
         super().__init__()
         # Convolutions as matrix products over adjacent frames: oneDNN's are compiled anew for every length.
         self.first = nn.Linear(3 * bands, width)
-        self.second = nn.Linear(3 * width, width)
+        self.second: nn.Module = nn.Linear(3 * width, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.register_buffer("positions", positions(FRAMES, width), persistent=False)
 
@@ -142,12 +157,13 @@ class Network(nn.Module):
 
     def to_precision(self, precision: str) -> "Network":
         """Compute products in bf16, int8 or float32 from now on; return self."""
-        if precision == "int8":
+        if precision == "int8" and isinstance(self.second, nn.Linear):
             self.second = products.Int8(self.second)
             products.reduce(self.blocks, precision)
         elif precision == "bf16":
-            for block in self.blocks:
-                block.to_bf16()
+            for module in self.modules():
+                if isinstance(module, Block):
+                    module.to_bf16()
         return self
 
 
