@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class Framing:
     edges: str = "zeros"  # padding beyond the ends when centred: "zeros" or "reflect"
 
     @classmethod
-    def of(cls, settings: object, **changes: object) -> "Framing":
+    def of(cls, settings: object, **changes: Any) -> "Framing":
         """Return the framing that a feature's settings ask for, with the defaults for the rest."""
         return cls(**_shared(cls, settings) | changes)
 
@@ -60,14 +60,14 @@ class Framing:
         beyond = self.n_fft // 2 * 2 if self.center else 0
         return 1 + max(samples + beyond - self.n_fft, 0) // self.hop
 
-    def cut(self, wave: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+    def cut(self, wave: "Samples", first: int = 0, last: int | None = None) -> Tensor:
         """Return frames first to last - 1 of a waveform as a view, `[frames, n_fft]` of `[samples]`."""
         last = self.count(len(wave)) if last is None else last
         start = first * self.hop - (self.n_fft // 2 if self.center else 0)
         stop = start + (last - first - 1) * self.hop + self.n_fft
         return padded_slice(wave, start, stop, self.edges if self.center else "zeros").unfold(0, self.n_fft, self.hop)
 
-    def runs(self, wave: Tensor, length: int) -> "Iterator[Frames]":
+    def runs(self, wave: "Samples", length: int) -> "Iterator[Frames]":
         """Yield the frames of a waveform, `length` at a time, so that only those are copied."""
         count = self.count(len(wave))
         for first in range(0, count, length):
@@ -82,7 +82,7 @@ class Framing:
         return nn.functional.pad(values, (left, self.n_fft - length - left))
 
 
-def _shared(kind: type, settings: object) -> dict[str, object]:
+def _shared(kind: type, settings: object) -> dict[str, Any]:
     """Return the fields of a dataclass that `settings` has too."""
     return {field.name: getattr(settings, field.name) for field in fields(kind) if hasattr(settings, field.name)}
 
@@ -92,7 +92,7 @@ def window_on(framing: Framing, device: torch.device) -> Tensor:
     return framing.window_values().float().to(device)
 
 
-def padded_slice(wave: Tensor, start: int, stop: int, edges: str) -> Tensor:
+def padded_slice(wave: "Samples", start: int, stop: int, edges: str) -> Tensor:
     """Return samples start to stop - 1 of a waveform padded beyond its ends, `[stop - start]` of `[samples]`."""
     before, after = max(-start, 0), max(stop - len(wave), 0)
     inside = wave[max(start, 0) : min(stop, len(wave))]
@@ -175,15 +175,41 @@ class Frames:
 # --- clips to features ---------------------------------------------------------------------------------------------
 
 
+class Samples(Protocol):
+    """A waveform `[samples]`: a tensor, or one that `long_audio` reads from its file as it is needed."""
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def is_cpu(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: slice | Tensor, /) -> Tensor: ...
+    def contiguous(self) -> "Samples": ...
+
+
+class Feature(Protocol):
+    """What `features/` describes: `forward` or `clips`, by the framing, and the others where they are needed."""
+
+    framing: Framing | None
+
+    def __call__(self, frames: Frames, *settled: Tensor) -> Tensor: ...
+    def forward(self, frames: Frames, *settled: Tensor) -> Tensor: ...
+    def clips(self, waves: Sequence[Samples]) -> list[Tensor]: ...
+    def survey(self, frames: Frames) -> Tensor: ...
+    def settle(self, surveyed: Tensor) -> Tensor: ...
+    def finish(self, rows: Tensor) -> Tensor: ...
+
+
 @torch.no_grad()
 def compute(
-    features: dict[str, nn.Module], wave: Tensor, keep: Callable[[str, Tensor], Any] = lambda _name, rows: rows
+    features: dict[str, Feature], wave: Samples, keep: Callable[[str, Tensor], Any] = lambda _name, rows: rows
 ) -> dict[str, Any]:
     """Return one clip's features, `{name: [rows, width]}` of `[samples]`; equal framings share one spectrum.
 
     `keep` maps a feature's rows to what is held until all features are done, which should be small for hours of audio.
     """
-    wave, done = wave.contiguous(), {}
+    wave = wave.contiguous()
+    done: dict[str, Any] = {}
     for framing, group in sorted(_by_framing(features).items(), key=lambda item: item[0] is None):
         if framing is None:
             done |= {name: keep(name, feature.clips([wave])[0]) for name, feature in group.items()}
@@ -194,14 +220,14 @@ def compute(
 
 
 @torch.no_grad()
-def compute_packed(features: dict[str, nn.Module], waves: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+def compute_packed(features: dict[str, Feature], waves: Sequence[Tensor]) -> list[dict[str, Tensor]]:
     """Return the features of many clips, concatenating their frames: for devices that need large batches."""
     done: list[dict[str, Tensor]] = [{} for _ in waves]
     for framing, group in _by_framing(features).items():
         if framing is None:
             for name, feature in group.items():
-                for clip, rows in zip(done, feature.clips(list(waves)), strict=True):
-                    clip[name] = rows
+                for clip, made in zip(done, feature.clips(list(waves)), strict=True):
+                    clip[name] = made
             continue
         counts = [framing.count(len(wave)) for wave in waves]
         for places in neighbours(range(len(waves)), counts.__getitem__, PACK):
@@ -212,19 +238,19 @@ def compute_packed(features: dict[str, nn.Module], waves: Sequence[Tensor]) -> l
     return [{name: clip[name] for name in features} for clip in done]
 
 
-def _finished(feature: nn.Module, rows: Tensor) -> Tensor:
+def _finished(feature: Feature, rows: Tensor) -> Tensor:
     """Return a feature's rows of a whole clip after its `finish`, if it has one."""
     return feature.finish(rows) if hasattr(feature, "finish") else rows
 
 
-def _by_framing(features: dict[str, nn.Module]) -> dict[Framing | None, dict[str, nn.Module]]:
-    groups: dict[Framing | None, dict[str, nn.Module]] = {}
+def _by_framing(features: dict[str, Feature]) -> dict[Framing | None, dict[str, Feature]]:
+    groups: dict[Framing | None, dict[str, Feature]] = {}
     for name, feature in features.items():
         groups.setdefault(feature.framing, {})[name] = feature
     return groups
 
 
-def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: int) -> dict[str, Tensor]:
+def _rows(framing: Framing, group: dict[str, Feature], wave: Samples, length: int) -> dict[str, Tensor]:
     """Return the rows of each feature of one framing before `finish`, `{name: [frames, width]}`.
 
     A feature with a `survey` needs a first pass over the whole clip: the results of `survey` for each run are joined,
@@ -253,7 +279,7 @@ def _rows(framing: Framing, group: dict[str, nn.Module], wave: Tensor, length: i
     return rows
 
 
-def _settled(group: dict[str, nn.Module], surveyed: dict[str, list[Tensor]]) -> dict[str, tuple[Tensor]]:
+def _settled(group: dict[str, Feature], surveyed: dict[str, list[Tensor]]) -> dict[str, tuple[Tensor]]:
     """Return each feature's `settle` of its joined survey; results shared by two features are joined once."""
     joined: dict[tuple[int, ...], Tensor] = {}
     for parts in surveyed.values():
@@ -272,7 +298,7 @@ def _place(outputs: dict[str, Tensor], rows: dict[str, Tensor], start: int, coun
         rows[name][start : start + len(part)] = part
 
 
-def _surveys(feature: nn.Module) -> bool:
+def _surveys(feature: Feature) -> bool:
     return hasattr(type(feature), "survey")
 
 
@@ -280,7 +306,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _packed_rows(framing: Framing, group: dict[str, nn.Module], waves: Sequence[Tensor]) -> dict[str, Sequence[Tensor]]:
+def _packed_rows(framing: Framing, group: dict[str, Feature], waves: Sequence[Tensor]) -> dict[str, Sequence[Tensor]]:
     """Like `_rows`, for several clips: `{name: [rows of each clip]}`."""
     if len(waves) == 1:
         return {name: [rows] for name, rows in _rows(framing, group, waves[0], PACK).items()}
@@ -319,7 +345,7 @@ class Bank(nn.Module):
     def forward(self, spectrum: Tensor) -> Tensor:
         # From the dict: attribute access on a module costs a microsecond, a third of a small product.
         blocks = zip(self.spans, self._buffers.values(), strict=True)
-        return torch.cat([spectrum[:, low:high] @ block for (low, high), block in blocks], 1)
+        return torch.cat([spectrum[:, low:high] @ block for (low, high), block in blocks if block is not None], 1)
 
 
 def bin_frequencies(rate: int, n_fft: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sertool import dsp, features, shaping, talk
 from sertool.errors import SertoolError, UsageError
@@ -47,7 +47,7 @@ class Engine:
         """Return the finished rows of several clips, computed together."""
         return in_halves(self._packed, waves)
 
-    def _feature(self, name: str) -> nn.Module:
+    def _feature(self, name: str) -> dsp.Feature:
         try:
             settings = features.settings_for_device(name, self.extraction.features[name], self.device.type)
             feature = features.load(name).Feature(settings, self.extraction.wave.rate)

@@ -71,7 +71,7 @@ def _mean(wave: Tensor) -> Tensor:
     return torch.from_numpy(wave.numpy().mean(axis=1, keepdims=True, dtype=np.float64)).float()
 
 
-def part(wave: Tensor, how: Wave, clip: str) -> Kept:
+def part(wave: dsp.Samples, how: Wave, clip: str) -> Kept:
     """Return which part of `[samples]` is kept."""
     first, last = (0, len(wave)) if how.trim is None else _loud_part(wave, how.trim)
     first += round(how.offset * how.rate)
@@ -86,7 +86,7 @@ def part(wave: Tensor, how: Wave, clip: str) -> Kept:
     return Kept(first, last, begin, -spare - begin)
 
 
-def _loud_part(wave: Tensor, decibels: float) -> tuple[int, int]:
+def _loud_part(wave: dsp.Samples, decibels: float) -> tuple[int, int]:
     """Return the range of `[samples]` outside of which all frames are quieter than the loudest by so many dB."""
     power, start = torch.empty(TRIM.count(len(wave))), 0
     for run in TRIM.runs(wave, dsp.RUN):  # into one array: for hours of audio, many small ones would fragment memory
@@ -180,8 +180,9 @@ def normalized(rows: Tensor, chain: tuple[str, ...], counted: Tensor | None = No
 
 def _some(counted: Tensor | None) -> Iterator[tuple[int, Tensor]]:
     """Yield the columns in which not every row counts, with the rows that do."""
-    for column in [] if counted is None else torch.nonzero(~counted.all(dim=0)).flatten().tolist():
-        yield column, torch.nonzero(counted[:, column]).flatten()
+    if counted is not None:
+        for column in torch.nonzero(~counted.all(dim=0)).flatten().tolist():
+            yield column, torch.nonzero(counted[:, column]).flatten()
 
 
 # Statistics over time, each `[width]`.

@@ -4,28 +4,29 @@ Nothing is shared with the fast implementations except the filter banks' formula
 """
 
 from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
 from sertool.dsp import FLOOR
 
-MODES = {"zeros": "constant", "reflect": "reflect", "last": "edge"}
+MODES: dict[str, Literal["constant", "reflect", "edge"]] = {"zeros": "constant", "reflect": "reflect", "last": "edge"}
 FLAT = 1e-6  # of a column's size: one with a smaller deviation counts as constant
 
 
-def frames(wave: np.ndarray, settings: object, edges: str | None = None) -> np.ndarray:
+def frames(wave: np.ndarray, settings: Any, edges: str | None = None) -> np.ndarray:
     """Return the frames of a clip, `[frames, n_fft]` of `[samples]`; at least one."""
     n_fft, hop = settings.n_fft, settings.hop
     wave = np.asarray(wave, dtype=np.float64)
     if getattr(settings, "center", True):
-        mode = MODES[edges or getattr(settings, "edges", "zeros")]
+        mode = MODES[getattr(settings, "edges", "zeros") if edges is None else edges]
         wave = np.pad(wave, n_fft // 2, mode=mode)
     if len(wave) < n_fft:
         wave = np.pad(wave, (0, n_fft - len(wave)))
     return np.stack([wave[start : start + n_fft] for start in range(0, len(wave) - n_fft + 1, hop)])
 
 
-def window(settings: object) -> np.ndarray:
+def window(settings: Any) -> np.ndarray:
     """Return the periodic window, `[n_fft]`, centred in the frame; a window of one sample is 1."""
     length = getattr(settings, "win_length", None) or settings.n_fft
     turn = 2 * np.pi * np.arange(length) / length
@@ -39,7 +40,7 @@ def window(settings: object) -> np.ndarray:
     return np.pad(values, (left, settings.n_fft - length - left))
 
 
-def stft(wave: np.ndarray, settings: object) -> np.ndarray:
+def stft(wave: np.ndarray, settings: Any) -> np.ndarray:
     """Return the spectrum of each frame, complex `[frames, bins]`."""
     return np.fft.rfft(frames(wave, settings) * window(settings))
 
@@ -73,7 +74,7 @@ def derivative(rows: np.ndarray, order: int, width: int) -> np.ndarray:
     return out
 
 
-def chroma(wave: np.ndarray, rate: int, settings: object, weights: Callable[..., np.ndarray]) -> np.ndarray:
+def chroma(wave: np.ndarray, rate: int, settings: Any, weights: Callable[..., np.ndarray]) -> np.ndarray:
     """Return the power in each pitch class, scaled to a maximum of 1 per frame, `[frames, bins]`.
 
     `weights` returns the bank.
@@ -140,8 +141,9 @@ STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def summary(rows: np.ndarray, stats: tuple[str, ...], counted: np.ndarray | None = None) -> np.ndarray:
     """Return statistics `[1, stats x width]` of the counted rows of each column of `[rows, width]`, 0 if none count."""
     made = np.stack([STATISTICS[name](rows, np.arange(len(rows))) for name in stats])
-    for column in () if counted is None else np.flatnonzero(~counted.all(axis=0)):
-        places = np.flatnonzero(counted[:, column])
-        values = rows[places, column, None]
-        made[:, column] = [STATISTICS[name](values, places)[0] if len(places) else 0.0 for name in stats]
+    if counted is not None:
+        for column in np.flatnonzero(~counted.all(axis=0)):
+            places = np.flatnonzero(counted[:, column])
+            values = rows[places, column, None]
+            made[:, column] = [STATISTICS[name](values, places)[0] if len(places) else 0.0 for name in stats]
     return made.reshape(1, -1)
