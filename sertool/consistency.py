@@ -41,14 +41,15 @@ class Reference(NamedTuple):
 
     model: Any
     spread: list[Spread]
+    original: np.ndarray  # `[clips]`: the clip whose outputs are the target of each; -1: none
 
     def distance(self, outputs: BlockOutputs, rows: Tensor, lengths: Tensor) -> Tensor:
         """Return the distance of outputs from those of the frozen blocks for `rows`, `[clips]`."""
         with torch.no_grad():
             targets = self.model.block_outputs(rows, lengths)
         valid = real_frames(lengths, rows.shape[1], rows.device).float()
-        parts = [_distance(*pair, valid, spread) for *pair, spread in zip(outputs, targets, self.spread, strict=True)]
-        return torch.stack(parts).mean(dim=0)
+        layers = zip(outputs, targets, self.spread, strict=True)
+        return torch.stack([_distance(own, target, valid, spread) for own, target, spread in layers]).mean(dim=0)
 
 
 def _distance(outputs: Tensor, targets: Tensor, valid: Tensor, spread: Spread) -> Tensor:
@@ -89,7 +90,7 @@ def reference(model: Any, data: Any, precision: str) -> Reference:
     originals = np.unique(data.original[data.train])
     originals = originals[originals >= 0]
     sample = originals[np.linspace(0, len(originals) - 1, min(SAMPLE, len(originals))).astype(int)]
-    return Reference(frozen, _spreads(_outputs_of(frozen, data, sample, precision)))
+    return Reference(frozen, _spreads(_outputs_of(frozen, data, sample, precision)), data.original)
 
 
 @torch.no_grad()
@@ -110,7 +111,7 @@ def _spreads(batch_outputs: Iterable[tuple[BlockOutputs, Tensor]]) -> list[Sprea
     return [Spread(*(_variance(parts) for parts in zip(*layer, strict=True))) for layer in zip(*pairs, strict=True)]
 
 
-def _variance(parts: Sequence[Tensor]) -> Tensor:
+def _variance(parts: tuple[Tensor, ...]) -> Tensor:
     """Return the variance of each column, `[columns]`, of `[rows, columns]` in parts."""
     return torch.cat(parts).var(dim=0, correction=0).clamp(min=LEAST)
 

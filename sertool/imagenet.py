@@ -1,7 +1,7 @@
 """Shared by the ImageNet backbones: loading their weights, and feeding them spectrograms of several channels."""
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ def require(settings: Settings, records: Mapping[str, Any]) -> None:
                              f"--set channels={there}{remedy}")  # fmt: skip
 
 
-class Backbone(layers.Headed, ABC):
+class Backbone(layers.Headed):
     """A network pretrained on photographs, with a linear layer behind it, applied to spectrograms."""
 
     file: str  # of its published weights
@@ -96,8 +96,9 @@ class Backbone(layers.Headed, ABC):
         check(columns, settings.channels, settings.frames, self.least)
         self.settings = settings
         self.backbone = self.network()
-        stem, width = self.backbone.get_submodule(self.first), self.backbone.get_submodule(self.last).in_features
-        eyes = nn.Conv2d(settings.channels, stem.out_channels, 7, stride=2, padding=3, bias=False)
+        outputs, _ = self.backbone.get_parameter(f"{self.first}.weight").shape[:2]
+        _, width = self.backbone.get_parameter(f"{self.last}.weight").shape
+        eyes = nn.Conv2d(settings.channels, outputs, 7, stride=2, padding=3, bias=False)
         self.backbone.set_submodule(self.first, eyes)
         self.backbone.set_submodule(self.last, nn.Identity())
         self.head = nn.Linear(width, classes)

@@ -5,6 +5,7 @@ is then known without waiting for the device, and an unpadded batch costs nothin
 """
 
 import math
+from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import Any
 
@@ -225,7 +226,8 @@ class Recurrent(nn.Module):
 
     def states(self, rows: Tensor, lengths: Tensor) -> Tensor:
         """Return the last layer's state after each frame, `[clips, time, width]`; twice the width if bidirectional."""
-        for onward, *back in self.layers:
+        for layer in self.layers:
+            onward, *back = layer.children()
             ways = [onward(rows)[0], *(flipped(way(flipped(rows, lengths))[0], lengths) for way in back)]
             rows = self.dropout(torch.cat(ways, 2))
         return rows
@@ -239,8 +241,14 @@ class Recurrent(nn.Module):
         return torch.cat([last(rows, lengths)[:, : self.width], rows[:, 0, self.width :]], 1)
 
 
-class Headed(nn.Module):
+class Headed(nn.Module, ABC):
     """A network with an `embed`, clips to `[clips, width]`, and a `head`, embeddings to classes."""
+
+    head: nn.Module
+
+    @abstractmethod
+    def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """Return `[clips, width]` of `[clips, time, columns]`."""
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
         return self.head(self.embed(rows, lengths))

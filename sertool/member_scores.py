@@ -73,7 +73,7 @@ def scores(table: Table, data: Data, member: Member, ask: LogitsOf) -> Figures:
         answer, truth = ask(asked)[data.known[asked]], data.truth[clips]  # adapted with all clips, as predictions are
         by_part |= _figures(part, answer, truth)
         for number, name in names.items():
-            if (rows := data.corpus[clips] == number).any():
+            if (rows := data.corpora[clips] == number).any():
                 by_corpus[name] |= _figures(part, answer[rows], truth[rows])
                 by_corpus[name] |= _among_own(part, answer[rows], truth[rows], _emotions_of(number, data, member))
     of_corpora = {name: figures for name, figures in by_corpus.items() if figures}
@@ -88,7 +88,7 @@ def _figures(part: str, answer: Tensor, truth: np.ndarray) -> Figures:
 
 def _emotions_of(corpus: int, data: Data, member: Member) -> np.ndarray:
     """Return the emotions that the clips of a corpus have, by number."""
-    return np.unique(data.emotion[(data.corpus == corpus) & data.known & (member.split >= 0)])
+    return np.unique(data.emotion[(data.corpora == corpus) & data.known & (member.split >= 0)])
 
 
 def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) -> Figures:
@@ -100,6 +100,6 @@ def _among_own(part: str, answer: Tensor, truth: np.ndarray, own: np.ndarray) ->
 
 def _several(table: Table, data: Data, member: Member) -> dict[int, str]:
     """Return the corpora of a member's clips by number; empty if there is only one."""
-    there = np.unique(data.corpus[member.split >= 0])
+    there = np.unique(data.corpora[member.split >= 0])
     names = ["no corpus", *map(str, manifest.codes(table, "corpus").values)]
     return {int(number): names[number] for number in there} if len(there) > 1 else {}

@@ -151,13 +151,13 @@ def _fit_at_once(model: Any, data: Data, design: Design, seed: int, origin: np.n
     """
     rows, truth = targets.statistics(data, data.train, f"{design.model} takes"), data.truth[data.train]
     balance = design.training.balance
-    weights = None if balance == "none" else len(truth) / data.crowd(balance)
+    weights: np.ndarray | None = None if balance == "none" else len(truth) / data.crowd(balance)
     if data.group is not None:
         share, strange = design.training.strangers, torch.ones(len(truth), dtype=torch.bool, device=data.store.device)
         rows = np.concatenate([rows, data.rows(data.train, strange)[0][:, 0].cpu().numpy()])
-        weights = np.kron([1 - share, share], np.ones(len(truth)) if weights is None else weights)
-        both = rows, np.tile(truth, 2), weights, np.tile(origin, 2)
-        rows, truth, weights, origin = (part[weights > 0] for part in both)
+        twice = np.kron([1 - share, share], np.ones(len(truth)) if weights is None else weights)
+        both = rows, np.tile(truth, 2), twice, np.tile(origin, 2)
+        rows, truth, weights, origin = (part[twice > 0] for part in both)
     if weights is not None:
         weights /= weights.mean()  # else the model's regularisation would count less
     model.fit(rows, truth, weights, seed, origin)

@@ -1,5 +1,6 @@
 """Compute the loss of a batch: that of the labels, plus those of imitation (--imitate) and consistency (--steady)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -7,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sertool import consistency, label_sets
+from sertool import consistency, label_sets, models
 from sertool.batch_changes import Mixup
-from sertool.consistency import BlockOutputs, Reference
+from sertool.consistency import Reference
 from sertool.errors import UsageError
 from sertool.training_data import Data
 from sertool.training_settings import Settings
@@ -30,7 +31,7 @@ class Objective:
     """The loss that every step of training lowers."""
 
     model: Any
-    network: nn.Module  # the model, possibly compiled
+    network: Callable[[Tensor, Tensor], Tensor]  # the model, possibly compiled
     data: Data
     settings: Settings
     weights: Tensor  # of each emotion's loss, `[classes]`
@@ -46,7 +47,7 @@ class Objective:
         loss = self.of_labels(logits.float(), places, mixup) / networks * share * (1 - settings.steady)
         if distance is not None:
             loss = loss + settings.steady * distance.sum() * share
-        if guess is not None:
+        if guess is not None and self.data.goals is not None:
             goals = self.data.goals[places]
             goals = goals if mixup is None else mixup.of(goals)
             likeness = nn.functional.cosine_similarity(guess.float(), goals)
@@ -71,25 +72,25 @@ class Objective:
     def _answers(self, batch: Batch, mixup: Mixup | None) -> Outputs:
         """Return the network's outputs for a batch; each clip's embedding is computed once for all of them."""
         clips, rows, lengths = batch
-        late = mixup is not None and self.settings.mixes == "summary"
-        if self.data.goals is None and self.reference is None and not late:
+        late = mixup if self.settings.mixes == "summary" else None
+        if self.data.goals is None and self.reference is None and late is None:
             return Outputs(self.network(rows, lengths))
         outputs = None if self.reference is None else self.model.block_outputs(rows, lengths)
         summary = self.model.embed(rows, lengths) if outputs is None else self.model.embed_output(outputs[-1], lengths)
-        summary = mixup.of(summary) if late else summary
+        summary = summary if late is None else late.of(summary)
         guess = None if self.data.goals is None else self.model.imitation(summary)
-        distance = None if outputs is None else self._distance(outputs, clips, lengths)
+        distance = None if self.reference is None else self._distance(self.reference, outputs, clips, lengths)
         return Outputs(self.model.head(summary), guess, distance)
 
-    def _distance(self, outputs: BlockOutputs, clips: np.ndarray, lengths: Tensor) -> Tensor:
+    def _distance(self, reference: Reference, outputs: Any, clips: np.ndarray, lengths: Tensor) -> Tensor:
         """Return the distance of the blocks' outputs from the reference's for each row's original clip, `[clips]`."""
-        original = self.data.original[clips]
+        original = reference.original[clips]
         rows, _ = self.data.rows(np.where(original < 0, clips, original))
         counts = torch.from_numpy(original >= 0).to(rows.device)
-        return self.reference.distance(outputs, rows, lengths) * counts
+        return reference.distance(outputs, rows, lengths) * counts
 
 
-def of(model: nn.Module, network: nn.Module, data: Data, settings: Settings) -> Objective:
+def of(model: nn.Module, network: Callable[..., Tensor], data: Data, settings: Settings) -> Objective:
     """Return the loss for a model that has not been trained yet, on the device of its data."""
     reference = None if data.original is None else consistency.reference(model, data, settings.precision)
     return Objective(model, network, data, settings, _class_weights(data, settings), reference)
@@ -107,10 +108,11 @@ def add_imitation(model: nn.Module, data: Data) -> None:
     """Add the layer that predicts the goals of --imitate from a clip's embedding; it exists only during training."""
     if data.goals is None:
         return
-    if not (hasattr(model, "embed") and hasattr(model, "head")):
+    if not (isinstance(model, models.Embeds) and hasattr(model, "head")):
         raise UsageError("--imitate is for networks that sum up a clip before they answer; this model does not")
     with torch.inference_mode():
-        width = model.eval().embed(*data.rows(data.train[:1])).shape[1]
+        model.eval()
+        width = model.embed(*data.rows(data.train[:1])).shape[1]
     model.imitation = nn.Linear(width, data.goals.shape[1])
 
 

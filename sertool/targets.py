@@ -52,14 +52,15 @@ def load(table: Table, design: Design, device: str, predictions: TeacherPredicti
 
 def emotions(material: Material, member: Member) -> list[str]:
     """Return the emotions that a member learns, in the usual order."""
-    trained = {material.emotions[row] for row in np.flatnonzero(member.split == TRAIN)} - {None}
+    learnt = (material.emotions[row] for row in np.flatnonzero(member.split == TRAIN))
+    trained = {word for word in learnt if word is not None}
     usual = [word for word in labels.EMOTIONS if word in trained]
     return usual + sorted(trained - set(usual))
 
 
 def data(material: Material, design: Design, member: Member, words: list[str]) -> Data:
     """Return a member's data: the clips with its emotions, and unlabelled training clips that a teacher answers for."""
-    place = {word: index for index, word in enumerate(words)}
+    place: dict[str | None, int] = {word: index for index, word in enumerate(words)}
     emotion = np.array([place.get(word, -1) for word in material.emotions])
     is_taught = material.taught is not None and material.taught.known
     unlabelled = np.array([word is None for word in material.emotions]) & is_taught

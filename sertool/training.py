@@ -20,6 +20,7 @@ from sertool import (
     batches,
     checkpoint,
     choosing,
+    models,
     norms,
     objective,
     schedules,
@@ -77,7 +78,7 @@ def fit(
     A `course` (see `choosing.course`) says how many epochs are made, and replaces what plateau would find.
     """
     path = folder / CHECKPOINT
-    if hasattr(model, "start_head") and not path.exists():
+    if isinstance(model, models.StartsHead) and not path.exists():
         model.to(data.store.device)
         model.start_head(training_data.summaries(model, data, settings.precision), data.truth[data.train])
     loop, state = _started(model, data, settings, course)
@@ -135,8 +136,8 @@ def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 
 def _shares(model: nn.Module) -> list[dict[str, Any]]:
     """Return the network's parameters in groups, each with its share of the learning rate."""
-    parts = model.slow_parts() if hasattr(model, "slow_parts") else []
-    groups = [{"params": list(part.parameters()), "share": share} for part, share in parts]
+    parts = model.slow_parts() if isinstance(model, models.HasSlowParts) else []
+    groups: list[dict[str, Any]] = [{"params": list(part.parameters()), "share": share} for part, share in parts]
     slow = {id(parameter) for group in groups for parameter in group["params"]}
     usual = [parameter for parameter in model.parameters() if id(parameter) not in slow]
     return [{"params": usual, "share": 1.0}, *groups]

@@ -48,10 +48,14 @@ class Data:
         """The emotion of each clip, by its largest target, `[clips]`."""
         return np.where(self.known, self.emotion, self.targets.argmax(dim=1).cpu().numpy())
 
+    @cached_property
+    def corpora(self) -> np.ndarray:
+        """Each clip's corpus number, `[clips]`; 0 where it is not known."""
+        return np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
+
     def crowd(self, how: str) -> np.ndarray:
         """Return how many clips each training clip shares its weight with, by the setting `balance`, `[train]`."""
-        corpus = np.zeros(len(self.store), np.int64) if self.corpus is None else self.corpus
-        return label_sets.crowd(how, self.truth[self.train], corpus[self.train])
+        return label_sets.crowd(how, self.truth[self.train], self.corpora[self.train])
 
     @property
     def columns(self) -> int:
@@ -76,19 +80,19 @@ def logits(model: nn.Module, data: Data, clips: np.ndarray, precision: str = "fl
     """Return the network's logits, `[clips, classes]`, on the CPU, adapted to speakers by these clips alone."""
     model.eval()
     if data.group is not None:
-        data = replace(data, scaling=_adapted(model, data, clips, precision))
+        data = replace(data, scaling=_adapted(model, data, data.group, clips, precision))
     return _of_each(model, data, clips, precision)
 
 
-def _adapted(model: nn.Module, data: Data, clips: np.ndarray, precision: str) -> Scaling:
-    """Return the scaling adapted to the speakers of some clips by these clips."""
+def _adapted(model: nn.Module, data: Data, group: np.ndarray, clips: np.ndarray, precision: str) -> Scaling:
+    """Return the scaling adapted to the speakers of some clips by these clips; `group` is the data's."""
 
     def ask(scaling: Scaling) -> np.ndarray:
         answer = _of_each(model, replace(data, scaling=scaling), clips, precision)
         return (answer / data.temperature).softmax(dim=1).numpy()
 
-    views, group = [data.store.views[clip] for clip in clips], data.group[clips]
-    return speaker_scaling.adapted_by_model(views, group, int(data.group.max()), data.scaling, ask)
+    views = [data.store.views[clip] for clip in clips]
+    return speaker_scaling.adapted_by_model(views, group[clips], int(group.max()), data.scaling, ask)
 
 
 def summaries(model: Any, data: Data, precision: str) -> np.ndarray:

@@ -39,11 +39,30 @@ And a network may have
 """
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from sertool import catalogue
 
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
 load = partial(catalogue.load, "models")
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    def embed(self, rows: "Tensor", lengths: "Tensor") -> "Tensor": ...
+
+
+@runtime_checkable
+class StartsHead(Protocol):
+    def start_head(self, summaries: "np.ndarray", classes: "np.ndarray") -> None: ...
+
+
+@runtime_checkable
+class HasSlowParts(Protocol):
+    def slow_parts(self) -> "list[tuple[nn.Module, float]]": ...
 
 
 def fits_at_once(model: Any) -> bool:

@@ -36,7 +36,9 @@ class Model(layers.Headed):
         over_time = settings.along == "time"
         channels = (columns if over_time else 1, *settings.channels)
         shape = settings.kernel, settings.dropout, settings.norm == "before"
-        self.blocks = nn.ModuleList(layers.Convolution1d(*pair, *shape) for pair in pairwise(channels))
+        self.blocks = nn.ModuleList(
+            layers.Convolution1d(inputs, outputs, *shape) for inputs, outputs in pairwise(channels)
+        )
         left = 1 if over_time else layers.reduced(columns, len(settings.channels))
         self.head = layers.dense(channels[-1] * left, *settings.dense, classes)
 

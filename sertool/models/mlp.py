@@ -39,6 +39,7 @@ class Network(layers.Headed):
 
     def __init__(self, settings: Settings, columns: int) -> None:
         super().__init__()
+        self.head = nn.Identity()
         part, width = layers.group_width(columns, settings.groups, settings.stats), settings.width
         self.stats = settings.stats
         self.dropout_in, self.dropout = nn.Dropout(settings.dropout_in), nn.Dropout(settings.dropout)
@@ -61,4 +62,4 @@ class Model(Network):
         self.head = layers.heads(settings.networks, settings.dense, classes)
 
     def embed(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        return torch.cat([super().embed(rows, lengths), *(other.embed(rows, lengths) for other in self.others)], 1)
+        return torch.cat([super().embed(rows, lengths), *(other(rows, lengths) for other in self.others)], 1)

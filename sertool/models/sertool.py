@@ -59,7 +59,7 @@ class Block(nn.Module):
         where = layers.mask(lengths, y)
         y = self.second_norm(self.second(self.first_norm(y, where).relu_()), where)
         weights = self.weigh(layers.mean(y, lengths)).sigmoid()[:, :, None, None]
-        if self.skip is not None:
+        if self.skip is not None and self.skip_norm is not None:
             x = self.skip_norm(self.skip(F.avg_pool2d(x, 1, self.stride)), where)
         return torch.addcmul(x, y, weights).relu_(), lengths
 

@@ -113,15 +113,12 @@ class Model(layers.Headed):
         mean, variance = vectors.mean(axis=0), vectors.var(axis=0)
         scaled = ((vectors - mean) / np.sqrt(variance + norms.EPS)).astype(np.float32)
         regression = fitted.regression(scaled, truth, FREEDOM / len(truth), steps=300)
-        weight, bias = (torch.from_numpy(part).float() for part in fitted.linear(regression))
         self.norm.running_mean.copy_(torch.from_numpy(mean))
         self.norm.running_var.copy_(torch.from_numpy(variance))
-        present = torch.from_numpy(np.unique(truth)).to(self.head[1].bias.device)
+        present = np.unique(truth)
         with torch.no_grad():
-            self.head[1].weight[present], self.head[1].bias[present] = (
-                weight.to(present.device),
-                bias.to(present.device),
-            )
+            for parameter, part in zip(self.head.parameters(), fitted.linear(regression), strict=True):
+                parameter[present] = torch.from_numpy(part).to(parameter)
 
     def block_outputs(self, rows: Tensor, lengths: Tensor) -> list[Tensor]:
         """Return the output of each block, `[clips, frames, width]`."""
