@@ -49,8 +49,9 @@ class Store:
     def take(self, clips: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return the clips' rows, zero-padded, `[clips, time, columns]`, and their lengths, `[clips]`, on the CPU."""
         lengths = torch.from_numpy(self.lengths[clips])
-        if self.resident is not None:
-            return self._gathered(torch.from_numpy(clips), lengths), lengths
+        if self.resident is not None and self.starts is not None:
+            starts = self.starts[torch.from_numpy(clips).to(self.device, non_blocking=True)]
+            return self._gathered(self.resident, starts, lengths), lengths
         rows = np.zeros((len(clips), rounded(int(lengths.max())), self.columns), np.float32)
         for target, clip in zip(rows, clips, strict=True):
             start = 0
@@ -59,11 +60,10 @@ class Store:
                 start += part.shape[1]
         return torch.from_numpy(rows).to(self.device), lengths
 
-    def _gathered(self, clips: Tensor, lengths: Tensor) -> Tensor:
+    def _gathered(self, resident: Tensor, starts: Tensor, lengths: Tensor) -> Tensor:
         steps = torch.arange(rounded(int(lengths.max())), device=self.device)
         inside = real_frames(lengths, len(steps), self.device)
-        starts = self.starts[clips.to(self.device, non_blocking=True)]
-        return self.resident[torch.where(inside, starts[:, None] + steps, 0)].float() * inside[..., None]
+        return resident[torch.where(inside, starts[:, None] + steps, 0)].float() * inside[..., None]
 
 
 def rounded(time: int) -> int:

@@ -87,7 +87,7 @@ class Predictor:
 
     def standardised_means(self, clips: Sequence[Finished]) -> list[np.ndarray]:
         """Return each clip's mean row, `[columns]`, in standard deviations from the training clips' mean."""
-        mean, deviation = (part[0].cpu().numpy() for part in (self.scaling.mean, self.scaling.deviation))
+        mean, deviation = (part.cpu().numpy() for part in self.scaling.everybody)
         rows = (np.concatenate([part.mean(axis=0, dtype=np.float64) for part in self._parts(clip)]) for clip in clips)
         return [(row - mean) / deviation for row in rows]
 

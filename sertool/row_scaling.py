@@ -39,9 +39,16 @@ class Scaling:
         """Whether it can be adapted to speakers."""
         return self.mode in ADAPTS.values()
 
+    @property
+    def everybody(self) -> tuple[Tensor, Tensor]:
+        """Everybody's mean and deviation, `[columns]`; 0 and 1 if rows are not scaled."""
+        if self.mean is None or self.deviation is None:
+            return torch.zeros(1), torch.ones(1)
+        return self.mean[0], self.deviation[0]
+
     def apply(self, rows: Tensor, lengths: Tensor, group: Tensor | None = None) -> Tensor:
         """Scale rows, `[clips, time, columns]`, and set them to zero again beyond each clip's length."""
-        if self.mode != "none":
+        if self.mean is not None and self.deviation is not None:
             group = torch.zeros(len(rows), dtype=torch.long, device=rows.device) if group is None else group
             rows = (rows - self.mean[group][:, None]) / self.deviation[group][:, None]
             rows = rows * self.deviation[0] + self.mean[0] if self.mode == "moved" else rows
@@ -58,10 +65,9 @@ class Scaling:
         choice = torch.eye(len(by)) if self.matrix is None else self.matrix.cpu()
         shift = (choice @ far)[None]
         mean, deviation = torch.zeros_like(shift), torch.ones_like(shift)
-        if self.mean is not None:
+        if self.mean is not None and self.deviation is not None:
             mean, deviation = self.mean.cpu(), self.deviation.cpu()
-        parts = (mean + deviation * shift, deviation, choice @ by)
-        return Scaling("corpus", *(part.to(device) for part in parts))
+        return Scaling("corpus", (mean + deviation * shift).to(device), deviation.to(device), (choice @ by).to(device))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the tensors for a model file: only everybody's statistics, as the model will meet other speakers."""
@@ -79,8 +85,10 @@ def kept(model_file: ModelFile, device: torch.device) -> Scaling:
     parts = [model_file.tensors.get(name) for name in NAMES]
     if not _fits(model_file, *parts):
         raise SertoolError("the model file lacks its own normalisation, or has one that does not fit it")
-    tensors = (None if part is None else torch.from_numpy(np.array(part)).to(device) for part in parts)
-    return Scaling(model_file.scaling, *tensors, prior_clips=model_file.prior_clips)
+    mean, deviation, matrix, offsets = (
+        None if part is None else torch.from_numpy(np.array(part)).to(device) for part in parts
+    )
+    return Scaling(model_file.scaling, mean, deviation, matrix, offsets, model_file.prior_clips)
 
 
 def _fits(model: ModelFile, *parts: np.ndarray | None) -> bool:
@@ -114,5 +122,5 @@ def of_clips(store: Store, clips: Iterable[int], mode: str, prior_clips: float =
         total += np.concatenate([[len(rows)], rows.sum(axis=0), np.square(rows).sum(axis=0)])
     near, squares = total[1:].reshape(2, 1, -1) / max(total[0], 1)
     mean = near if far is None else near + far
-    both = tensors_of((mean, deviation_of(mean, np.maximum(squares - near**2, 0))), store.device)
-    return Scaling(mode, *both, prior_clips=prior_clips)
+    tensors = tensors_of((mean, deviation_of(mean, np.maximum(squares - near**2, 0))), store.device)
+    return Scaling(mode, tensors[0], tensors[1], prior_clips=prior_clips)

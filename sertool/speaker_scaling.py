@@ -58,7 +58,7 @@ class RowSums:
 
 
 def summed(clips: Iterable[Parts]) -> RowSums:
-    count, total, squares = [], [], 0.0
+    count, total, squares = [], [], np.zeros(1)
     for parts in clips:
         rows = np.concatenate(parts, axis=1).astype(np.float64)
         count.append([len(rows)])
@@ -119,14 +119,15 @@ def with_speakers(scaling: Scaling, voices: Sequence[tuple[int, np.ndarray | flo
 
     as the variance of a single clip says nothing about how clips differ.
     """
-    everybody = np.stack([scaling.mean[0].cpu().double().numpy(), scaling.deviation[0].cpu().double().numpy() ** 2])
+    usual_mean, usual_deviation = scaling.everybody
+    everybody = np.stack([usual_mean.cpu().double().numpy(), usual_deviation.cpu().double().numpy() ** 2])
     statistics = [everybody]
     for clips, moments in voices:
         counts = np.array([[clips], [max(clips - 1, 0)]], float)
         share = counts / np.maximum(counts + scaling.prior_clips, 1e-9)
         statistics.append(share * moments + (1 - share) * everybody)
     mean, variance = np.stack(statistics, axis=1)
-    tensors = row_scaling.tensors_of((mean, deviation_of(mean, variance)), scaling.mean.device)
+    tensors = row_scaling.tensors_of((mean, deviation_of(mean, variance)), usual_mean.device)
     return replace(scaling, mean=tensors[0], deviation=tensors[1])
 
 
@@ -134,12 +135,13 @@ def by_speaker(clips: Sequence[Parts], group: np.ndarray, speakers: int) -> Iter
     """Yield the clips of each speaker in turn; speakers are numbered from 1 in `group` `[clips]`."""
     for speaker in range(1, speakers + 1):
         places = np.flatnonzero(group == speaker)
-        yield SpeakerClips(places, summed(clips[place] for place in places) if len(places) else None)
+        yield SpeakerClips(places, summed(clips[place] for place in places.tolist()) if len(places) else None)
 
 
 def adapted(speakers: Iterable[SpeakerClips], shares: np.ndarray, trust: Trust, scaling: Scaling) -> Scaling:
     """Return the scaling adapted to speakers, given the probabilities of all clips, `[clips, emotions]`."""
-    added = scaling.offsets.cpu().double().numpy()
+    nothing = np.zeros((shares.shape[1], 1))
+    added = nothing if scaling.offsets is None else scaling.offsets.cpu().double().numpy()
     voices = [
         (len(at), 0.0 if own is None else voice_moments(own, shares[at], added, trust(at))) for at, own in speakers
     ]
